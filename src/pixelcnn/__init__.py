@@ -1,0 +1,74 @@
+"""Exact-likelihood image models of the PixelCNN family.
+
+Public names are resolved on first use, so that ``import pixelcnn`` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pixelcnn import data, engines, errors, layers, masks, networks, outputs, verify
+    from pixelcnn.checkpoint import load, save
+    from pixelcnn.errors import PixelCNNError
+    from pixelcnn.model import PixelModel
+    from pixelcnn.sampling import complete, sample
+    from pixelcnn.scoring import Score, evaluate, score
+    from pixelcnn.training import TrainingOptions, fit
+    from pixelcnn.walk import drive, walk
+
+__version__ = "0.1.0"
+
+_MODULES = ("data", "engines", "errors", "layers", "masks", "networks", "outputs", "verify")
+_NAMES = {
+    "PixelCNNError": "errors",
+    "PixelModel": "model",
+    "Score": "scoring",
+    "TrainingOptions": "training",
+    "complete": "sampling",
+    "drive": "walk",
+    "evaluate": "scoring",
+    "fit": "training",
+    "load": "checkpoint",
+    "sample": "sampling",
+    "save": "checkpoint",
+    "score": "scoring",
+    "walk": "walk",
+}
+
+__all__ = [
+    "PixelCNNError",
+    "PixelModel",
+    "Score",
+    "TrainingOptions",
+    "complete",
+    "data",
+    "drive",
+    "engines",
+    "errors",
+    "evaluate",
+    "fit",
+    "layers",
+    "load",
+    "masks",
+    "networks",
+    "outputs",
+    "sample",
+    "save",
+    "score",
+    "verify",
+    "walk",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"pixelcnn.{name}")
+    if name in _NAMES:
+        value = getattr(importlib.import_module(f"pixelcnn.{_NAMES[name]}"), name)
+        globals()[name] = value  # keeps the function where a submodule has the same name
+        return value
+    raise AttributeError(f"module 'pixelcnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

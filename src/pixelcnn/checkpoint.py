@@ -1,0 +1,226 @@
+"""One safetensors file is one model: weights, and the configuration and training record in its header.
+
+Nothing in a file is trusted. The header is read and checked before anything is allocated, sizes are
+compared with the file's own length, and a fingerprint of configuration and weights must agree.
+"""
+
+import hashlib
+import json
+import os
+import struct
+import tempfile
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from pixelcnn.errors import ConfigError, ModelError, PixelCNNError
+from pixelcnn.model import PixelModel
+from pixelcnn.registry import closest
+
+FORMAT = 1
+MAX_HEADER = 16 * 2**20
+RAW = "raw."
+KEY = "pixelcnn"
+
+
+def save(
+    model: PixelModel,
+    path: str | os.PathLike[str],
+    *,
+    raw: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Writes a model as one file: whole or not at all.
+
+    Args:
+        model: its weights are what ``load`` gives by default.
+        path: of the file, by convention ending in ``.safetensors``.
+        raw: the weights before averaging, kept beside the model's averaged ones.
+
+    Raises:
+        ResourceError: the disk is full.
+    """
+    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
+    weights = "raw" if raw is None else "averaged"
+    if raw is not None:
+        tensors |= {RAW + name: t.detach().cpu().contiguous() for name, t in raw.items()}
+    header = {
+        "format": FORMAT,
+        "config": model.config(),
+        "record": model.record | {"weights": weights},
+        "fingerprint": fingerprint(model.config(), tensors),
+    }
+    write_atomically(path, safetensors.torch.save(tensors, {KEY: json.dumps(header, allow_nan=False)}))
+
+
+def load(source: str | os.PathLike[str], *, weights: str = "averaged", device: str = "cpu") -> PixelModel:
+    """Reads a model.
+
+    Args:
+        source: a model file, a run folder (its ``best.safetensors``), or the name of a shipped model.
+        weights: ``"averaged"``, or ``"raw"`` for those before averaging.
+        device: where to put it.
+
+    Returns:
+        The model in evaluation mode.
+
+    Raises:
+        ModelError: no such model, or a file that is damaged or of another kind.
+    """
+    path = resolve(source)
+    header, sizes = _header(path)
+    try:
+        tensors = safetensors.torch.load_file(path)
+    except (safetensors.SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise _damaged(path, str(error)) from error
+    if fingerprint(header["config"], tensors) != header.get("fingerprint"):
+        raise _damaged(path, "its fingerprint does not match its content")
+    chosen = {k: t for k, t in tensors.items() if not k.startswith(RAW)}
+    if weights == "raw" and header["record"].get("weights") == "averaged":
+        chosen = {k.removeprefix(RAW): t for k, t in tensors.items() if k.startswith(RAW)}
+    elif weights not in ("averaged", "raw"):
+        raise ConfigError(f"weights must be 'averaged' or 'raw', got {weights!r}")
+    model = _build(path, header["config"], {k: tuple(t.shape) for k, t in chosen.items()})
+    model.load_state_dict(chosen)
+    model.record = header["record"] | ({"weights": "raw"} if weights == "raw" else {})
+    return model.to(device).eval()
+
+
+def describe(source: str | os.PathLike[str]) -> dict[str, Any]:
+    """The header of a model file, without reading weights: format, config, record, fingerprint.
+
+    Raises:
+        ModelError: as :func:`load`.
+    """
+    return _header(resolve(source))[0]
+
+
+def shipped() -> dict[str, Path]:
+    """Names and files of the models that come with the package."""
+    folder = resources.files("pixelcnn") / "models"
+    files = sorted(Path(str(folder)).glob("*.safetensors"))
+    return {file.stem: file for file in files}
+
+
+def resolve(source: str | os.PathLike[str]) -> Path:
+    """The model file behind a path, run folder or shipped name.
+
+    Raises:
+        ModelError: there is none.
+    """
+    path = Path(source)
+    if path.is_dir():
+        path = path / "best.safetensors"
+        if not path.is_file():
+            raise ModelError(f"{source}: this folder holds no best.safetensors", hint="train a model first")
+        return path
+    if path.is_file():
+        return path
+    models = shipped()
+    if str(source) in models:
+        return models[str(source)]
+    known = ", ".join(models) or "none"
+    raise ModelError(
+        f"no model file, run folder or shipped model called {str(source)!r}.{closest(str(source), list(models))}",
+        hint=f"give a .safetensors file or a run folder; shipped models: {known}",
+    )
+
+
+def fingerprint(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of a configuration and weights, hexadecimal."""
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
+    """Writes a file so that a reader, or a crash at any moment, sees the old or the new one.
+
+    A temporary file in the same folder is synced, renamed over the target, and the folder is synced.
+
+    Raises:
+        OSError: as writing does; the target is untouched and no temporary file is left.
+    """
+    target = Path(path)
+    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(file.fileno(), 0o666 & ~_umask())
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename survive a power cut; not every platform can open a folder."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass
+    finally:
+        os.close(handle)
+
+
+def _damaged(path: Path, reason: str) -> ModelError:
+    return ModelError(f"{path}: damaged or not a model file: {' '.join(reason.split())[:200]}")
+
+
+def _header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Our part and the tensors' part of a file's header, checked."""
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > min(MAX_HEADER, path.stat().st_size):
+                raise _damaged(path, f"a header of {length} bytes")
+            tensors = json.loads(file.read(length))
+        header = json.loads(tensors.pop("__metadata__")[KEY])
+        version = header["format"]
+    except OSError as error:
+        raise ModelError(f"{path}: {error.strerror or error}") from error
+    except PixelCNNError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error, RecursionError) as error:
+        raise _damaged(path, f"no model header ({type(error).__name__})") from error
+    if version != FORMAT:
+        raise ModelError(
+            f"{path}: model format {version!r}, this version reads format {FORMAT}",
+            hint="upgrade pixelcnn",
+        )
+    if not isinstance(header.get("config"), dict) or not isinstance(header.get("record"), dict):
+        raise _damaged(path, "no configuration")
+    return header, tensors
+
+
+def _build(path: Path, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> PixelModel:
+    """Builds a model, first without memory: a header that asks for more than the file holds stops there."""
+    try:
+        with torch.device("meta"):
+            outline = PixelModel.from_config(config).state_dict()
+        if {k: tuple(t.shape) for k, t in outline.items()} != shapes:
+            raise _damaged(path, "its weights do not fit its configuration")
+        return PixelModel.from_config(config)
+    except ConfigError as error:
+        raise ModelError(f"{path}: {error}", hint=error.hint) from error

@@ -1,0 +1,125 @@
+"""The command ``pixelcnn``: which commands there are, and what all of them share."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from pixelcnn.cli import failures
+from pixelcnn.cli.complete import complete
+from pixelcnn.cli.console import result
+from pixelcnn.cli.data import app as data_app
+from pixelcnn.cli.demo import demo
+from pixelcnn.cli.evaluate import evaluate
+from pixelcnn.cli.info import info
+from pixelcnn.cli.sample import sample
+from pixelcnn.cli.score import score
+from pixelcnn.cli.train import train
+from pixelcnn.cli.verify import verify
+
+SYNONYMS = {
+    "fit": "train",
+    "eval": "evaluate",
+    "test": "evaluate",
+    "generate": "sample",
+    "draw": "sample",
+    "inpaint": "complete",
+    "check": "verify",
+    "summary": "info",
+    "list": "info",
+}
+"""What the same thing is called elsewhere: suggested, not accepted."""
+
+
+class Root(TyperGroup):
+    """The top command: it turns every ending into our messages and exit codes."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Runs a command line and exits, or returns the exit code without ``standalone_mode``."""
+        words, debug = without_debug(sys.argv[1:] if args is None else list(args))
+        run = super().main
+
+        def action() -> Any:
+            return run(words, "pixelcnn", complete_var, False, windows_expand_args, **extra)
+
+        code = failures.guarded(action, debug)
+        if standalone_mode:
+            sys.exit(code)
+        return code
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Finds the command, or suggests the one that was meant."""
+        if args and args[0] in SYNONYMS:
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {SYNONYMS[args[0]]!r}?")
+        return super().resolve_command(ctx, args)
+
+
+def without_debug(words: list[str]) -> tuple[list[str], bool]:
+    """Takes ``--debug`` out, wherever it stands, and says whether it was there.
+
+    Example:
+        >>> without_debug(["sample", "--debug", "m", "--", "--debug"])
+        (['sample', 'm', '--', '--debug'], True)
+    """
+    end = words.index("--") if "--" in words else len(words)
+    kept = [word for word in words[:end] if word != "--debug"]
+    return kept + words[end:], len(kept) < end
+
+
+app = typer.Typer(
+    name="pixelcnn",
+    cls=Root,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"max_content_width": 100},
+)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", show_default="off")
+    ] = False,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug", help="Show the traceback of an error; any position.", show_default="off"
+        ),
+    ] = False,
+) -> None:
+    """Exact-likelihood image models: train, evaluate, sample, complete, score and verify.
+
+    \b
+    Examples:
+      pixelcnn demo
+      pixelcnn train --data photos/ --size 32 && pixelcnn sample runs/digits-photos
+    """
+    if version:
+        from importlib.metadata import version as installed
+
+        result(f"pixelcnn {installed('pixelcnn')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        result(context.get_help())
+
+
+for command in (demo, train, evaluate, sample, complete, score, verify, info):
+    app.command()(command)
+app.add_typer(data_app, name="data")
+
+
+def main() -> None:
+    """Entry point of the ``pixelcnn`` script."""
+    failures.catch_sigterm()
+    app()

@@ -1,0 +1,74 @@
+"""Class labels on the command line."""
+
+from typing import TYPE_CHECKING
+
+from pixelcnn.errors import ConfigError, ModelError
+from pixelcnn.registry import closest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pixelcnn.model import PixelModel
+
+
+def labels(model: "PixelModel", label: str | None, count: int) -> list[int] | None:
+    """The classes of ``count`` images: the one asked for, or every class in turn.
+
+    Returns:
+        None for a model without condition.
+
+    Raises:
+        ConfigError: a label that the model does not know, or for a model without classes.
+        ModelError: a model whose condition is no class; the command line cannot give it.
+    """
+    condition = model.network.condition
+    if condition is None:
+        if label is not None:
+            raise ConfigError(
+                "this model is not class-conditional, so there is no --label to choose",
+                hint="train one with a recipe that has labels, such as gated-mnist-labels",
+            )
+        return None
+    if condition != "label":
+        raise ModelError(
+            f"this model is conditioned on a {condition}, which the command line cannot give",
+            hint="use pixelcnn.sample or pixelcnn.complete in Python with condition=…",
+        )
+    classes = model.network.condition_size
+    if label is None:
+        return [index % classes for index in range(count)]
+    return [class_number(label, classes, class_names(model))] * count
+
+
+def class_names(model: "PixelModel") -> list[str]:
+    """What the classes are called; empty when the training data had no names."""
+    names = model.record.get("classes")
+    return [str(name) for name in names] if isinstance(names, list | tuple) else []
+
+
+def class_number(label: str, classes: int, names: list[str]) -> int:
+    """The number of a class given by name or number.
+
+    Example:
+        >>> class_number("coat", 10, ["shirt", "Coat"]), class_number("3", 10, [])
+        (1, 3)
+    """
+    folded = [name.lower() for name in names]
+    if label.lower() in folded:
+        return folded.index(label.lower())
+    if label.isdecimal() and int(label) < classes:
+        return int(label)
+    known = f"0 to {classes - 1}" + (f", or {', '.join(names)}" if names else "")
+    raise ConfigError(
+        f"no class called {label!r}.{closest(label.lower(), folded)}", hint=f"known: {known}"
+    )
+
+
+def tensor(classes: list[int] | None) -> "Tensor | None":
+    """Class numbers as the condition ``(n,)`` of a model."""
+    if classes is None:
+        return None
+    import torch
+
+    return torch.tensor(classes, dtype=torch.long)
+

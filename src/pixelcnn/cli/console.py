@@ -1,0 +1,91 @@
+"""What a command says and where: results on stdout; talk and progress on stderr."""
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Advance = Callable[[int, int], None]
+"""Called with (done, total) while something long goes on."""
+
+
+def result(text: str = "") -> None:
+    """One line of what the user asked for, on stdout."""
+    print(text)
+
+
+def say(text: str) -> None:
+    """One line of talk, on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def emit(value: Mapping[str, Any]) -> None:
+    """The one JSON object of ``--json``; what is not finite becomes ``null``, as JSON has no NaN.
+
+    Example:
+        >>> emit({"nats": float("nan"), "shape": (1, 8, 8)})
+        {"nats": null, "shape": [1, 8, 8]}
+    """
+    print(json.dumps(plain(value), allow_nan=False))
+
+
+def plain(value: Any) -> Any:
+    """``value`` in JSON types."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return plain(value.item()) if hasattr(value, "item") else str(value)
+
+
+def console() -> "Console":
+    """A rich console on stdout; wide where nobody looks, so that no table is cut in a pipe."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
+
+
+def table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()
+) -> None:
+    """Prints a table on stdout; ``right`` numbers the columns that hold numbers."""
+    from rich import box
+    from rich.table import Table
+
+    drawn = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE)
+    for index, column in enumerate(columns):
+        drawn.add_column(column, justify="right" if index in right else "left")
+    for row in rows:
+        drawn.add_row(*row)
+    console().print(drawn)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Advance]:
+    """A progress bar on stderr, where stderr is a terminal; elsewhere nothing.
+
+    Yields:
+        A function to call with (done, total).
+    """
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield advance

@@ -1,0 +1,62 @@
+"""``pixelcnn evaluate``: the likelihood of a data set."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pixelcnn.cli import options
+from pixelcnn.cli.console import emit, progress, result
+
+if TYPE_CHECKING:
+    from pixelcnn.scoring import Score
+
+
+def evaluate(
+    model: options.Model,
+    data: options.Data = None,
+    split: Annotated[
+        str, typer.Option(metavar="train|val|test", help="Which part of the data.")
+    ] = "test",
+    limit: options.Limit = None,
+    size: options.Size = None,
+    layout: options.Layout = None,
+    skip_bad: options.SkipBad = False,
+    batch_size: options.BatchSize = 64,
+    weights: Annotated[
+        str, typer.Option(metavar="averaged|raw", help="Which weights of the model file.")
+    ] = "averaged",
+    json: options.Json = False,
+) -> None:
+    """Score a data set: nats per image with standard error, and bits per dimension.
+
+    \b
+    Examples:
+      pixelcnn evaluate runs/digits
+      pixelcnn evaluate runs/gated-mnist --split val --limit 1000 --json
+
+    Lower is better. Numbers compare only for equal data, split, levels and binarisation.
+    """
+    from pixelcnn import checkpoint, scoring
+    from pixelcnn.cli import sources
+
+    loaded = checkpoint.load(model, weights=weights)
+    images = sources.split_of(
+        loaded, data, split, options.sides(size), layout=layout, skip_bad=skip_bad
+    )
+    with progress("evaluating") as advance:
+        score = scoring.evaluate(
+            loaded, images, limit=limit, batch_size=batch_size, callback=advance
+        )
+    if json:
+        emit(score.as_json())
+    else:
+        show(score)
+
+
+def show(score: "Score") -> None:
+    """Prints a score as aligned lines."""
+    result(f"nats/image  {score.nats:.4f} ± {score.stderr:.4f}")
+    result(f"bits/dim    {score.bits_per_dim:.4f}")
+    result(f"images      {score.images} of {score.data} ({score.split})")
+    result(f"levels      {score.levels}, binarisation {score.binarisation}")
+    result(f"model       {score.parameters:,} parameters, {score.weights} weights")

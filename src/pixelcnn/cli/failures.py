@@ -1,0 +1,133 @@
+"""Every way a command can end badly: one line, one hint, one exit code.
+
+Codes: 1 failed, 2 usage or configuration, 3 bad or corrupt input, 4 model or format mismatch,
+5 out of memory or disk, 130 interrupted, 143 terminated.
+"""
+
+import errno
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, NamedTuple
+
+import typer
+
+from pixelcnn.errors import PixelCNNError
+
+INTERRUPTED = 130
+TERMINATED = 143
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc failed")
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived. Not an ``Exception``, so that no handler takes it for a failure."""
+
+
+class Failure(NamedTuple):
+    """What the user is told."""
+
+    code: int
+    message: str
+    hint: str
+
+
+def describe(error: BaseException) -> Failure:
+    """The exit code, the message and the remedy of an exception."""
+    if isinstance(error, PixelCNNError):
+        return Failure(error.exit_code, str(error), error.hint)
+    if isinstance(error, typer.TyperException):
+        return usage(error)
+    if isinstance(error, KeyboardInterrupt):
+        return Failure(INTERRUPTED, "interrupted", "")
+    if isinstance(error, Terminated):
+        return Failure(TERMINATED, "terminated", "")
+    if isinstance(error, OSError):
+        return system(error)
+    text = str(error)
+    if isinstance(error, MemoryError) or any(sign in text.lower() for sign in OUT_OF_MEMORY):
+        return Failure(5, "out of memory", "a smaller --batch-size, fewer images or a smaller model")
+    return Failure(
+        1,
+        f"unexpected {type(error).__name__}: {text}",
+        "this is a bug; the same command with --debug shows where it happened",
+    )
+
+
+def usage(error: typer.TyperException) -> Failure:
+    """An unknown option or command, a missing or impossible value."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "pixelcnn"
+    message = error.format_message().rstrip(".")
+    return Failure(2, message, f"'{command} --help' shows examples and every option")
+
+
+def system(error: OSError) -> Failure:
+    """What the operating system refused: full disks are 5, unusable paths 2."""
+    where = f"{error.filename}: " if error.filename else ""
+    message = f"{where}{error.strerror or error}"
+    if error.errno in NO_SPACE:
+        return Failure(5, message, "free some space, or write somewhere else with --out or --run")
+    if error.errno == errno.ENOMEM:
+        return Failure(5, message, "a smaller --batch-size, fewer images or a smaller model")
+    if error.filename:
+        return Failure(2, message, "check the path and its permissions")
+    return Failure(1, message, "")
+
+
+def report(failure: Failure) -> None:
+    """``pixelcnn: error: …`` and ``hint: …`` on stderr, each in one line."""
+    print(f"pixelcnn: error: {one_line(failure.message)}", file=sys.stderr)
+    if failure.hint:
+        print(f"hint: {one_line(failure.hint)}", file=sys.stderr)
+
+
+def one_line(text: str) -> str:
+    r"""Newlines become blanks, other control characters are spelt out.
+
+    A file name may hold both, and must not be able to move the cursor of a terminal.
+
+    Example:
+        >>> print(one_line("a\nb\x1b[2J"))
+        a b\x1b[2J
+    """
+    words = " ".join(text.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
+
+
+def guarded(action: Callable[[], Any], debug: bool) -> int:
+    """Runs ``action`` and gives the exit code; says what went wrong, if anything did.
+
+    Args:
+        action: returns an exit code, or anything else for success.
+        debug: print the traceback, too.
+    """
+    try:
+        code = action()
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except BrokenPipeError:
+        # The reader has left (as in ``… | head``). Python flushes stdout once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else int(error.code is not None)
+    except (Exception, KeyboardInterrupt, Terminated) as error:
+        if debug:
+            traceback.print_exc()
+        failure = describe(error)
+        report(failure)
+        return failure.code
+
+
+def terminate(number: int, frame: FrameType | None) -> None:
+    """Signal handler: SIGTERM unwinds like an exception, so that files are closed and removed."""
+    raise Terminated
+
+
+def catch_sigterm() -> None:
+    """From now on SIGTERM raises :class:`Terminated` in the main thread."""
+    signal.signal(signal.SIGTERM, terminate)

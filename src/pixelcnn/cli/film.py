@@ -1,0 +1,56 @@
+"""Watching a walk: the partial images of a drawing, as an animation."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pixelcnn import plotting
+from pixelcnn.shapes import ImageShape
+
+FRAMES = 80
+
+
+class Film:
+    """A walk callback that keeps about ``frames`` partial images, evenly spread.
+
+    Args:
+        shape: of the images.
+        levels: the number of levels.
+        known: bool (n or 1, 1 or c, h, w), pixels that are there from the start; None for none.
+        frames: how many partial images to keep at most, the first and the last among them.
+    """
+
+    def __init__(
+        self, shape: ImageShape, levels: int, known: Any = None, frames: int = FRAMES
+    ) -> None:
+        self.shape, self.levels, self.frames = shape, levels, frames
+        self.known = np.zeros((1, 1, shape.height, shape.width), bool)
+        if known is not None:
+            self.known = np.asarray(known, bool)
+        self.pictures: list[plotting.Bytes] = []
+        self._due = 0
+
+    def __call__(self, done: int, total: int, images: Any) -> None:
+        """Keeps ``images`` when the next frame is due, after ``done`` of ``total`` sub-pixels."""
+        frame = done * self.frames // total
+        if frame > self._due or done == total:
+            seen = drawn(self.shape, done) | self.known
+            self.pictures.append(plotting.reveal(images, self.levels, seen))
+        self._due = frame
+
+    def save(self, path: str | Path, columns: int | None = None) -> None:
+        """Writes the animation; see :func:`pixelcnn.plotting.save_animation`."""
+        plotting.save_animation([plotting.tiles(p, columns) for p in self.pictures], path)
+
+
+def drawn(shape: ImageShape, done: int) -> NDArray[np.bool_]:
+    """Which sub-pixels are drawn after the first ``done`` in coding order, bool (1, c, h, w).
+
+    Example:
+        >>> drawn(ImageShape(1, 2, 2), 3).astype(int).tolist()
+        [[[[1, 1], [1, 0]]]]
+    """
+    order = np.arange(shape.dimensions).reshape(shape.height, shape.width, shape.channels)
+    return (order.transpose(2, 0, 1) < done)[None]

@@ -1,0 +1,104 @@
+"""The arguments and options that several commands share, each described once."""
+
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A model file, a run folder, or the name of a shipped model.",
+        show_default=False,
+    ),
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DATA",
+        help="digits, mnist, binarized-mnist, fashion-mnist, cifar-10, a folder of images, "
+        "or an .npy, .npz or .csv file.",
+        show_default="what the model was trained on",
+    ),
+]
+Size = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HEIGHTxWIDTH",
+        help="Own images: resize to this; one number means a square.",
+        show_default="as they are",
+    ),
+]
+Layout = Annotated[
+    str | None,
+    typer.Option(
+        metavar="AXES",
+        help="Own arrays: the order of their axes, as in 'n h w c'.",
+        show_default="from their shape",
+    ),
+]
+SkipBad = Annotated[
+    bool,
+    typer.Option(
+        "--skip-bad",
+        help="Own images: leave out files that cannot be read, instead of stopping.",
+        show_default="off",
+    ),
+]
+Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Same seed, same images.")]
+Engine = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|full|cached|native",
+        help="How probabilities are computed; all engines draw the same images.",
+    ),
+]
+Temperature = Annotated[
+    float,
+    typer.Option(
+        metavar="T",
+        min=0.0,
+        help="Below 1 safer, above 1 wilder images; 0 takes the most likely level.",
+    ),
+]
+Label = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CLASS",
+        help="Class-conditional models: the class to draw, by number or name.",
+        show_default="every class in turn",
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=1, help="Only N images, spread evenly.", show_default="all images"
+    ),
+]
+BatchSize = Annotated[
+    int, typer.Option(metavar="N", min=1, help="Images at a time; only speed and memory change.")
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on stdout.", show_default="off")
+]
+Force = Annotated[
+    bool, typer.Option("-f", "--force", help="Replace what is there.", show_default="off")
+]
+
+
+def sides(size: str | None) -> tuple[int, int] | None:
+    """``"32x48"`` or ``"32"`` as (height, width).
+
+    Raises:
+        typer.BadParameter: anything else.
+
+    Example:
+        >>> sides("32x48"), sides("32"), sides(None)
+        ((32, 48), (32, 32), None)
+    """
+    if size is None:
+        return None
+    parts = size.lower().split("x")
+    if len(parts) in (1, 2) and all(p.isdecimal() and int(p) > 0 for p in parts):
+        return int(parts[0]), int(parts[-1])
+    raise typer.BadParameter(f"{size!r} is not a size; write 32 or 32x48", param_hint="'--size'")

@@ -1,0 +1,84 @@
+"""Where drawn images go: a grid, an animation, an array, or one picture each."""
+
+import io
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pixelcnn.errors import ConfigError
+
+Kind = Literal["grid", "animation", "array", "folder"]
+KINDS: dict[str, Kind] = {".png": "grid", ".gif": "animation", ".npy": "array", ".npz": "array"}
+
+
+def kind_of(path: Path) -> Kind:
+    """What ``path`` asks for, by its suffix; checked before the drawing starts.
+
+    Raises:
+        ConfigError: a suffix we do not write, or a folder that cannot be there.
+
+    Example:
+        >>> kind_of(Path("samples.png")), kind_of(Path("samples"))
+        ('grid', 'folder')
+    """
+    kind = KINDS.get(path.suffix.lower())
+    if kind is None and (path.suffix == "" or path.is_dir()):
+        kind = "folder"
+    if kind is None:
+        raise ConfigError(
+            f"cannot write {path.suffix} files ({path})",
+            hint=".png is a grid, .gif the drawing, .npy and .npz the levels; "
+            "a name without suffix is a folder of PNG files",
+        )
+    if kind != "folder" and path.is_dir():
+        raise ConfigError(f"{path} is a folder", hint="choose another name with --out")
+    if kind == "folder" and path.exists() and not path.is_dir():
+        raise ConfigError(f"{path} is a file", hint="choose another folder with --out")
+    folder = path if kind == "folder" else path.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    return kind
+
+
+def save_array(images: Any, path: Path, labels: list[int] | None = None) -> None:
+    """Writes levels (n, c, h, w); an ``.npz`` has the keys ``images`` and, if given, ``labels``."""
+    buffer = io.BytesIO()
+    levels = np.asarray(images)
+    if path.suffix.lower() == ".npy":
+        np.save(buffer, levels)
+    elif labels is None:
+        np.savez_compressed(buffer, images=levels)
+    else:
+        np.savez_compressed(buffer, images=levels, labels=np.array(labels))
+    write(path, buffer.getvalue())
+
+
+def save_each(images: Any, folder: Path, levels: int, name: str = "sample") -> list[Path]:
+    """Writes one PNG an image, ``sample-0000.png`` and so on, at its own size."""
+    from PIL import Image
+
+    from pixelcnn import plotting
+
+    paths = []
+    for index, rgb in enumerate(plotting.to_rgb(images, levels)):
+        picture = Image.fromarray(rgb)
+        if len(images[0]) == 1:
+            picture = picture.convert("L")
+        path = folder / f"{name}-{index:04d}.png"
+        save_picture(picture, path)
+        paths.append(path)
+    return paths
+
+
+def save_picture(picture: Any, path: Path) -> None:
+    """Writes a Pillow image as PNG, whole or not at all."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG", optimize=True)
+    write(path, buffer.getvalue())
+
+
+def write(path: Path, content: bytes) -> None:
+    """Writes a file, whole or not at all; what was there is replaced."""
+    from pixelcnn.checkpoint import write_atomically
+
+    write_atomically(path, content)

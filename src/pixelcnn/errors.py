@@ -1,0 +1,67 @@
+"""Every exception this package raises on purpose.
+
+::
+
+    PixelCNNError                 exit code 1
+    ├── ConfigError               2   an option, recipe or argument that cannot be used
+    │   └── UnknownName           2   a name no registry knows
+    ├── DataError                 3   bad or corrupt input
+    ├── ModelError                4   a model file, or a model that does not fit the data
+    ├── ResourceError             5   out of memory or disk
+    ├── TrainingError             1   training cannot go on (NaN, an infinite loss)
+    └── ConformanceError          1   a promise that a network, output or model breaks
+
+A message says what is wrong with the actual value; ``hint`` says what to do about it.
+"""
+
+
+class PixelCNNError(Exception):
+    """Base of the tree: ``str(error)`` is one line, ``error.hint`` the remedy (may be empty).
+
+    Example:
+        >>> error = DataError("images.npy: 3 axes expected, got 7", hint="pass n h w")
+        >>> error.exit_code, error.hint
+        (3, 'pass n h w')
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ConfigError(PixelCNNError):
+    """An option, recipe or argument that cannot be used."""
+
+    exit_code = 2
+
+
+class UnknownName(ConfigError):
+    """A name that no registry knows."""
+
+
+class DataError(PixelCNNError):
+    """Input data that are bad, corrupt or do not fit."""
+
+    exit_code = 3
+
+
+class ModelError(PixelCNNError):
+    """A model file that cannot be used, or a model that does not fit what it was given."""
+
+    exit_code = 4
+
+
+class ResourceError(PixelCNNError):
+    """Out of memory or disk."""
+
+    exit_code = 5
+
+
+class TrainingError(PixelCNNError):
+    """Training cannot go on."""
+
+
+class ConformanceError(PixelCNNError):
+    """A promise of section "verify" is broken."""

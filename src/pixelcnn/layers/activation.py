@@ -1,0 +1,28 @@
+"""Elementwise activations by name."""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from pixelcnn.config import check_choice
+
+ACTIVATIONS: dict[str, Callable[[int], nn.Module]] = {
+    "relu": lambda width: nn.ReLU(),
+    "prelu": lambda width: nn.PReLU(width),
+    "elu": lambda width: nn.ELU(),
+    "silu": lambda width: nn.SiLU(),
+}
+
+
+def activation(name: str, width: int) -> nn.Module:
+    """An activation for ``width`` features; ``prelu`` learns one slope a feature.
+
+    Raises:
+        ConfigError: an unknown name.
+
+    Example:
+        >>> activation("prelu", 4)
+        PReLU(num_parameters=4)
+    """
+    check_choice("activation", name, tuple(ACTIVATIONS))
+    return ACTIVATIONS[name](width)

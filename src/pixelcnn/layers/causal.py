@@ -1,0 +1,112 @@
+"""The convolution under every causal layer: a kernel, its origin, and the mask on its weights."""
+
+import abc
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pixelcnn.masks import Features, Offsets, kernel_mask, live_links, offsets
+
+
+class CausalConv2d(nn.Module, abc.ABC):
+    """A convolution whose kernel element ``origin`` lies on the position itself.
+
+    The stored kernel is whole; ``forward`` multiplies it with the mask, never the stored data, so masked
+    weights get no gradient and stay at their initial zero. Only the rows and columns of the kernel that
+    have a live weight are computed.
+
+    Args:
+        inputs: colours of the input features.
+        outputs: colours of the output features.
+        past: positions of the kernel that may be seen, bool ``(kh, kw)``.
+        origin: row and column of the kernel element on the position itself; outside the kernel if none.
+        sees_itself: whether a colour sees its own colour at the origin.
+        bias: add a bias to each output.
+
+    Shapes: ``(n, inputs, h, w)`` to ``(n, outputs, h, w)``.
+    """
+
+    mask: Tensor
+
+    @abc.abstractmethod
+    def __init__(
+        self,
+        inputs: Features,
+        outputs: Features,
+        past: Tensor,
+        origin: tuple[int, int],
+        *,
+        sees_itself: bool,
+        bias: bool,
+    ) -> None:
+        super().__init__()
+        self.inputs, self.outputs = inputs, outputs
+        self.origin, self.sees_itself = origin, sees_itself
+        links = live_links(outputs, inputs, sees_itself=sees_itself)
+        everything = len(outputs) * len(inputs)
+        itself = frozenset({(0, 0)})
+        reach = offsets(past, origin)
+        self._offsets = reach if links else reach - itself
+        self._crop, self._padding = live_box(self._offsets, origin)
+        self.live_weights = everything * len(reach - itself) + links * len(reach & itself)
+        weight = torch.empty(len(outputs), len(inputs), *past.shape)
+        self._masked = self.live_weights < everything * weight[0, 0][self._crop].numel()
+        mask = kernel_mask(outputs, inputs, past, origin, sees_itself=sees_itself)
+        self.register_buffer("mask", mask.to(weight.dtype), persistent=False)
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(torch.empty(len(outputs))) if bias else None
+        self.reset_parameters()
+
+    @property
+    def offsets(self) -> Offsets:
+        """Positions this layer reads, relative to the one it writes."""
+        return self._offsets
+
+    @property
+    def live_parameters(self) -> int:
+        """Parameters that the mask leaves alive."""
+        return self.live_weights + (0 if self.bias is None else self.bias.numel())
+
+    def reset_parameters(self) -> None:
+        """Uniform weights of variance 1 / (live inputs of each output), zero bias (LeCun et al., 1998)."""
+        with torch.no_grad():
+            live = self.mask.sum(dim=(1, 2, 3), keepdim=True).clamp(min=1)
+            self.weight.uniform_(-1, 1).mul_((3 / live).sqrt()).mul_(self.mask)
+            if self.bias is not None:
+                self.bias.zero_()
+
+    def effective_weight(self) -> Tensor:
+        """The kernel as it acts: masked, ``(outputs, inputs, kh, kw)``."""
+        return self.weight * self.mask if self._masked else self.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows, columns = self._crop
+        weight = self.effective_weight()[:, :, rows, columns]
+        if any(self._padding):
+            x = functional.pad(x, self._padding)
+        return functional.conv2d(x, weight, self.bias)
+
+    def extra_repr(self) -> str:
+        kernel = "x".join(map(str, self.weight.shape[2:]))
+        return f"{len(self.inputs)}, {len(self.outputs)}, kernel={kernel}, sees_itself={self.sees_itself}"
+
+
+def live_box(
+    seen: Offsets, origin: tuple[int, int]
+) -> tuple[tuple[slice, slice], tuple[int, int, int, int]]:
+    """The rows and columns of a kernel that hold a live weight, and the padding (left, right, top, bottom).
+
+    Example:
+        >>> live_box(frozenset({(-1, 0), (0, -1)}), (1, 1))
+        ((slice(0, 2, None), slice(0, 2, None)), (1, 0, 1, 0))
+    """
+    downs = [down for down, _ in seen] or [0]
+    rights = [right for _, right in seen] or [0]
+    top, bottom, left, right = min(downs), max(downs), min(rights), max(rights)
+    crop = (
+        slice(origin[0] + top, origin[0] + bottom + 1),
+        slice(origin[1] + left, origin[1] + right + 1),
+    )
+    # A box that ends before the origin needs negative padding on the far side: it drops rows or columns.
+    return crop, (-left, right, -top, bottom)

@@ -1,0 +1,43 @@
+"""What a whole image is conditioned on, as a bias of a layer."""
+
+import torch
+from torch import Tensor, nn
+
+from pixelcnn.config import check_choice, check_integer
+
+CONDITIONS = (None, "label", "vector", "map")
+
+
+class ConditionBias(nn.Module):
+    """A learned linear function of the condition, to be added to a layer's output.
+
+    Reference: van den Oord et al., Conditional Image Generation with PixelCNN Decoders, 2016, eq. 3 and 4.
+
+    Args:
+        kind: ``label`` (integers ``(n,)``), ``vector`` (``(n, size)``) or ``map`` (``(n, size, h, w)``).
+        size: classes, or features of the vector or map.
+        width: features of the layer.
+
+    Shapes: ``(n, width, 1, 1)``, or ``(n, width, h, w)`` for a map.
+
+    Example:
+        >>> ConditionBias("label", 10, 4)(torch.tensor([3, 1])).shape
+        torch.Size([2, 4, 1, 1])
+    """
+
+    def __init__(self, kind: str, size: int, width: int) -> None:
+        super().__init__()
+        check_choice("condition", kind, CONDITIONS[1:])
+        check_integer("condition_size", size, 1, 65_536)
+        self.kind, self.size, self.width = kind, size, width
+        self.weight = nn.Parameter(torch.randn(size, width) * (0.1 if kind == "label" else size**-0.5))
+
+    def forward(self, condition: Tensor) -> Tensor:
+        if self.kind == "label":
+            return self.weight[condition][:, :, None, None]
+        if self.kind == "vector":
+            return (condition.to(self.weight.dtype) @ self.weight)[:, :, None, None]
+        return torch.einsum("ndhw,df->nfhw", condition.to(self.weight.dtype), self.weight)
+
+    def extra_repr(self) -> str:
+        return f"{self.kind}, {self.size}, {self.width}"

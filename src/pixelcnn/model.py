@@ -1,0 +1,202 @@
+"""A model: a network, an output, and the shape of the image."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pixelcnn.config import Config, from_config, to_config
+from pixelcnn.errors import ConfigError, DataError, ModelError
+from pixelcnn.layers import CausalConv2d
+from pixelcnn.networks import NETWORKS, Network
+from pixelcnn.outputs import OUTPUTS, Output
+from pixelcnn.shapes import image_shape
+
+INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16, torch.uint32)
+
+
+class PixelModel(nn.Module):
+    """An exact distribution over images of integer levels.
+
+    Args:
+        network: maps the past of each position to parameters.
+        output: turns the parameters into a distribution over levels.
+        shape: channels, height, width.
+
+    Attributes:
+        record: how the model was trained, in JSON types; empty for a new model.
+
+    Raises:
+        ConfigError: the parts do not fit, or would silently ignore the dependence between channels.
+
+    Example:
+        >>> from pixelcnn import networks, outputs
+        >>> output = outputs.Bernoulli()
+        >>> network = networks.PixelCNN(channels=1, out=output.parameters_per_pixel(1), width=8, depth=1)
+        >>> model = PixelModel(network, output, shape=(1, 5, 7))
+        >>> model.log_prob(torch.zeros(2, 1, 5, 7, dtype=torch.uint8)).shape
+        torch.Size([2])
+    """
+
+    def __init__(self, network: Network, output: Output, shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.network, self.output, self.shape = network, output, image_shape(shape)
+        self.record: dict[str, Any] = {}
+        if network.channels != self.shape.channels:
+            raise ConfigError(f"a network for {network.channels} channels cannot model {self.shape} images")
+        needed = output.parameters_per_pixel(self.shape.channels)
+        if network.out != needed:
+            raise ConfigError(
+                f"the network gives {network.out} parameters per pixel, the output needs {needed}",
+                hint="out=output.parameters_per_pixel(channels)",
+            )
+        if self.shape.channels > 1 and (network.order == "pixel") != output.couples_channels:
+            name = OUTPUTS.name_of(type(output))
+            fix = "pixel" if output.couples_channels else "channel"
+            raise ConfigError(
+                f"output {name!r} with order {network.order!r} would not model how channels depend on"
+                " each other as it should",
+                hint=f"use order={fix!r}",
+            )
+
+    @property
+    def levels(self) -> int:
+        """Levels lie in ``[0, levels)``."""
+        return self.output.levels
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type of the parameters."""
+        return next(self.parameters()).dtype
+
+    @property
+    def image_dtype(self) -> torch.dtype:
+        """Type of the images that this model returns: uint8 up to 256 levels, else int32."""
+        return torch.uint8 if self.levels <= 256 else torch.int32
+
+    @property
+    def parameters_count(self) -> int:
+        """Stored parameters, as Keras counts them."""
+        return sum(p.numel() for p in self.parameters())
+
+    @property
+    def live_parameters_count(self) -> int:
+        """Parameters that no mask switches off."""
+        dead = sum(
+            m.weight.numel() - m.live_weights for m in self.modules() if isinstance(m, CausalConv2d)
+        )
+        return self.parameters_count - dead
+
+    def config(self) -> Config:
+        """What builds the same model again, in JSON types."""
+        return {
+            "network": to_config(NETWORKS, self.network),
+            "output": to_config(OUTPUTS, self.output),
+            "shape": list(self.shape),
+            "levels": self.levels,
+        }
+
+    @staticmethod
+    def from_config(config: Config) -> "PixelModel":
+        """A new model with fresh parameters.
+
+        Raises:
+            ConfigError: something is missing, unknown or out of range.
+        """
+        try:
+            network, output, shape = config["network"], config["output"], config["shape"]
+            return PixelModel(from_config(NETWORKS, network), from_config(OUTPUTS, output), tuple(shape))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"not a model configuration: {error!r}") from error
+
+    def encode(self, levels: Tensor) -> Tensor:
+        """Network input from levels: ``level / (levels - 1)``; the one place where levels are scaled."""
+        return levels.to(self.dtype) / (self.levels - 1)
+
+    def forward(self, levels: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Parameters ``(n, out, h, w)`` of every position from levels ``(n, c, h, w)``, unchecked."""
+        x = self.encode(levels)
+        return self.network(x) if condition is None else self.network(x, condition)
+
+    def check(self, images: Any) -> Tensor:
+        """Images as int64 levels ``(n, c, h, w)`` on the model's device.
+
+        Args:
+            images: any integer array or tensor ``(n, c, h, w)``.
+
+        Raises:
+            DataError: not integers, or out of the model's range.
+            ModelError: images of another shape than the model's.
+        """
+        tensor = torch.as_tensor(images)
+        if tensor.dtype == torch.bool:
+            tensor = tensor.to(torch.uint8)
+        if tensor.dtype not in INTEGERS:
+            raise DataError(
+                f"images must be integer levels, got {str(tensor.dtype).removeprefix('torch.')}",
+                hint="quantise first: this package scales levels itself",
+            )
+        if tensor.ndim != 4 or tuple(tensor.shape[1:]) != tuple(self.shape):
+            raise ModelError(
+                f"this model is for {self.shape} images, got an array of shape {tuple(tensor.shape)}",
+                hint="pass (n, channels, height, width)",
+            )
+        tensor = tensor.to(self.device, torch.int64)
+        if tensor.numel() and not 0 <= int(tensor.min()) <= int(tensor.max()) < self.levels:
+            raise DataError(
+                f"levels must lie in 0..{self.levels - 1}, got {int(tensor.min())}..{int(tensor.max())}",
+                hint="quantise the images to the model's levels",
+            )
+        return tensor
+
+    def check_condition(self, condition: Any, n: int) -> Tensor | None:
+        """A condition for n images on the model's device, or None for an unconditional model.
+
+        Args:
+            condition: a label or labels ``(n,)``, vectors ``(n, d)`` or maps ``(n, d, h, w)``; one is
+                repeated for all images.
+            n: number of images.
+
+        Raises:
+            ConfigError: missing, unwanted, of the wrong shape, or a label out of range.
+        """
+        kind, size = self.network.condition, self.network.condition_size
+        if kind is None:
+            if condition is not None:
+                raise ConfigError("this model is unconditional, but got a condition")
+            return None
+        if condition is None:
+            raise ConfigError(f"this model is conditional: it needs a {kind} of size {size} per image")
+        tensor = torch.as_tensor(condition, device=self.device)
+        tail = {"label": (), "vector": (size,), "map": (size, *self.shape[1:])}[kind]
+        if tensor.ndim == len(tail):
+            tensor = tensor.expand(n, *tensor.shape)
+        if tuple(tensor.shape) != (n, *tail):
+            raise ConfigError(f"a {kind} condition for {n} images is {(n, *tail)}, got {tuple(tensor.shape)}")
+        if kind != "label":
+            return tensor.to(self.dtype)
+        if n and not 0 <= int(tensor.min()) <= int(tensor.max()) < size:
+            raise ConfigError(f"labels must lie in 0..{size - 1}, got {int(tensor.min())}..{int(tensor.max())}")
+        return tensor.long()
+
+    def log_prob_map(self, images: Any, condition: Any = None) -> Tensor:
+        """Log-probability of every sub-pixel given its past, in nats, ``(n, c, h, w)``.
+
+        Args:
+            images: integer levels ``(n, c, h, w)``.
+            condition: see :meth:`check_condition`.
+
+        Raises:
+            DataError, ModelError, ConfigError: see :meth:`check` and :meth:`check_condition`.
+        """
+        levels = self.check(images)
+        return self.output.log_prob(self(levels, self.check_condition(condition, len(levels))), levels)
+
+    def log_prob(self, images: Any, condition: Any = None) -> Tensor:
+        """Log-probability of every image, in nats, ``(n,)``; arguments as :meth:`log_prob_map`."""
+        return self.log_prob_map(images, condition).sum((1, 2, 3))

@@ -1,0 +1,165 @@
+"""Gated PixelCNN: two stacks of causal convolutions, without the blind spot."""
+
+from torch import Tensor, nn
+
+from pixelcnn import layers
+from pixelcnn.config import check_choice, check_integer
+from pixelcnn.layers import Gate, MaskedConv2d, PositionNorm, ShiftedConv2d
+from pixelcnn.masks import LAYOUTS, PAST, Features, Offsets, compose, past_within
+from pixelcnn.networks.base import NETWORKS, Network, check_width
+
+
+class GatedLayer(nn.Module):
+    """One layer of both stacks (2016b, fig. 2).
+
+    The vertical stack ``v`` at a position has seen the rows above it, the horizontal stack ``h`` those and
+    the pixels to the left. The paper lets ``v`` see its own row and shifts it down on its way to ``h``;
+    here the first layer's vertical kernel lies above the row, which is the same without a shift.
+
+    Args:
+        vertical: colours of the vertical stack's input.
+        horizontal: colours of the horizontal stack's input.
+        features: colours of the horizontal stack's output.
+        kernel: odd side of the kernels.
+        first: the layer reads the image: no position sees its own colour, and there is no residual.
+        norm: normalise the stacks at each position before the convolutions.
+        dropout: probability of zeroing a gated feature.
+    """
+
+    def __init__(
+        self,
+        vertical: Features,
+        horizontal: Features,
+        features: Features,
+        kernel: int,
+        first: bool,
+        norm: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        past = (PAST,) * len(features)
+        reach = kernel // 2
+        rows = reach if first else reach + 1
+        self.residual = not first
+        self.vertical = ShiftedConv2d(vertical, past * 2, (rows, kernel), (reach, reach))
+        self.horizontal = ShiftedConv2d(
+            horizontal, features * 2, (1, reach + 1), (0, reach), sees_itself=not first
+        )
+        self.link = MaskedConv2d(past * 2, features * 2, (1, 1), sees_itself=True, bias=False)
+        self.mix = MaskedConv2d(features, features, (1, 1), sees_itself=True)
+        self.gate = Gate()
+        self.dropout = nn.Dropout(dropout)
+        normalise = norm and not first
+        self.vertical_norm = PositionNorm(vertical) if normalise else None
+        self.horizontal_norm = PositionNorm(horizontal) if normalise else None
+
+    def forward(
+        self, v: Tensor, h: Tensor, v_bias: Tensor | None, h_bias: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        above = self.vertical(v if self.vertical_norm is None else self.vertical_norm(v))
+        left = self.horizontal(h if self.horizontal_norm is None else self.horizontal_norm(h))
+        left = left + self.link(above)
+        if v_bias is not None and h_bias is not None:
+            above, left = above + v_bias, left + h_bias
+        above, left = self.gate(above), self.mix(self.dropout(self.gate(left)))
+        return (v + above, h + left) if self.residual else (above, left)
+
+
+@NETWORKS.register("gated-pixelcnn")
+class GatedPixelCNN(Network):
+    """Two stacks of gated causal convolutions: all of the raster past within reach, no blind spot.
+
+    Each layer computes ``tanh(a) * sigmoid(b)``; the vertical stack sees the rows above, the horizontal
+    stack the current row and the vertical stack.
+
+    Reference: van den Oord et al., Conditional Image Generation with PixelCNN Decoders, 2016, fig. 2.
+    Deviations: residual connections in both stacks; optionally a norm before each layer's convolutions
+    and dropout after its gate; the shift between the stacks sits in the first layer's kernel.
+
+    Args:
+        channels: image channels.
+        out: parameters per pixel.
+        width: feature maps per stack (p).
+        depth: gated layers, the first one included; the reach grows by ``kernel // 2`` pixels each.
+        kernel: odd side of the kernels.
+        first_kernel: odd side of the first layer's kernels, at least 3.
+        head_width: feature maps of the 1x1 layer before the output; the width if None.
+        norm: normalise each position's features before the convolutions.
+        activation: activation of the head.
+        layout: how feature maps are grouped by colour, ``"interleaved"`` or ``"contiguous"``.
+        order: ``"channel"`` or ``"pixel"``, see :class:`Network`.
+        condition: None, ``"label"``, ``"vector"`` or ``"map"``.
+        condition_size: classes, or features of the condition.
+        dropout: probability of zeroing a gated feature in training.
+
+    Example:
+        >>> import torch
+        >>> GatedPixelCNN(channels=1, out=2, width=8, depth=2)(torch.zeros(1, 1, 4, 4)).shape
+        torch.Size([1, 2, 4, 4])
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        out: int,
+        width: int = 64,
+        depth: int = 8,
+        kernel: int = 3,
+        first_kernel: int = 7,
+        head_width: int | None = None,
+        norm: bool = False,
+        activation: str = "relu",
+        layout: str = "interleaved",
+        order: str = "channel",
+        condition: str | None = None,
+        condition_size: int = 0,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(channels, out, order, condition, condition_size)
+        check_integer("depth", depth, 1, 1_000)
+        check_choice("layout", layout, tuple(LAYOUTS))
+        for name, side in (("kernel", kernel), ("first_kernel", first_kernel)):
+            check_choice(name, side, tuple(range(3, 64, 2)))
+        check_width("width", width, self.colours)
+        head = width if head_width is None else head_width
+        check_width("head_width", head, self.colours)
+        self.width, self.depth, self.kernel, self.first_kernel = width, depth, kernel, first_kernel
+        self.head_width, self.norm, self.activation = head_width, norm, activation
+        self.layout, self.dropout = layout, dropout
+        features = LAYOUTS[layout](width, self.colours)
+        self.layers = nn.ModuleList(self._layer(i, features) for i in range(depth))
+        biases = (self.condition_bias(2 * width) for _ in range(2 * depth))
+        self.biases = nn.ModuleList(bias for bias in biases if bias is not None)
+        top = LAYOUTS[layout](head, self.colours)
+        self.head = nn.Sequential(
+            layers.activation(activation, width),
+            MaskedConv2d(features, top, (1, 1), sees_itself=True),
+            layers.activation(activation, head),
+            MaskedConv2d(top, self.out_features, (1, 1), sees_itself=True),
+        )
+
+    def _layer(self, index: int, features: Features) -> GatedLayer:
+        if index == 0:
+            image = self.image_features
+            return GatedLayer(image, image, features, self.first_kernel, True, self.norm, self.dropout)
+        past = (PAST,) * self.width
+        return GatedLayer(past, features, features, self.kernel, False, self.norm, self.dropout)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        v = h = x
+        for i, layer in enumerate(self.layers):
+            biases = [bias(condition) for bias in self.biases[2 * i : 2 * i + 2]]
+            v, h = layer(v, h, *(biases or (None, None)))
+        return self.head(h)
+
+    def claimed_past(self, height: int, width: int) -> Tensor:
+        """All pixels within reach: rows above in a growing rectangle, and the row's left."""
+        v: Offsets = frozenset({(0, 0)})
+        h: Offsets = v
+        for layer in list(self.layers)[: height + width]:
+            above = compose(v, layer.vertical.offsets)  # type: ignore[union-attr, arg-type]
+            left = compose(h, layer.horizontal.offsets)  # type: ignore[union-attr, arg-type]
+            v, h = (v | above, h | left | above) if layer.residual else (above, left | above)
+        return past_within(
+            h - {(0, 0)}, self.channels, height, width, by_channel=self.order == "channel"
+        )

@@ -1,0 +1,178 @@
+"""PixelCNN: one stack of masked convolutions.
+
+The paper's network and the variations that its tutorials made: where the activation stands, which layer
+of a block is narrow, how features are grouped by colour. It has a blind spot (see ``claimed_past``).
+"""
+
+from torch import Tensor, nn
+
+from pixelcnn import layers
+from pixelcnn.config import check_choice, check_integer
+from pixelcnn.layers import MaskedConv2d
+from pixelcnn.masks import LAYOUTS, Features, compose, offsets, past_within, raster_mask
+from pixelcnn.networks.base import NETWORKS, Network, check_width
+
+
+class Block(nn.Module):
+    """Bottleneck residual block: 1x1, kxk with mask B, 1x1 (2016a, fig. 5).
+
+    Args:
+        features: colours of the input and output.
+        narrow: colours of the narrow part.
+        kernel: side of the middle kernel.
+        halve: the layer that narrows, ``"first"`` as in the paper, or ``"middle"`` as the Keras example has
+            it, which costs twice the arithmetic.
+        activate: ``"before"`` or ``"after"`` each convolution.
+        kind: name of the activation.
+        dropout: probability of zeroing a narrow feature.
+    """
+
+    def __init__(
+        self,
+        features: Features,
+        narrow: Features,
+        kernel: int,
+        halve: str,
+        activate: str,
+        kind: str,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.before = activate == "before"
+        middle = narrow if halve == "first" else features
+        self.reduce = MaskedConv2d(features, middle, (1, 1), sees_itself=True)
+        self.convolve = MaskedConv2d(middle, narrow, (kernel, kernel), sees_itself=True)
+        self.expand = MaskedConv2d(narrow, features, (1, 1), sees_itself=True)
+        widths = [features, middle, narrow] if self.before else [middle, narrow, features]
+        self.activations = nn.ModuleList(layers.activation(kind, len(width)) for width in widths)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        first, second, third = self.activations
+        if self.before:
+            y = self.reduce(first(x))
+            y = y if bias is None else y + bias
+            y = self.convolve(second(y))
+            return x + self.expand(self.dropout(third(y)))
+        y = self.reduce(x)
+        y = y if bias is None else y + bias
+        y = second(self.convolve(first(y)))
+        return x + third(self.expand(self.dropout(y)))
+
+
+@NETWORKS.register("pixelcnn")
+class PixelCNN(Network):
+    """A mask-A convolution, residual blocks with mask B, and a 1x1 head.
+
+    Reference: van den Oord et al., Pixel Recurrent Neural Networks, 2016, table 1 and fig. 5.
+    Deviations: none with ``activate="before"``; the tutorials' variations are arguments.
+
+    Args:
+        channels: image channels.
+        out: parameters per pixel.
+        width: feature maps (2h).
+        depth: residual blocks.
+        kernel: side of the blocks' masked kernel.
+        first_kernel: side of the first kernel.
+        bottleneck: feature maps of a block's narrow part (h); half the width if None.
+        halve: the block's layer that narrows, ``"first"`` or ``"middle"``.
+        activation: ``relu``, ``prelu``, ``elu`` or ``silu``.
+        activate: ``"before"`` or ``"after"`` each convolution.
+        head_width: feature maps of the 1x1 layers before the output; the width if None.
+        head_depth: how many of them.
+        layout: how feature maps are grouped by colour, ``"interleaved"`` or ``"contiguous"``.
+        order: ``"channel"`` or ``"pixel"``, see :class:`Network`.
+        condition: None, ``"label"``, ``"vector"`` or ``"map"``.
+        condition_size: classes, or features of the condition.
+        dropout: probability of zeroing a narrow feature in training.
+
+    Example:
+        >>> import torch
+        >>> network = PixelCNN(channels=1, out=1, width=8, depth=2)
+        >>> network(torch.zeros(1, 1, 5, 7)).shape
+        torch.Size([1, 1, 5, 7])
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        out: int,
+        width: int = 128,
+        depth: int = 5,
+        kernel: int = 3,
+        first_kernel: int = 7,
+        bottleneck: int | None = None,
+        halve: str = "first",
+        activation: str = "relu",
+        activate: str = "before",
+        head_width: int | None = None,
+        head_depth: int = 2,
+        layout: str = "interleaved",
+        order: str = "channel",
+        condition: str | None = None,
+        condition_size: int = 0,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(channels, out, order, condition, condition_size)
+        check_integer("depth", depth, 0, 1_000)
+        check_integer("head_depth", head_depth, 0, 100)
+        check_choice("halve", halve, ("first", "middle"))
+        check_choice("activate", activate, ("before", "after"))
+        check_choice("layout", layout, tuple(LAYOUTS))
+        self.width, self.depth, self.kernel, self.first_kernel = width, depth, kernel, first_kernel
+        self.bottleneck, self.halve, self.head_width, self.head_depth = bottleneck, halve, head_width, head_depth
+        self.activation, self.activate, self.layout, self.dropout = activation, activate, layout, dropout
+        narrow = self._features("bottleneck", max(width // 2, self.colours) if bottleneck is None else bottleneck)
+        features = self._features("width", width)
+        self.input = MaskedConv2d(
+            self.image_features, features, (first_kernel, first_kernel), sees_itself=False
+        )
+        self.bias = self.condition_bias(width)
+        self.first = layers.activation(activation, width) if activate == "after" else None
+        self.blocks = nn.ModuleList(
+            Block(features, narrow, kernel, halve, activate, activation, dropout) for _ in range(depth)
+        )
+        middle = len(narrow if halve == "first" else features)
+        self.biases = nn.ModuleList(
+            b for b in (self.condition_bias(middle) for _ in range(depth)) if b is not None
+        )
+        self.head = self._head(features)
+
+    def _features(self, name: str, width: int) -> Features:
+        check_width(name, width, self.colours)
+        return LAYOUTS[self.layout](width, self.colours)
+
+    def _head(self, features: Features) -> nn.Sequential:
+        """1x1 layers, each with its activation, and the output layer."""
+        head = self._features("head_width", self.width if self.head_width is None else self.head_width)
+        stack: list[nn.Module] = []
+        if self.activate == "before":
+            stack.append(layers.activation(self.activation, len(features)))
+        for _ in range(self.head_depth):
+            stack.append(MaskedConv2d(features, head, (1, 1), sees_itself=True))
+            stack.append(layers.activation(self.activation, len(head)))
+            features = head
+        stack.append(MaskedConv2d(features, self.out_features, (1, 1), sees_itself=True))
+        return nn.Sequential(*stack)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        x = self.input(x)
+        if self.bias is not None:
+            x = x + self.bias(condition)
+        if self.first is not None:
+            x = self.first(x)
+        for i, block in enumerate(self.blocks):
+            x = block(x, self.biases[i](condition) if len(self.biases) else None)
+        return self.head(x)
+
+    def claimed_past(self, height: int, width: int) -> Tensor:
+        """All that the kernels reach: less than the raster past, by the blind spot to the right above.
+
+        Reference: van den Oord et al., 2016b, fig. 1 (right).
+        """
+        seen = self.input.offsets - {(0, 0)}
+        side = (self.kernel, self.kernel)
+        step = offsets(raster_mask(side, sees_itself=True), (self.kernel // 2, self.kernel // 2))
+        for _ in range(min(self.depth, height + width)):
+            seen = compose(seen, step)
+        return past_within(seen, self.channels, height, width, by_channel=self.order == "channel")

@@ -1,0 +1,7 @@
+"""Outputs: families of distributions over integer levels."""
+
+from pixelcnn.outputs.base import OUTPUTS, Output
+from pixelcnn.outputs.bernoulli import Bernoulli
+from pixelcnn.outputs.categorical import Categorical
+
+__all__ = ["OUTPUTS", "Bernoulli", "Categorical", "Output"]

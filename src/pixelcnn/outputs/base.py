@@ -1,0 +1,49 @@
+"""What every output promises."""
+
+import abc
+from typing import ClassVar
+
+from torch import Tensor
+
+from pixelcnn.registry import Registry
+
+
+class Output(abc.ABC):
+    """A family of distributions over integer levels, one for each sub-pixel.
+
+    Subclasses are frozen dataclasses whose fields are the configuration.
+
+    Attributes:
+        levels: levels lie in ``[0, levels)``.
+        couples_channels: whether the output itself lets a channel depend on the pixel's earlier ones. If
+            not, a network of several channels must do so (``order="channel"``).
+    """
+
+    levels: int
+    couples_channels: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def parameters_per_pixel(self, channels: int) -> int:
+        """Numbers a network must give for each pixel."""
+
+    @abc.abstractmethod
+    def log_prob(self, parameters: Tensor, levels: Tensor) -> Tensor:
+        """Log-probability of every sub-pixel in nats, ``(n, c, h, w)``.
+
+        Args:
+            parameters: ``(n, parameters_per_pixel(c), h, w)``, colour-major.
+            levels: integers ``(n, c, h, w)``.
+        """
+
+    @abc.abstractmethod
+    def pmf(self, parameters: Tensor, before: Tensor) -> Tensor:
+        """Probabilities of one channel's levels, float64 ``(..., levels)``.
+
+        Args:
+            parameters: of one pixel, ``(..., parameters_per_pixel(c))``.
+            before: levels of the pixel's earlier channels, ``(..., k)``; the distribution is channel k's.
+        """
+
+
+OUTPUTS: Registry[Output] = Registry("output")
+"""Every output by its public name."""

@@ -1,0 +1,232 @@
+"""Pictures of images, and of numbers about images, drawn with Pillow.
+
+Everything here takes integer levels ``(n, channels, height, width)`` (a tensor on the CPU, or an
+array) and gives a Pillow image or a file. Small images are enlarged by whole factors without
+smoothing, so that every pixel of the model stays one visible square.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from pixelcnn.errors import DataError
+
+Bytes = NDArray[np.uint8]
+
+PAPER = (236, 238, 241)
+"""Colour of the gaps between images."""
+UNSEEN = (140, 146, 158)
+"""Colour of a pixel that is not drawn yet: neither black nor white."""
+KNOWN = (66, 133, 244)
+"""Tint of the pixels that a completion was given."""
+EMBER = (
+    (4, 5, 20), (40, 11, 84), (101, 21, 110), (159, 42, 99), (212, 72, 66), (245, 125, 21),
+    (250, 193, 39), (252, 255, 164),
+)  # fmt: skip
+"""Colour map of :func:`heatmap`: lightness rises evenly from nearly black to pale yellow, so it
+reads the same in grey and with any colour vision. The stops lie on matplotlib's CC0 map inferno."""
+
+
+def to_rgb(images: Any, levels: int) -> Bytes:
+    """Levels as 8-bit colours ``(n, height, width, 3)``.
+
+    One channel is grey, three are red, green and blue. Two are magenta and green, so that equal
+    values look grey. Of four and more the first three are shown.
+
+    Args:
+        images: integer levels (n, c, h, w).
+        levels: the number of levels; level 0 is black, ``levels - 1`` full brightness.
+
+    Raises:
+        DataError: not four axes.
+
+    Example:
+        >>> to_rgb([[[[0, 1]]]], levels=2).tolist()
+        [[[[0, 0, 0], [255, 255, 255]]]]
+    """
+    values = np.asarray(images)
+    if values.ndim != 4:
+        raise DataError(
+            f"a picture needs images (n, channels, height, width), got shape {values.shape}"
+        )
+    scaled = np.rint(values.astype(np.float64) * (255 / (levels - 1)))
+    pixels = np.clip(scaled, 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+    order = {1: [0, 0, 0], 2: [0, 1, 0]}.get(pixels.shape[-1], [0, 1, 2])
+    return np.ascontiguousarray(pixels[..., order])
+
+
+def enlargement(side: int, target: int = 96) -> int:
+    """The whole factor that brings ``side`` pixels close to ``target``, at least 1.
+
+    Example:
+        >>> enlargement(8), enlargement(28), enlargement(512)
+        (12, 3, 1)
+    """
+    return max(1, target // side)
+
+
+def grid(
+    images: Any, levels: int, columns: int | None = None, scale: int | None = None
+) -> Image.Image:
+    """All images side by side, row after row, with thin gaps.
+
+    Args:
+        images: integer levels (n, c, h, w), at least one image.
+        levels: the number of levels.
+        columns: images in a row; by default about a square.
+        scale: whole enlargement factor; by default about 96 pixels a side.
+
+    Example:
+        >>> grid(np.zeros((6, 1, 8, 8), int), levels=2, scale=2).size
+        (64, 46)
+    """
+    return tiles(to_rgb(images, levels), columns, scale)
+
+
+def tiles(rgb: Bytes, columns: int | None = None, scale: int | None = None) -> Image.Image:
+    """The same as :func:`grid` for pictures that are colours ``(n, h, w, 3)`` already."""
+    count, height, width, _ = rgb.shape
+    if count == 0:
+        raise DataError("no images to draw")
+    factor = scale or enlargement(max(height, width))
+    columns = columns or math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    gap = max(2, factor // 3)
+    step_x, step_y = width * factor + gap, height * factor + gap
+    canvas = np.full((rows * step_y + gap, columns * step_x + gap, 3), PAPER, np.uint8)
+    large = rgb.repeat(factor, axis=1).repeat(factor, axis=2)
+    for index, tile in enumerate(large):
+        top = gap + index // columns * step_y
+        left = gap + index % columns * step_x
+        canvas[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+    return Image.fromarray(canvas)
+
+
+def save_grid(
+    images: Any,
+    path: str | Path,
+    levels: int,
+    columns: int | None = None,
+    scale: int | None = None,
+) -> None:
+    """Writes :func:`grid` as a picture file; the suffix decides the format."""
+    grid(images, levels, columns, scale).save(path)
+
+
+def reveal(images: Any, levels: int, seen: Any) -> Bytes:
+    """Partial images as colours ``(n, h, w, 3)``: what is not ``seen`` yet is plain grey-blue.
+
+    Args:
+        images: integer levels (n, c, h, w).
+        levels: the number of levels.
+        seen: bool (n or 1, 1 or c, h, w); a pixel shows once its first channel is seen.
+    """
+    rgb = to_rgb(images, levels)
+    pixels = np.broadcast_to(np.asarray(seen, bool)[:, 0], rgb.shape[:3])
+    return np.where(pixels[..., None], rgb, np.array(UNSEEN, np.uint8))
+
+
+def completions(
+    given: Any, known: Any, drawn: Any, levels: int, scale: int | None = None
+) -> Image.Image:
+    """One row an image: what was known, tinted blue, and then its completions.
+
+    Args:
+        given: integer levels (n, c, h, w).
+        known: bool (n or 1, 1 or c, h, w).
+        drawn: completions (n · k, c, h, w), those of the first image first.
+        levels: the number of levels.
+        scale: whole enlargement factor; by default about 96 pixels a side.
+    """
+    mask = np.broadcast_to(np.asarray(known, bool).any(axis=1), (len(given), *given.shape[2:]))
+    rgb = to_rgb(given, levels)
+    tinted = (0.72 * rgb + 0.28 * np.array(KNOWN)).astype(np.uint8)
+    first = np.where(mask[..., None], tinted, np.array(UNSEEN, np.uint8))
+    rest = to_rgb(drawn, levels).reshape(len(given), -1, *rgb.shape[1:])
+    rows = np.concatenate([first[:, None], rest], axis=1)
+    return tiles(rows.reshape(-1, *rgb.shape[1:]), columns=rows.shape[1], scale=scale)
+
+
+def coloured(values: Any, low: float, high: float) -> Bytes:
+    """Numbers as colours ``(..., 3)`` of the map :data:`EMBER`, linear from ``low`` to ``high``."""
+    span = (high - low) or 1.0
+    position = np.clip((np.asarray(values, np.float64) - low) / span, 0, 1) * (len(EMBER) - 1)
+    stops = np.array(EMBER, np.float64)
+    channels = [np.interp(position, np.arange(len(EMBER)), stops[:, c]) for c in range(3)]
+    return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
+
+
+def heatmap(
+    values: Any,
+    *,
+    unit: str = "",
+    low: float = 0.0,
+    high: float | None = None,
+    scale: int | None = None,
+) -> Image.Image:
+    """A map of numbers as colours, with a legend below.
+
+    Args:
+        values: numbers (h, w), or (n, h, w) for several maps side by side with one legend.
+        unit: the text of the legend, as in ``"bits per pixel"``.
+        low: the number drawn darkest.
+        high: the number drawn brightest; by default the largest.
+        scale: whole enlargement factor; by default about 192 pixels a side for one map.
+
+    Example:
+        >>> heatmap(np.eye(4), unit="bits", scale=8).size
+        (180, 76)
+    """
+    maps = np.asarray(values, np.float64)
+    maps = maps[None] if maps.ndim == 2 else maps
+    top = float(maps.max()) if high is None else high
+    factor = scale or enlargement(max(maps.shape[1:]), 192 if len(maps) == 1 else 96)
+    picture = tiles(coloured(maps, low, top), columns=len(maps), scale=factor)
+    return with_legend(picture, low, top, unit)
+
+
+def with_legend(picture: Image.Image, low: float, high: float, unit: str) -> Image.Image:
+    """``picture`` above a colour bar from ``low`` to ``high``."""
+    font = ImageFont.load_default(size=12)
+    margin, bar = 10, 10
+    canvas = Image.new("RGB", (max(picture.width, 180), picture.height + 38), PAPER)
+    canvas.paste(picture, ((canvas.width - picture.width) // 2, 0))
+    length = canvas.width - 2 * margin
+    strip = coloured(np.linspace(0, 1, length)[None].repeat(bar, axis=0), 0, 1)
+    canvas.paste(Image.fromarray(strip), (margin, picture.height + 4))
+    draw = ImageDraw.Draw(canvas)
+    line = picture.height + bar + 8
+    for text, x, anchor in (
+        (f"{low:.3g}", margin, "la"),
+        (unit, canvas.width // 2, "ma"),
+        (f"{high:.3g}", canvas.width - margin, "ra"),
+    ):
+        draw.text((x, line), text, fill=(40, 44, 52), font=font, anchor=anchor)
+    return canvas
+
+
+def save_animation(
+    frames: Sequence[Image.Image], path: str | Path, seconds: float = 5.0, pause: float = 1.5
+) -> None:
+    """Writes frames as an animated GIF that repeats for ever.
+
+    Args:
+        frames: pictures of one size.
+        path: the file to write.
+        seconds: time from the first frame to the last.
+        pause: how long the last frame stays, in seconds.
+    """
+    if not frames:
+        raise DataError("no frames to animate")
+    # GIF counts hundredths of a second, and browsers slow anything below two of them down.
+    each = max(20, round(1000 * seconds / len(frames)) // 10 * 10)
+    durations = [each] * (len(frames) - 1) + [round(1000 * pause)]
+    first, *rest = [frame.convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
+    first.save(
+        path, format="GIF", save_all=True, append_images=rest, duration=durations, loop=0
+    )

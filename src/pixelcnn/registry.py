@@ -1,0 +1,71 @@
+"""Named families that anyone can add to: networks, outputs, data sets."""
+
+import difflib
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from pixelcnn.errors import UnknownName
+
+T = TypeVar("T")
+
+
+def closest(name: str, known: list[str]) -> str:
+    """``" Did you mean 'x'?"`` for a near miss, else an empty string.
+
+    Example:
+        >>> closest("bernouli", ["bernoulli", "categorical"])
+        " Did you mean 'bernoulli'?"
+    """
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+class Registry(Generic[T]):
+    """Classes under their public names.
+
+    Example:
+        >>> shapes = Registry[object]("shape")
+        >>> @shapes.register("round")
+        ... class Round: ...
+        >>> shapes["round"].__name__, shapes.name_of(Round), list(shapes)
+        ('Round', 'round', ['round'])
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._items: dict[str, type[T]] = {}
+
+    def register(self, name: str) -> Callable[[type[T]], type[T]]:
+        """Class decorator; the name is the one used in files and on the command line."""
+
+        def add(item: type[T]) -> type[T]:
+            assert name not in self._items, f"{self.kind} {name!r} is registered twice"
+            self._items[name] = item
+            return item
+
+        return add
+
+    def __getitem__(self, name: str) -> type[T]:
+        if not isinstance(name, str) or name not in self._items:
+            names = list(self)
+            raise UnknownName(
+                f"no {self.kind} called {name!r}.{closest(str(name), names)}",
+                hint=f"known: {', '.join(names)}",
+            )
+        return self._items[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._items))
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def name_of(self, item: type) -> str:
+        """The name a class was registered under."""
+        for name, known in self._items.items():
+            if known is item:
+                return name
+        raise UnknownName(
+            f"{item.__name__} is not a registered {self.kind}",
+            hint=f"decorate it with a registry name; known: {', '.join(self)}",
+        )

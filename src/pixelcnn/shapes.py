@@ -1,0 +1,70 @@
+"""The shape of an image, and positions in coding order."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pixelcnn.errors import ConfigError
+
+MAX_SIDE = 65_536
+MAX_CHANNELS = 1_024
+MAX_LEVELS = 65_536
+
+
+class ImageShape(NamedTuple):
+    """Channels, height and width of an image.
+
+    Example:
+        >>> ImageShape(3, 5, 7).dimensions
+        105
+    """
+
+    channels: int
+    height: int
+    width: int
+
+    @property
+    def dimensions(self) -> int:
+        """Number of sub-pixels."""
+        return self.channels * self.height * self.width
+
+    def __str__(self) -> str:
+        return f"{self.channels}x{self.height}x{self.width}"
+
+
+def image_shape(shape: tuple[int, int, int] | list[int]) -> ImageShape:
+    """Checks a (channels, height, width) triple.
+
+    Raises:
+        ConfigError: not three positive integers, or larger than this package handles.
+    """
+    values = tuple(shape)
+    if len(values) != 3 or not all(isinstance(v, int) and not isinstance(v, bool) for v in values):
+        raise ConfigError(f"an image shape is (channels, height, width), got {values!r}")
+    channels, height, width = values
+    if not (1 <= channels <= MAX_CHANNELS and 1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
+        raise ConfigError(
+            f"image shape {channels}x{height}x{width} is out of range",
+            hint=f"1 to {MAX_CHANNELS} channels, sides of 1 to {MAX_SIDE}",
+        )
+    return ImageShape(channels, height, width)
+
+
+class Position(NamedTuple):
+    """A sub-pixel: channel, row, column."""
+
+    channel: int
+    row: int
+    column: int
+
+
+def coding_order(shape: ImageShape) -> Iterator[Position]:
+    """Sub-pixels in coding order: raster scan, channels in order inside a pixel.
+
+    Example:
+        >>> [tuple(p) for p in coding_order(ImageShape(2, 1, 2))]
+        [(0, 0, 0), (1, 0, 0), (0, 0, 1), (1, 0, 1)]
+    """
+    for row in range(shape.height):
+        for column in range(shape.width):
+            for channel in range(shape.channels):
+                yield Position(channel, row, column)

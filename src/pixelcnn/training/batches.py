@@ -1,0 +1,98 @@
+"""Which images a step sees, and every random number it uses: pure functions of the seed and the step.
+
+Nothing here has a state, so a resumed run needs none restored, and any number of processes sees the same
+batches.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pixelcnn.data import ImageSet
+
+ORDER, NOISE = 1, 2
+"""Streams of random words under one seed: the order of an epoch, the noise of a step."""
+
+
+def words(seed: int, stream: int, index: int, rank: int, count: int) -> np.ndarray:
+    """``count`` random 64-bit words, a pure function of the other arguments.
+
+    Raw Philox words, since NumPy guarantees a generator's bit stream, not that of its distributions.
+    """
+    counter = np.array([0, index, rank, stream], dtype=np.uint64)
+    return np.random.Philox(key=seed, counter=counter).random_raw(count)
+
+
+def order(seed: int, epoch: int, images: int) -> np.ndarray:
+    """The order in which an epoch visits its images.
+
+    Example:
+        >>> sorted(order(0, 3, 5).tolist())
+        [0, 1, 2, 3, 4]
+    """
+    return np.argsort(words(seed, ORDER, epoch, 0, images), kind="stable")
+
+
+def seed_step(seed: int, step: int, rank: int = 0) -> None:
+    """Sets torch's generators for the dropout of a step."""
+    torch.manual_seed(int(words(seed, NOISE, step, rank, 1)[0] >> np.uint64(1)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Images of one step on one process."""
+
+    indices: np.ndarray
+    """Of the images in the training set, ``(n,)``."""
+    levels: Tensor
+    """Integers ``(n, c, h, w)``."""
+    condition: Tensor | None
+    """Labels ``(n,)`` of a class-conditional model."""
+    images: int
+    """Of the step over all processes."""
+
+
+class Batches:
+    """The batches of a training set by step.
+
+    Args:
+        data: training images.
+        batch_size: images a step over all processes.
+        seed: of the order and of dynamic binarisation.
+        labelled: give labels as the condition.
+        rank: of this process.
+        processes: that share each step.
+    """
+
+    def __init__(
+        self,
+        data: ImageSet,
+        batch_size: int,
+        seed: int,
+        *,
+        labelled: bool = False,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        self.data, self.batch_size, self.seed = data, min(batch_size, len(data)), seed
+        self.labelled, self.rank, self.processes = labelled, rank, processes
+        self.steps_per_epoch = math.ceil(len(data) / self.batch_size)
+        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
+
+    def indices(self, step: int) -> np.ndarray:
+        """Images of a step over all processes."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, order(self.seed, epoch, len(self.data))
+        return self._order[position * self.batch_size : (position + 1) * self.batch_size]
+
+    def __getitem__(self, step: int) -> Batch:
+        everyone = self.indices(step)
+        mine = everyone[self.rank :: self.processes]
+        index = torch.from_numpy(mine)
+        levels = self.data.levels_at(index, self.seed, step // self.steps_per_epoch)
+        labels = self.data.labels[index] if self.labelled and self.data.labels is not None else None
+        return Batch(mine, levels, labels, len(everyone))

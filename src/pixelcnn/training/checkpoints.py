@@ -1,0 +1,94 @@
+"""Checkpoints of a training: written whole or not at all, and known to be whole when read.
+
+A file is Lightning's checkpoint followed by 40 bytes: a mark and the SHA-256 of what precedes it.
+"""
+
+import hashlib
+import io
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.io import CheckpointIO
+
+from pixelcnn.checkpoint import write_atomically
+from pixelcnn.errors import ModelError
+
+MARK = b"pxcktp01"
+TRAILER = len(MARK) + hashlib.sha256().digest_size
+KEEP = 2
+
+
+class AtomicCheckpointIO(CheckpointIO):
+    """Lightning's file access: temporary file beside the target, fsync, rename, stored hash."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
+    ) -> None:
+        """Writes a checkpoint; whoever reads the path sees the old file or the new one."""
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        content = buffer.getbuffer()
+        write_atomically(path, b"".join((content, MARK, hashlib.sha256(content).digest())))
+
+    def load_checkpoint(
+        self,
+        path: str | os.PathLike[str],
+        map_location: Any = None,
+        weights_only: bool | None = None,
+    ) -> dict[str, Any]:
+        """Reads a checkpoint; never runs code from it."""
+        return read(Path(path), map_location)
+
+    def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        """Deletes a checkpoint."""
+        Path(path).unlink(missing_ok=True)
+
+
+def read(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
+    """The content of a checkpoint file.
+
+    Raises:
+        ModelError: cut short, damaged, or not one of ours.
+    """
+    content = path.read_bytes()
+    body, mark, digest = content[:-TRAILER], content[-TRAILER:-32], content[-32:]
+    if mark != MARK or hashlib.sha256(body).digest() != digest:
+        raise ModelError(f"{path.name}: damaged checkpoint", hint="an earlier one may be whole")
+    loaded: dict[str, Any] = torch.load(io.BytesIO(body), map_location, weights_only=True)
+    return loaded
+
+
+def name(step: int) -> str:
+    """File name of the checkpoint of a step.
+
+    Example:
+        >>> name(1200)
+        'step-00001200.ckpt'
+    """
+    return f"step-{step:08d}.ckpt"
+
+
+def existing(folder: Path) -> list[Path]:
+    """Checkpoints in a folder, the latest first."""
+    found = [path for path in folder.glob("step-*.ckpt") if re.fullmatch(r"step-\d+\.ckpt", path.name)]
+    return sorted(found, key=lambda path: int(path.stem.removeprefix("step-")), reverse=True)
+
+
+def prune(folder: Path) -> None:
+    """Deletes all but the last checkpoints."""
+    for path in existing(folder)[KEEP:]:
+        path.unlink(missing_ok=True)
+
+
+def latest(folder: Path, say: Callable[[str], None]) -> tuple[Path, dict[str, Any]] | None:
+    """The latest whole checkpoint of a folder; says which damaged ones it passed over."""
+    for path in existing(folder):
+        try:
+            return path, read(path)
+        except (ModelError, OSError) as error:
+            say(f"{error}; trying the one before")
+    return None

@@ -1,0 +1,79 @@
+"""The training record: what a model file says about how its weights came to be."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from pixelcnn.data import ImageSet
+from pixelcnn.training.options import TrainingOptions
+from pixelcnn.training.run import versions
+from pixelcnn.training.validation import Validation
+
+PLACES = ("device", "devices", "nodes")
+"""Options that say where a training ran, not what it did."""
+
+
+def training_record(
+    train: ImageSet, val: ImageSet, options: TrainingOptions, *, recipe: str = "", data: Any = None
+) -> dict[str, Any]:
+    """What is known before training starts, in JSON types.
+
+    Args:
+        train: training images.
+        val: validation images.
+        options: how to train.
+        recipe: its name, if there is one.
+        data: what to pass to :func:`pixelcnn.data.load` for the same sets; paths lose their folders.
+    """
+    settings = {k: v for k, v in options.as_table().items() if k not in PLACES}
+    return {
+        "recipe": recipe,
+        "data": {key: nameless(value) for key, value in (data or {"name": train.name}).items()},
+        "split": {"train": train.split, "val": val.split},
+        "images": {"train": len(train), "val": len(val)},
+        "content_hash": {"train": train.content_hash, "val": val.content_hash},
+        "binarisation": train.binarisation,
+        "levels": train.levels,
+        "classes": list(train.classes),
+        "seed": options.seed,
+        "training": settings,
+        "versions": versions(),
+    }
+
+
+def progress_record(step: int, steps_per_epoch: int, images: int) -> dict[str, Any]:
+    """How far the weights have come.
+
+    Args:
+        step: steps taken.
+        steps_per_epoch: steps an epoch.
+        images: in the training set.
+    """
+    epochs = step / steps_per_epoch
+    return {"steps": step, "epochs": round(epochs, 4), "images_seen": round(epochs * images)}
+
+
+def validation_record(found: Validation, precision: str) -> dict[str, Any]:
+    """The validation, and the quantiles that percentiles of new images are read from."""
+    return {
+        "validation": {
+            "nats_per_image": found.mean,
+            "stderr": found.stderr,
+            "bits_per_dim": found.bits_per_dim,
+            "images": len(found.nats),
+            "precision": precision,
+        },
+        "validation_quantiles": found.quantiles,
+    }
+
+
+def nameless(value: Any) -> Any:
+    """A path without the folders that lead to it, which are nobody's business; other values as they are.
+
+    Example:
+        >>> nameless("/home/ada/photos/"), nameless("mnist"), nameless(0.33)
+        ('photos', 'mnist', 0.33)
+    """
+    if isinstance(value, str) and re.search(r"[/\\]", value):
+        return Path(value.replace("\\", "/")).name
+    return value

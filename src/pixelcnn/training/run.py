@@ -1,0 +1,139 @@
+"""The folder of a run: who may use it, and where things lie in it."""
+
+import fcntl
+import json
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import TracebackType
+
+from pixelcnn.errors import ConfigError
+
+PACKAGES = ("pixelcnn", "torch", "numpy", "pytorch-lightning", "safetensors", "pillow")
+
+
+class RunFolder:
+    """A run folder, held by one process at a time.
+
+    Use as a context: entering makes the folder and locks it, leaving unlocks it. The lock is the operating
+    system's (flock), so it ends with its process, however that ends.
+
+    Args:
+        path: the folder.
+        resume: go on with what the folder holds; otherwise a folder with content is refused.
+
+    Raises:
+        ConfigError: on entering; the path is a file, cannot be written, is in use, or holds a run.
+    """
+
+    def __init__(self, path: str | Path, *, resume: bool = False) -> None:
+        self.path, self.resume = Path(path), resume
+        self._lock: int | None = None
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe."""
+        return self.path / "recipe.toml"
+
+    @property
+    def best(self) -> Path:
+        """The model that validated best."""
+        return self.path / "best.safetensors"
+
+    @property
+    def last(self) -> Path:
+        """The model as training left it."""
+        return self.path / "last.safetensors"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What resuming needs."""
+        return self.path / "checkpoints"
+
+    @property
+    def samples(self) -> Path:
+        """Sample grids."""
+        return self.path / "samples"
+
+    def __enter__(self) -> "RunFolder":
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._take_lock()
+        except FileExistsError as error:
+            raise ConfigError(
+                f"run folder {self.path} is a file", hint="choose another folder with --run"
+            ) from error
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write to run folder {self.path}: {error.strerror}",
+                hint="choose another folder with --run",
+            ) from error
+        try:
+            self._check_content()
+            self._prepare()
+        except BaseException:
+            self.release()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Lets other processes use the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _take_lock(self) -> None:
+        lock = os.open(self.path / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(lock, 64).decode(errors="replace").strip() or "unknown"
+            os.close(lock)
+            raise ConfigError(
+                f"run folder {self.path} is in use by process {holder}",
+                hint="wait for it, or choose another folder with --run",
+            ) from error
+        os.ftruncate(lock, 0)
+        os.write(lock, f"{os.getpid()}\n".encode())
+        self._lock = lock
+
+    def _check_content(self) -> None:
+        content = sorted(item.name for item in self.path.iterdir() if item.name != "run.lock")
+        if content and not self.resume:
+            raise ConfigError(
+                f"run folder {self.path} already holds {content[0]}",
+                hint="continue it with --resume, or choose another folder with --run",
+            )
+        if content and not self.recipe.exists():
+            raise ConfigError(
+                f"{self.path} is not a run folder: it holds {content[0]}, but no recipe.toml",
+                hint="choose another folder with --run",
+            )
+
+    def _prepare(self) -> None:
+        self.checkpoints.mkdir(exist_ok=True)
+        self.samples.mkdir(exist_ok=True)
+        for leftover in (*self.path.glob("*.tmp"), *self.checkpoints.glob("*.tmp")):
+            leftover.unlink(missing_ok=True)
+        text = json.dumps(versions(), indent=2) + "\n"
+        (self.path / "environment.json").write_text(text, encoding="utf-8")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide a result; nothing about machine or user."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found

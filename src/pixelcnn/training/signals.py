@@ -1,0 +1,60 @@
+"""Ctrl-C and SIGTERM as a wish to stop, honoured at the end of a step."""
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from pixelcnn.errors import PixelCNNError
+
+
+class Interrupted(PixelCNNError):
+    """A training that a signal ended; everything is saved.
+
+    Attributes:
+        exit_code: 128 plus the signal: 130 for Ctrl-C, 143 for SIGTERM.
+    """
+
+    def __init__(self, message: str, *, signum: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.exit_code = 128 + signum
+
+
+class StopFlag:
+    """Remembers the first stop signal; a second one interrupts at once.
+
+    Use as a context, which gives back the handlers it found. Signals reach the main thread only: elsewhere
+    this does nothing.
+
+    Attributes:
+        signum: of the first signal, 0 before there is one.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.signum = 0
+        self._before: dict[int, Any] = {}
+
+    def __bool__(self) -> bool:
+        return self.signum != 0
+
+    def __enter__(self) -> "StopFlag":
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.getsignal(number) for number in self.SIGNALS}
+            self.install()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def install(self) -> None:
+        """Takes the handlers over again, after somebody else has."""
+        for number in self._before:
+            signal.signal(number, self._handle)
+
+    def _handle(self, signum: int, _: FrameType | None) -> None:
+        if self.signum:
+            raise KeyboardInterrupt
+        self.signum = signum

@@ -1,0 +1,202 @@
+"""Which input each output depends on, by gradient and by changing one input after the other.
+
+Neither method sees all. A gradient misses what goes through an integer look-up; a changed input is lost
+where its effect is below the last bit. So a dependence counts when either finds it. Changes are compared
+bit by bit in float64: the two passes have the same batch shape and differ in one number of each image,
+so equal arithmetic gives equal bits and no tolerance is needed.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pixelcnn.errors import ConformanceError
+from pixelcnn.masks import raster_past
+from pixelcnn.networks import Network
+from pixelcnn.shapes import Position
+from pixelcnn.verify.probing import (
+    LEVELS,
+    Probe,
+    another_level,
+    mode,
+    random_condition,
+    random_levels,
+    randomise,
+)
+
+CHUNK = 64
+"""Images in a pass: what bounds the memory."""
+
+
+@dataclass(frozen=True)
+class Dependence:
+    """What each output was seen to depend on.
+
+    Attributes:
+        measured: bool ``(c, h, w, c, h, w)``: target, source.
+        allowed: the coding order's verdict, of the same shape.
+        claimed: what the network says of itself, of the same shape.
+    """
+
+    measured: Tensor
+    allowed: Tensor
+    claimed: Tensor
+
+    @property
+    def leaks(self) -> Tensor:
+        """Dependence on the future, bool as ``measured``."""
+        return self.measured & ~self.allowed
+
+    @property
+    def missed(self) -> Tensor:
+        """Past that is claimed and has no effect, bool as ``measured``."""
+        return self.claimed & self.allowed & ~self.measured
+
+    @property
+    def unclaimed(self) -> Tensor:
+        """Past that has an effect and is not claimed, bool as ``measured``."""
+        return self.measured & self.allowed & ~self.claimed
+
+
+def allowed_past(network: Network, height: int, width: int) -> Tensor:
+    """What the coding order lets each output see, bool ``(c, h, w, c, h, w)``: target, source.
+
+    With order ``"channel"`` the parameters of channel c see the pixel's earlier channels; with ``"pixel"``
+    all parameters of a pixel see earlier pixels only.
+    """
+    past = raster_past(network.channels, height, width)
+    return past if network.order == "channel" else past[:1].expand_as(past)
+
+
+def measure(
+    network: Network,
+    height: int = 5,
+    width: int = 7,
+    *,
+    training: bool = False,
+    seed: int = 0,
+    least: int = 2,
+    most: int = 8,
+) -> Dependence:
+    """Measures what every output depends on, over random parameters and inputs.
+
+    A path may be dead for one draw of parameters (a ReLU that is off), so dependence is the union over
+    draws. Draws end when all that the network claims has been seen, but for the first ``least``.
+
+    Args:
+        network: left as it is.
+        height: rows of the images tried.
+        width: columns of the images tried; unlike the rows, so that swapped axes show.
+        training: measure in training mode, where batch statistics and dropout act.
+        seed: of parameters and inputs.
+        least: draws made in any case, the first with positive weights.
+        most: draws made at most.
+
+    Raises:
+        ConformanceError: outputs or gradients that are not finite.
+
+    Example:
+        >>> from pixelcnn.networks import PixelCNN
+        >>> seen = measure(PixelCNN(channels=1, out=1, width=4, depth=1), 3, 4)
+        >>> int(seen.leaks.sum()), int(seen.missed.sum()), int(seen.unclaimed.sum())
+        (0, 0, 0)
+    """
+    allowed = allowed_past(network, height, width)
+    claimed = network.claimed_past(height, width).cpu()
+    shape = (network.channels, height, width)
+    seen = torch.zeros_like(allowed)
+    for draw in range(most):
+        drawn = randomise(network, seed + draw, positive=draw % 2 == 0)
+        images = random_levels(shape, LEVELS, seed + draw)
+        x, other = (
+            levels.double() / (LEVELS - 1)
+            for levels in (images, another_level(images, LEVELS, seed + draw))
+        )
+        probe = Probe(drawn, random_condition(drawn, 1, height, width, seed + draw), seed + draw)
+        with mode(drawn, training):
+            seen |= by_gradient(probe, x) | by_flips(probe, x, other)
+        if draw + 1 >= least and not (claimed & allowed & ~seen).any():
+            break
+    return Dependence(seen, allowed, claimed)
+
+
+def by_gradient(probe: Probe, x: Tensor) -> Tensor:
+    """Support of the Jacobian at the image ``x`` (c, h, w), bool ``(c, h, w, c, h, w)``.
+
+    One copy of the image for each output: the gradient of output i with respect to copy i is row i.
+    """
+    targets = probe.groups * x[0].numel()
+    rows = torch.cat([gradients(probe, x, part) for part in torch.arange(targets).split(CHUNK)])
+    return (rows != 0).reshape(probe.groups, *x.shape[1:], *x.shape).expand(*x.shape, *x.shape)
+
+
+def gradients(probe: Probe, x: Tensor, targets: Tensor) -> Tensor:
+    """Gradients of the outputs numbered ``targets`` with respect to ``x`` (c, h, w): ``(len, c, h, w)``.
+
+    The parameters of an output are summed with random weights, lest their gradients cancel.
+    """
+    copies = x.expand(len(targets), *x.shape).clone().requires_grad_()
+    with torch.enable_grad():
+        outputs = probe(copies)
+        check_finite("the outputs are", outputs)
+        generator = torch.Generator().manual_seed(probe.seed)
+        weights = 0.5 + torch.rand(outputs.shape[2], generator=generator, dtype=outputs.dtype)
+        flat = torch.einsum("ngphw,p->nghw", outputs, weights).flatten(1)
+        (found,) = torch.autograd.grad(flat[torch.arange(len(targets)), targets].sum(), copies)
+    check_finite("the gradients are", found)
+    return found
+
+
+@torch.no_grad()
+def by_flips(probe: Probe, x: Tensor, other: Tensor) -> Tensor:
+    """Outputs that change when an input of ``x`` becomes that of ``other``, bool ``(c, h, w, c, h, w)``."""
+    sources = torch.arange(x.numel())
+    columns = torch.cat([flipped(probe, x, other, part) for part in sources.split(CHUNK)])
+    rows = columns.reshape(x.numel(), -1).T
+    return rows.reshape(probe.groups, *x.shape[1:], *x.shape).expand(*x.shape, *x.shape)
+
+
+@torch.no_grad()
+def flipped(probe: Probe, x: Tensor, other: Tensor, sources: Tensor) -> Tensor:
+    """Outputs that change with the inputs numbered ``sources``, bool ``(len, groups, h, w)``.
+
+    The reference pass has the batch shape of the changed one, since a kernel may round differently at
+    another place in the batch.
+    """
+    reference = x.expand(len(sources), *x.shape).clone()
+    changed = reference.clone().flatten(1)
+    changed[torch.arange(len(sources)), sources] = other.flatten()[sources]
+    before, after = probe(reference), probe(changed.reshape(reference.shape))
+    check_finite("the outputs are", before)
+    check_finite("the outputs are", after)
+    return (before != after).any(2)
+
+
+def check_finite(what: str, values: Tensor) -> None:
+    """NaN differs from itself, so it would look like a leak."""
+    if not bool(torch.isfinite(values).all()):
+        raise ConformanceError(f"{what} not finite for finite parameters and inputs")
+
+
+def example(pairs: Tensor) -> tuple[Position, Position]:
+    """One (target, source) of many: the target nearest to the middle of the image, away from edges.
+
+    Example:
+        >>> pairs = torch.ones(1, 3, 3, 1, 3, 3, dtype=torch.bool)
+        >>> [tuple(p) for p in example(pairs)]
+        [(0, 1, 1), (0, 2, 0)]
+    """
+    found = pairs.nonzero()
+    middle = torch.tensor([pairs.shape[1] - 1, pairs.shape[2] - 1]) / 2
+    off_centre = (found[:, 1:3] - middle).abs().sum(1)
+    # Of one target: the source furthest below it, since that is the plainest breach.
+    depth = found[:, 4] - found[:, 1]
+    best = int((off_centre * 10_000 - depth).argmin())
+    numbers = found[best].tolist()
+    return Position(*numbers[:3]), Position(*numbers[3:])
+
+
+def place(position: Position) -> str:
+    """``(c 0, h 2, w 3)``."""
+    return f"(c {position.channel}, h {position.row}, w {position.column})"

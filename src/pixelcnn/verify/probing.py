@@ -1,0 +1,123 @@
+"""What every check starts from: random parameters, random inputs, and a network as a pure function."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pixelcnn.networks import Network
+
+LEVELS = 256
+"""Levels of the random inputs given to a network on its own."""
+
+
+def randomise(network: Network, seed: int, *, positive: bool = False) -> Network:
+    """A copy in float64 on the CPU, each of whose parameters is random and none of which is zero.
+
+    Fresh networks hide paths: a last layer that starts at zero makes any causality test pass. Weights of
+    both signs are what training leaves behind, but a ReLU may then be dead on every input tried. With
+    ``positive`` all weights are, so every ReLU is alive and no two paths cancel.
+
+    Args:
+        network: left as it is.
+        seed: of the parameters.
+        positive: draw positive weights only, small enough that no gate saturates.
+
+    Example:
+        >>> from pixelcnn.networks import PixelCNN
+        >>> network = randomise(PixelCNN(channels=1, out=1, width=4, depth=1), seed=0)
+        >>> all(bool((p != 0).all()) for p in network.parameters())
+        True
+    """
+    network = copy.deepcopy(network).cpu().double()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            spread = torch.rand(parameter.shape, generator=generator, dtype=torch.float64)
+            if parameter.dim() < 2:  # biases, gains, slopes
+                parameter.copy_(0.1 + 0.4 * spread)
+            elif positive:
+                parameter.copy_((0.25 + 0.5 * spread) / parameter[0].numel())
+            else:
+                sign = 2.0 * torch.randint(2, parameter.shape, generator=generator) - 1
+                parameter.copy_(sign * (0.5 + spread) / parameter[0].numel() ** 0.5)
+    return network
+
+
+def random_levels(shape: tuple[int, ...], levels: int, seed: int) -> Tensor:
+    """Uniform integers in ``[0, levels)``, int64."""
+    return torch.randint(levels, shape, generator=torch.Generator().manual_seed(seed))
+
+
+def another_level(images: Tensor, levels: int, seed: int) -> Tensor:
+    """Levels that all differ from ``images``.
+
+    Example:
+        >>> another_level(torch.tensor([0, 1, 1]), levels=2, seed=0)
+        tensor([1, 0, 0])
+    """
+    return (images + 1 + random_levels(tuple(images.shape), levels - 1, seed)) % levels
+
+
+def random_condition(network: Network, n: int, height: int, width: int, seed: int) -> Tensor | None:
+    """Something for the network to be conditioned on; None where it takes nothing."""
+    generator = torch.Generator().manual_seed(seed)
+    size = network.condition_size
+    if network.condition is None:
+        return None
+    if network.condition == "label":
+        return torch.randint(size, (n,), generator=generator)
+    shape = (n, size) if network.condition == "vector" else (n, size, height, width)
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+@contextmanager
+def fixed_noise(seed: int) -> Iterator[None]:
+    """Dropout draws the same in here every time; the caller's random numbers are left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def mode(module: nn.Module, training: bool) -> Iterator[None]:
+    """Training or evaluation mode, and back to what it was, module by module."""
+    before = {m: m.training for m in module.modules()}
+    module.train(training)
+    try:
+        yield
+    finally:
+        for m, was in before.items():
+            m.training = was
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A network as a pure function of the image: a fixed condition, and the same dropout at each call.
+
+    Attributes:
+        network: called in the mode that it is in.
+        condition: of one image, repeated for all; None where it takes nothing.
+        seed: of the dropout.
+    """
+
+    network: Network
+    condition: Tensor | None
+    seed: int = 0
+
+    @property
+    def groups(self) -> int:
+        """Outputs of a pixel that may differ in what they see: its channels, or one for all of them."""
+        return self.network.channels if self.network.order == "channel" else 1
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Parameters ``(n, groups, p, h, w)`` of the images ``(n, c, h, w)``."""
+        condition = self.condition
+        if condition is not None:
+            condition = condition.expand(len(x), *condition.shape[1:])
+        with fixed_noise(self.seed):
+            parameters = self.network(x, condition)
+        return parameters.reshape(len(x), self.groups, -1, *x.shape[2:])

@@ -1,0 +1,89 @@
+"""The one sequential generator: it visits sub-pixels in coding order, and whoever drives it chooses levels.
+
+Sampling, completion, decoding and slow scoring are four ways of answering the same walk.
+"""
+
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from pixelcnn import engines
+from pixelcnn.model import PixelModel
+from pixelcnn.shapes import coding_order
+
+
+class Front(NamedTuple):
+    """Positions whose levels can be chosen now, independently of each other.
+
+    Attributes:
+        positions: channel, row and column of each, int64 ``(k, 3)``.
+        pmf: probabilities of their levels, float64 ``(n, k, levels)``.
+    """
+
+    positions: Tensor
+    pmf: Tensor
+
+    def of(self, images: Any) -> Any:
+        """The entries ``(n, k)`` of an array ``(n, c, h, w)`` at this front's positions."""
+        channel, row, column = self.positions.T
+        return images[:, channel, row, column]
+
+
+Walk = Generator[Front, Tensor, Tensor]
+
+
+def walk(model: PixelModel, n: int, condition: Any = None, engine: str = "auto") -> Walk:
+    """Visits every sub-pixel of n images: yields a :class:`Front`, expects its levels ``(n, k)``.
+
+    Args:
+        model: the model, put into evaluation mode while the walk lasts.
+        n: number of images.
+        condition: see :meth:`PixelModel.check_condition`.
+        engine: name of the engine, see :mod:`pixelcnn.engines`.
+
+    Returns:
+        The chosen levels, int64 ``(n, c, h, w)``.
+    """
+    training = model.training
+    model.eval()
+    try:
+        source = engines.start(model, n, model.check_condition(condition, n), engine)
+        levels = torch.zeros(n, *model.shape, dtype=torch.int64, device=model.device)
+        for position in coding_order(model.shape):
+            parameters = source.parameters(levels, position)
+            before = levels[:, : position.channel, position.row, position.column]
+            pmf = model.output.pmf(parameters, before)[:, None]
+            chosen = yield Front(torch.tensor([position], device=model.device), pmf)
+            levels[:, position.channel, position.row, position.column] = chosen[:, 0]
+        return levels
+    finally:
+        model.train(training)
+
+
+def drive(
+    steps: Walk,
+    choose: Callable[[Front], Tensor],
+    callback: Callable[[Front, Tensor], None] | None = None,
+) -> Tensor:
+    """Answers every front of a walk.
+
+    Args:
+        steps: a fresh walk.
+        choose: the levels ``(n, k)`` of a front.
+        callback: called with each front and the levels chosen for it.
+
+    Returns:
+        The finished images, int64 ``(n, c, h, w)``.
+    """
+    front = next(steps)
+    while True:
+        levels = choose(front)
+        if callback is not None:
+            callback(front, levels)
+        try:
+            front = steps.send(levels)
+        except StopIteration as end:
+            images: Tensor = end.value
+            return images

@@ -1,0 +1,102 @@
+"""Imports stay light, the façade tells the truth, and every network and output is registered."""
+
+import ast
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import pixelcnn
+from pixelcnn import networks, outputs
+
+HEAVY = {
+    "constriction", "fastapi", "lightning", "matplotlib", "pooch", "pytorch_lightning",
+    "tensorboard", "typer",
+}  # fmt: skip
+LAST_WORDS = (
+    "import atexit, json, sys;"
+    "atexit.register(lambda: print(json.dumps(sorted({m.split('.')[0] for m in sys.modules}))));"
+)
+
+
+def imported(code: str) -> set[str]:
+    """Top-level packages that a fresh interpreter has imported at the end of ``code``."""
+    command = [sys.executable, "-c", LAST_WORDS + code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    assert imported("import pixelcnn") & {*HEAVY, "torch", "numpy"} == set()
+
+
+def test_the_check_for_heavy_imports_can_fail():
+    assert "typer" in imported("import pixelcnn, typer")
+
+
+def test_using_a_model_imports_no_framework():
+    code = (
+        "import pixelcnn as px;"
+        "[px.PixelModel, px.load, px.save, px.sample, px.complete, px.score, px.evaluate];"
+        "px.networks.PixelCNN, px.outputs.Bernoulli, px.data.load, px.verify.check_model"
+    )
+    assert imported(code) & HEAVY == set()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["train", "--help"], ["trian"], ["sample", "-n"]]
+)
+def test_help_and_usage_errors_import_no_torch(arguments):
+    code = f"from pixelcnn.cli import main; sys.argv = {['pixelcnn', *arguments]}; main()"
+    found = imported(code)
+    assert found & {"torch", "numpy", "matplotlib", "pytorch_lightning"} == set()
+    assert "pixelcnn" in found
+
+
+def declared_names() -> set[str]:
+    """Names the package imports for type checkers only."""
+    tree = ast.parse(Path(pixelcnn.__file__).read_text(encoding="utf-8"))
+    return {
+        alias.name
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for line in block.body
+        if isinstance(line, ast.ImportFrom)
+        for alias in line.names
+    }
+
+
+def test_public_names_are_the_declared_ones():
+    assert set(pixelcnn.__all__) == declared_names()
+    assert list(pixelcnn.__all__) == sorted(pixelcnn.__all__)
+    assert set(dir(pixelcnn)) >= set(pixelcnn.__all__)
+
+
+@pytest.mark.parametrize("name", pixelcnn.__all__)
+def test_public_names_resolve(name):
+    assert getattr(pixelcnn, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        _ = pixelcnn.no_such_thing
+
+
+@pytest.mark.parametrize("name", pixelcnn.__all__)
+def test_no_function_shares_its_name_with_a_submodule(name):
+    """Importing the submodule would put it where the function was."""
+    submodule = importlib.util.find_spec(f"pixelcnn.{name}") is not None
+    assert submodule == isinstance(getattr(pixelcnn, name), ModuleType)
+
+
+@pytest.mark.parametrize(
+    ("package", "registry"), [(networks, networks.NETWORKS), (outputs, outputs.OUTPUTS)]
+)
+def test_every_file_is_registered(package, registry):
+    files = {path.stem for path in Path(package.__file__).parent.glob("[a-z]*.py")} - {"base"}
+    registered = {registry[name].__module__.rpartition(".")[2] for name in registry}
+    assert files == registered

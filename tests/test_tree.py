@@ -1,0 +1,111 @@
+"""Rules of the source tree that no linter knows."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+CODE = sorted(
+    path
+    for folder in ("src", "tests", "benchmarks", "examples")
+    for path in (ROOT / folder).rglob("*.py")
+)
+MODULE_LINES = 300
+FUNCTION_LINES = 40
+
+UNSAFE_CALLS = {
+    "eval", "exec", "pickle.load", "pickle.loads", "pickle.Unpickler", "marshal.load",
+    "marshal.loads", "yaml.load", "yaml.unsafe_load", "os.system", "os.popen",
+}  # fmt: skip
+UNSAFE_KEYWORDS = {"shell=True", "weights_only=False", "allow_pickle=True"}
+
+
+def label(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def unsafe(source: str) -> list[str]:
+    """The calls in a module that would run data as code."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            if ast.unparse(node.func) in UNSAFE_CALLS:
+                found.append(ast.unparse(node))
+            if UNSAFE_KEYWORDS & {ast.unparse(keyword) for keyword in node.keywords}:
+                found.append(ast.unparse(node))
+    return found
+
+
+@pytest.mark.parametrize("path", CODE, ids=label)
+def test_nothing_runs_data_as_code(path):
+    assert unsafe(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "pickle.load(file)",
+        "x = eval(text)",
+        "yaml.load(text, Loader=None)",
+        "subprocess.run(line, shell=True)",
+        "torch.load(path, weights_only=False)",
+        "np.load(path, allow_pickle=True)",
+    ],
+)
+def test_unsafe_calls_are_recognised(source):
+    assert unsafe(source)
+
+
+def test_evaluation_mode_is_not_mistaken_for_eval():
+    assert not unsafe("model.eval()\ntorch.load(path, weights_only=True)")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=label)
+def test_modules_stay_small(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MODULE_LINES
+
+
+def body_lines(function: ast.FunctionDef) -> int:
+    """Lines of a function without its signature and docstring."""
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    return body[-1].end_lineno - body[0].lineno + 1 if body else 0
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=label)
+def test_functions_stay_small(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    assert {f.name: n for f in functions if (n := body_lines(f)) > FUNCTION_LINES} == {}
+
+
+def test_constraints_are_names_and_versions_only():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    assert [p for p in pins if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", p)] == []
+    assert not [line for line in lines if "://" in line or " @ " in line or "+" in line]
+    assert "torch==2.13.0" in pins
+
+
+def test_every_dependency_is_pinned():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["test"], *extras["bench"], *extras["docs"]]
+    names = {re.split(r"[<>=!~\[ ]", line)[0] for line in wanted}
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert names - {pin.split("==")[0] for pin in pins} == set()
+
+
+@pytest.mark.parametrize(
+    "file", ["pyproject.toml", "constraints.txt", "Makefile", ".ci/run", "setup/install.sh"]
+)
+def test_installing_names_no_address(file):
+    assert "://" not in (ROOT / file).read_text(encoding="utf-8")
+
+
+def test_every_statement_of_the_version_agrees():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"version: {version}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
