@@ -9,10 +9,10 @@ cd "$(dirname "$0")/.."
 
 {
     echo "# The exact versions the tests ran with. Written by: make constraints"
-    .venv/bin/python -m pip --disable-pip-version-check freeze --exclude-editable |
+    .venv/bin/python -m pip --disable-pip-version-check freeze --all --exclude-editable |
         sed -e 's/+.*//' |
         grep -E '^[A-Za-z0-9._-]+==[^ ]+$' |
-        grep -viE '^(pixelcnn|nvidia-|cuda-|triton|pytorch-triton)' |
+        grep -viE '^(pixelcnn=|pip=|wheel=|nvidia-|cuda-|triton|pytorch-triton)' |
         LC_ALL=C sort -f
 } > constraints.txt.new
 mv constraints.txt.new constraints.txt

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import pixelcnn
+
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 CODE = sorted(
@@ -108,4 +110,5 @@ def test_installing_names_no_address(file):
 
 def test_every_statement_of_the_version_agrees():
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert f"version: {version}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert pixelcnn.__version__ == version

@@ -7,32 +7,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pixelcnn import data, engines, errors, layers, masks, networks, outputs, verify
+    from pixelcnn import data, engines, errors, layers, masks, networks, outputs, verify, walk
     from pixelcnn.checkpoint import load, save
     from pixelcnn.errors import PixelCNNError
     from pixelcnn.model import PixelModel
     from pixelcnn.sampling import complete, sample
     from pixelcnn.scoring import Score, evaluate, score
     from pixelcnn.training import TrainingOptions, fit
-    from pixelcnn.walk import drive, walk
 
 __version__ = "0.1.0"
 
-_MODULES = ("data", "engines", "errors", "layers", "masks", "networks", "outputs", "verify")
+_MODULES = ("data", "engines", "errors", "layers", "masks", "networks", "outputs", "verify", "walk")
 _NAMES = {
     "PixelCNNError": "errors",
     "PixelModel": "model",
     "Score": "scoring",
     "TrainingOptions": "training",
     "complete": "sampling",
-    "drive": "walk",
     "evaluate": "scoring",
     "fit": "training",
     "load": "checkpoint",
     "sample": "sampling",
     "save": "checkpoint",
     "score": "scoring",
-    "walk": "walk",
 }
 
 __all__ = [
@@ -42,7 +39,6 @@ __all__ = [
     "TrainingOptions",
     "complete",
     "data",
-    "drive",
     "engines",
     "errors",
     "evaluate",

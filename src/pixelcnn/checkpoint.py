@@ -1,7 +1,7 @@
 """One safetensors file is one model: weights, and the configuration and training record in its header.
 
 Nothing in a file is trusted. The header is read and checked before anything is allocated, sizes are
-compared with the file's own length, and a fingerprint of configuration and weights must agree.
+compared with the file's own length, and digests of the header and of the weights must agree.
 """
 
 import hashlib
@@ -55,10 +55,15 @@ def save(
         "record": model.record | {"weights": weights},
         "fingerprint": fingerprint(model.config(), tensors),
     }
-    write_atomically(path, safetensors.torch.save(tensors, {KEY: json.dumps(header, allow_nan=False)}))
+    header["digest"] = _digest(header)
+    write_atomically(
+        path, safetensors.torch.save(tensors, {KEY: json.dumps(header, allow_nan=False)})
+    )
 
 
-def load(source: str | os.PathLike[str], *, weights: str = "averaged", device: str = "cpu") -> PixelModel:
+def load(
+    source: str | os.PathLike[str], *, weights: str = "averaged", device: str = "cpu"
+) -> PixelModel:
     """Reads a model.
 
     Args:
@@ -73,7 +78,7 @@ def load(source: str | os.PathLike[str], *, weights: str = "averaged", device: s
         ModelError: no such model, or a file that is damaged or of another kind.
     """
     path = resolve(source)
-    header, sizes = _header(path)
+    header = _header(path)
     try:
         tensors = safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, OSError, ValueError, RuntimeError) as error:
@@ -97,7 +102,7 @@ def describe(source: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         ModelError: as :func:`load`.
     """
-    return _header(resolve(source))[0]
+    return _header(resolve(source))
 
 
 def shipped() -> dict[str, Path]:
@@ -117,7 +122,9 @@ def resolve(source: str | os.PathLike[str]) -> Path:
     if path.is_dir():
         path = path / "best.safetensors"
         if not path.is_file():
-            raise ModelError(f"{source}: this folder holds no best.safetensors", hint="train a model first")
+            raise ModelError(
+                f"{source}: this folder holds no best.safetensors", hint="train a model first"
+            )
         return path
     if path.is_file():
         return path
@@ -125,8 +132,9 @@ def resolve(source: str | os.PathLike[str]) -> Path:
     if str(source) in models:
         return models[str(source)]
     known = ", ".join(models) or "none"
+    near = closest(str(source), list(models))
     raise ModelError(
-        f"no model file, run folder or shipped model called {str(source)!r}.{closest(str(source), list(models))}",
+        f"no model file, run folder or shipped model called {str(source)!r}.{near}",
         hint=f"give a .safetensors file or a run folder; shipped models: {known}",
     )
 
@@ -137,8 +145,14 @@ def fingerprint(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
     return digest.hexdigest()
+
+
+def _digest(header: Mapping[str, Any]) -> str:
+    """SHA-256 of a header's content, hexadecimal: the record is no part of the fingerprint."""
+    content = {key: value for key, value in header.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
@@ -150,7 +164,9 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
         OSError: as writing does; the target is untouched and no temporary file is left.
     """
     target = Path(path)
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+    handle, temporary = tempfile.mkstemp(
+        prefix=f".{target.name}.", suffix=".tmp", dir=target.parent
+    )
     try:
         with os.fdopen(handle, "wb") as file:
             os.fchmod(file.fileno(), 0o666 & ~_umask())
@@ -188,15 +204,15 @@ def _damaged(path: Path, reason: str) -> ModelError:
     return ModelError(f"{path}: damaged or not a model file: {' '.join(reason.split())[:200]}")
 
 
-def _header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Our part and the tensors' part of a file's header, checked."""
+def _header(path: Path) -> dict[str, Any]:
+    """Our part of a file's header, checked."""
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > min(MAX_HEADER, path.stat().st_size):
                 raise _damaged(path, f"a header of {length} bytes")
-            tensors = json.loads(file.read(length))
-        header = json.loads(tensors.pop("__metadata__")[KEY])
+            metadata = json.loads(file.read(length))["__metadata__"]
+        header = json.loads(metadata[KEY])
         version = header["format"]
     except OSError as error:
         raise ModelError(f"{path}: {error.strerror or error}") from error
@@ -211,7 +227,9 @@ def _header(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         )
     if not isinstance(header.get("config"), dict) or not isinstance(header.get("record"), dict):
         raise _damaged(path, "no configuration")
-    return header, tensors
+    if header.get("digest") != _digest(header):
+        raise _damaged(path, "its header does not match its digest")
+    return header
 
 
 def _build(path: Path, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> PixelModel:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 Features = tuple[int, ...]
-"""The colour of each feature map: an image channel, or ``PAST`` where it has seen no part of its own pixel."""
+"""The colour of each feature map: an image channel, or ``PAST`` if it has seen nothing of its own pixel."""
 
 Offsets = frozenset[tuple[int, int]]
 """Positions relative to the current one, as (rows down, columns right)."""
@@ -144,11 +144,15 @@ def raster_past(channels: int, height: int, width: int) -> Tensor:
         >>> raster_past(1, 1, 3)[0, 0, :, 0, 0, :].int().tolist()
         [[0, 0, 0], [1, 0, 0], [1, 1, 0]]
     """
-    order = torch.arange(height * width * channels).reshape(height, width, channels).permute(2, 0, 1)
+    order = (
+        torch.arange(height * width * channels).reshape(height, width, channels).permute(2, 0, 1)
+    )
     return order[:, :, :, None, None, None] > order
 
 
-def past_within(seen: Offsets, channels: int, height: int, width: int, *, by_channel: bool) -> Tensor:
+def past_within(
+    seen: Offsets, channels: int, height: int, width: int, *, by_channel: bool
+) -> Tensor:
     """The past a network claims when it sees the pixels at the offsets ``seen``, as :func:`raster_past`.
 
     Args:
@@ -168,7 +172,10 @@ def past_within(seen: Offsets, channels: int, height: int, width: int, *, by_cha
         past[r, c, r + down, c + right] = True
     claimed = past[None, :, :, None].repeat(channels, 1, 1, channels, 1, 1)
     if by_channel:
-        r, c = (a.flatten() for a in torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij"))
+        r, c = (
+            a.flatten()
+            for a in torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+        )
         for channel in range(channels):
             for earlier in range(channel):
                 claimed[channel, r, c, earlier, r, c] = True

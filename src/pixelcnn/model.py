@@ -12,7 +12,15 @@ from pixelcnn.networks import NETWORKS, Network
 from pixelcnn.outputs import OUTPUTS, Output
 from pixelcnn.shapes import image_shape
 
-INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16, torch.uint32)
+INTEGERS = (
+    torch.uint8,
+    torch.int8,
+    torch.int16,
+    torch.int32,
+    torch.int64,
+    torch.uint16,
+    torch.uint32,
+)
 
 
 class PixelModel(nn.Module):
@@ -43,7 +51,9 @@ class PixelModel(nn.Module):
         self.network, self.output, self.shape = network, output, image_shape(shape)
         self.record: dict[str, Any] = {}
         if network.channels != self.shape.channels:
-            raise ConfigError(f"a network for {network.channels} channels cannot model {self.shape} images")
+            raise ConfigError(
+                f"a network for {network.channels} channels cannot model {self.shape} images"
+            )
         needed = output.parameters_per_pixel(self.shape.channels)
         if network.out != needed:
             raise ConfigError(
@@ -110,7 +120,9 @@ class PixelModel(nn.Module):
         """
         try:
             network, output, shape = config["network"], config["output"], config["shape"]
-            return PixelModel(from_config(NETWORKS, network), from_config(OUTPUTS, output), tuple(shape))
+            return PixelModel(
+                from_config(NETWORKS, network), from_config(OUTPUTS, output), tuple(shape)
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"not a model configuration: {error!r}") from error
 
@@ -171,17 +183,23 @@ class PixelModel(nn.Module):
                 raise ConfigError("this model is unconditional, but got a condition")
             return None
         if condition is None:
-            raise ConfigError(f"this model is conditional: it needs a {kind} of size {size} per image")
+            raise ConfigError(
+                f"this model is conditional: it needs a {kind} of size {size} per image"
+            )
         tensor = torch.as_tensor(condition, device=self.device)
         tail = {"label": (), "vector": (size,), "map": (size, *self.shape[1:])}[kind]
         if tensor.ndim == len(tail):
             tensor = tensor.expand(n, *tensor.shape)
         if tuple(tensor.shape) != (n, *tail):
-            raise ConfigError(f"a {kind} condition for {n} images is {(n, *tail)}, got {tuple(tensor.shape)}")
+            raise ConfigError(
+                f"a {kind} condition for {n} images is {(n, *tail)}, got {tuple(tensor.shape)}"
+            )
         if kind != "label":
             return tensor.to(self.dtype)
         if n and not 0 <= int(tensor.min()) <= int(tensor.max()) < size:
-            raise ConfigError(f"labels must lie in 0..{size - 1}, got {int(tensor.min())}..{int(tensor.max())}")
+            raise ConfigError(
+                f"labels must lie in 0..{size - 1}, got {int(tensor.min())}..{int(tensor.max())}"
+            )
         return tensor.long()
 
     def log_prob_map(self, images: Any, condition: Any = None) -> Tensor:
@@ -195,7 +213,9 @@ class PixelModel(nn.Module):
             DataError, ModelError, ConfigError: see :meth:`check` and :meth:`check_condition`.
         """
         levels = self.check(images)
-        return self.output.log_prob(self(levels, self.check_condition(condition, len(levels))), levels)
+        return self.output.log_prob(
+            self(levels, self.check_condition(condition, len(levels))), levels
+        )
 
     def log_prob(self, images: Any, condition: Any = None) -> Tensor:
         """Log-probability of every image, in nats, ``(n,)``; arguments as :meth:`log_prob_map`."""

@@ -83,7 +83,7 @@ def grid(
 
     Example:
         >>> grid(np.zeros((6, 1, 8, 8), int), levels=2, scale=2).size
-        (64, 46)
+        (56, 38)
     """
     return tiles(to_rgb(images, levels), columns, scale)
 
@@ -108,8 +108,8 @@ def tiles(rgb: Bytes, columns: int | None = None, scale: int | None = None) -> I
 
 
 def save_grid(
-    images: Any,
     path: str | Path,
+    images: Any,
     levels: int,
     columns: int | None = None,
     scale: int | None = None,
@@ -180,7 +180,7 @@ def heatmap(
 
     Example:
         >>> heatmap(np.eye(4), unit="bits", scale=8).size
-        (180, 76)
+        (180, 74)
     """
     maps = np.asarray(values, np.float64)
     maps = maps[None] if maps.ndim == 2 else maps
@@ -227,6 +227,4 @@ def save_animation(
     each = max(20, round(1000 * seconds / len(frames)) // 10 * 10)
     durations = [each] * (len(frames) - 1) + [round(1000 * pause)]
     first, *rest = [frame.convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
-    first.save(
-        path, format="GIF", save_all=True, append_images=rest, duration=durations, loop=0
-    )
+    first.save(path, format="GIF", save_all=True, append_images=rest, duration=durations, loop=0)

@@ -222,7 +222,9 @@ def _fill(
     return images
 
 
-def _chooser(given: Tensor, known: Tensor, u: Tensor, temperature: float) -> Callable[[Front], Tensor]:
+def _chooser(
+    given: Tensor, known: Tensor, u: Tensor, temperature: float
+) -> Callable[[Front], Tensor]:
     def choose(front: Front) -> Tensor:
         drawn = invert(temper(front.pmf, temperature), front.of(u))
         chosen: Tensor = torch.where(front.of(known), front.of(given), drawn)

@@ -171,7 +171,9 @@ def evaluate(
             f"this model is for {model.levels} levels, {data.name} has {data.levels}",
             hint=f"load the data with {model.levels} levels",
         )
-    nats = score(model, data.images, condition_of(model, data), batch_size=batch_size, callback=callback)
+    nats = score(
+        model, data.images, condition_of(model, data), batch_size=batch_size, callback=callback
+    )
     spread = float(nats.std(unbiased=True)) if len(nats) > 1 else math.nan
     return Score(
         nats=float(nats.mean()),
@@ -196,7 +198,9 @@ def percentiles(model: PixelModel, nats: Tensor) -> Tensor:
     """
     quantiles = model.record.get("validation_quantiles")
     if not quantiles:
-        raise ModelError("this model holds no validation scores", hint="train it with a validation set")
+        raise ModelError(
+            "this model holds no validation scores", hint="train it with a validation set"
+        )
     return torch.from_numpy(np.interp(nats.numpy(), quantiles, np.linspace(0, 100, len(quantiles))))
 
 
@@ -220,7 +224,9 @@ def png_nats(images: Tensor, levels: int) -> Tensor:
             picture = Image.fromarray(image.transpose(1, 2, 0).astype(np.uint8))
         else:
             sheet = image.reshape(channels * height, width).astype(np.uint8)
-            picture = Image.fromarray(sheet * 255).convert("1") if levels == 2 else Image.fromarray(sheet)
+            picture = (
+                Image.fromarray(sheet * 255).convert("1") if levels == 2 else Image.fromarray(sheet)
+            )
         buffer = io.BytesIO()
         picture.save(buffer, "PNG", optimize=True)
         sizes.append(8 * buffer.tell() * math.log(2))

@@ -71,4 +71,3 @@ def tensor(classes: list[int] | None) -> "Tensor | None":
     import torch
 
     return torch.tensor(classes, dtype=torch.long)
-

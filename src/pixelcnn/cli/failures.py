@@ -20,6 +20,7 @@ from pixelcnn.errors import PixelCNNError
 INTERRUPTED = 130
 TERMINATED = 143
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+SMALLER = "a smaller --batch-size, fewer images or a smaller model needs less"
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc failed")
 
 
@@ -49,7 +50,7 @@ def describe(error: BaseException) -> Failure:
         return system(error)
     text = str(error)
     if isinstance(error, MemoryError) or any(sign in text.lower() for sign in OUT_OF_MEMORY):
-        return Failure(5, "out of memory", "a smaller --batch-size, fewer images or a smaller model")
+        return Failure(5, "out of memory", SMALLER)
     return Failure(
         1,
         f"unexpected {type(error).__name__}: {text}",
@@ -72,7 +73,7 @@ def system(error: OSError) -> Failure:
     if error.errno in NO_SPACE:
         return Failure(5, message, "free some space, or write somewhere else with --out or --run")
     if error.errno == errno.ENOMEM:
-        return Failure(5, message, "a smaller --batch-size, fewer images or a smaller model")
+        return Failure(5, message, SMALLER)
     if error.filename:
         return Failure(2, message, "check the path and its permissions")
     return Failure(1, message, "")

@@ -52,7 +52,8 @@ def known_pixels(known: str, shape: ImageShape) -> Tensor:
         mask[0, 0] = _read_mask(Path(known), shape)
     else:
         raise ConfigError(
-            f"--known {known}: no such file", hint="use top, left, or a mask picture (white = known)"
+            f"--known {known}: no such file",
+            hint="use top, left, or a mask picture (white = known)",
         )
     return mask
 

@@ -8,7 +8,7 @@ from pixelcnn.config import check_choice
 
 ACTIVATIONS: dict[str, Callable[[int], nn.Module]] = {
     "relu": lambda width: nn.ReLU(),
-    "prelu": lambda width: nn.PReLU(width),
+    "prelu": nn.PReLU,
     "elu": lambda width: nn.ELU(),
     "silu": lambda width: nn.SiLU(),
 }

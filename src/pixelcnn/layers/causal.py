@@ -1,6 +1,7 @@
 """The convolution under every causal layer: a kernel, its origin, and the mask on its weights."""
 
 import abc
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +49,7 @@ class CausalConv2d(nn.Module, abc.ABC):
         itself = frozenset({(0, 0)})
         reach = offsets(past, origin)
         self._offsets = reach if links else reach - itself
-        self._crop, self._padding = live_box(self._offsets, origin)
+        self._crop, self._padding, self._kept = live_box(self._offsets, origin)
         self.live_weights = everything * len(reach - itself) + links * len(reach & itself)
         weight = torch.empty(len(outputs), len(inputs), *past.shape)
         self._masked = self.live_weights < everything * weight[0, 0][self._crop].numel()
@@ -84,7 +85,7 @@ class CausalConv2d(nn.Module, abc.ABC):
         rows, columns = self._crop
         weight = self.effective_weight()[:, :, rows, columns]
         if any(self._padding):
-            x = functional.pad(x, self._padding)
+            x = functional.pad(x, self._padding)[self._kept]
         return functional.conv2d(x, weight, self.bias)
 
     def extra_repr(self) -> str:
@@ -92,13 +93,21 @@ class CausalConv2d(nn.Module, abc.ABC):
         return f"{len(self.inputs)}, {len(self.outputs)}, kernel={kernel}, sees_itself={self.sees_itself}"
 
 
+Slices = tuple[slice, slice]
+
+
 def live_box(
     seen: Offsets, origin: tuple[int, int]
-) -> tuple[tuple[slice, slice], tuple[int, int, int, int]]:
-    """The rows and columns of a kernel that hold a live weight, and the padding (left, right, top, bottom).
+) -> tuple[Slices, tuple[int, ...], tuple[Any, ...]]:
+    """The box of a kernel that holds its live weights, and how an image is padded for it.
+
+    Returns:
+        The box's rows and columns; padding left, right, top and bottom; what to keep of the padded image,
+        ``(..., rows, columns)``: a box that ends before the origin reads none of the last ones.
 
     Example:
-        >>> live_box(frozenset({(-1, 0), (0, -1)}), (1, 1))
+        >>> crop, padding, kept = live_box(frozenset({(-1, 0), (0, -1)}), (1, 1))
+        >>> crop, padding
         ((slice(0, 2, None), slice(0, 2, None)), (1, 0, 1, 0))
     """
     downs = [down for down, _ in seen] or [0]
@@ -108,5 +117,5 @@ def live_box(
         slice(origin[0] + top, origin[0] + bottom + 1),
         slice(origin[1] + left, origin[1] + right + 1),
     )
-    # A box that ends before the origin needs negative padding on the far side: it drops rows or columns.
-    return crop, (-left, right, -top, bottom)
+    kept = (..., slice(min(bottom, 0) or None), slice(min(right, 0) or None))
+    return crop, (-left, max(right, 0), -top, max(bottom, 0)), kept

@@ -30,7 +30,9 @@ class ConditionBias(nn.Module):
         check_choice("condition", kind, CONDITIONS[1:])
         check_integer("condition_size", size, 1, 65_536)
         self.kind, self.size, self.width = kind, size, width
-        self.weight = nn.Parameter(torch.randn(size, width) * (0.1 if kind == "label" else size**-0.5))
+        self.weight = nn.Parameter(
+            torch.randn(size, width) * (0.1 if kind == "label" else size**-0.5)
+        )
 
     def forward(self, condition: Tensor) -> Tensor:
         if self.kind == "label":

@@ -94,4 +94,6 @@ def check_width(name: str, width: object, colours: int) -> None:
     """A layer needs at least one feature map for each colour."""
     check_integer(name, width, 1, 16_384)
     if isinstance(width, int) and width < colours:
-        raise ConfigError(f"{name} = {width} leaves some of {colours} channels without a feature map")
+        raise ConfigError(
+            f"{name} = {width} leaves some of {colours} channels without a feature map"
+        )

@@ -141,7 +141,9 @@ class GatedPixelCNN(Network):
     def _layer(self, index: int, features: Features) -> GatedLayer:
         if index == 0:
             image = self.image_features
-            return GatedLayer(image, image, features, self.first_kernel, True, self.norm, self.dropout)
+            return GatedLayer(
+                image, image, features, self.first_kernel, True, self.norm, self.dropout
+            )
         past = (PAST,) * self.width
         return GatedLayer(past, features, features, self.kernel, False, self.norm, self.dropout)
 

@@ -120,9 +120,21 @@ class PixelCNN(Network):
         check_choice("activate", activate, ("before", "after"))
         check_choice("layout", layout, tuple(LAYOUTS))
         self.width, self.depth, self.kernel, self.first_kernel = width, depth, kernel, first_kernel
-        self.bottleneck, self.halve, self.head_width, self.head_depth = bottleneck, halve, head_width, head_depth
-        self.activation, self.activate, self.layout, self.dropout = activation, activate, layout, dropout
-        narrow = self._features("bottleneck", max(width // 2, self.colours) if bottleneck is None else bottleneck)
+        self.bottleneck, self.halve, self.head_width, self.head_depth = (
+            bottleneck,
+            halve,
+            head_width,
+            head_depth,
+        )
+        self.activation, self.activate, self.layout, self.dropout = (
+            activation,
+            activate,
+            layout,
+            dropout,
+        )
+        narrow = self._features(
+            "bottleneck", max(width // 2, self.colours) if bottleneck is None else bottleneck
+        )
         features = self._features("width", width)
         self.input = MaskedConv2d(
             self.image_features, features, (first_kernel, first_kernel), sees_itself=False
@@ -130,7 +142,8 @@ class PixelCNN(Network):
         self.bias = self.condition_bias(width)
         self.first = layers.activation(activation, width) if activate == "after" else None
         self.blocks = nn.ModuleList(
-            Block(features, narrow, kernel, halve, activate, activation, dropout) for _ in range(depth)
+            Block(features, narrow, kernel, halve, activate, activation, dropout)
+            for _ in range(depth)
         )
         middle = len(narrow if halve == "first" else features)
         self.biases = nn.ModuleList(
@@ -144,7 +157,9 @@ class PixelCNN(Network):
 
     def _head(self, features: Features) -> nn.Sequential:
         """1x1 layers, each with its activation, and the output layer."""
-        head = self._features("head_width", self.width if self.head_width is None else self.head_width)
+        head = self._features(
+            "head_width", self.width if self.head_width is None else self.head_width
+        )
         stack: list[nn.Module] = []
         if self.activate == "before":
             stack.append(layers.activation(self.activation, len(features)))

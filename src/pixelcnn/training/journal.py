@@ -46,6 +46,7 @@ class Journal:
 
     def __init__(self, folder: Path | None, *, verbose: bool = True, tensorboard: bool = True) -> None:
         self.folder, self.verbose, self.rows = folder, verbose, 0
+        self._said: set[str] = set()
         self._board = board(folder) if tensorboard and folder is not None else None
 
     @property
@@ -60,6 +61,12 @@ class Journal:
         if self.folder is not None:
             with (self.folder / "train.log").open("a", encoding="utf-8") as log:
                 log.write(line + "\n")
+
+    def say_once(self, line: str, key: str = "") -> None:
+        """A line that need not be repeated; ``key`` tells what counts as the same."""
+        if (key or line) not in self._said:
+            self._said.add(key or line)
+            self.say(line)
 
     def begin(self, rows: int) -> None:
         """Keeps the first ``rows`` rows that a run left behind, and drops the rest."""

@@ -28,12 +28,13 @@ class StopFlag:
 
     Attributes:
         signum: of the first signal, 0 before there is one.
+        honoured: whether stopping has begun.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self) -> None:
-        self.signum = 0
+        self.signum, self.honoured = 0, False
         self._before: dict[int, Any] = {}
 
     def __bool__(self) -> bool:

@@ -104,21 +104,25 @@ def measure(
     """
     allowed = allowed_past(network, height, width)
     claimed = network.claimed_past(height, width).cpu()
-    shape = (network.channels, height, width)
     seen = torch.zeros_like(allowed)
-    for draw in range(most):
-        drawn = randomise(network, seed + draw, positive=draw % 2 == 0)
-        images = random_levels(shape, LEVELS, seed + draw)
-        x, other = (
-            levels.double() / (LEVELS - 1)
-            for levels in (images, another_level(images, LEVELS, seed + draw))
-        )
-        probe = Probe(drawn, random_condition(drawn, 1, height, width, seed + draw), seed + draw)
-        with mode(drawn, training):
+    for count in range(most):
+        probe, x, other = draw(network, height, width, seed + count, positive=count % 2 == 0)
+        with mode(probe.network, training):
             seen |= by_gradient(probe, x) | by_flips(probe, x, other)
-        if draw + 1 >= least and not (claimed & allowed & ~seen).any():
+        if count + 1 >= least and not (claimed & allowed & ~seen).any():
             break
     return Dependence(seen, allowed, claimed)
+
+
+def draw(
+    network: Network, height: int, width: int, seed: int, *, positive: bool
+) -> tuple[Probe, Tensor, Tensor]:
+    """Random parameters, a random image ``(c, h, w)``, and a second one that differs everywhere."""
+    drawn = randomise(network, seed, positive=positive)
+    images = random_levels((network.channels, height, width), LEVELS, seed)
+    others = another_level(images, LEVELS, seed)
+    probe = Probe(drawn, random_condition(drawn, 1, height, width, seed), seed)
+    return probe, images.double() / (LEVELS - 1), others.double() / (LEVELS - 1)
 
 
 def by_gradient(probe: Probe, x: Tensor) -> Tensor:
@@ -143,7 +147,10 @@ def gradients(probe: Probe, x: Tensor, targets: Tensor) -> Tensor:
         generator = torch.Generator().manual_seed(probe.seed)
         weights = 0.5 + torch.rand(outputs.shape[2], generator=generator, dtype=outputs.dtype)
         flat = torch.einsum("ngphw,p->nghw", outputs, weights).flatten(1)
-        (found,) = torch.autograd.grad(flat[torch.arange(len(targets)), targets].sum(), copies)
+        total = flat[torch.arange(len(targets)), targets].sum()
+        found = torch.zeros_like(copies)
+        if total.requires_grad:  # outputs may be constant: the first pixel of any image has no past
+            (found,) = torch.autograd.grad(total, copies, materialize_grads=True)
     check_finite("the gradients are", found)
     return found
 
@@ -180,20 +187,22 @@ def check_finite(what: str, values: Tensor) -> None:
 
 
 def example(pairs: Tensor) -> tuple[Position, Position]:
-    """One (target, source) of many: the target nearest to the middle of the image, away from edges.
+    """One (target, source) of many: the target nearest to the image's middle, its last source.
+
+    Args:
+        pairs: bool ``(c, h, w, c, h, w)``, at least one of them true.
 
     Example:
         >>> pairs = torch.ones(1, 3, 3, 1, 3, 3, dtype=torch.bool)
         >>> [tuple(p) for p in example(pairs)]
-        [(0, 1, 1), (0, 2, 0)]
+        [(0, 1, 1), (0, 2, 2)]
     """
     found = pairs.nonzero()
     middle = torch.tensor([pairs.shape[1] - 1, pairs.shape[2] - 1]) / 2
     off_centre = (found[:, 1:3] - middle).abs().sum(1)
-    # Of one target: the source furthest below it, since that is the plainest breach.
-    depth = found[:, 4] - found[:, 1]
-    best = int((off_centre * 10_000 - depth).argmin())
-    numbers = found[best].tolist()
+    near = found[off_centre == off_centre.min()]
+    raster = (near[:, 4] * pairs.shape[2] + near[:, 5]) * pairs.shape[0] + near[:, 3]
+    numbers = near[int(raster.argmax())].tolist()
     return Position(*numbers[:3]), Position(*numbers[3:])
 
 

@@ -1,0 +1,1 @@
+"""How fast this machine trains, scores and samples: ``python -m benchmarks``."""

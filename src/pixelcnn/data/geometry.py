@@ -1,0 +1,116 @@
+"""Sizes and channels of images that are arrays already."""
+
+import dataclasses
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from pixelcnn.config import check_choice, check_integer
+from pixelcnn.data.image_set import ImageSet
+from pixelcnn.errors import ConfigError, DataError
+from pixelcnn.shapes import MAX_SIDE
+
+FITS = ("crop", "pad", "resize")
+
+Pixels = TypeVar("Pixels", np.ndarray, torch.Tensor)
+
+
+def as_size(size: Any) -> tuple[int, int] | None:
+    """Height and width from ``None``, a number (a square), a pair, or text like ``28`` or ``28x20``.
+
+    Raises:
+        ConfigError: none of these.
+
+    Example:
+        >>> as_size(28), as_size("28x20"), as_size([8, 9])
+        ((28, 28), (28, 20), (8, 9))
+    """
+    if size is None:
+        return None
+    sides: Any = size
+    if isinstance(size, str):
+        parts = size.lower().split("x")
+        sides = [int(part) if part.strip().isdecimal() else part for part in parts]
+    elif isinstance(size, int):
+        sides = [size]
+    sides = list(sides) * 2 if len(sides) == 1 else list(sides)
+    if len(sides) != 2:
+        raise ConfigError(f"size must be a side, or height x width, got {size!r}")
+    for side in sides:
+        check_integer("size", side, 1, MAX_SIDE)
+    return sides[0], sides[1]
+
+
+def check_fit(fit: str) -> None:
+    """Raises :class:`ConfigError` for an unknown way to fit a size."""
+    check_choice("fit", fit, FITS)
+
+
+def too_small(height: int, width: int, size: tuple[int, int], fit: str) -> str:
+    """Why an image cannot be brought to a size by cropping alone; empty if it can.
+
+    Example:
+        >>> too_small(5, 9, (8, 8), "crop")
+        'is 5x9, smaller than 8x8'
+    """
+    if fit != "crop" or (height >= size[0] and width >= size[1]):
+        return ""
+    return f"is {height}x{width}, smaller than {size[0]}x{size[1]}"
+
+
+def cropped(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """The centre of images ``(..., height, width)``, at most of this size.
+
+    An odd rest goes to the bottom and right.
+    """
+    height, width = pixels.shape[-2:]
+    top, left = max(height - size[0], 0) // 2, max(width - size[1], 0) // 2
+    return pixels[..., top : top + size[0], left : left + size[1]]
+
+
+def padded(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Images ``(..., height, width)`` with level 0 around them, at least of this size."""
+    height, width = pixels.shape[-2:]
+    rest = (max(size[0] - height, 0), max(size[1] - width, 0))
+    sides = [(extra // 2, extra - extra // 2) for extra in rest]
+    return np.pad(pixels, [(0, 0)] * (pixels.ndim - 2) + sides)
+
+
+def fitted(images: ImageSet, size: tuple[int, int] | None, fit: str) -> ImageSet:
+    """The set cropped about the centre, or padded with level 0, to a size.
+
+    Raises:
+        ConfigError: ``fit="resize"``: levels in arrays are never mixed.
+        DataError: an image smaller than the size, with ``fit="crop"``.
+
+    Example:
+        >>> digits = ImageSet(torch.ones(1, 1, 2, 3, dtype=torch.uint8), levels=2)
+        >>> fitted(digits, (3, 2), "pad").images.tolist()
+        [[[[1, 1], [1, 1], [0, 0]]]]
+    """
+    height, width = images.shape[1:]
+    if size is None or size == (height, width):
+        return images
+    if fit == "resize":
+        raise ConfigError(
+            "only image files are resized, arrays keep their levels", hint="use fit crop or pad"
+        )
+    reason = too_small(height, width, size, fit)
+    if reason:
+        raise DataError(f"{images.name}: an image {reason}", hint="use fit pad")
+    pixels = padded(cropped(images.images, size).numpy(), size)
+    return dataclasses.replace(images, images=torch.from_numpy(np.ascontiguousarray(pixels)))
+
+
+def in_colour(images: ImageSet) -> ImageSet:
+    """A grey set with three equal channels; a set of three channels as it is.
+
+    Raises:
+        DataError: any other number of channels.
+    """
+    if images.shape.channels == 3:
+        return images
+    if images.shape.channels != 1:
+        raise DataError(f"{images.name} has {images.shape.channels} channels, not 1: no rgb from it")
+    return dataclasses.replace(images, images=images.images.expand(-1, 3, -1, -1).contiguous())

@@ -1,0 +1,266 @@
+"""The one type for images: integer levels with what is known about them."""
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pixelcnn.data.noise import FROZEN, coin_flips
+from pixelcnn.errors import DataError
+from pixelcnn.shapes import MAX_LEVELS, ImageShape, image_shape
+
+CHUNK = 4096
+"""Images that are looked at together, so that a memory-mapped set never lies in memory whole."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images of one shape as integer levels, optionally with labels and names.
+
+    Training and evaluation take their integers from :meth:`levels_at` and from nowhere else.
+
+    Raises:
+        DataError: not integers ``(n, c, h, w)``, a value outside ``[0, levels)``, or labels, names
+            or indices that do not fit the images.
+
+    Example:
+        >>> images = ImageSet(torch.tensor([[[[0, 1]]], [[[1, 1]]]]), levels=2, name="two")
+        >>> len(images), images.shape, images.images.dtype
+        (2, ImageShape(channels=1, height=1, width=2), torch.uint8)
+        >>> images[1:].images.tolist()
+        [[[[1, 1]]]]
+    """
+
+    images: Tensor
+    """Levels ``(n, c, h, w)``, uint8 up to 256 levels, else int32; it may lie in a mapped file.
+    Of a dynamic set these are the grey values that each epoch binarises anew."""
+    levels: int
+    """Values that a sub-pixel can take, 2 to 65,536."""
+    labels: Tensor | None = None
+    """Class of each image, int64 ``(n,)``."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes, if they have any."""
+    name: str = ""
+    """Of the data set: never a path."""
+    split: str = "all"
+    """``train``, ``val``, ``test``, ``all``, ``tutorial-train`` or ``tutorial-val``."""
+    binarisation: str = "none"
+    """``none``, ``fixed`` (two levels as given), ``threshold T``, ``dynamic`` or ``dynamic, seed S``."""
+    quantisation: str = "none"
+    """``none`` or ``256 -> 8 equal bins``."""
+    names: tuple[str, ...] = ()
+    """Of the images, where they come from files."""
+    skipped: int = 0
+    """Files or rows that were left out because they are damaged."""
+    grey_levels: int | None = None
+    """Levels of the grey values of a dynamic set; ``None`` for all others."""
+    index: Tensor | None = None
+    """Place of each image in the whole split: what dynamic binarisation is keyed by."""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.levels, int) or not 2 <= self.levels <= MAX_LEVELS:
+            raise DataError(f"a set of images has 2 to {MAX_LEVELS} levels, got {self.levels!r}")
+        stored = self.grey_levels or self.levels
+        object.__setattr__(self, "images", _levels_tensor(self.images, stored))
+        if self.labels is not None:
+            object.__setattr__(self, "labels", _labels_tensor(self.labels))
+        for what in ("labels", "names", "index"):
+            values = getattr(self, what)
+            unnamed = what == "names" and not values
+            if values is not None and len(values) != len(self) and not unnamed:
+                raise DataError(f"{len(values)} {what} for {len(self)} images")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> ImageShape:
+        """Channels, height and width."""
+        return image_shape(tuple(self.images.shape[1:]))  # type: ignore[arg-type]
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether every epoch draws its own binary images from the grey values."""
+        return self.grey_levels is not None
+
+    @property
+    def label_count(self) -> int:
+        """Number of classes: their names, else the largest label and one; 0 without labels."""
+        if self.labels is None or len(self) == 0:
+            return len(self.classes) if self.labels is not None else 0
+        return max(len(self.classes), int(self.labels.max()) + 1)
+
+    @functools.cached_property
+    def content_hash(self) -> str:
+        """SHA-256 (hex) of the number of levels, the shape and every pixel.
+
+        Labels, names and the way the set was made do not count, so the same images have the same
+        hash wherever they come from.
+        """
+        kind = f"{self.levels} levels" + (f" from {self.grey_levels}" if self.dynamic else "")
+        digest = hashlib.sha256(f"{kind}, {len(self)} images {self.shape}\n".encode())
+        for start in range(0, len(self), CHUNK):
+            digest.update(as_bytes(self.images[start : start + CHUNK]))
+        return digest.hexdigest()
+
+    def __getitem__(self, which: Any) -> "ImageSet":
+        """The chosen images as a set: a slice, an index, indices or a mask of booleans.
+
+        A range of neighbours shares memory with this set, other choices are copied.
+        """
+        chosen = _rows(which, len(self))
+        indices = chosen if isinstance(chosen, Tensor) else torch.arange(len(self))[chosen]
+        index = indices if self.index is None else self.index[chosen]
+        return dataclasses.replace(
+            self,
+            images=self.images[chosen],
+            labels=None if self.labels is None else self.labels[chosen],
+            names=tuple(self.names[i] for i in indices.tolist()) if self.names else (),
+            index=index if self.dynamic else None,
+        )
+
+    def limit(self, n: int | None) -> "ImageSet":
+        """At most ``n`` images, evenly strided.
+
+        A prefix would not be a fair sample: some official test files are sorted by class.
+
+        Example:
+            >>> ImageSet(torch.arange(10).reshape(10, 1, 1, 1), 10).limit(4).images.flatten().tolist()
+            [0, 2, 5, 7]
+        """
+        if n is None or n >= len(self):
+            return self
+        if n < 1:
+            raise DataError(f"at least one image is needed, got a limit of {n}")
+        return self[torch.arange(n) * len(self) // n]
+
+    def levels_at(self, indices: Any, seed: int = 0, epoch: int = 0) -> Tensor:
+        """Integer levels ``(k, c, h, w)`` of the images at ``indices``.
+
+        Args:
+            indices: which images: a slice, indices or a mask of booleans.
+            seed: of dynamic binarisation; other sets ignore it.
+            epoch: a dynamic set draws new binary images in each; other sets ignore it.
+
+        Returns:
+            uint8 up to 256 levels, else int32. Of a dynamic set an image depends on nothing but its
+            grey values, its place in the set, the seed and the epoch.
+        """
+        chosen = _rows(indices, len(self))
+        images = self.images[chosen]
+        if self.grey_levels is None:
+            return images
+        index = torch.arange(len(self)) if self.index is None else self.index
+        return coin_flips(images, self.grey_levels, seed, epoch, index[chosen].numpy())
+
+    def frozen(self, seed: int = 0) -> "ImageSet":
+        """A dynamic set drawn once, for evaluation; any other set is itself.
+
+        The draw is none that an epoch of training with the same seed sees.
+        """
+        if not self.dynamic:
+            return self
+        return dataclasses.replace(
+            self,
+            images=self.levels_at(slice(None), seed, FROZEN),
+            binarisation=f"dynamic, seed {seed}",
+            grey_levels=None,
+            index=None,
+        )
+
+
+class Splits(NamedTuple):
+    """What to train on, what to choose by, and what to report on."""
+
+    train: ImageSet
+    val: ImageSet
+    test: ImageSet
+
+
+def joined(first: ImageSet, *others: ImageSet) -> ImageSet:
+    """Sets of the same kind, one after the other, under the name of the first."""
+    parts = (first, *others)
+    labels = [part.labels for part in parts if part.labels is not None]
+    return dataclasses.replace(
+        first,
+        images=torch.cat([part.images for part in parts]),
+        labels=torch.cat(labels) if len(labels) == len(parts) else None,
+        names=tuple(name for part in parts for name in part.names),
+        skipped=sum(part.skipped for part in parts),
+    )
+
+
+def dtype_of(levels: int) -> torch.dtype:
+    """How this many levels are stored."""
+    return torch.uint8 if levels <= 256 else torch.int32
+
+
+def as_bytes(images: Tensor) -> bytes:
+    """The values of some images, little-endian, in order."""
+    array = images.contiguous().numpy()
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def _levels_tensor(images: Any, levels: int) -> Tensor:
+    """Images as a tensor of the right type, checked against ``levels``."""
+    tensor = images if isinstance(images, Tensor) else torch.from_numpy(np.asarray(images))
+    if tensor.ndim != 4:
+        raise DataError(f"images have four axes n c h w, got the shape {tuple(tensor.shape)}")
+    if tensor.dtype.is_floating_point or tensor.dtype.is_complex:
+        raise DataError(f"images are integer levels, got {tensor.dtype}")
+    image_shape(tuple(tensor.shape[1:]))  # type: ignore[arg-type]
+    if tensor.dtype == torch.bool:
+        tensor = tensor.to(torch.uint8)
+    full = tensor.dtype == torch.uint8 and levels == 256
+    if not full and tensor.numel():
+        low, high = extent(tensor)
+        if low < 0 or high >= levels:
+            raise DataError(
+                f"{levels} levels are the values 0 to {levels - 1}, these run from {low} to {high}",
+                hint="say how many levels the values have, or quantise them first",
+            )
+    return tensor.to(dtype_of(levels))
+
+
+def extent(values: Tensor) -> tuple[int, int]:
+    """Smallest and largest value, read piece by piece."""
+    lows, highs = [], []
+    for start in range(0, len(values), CHUNK):
+        low, high = torch.aminmax(values[start : start + CHUNK])
+        lows.append(int(low))
+        highs.append(int(high))
+    return min(lows), max(highs)
+
+
+def _labels_tensor(labels: Any) -> Tensor:
+    """Labels as int64 ``(n,)``, checked."""
+    tensor = torch.as_tensor(labels)
+    if tensor.ndim != 1 or tensor.dtype.is_floating_point or tensor.dtype.is_complex:
+        raise DataError(f"labels are integers (n,), got {tensor.dtype} {tuple(tensor.shape)}")
+    if tensor.numel() and int(tensor.min()) < 0:
+        raise DataError(f"labels count from 0, got {int(tensor.min())}")
+    return tensor.to(torch.int64)
+
+
+def _rows(which: Any, n: int) -> slice | Tensor:
+    """A choice of images as a slice where it is one, else as indices."""
+    if isinstance(which, slice):
+        return which
+    if isinstance(which, int | np.integer):
+        at = range(n)[which]
+        return slice(at, at + 1)
+    if isinstance(which, Sequence) and not len(which):
+        return slice(0, 0)
+    indices = torch.as_tensor(which)
+    if indices.dtype == torch.bool:
+        indices = indices.nonzero()[:, 0]
+    indices = indices.to(torch.int64)
+    length = len(indices)
+    if length and bool((indices == torch.arange(length) + indices[0]).all()) and indices[0] >= 0:
+        return slice(int(indices[0]), int(indices[0]) + length)
+    return indices

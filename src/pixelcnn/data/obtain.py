@@ -1,0 +1,182 @@
+"""Finds the official files: in ``$PIXELCNN_DATA``, then in the user's cache, then by download.
+
+Every content is checked against its published SHA-256 each time it is read (under a second for all but
+CIFAR-10), so a damaged file never becomes a result.
+"""
+
+import gzip
+import hashlib
+import logging
+import lzma
+import os
+import sys
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from pixelcnn.data.official import Mirror, OfficialFile, OfficialSet
+from pixelcnn.errors import DataError
+
+log = logging.getLogger("pixelcnn")
+
+VARIABLE = "PIXELCNN_DATA"
+OPENERS = {"": open, ".gz": gzip.open, ".xz": lzma.open}
+"""How a file may be packed."""
+
+
+def contents(dataset: OfficialSet, part: str, root: Path | None, download: bool) -> list[bytes]:
+    """The contents of the files of one part of a set.
+
+    Args:
+        dataset: which set.
+        part: ``train``, ``val`` or ``test``.
+        root: folder to look in first; by default ``$PIXELCNN_DATA``.
+        download: fetch what is missing into the user's cache.
+
+    Raises:
+        DataError: missing and not to be had, or damaged.
+    """
+    return [_content(dataset, file, root, download) for file in dataset.parts[part]]
+
+
+def folders(dataset: OfficialSet, root: Path | None = None) -> Iterator[Path]:
+    """Where a set is looked for: a folder of its name in each root.
+
+    The last one lies in the user's cache, where downloads go. It is asked for last, since that
+    imports the downloader.
+    """
+    first = root or os.environ.get(VARIABLE)
+    if first:
+        yield Path(first) / dataset.name
+    import pooch
+
+    yield Path(pooch.os_cache("pixelcnn")) / dataset.name
+
+
+def _content(dataset: OfficialSet, file: OfficialFile, root: Path | None, download: bool) -> bytes:
+    for folder in folders(dataset, root):
+        found = packed(folder, file)
+        if found is not None:
+            return verified(found, file)
+    places = list(folders(dataset, root))
+    if not download:
+        raise _missing(dataset, places, "is not on this machine")
+    fetch(dataset, file, places)
+    found = packed(places[-1], file)
+    assert found is not None, "fetch leaves the file or raises"
+    return verified(found, file)
+
+
+def packed(folder: Path, file: OfficialFile) -> Path | None:
+    """The file in a folder, plain or packed."""
+    paths = (folder / (file.name + suffix) for suffix in OPENERS)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def verified(path: Path, file: OfficialFile) -> bytes:
+    """The uncompressed content of a file, if it is the official one.
+
+    Raises:
+        DataError: it is not, or cannot be read.
+    """
+    suffix = path.name.removeprefix(file.name)
+    opener = OPENERS.get(suffix, open)
+    try:
+        with opener(path, "rb") as stream:
+            content: bytes = stream.read(file.size + 1)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {error}", hint="replace or remove it") from error
+    if len(content) != file.size:
+        excess = "more than " if len(content) > file.size else f"{len(content)} of "
+        raise DataError(
+            f"{path} is damaged: it holds {excess}{file.size} bytes", hint="replace or remove it"
+        )
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        raise DataError(
+            f"{path} is damaged or not the official file: its content has another SHA-256",
+            hint=f"replace or remove it; the content should have SHA-256 {file.sha256}",
+        )
+    return content
+
+
+def fetch(dataset: OfficialSet, file: OfficialFile, places: list[Path]) -> None:
+    """Downloads a file, and its archive's other files with it, into the last place.
+
+    A download appears there whole and checked, or not at all. Mirrors are tried in turn.
+
+    Raises:
+        DataError: no mirror gave it; the message says which files to put where.
+    """
+    reasons = []
+    for mirror in dataset.mirrors:
+        url = mirror.url(file)
+        try:
+            places[-1].mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=places[-1], prefix=".download-") as temporary:
+                target = Path(temporary) / (file.name + (".tar" if mirror.archive else mirror.suffix))
+                log.info("downloading %s from %s", file.name, url)
+                download(url, target)
+                _store(dataset, file, mirror, target, places[-1])
+            return
+        except (OSError, EOFError, tarfile.TarError, zlib.error, DataError) as error:
+            # requests, too, derives its errors from OSError
+            reasons.append(f"{url}: {_first_line(error)}")
+            log.warning("no %s from %s", file.name, reasons[-1])
+    raise _missing(dataset, places, f"could not be downloaded ({'; '.join(reasons)})")
+
+
+def download(url: str, target: Path) -> None:
+    """Fetches one address into a file, with a progress bar on a terminal: all that touches the network."""
+    import pooch
+
+    pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=30)(url, str(target), None)
+
+
+def _store(
+    dataset: OfficialSet, file: OfficialFile, mirror: Mirror, downloaded: Path, folder: Path
+) -> None:
+    """Moves a downloaded file, or the files of a downloaded archive, to their place."""
+    if not mirror.archive:
+        verified(downloaded, file)
+        downloaded.replace(folder / downloaded.name)
+        return
+    with tarfile.open(downloaded) as archive:
+        for each in dataset.files:
+            member = archive.extractfile(_member(archive, each.name))
+            assert member is not None, "a regular file"
+            _unpack(member, downloaded.parent / each.name, each)
+    for each in dataset.files:
+        (downloaded.parent / each.name).replace(folder / each.name)
+
+
+def _member(archive: tarfile.TarFile, name: str) -> tarfile.TarInfo:
+    """The regular file of this name in any folder of the archive."""
+    for member in archive.getmembers():
+        if member.isfile() and member.name.rsplit("/", 1)[-1] == name:
+            return member
+    raise DataError(f"the archive has no {name}")
+
+
+def _unpack(source: IO[bytes], target: Path, file: OfficialFile) -> None:
+    """Copies one file out of an archive; its paths are never used."""
+    target.write_bytes(source.read(file.size + 1))
+    verified(target, file)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:200]
+
+
+def _missing(dataset: OfficialSet, places: list[Path], reason: str) -> DataError:
+    """What to put where."""
+    names = ", ".join(file.name for file in dataset.files)
+    where = [str(place) for place in places]
+    if len(where) == 1:
+        where.insert(0, f"{dataset.name} in a folder named by {VARIABLE}")
+    return DataError(
+        f"{dataset.name} {reason}",
+        hint=f"put {names} (plain, .gz or .xz) into {' or '.join(where)}",
+    )

@@ -1,0 +1,187 @@
+"""From the values of a source to the levels of a model: equal bins, a threshold, or coin flips.
+
+Quantise first, then scale: a model must never see more of its past than the levels it has to predict,
+or it learns from detail that sampling cannot give back. So every function here maps integers to
+integers, and :meth:`PixelModel.encode` alone turns levels into network input.
+"""
+
+import dataclasses
+import logging
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pixelcnn.config import check_choice, check_integer
+from pixelcnn.data.image_set import CHUNK, ImageSet, dtype_of
+from pixelcnn.errors import ConfigError, DataError
+from pixelcnn.shapes import MAX_LEVELS
+
+log = logging.getLogger("pixelcnn")
+
+BINARISE = ("threshold", "dynamic")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Coding:
+    """What to make of the values of a source.
+
+    Raises:
+        ConfigError: options that contradict each other.
+
+    Example:
+        >>> Coding(threshold=0.33).binarise
+        'threshold'
+    """
+
+    levels: int | None = None
+    """Levels of the result; ``None`` keeps those of the source."""
+    threshold: float | None = None
+    """From this share of the range on a value becomes 1."""
+    binarise: str | None = None
+    """``threshold`` (at 0.5 unless said), ``dynamic``, or ``None``."""
+
+    def __post_init__(self) -> None:
+        if self.levels is not None:
+            check_integer("levels", self.levels, 2, MAX_LEVELS)
+        if self.binarise is not None:
+            check_choice("binarise", self.binarise, BINARISE)
+        if self.threshold is not None:
+            if not isinstance(self.threshold, int | float) or not 0 < self.threshold < 1:
+                raise ConfigError(f"threshold must lie between 0 and 1, got {self.threshold!r}")
+            if self.binarise == "dynamic":
+                raise ConfigError("dynamic binarisation has no threshold", hint="drop one of them")
+            object.__setattr__(self, "binarise", "threshold")
+        elif self.binarise == "threshold":
+            object.__setattr__(self, "threshold", 0.5)
+        if self.binarise is not None and self.levels not in {None, 2}:
+            raise ConfigError(
+                f"{self.binarise} binarisation makes 2 levels, but levels = {self.levels}",
+                hint="drop levels, or the binarisation",
+            )
+
+    @property
+    def bins(self) -> int | None:
+        """Levels to quantise to in equal bins; ``None`` if binarised or kept."""
+        return None if self.binarise else self.levels
+
+
+def equal_bins(source: int, levels: int) -> np.ndarray:
+    """Level of each source value: ``floor(value * levels / source)``, a table ``(source,)``.
+
+    Example:
+        >>> equal_bins(256, 4)[[0, 63, 64, 191, 192, 255]].tolist()
+        [0, 0, 1, 2, 3, 3]
+    """
+    return np.arange(source, dtype=np.int64) * levels // source
+
+
+def threshold_table(source: int, threshold: float) -> np.ndarray:
+    """1 for each source value ``v >= threshold * source``, a table ``(source,)``.
+
+    The rule of the tutorials: ``v < 0.33 * 256`` is 0, so 85 is the first value that is 1.
+
+    Example:
+        >>> threshold_table(256, 0.33)[[84, 85]].tolist()
+        [0, 1]
+    """
+    return (np.arange(source) >= threshold * source).astype(np.int64)
+
+
+def look_up(images: Tensor, table: np.ndarray, levels: int) -> Tensor:
+    """Every value replaced by its entry in the table, as a new tensor of the type for ``levels``."""
+    entries = torch.from_numpy(table).to(dtype_of(levels))
+    result = torch.empty(images.shape, dtype=entries.dtype)
+    for start in range(0, len(images), CHUNK):
+        block = images[start : start + CHUNK]
+        result[start : start + CHUNK] = entries[block.to(torch.int64)]
+    return result
+
+
+def occupied(images: Tensor, levels: int) -> int:
+    """How many of the levels occur."""
+    seen = torch.zeros(levels, dtype=torch.bool)
+    for start in range(0, len(images), CHUNK):
+        block = images[start : start + CHUNK].flatten()
+        seen |= torch.bincount(block, minlength=levels) > 0
+    return int(seen.sum())
+
+
+def coded(images: ImageSet, coding: Coding) -> ImageSet:
+    """The set with the levels that were asked for, saying how it came by them.
+
+    More levels than the source has cannot be made: then it keeps its own, and the log says so. Two
+    levels are a fixed binarisation already and stay as given.
+    """
+    source = images.levels
+    if source == 2:
+        return dataclasses.replace(images, binarisation="fixed")
+    if coding.binarise == "dynamic":
+        return dataclasses.replace(images, levels=2, grey_levels=source, binarisation="dynamic")
+    if coding.binarise == "threshold":
+        assert coding.threshold is not None, "set with binarise"
+        return _at_threshold(images, coding.threshold)
+    if coding.levels is None or coding.levels == source:
+        return images
+    if coding.levels > source:
+        log.warning("%s has %d levels, %d cannot be made of them", images.name, source, coding.levels)
+        return images
+    if coding.levels == 2:
+        return _at_threshold(images, 0.5)
+    return _in_bins(images, coding.levels)
+
+
+def _at_threshold(images: ImageSet, threshold: float) -> ImageSet:
+    values = look_up(images.images, threshold_table(images.levels, threshold), 2)
+    name = f"threshold {threshold:g}"
+    return dataclasses.replace(images, images=values, levels=2, binarisation=name)
+
+
+def _in_bins(images: ImageSet, levels: int) -> ImageSet:
+    """Equal bins, reporting how many are occupied: values on another scale than said fill few."""
+    values = look_up(images.images, equal_bins(images.levels, levels), levels)
+    count = occupied(values, levels)
+    name = f"{images.levels} -> {levels} equal bins"
+    suspicious = count <= 2 and images.images.numel() > 100 * levels
+    log.log(
+        logging.WARNING if suspicious else logging.INFO,
+        "%s (%s): %s, %d of them occupied", images.name, images.split, name, count,
+    )  # fmt: skip
+    return dataclasses.replace(images, images=values, levels=levels, quantisation=name)
+
+
+def exceeds(values: np.ndarray, bound: int) -> bool:
+    """Whether any value is above the bound; reads no further than the first block that is."""
+    if values.dtype.kind == "u" and bound >= np.iinfo(values.dtype).max:
+        return False
+    blocks = (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
+    return any(bool((block > bound).any()) for block in blocks)
+
+
+def source_levels(values: np.ndarray, wanted: int | None = None) -> int:
+    """How many levels the integer values of an array have, where nobody said.
+
+    Values that fit into the levels asked for are taken as already quantised. Else 0 and 1 are two
+    levels, up to 255 are 256, and more are the next power of two.
+
+    Args:
+        values: integers, the first axis counting images.
+        wanted: levels to be made of them, if any.
+
+    Raises:
+        DataError: negative values, or more than 65,536 levels.
+
+    Example:
+        >>> source_levels(np.array([0, 16])), source_levels(np.array([0, 16]), wanted=17)
+        (256, 17)
+        >>> source_levels(np.array([0, 1])), source_levels(np.array([0, 1000]))
+        (2, 1024)
+    """
+    if values.dtype.kind == "i" and values.size and values.min() < 0:
+        raise DataError(f"levels count from 0, but the smallest value is {values.min()}")
+    if wanted is not None and not exceeds(values, wanted - 1):
+        return wanted
+    for bound in (2, 256, *(2**bits for bits in range(9, 17))):
+        if not exceeds(values, bound - 1):
+            return bound
+    raise DataError(f"values above {MAX_LEVELS - 1} cannot be levels", hint="at most 65,536 levels")

@@ -1,0 +1,116 @@
+"""The named data sets with their official parts and our fixed splits."""
+
+import dataclasses
+import importlib.resources
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pixelcnn.config import check_choice
+from pixelcnn.data.image_set import ImageSet, Splits, joined
+from pixelcnn.data.obtain import contents
+from pixelcnn.data.official import DIGITS, OFFICIAL, READERS, OfficialSet
+from pixelcnn.data.splits import shuffled_parts
+from pixelcnn.errors import ConfigError
+
+DATASETS = ("digits", *OFFICIAL)
+"""Names that :func:`pixelcnn.data.load` knows."""
+
+DIGITS_PARTS = (1_297, 200, 300)
+SPLITS = ("standard", "tutorial")
+
+
+def named_splits(name: str, split: str, root: Path | None, download: bool) -> Splits:
+    """A named set in three parts.
+
+    Args:
+        name: one of :data:`DATASETS`.
+        split: ``standard``, or ``tutorial``: the official training and test part in one piece, of
+            which the last tenth validates, as the tutorials do it. That puts test images into
+            training, so it is for comparison with them only, and the parts are named after it.
+        root: where to look first, see :func:`pixelcnn.data.obtain.roots`.
+        download: fetch missing files.
+
+    Raises:
+        ConfigError: a split that this set does not have.
+        DataError: files that are missing or damaged.
+    """
+    check_choice("split", split, SPLITS)
+    if split == "tutorial":
+        return _tutorial(name, root, download)
+    if name == "digits":
+        whole = embedded_digits()
+        return _cut(whole, *shuffled_parts(len(whole), *DIGITS_PARTS))
+    dataset = OFFICIAL[name]
+    train, test = (_part(dataset, part, root, download) for part in ("train", "test"))
+    if "val" in dataset.parts:
+        return Splits(train, _part(dataset, "val", root, download), test)
+    kept, held_out = shuffled_parts(len(train), len(train) - dataset.held_out, dataset.held_out)
+    return Splits(train[kept], dataclasses.replace(train[held_out], split="val"), test)
+
+
+def named_whole(name: str, root: Path | None, download: bool) -> ImageSet:
+    """A named set in one piece: the official parts one after the other, in the order of the files."""
+    if name == "digits":
+        return embedded_digits()
+    dataset = OFFICIAL[name]
+    whole = joined(*(_part(dataset, part, root, download) for part in dataset.parts))
+    return dataclasses.replace(whole, split="all")
+
+
+def embedded_digits() -> ImageSet:
+    """The 1,797 digits of 8x8 pixels and 17 levels that come with the package.
+
+    They are the test part of the UCI set "Optical Recognition of Handwritten Digits" by E. Alpaydin
+    and C. Kaynak (1998), CC BY 4.0, as scikit-learn ships it.
+
+    Example:
+        >>> digits = embedded_digits()
+        >>> len(digits), str(digits.shape), digits.levels
+        (1797, '1x8x8', 17)
+    """
+    resource = importlib.resources.files("pixelcnn.data").joinpath("digits.npz")
+    with resource.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        images, labels = arrays["images"], arrays["labels"]
+    return ImageSet(
+        torch.from_numpy(images[:, None]),
+        levels=17,
+        labels=torch.from_numpy(labels.astype(np.int64)),
+        classes=DIGITS,
+        name="digits",
+    )
+
+
+def _tutorial(name: str, root: Path | None, download: bool) -> Splits:
+    """Training and test part in one piece; its last tenth validates, and is what is reported on."""
+    dataset = OFFICIAL.get(name)
+    if dataset is None or "val" in dataset.parts:
+        usable = [each.name for each in OFFICIAL.values() if "val" not in each.parts]
+        raise ConfigError(f"{name} has no tutorial split", hint=f"these have: {', '.join(usable)}")
+    whole = named_whole(name, root, download)
+    kept = len(whole) - len(whole) // 10
+    train = dataclasses.replace(whole[:kept], split="tutorial-train")
+    val = dataclasses.replace(whole[kept:], split="tutorial-val")
+    return Splits(train, val, val)
+
+
+def _cut(whole: ImageSet, *parts: np.ndarray) -> Splits:
+    train, val, test = (
+        dataclasses.replace(whole[part], split=split)
+        for part, split in zip(parts, Splits._fields, strict=True)
+    )
+    return Splits(train, val, test)
+
+
+def _part(dataset: OfficialSet, part: str, root: Path | None, download: bool) -> ImageSet:
+    """One official part, unsplit, in the order of its file."""
+    pixels, labels = READERS[dataset.format](*contents(dataset, part, root, download))
+    return ImageSet(
+        torch.from_numpy(np.array(pixels)),
+        levels=2 if dataset.format == "amat" else 256,
+        labels=None if labels is None else torch.from_numpy(labels.astype(np.int64)),
+        classes=dataset.classes,
+        name=dataset.name,
+        split=part,
+    )

@@ -1,0 +1,70 @@
+"""Sample grids during a training, where they do not cost too much of it."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pixelcnn import plotting, sampling
+from pixelcnn.model import PixelModel
+from pixelcnn.training.validation import Stopped
+
+SHARE = 0.1
+"""Part of the training time that a grid may take."""
+
+TRIAL = 0.01
+"""Part of a grid after which its whole time is estimated."""
+
+
+class TooSlow(Exception):
+    """A grid that would take too long."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+def draw_grid(
+    model: PixelModel,
+    path: Path,
+    count: int,
+    seed: int,
+    seconds: float,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Draws images and saves them as one picture.
+
+    Args:
+        model: a class-conditional one draws its classes in turn.
+        path: of the picture.
+        count: images.
+        seed: of the uniform numbers: the same for every epoch, so that pictures compare.
+        seconds: that it may take.
+        stop: asked after every position.
+
+    Raises:
+        TooSlow: after the first hundredth, if all of it would take longer.
+        Stopped: ``stop`` said so.
+    """
+    size = model.network.condition_size
+    condition = torch.arange(count) % size if model.network.condition == "label" else None
+    callback = watch(seconds, stop)
+    images = sampling.sample(model, count, seed=seed, condition=condition, callback=callback)
+    plotting.save_grid(images, path, model.levels)
+
+
+def watch(seconds: float, stop: Callable[[], bool]) -> Callable[[int, int, Tensor], None]:
+    """A sampling callback that gives up when told to, or once it knows that ``seconds`` will not do."""
+    start = time.monotonic()
+
+    def callback(done: int, total: int, _: Tensor) -> None:
+        if stop():
+            raise Stopped
+        if done >= max(2, TRIAL * total):
+            whole = (time.monotonic() - start) * total / done
+            if whole > 1.5 * seconds:
+                raise TooSlow(whole)
+
+    return callback

@@ -1,0 +1,236 @@
+"""Recipes: a data set, a network, an output and how to train them, as four TOML tables."""
+
+import dataclasses
+import inspect
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pixelcnn import data
+from pixelcnn.config import arguments, from_config
+from pixelcnn.data import ImageSet, Splits
+from pixelcnn.errors import ConfigError, UnknownName
+from pixelcnn.model import PixelModel
+from pixelcnn.networks import NETWORKS
+from pixelcnn.outputs import OUTPUTS
+from pixelcnn.registry import closest
+from pixelcnn.training import toml
+from pixelcnn.training.options import TrainingOptions
+
+TABLES = ("data", "network", "output", "training")
+DERIVED = ("channels", "out", "order", "condition_size")
+"""Arguments of a network that follow from the data and the output."""
+
+Table = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A published training.
+
+    Attributes:
+        name: of the recipe.
+        about: what it is, one line.
+        data: arguments of :func:`pixelcnn.data.load`; ``name`` is the data set, or a path.
+        network: ``name`` and arguments of a network, without those that follow from the data.
+        output: ``name`` and arguments of an output, without the levels.
+        training: fields of :class:`TrainingOptions`.
+
+    Example:
+        >>> parse(get("keras-mnist").dumps(), "again").network["width"]
+        128
+    """
+
+    name: str
+    about: str = ""
+    data: Table = dataclasses.field(default_factory=dict)
+    network: Table = dataclasses.field(default_factory=dict)
+    output: Table = dataclasses.field(default_factory=dict)
+    training: Table = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_keys("data", self.data, data_keys())
+        for table, registry in (("network", NETWORKS), ("output", OUTPUTS)):
+            values = getattr(self, table)
+            if "name" not in values:
+                raise ConfigError(f"recipe {self.name}: [{table}] needs a name", hint=", ".join(registry))
+            known = ["name", *arguments(registry[values["name"]])]
+            check_keys(table, values, [key for key in known if key not in (*DERIVED, "levels")])
+        TrainingOptions.from_table(self.training)
+
+    @property
+    def options(self) -> TrainingOptions:
+        """The ``[training]`` table with its defaults."""
+        return TrainingOptions.from_table(self.training)
+
+    def tables(self) -> dict[str, Table]:
+        """The four tables; training with every default spelt out."""
+        return {
+            "data": self.data,
+            "network": self.network,
+            "output": self.output,
+            "training": self.options.as_table(),
+        }
+
+    def dumps(self) -> str:
+        """The resolved recipe as TOML."""
+        head = "\n".join(f"# {line}" for line in (f"recipe: {self.name}", self.about) if line)
+        return f"{head}\n\n{toml.dumps(self.tables())}"
+
+    def with_overrides(self, settings: Iterable[str]) -> "Recipe":
+        """The recipe with some values replaced.
+
+        Args:
+            settings: as ``"training.epochs=3"``; the value is TOML, words need no quotes.
+
+        Raises:
+            ConfigError: no such table or key, or a value that cannot be used.
+        """
+        tables = {name: dict(getattr(self, name)) for name in TABLES}
+        for table, key, value in map(parse_setting, settings):
+            if table in ("network", "output") and key == "name" and value != tables[table]["name"]:
+                tables[table] = {}  # arguments of one network mean nothing to another
+            tables[table][key] = value
+        return dataclasses.replace(self, **tables)
+
+    def load(self) -> Splits:
+        """Loads the data."""
+        values = dict(self.data)
+        name = values.pop("name", None)
+        if name is None:
+            raise ConfigError(
+                f"recipe {self.name} has no data set of its own", hint="give one with --data"
+            )
+        return data.load(name, **values)
+
+    def build(self, train: ImageSet) -> tuple[PixelModel, list[str]]:
+        """A new model for some images: channels, levels, size and classes follow the data.
+
+        Returns:
+            The model, and what had to differ from the recipe, in words.
+
+        Raises:
+            ConfigError: a class-conditional recipe and data without labels, or arguments that do not fit.
+        """
+        notes: list[str] = []
+        config = dict(self.output)
+        if config["name"] == "bernoulli" and train.levels != 2:
+            notes.append(f"{train.levels} levels: a categorical output instead of a Bernoulli")
+            config = {"name": "categorical"}
+        output = from_config(OUTPUTS, config | {"levels": train.levels})
+        channels = train.shape.channels
+        network = dict(self.network) | {
+            "channels": channels,
+            "out": output.parameters_per_pixel(channels),
+            "order": "pixel" if output.couples_channels else "channel",
+        }
+        if network.get("condition") == "label":
+            network["condition_size"] = count_classes(train, self.name)
+        for key in ("width", "bottleneck", "head_width"):
+            value = network.get(key)
+            if isinstance(value, int) and not output.couples_channels and value < channels:
+                notes.append(f"{channels} channels: {key} {channels} instead of {value}")
+                network[key] = channels
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.options.seed)
+            return PixelModel(from_config(NETWORKS, network), output, train.shape), notes
+
+
+def names() -> list[str]:
+    """The recipes that come with the package."""
+    return sorted(Path(item.name).stem for item in folder().iterdir() if item.name.endswith(".toml"))
+
+
+def get(name: str | Path) -> Recipe:
+    """A recipe by name, or from a TOML file.
+
+    Raises:
+        UnknownName: neither a recipe nor a file.
+        ConfigError: a file that is not a recipe.
+    """
+    if str(name) in names():
+        return parse((folder() / f"{name}.toml").read_text(encoding="utf-8"), str(name))
+    path = Path(name)
+    if path.suffix == ".toml" and path.is_file():
+        return parse(path.read_text(encoding="utf-8"), path.stem)
+    raise UnknownName(
+        f"no recipe called {str(name)!r}.{closest(str(name), names())}",
+        hint=f"known: {', '.join(names())}; or give a .toml file",
+    )
+
+
+def parse(text: str, name: str) -> Recipe:
+    """A recipe from its text; the first comment line says what it is.
+
+    Raises:
+        ConfigError: not TOML, or tables, keys or values that mean nothing.
+    """
+    tables = toml.loads(text, f"recipe {name}")
+    check_keys("recipe", tables, TABLES)
+    for key, value in tables.items():
+        if not isinstance(value, dict):
+            raise ConfigError(f"recipe {name}: {key} must be a table", hint=f"write [{key}]")
+    comments = [line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")]
+    comments = [line for line in comments if not line.startswith("recipe: ")]
+    return Recipe(name=name, about=comments[0] if comments else "", **tables)
+
+
+def folder() -> Any:
+    """Where the recipes lie."""
+    return resources.files("pixelcnn") / "recipes"
+
+
+def parse_setting(setting: str) -> tuple[str, str, Any]:
+    """Table, key and value of ``table.key=VALUE``.
+
+    Raises:
+        ConfigError: another form, or an unknown table.
+
+    Example:
+        >>> parse_setting("training.schedule=cosine")
+        ('training', 'schedule', 'cosine')
+    """
+    path, equals, value = setting.partition("=")
+    table, dot, key = path.strip().partition(".")
+    if not (equals and dot and key):
+        raise ConfigError(f"cannot use the setting {setting!r}", hint="write table.key=VALUE, as training.epochs=3")
+    check_keys("recipe", {table: None}, TABLES)
+    return table, key.strip(), toml.parse_value(value.strip())
+
+
+def check_keys(table: str, values: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Refuses keys that mean nothing.
+
+    Raises:
+        ConfigError: names the key, what was probably meant, and what is known.
+    """
+    known = list(known)
+    for key in values:
+        if key not in known:
+            what = "table" if table == "recipe" else f"key in [{table}]"
+            raise ConfigError(
+                f"no {what} called {key!r}.{closest(key, known)}", hint=f"known: {', '.join(known)}"
+            )
+
+
+def data_keys() -> list[str]:
+    """What a ``[data]`` table may hold: the arguments of :func:`pixelcnn.data.load`."""
+    first, *rest = inspect.signature(data.load).parameters
+    return ["name", *rest]
+
+
+def count_classes(train: ImageSet, name: str) -> int:
+    """Classes of a labelled set.
+
+    Raises:
+        ConfigError: it has no labels.
+    """
+    if train.labels is None:
+        raise ConfigError(
+            f"recipe {name} is class-conditional, but {train.name} has no labels",
+            hint="use labelled data, or --set network.condition=none with another recipe",
+        )
+    return max(len(train.classes), int(train.labels.max()) + 1)

@@ -1,0 +1,48 @@
+"""The promises of networks, outputs and models, as checks that anyone can run on their own."""
+
+import copy
+
+import torch
+
+from pixelcnn.model import PixelModel
+from pixelcnn.networks import Network
+from pixelcnn.outputs import Output
+from pixelcnn.verify.models import ModelChecks
+from pixelcnn.verify.networks import NetworkChecks
+from pixelcnn.verify.outputs import OutputChecks
+from pixelcnn.verify.report import Progress, Report, run
+
+
+def check_network(
+    network: Network, height: int = 5, width: int = 7, *, progress: Progress | None = None
+) -> Report:
+    """Everything that a network promises, measured with random parameters on small images.
+
+    Args:
+        network: of any class, registered or not; left as it is.
+        height: rows of the images tried.
+        width: columns of the images tried; best unlike the rows, so that swapped axes show.
+        progress: see :data:`Progress`.
+
+    Example:
+        >>> from pixelcnn.networks import GatedPixelCNN
+        >>> check_network(GatedPixelCNN(channels=1, out=2, width=4, depth=2)).passed
+        True
+    """
+    return run(f"network {type(network).__name__}", NetworkChecks(network, height, width).all(), progress)
+
+
+def check_output(output: Output, channels: int = 1, *, progress: Progress | None = None) -> Report:
+    """Everything that an output promises, for one number of channels, in float64.
+
+    Args:
+        output: of any class, registered or not.
+        channels: image channels.
+        progress: see :data:`Progress`.
+
+    Example:
+        >>> from pixelcnn.outputs import Categorical
+        >>> check_output(Categorical(levels=17), channels=3).passed
+        True
+    """
+    return run(f"output {output} for {channels} channels", OutputChecks(output, channels).all(), progress)

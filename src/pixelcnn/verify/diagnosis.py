@@ -1,0 +1,224 @@
+"""Which layer a leak goes through, in words.
+
+A leak is a pair (target, source). To find the layer to blame, layers are closed: a closed layer computes
+the same values, but passes no gradient from one of its outputs to an input that comes later in raster
+order. If the leak lives on while every layer but one is closed, that one lets it through. A layer that
+may look ahead (the vertical stack of a gated network looks right) is so blamed only where it does harm.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from pixelcnn.networks import Network
+from pixelcnn.shapes import Position
+from pixelcnn.verify.causality import draw, example, gradients, place
+from pixelcnn.verify.probing import Probe, mode
+
+Function = Callable[[Tensor], Tensor]
+
+
+class Leaf(NamedTuple):
+    """A layer without parts, and what it was given once."""
+
+    name: str
+    module: nn.Module
+    input: Tensor
+
+    def __str__(self) -> str:
+        return f"`{self.name}` ({type(self.module).__name__})"
+
+
+class Case(NamedTuple):
+    """A leak in a network, at one image ``(c, h, w)``."""
+
+    probe: Probe
+    x: Tensor
+    target: Position
+    source: Position
+
+    def alive(self) -> bool:
+        """Whether the leak shows in the gradient."""
+        _, height, width = self.x.shape
+        group = min(self.target.channel, self.probe.groups - 1)
+        number = (group * height + self.target.row) * width + self.target.column
+        return bool(gradients(self.probe, self.x, torch.tensor([number]))[0][self.source] != 0)
+
+
+def explain(network: Network, leaks: Tensor, *, training: bool = False) -> str:
+    """How a network sees its future, with the layer at fault where one can be named.
+
+    Args:
+        network: left as it is.
+        leaks: bool ``(c, h, w, c, h, w)``, at least one of them true: target, source.
+        training: the mode in which it leaks.
+    """
+    target, source = example(leaks)
+    probe, x, _ = draw(network, *leaks.shape[1:3], seed=0, positive=True)
+    with mode(probe.network, training):
+        case = Case(probe, x, target, source)
+        if not case.alive():
+            reason = "a path without gradient sees the future (an integer look-up?)"
+        elif (source.row, source.column) == (target.row, target.column):
+            reason = own_pixel(case, leaks)
+        else:
+            reason = look_ahead(case)
+    fact = f"output {place(target)} changes with input {place(source)}"
+    return f"{reason}: {fact}, {relation(target, source)} ({int(leaks.sum())} such pairs)"
+
+
+def relation(target: Position, source: Position) -> str:
+    """How the source lies to the target.
+
+    Example:
+        >>> relation(Position(0, 2, 3), Position(0, 3, 1))
+        'which lies in a later row'
+    """
+    if source.row > target.row:
+        return "which lies in a later row"
+    if source.column > target.column:
+        return "which lies to its right"
+    return "its own value" if source == target else "a channel that is not coded before it"
+
+
+def look_ahead(case: Case) -> str:
+    """Why a pixel sees a later pixel."""
+    leaves, image = trace(case)
+    suspects = [leaf for leaf in leaves if reach(leaf).triu(1).any()]
+    leaf = culprit(case, suspects, strictly=False)
+    if leaf is None:
+        return (
+            "something outside the layers joins each position with the whole image,"
+            " as a mean over space or global pooling does"
+        )
+    ahead = reach(leaf)
+    if ahead.all():
+        return f"{leaf} takes a statistic over space, it joins each position with the whole image"
+    down, right = furthest(ahead, leaf.input.shape[3])
+    which = "the first" if reads_image(leaf, image, case.target) else "a later"
+    kind = "convolution" if isinstance(leaf.module, nn.Conv2d) else "layer"
+    if down > 0:
+        return f"{which} {kind} sees the future, {leaf} reads {down} row(s) below its position"
+    return (
+        f"{which} {kind} sees the future, {leaf} reads {right} column(s) to the right of its position:"
+        " its mask is off by one, or it is a vertical stack whose rows are not shifted down by one"
+        " before the row's own stack reads them"
+    )
+
+
+def own_pixel(case: Case, leaks: Tensor) -> str:
+    """Why a sub-pixel sees itself, or a channel of its pixel that is not coded before it."""
+    leaves, image = trace(case)
+    first = [leaf for leaf in leaves if reads_image(leaf, image, case.target)]
+    with ExitStack() as stack:
+        for leaf in first:
+            stack.enter_context(patched(leaf.module, severed(leaf.module.forward)))
+        if case.alive():
+            return "the input bypasses the first layer, as with a residual connection around it"
+    itself = leaks.flatten(0, 2).flatten(1).diagonal()
+    if case.probe.groups > 1 and not itself.all():
+        return "the colours of a layer are mixed up, a channel sees itself or a later one"
+    leaf = culprit(case, first, strictly=True)
+    name = "the first layer" if leaf is None else f"the first layer {leaf}"
+    return f"{name} sees its own position, mask A must close the centre of its kernel"
+
+
+def trace(case: Case) -> tuple[list[Leaf], Tensor]:
+    """Layers without parts that keep the image's size, in the order they run, and the image they ran on."""
+    found: dict[str, Leaf] = {}
+    image = case.x[None].clone().requires_grad_()
+
+    def remember(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            shapes = [t.shape[2:] for t in (*inputs, output) if isinstance(t, Tensor)]
+            if shapes == [case.x.shape[1:]] * 2:
+                found.setdefault(name, Leaf(name, module, inputs[0]))
+
+        return hook
+
+    with ExitStack() as stack, torch.enable_grad():
+        for name, module in case.probe.network.named_modules():
+            if not any(True for _ in module.children()):
+                stack.callback(module.register_forward_hook(remember(name)).remove)
+        case.probe(image)
+    return list(found.values()), image
+
+
+def reach(leaf: Leaf) -> Tensor:
+    """Which positions of its input a layer's output depends on, bool ``(h * w, h * w)``."""
+    positions = leaf.input.shape[2] * leaf.input.shape[3]
+    copies = leaf.input.detach().expand(positions, *leaf.input.shape[1:]).clone().requires_grad_()
+    with torch.enable_grad():
+        outputs = leaf.module(copies).flatten(2)
+        mix = torch.rand(outputs.shape[1], generator=torch.Generator().manual_seed(0)).to(outputs)
+        total = (outputs.diagonal(dim1=0, dim2=2) * (0.5 + mix[:, None])).sum()
+        (gradient,) = torch.autograd.grad(total, copies)
+    return (gradient != 0).any(1).flatten(1)
+
+
+def furthest(ahead: Tensor, width: int) -> tuple[int, int]:
+    """The most rows down, and columns right in the same row, that lie ahead in ``(h * w, h * w)``."""
+    target, source = ahead.triu(1).nonzero().T
+    down = source // width - target // width
+    right = (source % width - target % width)[down == 0]
+    return int(down.max()), int(right.max()) if len(right) else 0
+
+
+def reads_image(leaf: Leaf, image: Tensor, at: Position) -> bool:
+    """Whether a layer's input at a position depends on the image at that position alone."""
+    here = leaf.input[:, :, at.row, at.column].sum()
+    if not here.requires_grad:
+        return False
+    (gradient,) = torch.autograd.grad(here, image, retain_graph=True)
+    seen = (gradient[0] != 0).any(0)
+    return bool(seen[at.row, at.column]) and int(seen.sum()) == 1
+
+
+def culprit(case: Case, leaves: Sequence[Leaf], *, strictly: bool) -> Leaf | None:
+    """The first of some layers that lets the leak through while all others are closed."""
+    for suspect in leaves:
+        with ExitStack() as stack:
+            for leaf in leaves:
+                if leaf is not suspect:
+                    stack.enter_context(patched(leaf.module, closed(leaf.module.forward, strictly)))
+            if case.alive():
+                return suspect
+    return None
+
+
+@contextmanager
+def patched(module: nn.Module, forward: Function) -> Iterator[None]:
+    """Another ``forward`` for a while."""
+    module.forward = forward
+    try:
+        yield
+    finally:
+        del module.forward  # the method of the class shows again
+
+
+def severed(forward: Function) -> Function:
+    """The same values, but no gradient."""
+    return lambda x: forward(x).detach()
+
+
+def closed(forward: Function, strictly: bool) -> Function:
+    """The same values for one image, but no gradient from an output to later positions.
+
+    Args:
+        forward: maps ``(1, f, h, w)`` to ``(1, g, h, w)``.
+        strictly: close the position itself too.
+    """
+
+    def causal(x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        size = height * width
+        past = torch.ones(size, size, dtype=torch.bool).tril(-1 if strictly else 0)
+        # Copy i of the image gives output position i, and passes gradients to its past only.
+        kept = past.reshape(size, 1, height, width)
+        outputs = forward(torch.where(kept, x, x.detach()))
+        return outputs.flatten(2).diagonal(dim1=0, dim2=2).reshape(1, -1, height, width)
+
+    return causal

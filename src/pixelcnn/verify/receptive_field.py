@@ -1,0 +1,185 @@
+"""What one output sees of the image, in numbers and as a picture."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from pixelcnn.errors import ConfigError
+from pixelcnn.networks import Network
+from pixelcnn.verify.causality import draw, gradients
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+DRAWS = 3
+"""Random networks tried: the first has positive weights, which leave no path dead."""
+
+
+@dataclass(frozen=True)
+class ReceptiveField:
+    """The pixels that the outputs at one pixel depend on.
+
+    Attributes:
+        seen: bool ``(h, w)``; a pixel is seen if any of its channels is.
+        row: of the pixel whose outputs these are.
+        column: of that pixel.
+
+    Example:
+        >>> from pixelcnn.networks import PixelCNN
+        >>> field = receptive_field(PixelCNN(1, 1, width=4, depth=2, first_kernel=3), 9, 9)
+        >>> field.pixels, field.past, field.blind, field.box
+        (21, 40, 3, (3, 3, 3))
+    """
+
+    seen: Tensor
+    row: int
+    column: int
+
+    @property
+    def raster(self) -> Tensor:
+        """All pixels before this one, bool ``(h, w)``."""
+        height, width = self.seen.shape
+        order = torch.arange(height * width).reshape(height, width)
+        return order < self.row * width + self.column
+
+    @property
+    def pixels(self) -> int:
+        """Earlier pixels that are seen."""
+        return int((self.seen & self.raster).sum())
+
+    @property
+    def past(self) -> int:
+        """Earlier pixels in all."""
+        return int(self.raster.sum())
+
+    @property
+    def coverage(self) -> float:
+        """Part of the past that is seen, 0 to 1; 1 at the first pixel, which has none."""
+        return self.pixels / self.past if self.past else 1.0
+
+    @property
+    def box(self) -> tuple[int, int, int]:
+        """Furthest reach: rows up, columns left, columns right."""
+        rows, columns = self.seen.nonzero().T
+        if len(rows) == 0:
+            return 0, 0, 0
+        left, right = self.column - int(columns.min()), int(columns.max()) - self.column
+        return self.row - int(rows.min()), max(left, 0), max(right, 0)
+
+    @property
+    def blind_spot(self) -> Tensor:
+        """Earlier pixels within reach (inside the box) that are not seen, bool ``(h, w)``."""
+        up, left, right = self.box
+        inside = torch.zeros_like(self.seen)
+        inside[self.row - up : self.row + 1, self.column - left : self.column + right + 1] = True
+        return inside & self.raster & ~self.seen
+
+    @property
+    def blind(self) -> int:
+        """Pixels in the blind spot."""
+        return int(self.blind_spot.sum())
+
+    @property
+    def future(self) -> int:
+        """Later pixels that are seen: none, unless the network is broken."""
+        later = ~self.raster
+        later[self.row, self.column] = False  # its own channels may see each other
+        return int((self.seen & later).sum())
+
+    def as_json(self) -> dict[str, Any]:
+        """The numbers in JSON types."""
+        up, left, right = self.box
+        return {
+            "row": self.row,
+            "column": self.column,
+            "pixels": self.pixels,
+            "past": self.past,
+            "coverage": self.coverage,
+            "blind_spot": self.blind,
+            "up": up,
+            "left": left,
+            "right": right,
+        }
+
+    def __str__(self) -> str:
+        up, left, right = self.box
+        return (
+            f"{self.pixels} of {self.past} earlier pixels ({self.coverage:.0%}), reach {up} up,"
+            f" {left} left, {right} right, blind spot {self.blind} pixels"
+        )
+
+    def text(self) -> str:
+        """The field as lines of text: ``#`` seen, ``o`` blind spot, ``@`` the pixel, ``.`` the rest.
+
+        Example:
+            >>> from pixelcnn.networks import PixelCNN
+            >>> print(receptive_field(PixelCNN(1, 1, width=4, depth=2, first_kernel=3), 7, 9).text())
+            . # # # # # # # .
+            . # # # # # # o .
+            . # # # # # o o .
+            . # # # @ . . . .
+            . . . . . . . . .
+            . . . . . . . . .
+            . . . . . . . . .
+        """
+        marks = [["." for _ in row] for row in self.seen]
+        for mask, mark in ((self.seen, "#"), (self.blind_spot, "o")):
+            for row, column in mask.nonzero().tolist():
+                marks[row][column] = mark
+        marks[self.row][self.column] = "@"
+        return "\n".join(" ".join(row) for row in marks)
+
+    def picture(self, scale: int | None = None) -> "Image.Image":
+        """The field as a picture: seen blue, blind spot red, the pixel black, the rest of the past grey.
+
+        Args:
+            scale: pixels of the picture for each pixel of the image; by default about 280 in all.
+        """
+        from PIL import Image
+
+        height, width = self.seen.shape
+        colours = torch.full((height, width, 3), 255, dtype=torch.uint8)
+        for mask, colour in (
+            (self.raster, (222, 224, 228)),
+            (self.blind_spot, (214, 72, 62)),
+            (self.seen, (66, 133, 244)),
+        ):
+            colours[mask] = torch.tensor(colour, dtype=torch.uint8)
+        colours[self.row, self.column] = 0
+        factor = scale or max(1, 280 // max(height, width))
+        large = colours.repeat_interleave(factor, 0).repeat_interleave(factor, 1)
+        if factor >= 4:  # lines between the pixels
+            large[factor - 1 :: factor] = 255
+            large[:, factor - 1 :: factor] = 255
+        return Image.fromarray(large.numpy())
+
+
+def receptive_field(
+    network: Network, height: int, width: int, at: tuple[int, int] | None = None
+) -> ReceptiveField:
+    """Measures what the outputs at a pixel depend on, by gradient, with random parameters.
+
+    The network's own parameters do not matter: this is about its architecture.
+
+    Args:
+        network: left as it is.
+        height: rows of the image.
+        width: columns of the image.
+        at: row and column of the pixel; the centre by default.
+
+    Raises:
+        ConfigError: a pixel outside the image.
+        ConformanceError: gradients that are not finite.
+    """
+    row, column = (height // 2, width // 2) if at is None else at
+    if not (0 <= row < height and 0 <= column < width):
+        raise ConfigError(f"no pixel (h {row}, w {column}) in an image of {height}x{width}")
+    seen = torch.zeros(height, width, dtype=torch.bool)
+    for count in range(DRAWS):
+        probe, x, _ = draw(network, height, width, seed=count, positive=count == 0)
+        probe.network.eval()
+        numbers = (torch.arange(probe.groups) * height + row) * width + column
+        seen |= (gradients(probe, x, numbers) != 0).any(0).any(0)
+    return ReceptiveField(seen, row, column)

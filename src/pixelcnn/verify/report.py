@@ -1,0 +1,116 @@
+"""What became of each promise."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from pixelcnn.errors import ConformanceError
+
+Progress = Callable[[int, int, str], None]
+"""Called before each check with the checks done, the checks in all, and the promise that comes next."""
+
+
+class Row(NamedTuple):
+    """One promise.
+
+    Attributes:
+        name: the promise.
+        passed: whether it is kept.
+        detail: what was measured, or how the promise is broken.
+        seconds: time that the check took.
+    """
+
+    name: str
+    passed: bool
+    detail: str
+    seconds: float
+
+
+class Check(NamedTuple):
+    """A promise, and the function that puts it to the test.
+
+    Attributes:
+        name: the promise.
+        run: returns what was measured; raises :class:`ConformanceError` saying how the promise is broken.
+    """
+
+    name: str
+    run: Callable[[], str]
+
+
+@dataclass(frozen=True)
+class Report:
+    """All promises of one thing.
+
+    Attributes:
+        subject: what was checked, as in ``"network PixelCNN"``.
+        rows: one for each promise, in the order they were checked.
+
+    Example:
+        >>> report = run("a sum", [Check("one and one is two", lambda: f"{1 + 1}")])
+        >>> report.passed, report.rows[0].detail
+        (True, '2')
+    """
+
+    subject: str
+    rows: tuple[Row, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every promise is kept."""
+        return not self.failures
+
+    @property
+    def failures(self) -> tuple[Row, ...]:
+        """The broken promises."""
+        return tuple(row for row in self.rows if not row.passed)
+
+    @property
+    def seconds(self) -> float:
+        """Time that all checks took."""
+        return sum(row.seconds for row in self.rows)
+
+    def raise_if_failed(self) -> None:
+        """Does nothing where every promise is kept.
+
+        Raises:
+            ConformanceError: names every broken promise and how it is broken.
+        """
+        if self.failures:
+            broken = "; ".join(f"{row.name}: {row.detail}" for row in self.failures)
+            count = len(self.failures)
+            plural = "promise" if count == 1 else "promises"
+            raise ConformanceError(f"{self.subject} breaks {count} {plural}: {broken}")
+
+    def as_json(self) -> dict[str, Any]:
+        """The report in JSON types."""
+        rows = [row._asdict() for row in self.rows]
+        return {"subject": self.subject, "passed": self.passed, "rows": rows}
+
+    def __str__(self) -> str:
+        lines = [f"{'kept  ' if r.passed else 'BROKEN'}  {r.name}: {r.detail}" for r in self.rows]
+        return "\n".join([self.subject, *lines])
+
+
+def run(subject: str, checks: Sequence[Check], progress: Progress | None = None) -> Report:
+    """Puts every promise to the test; one that is broken does not keep the others from being tried.
+
+    Args:
+        subject: what is checked.
+        checks: promises and how to check them.
+        progress: see :data:`Progress`.
+    """
+    rows = []
+    for number, check in enumerate(checks):
+        if progress is not None:
+            progress(number, len(checks), check.name)
+        start = time.perf_counter()
+        try:
+            passed, detail = True, check.run()
+        except ConformanceError as error:
+            passed, detail = False, str(error)
+        except Exception as error:  # a third party's network may raise anything: that breaks it too
+            passed, detail = False, f"raised {type(error).__name__}: {error}"
+        rows.append(Row(check.name, passed, detail, time.perf_counter() - start))
+    return Report(subject, tuple(rows))

@@ -1,0 +1,165 @@
+"""Model files: whole or refused, never executed, never trusted."""
+
+import json
+import os
+import pickle
+import random
+import struct
+
+import pytest
+import torch
+
+from pixelcnn import PixelModel, load, networks, outputs, save
+from pixelcnn.checkpoint import _digest, describe, write_atomically
+from pixelcnn.errors import ModelError
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    network = networks.PixelCNN(1, 3, width=6, depth=1)
+    model = PixelModel(network, outputs.Categorical(levels=3), (1, 5, 7))
+    model.record = {"validation_quantiles": [1.0, 2.0]}
+    return model
+
+
+@pytest.fixture
+def file(model, tmp_path):
+    path = tmp_path / "model.safetensors"
+    save(model, path)
+    return path
+
+
+def test_a_model_comes_back_from_its_file(model, file):
+    images = torch.randint(3, (2, 1, 5, 7))
+    again = load(file)
+    assert torch.equal(again.log_prob(images), model.log_prob(images))
+    assert again.record["validation_quantiles"] == [1.0, 2.0]
+    assert not again.training
+
+
+def test_raw_weights_lie_beside_the_averaged_ones(model, tmp_path):
+    raw = {name: t + 1 for name, t in model.state_dict().items()}
+    save(model, tmp_path / "m.safetensors", raw=raw)
+    averaged, raws = (
+        load(tmp_path / "m.safetensors"),
+        load(tmp_path / "m.safetensors", weights="raw"),
+    )
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(averaged.state_dict()[name], tensor)
+        assert torch.equal(raws.state_dict()[name], tensor + 1)
+    assert (averaged.record["weights"], raws.record["weights"]) == ("averaged", "raw")
+
+
+def test_a_run_folder_stands_for_its_best_model(model, tmp_path):
+    save(model, tmp_path / "best.safetensors")
+    assert load(tmp_path).config() == model.config()
+
+
+def test_a_file_holds_no_path_host_or_user(file):
+    content = file.read_bytes()
+    for secret in (os.getcwd(), str(file.parent), os.uname().nodename):
+        assert secret.encode() not in content
+
+
+@pytest.mark.parametrize("missing", ["nothing", "no/such.safetensors"])
+def test_a_missing_model_is_named(missing):
+    with pytest.raises(ModelError, match="no model file"):
+        load(missing)
+
+
+class Bomb:
+    """Unpickling this would write a file."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return (open, (self.target, "w"))
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("through", ["pickle", "torch"])
+def test_a_malicious_pickle_is_refused_and_not_run(tmp_path, protocol, through):
+    bomb, path = Bomb(str(tmp_path / "owned")), tmp_path / "m.safetensors"
+    if through == "pickle":
+        path.write_bytes(pickle.dumps(bomb, protocol))
+    else:
+        torch.save({"weights": bomb}, path, pickle_protocol=max(2, protocol))
+    with pytest.raises(ModelError, match="damaged or not a model file"):
+        load(path)
+    assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_a_mutated_file_is_refused(file, seed):
+    """Bit flips, truncations and insertions anywhere; every byte of the file is covered by a check."""
+    chance = random.Random(seed)
+    content = bytearray(file.read_bytes())
+    at = chance.randrange(len(content) if seed % 2 else 2_000)
+    kind = seed % 3
+    if kind == 0:
+        content[at] ^= 1 << chance.randrange(8)
+    elif kind == 1:
+        del content[at:]
+    else:
+        content[at:at] = bytes(chance.randrange(256) for _ in range(1 + seed % 7))
+    file.write_bytes(content)
+    with pytest.raises(ModelError):
+        load(file)
+
+
+def rewrite_header(file, change):
+    content = file.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    ours = json.loads(header["__metadata__"]["pixelcnn"])
+    change(ours)
+    ours["digest"] = _digest(ours)
+    header["__metadata__"]["pixelcnn"] = json.dumps(ours)
+    text = json.dumps(header).encode()
+    file.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length :])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda h: h["config"]["network"].update(width=16_000),
+        lambda h: h["config"]["network"].update(width=10**9),
+        lambda h: h["config"]["network"].update(depth=900),
+        lambda h: h["config"]["network"].update(name="transformer"),
+        lambda h: h["config"].update(shape=[1, 10**9, 10**9]),
+        lambda h: h["config"].update(shape="large"),
+        lambda h: h.update(config=7),
+        lambda h: h.pop("record"),
+    ],
+)
+def test_a_header_that_promises_too_much_is_refused_without_allocation(file, change):
+    rewrite_header(file, change)
+    with pytest.raises(ModelError):
+        load(file)
+
+
+def test_an_unknown_format_is_refused_by_its_number(file):
+    rewrite_header(file, lambda h: h.update(format=99))
+    with pytest.raises(ModelError, match="99"):
+        load(file)
+
+
+def test_the_header_is_read_without_weights(file):
+    assert describe(file)["config"]["shape"] == [1, 5, 7]
+
+
+@pytest.mark.parametrize("fails", ["fsync", "replace"])
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, fails):
+    target = tmp_path / "file"
+    target.write_bytes(b"old")
+
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, fails, refuse)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(target, b"new")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert target.read_bytes() == b"old"

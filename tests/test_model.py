@@ -1,0 +1,91 @@
+"""PixelModel: parts that fit, and one place where levels become network input."""
+
+import numpy as np
+import pytest
+import torch
+
+from pixelcnn import PixelModel, networks, outputs
+from pixelcnn.errors import ConfigError, DataError, ModelError
+
+
+def model_of(channels=1, levels=5, **options):
+    output = outputs.Categorical(levels=levels)
+    network = networks.GatedPixelCNN(
+        channels, output.parameters_per_pixel(channels), width=6, depth=2, **options
+    )
+    return PixelModel(network, output, (channels, 5, 7))
+
+
+def test_levels_are_scaled_to_the_unit_interval():
+    assert model_of(levels=5).encode(torch.tensor([0, 2, 4])).tolist() == [0.0, 0.5, 1.0]
+
+
+def test_a_pair_that_would_ignore_channel_dependence_is_refused():
+    with pytest.raises(ConfigError, match="channels depend"):
+        model_of(channels=3, order="pixel")
+    model_of(channels=1, order="pixel")
+
+
+def test_parts_that_do_not_fit_are_refused():
+    network = networks.PixelCNN(channels=1, out=3, width=4, depth=1)
+    with pytest.raises(ConfigError, match="the output needs 1"):
+        PixelModel(network, outputs.Bernoulli(), (1, 5, 7))
+    with pytest.raises(ConfigError, match="1 channels cannot"):
+        PixelModel(network, outputs.Categorical(levels=3), (3, 5, 7))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int64, np.bool_])
+def test_any_integer_dtype_is_accepted(dtype):
+    images = np.ones((2, 1, 5, 7), dtype=dtype)
+    assert model_of().log_prob(images).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("images", "error", "message"),
+    [
+        (torch.rand(1, 1, 5, 7), DataError, "float32"),
+        (torch.full((1, 1, 5, 7), 5), DataError, "0..4"),
+        (torch.full((1, 1, 5, 7), -1), DataError, "0..4"),
+        (torch.zeros(1, 1, 7, 5, dtype=torch.int64), ModelError, "1x5x7"),
+        (torch.zeros(1, 5, 7, dtype=torch.int64), ModelError, "1x5x7"),
+    ],
+)
+def test_images_that_do_not_fit_are_named(images, error, message):
+    with pytest.raises(error, match=message):
+        model_of().log_prob(images)
+
+
+@pytest.mark.parametrize(
+    ("options", "condition", "message"),
+    [
+        ({}, 3, "unconditional"),
+        ({"condition": "label", "condition_size": 4}, None, "needs a label"),
+        ({"condition": "label", "condition_size": 4}, 4, "0..3"),
+        ({"condition": "vector", "condition_size": 4}, torch.zeros(2, 3), "vector condition"),
+        ({"condition": "map", "condition_size": 4}, torch.zeros(2, 4, 7, 5), "map condition"),
+    ],
+)
+def test_conditions_that_do_not_fit_are_named(options, condition, message):
+    with pytest.raises(ConfigError, match=message):
+        model_of(**options).log_prob(torch.zeros(2, 1, 5, 7, dtype=torch.int64), condition)
+
+
+def test_one_label_serves_all_images():
+    model = model_of(condition="label", condition_size=4)
+    images = torch.zeros(3, 1, 5, 7, dtype=torch.int64)
+    assert torch.equal(model.log_prob(images, 2), model.log_prob(images, [2, 2, 2]))
+
+
+def test_live_parameters_leave_out_what_masks_switch_off():
+    output = outputs.Bernoulli()
+    model = PixelModel(networks.PixelCNN(1, 1, width=4, depth=1, halve="first"), output, (1, 5, 7))
+    dead = 4 * 1 * 25 + 2 * 2 * 4  # 7x7 without its 24 live taps, 3x3 without its 5
+    assert model.parameters_count - model.live_parameters_count == dead
+
+
+def test_a_configuration_builds_the_same_model():
+    model = model_of(channels=3)
+    again = PixelModel.from_config(model.config())
+    again.load_state_dict(model.state_dict())
+    images = torch.randint(5, (2, 3, 5, 7))
+    assert torch.equal(again.log_prob(images), model.log_prob(images))

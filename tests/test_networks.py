@@ -1,0 +1,97 @@
+"""Networks: sizes as the papers and tutorials state them, and arguments that act."""
+
+import pytest
+import torch
+
+from pixelcnn import networks
+from pixelcnn.config import to_config
+from pixelcnn.errors import ConfigError
+from pixelcnn.masks import raster_past
+from pixelcnn.networks import NETWORKS
+
+
+def count(network):
+    return sum(p.numel() for p in network.parameters())
+
+
+def test_the_keras_example_has_532673_parameters():
+    network = networks.PixelCNN(
+        channels=1, out=1, width=128, depth=5, halve="middle", activate="after"
+    )
+    assert count(network) == 532_673
+    shapes = [tuple(p.shape) for p in network.parameters()]
+    assert shapes[:4] == [(128, 1, 7, 7), (128,), (128, 128, 1, 1), (128,)]
+    assert shapes[4] == (64, 128, 3, 3)
+
+
+def test_the_keras_example_is_its_layers_in_order():
+    """The same arithmetic written out with plain convolutions, as the Keras example has it."""
+    network = networks.PixelCNN(
+        channels=1, out=1, width=8, depth=2, halve="middle", activate="after"
+    ).double()
+    weights = [p.detach() for p in network.parameters()]
+    masks = [m.mask for m in network.modules() if hasattr(m, "mask")]
+    convolutions = [(w * m, b) for w, b, m in zip(weights[::2], weights[1::2], masks, strict=True)]
+    x = torch.rand(2, 1, 5, 7, dtype=torch.float64)
+
+    def convolve(x, index, activate=True):
+        weight, bias = convolutions[index]
+        y = torch.nn.functional.conv2d(x, weight, bias, padding="same")
+        return y.relu() if activate else y
+
+    y = convolve(x, 0)
+    for block in range(2):
+        z = y
+        for layer in range(3):
+            z = convolve(z, 1 + 3 * block + layer)
+        y = y + z
+    y = convolve(convolve(convolve(y, 7), 8), 9, activate=False)
+    torch.testing.assert_close(network(x), y, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("halve", ["first", "middle"])
+@pytest.mark.parametrize("activate", ["before", "after"])
+@pytest.mark.parametrize("activation", ["relu", "prelu", "elu", "silu"])
+def test_every_variation_of_pixelcnn_runs(activation, activate, halve):
+    network = networks.PixelCNN(
+        channels=3, out=6, width=7, depth=1, activation=activation, activate=activate, halve=halve
+    )
+    assert network(torch.rand(2, 3, 5, 7)).shape == (2, 6, 5, 7)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (3, 11)])
+def test_networks_take_any_size(name, size):
+    network = NETWORKS[name](channels=1, out=3)
+    assert network(torch.rand(1, 1, *size)).shape == (1, 3, *size)
+
+
+def test_only_the_gated_network_sees_above_to_the_right_without_end():
+    """A masked stack misses a triangle to the right above (2016b, fig. 1); two stacks do not."""
+    options = {"channels": 1, "out": 1, "width": 4, "depth": 30}
+    past = raster_past(1, 9, 17)
+    plain = networks.PixelCNN(**options, first_kernel=3).claimed_past(9, 17)
+    gated = networks.GatedPixelCNN(**options, first_kernel=3).claimed_past(9, 17)
+    assert torch.equal(gated, past)
+    assert (past & ~plain).any()
+    assert not plain[0, 8, 8, 0, 7, 10:].any()
+
+
+def test_order_by_pixel_claims_no_channel_of_its_own_pixel():
+    network = networks.GatedPixelCNN(channels=3, out=5, order="pixel", width=4, depth=2)
+    claimed = network.claimed_past(3, 5)
+    pixel = torch.arange(15).reshape(3, 5)
+    assert not claimed[:, pixel // 5, pixel % 5, :, pixel // 5, pixel % 5].any()
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_constructor_arguments_are_the_configuration(name):
+    network = NETWORKS[name](channels=1, out=2, condition="vector", condition_size=3)
+    config = to_config(NETWORKS, network)
+    assert config["name"] == name
+    assert config["condition"] == "vector"
+
+
+def test_a_condition_without_a_size_is_refused():
+    with pytest.raises(ConfigError, match="condition_size"):
+        networks.PixelCNN(channels=1, out=1, condition="label")

@@ -1,0 +1,148 @@
+"""Sampling and completion: deterministic functions of model and uniforms."""
+
+import numpy as np
+import pytest
+import torch
+
+from pixelcnn import PixelModel, networks, outputs
+from pixelcnn.errors import ConfigError, DataError
+from pixelcnn.sampling import complete, invert, sample, temper, uniforms
+from pixelcnn.shapes import ImageShape
+from pixelcnn.walk import drive, walk
+
+
+@pytest.fixture(scope="module", params=[1, 3])
+def model(request):
+    torch.manual_seed(0)
+    output = outputs.Categorical(levels=5)
+    network = networks.GatedPixelCNN(request.param, 5 * request.param, width=6, depth=2)
+    return PixelModel(network, output, (request.param, 5, 7)).double()
+
+
+def test_image_i_of_a_seed_is_the_same_for_any_batch(model):
+    whole = sample(model, 5, seed=3)
+    assert torch.equal(sample(model, 5, seed=3, batch_size=2), whole)
+    assert torch.equal(sample(model, 2, seed=3, first=3), whole[3:])
+    assert not torch.equal(sample(model, 5, seed=4), whole)
+
+
+def test_the_uniforms_are_philox_words():
+    shape = ImageShape(3, 2, 5)
+    u = uniforms(7, [11], shape)
+    words = np.random.Philox(key=np.array([7, 11], dtype=np.uint64)).random_raw(30)
+    for word, (row, column, channel) in zip(words, np.ndindex(2, 5, 3), strict=True):
+        assert u[0, channel, row, column].item() == (int(word) >> 11) * 2.0**-53
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64])
+def test_a_seed_out_of_range_is_refused(model, seed):
+    with pytest.raises(ConfigError, match="seed"):
+        sample(model, 1, seed=seed)
+
+
+def test_the_last_cdf_counts_as_one():
+    pmf = torch.tensor([0.5, 0.25, 0.25 - 1e-9], dtype=torch.float64)
+    assert invert(pmf, torch.tensor(1 - 2.0**-53, dtype=torch.float64)).item() == 2
+    assert invert(pmf, torch.tensor(0.5, dtype=torch.float64)).item() == 1
+
+
+def test_temperature_zero_is_the_likeliest_level():
+    pmf = torch.tensor([[0.2, 0.5, 0.3]], dtype=torch.float64)
+    assert temper(pmf, 0).tolist() == [[0, 1, 0]]
+    assert temper(pmf, 1) is pmf
+    torch.testing.assert_close(temper(pmf, 2), pmf.sqrt() / pmf.sqrt().sum())
+
+
+def test_samples_are_levels_in_the_smallest_type(model):
+    images = sample(model, 2)
+    assert images.dtype == torch.uint8
+    assert images.max() < 5
+
+
+def test_a_sample_needs_no_images(model):
+    assert sample(model, 0).shape == (0, *model.shape)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_completion_never_changes_a_known_level(model, seed):
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(5, (3, *model.shape), generator=generator)
+    known = torch.rand(3, *model.shape, generator=generator) < 0.5
+    drawn = complete(model, images, known, n=2, seed=seed)
+    kept = known.repeat_interleave(2, 0)
+    assert torch.equal(drawn[kept], images.repeat_interleave(2, 0)[kept].to(torch.uint8))
+
+
+def test_completing_everything_is_sampling(model):
+    nothing = torch.zeros(1, *model.shape, dtype=torch.int64)
+    unknown = torch.zeros(1, 1, *model.shape[1:], dtype=torch.bool)
+    assert torch.equal(complete(model, nothing, unknown, n=3, seed=5), sample(model, 3, seed=5))
+
+
+def test_a_drawn_level_depends_on_the_known_ones_before_it(model):
+    images = torch.randint(5, (1, *model.shape), generator=torch.Generator().manual_seed(0))
+    known = torch.zeros(1, 1, *model.shape[1:], dtype=torch.bool)
+    known[:, :, :2] = True
+    first = complete(model, images, known, n=8)
+    images[:, :, 1] = 4 - images[:, :, 1]
+    assert not torch.equal(complete(model, images, known, n=8)[:, :, 2:], first[:, :, 2:])
+
+
+@pytest.mark.parametrize(
+    ("known", "message"),
+    [
+        (torch.zeros(1, 1, 5, 7), "bool"),
+        (torch.zeros(1, 1, 7, 5, dtype=torch.bool), "does not fit"),
+    ],
+)
+def test_a_mask_that_does_not_fit_is_named(model, known, message):
+    with pytest.raises(DataError, match=message):
+        complete(model, torch.zeros(1, *model.shape, dtype=torch.int64), known)
+
+
+def test_progress_counts_every_front_once(model):
+    seen = []
+    sample(
+        model,
+        3,
+        batch_size=2,
+        callback=lambda done, total, images: seen.append((done, total, len(images))),
+    )
+    fronts = model.shape.dimensions
+    assert [done for done, _, _ in seen] == list(range(1, 2 * fronts + 1))
+    assert seen[-1] == (2 * fronts, 2 * fronts, 1)
+
+
+def test_the_walk_gives_the_probabilities_that_scoring_gives(model):
+    images = torch.randint(5, (2, *model.shape), generator=torch.Generator().manual_seed(1))
+    total = torch.zeros(2, dtype=torch.float64)
+
+    def choose(front):
+        level = front.of(images)
+        total.add_(front.pmf.gather(-1, level[..., None]).log().sum((1, 2)))
+        return level
+
+    assert torch.equal(drive(walk(model, 2), choose), images)
+    torch.testing.assert_close(total, model.log_prob(images), rtol=0, atol=1e-10)
+
+
+def test_a_walk_leaves_the_model_in_the_mode_it_found(model):
+    model.train()
+    sample(model, 1)
+    assert model.training
+    steps = walk(model, 1)
+    next(steps)
+    assert not model.training
+    steps.close()
+    assert model.training
+
+
+def test_labels_choose_what_is_drawn():
+    torch.manual_seed(1)
+    network = networks.PixelCNN(1, 1, width=8, depth=1, condition="label", condition_size=2)
+    with torch.no_grad():
+        network.bias.weight.mul_(100)
+    model = PixelModel(network, outputs.Bernoulli(), (1, 5, 7))
+    mixed = sample(model, 2, condition=torch.tensor([0, 1]))
+    assert torch.equal(mixed[0], sample(model, 1, condition=0)[0])
+    assert torch.equal(mixed[1], sample(model, 2, condition=1)[1])
