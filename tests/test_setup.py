@@ -104,9 +104,10 @@ def test_another_torch_is_not_held_to_our_version(tree):
     tree.install(PIXELCNN_TORCH="==2.12.*")
     torch, _ = tree.calls()
     assert torch.endswith("torch==2.12.*")
-    pins = (tree.folder / ".venv/constraints.txt").read_text()
-    assert "torch==" not in pins.splitlines()
-    assert "torchmetrics==" in pins
+    pins = (tree.folder / ".venv/constraints.txt").read_text().splitlines()
+    names = [pin.split("==")[0] for pin in pins]
+    assert "torch" not in names
+    assert "torchmetrics" in names
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,22 @@ def with_legend(picture: Image.Image, low: float, high: float, unit: str) -> Ima
     return canvas
 
 
+def stacked(pictures: Sequence[Image.Image]) -> Image.Image:
+    """Pictures below one another, centred.
+
+    Example:
+        >>> stacked([Image.new("RGB", (4, 2)), Image.new("RGB", (6, 3))]).size
+        (6, 5)
+    """
+    width = max(picture.width for picture in pictures)
+    canvas = Image.new("RGB", (width, sum(picture.height for picture in pictures)), PAPER)
+    top = 0
+    for picture in pictures:
+        canvas.paste(picture, ((width - picture.width) // 2, top))
+        top += picture.height
+    return canvas
+
+
 def save_animation(
     frames: Sequence[Image.Image], path: str | Path, seconds: float = 5.0, pause: float = 1.5
 ) -> None:

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pixelcnn.cli import failures
+from pixelcnn.cli import failures, options
 from pixelcnn.cli.complete import complete
-from pixelcnn.cli.console import result
+from pixelcnn.cli.console import listen, result
 from pixelcnn.cli.data import app as data_app
 from pixelcnn.cli.demo import demo
 from pixelcnn.cli.evaluate import evaluate
@@ -89,12 +89,12 @@ app = typer.Typer(
 def root(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", show_default="off")
+        bool, options.said("--version", help="Print the version.", default="off")
     ] = False,
     debug: Annotated[
         bool,
-        typer.Option(
-            "--debug", help="Show the traceback of an error; any position.", show_default="off"
+        options.said(
+            "--debug", help="Show the traceback of an error; any position.", default="off"
         ),
     ] = False,
 ) -> None:
@@ -112,6 +112,7 @@ def root(
         raise typer.Exit
     if context.invoked_subcommand is None:
         result(context.get_help())
+    listen()
 
 
 for command in (demo, train, evaluate, sample, complete, score, verify, info):

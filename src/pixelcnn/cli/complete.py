@@ -50,7 +50,7 @@ def complete(
     ] = Path("completions.png"),
     json: options.Json = False,
 ) -> None:
-    """Complete images of which a part is known.
+    """Draw the unknown part of images.
 
     \b
     Examples:

@@ -1,6 +1,7 @@
 """What a command says and where: results on stdout; talk and progress on stderr."""
 
 import json
+import logging
 import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,6 +46,24 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return plain(value.item()) if hasattr(value, "item") else str(value)
+
+
+class Talk(logging.Handler):
+    """Shows what the library logs as lines of talk: ``note: …``."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes one message; stderr is looked up now, as it may have been replaced."""
+        prefix = "warning" if record.levelno >= logging.ERROR else "note"
+        say(f"{prefix}: {record.getMessage()}")
+
+
+def listen() -> None:
+    """From now on shows what the library logs."""
+    log = logging.getLogger("pixelcnn")
+    if not any(isinstance(handler, Talk) for handler in log.handlers):
+        log.addHandler(Talk())
+        log.setLevel(logging.INFO)
+        log.propagate = False
 
 
 def console() -> "Console":

@@ -1,6 +1,5 @@
 """``pixelcnn demo``: the whole story on the embedded digits."""
 
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -16,12 +15,12 @@ FOLDER = Path("runs/demo")
 def demo(
     out: Annotated[
         Path | None,
-        typer.Option(
+        options.said(
             "-o",
             "--out",
             metavar="DIR",
             help="Where pictures, model and report go.",
-            show_default="runs/demo, or the next free runs/demo-N",
+            default="runs/demo, or the next free runs/demo-N",
         ),
     ] = None,
     seed: options.Seed = 0,
@@ -30,27 +29,25 @@ def demo(
     ] = "70s",
     json: options.Json = False,
 ) -> None:
-    """Train on small digits, then evaluate, sample, complete, score and verify: two minutes.
+    """See it all on small digits, in two minutes.
 
     \b
     Examples:
       pixelcnn demo
       pixelcnn demo --out tour --max-time 10m
 
-    Leaves pictures and index.html, a page that explains them. Nothing is downloaded.
+    Trains, evaluates, samples, completes, scores and verifies; leaves pictures and index.html, a
+    page that explains them. Nothing is downloaded.
     """
-    folder = _folder(out)
-    numbers = _tell(folder, seed, max_time)
+    from pixelcnn.cli import tour
+
+    say(f"writing to {(folder := _folder(out))}")
+    numbers = tour.take(folder, seed, max_time)
     if json:
         emit(numbers)
         return
-    result(
-        f"test digits   {numbers['nats_per_image']:.2f} ± {numbers['stderr']:.2f} nats/image, "
-        f"{numbers['bits_per_dim']:.3f} bits/dim"
-    )
-    result(f"for comparison  {numbers['uniform_nats']:.2f} uniform")
-    result(f"promises      {numbers['promises']}")
-    result(f"look at       {numbers['report']}")
+    for name, value in tour.lines(numbers):
+        result(f"{name:<14} {value}")
 
 
 def _folder(out: Path | None) -> Path:

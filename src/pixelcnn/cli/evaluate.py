@@ -15,9 +15,12 @@ def evaluate(
     model: options.Model,
     data: options.Data = None,
     split: Annotated[
-        str, typer.Option(metavar="train|val|test", help="Which part of the data.")
+        str, typer.Option(metavar="train|val|test|all", help="Which part of the data.")
     ] = "test",
-    limit: options.Limit = None,
+    limit: Annotated[
+        int | None,
+        options.said(metavar="N", min=1, help="Only N images, evenly spread.", default="all"),
+    ] = None,
     size: options.Size = None,
     layout: options.Layout = None,
     skip_bad: options.SkipBad = False,
@@ -27,22 +30,22 @@ def evaluate(
     ] = "averaged",
     json: options.Json = False,
 ) -> None:
-    """Score a data set: nats per image with standard error, and bits per dimension.
+    """Measure the likelihood of a data set.
 
     \b
     Examples:
       pixelcnn evaluate runs/digits
       pixelcnn evaluate runs/gated-mnist --split val --limit 1000 --json
 
-    Lower is better. Numbers compare only for equal data, split, levels and binarisation.
+    Gives nats per image with standard error, and bits per dimension. Lower is better.
+    Numbers compare only for equal data, split, levels and binarisation.
     """
     from pixelcnn import checkpoint, scoring
     from pixelcnn.cli import sources
 
     loaded = checkpoint.load(model, weights=weights)
-    images = sources.split_of(
-        loaded, data, split, options.sides(size), layout=layout, skip_bad=skip_bad
-    )
+    own = {"size": options.sides(size), "layout": layout, "skip_bad": skip_bad}
+    images = sources.split_of(loaded, data, split, own, folder=model)
     with progress("evaluating") as advance:
         score = scoring.evaluate(
             loaded, images, limit=limit, batch_size=batch_size, callback=advance

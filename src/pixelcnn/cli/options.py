@@ -1,8 +1,26 @@
 """The arguments and options that several commands share, each described once."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+DATA_HELP = (
+    "digits, mnist, binarized-mnist, fashion-mnist, cifar-10, a folder of images, "
+    "or an .npy, .npz or .csv file."
+)
+
+
+def said(*names: str, help: str, default: str, **more: Any) -> Any:  # noqa: A002
+    """An option whose default is no value but a rule, said in words.
+
+    Args:
+        names: as for ``typer.Option``.
+        help: what the option does.
+        default: what happens without it.
+        more: as for ``typer.Option``.
+    """
+    return typer.Option(*names, help=f"{help}  [default: {default}]", show_default=False, **more)
+
 
 Model = Annotated[
     str,
@@ -13,36 +31,30 @@ Model = Annotated[
     ),
 ]
 Data = Annotated[
-    str | None,
-    typer.Option(
-        metavar="DATA",
-        help="digits, mnist, binarized-mnist, fashion-mnist, cifar-10, a folder of images, "
-        "or an .npy, .npz or .csv file.",
-        show_default="what the model was trained on",
-    ),
+    str | None, said(metavar="DATA", help=DATA_HELP, default="what the model was trained on")
 ]
 Size = Annotated[
     str | None,
-    typer.Option(
+    said(
         metavar="HEIGHTxWIDTH",
-        help="Own images: resize to this; one number means a square.",
-        show_default="as they are",
+        help="Own images: cut to this size about the centre; one number means a square.",
+        default="as they are",
     ),
 ]
 Layout = Annotated[
     str | None,
-    typer.Option(
+    said(
         metavar="AXES",
-        help="Own arrays: the order of their axes, as in 'n h w c'.",
-        show_default="from their shape",
+        help="Own arrays: the order of their axes, 'n h w', 'n h w c' or 'n c h w'.",
+        default="from their shape",
     ),
 ]
 SkipBad = Annotated[
     bool,
-    typer.Option(
+    said(
         "--skip-bad",
         help="Own images: leave out files that cannot be read, instead of stopping.",
-        show_default="off",
+        default="off",
     ),
 ]
 Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Same seed, same images.")]
@@ -63,27 +75,16 @@ Temperature = Annotated[
 ]
 Label = Annotated[
     str | None,
-    typer.Option(
+    said(
         metavar="CLASS",
         help="Class-conditional models: the class to draw, by number or name.",
-        show_default="every class in turn",
-    ),
-]
-Limit = Annotated[
-    int | None,
-    typer.Option(
-        metavar="N", min=1, help="Only N images, spread evenly.", show_default="all images"
+        default="every class in turn",
     ),
 ]
 BatchSize = Annotated[
     int, typer.Option(metavar="N", min=1, help="Images at a time; only speed and memory change.")
 ]
-Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object on stdout.", show_default="off")
-]
-Force = Annotated[
-    bool, typer.Option("-f", "--force", help="Replace what is there.", show_default="off")
-]
+Json = Annotated[bool, said("--json", help="Print one JSON object on stdout.", default="off")]
 
 
 def sides(size: str | None) -> tuple[int, int] | None:

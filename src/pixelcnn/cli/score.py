@@ -2,14 +2,20 @@
 
 import csv
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pixelcnn.cli import options
 from pixelcnn.cli.console import progress, result, say
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pixelcnn.model import PixelModel
 
 COLUMNS = ("name", "nats", "bits_per_dim", "percentile", "nats_minus_png")
 
@@ -30,16 +36,16 @@ def score(
     batch_size: options.BatchSize = 64,
     out: Annotated[
         Path | None,
-        typer.Option(
+        options.said(
             "-o",
             "--out",
             metavar="FILE.csv",
             help="Where to write the rows. Replaced if it is there.",
-            show_default="stdout",
+            default="stdout",
         ),
     ] = None,
 ) -> None:
-    """Score each image, to find those that are unlike the training data.
+    """Score each image, to find the odd ones.
 
     \b
     Examples:
@@ -55,8 +61,8 @@ def score(
     from pixelcnn.cli import sources
 
     loaded = checkpoint.load(model)
-    options_of_data = sources.preparation(loaded, options.sides(size), layout, skip_bad)
-    images = sets.load_all(data, **options_of_data)
+    prepared = sources.preparation(loaded, options.sides(size), layout, skip_bad)
+    images = sets.load_all(data, **prepared)
     with progress("scoring") as advance:
         nats = scoring.score(
             loaded,
@@ -65,7 +71,7 @@ def score(
             batch_size=batch_size,
             callback=advance,
         )
-    ranks = _percentiles(loaded, nats)
+    ranks = percentiles(loaded, nats)
     png = scoring.png_nats(images.images, loaded.levels)
     names = images.names or [str(index) for index in range(len(nats))]
     text = rows(names, nats.tolist(), ranks, png.tolist(), loaded.shape.dimensions)
@@ -77,6 +83,19 @@ def score(
     output.write(out, text.encode())
     say(f"{len(nats)} images, {float(nats.mean()):.2f} nats on average")
     result(str(out))
+
+
+def percentiles(model: "PixelModel", nats: "Tensor") -> list[float]:
+    """Where scores lie among the model's validation scores, 0 to 100; NaN if it stores none."""
+    from pixelcnn import scoring
+    from pixelcnn.errors import ModelError
+
+    try:
+        ranks: list[float] = scoring.percentiles(model, nats).tolist()
+    except ModelError as error:
+        say(f"note: {error}, so the percentile is left empty")
+        return [math.nan] * len(nats)
+    return ranks
 
 
 def rows(
@@ -99,7 +118,7 @@ def rows(
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for name, value, rank, size in zip(names, nats, percentiles, png, strict=True):
-        shown = "" if rank != rank else f"{rank:.2f}"  # NaN differs from itself
+        shown = "" if math.isnan(rank) else f"{rank:.2f}"
         bits = bits_per_dim(value, dimensions)
         writer.writerow([name, f"{value:.4f}", f"{bits:.4f}", shown, f"{value - size:.4f}"])
     return text.getvalue()

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn import plotting, sampling, scoring, verify
+from pixelcnn import plotting, sampling, scoring
 from pixelcnn.cli.baselines import auroc, histogram_nats, uniform_nats
 from pixelcnn.cli.charts import learning_curve
 from pixelcnn.cli.film import Film
@@ -17,6 +17,7 @@ from pixelcnn.cli.report import Bar, Figure, Section
 from pixelcnn.data import Splits
 from pixelcnn.model import PixelModel
 from pixelcnn.scoring import Score, bits_per_dim
+from pixelcnn.verify.report import Report
 
 ENLARGE = 10
 
@@ -215,27 +216,32 @@ def surprise(stage: Stage) -> Section:
     )
 
 
-def anomalies(stage: Stage, test_nats: Tensor) -> tuple[Section, dict[str, float]]:
+def strangers(digits: Tensor, levels: int, seed: int) -> dict[str, Tensor]:
+    """Images that are no digits, made of digits (n, 1, h, w), by what was done to them."""
+    pixels = digits[0].numel()
+    order = torch.randperm(pixels, generator=torch.Generator().manual_seed(seed))
+    return {
+        "digits upside down": digits.flip(2),
+        "digits with shuffled pixels": digits.flatten(1)[:, order].reshape(digits.shape),
+        "digits in negative": levels - 1 - digits,
+    }
+
+
+def anomalies(stage: Stage) -> Section:
     """Images that are not digits, told from digits; and how well that works."""
     test = stage.digits.test.images
-    order = torch.randperm(64, generator=torch.Generator().manual_seed(stage.seed))
-    kinds = {
-        "digits upside down": test.flip(2),
-        "digits with shuffled pixels": test.flatten(1)[:, order].reshape(test.shape),
-        "digits in negative": stage.levels - 1 - test,
-    }
+    known = scoring.score(stage.model, test)
     rows = [("images", "nats, on average", "told from test digits (AUROC)")]
-    rows.append(("test digits", f"{float(test_nats.mean()):.1f}", "–"))
-    found = {}
-    for name, images in kinds.items():
+    rows.append(("test digits", f"{float(known.mean()):.1f}", "–"))
+    for name, images in strangers(test, stage.levels, stage.seed).items():
         nats = scoring.score(stage.model, images)
-        found[name] = auroc(nats.numpy(), test_nats.numpy())
-        rows.append((name, f"{float(nats.mean()):.1f}", f"{found[name]:.3f}"))
+        found = auroc(nats.numpy(), known.numpy())
+        rows.append((name, f"{float(nats.mean()):.1f}", f"{found:.3f}"))
     path = stage.folder / "odd.png"
-    ranked = test[test_nats.argsort()]
+    ranked = test[known.argsort()]
     pair = torch.cat([ranked[:8], ranked[-8:]])
     save_picture(plotting.grid(pair, stage.levels, columns=8, scale=ENLARGE // 2 + 2), path)
-    section = Section(
+    return Section(
         "Finding the odd one out",
         [
             "What the model did not learn is improbable to it, so a threshold on the probability "
@@ -254,15 +260,13 @@ def anomalies(stage: Stage, test_nats: Tensor) -> tuple[Section, dict[str, float
         rows=rows,
         command=f"pixelcnn score {stage.run} my-images/ --out scores.csv",
     )
-    return section, found
 
 
-def promises(stage: Stage) -> tuple[Section, "verify.Report"]:
+def promises(stage: Stage, report: Report) -> Section:
     """What the model promises, put to the test."""
-    report = verify.check_model(stage.model)
     rows = [("promise", "", "what was found")]
     rows += [(r.name, "kept" if r.passed else "BROKEN", r.detail) for r in report.rows]
-    section = Section(
+    return Section(
         "Promises, checked",
         [
             "All of the above is worth something only if no pixel peeks at what comes later, if the "
@@ -272,7 +276,6 @@ def promises(stage: Stage) -> tuple[Section, "verify.Report"]:
         rows=rows,
         command=f"pixelcnn verify {stage.run}",
     )
-    return section, report
 
 
 def facts(stage: Stage, score: Score, seconds: float) -> list[tuple[str, str, str]]:

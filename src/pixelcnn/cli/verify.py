@@ -5,36 +5,37 @@ from typing import Annotated
 import typer
 
 from pixelcnn.cli import options
-from pixelcnn.cli.console import emit, result, say, table
+from pixelcnn.cli.console import emit, progress, result, table
 
 
 def verify(
     model: options.Model,
     thorough: Annotated[
         bool,
-        typer.Option(
-            "--thorough", help="Check every position, which takes longer.", show_default="off"
-        ),
+        options.said("--thorough", help="Check every position, which takes longer.", default="off"),
     ] = False,
     json: options.Json = False,
 ) -> None:
-    """Check what a model promises: it sees no future, all of its past, and sums to one.
+    """Check that a model keeps its promises.
 
     \b
     Examples:
       pixelcnn verify runs/digits
       pixelcnn verify model.safetensors --thorough
 
-    Exit code 1 when a promise is broken.
+    It must see nothing of its future and all of the past that it claims, its probabilities must
+    sum to one, and drawing must agree with scoring. Exit code 1 when a promise is broken.
     """
     from pixelcnn import checkpoint
     from pixelcnn.verify import check_model
 
     loaded = checkpoint.load(model)
-    say("checking; this takes a moment")
-    report = check_model(loaded, thorough=thorough)
+    with progress("checking") as advance:
+        report = check_model(
+            loaded, thorough=thorough, progress=lambda done, total, name: advance(done, total)
+        )
     if json:
-        emit({"passed": report.passed, "rows": [row._asdict() for row in report.rows]})
+        emit(report.as_json())
     else:
         rows = [("kept" if r.passed else "BROKEN", r.name, r.detail) for r in report.rows]
         table("", ("promise", "what", "detail"), rows)

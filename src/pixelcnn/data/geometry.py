@@ -112,5 +112,7 @@ def in_colour(images: ImageSet) -> ImageSet:
     if images.shape.channels == 3:
         return images
     if images.shape.channels != 1:
-        raise DataError(f"{images.name} has {images.shape.channels} channels, not 1: no rgb from it")
+        raise DataError(
+            f"{images.name} has {images.shape.channels} channels, not 1: no rgb from it"
+        )
     return dataclasses.replace(images, images=images.images.expand(-1, 3, -1, -1).contiguous())

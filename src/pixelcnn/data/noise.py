@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+CHUNK = 512
+"""Images whose coins lie in memory at a time."""
 FROZEN = 2**64 - 1
 """The epoch of evaluation, which no training reaches."""
 
@@ -42,6 +44,9 @@ def coin_flips(images: Tensor, levels: int, seed: int, epoch: int, index: np.nda
         [[[[0, 1]]]]
     """
     count = int(np.prod(images.shape[1:]))
-    chance = images.reshape(len(images), count).numpy() / (levels - 1)
-    bits = uniforms(seed, epoch, index, count) < chance
-    return torch.from_numpy(bits.astype(np.uint8)).reshape(images.shape)
+    bits = np.empty((len(images), count), dtype=np.uint8)
+    grey = images.reshape(len(images), count).numpy()
+    for start in range(0, len(images), CHUNK):
+        chosen = slice(start, start + CHUNK)
+        bits[chosen] = uniforms(seed, epoch, index[chosen], count) < grey[chosen] / (levels - 1)
+    return torch.from_numpy(bits).reshape(images.shape)

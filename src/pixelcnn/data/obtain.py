@@ -13,9 +13,10 @@ import sys
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from pixelcnn.data.official import Mirror, OfficialFile, OfficialSet
 from pixelcnn.errors import DataError
@@ -23,7 +24,7 @@ from pixelcnn.errors import DataError
 log = logging.getLogger("pixelcnn")
 
 VARIABLE = "PIXELCNN_DATA"
-OPENERS = {"": open, ".gz": gzip.open, ".xz": lzma.open}
+OPENERS: dict[str, Callable[..., Any]] = {"": open, ".gz": gzip.open, ".xz": lzma.open}
 """How a file may be packed."""
 
 
@@ -39,7 +40,10 @@ def contents(dataset: OfficialSet, part: str, root: Path | None, download: bool)
     Raises:
         DataError: missing and not to be had, or damaged.
     """
-    return [_content(dataset, file, root, download) for file in dataset.parts[part]]
+    files = dataset.parts[part]
+    paths = [_located(dataset, file, root, download) for file in files]
+    with ThreadPoolExecutor(max_workers=4) as threads:  # unpacking and hashing leave Python's lock
+        return list(threads.map(verified, paths, files))
 
 
 def folders(dataset: OfficialSet, root: Path | None = None) -> Iterator[Path]:
@@ -56,18 +60,18 @@ def folders(dataset: OfficialSet, root: Path | None = None) -> Iterator[Path]:
     yield Path(pooch.os_cache("pixelcnn")) / dataset.name
 
 
-def _content(dataset: OfficialSet, file: OfficialFile, root: Path | None, download: bool) -> bytes:
+def _located(dataset: OfficialSet, file: OfficialFile, root: Path | None, download: bool) -> Path:
+    """Where a file lies on this machine, after fetching it if need be."""
     for folder in folders(dataset, root):
-        found = packed(folder, file)
-        if found is not None:
-            return verified(found, file)
+        if (found := packed(folder, file)) is not None:
+            return found
     places = list(folders(dataset, root))
     if not download:
         raise _missing(dataset, places, "is not on this machine")
     fetch(dataset, file, places)
-    found = packed(places[-1], file)
-    assert found is not None, "fetch leaves the file or raises"
-    return verified(found, file)
+    fetched = packed(places[-1], file)
+    assert fetched is not None, "fetch leaves the file or raises"
+    return fetched
 
 
 def packed(folder: Path, file: OfficialFile) -> Path | None:
@@ -116,14 +120,16 @@ def fetch(dataset: OfficialSet, file: OfficialFile, places: list[Path]) -> None:
         try:
             places[-1].mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=places[-1], prefix=".download-") as temporary:
-                target = Path(temporary) / (file.name + (".tar" if mirror.archive else mirror.suffix))
+                target = Path(temporary) / (
+                    file.name + (".tar" if mirror.archive else mirror.suffix)
+                )
                 log.info("downloading %s from %s", file.name, url)
                 download(url, target)
                 _store(dataset, file, mirror, target, places[-1])
             return
         except (OSError, EOFError, tarfile.TarError, zlib.error, DataError) as error:
             # requests, too, derives its errors from OSError
-            reasons.append(f"{url}: {_first_line(error)}")
+            reasons.append(f"{url}: {_brief(error)}")
             log.warning("no %s from %s", file.name, reasons[-1])
     raise _missing(dataset, places, f"could not be downloaded ({'; '.join(reasons)})")
 
@@ -166,8 +172,12 @@ def _unpack(source: IO[bytes], target: Path, file: OfficialFile) -> None:
     verified(target, file)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:200]
+def _brief(error: Exception) -> str:
+    """Why a download failed, short enough for a list of reasons."""
+    kind = type(error).__name__
+    known = {"ConnectionError": "no connection", "ReadTimeout": "timed out"}
+    known |= {"ConnectTimeout": "timed out", "SSLError": "no safe connection"}
+    return known.get(kind) or (str(error) or kind).splitlines()[0]
 
 
 def _missing(dataset: OfficialSet, places: list[Path], reason: str) -> DataError:

@@ -4,7 +4,7 @@ Checksums are those of the uncompressed contents, so any packing of a file will 
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -95,7 +95,7 @@ def read_cifar(*batches: bytes) -> Part:
     return records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0]
 
 
-READERS = {"idx": read_idx, "amat": read_amat, "cifar": read_cifar}
+READERS: dict[str, Callable[..., Part]] = {"idx": read_idx, "amat": read_amat, "cifar": read_cifar}
 
 
 def _idx(part: str, images: tuple[int, str], labels: tuple[int, str]) -> tuple[OfficialFile, ...]:

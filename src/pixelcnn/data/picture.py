@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 SUFFIXES = frozenset(
-    ".png .jpg .jpeg .jpe .gif .bmp .webp .tif .tiff .ppm .pgm .pbm .pnm".split()
-)
+    (
+        ".png", ".jpg", ".jpeg", ".jpe", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm",
+        ".pbm", ".pnm",
+    )
+)  # fmt: skip
 """Names by which image files are found in a folder."""
 MAX_PIXELS = 2**26
 """Of one file; a few bytes can declare a picture that fills the memory."""
@@ -84,7 +87,8 @@ def _check_file(path: Path) -> None:
 def _decode(path: Path, wide: bool) -> Picture:
     from PIL import Image, ImageOps
 
-    with Image.open(path, formats=FORMATS) as image:
+    with Image.open(path, formats=FORMATS) as file:
+        image: Image.Image = file
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise DataError(_too_large(width * height))

@@ -124,7 +124,9 @@ def coded(images: ImageSet, coding: Coding) -> ImageSet:
     if coding.levels is None or coding.levels == source:
         return images
     if coding.levels > source:
-        log.warning("%s has %d levels, %d cannot be made of them", images.name, source, coding.levels)
+        log.warning(
+            "%s has %d levels, %d cannot be made of them", images.name, source, coding.levels
+        )
         return images
     if coding.levels == 2:
         return _at_threshold(images, 0.5)

@@ -4,8 +4,9 @@ import hashlib
 
 import numpy as np
 
-from pixelcnn.data.image_set import CHUNK, ImageSet, as_bytes
+from pixelcnn.data.image_set import ImageSet, as_bytes
 from pixelcnn.errors import DataError
+from pixelcnn.shapes import ImageShape
 
 KEY = 2016
 """Key of the fixed shuffle (the year of the PixelCNN papers)."""
@@ -22,7 +23,7 @@ def permutation(n: int, key: int = KEY) -> np.ndarray:
 
     Example:
         >>> permutation(6).tolist()
-        [0, 1, 2, 3, 4, 5]
+        [0, 1, 4, 2, 5, 3]
     """
     return np.argsort(np.random.Philox(key=key).random_raw(n), kind="stable")
 
@@ -33,19 +34,20 @@ def shuffled_parts(n: int, *sizes: int) -> list[np.ndarray]:
     return [np.sort(part) for part in np.split(permutation(n), np.cumsum(sizes)[:-1])]
 
 
-def content_keys(images: ImageSet) -> np.ndarray:
-    """For each image the first 64 bits of the SHA-256 of its shape and values: ``(n,)`` uint64.
+def content_key(shape: ImageShape, pixels: bytes) -> int:
+    """The first 64 bits of the SHA-256 of an image: its shape and its values."""
+    digest = hashlib.sha256(str(shape).encode() + pixels).digest()
+    return int.from_bytes(digest[:8], "big")
 
-    A name, a place in a folder or the other images do not matter.
+
+def content_keys(images: ImageSet) -> np.ndarray:
+    """The content key of each image: ``(n,)`` uint64.
+
+    Its name, its place in a folder and the other images do not matter.
     """
-    shape = str(images.shape).encode()
-    keys = np.empty(len(images), dtype=np.uint64)
-    for start in range(0, len(images), CHUNK):
-        block = images.images[start : start + CHUNK]
-        for row, image in enumerate(block, start):
-            digest = hashlib.sha256(shape + as_bytes(image)).digest()
-            keys[row] = int.from_bytes(digest[:8], "big")
-    return keys
+    shape = images.shape
+    keys = (content_key(shape, as_bytes(image)) for image in images.images)
+    return np.fromiter(keys, dtype=np.uint64, count=len(images))
 
 
 def parts_by_content(keys: np.ndarray, shares: tuple[float, ...] = THREE_WAYS) -> list[np.ndarray]:

@@ -1,15 +1,29 @@
-"""Engines: sources of the parameters of one position after another."""
+"""Engines: sources of the parameters of one position after another.
 
-from typing import NamedTuple, Protocol
+``full`` calls ``forward`` for every position and is the specification. ``cached`` walks the network's
+program, so that an image costs about one forward pass. ``auto`` takes the fastest that applies.
+"""
 
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+import torch
 from torch import Tensor
 
+from pixelcnn.engines.cached import CachedEngine, schedule
 from pixelcnn.engines.full import FullEngine
+from pixelcnn.engines.trace import trace
 from pixelcnn.errors import ConfigError
 from pixelcnn.model import PixelModel
-from pixelcnn.shapes import Position
+from pixelcnn.networks import Network
+from pixelcnn.program import Program, Unlowerable
+from pixelcnn.shapes import Position, coding_order
 
-NAMES = ("auto", "full")
+NAMES = ("auto", "full", "cached")
+
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}
+_compared: WeakKeyDictionary[Network, str] = WeakKeyDictionary()
 
 
 class Engine(Protocol):
@@ -20,22 +34,42 @@ class Engine(Protocol):
         ...
 
 
-class EngineChoice(NamedTuple):
+@dataclass(frozen=True)
+class EngineChoice:
     """The engine that runs, and why."""
 
     name: str
     reason: str
+    program: Program | None = field(default=None, repr=False)
 
 
 def choose(model: PixelModel, engine: str = "auto") -> EngineChoice:
     """The engine that a model runs on.
 
+    Args:
+        model: the model.
+        engine: ``auto``, ``full`` or ``cached``.
+
     Raises:
-        ConfigError: no such engine here.
+        ConfigError: no such engine, or one that cannot run this model; the message says why.
+
+    Example:
+        >>> from pixelcnn import networks, outputs
+        >>> model = PixelModel(networks.PixelCNN(1, 1, width=4, depth=1), outputs.Bernoulli(), (1, 5, 7))
+        >>> choose(model).name
+        'cached'
     """
     if engine not in NAMES:
-        raise ConfigError(f"no engine called {engine!r} here", hint=f"engines: {', '.join(NAMES)}")
-    return EngineChoice("full", "one forward pass for each position")
+        raise ConfigError(f"no engine called {engine!r}", hint=f"engines: {', '.join(NAMES)}")
+    if engine == "full":
+        return EngineChoice("full", "asked for")
+    try:
+        program = lower(model)
+    except Unlowerable as error:
+        if engine == "auto":
+            return EngineChoice("full", str(error))
+        raise ConfigError(f"the {engine} engine cannot run this model: {error}") from error
+    return EngineChoice("cached", "the network has a program", program)
 
 
 def start(model: PixelModel, n: int, condition: Tensor | None, engine: str = "auto") -> Engine:
@@ -47,5 +81,60 @@ def start(model: PixelModel, n: int, condition: Tensor | None, engine: str = "au
         condition: checked by the model.
         engine: a name, see :func:`choose`.
     """
-    choose(model, engine)
-    return FullEngine(model, condition)
+    choice = choose(model, engine)
+    if choice.program is None:
+        return FullEngine(model, condition)
+    return CachedEngine(model, choice.program, n, condition)
+
+
+def lower(model: PixelModel) -> Program:
+    """The program of a model's network, compared once with ``forward`` on a small image.
+
+    Raises:
+        Unlowerable: the network does something that a program cannot say, or says it otherwise.
+    """
+    program = trace(model.network)
+    schedule(model, program)
+    if model.network not in _compared:
+        _compared[model.network] = _difference(model, program)
+    if _compared[model.network]:
+        raise Unlowerable(_compared[model.network])
+    return program
+
+
+@torch.no_grad()
+def _difference(model: PixelModel, program: Program) -> str:
+    """How a program differs from ``forward`` on a small image; empty if it does not."""
+    channels, height, width = model.shape
+    small = PixelModel(model.network, model.output, (channels, min(height, 4), min(width, 5)))
+    training = model.training
+    small.eval()
+    generator = torch.Generator().manual_seed(0)
+    levels = torch.randint(model.levels, (2, *small.shape), generator=generator).to(model.device)
+    condition = small.check_condition(_some_condition(small), 2)
+    expected = small(levels, condition)
+    scale = float(expected.abs().max()) + 1
+    engine = CachedEngine(small, program, 2, condition)
+    p = model.network.out // channels if model.network.order == "channel" else model.network.out
+    worst = 0.0
+    for position in coding_order(small.shape):
+        first = position.channel * p if model.network.order == "channel" else 0
+        mine = slice(first, first + p)
+        got = engine.parameters(levels, position)[:, mine]
+        worst = max(
+            worst, float((got - expected[:, mine, position.row, position.column]).abs().max())
+        )
+    model.train(training)
+    if worst <= TOLERANCE.get(model.dtype, 0.1) * scale:
+        return ""
+    return f"its program and its forward pass differ by {worst:.2g}"
+
+
+def _some_condition(model: PixelModel) -> Any:
+    size = model.network.condition_size
+    if model.network.condition is None:
+        return None
+    if model.network.condition == "label":
+        return torch.arange(2) % size
+    tail = () if model.network.condition == "vector" else tuple(model.shape[1:])
+    return torch.linspace(-1, 1, size).reshape(size, *[1] * len(tail)).expand(size, *tail)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pixelcnn.masks import Features, Offsets, kernel_mask, live_links, offsets
+from pixelcnn.program import Program, Tap
 
 
 class CausalConv2d(nn.Module, abc.ABC):
@@ -87,6 +88,15 @@ class CausalConv2d(nn.Module, abc.ABC):
         if any(self._padding):
             x = functional.pad(x, self._padding)[self._kept]
         return functional.conv2d(x, weight, self.bias)
+
+    def lower(self, program: Program, x: int) -> int:
+        """One tap for each live kernel element."""
+        weight, live = self.effective_weight().detach(), self.mask.bool()
+        taps = []
+        for down, right in sorted(self._offsets):
+            at = (..., self.origin[0] + down, self.origin[1] + right)
+            taps.append(Tap(down, right, weight[at], live[at]))
+        return program.taps(x, taps, None if self.bias is None else self.bias.detach())
 
     def extra_repr(self) -> str:
         kernel = "x".join(map(str, self.weight.shape[2:]))

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelcnn.config import check_choice, check_integer
+from pixelcnn.program import Program
 
 CONDITIONS = (None, "label", "vector", "map")
 
@@ -40,6 +41,10 @@ class ConditionBias(nn.Module):
         if self.kind == "vector":
             return (condition.to(self.weight.dtype) @ self.weight)[:, :, None, None]
         return torch.einsum("ndhw,df->nfhw", condition.to(self.weight.dtype), self.weight)
+
+    def lower(self, program: Program, condition: int) -> int:
+        """The condition primitive; ``condition`` is the node that stands for the condition itself."""
+        return program.condition(self.kind, self.weight.detach())
 
     def extra_repr(self) -> str:
         return f"{self.kind}, {self.size}, {self.width}"

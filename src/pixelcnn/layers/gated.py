@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from pixelcnn.program import Program
+
 
 class Gate(nn.Module):
     """``tanh(a) * sigmoid(b)`` of the two halves of the features.
@@ -19,3 +21,10 @@ class Gate(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         a, b = x.chunk(2, 1)
         return torch.tanh(a) * torch.sigmoid(b)
+
+    def lower(self, program: Program, x: int) -> int:
+        """Two halves, two functions, one product."""
+        half = program.width(x) // 2
+        a = program.elementwise("tanh", program.slice(x, 0, half))
+        b = program.elementwise("sigmoid", program.slice(x, half, 2 * half))
+        return program.elementwise("mul", a, b)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelcnn.masks import Features
+from pixelcnn.program import Program
 
 
 class PositionNorm(nn.Module):
@@ -44,6 +45,10 @@ class PositionNorm(nn.Module):
             means = [squares[:, members].mean(1) for members in self._members]
             scale = (torch.stack(means, 1) + self.epsilon).rsqrt()[:, self.group]
         return x * scale.to(x.dtype) * self.weight.to(x.dtype)[:, None, None]
+
+    def lower(self, program: Program, x: int) -> int:
+        """The norm primitive."""
+        return program.norm(x, self.weight.detach(), self.group.tolist(), self.epsilon)
 
     def extra_repr(self) -> str:
         return f"{len(self.features)}, colours={len(self._members)}"

@@ -108,7 +108,7 @@ def p_by_images(model: PixelModel, condition: Tensor | None, drawn: Tensor) -> f
     """Compares how often each image was drawn with its probability."""
     images = every_image(model.shape, model.levels)
     with torch.no_grad():
-        probabilities = model.log_prob(images, repeat(condition, len(images))).double().exp()
+        probabilities = model.log_prob(images, condition).double().exp()
     place = model.levels ** torch.arange(images[0].numel() - 1, -1, -1)
     counts = (drawn.flatten(1) * place).sum(1).bincount(minlength=len(images))
     return chi_square_p(counts.double(), len(drawn) * probabilities / probabilities.sum())
@@ -117,7 +117,7 @@ def p_by_images(model: PixelModel, condition: Tensor | None, drawn: Tensor) -> f
 def p_by_places(model: PixelModel, condition: Tensor | None, drawn: Tensor, bins: int = 16) -> float:
     """Compares where the levels drawn lie in their distributions with the uniform distribution."""
     with torch.no_grad():
-        parameters = model(drawn, repeat(condition, len(drawn)))
+        parameters = model(drawn, model.check_condition(condition, len(drawn)))
     inside = torch.rand(
         drawn.shape, generator=torch.Generator().manual_seed(14), dtype=torch.float64
     )
@@ -130,11 +130,6 @@ def p_by_places(model: PixelModel, condition: Tensor | None, drawn: Tensor, bins
         row += (place * bins).long().clamp(0, bins - 1).bincount(minlength=bins)
     expected = torch.full_like(counts, len(drawn) / bins)
     return chi_square_p(counts.flatten(), expected.flatten(), groups=len(counts))
-
-
-def repeat(condition: Tensor | None, n: int) -> Tensor | None:
-    """The condition of one image for n of them."""
-    return None if condition is None else condition.expand(n, *condition.shape[1:])
 
 
 def chi_square_p(counts: Tensor, expected: Tensor, least: float = 5.0, groups: int = 1) -> float:

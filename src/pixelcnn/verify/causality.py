@@ -25,8 +25,8 @@ from pixelcnn.verify.probing import (
     randomise,
 )
 
-CHUNK = 64
-"""Images in a pass: what bounds the memory."""
+POSITIONS = 4096
+"""Positions of all images in one pass: what bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -126,20 +126,34 @@ def draw(
 
 
 def by_gradient(probe: Probe, x: Tensor) -> Tensor:
-    """Support of the Jacobian at the image ``x`` (c, h, w), bool ``(c, h, w, c, h, w)``.
+    """Support of the Jacobian at the image ``x`` (c, h, w), bool ``(c, h, w, c, h, w)``."""
+    targets = torch.arange(probe.groups * x[0].numel())
+    rows = gradients(probe, x, targets) != 0
+    return rows.reshape(probe.groups, *x.shape[1:], *x.shape).expand(*x.shape, *x.shape)
 
-    One copy of the image for each output: the gradient of output i with respect to copy i is row i.
-    """
-    targets = probe.groups * x[0].numel()
-    rows = torch.cat([gradients(probe, x, part) for part in torch.arange(targets).split(CHUNK)])
-    return (rows != 0).reshape(probe.groups, *x.shape[1:], *x.shape).expand(*x.shape, *x.shape)
+
+def by_flips(probe: Probe, x: Tensor, other: Tensor) -> Tensor:
+    """Outputs that change when an input of ``x`` becomes that of ``other``, bool ``(c, h, w, c, h, w)``."""
+    columns = flips(probe, x, other, torch.arange(x.numel()))
+    rows = columns.reshape(x.numel(), -1).T
+    return rows.reshape(probe.groups, *x.shape[1:], *x.shape).expand(*x.shape, *x.shape)
 
 
 def gradients(probe: Probe, x: Tensor, targets: Tensor) -> Tensor:
-    """Gradients of the outputs numbered ``targets`` with respect to ``x`` (c, h, w): ``(len, c, h, w)``.
+    """Gradients of outputs with respect to the image: ``(len(targets), c, h, w)``.
 
-    The parameters of an output are summed with random weights, lest their gradients cancel.
+    One copy of the image for each output: output i reads copy i. The parameters of an output are summed
+    with random weights, lest their gradients cancel.
+
+    Args:
+        probe: the network.
+        x: the image ``(c, h, w)``.
+        targets: numbers of outputs in the flattened ``(groups, h, w)``.
     """
+    return torch.cat([_gradients(probe, x, part) for part in targets.split(chunk(x))])
+
+
+def _gradients(probe: Probe, x: Tensor, targets: Tensor) -> Tensor:
     copies = x.expand(len(targets), *x.shape).clone().requires_grad_()
     with torch.enable_grad():
         outputs = probe(copies)
@@ -149,35 +163,42 @@ def gradients(probe: Probe, x: Tensor, targets: Tensor) -> Tensor:
         flat = torch.einsum("ngphw,p->nghw", outputs, weights).flatten(1)
         total = flat[torch.arange(len(targets)), targets].sum()
         found = torch.zeros_like(copies)
-        if total.requires_grad:  # outputs may be constant: the first pixel of any image has no past
+        if total.requires_grad:  # a network may be constant: then nothing does
             (found,) = torch.autograd.grad(total, copies, materialize_grads=True)
     check_finite("the gradients are", found)
     return found
 
 
 @torch.no_grad()
-def by_flips(probe: Probe, x: Tensor, other: Tensor) -> Tensor:
-    """Outputs that change when an input of ``x`` becomes that of ``other``, bool ``(c, h, w, c, h, w)``."""
-    sources = torch.arange(x.numel())
-    columns = torch.cat([flipped(probe, x, other, part) for part in sources.split(CHUNK)])
-    rows = columns.reshape(x.numel(), -1).T
-    return rows.reshape(probe.groups, *x.shape[1:], *x.shape).expand(*x.shape, *x.shape)
+def flips(probe: Probe, x: Tensor, other: Tensor, sources: Tensor) -> Tensor:
+    """Outputs that change with one input, bool ``(len(sources), groups, h, w)``.
 
+    Passes all have one batch shape, and image i of a changed pass is compared with image i of the
+    reference pass: at another place in the batch a kernel may round differently.
 
-@torch.no_grad()
-def flipped(probe: Probe, x: Tensor, other: Tensor, sources: Tensor) -> Tensor:
-    """Outputs that change with the inputs numbered ``sources``, bool ``(len, groups, h, w)``.
-
-    The reference pass has the batch shape of the changed one, since a kernel may round differently at
-    another place in the batch.
+    Args:
+        probe: the network.
+        x: the image ``(c, h, w)``.
+        other: what an input is changed to, ``(c, h, w)``.
+        sources: numbers of inputs in the flattened ``(c, h, w)``.
     """
-    reference = x.expand(len(sources), *x.shape).clone()
-    changed = reference.clone().flatten(1)
-    changed[torch.arange(len(sources)), sources] = other.flatten()[sources]
-    before, after = probe(reference), probe(changed.reshape(reference.shape))
-    check_finite("the outputs are", before)
-    check_finite("the outputs are", after)
-    return (before != after).any(2)
+    size = min(chunk(x), len(sources))
+    copies = x.expand(size, *x.shape).clone()
+    reference = probe(copies)
+    check_finite("the outputs are", reference)
+    found = []
+    for part in sources.split(size):
+        changed = copies.clone().flatten(1)
+        changed[torch.arange(len(part)), part] = other.flatten()[part]
+        outputs = probe(changed.reshape(copies.shape))
+        check_finite("the outputs are", outputs)
+        found.append((outputs != reference).any(2)[: len(part)])
+    return torch.cat(found)
+
+
+def chunk(x: Tensor) -> int:
+    """Copies of an image ``(c, h, w)`` in one pass."""
+    return max(1, POSITIONS // x[0].numel())
 
 
 def check_finite(what: str, values: Tensor) -> None:

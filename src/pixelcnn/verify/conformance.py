@@ -1,9 +1,5 @@
 """The promises of networks, outputs and models, as checks that anyone can run on their own."""
 
-import copy
-
-import torch
-
 from pixelcnn.model import PixelModel
 from pixelcnn.networks import Network
 from pixelcnn.outputs import Output
@@ -46,3 +42,26 @@ def check_output(output: Output, channels: int = 1, *, progress: Progress | None
         True
     """
     return run(f"output {output} for {channels} channels", OutputChecks(output, channels).all(), progress)
+
+
+def check_model(
+    model: PixelModel, *, thorough: bool = False, progress: Progress | None = None
+) -> Report:
+    """Everything that a model promises, the promises of its network and output included.
+
+    On small images with random weights, and with the model's own weights at its own size.
+
+    Args:
+        model: on any device; left as it is.
+        thorough: change every sub-pixel of a full-size image, not a few.
+        progress: see :data:`Progress`.
+
+    Example:
+        >>> from pixelcnn import networks, outputs
+        >>> network = networks.PixelCNN(channels=1, out=1, width=4, depth=1)
+        >>> report = check_model(PixelModel(network, outputs.Bernoulli(), shape=(1, 8, 8)))
+        >>> report.raise_if_failed()
+    """
+    network, output = type(model.network).__name__, type(model.output).__name__
+    subject = f"model {network} x {output} for {model.shape} images of {model.levels} levels"
+    return run(subject, ModelChecks(model, thorough).all(), progress)

@@ -52,8 +52,6 @@ def total_probability(model: PixelModel, condition: Tensor | None = None) -> flo
         True
     """
     images = every_image(model.shape, model.levels)
-    if condition is not None:
-        condition = condition.expand(len(images), *condition.shape[1:])
     with torch.no_grad():
         return math.fsum(model.log_prob(images, condition).double().exp().tolist())
 
@@ -72,8 +70,6 @@ def conditional_sum(
     """
     images = image.repeat(model.levels, 1, 1, 1)
     images[:, at.channel, at.row, at.column] = torch.arange(model.levels)
-    if condition is not None:
-        condition = condition.expand(len(images), *condition.shape[1:])
     nats = model.log_prob_map(images, condition)[:, at.channel, at.row, at.column]
     return math.fsum(nats.double().exp().tolist())
 

@@ -1,0 +1,135 @@
+"""``pixelcnn info``: what there is, and what is in a recipe or model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pixelcnn.cli import options
+from pixelcnn.cli.console import emit, result, say, table
+
+if TYPE_CHECKING:
+    from pixelcnn.model import PixelModel
+
+
+def info(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME|MODEL",
+            help="A recipe, a model file, a run folder, or a network or output by name.",
+            show_default="list everything",
+        ),
+    ] = None,
+    size: Annotated[
+        str | None,
+        options.said(
+            metavar="HEIGHTxWIDTH",
+            help="Recipes: the size of your images.",
+            default="that of the recipe's data set",
+        ),
+    ] = None,
+    json: options.Json = False,
+) -> None:
+    """List what there is, or show a recipe or model.
+
+    \b
+    Examples:
+      pixelcnn info
+      pixelcnn info keras-mnist
+
+    Shows the layers, their parameters, and what a pixel sees. Needs no data: a recipe is shown for
+    the size, channels and levels of its own data set.
+    """
+    if name is None:
+        _list(json)
+        return
+    from pixelcnn.training import recipe as recipes
+
+    if name in recipes.names() or name.endswith(".toml"):
+        _recipe(recipes.get(name), options.sides(size), json)
+    elif not Path(name).exists() and (part := _part(name)):
+        _emit_or_show(part, json)
+    else:
+        _model(name, json)
+
+
+def _list(json: bool) -> None:
+    from pixelcnn import checkpoint, data
+    from pixelcnn.cli import inventory
+    from pixelcnn.networks import NETWORKS
+    from pixelcnn.outputs import OUTPUTS
+    from pixelcnn.training import recipe as recipes
+
+    engine = inventory.engine()
+    if json:
+        emit(
+            {
+                "recipes": recipes.names(),
+                "networks": list(NETWORKS),
+                "outputs": list(OUTPUTS),
+                "datasets": list(data.DATASETS),
+                "models": list(checkpoint.shipped()),
+                "engine": engine.name,
+                "engine_reason": engine.reason,
+            }
+        )
+        return
+    about = [(name, recipes.get(name).about) for name in recipes.names()]
+    table("", ("recipe", "what it is"), about)
+    result(f"  networks   {', '.join(NETWORKS)}")
+    result(f"  outputs    {', '.join(OUTPUTS)}")
+    result(f"  data sets  {', '.join(data.DATASETS)}")
+    result(f"  models     {', '.join(checkpoint.shipped()) or 'none shipped'}")
+    result(f"  engine     {engine.name}: {engine.reason}")
+
+
+def _recipe(recipe: Any, size: tuple[int, int] | None, json: bool) -> None:
+    from pixelcnn.cli import inventory
+
+    images = inventory.stand_in(recipe.data, size)
+    if images.name not in inventory.KNOWN:
+        say(f"note: shown for {images.shape} images of {images.levels} levels; see --size")
+    model, notes = recipe.build(images)
+    for note in notes:
+        say(f"note: {note}")
+    _show(model, {"recipe": recipe.name, "about": recipe.about}, json)
+
+
+def _model(name: str, json: bool) -> None:
+    from pixelcnn import checkpoint
+
+    model = checkpoint.load(name)
+    _show(model, {"record": _without_quantiles(model.record)}, json)
+
+
+def _show(model: "PixelModel", more: dict[str, Any], json: bool) -> None:
+    from pixelcnn.cli import model_info
+
+    numbers = model_info.summary(model)
+    if json:
+        emit(numbers | more)
+        return
+    model_info.show(model, numbers)
+    for line in model_info.history(more.get("record", {})):
+        result(line)
+
+
+def _without_quantiles(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key != "validation_quantiles"}
+
+
+def _part(name: str) -> dict[str, Any] | None:
+    """A network or output by name: what it is, and its arguments with their defaults."""
+    from pixelcnn.cli import inventory
+
+    return inventory.part(name)
+
+
+def _emit_or_show(part: dict[str, Any], json: bool) -> None:
+    if json:
+        emit(part)
+        return
+    result(f"{part['kind']} {part['name']}: {part['about']}")
+    for argument, default in part["arguments"].items():
+        result(f"  {argument} = {default}")

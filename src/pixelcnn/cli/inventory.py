@@ -1,0 +1,79 @@
+"""What the package offers, found without loading any data."""
+
+import inspect
+from typing import Any
+
+import torch
+
+from pixelcnn import engines
+from pixelcnn.config import arguments
+from pixelcnn.data import ImageSet
+from pixelcnn.engines import EngineChoice
+from pixelcnn.model import PixelModel
+from pixelcnn.networks import NETWORKS, PixelCNN
+from pixelcnn.outputs import OUTPUTS, Bernoulli
+
+KNOWN = {
+    "digits": (1, 8, 8, 17, 10),
+    "mnist": (1, 28, 28, 256, 10),
+    "binarized-mnist": (1, 28, 28, 2, 0),
+    "fashion-mnist": (1, 28, 28, 256, 10),
+    "cifar-10": (3, 32, 32, 256, 10),
+}
+"""Channels, height, width, levels and classes of the named data sets."""
+UNKNOWN = (1, 28, 28, 256, 10)
+"""What own data are taken for."""
+
+
+def stand_in(table: dict[str, Any], size: tuple[int, int] | None = None) -> ImageSet:
+    """One blank image with the shape, levels and classes of a recipe's data.
+
+    Args:
+        table: the recipe's ``[data]``.
+        size: height and width instead of the data set's.
+
+    Example:
+        >>> blank = stand_in({"name": "mnist", "levels": 8, "rgb": True})
+        >>> blank.shape.channels, blank.shape.height, blank.levels
+        (3, 28, 8)
+    """
+    name = str(table.get("name", "own data"))
+    channels, height, width, levels, classes = KNOWN.get(name, UNKNOWN)
+    height, width = size or (height, width)
+    if table.get("rgb"):
+        channels = 3
+    if table.get("threshold") or table.get("binarise"):
+        levels = 2
+    levels = min(levels, table.get("levels") or levels)
+    return ImageSet(
+        torch.zeros(1, channels, height, width, dtype=torch.uint8),
+        levels=levels,
+        labels=torch.zeros(1, dtype=torch.int64) if classes else None,
+        classes=tuple(map(str, range(classes))),
+        name=name,
+    )
+
+
+def engine() -> EngineChoice:
+    """The engine that an ordinary model runs on here, and why."""
+    network = PixelCNN(channels=1, out=1, width=8, depth=1)
+    return engines.choose(PixelModel(network, Bernoulli(), (1, 5, 7)))
+
+
+def part(name: str) -> dict[str, Any] | None:
+    """A network or output by name; None if there is none of that name.
+
+    Example:
+        >>> part("bernoulli")["kind"], part("nothing")
+        ('output', None)
+    """
+    for registry in (NETWORKS, OUTPUTS):
+        if name in list(registry):
+            kind: type = registry[name]
+            about = (inspect.getdoc(kind) or "").split("\n", maxsplit=1)[0]
+            values = {
+                key: "required" if parameter.default is parameter.empty else parameter.default
+                for key, parameter in arguments(kind).items()
+            }
+            return {"kind": registry.kind, "name": name, "about": about, "arguments": values}
+    return None

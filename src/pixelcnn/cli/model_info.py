@@ -1,0 +1,83 @@
+"""What there is to know about a model: its layers, its parameters, and what it sees."""
+
+from typing import Any
+
+from pixelcnn.cli import summary as layers
+from pixelcnn.cli.console import result, table
+from pixelcnn.model import PixelModel
+from pixelcnn.networks import NETWORKS
+from pixelcnn.outputs import OUTPUTS
+from pixelcnn.verify.receptive_field import receptive_field
+
+SIDE = 33
+"""Side of the image on which reach is measured: larger ones add nothing but time."""
+
+
+def summary(model: PixelModel) -> dict[str, Any]:
+    """The numbers of a model in JSON types."""
+    height, width = min(model.shape.height, SIDE), min(model.shape.width, SIDE)
+    field = receptive_field(model.network, height, width)
+    return {
+        "network": NETWORKS.name_of(type(model.network)),
+        "output": OUTPUTS.name_of(type(model.output)),
+        "shape": list(model.shape),
+        "levels": model.levels,
+        "condition": model.network.condition,
+        "parameters": model.parameters_count,
+        "live_parameters": model.live_parameters_count,
+        "receptive_field": field.as_json(),
+        "blind_spot": field.blind,
+        "layers": [row._asdict() for row in layers.layers(model)],
+    }
+
+
+def show(model: PixelModel, numbers: dict[str, Any]) -> None:
+    """Prints the layer table and the numbers below it."""
+    rows = [
+        (
+            row["name"],
+            row["kind"],
+            "x".join(map(str, row["shape"])),
+            f"{row['parameters']:,}",
+            f"{row['live']:,}",
+        )
+        for row in numbers["layers"]
+    ]
+    table("", ("layer", "kind", "output shape", "parameters", "live"), rows, right=(3, 4))
+    field = numbers["receptive_field"]
+    result(f"network          {numbers['network']}, output {numbers['output']}")
+    result(f"images           {model.shape} (channels x height x width), {model.levels} levels")
+    if model.network.condition:
+        result(f"condition        {model.network.condition} ({model.network.condition_size})")
+    live = f"{numbers['live_parameters']:,} of them not masked"
+    result(f"parameters       {numbers['parameters']:,}, {live}")
+    result(
+        f"receptive field  {field['pixels']} of {field['past']} earlier pixels "
+        f"({field['coverage']:.0%}); reach {field['up']} up, {field['left']} left, "
+        f"{field['right']} right"
+    )
+    result(f"blind spot       {numbers['blind_spot'] or 'none'}" + _unit(numbers["blind_spot"]))
+
+
+def _unit(count: int) -> str:
+    return " pixels within reach" if count else ""
+
+
+def history(record: dict[str, Any]) -> list[str]:
+    """What a training record says, as lines; nothing of an untrained model.
+
+    Example:
+        >>> history({"recipe": "digits", "data": {"name": "digits"}, "steps": 900})
+        ['trained          900 steps of recipe digits on digits']
+    """
+    lines = []
+    if "steps" in record:
+        recipe = f" of recipe {record['recipe']}" if record.get("recipe") else ""
+        name = record.get("data", {}).get("name", "own data")
+        lines.append(f"trained          {record['steps']} steps{recipe} on {name}")
+    if found := record.get("validation"):
+        lines.append(
+            f"validation       {found['nats_per_image']:.3f} ± {found['stderr']:.3f} nats/image, "
+            f"{found['bits_per_dim']:.4f} bits/dim"
+        )
+    return lines

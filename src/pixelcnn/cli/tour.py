@@ -1,0 +1,92 @@
+"""The demo itself: train on the embedded digits, then use the model in every way, and report."""
+
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+from pixelcnn import checkpoint, data, scoring
+from pixelcnn.cli import baselines, output, report, story
+from pixelcnn.cli.console import say
+from pixelcnn.training import train as training
+from pixelcnn.verify import check_model
+
+TITLE = "A model of handwritten digits"
+LEAD = (
+    "This page was written by one command, pixelcnn demo. In about two minutes it trained a small "
+    "PixelCNN on handwritten digits and then used it in every way there is: to measure, to draw, to "
+    "complete, to find odd images, and to check itself."
+)
+
+
+def take(folder: Path, seed: int, max_time: str) -> dict[str, Any]:
+    """Runs the demo into an empty or new folder.
+
+    Args:
+        folder: gets the run folder ``run``, the pictures and ``index.html``.
+        seed: of training and drawing.
+        max_time: for the training, as ``70s``.
+
+    Returns:
+        The numbers, in JSON types.
+    """
+    began = time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
+    run = folder / "run"
+    say("1/4 training: predict every pixel of a digit from the pixels before it")
+    settings = training.settings(training__max_time=max_time, training__seed=seed)
+    training.train_recipe("digits", run, overrides=settings)
+    seconds = time.monotonic() - began
+    say("2/4 measuring on digits that were put aside")
+    digits, model = data.load("digits"), checkpoint.load(run)
+    score = scoring.evaluate(model, digits.test)
+    stage = story.Stage(folder, str(run), model, digits, seed)
+    say("3/4 checking that the model keeps its promises")
+    promises = check_model(model)
+    say("4/4 drawing, completing and writing the page")
+    sections = [
+        story.the_data(stage),
+        story.training(stage, max_time),
+        story.evaluation(stage, score),
+        story.samples(stage),
+        story.completion(stage),
+        story.surprise(stage),
+        story.anomalies(stage),
+        story.promises(stage, promises),
+    ]
+    page = folder / "index.html"
+    facts = story.facts(stage, score, seconds)
+    footer = f"Everything on this page, {time.monotonic() - began:.0f} seconds in all"
+    machine = f"Python {platform.python_version()}, {platform.machine()}"
+    text = report.page(TITLE, LEAD, facts, sections, f"{footer}. {machine}, seed {seed}.")
+    output.write(page, text.encode())
+    kept = sum(row.passed for row in promises.rows)
+    return score.as_json() | {
+        "uniform_nats": baselines.uniform_nats(model.shape, model.levels),
+        "histogram_nats": float(baselines.histogram_nats(digits.train, digits.test).mean()),
+        "promises_kept": kept,
+        "promises": len(promises.rows),
+        "seconds": round(time.monotonic() - began, 1),
+        "model": str(run / "best.safetensors"),
+        "report": str(page),
+    }
+
+
+def lines(numbers: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the demo says at the end: names and values."""
+    return [
+        (
+            "test digits",
+            f"{numbers['nats_per_image']:.2f} ± {numbers['stderr']:.2f} nats/image, "
+            f"{numbers['bits_per_dim']:.3f} bits/dim",
+        ),
+        (
+            "to compare",
+            f"{numbers['histogram_nats']:.2f} a histogram for each pixel, "
+            f"{numbers['uniform_nats']:.2f} any level alike",
+        ),
+        ("promises", f"{numbers['promises_kept']} of {numbers['promises']} kept"),
+        ("time", f"{numbers['seconds']:.0f} s"),
+        ("model", numbers["model"]),
+        ("look at", numbers["report"]),
+    ]

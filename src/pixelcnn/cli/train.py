@@ -1,0 +1,153 @@
+"""``pixelcnn train``: train a recipe."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pixelcnn.cli import options
+from pixelcnn.cli.console import emit, result, say
+
+if TYPE_CHECKING:
+    from pixelcnn.training.train import Prepared
+
+
+def train(
+    recipe: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="RECIPE",
+            help="A recipe by name (see 'pixelcnn info'), or a .toml file.",
+            show_default="digits, or what --resume finds",
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        options.said(metavar="DATA", help=options.DATA_HELP, default="the recipe's own data set"),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        options.said(
+            "--set",
+            metavar="TABLE.KEY=VALUE",
+            help="Change a value of the recipe, as in training.learning_rate=1e-4; repeatable.",
+            default="nothing",
+        ),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        options.said(metavar="DIR", help="The run folder.", default="runs/RECIPE-DATA"),
+    ] = None,
+    resume: Annotated[
+        bool,
+        options.said("--resume", help="Go on with what the run folder holds.", default="off"),
+    ] = False,
+    epochs: Annotated[
+        int | None,
+        options.said(metavar="N", help="Passes over the data.", default="the recipe's"),
+    ] = None,
+    max_time: Annotated[
+        str | None,
+        options.said(metavar="TIME", help="Longest training, as 45s or 10m.", default="none"),
+    ] = None,
+    batch_size: Annotated[
+        int | None, options.said(metavar="N", help="Images a step.", default="the recipe's")
+    ] = None,
+    seed: Annotated[
+        int | None,
+        options.said(
+            metavar="N",
+            help="Of weights, batches and noise.",
+            default="the recipe's, mostly 0",
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        options.said(
+            metavar="auto|cpu|cuda|mps", help="Where to compute.", default="auto: the fastest"
+        ),
+    ] = None,
+    devices: Annotated[
+        int | None, options.said(metavar="N", help="Processes a machine.", default="1")
+    ] = None,
+    nodes: Annotated[int | None, options.said(metavar="N", help="Machines.", default="1")] = None,
+    precision: Annotated[
+        str | None,
+        options.said(metavar="auto|32|bf16|64", help="Bits of the arithmetic.", default="auto"),
+    ] = None,
+    size: options.Size = None,
+    layout: options.Layout = None,
+    skip_bad: options.SkipBad = False,
+    dry_run: Annotated[
+        bool,
+        options.said("--dry-run", help="Only check everything and show the model.", default="off"),
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Train a model on a data set or on your own images.
+
+    \b
+    Examples:
+      pixelcnn train digits --max-time 2m
+      pixelcnn train gated-mnist --data photos/ --size 32 --set training.learning_rate=5e-4
+
+    The model is RUN/best.safetensors, the one that validated best. Ctrl-C stops and keeps it;
+    the same command with --resume goes on. 'pixelcnn info RECIPE' shows what a recipe builds.
+    """
+    from pixelcnn.training import train as training
+
+    overrides = [
+        *(settings or []),
+        *training.settings(
+            data__name=data,
+            data__size=_size(size),
+            data__layout=layout,
+            data__skip_bad=skip_bad or None,
+            training__epochs=epochs,
+            training__max_time=max_time,
+            training__batch_size=batch_size,
+            training__seed=seed,
+            training__device=device,
+            training__devices=devices,
+            training__nodes=nodes,
+            training__precision=precision,
+        ),
+    ]
+    if dry_run:
+        _show(training.prepare(training.resolve(recipe).with_overrides(overrides)), json)
+        return
+    history = training.train_recipe(recipe, run, overrides=overrides, resume=resume)
+    if os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) != "0":
+        return  # one process of several speaks for all
+    if json:
+        emit(
+            {
+                "run": history.run,
+                "steps": history.steps,
+                "validation_nats_per_image": history.best,
+                "reason": history.reason,
+            }
+        )
+        return
+    say(f"look at it: pixelcnn sample {history.run}; measure it: pixelcnn evaluate {history.run}")
+    result(str(history.run))
+
+
+def _size(size: str | None) -> list[int] | None:
+    pair = options.sides(size)
+    return None if pair is None else list(pair)
+
+
+def _show(prepared: "Prepared", json: bool) -> None:
+    """What a training would start from."""
+    from pixelcnn.cli import model_info
+
+    for note in prepared.notes:
+        say(f"note: {note}")
+    summary: dict[str, Any] = model_info.summary(prepared.model)
+    if json:
+        emit(summary | {"recipe": prepared.recipe.tables()})
+        return
+    result(prepared.recipe.dumps())
+    model_info.show(prepared.model, summary)

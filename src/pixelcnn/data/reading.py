@@ -1,0 +1,60 @@
+"""How own data are to be read."""
+
+import dataclasses
+
+from pixelcnn.config import check_choice, check_integer
+from pixelcnn.data.geometry import FITS
+from pixelcnn.errors import ConfigError
+from pixelcnn.shapes import MAX_LEVELS, ImageShape
+
+LAYOUTS = ("nhw", "nhwc", "nchw")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reading:
+    """Options of every reader of own data.
+
+    Raises:
+        ConfigError: an option that cannot be used.
+
+    Example:
+        >>> Reading(layout="n h w c").layout
+        'nhwc'
+    """
+
+    size: tuple[int, int] | None = None
+    """Height and width to bring all images to; ``None`` leaves them as they are."""
+    fit: str = "crop"
+    """``crop`` about the centre (smaller images are refused), ``pad`` (crops what is larger and pads
+    what is smaller with level 0), or ``resize`` (image files only: scaled, then cropped)."""
+    layout: str | None = None
+    """Axes of an array, where they are not clear."""
+    skip_bad: bool = False
+    """Leave out what cannot be read instead of refusing all."""
+    shape: ImageShape | None = None
+    """What the model takes: it settles the axes of an array and the channels of image files."""
+    channels: int | None = None
+    """Channels that image files are brought to; by default those of ``shape``."""
+    levels: int | None = None
+    """Levels that the values will be quantised to."""
+    source_levels: int | None = None
+    """Levels of the stored values, where they are known."""
+
+    def __post_init__(self) -> None:
+        check_choice("fit", self.fit, FITS)
+        if self.layout is not None:
+            layout = str(self.layout).replace(" ", "").replace(",", "").lower()
+            if layout not in LAYOUTS:
+                raise ConfigError(
+                    f"no layout {self.layout!r}", hint="one of: n h w, n h w c, n c h w"
+                )
+            object.__setattr__(self, "layout", layout)
+        if self.source_levels is not None:
+            check_integer("source_levels", self.source_levels, 2, MAX_LEVELS)
+        if self.channels is None and self.shape is not None:
+            object.__setattr__(self, "channels", self.shape.channels)
+
+    @property
+    def wide(self) -> bool:
+        """Whether image files are read with 65,536 levels, not 256."""
+        return self.levels is not None and self.levels > 256

@@ -1,0 +1,344 @@
+"""The program in torch, a position at a time: every activation is computed once.
+
+A phase is a set of features that become known together: those that depend on finished rows only are
+computed for a whole row before its first pixel, the others at one step of their pixel. Taps that read
+finished rows are applied to a whole row at once; what is left for a position is its row's left and itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pixelcnn.masks import contiguous
+from pixelcnn.model import PixelModel
+from pixelcnn.program import ROW_START, Node, Program, Unlowerable
+from pixelcnn.shapes import Position
+
+Index = slice | Tensor
+"""Some features of a value: all of them, or their numbers."""
+
+ALL = slice(None)
+
+ELEMENTWISE: dict[str, Callable[..., Tensor]] = {
+    "relu": torch.relu,
+    "elu": functional.elu,
+    "silu": functional.silu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "add": torch.add,
+    "sub": torch.sub,
+    "mul": torch.mul,
+    "prelu": lambda x, slope: torch.where(x > 0, x, slope * x),
+    "scale": torch.mul,
+    "shift": torch.add,
+}
+
+
+@dataclass
+class Reach:
+    """How far other nodes read a node's value from where they are: rows up, columns left and right."""
+
+    up: int = 0
+    left: int = 0
+    right: int = 0
+
+
+def schedule(model: PixelModel, program: Program) -> tuple[int, list[Tensor]]:
+    """Steps a pixel, and the stage of each feature of each node.
+
+    Raises:
+        Unlowerable: the parameters of a channel are known too late, so the network is not causal.
+    """
+    steps = model.shape.channels if model.network.order == "channel" else 1
+    stages = program.stages(steps)
+    colours = torch.tensor(contiguous(model.network.out, steps))
+    if (stages[-1] > colours).any():
+        raise Unlowerable("an output reads its own channel, or what comes after it")
+    return steps, stages
+
+
+class CachedEngine:
+    """Walks a program over the positions of n images.
+
+    Args:
+        model: in evaluation mode.
+        program: of its network.
+        n: number of images.
+        condition: checked by the model.
+
+    Raises:
+        Unlowerable: see :func:`schedule`.
+    """
+
+    @torch.no_grad()
+    def __init__(
+        self, model: PixelModel, program: Program, n: int, condition: Tensor | None
+    ) -> None:
+        self.model, self.program, self.n = model, program, n
+        self.width = model.shape.width
+        self.steps, self.stages = schedule(model, program)
+        self.reach = [Reach() for _ in program.nodes]
+        for node in program.nodes:
+            for tap in node.taps:
+                reach = self.reach[node.sources[0]]
+                reach.up = max(reach.up, -tap.down)
+                reach.left, reach.right = max(reach.left, -tap.right), max(reach.right, tap.right)
+        self.rows: dict[int, Tensor] = {}
+        self.now: list[Tensor] = []
+        for number, node in enumerate(program.nodes):
+            self.now.append(self._zeros(n, node.width))
+            if node.op == "input" or self.reach[number] != Reach() or self._has_row_stage(number):
+                reach = self.reach[number]
+                shape = (n, reach.up + 1, self.width + reach.left + reach.right, node.width)
+                self.rows[number] = self._zeros(*shape)
+        self.partial: dict[int, Tensor] = {}
+        self.conditions = self._conditions(condition)
+        self.row_start = self._phase(ROW_START, row=True)
+        self.at_step = [self._phase(step) for step in range(self.steps + 1)]
+        self.row_end = self._phase(self.steps + 1, row=True)
+
+    @torch.no_grad()
+    def parameters(self, levels: Tensor, position: Position) -> Tensor:
+        """Parameters of one pixel, ``(n, out)``, given the levels ``(n, c, h, w)`` before ``position``."""
+        channel, row, column = position
+        if channel == 0:
+            if column > 0:
+                self._finish_pixel(levels, row, column - 1)
+            else:
+                self._next_row(levels, row)
+            self._look_at(column)
+        if channel < self.steps:
+            if channel > 0:
+                self.now[0][:, channel - 1] = self.model.encode(levels[:, channel - 1, row, column])
+            for operation in self.at_step[channel]:
+                operation(column)
+        return self.now[-1]
+
+    def _next_row(self, levels: Tensor, row: int) -> None:
+        if row > 0:
+            self._finish_pixel(levels, row - 1, self.width - 1)
+            for operation in self.row_end:
+                operation(0)
+        for stored in self.rows.values():
+            stored[:, :-1] = stored[:, 1:].clone()
+            stored[:, -1] = 0
+        for number, values in self.conditions.items():
+            self._row(number)[:] = values[:, None] if values.dim() == 2 else values[:, row]
+        for operation in self.row_start:
+            operation(0)
+
+    def _finish_pixel(self, levels: Tensor, row: int, column: int) -> None:
+        self.now[0][:] = self.model.encode(levels[:, :, row, column])
+        for operation in self.at_step[self.steps]:
+            operation(column)
+
+    def _look_at(self, column: int) -> None:
+        for number, stored in self.rows.items():
+            self.now[number] = stored[:, -1, self.reach[number].left + column]
+
+    def _zeros(self, *shape: int) -> Tensor:
+        return torch.zeros(*shape, dtype=self.model.dtype, device=self.model.device)
+
+    def _row(self, number: int) -> Tensor:
+        """The current row of a stored value, ``(n, width, features)``."""
+        left = self.reach[number].left
+        return self.rows[number][:, -1, left : left + self.width]
+
+    def _has_row_stage(self, number: int) -> bool:
+        stage = self.stages[number]
+        return bool(((stage == ROW_START) | (stage == self.steps + 1)).any())
+
+    def _conditions(self, condition: Tensor | None) -> dict[int, Tensor]:
+        """Values of the condition nodes: ``(n, features)``, or ``(n, h, w, features)`` for a map."""
+        values = {}
+        for number, node in enumerate(self.program.nodes):
+            if node.op == "condition":
+                assert condition is not None and node.parameter is not None
+                if node.kind == "label":
+                    values[number] = node.parameter[condition]
+                elif node.kind == "vector":
+                    values[number] = condition.to(node.parameter.dtype) @ node.parameter
+                else:
+                    values[number] = (
+                        condition.movedim(1, -1).to(node.parameter.dtype) @ node.parameter
+                    )
+        return values
+
+    def _phase(self, stage: int, *, row: bool = False) -> list[Callable[[int], None]]:
+        """What is computed at a stage, in the order of the nodes."""
+        operations = []
+        for number, node in enumerate(self.program.nodes):
+            if node.op in ("input", "condition"):
+                continue
+            mine = self.stages[number] == stage
+            if node.op == "taps":
+                operation = self._row_taps(number, mine, stage) if row else self._taps(number, mine)
+            elif mine.any():
+                operation = self._pointwise(number, mine, row=row)
+            else:
+                continue
+            if operation is not None:
+                operations.append(operation)
+        return operations
+
+    def _index(self, mine: Tensor) -> Index:
+        return ALL if bool(mine.all()) else mine.nonzero()[:, 0].to(self.model.device)
+
+    def _store(self, number: int, index: Index) -> Callable[[Tensor], None]:
+        """How a position's value is kept: stored values are written in place, others replaced if whole."""
+        if number in self.rows or index is not ALL:
+
+            def write(value: Tensor) -> None:
+                self.now[number][:, index] = value
+
+            return write
+
+        def replace(value: Tensor) -> None:
+            self.now[number] = value
+
+        return replace
+
+    def _row_taps(self, number: int, mine: Tensor, stage: int) -> Callable[[int], None] | None:
+        """Taps applied to a whole row: all of them at its end, those that read finished rows at its start."""
+        node = self.program.nodes[number]
+        source = node.sources[0]
+        at_start = stage == ROW_START
+        rows = self._rows_weight(node, only_finished=at_start)
+        if (rows is None and at_start and not mine.any()) or (not at_start and not mine.any()):
+            return None
+        index = self._index(mine)
+        if at_start and not bool(mine.all()):
+            self.partial[number] = self._zeros(self.n, self.width, node.width)
+        bias = None if node.parameter is None else node.parameter.to(self.model.dtype)
+        stored, trim = self.rows[source], self._trim(node)
+
+        def apply(_: int) -> None:
+            if rows is None:
+                value = self._zeros(self.n, self.width, node.width) + (0 if bias is None else bias)
+            else:
+                window = stored[:, -rows.shape[2] :, trim].permute(0, 3, 1, 2)
+                value = functional.conv2d(window, rows, bias)[:, :, 0].transpose(1, 2)
+            if number in self.partial:
+                self.partial[number].copy_(value)
+            if number in self.rows:
+                self._row(number)[..., index] = value[..., index]
+
+        return apply
+
+    def _trim(self, node: Node) -> slice:
+        """The columns of the stored source that a node's own kernel reads."""
+        reach = self.reach[node.sources[0]]
+        left, right = max(-tap.right for tap in node.taps), max(tap.right for tap in node.taps)
+        left, right = max(left, 0), max(right, 0)
+        return slice(reach.left - left, reach.left + self.width + right)
+
+    def _rows_weight(self, node: Node, *, only_finished: bool) -> Tensor | None:
+        """A kernel ``(out, in, rows, columns)`` over the last rows, its own included; None if it is empty."""
+        early = self.stages[node.sources[0]] == ROW_START
+        up = max(-tap.down for tap in node.taps)
+        left = max(0, *(-tap.right for tap in node.taps))
+        right = max(0, *(tap.right for tap in node.taps))
+        out, width = node.taps[0].weight.shape
+        kernel = self._zeros(out, width, up + 1, left + right + 1)
+        empty = True
+        for tap in node.taps:
+            readable = (
+                torch.ones(width, dtype=torch.bool) if tap.down < 0 or not only_finished else early
+            )
+            live = tap.live.cpu() & readable
+            if live.any():
+                empty = False
+                kernel[:, :, up + tap.down, left + tap.right] = tap.weight * live.to(tap.weight)
+        return None if empty else kernel.to(memory_format=torch.channels_last)
+
+    def _taps(self, number: int, mine: Tensor) -> Callable[[int], None] | None:
+        """The part of a node's taps that reads its own row, at one position."""
+        if not mine.any():
+            return None
+        node = self.program.nodes[number]
+        index, store = self._index(mine), self._store(number, self._index(mine))
+        weight, left = self._left_weight(node, mine)
+        base, bias = self.partial.get(number), node.parameter
+        first = (self._zeros(1) if bias is None else bias.to(self.model.dtype)[index])[None]
+        source = node.sources[0]
+        stored, start = self.rows.get(source), self.reach[source].left - left
+
+        def apply(column: int) -> None:
+            before = first if base is None else base[:, column][:, index]
+            if weight is None:
+                store(before.expand(self.n, -1))
+            elif left == 0 or stored is None:
+                store(torch.addmm(before, self.now[source], weight))
+            else:
+                window = stored[:, -1, start + column : start + column + left + 1].flatten(1)
+                store(torch.addmm(before, window, weight))
+
+        return apply
+
+    def _left_weight(self, node: Node, mine: Tensor) -> tuple[Tensor | None, int]:
+        """Packed weight ``((left + 1) * in, out)`` of what is read at a position, and how far to the left."""
+        late = self.stages[node.sources[0]] != ROW_START
+        used = {}
+        for tap in node.taps:
+            live = tap.live.cpu()[mine] & late
+            if tap.down == 0 and live.any():
+                used[-tap.right] = tap.weight[mine.to(tap.weight.device)] * live.to(tap.weight)
+        if not used:
+            return None, 0
+        left, nothing = max(used), torch.zeros_like(next(iter(used.values())))
+        return torch.cat(
+            [used.get(k, nothing) for k in range(left, -1, -1)], 1
+        ).T.contiguous(), left
+
+    def _pointwise(self, number: int, mine: Tensor, *, row: bool) -> Callable[[int], None]:
+        """Everything that reads its own position: one column of the values, or a whole row of them."""
+        node = self.program.nodes[number]
+        index = self._index(mine)
+        compute = self._function(node, mine, index)
+        if row:
+
+            def whole(_: int) -> None:
+                self._row(number)[..., index] = compute([self._row(s) for s in node.sources])
+
+            return whole
+        store, now = self._store(number, index), self.now
+
+        def single(_: int) -> None:
+            store(compute([now[s] for s in node.sources]))
+
+        return single
+
+    def _function(self, node: Node, mine: Tensor, index: Index) -> Callable[[list[Tensor]], Tensor]:
+        """A function of the sources' values ``(..., features)`` that gives the features ``index``."""
+        if node.op == "slice":
+            part = slice(node.start, node.start + node.width)
+            return lambda values: values[0][..., part][..., index]
+        if node.op == "cat":
+            return lambda values: torch.cat(values, -1)[..., index]
+        if node.op == "norm":
+            return _norm(node, mine, index)
+        function, parameter = ELEMENTWISE[node.op], node.parameter
+        if parameter is not None:
+            own = parameter if parameter.dim() == 0 else parameter[index]
+            return lambda values: function(values[0][..., index], own)
+        if index is ALL:
+            return lambda values: function(*values)
+        return lambda values: function(*(value[..., index] for value in values))
+
+
+def _norm(node: Node, mine: Tensor, index: Index) -> Callable[[list[Tensor]], Tensor]:
+    assert node.parameter is not None
+    groups = torch.tensor(node.groups, device=node.parameter.device)
+    chosen = groups[index]
+    gain, epsilon = node.parameter[index], node.epsilon
+    members = [(groups == g).nonzero()[:, 0] for g in range(int(groups.max()) + 1)]
+
+    def compute(values: list[Tensor]) -> Tensor:
+        squares = values[0].square()
+        means = torch.stack([squares[..., m].mean(-1) for m in members], -1)
+        return values[0][..., index] * (means + epsilon).rsqrt()[..., chosen] * gain
+
+    return compute

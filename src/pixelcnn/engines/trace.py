@@ -1,0 +1,210 @@
+"""From a network's ``forward`` to its program.
+
+torch.fx follows ``forward`` once, our layers as leaves; what it finds is taken from an allowlist. Anything
+else would be silently wrong when only a part of the image is computed, so it is refused by name.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch.nn import functional
+
+from pixelcnn.networks import Network
+from pixelcnn.program import Program, Unlowerable
+
+FUNCTIONS: dict[Any, str] = {
+    operator.add: "add",
+    operator.iadd: "add",
+    torch.add: "add",
+    operator.sub: "sub",
+    torch.sub: "sub",
+    operator.mul: "mul",
+    operator.imul: "mul",
+    torch.mul: "mul",
+    torch.relu: "relu",
+    functional.relu: "relu",
+    torch.tanh: "tanh",
+    torch.sigmoid: "sigmoid",
+    functional.silu: "silu",
+    functional.elu: "elu",
+}
+METHODS = {
+    "add": "add",
+    "sub": "sub",
+    "mul": "mul",
+    "relu": "relu",
+    "tanh": "tanh",
+    "sigmoid": "sigmoid",
+}
+
+
+class _Tracer(fx.Tracer):
+    """Stops at every module that says what it is: our layers, and torch's elementwise ones."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return (
+            hasattr(m, "lower")
+            or type(m) in MODULES
+            or super().is_leaf_module(m, module_qualified_name)
+        )
+
+
+def trace(network: Network) -> Program:
+    """The program of a network in evaluation mode.
+
+    Raises:
+        Unlowerable: the network does something outside the allowlist; the message names it.
+
+    Example:
+        >>> from pixelcnn.networks import PixelCNN
+        >>> print(trace(PixelCNN(channels=1, out=1, width=2, depth=0, first_kernel=3, head_depth=0)))
+        %0 = input() -> 1
+        %1 = taps(%0) -> 2  (-1,-1) (-1,0) (-1,1) (0,-1)
+        %2 = relu(%1) -> 2
+        %3 = taps(%2) -> 1  (0,0)
+    """
+    concrete = {"condition": None} if network.condition is None else None
+    try:
+        graph = _Tracer().trace(network, concrete)
+    except (TypeError, fx.proxy.TraceError, ValueError, RuntimeError) as error:
+        raise Unlowerable(
+            f"forward cannot be followed: {' '.join(str(error).split())[:150]}"
+        ) from error
+    return _Lowering(network).run(graph)
+
+
+class _Lowering:
+    """Turns an fx graph into a program, a node at a time."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.modules = dict(network.named_modules())
+        self.program = Program()
+        self.values: dict[fx.Node, Any] = {}
+
+    def run(self, graph: fx.Graph) -> Program:
+        for node in graph.nodes:
+            if node.op == "output":
+                last = self._value(node.args[0])
+                if last != len(self.program.nodes) - 1:
+                    self.program.slice(last, 0, self.program.width(last))
+                return self.program
+            self.values[node] = getattr(self, f"_{node.op}")(node)
+        raise Unlowerable("forward returns nothing")
+
+    def _value(self, argument: Any) -> int:
+        value = self.values.get(argument) if isinstance(argument, fx.Node) else None
+        if not isinstance(value, int):
+            raise Unlowerable(f"{argument!r} is not a value of the network")
+        return value
+
+    def _placeholder(self, node: fx.Node) -> int | None:
+        if node.target == "x":
+            return self.program.input(self.network.channels)
+        return None
+
+    def _get_attr(self, node: fx.Node) -> int:
+        raise Unlowerable(f"parameter or buffer {node.target!r} is used outside a layer")
+
+    def _call_module(self, node: fx.Node) -> int:
+        module = self.modules[str(node.target)]
+        if hasattr(module, "lower"):
+            sources = [
+                self.values[argument] for argument in node.args if isinstance(argument, fx.Node)
+            ]
+            number: int = module.lower(self.program, *sources)
+            return number
+        lower = MODULES.get(type(module))
+        if lower is None:
+            raise Unlowerable(f"layer {node.target!r} is a {type(module).__name__}")
+        return lower(self.program, self._value(node.args[0]), module)
+
+    def _call_function(self, node: fx.Node) -> Any:
+        name = getattr(node.target, "__name__", str(node.target))
+        if name == "_assert_is_none":  # torch.fx writes down that there is no condition
+            return None
+        if node.target is operator.getitem:
+            parts, index = self.values[node.args[0]], node.args[1]  # type: ignore[index]
+            if isinstance(parts, tuple) and isinstance(index, int):
+                return parts[index]
+        elif node.target is torch.cat:
+            return self._cat(node)
+        elif node.target in (torch.chunk, torch.split):
+            return self._split(node, name)
+        elif node.target in FUNCTIONS:
+            return self._elementwise(node, FUNCTIONS[node.target])
+        raise Unlowerable(f"{name} is not a primitive")
+
+    def _call_method(self, node: fx.Node) -> Any:
+        if node.target in ("chunk", "split"):
+            return self._split(node, str(node.target))
+        if node.target in METHODS:
+            return self._elementwise(node, METHODS[str(node.target)])
+        raise Unlowerable(f"method {node.target!r} is not a primitive")
+
+    def _elementwise(self, node: fx.Node, op: str) -> int:
+        if node.kwargs.get("inplace", False) is not False or set(node.kwargs) - {"inplace"}:
+            raise Unlowerable(f"{op} with options {sorted(node.kwargs)}")
+        numbers = [a for a in node.args if isinstance(a, int | float)]
+        if not numbers:
+            return self.program.elementwise(op, *(self._value(a) for a in node.args))
+        source = self._value(next(a for a in node.args if isinstance(a, fx.Node)))
+        constant = torch.tensor(float(numbers[0]))
+        if op == "sub" and isinstance(node.args[0], fx.Node):
+            op, constant = "add", -constant
+        if op not in ("add", "mul"):
+            raise Unlowerable(f"{op} of {node.args}")
+        return self.program.elementwise(
+            "shift" if op == "add" else "scale", source, parameter=constant
+        )
+
+    def _cat(self, node: fx.Node) -> int:
+        dimension = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
+        if dimension != 1:
+            raise Unlowerable(f"cat along dimension {dimension}; only features (1) can be")
+        return self.program.cat(*(self._value(a) for a in node.args[0]))  # type: ignore[union-attr]
+
+    def _split(self, node: fx.Node, name: str) -> tuple[int, ...]:
+        size: Any = node.args[1]
+        dimension = node.args[2] if len(node.args) > 2 else node.kwargs.get("dim", 0)
+        if dimension != 1:
+            raise Unlowerable(f"{name} along dimension {dimension}; only features (1) can be")
+        source = self._value(node.args[0])
+        width = self.program.width(source)
+        if name == "chunk":
+            size = -(-width // size)
+        sizes = list(size) if isinstance(size, list | tuple) else [size] * -(-width // size)
+        parts, start = [], 0
+        for part in sizes:
+            stop = min(start + part, width)
+            parts.append(self.program.slice(source, start, stop))
+            start = stop
+        return tuple(parts)
+
+
+def _prelu(program: Program, x: int, module: nn.PReLU) -> int:
+    slope = module.weight.detach()
+    return program.elementwise("prelu", x, parameter=slope.expand(program.width(x)))
+
+
+def _identity(program: Program, x: int, module: nn.Module) -> int:
+    return x
+
+
+def _function(op: str) -> Callable[[Program, int, Any], int]:
+    return lambda program, x, module: program.elementwise(op, x)
+
+
+MODULES: dict[type[nn.Module], Callable[[Program, int, Any], int]] = {
+    nn.ReLU: _function("relu"),
+    nn.Tanh: _function("tanh"),
+    nn.Sigmoid: _function("sigmoid"),
+    nn.SiLU: _function("silu"),
+    nn.ELU: _function("elu"),
+    nn.PReLU: _prelu,
+    nn.Dropout: _identity,
+    nn.Identity: _identity,
+}

@@ -1,0 +1,206 @@
+"""What a model promises beyond its network and its output, one check for each promise."""
+
+import copy
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pixelcnn import checkpoint
+from pixelcnn.errors import ConformanceError
+from pixelcnn.model import PixelModel
+from pixelcnn.shapes import ImageShape, Position
+from pixelcnn.verify.agreement import check_reproducible, check_samples, check_walk
+from pixelcnn.verify.causality import flips, gradients, place
+from pixelcnn.verify.networks import NetworkChecks
+from pixelcnn.verify.outputs import OutputChecks
+from pixelcnn.verify.probability import (
+    MOST_IMAGES,
+    SUM_TOLERANCE,
+    conditional_sum,
+    total_probability,
+)
+from pixelcnn.verify.probing import (
+    Probe,
+    another_level,
+    random_condition,
+    random_levels,
+    randomise,
+)
+from pixelcnn.verify.report import Check
+
+HEIGHT, WIDTH = 5, 7
+"""Size of the small images: primes, and unlike each other."""
+TINY = ((2, 2), (1, 3), (1, 2), (1, 1))
+"""Sizes tried for an enumeration, the largest first."""
+MOST_LEVELS = 1024
+"""Levels up to which every one of them is tried."""
+FEW = 8
+"""Positions of a full-size image that are tried, unless the check is thorough."""
+
+
+class ModelChecks:
+    """The promises of one model.
+
+    Args:
+        model: left as it is; the checks run on a copy in float64 on the CPU.
+        thorough: change every sub-pixel of a full-size image.
+    """
+
+    def __init__(self, model: PixelModel, thorough: bool) -> None:
+        self.original, self.thorough = model, thorough
+        self.model = copy.deepcopy(model).cpu().double().eval()
+        self.random = PixelModel(randomise(model.network, seed=0), model.output, model.shape).eval()
+
+    def all(self) -> list[Check]:
+        """Every promise, those of the network and the output included."""
+        own = f"no output sees its future at {self.model.shape}, with its own weights"
+        return [
+            Check("its weights are finite", self.finite),
+            *NetworkChecks(self.original.network, HEIGHT, WIDTH).all(),
+            *OutputChecks(self.original.output, self.original.shape.channels).all(),
+            Check("what is saved comes back", self.comes_back),
+            Check(own, self.no_leaks),
+            Check("all images together have probability one", self.total),
+            Check("sampling agrees with scoring, step by step", self.walk),
+            Check("samples follow the probabilities", self.samples),
+            Check("image i of a seed is always the same", self.reproducible),
+        ]
+
+    def finite(self) -> str:
+        """A model that diverged is no model."""
+        for name, tensor in self.original.state_dict().items():
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise ConformanceError(f"`{name}` holds a value that is not a finite number")
+        return f"{self.original.parameters_count:,} parameters"
+
+    def comes_back(self) -> str:
+        """From its configuration and from a file."""
+        images = random_levels((2, *self.model.shape), self.model.levels, seed=0)
+        condition = self.condition(self.model.shape)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.safetensors"
+            checkpoint.save(self.original, path)
+            loaded = checkpoint.load(path)
+        if loaded.config() != self.original.config():
+            raise ConformanceError("a saved model has another configuration when it is loaded")
+        before = copy.deepcopy(self.original).cpu().eval()
+        with torch.no_grad():
+            same = torch.equal(before.log_prob(images, condition), loaded.log_prob(images, condition))
+        if not same:
+            raise ConformanceError("a saved model gives other likelihoods when it is loaded")
+        return "configuration and likelihoods of 2 images, to the bit"
+
+    def condition(self, shape: ImageShape) -> Tensor | None:
+        """A random condition for an image of a shape."""
+        drawn = random_condition(self.model.network, 1, shape.height, shape.width, seed=0)
+        return None if drawn is None else drawn[0]
+
+    def no_leaks(self) -> str:
+        """By gradient and by changing levels; which layer is at fault the network's own check says."""
+        shape, levels = self.model.shape, self.model.levels
+        images = random_levels(shape, levels, seed=1)
+        x, other = (self.model.encode(i) for i in (images, another_level(images, levels, seed=1)))
+        condition = random_condition(self.model.network, 1, shape.height, shape.width, seed=1)
+        probe = Probe(self.model.network, condition)
+        targets, sources = coding_numbers(probe, shape)
+        every = len(sources) if self.thorough else FEW
+        chosen = spread(len(sources), every)
+        leaks = flips(probe, x, other, chosen).flatten(1) & (targets <= sources[chosen, None])
+        if leaks.any():
+            source, target = (int(i) for i in leaks.nonzero()[0])
+            raise ConformanceError(future(probe, shape, target, int(chosen[source])))
+        some = spread(len(targets), FEW)
+        leaks = (gradients(probe, x, some).flatten(1) != 0) & (sources >= targets[some, None])
+        if leaks.any():
+            target, source = (int(i) for i in leaks.nonzero()[0])
+            raise ConformanceError(future(probe, shape, int(some[target]), source))
+        return f"{len(chosen)} of {len(sources)} sub-pixels changed, {len(some)} gradients"
+
+    def total(self) -> str:
+        """Of all images where they can be counted, and of one sub-pixel's levels given its past."""
+        tried = []
+        tiny = countable(self.model)
+        if tiny is not None:
+            for model in (resized(self.model, *tiny), resized(self.random, *tiny)):
+                expect_one(total_probability(model, self.condition(model.shape)), "all images together")
+            tried.append(f"all {model.levels**model.shape.dimensions} images of {model.shape}")
+        if self.model.levels <= MOST_LEVELS:
+            model = resized(self.model, HEIGHT, WIDTH)
+            image = random_levels(model.shape, model.levels, seed=2)
+            for row, column in ((0, 0), (HEIGHT // 2, WIDTH // 2), (HEIGHT - 1, WIDTH - 1)):
+                at = Position(model.shape.channels - 1, row, column)
+                total = conditional_sum(model, image, at, self.condition(model.shape))
+                expect_one(total, f"the levels of {place(at)} given the past")
+            tried.append(f"the levels of 3 sub-pixels of {model.shape}")
+        return "; ".join(tried) or f"not tried: {self.model.levels} levels are too many to count"
+
+    def walk(self) -> str:
+        """Every engine gives the numbers of the parallel pass."""
+        model = resized(self.model, HEIGHT, WIDTH)
+        return check_walk(model, self.condition(model.shape))
+
+    def samples(self) -> str:
+        """With random weights, whose distributions are broad."""
+        model = resized(self.random, *(countable(self.model) or (1, 2)))
+        n = 1000 if model.levels <= MOST_LEVELS else 100
+        return check_samples(model, self.condition(model.shape), n)
+
+    def reproducible(self) -> str:
+        """For any count and batch size."""
+        model = resized(self.random, 3, 4)
+        return check_reproducible(model, self.condition(model.shape))
+
+
+def coding_numbers(probe: Probe, shape: ImageShape) -> tuple[Tensor, Tensor]:
+    """Numbers of all outputs ``(groups * h * w,)`` and inputs ``(c * h * w,)``.
+
+    An output may see the inputs of smaller numbers.
+    """
+    channels, height, width = shape
+    pixel = torch.arange(height * width)
+    if probe.groups == 1:
+        return pixel, pixel.repeat(channels)
+    number = (pixel * channels + torch.arange(channels)[:, None]).flatten()
+    return number, number
+
+
+def spread(total: int, few: int) -> Tensor:
+    """At most ``few`` numbers below ``total``, evenly spread, the first and last among them.
+
+    Example:
+        >>> spread(11, 3)
+        tensor([ 0,  5, 10])
+    """
+    return torch.linspace(0, total - 1, min(few, total)).round().long()
+
+
+def future(probe: Probe, shape: ImageShape, target: int, source: int) -> str:
+    """A leak in words, from the numbers of an output and an input in their flattened arrays."""
+    names = [
+        place(Position(*(int(i) for i in torch.unravel_index(torch.tensor(number), (c, *shape[1:])))))
+        for number, c in ((target, probe.groups), (source, shape.channels))
+    ]
+    return f"output {names[0]} changes with input {names[1]}, which does not come before it"
+
+
+def countable(model: PixelModel) -> tuple[int, int] | None:
+    """The largest tiny size whose images can all be counted."""
+    for height, width in TINY:
+        if model.levels ** (model.shape.channels * height * width) <= MOST_IMAGES:
+            return height, width
+    return None
+
+
+def resized(model: PixelModel, height: int, width: int) -> PixelModel:
+    """The same network and output for images of another size."""
+    return PixelModel(model.network, model.output, (model.shape.channels, height, width)).eval()
+
+
+def expect_one(total: float, what: str) -> None:
+    """A probability that should be one."""
+    if not abs(total - 1) <= SUM_TOLERANCE:
+        raise ConformanceError(
+            f"the probabilities of {what} sum to {total:.15g}, 1 up to {SUM_TOLERANCE:.0e} is expected"
+        )

@@ -1,0 +1,245 @@
+"""What a network promises, one check for each promise."""
+
+import json
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pixelcnn.config import arguments, from_config, to_config
+from pixelcnn.errors import ConformanceError
+from pixelcnn.networks import NETWORKS, Network
+from pixelcnn.verify.causality import Dependence, draw, example, measure, place
+from pixelcnn.verify.diagnosis import explain
+from pixelcnn.verify.probing import Probe, fixed_noise, mode, random_condition, randomise
+from pixelcnn.verify.report import Check
+
+STATISTICS = (
+    nn.modules.batchnorm._BatchNorm,
+    nn.modules.instancenorm._InstanceNorm,
+    nn.GroupNorm,
+)
+"""Layers that average over positions or images, whatever their arguments are."""
+
+
+class NetworkChecks:
+    """The promises of one network, tried on images of one size.
+
+    Args:
+        network: left as it is.
+        height: rows of the images.
+        width: columns of the images.
+    """
+
+    def __init__(self, network: Network, height: int, width: int) -> None:
+        self.network, self.height, self.width = network, height, width
+
+    def all(self) -> list[Check]:
+        """Every promise that applies."""
+        checks = [
+            Check("its arguments rebuild it", self.rebuilds),
+            Check("one set of parameters for each position", self.shapes),
+            Check("no statistic over space or batch", self.no_statistics),
+            Check("no output sees its future", self.no_leaks),
+            Check("no output sees its future, in training mode", self.no_leaks_in_training),
+            Check("every output sees the past it claims", self.sees_its_claim),
+            Check("images of a batch do not interact", self.batch_independence),
+            Check("evaluation is deterministic", self.determinism),
+            Check("gradients reach every parameter", self.gradients_arrive),
+        ]
+        if self.network.condition is not None:
+            checks.append(Check("the condition reaches every output", self.condition_arrives))
+        return checks
+
+    @cached_property
+    def dependence(self) -> Dependence:
+        """What the outputs depend on in evaluation mode."""
+        return measure(self.network, self.height, self.width)
+
+    def inputs(self, n: int, seed: int) -> tuple[Tensor, Tensor | None]:
+        """Random images and conditions."""
+        generator = torch.Generator().manual_seed(seed)
+        shape = (n, self.network.channels, self.height, self.width)
+        x = torch.rand(shape, generator=generator, dtype=torch.float64)
+        return x, random_condition(self.network, n, self.height, self.width, seed)
+
+    def rebuilds(self) -> str:
+        """Constructor arguments are the configuration."""
+        network, kind = self.network, type(self.network)
+        absent = [name for name in arguments(kind) if not hasattr(network, name)]
+        if absent:
+            raise ConformanceError(f"argument {absent[0]!r} is not stored under its own name")
+        values: dict[str, Any] = {name: getattr(network, name) for name in arguments(kind)}
+        try:
+            json.dumps(values)
+        except (TypeError, ValueError) as error:
+            raise ConformanceError(f"an argument is not JSON: {error}") from error
+        registered = any(NETWORKS[name] is kind for name in NETWORKS)
+        twin = from_config(NETWORKS, to_config(NETWORKS, network)) if registered else kind(**values)
+        shapes, again = (
+            {name: tuple(t.shape) for name, t in n.state_dict().items()} for n in (network, twin)
+        )
+        if shapes != again:
+            name = min(set(shapes.items()) ^ set(again.items()))[0]
+            raise ConformanceError(f"its arguments build another network: {name} differs")
+        twin.load_state_dict(network.state_dict())
+        if not torch.equal(self.evaluate(network), self.evaluate(twin)):
+            raise ConformanceError("built again with the same weights it gives other outputs")
+        return f"{len(values)} arguments" + ("" if registered else "; not registered, so not saved by name")
+
+    def evaluate(self, network: Network) -> Tensor:
+        """Outputs of a network with its own parameters in its own type."""
+        x, condition = self.inputs(2, seed=0)
+        first = next(network.parameters())
+        if condition is not None and condition.is_floating_point():
+            condition = condition.to(first)
+        with mode(network, training=False), torch.no_grad():
+            return network(x.to(first), None if condition is None else condition.to(first.device)).cpu()
+
+    def shapes(self) -> str:
+        """The output has the size of the image, at any size."""
+        drawn = randomise(self.network, seed=0).eval()
+        sizes = [(self.height, self.width), (1, 1), (2, 3), (self.width + 1, self.height)]
+        for height, width in sizes:
+            x = torch.zeros(2, drawn.channels, height, width, dtype=torch.float64)
+            with torch.no_grad():
+                outputs = drawn(x, random_condition(drawn, 2, height, width, seed=0))
+            expected = (2, drawn.out, height, width)
+            if tuple(outputs.shape) != expected:
+                raise ConformanceError(f"gives {tuple(outputs.shape)} where {expected} is expected")
+            if not bool(torch.isfinite(outputs).all()):
+                raise ConformanceError(f"outputs of a black {height}x{width} image are not finite")
+        return ", ".join(f"{height}x{width}" for height, width in sizes)
+
+    def no_statistics(self) -> str:
+        """Statistics over positions let a pixel see its future, those over images change with the batch."""
+        for name, module in self.network.named_modules():
+            if isinstance(module, STATISTICS):
+                raise ConformanceError(
+                    f"`{name}` ({type(module).__name__}) averages over positions or images;"
+                    " normalise the features of each position instead"
+                )
+        return "no batch, instance or group normalisation"
+
+    def no_leaks(self) -> str:
+        """By gradient and by bit flips."""
+        return self.report(self.dependence, training=False)
+
+    def no_leaks_in_training(self) -> str:
+        """Batch statistics and dropout act in training mode only."""
+        found = measure(self.network, self.height, self.width, training=True, most=2)
+        return self.report(found, training=True)
+
+    def report(self, found: Dependence, *, training: bool) -> str:
+        """Names the layer at fault where there is a leak."""
+        if found.leaks.any():
+            raise ConformanceError(explain(self.network, found.leaks, training=training))
+        size = found.measured[..., 0, 0, 0].numel()
+        return f"{size} outputs by {size} inputs, by gradient and by bit flips"
+
+    def sees_its_claim(self) -> str:
+        """Neither less nor more, and no future in the claim."""
+        found = self.dependence
+        for pairs, what in (
+            (found.claimed & ~found.allowed, "claims to see {source}, which comes later"),
+            (found.missed, "does not see {source}, which it claims to see"),
+            (found.unclaimed, "sees {source}, which it does not claim"),
+        ):
+            if pairs.any():
+                target, source = example(pairs)
+                text = what.format(source=f"input {place(source)}")
+                count = f"({int(pairs.sum())} such pairs)"
+                raise ConformanceError(f"output {place(target)} {text}{self.hint(pairs)} {count}")
+        seen, past = int(found.claimed.sum()), int(found.allowed.sum())
+        blind = f"; {past - seen} of the past are declared unseen" if seen < past else ""
+        return f"{seen} pairs of output and earlier input{blind}"
+
+    def hint(self, pairs: Tensor) -> str:
+        """What it usually means when the nearest past is missing."""
+        if pairs is not self.dependence.missed and not (pairs & self.dependence.missed).any():
+            return ""
+        target, source = example(pairs)
+        near = (source.row, source.column) in ((target.row, target.column), (target.row, target.column - 1))
+        if not near:
+            return ""
+        return ": the centre is closed more than once, mask A belongs in the first layer only"
+
+    def batch_independence(self) -> str:
+        """An image's outputs stay the same, to the bit, whatever else is in the batch."""
+        for training in (False, True):
+            drawn = randomise(self.network, seed=1)
+            (x, condition), (other, other_condition) = self.inputs(3, seed=1), self.inputs(3, seed=2)
+            other[1] = x[1]
+            if condition is not None and other_condition is not None:
+                other_condition[1] = condition[1]
+            outputs = []
+            for images, conditions in ((x, condition), (other, other_condition)):
+                with mode(drawn, training), torch.no_grad(), fixed_noise(0):
+                    outputs.append(drawn(images, conditions)[1])
+            if not torch.equal(*outputs):
+                when = "training" if training else "evaluation"
+                raise ConformanceError(
+                    f"in {when} mode the outputs of an image change with the other images of its batch"
+                    " (batch statistics?)"
+                )
+        return "3 images, in evaluation and in training mode"
+
+    def determinism(self) -> str:
+        """The same input gives the same output, and evaluation leaves no trace in the network."""
+        drawn = randomise(self.network, seed=3).eval()
+        x, condition = self.inputs(2, seed=3)
+        before = {name: t.clone() for name, t in drawn.state_dict().items()}
+        with torch.no_grad():
+            first, second = drawn(x, condition), drawn(x, condition)
+        if not torch.equal(first, second):
+            raise ConformanceError("two passes over the same images differ in evaluation mode")
+        for name, t in drawn.state_dict().items():
+            if not torch.equal(t, before[name]):
+                raise ConformanceError(f"evaluation changes `{name}`; masks multiply, they do not overwrite")
+        return "two passes agree to the bit, and change no weight"
+
+    def gradients_arrive(self) -> str:
+        """No parameter is dead, and no masked weight is alive."""
+        dead = {name for name, p in self.network.named_parameters() if p.numel()}
+        total = len(dead)
+        for seed in range(4):
+            probe, x, _ = draw(self.network, self.height, self.width, seed, positive=seed % 2 == 0)
+            with mode(probe.network, training=False):
+                self.backward(probe, x)
+            grads = {name: p.grad for name, p in probe.network.named_parameters()}
+            dead -= {name for name, g in grads.items() if g is not None and bool(g.any())}
+        if dead:
+            raise ConformanceError(f"no gradient reaches {', '.join(sorted(dead)[:3])}")
+        return f"{total} parameter tensors"
+
+    def backward(self, probe: Probe, x: Tensor) -> None:
+        """Gradients of randomly weighted outputs; masked weights must get none."""
+        outputs = probe(x[None])
+        generator = torch.Generator().manual_seed(probe.seed)
+        (outputs * torch.rand(outputs.shape, generator=generator, dtype=outputs.dtype)).sum().backward()
+        for name, module in probe.network.named_modules():
+            weight, mask = getattr(module, "weight", None), getattr(module, "mask", None)
+            if isinstance(weight, nn.Parameter) and isinstance(mask, Tensor) and weight.grad is not None:
+                if mask.shape == weight.shape and bool((weight.grad * (mask == 0)).any()):
+                    raise ConformanceError(f"masked weights of `{name}` receive a gradient")
+
+    def condition_arrives(self) -> str:
+        """Another condition changes every output."""
+        kind, size = self.network.condition, self.network.condition_size
+        if kind == "label" and size < 2:
+            return "one class only: nothing to change"
+        reached = torch.zeros(1, dtype=torch.bool)
+        for seed in range(4):
+            probe, x, _ = draw(self.network, self.height, self.width, seed, positive=seed % 2 == 0)
+            assert probe.condition is not None
+            other = (probe.condition + 1) % size if kind == "label" else probe.condition + 1.0
+            with mode(probe.network, training=False), torch.no_grad():
+                outputs = [Probe(probe.network, c)(x[None])[0] for c in (probe.condition, other)]
+            reached = reached | (outputs[0] != outputs[1]).any(1)
+        if not reached.all():
+            channel, row, column = (~reached).nonzero()[0].tolist()
+            raise ConformanceError(
+                f"output (c {channel}, h {row}, w {column}) does not change with the {kind}"
+            )
+        return f"{reached.numel()} outputs change with the {kind}"

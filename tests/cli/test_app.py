@@ -1,0 +1,150 @@
+"""What all commands share: help, errors, exit codes."""
+
+import errno
+import re
+import sys
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from pixelcnn.cli import app, console, failures
+from pixelcnn.errors import DataError, ModelError
+
+COMMANDS = [
+    (),
+    ("demo",),
+    ("train",),
+    ("evaluate",),
+    ("sample",),
+    ("complete",),
+    ("score",),
+    ("verify",),
+    ("info",),
+    ("data",),
+    ("data", "check"),
+    ("data", "prepare"),
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_help_page_opens_with_two_examples(run, words):
+    text = run(*words, "--help").stdout
+    examples = text.split("Examples:\n")[1].split("\n\n")[0].splitlines()
+    assert len(examples) == 2
+    assert all(line.strip().startswith("pixelcnn ") for line in examples)
+    assert text.index("Examples:") < text.index("Options:")
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_option_shows_its_default(run, words):
+    options = run(*words, "--help").stdout.split("\nOptions:\n")[1].split("\nCommands:")[0]
+    for entry in re.split(r"\n  (?=-)", "\n" + options):
+        if entry.strip() and not re.match(r"--(help|install-completion|show-completion)", entry):
+            assert "[default: " in " ".join(entry.split()), entry
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_only_three_short_options(run, words):
+    found = re.findall(r"(?<=\n  )-\w\b", run(*words, "--help").stdout)
+    assert set(found) <= {"-n", "-o", "-f"}
+
+
+def test_without_a_command_the_help_appears(run):
+    assert run().stdout == run("--help").stdout
+
+
+def test_version(run):
+    assert re.fullmatch(r"pixelcnn \d+\.\d+\.\d+\n", run("--version").stdout)
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("sampel",), "Did you mean 'sample'?"),
+        (("inpaint",), "Did you mean 'complete'?"),
+        (("eval", "x"), "Did you mean 'evaluate'?"),
+        (("sample", "x", "--sed", "1"), "--seed"),
+        (("sample", "x", "-n", "many"), "-n"),
+        (("sample", "x", "-n", "0"), "-n"),
+        (("sample",), "MODEL"),
+        (("data", "chekc"), "Did you mean 'check'?"),
+        (("--wrong",), "--wrong"),
+        (("evaluate", "x", "--limit"), "--limit"),
+    ],
+)
+def test_usage_errors_are_two_lines_and_code_2(run, words, error):
+    outcome = run(*words, code=2)
+    assert error in outcome.error
+    assert "--help" in outcome.hint
+    assert len(outcome.stderr.splitlines()) == 2
+    assert outcome.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "words", [("--debug", "sample", "x"), ("sample", "--debug", "x"), ("sample", "x", "--debug")]
+)
+def test_debug_shows_the_traceback_wherever_it_stands(here, words):
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 4
+    assert "Traceback" in result.stderr
+    assert "pixelcnn: error: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (DataError("bad"), 3),
+        (ModelError("bad"), 4),
+        (MemoryError(), 5),
+        (torch.OutOfMemoryError("CUDA out of memory"), 5),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), 5),
+        (OSError(errno.ENOSPC, "No space left on device", "a.png"), 5),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), 5),
+        (PermissionError(errno.EACCES, "Permission denied", "a.png"), 2),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "a/b.png"), 2),
+        (KeyboardInterrupt(), 130),
+        (failures.Terminated(), 143),
+        (ValueError("our bug"), 1),
+    ],
+)
+def test_exit_codes(error, code, capsys):
+    def action():
+        raise error
+
+    assert failures.guarded(action, debug=False) == code
+    stderr = capsys.readouterr().err
+    assert stderr.startswith("pixelcnn: error: ")
+    assert len(stderr.splitlines()) <= 2
+
+
+def test_messages_stay_in_one_line(capsys):
+    failures.report(failures.Failure(3, "two\nlines\x1b[2J.png", "do\tthis"))
+    assert capsys.readouterr().err == "pixelcnn: error: two lines\\x1b[2J.png\nhint: do this\n"
+
+
+def test_a_reader_that_leaves_is_no_error(monkeypatch, capfd):
+    def action():
+        raise BrokenPipeError
+
+    monkeypatch.setattr(failures.os, "dup2", lambda *_: None)
+    assert failures.guarded(action, debug=False) == 1
+    assert capfd.readouterr().err == ""
+
+
+def test_json_has_no_nan(capsys):
+    console.emit({"a": float("inf"), "b": [float("nan"), torch.tensor(2)], "c": (1, 2)})
+    assert capsys.readouterr().out == '{"a": null, "b": [null, 2], "c": [1, 2]}\n'
+
+
+def test_progress_is_silent_without_a_terminal(capsys):
+    with console.progress("working") as advance:
+        advance(1, 2)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_is_on_stderr_of_a_terminal(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with console.progress("working") as advance:
+        advance(1, 2)
+    assert capsys.readouterr().out == ""

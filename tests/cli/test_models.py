@@ -1,0 +1,174 @@
+"""``pixelcnn verify`` and ``pixelcnn info``, and files that are no models."""
+
+import json
+import pickle
+import struct
+
+import pytest
+import torch
+
+from pixelcnn import data, networks, outputs, verify
+from pixelcnn.cli import inventory
+
+
+def test_verify_shows_every_promise(run, model):
+    outcome = run("verify", model)
+    assert "kept" in outcome.stdout
+    assert "BROKEN" not in outcome.stdout
+
+
+def test_verify_json(run, model):
+    found = run("verify", model, "--json").json
+    assert found["passed"] is True
+    assert {"name", "passed", "detail"} <= set(found["rows"][0])
+
+
+def test_a_broken_promise_is_exit_1(run, model, monkeypatch):
+    from pixelcnn.verify.report import Report, Row
+
+    broken = Report("m", (Row("no output sees its future", False, "it does", 0.0),))
+    monkeypatch.setattr(verify, "check_model", lambda *_, **__: broken)
+    assert "BROKEN" in run("verify", model, code=1).stdout
+    assert run("verify", model, "--json", code=1).json["passed"] is False
+
+
+def test_info_lists_everything(run):
+    found = run("info", "--json").json
+    assert set(found) >= {"recipes", "networks", "outputs", "datasets", "models", "engine"}
+    assert "digits" in found["recipes"]
+    assert "gated-pixelcnn" in found["networks"]
+    assert "categorical" in found["outputs"]
+    assert found["datasets"] == list(data.DATASETS)
+    text = run("info").stdout
+    assert all(name in text for name in [*found["recipes"], *found["networks"], found["engine"]])
+
+
+def test_info_about_a_recipe_needs_no_data(run, monkeypatch):
+    monkeypatch.delenv("PIXELCNN_DATA", raising=False)
+    found = run("info", "keras-mnist", "--json").json
+    assert found["parameters"] == 532_673
+    assert found["live_parameters"] < found["parameters"]
+    assert (found["shape"], found["levels"]) == ([1, 28, 28], 2)
+    assert found["network"] == "pixelcnn"
+    assert found["receptive_field"]["blind_spot"] == found["blind_spot"] > 0
+
+
+def test_the_layer_table_adds_up(run, model):
+    found = run("info", model, "--json").json
+    assert sum(layer["parameters"] for layer in found["layers"]) == found["parameters"]
+    assert sum(layer["live"] for layer in found["layers"]) == found["live_parameters"]
+    assert found["layers"][-1]["shape"] == [17, 8, 8]
+    text = run("info", model).stdout
+    assert f"{found['parameters']:,}" in text
+    assert "digits" in text
+
+
+def test_info_for_another_size(run):
+    found = run("info", "gated-cifar10", "--size", "10x12", "--json").json
+    assert found["shape"] == [3, 10, 12]
+
+
+def test_info_about_a_network(run):
+    assert "depth" in run("info", "gated-pixelcnn").stdout
+    assert run("info", "categorical", "--json").json["arguments"]["levels"] == 256
+
+
+def test_info_about_nothing(run):
+    assert "kerras-mnist" in run("info", "kerras-mnist", code=4).error
+
+
+def test_stand_ins_are_like_the_data():
+    embedded = data.load("digits").train
+    blank = inventory.stand_in({"name": "digits"})
+    assert (blank.shape, blank.levels) == (embedded.shape, embedded.levels)
+    assert blank.label_count == embedded.label_count
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in inventory.KNOWN if name != "digits"])
+def test_stand_ins_are_like_the_official_data(name, data_root):
+    official = data.load(name).train
+    blank = inventory.stand_in({"name": name})
+    assert (blank.shape, blank.levels) == (official.shape, official.levels)
+    assert blank.label_count == official.label_count
+
+
+# ------------------------------------------------------------ files that are no models
+
+
+class Bomb:
+    """A pickle that would leave a file behind."""
+
+    def __reduce__(self):
+        return (open, ("exploded", "w"))
+
+
+def header(**changes):
+    text = json.dumps({"__metadata__": {"pixelcnn": json.dumps(changes)}}).encode()
+    return struct.pack("<Q", len(text)) + text
+
+
+def damaged(model):
+    """Files that are no models, by what is wrong with them."""
+    good = model.read_bytes()
+    (length,) = struct.unpack("<Q", good[:8])
+    return {
+        "empty": b"",
+        "text": b"hello, world, this is no model" * 10,
+        "pickle": pickle.dumps(Bomb()),
+        "zip": b"PK\x03\x04" + bytes(200),
+        "cut in the header": good[: length // 2],
+        "cut in the weights": good[:-100],
+        "longer": good + b"more",
+        "another weight": good[:-1] + bytes([good[-1] ^ 1]),
+        "another header": good[:8] + good[8 : 8 + length].replace(b"pixelcnn", b"pixelxxx", 1)
+        + good[8 + length :],
+        "huge header": struct.pack("<Q", 2**62) + good[8:],
+        "no config": header(format=1),
+        "format of the future": header(format=99, config={}, record={}),
+        "huge network": header(
+            format=1,
+            record={},
+            config={
+                "network": {"name": "pixelcnn", "channels": 1, "out": 1, "width": 10**9},
+                "output": {"name": "bernoulli"},
+                "shape": [1, 8, 8],
+            },
+        ),
+        "deep nesting": header(format=1, config=[[[[[[]]]]]], record=3),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["sample", "verify", "info"])
+def test_files_that_are_no_models(run, model, here, command):
+    for what, content in damaged(model).items():
+        (here / "m.safetensors").write_bytes(content)
+        outcome = run(command, "m.safetensors", code=4)
+        assert "m.safetensors" in outcome.error, what
+        assert len(outcome.stderr.splitlines()) <= 2, what
+    assert not (here / "exploded").exists()
+
+
+def test_pickles_of_torch_are_refused(run, here):
+    torch.save({"weights": Bomb()}, here / "m.pt")
+    run("sample", "m.pt", code=4)
+    assert not (here / "exploded").exists()
+
+
+def test_missing_models(run, here):
+    assert "nothing" in run("sample", "nothing", code=4).error
+    (here / "folder").mkdir()
+    assert "best.safetensors" in run("evaluate", "folder", code=4).error
+
+
+def test_a_run_folder_is_a_model(run, model, here):
+    (here / "run").mkdir()
+    (here / "run/best.safetensors").write_bytes(model.read_bytes())
+    assert run("info", "run", "--json").json["parameters"] > 0
+
+
+def test_parts_by_name():
+    for name in networks.NETWORKS:
+        assert inventory.part(name)["kind"] == "network"
+    for name in outputs.OUTPUTS:
+        assert inventory.part(name)["kind"] == "output"

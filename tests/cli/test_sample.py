@@ -1,0 +1,159 @@
+"""``pixelcnn sample`` and ``pixelcnn complete``."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pixelcnn import checkpoint, sampling
+
+
+def test_sample_writes_a_grid_and_says_where(run, model, here):
+    outcome = run("sample", model, "-n", 4)
+    assert outcome.stdout == "samples.png\n"
+    with Image.open(here / "samples.png") as picture:
+        assert picture.width == picture.height
+
+
+def test_sample_arrays_are_those_of_the_library(run, model, here):
+    run("sample", model, "-n", 3, "--seed", 7, "--temperature", 0.5, "--out", "a.npy")
+    drawn = sampling.sample(checkpoint.load(model), 3, seed=7, temperature=0.5)
+    assert np.array_equal(np.load("a.npy"), drawn.numpy())
+
+
+def test_the_same_seed_gives_the_same_images_for_any_batch_size(run, model, here):
+    run("sample", model, "-n", 5, "--batch-size", 2, "--out", "a.npz")
+    run("sample", model, "-n", 5, "--out", "b.npz")
+    with np.load("a.npz") as a, np.load("b.npz") as b:
+        assert np.array_equal(a["images"], b["images"])
+        assert a["images"].shape == (5, 1, 8, 8)
+
+
+def test_sample_into_a_folder(run, model, here):
+    outcome = run("sample", model, "-n", 2, "--out", "drawn/some")
+    assert outcome.stdout == "drawn/some\n"
+    files = sorted(p.name for p in (here / "drawn/some").iterdir())
+    assert files == ["sample-0000.png", "sample-0001.png"]
+    with Image.open(here / "drawn/some/sample-0000.png") as picture:
+        assert (picture.mode, picture.size) == ("L", (8, 8))
+
+
+def test_sample_animation_shows_the_drawing(run, model, here):
+    run("sample", model, "-n", 2, "--batch-size", 1, "--out", "a.gif")
+    with Image.open("a.gif") as film:
+        assert 32 <= film.n_frames <= 80
+        assert film.info["loop"] == 0
+
+
+def test_sample_json(run, model, here):
+    found = run("sample", model, "-n", 2, "--json").json
+    assert found["files"] == ["samples.png"]
+    assert found["shape"] == [2, 1, 8, 8]
+    assert found["labels"] is None
+
+
+@pytest.mark.parametrize("out", ["a.xyz", "a.jpg"])
+def test_a_suffix_we_do_not_write_is_refused_before_drawing(run, out):
+    assert ".gif" in run("sample", "no-model", "--out", out, code=2).hint
+
+
+def test_a_file_in_the_way_of_a_folder(run, model, here):
+    (here / "taken").write_text("mine")
+    assert "is a file" in run("sample", model, "--out", "taken", code=2).error
+    assert (here / "taken").read_text() == "mine"
+
+
+def test_an_unwritable_folder_is_named(run, model, here):
+    (here / "file").write_text("")
+    assert "file" in run("sample", model, "--out", "file/a.png", code=2).error
+
+
+def test_existing_pictures_are_replaced_as_a_whole(run, model, here):
+    (here / "samples.png").write_text("old")
+    run("sample", model, "-n", 1)
+    with Image.open(here / "samples.png") as picture:
+        picture.verify()
+    assert [p.name for p in here.iterdir()] == ["samples.png"]
+
+
+def test_labels_in_turn_by_name_and_by_number(run, labelled):
+    assert run("sample", labelled, "-n", 4, "--json").json["labels"] == [0, 1, 2, 0]
+    assert run("sample", labelled, "-n", 2, "--label", "Owl", "--json").json["labels"] == [2, 2]
+    assert run("sample", labelled, "-n", 1, "--label", "1", "--json").json["labels"] == [1]
+
+
+def test_unknown_labels_teach(run, labelled):
+    outcome = run("sample", labelled, "--label", "dgo", code=2)
+    assert "'dog'" in outcome.error
+    assert "cat, dog, owl" in outcome.hint
+    run("sample", labelled, "--label", "3", code=2)
+
+
+def test_a_label_for_a_model_without_classes(run, model):
+    assert "not class-conditional" in run("sample", model, "--label", "1", code=2).error
+
+
+def test_a_condition_that_words_cannot_give(run, tiny, here):
+    checkpoint.save(tiny(condition="vector", condition_size=2), here / "m.safetensors")
+    assert "Python" in run("sample", "m.safetensors", code=4).hint
+
+
+@pytest.mark.parametrize("engine", ["cached", "native", "warp"])
+def test_engines_that_are_not_here(run, model, engine):
+    outcome = run("sample", model, "--engine", engine, code=2)
+    assert engine in outcome.error
+    assert "full" in outcome.hint
+
+
+@pytest.mark.parametrize("known", ["top", "left", "mask.png"])
+def test_complete_keeps_what_is_known(run, model, here, picture, known):
+    picture("given.png", value=200)
+    mask = np.zeros((8, 8), bool)
+    if known == "top":
+        mask[:4] = True
+    elif known == "left":
+        mask[:, :4] = True
+    else:
+        mask[2:5, 3:] = True
+        Image.fromarray(mask).save("mask.png")
+    run("complete", model, "given.png", "--known", known, "-n", 3, "--out", "a.npy")
+    drawn = np.load("a.npy")
+    assert drawn.shape == (3, 1, 8, 8)
+    assert (drawn[:, 0][:, mask] == 200 * 17 // 256).all()
+
+
+def test_complete_says_what_raster_order_ignores(run, model, picture):
+    file = picture()
+    assert "ignores" not in run("complete", model, file, "-n", 1).stderr
+    assert "ignores" in run("complete", model, file, "-n", 1, "--known", "left").stderr
+    assert "later" in run("complete", "--help").stdout
+
+
+@pytest.mark.parametrize(("out", "made"), [("a.png", "a.png"), ("a.gif", "a.gif"), ("a", "a")])
+def test_complete_pictures(run, model, here, picture, out, made):
+    outcome = run("complete", model, picture("1.png"), picture("2.png"), "-n", 2, "--out", out)
+    assert outcome.stdout == f"{made}\n"
+    if made == "a":
+        assert len(list((here / "a").glob("completion-*.png"))) == 4
+
+
+def test_complete_needs_a_mask_of_the_right_size(run, model, picture):
+    picture("mask.png", side=9)
+    assert "9x9" in run("complete", model, picture(), "--known", "mask.png", code=4).error
+    assert "top" in run("complete", model, picture(), "--known", "right", code=2).hint
+    assert run("complete", model, picture(), "--known", model, code=3).error
+
+
+def test_complete_needs_images_of_the_models_size(run, model, picture):
+    run("complete", model, picture(side=9), code=4)
+    run("complete", model, "missing.png", code=3)
+
+
+def test_completions_are_those_of_the_library(run, model, here):
+    given = torch.randint(17, (2, 1, 8, 8), dtype=torch.uint8)
+    np.save("given.npy", given.numpy())
+    run("complete", model, "given.npy", "-n", 2, "--seed", 3, "--out", "a.npy")
+    known = torch.zeros(1, 1, 8, 8, dtype=torch.bool)
+    known[:, :, :4] = True
+    drawn = sampling.complete(checkpoint.load(model), given, known, n=2, seed=3)
+    assert np.array_equal(np.load("a.npy"), drawn.numpy())

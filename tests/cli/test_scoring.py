@@ -1,0 +1,137 @@
+"""``pixelcnn evaluate`` and ``pixelcnn score``."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+import torch
+
+from pixelcnn import checkpoint, data, scoring
+
+KEYS = {
+    "nats_per_image", "stderr", "bits_per_dim", "images", "dimensions", "data", "split", "levels",
+    "parameters",
+}  # fmt: skip
+
+
+def rows(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_evaluate_uses_the_data_of_the_record(run, model):
+    found = run("evaluate", model, "--json").json
+    assert set(found) >= KEYS
+    score = scoring.evaluate(checkpoint.load(model), data.load("digits").test)
+    assert found == score.as_json()
+    assert (found["data"], found["split"], found["images"]) == ("digits", "test", 300)
+
+
+def test_evaluate_for_people(run, model):
+    text = run("evaluate", model, "--split", "val", "--limit", 20).stdout
+    assert "nats/image" in text
+    assert "20 of digits (val)" in text
+
+
+def test_evaluate_gives_other_data_the_models_levels(run, model):
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8)).astype(np.uint8)
+    np.save("own.npy", images)
+    found = run("evaluate", model, "--data", "own.npy", "--split", "all", "--json").json
+    assert (found["images"], found["levels"], found["data"]) == (40, 17, "own")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "error"),
+    [
+        (("--split", "half"), 2, "half"),
+        (("--data", "cifar-100"), 2, "cifar-100"),
+        (("--size", "big"), 2, "32x48"),
+        (("--weights", "heavy"), 2, "heavy"),
+        (("--layout", "n h w"), 2, "layout"),
+    ],
+)
+def test_evaluate_refuses(run, model, words, code, error):
+    assert error in run("evaluate", model, *words, code=code).error
+
+
+def test_evaluate_needs_data_that_it_can_find(run, tiny, here):
+    made = tiny()
+    made.record["data"] = {"name": "photos"}
+    checkpoint.save(made, here / "m.safetensors")
+    outcome = run("evaluate", "m.safetensors", code=2)
+    assert "photos" in outcome.error
+    assert "--data" in outcome.hint
+    made.record = {}
+    checkpoint.save(made, here / "m.safetensors")
+    assert "--data" in run("evaluate", "m.safetensors", code=2).hint
+
+
+def test_images_of_another_shape_are_a_mismatch(run, model):
+    np.save("wide.npy", np.zeros((4, 8, 9), np.uint8))
+    assert "8" in run("score", model, "wide.npy", code=4).error
+    run("evaluate", model, "--data", "wide.npy", "--split", "all", code=4)
+
+
+def test_an_ambiguous_layout_asks(run, tiny, here):
+    checkpoint.save(tiny((3, 3, 3)), here / "m.safetensors")
+    images = np.random.default_rng(0).integers(0, 17, (4, 3, 3, 3)).astype(np.uint8)
+    np.save("cube.npy", images)
+    outcome = run("score", "m.safetensors", "cube.npy", code=3)
+    assert "layout" in outcome.error + outcome.hint
+    text = run("score", "m.safetensors", "cube.npy", "--layout", "n c h w").stdout
+    nats = scoring.score(checkpoint.load(here / "m.safetensors"), images)
+    assert float(rows(text)[0]["nats"]) == pytest.approx(float(nats[0]), abs=1e-3)
+
+
+def test_score_writes_one_row_an_image(run, model, here):
+    images = torch.randint(17, (5, 1, 8, 8), dtype=torch.uint8)
+    np.save("own.npy", images.numpy())
+    outcome = run("score", model, "own.npy", "--out", "scores.csv")
+    assert outcome.stdout == "scores.csv\n"
+    found = rows((here / "scores.csv").read_text())
+    loaded = checkpoint.load(model)
+    nats = scoring.score(loaded, images)
+    ranks = scoring.percentiles(loaded, nats)
+    png = scoring.png_nats(images, 17)
+    assert list(found[0]) == ["name", "nats", "bits_per_dim", "percentile", "nats_minus_png"]
+    for index, row in enumerate(found):
+        assert float(row["nats"]) == pytest.approx(float(nats[index]), abs=1e-3)
+        assert float(row["bits_per_dim"]) == pytest.approx(float(nats[index]) / 64 / np.log(2), abs=1e-3)
+        assert float(row["percentile"]) == pytest.approx(float(ranks[index]), abs=0.01)
+        assert float(row["nats_minus_png"]) == pytest.approx(float(nats[index] - png[index]), abs=1e-3)
+
+
+def test_score_names_files(run, model, here, picture):
+    (here / "photos").mkdir()
+    for name in ("b.png", "a.png"):
+        picture(f"photos/{name}")
+    assert [row["name"] for row in rows(run("score", model, "photos").stdout)] == ["a.png", "b.png"]
+
+
+def test_score_without_validation_scores_leaves_the_percentile_empty(run, tiny, here):
+    made = tiny()
+    made.record = {}
+    checkpoint.save(made, here / "m.safetensors")
+    np.save("own.npy", np.zeros((1, 8, 8), np.uint8))
+    outcome = run("score", "m.safetensors", "own.npy")
+    assert rows(outcome.stdout)[0]["percentile"] == ""
+    assert "percentile" in outcome.stderr
+
+
+def test_class_conditional_models_are_scored_with_the_images_labels(run, labelled):
+    images = torch.randint(17, (3, 1, 8, 8), dtype=torch.uint8)
+    np.savez("with.npz", images=images.numpy(), labels=np.array([2, 0, 1]))
+    np.savez("without.npz", images=images.numpy())
+    found = rows(run("score", labelled, "with.npz").stdout)
+    nats = scoring.score(checkpoint.load(labelled), images, torch.tensor([2, 0, 1]))
+    assert float(found[0]["nats"]) == pytest.approx(float(nats[0]), abs=1e-3)
+    assert "label" in run("score", labelled, "without.npz", code=4).error
+
+
+def test_bad_files_are_named_or_skipped(run, model, here, picture):
+    (here / "photos").mkdir()
+    picture("photos/good.png")
+    (here / "photos/bad\nname.png").write_bytes(b"no picture")
+    outcome = run("score", model, "photos", code=3)
+    assert "bad\\nname.png" in outcome.error
+    assert len(rows(run("score", model, "photos", "--skip-bad").stdout)) == 1
