@@ -162,21 +162,40 @@ def past_within(
         width: columns.
         by_channel: whether channel c also sees its own pixel's channels before c.
     """
-    past = torch.zeros(height, width, height, width, dtype=torch.bool)
+    return past_of(reach(seen, height, width), channels, height, width, by_channel=by_channel)
+
+
+def reach(seen: Offsets, height: int, width: int) -> Tensor:
+    """Which pixels lie at some offsets from each pixel, bool ``(h * w, h * w)``: target, source.
+
+    Example:
+        >>> reach(frozenset({(0, -1)}), 1, 3).int().tolist()
+        [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
+    """
+    pixels = torch.zeros(height, width, height, width, dtype=torch.bool)
     for down, right in seen:
         if abs(down) >= height or abs(right) >= width:
             continue  # outside the image from every position
         rows = torch.arange(max(0, -down), min(height, height - down))
         columns = torch.arange(max(0, -right), min(width, width - right))
         r, c = (axis.flatten() for axis in torch.meshgrid(rows, columns, indexing="ij"))
-        past[r, c, r + down, c + right] = True
-    claimed = past[None, :, :, None].repeat(channels, 1, 1, channels, 1, 1)
+        pixels[r, c, r + down, c + right] = True
+    return pixels.reshape(height * width, height * width)
+
+
+def past_of(pixels: Tensor, channels: int, height: int, width: int, *, by_channel: bool) -> Tensor:
+    """The past a network claims when it sees some pixels, as :func:`raster_past`.
+
+    Args:
+        pixels: earlier pixels, all of whose channels are seen, bool ``(h * w, h * w)``: target, source.
+        channels: image channels.
+        height: rows.
+        width: columns.
+        by_channel: whether channel c also sees its own pixel's channels before c.
+    """
+    claimed = pixels[None, :, None].repeat(channels, 1, channels, 1)
     if by_channel:
-        r, c = (
-            a.flatten()
-            for a in torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-        )
-        for channel in range(channels):
-            for earlier in range(channel):
-                claimed[channel, r, c, earlier, r, c] = True
-    return claimed
+        here = torch.eye(height * width, dtype=torch.bool)
+        earlier = torch.ones(channels, channels, dtype=torch.bool).tril(-1)
+        claimed |= here[None, :, None] & earlier[:, None, :, None]
+    return claimed.reshape(channels, height, width, channels, height, width)

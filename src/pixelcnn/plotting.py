@@ -38,12 +38,14 @@ def to_rgb(images: Any, levels: int) -> Bytes:
     One channel is grey, three are red, green and blue. Two are magenta and green, so that equal
     values look grey. Of four and more the first three are shown.
 
+    Up to 256 levels, quantising the colours in equal bins gives the levels back.
+
     Args:
         images: integer levels (n, c, h, w).
         levels: the number of levels; level 0 is black, ``levels - 1`` full brightness.
 
     Raises:
-        DataError: not four axes.
+        DataError: not four axes, or no levels.
 
     Example:
         >>> to_rgb([[[[0, 1]]]], levels=2).tolist()
@@ -54,10 +56,28 @@ def to_rgb(images: Any, levels: int) -> Bytes:
         raise DataError(
             f"a picture needs images (n, channels, height, width), got shape {values.shape}"
         )
-    scaled = np.rint(values.astype(np.float64) * (255 / (levels - 1)))
-    pixels = np.clip(scaled, 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+    if values.dtype.kind not in "biu" or (
+        values.size and not 0 <= values.min() <= values.max() < levels
+    ):
+        raise DataError(f"a picture needs integers from 0 to {levels - 1}")
+    pixels = brightness(levels)[values.astype(np.int64)].transpose(0, 2, 3, 1)
     order = {1: [0, 0, 0], 2: [0, 1, 0]}.get(pixels.shape[-1], [0, 1, 2])
     return np.ascontiguousarray(pixels[..., order])
+
+
+def brightness(levels: int) -> Bytes:
+    """The 8-bit value of each level, a table ``(levels,)``: evenly spaced, within the level's bin.
+
+    Example:
+        >>> brightness(4).tolist()
+        [0, 85, 170, 255]
+    """
+    level = np.arange(levels)
+    even = np.rint(level * 255 / (levels - 1))
+    if levels <= 256:
+        first, after = -(-level * 256 // levels), -(-(level + 1) * 256 // levels)
+        even = np.clip(even, first, after - 1)
+    return even.astype(np.uint8)
 
 
 def enlargement(side: int, target: int = 96) -> int:
@@ -108,8 +128,8 @@ def tiles(rgb: Bytes, columns: int | None = None, scale: int | None = None) -> I
 
 
 def save_grid(
-    path: str | Path,
     images: Any,
+    path: str | Path,
     levels: int,
     columns: int | None = None,
     scale: int | None = None,
@@ -175,7 +195,7 @@ def heatmap(
         values: numbers (h, w), or (n, h, w) for several maps side by side with one legend.
         unit: the text of the legend, as in ``"bits per pixel"``.
         low: the number drawn darkest.
-        high: the number drawn brightest; by default the largest.
+        high: the number drawn brightest, as all above it; by default the largest.
         scale: whole enlargement factor; by default about 192 pixels a side for one map.
 
     Example:
@@ -187,10 +207,11 @@ def heatmap(
     top = float(maps.max()) if high is None else high
     factor = scale or enlargement(max(maps.shape[1:]), 192 if len(maps) == 1 else 96)
     picture = tiles(coloured(maps, low, top), columns=len(maps), scale=factor)
-    return with_legend(picture, low, top, unit)
+    more = "+" if float(maps.max()) > top else ""
+    return with_legend(picture, f"{low:.3g}", f"{top:.3g}{more}", unit)
 
 
-def with_legend(picture: Image.Image, low: float, high: float, unit: str) -> Image.Image:
+def with_legend(picture: Image.Image, low: str, high: str, unit: str) -> Image.Image:
     """``picture`` above a colour bar from ``low`` to ``high``."""
     font = ImageFont.load_default(size=12)
     margin, bar = 10, 10
@@ -202,9 +223,9 @@ def with_legend(picture: Image.Image, low: float, high: float, unit: str) -> Ima
     draw = ImageDraw.Draw(canvas)
     line = picture.height + bar + 8
     for text, x, anchor in (
-        (f"{low:.3g}", margin, "la"),
+        (low, margin, "la"),
         (unit, canvas.width // 2, "ma"),
-        (f"{high:.3g}", canvas.width - margin, "ra"),
+        (high, canvas.width - margin, "ra"),
     ):
         draw.text((x, line), text, fill=(40, 44, 52), font=font, anchor=anchor)
     return canvas
@@ -227,13 +248,13 @@ def stacked(pictures: Sequence[Image.Image]) -> Image.Image:
 
 
 def save_animation(
-    frames: Sequence[Image.Image], path: str | Path, seconds: float = 5.0, pause: float = 1.5
+    frames: Sequence[Image.Image], path: Any, seconds: float = 5.0, pause: float = 1.5
 ) -> None:
     """Writes frames as an animated GIF that repeats for ever.
 
     Args:
         frames: pictures of one size.
-        path: the file to write.
+        path: the file to write, by name or open.
         seconds: time from the first frame to the last.
         pause: how long the last frame stays, in seconds.
     """

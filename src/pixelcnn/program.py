@@ -114,6 +114,15 @@ class Program:
         """A linear function of the condition: of a label's one-hot code, a vector, or a map's position."""
         return self._append(Node("condition", (), weight.shape[1], parameter=weight, kind=kind))
 
+    def condition_values(self, number: int, condition: Tensor) -> Tensor:
+        """What a condition node gives: ``(n, width)``, or ``(n, h, w, width)`` for a map."""
+        node = self.nodes[number]
+        assert node.op == "condition" and node.parameter is not None
+        if node.kind == "label":
+            return node.parameter[condition]
+        values = condition if node.kind == "vector" else condition.movedim(1, -1)
+        return values.to(node.parameter.dtype) @ node.parameter
+
     def taps(self, source: int, taps: Sequence[Tap], bias: Tensor | None) -> int:
         """A sum of linear maps of the features at offsets; positions outside the image count as zero."""
         width = taps[0].weight.shape[0]

@@ -1,20 +1,25 @@
 """Drawing images, whole ones or the missing part of given ones."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pixelcnn import engines
 from pixelcnn.config import check_integer
+from pixelcnn.engines.native import NativeEngine
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.model import PixelModel
 from pixelcnn.shapes import ImageShape
 from pixelcnn.walk import Front, drive, walk
 
 Progress = Callable[[int, int, Tensor], None]
-"""Called after every front with fronts done, fronts in all, and the current images ``(n, c, h, w)``."""
+"""Called now and then with sub-pixels done, sub-pixels in all, and the current images ``(n, c, h, w)``.
+
+After every front, or after every row on the native engine.
+"""
 
 
 def uniforms(seed: int, indices: Sequence[int], shape: ImageShape) -> Tensor:
@@ -207,44 +212,76 @@ def _fill(
     check_integer("batch_size", batch_size, 1, 2**31)
     condition = model.check_condition(condition, len(given))
     images = torch.empty(given.shape, dtype=model.image_dtype)
+    draw = _draw_natively if engines.choose(model, engine).name == "native" else _draw
     starts = range(0, len(given), batch_size)
     for number, start in enumerate(starts):
         part = slice(start, start + batch_size)
-        report = _reporter(callback, number, len(starts), given[part], model) if callback else None
-        choose = _chooser(
-            given[part].to(model.device),
-            known[part].to(model.device),
-            uniforms(seed, indices[part], model.shape).to(model.device),
+        job = Job(
+            given[part],
+            known[part],
+            uniforms(seed, indices[part], model.shape),
             temperature,
+            None if condition is None else condition[part],
+            engine,
+            None
+            if callback is None
+            else _offset(callback, number, len(starts), model.shape.dimensions),
         )
-        some = None if condition is None else condition[part]
-        images[part] = drive(walk(model, len(given[part]), some, engine), choose, report).cpu()
+        images[part] = draw(model, job)
     return images
 
 
-def _chooser(
-    given: Tensor, known: Tensor, u: Tensor, temperature: float
-) -> Callable[[Front], Tensor]:
+class Job(NamedTuple):
+    """A batch of images to be filled; see :func:`_fill`."""
+
+    given: Tensor
+    known: Tensor
+    uniforms: Tensor
+    temperature: float
+    condition: Tensor | None
+    engine: str
+    callback: Callable[[int, Tensor], None] | None
+
+
+def _offset(
+    callback: Progress, batch: int, batches: int, dimensions: int
+) -> Callable[[int, Tensor], None]:
+    """Progress of all batches from that of one."""
+    return lambda done, images: callback(batch * dimensions + done, batches * dimensions, images)
+
+
+def _draw(model: PixelModel, job: Job) -> Tensor:
+    """Answers the walk; the specification of :func:`_draw_natively`."""
+    given, known = job.given.to(model.device), job.known.to(model.device)
+    u, images = job.uniforms.to(model.device), given.clone()
+    done = 0
+
     def choose(front: Front) -> Tensor:
-        drawn = invert(temper(front.pmf, temperature), front.of(u))
-        chosen: Tensor = torch.where(front.of(known), front.of(given), drawn)
-        return chosen
-
-    return choose
-
-
-def _reporter(
-    callback: Progress, number: int, batches: int, given: Tensor, model: PixelModel
-) -> Callable[[Front, Tensor], None]:
-    """Turns fronts into progress; shows what is known from the start."""
-    images = given.to(model.device).clone()
-    done, total = number * model.shape.dimensions, batches * model.shape.dimensions
+        drawn = invert(temper(front.pmf, job.temperature), front.of(u))
+        return torch.where(front.of(known), front.of(given), drawn)
 
     def report(front: Front, levels: Tensor) -> None:
         nonlocal done
         channel, row, column = front.positions.T
         images[:, channel, row, column] = levels
         done += len(front.positions)
-        callback(done, total, images)
+        assert job.callback is not None
+        job.callback(done, images)
 
-    return report
+    steps = walk(model, len(given), job.condition, job.engine)
+    return drive(steps, choose, report if job.callback else None).cpu()
+
+
+def _draw_natively(model: PixelModel, job: Job) -> Tensor:
+    """The same walk, answered without a return to Python; reports progress after every row."""
+    training = model.training
+    model.eval()
+    try:
+        source = engines.start(model, len(job.given), job.condition, "native")
+    finally:
+        model.train(training)
+    assert isinstance(source, NativeEngine)
+    row = model.shape.width * model.shape.channels
+    callback = job.callback
+    report = None if callback is None else (lambda rows, images: callback(rows * row, images))
+    return source.fill(job.given, job.known, job.uniforms, job.temperature, report)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pixelcnn import checkpoint, sampling
+from pixelcnn import checkpoint, engines, sampling
 
 
 def test_sample_writes_a_grid_and_says_where(run, model, here):
@@ -98,8 +98,11 @@ def test_a_condition_that_words_cannot_give(run, tiny, here):
     assert "Python" in run("sample", "m.safetensors", code=4).hint
 
 
-@pytest.mark.parametrize("engine", ["cached", "native", "warp"])
-def test_engines_that_are_not_here(run, model, engine):
+@pytest.mark.parametrize("engine", [*engines.NAMES, "warp"])
+def test_engines(run, model, engine):
+    if engine != "warp":
+        run("sample", model, "-n", 1, "--engine", engine)
+        return
     outcome = run("sample", model, "--engine", engine, code=2)
     assert engine in outcome.error
     assert "full" in outcome.hint

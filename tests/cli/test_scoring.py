@@ -37,7 +37,7 @@ def test_evaluate_gives_other_data_the_models_levels(run, model):
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8)).astype(np.uint8)
     np.save("own.npy", images)
     found = run("evaluate", model, "--data", "own.npy", "--split", "all", "--json").json
-    assert (found["images"], found["levels"], found["data"]) == (40, 17, "own")
+    assert (found["images"], found["levels"], found["data"]) == (40, 17, "own.npy")
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,13 @@ def test_score_writes_one_row_an_image(run, model, here):
     assert list(found[0]) == ["name", "nats", "bits_per_dim", "percentile", "nats_minus_png"]
     for index, row in enumerate(found):
         assert float(row["nats"]) == pytest.approx(float(nats[index]), abs=1e-3)
-        assert float(row["bits_per_dim"]) == pytest.approx(float(nats[index]) / 64 / np.log(2), abs=1e-3)
+        assert float(row["bits_per_dim"]) == pytest.approx(
+            float(nats[index]) / 64 / np.log(2), abs=1e-3
+        )
         assert float(row["percentile"]) == pytest.approx(float(ranks[index]), abs=0.01)
-        assert float(row["nats_minus_png"]) == pytest.approx(float(nats[index] - png[index]), abs=1e-3)
+        assert float(row["nats_minus_png"]) == pytest.approx(
+            float(nats[index] - png[index]), abs=1e-3
+        )
 
 
 def test_score_names_files(run, model, here, picture):

@@ -1,5 +1,6 @@
 """The command ``pixelcnn``: which commands there are, and what all of them share."""
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -7,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from pixelcnn import __version__
 from pixelcnn.cli import failures, options
 from pixelcnn.cli.complete import complete
 from pixelcnn.cli.console import listen, result
@@ -106,9 +108,7 @@ def root(
       pixelcnn train --data photos/ --size 32 && pixelcnn sample runs/digits-photos
     """
     if version:
-        from importlib.metadata import version as installed
-
-        result(f"pixelcnn {installed('pixelcnn')}")
+        result(f"pixelcnn {__version__}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         result(context.get_help())
@@ -123,4 +123,7 @@ app.add_typer(data_app, name="data")
 def main() -> None:
     """Entry point of the ``pixelcnn`` script."""
     failures.catch_sigterm()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file name may be no text at all
     app()

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 COLOURS = ("var(--accent, #2f6fde)", "var(--second, #c4552d)")
-LEFT, RIGHT, TOP, BOTTOM = 56, 620, 20, 232
+LEFT, RIGHT, TOP, BOTTOM = 56, 620, 34, 240
 HEAD = (
-    '<svg viewBox="0 0 640 280" xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" '
+    '<svg viewBox="0 0 640 290" xmlns="http://www.w3.org/2000/svg" font-family="sans-serif" '
     'font-size="13" fill="currentColor" aria-hidden="true">'
 )
 
@@ -56,7 +56,7 @@ def learning_curve(curves: Mapping[str, Curve], x: str, y: str) -> str:
     below = [tick for tick in round_steps(0, right) if tick <= right]
     lines += [text(f"{t:g}", place((t, low))[0], BOTTOM + 20, "middle") for t in below]
     lines.append(text(x, (LEFT + RIGHT) / 2, BOTTOM + 42, "middle"))
-    lines.append(text(y, 4, TOP - 6, "start"))
+    lines.append(text(y, 4, TOP - 18, "start"))
     return "\n".join([*lines, "</svg>"])
 
 

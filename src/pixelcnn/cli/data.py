@@ -29,20 +29,13 @@ Folder = Annotated[
         metavar="DIR", help="A folder of images, with all folders below.", show_default=False
     ),
 ]
-Fit = Annotated[
-    str,
-    typer.Option(
-        metavar="crop|pad|resize",
-        help="How an image gets the size: cut about its centre, with black around, or scaled.",
-    ),
-]
 
 
 @app.command()
 def check(
     folder: Folder,
     size: options.Size = None,
-    fit: Fit = "crop",
+    fit: options.Fit = None,
     json: options.Json = False,
 ) -> None:
     """Decode every image of a folder and report on each.
@@ -56,7 +49,7 @@ def check(
     """
     from pixelcnn import data
 
-    found = data.check_folder(folder, size=options.sides(size), fit=fit)
+    found = data.check_folder(folder, size=options.sides(size), fit=fit or "crop")
     if json:
         emit(_as_json(found))
     else:
@@ -77,7 +70,7 @@ def prepare(
         Path, typer.Argument(metavar="OUT", help="The new folder to write.", show_default=False)
     ],
     size: options.Size = None,
-    fit: Fit = "crop",
+    fit: options.Fit = None,
     skip_bad: options.SkipBad = False,
     json: options.Json = False,
 ) -> None:
@@ -93,7 +86,7 @@ def prepare(
     sides = options.sides(size)
     with progress("packing") as advance:
         images = data.prepare(
-            folder, out, size=sides, fit=fit, skip_bad=skip_bad, callback=advance
+            folder, out, size=sides, fit=fit or "crop", skip_bad=skip_bad, callback=advance
         )
     if json:
         emit(

@@ -22,6 +22,7 @@ def evaluate(
         options.said(metavar="N", min=1, help="Only N images, evenly spread.", default="all"),
     ] = None,
     size: options.Size = None,
+    fit: options.Fit = None,
     layout: options.Layout = None,
     skip_bad: options.SkipBad = False,
     batch_size: options.BatchSize = 64,
@@ -44,7 +45,7 @@ def evaluate(
     from pixelcnn.cli import sources
 
     loaded = checkpoint.load(model, weights=weights)
-    own = {"size": options.sides(size), "layout": layout, "skip_bad": skip_bad}
+    own = {"size": options.sides(size), "fit": fit, "layout": layout, "skip_bad": skip_bad}
     images = sources.split_of(loaded, data, split, own, folder=model)
     with progress("evaluating") as advance:
         score = scoring.evaluate(

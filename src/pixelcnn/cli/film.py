@@ -1,5 +1,6 @@
 """Watching a walk: the partial images of a drawing, as an animation."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pixelcnn import plotting
+from pixelcnn.cli.output import write
 from pixelcnn.shapes import ImageShape
 
 FRAMES = 80
@@ -40,9 +42,12 @@ class Film:
             self.pictures.append(plotting.reveal(images, self.levels, seen))
         self._due = frame
 
-    def save(self, path: str | Path, columns: int | None = None) -> None:
-        """Writes the animation; see :func:`pixelcnn.plotting.save_animation`."""
-        plotting.save_animation([plotting.tiles(p, columns) for p in self.pictures], path)
+    def save(self, path: Path, columns: int | None = None, scale: int | None = None) -> None:
+        """Writes the animation; see :func:`pixelcnn.plotting.tiles` and ``save_animation``."""
+        frames = [plotting.tiles(picture, columns, scale) for picture in self.pictures]
+        buffer = io.BytesIO()
+        plotting.save_animation(frames, buffer)
+        write(path, buffer.getvalue())
 
 
 def drawn(shape: ImageShape, done: int) -> NDArray[np.bool_]:

@@ -110,6 +110,8 @@ def _show(model: "PixelModel", more: dict[str, Any], json: bool) -> None:
     if json:
         emit(numbers | more)
         return
+    if more.get("about"):
+        result(f"{more['recipe']}: {more['about']}")
     model_info.show(model, numbers)
     for line in model_info.history(more.get("record", {})):
         result(line)

@@ -37,8 +37,16 @@ Size = Annotated[
     str | None,
     said(
         metavar="HEIGHTxWIDTH",
-        help="Own images: cut to this size about the centre; one number means a square.",
+        help="Own images: the size to bring them to, see --fit; one number means a square.",
         default="as they are",
+    ),
+]
+Fit = Annotated[
+    str | None,
+    said(
+        metavar="crop|pad|resize",
+        help="Own images, how they get the size: cut about the centre, with black around, or scaled.",
+        default="as in training, else crop",
     ),
 ]
 Layout = Annotated[

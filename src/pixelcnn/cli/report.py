@@ -22,11 +22,13 @@ class Figure:
         picture: a PNG or GIF file, or the text of an SVG.
         alt: what the picture shows, for readers who do not see it.
         caption: what to look at.
+        wide: takes a line of its own among several.
     """
 
     picture: Path | str
     alt: str
     caption: str = ""
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,10 +140,10 @@ def figure_html(figure: Figure) -> str:
         '<figure role="img" aria-label="a line"><svg></svg></figure>'
     """
     caption = f"<figcaption>{escape(figure.caption)}</figcaption>" if figure.caption else ""
-    alt = escape(figure.alt)
+    alt, wide = escape(figure.alt), ' class="wide"' if figure.wide else ""
     if isinstance(figure.picture, str):
-        return f'<figure role="img" aria-label="{alt}">{figure.picture}{caption}</figure>'
-    return f'<figure><img src="{data_uri(figure.picture)}" alt="{alt}">{caption}</figure>'
+        return f'<figure{wide} role="img" aria-label="{alt}">{figure.picture}{caption}</figure>'
+    return f'<figure{wide}><img src="{data_uri(figure.picture)}" alt="{alt}">{caption}</figure>'
 
 
 def data_uri(path: Path) -> str:

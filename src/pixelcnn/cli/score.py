@@ -31,6 +31,7 @@ def score(
         ),
     ],
     size: options.Size = None,
+    fit: options.Fit = None,
     layout: options.Layout = None,
     skip_bad: options.SkipBad = False,
     batch_size: options.BatchSize = 64,
@@ -61,7 +62,7 @@ def score(
     from pixelcnn.cli import sources
 
     loaded = checkpoint.load(model)
-    prepared = sources.preparation(loaded, options.sides(size), layout, skip_bad)
+    prepared = sources.preparation(loaded, options.sides(size), fit, layout, skip_bad)
     images = sets.load_all(data, **prepared)
     with progress("scoring") as advance:
         nats = scoring.score(

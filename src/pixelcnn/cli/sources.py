@@ -77,6 +77,7 @@ def trained_on(model: "PixelModel", folder: str) -> dict[str, Any]:
 def preparation(
     model: "PixelModel",
     size: tuple[int, int] | None = None,
+    fit: str | None = None,
     layout: str | None = None,
     skip_bad: bool = False,
 ) -> dict[str, Any]:
@@ -85,6 +86,7 @@ def preparation(
     Args:
         model: its record says how pixels became levels.
         size: height and width to bring images to; by default what the training data were brought to.
+        fit: how; by default as the training data.
         layout: order of an array's axes.
         skip_bad: leave out files that cannot be read.
     """
@@ -92,6 +94,6 @@ def preparation(
     arguments = {key: recorded[key] for key in CODING + GEOMETRY if recorded.get(key) is not None}
     if not {"threshold", "binarise"} & set(arguments):
         arguments["levels"] = model.levels
-    given = {"size": size, "layout": layout, "skip_bad": skip_bad or None}
+    given = {"size": size, "fit": fit, "layout": layout, "skip_bad": skip_bad or None}
     arguments |= {key: value for key, value in given.items() if value is not None}
     return arguments | {"shape": tuple(model.shape)}

@@ -1,21 +1,20 @@
 """The demo itself: train on the embedded digits, then use the model in every way, and report."""
 
-import platform
 import time
 from pathlib import Path
 from typing import Any
 
-from pixelcnn import checkpoint, data, scoring
-from pixelcnn.cli import baselines, output, report, story
+from pixelcnn import __version__, checkpoint, data, scoring
+from pixelcnn.cli import baselines, output, report, story, uses
 from pixelcnn.cli.console import say
 from pixelcnn.training import train as training
 from pixelcnn.verify import check_model
 
 TITLE = "A model of handwritten digits"
 LEAD = (
-    "This page was written by one command, pixelcnn demo. In about two minutes it trained a small "
-    "PixelCNN on handwritten digits and then used it in every way there is: to measure, to draw, to "
-    "complete, to find odd images, and to check itself."
+    "This page was written by one command, pixelcnn demo. In {time} it trained a small PixelCNN on "
+    "handwritten digits and then used it in every way there is: to measure, to draw, to complete, "
+    "to find odd images, and to check itself."
 )
 
 
@@ -48,18 +47,17 @@ def take(folder: Path, seed: int, max_time: str) -> dict[str, Any]:
         story.the_data(stage),
         story.training(stage, max_time),
         story.evaluation(stage, score),
-        story.samples(stage),
-        story.completion(stage),
-        story.surprise(stage),
-        story.anomalies(stage),
-        story.promises(stage, promises),
+        uses.samples(stage),
+        uses.completion(stage),
+        uses.surprise(stage),
+        uses.anomalies(stage),
+        uses.promises(stage, promises),
     ]
     page = folder / "index.html"
     facts = story.facts(stage, score, seconds)
-    footer = f"Everything on this page, {time.monotonic() - began:.0f} seconds in all"
-    machine = f"Python {platform.python_version()}, {platform.machine()}"
-    text = report.page(TITLE, LEAD, facts, sections, f"{footer}. {machine}, seed {seed}.")
-    output.write(page, text.encode())
+    lead = LEAD.format(time=duration(time.monotonic() - began))
+    footer = f"Made with pixelcnn {__version__}, seed {seed}."
+    output.write(page, report.page(TITLE, lead, facts, sections, footer).encode())
     kept = sum(row.passed for row in promises.rows)
     return score.as_json() | {
         "uniform_nats": baselines.uniform_nats(model.shape, model.levels),
@@ -70,6 +68,16 @@ def take(folder: Path, seed: int, max_time: str) -> dict[str, Any]:
         "model": str(run / "best.safetensors"),
         "report": str(page),
     }
+
+
+def duration(seconds: float) -> str:
+    """A time in words.
+
+    Example:
+        >>> duration(42.3), duration(118)
+        ('42 seconds', 'about 2 minutes')
+    """
+    return f"{seconds:.0f} seconds" if seconds < 90 else f"about {seconds / 60:.0f} minutes"
 
 
 def lines(numbers: dict[str, Any]) -> list[tuple[str, str]]:

@@ -77,6 +77,7 @@ def train(
         options.said(metavar="auto|32|bf16|64", help="Bits of the arithmetic.", default="auto"),
     ] = None,
     size: options.Size = None,
+    fit: options.Fit = None,
     layout: options.Layout = None,
     skip_bad: options.SkipBad = False,
     dry_run: Annotated[
@@ -102,6 +103,7 @@ def train(
         *training.settings(
             data__name=data,
             data__size=_size(size),
+            data__fit=fit,
             data__layout=layout,
             data__skip_bad=skip_bad or None,
             training__epochs=epochs,

@@ -15,6 +15,8 @@ from pixelcnn.data.reading import Reading
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import ImageShape
 
+MAGIC = b"\x93NUMPY"
+"""The first bytes of an ``.npy`` file, whatever it is called."""
 MANY_CHANNELS = 4
 """An axis longer than this is not taken for channels unless the model or the user says so."""
 ASK = "say how its axes are laid out: --layout 'n h w', 'n h w c' or 'n c h w'"
@@ -71,11 +73,12 @@ def from_values(
 
 def _open(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a file under their names; a single one is called ``images``."""
-    # Copy on write: the tensor may be written to, the file never is.
-    loaded = np.load(path, mmap_mode="c", allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        return {"images": loaded}
-    with loaded as archive:
+    with path.open("rb") as stream:
+        if stream.read(len(MAGIC)) == MAGIC:
+            # Copy on write: the tensor may be written to, the file never is.
+            return {"images": np.load(path, mmap_mode="c", allow_pickle=False)}
+        stream.seek(0)
+        archive = np.load(stream, allow_pickle=False)
         names = list(archive.files)
         if "images" in names:
             wanted = [name for name in ("images", "labels", "levels") if name in names]
@@ -91,7 +94,7 @@ def _open(path: Path) -> dict[str, np.ndarray]:
 def _damaged(where: str, error: Exception) -> DataError:
     """What NumPy complains of, in our words."""
     text = (str(error) or type(error).__name__).splitlines()[0]
-    if "allow_pickle" in text:
+    if "allow_pickle" in text or "Python objects" in text:
         return DataError(
             f"{where} is no plain array: Python objects are never loaded",
             hint="store integers: np.save(path, images.astype(np.uint8))",

@@ -1,6 +1,7 @@
 """Sizes and channels of images that are arrays already."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -28,13 +29,13 @@ def as_size(size: Any) -> tuple[int, int] | None:
     """
     if size is None:
         return None
-    sides: Any = size
     if isinstance(size, str):
         parts = size.lower().split("x")
-        sides = [int(part) if part.strip().isdecimal() else part for part in parts]
-    elif isinstance(size, int):
-        sides = [size]
-    sides = list(sides) * 2 if len(sides) == 1 else list(sides)
+        sides: list[Any] = [int(p) if p.strip().isdecimal() else p for p in parts]
+    else:
+        sides = list(size) if isinstance(size, Sequence) else [size]
+    if len(sides) == 1:
+        sides *= 2
     if len(sides) != 2:
         raise ConfigError(f"size must be a side, or height x width, got {size!r}")
     for side in sides:

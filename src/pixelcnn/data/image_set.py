@@ -56,7 +56,7 @@ class ImageSet:
     names: tuple[str, ...] = ()
     """Of the images, where they come from files."""
     skipped: int = 0
-    """Files or rows that were left out because they are damaged."""
+    """Damaged files or rows that were left out of the whole source."""
     grey_levels: int | None = None
     """Levels of the grey values of a dynamic set; ``None`` for all others."""
     index: Tensor | None = None

@@ -67,7 +67,7 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
         good.append(rows)
     if bad:
         _refuse(bad, where, reading.skip_bad)
-    table = np.concatenate(good)
+    table = np.concatenate([np.empty((0, columns.count), np.uint16), *good])
     if not len(table):
         raise DataError(f"{where} holds no rows of numbers")
     shape = pixel_shape(len(columns.pixels), reading, where)

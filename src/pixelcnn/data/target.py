@@ -50,7 +50,10 @@ def settle(good: list[FileReport], reading: Reading, where: str) -> Target:
         log.warning("%s: %d of %d images brought to %s", where, changed, len(good), kind)
     if reading.fit == "resize" and reading.size:
         log.warning("%s: images resized to %dx%d", where, *size)
-    return Target(ImageShape(channels, *size), _levels(good, reading), reading.fit)
+    levels = _levels(good, reading)
+    if reading.source_levels not in {None, levels}:
+        raise DataError(f"{where}: the files have {levels} levels, not {reading.source_levels}")
+    return Target(ImageShape(channels, *size), levels, reading.fit)
 
 
 def _levels(good: list[FileReport], reading: Reading) -> int:

@@ -1,7 +1,8 @@
 """Engines: sources of the parameters of one position after another.
 
 ``full`` calls ``forward`` for every position and is the specification. ``cached`` walks the network's
-program, so that an image costs about one forward pass. ``auto`` takes the fastest that applies.
+program in torch, so that an image costs about one forward pass; ``native`` does so in C++. ``auto`` takes
+the fastest that applies.
 """
 
 from dataclasses import dataclass, field
@@ -11,8 +12,10 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from pixelcnn.engines.cached import CachedEngine, schedule
+from pixelcnn.engines import native
+from pixelcnn.engines.cached import CachedEngine
 from pixelcnn.engines.full import FullEngine
+from pixelcnn.engines.timing import schedule
 from pixelcnn.engines.trace import trace
 from pixelcnn.errors import ConfigError
 from pixelcnn.model import PixelModel
@@ -20,7 +23,7 @@ from pixelcnn.networks import Network
 from pixelcnn.program import Program, Unlowerable
 from pixelcnn.shapes import Position, coding_order
 
-NAMES = ("auto", "full", "cached")
+NAMES = ("auto", "full", "cached", "native")
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}
 _compared: WeakKeyDictionary[Network, str] = WeakKeyDictionary()
@@ -48,7 +51,7 @@ def choose(model: PixelModel, engine: str = "auto") -> EngineChoice:
 
     Args:
         model: the model.
-        engine: ``auto``, ``full`` or ``cached``.
+        engine: ``auto``, ``full``, ``cached`` or ``native``.
 
     Raises:
         ConfigError: no such engine, or one that cannot run this model; the message says why.
@@ -56,8 +59,8 @@ def choose(model: PixelModel, engine: str = "auto") -> EngineChoice:
     Example:
         >>> from pixelcnn import networks, outputs
         >>> model = PixelModel(networks.PixelCNN(1, 1, width=4, depth=1), outputs.Bernoulli(), (1, 5, 7))
-        >>> choose(model).name
-        'cached'
+        >>> choose(model.double())
+        EngineChoice(name='cached', reason='the native engine computes in float32, this model in float64')
     """
     if engine not in NAMES:
         raise ConfigError(f"no engine called {engine!r}", hint=f"engines: {', '.join(NAMES)}")
@@ -69,7 +72,24 @@ def choose(model: PixelModel, engine: str = "auto") -> EngineChoice:
         if engine == "auto":
             return EngineChoice("full", str(error))
         raise ConfigError(f"the {engine} engine cannot run this model: {error}") from error
-    return EngineChoice("cached", "the network has a program", program)
+    obstacle = _native_obstacle(model) if engine != "cached" else "asked for"
+    if not obstacle:
+        return EngineChoice("native", "built for this processor", program)
+    if engine == "native":
+        raise ConfigError(f"the native engine cannot run this model: {obstacle}")
+    return EngineChoice("cached", obstacle, program)
+
+
+def _native_obstacle(model: PixelModel) -> str:
+    """Why a model with a program does not run natively; empty if it does."""
+    if model.device.type != "cpu":
+        return f"the native engine runs on the CPU, this model is on {model.device.type}"
+    if model.dtype != torch.float32:
+        kind = str(model.dtype).removeprefix("torch.")
+        return f"the native engine computes in float32, this model in {kind}"
+    if not native.draws_from(model.output):
+        return f"the native engine does not draw from {type(model.output).__name__}"
+    return native.why_not()
 
 
 def start(model: PixelModel, n: int, condition: Tensor | None, engine: str = "auto") -> Engine:
@@ -84,6 +104,8 @@ def start(model: PixelModel, n: int, condition: Tensor | None, engine: str = "au
     choice = choose(model, engine)
     if choice.program is None:
         return FullEngine(model, condition)
+    if choice.name == "native":
+        return native.NativeEngine(model, choice.program, n, condition)
     return CachedEngine(model, choice.program, n, condition)
 
 

@@ -6,15 +6,15 @@ finished rows are applied to a whole row at once; what is left for a position is
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pixelcnn.masks import contiguous
+from pixelcnn.engines.reach import Reach, reach_of
+from pixelcnn.engines.timing import schedule
 from pixelcnn.model import PixelModel
-from pixelcnn.program import ROW_START, Node, Program, Unlowerable
+from pixelcnn.program import ROW_START, Node, Program
 from pixelcnn.shapes import Position
 
 Index = slice | Tensor
@@ -37,29 +37,6 @@ ELEMENTWISE: dict[str, Callable[..., Tensor]] = {
 }
 
 
-@dataclass
-class Reach:
-    """How far other nodes read a node's value from where they are: rows up, columns left and right."""
-
-    up: int = 0
-    left: int = 0
-    right: int = 0
-
-
-def schedule(model: PixelModel, program: Program) -> tuple[int, list[Tensor]]:
-    """Steps a pixel, and the stage of each feature of each node.
-
-    Raises:
-        Unlowerable: the parameters of a channel are known too late, so the network is not causal.
-    """
-    steps = model.shape.channels if model.network.order == "channel" else 1
-    stages = program.stages(steps)
-    colours = torch.tensor(contiguous(model.network.out, steps))
-    if (stages[-1] > colours).any():
-        raise Unlowerable("an output reads its own channel, or what comes after it")
-    return steps, stages
-
-
 class CachedEngine:
     """Walks a program over the positions of n images.
 
@@ -70,7 +47,7 @@ class CachedEngine:
         condition: checked by the model.
 
     Raises:
-        Unlowerable: see :func:`schedule`.
+        Unlowerable: see :func:`pixelcnn.engines.timing.schedule`.
     """
 
     @torch.no_grad()
@@ -80,12 +57,7 @@ class CachedEngine:
         self.model, self.program, self.n = model, program, n
         self.width = model.shape.width
         self.steps, self.stages = schedule(model, program)
-        self.reach = [Reach() for _ in program.nodes]
-        for node in program.nodes:
-            for tap in node.taps:
-                reach = self.reach[node.sources[0]]
-                reach.up = max(reach.up, -tap.down)
-                reach.left, reach.right = max(reach.left, -tap.right), max(reach.right, tap.right)
+        self.reach = reach_of(program)
         self.rows: dict[int, Tensor] = {}
         self.now: list[Tensor] = []
         for number, node in enumerate(program.nodes):
@@ -156,15 +128,8 @@ class CachedEngine:
         values = {}
         for number, node in enumerate(self.program.nodes):
             if node.op == "condition":
-                assert condition is not None and node.parameter is not None
-                if node.kind == "label":
-                    values[number] = node.parameter[condition]
-                elif node.kind == "vector":
-                    values[number] = condition.to(node.parameter.dtype) @ node.parameter
-                else:
-                    values[number] = (
-                        condition.movedim(1, -1).to(node.parameter.dtype) @ node.parameter
-                    )
+                assert condition is not None
+                values[number] = self.program.condition_values(number, condition)
         return values
 
     def _phase(self, stage: int, *, row: bool = False) -> list[Callable[[int], None]]:

@@ -58,9 +58,9 @@ class GatedLayer(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         above = self.vertical(v if self.vertical_norm is None else self.vertical_norm(v))
         left = self.horizontal(h if self.horizontal_norm is None else self.horizontal_norm(h))
-        left = left + self.link(above)
         if v_bias is not None and h_bias is not None:
             above, left = above + v_bias, left + h_bias
+        left = left + self.link(above)
         above, left = self.gate(above), self.mix(self.dropout(self.gate(left)))
         return (v + above, h + left) if self.residual else (above, left)
 

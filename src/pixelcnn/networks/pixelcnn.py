@@ -4,12 +4,13 @@ The paper's network and the variations that its tutorials made: where the activa
 of a block is narrow, how features are grouped by colour. It has a blind spot (see ``claimed_past``).
 """
 
+import torch
 from torch import Tensor, nn
 
 from pixelcnn import layers
 from pixelcnn.config import check_choice, check_integer
 from pixelcnn.layers import MaskedConv2d
-from pixelcnn.masks import LAYOUTS, Features, compose, offsets, past_within, raster_mask
+from pixelcnn.masks import LAYOUTS, Features, offsets, past_of, raster_mask, reach
 from pixelcnn.networks.base import NETWORKS, Network, check_width
 
 
@@ -185,9 +186,20 @@ class PixelCNN(Network):
 
         Reference: van den Oord et al., 2016b, fig. 1 (right).
         """
-        seen = self.input.offsets - {(0, 0)}
-        side = (self.kernel, self.kernel)
-        step = offsets(raster_mask(side, sees_itself=True), (self.kernel // 2, self.kernel // 2))
+        by_channel = self.order == "channel"
+        size = (self.kernel, self.kernel)
+        kernel = offsets(raster_mask(size, sees_itself=True), (self.kernel // 2, self.kernel // 2))
+        step = reach(kernel, height, width).float()
+        seen = reach(self.input.offsets - {(0, 0)}, height, width)
+        beside = torch.eye(height * width, dtype=torch.bool)
         for _ in range(min(self.depth, height + width)):
-            seen = compose(seen, step)
-        return past_within(seen, self.channels, height, width, by_channel=self.order == "channel")
+            # Pixel by pixel, since a path that leaves the image ends there.
+            seen, beside = step @ seen.float() > 0, step @ beside.float() > 0
+        claimed = past_of(seen, self.channels, height, width, by_channel=by_channel)
+        if by_channel:
+            # Kernels wider than the first one reach pixels that it cannot: of those, the features of the
+            # last colour have seen all channels but the last.
+            beside.fill_diagonal_(False)
+            rest = past_of(beside, self.channels, height, width, by_channel=False)
+            claimed[:, :, :, :-1] |= rest[:, :, :, :-1]
+        return claimed

@@ -30,7 +30,7 @@ class Bernoulli(Output):
         return channels
 
     def log_prob(self, parameters: Tensor, levels: Tensor) -> Tensor:
-        sign = (1 - 2 * levels).to(parameters.dtype)
+        sign = 1 - 2 * levels.to(parameters.dtype)
         return -functional.softplus(sign * parameters)
 
     def pmf(self, parameters: Tensor, before: Tensor) -> Tensor:

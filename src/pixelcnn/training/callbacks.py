@@ -16,7 +16,7 @@ from pixelcnn.training import checkpoints
 from pixelcnn.training.averaging import WeightAverage
 from pixelcnn.training.journal import Journal, Row, epoch_line
 from pixelcnn.training.options import TrainingOptions
-from pixelcnn.training.plan import OVERRUN, Plan
+from pixelcnn.training.plan import Plan
 from pixelcnn.training.record import progress_record, validation_record
 from pixelcnn.training.run import RunFolder
 from pixelcnn.training.schedules import learning_rate
@@ -241,12 +241,6 @@ class Progress(Callback):
         if now - self.saved > self.options.checkpoint_seconds:
             self._save_checkpoint(trainer, step)
             self.paused += time.monotonic() - now
-        if now - self.began > OVERRUN * self.options.seconds and step < self.plan.steps:
-            self.reason = self.reason or "time"
-            self.journal.say(
-                f"stopping at step {step} of {self.plan.steps}: the time is up, the machine was slower"
-                " than measured at the start"
-            )
 
 
 class Bar(Callback):

@@ -61,6 +61,8 @@ class TrainingOptions:
     """Validations without a better one before training stops early; 0 never does."""
     validate_every: int = 1
     """Epochs between validations; the end of the training always validates."""
+    validation_images: int = 2_000
+    """Validation images in use, evenly spread over the set; 0 takes all of them."""
     seed: int = 0
     """Fixes initial weights, batch order, dynamic binarisation and dropout."""
     precision: str = "auto"
@@ -143,6 +145,7 @@ INTEGERS = {
     "warmup_steps": (0, 1_000_000_000),
     "patience": (0, 1_000_000),
     "validate_every": (1, 1_000_000),
+    "validation_images": (0, 1_000_000_000),
     "seed": (0, 2**63 - 1),
     "devices": (1, 65_536),
     "nodes": (1, 65_536),

@@ -12,9 +12,6 @@ WARM = 2
 SAFETY = 0.97
 """Part of the time that is planned for."""
 
-OVERRUN = 1.1
-"""Part of the time after which a run that turned out slower than measured stops."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
@@ -42,7 +39,7 @@ class Plan:
 def timed(
     seconds: float, step: Callable[[int], None], validate: Callable[[], float], per_epoch: int, every: int
 ) -> int:
-    """Steps that fit into some time, judged by trial steps.
+    """Steps that fit into some time, judged by trial steps; a machine that slows down later takes longer.
 
     Args:
         seconds: for the training, its validations and these trials.

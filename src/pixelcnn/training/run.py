@@ -71,7 +71,6 @@ class RunFolder:
             ) from error
         try:
             self._check_content()
-            self._prepare()
         except BaseException:
             self.release()
             raise
@@ -84,6 +83,19 @@ class RunFolder:
         trace: TracebackType | None,
     ) -> None:
         self.release()
+
+    def begin(self, recipe: str) -> None:
+        """Lays the folder out for a training: its recipe, the versions in use, places for what comes.
+
+        Until then nothing but the lock is written, so that a start that fails leaves nothing behind.
+        """
+        self.checkpoints.mkdir(exist_ok=True)
+        self.samples.mkdir(exist_ok=True)
+        for leftover in (*self.path.glob(".*.tmp"), *self.checkpoints.glob(".*.tmp")):
+            leftover.unlink(missing_ok=True)
+        environment = json.dumps(versions(), indent=2) + "\n"
+        (self.path / "environment.json").write_text(environment, encoding="utf-8")
+        self.recipe.write_text(recipe, encoding="utf-8")
 
     def release(self) -> None:
         """Lets other processes use the folder."""
@@ -118,14 +130,6 @@ class RunFolder:
                 f"{self.path} is not a run folder: it holds {content[0]}, but no recipe.toml",
                 hint="choose another folder with --run",
             )
-
-    def _prepare(self) -> None:
-        self.checkpoints.mkdir(exist_ok=True)
-        self.samples.mkdir(exist_ok=True)
-        for leftover in (*self.path.glob("*.tmp"), *self.checkpoints.glob("*.tmp")):
-            leftover.unlink(missing_ok=True)
-        text = json.dumps(versions(), indent=2) + "\n"
-        (self.path / "environment.json").write_text(text, encoding="utf-8")
 
 
 def versions() -> dict[str, str]:

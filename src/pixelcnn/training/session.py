@@ -29,6 +29,7 @@ from pixelcnn.training.lightning import (
     resolve_device,
     resolve_precision,
 )
+from pixelcnn.training.memory import keep_memory
 from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.plan import Plan, timed
 from pixelcnn.training.record import training_record, validation_record
@@ -45,7 +46,7 @@ class History:
         rows: one for each row of ``metrics.csv`` that this call added.
         steps: steps taken in all.
         best: the best validation, in nats per image.
-        reason: why it stopped: ``"done"``, ``"patience"`` or ``"time"``.
+        reason: why it stopped: ``"done"`` or ``"patience"``.
         run: the run folder, if there is one.
     """
 
@@ -101,11 +102,10 @@ def fit(
             raise ConfigError("resume needs a run folder", hint="pass run=...")
         return run_training(model, train, val, options, None, notes, verbose=verbose)
     with RunFolder(run, resume=resume) as folder:
-        if not folder.recipe.exists():
-            config = model.config()
-            tables = {"network": config["network"], "output": config["output"]}
-            text = toml.dumps({"data": notes["data"], **tables, "training": options.as_table()})
-            folder.recipe.write_text(text, encoding="utf-8")
+        config = model.config()
+        tables = {"data": notes["data"], "network": config["network"], "output": config["output"]}
+        check_fit(model, train, val)
+        folder.begin(toml.dumps({**tables, "training": options.as_table()}))
         return run_training(model, train, val, options, folder, notes, verbose=verbose)
 
 
@@ -128,12 +128,13 @@ def run_training(
         replan: do not keep the number of steps that a resumed run had settled on.
         remarks: what to say before the start.
     """
-    val = val.frozen()
+    val = val.frozen().limit(options.validation_images or None)
     check_fit(model, train, val)
     device = resolve_device(options.device)
     precision = resolve_precision(options.precision, device)
     placed(options)
     model.record = dict(notes)
+    keep_memory()
     with quiet(), preserved(model), StopFlag() as stop, resources(options.batch_size):
         model.to(device if options.devices == options.nodes == 1 else "cpu")
         if precision == "64":

@@ -83,7 +83,7 @@ def train_recipe(
             explicit = None if recipe is None else chosen
             chosen, replan = resumed(stored, explicit, overrides, folder)
         prepared = prepare(chosen)
-        folder.recipe.write_text(chosen.dumps(), encoding="utf-8")
+        folder.begin(chosen.dumps())
         train, val = prepared.splits.train, prepared.splits.val
         notes = training_record(train, val, chosen.options, recipe=chosen.name, data=chosen.data)
         return run_training(

@@ -116,7 +116,7 @@ def log_prob(
     The network may run in bfloat16; logarithms are always taken in at least 32 bits.
     """
     device = next(model.parameters()).device
-    levels = levels.to(device)
+    levels = levels.to(device, torch.int64)
     condition = None if condition is None else condition.to(device)
     x = model.encode(levels)
     if channels_last:

@@ -90,7 +90,7 @@ def check_samples(model: PixelModel, condition: Tensor | None, n: int = 1000) ->
     Raises:
         ConformanceError: they do not; false alarms come at the rate :data:`FALSE_ALARM`.
     """
-    drawn = sampling.sample(model, n, seed=12, condition=condition, engine="full", batch_size=n).long()
+    drawn = sampling.sample(model, n, seed=12, condition=condition, batch_size=n).long()
     if model.levels**model.shape.dimensions <= MOST_IMAGES:
         p = p_by_images(model, condition, drawn)
         how = "over all images"

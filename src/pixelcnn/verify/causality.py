@@ -6,7 +6,7 @@ bit by bit in float64: the two passes have the same batch shape and differ in on
 so equal arithmetic gives equal bits and no tolerance is needed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,15 +19,12 @@ from pixelcnn.verify.probing import (
     LEVELS,
     Probe,
     another_level,
+    images_interact,
     mode,
     random_condition,
     random_levels,
     randomise,
 )
-
-POSITIONS = 4096
-"""Positions of all images in one pass: what bounds the memory."""
-
 
 @dataclass(frozen=True)
 class Dependence:
@@ -102,11 +99,13 @@ def measure(
         >>> int(seen.leaks.sum()), int(seen.missed.sum()), int(seen.unclaimed.sum())
         (0, 0, 0)
     """
+    alone = images_interact(network, height, width, training=training)
     allowed = allowed_past(network, height, width)
     claimed = network.claimed_past(height, width).cpu()
     seen = torch.zeros_like(allowed)
     for count in range(most):
         probe, x, other = draw(network, height, width, seed + count, positive=count % 2 == 0)
+        probe = replace(probe, alone=alone)
         with mode(probe.network, training):
             seen |= by_gradient(probe, x) | by_flips(probe, x, other)
         if count + 1 >= least and not (claimed & allowed & ~seen).any():
@@ -150,7 +149,7 @@ def gradients(probe: Probe, x: Tensor, targets: Tensor) -> Tensor:
         x: the image ``(c, h, w)``.
         targets: numbers of outputs in the flattened ``(groups, h, w)``.
     """
-    return torch.cat([_gradients(probe, x, part) for part in targets.split(chunk(x))])
+    return torch.cat([_gradients(probe, x, part) for part in targets.split(probe.copies(x))])
 
 
 def _gradients(probe: Probe, x: Tensor, targets: Tensor) -> Tensor:
@@ -182,7 +181,7 @@ def flips(probe: Probe, x: Tensor, other: Tensor, sources: Tensor) -> Tensor:
         other: what an input is changed to, ``(c, h, w)``.
         sources: numbers of inputs in the flattened ``(c, h, w)``.
     """
-    size = min(chunk(x), len(sources))
+    size = min(probe.copies(x), len(sources))
     copies = x.expand(size, *x.shape).clone()
     reference = probe(copies)
     check_finite("the outputs are", reference)
@@ -194,11 +193,6 @@ def flips(probe: Probe, x: Tensor, other: Tensor, sources: Tensor) -> Tensor:
         check_finite("the outputs are", outputs)
         found.append((outputs != reference).any(2)[: len(part)])
     return torch.cat(found)
-
-
-def chunk(x: Tensor) -> int:
-    """Copies of an image ``(c, h, w)`` in one pass."""
-    return max(1, POSITIONS // x[0].numel())
 
 
 def check_finite(what: str, values: Tensor) -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from pixelcnn.layers import CausalConv2d
 from pixelcnn.networks import Network
 from pixelcnn.shapes import Position
 from pixelcnn.verify.causality import draw, example, gradients, place
@@ -60,12 +61,7 @@ def explain(network: Network, leaks: Tensor, *, training: bool = False) -> str:
     probe, x, _ = draw(network, *leaks.shape[1:3], seed=0, positive=True)
     with mode(probe.network, training):
         case = Case(probe, x, target, source)
-        if not case.alive():
-            reason = "a path without gradient sees the future (an integer look-up?)"
-        elif (source.row, source.column) == (target.row, target.column):
-            reason = own_pixel(case, leaks)
-        else:
-            reason = look_ahead(case)
+        reason = diagnose(case, leaks)
     fact = f"output {place(target)} changes with input {place(source)}"
     return f"{reason}: {fact}, {relation(target, source)} ({int(leaks.sum())} such pairs)"
 
@@ -84,22 +80,32 @@ def relation(target: Position, source: Position) -> str:
     return "its own value" if source == target else "a channel that is not coded before it"
 
 
-def look_ahead(case: Case) -> str:
-    """Why a pixel sees a later pixel."""
+def diagnose(case: Case, leaks: Tensor) -> str:
+    """Why an output sees what it may not."""
+    if not case.alive():
+        return "a path without gradient sees the future (an integer look-up?)"
     leaves, image = trace(case)
-    suspects = [leaf for leaf in leaves if reach(leaf).triu(1).any()]
-    leaf = culprit(case, suspects, strictly=False)
-    if leaf is None:
+    first = [leaf for leaf in leaves if reads_image(leaf, image, case.target)]
+    ahead = [leaf for leaf in leaves if reach(leaf).triu(1).any()]
+    suspect = culprit(case, ahead, strictly=False)
+    if suspect is not None:
+        return look_ahead(suspect, suspect in first)
+    if case.source[1:] != case.target[1:]:
         return (
             "something outside the layers joins each position with the whole image,"
             " as a mean over space or global pooling does"
         )
-    ahead = reach(leaf)
-    if ahead.all():
+    return own_pixel(case, first, leaks)
+
+
+def look_ahead(leaf: Leaf, first: bool) -> str:
+    """What a layer at fault reads."""
+    pairs = reach(leaf)
+    if pairs.all():
         return f"{leaf} takes a statistic over space, it joins each position with the whole image"
-    down, right = furthest(ahead, leaf.input.shape[3])
-    which = "the first" if reads_image(leaf, image, case.target) else "a later"
-    kind = "convolution" if isinstance(leaf.module, nn.Conv2d) else "layer"
+    down, right = furthest(pairs, leaf.input.shape[3])
+    which = "the first" if first else "a later"
+    kind = "convolution" if isinstance(leaf.module, nn.Conv2d | CausalConv2d) else "layer"
     if down > 0:
         return f"{which} {kind} sees the future, {leaf} reads {down} row(s) below its position"
     return (
@@ -109,10 +115,8 @@ def look_ahead(case: Case) -> str:
     )
 
 
-def own_pixel(case: Case, leaks: Tensor) -> str:
+def own_pixel(case: Case, first: Sequence[Leaf], leaks: Tensor) -> str:
     """Why a sub-pixel sees itself, or a channel of its pixel that is not coded before it."""
-    leaves, image = trace(case)
-    first = [leaf for leaf in leaves if reads_image(leaf, image, case.target)]
     with ExitStack() as stack:
         for leaf in first:
             stack.enter_context(patched(leaf.module, severed(leaf.module.forward)))
@@ -121,8 +125,8 @@ def own_pixel(case: Case, leaks: Tensor) -> str:
     itself = leaks.flatten(0, 2).flatten(1).diagonal()
     if case.probe.groups > 1 and not itself.all():
         return "the colours of a layer are mixed up, a channel sees itself or a later one"
-    leaf = culprit(case, first, strictly=True)
-    name = "the first layer" if leaf is None else f"the first layer {leaf}"
+    suspect = culprit(case, first, strictly=True)
+    name = "the first layer" if suspect is None else f"the first layer {suspect}"
     return f"{name} sees its own position, mask A must close the centre of its kernel"
 
 

@@ -12,7 +12,7 @@ from pixelcnn.errors import ConformanceError
 from pixelcnn.networks import NETWORKS, Network
 from pixelcnn.verify.causality import Dependence, draw, example, measure, place
 from pixelcnn.verify.diagnosis import explain
-from pixelcnn.verify.probing import Probe, fixed_noise, mode, random_condition, randomise
+from pixelcnn.verify.probing import Probe, fixed_noise, images_interact, mode, random_condition, randomise
 from pixelcnn.verify.report import Check
 
 STATISTICS = (
@@ -94,7 +94,7 @@ class NetworkChecks:
         first = next(network.parameters())
         if condition is not None and condition.is_floating_point():
             condition = condition.to(first)
-        with mode(network, training=False), torch.no_grad():
+        with mode(network, training=False), torch.no_grad(), fixed_noise(0):
             return network(x.to(first), None if condition is None else condition.to(first.device)).cpu()
 
     def shapes(self) -> str:
@@ -141,43 +141,24 @@ class NetworkChecks:
     def sees_its_claim(self) -> str:
         """Neither less nor more, and no future in the claim."""
         found = self.dependence
-        for pairs, what in (
-            (found.claimed & ~found.allowed, "claims to see {source}, which comes later"),
-            (found.missed, "does not see {source}, which it claims to see"),
-            (found.unclaimed, "sees {source}, which it does not claim"),
+        for pairs, text in (
+            (found.claimed & ~found.allowed, "claims to see {}, which comes later"),
+            (found.missed, "does not see {}, which it claims to see"),
+            (found.unclaimed, "sees {}, which it does not claim"),
         ):
             if pairs.any():
                 target, source = example(pairs)
-                text = what.format(source=f"input {place(source)}")
-                count = f"({int(pairs.sum())} such pairs)"
-                raise ConformanceError(f"output {place(target)} {text}{self.hint(pairs)} {count}")
+                fact = f"output {place(target)} " + text.format(f"input {place(source)}")
+                why = nearest_missing(pairs) if pairs.equal(found.missed) else ""
+                raise ConformanceError(f"{why}{fact} ({int(pairs.sum())} such pairs)")
         seen, past = int(found.claimed.sum()), int(found.allowed.sum())
         blind = f"; {past - seen} of the past are declared unseen" if seen < past else ""
         return f"{seen} pairs of output and earlier input{blind}"
 
-    def hint(self, pairs: Tensor) -> str:
-        """What it usually means when the nearest past is missing."""
-        if pairs is not self.dependence.missed and not (pairs & self.dependence.missed).any():
-            return ""
-        target, source = example(pairs)
-        near = (source.row, source.column) in ((target.row, target.column), (target.row, target.column - 1))
-        if not near:
-            return ""
-        return ": the centre is closed more than once, mask A belongs in the first layer only"
-
     def batch_independence(self) -> str:
         """An image's outputs stay the same, to the bit, whatever else is in the batch."""
         for training in (False, True):
-            drawn = randomise(self.network, seed=1)
-            (x, condition), (other, other_condition) = self.inputs(3, seed=1), self.inputs(3, seed=2)
-            other[1] = x[1]
-            if condition is not None and other_condition is not None:
-                other_condition[1] = condition[1]
-            outputs = []
-            for images, conditions in ((x, condition), (other, other_condition)):
-                with mode(drawn, training), torch.no_grad(), fixed_noise(0):
-                    outputs.append(drawn(images, conditions)[1])
-            if not torch.equal(*outputs):
+            if images_interact(self.network, self.height, self.width, training=training):
                 when = "training" if training else "evaluation"
                 raise ConformanceError(
                     f"in {when} mode the outputs of an image change with the other images of its batch"
@@ -243,3 +224,11 @@ class NetworkChecks:
                 f"output (c {channel}, h {row}, w {column}) does not change with the {kind}"
             )
         return f"{reached.numel()} outputs change with the {kind}"
+
+
+def nearest_missing(missed: Tensor) -> str:
+    """What it usually means when an output does not see its nearest past; else nothing."""
+    target, source = example(missed)
+    if target.row == source.row and target.column - source.column in (0, 1):
+        return "the centre is closed more than once, mask A belongs in the first layer only: "
+    return ""

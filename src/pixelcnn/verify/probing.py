@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from pixelcnn.errors import ConformanceError
 from pixelcnn.networks import Network
 
 LEVELS = 256
 """Levels of the random inputs given to a network on its own."""
+POSITIONS = 4096
+"""Positions of all images in one pass: what bounds the memory."""
 
 
 def randomise(network: Network, seed: int, *, positive: bool = False) -> Network:
@@ -102,16 +105,22 @@ class Probe:
         network: called in the mode that it is in.
         condition: of one image, repeated for all; None where it takes nothing.
         seed: of the dropout.
+        alone: one image in a pass, since the images of a batch interact.
     """
 
     network: Network
     condition: Tensor | None
     seed: int = 0
+    alone: bool = False
 
     @property
     def groups(self) -> int:
         """Outputs of a pixel that may differ in what they see: its channels, or one for all of them."""
         return self.network.channels if self.network.order == "channel" else 1
+
+    def copies(self, x: Tensor) -> int:
+        """How many copies of an image ``(c, h, w)`` go into one pass."""
+        return 1 if self.alone else max(1, POSITIONS // x[0].numel())
 
     def __call__(self, x: Tensor) -> Tensor:
         """Parameters ``(n, groups, p, h, w)`` of the images ``(n, c, h, w)``."""
@@ -120,4 +129,24 @@ class Probe:
             condition = condition.expand(len(x), *condition.shape[1:])
         with fixed_noise(self.seed):
             parameters = self.network(x, condition)
+        expected = (len(x), self.network.out, *x.shape[2:])
+        if tuple(parameters.shape) != expected:
+            raise ConformanceError(f"gives {tuple(parameters.shape)} where {expected} is expected")
         return parameters.reshape(len(x), self.groups, -1, *x.shape[2:])
+
+
+def images_interact(network: Network, height: int, width: int, *, training: bool) -> bool:
+    """Whether the outputs of an image change with the other images of its batch, with random parameters."""
+    drawn = randomise(network, seed=1)
+    outputs = []
+    for seed in (1, 2):
+        x = random_levels((3, drawn.channels, height, width), LEVELS, seed).double() / (LEVELS - 1)
+        condition = random_condition(drawn, 3, height, width, seed)
+        if outputs:  # the image in the middle stays, the others change
+            x[1] = before[0]
+            if condition is not None:
+                condition[1] = before[1]
+        before = x[1], None if condition is None else condition[1]
+        with mode(drawn, training), torch.no_grad(), fixed_noise(0):
+            outputs.append(drawn(x, condition)[1])
+    return not torch.equal(*outputs)

@@ -1,9 +1,12 @@
 """What became of each promise."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+import torch
 
 from pixelcnn.errors import ConformanceError
 
@@ -93,6 +96,22 @@ class Report:
         return "\n".join([self.subject, *lines])
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """One thread, and random numbers that leave the caller's alone.
+
+    The checks are thousands of small passes; threads that wait for each other slow them tenfold.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@undisturbed()
 def run(subject: str, checks: Sequence[Check], progress: Progress | None = None) -> Report:
     """Puts every promise to the test; one that is broken does not keep the others from being tried.
 

@@ -1,0 +1,161 @@
+"""The program in C++: the fastest engine on a CPU, for the primitives and outputs it knows."""
+
+import ctypes
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pixelcnn.engines.native.build import NotBuilt, library, why_not
+from pixelcnn.engines.native.plan import Plan, draws_from, plan
+from pixelcnn.errors import PixelCNNError, ResourceError
+from pixelcnn.model import PixelModel
+from pixelcnn.program import Program
+from pixelcnn.shapes import Position
+
+__all__ = ["NativeEngine", "NotBuilt", "Plan", "draws_from", "library", "plan", "why_not"]
+
+MESSAGE = 256
+
+
+class NativeEngine:
+    """Walks a program over the positions of n images.
+
+    Computes in float32. Every number depends on the model and the image alone: it is the same for any n,
+    number of threads, and whether levels are drawn inside or given from outside.
+
+    Args:
+        model: in evaluation mode, on the CPU.
+        program: of its network.
+        n: number of images, at least 1.
+        condition: checked by the model.
+        threads: among which images are divided; torch's number if None.
+
+    Raises:
+        NotBuilt: there is no native engine here.
+        Unlowerable: the output is not one that the native engine draws from.
+        ResourceError: not enough memory.
+    """
+
+    @torch.no_grad()
+    def __init__(
+        self,
+        model: PixelModel,
+        program: Program,
+        n: int,
+        condition: Tensor | None,
+        threads: int | None = None,
+    ) -> None:
+        self._handle = ctypes.c_void_p()
+        self._library = library()
+        self.model, self.n = model, n
+        self.threads = threads or torch.get_num_threads()
+        layout = plan(model, program)
+        values = _condition_values(program, layout, condition)
+        self._error = ctypes.create_string_buffer(MESSAGE)
+        self._call(
+            "open",
+            _pointer(layout.words),
+            ctypes.c_int64(len(layout.words)),
+            _pointer(layout.weights),
+            ctypes.c_int64(len(layout.weights)),
+            ctypes.c_int32(n),
+            ctypes.c_int32(self.threads),
+            _pointer(values),
+            ctypes.c_int64(len(values)),
+            ctypes.byref(self._handle),
+        )
+        self._levels = np.zeros((n, *model.shape), np.int32)
+        self._out = np.zeros((n, model.network.out), np.float32)
+
+    def __del__(self) -> None:
+        if self._handle:
+            self._library.pixelcnn_close(self._handle)
+
+    def parameters(self, levels: Tensor, position: Position) -> Tensor:
+        """Parameters of one pixel, float32 ``(n, out)``, given the levels ``(n, c, h, w)`` before ``position``."""
+        channel, row, column = position
+        if channel > 0:
+            self._take(levels, Position(channel - 1, row, column))
+        elif column > 0:
+            self._take(levels, Position(-1, row, column - 1))
+        elif row > 0:
+            self._take(levels, Position(-1, row - 1, -1))
+        self._call(
+            "step",
+            self._handle,
+            _pointer(self._levels),
+            *(ctypes.c_int32(value) for value in position),
+            _pointer(self._out),
+        )
+        return torch.from_numpy(self._out.copy())
+
+    def fill(
+        self,
+        given: Tensor,
+        known: Tensor,
+        uniforms: Tensor,
+        temperature: float,
+        callback: Callable[[int, Tensor], None] | None = None,
+    ) -> Tensor:
+        """Draws the unknown levels of all images, without a return to Python inside a row.
+
+        Args:
+            given: levels ``(n, c, h, w)``.
+            known: bool, the same shape: which of them stay.
+            uniforms: float64, the same shape.
+            temperature: see :func:`pixelcnn.sampling.temper`.
+            callback: called with rows done and the images after every row.
+
+        Returns:
+            int64 ``(n, c, h, w)``.
+        """
+        levels = np.ascontiguousarray(given.numpy(), np.int32)
+        fixed = np.ascontiguousarray(known.numpy(), np.uint8)
+        chances = np.ascontiguousarray(uniforms.numpy(), np.float64)
+        height = self.model.shape.height
+        step = height if callback is None else 1
+        for row in range(0, height, step):
+            self._call(
+                "fill",
+                self._handle,
+                _pointer(levels),
+                _pointer(fixed),
+                _pointer(chances),
+                ctypes.c_double(temperature),
+                ctypes.c_int32(row),
+                ctypes.c_int32(row + step),
+                ctypes.c_int32(self.threads),
+            )
+            if callback is not None:
+                callback(row + 1, torch.from_numpy(levels).long())
+        return torch.from_numpy(levels).long()
+
+    def _take(self, levels: Tensor, position: Position) -> None:
+        """Copies what was chosen at the last position; channel -1 stands for all channels."""
+        channel, row, column = position
+        at = slice(None) if channel < 0 else channel
+        self._levels[:, at, row, column] = levels[:, at, row, column].numpy()
+
+    def _call(self, name: str, *arguments: object) -> None:
+        code = getattr(self._library, f"pixelcnn_{name}")(
+            *arguments, self._error, ctypes.c_int64(MESSAGE)
+        )
+        if code:
+            message = f"native engine: {self._error.value.decode()}"
+            raise ResourceError(message) if code == 2 else PixelCNNError(message)
+
+
+def _pointer(array: np.ndarray) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+def _condition_values(program: Program, layout: Plan, condition: Tensor | None) -> np.ndarray:
+    """Values of all condition nodes, one after the other, features in storage order."""
+    parts = [np.zeros(0, np.float32)]
+    for number, order in layout.conditions:
+        assert condition is not None
+        values = program.condition_values(number, condition).float().numpy()
+        parts.append(np.ascontiguousarray(values[..., order]).ravel())
+    return np.concatenate(parts)

@@ -1,0 +1,782 @@
+// Walks a lowered network over the positions of many images, and draws their levels on the way.
+//
+// A plan (see plan.py) is two arrays: int32 words that name values and instructions, and float32 weights.
+// It is checked in full before anything runs: every index, size and order of execution. A value is stored
+// as [column][image][feature]; so the taps of a convolution are one matrix product whose rows are images
+// (at a position) or columns and images (for a whole row), and its weights are read as vectors of outputs.
+//
+// Every output of a product is summed in the order of its inputs by fused multiply-adds, whatever the tile;
+// therefore results do not depend on the number of images, their grouping or the number of threads.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+
+constexpr int LANES = 16;  // floats in a vector: one AVX-512 register, two of AVX2, four of NEON
+typedef float Vector __attribute__((vector_size(LANES * sizeof(float))));
+typedef int32_t Integers __attribute__((vector_size(LANES * sizeof(int32_t))));
+
+// Accumulators of a tile: IMAGES x BLOCKS vectors, as many as the register file holds.
+#if defined(__AVX512F__)
+constexpr int IMAGES = 8, BLOCKS = 3, WIDE = 8;
+#elif defined(__AVX2__)
+constexpr int IMAGES = 3, BLOCKS = 2, WIDE = 4;
+#else
+constexpr int IMAGES = 4, BLOCKS = 1, WIDE = 4;
+#endif
+
+constexpr int64_t MAX_FLOATS = int64_t(1) << 34;  // 64 GiB of state is a damaged plan, not a model
+constexpr int SLICE = 16;                         // images that walk together, so that caches hold them
+
+struct Refused : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+void require(bool holds, const char* what) {
+    if (!holds) throw Refused(what);
+}
+
+inline Vector load(const float* p) {
+    Vector v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+}
+
+inline void store(float* p, Vector v) { std::memcpy(p, &v, sizeof v); }
+
+inline Vector splat(float x) { return x - Vector{}; }
+
+inline Integers bits(Vector v) {
+    Integers i;
+    std::memcpy(&i, &v, sizeof i);
+    return i;
+}
+
+inline Vector floats(Integers i) {
+    Vector v;
+    std::memcpy(&v, &i, sizeof v);
+    return v;
+}
+
+inline Vector choose(Integers mask, Vector yes, Vector no) {
+    return floats((mask & bits(yes)) | (~mask & bits(no)));
+}
+
+// exp by range reduction to |r| <= ln(2)/2 and a polynomial of degree 6; relative error below 2e-7.
+inline Vector exponential(Vector x) {
+    const Vector low = splat(-87.0f), high = splat(88.0f);
+    x = choose(x < low, low, x);
+    x = choose(x > high, high, x);
+    const Vector magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+    const Vector shifted = x * splat(1.44269504f) + magic;
+    const Vector n = shifted - magic;
+    Vector r = x - n * splat(0.693359375f);
+    r = r + n * splat(2.12194440e-4f);
+    Vector p = splat(1.3981999507e-3f) * r + splat(8.3334519073e-3f);
+    p = p * r + splat(4.1665795894e-2f);
+    p = p * r + splat(1.6666665459e-1f);
+    p = p * r + splat(5.0000001201e-1f);
+    p = p * r * r + r + splat(1.0f);
+    const Integers power = (bits(shifted) - bits(magic) + 127) << 23;
+    return p * floats(power);
+}
+
+inline Vector sigmoid(Vector x) { return splat(1.0f) / (splat(1.0f) + exponential(-x)); }
+
+inline Vector hyperbolic(Vector x) {
+    // 1 - 2 / (exp(2x) + 1) loses digits near zero, where x - x^3/3 + 2x^5/15 has them.
+    const Vector far = splat(1.0f) - splat(2.0f) / (exponential(x + x) + splat(1.0f));
+    const Vector s = x * x;
+    const Vector near = x + x * s * (splat(-1.0f / 3) + s * splat(2.0f / 15));
+    return choose((x < splat(0.1f)) & (x > splat(-0.1f)), near, far);
+}
+
+enum Op : int32_t { COPY, RELU, ELU, SILU, TANH, SIGMOID, PRELU, SCALE, SHIFT, ADD, SUB, MUL, OPS };
+
+template <Op op>
+inline Vector apply(Vector a, Vector b) {
+    const Vector zero{};
+    switch (op) {
+        case RELU: return choose(a > zero, a, zero);
+        case ELU: return choose(a > zero, a, exponential(a) - splat(1.0f));
+        case SILU: return a * sigmoid(a);
+        case TANH: return hyperbolic(a);
+        case SIGMOID: return sigmoid(a);
+        case PRELU: return choose(a > zero, a, b * a);
+        case SHIFT:
+        case ADD: return a + b;
+        case SUB: return a - b;
+        case SCALE:
+        case MUL: return a * b;
+        default: return a;
+    }
+}
+
+// ---------------------------------------------------------------- the plan
+
+enum Storage : int32_t { NOW, ROWS, CONSTANT, MAP };
+
+struct Node {
+    int32_t width, up, left, right, storage;
+    int64_t stride() const { return (width + LANES - 1) / LANES * LANES; }  // floats an image takes
+};
+
+struct Segment {
+    int32_t down, right, first, count;
+};
+
+enum Kind : int32_t { PRODUCT, POINTWISE, NORM };
+enum Start : int32_t { ZERO, BIAS, PARTIAL };
+
+struct Group {
+    std::vector<int32_t> read, write;
+};
+
+struct Instruction {
+    int32_t kind, to, to_start, count;
+    // PRODUCT
+    int32_t from = 0, into_partial = 0, start = 0, depth = 0;
+    const float *bias = nullptr, *weight = nullptr;
+    std::vector<Segment> segments;
+    // POINTWISE
+    int32_t op = 0, a = 0, a_start = 0, b = -1, b_start = 0, per_feature = 0;
+    const float* parameter = nullptr;
+    // NORM
+    float epsilon = 0;
+    std::vector<Group> groups;
+};
+
+struct Reader {
+    const int32_t *at, *end;
+    int32_t next() {
+        require(at < end, "the plan ends too early");
+        return *at++;
+    }
+    int32_t next(int32_t low, int64_t high, const char* what) {
+        const int32_t value = next();
+        require(low <= value && value <= high, what);
+        return value;
+    }
+};
+
+struct Plan {
+    std::vector<float> pool;
+    std::vector<Node> nodes;
+    std::vector<std::vector<Instruction>> phases;  // row start, each step, after the pixel, row end
+    std::vector<bool> has_partial;
+    int32_t channels, height, width, levels, steps, output;
+
+    Plan(const int32_t* words, int64_t word_count, const float* weights, int64_t weight_count)
+        : pool(weights, weights + weight_count) {
+        Reader in{words, words + word_count};
+        require(in.next() == 0x31505850, "not a plan");
+        channels = in.next(1, 1024, "channels");
+        height = in.next(1, 65536, "height");
+        width = in.next(1, 65536, "width");
+        levels = in.next(2, 65536, "levels");
+        steps = in.next(1, 1024, "steps");
+        require(steps == 1 || steps == channels, "steps");
+        output = in.next(0, 1, "output");
+        const int32_t count = in.next(1, 1 << 20, "nodes");
+        for (int32_t i = 0; i < count; ++i) nodes.push_back(read_node(in));
+        require(nodes[0].width == channels && nodes[0].storage == ROWS, "the first node is the input");
+        require(int64_t(nodes.back().width) == channels * (output == 0 ? 1 : int64_t(levels)),
+                "the last node gives the parameters");
+        has_partial.assign(nodes.size(), false);
+        for (int32_t phase = 0; phase < steps + 3; ++phase) {
+            phases.emplace_back();
+            const bool row = phase == 0 || phase == steps + 2;
+            const int32_t instructions = in.next(0, 1 << 20, "instructions");
+            for (int32_t i = 0; i < instructions; ++i) phases.back().push_back(read(in, row));
+        }
+        require(in.at == in.end, "the plan has a tail");
+    }
+
+    Node read_node(Reader& in) {
+        Node node{};
+        node.width = in.next(1, 1 << 24, "features");
+        node.up = in.next(0, 4096, "rows above");
+        node.left = in.next(0, 4096, "columns to the left");
+        node.right = in.next(0, 4096, "columns to the right");
+        node.storage = in.next(NOW, MAP, "storage");
+        const bool stored = node.storage == ROWS || node.storage == MAP;
+        require(stored || node.up + node.left + node.right == 0, "only stored values are read at offsets");
+        return node;
+    }
+
+    const Node& node(int32_t number, int64_t start, int64_t count) const {
+        require(number >= 0 && number < int64_t(nodes.size()), "a node that does not exist");
+        require(start >= 0 && count >= 0 && start + count <= nodes[number].width, "features out of range");
+        return nodes[number];
+    }
+
+    const float* floats(Reader& in, int64_t count) const {
+        const int64_t offset = in.next();
+        require(offset >= 0 && count >= 0 && offset + count <= int64_t(pool.size()), "weights out of range");
+        return pool.data() + offset;
+    }
+
+    Instruction read(Reader& in, bool row) {
+        Instruction i{};
+        i.kind = in.next(PRODUCT, NORM, "instruction");
+        i.to = in.next();
+        i.to_start = in.next();
+        i.count = in.next();
+        const Node& to = node(i.to, i.to_start, i.count);
+        require(to.storage == NOW || to.storage == ROWS, "a condition is not computed");
+        if (i.kind == PRODUCT) read_product(in, i);
+        if (i.kind == POINTWISE) read_pointwise(in, i);
+        if (i.kind == NORM) read_norm(in, i);
+        if (row && !(i.kind == PRODUCT && i.into_partial)) require(to.storage == ROWS, "a row needs storage");
+        if (row) {
+            require(i.kind == PRODUCT || nodes[i.a].storage != NOW, "a row reads a single position");
+            require(i.kind != PRODUCT || nodes[i.from].storage != NOW, "a row reads a single position");
+            require(i.b < 0 || nodes[i.b].storage != NOW, "a row reads a single position");
+        }
+        return i;
+    }
+
+    void read_product(Reader& in, Instruction& i) {
+        i.from = in.next();
+        i.into_partial = in.next(0, 1, "flag");
+        i.start = in.next(ZERO, PARTIAL, "start");
+        if (i.start == BIAS) i.bias = floats(in, i.count);
+        if (i.start == PARTIAL) require(has_partial[i.to], "a partial sum that was never taken");
+        if (i.into_partial) has_partial[i.to] = true;
+        require(!(i.into_partial && i.start == PARTIAL), "a partial sum of itself");
+        const int32_t segments = in.next(0, 1 << 16, "segments");
+        int64_t depth = 0;
+        for (int32_t s = 0; s < segments; ++s) {
+            Segment segment{in.next(), in.next(), in.next(), in.next()};
+            const Node& from = node(i.from, segment.first, segment.count);
+            require(-from.up <= segment.down && segment.down <= 0, "a row out of reach");
+            require(-from.left <= segment.right && segment.right <= from.right, "a column out of reach");
+            depth += segment.count;
+            require(depth < 1 << 28, "a product too deep");
+            i.segments.push_back(segment);
+        }
+        i.depth = int32_t(depth);
+        i.weight = floats(in, depth * ((i.count + LANES - 1) / LANES * int64_t(LANES)));
+    }
+
+    void read_pointwise(Reader& in, Instruction& i) {
+        i.op = in.next(COPY, OPS - 1, "operation");
+        i.a = in.next();
+        i.a_start = in.next();
+        node(i.a, i.a_start, i.count);
+        if (i.op >= ADD) {
+            i.b = in.next();
+            i.b_start = in.next();
+            node(i.b, i.b_start, i.count);
+        } else if (i.op >= PRELU) {
+            i.per_feature = in.next(0, 1, "flag");
+            i.parameter = floats(in, i.per_feature ? i.count : 1);
+        }
+    }
+
+    void read_norm(Reader& in, Instruction& i) {
+        i.a = in.next();
+        const Node& from = node(i.a, 0, 0);
+        i.parameter = floats(in, i.count);
+        i.epsilon = *floats(in, 1);
+        const int32_t groups = in.next(0, 1 << 16, "groups");
+        for (int32_t g = 0; g < groups; ++g) {
+            i.groups.emplace_back();
+            for (auto* list : {&i.groups.back().read, &i.groups.back().write}) {
+                const int32_t size = in.next(0, 1 << 24, "group size");
+                for (int32_t k = 0; k < size; ++k) {
+                    const int64_t high = list == &i.groups.back().read ? from.width - 1 : i.count - 1;
+                    list->push_back(in.next(0, high, "feature of a group"));
+                }
+            }
+            const Group& group = i.groups.back();
+            require(!group.read.empty() && group.read.size() == group.write.size(), "groups");
+        }
+    }
+};
+
+// ---------------------------------------------------------------- matrix products
+
+struct Product {
+    const float* x[1 << 6];  // of each segment
+    int64_t x_stride, base_stride, out_stride;
+    const float *base, *weight;
+    float* out;
+    const std::vector<Segment>* segments;
+    int32_t count, depth;
+};
+
+// rows x (blocks * LANES) outputs, summed over the segments in order.
+template <int ROWS_, int BLOCKS_>
+void tile(const Product& p, int64_t row, int32_t block) {
+    Vector sum[ROWS_][BLOCKS_];
+    const int32_t left = p.count - block * LANES;
+    const bool whole = left >= BLOCKS_ * LANES;
+    for (int r = 0; r < ROWS_; ++r)
+        for (int b = 0; b < BLOCKS_; ++b) {
+            const float* base = p.base ? p.base + (row + r) * p.base_stride + (block + b) * LANES : nullptr;
+            if (!base) {
+                sum[r][b] = Vector{};
+            } else if (whole) {
+                sum[r][b] = load(base);
+            } else {
+                float padded[LANES] = {};
+                std::memcpy(padded, base, sizeof(float) * std::min(LANES, std::max(0, left - b * LANES)));
+                sum[r][b] = load(padded);
+            }
+        }
+    const float* w[BLOCKS_];
+    for (int b = 0; b < BLOCKS_; ++b) w[b] = p.weight + int64_t(block + b) * p.depth * LANES;
+    int s = 0;
+    for (const Segment& segment : *p.segments) {
+        const float* x = p.x[s++] + row * p.x_stride;
+        for (int32_t k = 0; k < segment.count; ++k) {
+            Vector weights[BLOCKS_];
+            for (int b = 0; b < BLOCKS_; ++b) weights[b] = load(w[b] + int64_t(k) * LANES);
+            for (int r = 0; r < ROWS_; ++r) {
+                const Vector value = splat(x[r * p.x_stride + k]);
+                for (int b = 0; b < BLOCKS_; ++b) sum[r][b] += weights[b] * value;
+            }
+        }
+        for (int b = 0; b < BLOCKS_; ++b) w[b] += int64_t(segment.count) * LANES;
+    }
+    for (int r = 0; r < ROWS_; ++r)
+        for (int b = 0; b < BLOCKS_; ++b) {
+            float* out = p.out + (row + r) * p.out_stride + (block + b) * LANES;
+            if (whole) {
+                store(out, sum[r][b]);
+            } else {
+                float padded[LANES];
+                store(padded, sum[r][b]);
+                std::memcpy(out, padded, sizeof(float) * std::min(LANES, std::max(0, left - b * LANES)));
+            }
+        }
+}
+
+template <int ROWS_>
+int64_t rows_of(const Product& p, int64_t row, int64_t rows, int32_t block, int32_t blocks) {
+    for (; row + ROWS_ <= rows; row += ROWS_) {
+        if (blocks >= BLOCKS) {
+            tile<ROWS_, BLOCKS>(p, row, block);
+        } else if (blocks == 2) {
+            tile<ROWS_, std::min(2, BLOCKS)>(p, row, block);
+            if (BLOCKS < 2) tile<ROWS_, 1>(p, row, block + 1);
+        } else {
+            tile<ROWS_, 1>(p, row, block);
+        }
+    }
+    return row;
+}
+
+void multiply(const Product& p, int64_t rows) {
+    const int32_t blocks = (p.count + LANES - 1) / LANES;
+    if (rows == 1) {  // one image: many blocks at once hide the latency of the sums
+        int32_t block = 0;
+        for (; block + WIDE <= blocks; block += WIDE) tile<1, WIDE>(p, 0, block);
+        for (; block + 4 <= blocks; block += 4) tile<1, 4>(p, 0, block);
+        for (; block < blocks; ++block) tile<1, 1>(p, 0, block);
+        return;
+    }
+    for (int32_t block = 0; block < blocks; block += BLOCKS) {
+        const int32_t here = std::min(BLOCKS, blocks - block);
+        int64_t row = rows_of<IMAGES>(p, 0, rows, block, here);
+        if (IMAGES > 4) row = rows_of<4>(p, row, rows, block, here);
+        row = rows_of<2>(p, row, rows, block, here);
+        rows_of<1>(p, row, rows, block, here);
+    }
+}
+
+// ---------------------------------------------------------------- the walk of some images
+
+struct Fill {
+    int32_t* levels;        // (n, channels, height, width), read where known, written where not
+    const uint8_t* known;   // the same shape; null: nothing is
+    const double* uniform;  // the same shape
+    double temperature;
+};
+
+class Slice {
+  public:
+    Slice(const Plan& plan, int32_t first, int32_t images) : plan_(plan), first_(first), n_(images) {
+        int64_t total = 0;
+        for (size_t i = 0; i < plan.nodes.size(); ++i) {
+            offset_.push_back(total);
+            total += size(plan.nodes[i]);
+            partial_.push_back(total);
+            if (plan.has_partial[i]) total += int64_t(plan.width) * n_ * plan.nodes[i].stride();
+            require(total < MAX_FLOATS, "too much state");
+        }
+        memory_.assign(total + LANES, 0.0f);
+        top_.assign(plan.nodes.size(), 0);
+        scratch_.resize(plan.levels);
+    }
+
+    int32_t first() const { return first_; }
+    int32_t images() const { return n_; }
+
+    // Condition values: (n, width) of a constant, (n, height, map width, features) of a map.
+    void condition(int32_t node, const float* values) {
+        const Node& c = plan_.nodes[node];
+        if (c.storage == CONSTANT) {
+            for (int32_t i = 0; i < n_; ++i)
+                std::memcpy(at(node, 0, 0) + i * c.stride(), values + int64_t(first_ + i) * c.width,
+                            sizeof(float) * c.width);
+        } else {
+            maps_.emplace_back(node, values);
+        }
+    }
+
+    // Brings everything up to the parameters of one position; levels before it are final.
+    void advance(const int32_t* levels, int32_t channel, int32_t row, int32_t column) {
+        if (channel == 0) {
+            if (column > 0)
+                finish(levels, row, column - 1);
+            else
+                next_row(levels, row);
+        }
+        if (channel >= plan_.steps) return;
+        if (channel > 0) encode(levels, channel - 1, row, column);
+        run(plan_.phases[1 + channel], column, false);
+    }
+
+    const float* parameters(int32_t column) { return at(int32_t(plan_.nodes.size()) - 1, 0, column); }
+
+    void fill(const Fill& job, int32_t row_begin, int32_t row_end) {
+        for (int32_t row = row_begin; row < row_end; ++row)
+            for (int32_t column = 0; column < plan_.width; ++column)
+                for (int32_t channel = 0; channel < plan_.channels; ++channel) {
+                    advance(job.levels, channel, row, column);
+                    draw(job, channel, row, column);
+                }
+    }
+
+  private:
+    int64_t size(const Node& node) const {
+        const int64_t position = int64_t(n_) * node.stride();
+        const bool stored = node.storage == ROWS || node.storage == MAP;
+        return stored ? position * (node.up + 1) * (plan_.width + node.left + node.right) : position;
+    }
+
+    float* at(int32_t number, int32_t down, int32_t column) {
+        const Node& node = plan_.nodes[number];
+        float* base = memory_.data() + offset_[number];
+        if (node.storage == NOW || node.storage == CONSTANT) return base;
+        const int32_t rows = node.up + 1;
+        const int32_t row = (top_[number] + rows + down) % rows;
+        const int64_t columns = plan_.width + node.left + node.right;
+        return base + (row * columns + column + node.left) * n_ * node.stride();
+    }
+
+    void encode(const int32_t* levels, int32_t channel, int32_t row, int32_t column) {
+        float* x = at(0, 0, column) + channel;
+        const int64_t stride = plan_.nodes[0].stride();
+        for (int32_t i = 0; i < n_; ++i)
+            x[i * stride] = float(levels[index(i, channel, row, column)]) / float(plan_.levels - 1);
+    }
+
+    int64_t index(int32_t image, int32_t channel, int32_t row, int32_t column) const {
+        return ((int64_t(first_ + image) * plan_.channels + channel) * plan_.height + row) * plan_.width + column;
+    }
+
+    void finish(const int32_t* levels, int32_t row, int32_t column) {
+        for (int32_t channel = 0; channel < plan_.channels; ++channel) encode(levels, channel, row, column);
+        run(plan_.phases[1 + plan_.steps], column, false);
+    }
+
+    void next_row(const int32_t* levels, int32_t row) {
+        if (row > 0) {
+            finish(levels, row - 1, plan_.width - 1);
+            run(plan_.phases.back(), 0, true);
+        }
+        for (size_t i = 0; i < top_.size(); ++i) top_[i] = (top_[i] + 1) % (plan_.nodes[i].up + 1);
+        for (const auto& [number, values] : maps_) copy_map(number, values, row);
+        run(plan_.phases.front(), 0, true);
+    }
+
+    void copy_map(int32_t number, const float* values, int32_t row) {
+        const Node& node = plan_.nodes[number];
+        for (int32_t column = 0; column < plan_.width; ++column)
+            for (int32_t i = 0; i < n_; ++i) {
+                const int64_t from = (int64_t(first_ + i) * plan_.height + row) * plan_.width + column;
+                std::memcpy(at(number, 0, column) + i * node.stride(), values + from * node.width,
+                            sizeof(float) * node.width);
+            }
+    }
+
+    void run(const std::vector<Instruction>& phase, int32_t column, bool row) {
+        for (const Instruction& i : phase) {
+            if (i.kind == PRODUCT) product(i, column, row);
+            if (i.kind == POINTWISE) pointwise(i, column, row);
+            if (i.kind == NORM) norm(i, column, row);
+        }
+    }
+
+    void product(const Instruction& i, int32_t column, bool row) {
+        Product p;
+        const Node &to = plan_.nodes[i.to], &from = plan_.nodes[i.from];
+        const int64_t rows = row ? int64_t(n_) * plan_.width : n_;
+        float* partial = memory_.data() + partial_[i.to] + int64_t(column) * n_ * to.stride();
+        p.x_stride = from.stride();
+        p.out_stride = p.base_stride = to.stride();
+        p.out = (i.into_partial ? partial : at(i.to, 0, column)) + i.to_start;
+        p.base = i.start == PARTIAL ? partial + i.to_start : i.bias;
+        if (i.start != PARTIAL) p.base_stride = 0;
+        p.count = i.count;
+        p.depth = i.depth;
+        p.weight = i.weight;
+        // Kernels of more segments than fit are summed in order, a batch of segments on top of the last.
+        size_t done = 0;
+        do {
+            const size_t some = std::min<size_t>(i.segments.size() - done, std::size(p.x));
+            const std::vector<Segment> part(i.segments.begin() + done, i.segments.begin() + done + some);
+            for (size_t s = 0; s < some; ++s)
+                p.x[s] = at(i.from, part[s].down, column + part[s].right) + part[s].first;
+            p.segments = some == i.segments.size() ? &i.segments : &part;
+            multiply(p, rows);
+            done += some;
+            p.base = p.out;
+            p.base_stride = p.out_stride;
+            for (const Segment& segment : part) p.weight += int64_t(segment.count) * LANES;
+        } while (done < i.segments.size());
+    }
+
+    void pointwise(const Instruction& i, int32_t column, bool row) {
+        switch (Op(i.op)) {
+            case COPY: return each<COPY>(i, column, row);
+            case RELU: return each<RELU>(i, column, row);
+            case ELU: return each<ELU>(i, column, row);
+            case SILU: return each<SILU>(i, column, row);
+            case TANH: return each<TANH>(i, column, row);
+            case SIGMOID: return each<SIGMOID>(i, column, row);
+            case PRELU: return each<PRELU>(i, column, row);
+            case SCALE: return each<SCALE>(i, column, row);
+            case SHIFT: return each<SHIFT>(i, column, row);
+            case ADD: return each<ADD>(i, column, row);
+            case SUB: return each<SUB>(i, column, row);
+            case MUL: return each<MUL>(i, column, row);
+            default: return;
+        }
+    }
+
+    template <Op op>
+    void each(const Instruction& i, int32_t column, bool row) {
+        const int32_t columns = row ? plan_.width : 1;
+        for (int32_t c = column; c < column + columns; ++c) {
+            const int64_t to_stride = plan_.nodes[i.to].stride(), a_stride = plan_.nodes[i.a].stride();
+            float* to = at(i.to, 0, c) + i.to_start;
+            const float* a = at(i.a, 0, c) + i.a_start;
+            const float* b = i.b >= 0 ? at(i.b, 0, c) + i.b_start : i.parameter;
+            const int64_t b_stride = i.b >= 0 ? plan_.nodes[i.b].stride() : 0;
+            const bool scalar = i.b < 0 && !i.per_feature;
+            const Vector constant = scalar && b ? splat(*b) : Vector{};
+            for (int32_t image = 0; image < n_; ++image, to += to_stride, a += a_stride, b += b ? b_stride : 0) {
+                int32_t k = 0;
+                for (; k + LANES <= i.count; k += LANES)
+                    store(to + k, apply<op>(load(a + k), scalar ? constant : load(b + k)));
+                if (k < i.count) {
+                    const size_t rest = sizeof(float) * (i.count - k);
+                    float x[LANES] = {}, y[LANES] = {};
+                    std::memcpy(x, a + k, rest);
+                    if (!scalar) std::memcpy(y, b + k, rest);
+                    store(x, apply<op>(load(x), scalar ? constant : load(y)));
+                    std::memcpy(to + k, x, rest);
+                }
+            }
+        }
+    }
+
+    void norm(const Instruction& i, int32_t column, bool row) {
+        const int32_t columns = row ? plan_.width : 1;
+        for (int32_t c = column; c < column + columns; ++c) {
+            const float* from = at(i.a, 0, c);
+            float* to = at(i.to, 0, c) + i.to_start;
+            for (int32_t image = 0; image < n_; ++image) {
+                for (const Group& group : i.groups) {
+                    float squares = 0;
+                    for (int32_t k : group.read) squares += from[k] * from[k];
+                    const float scale = 1.0f / std::sqrt(squares / float(group.read.size()) + i.epsilon);
+                    for (size_t k = 0; k < group.write.size(); ++k)
+                        to[group.write[k]] = from[group.read[k]] * scale * i.parameter[group.write[k]];
+                }
+                from += plan_.nodes[i.a].stride();
+                to += plan_.nodes[i.to].stride();
+            }
+        }
+    }
+
+    // ------------------------------------------------------------ drawing
+
+    void draw(const Fill& job, int32_t channel, int32_t row, int32_t column) {
+        const float* parameters = this->parameters(column);
+        for (int32_t i = 0; i < n_; ++i, parameters += plan_.nodes.back().stride()) {
+            const int64_t here = index(i, channel, row, column);
+            if (job.known && job.known[here]) continue;
+            probabilities(parameters, channel);
+            temper(job.temperature);
+            job.levels[here] = invert(job.uniform[here]);
+        }
+    }
+
+    // Of one channel's levels, in double precision, into scratch_.
+    void probabilities(const float* parameters, int32_t channel) {
+        if (plan_.output == 0) {
+            const double logit = parameters[channel];
+            scratch_[0] = 1 / (1 + std::exp(logit));
+            scratch_[1] = 1 / (1 + std::exp(-logit));
+            return;
+        }
+        const float* logits = parameters + int64_t(channel) * plan_.levels;
+        const double top = *std::max_element(logits, logits + plan_.levels);
+        double sum = 0;
+        for (int32_t k = 0; k < plan_.levels; ++k) sum += scratch_[k] = std::exp(double(logits[k]) - top);
+        for (double& p : scratch_) p /= sum;
+    }
+
+    void temper(double temperature) {
+        if (temperature == 1) return;
+        if (temperature == 0) {
+            const auto likeliest = std::max_element(scratch_.begin(), scratch_.end()) - scratch_.begin();
+            std::fill(scratch_.begin(), scratch_.end(), 0.0);
+            scratch_[likeliest] = 1;
+            return;
+        }
+        const double top = std::log(*std::max_element(scratch_.begin(), scratch_.end())) / temperature;
+        double sum = 0;
+        for (double& p : scratch_) sum += p = std::exp(std::log(p) / temperature - top);
+        for (double& p : scratch_) p /= sum;
+    }
+
+    // How many k have cdf_k <= u, the last cdf counting as 1.
+    int32_t invert(double u) const {
+        double cdf = 0;
+        int32_t level = 0;
+        for (int32_t k = 0; k + 1 < plan_.levels; ++k) {
+            cdf += scratch_[k];
+            level += cdf <= u;
+        }
+        return level;
+    }
+
+    const Plan& plan_;
+    int32_t first_, n_;
+    std::vector<float> memory_;
+    std::vector<int64_t> offset_, partial_;
+    std::vector<int32_t> top_;
+    std::vector<std::pair<int32_t, const float*>> maps_;
+    std::vector<double> scratch_;
+};
+
+struct Engine {
+    Plan plan;
+    int32_t images;
+    std::vector<float> conditions;
+    std::vector<std::unique_ptr<Slice>> slices;
+
+    Engine(const int32_t* words, int64_t word_count, const float* weights, int64_t weight_count, int32_t n,
+           int32_t threads, const float* values, int64_t value_count)
+        : plan(words, word_count, weights, weight_count), images(n), conditions(values, values + value_count) {
+        require(n >= 1, "no images");
+        const int32_t share = (n + threads - 1) / threads;
+        const int32_t size = std::max(1, std::min(SLICE, share));
+        for (int32_t first = 0; first < n; first += size)
+            slices.push_back(std::make_unique<Slice>(plan, first, std::min(size, n - first)));
+        int64_t offset = 0;
+        for (size_t i = 0; i < plan.nodes.size(); ++i) {
+            const Node& node = plan.nodes[i];
+            if (node.storage != CONSTANT && node.storage != MAP) continue;
+            const int64_t places = node.storage == MAP ? int64_t(plan.height) * plan.width : 1;
+            require(offset + n * places * node.width <= value_count, "condition values out of range");
+            for (auto& slice : slices) slice->condition(int32_t(i), conditions.data() + offset);
+            offset += n * places * node.width;
+        }
+        require(offset == value_count, "condition values out of range");
+    }
+};
+
+template <typename Action>
+int guarded(char* error, int64_t error_size, Action action) {
+    try {
+        action();
+        return 0;
+    } catch (const std::bad_alloc&) {
+        std::snprintf(error, size_t(error_size), "out of memory");
+        return 2;
+    } catch (const std::exception& problem) {
+        std::snprintf(error, size_t(error_size), "%s", problem.what());
+        return 1;
+    }
+}
+
+}  // namespace
+
+extern "C" {
+
+int pixelcnn_open(const int32_t* words, int64_t word_count, const float* weights, int64_t weight_count, int32_t n,
+                  int32_t threads, const float* conditions, int64_t condition_count, void** engine, char* error,
+                  int64_t error_size) {
+    return guarded(error, error_size, [&] {
+        require(threads >= 1 && word_count >= 0 && weight_count >= 0 && condition_count >= 0, "arguments");
+        *engine = new Engine(words, word_count, weights, weight_count, n, threads, conditions, condition_count);
+    });
+}
+
+void pixelcnn_close(void* engine) { delete static_cast<Engine*>(engine); }
+
+// Parameters (n, out) of one position, given the levels (n, channels, height, width) before it.
+int pixelcnn_step(void* handle, const int32_t* levels, int32_t channel, int32_t row, int32_t column, float* out,
+                  char* error, int64_t error_size) {
+    Engine& engine = *static_cast<Engine*>(handle);
+    return guarded(error, error_size, [&] {
+        const Plan& plan = engine.plan;
+        require(channel >= 0 && channel < plan.channels && row >= 0 && row < plan.height && column >= 0 &&
+                    column < plan.width,
+                "a position outside the image");
+        const Node& last = plan.nodes.back();
+        for (auto& slice : engine.slices) {
+            slice->advance(levels, channel, row, column);
+            const float* parameters = slice->parameters(column);
+            for (int32_t i = 0; i < slice->images(); ++i)
+                std::memcpy(out + int64_t(slice->first() + i) * last.width, parameters + i * last.stride(),
+                            sizeof(float) * size_t(last.width));
+        }
+    });
+}
+
+// Draws the unknown levels of some rows; rows are filled in order, each once.
+int pixelcnn_fill(void* handle, int32_t* levels, const uint8_t* known, const double* uniform, double temperature,
+                  int32_t row_begin, int32_t row_end, int32_t threads, char* error, int64_t error_size) {
+    Engine& engine = *static_cast<Engine*>(handle);
+    return guarded(error, error_size, [&] {
+        require(0 <= row_begin && row_begin <= row_end && row_end <= engine.plan.height, "rows out of range");
+        require(threads >= 1 && temperature >= 0, "arguments");
+        const Fill job{levels, known, uniform, temperature};
+        const size_t count = std::min<size_t>(size_t(threads), engine.slices.size());
+        std::vector<std::exception_ptr> failures(count);
+        auto work = [&](size_t worker) {
+            try {
+                for (size_t s = worker; s < engine.slices.size(); s += count)
+                    engine.slices[s]->fill(job, row_begin, row_end);
+            } catch (...) {
+                failures[worker] = std::current_exception();
+            }
+        };
+        std::vector<std::thread> others;
+        for (size_t worker = 1; worker < count; ++worker) others.emplace_back(work, worker);
+        work(0);
+        for (auto& thread : others) thread.join();
+        for (auto& failure : failures)
+            if (failure) std::rethrow_exception(failure);
+    });
+}
+}

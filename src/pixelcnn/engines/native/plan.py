@@ -1,0 +1,300 @@
+"""From a program to what the native engine reads: words that name values and instructions, and weights.
+
+The features of a value are stored in the order in which they become known, so that a step of a pixel reads
+and writes runs of features. Constants of that kind, such as what the rows above contribute, take the order
+of the value they are added to.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pixelcnn.engines.reach import Reach, reach_of
+from pixelcnn.engines.timing import schedule
+from pixelcnn.masks import contiguous
+from pixelcnn.model import PixelModel
+from pixelcnn.outputs import Bernoulli, Categorical, Output
+from pixelcnn.program import BINARY, ROW_START, UNARY, Node, Program, Tap, Unlowerable
+
+MAGIC = 0x31505850
+LANES = 16
+OPERATIONS = (
+    *(
+        "slice",
+        "relu",
+        "elu",
+        "silu",
+        "tanh",
+        "sigmoid",
+        "prelu",
+        "scale",
+        "shift",
+        "add",
+        "sub",
+        "mul",
+    ),
+)
+NOW, ROWS, CONSTANT, MAP = range(4)
+PRODUCT, POINTWISE, NORM = range(3)
+ZERO, BIAS, PARTIAL = range(3)
+
+
+class Plan(NamedTuple):
+    """What the native engine reads.
+
+    Attributes:
+        words: int32.
+        weights: float32.
+        conditions: numbers of the condition nodes, and the order of their features.
+    """
+
+    words: np.ndarray
+    weights: np.ndarray
+    conditions: list[tuple[int, np.ndarray]]
+
+
+OUTPUTS: tuple[type[Output], ...] = (Bernoulli, Categorical)
+"""Outputs that the native engine draws from, by their number in a plan."""
+
+
+def draws_from(output: Output) -> bool:
+    """Whether the native engine knows an output."""
+    return type(output) in OUTPUTS
+
+
+def plan(model: PixelModel, program: Program) -> Plan:
+    """The plan of a model's program.
+
+    Raises:
+        Unlowerable: the output is not one that the native engine draws from.
+    """
+    return _Planner(model, program).plan()
+
+
+class _Planner:
+    def __init__(self, model: PixelModel, program: Program) -> None:
+        self.model, self.program = model, program
+        self.steps, self.stages = schedule(model, program)
+        # Later than possible does no harm, and leaves the parameters in their own order.
+        self.stages[-1] = torch.tensor(contiguous(model.network.out, self.steps))
+        self.reach = reach_of(program)
+        self.orders = self._orders()
+        self.places = [torch.argsort(order) for order in self.orders]
+        self.has_partial: set[int] = set()
+        self.words: list[int] = []
+        self.pool: list[np.ndarray] = []
+        self.pooled = 0
+
+    def plan(self) -> Plan:
+        channels, height, width = self.model.shape
+        self.words += [
+            MAGIC,
+            channels,
+            height,
+            width,
+            self.model.levels,
+            self.steps,
+            self._output(),
+        ]
+        self.words.append(len(self.program.nodes))
+        for number, node in enumerate(self.program.nodes):
+            reach = self.reach[number]
+            self.words += [node.width, reach.up, reach.left, reach.right, self._storage(number)]
+        for stage in range(ROW_START, self.steps + 2):
+            instructions = [
+                words for i in range(len(self.program.nodes)) for words in self._node(i, stage)
+            ]
+            self.words.append(len(instructions))
+            for words in instructions:
+                self.words += words
+        conditions = [
+            (i, self.orders[i].numpy())
+            for i, node in enumerate(self.program.nodes)
+            if node.op == "condition"
+        ]
+        weights = np.concatenate([*self.pool, np.zeros(1, np.float32)])
+        return Plan(np.array(self.words, np.int32), weights, conditions)
+
+    def _output(self) -> int:
+        if draws_from(self.model.output):
+            return OUTPUTS.index(type(self.model.output))
+        raise Unlowerable(
+            f"the native engine does not draw from {type(self.model.output).__name__}"
+        )
+
+    def _orders(self) -> list[Tensor]:
+        """Feature numbers of each node in storage order."""
+        orders: dict[int, Tensor] = {0: torch.arange(self.program.width(0))}
+        for number in reversed(range(len(self.program.nodes))):
+            node, stage = self.program.nodes[number], self.stages[number]
+            if bool((stage != stage[0]).any()):
+                orders[number] = torch.argsort(stage, stable=True)
+            orders.setdefault(number, torch.arange(node.width))
+            if node.op in UNARY + BINARY:
+                for source in node.sources:
+                    if bool((self.stages[source] == self.stages[source][0]).all()):
+                        orders.setdefault(source, orders[number])
+        return [orders[number] for number in range(len(self.program.nodes))]
+
+    def _storage(self, number: int) -> int:
+        node, stage = self.program.nodes[number], self.stages[number]
+        if node.op == "condition":
+            return MAP if node.kind == "map" else CONSTANT
+        by_row = bool(((stage == ROW_START) | (stage == self.steps + 1)).any())
+        return ROWS if node.op == "input" or by_row or self.reach[number] != Reach() else NOW
+
+    def _weights(self, values: Tensor | np.ndarray) -> int:
+        """Puts floats into the pool; returns where they begin."""
+        array = np.asarray(
+            values.cpu() if isinstance(values, Tensor) else values, np.float32
+        ).ravel()
+        self.pool.append(array)
+        self.pooled += len(array)
+        if self.pooled >= 2**31:
+            raise Unlowerable("too many weights for the native engine")
+        return self.pooled - len(array)
+
+    def _node(self, number: int, stage: int) -> Iterator[list[int]]:
+        """Instructions that compute what a node learns at a stage."""
+        node = self.program.nodes[number]
+        if node.op in ("input", "condition"):
+            return
+        mine = (self.stages[number][self.orders[number]] == stage).nonzero()[:, 0]
+        start, count = (int(mine[0]), len(mine)) if len(mine) else (0, 0)
+        if node.op == "taps":
+            yield from self._taps(number, stage, start, count)
+        elif count and node.op == "norm":
+            yield self._norm(number, start, count)
+        elif count:
+            yield from self._pointwise(number, start, count)
+
+    def _taps(self, number: int, stage: int, start: int, count: int) -> Iterator[list[int]]:
+        node, total = self.program.nodes[number], self.program.width(number)
+        early = self.stages[node.sources[0]] == ROW_START
+        everything = torch.ones_like(early)
+        if stage == ROW_START:
+            rows = [(tap, everything if tap.down < 0 else early) for tap in node.taps]
+            if count:
+                yield self._product(number, rows, start, count, BIAS)
+            rest = count
+            if rest < total and self._live(number, rows, rest, total - rest):
+                self.has_partial.add(number)
+                yield self._product(number, rows, rest, total - rest, BIAS, partial=True)
+        elif count and stage == self.steps + 1:
+            yield self._product(
+                number, [(tap, everything) for tap in node.taps], start, count, BIAS
+            )
+        elif count:
+            own = [(tap, ~early) for tap in node.taps if tap.down == 0]
+            yield self._product(
+                number, own, start, count, PARTIAL if number in self.has_partial else BIAS
+            )
+
+    def _live(
+        self, number: int, taps: Sequence[tuple[Tap, Tensor]], start: int, count: int
+    ) -> bool:
+        outputs = self.orders[number][start : start + count]
+        return any(bool((tap.live.cpu()[outputs] & readable).any()) for tap, readable in taps)
+
+    def _product(
+        self,
+        number: int,
+        taps: Sequence[tuple[Tap, Tensor]],
+        start: int,
+        count: int,
+        begin: int,
+        *,
+        partial: bool = False,
+    ) -> list[int]:
+        """One matrix product: a segment of inputs for each tap that has a live weight."""
+        node, source = self.program.nodes[number], self.program.nodes[number].sources[0]
+        outputs, inputs = self.orders[number][start : start + count], self.orders[source]
+        segments: list[list[int]] = []
+        blocks: list[Tensor] = []
+        for tap, readable in taps:
+            live = (tap.live.cpu()[outputs] & readable)[:, inputs]
+            used = live.any(0).nonzero()[:, 0]
+            if len(used):
+                low, high = int(used[0]), int(used[-1]) + 1
+                segments.append([tap.down, tap.right, low, high - low])
+                weight = tap.weight.detach().cpu().float()[outputs][:, inputs] * live
+                blocks.append(weight[:, low:high].T)
+        bias = node.parameter
+        begin = ZERO if begin == BIAS and bias is None else begin
+        words = [PRODUCT, number, start, count, source, int(partial), begin]
+        if begin == BIAS and bias is not None:
+            words.append(self._weights(bias.detach().cpu()[outputs]))
+        words.append(len(segments))
+        words += [word for segment in segments for word in segment]
+        return [
+            *words,
+            self._weights(_packed(torch.cat(blocks) if blocks else torch.zeros(0, count))),
+        ]
+
+    def _pointwise(self, number: int, start: int, count: int) -> Iterator[list[int]]:
+        """One instruction for each run of features that is a run in every source too."""
+        node = self.program.nodes[number]
+        features = self.orders[number][start : start + count].tolist()
+        reads = [self._reads(node, feature) for feature in features]
+        begin = 0
+        for i in range(1, count + 1):
+            follows = i < count and all(
+                now == (before[0], before[1] + 1)
+                for now, before in zip(reads[i], reads[i - 1], strict=True)
+            )
+            if not follows:
+                op = OPERATIONS.index("slice" if node.op == "cat" else node.op)
+                words = [POINTWISE, number, start + begin, i - begin, op]
+                words += [word for read in reads[begin] for word in read]
+                if node.parameter is not None:
+                    words += self._parameter(node.parameter, features[begin:i])
+                yield words
+                begin = i
+
+    def _parameter(self, parameter: Tensor, features: list[int]) -> list[int]:
+        vector = parameter.dim() > 0
+        return [
+            int(vector),
+            self._weights(parameter.detach()[features] if vector else parameter.detach()),
+        ]
+
+    def _reads(self, node: Node, feature: int) -> list[tuple[int, int]]:
+        """Where a feature's sources are stored: node and place of each."""
+        if node.op == "slice":
+            return [(node.sources[0], int(self.places[node.sources[0]][feature + node.start]))]
+        if node.op == "cat":
+            for source in node.sources:
+                if feature < self.program.width(source):
+                    return [(source, int(self.places[source][feature]))]
+                feature -= self.program.width(source)
+        return [(source, int(self.places[source][feature])) for source in node.sources]
+
+    def _norm(self, number: int, start: int, count: int) -> list[int]:
+        node, order = self.program.nodes[number], self.orders[number]
+        assert node.parameter is not None
+        features = order[start : start + count].tolist()
+        source = node.sources[0]
+        words = [NORM, number, start, count, source]
+        words += [
+            self._weights(node.parameter.detach()[features]),
+            self._weights(np.float32([node.epsilon])),
+        ]
+        groups = sorted({node.groups[feature] for feature in features})
+        words.append(len(groups))
+        for group in groups:
+            members = [i for i, feature in enumerate(features) if node.groups[feature] == group]
+            read = [int(self.places[source][features[i]]) for i in members]
+            words += [len(read), *read, len(members), *members]
+        return words
+
+
+def _packed(matrix: Tensor) -> Tensor:
+    """``(inputs, outputs)`` as blocks of ``LANES`` outputs, each with all its inputs: ``(blocks, inputs, LANES)``."""
+    inputs, outputs = matrix.shape
+    blocks = -(-outputs // LANES)
+    padded = torch.zeros(inputs, blocks * LANES)
+    padded[:, :outputs] = matrix
+    return padded.reshape(inputs, blocks, LANES).transpose(0, 1).contiguous()

@@ -1,0 +1,388 @@
+"""Networks and outputs that break one promise each, in ways that people have broken them.
+
+Each entry of the galleries names the promise that the checks must find broken, and words that the reason
+must contain. The checks are only worth something while they reject all of these.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pixelcnn.layers import Gate, MaskedConv2d, ShiftedConv2d
+from pixelcnn.masks import PAST, compose, interleaved, offsets, past_within, raster_mask
+from pixelcnn.networks import Network
+from pixelcnn.outputs import Output
+
+
+NEAREST = frozenset({(0, -1), (-1, -1), (-1, 0), (-1, 1)})
+"""What a 3x3 kernel with mask A sees."""
+
+
+class Stack(Network):
+    """A correct network, to be broken below: mask A, mask B and a 1x1 head."""
+
+    width = 6
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out, "channel", None, 0)
+        features = interleaved(self.width, channels)
+        self.first = MaskedConv2d(self.image_features, features, (3, 3), sees_itself=False)
+        self.second = MaskedConv2d(features, features, (3, 3), sees_itself=True)
+        self.head = MaskedConv2d(features, self.out_features, (1, 1), sees_itself=True)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.head(torch.relu(self.second(torch.relu(self.first(x)))))
+
+    def claimed_past(self, height: int, width: int) -> Tensor:
+        seen = compose(NEAREST, NEAREST | {(0, 0)})
+        return past_within(seen, self.channels, height, width, by_channel=True)
+
+
+class FixedMaskConv2d(nn.Conv2d):
+    """A convolution with any mask over space."""
+
+    def __init__(self, inputs: int, outputs: int, mask: Tensor) -> None:
+        super().__init__(inputs, outputs, tuple(mask.shape), padding=tuple(s // 2 for s in mask.shape))
+        self.register_buffer("mask", mask.float().expand(self.weight.shape).clone(), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._conv_forward(x, self.weight * self.mask, self.bias)
+
+
+class MaskOffByOne(Stack):
+    """``mask[y, x + 2:] = 0`` where ``x + 1`` was meant."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        mask = torch.tensor([[1, 1, 1], [1, 1, 1], [0, 0, 0]])
+        self.second = FixedMaskConv2d(self.width, self.width, mask)
+
+
+class PrintedMask(Stack):
+    """The grey mask as a well-known tutorial prints it, used in the first layer: the centre is left in."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        mask = torch.ones(7, 7)
+        y_center, x_center = 7 // 2, 7 // 2
+        mask[y_center + 1 :, :] = 0.0
+        mask[y_center:, x_center + 1 :] = 0.0
+        self.first = FixedMaskConv2d(channels, self.width, mask)
+
+    def claimed_past(self, height: int, width: int) -> Tensor:
+        seen = compose(offsets(raster_mask((7, 7), sees_itself=False), (3, 3)), NEAREST | {(0, 0)})
+        return past_within(seen, self.channels, height, width, by_channel=True)
+
+
+class ColourSwap(Stack):
+    """The head reads features grouped R R G G B B as if they were R G B R G B."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        swapped = tuple(reversed(interleaved(self.width, channels)))
+        self.head = MaskedConv2d(swapped, self.out_features, (1, 1), sees_itself=True)
+
+
+class MaskATwice(Stack):
+    """Mask A in the second layer too: legal, and blind to the nearest past."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        features = interleaved(self.width, channels)
+        self.second = MaskedConv2d(features, features, (3, 3), sees_itself=False)
+
+
+class BatchNorm(Stack):
+    """Batch normalisation between the layers."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        self.norm = nn.BatchNorm2d(self.width)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.head(torch.relu(self.second(self.norm(self.first(x)))))
+
+
+class GroupNorm(Stack):
+    """Group normalisation, whose statistics run over space."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        self.norm = nn.GroupNorm(1, self.width)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.head(torch.relu(self.second(self.norm(self.first(x)))))
+
+
+class GlobalPooling(Stack):
+    """Squeeze and excitation: features weighted by their mean over the image."""
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        h = torch.relu(self.first(x))
+        return self.head(torch.relu(self.second(h * torch.sigmoid(h.mean((2, 3), keepdim=True)))))
+
+
+class ResidualAroundFirst(Stack):
+    """A residual connection around the first layer hands the image on."""
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        h = self.first(x) + x[:, torch.arange(self.width) % self.channels]
+        return self.head(torch.relu(self.second(torch.relu(h))))
+
+
+class UnshiftedLink(Stack):
+    """The vertical stack sees its own row, and joins the horizontal stack without a shift."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        past, features = (PAST,) * (2 * self.width), interleaved(self.width, channels)
+        self.vertical = ShiftedConv2d(self.image_features, past, (2, 3), (1, 1))
+        self.link = MaskedConv2d(past, features * 2, (1, 1), sees_itself=True)
+        self.left = ShiftedConv2d(
+            self.image_features, features * 2, (1, 2), (0, 1), sees_itself=False
+        )
+        self.gate = Gate()
+        del self.first, self.second
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.head(self.gate(self.left(x) + self.link(self.vertical(x))))
+
+    def claimed_past(self, height: int, width: int) -> Tensor:
+        return past_within(NEAREST, self.channels, height, width, by_channel=True)
+
+
+class UnmaskedLater(Stack):
+    """An ordinary convolution after the first layer, as is sometimes said to be right."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        self.second = nn.Conv2d(self.width, self.width, 3, padding=1)
+
+
+class IntegerLookUp(Stack):
+    """A look-up table of the level to the right: nothing that a gradient would show."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        self.table = nn.Parameter(torch.randn(256, self.width))
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        right = functional.pad(x[:, :1, :, 1:], (0, 1))
+        levels = (right * 255).round().long()[:, 0]
+        h = self.first(x) + self.table[levels].movedim(-1, 1)
+        return self.head(torch.relu(self.second(torch.relu(h))))
+
+
+class BatchMean(Stack):
+    """Half the mean of the batch is taken off each image."""
+
+    share = 0.5
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        h = torch.relu(self.second(torch.relu(self.first(x))))
+        return self.head(h - self.share * h.mean(0, keepdim=True))
+
+
+class OverwrittenMask(Stack):
+    """The mask is written into the stored weight, as many ports do."""
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        with torch.no_grad():
+            self.second.weight.mul_(self.second.mask)
+        return super().forward(x)
+
+
+class Overclaims(Stack):
+    """Claims all of the past, and sees a part."""
+
+    def claimed_past(self, height: int, width: int) -> Tensor:
+        return Network.claimed_past(self, height, width)
+
+
+class Underclaims(Stack):
+    """Claims the first layer's reach only."""
+
+    def claimed_past(self, height: int, width: int) -> Tensor:
+        return past_within(NEAREST, self.channels, height, width, by_channel=True)
+
+
+class ClaimsTheFuture(Stack):
+    """Claims what comes after it."""
+
+    def claimed_past(self, height: int, width: int) -> Tensor:
+        return torch.ones_like(super().claimed_past(height, width))
+
+
+class DeadParameter(Stack):
+    """A layer that nothing reads."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        self.forgotten = nn.Linear(2, 2)
+
+
+class NoisyEvaluation(Stack):
+    """Dropout that stays on."""
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        h = functional.dropout(torch.relu(self.first(x)), 0.1, training=True)
+        return self.head(torch.relu(self.second(h)))
+
+
+class ForgetsArgument(Stack):
+    """An argument that is not stored."""
+
+    def __init__(self, channels: int, out: int, extra: int = 1) -> None:
+        super().__init__(channels, out)
+
+
+class SwappedAxes(Stack):
+    """Crops the height where the width was meant: right on square images."""
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        y = super().forward(functional.pad(x, (0, 3, 0, 3)))
+        return y[:, :, : x.shape[3], : x.shape[2]]
+
+
+class DeafToCondition(Stack):
+    """Takes a label and ignores it."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        self.condition, self.condition_size = "label", 4
+
+
+FUTURE = "no output sees its future"
+TRAINING = "no output sees its future, in training mode"
+CLAIM = "every output sees the past it claims"
+STATISTIC = "no statistic over space or batch"
+BATCH = "images of a batch do not interact"
+SHAPE = "one set of parameters for each position"
+ARRIVE = "gradients reach every parameter"
+DETERMINISM = "evaluation is deterministic"
+
+
+class Broken(NamedTuple):
+    """A broken thing, the promise that it breaks, words of the reason, and promises that fall with it."""
+
+    kind: type
+    promise: str
+    words: tuple[str, ...]
+    also: tuple[str, ...] = ()
+    channels: tuple[int, ...] = (1, 3)
+
+
+NETWORKS = (
+    Broken(MaskOffByOne, FUTURE, ("a later convolution sees the future", "`second`", "off by one"), (TRAINING, CLAIM)),
+    Broken(PrintedMask, FUTURE, ("the first layer `first`", "its own position", "mask A"), (TRAINING,)),
+    Broken(ColourSwap, FUTURE, ("the colours of a layer are mixed up",), (TRAINING, CLAIM), (3,)),
+    Broken(MaskATwice, CLAIM, ("does not see", "mask A belongs in the first layer only")),
+    Broken(BatchNorm, STATISTIC, ("`norm` (BatchNorm2d)",), (TRAINING, BATCH)),
+    Broken(BatchNorm, TRAINING, ("`norm` (BatchNorm2d)", "statistic over space"), (STATISTIC, BATCH)),
+    Broken(BatchNorm, BATCH, ("in training mode", "batch statistics"), (STATISTIC, TRAINING)),
+    Broken(GroupNorm, FUTURE, ("`norm` (GroupNorm)", "statistic over space"), (STATISTIC, TRAINING, CLAIM)),
+    Broken(GlobalPooling, FUTURE, ("outside the layers", "global pooling"), (TRAINING, CLAIM)),
+    Broken(ResidualAroundFirst, FUTURE, ("bypasses the first layer", "residual"), (TRAINING,)),
+    Broken(UnshiftedLink, FUTURE, ("`vertical`", "to the right", "not shifted down"), (TRAINING,)),
+    Broken(UnmaskedLater, FUTURE, ("a later convolution sees the future", "`second`", "below"), (TRAINING, CLAIM)),
+    Broken(IntegerLookUp, FUTURE, ("without gradient", "to its right"), (TRAINING, CLAIM)),
+    Broken(BatchMean, BATCH, ("in evaluation mode", "other images of its batch")),
+    Broken(OverwrittenMask, DETERMINISM, ("`second.weight`", "do not overwrite")),
+    Broken(Overclaims, CLAIM, ("does not see", "which it claims to see")),
+    Broken(Underclaims, CLAIM, ("which it does not claim",)),
+    Broken(ClaimsTheFuture, CLAIM, ("claims to see", "which comes later")),
+    Broken(DeadParameter, ARRIVE, ("forgotten.weight",)),
+    Broken(NoisyEvaluation, DETERMINISM, ("two passes",)),
+    Broken(ForgetsArgument, "its arguments rebuild it", ("'extra'",)),
+    Broken(SwappedAxes, SHAPE, ("7, 5) where", "is expected"), (FUTURE, TRAINING, CLAIM, ARRIVE)),
+    Broken(DeafToCondition, "the condition reaches every output", ("does not change with the label",)),
+)
+"""Each breaks a promise of networks."""
+
+
+@dataclass(frozen=True)
+class Softmax(Output):
+    """A correct output, to be broken below."""
+
+    levels: int = 3
+    couples_channels: ClassVar[bool] = False
+
+    def parameters_per_pixel(self, channels: int) -> int:
+        return channels * self.levels
+
+    def log_prob(self, parameters: Tensor, levels: Tensor) -> Tensor:
+        n, _, height, width = parameters.shape
+        logits = parameters.reshape(n, -1, self.levels, height, width)
+        return logits.log_softmax(2).gather(2, levels[:, :, None])[:, :, 0]
+
+    def pmf(self, parameters: Tensor, before: Tensor) -> Tensor:
+        start = before.shape[-1] * self.levels
+        return parameters[..., start : start + self.levels].double().softmax(-1)
+
+
+class DoesNotSum(Softmax):
+    """Every level gets a little more than its share, as a density used as a probability does."""
+
+    def pmf(self, parameters: Tensor, before: Tensor) -> Tensor:
+        return super().pmf(parameters, before) + 1e-9
+
+    def log_prob(self, parameters: Tensor, levels: Tensor) -> Tensor:
+        return (super().log_prob(parameters, levels).exp() + 1e-9).log()
+
+
+class Disagrees(Softmax):
+    """Samples from a smoother distribution than it scores."""
+
+    def pmf(self, parameters: Tensor, before: Tensor) -> Tensor:
+        return super().pmf(0.9 * parameters, before)
+
+
+class ReadsLogits(Softmax):
+    """Hands out numbers that are no probabilities."""
+
+    def pmf(self, parameters: Tensor, before: Tensor) -> Tensor:
+        start = before.shape[-1] * self.levels
+        return parameters[..., start : start + self.levels].double()
+
+
+class SinglePrecision(Softmax):
+    """A pmf in float32."""
+
+    def pmf(self, parameters: Tensor, before: Tensor) -> Tensor:
+        return super().pmf(parameters, before).float()
+
+
+class LooksAtLaterChannel(Softmax):
+    """The score of a channel changes with the next channel's level."""
+
+    def log_prob(self, parameters: Tensor, levels: Tensor) -> Tensor:
+        later = functional.pad(levels, (0, 0, 0, 0, 0, 1))[:, 1:]
+        return super().log_prob(parameters, levels) - 0.1 * later
+
+
+class Overflows(Softmax):
+    """A softmax that is not shifted by its maximum."""
+
+    def log_prob(self, parameters: Tensor, levels: Tensor) -> Tensor:
+        n, _, height, width = parameters.shape
+        weights = parameters.reshape(n, -1, self.levels, height, width).exp()
+        share = weights / weights.sum(2, keepdim=True)
+        return share.gather(2, levels[:, :, None])[:, :, 0].log()
+
+
+SUM, AGREE = "probabilities sum to one", "pmf and log-probability agree"
+LOCAL = "a sub-pixel is decided by its own pixel and earlier channels"
+
+OUTPUTS = (
+    Broken(DoesNotSum, SUM, ("sum to one up to", "only")),
+    Broken(Disagrees, AGREE, ("differs from exp(log_prob)",)),
+    Broken(ReadsLogits, SUM, ("negative",), (AGREE,)),
+    Broken(SinglePrecision, SUM, ("float32",), (AGREE,)),
+    Broken(LooksAtLaterChannel, LOCAL, ("which comes later",), (AGREE,), (3,)),
+    Broken(Overflows, "large parameters stay finite", ("is not a number",)),
+)
+"""Each breaks a promise of outputs."""

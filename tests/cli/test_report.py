@@ -1,0 +1,149 @@
+"""The demo and its page."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixelcnn.cli import baselines, charts, film, report
+from pixelcnn.data import ImageSet
+from pixelcnn.shapes import ImageShape
+
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+class Page(HTMLParser):
+    """Elements of a page; complains about tags that are not closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.found = [], []
+        self.feed(text)
+        assert not self.open, self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def self_contained(text):
+    """Whether nothing on the page would be fetched from elsewhere."""
+    page = Page(text)
+    pictures = [attrs for tag, attrs in page.found if tag == "img"]
+    assert all(attrs["src"].startswith("data:image/") for attrs in pictures)
+    assert all(attrs["alt"] for attrs in pictures)
+    assert not {tag for tag, _ in page.found} & {"script", "link", "iframe", "object"}
+    assert not re.search(r"url\(|@import|https?://(?!www\.w3\.org/2000/svg)", text)
+    return True
+
+
+@pytest.fixture
+def figure(tmp_path):
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    return report.Figure(tmp_path / "a.png", "a < b", "what's this")
+
+
+def test_a_page_is_self_contained_and_escaped(figure):
+    curve = report.Figure(charts.learning_curve({"<val>": [(0, 3), (1, 2)]}, "x", "y"), "a curve")
+    section = report.Section(
+        "Title & more", ["<b>text</b>"], [figure, curve],
+        [report.Bar("us", 1.0, ours=True), report.Bar("them", 2.0)], "nats",
+        [("a", "b"), ("<c>", "d")], "pixelcnn sample 'a'",
+    )  # fmt: skip
+    text = report.page("T<itle", "lead", [("nats", "1", "± 2")], [section], "footer")
+    assert self_contained(text)
+    assert "<b>text</b>" not in text
+    assert "&lt;b&gt;text" in text
+    assert 'lang="en"' in text
+    assert "width=device-width" in text
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_bars_are_as_long_as_their_numbers():
+    text = report.bars_html([report.Bar("a", 50.0), report.Bar("b", 200.0, ours=True)], "nats")
+    assert re.findall(r"width:([\d.]+)%", text) == ["25.0", "100.0"]
+    assert text.count("ours") == 1
+
+
+@pytest.mark.parametrize(("low", "high"), [(1.2, 3.9), (0, 1), (0, 0), (5, 5), (99, 4001), (-1, 2)])
+def test_axes_have_few_round_numbers_around_the_values(low, high):
+    ticks = charts.round_steps(low, high)
+    assert 2 <= len(ticks) <= 8
+    assert ticks[0] <= low
+    assert ticks[-1] >= high
+    assert np.allclose(np.diff(ticks), ticks[1] - ticks[0])
+
+
+def test_a_film_keeps_the_first_and_last_and_few_frames():
+    shape = ImageShape(1, 10, 20)
+    made = film.Film(shape, 2, frames=20)
+    for done in range(1, 201):
+        made(done, 200, np.ones((3, 1, 10, 20), int))
+    assert len(made.pictures) == 20
+    assert (made.pictures[-1] == 255).all()
+    assert not (made.pictures[0] == 255).all()
+
+
+def test_a_film_shows_what_is_known_from_the_start():
+    known = np.zeros((1, 1, 2, 2), bool)
+    known[..., 1, 1] = True
+    made = film.Film(ImageShape(1, 2, 2), 2, known=known, frames=4)
+    made(1, 4, np.ones((1, 1, 2, 2), int))
+    assert (made.pictures[0][0] == 255).all(-1).tolist() == [[True, False], [False, True]]
+
+
+def test_the_histogram_baseline_is_a_distribution():
+    rng = np.random.default_rng(0)
+    train = ImageSet(rng.integers(0, 3, (9, 1, 1, 2)), levels=3)
+    every = np.stack(np.meshgrid(range(3), range(3)), -1).reshape(9, 1, 1, 2)
+    nats = baselines.histogram_nats(train, ImageSet(every, levels=3))
+    assert np.exp(-nats).sum() == pytest.approx(1.0)
+
+
+def test_auroc_agrees_with_scikit_learn():
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(0)
+    odd, normal = rng.integers(0, 9, 50).astype(float), rng.integers(2, 12, 70).astype(float)
+    truth = np.r_[np.ones(50), np.zeros(70)]
+    expected = metrics.roc_auc_score(truth, np.r_[odd, normal])
+    assert baselines.auroc(odd, normal) == pytest.approx(expected)
+
+
+def test_the_demo_leaves_pictures_and_a_page(run, here):
+    found = run("demo", "--max-time", "2s", "--json").json
+    folder = here / "runs/demo"
+    assert found["report"] == "runs/demo/index.html"
+    assert self_contained((folder / "index.html").read_text(encoding="utf-8"))
+    assert {path.name for path in folder.glob("*.png")} == {
+        "digits.png", "samples.png", "completions.png", "bits.png", "mean-bits.png", "odd.png",
+    }  # fmt: skip
+    assert (folder / "drawing.gif").stat().st_size > 1000
+    assert found["promises_kept"] == found["promises"]
+    assert found["nats_per_image"] < found["uniform_nats"]
+    assert run("evaluate", "runs/demo/run", "--json").json["nats_per_image"] == pytest.approx(
+        found["nats_per_image"]
+    )
+
+
+def test_a_second_demo_takes_another_folder(here, monkeypatch):
+    from pixelcnn.cli import demo, tour
+
+    monkeypatch.setattr(tour, "take", lambda folder, *_: {"report": str(folder)})
+    (here / "runs/demo").mkdir(parents=True)
+    (here / "runs/demo-2").mkdir()
+    assert str(demo._folder(None)) == "runs/demo-3"
+
+
+def test_a_demo_never_writes_among_other_files(run, here):
+    (here / "mine").mkdir()
+    (here / "mine/thesis.txt").write_text("precious")
+    assert "mine" in run("demo", "--out", "mine", code=2).error

@@ -1,0 +1,152 @@
+"""``pixelcnn train`` and ``pixelcnn data``."""
+
+import os
+import signal
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixelcnn import checkpoint
+
+RECIPE = """# A small network for tests.
+[data]
+name = "images.npy"
+
+[network]
+name = "pixelcnn"
+width = 8
+depth = 1
+
+[output]
+name = "categorical"
+
+[training]
+epochs = 2
+batch_size = 16
+sample_count = 0
+"""
+
+
+@pytest.fixture
+def recipe(here):
+    """A recipe in the working folder, and forty images that it trains on."""
+    (here / "small.toml").write_text(RECIPE)
+    images = np.random.default_rng(0).integers(0, 4, (60, 5, 7)).astype(np.uint8)
+    np.save(here / "images.npy", images)
+    return "small.toml"
+
+
+def test_train_evaluate_and_score_from_the_run_folder(run, recipe, here):
+    outcome = run("train", recipe, "--run", "r", "--set", "data.levels=4")
+    assert outcome.stdout == "r\n"
+    assert "epoch 2/2" in outcome.stderr
+    found = run("evaluate", "r", "--json").json
+    assert (found["split"], found["levels"]) == ("test", 4)
+    assert run("score", "r", "images.npy").stdout.count("\n") == 61
+
+
+def test_flags_change_the_recipe(run, recipe, here):
+    run("train", recipe, "--epochs", 1, "--seed", 3, "--batch-size", 20, "--json")
+    text = (here / "runs/small-images/recipe.toml").read_text()
+    assert all(line in text for line in ("epochs = 1", "seed = 3", "batch_size = 20"))
+    assert checkpoint.describe(here / "runs/small-images")["record"]["seed"] == 3
+
+
+def test_dry_run_shows_the_model_and_writes_nothing(run, recipe, here):
+    before = sorted(here.iterdir())
+    text = run("train", recipe, "--dry-run").stdout
+    assert "[network]" in text
+    assert "receptive field" in text
+    assert run("train", recipe, "--dry-run", "--json").json["recipe"]["training"]["epochs"] == 2
+    assert sorted(here.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "error"),
+    [
+        (("kerras-mnist",), 2, "kerras-mnist"),
+        (("small.toml", "--set", "training.epoch=3"), 2, "Did you mean 'epochs'?"),
+        (("small.toml", "--set", "epochs=3"), 2, "epochs=3"),
+        (("small.toml", "--set", "training.epochs=many"), 2, "many"),
+        (("small.toml", "--max-time", "soon"), 2, "soon"),
+        (("small.toml", "--device", "abacus"), 2, "abacus"),
+        (("small.toml", "--precision", "17"), 2, "17"),
+        (("small.toml", "--data", "nowhere"), 2, "nowhere"),
+        (("small.toml", "--data", "small.toml"), 3, "small.toml"),
+        (("small.toml", "--size", "9"), 3, "9x9"),
+        (("missing.toml",), 2, "missing.toml"),
+    ],
+)
+def test_train_refuses(run, recipe, here, words, code, error):
+    assert error in run("train", *words, code=code).error
+    assert not list(here.glob("runs/*/best.safetensors"))
+
+
+def test_an_existing_run_is_not_overwritten(run, recipe, here):
+    run("train", recipe, "--run", "r", "--epochs", 1)
+    best = (here / "r/best.safetensors").read_bytes()
+    outcome = run("train", recipe, "--run", "r", code=2)
+    assert "--resume" in outcome.hint
+    assert (here / "r/best.safetensors").read_bytes() == best
+    run("train", recipe, "--run", "r", "--resume", "--epochs", 2)
+    assert "training.seed" in run("train", "--run", "r", "--resume", "--seed", 9, code=2).error
+
+
+def test_a_run_folder_that_is_a_file(run, recipe, here):
+    assert "small.toml" in run("train", recipe, "--run", "small.toml", code=2).error
+    assert (here / "small.toml").read_text() == RECIPE
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_stop_and_save(run, recipe, here, signum, code):
+    timer = threading.Timer(2.0, os.kill, (os.getpid(), signum))
+    timer.start()
+    try:
+        outcome = run("train", recipe, "--run", "r", "--epochs", 100_000, code=code)
+    finally:
+        timer.cancel()
+    assert "--resume" in outcome.hint
+    checkpoint.load(here / "r")
+
+
+def test_a_loss_that_is_not_finite_stops_at_once(run, recipe, here):
+    rate = ("--set", "training.learning_rate=1e6", "--set", "training.optimizer=rmsprop")
+    outcome = run("train", recipe, "--run", "r", "--epochs", 500, *rate, code=1)
+    assert "step" in outcome.error
+
+
+def photos(folder):
+    folder.mkdir()
+    for index in range(12):
+        values = np.random.default_rng(index).integers(0, 256, (9, 8)).astype(np.uint8)
+        Image.fromarray(values).save(folder / f"{index:02d}.png")
+
+
+def test_data_check_and_prepare(run, here):
+    photos(here / "photos")
+    assert "12 good" in run("data", "check", "photos").stdout
+    found = run("data", "prepare", "photos", "packed", "--size", 8, "--json").json
+    assert (found["images"], found["shape"]) == (12, [1, 8, 8])
+    assert "packed" in run("data", "prepare", "photos", "packed", code=2).error
+
+
+def test_data_check_names_what_is_wrong(run, here):
+    photos(here / "photos")
+    (here / "photos/broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
+    (here / "photos/empty.png").write_bytes(b"")
+    found = run("data", "check", "photos", "--json", code=3).json
+    assert (found["images"], found["errors"], found["ok"]) == (14, 2, False)
+    outcome = run("data", "check", "photos", code=3)
+    assert "broken.png" in outcome.stdout
+    assert "empty.png" in outcome.stdout
+    assert "nowhere" in run("data", "check", "nowhere", code=3).error
+
+
+def test_sizes_that_differ_ask_for_one(run, here):
+    photos(here / "photos")
+    Image.new("L", (20, 20)).save(here / "photos/large.png")
+    outcome = run("data", "check", "photos", code=3)
+    assert "--size" in outcome.stderr
+    run("data", "check", "photos", "--size", 8)

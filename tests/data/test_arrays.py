@@ -1,0 +1,226 @@
+"""``.npy`` and ``.npz``."""
+
+import numpy as np
+import pytest
+import torch
+
+from pixelcnn import data
+from pixelcnn.data.arrays import infer_layout
+from pixelcnn.errors import ConfigError, DataError
+from pixelcnn.shapes import ImageShape
+
+NOISE = np.random.default_rng(0).integers(0, 256, (12, 5, 7), np.uint8)
+COLOUR = np.random.default_rng(1).integers(0, 256, (12, 5, 7, 3), np.uint8)
+
+
+def stored(tmp_path, values, name="images.npy"):
+    path = tmp_path / name
+    np.save(path, values)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("values", "images"),
+    [
+        (NOISE, NOISE[:, None]),
+        (NOISE[..., None], NOISE[:, None]),
+        (NOISE[:, None], NOISE[:, None]),
+        (COLOUR, COLOUR.transpose(0, 3, 1, 2)),
+        (COLOUR.transpose(0, 3, 1, 2), COLOUR.transpose(0, 3, 1, 2)),
+    ],
+)
+def test_every_clear_layout_is_read(tmp_path, values, images):
+    assert np.array_equal(data.load_all(stored(tmp_path, values)).images.numpy(), images)
+
+
+@pytest.mark.parametrize(
+    "shape", [(9, 3, 4, 3), (9, 5, 7, 8), (9, 7, 3), (9, 784), (5,), (1, 2, 3, 4, 5)]
+)
+def test_an_unclear_layout_is_refused_and_asks(tmp_path, shape):
+    with pytest.raises(DataError, match=r"ambiguous|is no set of images") as caught:
+        data.load_all(stored(tmp_path, np.zeros(shape, np.uint8)))
+    assert "n h w c" in caught.value.hint
+
+
+def test_the_layout_option_settles_it(tmp_path):
+    path = stored(tmp_path, np.zeros((9, 3, 4, 3), np.uint8))
+    assert data.load_all(path, layout="n h w c").shape == (3, 3, 4)
+    assert data.load_all(path, layout="nchw").shape == (3, 4, 3)
+    with pytest.raises(DataError, match="layout n h w for the shape"):
+        data.load_all(path, layout="nhw")
+    with pytest.raises(ConfigError, match="no layout"):
+        data.load_all(path, layout="chw")
+
+
+@pytest.mark.parametrize(
+    ("shape", "model", "layout"),
+    [
+        ((9, 3, 4, 3), (3, 3, 4), "nhwc"),
+        ((9, 3, 4, 3), (3, 4, 3), "nchw"),
+        ((9, 5, 7, 8), (5, 7, 8), "nchw"),
+        ((9, 5, 7, 8), (8, 5, 7), "nhwc"),
+        ((9, 9, 9, 3), (3, 8, 8), "nhwc"),
+        ((9, 7, 3), (1, 7, 3), "nhw"),
+    ],
+)
+def test_the_models_shape_decides(shape, model, layout):
+    assert infer_layout(shape, ImageShape(*model), "a") == layout
+
+
+def test_a_shape_that_fits_both_ways_stays_ambiguous():
+    with pytest.raises(DataError, match="ambiguous"):
+        infer_layout((9, 3, 3, 3), ImageShape(3, 3, 3), "a")
+
+
+@pytest.mark.parametrize(
+    "dtype", [np.int8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64, ">i4"]
+)
+def test_any_integer_type_is_taken(tmp_path, dtype):
+    values = (NOISE // 4).astype(dtype)
+    images = data.load_all(stored(tmp_path, values))
+    assert images.images.dtype == torch.uint8
+    assert np.array_equal(images.images[:, 0].numpy(), NOISE // 4)
+    assert images.levels == 256
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (NOISE / 255, "float64 numbers, but levels are integers"),
+        (NOISE.astype(np.float32), "float32 numbers"),
+        (NOISE.astype(np.int16) - 1, "smallest value is -1"),
+        (NOISE.astype(np.int64) * 1000, "above 65535"),
+        (np.full((2, 5, 7), 2**63, np.uint64), "9223372036854775808"),
+        (NOISE.astype(complex), "complex128 values"),
+        (NOISE.astype(str), "values, but levels are integers"),
+        (np.zeros((0, 5, 7), np.uint8), "is empty"),
+    ],
+)
+def test_what_cannot_be_levels_is_refused_and_named(tmp_path, values, message):
+    with pytest.raises(DataError, match=rf"images\.npy.*{message}"):
+        data.load_all(stored(tmp_path, values))
+
+
+def test_floats_are_refused_with_the_remedy(tmp_path):
+    with pytest.raises(DataError) as caught:
+        data.load_all(stored(tmp_path, NOISE / 255))
+    assert "(255 * x).round().astype(np.uint8)" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "levels"),
+    [
+        (NOISE > 128, {}, 2),
+        (NOISE % 2, {}, 2),
+        (NOISE, {}, 256),
+        (NOISE % 17, {}, 256),
+        (NOISE % 17, {"source_levels": 17}, 17),
+        (NOISE % 17, {"levels": 17}, 17),
+        (NOISE % 17, {"source_levels": 17, "levels": 2}, 2),
+        (NOISE.astype(np.uint16) * 4, {}, 1024),
+        (NOISE, {"levels": 8}, 8),
+    ],
+)
+def test_levels_are_inferred_or_said(tmp_path, values, options, levels):
+    images = data.load_all(stored(tmp_path, values), **options)
+    assert images.levels == levels
+    assert images.binarisation == (
+        "none" if levels > 2 else "fixed" if values.max() < 2 else "threshold 0.5"
+    )
+
+
+def test_values_beyond_the_levels_that_were_said_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"images\.npy.*17 levels are the values 0 to 16"):
+        data.load_all(stored(tmp_path, NOISE), source_levels=17)
+
+
+def test_archives_hold_images_labels_and_levels(tmp_path):
+    path = tmp_path / "set.npz"
+    labels = np.arange(12) % 3
+    np.savez(path, images=NOISE % 5, labels=labels, levels=5)
+    images = data.load_all(path)
+    assert (images.levels, images.labels.tolist()) == (5, labels.tolist())
+    assert data.load_all(path, labels=False).labels is None
+    np.savez_compressed(path, NOISE)
+    assert np.array_equal(data.load_all(path).images[:, 0].numpy(), NOISE)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"a": NOISE, "b": NOISE}, "holds the arrays a, b"),
+        ({"images": NOISE, "labels": np.arange(11)}, "11 labels for 12 images"),
+        ({"images": NOISE, "labels": np.arange(12) / 2}, "labels are integers"),
+        ({"images": NOISE, "labels": np.arange(12) - 1}, "labels count from 0"),
+        ({"images": NOISE, "levels": np.arange(3)}, "levels should be one number"),
+        ({}, "holds the arrays none"),
+    ],
+)
+def test_archives_that_cannot_be_used_are_refused(tmp_path, arrays, message):
+    path = tmp_path / "set.npz"
+    np.savez(path, **arrays)
+    with pytest.raises(DataError, match=rf"set\.npz.*{message}"):
+        data.load_all(path)
+
+
+class Trap:
+    """Would leave a file behind if it were ever unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "pickle"])
+def test_python_objects_are_never_loaded(tmp_path, kind):
+    import pickle
+
+    trap, sprung = Trap(tmp_path / "sprung"), tmp_path / "sprung"
+    path = tmp_path / f"images.{'npz' if kind == 'npz' else 'npy'}"
+    if kind == "pickle":
+        path.write_bytes(pickle.dumps(trap))
+    elif kind == "npy":
+        np.save(path, np.array([trap], dtype=object), allow_pickle=True)
+    else:
+        np.savez(path, images=np.array([trap], dtype=object))
+    with pytest.raises(DataError, match="never loaded"):
+        data.load_all(path)
+    assert not sprung.exists()
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_damaged_files_are_refused_and_nothing_else(tmp_path, suffix):
+    path = tmp_path / f"images{suffix}"
+    np.save(path, NOISE) if suffix == ".npy" else np.savez_compressed(path, images=NOISE)
+    content = path.read_bytes()
+    for length in range(0, len(content), len(content) // 40):
+        path.write_bytes(content[:length])
+        with pytest.raises(DataError, match="images"):
+            data.load_all(path)
+
+
+def test_a_header_that_declares_too_much_is_refused(tmp_path):
+    path = stored(tmp_path, NOISE)
+    path.write_bytes(path.read_bytes().replace(b"(12, 5, 7)", b"(9999999999, 5, 7)", 1))
+    with pytest.raises(DataError):
+        data.load_all(path)
+
+
+def test_an_array_of_bytes_stays_on_disk_and_is_never_written(tmp_path):
+    path = stored(tmp_path, NOISE)
+    before = path.read_bytes()
+    images = data.load_all(path)
+    with path.open("r+b") as stream:  # what is mapped follows the file
+        stream.seek(-1, 2)
+        stream.write(b"\x07")
+    assert int(images.images[-1, 0, -1, -1]) == 7
+    images.images[0] = 0
+    assert path.read_bytes()[:-1] == before[:-1]
+
+
+def test_a_size_crops_or_pads_arrays(tmp_path):
+    path = stored(tmp_path, NOISE)
+    assert data.load_all(path, size=(3, 4)).shape == (1, 3, 4)
+    assert data.load_all(path, size=8, fit="pad").shape == (1, 8, 8)

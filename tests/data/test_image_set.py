@@ -1,0 +1,167 @@
+"""The one type for images."""
+
+import numpy as np
+import pytest
+import torch
+
+from pixelcnn.data import ImageSet
+from pixelcnn.data.image_set import joined
+from pixelcnn.errors import DataError
+
+GREYS = torch.arange(0, 240, dtype=torch.uint8).reshape(10, 1, 4, 6)
+
+
+def grey(**options):
+    return ImageSet(GREYS, 256, name="ramp", **options)
+
+
+def dynamic():
+    return ImageSet(GREYS, 2, grey_levels=256, binarisation="dynamic", name="ramp")
+
+
+@pytest.mark.parametrize(
+    ("levels", "dtype"),
+    [(2, torch.uint8), (256, torch.uint8), (257, torch.int32), (65_536, torch.int32)],
+)
+@pytest.mark.parametrize("given", [torch.int64, torch.uint8, torch.int16])
+def test_any_integer_type_becomes_uint8_up_to_256_levels_else_int32(levels, dtype, given):
+    assert ImageSet(torch.ones(2, 1, 3, 3, dtype=given), levels).images.dtype == dtype
+
+
+def test_numpy_arrays_and_booleans_are_taken():
+    assert ImageSet(np.ones((2, 1, 3, 3), bool), 2).images.tolist() == [[[[1] * 3] * 3]] * 2
+
+
+@pytest.mark.parametrize("value", [-1, 4, 255])
+def test_a_value_outside_the_levels_is_refused_with_its_range(value):
+    with pytest.raises(DataError, match=f"4 levels are the values 0 to 3, .* {value}"):
+        ImageSet(torch.full((2, 1, 3, 3), value), 4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"images": torch.zeros(2, 3, 3, dtype=torch.uint8)}, "four axes"),
+        ({"images": torch.zeros(2, 1, 3, 3)}, "integer levels"),
+        ({"levels": 1}, "2 to 65536 levels"),
+        ({"labels": torch.zeros(3, dtype=torch.int64)}, "3 labels for 2 images"),
+        ({"labels": torch.zeros(2)}, "labels are integers"),
+        ({"labels": torch.tensor([0, -1])}, "labels count from 0"),
+        ({"names": ("a",)}, "1 names for 2 images"),
+    ],
+)
+def test_what_is_no_set_of_images_is_refused(arguments, message):
+    good = {"images": torch.zeros(2, 1, 3, 3, dtype=torch.uint8), "levels": 2}
+    with pytest.raises(DataError, match=message):
+        ImageSet(**{**good, **arguments})
+
+
+def test_the_hash_is_of_levels_shape_and_pixels_alone():
+    same = ImageSet(
+        GREYS.to(torch.int64), 256, labels=torch.arange(10), name="another", split="test"
+    )
+    assert grey().content_hash == same.content_hash
+    changed = GREYS.clone()
+    changed[3, 0, 2, 1] += 1
+    others = [
+        ImageSet(changed, 256),
+        ImageSet(GREYS, 257),
+        ImageSet(GREYS.reshape(10, 1, 6, 4), 256),
+        ImageSet(GREYS[:9], 256),
+        dynamic(),
+    ]
+    assert len({grey().content_hash, *(other.content_hash for other in others)}) == 6
+
+
+def test_the_hash_is_the_same_for_ever():
+    assert grey().content_hash == (
+        "cd527a76bc28c072adfb8dafd4989234960338409128162dc6b091b173d6004a"
+    )
+
+
+def test_a_slice_shares_memory_and_keeps_what_is_known():
+    whole = grey(labels=torch.arange(10), names=tuple("abcdefghij"), classes=tuple("abcdefghij"))
+    part = whole[2:5]
+    assert part.images.data_ptr() == whole.images[2:].data_ptr()
+    assert part.labels.tolist() == [2, 3, 4]
+    assert part.names == ("c", "d", "e")
+    assert (part.name, part.levels, part.classes) == (whole.name, whole.levels, whole.classes)
+
+
+def test_neighbours_given_as_indices_share_memory_too():
+    assert grey()[torch.tensor([4, 5, 6])].images.data_ptr() == GREYS[4:].data_ptr()
+
+
+@pytest.mark.parametrize(
+    "which", [[7, 1], torch.tensor([7, 1]), np.array([7, 1]), torch.tensor([-3, 1])]
+)
+def test_indices_choose_images_in_their_order(which):
+    assert torch.equal(grey()[which].images, GREYS[[7, 1]])
+
+
+def test_a_mask_an_index_and_nothing_choose_images():
+    mask = torch.zeros(10, dtype=torch.bool)
+    mask[[1, 7]] = True
+    assert torch.equal(grey()[mask].images, GREYS[[1, 7]])
+    assert torch.equal(grey()[-1].images, GREYS[9:])
+    assert len(grey()[[]]) == 0
+    with pytest.raises(IndexError):
+        grey()[10]
+
+
+def test_limit_strides_evenly_over_the_whole_set():
+    labels = torch.arange(10).repeat_interleave(100)  # sorted by class
+    whole = ImageSet(torch.zeros(1000, 1, 1, 1, dtype=torch.uint8), 2, labels=labels)
+    assert whole.limit(50).labels.bincount().tolist() == [5] * 10
+    assert whole.limit(None) is whole
+    assert whole.limit(5000) is whole
+    with pytest.raises(DataError, match="at least one"):
+        whole.limit(0)
+
+
+def test_levels_of_a_fixed_set_ignore_seed_and_epoch():
+    assert torch.equal(grey().levels_at([3, 1], seed=5, epoch=7), GREYS[[3, 1]])
+    assert grey().frozen(3).images is grey().images
+
+
+def test_dynamic_levels_depend_on_seed_epoch_and_image_but_not_on_the_batch():
+    images = dynamic()
+    whole = images.levels_at(slice(None), seed=1, epoch=2)
+    assert torch.equal(images.levels_at([7, 2, 5], 1, 2), whole[[7, 2, 5]])
+    assert torch.equal(images[3:].levels_at([4], 1, 2), whole[[7]])
+    assert torch.equal(images[[9, 4]][1:].levels_at(0, 1, 2), whole[[4]])
+    assert torch.equal(images.limit(3).levels_at(slice(None), 1, 2), whole[[0, 3, 6]])
+    for seed, epoch in ((1, 3), (2, 2)):
+        assert not torch.equal(images.levels_at(slice(None), seed, epoch), whole)
+    assert whole.dtype == torch.uint8
+    assert set(whole.unique().tolist()) == {0, 1}
+
+
+def test_freezing_a_dynamic_set_names_the_seed_and_commutes_with_choosing():
+    images = dynamic()
+    fixed = images.frozen(seed=4)
+    assert fixed.binarisation == "dynamic, seed 4"
+    assert (fixed.levels, fixed.dynamic) == (2, False)
+    assert torch.equal(fixed.levels_at([1], seed=9, epoch=9), fixed.images[[1]])
+    assert images.limit(4).frozen(4).content_hash == fixed.limit(4).content_hash
+    assert not torch.equal(fixed.images, images.frozen(5).images)
+    assert not torch.equal(fixed.images, images.levels_at(slice(None), 4, 0))
+
+
+def test_black_stays_black_and_white_stays_white():
+    ends = torch.tensor([0, 255], dtype=torch.uint8).repeat(1000, 1).reshape(1000, 1, 1, 2)
+    drawn = ImageSet(ends, 2, grey_levels=256).levels_at(slice(None), 0, 0)
+    assert drawn.flatten(0, 2).unique(dim=0).tolist() == [[0, 1]]
+
+
+def test_joined_sets_keep_order_and_labels():
+    both = joined(grey(labels=torch.arange(10)), grey(labels=torch.arange(10)))
+    assert len(both) == 20
+    assert both.labels.tolist() == [*range(10), *range(10)]
+
+
+def test_label_count_is_that_of_the_names_or_of_the_largest_label():
+    labels = torch.tensor([0, 3] * 5)
+    assert grey(labels=labels).label_count == 4
+    assert grey(labels=labels, classes=tuple("abcdef")).label_count == 6
+    assert grey().label_count == 0

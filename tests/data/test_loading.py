@@ -1,0 +1,138 @@
+"""``load`` and ``load_all``."""
+
+import numpy as np
+import pytest
+import torch
+
+from pixelcnn import data
+from pixelcnn.errors import ConfigError, DataError, UnknownName
+
+NOISE = np.random.default_rng(0).integers(0, 256, (60, 6, 5), np.uint8)
+
+
+@pytest.fixture
+def noise(tmp_path):
+    path = tmp_path / "noise.npy"
+    np.save(path, NOISE)
+    return path
+
+
+def test_the_default_is_the_embedded_digits():
+    assert data.load().train.name == "digits"
+    assert data.DATASETS == ("digits", "mnist", "binarized-mnist", "fashion-mnist", "cifar-10")
+
+
+def test_names_teach():
+    with pytest.raises(UnknownName, match="Did you mean 'mnist'") as caught:
+        data.load("mnits")
+    assert "cifar-10" in caught.value.hint
+
+
+@pytest.mark.parametrize("path", ["no/such/folder", "nothing.npy", "/nowhere.csv"])
+def test_a_missing_path_is_bad_data(path):
+    with pytest.raises(DataError, match="no file or folder"):
+        data.load(path)
+
+
+def test_an_unknown_kind_of_file_is_named(tmp_path):
+    path = tmp_path / "images.mat"
+    path.write_bytes(b"0")
+    with pytest.raises(DataError, match=r"images\.mat is no known kind") as caught:
+        data.load(path)
+    assert ".npz" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "options", [{"test": "digits"}, {"layout": "nhw"}, {"source_levels": 17}, {"split": "best"}]
+)
+def test_options_that_do_not_go_with_a_named_set_are_refused(options):
+    with pytest.raises(ConfigError):
+        data.load("digits", **options)
+
+
+def test_own_data_have_no_tutorial_split(noise):
+    with pytest.raises(ConfigError, match="no split but standard"):
+        data.load(noise, split="tutorial")
+
+
+def test_the_name_of_own_data_is_no_path(noise):
+    assert {part.name for part in data.load(noise)} == {"noise.npy"}
+    assert data.load_all(noise).name == "noise.npy"
+
+
+def test_parts_are_disjoint_and_complete_whatever_becomes_of_the_levels(noise):
+    plain = data.load(noise)
+    assert sum(map(len, plain)) == 60
+    for options in ({"levels": 2}, {"threshold": 0.9}, {"rgb": True}, {"levels": 8, "rgb": True}):
+        for part, other in zip(plain, data.load(noise, **options), strict=True):
+            assert len(part) == len(other)
+    eighths = data.load(noise, levels=8).val.images
+    assert torch.equal(eighths, plain.val.images // 32)
+
+
+def test_a_test_set_of_the_users_own_is_kept_whole(noise, tmp_path):
+    np.save(tmp_path / "other.npy", NOISE[:9])
+    train, val, test = data.load(noise, test=tmp_path / "other.npy")
+    assert len(train) + len(val) == 60
+    assert np.array_equal(test.images[:, 0].numpy(), NOISE[:9])
+    assert test.split == "test"
+
+
+def test_a_dark_test_set_is_coded_like_the_training_set(noise, tmp_path):
+    np.save(tmp_path / "dark.npy", NOISE[:9] % 2)
+    assert data.load(noise, test=tmp_path / "dark.npy").test.levels == 256
+    quantised = data.load(noise, test=tmp_path / "dark.npy", levels=4).test
+    assert int(quantised.images.max()) == 0
+
+
+def test_a_test_set_of_another_shape_is_refused(noise, tmp_path):
+    np.save(tmp_path / "other.npy", NOISE[:, :5])
+    with pytest.raises(DataError, match=r"test images are 1x5x5 .* training images are 1x6x5"):
+        data.load(noise, test=tmp_path / "other.npy")
+
+
+def test_dynamic_binarisation_trains_on_new_draws_and_evaluates_on_one():
+    train, val, test = data.load("digits", binarise="dynamic")
+    assert [part.binarisation for part in (train, val, test)] == ["dynamic"] + [
+        "dynamic, seed 0"
+    ] * 2
+    assert train.levels == val.levels == test.levels == 2
+    assert not torch.equal(train.levels_at([0, 1], 0, 0), train.levels_at([0, 1], 0, 1))
+    assert torch.equal(val.levels_at([0], 0, 0), val.levels_at([0], 1, 1))
+    again = data.load("digits", binarise="dynamic")
+    assert again.test.content_hash == test.content_hash
+
+
+def test_size_pads_and_crops_named_sets():
+    assert data.load("digits", size=10, fit="pad").train.shape == (1, 10, 10)
+    assert data.load_all("digits", size=(6, 8)).shape == (1, 6, 8)
+
+
+def test_rgb_gives_three_equal_channels_and_keeps_the_levels():
+    grey, coloured = (
+        data.load("digits", levels=8).test,
+        data.load("digits", levels=8, rgb=True).test,
+    )
+    assert coloured.shape == (3, 8, 8)
+    assert torch.equal(coloured.images, grey.images.expand(-1, 3, -1, -1))
+
+
+def test_labels_can_be_dropped():
+    assert data.load("digits", labels=False).train.labels is None
+    assert data.load("digits").train.label_count == 10
+
+
+def test_everything_at_once_keeps_the_order(noise):
+    assert np.array_equal(data.load_all(noise).images[:, 0].numpy(), NOISE)
+    assert data.load_all(str(noise)).split == "all"
+
+
+def test_importing_the_package_imports_neither_pillow_nor_the_downloader():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from pixelcnn import data; data.load('digits'); "
+        "assert not {'PIL', 'pooch', 'requests'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,196 @@
+"""One image file after the other."""
+
+import os
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixelcnn.data.picture import FORMATS, MAX_PIXELS, SUFFIXES, read_picture
+from pixelcnn.errors import DataError
+
+RED, GREY = (200, 10, 30), (90, 90, 90)
+
+
+def saved(path, image, **options):
+    image.save(path, **options)
+    return path
+
+
+def test_grey_and_rgb_come_as_they_are(write_image):
+    for mode, channels in (("L", 1), ("RGB", 3)):
+        path = write_image(f"{mode}.png", mode)
+        picture = read_picture(path)
+        with Image.open(path) as image:
+            pixels = np.asarray(image)
+        assert picture.pixels.shape == (channels, 6, 5)
+        assert np.array_equal(np.moveaxis(picture.pixels, 0, -1).squeeze(), pixels)
+        assert (picture.bits, picture.notes) == (8, ())
+
+
+def test_one_bit_is_black_and_white(tmp_path):
+    path = saved(tmp_path / "a.png", Image.fromarray(np.array([[True, False]])))
+    picture = read_picture(path)
+    assert (picture.bits, picture.pixels.tolist()) == (1, [[[255, 0]]])
+
+
+@pytest.mark.parametrize(("colour", "channels"), [(RED, 3), (GREY, 1)])
+def test_a_palette_is_looked_up_and_grey_if_all_its_colours_are(tmp_path, colour, channels):
+    path = saved(tmp_path / "a.png", Image.new("RGB", (3, 2), colour).convert("P"))
+    picture = read_picture(path)
+    assert picture.notes == ("palette looked up",)
+    assert picture.pixels.shape == (channels, 2, 3)
+    expected = Image.new("RGB", (3, 2), colour).convert("P").convert("RGB").getpixel((0, 0))
+    assert picture.pixels[:, 0, 0].tolist() == list(expected[:channels])
+
+
+def test_transparency_is_laid_over_white(tmp_path):
+    half = Image.new("RGBA", (3, 2), (*RED, 128))
+    half.putpixel((0, 0), (1, 2, 3, 0))
+    picture = read_picture(saved(tmp_path / "a.png", half))
+    assert picture.notes == ("transparency laid over white",)
+    assert picture.pixels[:, 0, 0].tolist() == [255, 255, 255]
+    expected = [round((c * 128 + 255 * 127) / 255) for c in RED]
+    assert np.allclose(picture.pixels[:, 1, 1], expected, atol=1)
+
+
+def test_an_opaque_alpha_channel_is_dropped(tmp_path):
+    for mode, colour, channels in (("RGBA", (*RED, 255), 3), ("LA", (90, 255), 1)):
+        picture = read_picture(saved(tmp_path / "a.png", Image.new(mode, (3, 2), colour)))
+        assert picture.notes == ("opaque alpha channel dropped",)
+        assert picture.pixels[:, 0, 0].tolist() == list(colour[:channels])
+
+
+def test_a_transparent_colour_of_a_palette_is_white(tmp_path):
+    image = Image.new("P", (2, 1))
+    image.putpalette([*RED, *GREY])
+    image.putdata([0, 1])
+    picture = read_picture(saved(tmp_path / "a.png", image, transparency=0))
+    assert picture.pixels[:, 0].T.tolist() == [[255, 255, 255], list(GREY)]
+
+
+def test_sixteen_bits_lose_the_lower_eight_and_say_so(tmp_path):
+    values = np.array([[0, 255, 256, 65_535]], np.uint16)
+    path = saved(tmp_path / "a.png", Image.fromarray(values))
+    picture = read_picture(path)
+    assert (picture.bits, picture.notes) == (16, ("16 bits reduced to 8",))
+    assert picture.pixels.tolist() == [[[0, 0, 1, 255]]]
+    wide = read_picture(path, wide=True)
+    assert (wide.notes, wide.pixels.tolist()) == ((), [values.tolist()])
+
+
+def test_eight_bits_read_wide_fill_the_range(tmp_path):
+    path = saved(tmp_path / "a.png", Image.fromarray(np.array([[0, 1, 255]], np.uint8)))
+    assert read_picture(path, wide=True).pixels.tolist() == [[[0, 257, 65_535]]]
+
+
+def test_sixteen_bit_colour_is_told(tmp_path, make_png):
+    row = b"\0" + struct.pack(">6H", 256, 512, 768, 0, 0, 65_535)
+    path = tmp_path / "deep.png"
+    path.write_bytes(make_png(2, 1, row, depth=16, colour=2))
+    picture = read_picture(path)
+    assert picture.notes == ("16 bits reduced to 8",)
+    assert picture.pixels[:, 0].T.tolist() == [[1, 2, 3], [0, 0, 255]]
+
+
+def test_cmyk_becomes_rgb_and_says_so(tmp_path):
+    image = Image.new("CMYK", (4, 3), (0, 255, 255, 0))
+    picture = read_picture(saved(tmp_path / "a.tif", image))
+    assert picture.notes == ("CMYK converted to RGB",)
+    assert picture.pixels[:, 0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_exif_rotation_is_undone_and_said(tmp_path, orientation):
+    pixels = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = saved(tmp_path / "a.png", Image.fromarray(pixels), exif=exif)
+    picture = read_picture(path)
+    turned = {
+        1: pixels, 2: pixels[:, ::-1], 3: pixels[::-1, ::-1], 4: pixels[::-1],
+        5: pixels.T, 6: pixels[::-1].T, 7: pixels[::-1, ::-1].T, 8: pixels[:, ::-1].T,
+    }[orientation]  # fmt: skip
+    assert picture.pixels[0].tolist() == turned.tolist()
+    assert bool(picture.notes) == (orientation > 1)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp", ".tif"])
+def test_the_first_frame_of_several_is_taken_and_said(tmp_path, suffix):
+    frames = [Image.new("L", (4, 3), value) for value in (10, 200)]
+    options = {"lossless": True} if suffix == ".webp" else {}
+    path = saved(
+        tmp_path / f"a{suffix}", frames[0], save_all=True, append_images=frames[1:], **options
+    )
+    picture = read_picture(path)
+    assert "first of several frames taken" in picture.notes
+    assert picture.pixels.shape[1:] == (3, 4)
+    assert set(picture.pixels.flatten().tolist()) == {10}
+
+
+def test_floating_point_pixels_are_refused(tmp_path):
+    path = saved(tmp_path / "a.tif", Image.fromarray(np.ones((2, 2), np.float32)))
+    with pytest.raises(DataError, match="floating-point"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "message"),
+    [
+        (30_000, 30_000, "900,000,000 pixels"),
+        (12_000, 9_000, "108,000,000 pixels"),
+        (70_000, 1, "65,536"),
+    ],
+)
+def test_a_huge_picture_is_refused_from_its_header(tmp_path, make_png, width, height, message):
+    path = tmp_path / "bomb.png"
+    path.write_bytes(make_png(width, height))
+    with pytest.raises(DataError, match=message):
+        read_picture(path)
+
+
+def outcome(path):
+    """The shape of a picture, or the reason why there is none."""
+    try:
+        return read_picture(path).pixels.shape[1:]
+    except DataError as error:
+        return str(error)
+
+
+def test_every_prefix_of_a_file_is_refused_or_read_and_nothing_else(write_image):
+    for suffix in (".png", ".jpg", ".gif", ".bmp", ".webp", ".tif", ".ppm"):
+        path = write_image(f"whole{suffix}", "RGB", (9, 7))
+        content = path.read_bytes()
+        for length in range(0, len(content), max(1, len(content) // 20)):
+            path.write_bytes(content[:length])
+            found = outcome(path)
+            assert found == (9, 7) or isinstance(found, str)
+
+
+def test_damaged_bytes_are_refused_or_read_and_nothing_else(write_image):
+    noise = np.random.default_rng(0)
+    for suffix in (".png", ".jpg", ".gif", ".bmp", ".webp", ".tif", ".ppm"):
+        path = write_image(f"whole{suffix}", "RGB", (9, 7))
+        content = path.read_bytes()
+        for _ in range(40):
+            damaged = bytearray(content)
+            for place in noise.integers(0, min(len(content), 80), 3):
+                damaged[place] = noise.integers(256)
+            path.write_bytes(bytes(damaged))
+            assert "\n" not in str(outcome(path))
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    (tmp_path / "folder.png").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
+    for name, message in (("folder", "regular"), ("pipe", "regular"), ("loop", "cannot be read")):
+        with pytest.raises(DataError, match=message):
+            read_picture(tmp_path / f"{name}.png")
+
+
+def test_every_suffix_has_a_format_that_is_read():
+    known = Image.registered_extensions()
+    assert {known[suffix] for suffix in SUFFIXES} == set(FORMATS)
+    assert MAX_PIXELS < Image.MAX_IMAGE_PIXELS

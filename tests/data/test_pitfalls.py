@@ -1,0 +1,165 @@
+"""Mistakes that make a likelihood wrong without making it look wrong; each test is named for the promise.
+
+The cases are those by which published implementations and tutorials of this family went astray.
+"""
+
+import logging
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from pixelcnn import PixelModel, data, networks, outputs, sampling, scoring, walk
+from pixelcnn.data import ImageSet
+from pixelcnn.data.quantise import Coding, coded, occupied
+from pixelcnn.errors import DataError
+
+LEVELS = (2, 3, 4, 8, 17, 256)
+
+
+def model_for(images, seed=0):
+    """A small model of random weights for a set."""
+    torch.manual_seed(seed)
+    output = outputs.Categorical(levels=images.levels)
+    channels = images.shape.channels
+    network = networks.PixelCNN(
+        channels=channels, out=output.parameters_per_pixel(channels), width=6, depth=1
+    )
+    return PixelModel(network, output, images.shape).double().eval()
+
+
+def bytes_like_mnist(n=40):
+    """Grey bytes, mostly black, with every value present."""
+    noise = np.random.default_rng(0)
+    images = noise.integers(0, 256, (n, 1, 5, 7)) * (noise.random((n, 1, 5, 7)) < 0.3)
+    images.reshape(-1)[:256] = np.arange(256)
+    return ImageSet(torch.from_numpy(images), 256, name="bytes")
+
+
+@pytest.mark.parametrize("levels", [2, 3, 17])
+def test_sampling_feeds_back_values_on_the_scale_and_grid_of_training(levels):
+    train = data.load("digits", levels=levels).train
+    model = model_for(train)
+    trained_on = model.encode(train.images).unique()
+    seen = []
+    model.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].unique()))
+    samples = sampling.sample(model, 3, seed=0)
+    assert samples.dtype == torch.uint8
+    grid = torch.arange(levels, dtype=torch.float64) / (levels - 1)
+    for values in (trained_on, *seen):
+        assert bool(torch.isin(values, grid).all())
+
+
+@pytest.mark.parametrize("levels", LEVELS)
+def test_the_network_sees_no_more_than_the_levels_it_predicts(levels):
+    images = coded(bytes_like_mnist(), Coding(levels=levels))
+    inputs = model_for(images).encode(images.levels_at(slice(None)))
+    assert len(inputs.unique()) == levels
+    assert len(images.images.unique()) == levels
+    assert not images.images.dtype.is_floating_point
+
+
+@pytest.mark.parametrize("levels", LEVELS)
+def test_bytes_are_quantised_over_their_whole_range_and_occupied_levels_are_reported(
+    levels, caplog
+):
+    caplog.set_level(logging.INFO)
+    images = coded(bytes_like_mnist(), Coding(levels=levels))
+    assert occupied(images.images, levels) == levels
+    if 2 < levels < 256:
+        assert f"{levels} of them occupied" in caplog.text
+
+
+def test_a_scale_that_leaves_levels_empty_is_warned_of(caplog, tmp_path):
+    values = np.random.default_rng(0).integers(
+        0, 17, (80, 6, 6), np.uint8
+    )  # not 0..255 as it seems
+    np.save(tmp_path / "scans.npy", values)
+    data.load_all(tmp_path / "scans.npy", levels=8)
+    assert "256 -> 8 equal bins, 1 of them occupied" in caplog.text
+    assert caplog.records[-1].levelname == "WARNING"
+
+
+def test_values_outside_the_range_are_refused_not_clipped(tmp_path):
+    np.save(tmp_path / "unit.npy", np.random.default_rng(0).random((9, 6, 6)))
+    with pytest.raises(DataError, match="levels are integers"):
+        data.load_all(tmp_path / "unit.npy", levels=8)
+    with pytest.raises(DataError, match="17 levels are the values 0 to 16"):
+        ImageSet(torch.full((1, 1, 2, 2), 17), 17)
+
+
+@pytest.mark.parametrize("levels", [2, 17])
+def test_a_sampler_gets_probabilities_and_they_are_those_of_the_score(levels):
+    images = data.load("digits", levels=levels).test[:3]
+    model = model_for(images)
+    total = torch.zeros(3, dtype=torch.float64)
+
+    def choose(front):
+        assert front.pmf.dtype == torch.float64
+        assert torch.allclose(front.pmf.sum(-1), torch.ones(()).double(), atol=1e-12, rtol=0)
+        levels_here = front.of(images.images).long()
+        total.add_(front.pmf.gather(-1, levels_here[..., None])[..., 0].log().sum(-1))
+        return levels_here
+
+    walk.drive(walk.walk(model, 3), choose)
+    assert torch.allclose(total, model.log_prob(images.images), atol=1e-9)
+
+
+def test_a_score_is_nats_per_image_over_every_subpixel_of_every_image():
+    images = data.load("digits", rgb=True).test.limit(10)
+    model = model_for(images)
+    score = scoring.evaluate(model, images, batch_size=4)  # 4 + 4 + 2
+    per_image = -model.log_prob(images.images).detach()
+    assert score.images == 10
+    assert score.nats == pytest.approx(float(per_image.mean()), rel=1e-12)
+    assert score.stderr == pytest.approx(float(per_image.std()) / math.sqrt(10), rel=1e-9)
+    assert score.dimensions == 3 * 64
+    assert score.bits_per_dim == pytest.approx(score.nats / (192 * math.log(2)), rel=1e-12)
+
+
+def test_the_last_smaller_batch_is_neither_dropped_nor_overweighted():
+    images = data.load("digits").test.limit(11)
+    model = model_for(images)
+    scores = [scoring.evaluate(model, images, batch_size=size) for size in (1, 4, 11, 64)]
+    assert {score.images for score in scores} == {11}
+    assert all(score.nats == pytest.approx(scores[0].nats, rel=1e-12) for score in scores)
+
+
+def test_test_images_choose_nothing_validation_comes_from_the_training_part():
+    train, val, test = (
+        {bytes(image) for image in part.images.flatten(1).numpy()} for part in data.load("digits")
+    )
+    assert not train & val
+    assert not train & test
+    assert not val & test
+
+
+def test_a_test_set_is_the_same_at_every_evaluation():
+    for options in ({}, {"levels": 2}, {"binarise": "dynamic"}):
+        first, second = (data.load("digits", **options).test for _ in range(2))
+        assert first.content_hash == second.content_hash
+        assert torch.equal(first.levels_at(slice(None), 0, 0), first.levels_at(slice(None), 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("options", "binarisation"),
+    [
+        ({"binarise": "dynamic"}, "dynamic, seed 0"),
+        ({"threshold": 0.33}, "threshold 0.33"),
+        ({"levels": 2}, "threshold 0.5"),
+        ({}, "none"),
+        ({"levels": 4}, "none"),
+    ],
+)
+def test_the_record_names_the_binarisation(options, binarisation):
+    images = data.load("digits", **options).test.limit(2)
+    record = scoring.evaluate(model_for(images), images).as_json()
+    assert record["binarisation"] == binarisation
+    assert record["levels"] == images.levels
+    assert record["content_hash"] == images.content_hash
+
+
+def test_different_binarisations_never_share_a_hash():
+    kinds = ({"binarise": "dynamic"}, {"threshold": 0.33}, {"levels": 2}, {})
+    assert len({data.load("digits", **options).test.content_hash for options in kinds}) == 4

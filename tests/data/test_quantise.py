@@ -1,0 +1,137 @@
+"""Equal bins, thresholds and levels of a source."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from pixelcnn.data import ImageSet
+from pixelcnn.data.quantise import (
+    Coding,
+    coded,
+    equal_bins,
+    look_up,
+    source_levels,
+    threshold_table,
+)
+from pixelcnn.errors import ConfigError, DataError
+
+RAMP = ImageSet(
+    torch.arange(256, dtype=torch.uint8).repeat(8).reshape(2, 1, 32, 32), 256, name="ramp"
+)
+
+
+@pytest.mark.parametrize("levels", [2, 4, 8, 16, 128, 256])
+def test_every_level_gets_equally_many_values(levels):
+    assert np.bincount(equal_bins(256, levels)).tolist() == [256 // levels] * levels
+
+
+@pytest.mark.parametrize(
+    ("source", "levels"), [(256, 3), (256, 17), (17, 5), (65_536, 256), (1000, 7)]
+)
+def test_bins_differ_by_one_value_at_most_and_keep_the_order(source, levels):
+    table = equal_bins(source, levels)
+    sizes = np.bincount(table)
+    assert len(sizes) == levels
+    assert sizes.max() - sizes.min() <= 1
+    assert (np.diff(table) >= 0).all()
+
+
+@pytest.mark.parametrize("levels", [2, 4, 8, 256])
+def test_bins_are_those_of_the_tutorial_on_values_over_256(levels):
+    values = np.arange(256)
+    tutorial = np.digitize(values / 256, np.arange(levels) / levels) - 1
+    assert equal_bins(256, levels).tolist() == tutorial.tolist()
+
+
+def test_the_threshold_is_that_of_the_tutorials():
+    tutorial = np.where(np.arange(256) < (0.33 * 256), 0, 1)
+    assert threshold_table(256, 0.33).tolist() == tutorial.tolist()
+
+
+def test_looking_up_works_across_blocks(monkeypatch):
+    monkeypatch.setattr("pixelcnn.data.quantise.CHUNK", 3)
+    images = torch.arange(10).reshape(10, 1, 1, 1)
+    assert look_up(images, np.arange(10)[::-1].copy(), 10).flatten().tolist() == list(
+        range(9, -1, -1)
+    )
+
+
+def test_binarisation_and_quantisation_are_named():
+    assert coded(RAMP, Coding(threshold=0.33)).binarisation == "threshold 0.33"
+    assert coded(RAMP, Coding(binarise="threshold")).binarisation == "threshold 0.5"
+    assert coded(RAMP, Coding(levels=2)).binarisation == "threshold 0.5"
+    assert coded(RAMP, Coding(binarise="dynamic")).binarisation == "dynamic"
+    assert coded(RAMP, Coding(levels=8)).quantisation == "256 -> 8 equal bins"
+    assert coded(RAMP, Coding(levels=8)).binarisation == "none"
+    assert coded(RAMP, Coding()) is RAMP
+
+
+def test_two_levels_are_equal_bins_and_a_threshold_of_a_half_at_once():
+    for source in (17, 100, 256):
+        assert equal_bins(source, 2).tolist() == threshold_table(source, 0.5).tolist()
+
+
+def test_binary_data_stay_as_given():
+    bits = ImageSet(torch.tensor([[[[0, 1]]]]), 2)
+    for coding in (Coding(), Coding(threshold=0.9), Coding(binarise="dynamic"), Coding(levels=4)):
+        fixed = coded(bits, coding)
+        assert (fixed.binarisation, fixed.levels, fixed.dynamic) == ("fixed", 2, False)
+        assert torch.equal(fixed.images, bits.images)
+
+
+def test_more_levels_than_the_source_has_are_not_made_up(caplog):
+    kept = coded(RAMP, Coding(levels=1024))
+    assert (kept.levels, kept.quantisation) == (256, "none")
+    assert "1024 cannot be made" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"levels": 4, "threshold": 0.3},
+        {"levels": 4, "binarise": "dynamic"},
+        {"binarise": "dynamic", "threshold": 0.3},
+        {"threshold": 33},
+        {"threshold": 0.0},
+        {"binarise": "static"},
+        {"levels": 1},
+        {"levels": 65_537},
+        {"levels": 2.0},
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options):
+    with pytest.raises(ConfigError):
+        Coding(**options)
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted", "levels"),
+    [
+        ([0, 1], None, 2),
+        ([0, 0], None, 2),
+        ([0, 2], None, 256),
+        ([0, 255], None, 256),
+        ([0, 256], None, 512),
+        ([0, 65_535], None, 65_536),
+        ([0, 3], 4, 4),
+        ([0, 3], 8, 8),
+        ([0, 4], 4, 256),
+        ([0, 200], 256, 256),
+    ],
+)
+def test_levels_of_a_source_that_does_not_say(values, wanted, levels):
+    assert source_levels(np.array(values), wanted) == levels
+
+
+@pytest.mark.parametrize(("values", "message"), [([-1, 3], "is -1"), ([70_000], "above 65535")])
+def test_values_that_are_no_levels_are_refused(values, message):
+    with pytest.raises(DataError, match=message):
+        source_levels(np.array(values))
+
+
+def test_the_log_says_how_many_levels_are_occupied(caplog):
+    caplog.set_level(logging.INFO)
+    coded(RAMP, Coding(levels=8))
+    assert "256 -> 8 equal bins, 8 of them occupied" in caplog.text

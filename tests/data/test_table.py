@@ -1,0 +1,163 @@
+"""Kaggle-style CSV."""
+
+import numpy as np
+import pytest
+
+from pixelcnn import data
+from pixelcnn.errors import DataError
+
+NOISE = np.random.default_rng(0).integers(0, 256, (30, 4, 4), np.uint8)
+LABELS = np.arange(30) % 10
+
+
+def text(pixels=NOISE, labels=LABELS, header=True, newline="\n"):
+    """A table as Kaggle has it: `label,pixel1,...`."""
+    rows = pixels.reshape(len(pixels), -1).tolist()
+    names = [f"pixel{i + 1}" for i in range(len(rows[0]))]
+    if labels is not None:
+        rows = [[label, *row] for label, row in zip(labels.tolist(), rows, strict=True)]
+        names = ["label", *names]
+    lines = ([",".join(names)] if header else []) + [",".join(map(str, row)) for row in rows]
+    return newline.join(lines) + newline
+
+
+def stored(tmp_path, content, name="table.csv"):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("labels", [LABELS, None])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_header_and_label_column_are_found(tmp_path, header, labels, newline):
+    images = data.load_all(stored(tmp_path, text(NOISE, labels, header, newline)))
+    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
+    assert (None if images.labels is None else images.labels.tolist()) == (
+        None if labels is None else labels.tolist()
+    )
+    assert images.levels == 256
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: t.rstrip("\n"),
+        lambda t: "\ufeff" + t,
+        lambda t: t.replace("label", '"Label"'),
+        lambda t: t.replace(",", ", "),
+        lambda t: "\n\n" + t.replace("\n", "\n\n"),
+    ],
+)
+def test_harmless_differences_do_no_harm(tmp_path, change):
+    images = data.load_all(stored(tmp_path, change(text())))
+    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
+    assert images.labels.tolist() == LABELS.tolist()
+
+
+def test_the_label_column_may_stand_anywhere_and_an_id_is_left_out(tmp_path):
+    rows = [
+        [7, *row, label] for row, label in zip(NOISE.reshape(30, 16).tolist(), LABELS, strict=True)
+    ]
+    lines = [",".join(["id", *(f"p{i}" for i in range(16)), "class"])]
+    path = stored(tmp_path, "\n".join(lines + [",".join(map(str, row)) for row in rows]))
+    images = data.load_all(path)
+    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
+    assert images.labels.tolist() == LABELS.tolist()
+
+
+def test_numbered_columns_are_a_header_not_an_image(tmp_path):
+    numbers = ",".join(map(str, range(16)))
+    images = data.load_all(stored(tmp_path, f"{numbers}\n{text(labels=None, header=False)}"))
+    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
+
+
+def test_the_models_shape_settles_what_is_not_square(tmp_path):
+    path = stored(tmp_path, text(NOISE.reshape(30, 2, 8)))
+    assert data.load_all(path, shape=(1, 2, 8)).shape == (1, 2, 8)
+    assert data.load_all(path).shape == (1, 4, 4)
+    odd = stored(tmp_path, text(NOISE[:, :3, :2]), "odd.csv")
+    assert data.load_all(odd, shape=(1, 3, 2)).shape == (1, 3, 2)
+    with pytest.raises(DataError, match="6 pixel columns are no square image"):
+        data.load_all(odd)
+
+
+def test_colours_ask_for_their_order(tmp_path):
+    planes = np.random.default_rng(1).integers(0, 256, (30, 3, 4, 4), np.uint8)
+    path = stored(tmp_path, text(planes))
+    with pytest.raises(DataError, match="3 channels in an unknown order"):
+        data.load_all(path)
+    assert np.array_equal(data.load_all(path, layout="n c h w").images.numpy(), planes)
+    mixed = stored(tmp_path, text(planes.transpose(0, 2, 3, 1)), "mixed.csv")
+    assert np.array_equal(data.load_all(mixed, layout="n h w c").images.numpy(), planes)
+
+
+def test_bad_rows_are_named_by_line_and_skipped_on_request(tmp_path):
+    lines = text().splitlines()
+    lines[4] += ",1"
+    lines[7] = lines[7].replace(",", ",x", 1)
+    lines[9] = lines[9].rsplit(",", 1)[0] + ","
+    lines[11] = lines[11].rsplit(",", 1)[0] + ",1.5"
+    lines[13] = lines[13].rsplit(",", 1)[0] + ",-3"
+    lines[15] = lines[15].rsplit(",", 1)[0] + ",70000"
+    lines[17] = "\x00\x01\x02"
+    path = stored(tmp_path, "\n".join(lines))
+    with pytest.raises(DataError) as caught:
+        data.load_all(path)
+    assert "7 bad rows: line 5: 18 values instead of 17" in str(caught.value)
+    assert all(f"line {n}: a value" in str(caught.value) for n in (8, 10, 12, 14, 16))
+    images = data.load_all(path, skip_bad=True)
+    assert images.skipped == 7
+    kept = np.delete(np.arange(30), np.array([4, 7, 9, 11, 13, 15, 17]) - 1)
+    assert np.array_equal(images.images[:, 0].numpy(), NOISE[kept])
+    assert images.labels.tolist() == LABELS[kept].tolist()
+
+
+def test_blocks_do_not_matter(tmp_path, monkeypatch):
+    lines = text().splitlines()
+    lines[20] += ",1"
+    path = stored(tmp_path, "\n".join(lines))
+    whole = data.load_all(path, skip_bad=True)
+    for block in (1, 7, 64, 100):
+        monkeypatch.setattr("pixelcnn.data.table.BLOCK", block)
+        assert data.load_all(path, skip_bad=True).content_hash == whole.content_hash
+        with pytest.raises(DataError, match="line 21: 18 values"):
+            data.load_all(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty"),
+        ("\n\n", "is empty"),
+        ("label,a,b,c,d\n", "holds no rows"),
+        ("label,label,a,b\n1,2,3,4\n", "2 label columns"),
+        ("label\n3\n", "0 pixel columns"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "holds no rows|bad rows"),
+    ],
+)
+def test_tables_without_images_are_refused(tmp_path, content, message):
+    with pytest.raises(DataError, match=rf"table\.csv.*({message})"):
+        data.load_all(stored(tmp_path, content))
+
+
+def test_training_and_test_tables_go_together(tmp_path):
+    train = stored(tmp_path, text(NOISE[:20], LABELS[:20]), "fashion_train.csv")
+    test = stored(tmp_path, text(NOISE[20:], LABELS[20:]), "fashion_test.csv")
+    splits = data.load(train, test=test, threshold=0.33)
+    assert np.array_equal(splits.test.images[:, 0].numpy(), NOISE[20:] >= 85)
+    assert len(splits.train) + len(splits.val) == 20
+    assert len(splits.val) > 0
+    assert {part.binarisation for part in splits} == {"threshold 0.33"}
+    assert [part.split for part in splits] == ["train", "val", "test"]
+
+
+def test_a_table_as_large_as_a_tutorials_is_read_fast(tmp_path):
+    import time
+
+    rows = np.random.default_rng(0).integers(0, 256, (2_000, 28, 28), np.uint8)
+    path = stored(tmp_path, text(rows, np.arange(2_000) % 10))
+    start = time.perf_counter()
+    images = data.load_all(path)
+    assert np.array_equal(images.images[:, 0].numpy(), rows)
+    assert time.perf_counter() - start < 3  # 60,000 rows within about a minute on a busy machine

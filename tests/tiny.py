@@ -1,0 +1,82 @@
+"""Small instances of everything in the registries."""
+
+import inspect
+from collections.abc import Iterator
+
+import torch
+
+from pixelcnn.errors import ConfigError
+from pixelcnn.layers import CONDITIONS
+from pixelcnn.model import PixelModel
+from pixelcnn.networks import NETWORKS, Network
+from pixelcnn.networks.base import ORDERS
+from pixelcnn.outputs import OUTPUTS, Output
+
+SMALL = {"width": 6, "depth": 2, "first_kernel": 5, "kernel": 3, "head_width": 7, "levels": 3}
+"""What makes a network or output small, where it takes such an argument."""
+CONDITION_SIZE = 3
+
+
+def small(kind: type, **arguments: object) -> object:
+    """An instance with the given arguments, small in all others."""
+    known = inspect.signature(kind).parameters
+    return kind(**{k: v for k, v in SMALL.items() if k in known} | arguments)
+
+
+def tiny_outputs() -> Iterator[Output]:
+    """Every registered output, with few levels where the level count is free."""
+    for name in OUTPUTS:
+        try:
+            yield small(OUTPUTS[name])
+        except ConfigError:
+            yield OUTPUTS[name]()
+
+
+def tiny_networks(channels: int, out: int | None = None) -> Iterator[Network]:
+    """Every registered network with every order and kind of condition."""
+    for name in NETWORKS:
+        for order in ORDERS if channels > 1 else ORDERS[:1]:
+            for condition in CONDITIONS:
+                torch.manual_seed(0)
+                yield small(
+                    NETWORKS[name],
+                    channels=channels,
+                    out=2 * channels if out is None else out,
+                    order=order,
+                    condition=condition,
+                    condition_size=CONDITION_SIZE if condition else 0,
+                )
+
+
+def tiny_models(channels: int, height: int = 5, width: int = 7) -> Iterator[PixelModel]:
+    """Every registered network x output that a model accepts, without a condition and with labels."""
+    for output in tiny_outputs():
+        for network in tiny_networks(channels, output.parameters_per_pixel(channels)):
+            if network.condition not in (None, "label"):
+                continue
+            try:
+                yield PixelModel(network, output, (channels, height, width)).eval()
+            except ConfigError:
+                continue  # the pair would ignore how channels depend on each other
+
+
+def tiny_model(channels: int = 1, height: int = 5, width: int = 7, **arguments: object) -> PixelModel:
+    """One small model of the first registered kind, with arguments of its network."""
+    output = next(tiny_outputs())
+    network = small(
+        NETWORKS["pixelcnn"],
+        channels=channels,
+        out=output.parameters_per_pixel(channels),
+        **arguments,
+    )
+    return PixelModel(network, output, (channels, height, width)).eval()
+
+
+def label(thing: Network | PixelModel | Output) -> str:
+    """A test's name for one of these."""
+    if isinstance(thing, PixelModel):
+        return f"{label(thing.network)}-{label(thing.output)}"
+    if isinstance(thing, Network):
+        name = NETWORKS.name_of(type(thing))
+        return f"{name}-{thing.channels}-{thing.order}-{thing.condition}"
+    return OUTPUTS.name_of(type(thing))

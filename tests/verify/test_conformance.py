@@ -1,0 +1,123 @@
+"""Everything registered keeps its promises, and everything in the gallery is rejected for its own fault."""
+
+import pytest
+import torch
+from broken import NETWORKS as BROKEN_NETWORKS
+from broken import OUTPUTS as BROKEN_OUTPUTS
+from broken import BatchMean, Broken, Disagrees, Softmax, Stack
+from tiny import label, tiny_model, tiny_models, tiny_networks, tiny_outputs
+
+from pixelcnn.errors import ConformanceError
+from pixelcnn.model import PixelModel
+from pixelcnn.verify import Report, check_model, check_network, check_output
+
+
+def rejected(report: Report, broken: Broken) -> None:
+    """The promise is broken for the reason given, and no other falls that does not follow."""
+    reasons = {row.name: row.detail for row in report.failures}
+    assert broken.promise in reasons, f"not found; broken: {reasons}"
+    for words in broken.words:
+        assert words in reasons[broken.promise]
+    assert set(reasons) <= {broken.promise, *broken.also}
+
+
+def cases(gallery):
+    return [
+        pytest.param(broken, channels, id=f"{broken.kind.__name__}-{number}-{channels}")
+        for number, broken in enumerate(gallery)
+        for channels in broken.channels
+    ]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_gallery_starts_from_a_correct_network(channels):
+    check_network(Stack(channels, 2 * channels)).raise_if_failed()
+
+
+@pytest.mark.parametrize(("broken", "channels"), cases(BROKEN_NETWORKS))
+def test_broken_networks_are_rejected_for_the_right_reason(broken, channels):
+    rejected(check_network(broken.kind(channels, 2 * channels)), broken)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_gallery_starts_from_a_correct_output(channels):
+    check_output(Softmax(), channels).raise_if_failed()
+
+
+@pytest.mark.parametrize(("broken", "channels"), cases(BROKEN_OUTPUTS))
+def test_broken_outputs_are_rejected_for_the_right_reason(broken, channels):
+    rejected(check_output(broken.kind(), channels), broken)
+
+
+@pytest.mark.parametrize(
+    "network", [n for channels in (1, 3) for n in tiny_networks(channels)], ids=label
+)
+def test_networks_keep_their_promises(network):
+    check_network(network).raise_if_failed()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize("output", list(tiny_outputs()), ids=label)
+def test_outputs_keep_their_promises(output, channels):
+    check_output(output, channels).raise_if_failed()
+
+
+@pytest.mark.parametrize(
+    "model", [m for channels in (1, 3) for m in tiny_models(channels)], ids=label
+)
+def test_models_keep_their_promises(model):
+    check_model(model).raise_if_failed()
+
+
+def test_a_thorough_check_changes_every_sub_pixel():
+    report = check_model(tiny_model(), thorough=True)
+    report.raise_if_failed()
+    assert any("35 of 35 sub-pixels changed" in row.detail for row in report.rows)
+
+
+def test_a_model_whose_images_interact_is_rejected():
+    model = PixelModel(BatchMean(1, 3), Softmax(), (1, 5, 7))
+    model.network.share = 10.0  # enough to change what is drawn
+    reasons = {row.name: row.detail for row in check_model(model).failures}
+    assert "images of a batch do not interact" in reasons
+    assert "the images drawn change" in reasons["image i of a seed is always the same"]
+
+
+def test_a_model_that_samples_from_another_distribution_is_rejected():
+    model = PixelModel(Stack(1, 3), Disagrees(), (1, 5, 7))
+    reasons = {row.name: row.detail for row in check_model(model).failures}
+    assert "disagree at" in reasons["sampling agrees with scoring, step by step"]
+
+
+def test_a_model_with_a_weight_that_is_no_number_is_rejected():
+    model = tiny_model()
+    next(model.parameters()).data[0] = torch.nan
+    reasons = {row.name: row.detail for row in check_model(model).failures}
+    assert "not a finite number" in reasons["its weights are finite"]
+
+
+def test_a_check_leaves_the_model_as_it_was():
+    model = tiny_model().train()
+    before = {name: t.clone() for name, t in model.state_dict().items()}
+    state = torch.random.get_rng_state()
+    check_model(model)
+    assert model.training
+    assert all(module.training for module in model.modules())
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert all(torch.equal(t, before[name]) for name, t in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_a_failed_report_raises_with_every_broken_promise():
+    report = check_network(Stack(1, 2))
+    assert report.passed
+    report = check_network(BROKEN_NETWORKS[0].kind(1, 2))
+    with pytest.raises(ConformanceError, match="breaks 3 promises: no output sees its future"):
+        report.raise_if_failed()
+
+
+def test_progress_names_each_promise_before_it_is_checked():
+    seen = []
+    report = check_network(Stack(1, 2), progress=lambda *step: seen.append(step))
+    assert [name for _, _, name in seen] == [row.name for row in report.rows]
+    assert [done for done, _, _ in seen] == list(range(len(seen)))
