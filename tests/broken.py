@@ -4,9 +4,8 @@ Each entry of the galleries names the promise that the checks must find broken, 
 must contain. The checks are only worth something while they reject all of these.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +15,6 @@ from pixelcnn.layers import Gate, MaskedConv2d, ShiftedConv2d
 from pixelcnn.masks import PAST, compose, interleaved, offsets, past_within, raster_mask
 from pixelcnn.networks import Network
 from pixelcnn.outputs import Output
-
 
 NEAREST = frozenset({(0, -1), (-1, -1), (-1, 0), (-1, 1)})
 """What a 3x3 kernel with mask A sees."""
@@ -46,8 +44,12 @@ class FixedMaskConv2d(nn.Conv2d):
     """A convolution with any mask over space."""
 
     def __init__(self, inputs: int, outputs: int, mask: Tensor) -> None:
-        super().__init__(inputs, outputs, tuple(mask.shape), padding=tuple(s // 2 for s in mask.shape))
-        self.register_buffer("mask", mask.float().expand(self.weight.shape).clone(), persistent=False)
+        super().__init__(
+            inputs, outputs, tuple(mask.shape), padding=tuple(s // 2 for s in mask.shape)
+        )
+        self.register_buffer(
+            "mask", mask.float().expand(self.weight.shape).clone(), persistent=False
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return self._conv_forward(x, self.weight * self.mask, self.bias)
@@ -277,18 +279,37 @@ class Broken(NamedTuple):
 
 
 NETWORKS = (
-    Broken(MaskOffByOne, FUTURE, ("a later convolution sees the future", "`second`", "off by one"), (TRAINING, CLAIM)),
-    Broken(PrintedMask, FUTURE, ("the first layer `first`", "its own position", "mask A"), (TRAINING,)),
+    Broken(
+        MaskOffByOne,
+        FUTURE,
+        ("a later convolution sees the future", "`second`", "off by one"),
+        (TRAINING, CLAIM),
+    ),
+    Broken(
+        PrintedMask, FUTURE, ("the first layer `first`", "its own position", "mask A"), (TRAINING,)
+    ),
     Broken(ColourSwap, FUTURE, ("the colours of a layer are mixed up",), (TRAINING, CLAIM), (3,)),
     Broken(MaskATwice, CLAIM, ("does not see", "mask A belongs in the first layer only")),
     Broken(BatchNorm, STATISTIC, ("`norm` (BatchNorm2d)",), (TRAINING, BATCH)),
-    Broken(BatchNorm, TRAINING, ("`norm` (BatchNorm2d)", "statistic over space"), (STATISTIC, BATCH)),
+    Broken(
+        BatchNorm, TRAINING, ("`norm` (BatchNorm2d)", "statistic over space"), (STATISTIC, BATCH)
+    ),
     Broken(BatchNorm, BATCH, ("in training mode", "batch statistics"), (STATISTIC, TRAINING)),
-    Broken(GroupNorm, FUTURE, ("`norm` (GroupNorm)", "statistic over space"), (STATISTIC, TRAINING, CLAIM)),
+    Broken(
+        GroupNorm,
+        FUTURE,
+        ("`norm` (GroupNorm)", "statistic over space"),
+        (STATISTIC, TRAINING, CLAIM),
+    ),
     Broken(GlobalPooling, FUTURE, ("outside the layers", "global pooling"), (TRAINING, CLAIM)),
     Broken(ResidualAroundFirst, FUTURE, ("bypasses the first layer", "residual"), (TRAINING,)),
     Broken(UnshiftedLink, FUTURE, ("`vertical`", "to the right", "not shifted down"), (TRAINING,)),
-    Broken(UnmaskedLater, FUTURE, ("a later convolution sees the future", "`second`", "below"), (TRAINING, CLAIM)),
+    Broken(
+        UnmaskedLater,
+        FUTURE,
+        ("a later convolution sees the future", "`second`", "below"),
+        (TRAINING, CLAIM),
+    ),
     Broken(IntegerLookUp, FUTURE, ("without gradient", "to its right"), (TRAINING, CLAIM)),
     Broken(BatchMean, BATCH, ("in evaluation mode", "other images of its batch")),
     Broken(OverwrittenMask, DETERMINISM, ("`second.weight`", "do not overwrite")),
@@ -299,7 +320,9 @@ NETWORKS = (
     Broken(NoisyEvaluation, DETERMINISM, ("two passes",)),
     Broken(ForgetsArgument, "its arguments rebuild it", ("'extra'",)),
     Broken(SwappedAxes, SHAPE, ("7, 5) where", "is expected"), (FUTURE, TRAINING, CLAIM, ARRIVE)),
-    Broken(DeafToCondition, "the condition reaches every output", ("does not change with the label",)),
+    Broken(
+        DeafToCondition, "the condition reaches every output", ("does not change with the label",)
+    ),
 )
 """Each breaks a promise of networks."""
 

@@ -60,7 +60,9 @@ def tiny_models(channels: int, height: int = 5, width: int = 7) -> Iterator[Pixe
                 continue  # the pair would ignore how channels depend on each other
 
 
-def tiny_model(channels: int = 1, height: int = 5, width: int = 7, **arguments: object) -> PixelModel:
+def tiny_model(
+    channels: int = 1, height: int = 5, width: int = 7, **arguments: object
+) -> PixelModel:
     """One small model of the first registered kind, with arguments of its network."""
     output = next(tiny_outputs())
     network = small(

@@ -152,6 +152,11 @@ def test_complete_needs_images_of_the_models_size(run, model, picture):
     run("complete", model, "missing.png", code=3)
 
 
+def test_complete_with_a_class(run, labelled, picture):
+    assert "--label" in run("complete", labelled, picture(), code=2).hint
+    run("complete", labelled, picture(), "--label", "dog", "-n", 1)
+
+
 def test_completions_are_those_of_the_library(run, model, here):
     given = torch.randint(17, (2, 1, 8, 8), dtype=torch.uint8)
     np.save("given.npy", given.numpy())

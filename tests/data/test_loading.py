@@ -1,5 +1,7 @@
 """``load`` and ``load_all``."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -32,6 +34,17 @@ def test_names_teach():
 def test_a_missing_path_is_bad_data(path):
     with pytest.raises(DataError, match="no file or folder"):
         data.load(path)
+
+
+def test_a_place_that_may_not_be_looked_into_is_bad_data(tmp_path, monkeypatch):
+    def denied(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    for method in ("exists", "iterdir"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, method, denied)
+            with pytest.raises(DataError, match="Permission denied"):
+                data.load(tmp_path)
 
 
 def test_an_unknown_kind_of_file_is_named(tmp_path):

@@ -66,8 +66,9 @@ def test_the_label_column_may_stand_anywhere_and_an_id_is_left_out(tmp_path):
     assert images.labels.tolist() == LABELS.tolist()
 
 
-def test_numbered_columns_are_a_header_not_an_image(tmp_path):
-    numbers = ",".join(map(str, range(16)))
+@pytest.mark.parametrize("first", [0, 1])
+def test_numbered_columns_are_a_header_not_an_image(tmp_path, first):
+    numbers = ",".join(map(str, range(first, first + 16)))
     images = data.load_all(stored(tmp_path, f"{numbers}\n{text(labels=None, header=False)}"))
     assert np.array_equal(images.images[:, 0].numpy(), NOISE)
 

@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-from broken import IntegerLookUp, Stack, UnmaskedLater
-from tiny import tiny_model
 
+from broken import IntegerLookUp, Stack, UnmaskedLater
 from pixelcnn.errors import ConformanceError
 from pixelcnn.masks import raster_past
 from pixelcnn.networks import GatedPixelCNN, PixelCNN
@@ -12,6 +11,7 @@ from pixelcnn.shapes import Position
 from pixelcnn.verify import allowed_past, measure, randomise
 from pixelcnn.verify.causality import by_flips, by_gradient, draw, example
 from pixelcnn.verify.probing import another_level, images_interact, random_levels
+from tiny import tiny_model
 
 
 def test_one_layer_sees_exactly_its_kernel():
@@ -89,7 +89,9 @@ def test_outputs_that_are_not_finite_are_no_leak_but_an_error():
 
 @pytest.mark.parametrize("training", [False, True])
 def test_images_of_a_correct_network_do_not_interact(training):
-    assert not images_interact(PixelCNN(3, 6, width=6, depth=2, dropout=0.5), 5, 7, training=training)
+    assert not images_interact(
+        PixelCNN(3, 6, width=6, depth=2, dropout=0.5), 5, 7, training=training
+    )
 
 
 def test_the_example_is_the_last_source_of_the_middle_target():

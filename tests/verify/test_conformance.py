@@ -2,14 +2,14 @@
 
 import pytest
 import torch
+
 from broken import NETWORKS as BROKEN_NETWORKS
 from broken import OUTPUTS as BROKEN_OUTPUTS
 from broken import BatchMean, Broken, Disagrees, Softmax, Stack
-from tiny import label, tiny_model, tiny_models, tiny_networks, tiny_outputs
-
 from pixelcnn.errors import ConformanceError
 from pixelcnn.model import PixelModel
 from pixelcnn.verify import Report, check_model, check_network, check_output
+from tiny import label, tiny_model, tiny_models, tiny_networks, tiny_outputs
 
 
 def rejected(report: Report, broken: Broken) -> None:

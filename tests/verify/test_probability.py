@@ -1,13 +1,13 @@
 """Probabilities sum to one, and each way of computing them agrees with the others."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
-from broken import Disagrees, DoesNotSum, Softmax, Stack
-from tiny import label, small, tiny_models, tiny_outputs
 
-from pixelcnn import outputs
+from broken import Disagrees, DoesNotSum, Softmax, Stack
+from pixelcnn import outputs, sampling
 from pixelcnn.errors import ConfigError, ConformanceError
 from pixelcnn.model import PixelModel
 from pixelcnn.networks import GatedPixelCNN
@@ -18,6 +18,7 @@ from pixelcnn.verify.agreement import (
     check_samples,
     check_walk,
     chi_square_p,
+    engine_names,
 )
 from pixelcnn.verify.probability import (
     check_agreement,
@@ -26,6 +27,7 @@ from pixelcnn.verify.probability import (
     every_image,
 )
 from pixelcnn.verify.probing import random_levels
+from tiny import small, tiny_model, tiny_models, tiny_outputs
 
 
 def random_model(output, channels, height, width):
@@ -42,7 +44,14 @@ def random_model(output, channels, height, width):
 
 @pytest.mark.parametrize(
     ("levels", "shape"),
-    [(3, (1, 2, 2)), (2, (3, 1, 2)), (2, (1, 3, 3)), (3, (2, 1, 2)), (17, (1, 1, 2)), (256, (1, 1, 1))],
+    [
+        (3, (1, 2, 2)),
+        (2, (3, 1, 2)),
+        (2, (1, 3, 3)),
+        (3, (2, 1, 2)),
+        (17, (1, 1, 2)),
+        (256, (1, 1, 1)),
+    ],
 )
 def test_all_images_together_have_probability_one(levels, shape):
     model = random_model(outputs.Categorical(levels=levels), *shape)
@@ -79,7 +88,7 @@ def test_too_many_images_are_refused():
         every_image((3, 1, 1), 256)
 
 
-@pytest.mark.parametrize("levels", [2, 3, 17, 256, 65_536])
+@pytest.mark.parametrize("levels", [2, 3, 17, 256, 5_000])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_pmf_is_normalised_and_scores_as_it_samples(levels, channels):
     for output in tiny_outputs():
@@ -91,12 +100,11 @@ def test_a_pmf_is_normalised_and_scores_as_it_samples(levels, channels):
         assert check_agreement(output, channels) <= 1e-10
 
 
-@pytest.mark.parametrize(
-    "model", [m for channels in (1, 3) for m in tiny_models(channels)], ids=label
-)
-def test_the_walk_of_every_engine_gives_the_numbers_of_the_parallel_pass(model):
-    condition = None if model.network.condition is None else torch.tensor(2)
-    check_walk(model.double(), condition)
+def test_every_engine_is_compared():
+    model = tiny_model(3, 3, 4)
+    assert {"cached", "full"} <= set(engine_names(model))
+    assert "cached, full in float64" in check_walk(model.double(), None)
+    assert "cached, full" in check_walk(model.float(), None)
 
 
 def test_slow_scoring_is_scoring():
@@ -116,10 +124,7 @@ def test_samples_follow_the_probabilities(levels, shape):
 @pytest.mark.parametrize("shape", [(1, 2, 2), (3, 2, 2)])
 def test_samples_of_another_distribution_are_told_apart(shape, monkeypatch):
     model = random_model(outputs.Categorical(levels=3), *shape)
-    from pixelcnn import sampling
-
-    honest = sampling.invert
-    monkeypatch.setattr(sampling, "invert", lambda pmf, u: honest(pmf, 0.97 * u))
+    monkeypatch.setattr(sampling, "sample", partial(sampling.sample, temperature=0.8))
     with pytest.raises(ConformanceError, match="do not follow"):
         check_samples(model, None, n=4000)
 
@@ -147,7 +152,9 @@ def test_the_chi_square_test_keeps_its_level(k):
     p = weights / weights.sum()
     below = 0
     for _ in range(2000):
-        counts = torch.multinomial(p, 500, replacement=True, generator=generator).bincount(minlength=k)
+        counts = torch.multinomial(p, 500, replacement=True, generator=generator).bincount(
+            minlength=k
+        )
         below += chi_square_p(counts.double(), 500 * p) < 0.01
     assert abs(below / 2000 - 0.01) < 5 * math.sqrt(0.01 * 0.99 / 2000)
 

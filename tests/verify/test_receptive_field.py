@@ -3,11 +3,11 @@
 import pytest
 import torch
 from PIL import Image
-from tiny import label, tiny_networks
 
 from pixelcnn.errors import ConfigError
 from pixelcnn.networks import GatedPixelCNN, PixelCNN
 from pixelcnn.verify import measure, receptive_field
+from tiny import label, tiny_networks
 
 
 def test_a_gated_network_sees_the_raster_past_within_its_reach():

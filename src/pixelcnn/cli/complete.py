@@ -1,17 +1,13 @@
 """``pixelcnn complete``: let a model draw the unknown part of given images."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from pixelcnn.cli import options
 from pixelcnn.cli.console import emit, progress, result, say
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from pixelcnn.model import PixelModel
+from pixelcnn.errors import ConfigError
 
 
 def complete(
@@ -36,7 +32,14 @@ def complete(
     ] = 8,
     seed: options.Seed = 0,
     temperature: options.Temperature = 1.0,
-    label: options.Label = None,
+    label: Annotated[
+        str | None,
+        options.said(
+            metavar="CLASS",
+            help="Class-conditional models: the class to draw, by number or name.",
+            default="none; such models need one",
+        ),
+    ] = None,
     engine: options.Engine = "auto",
     batch_size: options.BatchSize = 64,
     out: Annotated[
@@ -60,8 +63,8 @@ def complete(
     Known pixels never change. Pixels are drawn row by row from the top left, so a known pixel
     that comes later has no influence on those drawn before it.
     """
-    from pixelcnn import checkpoint, sampling
-    from pixelcnn.cli import conditions, output, pictures
+    from pixelcnn import checkpoint, plotting, sampling
+    from pixelcnn.cli import conditions, film, output, pictures
 
     kind = output.kind_of(out)
     loaded = checkpoint.load(model)
@@ -70,14 +73,10 @@ def complete(
     if pictures.later_pixels_known(mask):
         say("note: raster order ignores known pixels that come later than the drawn one")
     labels = conditions.labels(loaded, label, len(given))
-    film = _film(loaded, mask) if kind == "animation" else None
+    if labels is not None and label is None:
+        raise ConfigError("this model is class-conditional", hint="say what to draw with --label")
+    shot = film.Film(loaded.shape, loaded.levels, mask) if kind == "animation" else None
     with progress("completing") as advance:
-
-        def follow(front: int, total: int, partial: Any) -> None:
-            advance(front, total)
-            if film is not None:
-                film(front, total, partial)
-
         drawn = sampling.complete(
             loaded,
             given,
@@ -86,36 +85,19 @@ def complete(
             seed=seed,
             temperature=temperature,
             condition=conditions.tensor(labels),
-            engine=engine,
-            batch_size=len(given) * count if film else batch_size,
-            callback=follow,
+            **film.drawing(loaded, shot, engine, batch_size, len(given) * count, advance),
         )
-    files = _write(given, mask, drawn, out, kind, loaded.levels, film)
+    if kind == "folder":
+        files = output.save_each(drawn, out, loaded.levels, name="completion")
+    elif kind == "array":
+        files = output.save_array(drawn, out)
+    elif shot is not None:
+        files = shot.save(out, columns=count)
+    else:
+        beside = plotting.completions(given, mask, drawn, loaded.levels)
+        files = output.save_picture(beside, out)
     if json:
         emit({"files": files, "shape": drawn.shape, "levels": loaded.levels, "seed": seed})
         return
     say(f"{count} completions of each of {len(given)} images, seed {seed}")
     result(str(out))
-
-
-def _film(model: "PixelModel", mask: "Tensor") -> Any:
-    from pixelcnn.cli.film import Film
-
-    return Film(model.shape, model.levels, known=mask)
-
-
-def _write(
-    given: "Tensor", mask: "Tensor", drawn: "Tensor", out: Path, kind: str, levels: int, film: Any
-) -> list[Path]:
-    from pixelcnn import plotting
-    from pixelcnn.cli import output
-
-    if kind == "folder":
-        return output.save_each(drawn, out, levels, name="completion")
-    if kind == "array":
-        output.save_array(drawn, out)
-    elif kind == "animation":
-        film.save(out, columns=len(drawn) // len(given))
-    else:
-        output.save_picture(plotting.completions(given, mask, drawn, levels), out)
-    return [out]

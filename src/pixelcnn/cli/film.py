@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelcnn import plotting
+from pixelcnn import engines, plotting
+from pixelcnn.cli.console import Advance
 from pixelcnn.cli.output import write
+from pixelcnn.model import PixelModel
 from pixelcnn.shapes import ImageShape
 
 FRAMES = 80
@@ -42,12 +44,48 @@ class Film:
             self.pictures.append(plotting.reveal(images, self.levels, seen))
         self._due = frame
 
-    def save(self, path: Path, columns: int | None = None, scale: int | None = None) -> None:
+    def save(self, path: Path, columns: int | None = None, scale: int | None = None) -> list[Path]:
         """Writes the animation; see :func:`pixelcnn.plotting.tiles` and ``save_animation``."""
         frames = [plotting.tiles(picture, columns, scale) for picture in self.pictures]
         buffer = io.BytesIO()
         plotting.save_animation(frames, buffer)
-        write(path, buffer.getvalue())
+        return write(path, buffer.getvalue())
+
+
+def pixelwise(model: PixelModel, engine: str) -> str:
+    """The engine to film with: where the choice is ours, one that reports every pixel.
+
+    The native engine is faster, but speaks only after whole rows.
+    """
+    native = engine == "auto" and engines.choose(model).name == "native"
+    return "cached" if native else engine
+
+
+def drawing(
+    model: PixelModel, film: Film | None, engine: str, batch_size: int, count: int, advance: Advance
+) -> dict[str, Any]:
+    """Arguments of ``sample`` and ``complete``: engine, batch size and callback.
+
+    Args:
+        model: that draws.
+        film: keeps partial images; all of its images appear together. None films nothing.
+        engine: as asked for.
+        batch_size: as asked for.
+        count: images in all.
+        advance: shows progress.
+    """
+    if film is None:
+        return {
+            "engine": engine,
+            "batch_size": batch_size,
+            "callback": lambda done, total, _: advance(done, total),
+        }
+
+    def follow(done: int, total: int, images: Any) -> None:
+        advance(done, total)
+        film(done, total, images)
+
+    return {"engine": pixelwise(model, engine), "batch_size": count, "callback": follow}
 
 
 def drawn(shape: ImageShape, done: int) -> NDArray[np.bool_]:

@@ -40,7 +40,7 @@ def kind_of(path: Path) -> Kind:
     return kind
 
 
-def save_array(images: Any, path: Path, labels: list[int] | None = None) -> None:
+def save_array(images: Any, path: Path, labels: list[int] | None = None) -> list[Path]:
     """Writes levels (n, c, h, w); an ``.npz`` has the keys ``images`` and, if given, ``labels``."""
     buffer = io.BytesIO()
     levels = np.asarray(images)
@@ -50,7 +50,7 @@ def save_array(images: Any, path: Path, labels: list[int] | None = None) -> None
         np.savez_compressed(buffer, images=levels)
     else:
         np.savez_compressed(buffer, images=levels, labels=np.array(labels))
-    write(path, buffer.getvalue())
+    return write(path, buffer.getvalue())
 
 
 def save_each(images: Any, folder: Path, levels: int, name: str = "sample") -> list[Path]:
@@ -59,26 +59,26 @@ def save_each(images: Any, folder: Path, levels: int, name: str = "sample") -> l
 
     from pixelcnn import plotting
 
-    paths = []
+    paths: list[Path] = []
     for index, rgb in enumerate(plotting.to_rgb(images, levels)):
         picture = Image.fromarray(rgb)
         if len(images[0]) == 1:
             picture = picture.convert("L")
         path = folder / f"{name}-{index:04d}.png"
-        save_picture(picture, path)
-        paths.append(path)
+        paths += save_picture(picture, path)
     return paths
 
 
-def save_picture(picture: Any, path: Path) -> None:
+def save_picture(picture: Any, path: Path) -> list[Path]:
     """Writes a Pillow image as PNG, whole or not at all."""
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG", optimize=True)
-    write(path, buffer.getvalue())
+    return write(path, buffer.getvalue())
 
 
-def write(path: Path, content: bytes) -> None:
-    """Writes a file, whole or not at all; what was there is replaced."""
+def write(path: Path, content: bytes) -> list[Path]:
+    """Writes a file, whole or not at all, in place of what was there; gives its path."""
     from pixelcnn.checkpoint import write_atomically
 
     write_atomically(path, content)
+    return [path]

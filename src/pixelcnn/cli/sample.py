@@ -1,15 +1,12 @@
 """``pixelcnn sample``: draw images from a trained model."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from pixelcnn.cli import options
 from pixelcnn.cli.console import emit, progress, result, say
-
-if TYPE_CHECKING:
-    from pixelcnn.model import PixelModel
 
 
 def sample(
@@ -40,66 +37,33 @@ def sample(
 
     The same seed draws the same images, whatever the batch size.
     """
-    from pixelcnn import checkpoint, sampling
-    from pixelcnn.cli import conditions, output
+    from pixelcnn import checkpoint, plotting, sampling
+    from pixelcnn.cli import conditions, film, output
 
     kind = output.kind_of(out)
     loaded = checkpoint.load(model)
     labels = conditions.labels(loaded, label, count)
-    film = _film(loaded) if kind == "animation" else None
+    shot = film.Film(loaded.shape, loaded.levels) if kind == "animation" else None
     with progress("drawing") as advance:
-
-        def follow(front: int, total: int, images: Any) -> None:
-            advance(front, total)
-            if film is not None:
-                film(front, total, images)
-
         images = sampling.sample(
             loaded,
             count,
             seed=seed,
             temperature=temperature,
             condition=conditions.tensor(labels),
-            engine=engine,
-            # All images of an animation appear together.
-            batch_size=count if film else batch_size,
-            callback=follow,
+            **film.drawing(loaded, shot, engine, batch_size, count, advance),
         )
-    files = _write(images, out, kind, loaded.levels, labels, film)
+    if kind == "folder":
+        files = output.save_each(images, out, loaded.levels)
+    elif kind == "array":
+        files = output.save_array(images, out, labels)
+    elif shot is not None:
+        files = shot.save(out)
+    else:
+        files = output.save_picture(plotting.grid(images, loaded.levels), out)
     if json:
-        emit(
-            {
-                "files": files,
-                "shape": images.shape,
-                "levels": loaded.levels,
-                "seed": seed,
-                "temperature": temperature,
-                "labels": labels,
-            }
-        )
+        facts = {"levels": loaded.levels, "seed": seed, "temperature": temperature}
+        emit({"files": files, "shape": images.shape, **facts, "labels": labels})
         return
     say(f"{count} images of {loaded.shape}, {loaded.levels} levels, seed {seed}")
     result(str(out))
-
-
-def _film(model: "PixelModel") -> Any:
-    from pixelcnn.cli.film import Film
-
-    return Film(model.shape, model.levels)
-
-
-def _write(
-    images: Any, out: Path, kind: str, levels: int, labels: list[int] | None, film: Any
-) -> list[Path]:
-    from pixelcnn import plotting
-    from pixelcnn.cli import output
-
-    if kind == "folder":
-        return output.save_each(images, out, levels)
-    if kind == "array":
-        output.save_array(images, out, labels)
-    elif kind == "animation":
-        film.save(out)
-    else:
-        output.save_picture(plotting.grid(images, levels), out)
-    return [out]

@@ -71,8 +71,9 @@ def training(stage: Stage, max_time: str) -> Section:
             f"{stage.levels} levels. Multiplied together, these are the exact probability of the "
             "image.",
             f"Training turns {parameters:,} numbers a little at a time, so that the training digits "
-            "become more probable. The curve counts bits per pixel on digits it does not train on: "
-            "how many yes-or-no questions a pixel costs on average. Lower is better.",
+            "become more probable. The curves count bits per pixel, which is how many yes-or-no "
+            "questions a pixel costs on average, for the training digits and for those put aside. "
+            "Lower is better.",
         ],
         [
             Figure(

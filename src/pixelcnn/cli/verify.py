@@ -38,7 +38,7 @@ def verify(
         emit(report.as_json())
     else:
         rows = [("kept" if r.passed else "BROKEN", r.name, r.detail) for r in report.rows]
-        table("", ("promise", "what", "detail"), rows)
+        table("", ("", "promise", "what was found"), rows)
         kept = sum(r.passed for r in report.rows)
         result(f"{kept} of {len(report.rows)} promises kept")
     if not report.passed:

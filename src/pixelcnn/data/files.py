@@ -46,7 +46,7 @@ def find_images(root: Path) -> list[ImageFile]:
     found: list[ImageFile] = []
     others = 0
     visited: set[tuple[int, int]] = set()
-    for parent, folders, files in os.walk(root, followlinks=True, onerror=_unreadable):
+    for parent, folders, files in os.walk(root, followlinks=True, onerror=_refuse):
         status = os.stat(parent)
         place = (status.st_dev, status.st_ino)
         if place in visited:
@@ -68,17 +68,26 @@ def find_images(root: Path) -> list[ImageFile]:
     return sorted(found, key=lambda each: os.fsencode(each.name))
 
 
-def _unreadable(error: OSError) -> None:
-    name = printable(str(error.filename))
-    raise DataError(f"{name} cannot be read: {error.strerror}") from error
+def _unreadable(error: OSError) -> DataError:
+    return DataError(f"{printable(str(error.filename))} cannot be read: {error.strerror}")
+
+
+def _refuse(error: OSError) -> None:
+    raise _unreadable(error) from error
 
 
 def part_folders(root: Path) -> dict[str, Path]:
     """Folders that hold the parts of a set: ``train``, ``test`` and perhaps ``val``.
 
     Empty unless a folder has ``train`` and one of the others, and no other folder beside them.
+
+    Raises:
+        DataError: a folder that cannot be read.
     """
-    folders = {path.name: path for path in root.iterdir() if path.is_dir()}
+    try:
+        folders = {path.name: path for path in root.iterdir() if path.is_dir()}
+    except OSError as error:
+        raise _unreadable(error) from error
     visible = {name: path for name, path in folders.items() if not name.startswith(".")}
     parts = {PARTS[name.lower()]: path for name, path in visible.items() if name.lower() in PARTS}
     complete = "train" in parts and len(parts) > 1 and len(parts) == len(visible)

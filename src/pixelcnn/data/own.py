@@ -34,10 +34,12 @@ def existing(data: Path | str) -> Path:
         UnknownName: no such path, and it looks like the name of a set.
         DataError: no such path.
     """
-    path = Path(data).expanduser()
-    if path.exists():
-        return path
-    text = printable(str(data))
+    path, text = Path(data).expanduser(), printable(str(data))
+    try:
+        if path.exists():
+            return path
+    except OSError as error:
+        raise DataError(f"{text} cannot be read: {error.strerror}") from error
     if os.sep in text or path.suffix:
         raise DataError(f"there is no file or folder {text}")
     raise UnknownName(
@@ -56,12 +58,9 @@ def read_own(path: Path, reading: Reading) -> ImageSet:
     if packed is not None:
         return fitted(read_prepared(packed), reading.size, reading.fit)
     if path.is_dir():
-        parts = part_folders(path)
-        return (
-            joined(*read_parts(path, parts, reading).values())
-            if parts
-            else read_folder(path, reading)
-        )
+        if parts := part_folders(path):
+            return joined(*read_parts(path, parts, reading).values())
+        return read_folder(path, reading)
     suffix = path.suffix.lower()
     if suffix in READERS:
         return fitted(READERS[suffix](path, reading), reading.size, reading.fit)
@@ -150,10 +149,10 @@ def matched(other: ImageSet, train: ImageSet, part: str) -> ImageSet:
             f"but training images are {train.shape} with {train.levels}",
             hint="give a size, levels or layout that brings both to one shape",
         )
-    if other.labels is None or train.labels is None or other.classes == train.classes:
+    if not (other.classes and train.classes) or other.classes == train.classes:
         return other
     unknown = [name for name in other.classes if name not in train.classes]
-    if unknown or not (other.classes and train.classes):
+    if unknown or other.labels is None:
         raise DataError(
             f"{part} images have classes that training images lack: {', '.join(unknown)}"
         )

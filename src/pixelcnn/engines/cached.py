@@ -87,7 +87,7 @@ class CachedEngine:
                 self.now[0][:, channel - 1] = self.model.encode(levels[:, channel - 1, row, column])
             for operation in self.at_step[channel]:
                 operation(column)
-        return self.now[-1]
+        return self.now[-1].clone()
 
     def _next_row(self, levels: Tensor, row: int) -> None:
         if row > 0:

@@ -4,9 +4,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pixelcnn.training.session import History, fit
+    from pixelcnn.training.fitting import fit
     from pixelcnn.training.options import TrainingOptions
     from pixelcnn.training.recipe import Recipe
+    from pixelcnn.training.session import History
     from pixelcnn.training.signals import Interrupted
     from pixelcnn.training.train import prepare, train_recipe
 
@@ -15,7 +16,7 @@ _NAMES = {
     "Interrupted": "signals",
     "Recipe": "recipe",
     "TrainingOptions": "options",
-    "fit": "session",
+    "fit": "fitting",
     "prepare": "train",
     "train_recipe": "train",
 }

@@ -74,7 +74,9 @@ def name(step: int) -> str:
 
 def existing(folder: Path) -> list[Path]:
     """Checkpoints in a folder, the latest first."""
-    found = [path for path in folder.glob("step-*.ckpt") if re.fullmatch(r"step-\d+\.ckpt", path.name)]
+    found = [
+        path for path in folder.glob("step-*.ckpt") if re.fullmatch(r"step-\d+\.ckpt", path.name)
+    ]
     return sorted(found, key=lambda path: int(path.stem.removeprefix("step-")), reverse=True)
 
 

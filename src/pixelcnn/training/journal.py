@@ -1,6 +1,7 @@
 """What a training says: lines on stderr and in ``train.log``, numbers in ``metrics.csv``."""
 
 import dataclasses
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,33 @@ class Row:
         return ",".join("" if value is None else repr(value) for value in values)
 
 
+@dataclasses.dataclass
+class Meter:
+    """A mean that a resumed run continues to the bit.
+
+    Example:
+        >>> meter = Meter()
+        >>> meter.add(1.0)
+        >>> meter.add(2.0)
+        >>> meter.take(), meter.count
+        (1.5, 0)
+    """
+
+    total: float = 0.0
+    count: int = 0
+
+    def add(self, value: float) -> None:
+        """Takes one more value in; what is not finite belongs to a skipped step and is left out."""
+        if math.isfinite(value):
+            self.total, self.count = self.total + value, self.count + 1
+
+    def take(self) -> float:
+        """The mean so far, NaN if there was nothing, and a fresh start."""
+        mean = self.total / self.count if self.count else math.nan
+        self.total, self.count = 0.0, 0
+        return mean
+
+
 class Journal:
     """Writes the log and the metrics of a run; without a folder it only talks.
 
@@ -44,7 +72,9 @@ class Journal:
         tensorboard: also write TensorBoard events, where the extra is installed.
     """
 
-    def __init__(self, folder: Path | None, *, verbose: bool = True, tensorboard: bool = True) -> None:
+    def __init__(
+        self, folder: Path | None, *, verbose: bool = True, tensorboard: bool = True
+    ) -> None:
         self.folder, self.verbose, self.rows = folder, verbose, 0
         self._said: set[str] = set()
         self._board = board(folder) if tensorboard and folder is not None else None
@@ -57,7 +87,8 @@ class Journal:
     def say(self, line: str) -> None:
         """A line for people."""
         if self.verbose:
-            print(line, file=sys.stderr, flush=True)
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
         if self.folder is not None:
             with (self.folder / "train.log").open("a", encoding="utf-8") as log:
                 log.write(line + "\n")
@@ -73,7 +104,9 @@ class Journal:
         self.rows = rows
         if self.metrics is None:
             return
-        lines = self.metrics.read_text(encoding="utf-8").splitlines() if self.metrics.exists() else []
+        lines = (
+            self.metrics.read_text(encoding="utf-8").splitlines() if self.metrics.exists() else []
+        )
         kept = [",".join(COLUMNS), *lines[1 : rows + 1]]
         self.metrics.write_text("\n".join(kept) + "\n", encoding="utf-8")
 

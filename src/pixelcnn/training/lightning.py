@@ -10,14 +10,13 @@ import math
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
-from pixelcnn.errors import ConfigError, TrainingError
+from pixelcnn.errors import TrainingError
 from pixelcnn.model import PixelModel
 from pixelcnn.training import validation
 from pixelcnn.training.batches import Batches, seed_step
@@ -54,14 +53,21 @@ class TrainingModule(LightningModule):
     """
 
     def __init__(
-        self, model: PixelModel, batches: Batches, options: TrainingOptions, steps: int, precision: str
+        self,
+        model: PixelModel,
+        batches: Batches,
+        options: TrainingOptions,
+        steps: int,
+        precision: str,
     ) -> None:
         super().__init__()
         self.model, self.batches, self.options, self.steps = model, batches, options, steps
-        self.precision, self.loss, self.skipped, self.taken = precision, math.nan, 0, 0
+        self.precision, self.skipped, self.taken = precision, 0, 0
+        self.loss = math.nan
 
     def on_fit_start(self) -> None:
-        self.batches.rank, self.batches.processes = self.trainer.global_rank, self.trainer.world_size
+        self.batches.rank = self.trainer.global_rank
+        self.batches.processes = self.trainer.world_size
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return optimiser(self.model, self.options)
@@ -88,9 +94,11 @@ class TrainingModule(LightningModule):
             self.precision,
             channels_last=self.options.channels_last,
         )
-        return found.sum() * (-self.batches.processes / (batch.images * self.model.shape.dimensions))
+        return found.sum() * (
+            -self.batches.processes / (batch.images * self.model.shape.dimensions)
+        )
 
-    def _not_finite(self, step: int) -> None:
+    def _not_finite(self, step: int) -> Tensor | None:
         """Stops, or leaves the step out: without gradients the optimiser changes nothing."""
         self.skipped += 1
         images = ", ".join(map(str, self.batches[step].indices[:16].tolist()))
@@ -103,20 +111,25 @@ class TrainingModule(LightningModule):
             )
         warnings.warn(what + "; skipped", stacklevel=2)
         self.zero_grad(set_to_none=True)
+        return None
 
 
 def make_trainer(
-    options: TrainingOptions, steps: int, precision: str, root: Path, callbacks: list[Callback]
+    options: TrainingOptions,
+    steps: int,
+    precision: str,
+    place: tuple[str, int | list[int]],
+    root: Path,
+    callbacks: list[Callback],
 ) -> Trainer:
     """A trainer that leaves batches, logs, validation and saving to us."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    accelerator, devices = placed(options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return Trainer(
-            accelerator=accelerator,
-            devices=devices,
+            accelerator=place[0],
+            devices=place[1],
             num_nodes=options.nodes,
             precision=PRECISIONS[precision],  # type: ignore[arg-type]
             max_steps=steps,
@@ -134,44 +147,3 @@ def make_trainer(
             num_sanity_val_steps=0,
             log_every_n_steps=2**31,
         )
-
-
-def placed(options: TrainingOptions) -> tuple[str, Any]:
-    """Lightning's accelerator and devices for our ``device`` and ``devices``.
-
-    Raises:
-        ConfigError: a device that this machine does not have.
-    """
-    name, _, index = resolve_device(options.device).partition(":")
-    if name == "cuda":
-        return "gpu", [int(index)] if index else options.devices
-    return name, options.devices if name == "cpu" else 1
-
-
-def resolve_device(device: str) -> str:
-    """``auto`` as the best device there is.
-
-    Raises:
-        ConfigError: a device that this machine does not have.
-    """
-    has_cuda, has_mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-    if device == "auto":
-        return "cuda" if has_cuda else "mps" if has_mps else "cpu"
-    if (device.startswith("cuda") and not has_cuda) or (device == "mps" and not has_mps):
-        raise ConfigError(f"device {device!r} is not available here", hint="use --device auto")
-    return device
-
-
-def resolve_precision(precision: str, device: str) -> str:
-    """``auto`` as ``bf16`` where it is fast, else ``32``."""
-    if precision != "auto":
-        return precision
-    if device.startswith("cuda"):
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "32"
-    if device == "cpu":
-        try:
-            flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-        except OSError:
-            return "32"
-        return "bf16" if "avx512_bf16" in flags or "amx_bf16" in flags else "32"
-    return "32"

@@ -194,7 +194,9 @@ def duration(name: str, text: str) -> float:
     if parts is None or not any(parts.groups()):
         raise invalid(name, text, "write a time as 45s, 10m or 1h30m")
     return sum(
-        float(value) * unit for value, unit in zip(parts.groups(), UNITS.values(), strict=True) if value
+        float(value) * unit
+        for value, unit in zip(parts.groups(), UNITS.values(), strict=True)
+        if value
     )
 
 

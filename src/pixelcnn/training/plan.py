@@ -1,13 +1,23 @@
-"""How many steps a training takes: settled before the first one, so the learning rate is a function of the
-step."""
+"""How many steps a training takes.
+
+That is settled before the first one, so that the learning rate is a function of the step.
+"""
 
 import dataclasses
 import math
 import time
-from collections.abc import Callable
 
-WARM = 2
+from pixelcnn.data import ImageSet
+from pixelcnn.model import PixelModel
+from pixelcnn.training.lightning import TrainingModule
+from pixelcnn.training.options import TrainingOptions
+from pixelcnn.training.validation import validate, validation_batch
+
+WARM = 3
 """Steps that are not timed: the first ones allocate and choose kernels."""
+
+TRIAL, MOST = 0.02, 0.2
+"""Parts of the time that trial steps take, normally and at most."""
 
 SAFETY = 0.97
 """Part of the time that is planned for."""
@@ -36,31 +46,51 @@ class Plan:
         return math.ceil(self.steps / self.steps_per_epoch)
 
 
-def timed(
-    seconds: float, step: Callable[[int], None], validate: Callable[[], float], per_epoch: int, every: int
+def timed_steps(
+    trial: TrainingModule, val: ImageSet, options: TrainingOptions, precision: str
 ) -> int:
-    """Steps that fit into some time, judged by trial steps; a machine that slows down later takes longer.
+    """Steps that fit into ``max_time``, judged by trial steps.
+
+    A machine that slows down later takes longer: the number of steps stands, since the learning rate
+    depends on it.
 
     Args:
-        seconds: for the training, its validations and these trials.
-        step: takes a trial step, given its number.
-        validate: seconds that a validation is expected to take.
-        per_epoch: steps an epoch.
-        every: epochs between validations.
+        trial: with a copy of the model, which is spoilt.
+        val: validation images.
+        options: how to train.
+        precision: of the training.
 
     Returns:
         At least 1.
     """
-    start = time.monotonic()
-    for number in range(WARM):
-        step(number)
-    warm, taken = time.monotonic(), 0
-    while taken < 3 or time.monotonic() - warm < 0.02 * seconds:
-        step(WARM + taken)
-        taken += 1
-        if time.monotonic() - start > 0.2 * seconds:
+    trial.model.train()
+    optimizer, start = trial.configure_optimizers(), time.monotonic()
+
+    def step(number: int) -> float:
+        optimizer.zero_grad()
+        trial.batch_loss(number % trial.batches.steps_per_epoch).backward()
+        optimizer.step()
+        return time.monotonic()
+
+    warm = [step(number) for number in range(WARM)][-1]
+    now, taken = warm, 0
+    while taken < WARM or now - warm < TRIAL * options.seconds:
+        now, taken = step(WARM + taken), taken + 1
+        if now - start > MOST * options.seconds:
             break
-    pace = (time.monotonic() - warm) / max(1, taken)
-    check = validate()
-    left = SAFETY * seconds - (time.monotonic() - start) - check
-    return max(1, int(left / (pace + check / (per_epoch * every))))
+    pace = (now - warm) / taken
+    check = validation_seconds(trial.model, val, options, precision)
+    last = validation_seconds(trial.model, val, options, "32") if precision == "bf16" else 0.0
+    between = trial.batches.steps_per_epoch * options.validate_every
+    left = SAFETY * options.seconds - (time.monotonic() - start) - check - last
+    return max(1, int(left / (pace + check / between)))
+
+
+def validation_seconds(
+    model: PixelModel, val: ImageSet, options: TrainingOptions, precision: str
+) -> float:
+    """How long a validation is going to take, judged by a part of it."""
+    size, start = validation_batch(options), time.monotonic()
+    few = val.limit(2 * size)
+    validate(model, few, batch_size=size, precision=precision)
+    return (time.monotonic() - start) * len(val) / len(few)

@@ -56,7 +56,9 @@ class Recipe:
         for table, registry in (("network", NETWORKS), ("output", OUTPUTS)):
             values = getattr(self, table)
             if "name" not in values:
-                raise ConfigError(f"recipe {self.name}: [{table}] needs a name", hint=", ".join(registry))
+                raise ConfigError(
+                    f"recipe {self.name}: [{table}] needs a name", hint=", ".join(registry)
+                )
             known = ["name", *arguments(registry[values["name"]])]
             check_keys(table, values, [key for key in known if key not in (*DERIVED, "levels")])
         TrainingOptions.from_table(self.training)
@@ -94,7 +96,7 @@ class Recipe:
             if table in ("network", "output") and key == "name" and value != tables[table]["name"]:
                 tables[table] = {}  # arguments of one network mean nothing to another
             tables[table][key] = value
-        return dataclasses.replace(self, **tables)
+        return Recipe(name=self.name, about=self.about, **tables)
 
     def load(self) -> Splits:
         """Loads the data."""
@@ -141,7 +143,9 @@ class Recipe:
 
 def names() -> list[str]:
     """The recipes that come with the package."""
-    return sorted(Path(item.name).stem for item in folder().iterdir() if item.name.endswith(".toml"))
+    return sorted(
+        Path(item.name).stem for item in folder().iterdir() if item.name.endswith(".toml")
+    )
 
 
 def get(name: str | Path) -> Recipe:
@@ -173,7 +177,9 @@ def parse(text: str, name: str) -> Recipe:
     for key, value in tables.items():
         if not isinstance(value, dict):
             raise ConfigError(f"recipe {name}: {key} must be a table", hint=f"write [{key}]")
-    comments = [line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")]
+    comments = [
+        line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")
+    ]
     comments = [line for line in comments if not line.startswith("recipe: ")]
     return Recipe(name=name, about=comments[0] if comments else "", **tables)
 
@@ -196,7 +202,10 @@ def parse_setting(setting: str) -> tuple[str, str, Any]:
     path, equals, value = setting.partition("=")
     table, dot, key = path.strip().partition(".")
     if not (equals and dot and key):
-        raise ConfigError(f"cannot use the setting {setting!r}", hint="write table.key=VALUE, as training.epochs=3")
+        raise ConfigError(
+            f"cannot use the setting {setting!r}",
+            hint="write table.key=VALUE, as training.epochs=3",
+        )
     check_keys("recipe", {table: None}, TABLES)
     return table, key.strip(), toml.parse_value(value.strip())
 
@@ -218,7 +227,7 @@ def check_keys(table: str, values: Mapping[str, Any], known: Iterable[str]) -> N
 
 def data_keys() -> list[str]:
     """What a ``[data]`` table may hold: the arguments of :func:`pixelcnn.data.load`."""
-    first, *rest = inspect.signature(data.load).parameters
+    _source, *rest = inspect.signature(data.load).parameters
     return ["name", *rest]
 
 
@@ -228,9 +237,9 @@ def count_classes(train: ImageSet, name: str) -> int:
     Raises:
         ConfigError: it has no labels.
     """
-    if train.labels is None:
+    if train.label_count == 0:
         raise ConfigError(
             f"recipe {name} is class-conditional, but {train.name} has no labels",
             hint="use labelled data, or --set network.condition=none with another recipe",
         )
-    return max(len(train.classes), int(train.labels.max()) + 1)
+    return train.label_count

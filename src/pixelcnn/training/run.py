@@ -1,9 +1,9 @@
 """The folder of a run: who may use it, and where things lie in it."""
 
-import fcntl
 import json
 import os
 import platform
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
@@ -105,18 +105,22 @@ class RunFolder:
 
     def _take_lock(self) -> None:
         lock = os.open(self.path / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        self._lock = lock
+        if sys.platform == "win32":  # no flock there: nothing keeps a second process out
+            return
+        import fcntl
+
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.read(lock, 64).decode(errors="replace").strip() or "unknown"
-            os.close(lock)
+            self.release()
             raise ConfigError(
                 f"run folder {self.path} is in use by process {holder}",
                 hint="wait for it, or choose another folder with --run",
             ) from error
         os.ftruncate(lock, 0)
         os.write(lock, f"{os.getpid()}\n".encode())
-        self._lock = lock
 
     def _check_content(self) -> None:
         content = sorted(item.name for item in self.path.iterdir() if item.name != "run.lock")

@@ -9,15 +9,22 @@ from pixelcnn.data import Splits
 from pixelcnn.errors import ConfigError
 from pixelcnn.model import PixelModel
 from pixelcnn.training import recipe as recipes
-from pixelcnn.training.session import History, check_fit, run_training
-from pixelcnn.training.lightning import placed, resolve_device
+from pixelcnn.training.device import accelerator, resolve_device
+from pixelcnn.training.fitting import run_training
+from pixelcnn.training.guards import check_fit
 from pixelcnn.training.recipe import Recipe
 from pixelcnn.training.record import nameless, training_record
 from pixelcnn.training.run import RunFolder
+from pixelcnn.training.session import History
 
 DEFAULT = "digits"
 
-FREE = (("training", "epochs"), ("training", "max_time"), ("training", "devices"), ("training", "nodes"))
+FREE = (
+    ("training", "epochs"),
+    ("training", "max_time"),
+    ("training", "devices"),
+    ("training", "nodes"),
+)
 """What ``resume`` may change: how long, and on how many devices."""
 
 
@@ -44,8 +51,7 @@ def prepare(recipe: Recipe) -> Prepared:
     Raises:
         ConfigError, DataError, ModelError: whatever would stop the training before its first step.
     """
-    placed(recipe.options)
-    resolve_device(recipe.options.device)
+    accelerator(resolve_device(recipe.options.device), recipe.options.devices)
     splits = recipe.load()
     model, notes = recipe.build(splits.train)
     check_fit(model, splits.train, splits.val)
@@ -94,12 +100,16 @@ def train_recipe(
 
 def resolve(recipe: str | Path | Recipe | None) -> Recipe:
     """A recipe from whatever names it."""
-    return recipe if isinstance(recipe, Recipe) else recipes.get(DEFAULT if recipe is None else recipe)
+    return (
+        recipe if isinstance(recipe, Recipe) else recipes.get(DEFAULT if recipe is None else recipe)
+    )
 
 
 def default_run(recipe: Recipe) -> Path:
     """``runs/RECIPE-DATA``."""
-    return Path("runs") / f"{recipe.name}-{Path(str(nameless(recipe.data.get('name', 'data')))).stem}"
+    return (
+        Path("runs") / f"{recipe.name}-{Path(str(nameless(recipe.data.get('name', 'data')))).stem}"
+    )
 
 
 def resumed(
@@ -129,7 +139,8 @@ def resumed(
     longer = ("epochs", "max_time")
     given = [key for table, key, _ in map(recipes.parse_setting, overrides) if table == "training"]
     replan = any(
-        key in given and getattr(stored.options, key) != getattr(changed.options, key) for key in longer
+        key in given and getattr(stored.options, key) != getattr(changed.options, key)
+        for key in longer
     )
     return changed, replan
 
@@ -144,5 +155,7 @@ def settings(**values: Any) -> list[str]:
     from pixelcnn.training.toml import literal
 
     return [
-        f"{name.replace('__', '.', 1)}={literal(value)}" for name, value in values.items() if value is not None
+        f"{name.replace('__', '.', 1)}={literal(value)}"
+        for name, value in values.items()
+        if value is not None
     ]

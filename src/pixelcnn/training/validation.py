@@ -10,6 +10,7 @@ import torch
 
 from pixelcnn.data import ImageSet
 from pixelcnn.model import PixelModel
+from pixelcnn.training.options import TrainingOptions
 
 QUANTILES = 101
 
@@ -94,6 +95,11 @@ def validate(
     finally:
         model.train(was_training)
     return Validation(torch.cat(nats).numpy(), model.shape.dimensions)
+
+
+def validation_batch(options: TrainingOptions) -> int:
+    """Images a forward pass of a validation: enough to be fast, few enough to fit."""
+    return max(64, min(256, options.batch_size))
 
 
 def labels(model: PixelModel, data: ImageSet, index: torch.Tensor) -> torch.Tensor | None:

@@ -1,18 +1,22 @@
 """Whether sampling agrees with scoring: the walk, its engines, and the images drawn from it."""
 
+import copy
 import math
 
 import torch
 from torch import Tensor
 
 from pixelcnn import engines, sampling
-from pixelcnn.errors import ConformanceError
+from pixelcnn.errors import ConfigError, ConformanceError
 from pixelcnn.model import PixelModel
-from pixelcnn.shapes import coding_order
+from pixelcnn.shapes import Position, coding_order
+from pixelcnn.verify.causality import place
 from pixelcnn.verify.probability import AGREEMENT, MOST_IMAGES, every_image
 from pixelcnn.verify.probing import random_levels
 from pixelcnn.walk import Front, drive, walk
 
+TOLERANCES = {torch.float64: AGREEMENT, torch.float32: 1e-3}
+"""Allowed difference of an engine's log-probability, relative to its size where that exceeds one."""
 FALSE_ALARM = 1e-6
 """How often the chi-square test fails a sampler that is right."""
 
@@ -43,15 +47,21 @@ def walk_log_prob(
 
 
 def engine_names(model: PixelModel) -> list[str]:
-    """The engines that run a model: the plain one, and the one that is chosen for it."""
-    return sorted({"full", engines.choose(model, "auto").name})
+    """The engines that can run a model."""
+    found = []
+    for name in engines.NAMES:
+        try:
+            found.append(engines.choose(model, name).name)
+        except ConfigError:
+            continue
+    return sorted(set(found))
 
 
 def check_walk(model: PixelModel, condition: Tensor | None, n: int = 2) -> str:
-    """Every engine's walk must give the numbers of the parallel pass.
+    """Every engine's walk must give the numbers of the parallel pass in float64.
 
     Args:
-        model: in float64.
+        model: in float64, or in float32 for the engines that compute in it.
         condition: of one image.
         n: images compared.
 
@@ -60,20 +70,21 @@ def check_walk(model: PixelModel, condition: Tensor | None, n: int = 2) -> str:
     """
     images = random_levels((n, *model.shape), model.levels, seed=11)
     with torch.no_grad():
-        parallel = model.log_prob_map(images, condition).double()
+        parallel = copy.deepcopy(model).double().eval().log_prob_map(images, condition)
+    allowed = TOLERANCES[model.dtype] * parallel.abs().clamp(min=1.0)
     worst = 0.0
     for engine in engine_names(model):
         stepwise = walk_log_prob(model, images, condition, engine)
-        error = (stepwise - parallel).abs()
-        at = tuple(torch.unravel_index(error.nan_to_num(math.inf).argmax(), error.shape))
-        if not float(error[at]) <= AGREEMENT * max(1.0, float(parallel[at].abs())):
-            _, channel, row, column = (int(i) for i in at)
+        error = (stepwise - parallel).abs().nan_to_num(math.inf)
+        if bool((error > allowed).any()):
+            at = [int(i) for i in torch.unravel_index((error / allowed).argmax(), error.shape)]
             raise ConformanceError(
-                f"engine {engine!r} and log_prob disagree at (c {channel}, h {row}, w {column}):"
-                f" {float(stepwise[at]):.12g} and {float(parallel[at]):.12g} nats"
+                f"engine {engine!r} and log_prob disagree at {place(Position(*at[1:]))}:"
+                f" {float(stepwise[tuple(at)]):.12g} and {float(parallel[tuple(at)]):.12g} nats"
             )
-        worst = max(worst, float(error[at]))
-    return f"engines {', '.join(engine_names(model))}; largest difference {worst:.0e} nats"
+        worst = max(worst, float(error.max()))
+    kind = str(model.dtype).removeprefix("torch.")
+    return f"{', '.join(engine_names(model))} in {kind}, up to {worst:.0e} nats"
 
 
 def check_samples(model: PixelModel, condition: Tensor | None, n: int = 1000) -> str:
@@ -83,14 +94,15 @@ def check_samples(model: PixelModel, condition: Tensor | None, n: int = 1000) ->
     drawn take in their distributions, which are uniform (the probability integral transform).
 
     Args:
-        model: for tiny images.
+        model: in float64, for tiny images; the images are drawn from a copy in float32.
         condition: of one image.
         n: images drawn.
 
     Raises:
         ConformanceError: they do not; false alarms come at the rate :data:`FALSE_ALARM`.
     """
-    drawn = sampling.sample(model, n, seed=12, condition=condition, batch_size=n).long()
+    single = copy.deepcopy(model).float()
+    drawn = sampling.sample(single, n, seed=12, condition=condition, batch_size=n).long()
     if model.levels**model.shape.dimensions <= MOST_IMAGES:
         p = p_by_images(model, condition, drawn)
         how = "over all images"
@@ -101,7 +113,9 @@ def check_samples(model: PixelModel, condition: Tensor | None, n: int = 1000) ->
         raise ConformanceError(
             f"{n} samples do not follow the model's probabilities (chi-square test {how}, p = {p:.0e})"
         )
-    return f"{n} images of {model.shape}, chi-square {how}: p = {p:.2g}, alarm below {FALSE_ALARM:.0e}"
+    return (
+        f"{n} images of {model.shape}, chi-square {how}: p = {p:.2g}, alarm below {FALSE_ALARM:.0e}"
+    )
 
 
 def p_by_images(model: PixelModel, condition: Tensor | None, drawn: Tensor) -> float:
@@ -114,7 +128,9 @@ def p_by_images(model: PixelModel, condition: Tensor | None, drawn: Tensor) -> f
     return chi_square_p(counts.double(), len(drawn) * probabilities / probabilities.sum())
 
 
-def p_by_places(model: PixelModel, condition: Tensor | None, drawn: Tensor, bins: int = 16) -> float:
+def p_by_places(
+    model: PixelModel, condition: Tensor | None, drawn: Tensor, bins: int = 16
+) -> float:
     """Compares where the levels drawn lie in their distributions with the uniform distribution."""
     with torch.no_grad():
         parameters = model(drawn, model.check_condition(condition, len(drawn)))
@@ -162,7 +178,7 @@ def check_reproducible(model: PixelModel, condition: Tensor | None) -> str:
     """Image i of a seed must be the same for any count and batch size, and another for another seed.
 
     Args:
-        model: in float64, so that no uniform number lies within rounding of a boundary.
+        model: in any type; that a uniform number lies within rounding of a boundary is next to never.
         condition: of one image.
 
     Raises:
@@ -178,7 +194,11 @@ def check_reproducible(model: PixelModel, condition: Tensor | None) -> str:
     if not torch.equal(five, draw(5)):
         raise ConformanceError("the same seed gives other images the second time")
     if not torch.equal(five, draw(5, batch_size=2)):
-        raise ConformanceError("the images drawn change with the batch size: images of a batch interact")
+        raise ConformanceError(
+            "the images drawn change with the batch size: images of a batch interact"
+        )
     if not torch.equal(five[3:], draw(2, first=3)):
-        raise ConformanceError("image 3 of a seed is another when the images before it are not drawn")
+        raise ConformanceError(
+            "image 3 of a seed is another when the images before it are not drawn"
+        )
     return "5 images, twice, in batches of 8 and 2, and from the third on"

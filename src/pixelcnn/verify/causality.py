@@ -26,6 +26,7 @@ from pixelcnn.verify.probing import (
     randomise,
 )
 
+
 @dataclass(frozen=True)
 class Dependence:
     """What each output was seen to depend on.

@@ -25,7 +25,9 @@ def check_network(
         >>> check_network(GatedPixelCNN(channels=1, out=2, width=4, depth=2)).passed
         True
     """
-    return run(f"network {type(network).__name__}", NetworkChecks(network, height, width).all(), progress)
+    return run(
+        f"network {type(network).__name__}", NetworkChecks(network, height, width).all(), progress
+    )
 
 
 def check_output(output: Output, channels: int = 1, *, progress: Progress | None = None) -> Report:
@@ -41,7 +43,9 @@ def check_output(output: Output, channels: int = 1, *, progress: Progress | None
         >>> check_output(Categorical(levels=17), channels=3).passed
         True
     """
-    return run(f"output {output} for {channels} channels", OutputChecks(output, channels).all(), progress)
+    return run(
+        f"output {output} for {channels} channels", OutputChecks(output, channels).all(), progress
+    )
 
 
 def check_model(

@@ -58,7 +58,7 @@ def explain(network: Network, leaks: Tensor, *, training: bool = False) -> str:
         training: the mode in which it leaks.
     """
     target, source = example(leaks)
-    probe, x, _ = draw(network, *leaks.shape[1:3], seed=0, positive=True)
+    probe, x, _ = draw(network, leaks.shape[1], leaks.shape[2], seed=0, positive=True)
     with mode(probe.network, training):
         case = Case(probe, x, target, source)
         reason = diagnose(case, leaks)

@@ -87,7 +87,9 @@ class ModelChecks:
             raise ConformanceError("a saved model has another configuration when it is loaded")
         before = copy.deepcopy(self.original).cpu().eval()
         with torch.no_grad():
-            same = torch.equal(before.log_prob(images, condition), loaded.log_prob(images, condition))
+            same = torch.equal(
+                before.log_prob(images, condition), loaded.log_prob(images, condition)
+            )
         if not same:
             raise ConformanceError("a saved model gives other likelihoods when it is loaded")
         return "configuration and likelihoods of 2 images, to the bit"
@@ -124,7 +126,9 @@ class ModelChecks:
         tiny = countable(self.model)
         if tiny is not None:
             for model in (resized(self.model, *tiny), resized(self.random, *tiny)):
-                expect_one(total_probability(model, self.condition(model.shape)), "all images together")
+                expect_one(
+                    total_probability(model, self.condition(model.shape)), "all images together"
+                )
             tried.append(f"all {model.levels**model.shape.dimensions} images of {model.shape}")
         if self.model.levels <= MOST_LEVELS:
             model = resized(self.model, HEIGHT, WIDTH)
@@ -137,9 +141,11 @@ class ModelChecks:
         return "; ".join(tried) or f"not tried: {self.model.levels} levels are too many to count"
 
     def walk(self) -> str:
-        """Every engine gives the numbers of the parallel pass."""
+        """Every engine gives the numbers of the parallel pass, in float64 and in float32."""
         model = resized(self.model, HEIGHT, WIDTH)
-        return check_walk(model, self.condition(model.shape))
+        condition = self.condition(model.shape)
+        double = check_walk(model, condition)
+        return f"{double}; {check_walk(copy.deepcopy(model).float(), condition)}"
 
     def samples(self) -> str:
         """With random weights, whose distributions are broad."""
@@ -148,8 +154,8 @@ class ModelChecks:
         return check_samples(model, self.condition(model.shape), n)
 
     def reproducible(self) -> str:
-        """For any count and batch size."""
-        model = resized(self.random, 3, 4)
+        """For any count and batch size, in the type that models are used in."""
+        model = resized(copy.deepcopy(self.random).float(), 3, 4)
         return check_reproducible(model, self.condition(model.shape))
 
 
@@ -179,7 +185,9 @@ def spread(total: int, few: int) -> Tensor:
 def future(probe: Probe, shape: ImageShape, target: int, source: int) -> str:
     """A leak in words, from the numbers of an output and an input in their flattened arrays."""
     names = [
-        place(Position(*(int(i) for i in torch.unravel_index(torch.tensor(number), (c, *shape[1:])))))
+        place(
+            Position(*(int(i) for i in torch.unravel_index(torch.tensor(number), (c, *shape[1:]))))
+        )
         for number, c in ((target, probe.groups), (source, shape.channels))
     ]
     return f"output {names[0]} changes with input {names[1]}, which does not come before it"

@@ -160,7 +160,9 @@ def check_locality(output: Output, channels: int) -> None:
     elsewhere = (output.log_prob(moved, far) != before).any(1)[0]
     elsewhere[1, 1] = False
     if elsewhere.any():
-        raise ConformanceError("the log-probability of a pixel changes with the numbers of another pixel")
+        raise ConformanceError(
+            "the log-probability of a pixel changes with the numbers of another pixel"
+        )
     for channel in range(channels):
         other = levels.clone()
         other[:, channel] = (other[:, channel] + 1) % output.levels

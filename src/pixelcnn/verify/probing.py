@@ -138,15 +138,21 @@ class Probe:
 def images_interact(network: Network, height: int, width: int, *, training: bool) -> bool:
     """Whether the outputs of an image change with the other images of its batch, with random parameters."""
     drawn = randomise(network, seed=1)
-    outputs = []
+    outputs: list[Tensor] = []
+    middle = random_batch(drawn, height, width, seed=0)
     for seed in (1, 2):
-        x = random_levels((3, drawn.channels, height, width), LEVELS, seed).double() / (LEVELS - 1)
-        condition = random_condition(drawn, 3, height, width, seed)
-        if outputs:  # the image in the middle stays, the others change
-            x[1] = before[0]
-            if condition is not None:
-                condition[1] = before[1]
-        before = x[1], None if condition is None else condition[1]
+        batch = random_batch(drawn, height, width, seed)
+        for mine, fixed in zip(batch, middle, strict=True):
+            if mine is not None and fixed is not None:
+                mine[1] = fixed[1]  # the image in the middle stays, the others change
         with mode(drawn, training), torch.no_grad(), fixed_noise(0):
-            outputs.append(drawn(x, condition)[1])
+            outputs.append(drawn(*batch)[1])
     return not torch.equal(*outputs)
+
+
+def random_batch(
+    network: Network, height: int, width: int, seed: int
+) -> tuple[Tensor, Tensor | None]:
+    """Three random images in ``[0, 1]`` with their conditions."""
+    levels = random_levels((3, network.channels, height, width), LEVELS, seed)
+    return levels.double() / (LEVELS - 1), random_condition(network, 3, height, width, seed)

@@ -74,7 +74,7 @@ class NativeEngine:
             self._library.pixelcnn_close(self._handle)
 
     def parameters(self, levels: Tensor, position: Position) -> Tensor:
-        """Parameters of one pixel, float32 ``(n, out)``, given the levels ``(n, c, h, w)`` before ``position``."""
+        """Parameters of one pixel, float32 ``(n, out)``, given the levels ``(n, c, h, w)`` before it."""
         channel, row, column = position
         if channel > 0:
             self._take(levels, Position(channel - 1, row, column))

@@ -280,7 +280,7 @@ class _Planner:
         words = [NORM, number, start, count, source]
         words += [
             self._weights(node.parameter.detach()[features]),
-            self._weights(np.float32([node.epsilon])),
+            self._weights(torch.tensor([node.epsilon])),
         ]
         groups = sorted({node.groups[feature] for feature in features})
         words.append(len(groups))
@@ -292,7 +292,7 @@ class _Planner:
 
 
 def _packed(matrix: Tensor) -> Tensor:
-    """``(inputs, outputs)`` as blocks of ``LANES`` outputs, each with all its inputs: ``(blocks, inputs, LANES)``."""
+    """``(inputs, outputs)`` as ``(blocks, inputs, LANES)``: for so many outputs at a time, all inputs."""
     inputs, outputs = matrix.shape
     blocks = -(-outputs // LANES)
     padded = torch.zeros(inputs, blocks * LANES)

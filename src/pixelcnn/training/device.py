@@ -1,0 +1,62 @@
+"""Where a training computes, and in which precision."""
+
+from pathlib import Path
+
+import torch
+
+from pixelcnn.errors import ConfigError
+
+FAST_BFLOAT16 = ("avx512_bf16", "amx_bf16")
+"""Processor flags that make bfloat16 faster than float32."""
+
+
+def resolve_device(device: str) -> str:
+    """``auto`` as the best device there is.
+
+    Raises:
+        ConfigError: a device that this machine does not have.
+    """
+    has_cuda, has_mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    if device == "auto":
+        return "cuda" if has_cuda else "mps" if has_mps else "cpu"
+    if (device.startswith("cuda") and not has_cuda) or (device == "mps" and not has_mps):
+        raise ConfigError(f"device {device!r} is not available here", hint="use --device auto")
+    return device
+
+
+def accelerator(device: str, devices: int) -> tuple[str, int | list[int]]:
+    """Lightning's accelerator and devices for a resolved device and a number of them.
+
+    Raises:
+        ConfigError: several devices where one is named, or more than there are.
+    """
+    name, _, index = device.partition(":")
+    if (index or name == "mps") and devices > 1:
+        raise ConfigError(
+            f"training.devices = {devices} does not go with device {device!r}",
+            hint="name the kind of device alone, as cuda",
+        )
+    if name != "cuda":
+        return name, devices
+    if int(index or devices - 1) >= torch.cuda.device_count():
+        raise ConfigError(f"there are {torch.cuda.device_count()} CUDA devices", hint="use fewer")
+    return "gpu", [int(index)] if index else devices
+
+
+def resolve_precision(precision: str, device: str) -> str:
+    """``auto`` as ``bf16`` where that is faster, else ``32``."""
+    if precision != "auto":
+        return precision
+    if device.startswith("cuda"):
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "32"
+    if device == "cpu" and any(flag in processor_flags() for flag in FAST_BFLOAT16):
+        return "bf16"
+    return "32"
+
+
+def processor_flags() -> str:
+    """What the processor says it can do; empty where the system does not tell."""
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return ""

@@ -1,0 +1,108 @@
+"""Training a model from Python."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pixelcnn.data import ImageSet
+from pixelcnn.errors import ConfigError
+from pixelcnn.model import PixelModel
+from pixelcnn.training import toml
+from pixelcnn.training.device import accelerator, resolve_device
+from pixelcnn.training.guards import check_fit, preserved, quiet, resources
+from pixelcnn.training.memory import keep_memory
+from pixelcnn.training.options import TrainingOptions
+from pixelcnn.training.record import training_record
+from pixelcnn.training.run import RunFolder
+from pixelcnn.training.session import History, Session
+from pixelcnn.training.signals import StopFlag
+
+
+def fit(
+    model: PixelModel,
+    train: ImageSet,
+    val: ImageSet,
+    run: str | Path | None = None,
+    options: TrainingOptions | None = None,
+    *,
+    resume: bool = False,
+    verbose: bool = True,
+    **overrides: Any,
+) -> History:
+    """Trains a model; afterwards it holds the weights that validated best (averaged, if averaging is on).
+
+    Args:
+        model: trained in place.
+        train: training images.
+        val: validation images; dynamically binarised ones are drawn once.
+        run: folder for models, checkpoints, metrics and samples; nothing is written without one.
+        options: how to train.
+        resume: continue what ``run`` holds, fine if that is nothing or a finished training.
+        verbose: write a line an epoch to stderr.
+        **overrides: single options, as ``epochs=3``.
+
+    Raises:
+        ConfigError: options or a run folder that cannot be used.
+        ModelError: images that do not fit the model.
+        TrainingError: a loss that is not finite.
+        ResourceError: out of memory or disk.
+        Interrupted: Ctrl-C or SIGTERM, after saving.
+
+    Example:
+        >>> from pixelcnn import data, networks, outputs
+        >>> train, val, _ = data.load("digits")
+        >>> output = outputs.Categorical(levels=17)
+        >>> model = PixelModel(networks.PixelCNN(1, 17, width=8, depth=1), output, train.shape)
+        >>> fit(model, train.limit(64), val.limit(8), epochs=1, verbose=False).steps
+        1
+    """
+    options = TrainingOptions.from_table((options or TrainingOptions()).as_table() | overrides)
+    check_fit(model, train, val)
+    notes = training_record(train, val, options)
+    if run is None:
+        if resume:
+            raise ConfigError("resume needs a run folder", hint="pass run=...")
+        return run_training(model, train, val, options, None, notes, verbose=verbose)
+    with RunFolder(run, resume=resume) as folder:
+        config = model.config()
+        tables = {"data": notes["data"], "network": config["network"], "output": config["output"]}
+        folder.begin(toml.dumps({**tables, "training": options.as_table()}))
+        return run_training(model, train, val, options, folder, notes, verbose=verbose)
+
+
+def run_training(
+    model: PixelModel,
+    train: ImageSet,
+    val: ImageSet,
+    options: TrainingOptions,
+    folder: RunFolder | None,
+    notes: dict[str, Any],
+    *,
+    replan: bool = False,
+    remarks: Sequence[str] = (),
+    verbose: bool = True,
+) -> History:
+    """Trains in a folder that is held already; arguments and errors as :func:`fit`.
+
+    Args:
+        model: trained in place.
+        train: training images.
+        val: validation images.
+        options: how to train.
+        folder: held and laid out; None writes nothing.
+        notes: the first part of the training record.
+        replan: do not keep the number of steps that a resumed run had settled on.
+        remarks: what to say before the start.
+        verbose: talk on stderr.
+    """
+    device = resolve_device(options.device)
+    place = accelerator(device, options.devices)
+    val = val.frozen().limit(options.validation_images or None)
+    model.record = dict(notes)
+    keep_memory()
+    with quiet(), preserved(model), StopFlag() as stop, resources(options.batch_size):
+        model.to(device if options.devices == options.nodes == 1 else "cpu")
+        session = Session(model, train, val, options, device, folder, stop, verbose)
+        for remark in remarks:
+            session.journal.say(remark)
+        return session.run(place, replan)

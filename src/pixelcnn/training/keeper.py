@@ -1,0 +1,121 @@
+"""Which weights of a training are kept: the best by validation, and the last."""
+
+import dataclasses
+import math
+from typing import Any
+
+from torch import Tensor
+
+from pixelcnn import checkpoint
+from pixelcnn.model import PixelModel
+from pixelcnn.training.averaging import WeightAverage
+from pixelcnn.training.plan import Plan
+from pixelcnn.training.record import progress_record, validation_record
+from pixelcnn.training.run import RunFolder
+from pixelcnn.training.validation import Validation
+
+
+@dataclasses.dataclass
+class Best:
+    """The best validation so far.
+
+    Attributes:
+        nats: per image.
+        step: when; -1 before the first.
+        worse: validations since.
+    """
+
+    nats: float = math.inf
+    step: int = -1
+    worse: int = 0
+
+
+class Keeper:
+    """Keeps the averaged weights that validated best, and in files the raw ones beside them.
+
+    Args:
+        model: with the raw weights of the training.
+        average: of its weights.
+        plan: how many steps make an epoch.
+        images: in the training set.
+        precision: that validations are computed in.
+        patience: validations without a better one before giving up; 0 never gives up.
+        folder: where files go; without one the best weights stay in memory.
+    """
+
+    def __init__(
+        self,
+        model: PixelModel,
+        average: WeightAverage,
+        plan: Plan,
+        images: int,
+        precision: str,
+        patience: int,
+        folder: RunFolder | None,
+    ) -> None:
+        self.model, self.average, self.plan, self.images = model, average, plan, images
+        self.precision, self.patience, self.folder = precision, patience, folder
+        self.best = Best()
+        self._kept: dict[str, Tensor] = {}
+        self._record: dict[str, Any] = {}
+
+    def judge(self, step: int, found: Validation) -> bool:
+        """Keeps the model if it is the best so far.
+
+        Returns:
+            Whether it is time to give up.
+        """
+        progress = progress_record(step, self.plan.steps_per_epoch, self.images)
+        self.model.record |= progress | validation_record(found, self.precision)
+        if found.mean < self.best.nats or self.best.step < 0:
+            self.best = Best(found.mean, step)
+            self._keep_best()
+            return False
+        self.best.worse += 1
+        return 0 < self.patience <= self.best.worse
+
+    def restore(self, best: dict[str, Any]) -> None:
+        """Goes on from a checkpoint."""
+        self.best = Best(**best)
+
+    def keep_last(self) -> None:
+        """Writes the model as it is now."""
+        if self.folder is not None:
+            raw = self._raw()
+            with self.average.applied():
+                checkpoint.save(self.model, self.folder.last, raw=raw)
+
+    def recall_best(self) -> None:
+        """Puts the best weights, and their record, into the model."""
+        if self.folder is None:
+            self.model.load_state_dict(self._kept)
+            self.model.record = dict(self._record)
+        else:
+            best = checkpoint.load(self.folder.best)
+            self.model.load_state_dict(best.state_dict())
+            self.model.record = best.record
+
+    def annotate_best(self, found: Validation, precision: str) -> None:
+        """Replaces the validation in the record of the recalled best model, and of its file."""
+        self.model.record |= validation_record(found, precision)
+        if self.folder is not None:
+            raw = None
+            if self.average.decay:
+                raw = checkpoint.load(self.folder.best, weights="raw").state_dict()
+            checkpoint.save(self.model, self.folder.best, raw=raw)
+
+    def _keep_best(self) -> None:
+        raw = self._raw()
+        with self.average.applied():
+            if self.folder is not None:
+                checkpoint.save(self.model, self.folder.best, raw=raw)
+            else:
+                state = self.model.state_dict()
+                self._kept = {name: value.detach().clone() for name, value in state.items()}
+                self._record = dict(self.model.record)
+
+    def _raw(self) -> dict[str, Tensor] | None:
+        """A copy of the raw weights, if they differ from the average."""
+        if not self.average.decay or self.folder is None:
+            return None
+        return {name: value.detach().clone() for name, value in self.model.state_dict().items()}

@@ -1,0 +1,293 @@
+"""Engines: the fast ones give the numbers of the full one."""
+
+import itertools
+
+import pytest
+import torch
+
+import tiny
+from pixelcnn import PixelModel, engines, networks, outputs
+from pixelcnn.engines.cached import CachedEngine
+from pixelcnn.engines.full import FullEngine
+from pixelcnn.engines.native import NativeEngine
+from pixelcnn.errors import ConfigError
+from pixelcnn.networks import NETWORKS
+from pixelcnn.sampling import complete, sample
+from pixelcnn.shapes import coding_order
+
+SHAPES = [(1, 5, 7), (3, 5, 7), (4, 3, 5), (1, 1, 1), (1, 1, 9), (1, 9, 1)]
+
+needs_native = pytest.mark.skipif(
+    bool(engines.native.why_not()), reason=f"no native engine: {engines.native.why_not()}"
+)
+
+
+def model_of(name, shape, levels=3, order="channel", condition=None, seed=0, **options):
+    """A small network with weights that use every path."""
+    torch.manual_seed(seed)
+    output = outputs.Categorical(levels=levels)
+    network = tiny.small(
+        NETWORKS[name],
+        channels=shape[0],
+        out=output.parameters_per_pixel(shape[0]),
+        order=order,
+        condition=condition,
+        condition_size=4 if condition else 0,
+        **options,
+    )
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
+    return PixelModel(network, output, shape).eval()
+
+
+def condition_for(model, n):
+    size, kind = model.network.condition_size, model.network.condition
+    shape = {None: None, "label": (), "vector": (size,), "map": (size, *model.shape[1:])}[kind]
+    if shape is None:
+        return None
+    return torch.arange(n) % size if kind == "label" else torch.randn(n, *shape).to(model.dtype)
+
+
+def parameters(model, engine, images):
+    """The parameters that matter at every position, in coding order."""
+    p = model.network.out // (model.shape.channels if model.network.order == "channel" else 1)
+    found = []
+    for position in coding_order(model.shape):
+        first = position.channel * p if model.network.order == "channel" else 0
+        found.append(engine.parameters(images, position)[:, first : first + p])
+    return torch.stack(found)
+
+
+def images_of(model, n, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(model.levels, (n, *model.shape), generator=generator)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("condition", [None, "label", "vector", "map"])
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_cached_equals_full(name, condition, shape):
+    model = model_of(name, shape, condition=condition).double()
+    images, values = images_of(model, 3), condition_for(model, 3)
+    program = engines.choose(model, "cached").program
+    fast = parameters(model, CachedEngine(model, program, 3, values), images)
+    slow = parameters(model, FullEngine(model, values), images)
+    torch.testing.assert_close(fast, slow, rtol=0, atol=1e-10)
+
+
+@needs_native
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("condition", [None, "label", "vector", "map"])
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_native_equals_full(name, condition, shape):
+    model = model_of(name, shape, condition=condition)
+    images, values = images_of(model, 3), condition_for(model, 3)
+    fast = parameters(model, engines.start(model, 3, values, "native"), images)
+    exact = model.double()
+    values = values.double() if condition in ("vector", "map") else values
+    slow = parameters(exact, FullEngine(exact, values), images)
+    torch.testing.assert_close(fast.double(), slow, rtol=0, atol=1e-4)
+
+
+@needs_native
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_native_numbers_depend_on_the_image_alone(name, channels):
+    """Bit-identical for batches of 1, 5, 13 and 64, one thread and two."""
+    model = model_of(name, (channels, 5, 7), width=33, head_width=49)
+    images = images_of(model, 64)
+    program = engines.choose(model, "native").program
+    expected = parameters(model, NativeEngine(model, program, 64, None, threads=1), images)
+    for n, threads in itertools.product((1, 5, 13, 64), (1, 2, 3)):
+        some = parameters(model, NativeEngine(model, program, n, None, threads=threads), images[:n])
+        assert torch.equal(some, expected[:, :n])
+
+
+@needs_native
+@pytest.mark.parametrize("temperature", [1.0, 0.7, 0.0])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("levels", [2, 17, 256])
+def test_drawing_inside_answers_the_walk(levels, channels, temperature):
+    """The loop that never returns to Python draws what the walk draws from the same numbers."""
+    model = model_of("gated-pixelcnn", (channels, 5, 7), levels=levels)
+    inside = sample(model, 5, seed=3, temperature=temperature, engine="native")
+
+    def drawn_from_parameters():
+        from pixelcnn import sampling
+
+        images = torch.zeros(5, *model.shape, dtype=torch.int64)
+        u = sampling.uniforms(3, range(5), model.shape)
+        engine = engines.start(model, 5, None, "native")
+        for c, row, column in coding_order(model.shape):
+            pmf = model.output.pmf(
+                engine.parameters(images, (c, row, column)), images[:, :c, row, column]
+            )
+            pmf = sampling.temper(pmf, temperature)
+            images[:, c, row, column] = sampling.invert(pmf, u[:, c, row, column])
+        return images
+
+    assert torch.equal(inside.long(), drawn_from_parameters())
+
+
+@needs_native
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 9, 13), (1, 9, 130)])
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_every_engine_draws_the_same_pixels(name, shape):
+    """But where a uniform lies within 1e-6 of a boundary: with these seeds there is none."""
+    model = model_of(name, shape)
+    native = sample(model, 2, seed=5, engine="native")
+    assert torch.equal(native, sample(model, 2, seed=5, engine="cached"))
+    if shape[1] * shape[2] < 200:
+        assert torch.equal(native, sample(model, 2, seed=5, engine="full"))
+
+
+@needs_native
+@pytest.mark.parametrize("n", [1, 257])
+def test_native_samples_do_not_depend_on_the_batch(n):
+    model = model_of("pixelcnn", (1, 5, 7))
+    whole = sample(model, n, seed=2, engine="native", batch_size=300)
+    assert torch.equal(whole, sample(model, n, seed=2, engine="native", batch_size=7))
+
+
+@needs_native
+@pytest.mark.parametrize("engine", ["cached", "native"])
+@pytest.mark.parametrize("seed", range(4))
+def test_completion_keeps_every_known_pixel(engine, seed):
+    model = model_of("gated-pixelcnn", (3, 5, 7), levels=17)
+    images = images_of(model, 6, seed)
+    known = torch.rand(6, *model.shape, generator=torch.Generator().manual_seed(seed)) < 0.6
+    drawn = complete(model, images, known, n=2, engine=engine)
+    kept = known.repeat_interleave(2, 0)
+    assert torch.equal(drawn[kept].long(), images.repeat_interleave(2, 0)[kept])
+
+
+@needs_native
+def test_native_progress_comes_after_every_row():
+    model = model_of("pixelcnn", (1, 5, 7))
+    seen = []
+    sample(
+        model, 3, engine="native", callback=lambda done, total, images: seen.append((done, total))
+    )
+    assert seen == [(7 * row, 35) for row in range(1, 6)]
+
+
+def test_native_is_the_automatic_choice_where_it_can_be_had():
+    model = model_of("pixelcnn", (1, 5, 7))
+    expected = "cached" if engines.native.why_not() else "native"
+    assert engines.choose(model).name == expected
+    assert engines.choose(model.double()).name == "cached"
+
+
+def test_without_a_compiler_the_torch_engine_runs_and_says_why(monkeypatch):
+    engines.native.library.cache_clear()
+    monkeypatch.setenv("PIXELCNN_NATIVE", "0")
+    try:
+        choice = engines.choose(model_of("pixelcnn", (1, 5, 7)))
+        assert (choice.name, choice.reason) == ("cached", "PIXELCNN_NATIVE=0")
+    finally:
+        engines.native.library.cache_clear()
+
+
+class Unusual(networks.Network):
+    """Does one thing, named by ``trick``, that no program can say."""
+
+    def __init__(self, trick):
+        super().__init__(1, 1, "channel", None, 0)
+        self.trick = trick
+        self.inner = networks.PixelCNN(1, 1, width=4, depth=1)
+        self.plain = torch.nn.Conv2d(1, 1, 1)
+        self.place = torch.nn.Parameter(torch.zeros(1, 1, 5, 7))
+
+    def forward(self, x, condition=None):
+        y = self.inner(x)
+        return {
+            "mean": lambda: y - y.mean((2, 3), keepdim=True),
+            "plain": lambda: self.plain(y),
+            "place": lambda: y + self.place,
+            "roll": lambda: torch.roll(y, 1, 2),
+            "rows": lambda: torch.cat([y, y], 2)[:, :, :5],
+        }[self.trick]()
+
+
+@pytest.mark.parametrize(
+    ("trick", "reason"),
+    [
+        ("mean", "'mean' is not a primitive"),
+        ("plain", "layer 'plain' is a Conv2d"),
+        ("place", "'place' is used outside a layer"),
+        ("roll", "roll is not a primitive"),
+        ("rows", "cat along dimension 2"),
+    ],
+)
+def test_what_no_program_can_say_runs_on_full_and_is_named(trick, reason):
+    model = PixelModel(Unusual(trick), outputs.Bernoulli(), (1, 5, 7))
+    choice = engines.choose(model)
+    assert choice.name == "full"
+    assert reason in choice.reason
+    with pytest.raises(ConfigError, match="cannot run this model"):
+        engines.choose(model, "cached")
+
+
+class Lying(networks.Network):
+    """A layer whose ``lower`` says something else than its ``forward``."""
+
+    def __init__(self):
+        super().__init__(1, 1, "channel", None, 0)
+        self.layer = networks.PixelCNN(1, 1, width=4, depth=0).input
+        self.twice = Doubled()
+        self.last = networks.PixelCNN(1, 1, width=4, depth=0).head
+
+    def forward(self, x, condition=None):
+        return self.last(self.twice(self.layer(x)))
+
+
+class Doubled(torch.nn.Module):
+    def forward(self, x):
+        return 2 * x
+
+    def lower(self, program, x):
+        return x
+
+
+def test_a_program_that_differs_from_forward_is_found_out():
+    torch.manual_seed(0)
+    choice = engines.choose(PixelModel(Lying(), outputs.Bernoulli(), (1, 5, 7)))
+    assert choice.name == "full"
+    assert "differ" in choice.reason
+
+
+def test_an_unknown_engine_names_the_known_ones():
+    with pytest.raises(ConfigError) as caught:
+        engines.choose(model_of("pixelcnn", (1, 5, 7)), "fast")
+    assert "native" in caught.value.hint
+
+
+@needs_native
+def test_a_network_that_sees_its_own_row_from_above_keeps_its_timing():
+    """Values known only after their row (the paper's shifted vertical stack) run on both engines."""
+    torch.manual_seed(0)
+    model = PixelModel(PaperShift(), outputs.Bernoulli(), (1, 5, 7)).eval()
+    images = images_of(model, 3)
+    expected = parameters(model, FullEngine(model, None), images)
+    for name in ("cached", "native"):
+        got = parameters(model, engines.start(model, 3, None, name), images)
+        torch.testing.assert_close(got, expected, rtol=0, atol=1e-5)
+
+
+class PaperShift(networks.Network):
+    """The vertical stack sees its own row, and its link to the horizontal one shifts it down (2016b)."""
+
+    def __init__(self):
+        from pixelcnn.layers import MaskedConv2d, ShiftedConv2d
+
+        super().__init__(1, 1, "channel", None, 0)
+        some = (0,) * 5
+        self.vertical = ShiftedConv2d((0,), some, (2, 3), (1, 1))
+        self.again = ShiftedConv2d(some, some, (2, 3), (1, 1))
+        self.link = ShiftedConv2d(some, some, (1, 1), (1, 0))
+        self.horizontal = ShiftedConv2d((0,), some, (1, 2), (0, 2))
+        self.last = MaskedConv2d(some, (0,), (1, 1), sees_itself=True)
+
+    def forward(self, x, condition=None):
+        v = self.again(torch.relu(self.vertical(x)))
+        return self.last(torch.relu(self.horizontal(x) + self.link(v)))
