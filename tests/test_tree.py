@@ -35,9 +35,10 @@ def unsafe(source: str) -> list[str]:
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call):
-            if ast.unparse(node.func) in UNSAFE_CALLS:
-                found.append(ast.unparse(node))
-            if UNSAFE_KEYWORDS & {ast.unparse(keyword) for keyword in node.keywords}:
+            function = ast.unparse(node.func)
+            keywords = {ast.unparse(keyword) for keyword in node.keywords}
+            writes = function.endswith("save")
+            if function in UNSAFE_CALLS or (keywords & UNSAFE_KEYWORDS and not writes):
                 found.append(ast.unparse(node))
     return found
 
@@ -64,6 +65,10 @@ def test_unsafe_calls_are_recognised(source):
 
 def test_evaluation_mode_is_not_mistaken_for_eval():
     assert not unsafe("model.eval()\ntorch.load(path, weights_only=True)")
+
+
+def test_writing_a_malicious_file_for_a_test_is_fine():
+    assert not unsafe("np.save(path, objects, allow_pickle=True)")
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=label)

@@ -64,8 +64,8 @@ def test_the_layer_table_adds_up(run, model):
 
 
 def test_info_for_another_size(run):
-    found = run("info", "gated-cifar10", "--size", "10x12", "--json").json
-    assert found["shape"] == [3, 10, 12]
+    found = run("info", "chainer-colour-mnist", "--size", "5x7", "--json").json
+    assert (found["shape"], found["levels"]) == ([3, 5, 7], 8)
 
 
 def test_info_about_a_network(run):

@@ -69,6 +69,10 @@ def test_models_keep_their_promises(model):
     check_model(model).raise_if_failed()
 
 
+def test_a_model_in_double_precision_keeps_its_promises():
+    check_model(tiny_model(3).double()).raise_if_failed()
+
+
 def test_a_thorough_check_changes_every_sub_pixel():
     report = check_model(tiny_model(), thorough=True)
     report.raise_if_failed()

@@ -52,6 +52,8 @@ def learning_curve(curves: Mapping[str, Curve], x: str, y: str) -> str:
             f'<polyline points="{track}" fill="none" stroke="{colour}" stroke-width="2.5" '
             'stroke-linejoin="round"/>'
         )
+        across, up = place(curve[-1])
+        lines.append(f'<circle cx="{across:.1f}" cy="{up:.1f}" r="4" fill="{colour}"/>')
         lines.append(text(name, RIGHT - 8, TOP + 16 + 20 * index, "end", colour))
     below = [tick for tick in round_steps(0, right) if tick <= right]
     lines += [text(f"{t:g}", place((t, low))[0], BOTTOM + 20, "middle") for t in below]

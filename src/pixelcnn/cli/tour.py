@@ -10,6 +10,7 @@ from pixelcnn.cli.console import say
 from pixelcnn.training import train as training
 from pixelcnn.verify import check_model
 
+RECIPE = "digits"
 TITLE = "A model of handwritten digits"
 LEAD = (
     "This page was written by one command, pixelcnn demo. In {time} it trained a small PixelCNN on "
@@ -34,7 +35,7 @@ def take(folder: Path, seed: int, max_time: str) -> dict[str, Any]:
     run = folder / "run"
     say("1/4 training: predict every pixel of a digit from the pixels before it")
     settings = training.settings(training__max_time=max_time, training__seed=seed)
-    training.train_recipe("digits", run, overrides=settings)
+    training.train_recipe(RECIPE, run, overrides=settings)
     seconds = time.monotonic() - began
     say("2/4 measuring on digits that were put aside")
     digits, model = data.load("digits"), checkpoint.load(run)

@@ -159,7 +159,7 @@ class Progress(Callback):
         if found is not None and self.keeper.judge(step, found):
             self.reason = self.reason or "patience"
             self.journal.say(f"stopping: nothing better since step {self.keeper.best.step}")
-        if self.reason != "signal":
+        if self.reason != "signal" or step >= self.plan.steps:
             self._save_checkpoint(trainer, step)
         if self.options.sample_every and epoch % self.options.sample_every == 0 and not final:
             with self.keeper.average.applied():
@@ -218,6 +218,9 @@ class Bar(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         self.bar.update(self.task, completed=trainer.global_step)
+
+    def on_exception(self, *_: Any) -> None:
+        self.bar.stop()
 
     def teardown(self, *_: Any) -> None:
         self.bar.stop()

@@ -24,23 +24,21 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def accelerator(device: str, devices: int) -> tuple[str, int | list[int]]:
-    """Lightning's accelerator and devices for a resolved device and a number of them.
+def accelerator(device: str) -> tuple[str, int | list[int]]:
+    """Lightning's accelerator and devices for a resolved device.
 
     Raises:
-        ConfigError: several devices where one is named, or more than there are.
+        ConfigError: a CUDA device that this machine does not have.
     """
     name, _, index = device.partition(":")
-    if (index or name == "mps") and devices > 1:
-        raise ConfigError(
-            f"training.devices = {devices} does not go with device {device!r}",
-            hint="name the kind of device alone, as cuda",
-        )
     if name != "cuda":
-        return name, devices
-    if int(index or devices - 1) >= torch.cuda.device_count():
-        raise ConfigError(f"there are {torch.cuda.device_count()} CUDA devices", hint="use fewer")
-    return "gpu", [int(index)] if index else devices
+        return name, 1
+    if int(index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device {device!r} is not available here: there are {torch.cuda.device_count()}",
+            hint="count from cuda:0",
+        )
+    return "gpu", [int(index or 0)]
 
 
 def resolve_precision(precision: str, device: str) -> str:

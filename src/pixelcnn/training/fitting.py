@@ -7,11 +7,11 @@ from typing import Any
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import ConfigError
 from pixelcnn.model import PixelModel
-from pixelcnn.training import toml
 from pixelcnn.training.device import accelerator, resolve_device
 from pixelcnn.training.guards import check_fit, preserved, quiet, resources
 from pixelcnn.training.memory import keep_memory
 from pixelcnn.training.options import TrainingOptions
+from pixelcnn.training.recipe import goes_on, of_model
 from pixelcnn.training.record import training_record
 from pixelcnn.training.run import RunFolder
 from pixelcnn.training.session import History, Session
@@ -63,11 +63,13 @@ def fit(
         if resume:
             raise ConfigError("resume needs a run folder", hint="pass run=...")
         return run_training(model, train, val, options, None, notes, verbose=verbose)
+    recipe = of_model(model, notes["data"], options)
     with RunFolder(run, resume=resume) as folder:
-        config = model.config()
-        tables = {"data": notes["data"], "network": config["network"], "output": config["output"]}
-        folder.begin(toml.dumps({**tables, "training": options.as_table()}))
-        return run_training(model, train, val, options, folder, notes, verbose=verbose)
+        replan = folder.recipe.exists() and goes_on(folder.stored(), recipe, str(folder.path))
+        folder.begin(recipe.dumps())
+        return run_training(
+            model, train, val, options, folder, notes, replan=replan, verbose=verbose
+        )
 
 
 def run_training(
@@ -96,12 +98,12 @@ def run_training(
         verbose: talk on stderr.
     """
     device = resolve_device(options.device)
-    place = accelerator(device, options.devices)
+    place = accelerator(device)
     val = val.frozen().limit(options.validation_images or None)
     model.record = dict(notes)
     keep_memory()
     with quiet(), preserved(model), StopFlag() as stop, resources(options.batch_size):
-        model.to(device if options.devices == options.nodes == 1 else "cpu")
+        model.to(device)
         session = Session(model, train, val, options, device, folder, stop, verbose)
         for remark in remarks:
             session.journal.say(remark)

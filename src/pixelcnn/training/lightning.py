@@ -106,8 +106,8 @@ class TrainingModule(LightningModule):
         if self.options.on_nan == "stop" or self.skipped > MAX_SKIPPED:
             raise TrainingError(
                 what + (", ..." if len(self.batches[step].indices) > 16 else ""),
-                hint="lower training.learning_rate or set training.gradient_clip = 1.0; the last"
-                " checkpoint is from before and can be resumed with other settings",
+                hint="start again with a lower training.learning_rate or training.gradient_clip = 1.0;"
+                " what was saved before is untouched",
             )
         warnings.warn(what + "; skipped", stacklevel=2)
         self.zero_grad(set_to_none=True)

@@ -72,9 +72,9 @@ class TrainingOptions:
     device: str = "auto"
     """``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``."""
     devices: int = 1
-    """Processes a machine."""
+    """Processes a machine; this version trains in one."""
     nodes: int = 1
-    """Machines."""
+    """Machines; this version trains on one."""
     sample_every: int = 0
     """Epochs between sample grids; 0 draws one at the end. A grid that would take more than a tenth of
     the training so far is left out."""
@@ -92,7 +92,8 @@ class TrainingOptions:
         for name, (low, high) in INTEGERS.items():
             value = getattr(self, name)
             if not low <= value <= high:
-                raise invalid(name, value, f"use an integer from {low} to {high}")
+                remedy = f"an integer from {low} to {high}" if low < high else f"{low}"
+                raise invalid(name, value, f"use {remedy}")
         for name, (above, below) in FLOATS.items():
             value = getattr(self, name)
             if not above <= value <= below or math.isnan(value):
@@ -147,8 +148,8 @@ INTEGERS = {
     "validate_every": (1, 1_000_000),
     "validation_images": (0, 1_000_000_000),
     "seed": (0, 2**63 - 1),
-    "devices": (1, 65_536),
-    "nodes": (1, 65_536),
+    "devices": (1, 1),
+    "nodes": (1, 1),
     "sample_every": (0, 1_000_000),
     "sample_count": (0, 1_024),
     "log_every": (1, 1_000_000_000),

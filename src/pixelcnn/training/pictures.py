@@ -11,11 +11,11 @@ from pixelcnn import plotting, sampling
 from pixelcnn.model import PixelModel
 from pixelcnn.training.validation import Stopped
 
-SHARE = 0.1
-"""Part of the training time that a grid may take."""
+SHARE, LEAST = 0.1, 3.0
+"""Part of the training time that a grid may take, and seconds that it may always take."""
 
-TRIAL = 0.01
-"""Part of a grid after which its whole time is estimated."""
+TRIAL = 0.02
+"""Part of a grid after which its whole time is estimated, again and again."""
 
 
 class TooSlow(Exception):
@@ -45,7 +45,7 @@ def draw_grid(
         stop: asked after every position.
 
     Raises:
-        TooSlow: after the first hundredth, if all of it would take longer.
+        TooSlow: once it shows that all of it would take longer.
         Stopped: ``stop`` said so.
     """
     size = model.network.condition_size
@@ -57,14 +57,17 @@ def draw_grid(
 
 def watch(seconds: float, stop: Callable[[], bool]) -> Callable[[int, int, Tensor], None]:
     """A sampling callback that gives up when told to, or once it knows that ``seconds`` will not do."""
-    start = time.monotonic()
+    begun: list[tuple[int, float]] = []
 
     def callback(done: int, total: int, _: Tensor) -> None:
         if stop():
             raise Stopped
-        if done >= max(2, TRIAL * total):
-            whole = (time.monotonic() - start) * total / done
-            if whole > 1.5 * seconds:
+        if not begun:
+            begun.append((done, time.monotonic()))  # what came before was preparation
+        first, start = begun[0]
+        if done > first + TRIAL * total:
+            whole = (time.monotonic() - start) * total / (done - first)
+            if whole > seconds:
                 raise TooSlow(whole)
 
     return callback

@@ -7,10 +7,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pixelcnn import data
-from pixelcnn.config import arguments, from_config
+from pixelcnn.config import arguments
 from pixelcnn.data import ImageSet, Splits
 from pixelcnn.errors import ConfigError, UnknownName
 from pixelcnn.model import PixelModel
@@ -18,11 +16,16 @@ from pixelcnn.networks import NETWORKS
 from pixelcnn.outputs import OUTPUTS
 from pixelcnn.registry import closest
 from pixelcnn.training import toml
+from pixelcnn.training.building import DERIVED, build
 from pixelcnn.training.options import TrainingOptions
 
 TABLES = ("data", "network", "output", "training")
-DERIVED = ("channels", "out", "order", "condition_size")
-"""Arguments of a network that follow from the data and the output."""
+LENGTH = ("epochs", "max_time")
+FREE = (*LENGTH, "devices", "nodes")
+"""Training options that a resumed run may change."""
+
+MARK = "recipe: "
+"""What stands before the name in the first comment of a resolved recipe."""
 
 Table = dict[str, Any]
 
@@ -79,7 +82,7 @@ class Recipe:
 
     def dumps(self) -> str:
         """The resolved recipe as TOML."""
-        head = "\n".join(f"# {line}" for line in (f"recipe: {self.name}", self.about) if line)
+        head = "\n".join(f"# {line}" for line in (MARK + self.name, self.about) if line)
         return f"{head}\n\n{toml.dumps(self.tables())}"
 
     def with_overrides(self, settings: Iterable[str]) -> "Recipe":
@@ -96,6 +99,8 @@ class Recipe:
             if table in ("network", "output") and key == "name" and value != tables[table]["name"]:
                 tables[table] = {}  # arguments of one network mean nothing to another
             tables[table][key] = value
+            if value is None:
+                del tables[table][key]
         return Recipe(name=self.name, about=self.about, **tables)
 
     def load(self) -> Splits:
@@ -117,28 +122,57 @@ class Recipe:
         Raises:
             ConfigError: a class-conditional recipe and data without labels, or arguments that do not fit.
         """
-        notes: list[str] = []
-        config = dict(self.output)
-        if config["name"] == "bernoulli" and train.levels != 2:
-            notes.append(f"{train.levels} levels: a categorical output instead of a Bernoulli")
-            config = {"name": "categorical"}
-        output = from_config(OUTPUTS, config | {"levels": train.levels})
-        channels = train.shape.channels
-        network = dict(self.network) | {
-            "channels": channels,
-            "out": output.parameters_per_pixel(channels),
-            "order": "pixel" if output.couples_channels else "channel",
-        }
-        if network.get("condition") == "label":
-            network["condition_size"] = count_classes(train, self.name)
-        for key in ("width", "bottleneck", "head_width"):
-            value = network.get(key)
-            if isinstance(value, int) and not output.couples_channels and value < channels:
-                notes.append(f"{channels} channels: {key} {channels} instead of {value}")
-                network[key] = channels
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.options.seed)
-            return PixelModel(from_config(NETWORKS, network), output, train.shape), notes
+        return build(self.network, self.output, train, self.options.seed)
+
+
+def of_model(
+    model: PixelModel,
+    data: Table,
+    options: TrainingOptions,
+    name: str = "custom",
+    about: str = "",
+) -> Recipe:
+    """The recipe of a model that exists, every argument of its network and output spelt out.
+
+    Args:
+        model: the model.
+        data: the ``[data]`` table.
+        options: how it is trained.
+        name: of the recipe.
+        about: what it is.
+    """
+    config = model.config()
+    network = {k: v for k, v in config["network"].items() if k not in DERIVED and v is not None}
+    output = {k: v for k, v in config["output"].items() if k != "levels" and v is not None}
+    tables = {"data": data, "network": network, "output": output, "training": options.as_table()}
+    return Recipe(name=name, about=about, **tables)
+
+
+def goes_on(stored: Recipe, now: Recipe, where: str) -> bool:
+    """Whether a run that goes on with another recipe needs its number of steps settled anew.
+
+    Args:
+        stored: what the run was started with.
+        now: what it shall go on with.
+        where: the run folder.
+
+    Raises:
+        ConfigError: they contradict each other in more than how long, and on how many devices.
+    """
+    if now.name != stored.name:
+        raise ConfigError(
+            f"{where} holds a run of recipe {stored.name}, not {now.name}",
+            hint="choose another folder with --run",
+        )
+    before, after = stored.tables(), now.tables()
+    for table, key in ((t, k) for t in TABLES for k in {**before[t], **after[t]}):
+        old, new = before[table].get(key), after[table].get(key)
+        if old != new and not (table == "training" and key in FREE):
+            raise ConfigError(
+                f"{where} was started with {table}.{key} = {old!r}, not {new!r}",
+                hint="leave the setting out, or choose another folder with --run",
+            )
+    return any(before["training"].get(key) != after["training"].get(key) for key in LENGTH)
 
 
 def names() -> list[str]:
@@ -169,6 +203,10 @@ def get(name: str | Path) -> Recipe:
 def parse(text: str, name: str) -> Recipe:
     """A recipe from its text; the first comment line says what it is.
 
+    Args:
+        text: TOML; a resolved recipe names itself.
+        name: of a recipe that does not.
+
     Raises:
         ConfigError: not TOML, or tables, keys or values that mean nothing.
     """
@@ -177,10 +215,10 @@ def parse(text: str, name: str) -> Recipe:
     for key, value in tables.items():
         if not isinstance(value, dict):
             raise ConfigError(f"recipe {name}: {key} must be a table", hint=f"write [{key}]")
-    comments = [
-        line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")
-    ]
-    comments = [line for line in comments if not line.startswith("recipe: ")]
+    lines = (line for line in text.splitlines() if line.startswith("#"))
+    comments = [line.removeprefix("#").strip() for line in lines]
+    if comments and comments[0].startswith(MARK):
+        name = comments.pop(0).removeprefix(MARK)
     return Recipe(name=name, about=comments[0] if comments else "", **tables)
 
 
@@ -229,17 +267,3 @@ def data_keys() -> list[str]:
     """What a ``[data]`` table may hold: the arguments of :func:`pixelcnn.data.load`."""
     _source, *rest = inspect.signature(data.load).parameters
     return ["name", *rest]
-
-
-def count_classes(train: ImageSet, name: str) -> int:
-    """Classes of a labelled set.
-
-    Raises:
-        ConfigError: it has no labels.
-    """
-    if train.label_count == 0:
-        raise ConfigError(
-            f"recipe {name} is class-conditional, but {train.name} has no labels",
-            hint="use labelled data, or --set network.condition=none with another recipe",
-        )
-    return train.label_count

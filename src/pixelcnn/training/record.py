@@ -28,7 +28,7 @@ def training_record(
     settings = {k: v for k, v in options.as_table().items() if k not in PLACES}
     return {
         "recipe": recipe,
-        "data": {key: nameless(value) for key, value in (data or {"name": train.name}).items()},
+        "data": {key: nameless(value) for key, value in (data or source_of(train)).items()},
         "split": {"train": train.split, "val": val.split},
         "images": {"train": len(train), "val": len(val)},
         "content_hash": {"train": train.content_hash, "val": val.content_hash},
@@ -65,6 +65,27 @@ def validation_record(found: Validation, precision: str) -> dict[str, Any]:
         },
         "validation_quantiles": found.quantiles,
     }
+
+
+def source_of(images: ImageSet) -> dict[str, Any]:
+    """Arguments of :func:`pixelcnn.data.load` that give a set again, as far as the set tells.
+
+    Example:
+        >>> from pixelcnn import data
+        >>> source_of(data.load("digits", levels=4).train)
+        {'name': 'digits', 'levels': 4}
+    """
+    found: dict[str, Any] = {"name": images.name}
+    kind, _, rest = images.binarisation.partition(" ")
+    if kind == "threshold":
+        found["threshold"] = float(rest)
+    elif kind.startswith("dynamic"):
+        found["binarise"] = "dynamic"
+    elif images.quantisation != "none":
+        found["levels"] = images.levels
+    if images.split.startswith("tutorial"):
+        found["split"] = "tutorial"
+    return found
 
 
 def nameless(value: Any) -> Any:

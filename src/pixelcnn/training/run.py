@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pixelcnn.errors import ConfigError
+from pixelcnn.training.recipe import Recipe, parse
 
 PACKAGES = ("pixelcnn", "torch", "numpy", "pytorch-lightning", "safetensors", "pillow")
 
@@ -96,6 +97,10 @@ class RunFolder:
         environment = json.dumps(versions(), indent=2) + "\n"
         (self.path / "environment.json").write_text(environment, encoding="utf-8")
         self.recipe.write_text(recipe, encoding="utf-8")
+
+    def stored(self) -> Recipe:
+        """The recipe that the folder holds."""
+        return parse(self.recipe.read_text(encoding="utf-8"), str(self.path))
 
     def release(self) -> None:
         """Lets other processes use the folder."""

@@ -130,7 +130,8 @@ class Session:
         if self.folder is None or not self.options.sample_count:
             return
         path = self.folder.samples / f"epoch-{epoch:04d}.png"
-        count, budget = self.options.sample_count, pictures.SHARE * seconds
+        count = self.options.sample_count
+        budget = max(pictures.LEAST, pictures.SHARE * seconds)
         try:
             pictures.draw_grid(
                 self.model, path, count, self.options.seed, budget, lambda: bool(self.stop)

@@ -47,10 +47,14 @@ def literal(value: Any) -> str:
 def parse_value(text: str) -> Any:
     """The value of a ``--set``: TOML, or else the text itself, so that words need no quotes.
 
+    ``none`` is nothing, which TOML has no word for.
+
     Example:
-        >>> parse_value("0.5"), parse_value("[1, 2]"), parse_value("cosine")
-        (0.5, [1, 2], 'cosine')
+        >>> parse_value("0.5"), parse_value("[1, 2]"), parse_value("cosine"), parse_value("none")
+        (0.5, [1, 2], 'cosine', None)
     """
+    if text == "none":
+        return None
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -6,26 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from pixelcnn.data import Splits
-from pixelcnn.errors import ConfigError
 from pixelcnn.model import PixelModel
 from pixelcnn.training import recipe as recipes
 from pixelcnn.training.device import accelerator, resolve_device
 from pixelcnn.training.fitting import run_training
 from pixelcnn.training.guards import check_fit
-from pixelcnn.training.recipe import Recipe
+from pixelcnn.training.recipe import Recipe, goes_on, of_model
 from pixelcnn.training.record import nameless, training_record
 from pixelcnn.training.run import RunFolder
 from pixelcnn.training.session import History
+from pixelcnn.training.toml import literal
 
 DEFAULT = "digits"
-
-FREE = (
-    ("training", "epochs"),
-    ("training", "max_time"),
-    ("training", "devices"),
-    ("training", "nodes"),
-)
-"""What ``resume`` may change: how long, and on how many devices."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +25,7 @@ class Prepared:
     """A training that is ready to start.
 
     Attributes:
-        recipe: resolved.
+        recipe: resolved: every argument spelt out, as the data want them.
         model: new.
         splits: the data.
         notes: what differs from the recipe as written, in words.
@@ -51,11 +43,13 @@ def prepare(recipe: Recipe) -> Prepared:
     Raises:
         ConfigError, DataError, ModelError: whatever would stop the training before its first step.
     """
-    accelerator(resolve_device(recipe.options.device), recipe.options.devices)
+    options = recipe.options
+    accelerator(resolve_device(options.device))
     splits = recipe.load()
     model, notes = recipe.build(splits.train)
     check_fit(model, splits.train, splits.val)
-    return Prepared(recipe, model, splits, notes)
+    resolved = of_model(model, recipe.data, options, recipe.name, recipe.about)
+    return Prepared(resolved, model, splits, notes)
 
 
 def train_recipe(
@@ -85,16 +79,18 @@ def train_recipe(
     with RunFolder(path, resume=resume) as folder:
         replan = False
         if folder.recipe.exists():
-            stored = recipes.parse(folder.recipe.read_text(encoding="utf-8"), chosen.name)
-            explicit = None if recipe is None else chosen
-            chosen, replan = resumed(stored, explicit, overrides, folder)
-        prepared = prepare(chosen)
-        folder.begin(chosen.dumps())
-        train, val = prepared.splits.train, prepared.splits.val
-        notes = training_record(train, val, chosen.options, recipe=chosen.name, data=chosen.data)
+            stored = folder.stored()
+            name = stored.name if recipe is None else chosen.name
+            chosen = dataclasses.replace(stored.with_overrides(overrides), name=name)
+            replan = goes_on(stored, chosen, str(path))
+        ready = prepare(chosen)
+        folder.begin(ready.recipe.dumps())
+        train, val = ready.splits.train, ready.splits.val
+        options, source = ready.recipe.options, ready.recipe.data
+        notes = training_record(train, val, options, recipe=chosen.name, data=source)
         return run_training(
-            prepared.model, train, val, chosen.options, folder, notes,
-            replan=replan, remarks=prepared.notes, verbose=verbose,
+            ready.model, train, val, options, folder, notes,
+            replan=replan, remarks=ready.notes, verbose=verbose,
         )  # fmt: skip
 
 
@@ -112,39 +108,6 @@ def default_run(recipe: Recipe) -> Path:
     )
 
 
-def resumed(
-    stored: Recipe, explicit: Recipe | None, overrides: Sequence[str], folder: RunFolder
-) -> tuple[Recipe, bool]:
-    """The recipe of a run that goes on, and whether its number of steps is to be settled anew.
-
-    Raises:
-        ConfigError: a setting contradicts the stored recipe.
-    """
-    if explicit is not None:
-        name = folder.recipe.read_text(encoding="utf-8").splitlines()[0].removeprefix("# recipe: ")
-        if name != explicit.name:
-            raise ConfigError(
-                f"{folder.path} holds a run of recipe {name}, not {explicit.name}",
-                hint="choose another folder with --run",
-            )
-    changed = stored.with_overrides(overrides)
-    for setting in overrides:
-        table, key, _ = recipes.parse_setting(setting)
-        before, now = stored.tables()[table].get(key), changed.tables()[table].get(key)
-        if before != now and (table, key) not in FREE:
-            raise ConfigError(
-                f"{folder.path} was started with {table}.{key} = {before!r}, not {now!r}",
-                hint="leave the setting out, or choose another folder with --run",
-            )
-    longer = ("epochs", "max_time")
-    given = [key for table, key, _ in map(recipes.parse_setting, overrides) if table == "training"]
-    replan = any(
-        key in given and getattr(stored.options, key) != getattr(changed.options, key)
-        for key in longer
-    )
-    return changed, replan
-
-
 def settings(**values: Any) -> list[str]:
     """Overrides from values, leaving out those that are None; ``table__key`` names a key.
 
@@ -152,8 +115,6 @@ def settings(**values: Any) -> list[str]:
         >>> settings(training__epochs=3, training__seed=None, data__name="mnist")
         ['training.epochs=3', 'data.name="mnist"']
     """
-    from pixelcnn.training.toml import literal
-
     return [
         f"{name.replace('__', '.', 1)}={literal(value)}"
         for name, value in values.items()

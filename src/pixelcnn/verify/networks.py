@@ -1,5 +1,6 @@
 """What a network promises, one check for each promise."""
 
+import copy
 import json
 from functools import cached_property
 from typing import Any
@@ -40,7 +41,8 @@ class NetworkChecks:
     """
 
     def __init__(self, network: Network, height: int, width: int) -> None:
-        self.network, self.height, self.width = network, height, width
+        self.network = copy.deepcopy(network).cpu()  # where equal arithmetic gives equal bits
+        self.height, self.width = height, width
 
     def all(self) -> list[Check]:
         """Every promise that applies."""
@@ -90,23 +92,18 @@ class NetworkChecks:
         if shapes != again:
             name = min(set(shapes.items()) ^ set(again.items()))[0]
             raise ConformanceError(f"its arguments build another network: {name} differs")
+        network, twin = copy.deepcopy(network).double(), twin.double()
         twin.load_state_dict(network.state_dict())
         if not torch.equal(self.evaluate(network), self.evaluate(twin)):
             raise ConformanceError("built again with the same weights it gives other outputs")
-        return f"{len(values)} arguments" + (
-            "" if registered else "; not registered, so not saved by name"
-        )
+        where = "" if registered else "; not registered, so not saved by name"
+        return f"{len(values)} arguments{where}"
 
     def evaluate(self, network: Network) -> Tensor:
-        """Outputs of a network with its own parameters in its own type."""
-        x, condition = self.inputs(2, seed=0)
-        first = next(network.parameters())
-        if condition is not None and condition.is_floating_point():
-            condition = condition.to(first)
+        """Outputs of a network in float64, with its own parameters."""
         with mode(network, training=False), torch.no_grad(), fixed_noise(0):
-            return network(
-                x.to(first), None if condition is None else condition.to(first.device)
-            ).cpu()
+            outputs: Tensor = network(*self.inputs(2, seed=0))
+        return outputs
 
     def shapes(self) -> str:
         """The output has the size of the image, at any size."""

@@ -60,9 +60,8 @@ class OutputChecks:
             twin = kind(**json.loads(json.dumps(values)))
         if twin != self.output:
             raise ConformanceError(f"its fields build another output: {twin}, not {self.output}")
-        return f"{len(values)} fields" + (
-            "" if registered else "; not registered, so not saved by name"
-        )
+        where = "" if registered else "; not registered, so not saved by name"
+        return f"{len(values)} fields{where}"
 
     def sums(self) -> str:
         """At every level count."""

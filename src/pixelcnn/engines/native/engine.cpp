@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
@@ -18,8 +19,13 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wpsabi"  // vectors wider than registers are passed within this file alone
+#endif
 
 namespace {
 
@@ -29,7 +35,7 @@ typedef int32_t Integers __attribute__((vector_size(LANES * sizeof(int32_t))));
 
 // Accumulators of a tile: IMAGES x BLOCKS vectors, as many as the register file holds.
 #if defined(__AVX512F__)
-constexpr int IMAGES = 8, BLOCKS = 3, WIDE = 8;
+constexpr int IMAGES = 6, BLOCKS = 4, WIDE = 8;
 #elif defined(__AVX2__)
 constexpr int IMAGES = 3, BLOCKS = 2, WIDE = 4;
 #else
@@ -46,6 +52,22 @@ struct Refused : std::runtime_error {
 void require(bool holds, const char* what) {
     if (!holds) throw Refused(what);
 }
+
+// Numbers in a plan are signed, and checked before they become indices.
+template <typename T>
+struct List : std::vector<T> {
+    using std::vector<T>::vector;
+    template <typename Index>
+    decltype(auto) operator[](Index i) {
+        return std::vector<T>::operator[](size_t(i));
+    }
+    template <typename Index>
+    decltype(auto) operator[](Index i) const {
+        return std::vector<T>::operator[](size_t(i));
+    }
+};
+
+inline size_t bytes(int64_t floats) { return sizeof(float) * size_t(floats); }
 
 inline Vector load(const float* p) {
     Vector v;
@@ -123,6 +145,25 @@ inline Vector apply(Vector a, Vector b) {
     }
 }
 
+// Zeroed floats that begin at a cache line, so that vectors do not straddle two.
+class Floats {
+  public:
+    explicit Floats(int64_t count) : data_(size_t(count) + LANES, 0.0f) {
+        const size_t past = reinterpret_cast<uintptr_t>(data_.data()) / sizeof(float) % LANES;
+        skip_ = (LANES - past) % LANES;
+    }
+    Floats(const Floats&) = delete;  // a copy would begin elsewhere
+    Floats(Floats&&) = default;
+    Floats& operator=(Floats&&) = default;
+    float* data() { return data_.data() + skip_; }
+    const float* data() const { return data_.data() + skip_; }
+    int64_t size() const { return int64_t(data_.size()) - LANES; }
+
+  private:
+    std::vector<float> data_;
+    size_t skip_;
+};
+
 // ---------------------------------------------------------------- the plan
 
 enum Storage : int32_t { NOW, ROWS, CONSTANT, MAP };
@@ -171,14 +212,15 @@ struct Reader {
 };
 
 struct Plan {
-    std::vector<float> pool;
-    std::vector<Node> nodes;
-    std::vector<std::vector<Instruction>> phases;  // row start, each step, after the pixel, row end
-    std::vector<bool> has_partial;
+    Floats pool;
+    List<Node> nodes;
+    List<std::vector<Instruction>> phases;  // row start, each step, after the pixel, row end
+    List<bool> has_partial;
     int32_t channels, height, width, levels, steps, output;
 
     Plan(const int32_t* words, int64_t word_count, const float* weights, int64_t weight_count)
-        : pool(weights, weights + weight_count) {
+        : pool(weight_count) {
+        std::copy(weights, weights + weight_count, pool.data());
         Reader in{words, words + word_count};
         require(in.next() == 0x31505850, "not a plan");
         channels = in.next(1, 1024, "channels");
@@ -188,6 +230,7 @@ struct Plan {
         steps = in.next(1, 1024, "steps");
         require(steps == 1 || steps == channels, "steps");
         output = in.next(0, 1, "output");
+        require(output == 1 || levels == 2, "levels");
         const int32_t count = in.next(1, 1 << 20, "nodes");
         for (int32_t i = 0; i < count; ++i) nodes.push_back(read_node(in));
         require(nodes[0].width == channels && nodes[0].storage == ROWS, "the first node is the input");
@@ -223,7 +266,7 @@ struct Plan {
 
     const float* floats(Reader& in, int64_t count) const {
         const int64_t offset = in.next();
-        require(offset >= 0 && count >= 0 && offset + count <= int64_t(pool.size()), "weights out of range");
+        require(offset >= 0 && count >= 0 && offset + count <= pool.size(), "weights out of range");
         return pool.data() + offset;
     }
 
@@ -317,33 +360,35 @@ struct Product {
     int32_t count, depth;
 };
 
-// rows x (blocks * LANES) outputs, summed over the segments in order.
-template <int ROWS_, int BLOCKS_>
+inline Vector load_some(const float* p, int32_t count) {
+    float padded[LANES] = {};
+    std::memcpy(padded, p, sizeof(float) * size_t(std::clamp(count, 0, LANES)));
+    return load(padded);
+}
+
+inline void store_some(float* p, Vector v, int32_t count) {
+    std::memcpy(p, &v, sizeof(float) * size_t(std::clamp(count, 0, LANES)));
+}
+
+// ROWS_ rows by BLOCKS_ blocks of outputs, summed over the segments in order. The last block may be cut.
+template <int ROWS_, int BLOCKS_, bool CUT>
 void tile(const Product& p, int64_t row, int32_t block) {
-    Vector sum[ROWS_][BLOCKS_];
-    const int32_t left = p.count - block * LANES;
-    const bool whole = left >= BLOCKS_ * LANES;
-    for (int r = 0; r < ROWS_; ++r)
-        for (int b = 0; b < BLOCKS_; ++b) {
-            const float* base = p.base ? p.base + (row + r) * p.base_stride + (block + b) * LANES : nullptr;
-            if (!base) {
-                sum[r][b] = Vector{};
-            } else if (whole) {
-                sum[r][b] = load(base);
-            } else {
-                float padded[LANES] = {};
-                std::memcpy(padded, base, sizeof(float) * std::min(LANES, std::max(0, left - b * LANES)));
-                sum[r][b] = load(padded);
+    Vector sum[ROWS_][BLOCKS_] = {};
+    const int32_t last = p.count - (block + BLOCKS_ - 1) * LANES;
+    if (p.base)
+        for (int r = 0; r < ROWS_; ++r)
+            for (int b = 0; b < BLOCKS_; ++b) {
+                const float* base = p.base + (row + r) * p.base_stride + (block + b) * LANES;
+                sum[r][b] = CUT && b + 1 == BLOCKS_ ? load_some(base, last) : load(base);
             }
-        }
     const float* w[BLOCKS_];
     for (int b = 0; b < BLOCKS_; ++b) w[b] = p.weight + int64_t(block + b) * p.depth * LANES;
     int s = 0;
     for (const Segment& segment : *p.segments) {
         const float* x = p.x[s++] + row * p.x_stride;
-        for (int32_t k = 0; k < segment.count; ++k) {
+        for (int64_t k = 0; k < segment.count; ++k) {
             Vector weights[BLOCKS_];
-            for (int b = 0; b < BLOCKS_; ++b) weights[b] = load(w[b] + int64_t(k) * LANES);
+            for (int b = 0; b < BLOCKS_; ++b) weights[b] = load(w[b] + k * LANES);
             for (int r = 0; r < ROWS_; ++r) {
                 const Vector value = splat(x[r * p.x_stride + k]);
                 for (int b = 0; b < BLOCKS_; ++b) sum[r][b] += weights[b] * value;
@@ -354,28 +399,30 @@ void tile(const Product& p, int64_t row, int32_t block) {
     for (int r = 0; r < ROWS_; ++r)
         for (int b = 0; b < BLOCKS_; ++b) {
             float* out = p.out + (row + r) * p.out_stride + (block + b) * LANES;
-            if (whole) {
+            if (CUT && b + 1 == BLOCKS_)
+                store_some(out, sum[r][b], last);
+            else
                 store(out, sum[r][b]);
-            } else {
-                float padded[LANES];
-                store(padded, sum[r][b]);
-                std::memcpy(out, padded, sizeof(float) * std::min(LANES, std::max(0, left - b * LANES)));
-            }
         }
+}
+
+template <int ROWS_, int BLOCKS_>
+void whole_or_cut(const Product& p, int64_t row, int32_t block) {
+    if ((block + BLOCKS_) * LANES <= p.count)
+        tile<ROWS_, BLOCKS_, false>(p, row, block);
+    else
+        tile<ROWS_, BLOCKS_, true>(p, row, block);
+}
+
+template <int ROWS_, int BLOCKS_>
+void blocks_of(const Product& p, int64_t row, int32_t block, int32_t blocks) {
+    if (blocks == BLOCKS_) return whole_or_cut<ROWS_, BLOCKS_>(p, row, block);
+    if constexpr (BLOCKS_ > 1) blocks_of<ROWS_, BLOCKS_ - 1>(p, row, block, blocks);
 }
 
 template <int ROWS_>
 int64_t rows_of(const Product& p, int64_t row, int64_t rows, int32_t block, int32_t blocks) {
-    for (; row + ROWS_ <= rows; row += ROWS_) {
-        if (blocks >= BLOCKS) {
-            tile<ROWS_, BLOCKS>(p, row, block);
-        } else if (blocks == 2) {
-            tile<ROWS_, std::min(2, BLOCKS)>(p, row, block);
-            if (BLOCKS < 2) tile<ROWS_, 1>(p, row, block + 1);
-        } else {
-            tile<ROWS_, 1>(p, row, block);
-        }
-    }
+    for (; row + ROWS_ <= rows; row += ROWS_) blocks_of<ROWS_, BLOCKS>(p, row, block, blocks);
     return row;
 }
 
@@ -383,9 +430,9 @@ void multiply(const Product& p, int64_t rows) {
     const int32_t blocks = (p.count + LANES - 1) / LANES;
     if (rows == 1) {  // one image: many blocks at once hide the latency of the sums
         int32_t block = 0;
-        for (; block + WIDE <= blocks; block += WIDE) tile<1, WIDE>(p, 0, block);
-        for (; block + 4 <= blocks; block += 4) tile<1, 4>(p, 0, block);
-        for (; block < blocks; ++block) tile<1, 1>(p, 0, block);
+        for (; block + WIDE <= blocks; block += WIDE) whole_or_cut<1, WIDE>(p, 0, block);
+        for (; block + 4 <= blocks; block += 4) whole_or_cut<1, 4>(p, 0, block);
+        for (; block < blocks; ++block) whole_or_cut<1, 1>(p, 0, block);
         return;
     }
     for (int32_t block = 0; block < blocks; block += BLOCKS) {
@@ -417,9 +464,9 @@ class Slice {
             if (plan.has_partial[i]) total += int64_t(plan.width) * n_ * plan.nodes[i].stride();
             require(total < MAX_FLOATS, "too much state");
         }
-        memory_.assign(total + LANES, 0.0f);
+        memory_ = Floats(total);
         top_.assign(plan.nodes.size(), 0);
-        scratch_.resize(plan.levels);
+        scratch_.resize(size_t(plan.levels));
     }
 
     int32_t first() const { return first_; }
@@ -431,7 +478,7 @@ class Slice {
         if (c.storage == CONSTANT) {
             for (int32_t i = 0; i < n_; ++i)
                 std::memcpy(at(node, 0, 0) + i * c.stride(), values + int64_t(first_ + i) * c.width,
-                            sizeof(float) * c.width);
+                            bytes(c.width));
         } else {
             maps_.emplace_back(node, values);
         }
@@ -510,13 +557,17 @@ class Slice {
             for (int32_t i = 0; i < n_; ++i) {
                 const int64_t from = (int64_t(first_ + i) * plan_.height + row) * plan_.width + column;
                 std::memcpy(at(number, 0, column) + i * node.stride(), values + from * node.width,
-                            sizeof(float) * node.width);
+                            bytes(node.width));
             }
     }
 
     void run(const std::vector<Instruction>& phase, int32_t column, bool row) {
         for (const Instruction& i : phase) {
-            if (i.kind == PRODUCT) product(i, column, row);
+            if (i.kind == PRODUCT && row && plan_.nodes[i.from].storage == CONSTANT) {
+                for (int32_t c = 0; c < plan_.width; ++c) product(i, c, false);  // one value for all columns
+            } else if (i.kind == PRODUCT) {
+                product(i, column, row);
+            }
             if (i.kind == POINTWISE) pointwise(i, column, row);
             if (i.kind == NORM) norm(i, column, row);
         }
@@ -539,7 +590,8 @@ class Slice {
         size_t done = 0;
         do {
             const size_t some = std::min<size_t>(i.segments.size() - done, std::size(p.x));
-            const std::vector<Segment> part(i.segments.begin() + done, i.segments.begin() + done + some);
+            const auto from_here = i.segments.begin() + std::ptrdiff_t(done);
+            const std::vector<Segment> part(from_here, from_here + std::ptrdiff_t(some));
             for (size_t s = 0; s < some; ++s)
                 p.x[s] = at(i.from, part[s].down, column + part[s].right) + part[s].first;
             p.segments = some == i.segments.size() ? &i.segments : &part;
@@ -585,7 +637,7 @@ class Slice {
                 for (; k + LANES <= i.count; k += LANES)
                     store(to + k, apply<op>(load(a + k), scalar ? constant : load(b + k)));
                 if (k < i.count) {
-                    const size_t rest = sizeof(float) * (i.count - k);
+                    const size_t rest = bytes(i.count - k);
                     float x[LANES] = {}, y[LANES] = {};
                     std::memcpy(x, a + k, rest);
                     if (!scalar) std::memcpy(y, b + k, rest);
@@ -670,11 +722,11 @@ class Slice {
 
     const Plan& plan_;
     int32_t first_, n_;
-    std::vector<float> memory_;
-    std::vector<int64_t> offset_, partial_;
-    std::vector<int32_t> top_;
+    Floats memory_{0};
+    List<int64_t> offset_, partial_;
+    List<int32_t> top_;
     std::vector<std::pair<int32_t, const float*>> maps_;
-    std::vector<double> scratch_;
+    List<double> scratch_;
 };
 
 struct Engine {
@@ -687,7 +739,7 @@ struct Engine {
            int32_t threads, const float* values, int64_t value_count)
         : plan(words, word_count, weights, weight_count), images(n), conditions(values, values + value_count) {
         require(n >= 1, "no images");
-        const int32_t share = (n + threads - 1) / threads;
+        const int32_t share = n / threads + (n % threads > 0);
         const int32_t size = std::max(1, std::min(SLICE, share));
         for (int32_t first = 0; first < n; first += size)
             slices.push_back(std::make_unique<Slice>(plan, first, std::min(size, n - first)));
@@ -696,9 +748,10 @@ struct Engine {
             const Node& node = plan.nodes[i];
             if (node.storage != CONSTANT && node.storage != MAP) continue;
             const int64_t places = node.storage == MAP ? int64_t(plan.height) * plan.width : 1;
-            require(offset + n * places * node.width <= value_count, "condition values out of range");
+            const int64_t each = places * node.width;
+            require(each <= (value_count - offset) / n, "condition values out of range");
             for (auto& slice : slices) slice->condition(int32_t(i), conditions.data() + offset);
-            offset += n * places * node.width;
+            offset += n * each;
         }
         require(offset == value_count, "condition values out of range");
     }
@@ -748,7 +801,7 @@ int pixelcnn_step(void* handle, const int32_t* levels, int32_t channel, int32_t 
             const float* parameters = slice->parameters(column);
             for (int32_t i = 0; i < slice->images(); ++i)
                 std::memcpy(out + int64_t(slice->first() + i) * last.width, parameters + i * last.stride(),
-                            sizeof(float) * size_t(last.width));
+                            bytes(last.width));
         }
     });
 }
@@ -772,8 +825,15 @@ int pixelcnn_fill(void* handle, int32_t* levels, const uint8_t* known, const dou
             }
         };
         std::vector<std::thread> others;
-        for (size_t worker = 1; worker < count; ++worker) others.emplace_back(work, worker);
+        others.reserve(count);
+        size_t started = 1;
+        try {
+            for (; started < count; ++started) others.emplace_back(work, started);
+        } catch (const std::system_error&) {
+            // The system has no more threads: this one does their share.
+        }
         work(0);
+        for (size_t worker = started; worker < count; ++worker) work(worker);
         for (auto& thread : others) thread.join();
         for (auto& failure : failures)
             if (failure) std::rethrow_exception(failure);

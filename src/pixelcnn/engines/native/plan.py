@@ -151,11 +151,12 @@ class _Planner:
         array = np.asarray(
             values.cpu() if isinstance(values, Tensor) else values, np.float32
         ).ravel()
-        self.pool.append(array)
-        self.pooled += len(array)
+        start, padding = self.pooled, -len(array) % LANES  # so that every array begins at a cache line
+        self.pool += [array, np.zeros(padding, np.float32)]
+        self.pooled += len(array) + padding
         if self.pooled >= 2**31:
             raise Unlowerable("too many weights for the native engine")
-        return self.pooled - len(array)
+        return start
 
     def _node(self, number: int, stage: int) -> Iterator[list[int]]:
         """Instructions that compute what a node learns at a stage."""

@@ -1,0 +1,47 @@
+"""The driver's builds and its jobs, shared by the tests of a session."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from engines.native import harness
+from engines.native.harness import Job, Result
+from engines.native.jobs import all_jobs
+
+Build = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Builds a driver (compiler, target, extra flags), each once."""
+    folder, built = tmp_path_factory.mktemp("drivers"), {}
+
+    def build(*kind: str) -> Path:
+        if kind not in built:
+            built[kind] = harness.compile_driver(folder / f"driver{len(built)}", *kind)
+        return built[kind]
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def jobs() -> list[Job]:
+    """Every job."""
+    if reason := harness.native.why_not():
+        pytest.skip(reason)
+    return list(all_jobs())
+
+
+@pytest.fixture(scope="session")
+def expected(jobs: list[Job]) -> list[Result]:
+    """What the library makes of them."""
+    return [harness.library_result(job) for job in jobs]
+
+
+@pytest.fixture(scope="session")
+def job_file(jobs: list[Job], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The jobs as the driver reads them."""
+    path = tmp_path_factory.mktemp("jobs") / "jobs"
+    harness.write_jobs(path, jobs)
+    return path

@@ -1,0 +1,162 @@
+"""Builds the C++ driver, writes plans to files for it, and reads what it computed."""
+
+import functools
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from pixelcnn import PixelModel, engines
+from pixelcnn.engines import native
+from pixelcnn.engines.native import NativeEngine, build
+from pixelcnn.sampling import uniforms
+from pixelcnn.shapes import coding_order
+
+SOURCE = Path(native.__file__).parent / "engine.cpp"
+DRIVER = Path(__file__).parent / "driver.cpp"
+COMPILERS = ("g++", "clang++")
+TARGETS = {
+    "native": ("-march=native",),
+    "avx2": ("-march=native", "-mno-avx512f", "-mavx2"),
+    "portable": ("-march=x86-64",),
+}
+"""Each has its own tiles: see the constants at the head of the source."""
+
+WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow")
+ADDRESS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-D_GLIBCXX_ASSERTIONS")
+THREAD = ("-fsanitize=thread",)
+SANITIZERS = {
+    "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_init_order=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+    "TSAN_OPTIONS": "halt_on_error=1",
+}
+
+
+class Job(NamedTuple):
+    """One plan, and what it is run on."""
+
+    model: PixelModel
+    n: int
+    condition: torch.Tensor | None
+    threads: int = 1
+    temperature: float = 1.0
+
+    @property
+    def levels(self) -> torch.Tensor:
+        """Images ``(n, c, h, w)`` that the parameters are taken at."""
+        generator = torch.Generator().manual_seed(self.n)
+        return torch.randint(self.model.levels, (self.n, *self.model.shape), generator=generator)
+
+    @property
+    def known(self) -> torch.Tensor:
+        """Which of them stay when the rest is drawn."""
+        generator = torch.Generator().manual_seed(self.n + 1)
+        return torch.rand(self.n, *self.model.shape, generator=generator) < 0.3
+
+    @property
+    def uniforms(self) -> torch.Tensor:
+        """What the rest is drawn from."""
+        return uniforms(5, range(self.n), self.model.shape)
+
+
+class Result(NamedTuple):
+    """What an engine made of a job: parameters ``(positions, n, out)``, images ``(n, c, h, w)``."""
+
+    complaint: str
+    parameters: np.ndarray
+    drawn: np.ndarray
+
+
+def run(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+    """Runs a command; sanitizers stop at their first report."""
+    environment = os.environ | SANITIZERS
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+@functools.cache
+def compiler(name: str) -> str:
+    """Path of a compiler; the test is skipped where there is none."""
+    return shutil.which(name) or pytest.skip(f"no {name} here")
+
+
+def target(name: str) -> tuple[str, ...]:
+    """Flags of a kind of processor; the test is skipped where this one is no such."""
+    if name != "native" and platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip(f"{name} is a target for x86-64 processors")
+    if name == "avx2" and "avx2" not in build._processor():
+        pytest.skip("this processor has no AVX2")
+    return TARGETS[name]
+
+
+def flags() -> list[str]:
+    """What the library is built with, but for its target and for what makes it a library."""
+    return [flag for flag in build.FLAGS if flag not in ("-march=native", "-fPIC", "-shared")]
+
+
+def compile_driver(path: Path, compiler_name: str, target_name: str, *extra: str) -> Path:
+    """Builds the driver as the library builds the engine, with extra flags."""
+    command = [compiler(compiler_name), *flags(), *target(target_name), *WARNINGS, "-g1", *extra]
+    done = run([*command, f"-I{SOURCE.parent}", str(DRIVER), "-o", str(path)])
+    assert (done.returncode, done.stderr) == (0, "")
+    return path
+
+
+def write_jobs(path: Path, jobs: Sequence[Job]) -> None:
+    """A file of jobs as the driver reads it."""
+    with path.open("wb") as file:
+        _write(file, np.array([len(jobs)], np.float64))
+        for job in jobs:
+            for array in arrays_of(job):
+                _write(file, array)
+
+
+def arrays_of(job: Job) -> Iterator[np.ndarray]:
+    """Settings, words, weights, conditions, levels, known, uniforms."""
+    program = engines.choose(job.model, "native").program
+    assert program is not None
+    plan = native.plan(job.model, program)
+    yield np.array([job.n, job.threads, job.temperature], np.float64)
+    yield plan.words
+    yield plan.weights
+    yield native._condition_values(program, plan, job.condition)
+    yield job.levels.numpy().astype(np.int32)
+    yield job.known.numpy().astype(np.uint8)
+    yield job.uniforms.contiguous().numpy()
+
+
+def read_results(path: Path, jobs: Iterable[Job]) -> Iterator[Result]:
+    """What the driver wrote for each job."""
+    with path.open("rb") as file:
+        for job in jobs:
+            complaint = _read(file, np.uint8).tobytes().decode()
+            parameters = _read(file, np.float32)
+            drawn = _read(file, np.int32).reshape(job.n, *job.model.shape)
+            yield Result(complaint, parameters.reshape(-1, job.n, job.model.network.out), drawn)
+
+
+def library_result(job: Job) -> Result:
+    """The same from the library."""
+    program = engines.choose(job.model, "native").program
+    assert program is not None
+    start = functools.partial(NativeEngine, job.model, program, job.n, job.condition, job.threads)
+    engine, levels = start(), job.levels
+    parameters = [engine.parameters(levels, at).numpy() for at in coding_order(job.model.shape)]
+    drawn = start().fill(levels, job.known, job.uniforms, job.temperature)
+    return Result("", np.stack(parameters), drawn.numpy())
+
+
+def _write(file, array: np.ndarray) -> None:
+    np.array([array.size], np.int64).tofile(file)
+    np.ascontiguousarray(array).tofile(file)
+
+
+def _read(file, dtype: type) -> np.ndarray:
+    (count,) = np.fromfile(file, np.int64, 1)
+    return np.fromfile(file, dtype, int(count))

@@ -1,0 +1,84 @@
+"""Plans for the driver: every registered network, with what makes plans differ."""
+
+import inspect
+import itertools
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+import tiny
+from engines.native.harness import Job
+from pixelcnn import PixelModel, outputs
+from pixelcnn.layers import CONDITIONS, MaskedConv2d
+from pixelcnn.networks import NETWORKS, Network
+from pixelcnn.outputs import Output
+
+OUTPUTS = (outputs.Bernoulli(), outputs.Categorical(levels=17))
+SHAPES = {(5, 7): 6, (1, 1): 24, (9, 13): 50}
+"""Sizes of images, and the width of the network for each: below, beside and above whole vectors."""
+CHANNELS, BATCHES, THREADS, TEMPERATURES = (1, 3, 4), (1, 5, 17), (1, 2, 3), (1.0, 0.7, 0.0)
+
+
+class TapsOfACondition(Network):
+    """A layer reads the condition itself: its value is one vector, not a row of them."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out, "channel", "label", tiny.CONDITION_SIZE)
+        features = (-1,) * 20
+        self.bias = self.condition_bias(20)
+        self.mix = MaskedConv2d(features, features, (1, 1), sees_itself=True)
+        self.read = MaskedConv2d(self.image_features, features, (3, 3), sees_itself=False)
+        self.head = MaskedConv2d(features, self.out_features, (1, 1), sees_itself=True)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.head(self.read(x) + self.mix(self.bias(condition)))
+
+
+def model_of(network: Network, output: Output, size: tuple[int, int]) -> PixelModel:
+    """A model whose weights use every path."""
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return PixelModel(network, output, (network.channels, *size)).eval()
+
+
+def condition_for(model: PixelModel, n: int) -> Tensor | None:
+    """A condition for n images, if the model takes one."""
+    size, kind = model.network.condition_size, model.network.condition
+    shape = {None: None, "label": (), "vector": (size,), "map": (size, *model.shape[1:])}[kind]
+    if shape is None:
+        return None
+    return torch.arange(n) % size if kind == "label" else torch.randn(n, *shape)
+
+
+def networks(channels: int, out: int, width: int) -> Iterator[Network]:
+    """Every registered network with every kind of condition, and with what plans do differently."""
+    options: tuple[dict[str, object], ...] = (
+        {},
+        {"layout": "contiguous", "norm": True, "activation": "prelu", "activate": "after"},
+    )
+    for name, condition, more in itertools.product(NETWORKS, CONDITIONS, options):
+        yield tiny.small(
+            NETWORKS[name],
+            channels=channels,
+            out=out,
+            width=width,
+            condition=condition,
+            condition_size=tiny.CONDITION_SIZE if condition else 0,
+            **{k: v for k, v in more.items() if k in inspect.signature(NETWORKS[name]).parameters},
+        )
+    yield TapsOfACondition(channels, out)
+
+
+def all_jobs() -> Iterator[Job]:
+    """Every network, output, count of channels and shape; batches, threads and temperatures in turn.
+
+    The turns are coprime to the networks, so that each network meets each of them.
+    """
+    torch.manual_seed(0)
+    turns = itertools.cycle(itertools.product(BATCHES, THREADS, TEMPERATURES))
+    for output, channels, (size, width) in itertools.product(OUTPUTS, CHANNELS, SHAPES.items()):
+        for network in networks(channels, output.parameters_per_pixel(channels), width):
+            model = model_of(network, output, size)
+            n, threads, temperature = next(turns)
+            yield Job(model, n, condition_for(model, n), threads, temperature)

@@ -1,0 +1,106 @@
+"""The native engine under the compilers' sanitizers: right numbers, and no report, whatever the plan."""
+
+import subprocess
+
+import numpy as np
+import pytest
+
+from engines.native import harness
+from engines.native.harness import ADDRESS, COMPILERS, TARGETS, THREAD
+
+pytestmark = pytest.mark.slow
+
+DAMAGED = 20_000
+"""Damaged plans a test."""
+
+
+@pytest.fixture
+def sanitized(driver):
+    """A driver with some sanitizers; the test is skipped where they do not work."""
+
+    def build(compiler, target, flags):
+        try:
+            path = driver(compiler, target, *flags)
+        except AssertionError as error:
+            if "cannot find" in str(error) or "asan" in str(error) or "tsan" in str(error):
+                pytest.skip(f"{compiler} has no {flags[0]} here")
+            raise
+        probe = harness.run([path])
+        if probe.returncode != 2 or not probe.stderr.startswith("usage"):
+            pytest.skip(f"{flags[0]} does not run here: {probe.stderr[:200]}")
+        return path
+
+    return build
+
+
+def results_of(path, job_file, jobs, folder):
+    """What a driver computes."""
+    out = folder / "results"
+    done = harness.run([path, "run", job_file, out])
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr[-4000:]
+    return list(harness.read_results(out, jobs))
+
+
+def assert_same(found, expected, tolerance):
+    """Parameters within a tolerance, and the same images."""
+    assert len(found) == len(expected)
+    for mine, theirs in zip(found, expected, strict=True):
+        assert mine.complaint == ""
+        np.testing.assert_allclose(mine.parameters, theirs.parameters, rtol=0, atol=tolerance)
+        np.testing.assert_array_equal(mine.drawn, theirs.drawn)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_no_sanitizer_reports_and_the_numbers_are_the_librarys(
+    sanitized, jobs, expected, job_file, tmp_path, compiler, target
+):
+    path = sanitized(compiler, target, ADDRESS)
+    assert_same(results_of(path, job_file, jobs, tmp_path), expected, 1e-5)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_every_target_gives_the_librarys_numbers(
+    driver, jobs, expected, job_file, tmp_path, compiler, target
+):
+    assert_same(results_of(driver(compiler, target), job_file, jobs, tmp_path), expected, 1e-5)
+
+
+def test_without_threads_one_does_the_work_of_all(driver, jobs, expected, job_file, tmp_path):
+    path = driver("g++", "native", "-DNO_THREADS")
+    assert_same(results_of(path, job_file, jobs, tmp_path), expected, 1e-5)
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_threads_share_nothing_they_write(
+    sanitized, jobs, expected, job_file, tmp_path, compiler
+):
+    path = sanitized(compiler, "native", THREAD)
+    assert_same(results_of(path, job_file, jobs, tmp_path), expected, 1e-5)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_a_damaged_plan_is_refused_or_runs(sanitized, job_file, compiler, target):
+    """Another part of the damaged plans for each build; the last line of stderr names the culprit."""
+    path = sanitized(compiler, target, ADDRESS)
+    part = list(COMPILERS).index(compiler) * len(TARGETS) + list(TARGETS).index(target)
+    done = harness.run([path, "damage", job_file, str(part * DAMAGED), str(DAMAGED)])
+    assert done.returncode == 0, done.stderr[-4000:]
+    refused, ran, _too_large = map(int, done.stdout.split())
+    assert refused > DAMAGED // 10 and ran > DAMAGED // 10
+
+
+def test_the_damage_is_found_where_a_check_is_missing(tmp_path, job_file):
+    """The same damage crashes an engine that does not check its weights."""
+    checked = 'require(offset >= 0 && count >= 0 && offset + count <= int64_t(pool.size()), '
+    text = harness.SOURCE.read_text(encoding="utf-8")
+    assert checked in text
+    (tmp_path / "engine.cpp").write_text(text.replace(checked, "require(true, "))
+    command = [harness.compiler("g++"), "-std=c++17", "-O1", "-march=native", *ADDRESS]
+    path = tmp_path / "driver"
+    source = [f"-I{tmp_path}", str(harness.DRIVER), "-o", str(path), "-pthread"]
+    subprocess.run([*command, *source], check=True)
+    done = harness.run([path, "damage", job_file, "0", "2000"])
+    assert done.returncode != 0 and "Sanitizer" in done.stderr

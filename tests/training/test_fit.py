@@ -1,0 +1,251 @@
+"""A training learns, says what it does, and leaves what it promised."""
+
+import csv
+import dataclasses
+import json
+import math
+import re
+import warnings
+
+import pytest
+import torch
+
+from pixelcnn import checkpoint, networks, outputs, scoring
+from pixelcnn.errors import ConfigError, DataError, ModelError, ResourceError, TrainingError
+from pixelcnn.model import PixelModel
+from pixelcnn.training import fit, pictures
+from pixelcnn.training.lightning import TrainingModule
+from training.trainings import QUICK, digits, model, same, state, train
+
+LINE = re.compile(
+    r"epoch \d+/\d+ - \d+s - \d+ms/step - loss \d+\.\d{4} - val \d+\.\d{4} \(\d+\.\d{4} bits/dim\)"
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "finished"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "LEAST", 1000.0)
+        return train(run, epochs=3, sample_count=2)
+
+
+def test_it_learns(finished):
+    _, history = finished
+    losses = [row.val_loss for row in history.rows if row.val_loss is not None]
+    assert len(losses) == 3
+    assert losses[-1] < losses[0] < math.log(17) * 1.1
+
+
+def test_the_run_folder_holds_what_it_promises(finished):
+    _, history = finished
+    names = {path.name for path in history.run.iterdir()}
+    assert names >= {
+        "recipe.toml", "environment.json", "best.safetensors", "last.safetensors", "checkpoints",
+        "metrics.csv", "train.log", "samples",
+    }  # fmt: skip
+    assert len(list((history.run / "checkpoints").iterdir())) == 2
+    assert [path.name for path in (history.run / "samples").iterdir()] == ["epoch-0003.png"]
+
+
+def test_a_grid_that_takes_too_long_is_left_out_and_said_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "LEAST", 0.0)
+    monkeypatch.setattr(pictures, "SHARE", 0.0)
+    _, history = train(tmp_path / "run", epochs=3, sample_every=1, sample_count=2)
+    assert list((history.run / "samples").iterdir()) == []
+    assert (history.run / "train.log").read_text().count("no sample grid") == 1
+
+
+def test_grids_can_come_every_so_many_epochs(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "LEAST", 1000.0)
+    _, history = train(tmp_path / "run", epochs=3, sample_every=2, sample_count=2)
+    names = sorted(path.name for path in (history.run / "samples").iterdir())
+    assert names == ["epoch-0002.png", "epoch-0003.png"]
+
+
+def test_the_log_reads_like_keras(finished):
+    lines = (finished[1].run / "train.log").read_text().splitlines()
+    epochs = [line for line in lines if line.startswith("epoch")]
+    assert len(epochs) == 3
+    assert all(LINE.fullmatch(line) for line in epochs)
+
+
+def test_metrics_hold_no_times(finished):
+    lines = (finished[1].run / "metrics.csv").read_text().splitlines()
+    rows = list(csv.DictReader(lines))
+    assert list(rows[0]) == ["step", "epoch", "loss", "val_loss", "bits_per_dim", "learning_rate"]
+    assert [row["step"] for row in rows] == ["2", "4", "6", "8", "10", "12"]
+    assert [bool(row["val_loss"]) for row in rows] == [False, True] * 3
+
+
+def test_the_environment_names_versions_only(finished):
+    found = json.loads((finished[1].run / "environment.json").read_text())
+    assert {"python", "torch", "pixelcnn"} <= set(found)
+    assert all(re.fullmatch(r"[\w.+-]+|not installed", value) for value in found.values())
+
+
+def test_the_model_ends_with_the_best_weights(finished):
+    net, history = finished
+    best = checkpoint.load(history.run)
+    assert same(dict(net.state_dict()), dict(best.state_dict()))
+    assert scoring.evaluate(net, digits()[1]).nats == pytest.approx(history.best, rel=1e-6)
+
+
+def test_raw_weights_lie_beside_the_averaged_ones(finished):
+    best, raw = (checkpoint.load(finished[1].run, weights=w) for w in ("averaged", "raw"))
+    assert not same(dict(best.state_dict()), dict(raw.state_dict()))
+
+
+def test_the_record_tells_how_the_model_came_to_be(finished):
+    record = checkpoint.load(finished[1].run).record
+    assert record["data"] == {"name": "digits"}
+    assert record["content_hash"]["train"] == digits()[0].content_hash
+    assert (record["steps"], record["epochs"], record["images_seen"]) == (12, 3.0, 180)
+    assert record["validation"]["images"] == 12
+    assert record["validation"]["nats_per_image"] == pytest.approx(finished[1].best)
+    assert len(record["validation_quantiles"]) == 101
+    assert record["validation_quantiles"] == sorted(record["validation_quantiles"])
+    assert record["weights"] == "averaged"
+    assert json.loads(json.dumps(record)) == record
+
+
+def test_two_trainings_are_the_same(finished, tmp_path):
+    again, history = train(tmp_path / "again", epochs=3)
+    assert same(state(finished[1].run), state(history.run))
+    assert same(dict(finished[0].state_dict()), dict(again.state_dict()))
+    one, other = ((h.run / "metrics.csv").read_text() for h in (finished[1], history))
+    assert one == other
+
+
+def test_without_a_folder_nothing_is_written_and_the_weights_are_the_same(
+    finished, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    net, history = train(None, epochs=3)
+    assert list(tmp_path.iterdir()) == []
+    assert history.run is None
+    assert same(dict(net.state_dict()), dict(finished[0].state_dict()))
+
+
+def test_the_caller_keeps_its_random_state_and_signal_handlers():
+    import signal
+
+    torch.manual_seed(5)
+    before = (
+        torch.get_rng_state(),
+        signal.getsignal(signal.SIGTERM),
+        signal.getsignal(signal.SIGINT),
+    )
+    fit(model(), *digits(16, 4), verbose=False, **(QUICK | {"epochs": 1}))
+    torch.manual_seed(5)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before[1:]
+
+
+def test_early_stopping():
+    _, history = train(None, epochs=50, learning_rate=0.0, patience=2)
+    assert history.reason == "patience"
+    assert history.steps == 12
+
+
+def test_validation_can_be_rarer_than_epochs():
+    _, history = train(None, epochs=4, validate_every=3, log_every=100)
+    assert [row.val_loss is not None for row in history.rows] == [False, False, True, True]
+
+
+def test_max_time_settles_the_number_of_steps(tmp_path):
+    _, history = train(tmp_path / "run", epochs=10_000, max_time="1s")
+    assert 1 <= history.steps < 10_000
+    assert state(history.run)["callbacks"]["Progress"]["steps"] == history.steps
+    _, again = train(tmp_path / "run", resume=True, epochs=10_000, max_time="1s")
+    assert again.steps == history.steps
+
+
+@pytest.mark.parametrize("precision", ["bf16", "64"])
+def test_precisions(precision):
+    net, history = train(None, epochs=1, precision=precision)
+    assert history.best < 64 * math.log(17) * 1.1
+    assert net.record["validation"]["precision"] == ("32" if precision == "bf16" else "64")
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "nadam", "rmsprop"])
+def test_optimisers(optimizer):
+    assert math.isfinite(train(None, epochs=1, optimizer=optimizer, gradient_clip=1.0)[1].best)
+
+
+def test_labels_reach_a_conditional_model():
+    net = model(condition="label", condition_size=10)
+    before = net.network.biases[0].weight.detach().clone()
+    fit(net, *digits(), verbose=False, **(QUICK | {"epochs": 1}))
+    assert not torch.equal(net.network.biases[0].weight, before)
+
+
+@pytest.fixture
+def exploding(monkeypatch):
+    """Makes the loss of the sixth step NaN."""
+    right = TrainingModule.batch_loss
+
+    def wrong(self, step):
+        return right(self, step) * (math.nan if step == 5 else 1)
+
+    monkeypatch.setattr(TrainingModule, "batch_loss", wrong)
+
+
+def test_nan_stops_within_a_step_and_keeps_the_last_checkpoint(exploding, tmp_path):
+    with pytest.raises(
+        TrainingError, match=r"the loss of step 6 is nan; its images: \d+, "
+    ) as caught:
+        train(tmp_path / "run", epochs=3)
+    assert caught.value.exit_code == 1
+    assert "learning_rate" in caught.value.hint
+    assert state(tmp_path / "run")["global_step"] == 4
+    assert (tmp_path / "run" / "best.safetensors").exists()
+
+
+def test_nan_can_be_skipped(exploding):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        _, history = train(None, epochs=3, on_nan="skip")
+    assert history.steps == 12
+    assert any("step 6" in str(warning.message) for warning in caught)
+
+
+def test_a_learning_rate_far_too_high_is_caught():
+    network = networks.PixelCNN(1, 17, width=6, depth=4, first_kernel=3)
+    net = PixelModel(network, outputs.Categorical(levels=17), (1, 8, 8))
+    options = QUICK | {"epochs": 50, "learning_rate": 1e6}
+    with pytest.raises(TrainingError, match=r"the loss of step \d+ is (nan|inf)"):
+        fit(net, *digits(), verbose=False, **options)
+
+
+def test_out_of_memory_suggests_a_smaller_batch(monkeypatch):
+    def hungry(self, step):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 10 bytes")
+
+    monkeypatch.setattr(TrainingModule, "batch_loss", hungry)
+    with pytest.raises(ResourceError, match="batch size 16") as caught:
+        train(None, epochs=1)
+    assert caught.value.hint == "try --batch-size 8"
+
+
+REFUSED = {
+    "levels": (ModelError, "for 17 levels", {}, {"levels": 20}),
+    "shape": (ModelError, "for 1x8x8 images", {}, {"images": digits()[1].images[..., :4]}),
+    "empty": (DataError, "no image to validate on", {}, {"images": digits()[1].images[:0]}),
+    "labels": (ModelError, "has none", {"condition": "label", "condition_size": 10}, {}),
+    "condition": (ConfigError, "'vector'", {"condition": "vector", "condition_size": 4}, {}),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_data_that_do_not_fit_are_refused(case):
+    kind, said, arguments, changes = REFUSED[case]
+    few, held_out = digits(16, 4)
+    other = dataclasses.replace(held_out, **{"labels": None, "names": ()} | changes)
+    with pytest.raises(kind, match=said):
+        fit(model(**arguments), few, other, verbose=False)
+
+
+def test_an_unknown_option_is_refused():
+    with pytest.raises(ConfigError, match="no training option called 'epoch'"):
+        fit(model(), *digits(), verbose=False, epoch=3)

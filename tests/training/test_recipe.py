@@ -1,0 +1,190 @@
+"""Recipes: every one builds, follows its data, survives a round trip, and teaches when it is misspelt."""
+
+import tomllib
+
+import pytest
+import torch
+
+from pixelcnn.data import ImageSet
+from pixelcnn.errors import ConfigError, UnknownName
+from pixelcnn.training import recipe as recipes
+from pixelcnn.training import toml
+
+SHAPES = {
+    "annotated-cifar10": (3, 32, 32, 256),
+    "chainer-cifar10": (3, 32, 32, 256),
+    "chainer-colour-mnist": (3, 28, 28, 8),
+    "chainer-mnist": (1, 28, 28, 2),
+    "digits": (1, 8, 8, 17),
+    "fashion-csv": (1, 28, 28, 2),
+    "fashion-mnist": (1, 28, 28, 2),
+    "gated-cifar10": (3, 32, 32, 256),
+    "gated-mnist": (1, 28, 28, 2),
+    "gated-mnist-labels": (1, 28, 28, 2),
+    "keras-mnist": (1, 28, 28, 2),
+    "keras-prelu-mnist": (1, 28, 28, 2),
+}
+"""Channels, height, width and levels of each recipe's data."""
+
+
+def images(channels, height, width, levels, labels=10):
+    """Noise of a shape, with labels."""
+    drawn = torch.randint(levels, (20, channels, height, width))
+    kind = torch.uint8 if levels <= 256 else torch.int32
+    return ImageSet(drawn.to(kind), levels=levels, labels=torch.arange(20) % labels, name="noise")
+
+
+def test_every_recipe_is_known_here():
+    assert recipes.names() == sorted(SHAPES)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_recipe_builds(name):
+    recipe = recipes.get(name)
+    model, notes = recipe.build(images(*SHAPES[name]))
+    assert notes == []
+    assert (*model.shape, model.levels) == SHAPES[name]
+    assert recipe.about.endswith(".")
+    small = model.encode(images(*SHAPES[name]).images[:1, :, :4, :4])
+    condition = torch.tensor([3]) if model.network.condition else None
+    assert model.network(small, condition).shape == (1, model.network.out, 4, 4)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_recipe_survives_a_round_trip(name):
+    recipe = recipes.get(name)
+    again = recipes.parse(recipe.dumps(), "another name")
+    assert again.tables() == recipe.tables()
+    assert (again.name, again.about) == (recipe.name, recipe.about)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_recipe_says_where_it_comes_from(name):
+    text = (recipes.folder() / f"{name}.toml").read_text(encoding="utf-8")
+    comments = " ".join(line for line in text.splitlines() if line.startswith("#"))
+    assert any(word in comments for word in ("Seed:", "Network:", "Ours."))
+    if "Ours." not in comments:
+        assert "Deviations:" in comments or "leaves" in comments
+
+
+def test_keras_mnist_has_the_parameters_that_keras_counts():
+    model, _ = recipes.get("keras-mnist").build(images(1, 28, 28, 2))
+    assert model.parameters_count == 532_673
+
+
+@pytest.mark.parametrize("shape", [(3, 12, 8, 256), (2, 5, 7, 16), (7, 5, 5, 3), (1, 9, 9, 1000)])
+@pytest.mark.parametrize("name", ["digits", "keras-mnist", "gated-mnist-labels", "gated-cifar10"])
+def test_a_recipe_follows_its_data(name, shape):
+    recipe = recipes.get(name).with_overrides(["network.width=7", "network.depth=2"])
+    model, notes = recipe.build(images(*shape))
+    assert (*model.shape, model.levels) == shape
+    if name == "keras-mnist":
+        assert notes == [f"{shape[3]} levels: a categorical output instead of a Bernoulli"]
+
+
+def test_layers_too_narrow_for_the_channels_are_widened_and_said_so():
+    recipe = recipes.get("digits").with_overrides(["network.width=2"])
+    model, notes = recipe.build(images(3, 8, 8, 17))
+    assert model.network.width == 3
+    assert notes == ["3 channels: width 3 instead of 2"]
+
+
+def test_classes_follow_the_labels():
+    recipe = recipes.get("gated-mnist-labels")
+    assert recipe.build(images(1, 28, 28, 2, labels=7))[0].network.condition_size == 7
+    unlabelled = ImageSet(torch.zeros(2, 1, 28, 28, dtype=torch.uint8), levels=2, name="bare")
+    with pytest.raises(ConfigError, match="bare has no labels"):
+        recipe.build(unlabelled)
+
+
+def test_the_same_seed_builds_the_same_model():
+    def weights(seed):
+        recipe = recipes.get("digits").with_overrides([f"training.seed={seed}"])
+        return recipe.build(images(1, 8, 8, 17))[0].state_dict()["network.layers.0.vertical.weight"]
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("training.epoch=3", "no training option called 'epoch'. Did you mean 'epochs'?"),
+        ("network.widht=3", "no key in [network] called 'widht'. Did you mean 'width'?"),
+        ("network.out=3", "no key in [network] called 'out'."),
+        ("output.levels=4", "no key in [output] called 'levels'."),
+        ("data.treshold=0.3", "no key in [data] called 'treshold'. Did you mean 'threshold'?"),
+        ("trainin.epochs=3", "no table called 'trainin'. Did you mean 'training'?"),
+        ("network.name=gated-pixelcn", "no network called 'gated-pixelcn'. Did you mean 'gated-pixelcnn'?"),
+        ("training.epochs=0", "training.epochs cannot be 0"),
+        ("epochs=3", "cannot use the setting 'epochs=3'"),
+        ("training.epochs", "cannot use the setting 'training.epochs'"),
+        ("training.=3", "cannot use the setting 'training.=3'"),
+    ],
+)  # fmt: skip
+def test_a_bad_setting_teaches(setting, said):
+    with pytest.raises(ConfigError) as caught:
+        recipes.get("digits").with_overrides([setting])
+    assert said in str(caught.value)
+    assert caught.value.hint
+
+
+def test_settings_take_toml_and_bare_words():
+    recipe = recipes.get("digits").with_overrides(
+        [
+            "training.betas=[0.5, 0.9]",
+            "training.schedule=cosine",
+            'data.name="mnist"',
+            "data.rgb=true",
+        ]
+    )
+    assert recipe.options.betas == (0.5, 0.9)
+    assert recipe.options.schedule == "cosine"
+    assert recipe.data == {"name": "mnist", "rgb": True}
+
+
+def test_another_network_starts_from_its_own_defaults():
+    recipe = recipes.get("digits").with_overrides(["network.name=pixelcnn", "network.width=9"])
+    assert recipe.network == {"name": "pixelcnn", "width": 9}
+
+
+def test_a_recipe_without_data_asks_for_them():
+    with pytest.raises(ConfigError, match="recipe fashion-csv has no data set") as caught:
+        recipes.get("fashion-csv").load()
+    assert "--data" in caught.value.hint
+
+
+def test_an_unknown_recipe_suggests_the_nearest():
+    with pytest.raises(UnknownName, match=r"no recipe called 'digit'.*'digits'"):
+        recipes.get("digit")
+
+
+def test_own_recipes_are_files(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(recipes.get("digits").dumps().replace("recipe: digits", "mine"))
+    assert recipes.get(path).tables() == recipes.get("digits").tables()
+    assert recipes.get(str(path)).name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[data\n", "not valid TOML"),
+        ("[dat]\n", "no table called 'dat'. Did you mean 'data'?"),
+        ("data = 3\n", "data must be a table"),
+        ('[network]\nwidth = 3\n[output]\nname = "bernoulli"\n', r"\[network\] needs a name"),
+        ('[network]\nname = "pixelcnn"\n', r"\[output\] needs a name"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_refused(text, said):
+    with pytest.raises(ConfigError, match=said):
+        recipes.parse(text, "mine")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["plain", 'quo"te', "back\\slash", "new\nline\ttab", "Grüße \x7f\x01", 1e-8, 1e22, -0.0, 3.0, True, 7,
+     [0.9, 0.99], ["a", "b"], []],
+)  # fmt: skip
+def test_what_is_written_is_read_again(value):
+    assert tomllib.loads(toml.dumps({"data": {"x": value, "gone": None}})) == {"data": {"x": value}}

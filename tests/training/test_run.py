@@ -1,0 +1,106 @@
+"""Who may use a run folder."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pixelcnn.errors import ConfigError
+from pixelcnn.training.run import RunFolder
+
+
+def test_a_new_folder_is_laid_out(tmp_path):
+    with RunFolder(tmp_path / "a" / "b") as folder:
+        folder.begin("[data]\n")
+        assert folder.recipe.read_text() == "[data]\n"
+        assert folder.checkpoints.is_dir()
+        assert folder.samples.is_dir()
+        assert "torch" in json.loads((folder.path / "environment.json").read_text())
+
+
+def test_a_run_is_refused_without_resume(tmp_path):
+    with RunFolder(tmp_path / "run") as folder:
+        folder.begin("")
+    with (
+        pytest.raises(ConfigError, match=r"run already holds \w") as caught,
+        RunFolder(tmp_path / "run"),
+    ):
+        pass
+    assert "--resume" in caught.value.hint
+    assert "--run" in caught.value.hint
+    with RunFolder(tmp_path / "run", resume=True):
+        pass
+
+
+def test_a_failed_start_leaves_the_folder_usable(tmp_path):
+    with pytest.raises(KeyError), RunFolder(tmp_path / "run"):
+        raise KeyError
+    with RunFolder(tmp_path / "run"):
+        pass
+
+
+def test_a_folder_of_something_else_is_not_taken_over(tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    with (
+        pytest.raises(ConfigError, match=r"thesis\.tex, but no recipe"),
+        RunFolder(tmp_path, resume=True),
+    ):
+        pass
+
+
+def test_a_file_is_refused(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("")
+    with pytest.raises(ConfigError, match="is a file"), RunFolder(path):
+        pass
+    with pytest.raises(ConfigError, match="cannot write to run folder"), RunFolder(path / "below"):
+        pass
+
+
+def test_a_folder_without_permission_is_refused(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(ConfigError, match="Permission denied"), RunFolder(tmp_path / "run"):
+        pass
+
+
+HOLDER = """
+import sys
+from pixelcnn.training.run import RunFolder
+with RunFolder(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_folder_in_use_names_the_process_and_a_dead_one_holds_nothing(tmp_path):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path / "run")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with holder:
+        assert holder.stdout.readline() == b"held\n"
+        with (
+            pytest.raises(ConfigError, match=f"in use by process {holder.pid}"),
+            RunFolder(tmp_path / "run"),
+        ):
+            pass
+        holder.kill()
+        holder.wait()
+    with RunFolder(tmp_path / "run"):
+        assert (tmp_path / "run" / "run.lock").read_text() == f"{os.getpid()}\n"
+
+
+def test_leftovers_of_an_interrupted_write_go(tmp_path):
+    with RunFolder(tmp_path / "run") as folder:
+        folder.begin("")
+        (folder.path / ".best.safetensors.x1.tmp").write_text("")
+        (folder.checkpoints / ".step-00000001.ckpt.x2.tmp").write_text("")
+    with RunFolder(tmp_path / "run", resume=True) as folder:
+        folder.begin("")
+        assert not list(folder.path.glob("**/.*.tmp"))

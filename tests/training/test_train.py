@@ -1,0 +1,120 @@
+"""``train_recipe``: the rules of the run folder, and what a resumed run accepts."""
+
+import pytest
+
+from pixelcnn import checkpoint, data
+from pixelcnn.errors import ConfigError, DataError, UnknownName
+from pixelcnn.training import prepare, train_recipe
+from pixelcnn.training import recipe as recipes
+from pixelcnn.training.train import settings
+
+SMALL = [
+    "network.width=4", "network.depth=2", "training.epochs=1", "training.batch_size=256",
+    "training.precision=32", "training.sample_count=0",
+]  # fmt: skip
+
+
+def go(run, *more, recipe="digits", **arguments):
+    return train_recipe(recipe, run, overrides=[*SMALL, *more], verbose=False, **arguments)
+
+
+def test_a_run_from_a_recipe(tmp_path):
+    history = go(tmp_path / "run")
+    stored = recipes.parse((history.run / "recipe.toml").read_text(), "?")
+    assert stored.name == "digits"
+    assert stored.options.epochs == 1
+    model = checkpoint.load(history.run)
+    assert model.network.width == 4
+    assert model.record["recipe"] == "digits"
+    assert model.record["data"] == {"name": "digits"}
+    assert model.record["classes"] == list(data.load("digits").train.classes)
+
+
+def test_the_default_folder_is_named_after_recipe_and_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert str(go(None).run) == "runs/digits-digits"
+
+
+def test_resume_is_fine_on_a_missing_an_empty_and_a_finished_run(tmp_path):
+    run = tmp_path / "run"
+    assert go(run, resume=True).steps == 6
+    (tmp_path / "empty").mkdir()
+    assert go(tmp_path / "empty", resume=True).steps == 6
+    assert go(run, resume=True).rows == ()
+    assert train_recipe(None, run, resume=True, verbose=False).steps == 6
+
+
+def test_resume_may_train_longer(tmp_path):
+    run = tmp_path / "run"
+    go(run)
+    again = train_recipe(None, run, overrides=["training.epochs=2"], resume=True, verbose=False)
+    assert (again.steps, [row.epoch for row in again.rows if row.val_loss]) == (12, [2])
+    assert recipes.parse((run / "recipe.toml").read_text(), "?").options.epochs == 2
+
+
+@pytest.mark.parametrize(
+    "setting", ["training.learning_rate=1.0", "training.seed=5", "data.levels=2", "network.width=5"]
+)
+def test_resume_refuses_what_contradicts_the_run(setting, tmp_path):
+    run = tmp_path / "run"
+    go(run)
+    before = (run / "recipe.toml").read_text()
+    with pytest.raises(ConfigError, match=r"was started with \w+\.\w+ = ") as caught:
+        train_recipe(None, run, overrides=[setting], resume=True, verbose=False)
+    assert "--run" in caught.value.hint
+    assert (run / "recipe.toml").read_text() == before
+
+
+def test_resume_refuses_another_recipe(tmp_path):
+    go(tmp_path / "run")
+    with pytest.raises(ConfigError, match="holds a run of recipe digits, not keras-mnist"):
+        train_recipe("keras-mnist", tmp_path / "run", resume=True, verbose=False)
+
+
+def test_a_start_that_fails_leaves_nothing_to_refuse(tmp_path):
+    with pytest.raises(DataError):
+        go(tmp_path / "run", f"data.name='{tmp_path / 'missing.npy'}'")
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.lock"]
+    go(tmp_path / "run")
+
+
+def test_own_data_keep_their_folder_to_themselves(tmp_path):
+    import numpy as np
+
+    path = tmp_path / "secret" / "mine.npz"
+    path.parent.mkdir()
+    np.savez(path, images=np.random.default_rng(0).integers(0, 4, (40, 5, 7)).astype(np.uint8))
+    history = go(tmp_path / "run", f"data.name='{path}'", "data.source_levels=4")
+    text = (history.run / "best.safetensors").read_bytes()
+    assert b"secret" not in text
+    assert checkpoint.load(history.run).record["data"]["name"] == "mine.npz"
+    assert str(path) in (history.run / "recipe.toml").read_text()
+    train_recipe(None, history.run, resume=True, verbose=False)
+
+
+def test_preparing_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    prepared = prepare(recipes.get("digits").with_overrides(["data.levels=2"]))
+    assert prepared.model.levels == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_follows_the_data_is_said(tmp_path):
+    overrides = ["network.name=pixelcnn", "output.name=bernoulli", "network.width=4", *SMALL[2:]]
+    history = train_recipe("digits", tmp_path / "run", overrides=overrides, verbose=False)
+    log = (history.run / "train.log").read_text()
+    assert "17 levels: a categorical output instead of a Bernoulli" in log
+
+
+def test_unknown_names(tmp_path):
+    with pytest.raises(UnknownName):
+        train_recipe("keras", tmp_path / "run")
+    with pytest.raises(ConfigError, match="device 'cuda:7' is not available"):
+        go(tmp_path / "run", "training.device=cuda:7")
+
+
+def test_settings_from_values():
+    assert settings(training__epochs=None, data__size=[3, 4], training__max_time="2m") == [
+        "data.size=[3, 4]",
+        'training.max_time="2m"',
+    ]
