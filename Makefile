@@ -47,5 +47,5 @@ constraints:  ## write constraints.txt anew from what .venv holds
 	sh setup/constraints.sh
 
 clean:        ## remove everything that was built (keeps runs/)
-	rm -rf .venv site dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .bench site dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

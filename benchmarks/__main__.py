@@ -1,109 +1,109 @@
-"""Times a training step, scoring and sampling of two networks on this machine.
+"""Sampling, training and scoring on this machine, against naive code, the Keras tutorial and matrix products.
 
-Absolute figures differ from machine to machine and from day to day: compare lines of one run.
+Every figure is the median of runs in which all contenders take turns. Absolute ones differ from machine to
+machine and from day to day: compare lines of one run, and run nothing beside it.
 """
 
 import argparse
 import json
-import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
-import torch
+from benchmarks import growth, sampling, training
+from benchmarks.machine import describe, machine
+from benchmarks.models import RECIPES, from_recipe, models
 
-from pixelcnn import PixelModel, engines
-from pixelcnn.networks import GatedPixelCNN, PixelCNN
-from pixelcnn.outputs import Bernoulli, Categorical
-from pixelcnn.walk import walk
-
-REPEATS = 3
-POSITIONS = 16  # of an image are drawn; the others cost the same
-
-
-def digits() -> PixelModel:
-    """A small gated network for 8x8 images of 17 levels."""
-    output = Categorical(levels=17)
-    network = GatedPixelCNN(channels=1, out=output.parameters_per_pixel(1), width=32, depth=6)
-    return PixelModel(network, output, shape=(1, 8, 8))
+PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "growth.png"
+BATCHES, QUICK_BATCHES = (1, 16, 64, 256), (1, 16)
+TRAINED = ("keras-mnist", "gated-mnist")
+Json = list[dict[str, object]]
 
 
-def mnist() -> PixelModel:
-    """The network of the Keras tutorial for binary 28x28 images, 532,673 parameters."""
-    network = PixelCNN(channels=1, out=1, width=128, depth=5, halve="middle", activate="after")
-    return PixelModel(network, Bernoulli(), shape=(1, 28, 28))
+def sample(options: argparse.Namespace) -> Iterator[Json]:
+    """Prints a table a network."""
+    measured = models(options.networks, options.model)
+    for rows in sampling.run(measured, options.batches, options.rounds, keras=options.keras):
+        print(f"{sampling.report(measured[rows[0].network], rows)}\n", flush=True)
+        yield [row.as_json() for row in rows]
 
 
-MODELS = {"digits": digits, "keras-mnist": mnist}
+def grow(options: argparse.Namespace) -> Iterator[Json]:
+    """Prints a table a sweep; draws them all unless the run is a quick one."""
+    curves = []
+    for sweep in growth.run(options.rounds, quick=options.quick):
+        print(f"{growth.report(sweep)}\n", flush=True)
+        curves += sweep
+        yield [curve.as_json() for curve in sweep]
+    if options.plot:
+        growth.plot(curves, options.plot)
+        print(f"plot: {options.plot}\n")
 
 
-def seconds(action: Callable[[], object]) -> float:
-    """Median duration of an action, after one run to warm up."""
-    action()
-    durations = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        action()
-        durations.append(time.perf_counter() - start)
-    return statistics.median(durations)
+def train(options: argparse.Namespace) -> Iterator[Json]:
+    """Prints a table a network."""
+    batch = 16 if options.quick else 128
+    for name in TRAINED:
+        timings = training.measure(from_recipe(name), batch, options.rounds)
+        print(f"{training.report(name, batch, timings)}\n", flush=True)
+        runs = {what: list(timing.runs) for what, timing in timings.items()}
+        yield [{"network": name, "batch": batch, "seconds": runs}]
 
 
-def training_step(model: PixelModel, images: torch.Tensor) -> Callable[[], None]:
-    """One step of Adam on a batch."""
-    optimizer = torch.optim.Adam(model.parameters())
-
-    def step() -> None:
-        optimizer.zero_grad()
-        (-model.log_prob(images).mean()).backward()
-        optimizer.step()
-
-    return step
+PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Json]]] = {
+    "sampling": sample,
+    "growth": grow,
+    "training": train,
+}
 
 
-def drawing(model: PixelModel, n: int, engine: str) -> Callable[[], None]:
-    """The first positions of n images, all levels 0."""
-
-    def draw() -> None:
-        steps = walk(model, n, engine=engine)
-        front = next(steps)
-        for _ in range(POSITIONS - 1):
-            front = steps.send(torch.zeros(n, len(front.positions), dtype=torch.long))
-
-    return draw
+def numbers(text: str) -> tuple[int, ...]:
+    """Whole numbers from 1, separated by commas."""
+    found = tuple(int(word) for word in text.split(","))
+    if min(found) < 1:
+        raise ValueError(text)
+    return found
 
 
-def measure(name: str, batch: int) -> Iterator[dict[str, object]]:
-    """Times one model: rows of what was done and how many images a second it makes."""
-    model = MODELS[name]()
-    images = torch.randint(model.levels, (batch, *model.shape))
-    duration = seconds(training_step(model.train(), images))
-    yield {"model": name, "what": "train", "images_per_second": batch / duration}
-    model.eval()
-    with torch.inference_mode():
-        duration = seconds(lambda: model.log_prob(images))
-        yield {"model": name, "what": "score", "images_per_second": batch / duration}
-        for engine in (e for e in engines.NAMES if e != "auto"):
-            duration = seconds(drawing(model, batch, engine)) / POSITIONS * model.shape.dimensions
-            what = f"sample, engine {engine}"
-            yield {"model": name, "what": what, "images_per_second": batch / duration}
-
-
-def main(words: list[str] | None = None) -> None:
-    """Prints a table, or JSON lines."""
+def parse(words: Sequence[str] | None) -> argparse.Namespace:
+    """The command line; a quick run is short in every way that is not asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("models", nargs="*", default=list(MODELS), help=", ".join(MODELS))
-    parser.add_argument("--batch", type=int, default=32, help="images at once (32)")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    arguments = parser.parse_args(words)
-    if unknown := set(arguments.models) - set(MODELS):
-        parser.error(f"no model called {unknown.pop()!r}; known: {', '.join(MODELS)}")
-    if not arguments.json:
-        print(
-            f"torch {torch.__version__}, {torch.get_num_threads()} threads, batch {arguments.batch}"
-        )
-    for name in arguments.models:
-        for row in measure(name, arguments.batch):
-            text = "{model:<12} {what:<22} {images_per_second:12.1f} images/s".format(**row)
-            print(json.dumps(row) if arguments.json else text, flush=True)
+    parser.add_argument("parts", nargs="*", help=f"{', '.join(PARTS)} or all (all)")
+    parser.add_argument("--quick", action="store_true", help="a minute or two, without Keras")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every run's seconds, too")
+    parser.add_argument("--rounds", type=int, help="runs of each contender (5; quick 3)")
+    parser.add_argument("--batches", type=numbers, help="1,16,64,256; quick 1,16")
+    parser.add_argument(
+        "--networks", nargs="*", default=RECIPES, choices=RECIPES, help="sample from these recipes"
+    )
+    parser.add_argument("--model", nargs="*", default=(), help="and from these model files")
+    parser.add_argument("--no-keras", dest="keras", action="store_false", help="without Keras")
+    parser.add_argument("--plot", type=Path, help=f"of the growth ({PICTURE.name}; quick none)")
+    options = parser.parse_args(words)
+    if unknown := set(options.parts) - {*PARTS, "all"}:
+        parser.error(f"no part called {unknown.pop()!r}; known: {', '.join(PARTS)}, all")
+    if not options.parts or "all" in options.parts:
+        options.parts = list(PARTS)
+    options.keras = options.keras and not options.quick
+    options.rounds = options.rounds or (3 if options.quick else 5)
+    options.batches = options.batches or (QUICK_BATCHES if options.quick else BATCHES)
+    options.plot = options.plot or (None if options.quick else PICTURE)
+    return options
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Measures the parts one after the other."""
+    options = parse(words)
+    print(f"{describe()}\nmedians of {options.rounds} alternating runs\n", flush=True)
+    measured: dict[str, object] = {"machine": machine(), "rounds": options.rounds}
+    for part in options.parts:
+        began, found = time.perf_counter(), Json()
+        for rows in PARTS[part](options):
+            found += rows
+            measured[part] = found
+            if options.json:
+                options.json.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+        print(f"{part} took {time.perf_counter() - began:.0f} s\n", flush=True)
 
 
 if __name__ == "__main__":

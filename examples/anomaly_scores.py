@@ -1,4 +1,6 @@
-"""Find odd images by their likelihood: python examples/anomaly_scores.py [MODEL]
+"""Find odd images by their likelihood.
+
+    python examples/anomaly_scores.py [MODEL]
 
 MODEL is a model of the embedded digits: the one that `pixelcnn train digits` leaves in
 runs/digits-digits, unless another is named. The score of an image is minus its log-probability in
@@ -33,6 +35,7 @@ def separation(ordinary: torch.Tensor, odd: torch.Tensor) -> float:
 
 
 def main(source: str = "runs/digits-digits") -> None:
+    """Prints how well likelihood tells odd images from digits."""
     model = px.load(source)
     digits = data.load("digits").test.images  # the model has never seen these
 

@@ -1,4 +1,6 @@
-"""Complete digits from any part of them: python examples/complete_with_mask.py [MODEL]
+"""Complete digits from any part of them.
+
+    python examples/complete_with_mask.py [MODEL]
 
 MODEL is a model of the embedded digits: the one that `pixelcnn train digits` leaves in
 runs/digits-digits, unless another is named. Writes completions.png into the current folder.
@@ -32,6 +34,7 @@ def ignored(known: torch.Tensor) -> int:
 
 
 def main(source: str = "runs/digits-digits") -> None:
+    """Draws the completions of three digits under three masks."""
     model = px.load(source)
     digits = data.load("digits").test.limit(3).images
 

@@ -1,4 +1,6 @@
-"""Train on an array of your own: python examples/own_array.py [IMAGES.npy]
+"""Train on an array of your own.
+
+    python examples/own_array.py [IMAGES.npy]
 
 The array holds integers (n, h, w), (n, h, w, c) or (n, c, h, w). Without one, 600 pictures of a bright
 disc are made, so that there is something to look at. Writes own_array.npy, own_array.safetensors and
@@ -25,7 +27,8 @@ def discs(n: int = 600, height: int = 11, width: int = 13) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    """What the script does, from the array to the picture."""
+    parser = argparse.ArgumentParser(description="Train on an array of your own.")
     parser.add_argument("images", nargs="?", type=Path, help=".npy or .npz; made if left out")
     parser.add_argument("--levels", type=int, default=8, help="quantise to this many")
     parser.add_argument("--epochs", type=int, default=20)
@@ -41,7 +44,9 @@ def main() -> None:
 
     # One output and one network make a model; what they share follows from the data.
     output = outputs.Categorical(levels=train.levels)
-    network = networks.GatedPixelCNN(channels, output.parameters_per_pixel(channels), width=24, depth=4)
+    network = networks.GatedPixelCNN(
+        channels, output.parameters_per_pixel(channels), width=24, depth=4
+    )
     model = px.PixelModel(network, output, train.shape)
     px.fit(model, train, val, epochs=options.epochs, learning_rate=3e-3, batch_size=32)
 

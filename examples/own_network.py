@@ -1,4 +1,6 @@
-"""A network of your own, put to the test: python examples/own_network.py
+"""A network of your own, put to the test.
+
+    python examples/own_network.py
 
 The network sees rows above through a wide kernel and the row itself through a long one. It is checked,
 registered under a name, and used like any other. A second one has a mistake that trains well and
@@ -74,6 +76,7 @@ class Normalised(Cross):
 
 
 def main() -> None:
+    """Checks both networks, then trains the good one."""
     for channels in (1, 3):
         px.verify.check_network(Cross(channels, out=2 * channels)).raise_if_failed()
     print(px.verify.check_network(Cross(channels=1, out=2, condition="label", condition_size=10)))

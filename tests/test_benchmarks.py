@@ -1,24 +1,109 @@
-"""The benchmarks run, and measure what they say."""
+"""The benchmarks compare like with like, and count what they say they count."""
 
+import doctest
 import json
 
 import pytest
+import torch
 
+import tiny
 from benchmarks import __main__ as benchmarks
+from benchmarks import arithmetic, gemm, growth, keras_backends, sampling, tables, timing
+from benchmarks.arithmetic import live_flops
+from benchmarks.models import RECIPES, from_recipe, plain_stack
+from benchmarks.naive import full_pass, naive
+from benchmarks.timing import Timing, alternate
+from pixelcnn.layers import CausalConv2d
 
 
-def test_every_line_is_a_speed(capsys):
-    benchmarks.main(["digits", "--batch", "1", "--json"])
-    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [row["what"] for row in rows][:2] == ["train", "score"]
-    assert all(row["images_per_second"] > 0 for row in rows)
+@pytest.mark.parametrize("module", [arithmetic, gemm, growth, tables, timing])
+def test_examples(module):
+    failed, attempted = doctest.testmod(module)
+    assert attempted and not failed
 
 
 def test_the_keras_network_has_the_size_keras_reports():
-    assert benchmarks.mnist().parameters_count == 532_673
+    assert from_recipe("keras-mnist").parameters_count == 532_673
 
 
-def test_an_unknown_model_is_a_usage_error():
+def test_an_image_of_the_keras_network_takes_570_megaflop():
+    assert live_flops(from_recipe("keras-mnist")) == pytest.approx(570e6, rel=0.01)
+
+
+@pytest.mark.parametrize("model", list(tiny.tiny_models(3)), ids=tiny.label)
+def test_the_naive_network_computes_the_same(model):
+    model, twin = model.double(), naive(model.double())
+    assert not [m for m in twin.modules() if isinstance(m, CausalConv2d)]
+    levels = torch.randint(model.levels, (2, *model.shape))
+    condition = torch.tensor([0, 2]) if model.network.condition else None
+    torch.testing.assert_close(twin(levels, condition), model(levels, condition))
+
+
+def test_the_naive_loop_is_extrapolated_to_every_sub_pixel():
+    model = tiny.tiny_model(channels=3)
+    assert full_pass(model, 1)() > 0
+    assert model.shape.dimensions == 105
+
+
+def test_contenders_take_turns():
+    calls = []
+    actions = {name: lambda name=name: calls.append(name) or 1.0 for name in "ab"}
+    assert alternate(actions, 2) == {"a": Timing((1.0, 1.0)), "b": Timing((1.0, 1.0))}
+    assert calls == list("ababab")
+
+
+@pytest.mark.parametrize(("power", "sizes"), [(1.0, [1, 2, 8]), (2.0, [16, 32])])
+def test_the_fitted_exponent_is_that_of_a_power(power, sizes):
+    assert growth.exponent(sizes, [3 * size**power for size in sizes]) == pytest.approx(power)
+
+
+def test_a_sampling_table_has_every_contender(monkeypatch):
+    monkeypatch.setattr(gemm, "SIDES", (64,))
+    model = plain_stack(side=5, depth=1, width=4)
+    rows = sampling.measure("small", model, 2, [], rounds=1)
+    ways = [row.way for row in rows]
+    assert ways[:2] == ["naive", "cached"]
+    assert all(row.timing.median > 0 and row.of_gemm > 0 for row in rows)
+    text = sampling.report(model, rows)
+    assert "naive*" in text and "(1.00×)" in text
+    assert "extrapolated from 1 of 25 passes" in text
+    json.dumps([row.as_json() for row in rows])
+
+
+def test_growth_is_reported_and_drawn(monkeypatch, tmp_path):
+    monkeypatch.setattr(growth, "QUICK", {"side": (3, 5), "depth": (1, 2)})
+    monkeypatch.setattr(growth, "BATCH", 1)
+    curves = [curve for sweep in growth.run(1, quick=True) for curve in sweep]
+    work = next(curve for curve in curves if curve.way == "live arithmetic")
+    assert work.exponent == pytest.approx(1)
+    assert "pixels" in growth.report([curve for curve in curves if curve.sweep == "side"])
+    growth.plot(curves, tmp_path / "growth.png")
+    assert (tmp_path / "growth.png").stat().st_size > 1000
+
+
+def test_options_of_a_quick_run_are_short():
+    options = benchmarks.parse(["sampling", "--quick"])
+    assert (options.parts, options.batches, options.rounds) == (["sampling"], (1, 16), 3)
+    assert not options.keras and options.plot is None
+    options = benchmarks.parse([])
+    assert options.parts == list(benchmarks.PARTS) and options.keras
+    assert list(options.networks) == list(RECIPES)
+    assert options.rounds >= 5 and options.batches == (1, 16, 64, 256)
+
+
+@pytest.mark.parametrize("words", [["nonsense"], ["--batches", "0"], ["--networks", "other"]])
+def test_an_unknown_word_is_a_usage_error(words):
     with pytest.raises(SystemExit) as ending:
-        benchmarks.main(["nonsense"])
+        benchmarks.parse(words)
     assert ending.value.code == 2
+
+
+def test_a_backend_that_cannot_be_installed_says_why(monkeypatch, tmp_path):
+    monkeypatch.setattr(keras_backends, "FOLDER", tmp_path)
+    monkeypatch.setattr(keras_backends, "VERSION", "./no-such-package")
+    monkeypatch.setitem(keras_backends.BACKENDS, "torch", ())
+    with pytest.raises(keras_backends.Unavailable, match="no-such-package"):
+        keras_backends.environment("torch")
+    # What was left behind is not taken for an installation.
+    with pytest.raises(keras_backends.Unavailable):
+        keras_backends.environment("torch")

@@ -91,7 +91,7 @@ def load(
     elif weights not in ("averaged", "raw"):
         raise ConfigError(f"weights must be 'averaged' or 'raw', got {weights!r}")
     model = _build(path, header["config"], {k: tuple(t.shape) for k, t in chosen.items()})
-    model.load_state_dict(chosen)
+    model.to(next(iter(chosen.values())).dtype).load_state_dict(chosen)
     model.record = header["record"] | ({"weights": "raw"} if weights == "raw" else {})
     return model.to(device).eval()
 

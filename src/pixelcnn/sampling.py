@@ -212,7 +212,8 @@ def _fill(
     check_integer("batch_size", batch_size, 1, 2**31)
     condition = model.check_condition(condition, len(given))
     images = torch.empty(given.shape, dtype=model.image_dtype)
-    draw = _draw_natively if engines.choose(model, engine).name == "native" else _draw
+    engine = engines.choose(model, engine).name
+    draw = _draw_natively if engine.startswith("native") else _draw
     starts = range(0, len(given), batch_size)
     for number, start in enumerate(starts):
         part = slice(start, start + batch_size)
@@ -277,7 +278,7 @@ def _draw_natively(model: PixelModel, job: Job) -> Tensor:
     training = model.training
     model.eval()
     try:
-        source = engines.start(model, len(job.given), job.condition, "native")
+        source = engines.start(model, len(job.given), job.condition, job.engine)
     finally:
         model.train(training)
     assert isinstance(source, NativeEngine)

@@ -99,5 +99,5 @@ def complete(
     if json:
         emit({"files": files, "shape": drawn.shape, "levels": loaded.levels, "seed": seed})
         return
-    say(f"{count} completions of each of {len(given)} images, seed {seed}")
+    say(f"{len(given)} given, {count} completions of each, seed {seed}")
     result(str(out))

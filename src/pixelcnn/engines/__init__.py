@@ -2,7 +2,7 @@
 
 ``full`` calls ``forward`` for every position and is the specification. ``cached`` walks the network's
 program in torch, so that an image costs about one forward pass; ``native`` does so in C++. ``auto`` takes
-the fastest that applies.
+the fastest that applies. ``native-bf16`` multiplies in bfloat16: faster still, but no longer the same numbers.
 """
 
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from pixelcnn.networks import Network
 from pixelcnn.program import Program, Unlowerable
 from pixelcnn.shapes import Position, coding_order
 
-NAMES = ("auto", "full", "cached", "native")
+NAMES = ("auto", "full", "cached", "native", "native-bf16")
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}
 _compared: WeakKeyDictionary[Network, str] = WeakKeyDictionary()
@@ -51,7 +51,7 @@ def choose(model: PixelModel, engine: str = "auto") -> EngineChoice:
 
     Args:
         model: the model.
-        engine: ``auto``, ``full``, ``cached`` or ``native``.
+        engine: ``auto``, ``full``, ``cached``, ``native`` or ``native-bf16``.
 
     Raises:
         ConfigError: no such engine, or one that cannot run this model; the message says why.
@@ -74,9 +74,10 @@ def choose(model: PixelModel, engine: str = "auto") -> EngineChoice:
         raise ConfigError(f"the {engine} engine cannot run this model: {error}") from error
     obstacle = _native_obstacle(model) if engine != "cached" else "asked for"
     if not obstacle:
-        return EngineChoice("native", "built for this processor", program)
-    if engine == "native":
-        raise ConfigError(f"the native engine cannot run this model: {obstacle}")
+        name = "native" if engine == "auto" else engine
+        return EngineChoice(name, "built for this processor", program)
+    if engine.startswith("native"):
+        raise ConfigError(f"the {engine} engine cannot run this model: {obstacle}")
     return EngineChoice("cached", obstacle, program)
 
 
@@ -104,8 +105,9 @@ def start(model: PixelModel, n: int, condition: Tensor | None, engine: str = "au
     choice = choose(model, engine)
     if choice.program is None:
         return FullEngine(model, condition)
-    if choice.name == "native":
-        return native.NativeEngine(model, choice.program, n, condition)
+    if choice.name.startswith("native"):
+        half = choice.name == "native-bf16"
+        return native.NativeEngine(model, choice.program, n, condition, half=half)
     return CachedEngine(model, choice.program, n, condition)
 
 

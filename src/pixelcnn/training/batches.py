@@ -37,8 +37,14 @@ def order(seed: int, epoch: int, images: int) -> np.ndarray:
 
 
 def seed_step(seed: int, step: int, rank: int = 0) -> None:
-    """Sets torch's generators for the dropout of a step."""
-    torch.manual_seed(int(words(seed, NOISE, step, rank, 1)[0] >> np.uint64(1)))
+    """Seeds dropout for a step, on the CPU and on the CUDA device in use.
+
+    Not by ``torch.manual_seed``: that formats a stack trace for every kind of device, every time.
+    """
+    value = int(words(seed, NOISE, step, rank, 1)[0] >> np.uint64(1))
+    torch.default_generator.manual_seed(value)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed(value)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@
 
 namespace {
 
-constexpr size_t MEMORY = size_t(64) << 20;  // a damaged plan may ask for as much as it likes
+constexpr size_t MEMORY = size_t(16) << 20;  // a damaged plan may ask for as much as it likes
 constexpr int64_t POSITIONS = 512;           // that a damaged plan walks over
 
 bool limited = false;
@@ -65,7 +65,7 @@ struct File {
 };
 
 struct Job {
-    int32_t images = 0, threads = 0;
+    int32_t images = 0, threads = 0, half = 0;
     double temperature = 0;
     std::vector<int32_t> words, levels;
     std::vector<float> weights, conditions;
@@ -78,7 +78,8 @@ Job read_job(File& file) {
     const auto settings = file.read<double>();
     job.images = int32_t(settings.at(0));
     job.threads = int32_t(settings.at(1));
-    job.temperature = settings.at(2);
+    job.half = int32_t(settings.at(2));
+    job.temperature = settings.at(3);
     job.words = file.read<int32_t>();
     job.weights = file.read<float>();
     job.conditions = file.read<float>();
@@ -103,8 +104,8 @@ struct Session {
 
     explicit Session(const Job& job) : threads(job.threads) {
         pixelcnn_open(job.words.data(), int64_t(job.words.size()), job.weights.data(), int64_t(job.weights.size()),
-                      job.images, job.threads, job.conditions.data(), int64_t(job.conditions.size()), &engine,
-                      complaint, sizeof complaint);
+                      job.images, job.threads, job.half, job.conditions.data(), int64_t(job.conditions.size()),
+                      &engine, complaint, sizeof complaint);
     }
     ~Session() {
         if (engine) pixelcnn_close(engine);

@@ -29,7 +29,10 @@ TARGETS = {
 }
 """Each has its own tiles: see the constants at the head of the source."""
 
-WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow")
+WARNINGS = (
+    "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow",
+    "-Wno-psabi",  # how wide vectors are passed differs between compilers: none leaves the source
+)  # fmt: skip
 ADDRESS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-D_GLIBCXX_ASSERTIONS")
 THREAD = ("-fsanitize=thread",)
 SANITIZERS = {
@@ -46,6 +49,7 @@ class Job(NamedTuple):
     n: int
     condition: torch.Tensor | None
     threads: int = 1
+    half: bool = False
     temperature: float = 1.0
 
     @property
@@ -122,7 +126,7 @@ def arrays_of(job: Job) -> Iterator[np.ndarray]:
     program = engines.choose(job.model, "native").program
     assert program is not None
     plan = native.plan(job.model, program)
-    yield np.array([job.n, job.threads, job.temperature], np.float64)
+    yield np.array([job.n, job.threads, job.half, job.temperature], np.float64)
     yield plan.words
     yield plan.weights
     yield native._condition_values(program, plan, job.condition)
@@ -145,7 +149,8 @@ def library_result(job: Job) -> Result:
     """The same from the library."""
     program = engines.choose(job.model, "native").program
     assert program is not None
-    start = functools.partial(NativeEngine, job.model, program, job.n, job.condition, job.threads)
+    kind = {"threads": job.threads, "half": job.half}
+    start = functools.partial(NativeEngine, job.model, program, job.n, job.condition, **kind)
     engine, levels = start(), job.levels
     parameters = [engine.parameters(levels, at).numpy() for at in coding_order(job.model.shape)]
     drawn = start().fill(levels, job.known, job.uniforms, job.temperature)

@@ -77,8 +77,9 @@ def all_jobs() -> Iterator[Job]:
     """
     torch.manual_seed(0)
     turns = itertools.cycle(itertools.product(BATCHES, THREADS, TEMPERATURES))
+    halves = itertools.cycle((False, False, False, True))
     for output, channels, (size, width) in itertools.product(OUTPUTS, CHANNELS, SHAPES.items()):
         for network in networks(channels, output.parameters_per_pixel(channels), width):
             model = model_of(network, output, size)
             n, threads, temperature = next(turns)
-            yield Job(model, n, condition_for(model, n), threads, temperature)
+            yield Job(model, n, condition_for(model, n), threads, next(halves), temperature)

@@ -10,8 +10,13 @@ from engines.native.harness import ADDRESS, COMPILERS, TARGETS, THREAD
 
 pytestmark = pytest.mark.slow
 
-DAMAGED = 20_000
-"""Damaged plans a test."""
+DAMAGED = 3_000
+"""Damaged plans a build."""
+EXACT, HALF = 1e-5, 2e-2
+"""How far parameters of two builds may differ, relative and absolute: of float32 and bfloat16 products.
+
+Without fused multiply-adds sums differ in their last bits; one of them can turn the rounding of a bfloat16.
+"""
 
 
 @pytest.fixture
@@ -20,7 +25,7 @@ def sanitized(driver):
 
     def build(compiler, target, flags):
         try:
-            path = driver(compiler, target, *flags)
+            path = driver(compiler, target, "-O1", *flags)
         except AssertionError as error:
             if "cannot find" in str(error) or "asan" in str(error) or "tsan" in str(error):
                 pytest.skip(f"{compiler} has no {flags[0]} here")
@@ -41,13 +46,14 @@ def results_of(path, job_file, jobs, folder):
     return list(harness.read_results(out, jobs))
 
 
-def assert_same(found, expected, tolerance):
-    """Parameters within a tolerance, and the same images."""
-    assert len(found) == len(expected)
-    for mine, theirs in zip(found, expected, strict=True):
+def assert_same(jobs, found, expected):
+    """The same parameters, and the same images where products are in float32."""
+    for job, mine, theirs in zip(jobs, found, expected, strict=True):
+        off = HALF if job.half else EXACT
         assert mine.complaint == ""
-        np.testing.assert_allclose(mine.parameters, theirs.parameters, rtol=0, atol=tolerance)
-        np.testing.assert_array_equal(mine.drawn, theirs.drawn)
+        np.testing.assert_allclose(mine.parameters, theirs.parameters, rtol=off, atol=off)
+        if not job.half:
+            np.testing.assert_array_equal(mine.drawn, theirs.drawn)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -56,7 +62,7 @@ def test_no_sanitizer_reports_and_the_numbers_are_the_librarys(
     sanitized, jobs, expected, job_file, tmp_path, compiler, target
 ):
     path = sanitized(compiler, target, ADDRESS)
-    assert_same(results_of(path, job_file, jobs, tmp_path), expected, 1e-5)
+    assert_same(jobs, results_of(path, job_file, jobs, tmp_path), expected)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -64,20 +70,18 @@ def test_no_sanitizer_reports_and_the_numbers_are_the_librarys(
 def test_every_target_gives_the_librarys_numbers(
     driver, jobs, expected, job_file, tmp_path, compiler, target
 ):
-    assert_same(results_of(driver(compiler, target), job_file, jobs, tmp_path), expected, 1e-5)
+    assert_same(jobs, results_of(driver(compiler, target), job_file, jobs, tmp_path), expected)
 
 
 def test_without_threads_one_does_the_work_of_all(driver, jobs, expected, job_file, tmp_path):
     path = driver("g++", "native", "-DNO_THREADS")
-    assert_same(results_of(path, job_file, jobs, tmp_path), expected, 1e-5)
+    assert_same(jobs, results_of(path, job_file, jobs, tmp_path), expected)
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
-def test_threads_share_nothing_they_write(
-    sanitized, jobs, expected, job_file, tmp_path, compiler
-):
+def test_threads_share_nothing_they_write(sanitized, jobs, expected, job_file, tmp_path, compiler):
     path = sanitized(compiler, "native", THREAD)
-    assert_same(results_of(path, job_file, jobs, tmp_path), expected, 1e-5)
+    assert_same(jobs, results_of(path, job_file, jobs, tmp_path), expected)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -94,7 +98,7 @@ def test_a_damaged_plan_is_refused_or_runs(sanitized, job_file, compiler, target
 
 def test_the_damage_is_found_where_a_check_is_missing(tmp_path, job_file):
     """The same damage crashes an engine that does not check its weights."""
-    checked = 'require(offset >= 0 && count >= 0 && offset + count <= int64_t(pool.size()), '
+    checked = "require(offset >= 0 && count >= 0 && offset + count <= int64_t(pool.size()), "
     text = harness.SOURCE.read_text(encoding="utf-8")
     assert checked in text
     (tmp_path / "engine.cpp").write_text(text.replace(checked, "require(true, "))

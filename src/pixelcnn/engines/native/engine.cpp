@@ -27,6 +27,10 @@
 #pragma GCC diagnostic ignored "-Wpsabi"  // vectors wider than registers are passed within this file alone
 #endif
 
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
+
 namespace {
 
 constexpr int LANES = 16;  // floats in a vector: one AVX-512 register, two of AVX2, four of NEON
@@ -78,6 +82,15 @@ inline Vector load(const float* p) {
 inline void store(float* p, Vector v) { std::memcpy(p, &v, sizeof v); }
 
 inline Vector splat(float x) { return x - Vector{}; }
+
+inline Vector splat_bits(const float* p) {
+    int32_t word;
+    std::memcpy(&word, p, sizeof word);
+    const Integers all = word - Integers{};
+    Vector v;
+    std::memcpy(&v, &all, sizeof v);
+    return v;
+}
 
 inline Integers bits(Vector v) {
     Integers i;
@@ -145,6 +158,28 @@ inline Vector apply(Vector a, Vector b) {
     }
 }
 
+// Rounds floats to bfloat16, to nearest and ties to even, two in a word; an odd last one is paired with 0.
+inline void halve(const float* from, int32_t count, float* to) {
+    int32_t k = 0;
+#if defined(__AVX512BF16__)
+    for (; k + 2 * LANES <= count; k += 2 * LANES) {
+        const __m512bh pairs = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(from + k + LANES), _mm512_loadu_ps(from + k));
+        std::memcpy(to + k / 2, &pairs, sizeof pairs);
+    }
+#endif
+    const auto round = [](float x) {
+        uint32_t word;
+        std::memcpy(&word, &x, sizeof word);
+        return (word + 0x7fff + (word >> 16 & 1)) >> 16;
+    };
+    for (; k < count; k += 2) {
+        const uint32_t word = round(from[k]) | (k + 1 < count ? round(from[k + 1]) << 16 : 0);
+        std::memcpy(to + k / 2, &word, sizeof word);
+    }
+}
+
+inline int32_t pairs(int32_t count) { return (count + 1) / 2; }
+
 // Zeroed floats that begin at a cache line, so that vectors do not straddle two.
 class Floats {
   public:
@@ -188,7 +223,8 @@ struct Instruction {
     int32_t kind, to, to_start, count;
     // PRODUCT
     int32_t from = 0, into_partial = 0, start = 0, depth = 0;
-    const float *bias = nullptr, *weight = nullptr;
+    const float *bias = nullptr, *weight = nullptr, *half_weight = nullptr;
+    int32_t half_depth = 0;  // pairs of inputs, each segment rounded up
     std::vector<Segment> segments;
     // POINTWISE
     int32_t op = 0, a = 0, a_start = 0, b = -1, b_start = 0, per_feature = 0;
@@ -213,6 +249,7 @@ struct Reader {
 
 struct Plan {
     Floats pool;
+    std::vector<Floats> half_pools;
     List<Node> nodes;
     List<std::vector<Instruction>> phases;  // row start, each step, after the pixel, row end
     List<bool> has_partial;
@@ -244,6 +281,31 @@ struct Plan {
             for (int32_t i = 0; i < instructions; ++i) phases.back().push_back(read(in, row));
         }
         require(in.at == in.end, "the plan has a tail");
+    }
+
+    // Adds weights in bfloat16 to every product: (blocks, pairs, LANES, 2).
+    void halve_weights() {
+        for (auto& phase : phases)
+            for (Instruction& i : phase) {
+                if (i.kind != PRODUCT || i.segments.empty()) continue;
+                for (const Segment& segment : i.segments) i.half_depth += pairs(segment.count);
+                const int32_t blocks = (i.count + LANES - 1) / LANES;
+                half_pools.emplace_back(int64_t(blocks) * i.half_depth * LANES);
+                float* out = half_pools.back().data();
+                i.half_weight = out;
+                for (int32_t block = 0; block < blocks; ++block) {
+                    const float* in = i.weight + int64_t(block) * i.depth * LANES;
+                    for (const Segment& segment : i.segments) {
+                        for (int32_t k = 0; k < segment.count; k += 2, out += LANES)
+                            for (int32_t lane = 0; lane < LANES; ++lane) {
+                                const float second = k + 1 < segment.count ? in[(k + 1) * LANES + lane] : 0.0f;
+                                const float pair[2] = {in[k * LANES + lane], second};
+                                halve(pair, 2, out + lane);
+                            }
+                        in += int64_t(segment.count) * LANES;
+                    }
+                }
+            }
     }
 
     Node read_node(Reader& in) {
@@ -352,13 +414,34 @@ struct Plan {
 // ---------------------------------------------------------------- matrix products
 
 struct Product {
-    const float* x[1 << 6];  // of each segment
+    const float* const* x;  // of each segment
     int64_t x_stride, base_stride, out_stride;
     const float *base, *weight;
     float* out;
-    const std::vector<Segment>* segments;
-    int32_t count, depth;
+    const Segment* segments;
+    int32_t segment_count, count, depth;
+    bool half;  // x and weight hold pairs of bfloat16 instead of floats
 };
+
+// sum + a * b, of floats or of pairs of bfloat16.
+template <bool HALF>
+inline Vector accumulate(Vector sum, Vector a, Vector b) {
+    if constexpr (!HALF) return sum + a * b;
+#if defined(__AVX512BF16__)
+    __m512 total;
+    __m512bh x, y;
+    std::memcpy(&total, &sum, sizeof total);
+    std::memcpy(&x, &a, sizeof x);
+    std::memcpy(&y, &b, sizeof y);
+    total = _mm512_dpbf16_ps(total, x, y);
+    std::memcpy(&sum, &total, sizeof sum);
+    return sum;
+#else
+    const Integers high = Integers{} - 65536;  // 0xffff0000
+    sum = sum + floats(bits(a) << 16) * floats(bits(b) << 16);
+    return sum + floats(bits(a) & high) * floats(bits(b) & high);
+#endif
+}
 
 inline Vector load_some(const float* p, int32_t count) {
     float padded[LANES] = {};
@@ -371,7 +454,7 @@ inline void store_some(float* p, Vector v, int32_t count) {
 }
 
 // ROWS_ rows by BLOCKS_ blocks of outputs, summed over the segments in order. The last block may be cut.
-template <int ROWS_, int BLOCKS_, bool CUT>
+template <int ROWS_, int BLOCKS_, bool CUT, bool HALF>
 void tile(const Product& p, int64_t row, int32_t block) {
     Vector sum[ROWS_][BLOCKS_] = {};
     const int32_t last = p.count - (block + BLOCKS_ - 1) * LANES;
@@ -383,18 +466,18 @@ void tile(const Product& p, int64_t row, int32_t block) {
             }
     const float* w[BLOCKS_];
     for (int b = 0; b < BLOCKS_; ++b) w[b] = p.weight + int64_t(block + b) * p.depth * LANES;
-    int s = 0;
-    for (const Segment& segment : *p.segments) {
-        const float* x = p.x[s++] + row * p.x_stride;
-        for (int64_t k = 0; k < segment.count; ++k) {
+    for (int32_t s = 0; s < p.segment_count; ++s) {
+        const float* x = p.x[s] + row * p.x_stride;
+        const int64_t count = p.segments[s].count;
+        for (int64_t k = 0; k < count; ++k) {
             Vector weights[BLOCKS_];
             for (int b = 0; b < BLOCKS_; ++b) weights[b] = load(w[b] + k * LANES);
             for (int r = 0; r < ROWS_; ++r) {
-                const Vector value = splat(x[r * p.x_stride + k]);
-                for (int b = 0; b < BLOCKS_; ++b) sum[r][b] += weights[b] * value;
+                const Vector value = HALF ? splat_bits(x + r * p.x_stride + k) : splat(x[r * p.x_stride + k]);
+                for (int b = 0; b < BLOCKS_; ++b) sum[r][b] = accumulate<HALF>(sum[r][b], weights[b], value);
             }
         }
-        for (int b = 0; b < BLOCKS_; ++b) w[b] += int64_t(segment.count) * LANES;
+        for (int b = 0; b < BLOCKS_; ++b) w[b] += count * LANES;
     }
     for (int r = 0; r < ROWS_; ++r)
         for (int b = 0; b < BLOCKS_; ++b) {
@@ -408,10 +491,11 @@ void tile(const Product& p, int64_t row, int32_t block) {
 
 template <int ROWS_, int BLOCKS_>
 void whole_or_cut(const Product& p, int64_t row, int32_t block) {
-    if ((block + BLOCKS_) * LANES <= p.count)
-        tile<ROWS_, BLOCKS_, false>(p, row, block);
+    const bool cut = (block + BLOCKS_) * LANES > p.count;
+    if (p.half)
+        cut ? tile<ROWS_, BLOCKS_, true, true>(p, row, block) : tile<ROWS_, BLOCKS_, false, true>(p, row, block);
     else
-        tile<ROWS_, BLOCKS_, true>(p, row, block);
+        cut ? tile<ROWS_, BLOCKS_, true, false>(p, row, block) : tile<ROWS_, BLOCKS_, false, false>(p, row, block);
 }
 
 template <int ROWS_, int BLOCKS_>
@@ -458,13 +542,13 @@ class Slice {
     Slice(const Plan& plan, int32_t first, int32_t images) : plan_(plan), first_(first), n_(images) {
         int64_t total = 0;
         for (size_t i = 0; i < plan.nodes.size(); ++i) {
-            offset_.push_back(total);
-            total += size(plan.nodes[i]);
-            partial_.push_back(total);
-            if (plan.has_partial[i]) total += int64_t(plan.width) * n_ * plan.nodes[i].stride();
+            const Node& node = plan.nodes[i];
+            const int64_t partial = plan.has_partial[i] ? int64_t(plan.width) * n_ * node.stride() : 0;
+            total += size(node) + partial;
             require(total < MAX_FLOATS, "too much state");
+            values_.emplace_back(size(node));
+            partials_.emplace_back(partial);
         }
-        memory_ = Floats(total);
         top_.assign(plan.nodes.size(), 0);
         scratch_.resize(size_t(plan.levels));
     }
@@ -517,7 +601,7 @@ class Slice {
 
     float* at(int32_t number, int32_t down, int32_t column) {
         const Node& node = plan_.nodes[number];
-        float* base = memory_.data() + offset_[number];
+        float* base = values_[number].data();
         if (node.storage == NOW || node.storage == CONSTANT) return base;
         const int32_t rows = node.up + 1;
         const int32_t row = (top_[number] + rows + down) % rows;
@@ -574,33 +658,45 @@ class Slice {
     }
 
     void product(const Instruction& i, int32_t column, bool row) {
-        Product p;
         const Node &to = plan_.nodes[i.to], &from = plan_.nodes[i.from];
         const int64_t rows = row ? int64_t(n_) * plan_.width : n_;
-        float* partial = memory_.data() + partial_[i.to] + int64_t(column) * n_ * to.stride();
-        p.x_stride = from.stride();
-        p.out_stride = p.base_stride = to.stride();
+        float* partial = partials_[i.to].data() + int64_t(column) * n_ * to.stride();
+        Product p;
+        p.out_stride = to.stride();
         p.out = (i.into_partial ? partial : at(i.to, 0, column)) + i.to_start;
         p.base = i.start == PARTIAL ? partial + i.to_start : i.bias;
-        if (i.start != PARTIAL) p.base_stride = 0;
+        p.base_stride = i.start == PARTIAL ? to.stride() : 0;
         p.count = i.count;
-        p.depth = i.depth;
-        p.weight = i.weight;
-        // Kernels of more segments than fit are summed in order, a batch of segments on top of the last.
-        size_t done = 0;
-        do {
-            const size_t some = std::min<size_t>(i.segments.size() - done, std::size(p.x));
-            const auto from_here = i.segments.begin() + std::ptrdiff_t(done);
-            const std::vector<Segment> part(from_here, from_here + std::ptrdiff_t(some));
-            for (size_t s = 0; s < some; ++s)
-                p.x[s] = at(i.from, part[s].down, column + part[s].right) + part[s].first;
-            p.segments = some == i.segments.size() ? &i.segments : &part;
-            multiply(p, rows);
-            done += some;
-            p.base = p.out;
-            p.base_stride = p.out_stride;
-            for (const Segment& segment : part) p.weight += int64_t(segment.count) * LANES;
-        } while (done < i.segments.size());
+        p.x_stride = from.stride();
+        p.segments = i.segments.data();
+        p.segment_count = int32_t(i.segments.size());
+        pointers_.clear();
+        for (const Segment& segment : i.segments)
+            pointers_.push_back(at(i.from, segment.down, column + segment.right) + segment.first);
+        p.half = i.half_weight != nullptr;
+        p.depth = p.half ? i.half_depth : i.depth;
+        p.weight = p.half ? i.half_weight : i.weight;
+        const Segment whole{0, 0, 0, i.half_depth};
+        if (p.half) {
+            halve_rows(i, rows, p.x_stride);
+            p.segments = &whole;
+            p.segment_count = 1;
+            p.x_stride = i.half_depth;
+        }
+        p.x = pointers_.data();
+        multiply(p, rows);
+    }
+
+    // Gathers the segments of all rows as pairs of bfloat16, one row after the other.
+    void halve_rows(const Instruction& i, int64_t rows, int64_t stride) {
+        if (halves_.size() < rows * i.half_depth) halves_ = Floats(rows * i.half_depth);
+        float* out = halves_.data();
+        for (int64_t r = 0; r < rows; ++r)
+            for (size_t s = 0; s < i.segments.size(); ++s) {
+                halve(pointers_[s] + r * stride, i.segments[s].count, out);
+                out += pairs(i.segments[s].count);
+            }
+        pointers_.assign(1, halves_.data());
     }
 
     void pointwise(const Instruction& i, int32_t column, bool row) {
@@ -722,11 +818,12 @@ class Slice {
 
     const Plan& plan_;
     int32_t first_, n_;
-    Floats memory_{0};
-    List<int64_t> offset_, partial_;
+    List<Floats> values_, partials_;  // of each node; apart, so that a sanitizer sees where one ends
     List<int32_t> top_;
     std::vector<std::pair<int32_t, const float*>> maps_;
     List<double> scratch_;
+    std::vector<const float*> pointers_;
+    Floats halves_{0};
 };
 
 struct Engine {
@@ -736,9 +833,10 @@ struct Engine {
     std::vector<std::unique_ptr<Slice>> slices;
 
     Engine(const int32_t* words, int64_t word_count, const float* weights, int64_t weight_count, int32_t n,
-           int32_t threads, const float* values, int64_t value_count)
+           int32_t threads, bool half, const float* values, int64_t value_count)
         : plan(words, word_count, weights, weight_count), images(n), conditions(values, values + value_count) {
         require(n >= 1, "no images");
+        if (half) plan.halve_weights();
         const int32_t share = n / threads + (n % threads > 0);
         const int32_t size = std::max(1, std::min(SLICE, share));
         for (int32_t first = 0; first < n; first += size)
@@ -776,11 +874,12 @@ int guarded(char* error, int64_t error_size, Action action) {
 extern "C" {
 
 int pixelcnn_open(const int32_t* words, int64_t word_count, const float* weights, int64_t weight_count, int32_t n,
-                  int32_t threads, const float* conditions, int64_t condition_count, void** engine, char* error,
-                  int64_t error_size) {
+                  int32_t threads, int32_t half, const float* conditions, int64_t condition_count, void** engine,
+                  char* error, int64_t error_size) {
     return guarded(error, error_size, [&] {
         require(threads >= 1 && word_count >= 0 && weight_count >= 0 && condition_count >= 0, "arguments");
-        *engine = new Engine(words, word_count, weights, weight_count, n, threads, conditions, condition_count);
+        *engine = new Engine(words, word_count, weights, weight_count, n, threads, half != 0, conditions,
+                             condition_count);
     });
 }
 

@@ -1,0 +1,24 @@
+"""The arithmetic that an image needs: one forward pass over the weights that no mask switches off."""
+
+from pixelcnn import PixelModel
+from pixelcnn.engines.trace import trace
+
+
+def live_flops(model: PixelModel) -> int:
+    """Floating-point operations an image takes at least, in matrix products.
+
+    Two (a product and a sum) for every live weight of every tap, at every position of the image: taps that
+    leave the image at its border count like all others, biases and elementwise functions not at all.
+
+    Raises:
+        Unlowerable: the network has no program.
+
+    Example:
+        >>> from pixelcnn import networks, outputs
+        >>> network = networks.PixelCNN(1, 1, width=1, depth=0, first_kernel=3, head_depth=0)
+        >>> live_flops(PixelModel(network, outputs.Bernoulli(), (1, 5, 7)))  # (4 + 1) * 2 * 35
+        350
+    """
+    taps = (tap for node in trace(model.network).nodes for tap in node.taps)
+    live = sum(int(tap.live.sum()) for tap in taps)
+    return 2 * live * model.shape.height * model.shape.width

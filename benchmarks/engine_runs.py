@@ -1,0 +1,66 @@
+"""Sampling with this library's engines, as contenders of a benchmark."""
+
+import time
+
+import torch
+
+from benchmarks.timing import Action, timed
+from pixelcnn import PixelModel, engines
+from pixelcnn.engines.native import NativeEngine
+from pixelcnn.sampling import invert, sample, uniforms
+from pixelcnn.walk import walk
+
+ROWS = 4
+"""Rows that the cached engine draws of an image that is too large for whole ones: all rows cost the same."""
+WHOLE = 1024
+"""Sub-pixels up to which it draws whole images."""
+
+
+def whole_images(model: PixelModel, n: int, engine: str) -> Action:
+    """``sample``, as a user calls it."""
+    return timed(lambda: sample(model, n, engine=engine, batch_size=n))
+
+
+def cached(model: PixelModel, n: int) -> tuple[Action, str]:
+    """The cached engine: whole images, or some rows of them; and which of the two."""
+    dimensions = model.shape.dimensions
+    if dimensions <= WHOLE:
+        return whole_images(model, n, "cached"), "whole images"
+    rows = min(ROWS, model.shape.height)
+    fronts = rows * model.shape.width * model.shape.channels
+    return lambda: _some_fronts(model, n, fronts), f"extrapolated from {rows} rows"
+
+
+def _some_fronts(model: PixelModel, n: int, fronts: int) -> float:
+    """Draws the first sub-pixels of n images; the seconds that all of them would take."""
+    u = uniforms(0, range(n), model.shape)
+    with torch.inference_mode():
+        steps = walk(model, n, engine="cached")
+        began = time.perf_counter()
+        front = next(steps)
+        prepared = time.perf_counter()
+        for _ in range(fronts):
+            front = steps.send(invert(front.pmf, front.of(u)))
+        drawn = time.perf_counter()
+        steps.close()
+    return prepared - began + (drawn - prepared) * model.shape.dimensions / fronts
+
+
+def native_walk(model: PixelModel, n: int, engine: str) -> Action:
+    """A native engine without its preparation: what the steps of the pixels themselves cost."""
+    levels = torch.zeros(n, *model.shape, dtype=torch.int64)
+    known = torch.zeros_like(levels, dtype=torch.bool)
+    u = uniforms(0, range(n), model.shape)
+
+    def run() -> float:
+        source = engines.start(model, n, None, engine)
+        assert isinstance(source, NativeEngine)
+        return timed(lambda: source.fill(levels, known, u, 1.0))()
+
+    return run
+
+
+def native_engines(model: PixelModel) -> list[str]:
+    """Names of the native engines that can run a model here."""
+    names = (name for name in engines.NAMES if name.startswith("native"))
+    return [] if engines.native.why_not() else [n for n in names if engines.choose(model, n)]

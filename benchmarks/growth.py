@@ -1,0 +1,142 @@
+"""How the cost of sampling grows with the image, the depth, the width and the batch."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import engine_runs, naive
+from benchmarks.arithmetic import live_flops
+from benchmarks.models import plain_stack
+from benchmarks.tables import short, table
+from benchmarks.timing import Action, Timing, alternate
+from pixelcnn import PixelModel
+
+BATCH = 16
+SWEEPS: dict[str, tuple[int, ...]] = {
+    "side": (16, 24, 32, 48, 64, 96, 128),
+    "depth": (2, 4, 8, 16, 32),
+    "width": (32, 64, 128, 256),
+    "batch": (16, 32, 64, 128, 256),
+}
+QUICK: dict[str, tuple[int, ...]] = {
+    "side": (16, 32, 64),
+    "depth": (2, 8),
+    "width": (32, 128),
+    "batch": (16, 64),
+}
+MEANING = {"side": "pixels", "depth": "blocks", "width": "features", "batch": "images"}
+"""What costs are plotted against."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One way's seconds along one sweep."""
+
+    sweep: str
+    way: str
+    sizes: tuple[int, ...]
+    timings: tuple[Timing, ...]
+
+    @property
+    def seconds(self) -> list[float]:
+        """Medians."""
+        return [timing.median for timing in self.timings]
+
+    @property
+    def exponent(self) -> float:
+        """Of the power of the size that the seconds grow with."""
+        return exponent(self.sizes, self.seconds)
+
+    def as_json(self) -> dict[str, object]:
+        """The curve in JSON types."""
+        return {
+            "sweep": self.sweep,
+            "against": MEANING[self.sweep],
+            "way": self.way,
+            "sizes": list(self.sizes),
+            "seconds": [list(timing.runs) for timing in self.timings],
+            "exponent": self.exponent,
+        }
+
+
+def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
+    """The slope of a line through the logarithms, by least squares.
+
+    Example:
+        >>> round(exponent([1, 2, 4], [3, 12, 48]), 6)
+        2.0
+    """
+    x, y = [math.log(size) for size in sizes], [math.log(second) for second in seconds]
+    middle, level = sum(x) / len(x), sum(y) / len(y)
+    rise = sum((a - middle) * (b - level) for a, b in zip(x, y, strict=True))
+    return rise / sum((a - middle) ** 2 for a in x)
+
+
+def case(sweep: str, value: int) -> tuple[PixelModel, int]:
+    """The model and the batch at one point of a sweep."""
+    if sweep == "batch":
+        return plain_stack(), value
+    return plain_stack(**{sweep: value}), BATCH
+
+
+def contenders(model: PixelModel, n: int) -> dict[str, Action]:
+    """The naive loop, the cached engine, and the native engine where there is one."""
+    actions = {"naive": naive.full_pass(model, n), "cached": engine_runs.cached(model, n)[0]}
+    for engine in engine_runs.native_engines(model):
+        actions[engine] = engine_runs.whole_images(model, n, engine)
+    return actions
+
+
+def run(rounds: int, *, quick: bool) -> Iterator[list[Curve]]:
+    """The curves of one sweep after the other; all ways and sizes of a sweep take turns."""
+    for sweep, values in (QUICK if quick else SWEEPS).items():
+        cases = {value: case(sweep, value) for value in values}
+        actions = {
+            f"{way} {value}": action
+            for value, (model, n) in cases.items()
+            for way, action in contenders(model, n).items()
+        }
+        timings = alternate(actions, rounds)
+        ways = dict.fromkeys(name.rpartition(" ")[0] for name in actions)
+        sizes = tuple(value**2 if sweep == "side" else value for value in values)
+        curves = [
+            Curve(sweep, way, sizes, tuple(timings[f"{way} {value}"] for value in values))
+            for way in ways
+        ]
+        work = tuple(Timing((live_flops(model) * float(n),)) for model, n in cases.values())
+        yield [*curves, Curve(sweep, "live arithmetic", sizes, work)]
+
+
+def report(curves: Sequence[Curve]) -> str:
+    """A sweep's table: seconds at each size, and the fitted exponent."""
+    sweep, sizes = curves[0].sweep, curves[0].sizes
+    rows = [
+        (curve.way, *map(short, curve.seconds), f"{curve.exponent:.2f}")
+        for curve in curves
+        if curve.way != "live arithmetic"
+    ]
+    work = curves[-1]
+    gflop = (short(flops / 1e9) for flops in work.seconds)
+    rows.append((f"{work.way}, GFLOP", *gflop, f"{work.exponent:.2f}"))
+    what = f"seconds for a batch against {MEANING[sweep]}"
+    head = (sweep, *map(str, sizes), "exponent")
+    return f"{what}\n\n{table(head, rows)}"
+
+
+def plot(curves: Sequence[Curve], path: Path) -> None:
+    """One panel a sweep, both axes logarithmic."""
+    from matplotlib.figure import Figure
+
+    sweeps = list(dict.fromkeys(curve.sweep for curve in curves))
+    figure = Figure(figsize=(5 * len(sweeps), 4.5), layout="constrained")
+    for axes, sweep in zip(figure.subplots(1, len(sweeps), squeeze=False)[0], sweeps, strict=True):
+        for curve in curves:
+            if curve.sweep == sweep and curve.way != "live arithmetic":
+                label = f"{curve.way}: {curve.exponent:.2f}"
+                axes.loglog(curve.sizes, curve.seconds, "o-", label=label)
+        axes.set(xlabel=MEANING[sweep], ylabel="seconds a batch", title=f"against {sweep}")
+        axes.grid(visible=True, which="both", alpha=0.2)
+        axes.legend(title="fitted exponent")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110, metadata={"Software": None} if path.suffix == ".png" else None)

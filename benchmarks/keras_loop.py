@@ -1,0 +1,79 @@
+"""The Keras tutorial's network and its sampling loop, for an environment of its own.
+
+Reads numbers of images from stdin, a line each, and answers with the seconds that one turn of the loop
+takes. Knows nothing of this package: the interpreter that runs it has Keras 3 and one of its backends.
+
+Reference: keras.io/examples/generative/pixelcnn by ADMoreau, 2020. Deviations: written anew; no fixed batch
+size of the input, no progress bar.
+"""
+
+import os
+import sys
+import time
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+SHAPE = (28, 28, 1)
+FILTERS, BLOCKS = 128, 5
+
+
+class Masked(layers.Layer):
+    """A convolution whose stored kernel is masked anew in every call, as in the tutorial."""
+
+    def __init__(self, filters: int, size: int, *, centre: bool) -> None:
+        super().__init__()
+        self.centre = centre
+        self.conv = layers.Conv2D(filters, size, activation="relu", padding="same")
+
+    def build(self, input_shape: Any) -> None:
+        """Builds the convolution, then its mask."""
+        self.conv.build(input_shape)
+        rows, columns = self.conv.kernel.shape[:2]
+        self.mask = np.zeros(self.conv.kernel.shape, "float32")
+        self.mask[: rows // 2] = 1
+        self.mask[rows // 2, : columns // 2 + self.centre] = 1
+
+    def call(self, inputs: Any) -> Any:
+        """Masks the kernel and convolves."""
+        self.conv.kernel.assign(self.conv.kernel * self.mask)
+        return self.conv(inputs)
+
+
+def network() -> keras.Model:
+    """The tutorial's network, 532,673 parameters."""
+    inputs = keras.Input(SHAPE)
+    x = Masked(FILTERS, 7, centre=False)(inputs)
+    for _ in range(BLOCKS):
+        y = layers.Conv2D(FILTERS, 1, activation="relu")(x)
+        y = Masked(FILTERS // 2, 3, centre=True)(y)
+        y = layers.Conv2D(FILTERS, 1, activation="relu")(y)
+        x = layers.add([x, y])
+    for _ in range(2):
+        x = Masked(FILTERS, 1, centre=True)(x)
+    return keras.Model(inputs, layers.Conv2D(1, 1, activation="sigmoid")(x))
+
+
+def turn(model: keras.Model, pixels: np.ndarray, row: int, column: int) -> None:
+    """One sub-pixel of every image, as the tutorial draws it."""
+    probabilities = model.predict(pixels, verbose=0)[:, row, column, 0]
+    drawn = ops.ceil(probabilities - keras.random.uniform(probabilities.shape))
+    pixels[:, row, column, 0] = ops.convert_to_numpy(drawn)
+
+
+def main() -> None:
+    """Announces itself, then answers until the input ends."""
+    model = network()
+    assert model.count_params() == 532_673
+    print("ready", keras.__version__, os.environ["KERAS_BACKEND"], flush=True)
+    for line in sys.stdin:
+        pixels = np.zeros((int(line), *SHAPE), "float32")
+        start = time.perf_counter()
+        turn(model, pixels, SHAPE[0] // 2, SHAPE[1] // 2)
+        print(time.perf_counter() - start, flush=True)
+
+
+if __name__ == "__main__":
+    main()
