@@ -2,7 +2,8 @@
 
 ``full`` calls ``forward`` for every position and is the specification. ``cached`` walks the network's
 program in torch, so that an image costs about one forward pass; ``native`` does so in C++. ``auto`` takes
-the fastest that applies. ``native-bf16`` multiplies in bfloat16: faster still, but no longer the same numbers.
+the fastest of these that applies. ``native-bf16`` multiplies in bfloat16: faster where the processor has
+such an instruction, but no longer the same numbers.
 """
 
 from dataclasses import dataclass, field
@@ -23,7 +24,10 @@ from pixelcnn.networks import Network
 from pixelcnn.program import Program, Unlowerable
 from pixelcnn.shapes import Position, coding_order
 
-NAMES = ("auto", "full", "cached", "native", "native-bf16")
+EXACT = ("full", "cached", "native")
+"""Engines that give the numbers of the parallel pass."""
+
+NAMES = ("auto", *EXACT, "native-bf16")
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}
 _compared: WeakKeyDictionary[Network, str] = WeakKeyDictionary()

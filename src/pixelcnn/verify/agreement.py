@@ -47,14 +47,14 @@ def walk_log_prob(
 
 
 def engine_names(model: PixelModel) -> list[str]:
-    """The engines that can run a model."""
+    """The exact engines that can run a model."""
     found = []
-    for name in engines.NAMES:
+    for name in engines.EXACT:
         try:
             found.append(engines.choose(model, name).name)
         except ConfigError:
             continue
-    return sorted(set(found))
+    return found
 
 
 def check_walk(model: PixelModel, condition: Tensor | None, n: int = 2) -> str:

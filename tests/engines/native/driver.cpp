@@ -15,21 +15,21 @@
 
 namespace {
 
-constexpr size_t MEMORY = size_t(16) << 20;  // a damaged plan may ask for as much as it likes
+constexpr size_t MEMORY = size_t(16) << 20;  // at a time: a damaged plan may ask for as much as it likes
 constexpr int64_t POSITIONS = 512;           // that a damaged plan walks over
-
-bool limited = false;
 
 }  // namespace
 
+#ifdef LIMIT_MEMORY
 // The sanitizers' own operator new ends the process where memory is short; the engine expects an exception.
 __attribute__((noinline)) void* operator new(size_t size) {
-    void* memory = limited && size > MEMORY ? nullptr : std::malloc(size ? size : 1);
+    void* memory = size > MEMORY ? nullptr : std::malloc(size ? size : 1);
     if (!memory) throw std::bad_alloc();
     return memory;
 }
 __attribute__((noinline)) void operator delete(void* memory) noexcept { std::free(memory); }
 __attribute__((noinline)) void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+#endif
 
 #ifdef NO_THREADS
 extern "C" int pthread_create(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*) { return EAGAIN; }
@@ -239,7 +239,6 @@ Outcome attempt(Job& job) {
 int damage_all(const char* path, uint64_t first, uint64_t count) {
     const std::vector<Job> jobs = read_jobs(path);
     int64_t tally[3] = {};
-    limited = true;
     for (uint64_t number = first; number < first + count; ++number) {
         std::fprintf(stderr, "damaged plan %llu\n", static_cast<unsigned long long>(number));
         Random random{number};

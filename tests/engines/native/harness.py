@@ -33,7 +33,10 @@ WARNINGS = (
     "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow",
     "-Wno-psabi",  # how wide vectors are passed differs between compilers: none leaves the source
 )  # fmt: skip
-ADDRESS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-D_GLIBCXX_ASSERTIONS")
+ADDRESS = (
+    "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
+    "-D_GLIBCXX_ASSERTIONS", "-DLIMIT_MEMORY",
+)  # fmt: skip
 THREAD = ("-fsanitize=thread",)
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_init_order=1",

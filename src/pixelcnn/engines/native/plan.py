@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pixelcnn.engines.native.layout import LANES, packed, storage_orders
 from pixelcnn.engines.reach import Reach, reach_of
 from pixelcnn.engines.timing import schedule
 from pixelcnn.masks import contiguous
 from pixelcnn.model import PixelModel
 from pixelcnn.outputs import Bernoulli, Categorical, Output
-from pixelcnn.program import BINARY, ROW_START, UNARY, Node, Program, Tap, Unlowerable
+from pixelcnn.program import ROW_START, Node, Program, Tap, Unlowerable
 
 MAGIC = 0x31505850
-LANES = 16
 OPERATIONS = (
     *(
         "slice",
@@ -81,7 +81,7 @@ class _Planner:
         # Later than possible does no harm, and leaves the parameters in their own order.
         self.stages[-1] = torch.tensor(contiguous(model.network.out, self.steps))
         self.reach = reach_of(program)
-        self.orders = self._orders()
+        self.orders = storage_orders(program, self.stages)
         self.places = [torch.argsort(order) for order in self.orders]
         self.has_partial: set[int] = set()
         self.words: list[int] = []
@@ -125,20 +125,6 @@ class _Planner:
             f"the native engine does not draw from {type(self.model.output).__name__}"
         )
 
-    def _orders(self) -> list[Tensor]:
-        """Feature numbers of each node in storage order."""
-        orders: dict[int, Tensor] = {0: torch.arange(self.program.width(0))}
-        for number in reversed(range(len(self.program.nodes))):
-            node, stage = self.program.nodes[number], self.stages[number]
-            if bool((stage != stage[0]).any()):
-                orders[number] = torch.argsort(stage, stable=True)
-            orders.setdefault(number, torch.arange(node.width))
-            if node.op in UNARY + BINARY:
-                for source in node.sources:
-                    if bool((self.stages[source] == self.stages[source][0]).all()):
-                        orders.setdefault(source, orders[number])
-        return [orders[number] for number in range(len(self.program.nodes))]
-
     def _storage(self, number: int) -> int:
         node, stage = self.program.nodes[number], self.stages[number]
         if node.op == "condition":
@@ -151,7 +137,10 @@ class _Planner:
         array = np.asarray(
             values.cpu() if isinstance(values, Tensor) else values, np.float32
         ).ravel()
-        start, padding = self.pooled, -len(array) % LANES  # so that every array begins at a cache line
+        start, padding = (
+            self.pooled,
+            -len(array) % LANES,
+        )  # so that every array begins at a cache line
         self.pool += [array, np.zeros(padding, np.float32)]
         self.pooled += len(array) + padding
         if self.pooled >= 2**31:
@@ -232,7 +221,7 @@ class _Planner:
         words += [word for segment in segments for word in segment]
         return [
             *words,
-            self._weights(_packed(torch.cat(blocks) if blocks else torch.zeros(0, count))),
+            self._weights(packed(torch.cat(blocks) if blocks else torch.zeros(0, count))),
         ]
 
     def _pointwise(self, number: int, start: int, count: int) -> Iterator[list[int]]:
@@ -290,12 +279,3 @@ class _Planner:
             read = [int(self.places[source][features[i]]) for i in members]
             words += [len(read), *read, len(members), *members]
         return words
-
-
-def _packed(matrix: Tensor) -> Tensor:
-    """``(inputs, outputs)`` as ``(blocks, inputs, LANES)``: for so many outputs at a time, all inputs."""
-    inputs, outputs = matrix.shape
-    blocks = -(-outputs // LANES)
-    padded = torch.zeros(inputs, blocks * LANES)
-    padded[:, :outputs] = matrix
-    return padded.reshape(inputs, blocks, LANES).transpose(0, 1).contiguous()
