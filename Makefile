@@ -41,7 +41,7 @@ bench:        ## how fast this machine trains, scores and samples
 
 docs:         ## build the documentation into site/; warnings are errors
 	$(INSTALL) docs
-	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/mkdocs build --strict  # --quiet would keep warnings from --strict
 
 constraints:  ## write constraints.txt anew from what .venv holds
 	sh setup/constraints.sh

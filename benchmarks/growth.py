@@ -29,6 +29,10 @@ MEANING = {"side": "pixels", "depth": "blocks", "width": "features", "batch": "i
 """What costs are plotted against."""
 
 
+WORK = "live arithmetic"
+"""The curve of operations instead of seconds."""
+
+
 @dataclass(frozen=True)
 class Curve:
     """One way's seconds along one sweep."""
@@ -81,10 +85,10 @@ def case(sweep: str, value: int) -> tuple[PixelModel, int]:
 
 
 def contenders(model: PixelModel, n: int) -> dict[str, Action]:
-    """The naive loop, the cached engine, and the native engine where there is one."""
+    """The naive loop, the cached engine, and the steps of native ones, since preparation does not grow."""
     actions = {"naive": naive.full_pass(model, n), "cached": engine_runs.cached(model, n)[0]}
     for engine in engine_runs.native_engines(model):
-        actions[engine] = engine_runs.whole_images(model, n, engine)
+        actions[engine] = engine_runs.native_walk(model, n, engine)
     return actions
 
 
@@ -105,7 +109,7 @@ def run(rounds: int, *, quick: bool) -> Iterator[list[Curve]]:
             for way in ways
         ]
         work = tuple(Timing((live_flops(model) * float(n),)) for model, n in cases.values())
-        yield [*curves, Curve(sweep, "live arithmetic", sizes, work)]
+        yield [*curves, Curve(sweep, WORK, sizes, work)]
 
 
 def report(curves: Sequence[Curve]) -> str:
@@ -114,7 +118,7 @@ def report(curves: Sequence[Curve]) -> str:
     rows = [
         (curve.way, *map(short, curve.seconds), f"{curve.exponent:.2f}")
         for curve in curves
-        if curve.way != "live arithmetic"
+        if curve.way != WORK
     ]
     work = curves[-1]
     gflop = (short(flops / 1e9) for flops in work.seconds)
@@ -129,12 +133,16 @@ def plot(curves: Sequence[Curve], path: Path) -> None:
     from matplotlib.figure import Figure
 
     sweeps = list(dict.fromkeys(curve.sweep for curve in curves))
-    figure = Figure(figsize=(5 * len(sweeps), 4.5), layout="constrained")
-    for axes, sweep in zip(figure.subplots(1, len(sweeps), squeeze=False)[0], sweeps, strict=True):
-        for curve in curves:
-            if curve.sweep == sweep and curve.way != "live arithmetic":
-                label = f"{curve.way}: {curve.exponent:.2f}"
-                axes.loglog(curve.sizes, curve.seconds, "o-", label=label)
+    figure = Figure(figsize=(11, 8), layout="constrained")
+    panels = figure.subplots(-(-len(sweeps) // 2), 2, squeeze=False).flatten()
+    for axes, sweep in zip(panels, sweeps, strict=False):
+        mine = [curve for curve in curves if curve.sweep == sweep and curve.way != WORK]
+        for curve in mine:
+            axes.loglog(
+                curve.sizes, curve.seconds, "o-", label=f"{curve.way}: {curve.exponent:.2f}"
+            )
+        axes.set_xticks(mine[0].sizes, map(str, mine[0].sizes))
+        axes.set_xticks([], minor=True)
         axes.set(xlabel=MEANING[sweep], ylabel="seconds a batch", title=f"against {sweep}")
         axes.grid(visible=True, which="both", alpha=0.2)
         axes.legend(title="fitted exponent")

@@ -1,11 +1,14 @@
 """The Keras tutorial's loop as a contender: each backend in an environment of its own, under ``.bench``."""
 
+import contextlib
 import os
 import subprocess
 import sys
 import sysconfig
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
+from typing import IO, NamedTuple
 
 from benchmarks.timing import Action
 
@@ -61,56 +64,64 @@ def _run(command: list[str]) -> None:
         raise Unavailable((errors or lines)[-1][:200])
 
 
-class Loop:
-    """A running loop that waits for its turn; a context, so that it ends.
+class Loop(NamedTuple):
+    """A running loop that waits for its turn."""
 
-    Raises:
-        Unavailable: the backend cannot be had or does not start.
-    """
+    name: str
+    process: subprocess.Popen[str]
+    errors: IO[str]
 
-    def __init__(self, backend: str) -> None:
-        python = environment(backend)
-        settings = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        self.name = f"Keras loop, {backend}"
-        self.process = subprocess.Popen(
-            [str(python), "-I", str(LOOP)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=settings,
-        )
-        if not self._answer().startswith("ready"):
-            self.close()
-            raise Unavailable(f"Keras with {backend} does not start")
+    def turn(self, n: int) -> float:
+        """Seconds of one pixel of n images.
 
-    def _answer(self) -> str:
+        Raises:
+            Unavailable: the loop has ended.
+        """
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(f"{n}\n")
+            self.process.stdin.flush()
+        return float(self.answer())
+
+    def answer(self) -> str:
+        """A line from the loop.
+
+        Raises:
+            Unavailable: it has ended instead; the message is its last.
+        """
         assert self.process.stdout is not None
-        return self.process.stdout.readline()
+        if line := self.process.stdout.readline():
+            return line
+        self.errors.seek(0)
+        raise Unavailable((self.errors.read().strip().splitlines() or ["it ended"])[-1][:200])
 
     def seconds(self, n: int) -> Action:
         """The loop over all pixels of n images, extrapolated from one of them."""
+        return lambda: self.turn(n) * PASSES
 
-        def run() -> float:
-            assert self.process.stdin is not None
-            self.process.stdin.write(f"{n}\n")
-            self.process.stdin.flush()
-            return float(self._answer()) * PASSES
 
-        return run
+@contextlib.contextmanager
+def loop(backend: str) -> Iterator[Loop]:
+    """Keras with a backend, ready and warm; it ends with the context.
 
-    def close(self) -> None:
-        """Ends the process."""
-        self.process.kill()
-        self.process.wait()
-
-    def __enter__(self) -> "Loop":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+    Raises:
+        Unavailable: the backend cannot be had or does not run.
+    """
+    python = environment(backend)
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            [str(python), "-I", str(LOOP)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+        try:
+            running = Loop(f"Keras loop, {backend}", process, errors)
+            running.answer()
+            running.turn(1)
+            yield running
+        finally:
+            process.kill()
+            process.communicate()

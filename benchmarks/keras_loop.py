@@ -4,7 +4,7 @@ Reads numbers of images from stdin, a line each, and answers with the seconds th
 takes. Knows nothing of this package: the interpreter that runs it has Keras 3 and one of its backends.
 
 Reference: keras.io/examples/generative/pixelcnn by ADMoreau, 2020. Deviations: written anew; no fixed batch
-size of the input, no progress bar.
+size of the input, no progress bar; random numbers become numpy arrays, which the torch backend needs.
 """
 
 import os
@@ -59,8 +59,8 @@ def network() -> keras.Model:
 def turn(model: keras.Model, pixels: np.ndarray, row: int, column: int) -> None:
     """One sub-pixel of every image, as the tutorial draws it."""
     probabilities = model.predict(pixels, verbose=0)[:, row, column, 0]
-    drawn = ops.ceil(probabilities - keras.random.uniform(probabilities.shape))
-    pixels[:, row, column, 0] = ops.convert_to_numpy(drawn)
+    uniforms = ops.convert_to_numpy(keras.random.uniform(probabilities.shape))
+    pixels[:, row, column, 0] = np.ceil(probabilities - uniforms)
 
 
 def main() -> None:

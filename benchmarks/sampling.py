@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from benchmarks import engine_runs, gemm, naive
 from benchmarks.arithmetic import live_flops
-from benchmarks.keras_backends import BACKENDS, PASSES, Loop, Unavailable
+from benchmarks.keras_backends import BACKENDS, PASSES, Loop, Unavailable, loop
 from benchmarks.tables import short, table
 from benchmarks.timing import Action, Timing, alternate
 from pixelcnn import PixelModel
@@ -105,7 +105,7 @@ def run(
 def _loops(stack: ExitStack) -> Iterator[Loop]:
     for backend in BACKENDS:
         try:
-            yield stack.enter_context(Loop(backend))
+            yield stack.enter_context(loop(backend))
         except Unavailable as reason:
             print(f"Keras with {backend} is left out: {reason}")
 
@@ -138,11 +138,11 @@ def report(model: PixelModel, rows: Sequence[Row]) -> str:
         f"parameters, {first.flops / 1e6:,.0f} MFLOP live an image\n"
         f"images a second (times the naive rate); best GEMM, GFLOP/s: {', '.join(gemms)}\n"
     )
-    notes = {f"* {row.way}: {row.how}" for row in rows if "extrapolated" in row.how}
+    notes = {f"* {row.way}: {row.how}": None for row in rows if "extrapolated" in row.how}
     widest = max(rows, key=lambda row: row.timing.spread)
     spread = f"runs lie up to {widest.timing.spread:.0%} apart ({widest.way}, batch {widest.batch})"
     body = table(("way", *(f"batch {n}" for n in batches)), lines)
-    return "\n".join([head, body, "", *sorted(notes), spread])
+    return "\n".join([head, body, "", *notes, spread])
 
 
 def _speed(row: Row) -> str:

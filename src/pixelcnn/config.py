@@ -36,7 +36,7 @@ def from_config(registry: Registry[T], config: Config) -> T:
     """
     values = dict(config)
     name = values.pop("name", None)
-    kind = registry[name]  # type: ignore[index]
+    kind = registry[name]
     known = arguments(kind)
     for key, value in values.items():
         if key not in known:

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.slow
 
 DAMAGED = 3_000
 """Damaged plans a build."""
-EXACT, HALF = 1e-5, 2e-2
-"""How far parameters of two builds may differ, relative and absolute: of float32 and bfloat16 products.
+EXACT, HALF = 1e-5, 3e-2
+"""How far parameters of two builds may differ, against the largest: of float32 and of bfloat16 products.
 
 Without fused multiply-adds sums differ in their last bits; one of them can turn the rounding of a bfloat16.
 """
@@ -49,9 +49,9 @@ def results_of(path, job_file, jobs, folder):
 def assert_same(jobs, found, expected):
     """The same parameters, and the same images where products are in float32."""
     for job, mine, theirs in zip(jobs, found, expected, strict=True):
-        off = HALF if job.half else EXACT
+        off = (HALF if job.half else EXACT) * (1 + np.abs(theirs.parameters).max())
         assert mine.complaint == ""
-        np.testing.assert_allclose(mine.parameters, theirs.parameters, rtol=off, atol=off)
+        np.testing.assert_allclose(mine.parameters, theirs.parameters, rtol=0, atol=off)
         if not job.half:
             np.testing.assert_array_equal(mine.drawn, theirs.drawn)
 
