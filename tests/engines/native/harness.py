@@ -39,7 +39,8 @@ ADDRESS = (
 )  # fmt: skip
 THREAD = ("-fsanitize=thread",)
 SANITIZERS = {
-    "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_init_order=1",
+    # Fake stacks are not aligned for AVX-512 (gcc's bug 110027).
+    "ASAN_OPTIONS": "detect_stack_use_after_return=0",
     "UBSAN_OPTIONS": "print_stacktrace=1",
     "TSAN_OPTIONS": "halt_on_error=1",
 }

@@ -354,6 +354,7 @@ struct Plan {
 
     void read_product(Reader& in, Instruction& i) {
         i.from = in.next();
+        node(i.from, 0, 0);
         i.into_partial = in.next(0, 1, "flag");
         i.start = in.next(ZERO, PARTIAL, "start");
         if (i.start == BIAS) i.bias = floats(in, i.count);
