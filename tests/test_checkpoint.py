@@ -51,6 +51,11 @@ def test_raw_weights_lie_beside_the_averaged_ones(model, tmp_path):
     assert (averaged.record["weights"], raws.record["weights"]) == ("averaged", "raw")
 
 
+def test_a_model_in_double_precision_comes_back_in_it(model, tmp_path):
+    save(model.double(), tmp_path / "m.safetensors")
+    assert load(tmp_path / "m.safetensors").dtype == torch.float64
+
+
 def test_a_run_folder_stands_for_its_best_model(model, tmp_path):
     save(model, tmp_path / "best.safetensors")
     assert load(tmp_path).config() == model.config()

@@ -54,7 +54,7 @@ def engine_names(model: PixelModel) -> list[str]:
             found.append(engines.choose(model, name).name)
         except ConfigError:
             continue
-    return found
+    return sorted(found)
 
 
 def check_walk(model: PixelModel, condition: Tensor | None, n: int = 2) -> str:

@@ -87,7 +87,7 @@ class ModelChecks:
             loaded = checkpoint.load(path)
         if loaded.config() != self.original.config():
             raise ConformanceError("a saved model has another configuration when it is loaded")
-        before = copy.deepcopy(self.original).cpu().float().eval()  # the type that files load in
+        before = copy.deepcopy(self.original).cpu().eval()
         with torch.no_grad():
             same = torch.equal(
                 before.log_prob(images, condition), loaded.log_prob(images, condition)
