@@ -26,6 +26,11 @@ def test_the_keras_network_has_the_size_keras_reports():
     assert from_recipe("keras-mnist").parameters_count == 532_673
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_is_measured_can_be_built_and_lowered(name):
+    assert live_flops(from_recipe(name)) > 0
+
+
 def test_an_image_of_the_keras_network_takes_570_megaflop():
     assert live_flops(from_recipe("keras-mnist")) == pytest.approx(570e6, rel=0.01)
 
