@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from pixelcnn.config import Config, from_config, to_config
 from pixelcnn.errors import ConfigError, DataError, ModelError
-from pixelcnn.layers import CausalConv2d
+from pixelcnn.layers import masked_weights
 from pixelcnn.networks import NETWORKS, Network
 from pixelcnn.outputs import OUTPUTS, Output
 from pixelcnn.shapes import image_shape
@@ -68,6 +68,17 @@ class PixelModel(nn.Module):
                 " each other as it should",
                 hint=f"use order={fix!r}",
             )
+        if network.embedding and network.codes != output.levels:
+            raise ConfigError(
+                f"the network embeds {network.codes} codes, the output has {output.levels} levels",
+                hint="codes=output.levels",
+            )
+        _, height, width = self.shape
+        if network.largest and (height > network.largest[0] or width > network.largest[1]):
+            rows, columns = network.largest
+            raise ConfigError(
+                f"the network is for images of at most {rows}x{columns}, not {height}x{width}"
+            )
 
     @property
     def levels(self) -> int:
@@ -97,10 +108,7 @@ class PixelModel(nn.Module):
     @property
     def live_parameters_count(self) -> int:
         """Parameters that no mask switches off."""
-        dead = sum(
-            m.weight.numel() - m.live_weights for m in self.modules() if isinstance(m, CausalConv2d)
-        )
-        return self.parameters_count - dead
+        return self.parameters_count - masked_weights(self)
 
     def config(self) -> Config:
         """What builds the same model again, in JSON types."""
@@ -126,9 +134,18 @@ class PixelModel(nn.Module):
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"not a model configuration: {error!r}") from error
 
-    def encode(self, levels: Tensor) -> Tensor:
-        """Network input from levels: ``level / (levels - 1)``; the one place where levels are scaled."""
-        return levels.to(self.dtype) / (self.levels - 1)
+    def encode(self, levels: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """Network input from levels: ``level / (levels - 1)``, or the levels as they are if it embeds them.
+
+        The one place where levels are scaled.
+
+        Args:
+            levels: integers of any shape.
+            dtype: of the input, the model's if None; looking that up takes longer than scaling a pixel.
+        """
+        if self.network.embedding:
+            return levels.long()
+        return levels.to(dtype or self.dtype) / (self.levels - 1)
 
     def forward(self, levels: Tensor, condition: Tensor | None = None) -> Tensor:
         """Parameters ``(n, out, h, w)`` of every position from levels ``(n, c, h, w)``, unchecked."""

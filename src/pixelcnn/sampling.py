@@ -255,11 +255,12 @@ def _draw(model: PixelModel, job: Job) -> Tensor:
     """Answers the walk; the specification of :func:`_draw_natively`."""
     given, known = job.given.to(model.device), job.known.to(model.device)
     u, images = job.uniforms.to(model.device), given.clone()
+    some_known = bool(known.any())
     done = 0
 
     def choose(front: Front) -> Tensor:
         drawn = invert(temper(front.pmf, job.temperature), front.of(u))
-        return torch.where(front.of(known), front.of(given), drawn)
+        return torch.where(front.of(known), front.of(given), drawn) if some_known else drawn
 
     def report(front: Front, levels: Tensor) -> None:
         nonlocal done

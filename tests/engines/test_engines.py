@@ -65,7 +65,7 @@ def images_of(model, n, seed=1):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("condition", [None, "label", "vector", "map"])
-@pytest.mark.parametrize("name", list(NETWORKS))
+@pytest.mark.parametrize("name", tiny.LOWERED)
 def test_cached_equals_full(name, condition, shape):
     model = model_of(name, shape, condition=condition).double()
     images, values = images_of(model, 3), condition_for(model, 3)
@@ -78,7 +78,7 @@ def test_cached_equals_full(name, condition, shape):
 @needs_native
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("condition", [None, "label", "vector", "map"])
-@pytest.mark.parametrize("name", list(NETWORKS))
+@pytest.mark.parametrize("name", tiny.LOWERED)
 def test_native_equals_full(name, condition, shape):
     model = model_of(name, shape, condition=condition)
     images, values = images_of(model, 3), condition_for(model, 3)
@@ -91,7 +91,7 @@ def test_native_equals_full(name, condition, shape):
 
 @needs_native
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", list(NETWORKS))
+@pytest.mark.parametrize("name", tiny.LOWERED)
 def test_native_numbers_depend_on_the_image_alone(name, channels):
     """Bit-identical for batches of 1, 5, 13 and 64, one thread and two."""
     model = model_of(name, (channels, 5, 7), width=33, head_width=49)
@@ -130,8 +130,8 @@ def test_drawing_inside_answers_the_walk(levels, channels, temperature):
 
 
 @needs_native
-@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 9, 13), (1, 9, 130)])
-@pytest.mark.parametrize("name", list(NETWORKS))
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 9, 13), (1, 9, 130), (1, 64, 64)])
+@pytest.mark.parametrize("name", tiny.LOWERED)
 def test_every_engine_draws_the_same_pixels(name, shape):
     """But where a uniform lies within 1e-6 of a boundary: with these seeds there is none."""
     model = model_of(name, shape)
@@ -159,6 +159,19 @@ def test_completion_keeps_every_known_pixel(engine, seed):
     drawn = complete(model, images, known, n=2, engine=engine)
     kept = known.repeat_interleave(2, 0)
     assert torch.equal(drawn[kept].long(), images.repeat_interleave(2, 0)[kept])
+
+
+@pytest.mark.parametrize("engine", ["cached", pytest.param("native", marks=needs_native)])
+def test_a_changed_weight_changes_what_the_engines_compute(engine):
+    """Programs are kept between calls, but not beyond their weights."""
+    model = model_of("pixelcnn", (1, 5, 7))
+    before = sample(model, 8, engine=engine)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(-1)
+    after = sample(model, 8, engine=engine)
+    assert not torch.equal(before, after)
+    assert torch.equal(after, sample(model, 8, engine="full"))
 
 
 @needs_native

@@ -31,6 +31,7 @@ NAMES = ("auto", *EXACT, "native-bf16")
 
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}
 _compared: WeakKeyDictionary[Network, str] = WeakKeyDictionary()
+_lowered: WeakKeyDictionary[Network, tuple[object, Program]] = WeakKeyDictionary()
 
 
 class Engine(Protocol):
@@ -76,7 +77,7 @@ def choose(model: PixelModel, engine: str = "auto") -> EngineChoice:
         if engine == "auto":
             return EngineChoice("full", str(error))
         raise ConfigError(f"the {engine} engine cannot run this model: {error}") from error
-    obstacle = _native_obstacle(model) if engine != "cached" else "asked for"
+    obstacle = _native_obstacle(model, program) if engine != "cached" else "asked for"
     if not obstacle:
         name = "native" if engine == "auto" else engine
         return EngineChoice(name, "built for this processor", program)
@@ -85,16 +86,14 @@ def choose(model: PixelModel, engine: str = "auto") -> EngineChoice:
     return EngineChoice("cached", obstacle, program)
 
 
-def _native_obstacle(model: PixelModel) -> str:
+def _native_obstacle(model: PixelModel, program: Program) -> str:
     """Why a model with a program does not run natively; empty if it does."""
     if model.device.type != "cpu":
         return f"the native engine runs on the CPU, this model is on {model.device.type}"
     if model.dtype != torch.float32:
         kind = str(model.dtype).removeprefix("torch.")
         return f"the native engine computes in float32, this model in {kind}"
-    if not native.draws_from(model.output):
-        return f"the native engine does not draw from {type(model.output).__name__}"
-    return native.why_not()
+    return native.obstacle(model, program) or native.why_not()
 
 
 def start(model: PixelModel, n: int, condition: Tensor | None, engine: str = "auto") -> Engine:
@@ -121,13 +120,26 @@ def lower(model: PixelModel) -> Program:
     Raises:
         Unlowerable: the network does something that a program cannot say, or says it otherwise.
     """
-    program = trace(model.network)
+    weights = _weights(model.network)
+    if model.network in _lowered and _lowered[model.network][0] == weights:
+        program = _lowered[model.network][1]
+    else:
+        program = trace(model.network)
+        _lowered[model.network] = weights, program
     schedule(model, program)
     if model.network not in _compared:
         _compared[model.network] = _difference(model, program)
     if _compared[model.network]:
         raise Unlowerable(_compared[model.network])
     return program
+
+
+def _weights(network: Network) -> object:
+    """What changes whenever a weight does: programs hold masked copies of the weights."""
+    tensors = (*network.parameters(), *network.buffers())
+    if any(tensor.is_inference() for tensor in tensors):  # these are not counted
+        return object()
+    return [(tensor.data_ptr(), tensor._version, tensor.dtype) for tensor in tensors]
 
 
 @torch.no_grad()

@@ -1,61 +1,60 @@
-"""Primitives that read their own position, in torch."""
+"""Primitives that read their own position, bound to the places of what they read and write."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pixelcnn.engines.products import Operation
 from pixelcnn.program import Node
 
-Index = slice | Tensor
-"""Some features of a value: all of them, or their numbers."""
-
-ALL = slice(None)
-
-ELEMENTWISE: dict[str, Callable[..., Tensor]] = {
-    "relu": torch.relu,
-    "elu": functional.elu,
-    "silu": functional.silu,
+WRITERS: dict[str, Callable[..., Any]] = {
+    "relu": partial(torch.clamp, min=0),
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
     "add": torch.add,
     "sub": torch.sub,
     "mul": torch.mul,
-    "prelu": lambda x, slope: torch.where(x > 0, x, slope * x),
     "scale": torch.mul,
     "shift": torch.add,
+    "elu": lambda x, out: out.copy_(functional.elu(x)),
+    "silu": lambda x, out: out.copy_(functional.silu(x)),
+    "prelu": lambda x, slope, out: torch.where(x > 0, x, slope * x, out=out),
 }
 
 
-def pointwise(node: Node, index: Index) -> Callable[[list[Tensor]], Tensor]:
-    """A function of the sources' values ``(..., features)`` that gives the features ``index`` of a node."""
-    if node.op == "slice":
-        part = slice(node.start, node.start + node.width)
-        return lambda values: values[0][..., part][..., index]
-    if node.op == "cat":
-        return lambda values: torch.cat(values, -1)[..., index]
-    if node.op == "norm":
-        return _norm(node, index)
-    function, parameter = ELEMENTWISE[node.op], node.parameter
-    if parameter is not None:
-        own = parameter if parameter.dim() == 0 else parameter[index]
-        return lambda values: function(values[0][..., index], own)
-    if index is ALL:
-        return lambda values: function(*values)
-    return lambda values: function(*(value[..., index] for value in values))
+def elementwise(node: Node, run: slice, sources: Sequence[Tensor], out: Tensor) -> Operation:
+    """An elementwise function of a run of features.
+
+    Args:
+        node: the primitive.
+        run: the features of the node that are computed.
+        sources: whole values, ``(..., features)``.
+        out: where the run goes.
+    """
+    values = [source[..., run] for source in sources]
+    if node.parameter is not None:
+        values.append(node.parameter if node.parameter.dim() == 0 else node.parameter[run])
+    return partial(WRITERS[node.op], *values, out=out)
 
 
-def _norm(node: Node, index: Index) -> Callable[[list[Tensor]], Tensor]:
+def norm(node: Node, run: slice, source: Tensor, out: Tensor) -> Operation:
+    """A run of the features of a norm, arguments as :func:`elementwise`."""
     assert node.parameter is not None
     groups = torch.tensor(node.groups, device=node.parameter.device)
-    chosen = groups[index]
-    gain, epsilon = node.parameter[index], node.epsilon
-    members = [(groups == g).nonzero()[:, 0] for g in range(int(groups.max()) + 1)]
+    chosen, gain = groups[run], node.parameter[run]
+    members = [(groups == group).nonzero()[:, 0] for group in range(int(groups.max()) + 1)]
 
-    def compute(values: list[Tensor]) -> Tensor:
-        squares = values[0].square()
-        means = torch.stack([squares[..., m].mean(-1) for m in members], -1)
-        return values[0][..., index] * (means + epsilon).rsqrt()[..., chosen] * gain
+    def apply() -> None:
+        squares = source.square()
+        if len(members) == 1:
+            scale = (squares.mean(-1, keepdim=True) + node.epsilon).rsqrt_()
+        else:
+            means = torch.stack([squares[..., member].mean(-1) for member in members], -1)
+            scale = (means + node.epsilon).rsqrt_()[..., chosen]
+        torch.mul(source[..., run] * scale, gain, out=out)
 
-    return compute
+    return apply

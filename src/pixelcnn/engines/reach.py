@@ -13,13 +13,16 @@ class Reach:
     left: int = 0
     right: int = 0
 
+    def widen(self, other: "Reach") -> None:
+        """Takes in another reach."""
+        self.up, self.left = max(self.up, other.up), max(self.left, other.left)
+        self.right = max(self.right, other.right)
+
 
 def reach_of(program: Program) -> list[Reach]:
     """The reach of every node."""
     reach = [Reach() for _ in program.nodes]
     for node in program.nodes:
         for tap in node.taps:
-            source = reach[node.sources[0]]
-            source.up = max(source.up, -tap.down)
-            source.left, source.right = max(source.left, -tap.right), max(source.right, tap.right)
+            reach[node.sources[0]].widen(Reach(-tap.down, -tap.right, tap.right))
     return reach

@@ -152,7 +152,7 @@ class _Lowering:
         if not numbers:
             return self.program.elementwise(op, *(self._value(a) for a in node.args))
         source = self._value(next(a for a in node.args if isinstance(a, fx.Node)))
-        constant = torch.tensor(float(numbers[0]))
+        constant = torch.tensor(float(numbers[0]), dtype=torch.float64)
         if op == "sub" and isinstance(node.args[0], fx.Node):
             op, constant = "add", -constant
         if op not in ("add", "mul"):

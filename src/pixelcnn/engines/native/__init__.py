@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from pixelcnn.engines.native.build import NotBuilt, library, why_not
-from pixelcnn.engines.native.plan import Plan, draws_from, plan
+from pixelcnn.engines.native.plan import Plan, obstacle, plan
 from pixelcnn.errors import PixelCNNError, ResourceError
 from pixelcnn.model import PixelModel
 from pixelcnn.program import Program
 from pixelcnn.shapes import Position
 
-__all__ = ["NativeEngine", "NotBuilt", "Plan", "draws_from", "library", "plan", "why_not"]
+__all__ = ["NativeEngine", "NotBuilt", "Plan", "library", "obstacle", "plan", "why_not"]
 
 MESSAGE = 256
 

@@ -7,6 +7,7 @@ of the value they are added to.
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -14,11 +15,11 @@ from torch import Tensor
 
 from pixelcnn.engines.native.layout import LANES, packed, storage_orders
 from pixelcnn.engines.reach import Reach, reach_of
-from pixelcnn.engines.timing import schedule
+from pixelcnn.engines.timing import is_step, readable, schedule
 from pixelcnn.masks import contiguous
 from pixelcnn.model import PixelModel
 from pixelcnn.outputs import Bernoulli, Categorical, Output
-from pixelcnn.program import ROW_START, Node, Program, Tap, Unlowerable
+from pixelcnn.program import BINARY, ROW_START, UNARY, Node, Program, Tap, Unlowerable
 
 MAGIC = 0x31505850
 OPERATIONS = (
@@ -65,13 +66,38 @@ def draws_from(output: Output) -> bool:
     return type(output) in OUTPUTS
 
 
+KNOWN = ("input", "condition", "taps", "norm", "slice", "cat", *UNARY, *BINARY)
+"""Primitives that the native engine computes."""
+
+_plans: WeakKeyDictionary[Program, dict[object, Plan]] = WeakKeyDictionary()
+
+
+def obstacle(model: PixelModel, program: Program) -> str:
+    """Why the native engine cannot run a program; empty if it can."""
+    if not draws_from(model.output):
+        return f"the native engine does not draw from {type(model.output).__name__}"
+    for node in program.nodes:
+        if node.op not in KNOWN:
+            return f"the native engine does not compute {node.op}"
+        if node.clock != 1:
+            return "the native engine does not compute on coarser grids"
+    return ""
+
+
 def plan(model: PixelModel, program: Program) -> Plan:
-    """The plan of a model's program.
+    """The plan of a model's program, made once for each shape and output.
 
     Raises:
-        Unlowerable: the output is not one that the native engine draws from.
+        Unlowerable: see :func:`obstacle`.
     """
-    return _Planner(model, program).plan()
+    plans = _plans.setdefault(program, {})
+    key = (model.shape, model.output)
+    if key not in plans:
+        reason = obstacle(model, program)
+        if reason:
+            raise Unlowerable(reason)
+        plans[key] = _Planner(model, program).plan()
+    return plans[key]
 
 
 class _Planner:
@@ -97,7 +123,7 @@ class _Planner:
             width,
             self.model.levels,
             self.steps,
-            self._output(),
+            OUTPUTS.index(type(self.model.output)),
         ]
         self.words.append(len(self.program.nodes))
         for number, node in enumerate(self.program.nodes):
@@ -117,13 +143,6 @@ class _Planner:
         ]
         weights = np.concatenate([*self.pool, np.zeros(1, np.float32)])
         return Plan(np.array(self.words, np.int32), weights, conditions)
-
-    def _output(self) -> int:
-        if draws_from(self.model.output):
-            return OUTPUTS.index(type(self.model.output))
-        raise Unlowerable(
-            f"the native engine does not draw from {type(self.model.output).__name__}"
-        )
 
     def _storage(self, number: int) -> int:
         node, stage = self.program.nodes[number], self.stages[number]
@@ -163,31 +182,20 @@ class _Planner:
 
     def _taps(self, number: int, stage: int, start: int, count: int) -> Iterator[list[int]]:
         node, total = self.program.nodes[number], self.program.width(number)
-        early = self.stages[node.sources[0]] == ROW_START
-        everything = torch.ones_like(early)
-        if stage == ROW_START:
-            rows = [(tap, everything if tap.down < 0 else early) for tap in node.taps]
-            if count:
-                yield self._product(number, rows, start, count, BIAS)
-            rest = count
-            if rest < total and self._live(number, rows, rest, total - rest):
-                self.has_partial.add(number)
-                yield self._product(number, rows, rest, total - rest, BIAS, partial=True)
-        elif count and stage == self.steps + 1:
-            yield self._product(
-                number, [(tap, everything) for tap in node.taps], start, count, BIAS
-            )
-        elif count:
-            own = [(tap, ~early) for tap in node.taps if tap.down == 0]
-            yield self._product(
-                number, own, start, count, PARTIAL if number in self.has_partial else BIAS
-            )
+        source = self.stages[node.sources[0]]
+        reads = [(tap, readable(tap, source, stage, self.steps)) for tap in node.taps]
+        if count:
+            waits = number in self.has_partial and is_step(torch.tensor(stage), self.steps)
+            yield self._product(number, reads, start, count, PARTIAL if waits else BIAS)
+        if stage == ROW_START and count < total and self._live(number, reads, count, total - count):
+            self.has_partial.add(number)
+            yield self._product(number, reads, count, total - count, BIAS, partial=True)
 
     def _live(
         self, number: int, taps: Sequence[tuple[Tap, Tensor]], start: int, count: int
     ) -> bool:
         outputs = self.orders[number][start : start + count]
-        return any(bool((tap.live.cpu()[outputs] & readable).any()) for tap, readable in taps)
+        return any(bool((tap.live.cpu()[outputs] & mask).any()) for tap, mask in taps)
 
     def _product(
         self,
@@ -204,8 +212,8 @@ class _Planner:
         outputs, inputs = self.orders[number][start : start + count], self.orders[source]
         segments: list[list[int]] = []
         blocks: list[Tensor] = []
-        for tap, readable in taps:
-            live = (tap.live.cpu()[outputs] & readable)[:, inputs]
+        for tap, mask in taps:
+            live = (tap.live.cpu()[outputs] & mask)[:, inputs]
             used = live.any(0).nonzero()[:, 0]
             if len(used):
                 low, high = int(used[0]), int(used[-1]) + 1

@@ -1,0 +1,130 @@
+"""Where the cached engine keeps values: some rows of each, stored as [row][column][image][feature].
+
+So the current position of a value, and a whole row of it, are matrices without gaps.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pixelcnn.engines.reach import Reach, reach_of
+from pixelcnn.model import PixelModel
+from pixelcnn.program import Program
+
+
+class Place(NamedTuple):
+    """The features of another node that a node stands for."""
+
+    number: int
+    start: int
+
+
+class Store:
+    """The values of a program's nodes near the current position of n images.
+
+    A value that is read at offsets keeps as many rows as that takes, with zeros where the image ends; one
+    that is not keeps the current position alone. A slice, and the past of a node, have no place of their own.
+
+    Args:
+        model: gives the type, the device and the size of the image.
+        program: of its network.
+        n: number of images.
+        by_row: which nodes are computed for whole rows.
+        conditions: values of the condition nodes, ``(n, features)`` or ``(n, h, w, features)``.
+    """
+
+    def __init__(
+        self,
+        model: PixelModel,
+        program: Program,
+        n: int,
+        by_row: list[bool],
+        conditions: dict[int, Tensor],
+    ) -> None:
+        self.program, self.n, self.conditions = program, n, conditions
+        self.columns = model.shape.width
+        self._kind = {"dtype": model.dtype, "device": model.device}
+        self.places = [self._place(number) for number in range(len(program.nodes))]
+        self.reach = self._reaches()
+        stored = {place.number for place, whole in zip(self.places, by_row, strict=True) if whole}
+        self._scratch: dict[tuple[int, ...], Tensor] = {}
+        self.rows: dict[int, Tensor] = {}
+        self.now: dict[int, Tensor] = {}
+        for number, node in enumerate(program.nodes):
+            if self.places[number].number != number:
+                continue
+            reach = self.reach[number]
+            if number in conditions and conditions[number].dim() == 2 and reach == Reach():
+                self.now[number] = conditions[number]
+            elif node.op in ("input", "condition") or number in stored or reach != Reach():
+                width = self.width(node.clock) + reach.left + reach.right
+                self.rows[number] = self.zeros(reach.up + 1, width, n, node.width)
+            else:
+                self.now[number] = self.zeros(n, node.width)
+
+    def zeros(self, *shape: int) -> Tensor:
+        """Zeros of the model's type."""
+        return torch.zeros(*shape, **self._kind)  # type: ignore[call-overload]
+
+    def scratch(self, *shape: int) -> Tensor:
+        """Room for a moment, shared by all that need so much."""
+        if shape not in self._scratch:
+            self._scratch[shape] = self.zeros(*shape)
+        return self._scratch[shape]
+
+    def width(self, clock: int) -> int:
+        """Columns of a grid."""
+        return -(-self.columns // clock)
+
+    def at(self, number: int, column: int) -> Tensor:
+        """The value at a column of the current row, ``(n, features)``; a view."""
+        base, part = self._part(number)
+        if base in self.now:
+            return self.now[base][:, part]
+        return self.rows[base][-1, self.reach[base].left + column, :, part]
+
+    def row(self, number: int) -> Tensor:
+        """The current row of a value, ``(columns, n, features)``; a view."""
+        return self.window(number, 0, 0, 1, self.width(self.program.nodes[number].clock))
+
+    def window(self, number: int, down: int, right: int, step: int, count: int) -> Tensor:
+        """Every ``step``-th column of a row, from column ``right`` on, ``(count, n, features)``; a view."""
+        base, part = self._part(number)
+        if base in self.now:
+            return self.now[base][:, part].expand(count, -1, -1)
+        first = self.reach[base].left + right
+        return self.rows[base][-1 + down, first : first + step * (count - 1) + 1 : step, :, part]
+
+    def is_stored(self, number: int) -> bool:
+        """Whether more than the current position of a value is kept."""
+        return self.places[number].number in self.rows
+
+    def next_row(self, row: int) -> None:
+        """Moves values up if a row of their grid begins; the new row is written before it is read."""
+        for number, stored in self.rows.items():
+            if row % self.program.nodes[number].clock == 0:
+                for below in range(1, len(stored)):
+                    stored[below - 1] = stored[below]
+        for number, values in self.conditions.items():
+            if number in self.rows:
+                now = values[None] if values.dim() == 2 else values[:, row].transpose(0, 1)
+                self.row(number)[:] = now
+
+    def _place(self, number: int) -> Place:
+        node = self.program.nodes[number]
+        if node.op == "slice":
+            base, start = self._place(node.sources[0])
+            return Place(base, start + node.start)
+        return self._place(node.sources[0]) if node.op == "past" else Place(number, 0)
+
+    def _part(self, number: int) -> tuple[int, slice]:
+        base, start = self.places[number]
+        return base, slice(start, start + self.program.width(number))
+
+    def _reaches(self) -> list[Reach]:
+        """The reach of every node, that of what stands for its features taken in."""
+        reach = reach_of(self.program)
+        for number, (base, _) in enumerate(self.places):
+            reach[base].widen(reach[number])
+        return reach
