@@ -11,10 +11,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pixelcnn.layers import Gate, MaskedConv2d, ShiftedConv2d
+from pixelcnn.layers import (
+    DiagonalRecurrence,
+    DownConv2d,
+    Gate,
+    MaskedConv2d,
+    RasterAttention,
+    ShiftedConv2d,
+    UpConv2d,
+)
 from pixelcnn.masks import PAST, compose, interleaved, offsets, past_within, raster_mask
 from pixelcnn.networks import Network
-from pixelcnn.outputs import Output
+from pixelcnn.outputs import LogisticMixture, Output
 
 NEAREST = frozenset({(0, -1), (-1, -1), (-1, 0), (-1, 1)})
 """What a 3x3 kernel with mask A sees."""
@@ -155,6 +163,116 @@ class UnshiftedLink(Stack):
 
     def claimed_past(self, height: int, width: int) -> Tensor:
         return past_within(NEAREST, self.channels, height, width, by_channel=True)
+
+
+class UnshiftedDown(Stack):
+    """An ordinary convolution with stride 2: a coarse position has seen all four that it stands for."""
+
+    down_shape, up_shape = ((2, 2), (0, 0)), ((2, 2), (0, 0))
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        features = interleaved(self.width, channels)
+        self.down = DownConv2d(features, features, *self.down_shape)
+        self.up = UpConv2d(features, features, *self.up_shape)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        h = torch.relu(self.second(torch.relu(self.first(x))))
+        return self.head(h + self.up(self.down(h), h))
+
+
+class UnshiftedUp(UnshiftedDown):
+    """A centred transposed convolution: what a coarse position has seen is also written up and left of it."""
+
+    down_shape, up_shape = ((2, 2), (1, 1)), ((3, 3), (1, 1))
+
+
+class SelfishAttention(RasterAttention):
+    """Attention with a start token and the usual causal mask, which leaves each position itself in."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, value = (part.flatten(2).mT for part in x.split(self.widths, 1))
+        key, value = (
+            torch.cat([start.expand(len(x), 1, -1), part], 1)
+            for start, part in ((self.start_key, key), (self.start_value, value))
+        )
+        seen = torch.ones(query.shape[1], key.shape[1], dtype=torch.bool).tril(1)
+        found = functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+        return found.mT.unflatten(2, x.shape[2:])
+
+
+class AttendsToItself(Stack):
+    """Attention includes each position itself, where the image has not been shifted."""
+
+    attention: type[RasterAttention] = SelfishAttention
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        image, features = self.image_features, interleaved(self.width, channels)
+        self.query = MaskedConv2d(features, (0,) * 2, (1, 1), sees_itself=True)
+        self.memory = MaskedConv2d(image + features, (channels - 1,) * 4, (1, 1), sees_itself=True)
+        self.attend = self.attention(heads=1, key_width=2, value_width=2)
+        self.link = MaskedConv2d((PAST,) * 2, features, (1, 1), sees_itself=True)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        h = torch.relu(self.second(torch.relu(self.first(x))))
+        memory = self.memory(torch.cat([x, h], 1))
+        return self.head(h + self.link(self.attend(torch.cat([self.query(h), memory], 1))))
+
+    def claimed_past(self, height: int, width: int) -> Tensor:
+        return Network.claimed_past(self, height, width)
+
+
+class SkewedTooFar(DiagonalRecurrence):
+    """Skewed one place too far, and put back by as much as was meant."""
+
+    def states(self, x: Tensor) -> Tensor:
+        return super().states(functional.pad(x, (0, 1)))[..., 1:]
+
+
+class UnshiftedBackward(DiagonalRecurrence):
+    """The backward half is added to the forward one as it is, where each position sees its row's right."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.states(x.flip(3)).flip(3)
+
+
+class SkewOffByOne(Stack):
+    """Diagonal LSTM whose diagonals are put back one place too far to the left."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        features, past = interleaved(self.width, channels), (channels - 1,) * self.width
+        self.second = MaskedConv2d(features, features * 4, (1, 1), sees_itself=True)
+        self.states = self.recurrence()
+        self.backward_gates = MaskedConv2d(
+            self.image_features + features, past * 4, (1, 1), sees_itself=True
+        )
+        self.backward_states = self.backward_recurrence()
+
+    def recurrence(self) -> DiagonalRecurrence:
+        return SkewedTooFar(self.width)
+
+    def backward_recurrence(self) -> DiagonalRecurrence:
+        return DiagonalRecurrence(self.width, backward=True)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        h = self.first(x)
+        above = self.backward_states(self.backward_gates(torch.cat([x, h], 1)))
+        return self.head(self.states(self.second(h)) + above)
+
+    def claimed_past(self, height: int, width: int) -> Tensor:
+        return Network.claimed_past(self, height, width)
+
+
+class BackwardSeesItsRow(SkewOffByOne):
+    """The backward half of Diagonal BiLSTM is not shifted down by a row."""
+
+    def recurrence(self) -> DiagonalRecurrence:
+        return DiagonalRecurrence(self.width)
+
+    def backward_recurrence(self) -> DiagonalRecurrence:
+        return UnshiftedBackward(self.width, backward=True)
 
 
 class UnmaskedLater(Stack):
@@ -305,6 +423,36 @@ NETWORKS = (
     Broken(ResidualAroundFirst, FUTURE, ("bypasses the first layer", "residual"), (TRAINING,)),
     Broken(UnshiftedLink, FUTURE, ("`vertical`", "to the right", "not shifted down"), (TRAINING,)),
     Broken(
+        UnshiftedDown,
+        FUTURE,
+        ("a later convolution sees the future", "`down` (DownConv2d) reads 1 row(s) below"),
+        (TRAINING, CLAIM),
+    ),
+    Broken(
+        UnshiftedUp,
+        FUTURE,
+        ("a later convolution sees the future", "`up` (UpConv2d) reads 1 row(s) below"),
+        (TRAINING, CLAIM),
+    ),
+    Broken(
+        AttendsToItself,
+        FUTURE,
+        ("`attend` (SelfishAttention)", "its own position", "earlier positions only"),
+        (TRAINING,),
+    ),
+    Broken(
+        SkewOffByOne,
+        FUTURE,
+        ("`states` (SkewedTooFar) reads 1 column(s) to the right",),
+        (TRAINING,),
+    ),
+    Broken(
+        BackwardSeesItsRow,
+        FUTURE,
+        ("`backward_states` (UnshiftedBackward)", "to the right", "not shifted down"),
+        (TRAINING,),
+    ),
+    Broken(
         UnmaskedLater,
         FUTURE,
         ("a later convolution sees the future", "`second`", "below"),
@@ -397,6 +545,21 @@ class Overflows(Softmax):
         return share.gather(2, levels[:, :, None])[:, :, 0].log()
 
 
+class PriorWeights(LogisticMixture):
+    """Samples a channel with the components' own weights, however badly they explain the earlier channels."""
+
+    def log_weights(self, table: Tensor, before: Tensor) -> Tensor:
+        return super().log_weights(table, before[..., :0])
+
+
+class EightBitTails(LogisticMixture):
+    """Opens the tails beyond the ends of 8 bits, as the first implementation does, at any level count."""
+
+    def log_piece(self, table: Tensor, levels: Tensor, channel: int) -> Tensor:
+        eight_bits = LogisticMixture(levels=256, components=self.components)
+        return eight_bits.log_piece(table, levels, channel)
+
+
 SUM, AGREE = "probabilities sum to one", "pmf and log-probability agree"
 LOCAL = "a sub-pixel is decided by its own pixel and earlier channels"
 
@@ -406,6 +569,8 @@ OUTPUTS = (
     Broken(ReadsLogits, SUM, ("negative",), (AGREE,)),
     Broken(SinglePrecision, SUM, ("float32",), (AGREE,)),
     Broken(LooksAtLaterChannel, LOCAL, ("which comes later",), (AGREE,), (3,)),
+    Broken(PriorWeights, AGREE, ("pmf of channel 1 differs", "re-weight"), (), (3,)),
+    Broken(EightBitTails, AGREE, ("with 2 levels", "differs from exp(log_prob)")),
     Broken(Overflows, "large parameters stay finite", ("is not a number",)),
 )
 """Each breaks a promise of outputs."""

@@ -77,6 +77,14 @@ def test_own_network_is_kept_and_the_broken_one_named(run):
     assert px.load("cross.safetensors").config()["network"]["name"] == "cross"
 
 
+def test_vq_prior_learns_codes_better_than_their_number(run):
+    said = run("vq_prior.py", "--epochs", "2").splitlines()
+    nats, nothing = (float(said[2].split()[i]) for i in (0, -1))
+    assert nats < 0.8 * nothing
+    assert px.load("vq_prior.safetensors").network.embedding == 16
+    assert Path("vq_prior.png").exists()
+
+
 def test_every_example_is_tested_and_documented():
     tests = Path(__file__).read_text(encoding="utf-8")
     tour = (EXAMPLES.parent / "docs" / "python.md").read_text(encoding="utf-8")

@@ -89,3 +89,35 @@ def test_a_configuration_builds_the_same_model():
     again.load_state_dict(model.state_dict())
     images = torch.randint(5, (2, 3, 5, 7))
     assert torch.equal(again.log_prob(images), model.log_prob(images))
+
+
+def embedded(codes, channels=1):
+    output = outputs.Categorical(levels=codes)
+    network = networks.PixelCNN(
+        channels, output.parameters_per_pixel(channels), width=4, depth=1, embedding=3, codes=codes
+    )
+    return PixelModel(network, output, (channels, 2, 3))
+
+
+def test_embedded_codes_stay_integers():
+    codes = torch.tensor([0, 1, 4], dtype=torch.uint8)
+    assert embedded(5).encode(codes).tolist() == [0, 1, 4]
+    assert not embedded(5).encode(codes).is_floating_point()
+
+
+def test_65536_codes_can_be_embedded():
+    model = embedded(65_536)
+    codes = torch.tensor([0, 65_535, 300, 7, 40_000, 1]).reshape(1, 1, 2, 3)
+    assert model.log_prob(codes).item() == pytest.approx(-6 * np.log(65_536), rel=0.2)
+    model.log_prob(codes).sum().backward()
+    touched = model.network.embed.weight.grad.abs().sum(-1)[0].nonzero().flatten().tolist()
+    assert set(touched) <= {0, 7, 300, 40_000, 65_535}
+    assert len(touched) > 2
+
+
+def test_as_many_codes_are_embedded_as_the_output_has_levels():
+    network = networks.PixelCNN(1, 5, width=4, depth=1, embedding=3, codes=4)
+    with pytest.raises(ConfigError, match="embeds 4 codes, the output has 5 levels"):
+        PixelModel(network, outputs.Categorical(levels=5), (1, 2, 3))
+    with pytest.raises(ConfigError, match="codes must be"):
+        networks.PixelCNN(1, 5, width=4, depth=1, embedding=3)

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Iterator
 
+import pytest
 import torch
 
 from pixelcnn.errors import ConfigError
@@ -12,9 +13,16 @@ from pixelcnn.networks import NETWORKS, Network
 from pixelcnn.networks.base import ORDERS
 from pixelcnn.outputs import OUTPUTS, Output
 
-SMALL = {"width": 6, "depth": 2, "first_kernel": 5, "kernel": 3, "head_width": 7, "levels": 3}
+SMALL = {"width": 6, "depth": 2, "first_kernel": 5, "kernel": 3, "head_width": 7}
+SMALL |= {"blocks": 1, "levels": 3, "components": 2, "rows": 9, "columns": 11}
 """What makes a network or output small, where it takes such an argument."""
 CONDITION_SIZE = 3
+WITHOUT_PROGRAM = {"made"}
+"""Networks that run on the engine ``full`` alone."""
+LOWERED = [name for name in NETWORKS if name not in WITHOUT_PROGRAM]
+TORCH_ONLY = {"diagonal-bilstm", "pixelcnnpp", "row-lstm", "snail"}
+"""Networks with primitives that the native engine does not compute."""
+NATIVE = [name for name in LOWERED if name not in TORCH_ONLY]
 
 
 def small(kind: type, **arguments: object) -> object:
@@ -32,16 +40,29 @@ def tiny_outputs() -> Iterator[Output]:
             yield OUTPUTS[name]()
 
 
+def outputs_for(levels: int) -> Iterator[Output]:
+    """Every registered output that exists for so many levels, small in all else."""
+    for name in OUTPUTS:
+        try:
+            yield small(OUTPUTS[name], levels=levels)
+        except ConfigError:
+            continue
+
+
 def tiny_networks(channels: int, out: int | None = None) -> Iterator[Network]:
     """Every registered network with every order and kind of condition."""
+    total = 2 * channels if out is None else out
+    orders = ORDERS if channels > 1 else ORDERS[:1]
+    if total % channels:
+        orders = ("pixel",)  # the parameters are those of whole pixels
     for name in NETWORKS:
-        for order in ORDERS if channels > 1 else ORDERS[:1]:
+        for order in orders:
             for condition in CONDITIONS:
                 torch.manual_seed(0)
                 yield small(
                     NETWORKS[name],
                     channels=channels,
-                    out=2 * channels if out is None else out,
+                    out=total,
                     order=order,
                     condition=condition,
                     condition_size=CONDITION_SIZE if condition else 0,
@@ -58,6 +79,18 @@ def tiny_models(channels: int, height: int = 5, width: int = 7) -> Iterator[Pixe
                 yield PixelModel(network, output, (channels, height, width)).eval()
             except ConfigError:
                 continue  # the pair would ignore how channels depend on each other
+
+
+def marked(models: Iterator[PixelModel]) -> list[object]:
+    """Models as parameters of a test: of the large networks all but one with each order are slow."""
+    seen, parameters = set(), []
+    for model in models:
+        name = NETWORKS.name_of(type(model.network))
+        kind = (name, model.shape.channels, model.network.order)
+        slow = name not in NATIVE and kind in seen
+        seen.add(kind)
+        parameters.append(pytest.param(model, marks=[pytest.mark.slow] if slow else []))
+    return parameters
 
 
 def tiny_model(

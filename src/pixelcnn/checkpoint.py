@@ -19,7 +19,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from pixelcnn.errors import ConfigError, ModelError, PixelCNNError
+from pixelcnn.errors import DISK_FULL, ConfigError, ModelError, PixelCNNError, ResourceError
 from pixelcnn.model import PixelModel
 from pixelcnn.registry import closest
 
@@ -161,9 +161,23 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     A temporary file in the same folder is synced, renamed over the target, and the folder is synced.
 
     Raises:
-        OSError: as writing does; the target is untouched and no temporary file is left.
+        ResourceError: the disk is full; the target is untouched and no temporary file is left.
+        OSError: whatever else keeps a file from being written; likewise.
     """
     target = Path(path)
+    try:
+        _replace(target, content)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise ResourceError(
+            f"disk full: cannot write {target.name}, which needs {len(content):,} bytes",
+            hint="free some space",
+        ) from error
+    _sync_folder(target.parent)
+
+
+def _replace(target: Path, content: bytes) -> None:
     handle, temporary = tempfile.mkstemp(
         prefix=f".{target.name}.", suffix=".tmp", dir=target.parent
     )
@@ -177,7 +191,6 @@ def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    _sync_folder(target.parent)
 
 
 def _umask() -> int:

@@ -14,6 +14,11 @@
 A message says what is wrong with the actual value; ``hint`` says what to do about it.
 """
 
+import errno
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""What a system says when there is no room for a file: on the disk, in a quota, or under a limit of sizes."""
+
 
 class PixelCNNError(Exception):
     """Base of the tree: ``str(error)`` is one line, ``error.hint`` the remedy (may be empty).

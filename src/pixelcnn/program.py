@@ -123,9 +123,16 @@ class Program:
         """The scaled levels."""
         return self._append(Node("input", (), channels))
 
-    def condition(self, kind: str, weight: Tensor) -> int:
-        """A linear function of the condition: of a label's one-hot code, a vector, or a map's position."""
-        return self._append(Node("condition", (), weight.shape[1], parameter=weight, kind=kind))
+    def condition(self, kind: str, weight: Tensor, clock: int = 1) -> int:
+        """A linear function of the condition: of a label's one-hot code, a vector, or a map's position.
+
+        Args:
+            kind: label, vector or map.
+            weight: ``(size, width)``.
+            clock: of the grid that a map is read on.
+        """
+        node = Node("condition", (), weight.shape[1], parameter=weight, kind=kind)
+        return self._append(replace(node, clock=clock if kind == "map" else 1))
 
     def condition_values(self, number: int, condition: Tensor) -> Tensor:
         """What a condition node gives: ``(n, width)``, or ``(n, h, w, width)`` for a map."""

@@ -125,19 +125,46 @@ def score(
 
 
 def condition_of(model: PixelModel, data: ImageSet) -> Tensor | None:
-    """The labels of a data set where a model is conditioned on labels, else None.
+    """What the images of a data set are given to a model with: labels, vectors or maps; None if nothing.
+
+    Labels with names count as the model's classes do, whatever other classes its training data had.
 
     Raises:
-        ModelError: the model needs labels and the data have none, or needs another kind of condition.
+        ModelError: the data have not what the model needs, or a class that it does not know.
     """
-    if model.network.condition is None:
+    kind, size = model.network.condition, model.network.condition_size
+    if kind is None:
         return None
-    if model.network.condition != "label" or data.labels is None:
+    found = data.given(kind)
+    if found is None:
         raise ModelError(
-            f"this model needs a {model.network.condition} for each image, {data.name} has none",
-            hint="use the Python functions, which take condition=",
+            f"this model needs a {kind} for each image, {data.name} has none",
+            hint="--label says one for all" if kind == "label" else f"ImageSet(condition={kind}s)",
         )
-    return data.labels
+    if kind != "label" and found.shape[1] != size:
+        raise ModelError(
+            f"this model needs {kind}s of size {size}, {data.name} has {found.shape[1]}"
+        )
+    return renumbered(found, data.classes, model) if kind == "label" else found
+
+
+def renumbered(labels: Tensor, classes: tuple[str, ...], model: PixelModel) -> Tensor:
+    """Labels by their names, as a model counts its classes.
+
+    Raises:
+        ModelError: a class that it does not know.
+    """
+    known = list(model.record.get("classes") or [])
+    if known and classes and list(classes) != known:
+        unknown = [name for name in classes if name not in known]
+        if unknown:
+            raise ModelError(f"this model knows no class {unknown[0]!r}, only {', '.join(known)}")
+        return torch.tensor([known.index(name) for name in classes])[labels]
+    if len(labels) and int(labels.max()) >= model.network.condition_size:
+        raise ModelError(
+            f"this model knows {model.network.condition_size} classes, a label is {int(labels.max())}"
+        )
+    return labels
 
 
 def evaluate(

@@ -153,8 +153,30 @@ def test_complete_needs_images_of_the_models_size(run, model, picture):
 
 
 def test_complete_with_a_class(run, labelled, picture):
-    assert "--label" in run("complete", labelled, picture(), code=2).hint
+    assert "--label" in run("complete", labelled, picture(), code=4).hint
     run("complete", labelled, picture(), "--label", "dog", "-n", 1)
+
+
+def test_completions_take_the_class_from_the_folder(run, labelled, picture, here):
+    for name in ("owl", "dog"):
+        (here / "photos" / name).mkdir(parents=True)
+        picture(f"photos/{name}/1.png")
+    run("complete", labelled, "photos", "-n", 2, "--out", "own.npy")
+    for number, name in enumerate(["dog", "owl"]):
+        run(
+            "complete",
+            labelled,
+            f"photos/{name}/1.png",
+            "--label",
+            name,
+            "-n",
+            2,
+            "--out",
+            "one.npy",
+        )
+        np.testing.assert_array_equal(np.load("one.npy").shape, (2, 1, 8, 8))
+        if number == 0:  # the first image draws from the same numbers in both calls
+            np.testing.assert_array_equal(np.load("own.npy")[:2], np.load("one.npy"))
 
 
 def test_completions_are_those_of_the_library(run, model, here):

@@ -132,6 +132,35 @@ def test_class_conditional_models_are_scored_with_the_images_labels(run, labelle
     assert "label" in run("score", labelled, "without.npz", code=4).error
 
 
+def test_a_label_for_all_images(run, labelled, model):
+    images = torch.randint(17, (3, 1, 8, 8), dtype=torch.uint8)
+    np.savez("without.npz", images=images.numpy())
+    np.savez("with.npz", images=images.numpy(), labels=np.array([1, 1, 1]))
+    said = run("score", labelled, "without.npz", "--label", "dog").stdout
+    assert said == run("score", labelled, "with.npz").stdout
+    evaluate = ("evaluate", labelled, "--split", "all", "--json", "--data")
+    nats = run(*evaluate, "without.npz", "--label", "dog").json["nats_per_image"]
+    assert nats == run(*evaluate, "with.npz").json["nats_per_image"]
+    assert nats != run(*evaluate, "with.npz", "--label", "owl").json["nats_per_image"]
+    assert (
+        "not class-conditional" in run("score", model, "without.npz", "--label", "1", code=2).error
+    )
+
+
+def test_classes_of_other_folders_count_by_their_names(run, labelled, here, picture):
+    """A folder that lacks the first class is not scored as if its classes were the model's first ones."""
+    for name in ("dog", "owl"):
+        (here / "photos" / name).mkdir(parents=True)
+        picture(f"photos/{name}/{name}.png", value=40)
+    found = {row["name"]: row["nats"] for row in rows(run("score", labelled, "photos").stdout)}
+    for name in ("dog", "owl"):
+        alone = run("score", labelled, f"photos/{name}/{name}.png", "--label", name).stdout
+        assert rows(alone)[0]["nats"] == found[f"{name}/{name}.png"]
+    (here / "photos" / "yak").mkdir()
+    picture("photos/yak/yak.png")
+    assert "'yak'" in run("score", labelled, "photos", code=4).error
+
+
 def test_bad_files_are_named_or_skipped(run, model, here, picture):
     (here / "photos").mkdir()
     picture("photos/good.png")

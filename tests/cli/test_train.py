@@ -47,6 +47,54 @@ def test_train_evaluate_and_score_from_the_run_folder(run, recipe, here):
     assert run("score", "r", "images.npy").stdout.count("\n") == 61
 
 
+def table(here):
+    """Forty images with a label column."""
+    values = np.random.default_rng(0).integers(0, 2, (40, 36))
+    values[:, 0] = np.arange(40) % 2
+    header = ",".join(["label", *(f"pixel{i}" for i in range(35))])
+    np.savetxt(here / "table.csv", values, "%d", ",", header=header, comments="")
+
+
+def class_folders(here):
+    """Forty images in two folders."""
+    noise = np.random.default_rng(0).integers(0, 256, (40, 5, 7)).astype(np.uint8)
+    for number, pixels in enumerate(noise):
+        folder = here / "photos" / ("cat", "dog")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+
+
+@pytest.mark.parametrize(
+    ("make", "data", "label"), [(class_folders, "photos", "dog"), (table, "table.csv", "1")]
+)
+def test_folder_names_and_label_columns_are_classes(run, recipe, here, make, data, label):
+    make(here)
+    words = ["--data", data, "--set", "network.condition=label", "--set", "data.levels=2"]
+    if data.endswith("csv"):
+        words += ["--set", "data.shape=[1, 5, 7]"]
+    run("train", recipe, *words, "--epochs", 1, "--run", "r")
+    assert checkpoint.load(here / "r").network.condition_size == 2
+    assert run("sample", "r", "--label", label, "-n", 2, "--json").json["labels"] == [1, 1]
+    assert run("evaluate", "r", "--json").json["images"] > 0
+    score = run("evaluate", "r", "--label", label, "--json").json["nats_per_image"]
+    assert score != run("evaluate", "r", "--json").json["nats_per_image"]
+
+
+@pytest.mark.parametrize(("kind", "axes"), [("vector", (3,)), ("map", (3, 5, 7))])
+def test_an_archive_brings_vectors_and_maps(run, recipe, here, kind, axes):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 4, (40, 5, 7)).astype(np.uint8)
+    condition = rng.normal(size=(40, *axes)).astype(np.float32)
+    np.savez(here / "given.npz", images=images, condition=condition)
+    condition_is = f"network.condition={kind}"
+    run("train", recipe, "--data", "given.npz", "--set", condition_is, "--epochs", 1, "--run", "r")
+    assert checkpoint.load(here / "r").network.condition_size == 3
+    assert run("evaluate", "r", "--json").json["images"] > 0
+    assert run("score", "r", "given.npz").stdout.count("\n") == 41
+    assert "needs a " + kind in run("score", "r", "images.npy", code=4).error
+    assert "Python" in run("sample", "r", code=4).hint
+
+
 def test_flags_change_the_recipe(run, recipe, here):
     run("train", recipe, "--epochs", 1, "--seed", 3, "--batch-size", 20, "--json")
     text = (here / "runs/small-images/recipe.toml").read_text()

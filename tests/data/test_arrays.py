@@ -224,3 +224,29 @@ def test_a_size_crops_or_pads_arrays(tmp_path):
     path = stored(tmp_path, NOISE)
     assert data.load_all(path, size=(3, 4)).shape == (1, 3, 4)
     assert data.load_all(path, size=8, fit="pad").shape == (1, 8, 8)
+
+
+def test_maps_of_65536_codes_are_levels_as_they_are(tmp_path):
+    codes = np.random.default_rng(0).integers(0, 65_536, (20, 5, 7)).astype(np.uint16)
+    codes[0, 0, :2] = 0, 65_535
+    train, val, test = data.load(stored(tmp_path, codes))
+    assert {part.levels for part in (train, val, test)} == {65_536}
+    assert train.images.dtype == torch.int32
+    found = torch.cat([part.images for part in (train, val, test)]).flatten(1).sum(1).sort().values
+    assert found.tolist() == sorted(codes.reshape(20, -1).sum(1, dtype=np.int64).tolist())
+
+
+def test_the_number_of_codes_can_be_said(tmp_path):
+    codes = np.random.default_rng(0).integers(0, 300, (20, 5, 7))
+    assert data.load_all(stored(tmp_path, codes)).levels == 512
+    assert data.load_all(stored(tmp_path, codes), source_levels=320).levels == 320
+    np.savez(tmp_path / "codes.npz", images=codes, levels=310)
+    assert data.load_all(tmp_path / "codes.npz").levels == 310
+
+
+@pytest.mark.parametrize("axes", [(3,), (3, 5, 7)])
+def test_an_archive_may_hold_a_condition(tmp_path, axes):
+    condition = np.random.default_rng(0).normal(size=(12, *axes))
+    np.savez(tmp_path / "given.npz", images=NOISE, condition=condition)
+    images = data.load_all(tmp_path / "given.npz")
+    assert torch.equal(images.condition, torch.from_numpy(condition).float())

@@ -165,3 +165,26 @@ def test_label_count_is_that_of_the_names_or_of_the_largest_label():
     assert grey(labels=labels).label_count == 4
     assert grey(labels=labels, classes=tuple("abcdef")).label_count == 6
     assert grey().label_count == 0
+
+
+def test_a_condition_goes_where_its_image_goes():
+    images = grey(condition=torch.arange(10.0)[:, None])
+    assert images[[7, 2]].condition.tolist() == [[7], [2]]
+    assert images[1:3].condition.tolist() == [[1], [2]]
+    assert images.limit(2).condition.tolist() == [[0], [5]]
+    assert joined(images[:1], images[9:]).condition.tolist() == [[0], [9]]
+    assert joined(images[:1], grey()).condition is None
+
+
+def test_a_condition_is_given_as_what_it_is():
+    maps = torch.zeros(10, 2, *grey().shape[1:])
+    assert grey(condition=maps).given("map").shape == maps.shape
+    assert grey(condition=maps).given("vector") is None
+    assert grey(condition=maps).given("label") is None
+    assert grey(condition=maps[:, :, 0, 0]).given("vector").shape == (10, 2)
+
+
+@pytest.mark.parametrize("shape", [(10,), (9, 2), (10, 2, 1, 1), (10, 2, 3)])
+def test_a_condition_that_does_not_fit_is_refused(shape):
+    with pytest.raises(DataError, match="condition"):
+        grey(condition=torch.zeros(shape))

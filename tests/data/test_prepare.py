@@ -2,13 +2,20 @@
 
 import json
 import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pixelcnn import data
-from pixelcnn.data.prepare import reorder
+from pixelcnn.data.packing import PIXELS, PLAN, SURVEY
+from pixelcnn.data.splits import content_keys
 from pixelcnn.errors import ConfigError, DataError, ResourceError
+from pixelcnn.training.batches import Batches
 
 N = 40
 
@@ -77,14 +84,88 @@ def test_an_existing_folder_is_refused(pets, tmp_path):
         data.prepare(pets, tmp_path / "packed")
 
 
-def test_an_interrupted_packing_leaves_nothing(pets, tmp_path):
-    def stop(done, total):
-        if done == 3:
-            raise KeyboardInterrupt
+class Cut(BaseException):
+    """Stands for a process that is gone from one instruction to the next."""
 
-    with pytest.raises(KeyboardInterrupt):
-        data.prepare(pets, tmp_path / "packed", callback=stop)
-    assert not any(tmp_path.glob("*packed*"))
+
+def interrupt(pets, out, monkeypatch, at):
+    """Packs until so many files have been decoded, then stops for ever."""
+    from pixelcnn.data import packing, survey
+
+    left = [at]
+
+    def decoding(read):
+        def decode(*arguments, **named):
+            left[0] -= 1
+            if left[0] < 0:
+                raise Cut
+            return read(*arguments, **named)
+
+        return decode
+
+    with monkeypatch.context() as patch:
+        for module in (survey, packing):
+            patch.setattr(module, "read_picture", decoding(module.read_picture))
+        with pytest.raises(Cut):
+            data.prepare(pets, out)
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Counts the files that are decoded."""
+    from pixelcnn.data import packing, survey
+
+    count = []
+    for module in (survey, packing):
+        read = module.read_picture
+        monkeypatch.setattr(
+            module, "read_picture", lambda *a, read=read, **k: (count.append(1), read(*a, **k))[1]
+        )
+    return count
+
+
+@pytest.mark.parametrize("at", [0, 7, N, N + 11, 2 * N - 1])
+def test_an_interrupted_packing_goes_on_where_it_was(at, pets, tmp_path, monkeypatch, decoded):
+    whole = data.prepare(pets, tmp_path / "whole")
+    interrupt(pets, tmp_path / "packed", monkeypatch, at)
+    assert not (tmp_path / "packed").exists()
+    decoded.clear()
+    packed = data.prepare(pets, tmp_path / "packed")
+    assert len(decoded) == 2 * N - at
+    assert torch.equal(packed.images, whole.images)
+    assert by_name(packed) == by_name(whole)
+    assert {path.name for path in tmp_path.iterdir()} == {"pets", "packed", "whole"}
+
+
+@pytest.mark.parametrize("name", ["survey.jsonl", "pixels.bin", "keys.bin"])
+@pytest.mark.parametrize("damage", ["cut", "spoilt"])
+def test_what_a_crash_has_spoilt_is_done_again(name, damage, pets, tmp_path, monkeypatch):
+    whole = data.prepare(pets, tmp_path / "whole")
+    interrupt(pets, tmp_path / "packed", monkeypatch, N + 11)
+    path = tmp_path / ".packed.partial" / name
+    content = path.read_bytes()
+    if damage == "spoilt":
+        content = content[: len(content) // 2] + bytes(len(content) - len(content) // 2)
+    path.write_bytes(content[:-5])
+    assert by_name(data.prepare(pets, tmp_path / "packed")) == by_name(whole)
+
+
+@pytest.mark.parametrize("change", ["file", "option"])
+def test_other_files_or_options_start_anew(change, pets, tmp_path, monkeypatch, write_image):
+    interrupt(pets, tmp_path / "packed", monkeypatch, N + 11)
+    if change == "file":
+        write_image("pets/cat/1.png", pixels=np.full((6, 5), 77, np.uint8))
+    size = 4 if change == "option" else None
+    packed = data.prepare(pets, tmp_path / "packed", size=size)
+    assert by_name(packed) == by_name(data.load_all(pets, size=size))
+
+
+def test_two_at_once_are_refused(pets, tmp_path):
+    def again(done, total):
+        with pytest.raises(ConfigError, match="packed is being packed by another process"):
+            data.prepare(pets, tmp_path / "packed")
+
+    data.prepare(pets, tmp_path / "packed", callback=again)
 
 
 def test_progress_is_told(pets, tmp_path):
@@ -95,7 +176,7 @@ def test_progress_is_told(pets, tmp_path):
 
 def test_a_full_disk_is_a_resource_error(pets, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 0))
-    with pytest.raises(ResourceError, match="1,200 bytes are needed"):
+    with pytest.raises(ResourceError, match="2,400 bytes are needed"):
         data.prepare(pets, tmp_path / "packed")
 
 
@@ -125,10 +206,42 @@ def test_a_packed_set_names_no_place_on_this_machine(pets, tmp_path):
     )
 
 
-def test_reordering_in_place_equals_indexing():
-    for seed in range(5):
-        order = np.random.default_rng(seed).permutation(23)
-        rows = np.arange(46).reshape(23, 2)
-        expected = rows[order]
-        reorder(rows, order)
-        assert np.array_equal(rows, expected)
+KILLED = """
+import sys
+from pixelcnn import data
+data.prepare(sys.argv[1], sys.argv[2], size=16)
+"""
+
+
+@pytest.mark.slow
+def test_thousands_of_files_survive_kills_and_train_in_flat_memory(tmp_path, write_image):
+    noise = np.random.default_rng(0)
+    for i in range(6_000):
+        write_image(f"many/{i % 60}/{i}.png", pixels=noise.integers(0, 256, (16, 16, 3), np.uint8))
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "many"), str(tmp_path / "packed")]
+    for part in (PLAN, SURVEY, PIXELS):
+        process = subprocess.Popen(command)
+        while not (tmp_path / ".packed.partial" / part).exists():
+            time.sleep(0.01)
+        time.sleep(0.3)
+        process.kill()
+        process.wait()
+    assert not (tmp_path / "packed").exists()
+    subprocess.run(command, check=True)
+    whole = data.load_all(tmp_path / "many", size=16)
+    packed = data.load_all(tmp_path / "packed")
+    assert len(packed) == 6_000
+    assert np.array_equal(np.sort(content_keys(packed)), np.sort(content_keys(whole)))
+    batches = Batches(packed, 64, seed=0)
+    batches[0]
+    before = anonymous_memory()
+    for step in range(batches.steps_per_epoch):
+        batches[step]
+    assert anonymous_memory() - before < packed.images.numel() / 4
+
+
+def anonymous_memory():
+    """Bytes in use that are no pages of a file."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (found,) = (line for line in lines if line.startswith("RssAnon"))
+    return 1024 * int(found.split()[1])

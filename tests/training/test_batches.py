@@ -51,7 +51,7 @@ def test_a_batch_holds_the_images_it_names():
 
 
 def test_labels_come_along():
-    batch = Batches(images(labels=torch.arange(10) % 3), 4, seed=0, labelled=True)[0]
+    batch = Batches(images(), 4, seed=0, condition=torch.arange(10) % 3)[0]
     assert batch.condition.tolist() == (batch.indices % 3).tolist()
 
 
@@ -67,6 +67,13 @@ def test_processes_share_each_step(processes):
             whole.indices(step).tolist()
         )
         assert {b.images for b in mine} == {5}
+        assert sum(len(b.indices) * b.weight for b in mine) == pytest.approx(processes)
+
+
+def test_a_process_without_an_image_takes_part_without_weight():
+    batches = Batches(images(), 9, seed=1, rank=1, processes=2)
+    assert batches.indices(1).tolist() == batches[1].indices.tolist()
+    assert (len(batches[1].levels), batches[1].images, batches[1].weight) == (1, 1, 0.0)
 
 
 def test_dynamic_images_are_drawn_anew_each_epoch():

@@ -9,11 +9,14 @@ import warnings
 
 import pytest
 import torch
+from torch.nn import functional
 
 from pixelcnn import checkpoint, networks, outputs, scoring
+from pixelcnn.data import ImageSet
 from pixelcnn.errors import ConfigError, DataError, ModelError, ResourceError, TrainingError
 from pixelcnn.model import PixelModel
 from pixelcnn.training import fit, pictures
+from pixelcnn.training.guards import memory
 from pixelcnn.training.lightning import TrainingModule
 from training.trainings import QUICK, digits, model, same, state, train
 
@@ -99,6 +102,7 @@ def test_raw_weights_lie_beside_the_averaged_ones(finished):
 def test_the_record_tells_how_the_model_came_to_be(finished):
     record = checkpoint.load(finished[1].run).record
     assert record["data"] == {"name": "digits"}
+    assert (record["quantisation"], record["skipped"]) == ("none", 0)
     assert record["content_hash"]["train"] == digits()[0].content_hash
     assert (record["steps"], record["epochs"], record["images_seen"]) == (12, 3.0, 180)
     assert record["validation"]["images"] == 12
@@ -180,6 +184,24 @@ def test_labels_reach_a_conditional_model():
     assert not torch.equal(net.network.biases[0].weight, before)
 
 
+@pytest.mark.parametrize("kind", ["vector", "map"])
+def test_a_vector_or_a_map_tells_what_the_images_are(kind, tmp_path):
+    """Of images of one grey value each, it saves the first pixel's surprise."""
+    grey = torch.arange(136) % 17
+    images = ImageSet(grey[:, None, None, None].expand(-1, 1, 8, 8), levels=17, name="plain")
+    nats = {}
+    for told in (False, True):
+        condition = functional.one_hot(grey, 17)[:, :, None, None] * told
+        condition = condition.expand(-1, -1, 8, 8) if kind == "map" else condition.flatten(1)
+        plain = dataclasses.replace(images, condition=condition)
+        net = model(dropout=0.0, condition=kind, condition_size=17)
+        options = QUICK | {"sample_count": 2, "epochs": 20, "learning_rate": 1e-2}
+        fit(net, plain, plain, tmp_path / str(told), verbose=False, **options)
+        nats[told] = scoring.evaluate(net, plain).nats
+        assert list((tmp_path / str(told) / "samples").iterdir())
+    assert nats[True] < nats[False] - math.log(17) / 2
+
+
 @pytest.fixture
 def exploding(monkeypatch):
     """Makes the loss of the sixth step NaN."""
@@ -210,6 +232,43 @@ def test_nan_can_be_skipped(exploding):
     assert any("step 6" in str(warning.message) for warning in caught)
 
 
+def test_nan_is_skipped_three_times_and_no_more(monkeypatch):
+    loss = torch.tensor(math.nan, requires_grad=True)
+    monkeypatch.setattr(TrainingModule, "batch_loss", lambda *_: loss * 1)
+    monkeypatch.setattr(warnings, "warn", lambda *_, **__: None)
+    with pytest.raises(TrainingError, match="the loss of step 4 is nan"):
+        train(None, epochs=3, on_nan="skip")
+
+
+def test_nan_names_the_files_of_its_images(exploding):
+    few, held_out = digits()
+    named = dataclasses.replace(few, names=tuple(f"photos/{i}.png" for i in range(len(few))))
+    with pytest.raises(TrainingError, match=r"its images: photos/\d+\.png, photos/"):
+        fit(model(), named, held_out, verbose=False, **QUICK)
+
+
+@pytest.mark.parametrize("batch_size", [1, 16])
+def test_out_of_memory_with_a_single_image_suggests_something_else(batch_size):
+    with pytest.raises(ResourceError) as caught, memory(batch_size):
+        raise MemoryError
+    assert ("--batch-size 8" in caught.value.hint) == (batch_size == 16)
+
+
+def test_threads_change_no_more_than_rounding(tmp_path):
+    before, options = torch.get_num_threads(), {"images": 200, "batch_size": 100, "epochs": 2}
+    runs = {}
+    try:
+        for name, threads in {"one": 1, "two": 2, "again": 2}.items():
+            torch.set_num_threads(threads)
+            train(tmp_path / name, precision="64", **options)
+            runs[name] = state(tmp_path / name)
+    finally:
+        torch.set_num_threads(before)
+    assert same(runs["two"], runs["again"])
+    one, two = (runs[name]["state_dict"] for name in ("one", "two"))
+    assert max(float((one[key] - two[key]).abs().max()) for key in one) < 1e-6
+
+
 def test_a_learning_rate_far_too_high_is_caught():
     network = networks.PixelCNN(1, 17, width=6, depth=4, first_kernel=3)
     net = PixelModel(network, outputs.Categorical(levels=17), (1, 8, 8))
@@ -233,7 +292,7 @@ REFUSED = {
     "shape": (ModelError, "for 1x8x8 images", {}, {"images": digits()[1].images[..., :4]}),
     "empty": (DataError, "no image to validate on", {}, {"images": digits()[1].images[:0]}),
     "labels": (ModelError, "has none", {"condition": "label", "condition_size": 10}, {}),
-    "condition": (ConfigError, "'vector'", {"condition": "vector", "condition_size": 4}, {}),
+    "condition": (ModelError, "needs a vector", {"condition": "vector", "condition_size": 4}, {}),
 }
 
 

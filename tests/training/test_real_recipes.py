@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from pixelcnn import checkpoint, data, sampling, scoring, verify
 from pixelcnn.training import prepare
@@ -31,8 +32,21 @@ def fashion_table(folder):
     return path
 
 
+def code_maps(folder):
+    """Maps of 7x7 codes of real digits: their 4x4 patches, of which each tells 9 bits by 3x3 thresholds."""
+    images = data.load("mnist").train[:600].images.float()
+    corners = functional.avg_pool2d(images, 2, stride=1)[:, 0] > 64
+    bits = [corners[:, row::4, column::4][:, :7, :7] for row in range(3) for column in range(3)]
+    path = folder / "codes.npy"
+    np.save(path, sum(bit.int() << place for place, bit in enumerate(bits)).numpy())
+    return path
+
+
 def prepared(name, folder):
     recipe = recipes.get(name)
+    if name == "vq-prior":
+        where = f"data.name='{code_maps(folder)}'"
+        recipe = recipe.with_overrides([where, "data.source_levels=512"])
     if name == "fashion-csv":
         recipe = recipe.with_overrides([f"data.name='{fashion_table(folder)}'"])
     return prepare(recipe)

@@ -15,6 +15,7 @@ SHAPES = {
     "chainer-cifar10": (3, 32, 32, 256),
     "chainer-colour-mnist": (3, 28, 28, 8),
     "chainer-mnist": (1, 28, 28, 2),
+    "diagonal-bilstm-mnist": (1, 28, 28, 2),
     "digits": (1, 8, 8, 17),
     "fashion-csv": (1, 28, 28, 2),
     "fashion-mnist": (1, 28, 28, 2),
@@ -23,6 +24,13 @@ SHAPES = {
     "gated-mnist-labels": (1, 28, 28, 2),
     "keras-mnist": (1, 28, 28, 2),
     "keras-prelu-mnist": (1, 28, 28, 2),
+    "made-mnist": (1, 28, 28, 2),
+    "pixelcnnpp-cifar10": (3, 32, 32, 256),
+    "pixelcnnpp-cifar10-small": (3, 32, 32, 256),
+    "row-lstm-mnist": (1, 28, 28, 2),
+    "snail-cifar10": (3, 32, 32, 256),
+    "snail-mnist": (1, 28, 28, 2),
+    "vq-prior": (1, 7, 7, 512),
 }
 """Channels, height, width and levels of each recipe's data."""
 
@@ -65,6 +73,24 @@ def test_every_recipe_says_where_it_comes_from(name):
     assert any(word in comments for word in ("Seed:", "Network:", "Ours."))
     if "Ours." not in comments:
         assert "Deviations:" in comments or "leaves" in comments
+
+
+def test_a_network_of_a_fixed_size_follows_the_size_of_the_data():
+    model, _ = recipes.get("made-mnist").build(images(1, 5, 7, 2))
+    assert (model.network.rows, model.network.columns) == (5, 7)
+    assert model.log_prob(images(1, 5, 7, 2).images).shape == (20,)
+
+
+def test_an_embedding_follows_the_number_of_codes():
+    model, _ = recipes.get("vq-prior").build(images(1, 5, 7, 300))
+    assert (model.network.codes, model.network.embedding) == (300, 64)
+
+
+def test_the_order_follows_the_output():
+    recipe = recipes.get("digits").with_overrides(["output.name=logistic-mixture"])
+    model, _ = recipe.build(images(3, 8, 8, 17))
+    assert (model.network.order, model.output.levels) == ("pixel", 17)
+    assert model.log_prob(images(3, 8, 8, 17).images).shape == (20,)
 
 
 def test_keras_mnist_has_the_parameters_that_keras_counts():

@@ -1,18 +1,22 @@
 """A training that was interrupted ends where the uninterrupted one ends."""
 
+import dataclasses
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+import torch
 
-from pixelcnn.errors import ConfigError, ModelError
+from pixelcnn import checkpoint
+from pixelcnn.errors import ConfigError, ModelError, ResourceError
 from pixelcnn.training import Interrupted, checkpoints
 from pixelcnn.training.callbacks import Progress
 from pixelcnn.training.session import Session
-from training.trainings import digits, same, state, train
+from training.trainings import assert_same_end, digits, same, state, train
 
 
 class Killed(BaseException):
@@ -25,12 +29,6 @@ def whole(tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "whole"
     train(run, epochs=3, checkpoint_every="0s")
     return run
-
-
-def assert_same_end(run, whole):
-    assert same(state(run), state(whole))
-    for name in ("metrics.csv", "best.safetensors", "last.safetensors"):
-        assert (run / name).read_bytes() == (whole / name).read_bytes(), name
 
 
 @pytest.mark.parametrize("step", [1, 4, 6, 11])
@@ -123,12 +121,96 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(damage, whole, tmp_pat
     assert same(state(run), state(whole))
 
 
+@pytest.fixture
+def stored(tmp_path):
+    """A checkpoint, and the one before it."""
+    for step in (1, 2):
+        content = {"global_step": step, "weights": torch.arange(100.0)}
+        checkpoints.AtomicCheckpointIO().save_checkpoint(content, tmp_path / checkpoints.name(step))
+    return tmp_path / checkpoints.name(2)
+
+
+def assert_falls_back(stored):
+    """The damage is found and told of, and the checkpoint before is used."""
+    told = []
+    found = checkpoints.latest(stored.parent, told.append)
+    assert found[1]["global_step"] == 1
+    assert told == ["step-00000002.ckpt: damaged checkpoint; trying the one before"]
+
+
+@pytest.mark.parametrize("part", range(20))
+def test_a_truncated_checkpoint_is_detected(part, stored):
+    content = stored.read_bytes()
+    stored.write_bytes(content[: len(content) * part // 20])
+    assert_falls_back(stored)
+
+
+def test_every_flipped_bit_is_detected(stored):
+    content, draw = stored.read_bytes(), random.Random(0)
+    trailer = 8 * checkpoints.DIGEST + 8 * len(checkpoints.FORMAT)
+    for _ in range(100):
+        bit = draw.randrange(8 * len(content) - trailer)
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        stored.write_bytes(flipped)
+        assert_falls_back(stored)
+
+
+def test_when_no_checkpoint_is_whole_nothing_is_overwritten(stored):
+    for path in checkpoints.existing(stored.parent):
+        path.write_bytes(b"")
+    with pytest.raises(
+        ModelError, match=r"no checkpoint can be used: step-00000001\.ckpt: damaged"
+    ):
+        checkpoints.latest(stored.parent, lambda _: None)
+
+
+def test_a_checkpoint_of_another_format_says_so(stored):
+    content = stored.read_bytes()
+    end = len(content) - checkpoints.DIGEST
+    stored.write_bytes(content[: end - 2] + b"99" + content[end:])
+    with pytest.raises(
+        ModelError, match="checkpoint format 99, this version reads format 01"
+    ) as caught:
+        checkpoints.read(stored)
+    assert "environment.json" in caught.value.hint
+
+
+def test_a_better_model_found_after_the_stop_is_taken_back(tmp_path, monkeypatch):
+    """It validated between two epochs, where the uninterrupted training never looks."""
+    options, going = {"epochs": 3, "learning_rate": 0.0, "weight_average": 0.0}, Session.validate
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    train(whole, **options)
+    with monkeypatch.context() as patch:
+
+        def ring(self, trainer, *rest):
+            if trainer.global_step == 6:
+                os.kill(os.getpid(), signal.SIGTERM)
+            step(self, trainer, *rest)
+
+        def better(self, precision=None):
+            found = going(self, precision)
+            return dataclasses.replace(found, nats=found.nats - 1) if self.stop.honoured else found
+
+        step = Progress.on_train_batch_end
+        patch.setattr(Progress, "on_train_batch_end", ring)
+        patch.setattr(Session, "validate", better)
+        with pytest.raises(Interrupted):
+            train(run, **options)
+    stopped = checkpoint.load(run).record
+    assert stopped["steps"] == 6
+    train(run, resume=True, **options)
+    assert_same_end(run, whole)
+
+
 def test_an_interrupted_write_leaves_the_checkpoint_before(tmp_path, monkeypatch):
     path = tmp_path / "step-00000001.ckpt"
     files = checkpoints.AtomicCheckpointIO()
     files.save_checkpoint({"global_step": 1}, path)
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "no space")))
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(
+        ResourceError, match=r"cannot write step-00000001\.ckpt, which needs [\d,]+ bytes"
+    ):
         files.save_checkpoint({"global_step": 2}, path)
     assert checkpoints.read(path) == {"global_step": 1}
     assert list(tmp_path.iterdir()) == [path]

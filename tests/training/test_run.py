@@ -2,12 +2,14 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 
 import pytest
 
-from pixelcnn.errors import ConfigError
+from faults import disk_full_at
+from pixelcnn.errors import ConfigError, ResourceError
 from pixelcnn.training.run import RunFolder
 
 
@@ -86,14 +88,34 @@ def test_a_folder_in_use_names_the_process_and_a_dead_one_holds_nothing(tmp_path
     with holder:
         assert holder.stdout.readline() == b"held\n"
         with (
-            pytest.raises(ConfigError, match=f"in use by process {holder.pid}"),
+            pytest.raises(
+                ConfigError, match=f"in use by process {holder.pid} on {socket.gethostname()}"
+            ),
             RunFolder(tmp_path / "run"),
         ):
             pass
         holder.kill()
         holder.wait()
     with RunFolder(tmp_path / "run"):
-        assert (tmp_path / "run" / "run.lock").read_text() == f"{os.getpid()}\n"
+        assert (tmp_path / "run" / "run.lock").read_text().startswith(f"{os.getpid()} on ")
+    assert (tmp_path / "run" / "run.lock").read_text() == ""
+
+
+def test_a_full_disk_is_no_wrong_option(tmp_path):
+    with (
+        disk_full_at(1),
+        pytest.raises(ResourceError, match="disk full"),
+        RunFolder(tmp_path / "run"),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("left", [(), ("run.lock",), ("run.lock", ".recipe.toml.x3.tmp")])
+def test_a_start_that_was_killed_can_be_resumed(left, tmp_path):
+    for name in left:
+        (tmp_path / name).write_text("")
+    with RunFolder(tmp_path, resume=True) as folder:
+        folder.begin("")
 
 
 def test_leftovers_of_an_interrupted_write_go(tmp_path):

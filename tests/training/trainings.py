@@ -1,5 +1,8 @@
 """Small trainings for the tests."""
 
+import math
+import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +10,11 @@ import torch
 
 from pixelcnn import data, networks, outputs
 from pixelcnn.data import ImageSet
+from pixelcnn.errors import PixelCNNError
 from pixelcnn.model import PixelModel
 from pixelcnn.training import History, fit
 from pixelcnn.training.checkpoints import existing, read
+from pixelcnn.training.lightning import TrainingModule
 
 QUICK: dict[str, Any] = {
     "batch_size": 16,
@@ -38,10 +43,62 @@ def model(dropout: float = 0.2, **arguments: Any) -> PixelModel:
     return PixelModel(network, outputs.Categorical(levels=17), (1, 8, 8))
 
 
-def train(run: Path | None, *, resume: bool = False, **options: Any) -> tuple[PixelModel, History]:
+def train(
+    run: Path | None,
+    *,
+    resume: bool = False,
+    images: int = 60,
+    val: int = 12,
+    dropout: float = 0.2,
+    **options: Any,
+) -> tuple[PixelModel, History]:
     """Trains the tiny model on a few digits, four steps an epoch."""
-    net = model()
-    return net, fit(net, *digits(), run, resume=resume, verbose=False, **(QUICK | options))
+    net, sets = model(dropout), digits(images, val)
+    return net, fit(net, *sets, run, resume=resume, verbose=False, **(QUICK | options))
+
+
+def exit_code(
+    run: Path, *, room: int = 0, bad: tuple[int, int] | None = None, **options: Any
+) -> int:
+    """Trains or goes on, and gives the exit code that the command line would give.
+
+    Args:
+        run: the run folder; what an error says is written beside it.
+        room: bytes of memory beyond those in use; 0 for no limit.
+        bad: a step, and the rank of the process whose loss is then NaN.
+        **options: of :func:`train`.
+    """
+    if bad is not None:
+        explode(*bad)
+    if room:
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + room, used + room))
+    try:
+        train(run, resume=True, **options)
+    except PixelCNNError as error:
+        rank = os.environ.get("RANK", "0")
+        run.with_suffix(f".said{rank}").write_text(f"{error}\n{error.hint}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def explode(step: int, rank: int) -> None:
+    """Makes the loss of a step NaN in one process, for as long as this process lives."""
+    right = TrainingModule.batch_loss
+
+    def wrong(self: TrainingModule, number: int) -> torch.Tensor:
+        return right(self, number) * (math.nan if (number, self.team.rank) == (step, rank) else 1)
+
+    TrainingModule.batch_loss = wrong  # type: ignore[method-assign]
+
+
+def assert_same_end(run: Path, whole: Path) -> None:
+    """Compares everything that decides how a training went on, and what it left, to the bit."""
+    assert same(state(run), state(whole))
+    for name in ("metrics.csv", "best.safetensors", "last.safetensors"):
+        assert (run / name).read_bytes() == (whole / name).read_bytes(), name
 
 
 def state(run: Path) -> dict[str, Any]:

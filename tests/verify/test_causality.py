@@ -6,7 +6,7 @@ import torch
 from broken import IntegerLookUp, Stack, UnmaskedLater
 from pixelcnn.errors import ConformanceError
 from pixelcnn.masks import raster_past
-from pixelcnn.networks import GatedPixelCNN, PixelCNN
+from pixelcnn.networks import GatedPixelCNN, Network, PixelCNN
 from pixelcnn.shapes import Position
 from pixelcnn.verify import allowed_past, measure, randomise
 from pixelcnn.verify.causality import by_flips, by_gradient, draw, example
@@ -52,6 +52,21 @@ def test_only_a_changed_level_finds_an_integer_look_up():
     probe, x, other = draw(IntegerLookUp(1, 2), 5, 7, seed=0, positive=True)
     assert not by_gradient(probe, x)[0, 2, 3, 0, 2, 4]
     assert by_flips(probe, x, other)[0, 2, 3, 0, 2, 4]
+
+
+@pytest.mark.parametrize("method", [by_gradient, by_flips])
+def test_each_method_alone_finds_a_code_that_sees_itself(method):
+    class Peeks(Network):
+        def __init__(self):
+            super().__init__(1, 2, "channel", None, 0, embedding=3, codes=5)
+            self.head = torch.nn.Conv2d(3, 2, 1)
+
+        def forward(self, x, condition=None):
+            return self.head(self.features_of(x))
+
+    probe, x, other = draw(Peeks(), 2, 3, seed=0, positive=True)
+    seen = method(probe, x) if method is by_gradient else method(probe, x, other)
+    assert torch.equal(seen.reshape(6, 6), torch.eye(6, dtype=torch.bool))
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -9,7 +9,7 @@ from broken import BatchMean, Broken, Disagrees, Softmax, Stack
 from pixelcnn.errors import ConformanceError
 from pixelcnn.model import PixelModel
 from pixelcnn.verify import Report, check_model, check_network, check_output
-from tiny import label, tiny_model, tiny_models, tiny_networks, tiny_outputs
+from tiny import label, marked, tiny_model, tiny_models, tiny_networks, tiny_outputs
 
 
 def rejected(report: Report, broken: Broken) -> None:
@@ -63,7 +63,7 @@ def test_outputs_keep_their_promises(output, channels):
 
 
 @pytest.mark.parametrize(
-    "model", [m for channels in (1, 3) for m in tiny_models(channels)], ids=label
+    "model", marked(m for channels in (1, 3) for m in tiny_models(channels)), ids=label
 )
 def test_models_keep_their_promises(model):
     check_model(model).raise_if_failed()

@@ -7,7 +7,6 @@ import typer
 
 from pixelcnn.cli import options
 from pixelcnn.cli.console import emit, progress, result, say
-from pixelcnn.errors import ConfigError
 
 
 def complete(
@@ -32,14 +31,7 @@ def complete(
     ] = 8,
     seed: options.Seed = 0,
     temperature: options.Temperature = 1.0,
-    label: Annotated[
-        str | None,
-        options.said(
-            metavar="CLASS",
-            help="Class-conditional models: the class to draw, by number or name.",
-            default="none; such models need one",
-        ),
-    ] = None,
+    label: options.TakenAs = None,
     engine: options.Engine = "auto",
     batch_size: options.BatchSize = 64,
     out: Annotated[
@@ -64,17 +56,14 @@ def complete(
     that comes later has no influence on those drawn before it.
     """
     from pixelcnn import checkpoint, plotting, sampling
-    from pixelcnn.cli import conditions, film, output, pictures
+    from pixelcnn.cli import film, output, pictures
 
     kind = output.kind_of(out)
     loaded = checkpoint.load(model)
     mask = pictures.known_pixels(known, loaded.shape)
-    given = pictures.load(loaded, images)
+    given, condition = pictures.load(loaded, images, label)
     if pictures.later_pixels_known(mask):
         say("note: raster order ignores known pixels that come later than the drawn one")
-    labels = conditions.labels(loaded, label, len(given))
-    if labels is not None and label is None:
-        raise ConfigError("this model is class-conditional", hint="say what to draw with --label")
     shot = film.Film(loaded.shape, loaded.levels, mask) if kind == "animation" else None
     with progress("completing") as advance:
         drawn = sampling.complete(
@@ -84,7 +73,7 @@ def complete(
             n=count,
             seed=seed,
             temperature=temperature,
-            condition=conditions.tensor(labels),
+            condition=condition,
             **film.drawing(loaded, shot, engine, batch_size, len(given) * count, advance),
         )
     if kind == "folder":

@@ -1,5 +1,6 @@
 """Class labels on the command line."""
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from pixelcnn.errors import ConfigError, ModelError
@@ -8,6 +9,7 @@ from pixelcnn.registry import closest
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from pixelcnn.data import ImageSet
     from pixelcnn.model import PixelModel
 
 
@@ -22,22 +24,44 @@ def labels(model: "PixelModel", label: str | None, count: int) -> list[int] | No
         ModelError: a model whose condition is no class; the command line cannot give it.
     """
     condition = model.network.condition
+    if label is not None:
+        return [chosen(model, label)] * count
     if condition is None:
-        if label is not None:
-            raise ConfigError(
-                "this model is not class-conditional, so there is no --label to choose",
-                hint="train one with a recipe that has labels, such as gated-mnist-labels",
-            )
         return None
     if condition != "label":
         raise ModelError(
             f"this model is conditioned on a {condition}, which the command line cannot give",
             hint="use pixelcnn.sample or pixelcnn.complete in Python with condition=…",
         )
-    classes = model.network.condition_size
+    return [index % model.network.condition_size for index in range(count)]
+
+
+def taken_as(model: "PixelModel", images: "ImageSet", label: str | None) -> "ImageSet":
+    """Images that all count as the class asked for; without one, as they come.
+
+    Raises:
+        ConfigError: a label that the model does not know, or for a model without classes.
+    """
     if label is None:
-        return [index % classes for index in range(count)]
-    return [class_number(label, classes, class_names(model))] * count
+        return images
+    import torch
+
+    every = torch.full((len(images),), chosen(model, label))
+    return dataclasses.replace(images, labels=every, classes=())
+
+
+def chosen(model: "PixelModel", label: str) -> int:
+    """The class that ``--label`` asks for.
+
+    Raises:
+        ConfigError: a label that the model does not know, or for a model without classes.
+    """
+    if model.network.condition != "label":
+        raise ConfigError(
+            "this model is not class-conditional, so there is no --label to choose",
+            hint="train one with a recipe that has labels, such as gated-mnist-labels",
+        )
+    return class_number(label, model.network.condition_size, class_names(model))
 
 
 def class_names(model: "PixelModel") -> list[str]:

@@ -80,6 +80,9 @@ def prepare(
     Examples:
       pixelcnn data prepare photos/ packed/ --size 64
       pixelcnn train --data packed/
+
+    After an interruption the same command goes on where it was. While it works, the disk has to hold
+    the images twice.
     """
     from pixelcnn import data
 

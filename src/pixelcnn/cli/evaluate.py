@@ -25,6 +25,7 @@ def evaluate(
     fit: options.Fit = None,
     layout: options.Layout = None,
     skip_bad: options.SkipBad = False,
+    label: options.TakenAs = None,
     batch_size: options.BatchSize = 64,
     weights: Annotated[
         str, typer.Option(metavar="averaged|raw", help="Which weights of the model file.")
@@ -42,11 +43,12 @@ def evaluate(
     Numbers compare only for equal data, split, levels and binarisation.
     """
     from pixelcnn import checkpoint, scoring
-    from pixelcnn.cli import sources
+    from pixelcnn.cli import conditions, sources
 
     loaded = checkpoint.load(model, weights=weights)
     own = {"size": options.sides(size), "fit": fit, "layout": layout, "skip_bad": skip_bad}
     images = sources.split_of(loaded, data, split, own, folder=model)
+    images = conditions.taken_as(loaded, images, label)
     with progress("evaluating") as advance:
         score = scoring.evaluate(
             loaded, images, limit=limit, batch_size=batch_size, callback=advance

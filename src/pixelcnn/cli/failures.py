@@ -15,11 +15,10 @@ from typing import Any, NamedTuple
 
 import typer
 
-from pixelcnn.errors import PixelCNNError
+from pixelcnn.errors import DISK_FULL, PixelCNNError
 
 INTERRUPTED = 130
 TERMINATED = 143
-NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 SMALLER = "a smaller --batch-size, fewer images or a smaller model needs less"
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc failed")
 
@@ -70,7 +69,7 @@ def system(error: OSError) -> Failure:
     """What the operating system refused: full disks are 5, unusable paths 2."""
     where = f"{error.filename}: " if error.filename else ""
     message = f"{where}{error.strerror or error}"
-    if error.errno in NO_SPACE:
+    if error.errno in DISK_FULL:
         return Failure(5, message, "free some space, or write somewhere else with --out or --run")
     if error.errno == errno.ENOMEM:
         return Failure(5, message, SMALLER)

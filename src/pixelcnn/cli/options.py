@@ -89,6 +89,14 @@ Label = Annotated[
         default="every class in turn",
     ),
 ]
+TakenAs = Annotated[
+    str | None,
+    said(
+        metavar="CLASS",
+        help="Class-conditional models: the class to take all images for, by number or name.",
+        default="each image's own, from its folder or label column",
+    ),
+]
 BatchSize = Annotated[
     int, typer.Option(metavar="N", min=1, help="Images at a time; only speed and memory change.")
 ]

@@ -8,23 +8,35 @@ import torch
 from torch import Tensor
 
 from pixelcnn import data
+from pixelcnn.cli.conditions import taken_as
 from pixelcnn.cli.sources import preparation
 from pixelcnn.errors import ConfigError, DataError, ModelError
+from pixelcnn.scoring import condition_of
 from pixelcnn.shapes import ImageShape
 
 if TYPE_CHECKING:
     from pixelcnn.model import PixelModel
 
 
-def load(model: "PixelModel", paths: list[str]) -> Tensor:
-    """The images of files, folders and arrays as the model's levels, (n, c, h, w).
+def load(
+    model: "PixelModel", paths: list[str], label: str | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """The images of files, folders and arrays as the model's levels, (n, c, h, w), and their conditions.
+
+    Args:
+        model: whose images these are.
+        paths: files, folders and arrays.
+        label: the class of all of them; by default each image's own.
 
     Raises:
         DataError: a file that cannot be read.
-        ModelError: images of another size than the model's.
+        ModelError: images of another size than the model's, or without the condition that it needs.
+        ConfigError: a label that the model does not know.
     """
-    parts = [data.load_all(path, **preparation(model)).images for path in paths]
-    return torch.cat([model.check(part) for part in parts])
+    parts = [taken_as(model, data.load_all(path, **preparation(model)), label) for path in paths]
+    images = torch.cat([model.check(part.images) for part in parts])
+    conditions = [each for part in parts if (each := condition_of(model, part)) is not None]
+    return images, torch.cat(conditions) if conditions else None
 
 
 def known_pixels(known: str, shape: ImageShape) -> Tensor:

@@ -34,6 +34,7 @@ def score(
     fit: options.Fit = None,
     layout: options.Layout = None,
     skip_bad: options.SkipBad = False,
+    label: options.TakenAs = None,
     batch_size: options.BatchSize = 64,
     out: Annotated[
         Path | None,
@@ -59,11 +60,11 @@ def score(
     """
     from pixelcnn import checkpoint, scoring
     from pixelcnn import data as sets
-    from pixelcnn.cli import sources
+    from pixelcnn.cli import conditions, sources
 
     loaded = checkpoint.load(model)
     prepared = sources.preparation(loaded, options.sides(size), fit, layout, skip_bad)
-    images = sets.load_all(data, **prepared)
+    images = conditions.taken_as(loaded, sets.load_all(data, **prepared), label)
     with progress("scoring") as advance:
         nats = scoring.score(
             loaded,

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pixelcnn.layers import CausalConv2d
+from pixelcnn.layers import masked_weights
 from pixelcnn.model import PixelModel
 
 CONTAINERS = (nn.ModuleList, nn.Sequential)
@@ -74,10 +74,8 @@ def row(name: str, module: nn.Module, output: Any) -> Layer:
     """What there is to say about a module that has just run."""
     last: Tensor = output[-1] if isinstance(output, tuple) else output
     stored = model_size(module)
-    dead = sum(
-        m.weight.numel() - m.live_weights for m in module.modules() if isinstance(m, CausalConv2d)
-    )
-    return Layer(name, type(module).__name__, tuple(last.shape[1:]), stored, stored - dead)
+    live = stored - masked_weights(module)
+    return Layer(name, type(module).__name__, tuple(last.shape[1:]), stored, live)
 
 
 def model_size(module: nn.Module) -> int:

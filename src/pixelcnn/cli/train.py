@@ -96,7 +96,10 @@ def train(
     The model is RUN/best.safetensors, the one that validated best. Ctrl-C stops and keeps it;
     the same command with --resume goes on. 'pixelcnn info RECIPE' shows what a recipe builds.
     """
+    from pixelcnn.errors import TrainingError
+    from pixelcnn.training import Interrupted, launch
     from pixelcnn.training import train as training
+    from pixelcnn.training.team import Followed, placed
 
     overrides = [
         *(settings or []),
@@ -119,8 +122,18 @@ def train(
     if dry_run:
         _show(training.prepare(training.resolve(recipe).with_overrides(overrides)), json)
         return
-    history = training.train_recipe(recipe, run, overrides=overrides, resume=resume)
-    if os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) != "0":
+    team = placed(os.environ)
+    if team is None:
+        devices, nodes = training.processes(recipe, run, overrides, resume)
+        if devices * nodes > 1:
+            raise typer.Exit(launch.supervise(launch.this_command(), devices, nodes))
+    try:
+        history = training.train_recipe(recipe, run, overrides=overrides, resume=resume)
+    except (Followed, Interrupted, TrainingError) as ending:
+        if team is None or team.leads:
+            raise
+        raise typer.Exit(ending.exit_code) from ending
+    if team is not None and not team.leads:
         return  # one process of several speaks for all
     if json:
         emit(

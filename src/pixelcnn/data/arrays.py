@@ -1,5 +1,6 @@
 """Arrays: ``.npy`` (mapped, never read whole) and ``.npz`` with ``images`` and perhaps ``labels``."""
 
+import dataclasses
 import zipfile
 import zlib
 from pathlib import Path
@@ -26,8 +27,8 @@ def read_array(path: Path, reading: Reading) -> ImageSet:
     """An ``.npy`` or ``.npz`` file as a set; ``.npy`` files of uint8 stay on disk.
 
     Args:
-        path: an array, or an archive with ``images``, perhaps ``labels`` ``(n,)`` and ``levels``
-            (their number), or with one array.
+        path: an array, or an archive with ``images``, perhaps ``labels`` ``(n,)``, ``condition`` (vectors
+            ``(n, d)`` or maps ``(n, d, h, w)``) and ``levels`` (their number), or with one array.
         reading: how; ``layout`` or ``shape`` settle axes that are not clear, ``source_levels`` says
             how many levels the values have.
 
@@ -42,7 +43,10 @@ def read_array(path: Path, reading: Reading) -> ImageSet:
     values = arrays["images"]
     known = reading.source_levels or _stored_levels(arrays, where)
     labels = arrays.get("labels") if "labels" in arrays else None
-    return from_values(values, labels, known, reading, where)
+    images = from_values(values, labels, known, reading, where)
+    if "condition" not in arrays:
+        return images
+    return dataclasses.replace(images, condition=torch.from_numpy(arrays["condition"]))
 
 
 def from_values(
@@ -81,7 +85,7 @@ def _open(path: Path) -> dict[str, np.ndarray]:
         archive = np.load(stream, allow_pickle=False)
         names = list(archive.files)
         if "images" in names:
-            wanted = [name for name in ("images", "labels", "levels") if name in names]
+            wanted = [name for name in ("images", "labels", "condition", "levels") if name in names]
             return {name: archive[name] for name in wanted}
         if len(names) == 1:
             return {"images": archive[names[0]]}

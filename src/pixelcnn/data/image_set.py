@@ -59,6 +59,8 @@ class ImageSet:
     """Damaged files or rows that were left out of the whole source."""
     grey_levels: int | None = None
     """Levels of the grey values of a dynamic set; ``None`` for all others."""
+    condition: Tensor | None = None
+    """What each image is given besides itself: vectors ``(n, d)`` or maps ``(n, d, h, w)``, float32."""
     index: Tensor | None = None
     """Place of each image in the whole split: what dynamic binarisation is keyed by."""
 
@@ -69,7 +71,9 @@ class ImageSet:
         object.__setattr__(self, "images", _levels_tensor(self.images, stored))
         if self.labels is not None:
             object.__setattr__(self, "labels", _labels_tensor(self.labels))
-        for what in ("labels", "names", "index"):
+        if self.condition is not None:
+            object.__setattr__(self, "condition", _condition_tensor(self.condition, self.shape))
+        for what in ("labels", "names", "condition", "index"):
             values = getattr(self, what)
             unnamed = what == "names" and not values
             if values is not None and len(values) != len(self) and not unnamed:
@@ -94,6 +98,15 @@ class ImageSet:
         if self.labels is None or len(self) == 0:
             return len(self.classes) if self.labels is not None else 0
         return max(len(self.classes), int(self.labels.max()) + 1)
+
+    def given(self, kind: str) -> Tensor | None:
+        """The condition of a kind that each image has: labels, vectors or maps; None if it has none."""
+        if kind == "label":
+            return self.labels
+        axes = 2 if kind == "vector" else 4
+        return (
+            self.condition if self.condition is not None and self.condition.ndim == axes else None
+        )
 
     @functools.cached_property
     def content_hash(self) -> str:
@@ -121,6 +134,7 @@ class ImageSet:
             images=self.images[chosen],
             labels=None if self.labels is None else self.labels[chosen],
             names=tuple(self.names[i] for i in indices.tolist()) if self.names else (),
+            condition=None if self.condition is None else self.condition[chosen],
             index=index if self.dynamic else None,
         )
 
@@ -186,11 +200,13 @@ def joined(first: ImageSet, *others: ImageSet) -> ImageSet:
     """Sets of the same kind, one after the other, under the name of the first."""
     parts = (first, *others)
     labels = [part.labels for part in parts if part.labels is not None]
+    conditions = [part.condition for part in parts if part.condition is not None]
     return dataclasses.replace(
         first,
         images=torch.cat([part.images for part in parts]),
         labels=torch.cat(labels) if len(labels) == len(parts) else None,
         names=tuple(name for part in parts for name in part.names),
+        condition=torch.cat(conditions) if len(conditions) == len(parts) else None,
         skipped=sum(part.skipped for part in parts),
     )
 
@@ -245,6 +261,17 @@ def _labels_tensor(labels: Any) -> Tensor:
     if tensor.numel() and int(tensor.min()) < 0:
         raise DataError(f"labels count from 0, got {int(tensor.min())}")
     return tensor.to(torch.int64)
+
+
+def _condition_tensor(condition: Any, shape: ImageShape) -> Tensor:
+    """Vectors or maps as float32, checked."""
+    tensor = torch.as_tensor(condition)
+    if tensor.ndim not in (2, 4) or (tensor.ndim == 4 and tensor.shape[2:] != shape[1:]):
+        raise DataError(
+            f"a condition is vectors (n, d), or maps (n, d, {shape.height}, {shape.width}) as large as"
+            f" the images, got {tuple(tensor.shape)}"
+        )
+    return tensor.to(torch.float32)
 
 
 def _rows(which: Any, n: int) -> slice | Tensor:

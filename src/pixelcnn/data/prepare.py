@@ -5,29 +5,27 @@ neighbours, and taking one copies nothing.
 """
 
 import contextlib
-import errno
 import json
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from pixelcnn.data.files import ImageFile, class_labels, find_images, printable
+from pixelcnn.data.files import class_labels, find_images, printable
 from pixelcnn.data.geometry import as_size
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.picture import read_picture
+from pixelcnn.data.packing import Callback, Workshop, alone
 from pixelcnn.data.reading import Reading
-from pixelcnn.data.splits import content_key
-from pixelcnn.data.survey import accepted, examine
-from pixelcnn.data.target import Target, conform, settle
-from pixelcnn.errors import ConfigError, DataError, ResourceError
+from pixelcnn.data.survey import accepted
+from pixelcnn.data.target import settle
+from pixelcnn.errors import DISK_FULL, ConfigError, DataError, ResourceError
 
 FORMAT = 1
 CARD = "prepared.json"
+GO_ON = "free some space and repeat the command: it goes on where it was"
 IMAGES, LABELS, KEYS, NAMES = "images.npy", "labels.npy", "keys.npy", "names.json"
 
 
@@ -38,12 +36,13 @@ def prepare(
     size: Any = None,
     fit: str = "crop",
     skip_bad: bool = False,
-    callback: Callable[[int, int], None] | None = None,
+    callback: Callback | None = None,
 ) -> ImageSet:
     """Packs the images of a folder into the new folder ``out``, which :func:`load` takes as data.
 
     Each file is decoded twice, first to check all, then to pack; no more than one is in memory.
-    ``out`` appears when it is complete, or not at all.
+    ``out`` appears when it is complete, or not at all. Whatever ends the work before, the same call
+    goes on with it; until then ``.out.partial`` beside ``out`` holds what there is.
 
     Args:
         folder: looked through with all folders below.
@@ -57,43 +56,59 @@ def prepare(
         The packed set, mapped.
 
     Raises:
-        ConfigError: ``out`` exists.
+        ConfigError: ``out`` exists, or another process packs it.
         DataError: bad files, or different sizes where none was asked for.
-        ResourceError: the disk is full.
+        ResourceError: the disk is full: twice the size of the set is needed.
     """
     root, target_folder = Path(folder), Path(out)
     if not root.is_dir():
         raise DataError(f"{printable(str(folder))} is not a folder")
+    work = target_folder.parent / f".{target_folder.name}.partial"
     if target_folder.exists():
+        shutil.rmtree(work, ignore_errors=True)
         raise ConfigError(
             f"{printable(str(out))} exists already", hint="choose another name, or remove it"
         )
-    where = printable(root.resolve().name)
     reading = Reading(size=as_size(size), fit=fit, skip_bad=skip_bad)
     files = find_images(root)
-    good = accepted([report for report, _ in examine(files, reading)], where, skip_bad)
-    target = settle(good, reading, where)
-    chosen = {each.name for each in good}
-    packed = [file for file in files if file.name in chosen]
-    with _appearing(target_folder, len(packed) * target.shape.dimensions) as temporary:
-        keys = _pack(packed, target, temporary / IMAGES, callback)
-        order = np.argsort(keys, kind="stable")
-        reorder(np.load(temporary / IMAGES, mmap_mode="r+"), order)
-        np.save(temporary / KEYS, keys[order])
-        names = [packed[place].name for place in order.tolist()]
-        labels, classes = class_labels(names)
-        if labels is not None:
-            np.save(temporary / LABELS, labels.numpy())
-        card = {
-            "format": FORMAT,
-            "name": where,
-            "levels": target.levels,
-            "classes": list(classes),
-            "skipped": len(files) - len(packed),
-        }
-        (temporary / NAMES).write_text(json.dumps(names))
-        (temporary / CARD).write_text(json.dumps(card, indent=2) + "\n")
+    with _told(target_folder), alone(work):
+        try:
+            shop = Workshop(work, files, reading)
+            _fill(shop, printable(root.resolve().name), callback)
+        except DataError:
+            shutil.rmtree(work, ignore_errors=True)  # the files have to change before it can go on
+            raise
+        shop.ready.rename(target_folder)
+        shutil.rmtree(work, ignore_errors=True)
     return read_prepared(target_folder)
+
+
+def _fill(shop: Workshop, where: str, callback: Callback | None) -> None:
+    """Everything that a packed set consists of."""
+    good = accepted(shop.survey(), where, shop.reading.skip_bad)
+    target = settle(good, shop.reading, where)
+    chosen = {each.name for each in good}
+    packed = [file for file in shop.files if file.name in chosen]
+    needed = shop.missing(len(packed), target)
+    if needed > shutil.disk_usage(shop.path).free:
+        raise ResourceError(f"{where}: the disk is full, {needed:,} bytes are needed", hint=GO_ON)
+    keys = shop.pack(packed, target, callback)
+    order = np.argsort(keys, kind="stable")
+    shop.arrange(order, target, shop.ready / IMAGES)
+    np.save(shop.ready / KEYS, keys[order])
+    names = [packed[place].name for place in order.tolist()]
+    labels, classes = class_labels(names)
+    if labels is not None:
+        np.save(shop.ready / LABELS, labels.numpy())
+    card = {
+        "format": FORMAT,
+        "name": where,
+        "levels": target.levels,
+        "classes": list(classes),
+        "skipped": len(shop.files) - len(packed),
+    }
+    (shop.ready / NAMES).write_text(json.dumps(names))
+    (shop.ready / CARD).write_text(json.dumps(card, indent=2) + "\n")
 
 
 def prepared_folder(path: Path) -> Path | None:
@@ -145,64 +160,14 @@ def prepared_keys(folder: Path, images: int) -> np.ndarray:
     return keys
 
 
-def reorder(array: np.ndarray, order: np.ndarray) -> None:
-    """``array[:] = array[order]`` with a single row in memory besides.
-
-    Example:
-        >>> rows = np.array([10, 20, 30])
-        >>> reorder(rows, np.array([2, 0, 1]))
-        >>> rows.tolist()
-        [30, 10, 20]
-    """
-    done = np.zeros(len(order), dtype=bool)
-    for start in range(len(order)):
-        if done[start]:
-            continue
-        held, at = np.copy(array[start]), start
-        while order[at] != start:
-            array[at] = array[order[at]]
-            done[at] = True
-            at = int(order[at])
-        array[at] = held
-        done[at] = True
-
-
-def _pack(
-    files: list[ImageFile], target: Target, path: Path, callback: Callable[[int, int], None] | None
-) -> np.ndarray:
-    """Writes the array in the order of the files; the content key of each."""
-    keys = np.empty(len(files), dtype=np.uint64)
-    header = {"descr": "|u1", "fortran_order": False, "shape": (len(files), *target.shape)}
-    with path.open("wb") as stream:
-        # Plain writes, since a full disk ends a write to a mapped file with a signal.
-        np.lib.format.write_array_header_1_0(stream, header)
-        for row, file in enumerate(files):
-            pixels = np.ascontiguousarray(conform(read_picture(file.path), target)).tobytes()
-            keys[row] = content_key(target.shape, pixels)
-            stream.write(pixels)
-            if callback:
-                callback(row + 1, len(files))
-    return keys
-
-
 @contextlib.contextmanager
-def _appearing(folder: Path, size: int) -> Iterator[Path]:
-    """A temporary folder that takes its name when it is complete, and leaves nothing if it is not."""
+def _told(folder: Path) -> Iterator[None]:
+    """Says in one line that a folder cannot be written, and why."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(folder.parent).free
-        if size > free:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-        try:
-            yield temporary
-            temporary.chmod(0o755)
-            temporary.rename(folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        yield
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in DISK_FULL:
             raise ResourceError(
-                f"{printable(str(folder))}: the disk is full, {size:,} bytes are needed"
+                f"{printable(str(folder))}: the disk is full", hint=GO_ON
             ) from error
         raise DataError(f"{printable(str(folder))} cannot be written: {error.strerror}") from error

@@ -92,7 +92,12 @@ class Operations:
         if node.taps:
             yield from self._row_taps(number, stage, row)
         else:
-            sources = [self.store.row(source) for source in node.sources if node.op != "past"]
+            width = self.store.width(node.clock)  # a label's own grid is the image's
+            sources = [
+                self.store.window(source, 0, 0, 1, width)
+                for source in node.sources
+                if node.op != "past"
+            ]
             yield from self._pointwise(number, stage, sources, out)
 
     def _scan(self, scan: Scan, stage: int, row: int) -> Iterator[Operation]:

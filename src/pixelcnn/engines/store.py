@@ -23,8 +23,9 @@ class Place(NamedTuple):
 class Store:
     """The values of a program's nodes near the current position of n images.
 
-    A value that is read at offsets keeps as many rows as that takes, with zeros where the image ends; one
-    that is not keeps the current position alone. A slice, and the past of a node, have no place of their own.
+    A value that is read at offsets keeps as many rows as that takes, with zeros where the image ends, and
+    one that is read by the rows of a finer grid keeps its own; others keep the current position alone. A slice,
+    and the past of a node, have no place of their own.
 
     Args:
         model: gives the type, the device and the size of the image.
@@ -48,6 +49,7 @@ class Store:
         self.places = [self._place(number) for number in range(len(program.nodes))]
         self.reach = self._reaches()
         stored = {place.number for place, whole in zip(self.places, by_row, strict=True) if whole}
+        stored |= {self.places[source].number for source in read_again(program)}
         self._scratch: dict[tuple[int, ...], Tensor] = {}
         self.rows: dict[int, Tensor] = {}
         self.now: dict[int, Tensor] = {}
@@ -107,9 +109,12 @@ class Store:
                 for below in range(1, len(stored)):
                     stored[below - 1] = stored[below]
         for number, values in self.conditions.items():
-            if number in self.rows:
-                now = values[None] if values.dim() == 2 else values[:, row].transpose(0, 1)
-                self.row(number)[:] = now
+            clock = self.program.nodes[number].clock
+            if number in self.rows and row % clock == 0:
+                whole = values.dim() == 2
+                self.row(number)[:] = (
+                    values[None] if whole else values[:, row, ::clock].transpose(0, 1)
+                )
 
     def _place(self, number: int) -> Place:
         node = self.program.nodes[number]
@@ -128,3 +133,10 @@ class Store:
         for number, (base, _) in enumerate(self.places):
             reach[base].widen(reach[number])
         return reach
+
+
+def read_again(program: Program) -> set[int]:
+    """Nodes that finer rows below their own read."""
+    return {
+        node.sources[0] for node in program.nodes if any(tap.phase[0] > 0 for tap in node.taps)
+    }

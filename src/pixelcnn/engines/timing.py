@@ -58,18 +58,23 @@ def readable(tap: Tap, source: Tensor, stage: int, steps: int) -> Tensor:
     if stage == steps + 1:
         return torch.ones_like(source, dtype=torch.bool)
     early = source == ROW_START
-    if tap.down < 0:
+    if _reads_finished_row(tap):
         return torch.full_like(early, stage == ROW_START)
     return early if stage == ROW_START else ~early
 
 
 def needs_rows(program: Program, stages: list[Tensor], steps: int) -> list[bool]:
-    """Which nodes are computed for whole rows, if only a part of them."""
-    return [
+    """Which nodes are written or read a whole row at a time, if only a part of them."""
+    needed = [
         bool((~is_step(stages[number], steps)).any())
         or bool(node.taps and has_partial(node, stages, number, steps))
         for number, node in enumerate(program.nodes)
     ]
+    for number, node in enumerate(program.nodes):
+        if (stages[number] > steps).any():  # what is computed after a row reads all of it
+            for source in node.sources:
+                needed[source] = True
+    return needed
 
 
 def is_step(stage: Tensor, steps: int) -> Tensor:
@@ -118,11 +123,11 @@ def _stage_of_tap(tap: Tap, source: Tensor, steps: int, number: int) -> Tensor:
     """The stage that a tap forces on each output, ``(out,)``."""
     if tap.down > 0:
         raise Unlowerable(f"node %{number} reads {tap.down} rows below its position")
-    if tap.down < 0:
+    if _reads_finished_row(tap):
         available = torch.full_like(source, ROW_START)
-    elif tap.right == 0:
+    elif tap.right == 0 and tap.phase[1] == 0:
         available = source
-    elif tap.right < 0:
+    elif tap.right <= 0:
         available = torch.where(source > steps, source, source.clamp(max=0))
     else:
         available = torch.where(source == ROW_START, source, torch.full_like(source, steps + 1))
@@ -130,6 +135,11 @@ def _stage_of_tap(tap: Tap, source: Tensor, steps: int, number: int) -> Tensor:
     if tap.live.dim() == 1:
         return torch.where(tap.live, available, lowest)
     return torch.where(tap.live, available[None, :], lowest).amax(1)
+
+
+def _reads_finished_row(tap: Tap) -> bool:
+    """Whether a tap reads a row above; to the later rows of a finer grid, the coarse row is one."""
+    return tap.down < 0 or tap.phase[0] > 0
 
 
 def _check_past(program: Program, number: int, stages: list[Tensor], steps: int) -> None:

@@ -1,21 +1,41 @@
 """Building blocks that keep the coding order, whatever is built from them."""
 
 from pixelcnn.layers.activation import ACTIVATIONS, activation
+from pixelcnn.layers.attention import Coordinates, RasterAttention
 from pixelcnn.layers.causal import CausalConv2d
+from pixelcnn.layers.concat_elu import ConcatELU
 from pixelcnn.layers.condition import CONDITIONS, ConditionBias
+from pixelcnn.layers.counting import masked_weights
+from pixelcnn.layers.dense import MaskedLinear
+from pixelcnn.layers.embedding import CodeEmbedding
 from pixelcnn.layers.gated import Gate
 from pixelcnn.layers.masked import MaskedConv2d
 from pixelcnn.layers.norms import PositionNorm
+from pixelcnn.layers.recurrent import DiagonalRecurrence, LSTMGates, RowRecurrence
+from pixelcnn.layers.residual import ResidualBlock
 from pixelcnn.layers.shifted import ShiftedConv2d
+from pixelcnn.layers.strided import DownConv2d, UpConv2d
 
 __all__ = [
     "ACTIVATIONS",
     "CONDITIONS",
     "CausalConv2d",
+    "CodeEmbedding",
+    "ConcatELU",
     "ConditionBias",
+    "Coordinates",
+    "DiagonalRecurrence",
+    "DownConv2d",
     "Gate",
+    "LSTMGates",
     "MaskedConv2d",
+    "MaskedLinear",
     "PositionNorm",
+    "RasterAttention",
+    "ResidualBlock",
+    "RowRecurrence",
     "ShiftedConv2d",
+    "UpConv2d",
     "activation",
+    "masked_weights",
 ]

@@ -30,6 +30,7 @@ class CausalConv2d(nn.Module, abc.ABC):
     """
 
     mask: Tensor
+    stride: int = 1
 
     @abc.abstractmethod
     def __init__(
@@ -83,11 +84,30 @@ class CausalConv2d(nn.Module, abc.ABC):
         return self.weight * self.mask if self._masked else self.weight
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.convolve(x, self.effective_weight(), self.bias)
+
+    def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The layer's convolution with any kernel ``(f, g, kh, kw)``, of which the live box acts."""
         rows, columns = self._crop
-        weight = self.effective_weight()[:, :, rows, columns]
         if any(self._padding):
             x = functional.pad(x, self._padding)[self._kept]
-        return functional.conv2d(x, weight, self.bias)
+        return functional.conv2d(x, weight[:, :, rows, columns], bias, self.stride)
+
+    def spread(self, seen: Tensor) -> Tensor:
+        """What the outputs have seen, given what the inputs have: 0 or 1, a map for each source and colour.
+
+        Args:
+            seen: ``(sources, colours of the inputs, h, w)``, colours in increasing order, ``PAST`` first.
+
+        Returns:
+            ``(sources, colours of the outputs, h, w)``.
+        """
+        read, written = (
+            [features.index(colour) for colour in sorted(set(features))]
+            for features in (self.inputs, self.outputs)
+        )
+        links = self.mask[written][:, read].to(seen)
+        return (self.convolve(seen, links, None) > 0).to(seen)
 
     def lower(self, program: Program, x: int) -> int:
         """One tap for each live kernel element."""
@@ -96,7 +116,8 @@ class CausalConv2d(nn.Module, abc.ABC):
         for down, right in sorted(self._offsets):
             at = (..., self.origin[0] + down, self.origin[1] + right)
             taps.append(Tap(down, right, weight[at], live[at]))
-        return program.taps(x, taps, None if self.bias is None else self.bias.detach())
+        bias = None if self.bias is None else self.bias.detach()
+        return program.taps(x, taps, bias, stride=self.stride)
 
     def extra_repr(self) -> str:
         kernel = "x".join(map(str, self.weight.shape[2:]))

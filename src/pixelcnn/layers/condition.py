@@ -18,19 +18,21 @@ class ConditionBias(nn.Module):
         kind: ``label`` (integers ``(n,)``), ``vector`` (``(n, size)``) or ``map`` (``(n, size, h, w)``).
         size: classes, or features of the vector or map.
         width: features of the layer.
+        stride: rows and columns of the image to one of the layer; such a layer at ``(y, x)`` is given the
+            map at ``(stride y, stride x)``.
 
-    Shapes: ``(n, width, 1, 1)``, or ``(n, width, h, w)`` for a map.
+    Shapes: ``(n, width, 1, 1)``, or ``(n, width, ceil(h / stride), ceil(w / stride))`` for a map.
 
     Example:
         >>> ConditionBias("label", 10, 4)(torch.tensor([3, 1])).shape
         torch.Size([2, 4, 1, 1])
     """
 
-    def __init__(self, kind: str, size: int, width: int) -> None:
+    def __init__(self, kind: str, size: int, width: int, stride: int = 1) -> None:
         super().__init__()
         check_choice("condition", kind, CONDITIONS[1:])
         check_integer("condition_size", size, 1, 65_536)
-        self.kind, self.size, self.width = kind, size, width
+        self.kind, self.size, self.width, self.stride = kind, size, width, stride
         self.weight = nn.Parameter(
             torch.randn(size, width) * (0.1 if kind == "label" else size**-0.5)
         )
@@ -40,11 +42,12 @@ class ConditionBias(nn.Module):
             return self.weight[condition][:, :, None, None]
         if self.kind == "vector":
             return (condition.to(self.weight.dtype) @ self.weight)[:, :, None, None]
+        condition = condition[:, :, :: self.stride, :: self.stride]
         return torch.einsum("ndhw,df->nfhw", condition.to(self.weight.dtype), self.weight)
 
     def lower(self, program: Program, condition: int) -> int:
         """The condition primitive; ``condition`` is the node that stands for the condition itself."""
-        return program.condition(self.kind, self.weight.detach())
+        return program.condition(self.kind, self.weight.detach(), self.stride)
 
     def extra_repr(self) -> str:
         return f"{self.kind}, {self.size}, {self.width}"

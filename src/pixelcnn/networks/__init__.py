@@ -2,6 +2,20 @@
 
 from pixelcnn.networks.base import NETWORKS, Network
 from pixelcnn.networks.gated import GatedPixelCNN
+from pixelcnn.networks.made import MADE
 from pixelcnn.networks.pixelcnn import PixelCNN
+from pixelcnn.networks.pixelcnnpp import PixelCNNpp
+from pixelcnn.networks.pixelrnn import DiagonalBiLSTM, RowLSTM
+from pixelcnn.networks.snail import PixelSNAIL
 
-__all__ = ["NETWORKS", "GatedPixelCNN", "Network", "PixelCNN"]
+__all__ = [
+    "MADE",
+    "NETWORKS",
+    "DiagonalBiLSTM",
+    "GatedPixelCNN",
+    "Network",
+    "PixelCNN",
+    "PixelCNNpp",
+    "PixelSNAIL",
+    "RowLSTM",
+]

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from pixelcnn.config import check_choice, check_integer
 from pixelcnn.errors import ConfigError
-from pixelcnn.layers import CONDITIONS, ConditionBias
+from pixelcnn.layers import CONDITIONS, CodeEmbedding, ConditionBias
 from pixelcnn.masks import Features, contiguous, raster_past
 from pixelcnn.registry import Registry
 from pixelcnn.shapes import MAX_CHANNELS, MAX_LEVELS
@@ -26,6 +26,10 @@ class Network(nn.Module, abc.ABC):
             ``"pixel"``: all parameters of a pixel see earlier pixels only.
         condition: None, ``"label"``, ``"vector"`` or ``"map"``.
         condition_size: classes, or features of the vector or map; 0 without condition.
+        largest: height and width of the largest image that the network takes; None for any.
+        embedding: features that stand for the level of each channel; 0 where levels are scaled. Levels that
+            are names, such as the codes of a quantiser, have no order that scaling could mean.
+        codes: levels that are embedded; 0 without.
     """
 
     channels: int
@@ -33,9 +37,17 @@ class Network(nn.Module, abc.ABC):
     order: str
     condition: str | None
     condition_size: int
+    largest: tuple[int, int] | None = None
 
     def __init__(
-        self, channels: int, out: int, order: str, condition: str | None, condition_size: int
+        self,
+        channels: int,
+        out: int,
+        order: str,
+        condition: str | None,
+        condition_size: int,
+        embedding: int = 0,
+        codes: int = 0,
     ) -> None:
         super().__init__()
         check_integer("channels", channels, 1, MAX_CHANNELS)
@@ -43,6 +55,8 @@ class Network(nn.Module, abc.ABC):
         check_choice("order", order, ORDERS)
         check_choice("condition", condition, CONDITIONS)
         check_integer("condition_size", condition_size, 0 if condition is None else 1, MAX_LEVELS)
+        check_integer("embedding", embedding, 0, 16_384)
+        check_integer("codes", codes, 2 if embedding else 0, MAX_LEVELS)
         if order == "channel" and out % channels:
             raise ConfigError(
                 f"{out} parameters per pixel cannot be shared by {channels} channels",
@@ -50,10 +64,12 @@ class Network(nn.Module, abc.ABC):
             )
         self.channels, self.out, self.order = channels, out, order
         self.condition, self.condition_size = condition, condition_size
+        self.embedding, self.codes = embedding, codes
+        self.embed = CodeEmbedding(channels, codes, embedding) if embedding else None
 
     @abc.abstractmethod
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Parameters ``(n, out, h, w)`` from scaled levels ``(n, channels, h, w)``."""
+        """Parameters ``(n, out, h, w)`` from scaled levels, or codes, ``(n, channels, h, w)``."""
 
     def claimed_past(self, height: int, width: int) -> Tensor:
         """The past each output claims to see, bool ``(c, h, w, c, h, w)``: target, source.
@@ -71,19 +87,23 @@ class Network(nn.Module, abc.ABC):
 
     @property
     def image_features(self) -> Features:
-        """Colours of the input's channels."""
-        return contiguous(self.channels, self.colours)
+        """Colours of the features of the image, see :meth:`features_of`."""
+        return contiguous(self.channels * max(1, self.embedding), self.colours)
 
     @property
     def out_features(self) -> Features:
         """Colours of the parameters, colour-major."""
         return contiguous(self.out, self.colours)
 
-    def condition_bias(self, width: int) -> ConditionBias | None:
+    def features_of(self, x: Tensor) -> Tensor:
+        """What the first layer reads: scaled levels as they are, or the features of codes."""
+        return x if self.embed is None else self.embed(x)
+
+    def condition_bias(self, width: int, stride: int = 1) -> ConditionBias | None:
         """A layer's bias from the condition; None where the network has none."""
         if self.condition is None:
             return None
-        return ConditionBias(self.condition, self.condition_size, width)
+        return ConditionBias(self.condition, self.condition_size, width, stride)
 
 
 NETWORKS: Registry[Network] = Registry("network")

@@ -91,6 +91,8 @@ class GatedPixelCNN(Network):
         condition: None, ``"label"``, ``"vector"`` or ``"map"``.
         condition_size: classes, or features of the condition.
         dropout: probability of zeroing a gated feature in training.
+        embedding: features that stand for a level; 0 to scale levels, see :class:`Network`.
+        codes: levels that are embedded.
 
     Example:
         >>> import torch
@@ -114,8 +116,10 @@ class GatedPixelCNN(Network):
         condition: str | None = None,
         condition_size: int = 0,
         dropout: float = 0.0,
+        embedding: int = 0,
+        codes: int = 0,
     ) -> None:
-        super().__init__(channels, out, order, condition, condition_size)
+        super().__init__(channels, out, order, condition, condition_size, embedding, codes)
         check_integer("depth", depth, 1, 1_000)
         check_choice("layout", layout, tuple(LAYOUTS))
         for name, side in (("kernel", kernel), ("first_kernel", first_kernel)):
@@ -148,7 +152,7 @@ class GatedPixelCNN(Network):
         return GatedLayer(past, features, features, self.kernel, False, self.norm, self.dropout)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        v = h = x
+        v = h = self.features_of(x)
         for i, layer in enumerate(self.layers):
             biases = [bias(condition) for bias in self.biases[2 * i : 2 * i + 2]]
             v, h = layer(v, h, *(biases or (None, None)))

@@ -86,6 +86,8 @@ class PixelCNN(Network):
         condition: None, ``"label"``, ``"vector"`` or ``"map"``.
         condition_size: classes, or features of the condition.
         dropout: probability of zeroing a narrow feature in training.
+        embedding: features that stand for a level; 0 to scale levels, see :class:`Network`.
+        codes: levels that are embedded.
 
     Example:
         >>> import torch
@@ -113,8 +115,10 @@ class PixelCNN(Network):
         condition: str | None = None,
         condition_size: int = 0,
         dropout: float = 0.0,
+        embedding: int = 0,
+        codes: int = 0,
     ) -> None:
-        super().__init__(channels, out, order, condition, condition_size)
+        super().__init__(channels, out, order, condition, condition_size, embedding, codes)
         check_integer("depth", depth, 0, 1_000)
         check_integer("head_depth", head_depth, 0, 100)
         check_choice("halve", halve, ("first", "middle"))
@@ -172,7 +176,7 @@ class PixelCNN(Network):
         return nn.Sequential(*stack)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        x = self.input(x)
+        x = self.input(self.features_of(x))
         if self.bias is not None:
             x = x + self.bias(condition)
         if self.first is not None:

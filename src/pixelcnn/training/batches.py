@@ -56,9 +56,12 @@ class Batch:
     levels: Tensor
     """Integers ``(n, c, h, w)``."""
     condition: Tensor | None
-    """Labels ``(n,)`` of a class-conditional model."""
+    """Labels ``(n,)``, vectors or maps; None for a model without condition."""
     images: int
     """Of the step over all processes."""
+    weight: float
+    """Of each image, so that the mean of the processes' sums is the mean over all images. A process
+    for which no image is left has the first one, without weight: it still takes part in the step."""
 
 
 class Batches:
@@ -68,7 +71,7 @@ class Batches:
         data: training images.
         batch_size: images a step over all processes.
         seed: of the order and of dynamic binarisation.
-        labelled: give labels as the condition.
+        condition: labels, vectors or maps of all training images; None for a model without.
         rank: of this process.
         processes: that share each step.
     """
@@ -79,12 +82,12 @@ class Batches:
         batch_size: int,
         seed: int,
         *,
-        labelled: bool = False,
+        condition: Tensor | None = None,
         rank: int = 0,
         processes: int = 1,
     ) -> None:
         self.data, self.batch_size, self.seed = data, min(batch_size, len(data)), seed
-        self.labelled, self.rank, self.processes = labelled, rank, processes
+        self.condition, self.rank, self.processes = condition, rank, processes
         self.steps_per_epoch = math.ceil(len(data) / self.batch_size)
         self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
 
@@ -98,7 +101,9 @@ class Batches:
     def __getitem__(self, step: int) -> Batch:
         everyone = self.indices(step)
         mine = everyone[self.rank :: self.processes]
+        weight = self.processes / len(everyone) if len(mine) else 0.0
+        mine = mine if len(mine) else everyone[:1]
         index = torch.from_numpy(mine)
         levels = self.data.levels_at(index, self.seed, step // self.steps_per_epoch)
-        labels = self.data.labels[index] if self.labelled and self.data.labels is not None else None
-        return Batch(mine, levels, labels, len(everyone))
+        condition = None if self.condition is None else self.condition[index]
+        return Batch(mine, levels, condition, len(everyone), weight)

@@ -20,6 +20,7 @@ from pixelcnn.training.plan import Plan
 from pixelcnn.training.run import RunFolder
 from pixelcnn.training.schedules import learning_rate
 from pixelcnn.training.signals import StopFlag
+from pixelcnn.training.team import Team
 from pixelcnn.training.validation import Stopped, Validation
 
 
@@ -46,7 +47,8 @@ class Progress(Callback):
     """Runs everything that is due at the end of a step, in an order that a crash cannot spoil.
 
     Model files and rows come before the checkpoint that counts on them. After a stop signal the checkpoint
-    comes first; what is written after it, the resumed run takes back and does itself.
+    comes first; what is written after it, the resumed run takes back and does itself. Several processes go
+    through all of it together: what depends on the clock or on a signal, they agree on first.
 
     Args:
         options: how to train.
@@ -56,6 +58,7 @@ class Progress(Callback):
         journal: where to write.
         folder: where checkpoints go, if anywhere.
         stop: set by a signal.
+        team: the processes of this training.
         draw: draws a sample grid for an epoch, given the seconds since the last.
 
     Attributes:
@@ -73,10 +76,12 @@ class Progress(Callback):
         journal: Journal,
         folder: RunFolder | None,
         stop: StopFlag,
+        team: Team,
         draw: Callable[[int, float], None],
     ) -> None:
         self.options, self.plan, self.validate, self.draw = options, plan, validate, draw
-        self.keeper, self.journal, self.folder, self.stop = keeper, journal, folder, stop
+        self.keeper, self.journal, self.folder = keeper, journal, folder
+        self.stop, self.team = stop, team
         self.epoch_loss, self.row_loss = Meter(), Meter()
         self.reason, self.ended, self.rows, self.first = "", 0, 0, 0
         self.began = self.drawn = self.saved = self.paused = 0.0
@@ -104,19 +109,23 @@ class Progress(Callback):
             self._end_epoch(trainer, step)
         elif step % self.options.log_every == 0:
             self._row(step, self.row_loss.take(), None)
-        if time.monotonic() - self.saved > self.options.checkpoint_seconds:
+        waited = time.monotonic() - self.saved
+        (late,) = self.team.highest(waited > self.options.checkpoint_seconds)
+        if late and step < self.plan.steps:  # the last one is saved together with its validation
             self._save_checkpoint(trainer, step)
         self._heed(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         step = trainer.global_step
         if self.reason == "signal":
-            self._save_checkpoint(trainer, step)
+            if step < self.plan.steps:
+                self._save_checkpoint(trainer, step)
+                self.keeper.set_aside()
             self.stop.honoured = True
             if self.ended != step:
                 self.journal.say(f"stopping at step {step} of {self.plan.steps}: validating once")
                 self._end_epoch(trainer, step)
-        self.keeper.keep_last()
+            self.keeper.keep_last()
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -138,7 +147,7 @@ class Progress(Callback):
 
     def _heed(self, trainer: Trainer) -> None:
         """Lets the trainer stop if there is a reason to."""
-        if self.stop:
+        if self.stop.agree(self.team):
             self.reason = "signal"
         trainer.should_stop = bool(self.reason)
 
@@ -159,6 +168,8 @@ class Progress(Callback):
         if found is not None and self.keeper.judge(step, found):
             self.reason = self.reason or "patience"
             self.journal.say(f"stopping: nothing better since step {self.keeper.best.step}")
+        if step >= self.plan.steps or self.reason == "patience":
+            self.keeper.keep_last()  # a training with this checkpoint is over
         if self.reason != "signal" or step >= self.plan.steps:
             self._save_checkpoint(trainer, step)
         if self.options.sample_every and epoch % self.options.sample_every == 0 and not final:
@@ -191,8 +202,10 @@ class Progress(Callback):
     def _save_checkpoint(self, trainer: Trainer, step: int) -> None:
         start = time.monotonic()
         if self.folder is not None:
+            self.journal.sync()
             trainer.save_checkpoint(self.folder.checkpoints / checkpoints.name(step))
-            checkpoints.prune(self.folder.checkpoints)
+            if self.team.leads:
+                checkpoints.prune(self.folder.checkpoints)
         self.saved = time.monotonic()
         self.paused += self.saved - start
 

@@ -16,14 +16,22 @@ from pytorch_lightning.plugins.io import CheckpointIO
 
 from pixelcnn.checkpoint import write_atomically
 from pixelcnn.errors import ModelError
+from pixelcnn.training.team import Team
 
-MARK = b"pxcktp01"
-TRAILER = len(MARK) + hashlib.sha256().digest_size
+MARK, FORMAT = b"pxcktp", b"01"
+DIGEST = hashlib.sha256().digest_size
 KEEP = 2
 
 
 class AtomicCheckpointIO(CheckpointIO):
-    """Lightning's file access: temporary file beside the target, fsync, rename, stored hash."""
+    """Lightning's file access: temporary file beside the target, fsync, rename, stored hash.
+
+    Args:
+        team: its leader reads for all, so that the others need not see the folder.
+    """
+
+    def __init__(self, team: Team | None = None) -> None:
+        self.team = team or Team()
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
@@ -32,7 +40,7 @@ class AtomicCheckpointIO(CheckpointIO):
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         content = buffer.getbuffer()
-        write_atomically(path, b"".join((content, MARK, hashlib.sha256(content).digest())))
+        write_atomically(path, b"".join((content, MARK, FORMAT, hashlib.sha256(content).digest())))
 
     def load_checkpoint(
         self,
@@ -41,7 +49,7 @@ class AtomicCheckpointIO(CheckpointIO):
         weights_only: bool | None = None,
     ) -> dict[str, Any]:
         """Reads a checkpoint; never runs code from it."""
-        return read(Path(path), map_location)
+        return self.team.first(lambda: read(Path(path), map_location))
 
     def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
         """Deletes a checkpoint."""
@@ -52,12 +60,19 @@ def read(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
     """The content of a checkpoint file.
 
     Raises:
-        ModelError: cut short, damaged, or not one of ours.
+        ModelError: cut short, damaged, of another format, or not one of ours.
     """
     content = path.read_bytes()
-    body, mark, digest = content[:-TRAILER], content[-TRAILER:-32], content[-32:]
-    if mark != MARK or hashlib.sha256(body).digest() != digest:
+    rest, digest = content[:-DIGEST], content[-DIGEST:]
+    body, mark = rest[: -len(MARK + FORMAT)], rest[-len(MARK + FORMAT) :]
+    if not mark.startswith(MARK) or hashlib.sha256(body).digest() != digest:
         raise ModelError(f"{path.name}: damaged checkpoint", hint="an earlier one may be whole")
+    if not mark.endswith(FORMAT):
+        found = mark.removeprefix(MARK).decode(errors="replace")
+        raise ModelError(
+            f"{path.name}: checkpoint format {found}, this version reads format {FORMAT.decode()}",
+            hint="go on with the version of pixelcnn that environment.json names",
+        )
     loaded: dict[str, Any] = torch.load(io.BytesIO(body), map_location, weights_only=True)
     return loaded
 
@@ -87,10 +102,21 @@ def prune(folder: Path) -> None:
 
 
 def latest(folder: Path, say: Callable[[str], None]) -> tuple[Path, dict[str, Any]] | None:
-    """The latest whole checkpoint of a folder; says which damaged ones it passed over."""
+    """The latest whole checkpoint of a folder; says which damaged ones it passed over.
+
+    Raises:
+        ModelError: there are checkpoints, but none can be used.
+    """
+    failure: Exception | None = None
     for path in existing(folder):
         try:
             return path, read(path)
         except (ModelError, OSError) as error:
             say(f"{error}; trying the one before")
+            failure = error
+    if failure is not None:
+        raise ModelError(
+            f"no checkpoint can be used: {failure}",
+            hint=getattr(failure, "hint", "") or "start anew in another folder with --run",
+        ) from failure
     return None

@@ -7,15 +7,16 @@ from typing import Any
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import ConfigError
 from pixelcnn.model import PixelModel
-from pixelcnn.training.device import accelerator, resolve_device
-from pixelcnn.training.guards import check_fit, preserved, quiet, resources
+from pixelcnn.training.device import accelerator, own_device, resolve_device
+from pixelcnn.training.guards import check_fit, memory, preserved, quiet
 from pixelcnn.training.memory import keep_memory
 from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.recipe import goes_on, of_model
 from pixelcnn.training.record import training_record
-from pixelcnn.training.run import RunFolder
+from pixelcnn.training.run import RunFolder, held
 from pixelcnn.training.session import History, Session
 from pixelcnn.training.signals import StopFlag
+from pixelcnn.training.team import Team, assembled
 
 
 def fit(
@@ -59,16 +60,36 @@ def fit(
     options = TrainingOptions.from_table((options or TrainingOptions()).as_table() | overrides)
     check_fit(model, train, val)
     notes = training_record(train, val, options)
-    if run is None:
-        if resume:
-            raise ConfigError("resume needs a run folder", hint="pass run=...")
-        return run_training(model, train, val, options, None, notes, verbose=verbose)
-    recipe = of_model(model, notes["data"], options)
-    with RunFolder(run, resume=resume) as folder:
-        replan = folder.recipe.exists() and goes_on(folder.stored(), recipe, str(folder.path))
-        folder.begin(recipe.dumps())
-        return run_training(
-            model, train, val, options, folder, notes, replan=replan, verbose=verbose
+    if run is None and resume:
+        raise ConfigError("resume needs a run folder", hint="pass run=...")
+    with assembled(options.devices, options.nodes) as team:
+        if run is None:
+            return run_training(model, train, val, options, None, notes, team, verbose=verbose)
+        recipe = of_model(model, notes["data"], options)
+        with held(RunFolder(run, resume=resume), team) as folder:
+
+            def begin() -> bool:
+                goes = folder.recipe.exists() and goes_on(folder.stored(), recipe, str(folder.path))
+                folder.begin(recipe.dumps())
+                return goes
+
+            replan = team.first(begin)
+            return run_training(
+                model, train, val, options, folder, notes, team, replan=replan, verbose=verbose
+            )
+
+
+def check_same_data(notes: dict[str, Any], team: Team) -> None:
+    """Compares the data of all processes by content.
+
+    Raises:
+        ConfigError: this process sees other data than the leader.
+    """
+    own, leading = notes["content_hash"], team.first(lambda: notes["content_hash"])
+    if own != leading:
+        raise ConfigError(
+            f"process {team.rank} of {team.size} has other data than process 0",
+            hint="give every machine the same files",
         )
 
 
@@ -79,6 +100,7 @@ def run_training(
     options: TrainingOptions,
     folder: RunFolder | None,
     notes: dict[str, Any],
+    team: Team,
     *,
     replan: bool = False,
     remarks: Sequence[str] = (),
@@ -93,18 +115,20 @@ def run_training(
         options: how to train.
         folder: held and laid out; None writes nothing.
         notes: the first part of the training record.
+        team: the processes of this training.
         replan: do not keep the number of steps that a resumed run had settled on.
         remarks: what to say before the start.
         verbose: talk on stderr.
     """
-    device = resolve_device(options.device)
-    place = accelerator(device)
+    device = own_device(resolve_device(options.device), team)
+    place = accelerator(device, team)
+    check_same_data(notes, team)
     val = val.frozen().limit(options.validation_images or None)
     model.record = dict(notes)
     keep_memory()
-    with quiet(), preserved(model), StopFlag() as stop, resources(options.batch_size):
+    with quiet(), preserved(model), StopFlag() as stop, memory(options.batch_size):
         model.to(device)
-        session = Session(model, train, val, options, device, folder, stop, verbose)
+        session = Session(model, train, val, options, device, folder, stop, team, verbose)
         for remark in remarks:
             session.journal.say(remark)
         return session.run(place, replan)

@@ -1,18 +1,21 @@
 """What surrounds a training: checks before it, quiet and order around it, plain words for what ran out."""
 
 import contextlib
-import errno
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 
 from pixelcnn.data import ImageSet
-from pixelcnn.errors import ConfigError, DataError, ModelError, ResourceError
+from pixelcnn.errors import DISK_FULL, DataError, ModelError, ResourceError
 from pixelcnn.model import PixelModel
+from pixelcnn.scoring import condition_of
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What a system says when the disk is full."""
+NO_MEMORY = ("out of memory", "can't allocate memory", "bad_alloc", "could not create a memory")
+"""What torch and the libraries below it say when memory runs out."""
+
+RESUME = "free some space and continue with --resume"
 
 
 def check_fit(model: PixelModel, train: ImageSet, val: ImageSet) -> None:
@@ -20,10 +23,8 @@ def check_fit(model: PixelModel, train: ImageSet, val: ImageSet) -> None:
 
     Raises:
         DataError: an empty set.
-        ModelError: another shape, other levels, or no labels for a class-conditional model.
-        ConfigError: a kind of condition that sets of images do not carry.
+        ModelError: another shape, other levels, or not the condition that the model needs.
     """
-    kind = model.network.condition
     for use, images in (("train on", train), ("validate on", val)):
         if not len(images):
             raise DataError(f"{images.name} has no image to {use}")
@@ -36,18 +37,7 @@ def check_fit(model: PixelModel, train: ImageSet, val: ImageSet) -> None:
                 f"the model is for {model.levels} levels, {images.name} has {images.levels}",
                 hint=f"load the data with levels={model.levels}",
             )
-        if kind == "label" and images.label_count == 0:
-            raise ModelError(f"a class-conditional model needs labels, {images.name} has none")
-        if kind == "label" and images.label_count > model.network.condition_size:
-            raise ModelError(
-                f"the model is for {model.network.condition_size} classes, {images.name} has"
-                f" {images.label_count}"
-            )
-    if kind not in (None, "label"):
-        raise ConfigError(
-            f"fit cannot train a model with condition {kind!r}: sets of images carry labels only",
-            hint="write a loop over model.log_prob",
-        )
+        condition_of(model, images)
 
 
 @contextlib.contextmanager
@@ -55,6 +45,7 @@ def quiet() -> Iterator[None]:
     """Keeps Lightning's advice to itself: what it warns about is decided here."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric")
+        warnings.filterwarnings("ignore", message="Grad strides do not match")  # of 1x1 kernels
         yield
 
 
@@ -72,31 +63,45 @@ def preserved(model: PixelModel) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def resources(batch_size: int) -> Iterator[None]:
-    """Says in one line what ran out.
+def memory(batch_size: int) -> Iterator[None]:
+    """Says in one line that memory ran out.
 
     Raises:
-        ResourceError: instead of what torch or the system raise for want of memory or disk.
+        ResourceError: instead of what torch or the system raise for want of memory.
     """
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise _out_of_memory(batch_size) from error
     except RuntimeError as error:
-        if "can't allocate memory" in str(error) or "out of memory" in str(error):
+        if any(sign in str(error) for sign in NO_MEMORY):
             raise _out_of_memory(batch_size) from error
         raise
-    except OSError as error:
-        if error.errno not in FULL:
+
+
+@contextlib.contextmanager
+def room() -> Iterator[None]:
+    """Says in one line that the disk is full, and how to go on.
+
+    Raises:
+        ResourceError: instead of what the system raises.
+    """
+    try:
+        yield
+    except ResourceError as error:
+        if not isinstance(error.__cause__, OSError):  # it is memory that ran out
             raise
-        raise ResourceError(
-            f"disk full: cannot write {error.filename or 'the run'}",
-            hint="free some space and continue with --resume",
-        ) from error
+        raise ResourceError(str(error), hint=RESUME) from error
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        name = Path(error.filename).name if error.filename else "to the run folder"
+        raise ResourceError(f"disk full: cannot write {name}", hint=RESUME) from error
 
 
 def _out_of_memory(batch_size: int) -> ResourceError:
-    smaller = max(1, batch_size // 2)
+    smaller = f"try --batch-size {batch_size // 2}"
     return ResourceError(
-        f"out of memory at batch size {batch_size}", hint=f"try --batch-size {smaller}"
+        f"out of memory at batch size {batch_size}",
+        hint=smaller if batch_size > 1 else "a narrower network or smaller images need less",
     )

@@ -2,10 +2,12 @@
 
 import dataclasses
 import math
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
+from pixelcnn.checkpoint import write_atomically
 from pixelcnn.training.validation import Validation
 
 COLUMNS = ("step", "epoch", "loss", "val_loss", "bits_per_dim", "learning_rate")
@@ -108,7 +110,7 @@ class Journal:
             self.metrics.read_text(encoding="utf-8").splitlines() if self.metrics.exists() else []
         )
         kept = [",".join(COLUMNS), *lines[1 : rows + 1]]
-        self.metrics.write_text("\n".join(kept) + "\n", encoding="utf-8")
+        write_atomically(self.metrics, ("\n".join(kept) + "\n").encode())
 
     def row(self, row: Row) -> None:
         """Adds a row of numbers."""
@@ -120,6 +122,12 @@ class Journal:
             for name, value in dataclasses.asdict(row).items():
                 if value is not None and name not in ("step", "epoch"):
                     self._board.add_scalar(name, value, row.step)
+
+    def sync(self) -> None:
+        """Makes the rows so far survive a power cut: before a checkpoint that counts on them."""
+        if self.metrics is not None:
+            with self.metrics.open("a", encoding="utf-8") as file:
+                os.fsync(file.fileno())
 
     def close(self) -> None:
         """Finishes the TensorBoard file."""

@@ -2,16 +2,19 @@
 
 import dataclasses
 import math
+import os
 from typing import Any
 
 from torch import Tensor
 
 from pixelcnn import checkpoint
+from pixelcnn.checkpoint import write_atomically
 from pixelcnn.model import PixelModel
 from pixelcnn.training.averaging import WeightAverage
 from pixelcnn.training.plan import Plan
 from pixelcnn.training.record import progress_record, validation_record
 from pixelcnn.training.run import RunFolder
+from pixelcnn.training.team import Team
 from pixelcnn.training.validation import Validation
 
 
@@ -41,6 +44,7 @@ class Keeper:
         precision: that validations are computed in.
         patience: validations without a better one before giving up; 0 never gives up.
         folder: where files go; without one the best weights stay in memory.
+        team: its leader keeps the files, and gives the best weights to all.
     """
 
     def __init__(
@@ -52,9 +56,11 @@ class Keeper:
         precision: str,
         patience: int,
         folder: RunFolder | None,
+        team: Team,
     ) -> None:
         self.model, self.average, self.plan, self.images = model, average, plan, images
-        self.precision, self.patience, self.folder = precision, patience, folder
+        self.precision, self.patience, self.team = precision, patience, team
+        self.folder = folder if team.leads else None
         self.best = Best()
         self._kept: dict[str, Tensor] = {}
         self._record: dict[str, Any] = {}
@@ -75,8 +81,15 @@ class Keeper:
         return 0 < self.patience <= self.best.worse
 
     def restore(self, best: dict[str, Any]) -> None:
-        """Goes on from a checkpoint."""
+        """Goes on from a checkpoint; what was kept after it is forgotten."""
         self.best = Best(**best)
+        if self.folder is not None and self.folder.best_before.exists():
+            os.replace(self.folder.best_before, self.folder.best)
+
+    def set_aside(self) -> None:
+        """Keeps the best model so far for whoever resumes: a stopped training may judge once more."""
+        if self.folder is not None and self.folder.best.exists():
+            write_atomically(self.folder.best_before, self.folder.best.read_bytes())
 
     def keep_last(self) -> None:
         """Writes the model as it is now."""
@@ -86,14 +99,15 @@ class Keeper:
                 checkpoint.save(self.model, self.folder.last, raw=raw)
 
     def recall_best(self) -> None:
-        """Puts the best weights, and their record, into the model."""
+        """Puts the best weights, and their record, into the model of every process."""
+        weights, self.model.record = self.team.first(self._recalled)
+        self.model.load_state_dict(weights)
+
+    def _recalled(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if self.folder is None:
-            self.model.load_state_dict(self._kept)
-            self.model.record = dict(self._record)
-        else:
-            best = checkpoint.load(self.folder.best)
-            self.model.load_state_dict(best.state_dict())
-            self.model.record = best.record
+            return self._kept, dict(self._record)
+        best = checkpoint.load(self.folder.best)
+        return best.state_dict(), best.record
 
     def annotate_best(self, found: Validation, precision: str) -> None:
         """Replaces the validation in the record of the recalled best model, and of its file."""
@@ -109,7 +123,7 @@ class Keeper:
         with self.average.applied():
             if self.folder is not None:
                 checkpoint.save(self.model, self.folder.best, raw=raw)
-            else:
+            elif self.team.leads:
                 state = self.model.state_dict()
                 self._kept = {name: value.detach().clone() for name, value in state.items()}
                 self._record = dict(self.model.record)

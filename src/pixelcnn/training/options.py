@@ -72,9 +72,9 @@ class TrainingOptions:
     device: str = "auto"
     """``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``."""
     devices: int = 1
-    """Processes a machine; this version trains in one."""
+    """Processes a machine, each on a device of its own, or on a share of the processor."""
     nodes: int = 1
-    """Machines; this version trains on one."""
+    """Machines."""
     sample_every: int = 0
     """Epochs between sample grids; 0 draws one at the end. A grid that would take more than a tenth of
     the training so far is left out."""
@@ -148,8 +148,8 @@ INTEGERS = {
     "validate_every": (1, 1_000_000),
     "validation_images": (0, 1_000_000_000),
     "seed": (0, 2**63 - 1),
-    "devices": (1, 1),
-    "nodes": (1, 1),
+    "devices": (1, 1_024),
+    "nodes": (1, 100_000),
     "sample_every": (0, 1_000_000),
     "sample_count": (0, 1_024),
     "log_every": (1, 1_000_000_000),

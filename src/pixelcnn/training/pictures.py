@@ -1,5 +1,6 @@
 """Sample grids during a training, where they do not cost too much of it."""
 
+import io
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn import plotting, sampling
+from pixelcnn.checkpoint import write_atomically
 from pixelcnn.model import PixelModel
 from pixelcnn.training.validation import Stopped
 
@@ -33,6 +35,7 @@ def draw_grid(
     seed: int,
     seconds: float,
     stop: Callable[[], bool] = lambda: False,
+    given: Tensor | None = None,
 ) -> None:
     """Draws images and saves them as one picture.
 
@@ -43,16 +46,20 @@ def draw_grid(
         seed: of the uniform numbers: the same for every epoch, so that pictures compare.
         seconds: that it may take.
         stop: asked after every position.
+        given: conditions that are no classes, taken in turn.
 
     Raises:
         TooSlow: once it shows that all of it would take longer.
         Stopped: ``stop`` said so.
     """
-    size = model.network.condition_size
-    condition = torch.arange(count) % size if model.network.condition == "label" else None
+    if model.network.condition == "label":
+        given = torch.arange(model.network.condition_size)
+    condition = None if given is None else given[torch.arange(count) % len(given)]
     callback = watch(seconds, stop)
     images = sampling.sample(model, count, seed=seed, condition=condition, callback=callback)
-    plotting.save_grid(images, path, model.levels)
+    picture = io.BytesIO()
+    plotting.grid(images, model.levels).save(picture, "PNG")
+    write_atomically(path, picture.getvalue())
 
 
 def watch(seconds: float, stop: Callable[[], bool]) -> Callable[[int, int, Tensor], None]:

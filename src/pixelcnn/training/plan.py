@@ -78,12 +78,20 @@ def timed_steps(
         now, taken = step(WARM + taken), taken + 1
         if now - start > MOST * options.seconds:
             break
-    pace = (now - warm) / taken
-    check = validation_seconds(trial.model, val, options, precision)
-    last = validation_seconds(trial.model, val, options, "32") if precision == "bf16" else 0.0
+    pace = (now - warm) / taken + _meeting_seconds(trial)
+    check = validation_seconds(trial.model, val, options, precision) / trial.team.size
+    last = 0.0
+    if precision == "bf16":
+        last = validation_seconds(trial.model, val, options, "32") / trial.team.size
     between = trial.batches.steps_per_epoch * options.validate_every
     left = SAFETY * options.seconds - (time.monotonic() - start) - check - last
     return max(1, int(left / (pace + check / between)))
+
+
+def _meeting_seconds(trial: TrainingModule) -> float:
+    """How long several processes take to sum their gradients after a step, if nothing overlaps."""
+    device = next(trial.model.parameters()).device
+    return trial.team.summing_seconds(trial.model.parameters_count, device)
 
 
 def validation_seconds(

@@ -33,6 +33,8 @@ def training_record(
         "images": {"train": len(train), "val": len(val)},
         "content_hash": {"train": train.content_hash, "val": val.content_hash},
         "binarisation": train.binarisation,
+        "quantisation": train.quantisation,
+        "skipped": train.skipped,
         "levels": train.levels,
         "classes": list(train.classes),
         "seed": options.seed,

@@ -1,15 +1,22 @@
 """The folder of a run: who may use it, and where things lie in it."""
 
+import contextlib
 import json
 import os
 import platform
+import re
+import socket
 import sys
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 
-from pixelcnn.errors import ConfigError
+from pixelcnn.checkpoint import write_atomically
+from pixelcnn.errors import DISK_FULL, ConfigError, ResourceError
+from pixelcnn.training.guards import room
 from pixelcnn.training.recipe import Recipe, parse
+from pixelcnn.training.team import Team
 
 PACKAGES = ("pixelcnn", "torch", "numpy", "pytorch-lightning", "safetensors", "pillow")
 
@@ -26,11 +33,13 @@ class RunFolder:
 
     Raises:
         ConfigError: on entering; the path is a file, cannot be written, is in use, or holds a run.
+        ResourceError: on entering; the disk is full.
     """
 
     def __init__(self, path: str | Path, *, resume: bool = False) -> None:
         self.path, self.resume = Path(path), resume
         self._lock: int | None = None
+        self._holds = False
 
     @property
     def recipe(self) -> Path:
@@ -41,6 +50,11 @@ class RunFolder:
     def best(self) -> Path:
         """The model that validated best."""
         return self.path / "best.safetensors"
+
+    @property
+    def best_before(self) -> Path:
+        """The best model as of the last checkpoint, where a stopped run has found a better one since."""
+        return self.checkpoints / "best.safetensors"
 
     @property
     def last(self) -> Path:
@@ -66,6 +80,11 @@ class RunFolder:
                 f"run folder {self.path} is a file", hint="choose another folder with --run"
             ) from error
         except OSError as error:
+            self.release()
+            if error.errno in DISK_FULL:
+                raise ResourceError(
+                    f"disk full: cannot write to run folder {self.path}", hint="free some space"
+                ) from error
             raise ConfigError(
                 f"cannot write to run folder {self.path}: {error.strerror}",
                 hint="choose another folder with --run",
@@ -88,15 +107,16 @@ class RunFolder:
     def begin(self, recipe: str) -> None:
         """Lays the folder out for a training: its recipe, the versions in use, places for what comes.
 
-        Until then nothing but the lock is written, so that a start that fails leaves nothing behind.
+        Until then nothing but the lock is written, so that a start that fails leaves nothing behind. The
+        recipe comes first: what else is there belongs to a run that can be resumed.
         """
+        for leftover in (*self.path.glob(".*.tmp"), *self.path.glob("*/.*.tmp")):
+            leftover.unlink(missing_ok=True)
+        write_atomically(self.recipe, recipe.encode())
         self.checkpoints.mkdir(exist_ok=True)
         self.samples.mkdir(exist_ok=True)
-        for leftover in (*self.path.glob(".*.tmp"), *self.checkpoints.glob(".*.tmp")):
-            leftover.unlink(missing_ok=True)
         environment = json.dumps(versions(), indent=2) + "\n"
-        (self.path / "environment.json").write_text(environment, encoding="utf-8")
-        self.recipe.write_text(recipe, encoding="utf-8")
+        write_atomically(self.path / "environment.json", environment.encode())
 
     def stored(self) -> Recipe:
         """The recipe that the folder holds."""
@@ -105,8 +125,10 @@ class RunFolder:
     def release(self) -> None:
         """Lets other processes use the folder."""
         if self._lock is not None:
+            if self._holds:
+                os.ftruncate(self._lock, 0)
             os.close(self._lock)
-            self._lock = None
+            self._lock, self._holds = None, False
 
     def _take_lock(self) -> None:
         lock = os.open(self.path / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -118,17 +140,21 @@ class RunFolder:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = os.read(lock, 64).decode(errors="replace").strip() or "unknown"
+            holder = os.read(lock, 256).decode(errors="replace").strip() or "unknown"
             self.release()
             raise ConfigError(
                 f"run folder {self.path} is in use by process {holder}",
                 hint="wait for it, or choose another folder with --run",
             ) from error
+        self._holds = True
         os.ftruncate(lock, 0)
-        os.write(lock, f"{os.getpid()}\n".encode())
+        os.write(lock, f"{os.getpid()} on {socket.gethostname()}\n".encode())
 
     def _check_content(self) -> None:
-        content = sorted(item.name for item in self.path.iterdir() if item.name != "run.lock")
+        names = (item.name for item in self.path.iterdir())
+        content = sorted(
+            name for name in names if name != "run.lock" and not re.fullmatch(r"\..*\.tmp", name)
+        )
         if content and not self.resume:
             raise ConfigError(
                 f"run folder {self.path} already holds {content[0]}",
@@ -139,6 +165,24 @@ class RunFolder:
                 f"{self.path} is not a run folder: it holds {content[0]}, but no recipe.toml",
                 hint="choose another folder with --run",
             )
+
+
+@contextlib.contextmanager
+def held(folder: RunFolder, team: Team) -> Iterator[RunFolder]:
+    """A folder that the leader of a team holds for all of it; the others never write there.
+
+    Raises:
+        ConfigError: as entering the folder does.
+        Followed: in the others, in its place.
+        ResourceError: the disk is full, now or later.
+    """
+    with room(), contextlib.ExitStack() as stack:
+
+        def enter() -> None:
+            stack.enter_context(folder)
+
+        team.first(enter)
+        yield folder
 
 
 def versions() -> dict[str, str]:

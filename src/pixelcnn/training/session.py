@@ -11,6 +11,7 @@ import torch
 
 from pixelcnn.data import ImageSet
 from pixelcnn.model import PixelModel
+from pixelcnn.scoring import condition_of
 from pixelcnn.training import checkpoints, pictures
 from pixelcnn.training.averaging import WeightAverage
 from pixelcnn.training.batches import Batches
@@ -23,6 +24,7 @@ from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.plan import Plan, timed_steps
 from pixelcnn.training.run import RunFolder
 from pixelcnn.training.signals import Interrupted, StopFlag
+from pixelcnn.training.team import SILENCE, Team
 from pixelcnn.training.validation import Stopped, Validation, validate, validation_batch
 
 
@@ -56,6 +58,7 @@ class Session:
         device: where, resolved.
         folder: held run folder, if any.
         stop: set by a signal.
+        team: the processes of this training; its leader alone writes and talks.
         verbose: talk on stderr.
     """
 
@@ -68,27 +71,33 @@ class Session:
         device: str,
         folder: RunFolder | None,
         stop: StopFlag,
+        team: Team,
         verbose: bool,
     ) -> None:
         self.model, self.val, self.options, self.device = model, val, options, device
-        self.folder, self.stop, self.verbose = folder, stop, verbose
-        self.precision = resolve_precision(options.precision, device)
-        labelled = model.network.condition == "label"
-        self.batches = Batches(train, options.batch_size, options.seed, labelled=labelled)
-        self.journal = Journal(None if folder is None else folder.path, verbose=verbose)
+        self.folder, self.stop, self.team = folder, stop, team
+        self.verbose = verbose and team.leads
+        self.precision = team.first(lambda: resolve_precision(options.precision, device))
+        self.batches = Batches(
+            train,
+            options.batch_size,
+            options.seed,
+            condition=condition_of(model, train),
+            rank=team.rank,
+            processes=team.size,
+        )
+        place = folder.path if folder is not None and team.leads else None
+        self.journal = Journal(place, verbose=self.verbose)
 
     def run(self, place: tuple[str, Any], replan: bool) -> History:
         """Trains, and leaves the best weights in the model."""
         self._lay_out()
-        folder = None if self.folder is None else self.folder.checkpoints
-        found = None if folder is None else checkpoints.latest(folder, self.journal.say)
-        state = None if found is None else found[1]["callbacks"][Progress.__qualname__]
-        first = 0 if found is None else int(found[1]["global_step"])
+        path, first, state = self.team.first(self._latest)
         plan = self._plan(state, first, replan)
         average = WeightAverage(self.model, self.options.weight_average)
         keeper = Keeper(
             self.model, average, plan, len(self.batches.data),
-            self.precision, self.options.patience, self.folder,
+            self.precision, self.options.patience, self.folder, self.team,
         )  # fmt: skip
         progress = Progress(
             self.options,
@@ -98,6 +107,7 @@ class Session:
             journal=self.journal,
             folder=self.folder,
             stop=self.stop,
+            team=self.team,
             draw=self.draw,
         )
         try:
@@ -107,9 +117,9 @@ class Session:
                 return self._finish(progress, keeper, first)
             self._greet(plan, first)
             module = TrainingModule(
-                self.model, self.batches, self.options, plan.steps, self.precision
+                self.model, self.batches, self.options, plan.steps, self.precision, self.team
             )
-            self._train(module, plan, progress, place, None if found is None else found[0], first)
+            self._train(module, plan, progress, place, path, first)
             return self._finish(progress, keeper, module.taken)
         finally:
             self.journal.close()
@@ -122,20 +132,24 @@ class Session:
             batch_size=validation_batch(self.options),
             precision=precision or self.precision,
             channels_last=self.options.channels_last,
-            stop=lambda: bool(self.stop) and not self.stop.honoured,
+            team=self.team,
+            stop=lambda: self.stop.agree(self.team) and not self.stop.honoured,
         )
 
     def draw(self, epoch: int, seconds: float) -> None:
         """Draws a sample grid, unless it would take more than a tenth of some seconds of training."""
-        if self.folder is None or not self.options.sample_count:
+        if self.folder is None or not self.options.sample_count or not self.team.leads:
             return
         path = self.folder.samples / f"epoch-{epoch:04d}.png"
         count = self.options.sample_count
         budget = max(pictures.LEAST, pictures.SHARE * seconds)
+        if self.team.size > 1:
+            budget = min(budget, SILENCE.total_seconds() / 2)  # the others wait
         try:
             pictures.draw_grid(
-                self.model, path, count, self.options.seed, budget, lambda: bool(self.stop)
-            )
+                self.model, path, count, self.options.seed, budget, lambda: bool(self.stop),
+                given=condition_of(self.model, self.val),
+            )  # fmt: skip
         except pictures.TooSlow as slow:
             self.journal.say_once(
                 f"no sample grid: {count} images would take about {slow.seconds:.0f}s, more than a tenth"
@@ -144,6 +158,15 @@ class Session:
             )
         except Stopped:
             return
+
+    def _latest(self) -> tuple[Path | None, int, dict[str, Any] | None]:
+        """The checkpoint to go on from, its step, and what :class:`Progress` had stored in it."""
+        folder = None if self.folder is None else self.folder.checkpoints
+        found = None if folder is None else checkpoints.latest(folder, self.journal.say)
+        if found is None:
+            return None, 0, None
+        path, content = found
+        return path, int(content["global_step"]), content["callbacks"][Progress.__qualname__]
 
     def _lay_out(self) -> None:
         """Puts the weights into the type and order in memory that the training uses."""
@@ -167,8 +190,9 @@ class Session:
     def _steps_in_time(self) -> int:
         """Steps that fit into ``max_time``."""
         model = copy.deepcopy(self.model)
-        trial = TrainingModule(model, self.batches, self.options, 1, self.precision)
-        return timed_steps(trial, self.val, self.options, self.precision)
+        trial = TrainingModule(model, self.batches, self.options, 1, self.precision, self.team)
+        steps = timed_steps(trial, self.val, self.options, self.precision)
+        return self.team.first(lambda: steps)
 
     def _greet(self, plan: Plan, first: int) -> None:
         kind = "bfloat16" if self.precision == "bf16" else f"float{self.precision}"
@@ -176,6 +200,7 @@ class Session:
             f"{len(self.batches.data)} images of {self.model.shape} with {self.model.levels} levels,"
             f" {len(self.val)} validate; {self.model.parameters_count:,} parameters; {plan.steps} steps"
             f" of {self.batches.batch_size} images on {self.device} in {kind}"
+            + (f" by {self.team.size} processes" if self.team.size > 1 else "")
             + (f"; going on after step {first}" if first else "")
         )
 
@@ -192,7 +217,9 @@ class Session:
         bar = [Bar(plan.steps)] if self.verbose and Bar.wanted() else []
         root = Path() if self.folder is None else self.folder.path
         callbacks = [*averaging, progress, *bar]
-        trainer = make_trainer(self.options, plan.steps, self.precision, place, root, callbacks)
+        trainer = make_trainer(
+            self.options, plan.steps, self.precision, place, root, callbacks, self.team
+        )
         try:
             trainer.fit(module, Steps(first), ckpt_path=path, weights_only=True)
         except SystemExit as end:  # how Lightning ends after a second Ctrl-C
@@ -231,4 +258,4 @@ class Session:
 
     def _interrupted(self, what: str) -> Interrupted:
         hint = "" if self.folder is None else "continue with --resume"
-        return Interrupted(what, signum=self.stop.signum, hint=hint)
+        return Interrupted(what, signum=self.stop.agreed or self.stop.signum, hint=hint)

@@ -1,11 +1,13 @@
 """Ctrl-C and SIGTERM as a wish to stop, honoured at the end of a step."""
 
+import os
 import signal
 import threading
 from types import FrameType
 from typing import Any
 
 from pixelcnn.errors import PixelCNNError
+from pixelcnn.training.team import Team
 
 
 class Interrupted(PixelCNNError):
@@ -28,17 +30,28 @@ class StopFlag:
 
     Attributes:
         signum: of the first signal, 0 before there is one.
+        agreed: the same for the whole team, as of the last time they asked each other.
         honoured: whether stopping has begun.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self) -> None:
-        self.signum, self.honoured = 0, False
+        self.signum, self.agreed, self.honoured = 0, 0, False
+        self._parent = os.getppid()
         self._before: dict[int, Any] = {}
 
     def __bool__(self) -> bool:
         return self.signum != 0
+
+    def agree(self, team: Team) -> bool:
+        """Whether any process of a team was told to stop: the same answer for all of them.
+
+        One of several processes also stops when the process that started it is gone.
+        """
+        orphaned = team.size > 1 and os.getppid() != self._parent
+        (self.agreed,) = team.highest(self.signum or (signal.SIGTERM if orphaned else 0))
+        return self.agreed != 0
 
     def __enter__(self) -> "StopFlag":
         if threading.current_thread() is threading.main_thread():

@@ -8,13 +8,14 @@ from typing import Any
 from pixelcnn.data import Splits
 from pixelcnn.model import PixelModel
 from pixelcnn.training import recipe as recipes
-from pixelcnn.training.device import accelerator, resolve_device
+from pixelcnn.training.device import accelerator, own_device, resolve_device
 from pixelcnn.training.fitting import run_training
 from pixelcnn.training.guards import check_fit
 from pixelcnn.training.recipe import Recipe, goes_on, of_model
 from pixelcnn.training.record import nameless, training_record
-from pixelcnn.training.run import RunFolder
+from pixelcnn.training.run import RunFolder, held
 from pixelcnn.training.session import History
+from pixelcnn.training.team import Team, assembled, check_size
 from pixelcnn.training.toml import literal
 
 DEFAULT = "digits"
@@ -37,15 +38,23 @@ class Prepared:
     notes: list[str]
 
 
-def prepare(recipe: Recipe) -> Prepared:
+def prepare(recipe: Recipe, team: Team | None = None) -> Prepared:
     """Loads the data, builds the model and checks that they fit; writes nothing.
+
+    Args:
+        recipe: what to train.
+        team: the processes of the training, of which the leader loads first: what it downloads is there
+            for the others.
 
     Raises:
         ConfigError, DataError, ModelError: whatever would stop the training before its first step.
     """
     options = recipe.options
-    accelerator(resolve_device(options.device))
-    splits = recipe.load()
+    team = team or Team()
+    accelerator(own_device(resolve_device(options.device), team), team)
+    loaded: list[Splits] = []
+    team.first(lambda: loaded.append(recipe.load()))
+    splits = loaded[0] if loaded else recipe.load()
     model, notes = recipe.build(splits.train)
     check_fit(model, splits.train, splits.val)
     resolved = of_model(model, recipe.data, options, recipe.name, recipe.about)
@@ -74,24 +83,57 @@ def train_recipe(
             contradicted by anything but epochs, time and devices.
         DataError, ModelError, TrainingError, ResourceError, Interrupted: see :func:`pixelcnn.fit`.
     """
-    chosen = resolve(recipe).with_overrides(overrides)
-    path = Path(run) if run is not None else default_run(chosen)
-    with RunFolder(path, resume=resume) as folder:
-        replan = False
-        if folder.recipe.exists():
-            stored = folder.stored()
-            name = stored.name if recipe is None else chosen.name
-            chosen = dataclasses.replace(stored.with_overrides(overrides), name=name)
-            replan = goes_on(stored, chosen, str(path))
-        ready = prepare(chosen)
-        folder.begin(ready.recipe.dumps())
+    fresh = resolve(recipe).with_overrides(overrides)
+    path = Path(run) if run is not None else default_run(fresh)
+    with (
+        assembled(fresh.options.devices, fresh.options.nodes) as team,
+        held(RunFolder(path, resume=resume), team) as folder,
+    ):
+
+        def choose() -> tuple[Recipe, bool]:
+            chosen = going_on(folder, fresh, overrides, named=recipe is not None)
+            return chosen, folder.recipe.exists() and goes_on(folder.stored(), chosen, str(path))
+
+        chosen, replan = team.first(choose)
+        check_size(team, chosen.options.devices, chosen.options.nodes)
+        ready = prepare(chosen, team)
+        team.first(lambda: folder.begin(ready.recipe.dumps()))
         train, val = ready.splits.train, ready.splits.val
         options, source = ready.recipe.options, ready.recipe.data
         notes = training_record(train, val, options, recipe=chosen.name, data=source)
         return run_training(
-            ready.model, train, val, options, folder, notes,
+            ready.model, train, val, options, folder, notes, team,
             replan=replan, remarks=ready.notes, verbose=verbose,
         )  # fmt: skip
+
+
+def going_on(folder: RunFolder, fresh: Recipe, overrides: Sequence[str], named: bool) -> Recipe:
+    """The recipe that a folder holds, with overrides; ``fresh`` where it holds none.
+
+    Args:
+        folder: of the run.
+        fresh: what was asked for.
+        overrides: settings that go on top of a stored recipe, too.
+        named: ``fresh`` was asked for by name, so the stored recipe has to be the same one.
+    """
+    if not folder.recipe.exists():
+        return fresh
+    stored = folder.stored()
+    name = fresh.name if named else stored.name
+    return dataclasses.replace(stored.with_overrides(overrides), name=name)
+
+
+def processes(
+    recipe: str | Path | Recipe | None,
+    run: str | Path | None,
+    overrides: Sequence[str],
+    resume: bool,
+) -> tuple[int, int]:
+    """Devices and nodes that :func:`train_recipe` with the same arguments would ask for."""
+    fresh = resolve(recipe).with_overrides(overrides)
+    folder = RunFolder(Path(run) if run is not None else default_run(fresh), resume=resume)
+    chosen = going_on(folder, fresh, overrides, named=recipe is not None) if resume else fresh
+    return chosen.options.devices, chosen.options.nodes
 
 
 def resolve(recipe: str | Path | Recipe | None) -> Recipe:

@@ -10,7 +10,9 @@ import torch
 
 from pixelcnn.data import ImageSet
 from pixelcnn.model import PixelModel
+from pixelcnn.scoring import condition_of
 from pixelcnn.training.options import TrainingOptions
+from pixelcnn.training.team import Team
 
 QUANTILES = 101
 
@@ -65,9 +67,13 @@ def validate(
     batch_size: int,
     precision: str,
     channels_last: bool = False,
+    team: Team | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Validation:
     """Scores a fixed validation set with the weights the model has.
+
+    Processes take the batches in turn, each batch as one process would compute it, so the numbers are the
+    same for any number of processes.
 
     Args:
         model: left in the mode it was found in.
@@ -75,38 +81,36 @@ def validate(
         batch_size: images a forward pass.
         precision: ``32``, ``bf16`` or ``64``.
         channels_last: memory layout of the images.
-        stop: asked between batches.
+        team: processes that share the work; this one alone if None.
+        stop: asked before each batch, equally often in every process.
 
     Raises:
         Stopped: ``stop`` said so.
     """
-    nats, was_training = [], model.training
+    team, given = team or Team(), condition_of(model, data)
+    nats, was_training = np.zeros(len(data)), model.training
     model.eval()
     try:
         with torch.inference_mode():
-            for start in range(0, len(data), batch_size):
+            for start in range(0, len(data), batch_size * team.size):
                 if stop():
                     raise Stopped
-                index = torch.arange(start, min(start + batch_size, len(data)))
-                condition = labels(model, data, index)
+                first = start + batch_size * team.rank
+                index = torch.arange(first, max(first, min(first + batch_size, len(data))))
+                if not len(index):
+                    continue
+                condition = None if given is None else given[index]
                 levels = data.levels_at(index, 0, 0)
                 found = log_prob(model, levels, condition, precision, channels_last=channels_last)
-                nats.append(-found.flatten(1).double().sum(1).cpu())
+                nats[index] = -found.flatten(1).double().sum(1).cpu()
     finally:
         model.train(was_training)
-    return Validation(torch.cat(nats).numpy(), model.shape.dimensions)
+    return Validation(team.sum(nats), model.shape.dimensions)
 
 
 def validation_batch(options: TrainingOptions) -> int:
     """Images a forward pass of a validation: enough to be fast, few enough to fit."""
     return max(64, min(256, options.batch_size))
-
-
-def labels(model: PixelModel, data: ImageSet, index: torch.Tensor) -> torch.Tensor | None:
-    """The condition of some images; None for a model without one."""
-    if model.network.condition is None or data.labels is None:
-        return None
-    return data.labels[index]
 
 
 def log_prob(

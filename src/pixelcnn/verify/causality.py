@@ -6,6 +6,8 @@ bit by bit in float64: the two passes have the same batch shape and differ in on
 so equal arithmetic gives equal bits and no tolerance is needed.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,13 +18,14 @@ from pixelcnn.masks import raster_past
 from pixelcnn.networks import Network
 from pixelcnn.shapes import Position
 from pixelcnn.verify.probing import (
-    LEVELS,
     Probe,
     another_level,
+    encoded,
     images_interact,
+    level_count,
     mode,
     random_condition,
-    random_levels,
+    random_images,
     randomise,
 )
 
@@ -119,10 +122,10 @@ def draw(
 ) -> tuple[Probe, Tensor, Tensor]:
     """Random parameters, a random image ``(c, h, w)``, and a second one that differs everywhere."""
     drawn = randomise(network, seed, positive=positive)
-    images = random_levels((network.channels, height, width), LEVELS, seed)
-    others = another_level(images, LEVELS, seed)
+    images = random_images(network, 1, height, width, seed)[0]
+    others = another_level(images, level_count(network), seed)
     probe = Probe(drawn, random_condition(drawn, 1, height, width, seed), seed)
-    return probe, images.double() / (LEVELS - 1), others.double() / (LEVELS - 1)
+    return probe, encoded(network, images), encoded(network, others)
 
 
 def by_gradient(probe: Probe, x: Tensor) -> Tensor:
@@ -140,7 +143,7 @@ def by_flips(probe: Probe, x: Tensor, other: Tensor) -> Tensor:
 
 
 def gradients(probe: Probe, x: Tensor, targets: Tensor) -> Tensor:
-    """Gradients of outputs with respect to the image: ``(len(targets), c, h, w)``.
+    """Sizes of the gradients of outputs with respect to the image: ``(len(targets), c, h, w)``.
 
     One copy of the image for each output: output i reads copy i. The parameters of an output are summed
     with random weights, lest their gradients cancel.
@@ -153,9 +156,22 @@ def gradients(probe: Probe, x: Tensor, targets: Tensor) -> Tensor:
     return torch.cat([_gradients(probe, x, part) for part in targets.split(probe.copies(x))])
 
 
+@contextmanager
+def without_embedding(network: Network) -> Iterator[None]:
+    """The network as a function of the features of codes, of which there are gradients."""
+    embed, network.embed = network.embed, None
+    try:
+        yield
+    finally:
+        network.embed = embed
+
+
 def _gradients(probe: Probe, x: Tensor, targets: Tensor) -> Tensor:
-    copies = x.expand(len(targets), *x.shape).clone().requires_grad_()
-    with torch.enable_grad():
+    network = probe.network
+    with torch.no_grad():
+        copies = network.features_of(x.expand(len(targets), *x.shape)).clone()
+    copies.requires_grad_()
+    with torch.enable_grad(), without_embedding(network):
         outputs = probe(copies)
         check_finite("the outputs are", outputs)
         generator = torch.Generator().manual_seed(probe.seed)
@@ -166,7 +182,7 @@ def _gradients(probe: Probe, x: Tensor, targets: Tensor) -> Tensor:
         if total.requires_grad:  # a network may be constant: then nothing does
             (found,) = torch.autograd.grad(total, copies, materialize_grads=True)
     check_finite("the gradients are", found)
-    return found
+    return found.unflatten(1, (network.channels, -1)).abs().sum(2)
 
 
 @torch.no_grad()

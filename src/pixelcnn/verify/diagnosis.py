@@ -8,26 +8,38 @@ may look ahead (the vertical stack of a gated network looks right) is so blamed 
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from pixelcnn.layers import CausalConv2d
+from pixelcnn.layers import CausalConv2d, UpConv2d
 from pixelcnn.networks import Network
 from pixelcnn.shapes import Position
 from pixelcnn.verify.causality import draw, example, gradients, place
 from pixelcnn.verify.probing import Probe, mode
 
-Function = Callable[[Tensor], Tensor]
+Function = Callable[..., Tensor]
 
 
 class Leaf(NamedTuple):
-    """A layer without parts, and what it was given once."""
+    """A layer without parts, what it was given once, and where in the image its positions lie.
+
+    Attributes:
+        name: in the network.
+        module: the layer.
+        input: ``(1, f, h, w)``.
+        rest: further arguments, of which only the sizes matter.
+        read: raster numbers of the image positions that those of the input lie on.
+        written: the same for the output.
+    """
 
     name: str
     module: nn.Module
     input: Tensor
+    rest: tuple[Tensor, ...]
+    read: Tensor
+    written: Tensor
 
     def __str__(self) -> str:
         return f"`{self.name}` ({type(self.module).__name__})"
@@ -86,24 +98,29 @@ def diagnose(case: Case, leaks: Tensor) -> str:
         return "a path without gradient sees the future (an integer look-up?)"
     leaves, image = trace(case)
     first = [leaf for leaf in leaves if reads_image(leaf, image, case.target)]
-    ahead = [leaf for leaf in leaves if reach(leaf).triu(1).any()]
+    ahead = [leaf for leaf in leaves if looks_ahead(leaf).any()]
     suspect = culprit(case, ahead, strictly=False)
     if suspect is not None:
-        return look_ahead(suspect, suspect in first)
+        return look_ahead(suspect, case.x.shape[2], any(leaf is suspect for leaf in first))
     if case.source[1:] != case.target[1:]:
         return (
             "something outside the layers joins each position with the whole image,"
             " as a mean over space or global pooling does"
         )
+    suspect = attends_to_itself(case, leaves)
+    if suspect is not None:
+        return (
+            f"the attention {suspect} reads its own position,"
+            " of an image that has not been shifted it may read earlier positions only"
+        )
     return own_pixel(case, first, leaks)
 
 
-def look_ahead(leaf: Leaf, first: bool) -> str:
-    """What a layer at fault reads."""
-    pairs = reach(leaf)
-    if pairs.all():
+def look_ahead(leaf: Leaf, width: int, first: bool) -> str:
+    """What a layer at fault reads, of an image with so many columns."""
+    if reach(leaf).all():
         return f"{leaf} takes a statistic over space, it joins each position with the whole image"
-    down, right = furthest(pairs, leaf.input.shape[3])
+    down, right = furthest(leaf, width)
     which = "the first" if first else "a later"
     kind = "convolution" if isinstance(leaf.module, nn.Conv2d | CausalConv2d) else "layer"
     if down > 0:
@@ -113,6 +130,16 @@ def look_ahead(leaf: Leaf, first: bool) -> str:
         " its mask is off by one, or it is a vertical stack whose rows are not shifted down by one"
         " before the row's own stack reads them"
     )
+
+
+def attends_to_itself(case: Case, leaves: Sequence[Leaf]) -> Leaf | None:
+    """A layer that reads all of the past and its own position, through which alone the leak comes."""
+    for leaf in leaves:
+        if (reach(leaf) | (leaf.read > leaf.written[:, None])).all():
+            with patched(leaf.module, closed(leaf, strictly=True)):
+                if not case.alive():
+                    return leaf
+    return None
 
 
 def own_pixel(case: Case, first: Sequence[Leaf], leaks: Tensor) -> str:
@@ -131,15 +158,19 @@ def own_pixel(case: Case, first: Sequence[Leaf], leaks: Tensor) -> str:
 
 
 def trace(case: Case) -> tuple[list[Leaf], Tensor]:
-    """Layers without parts that keep the image's size, in the order they run, and the image they ran on."""
+    """Layers without parts between grids of the image, in the order they run, and the image they ran on."""
     found: dict[str, Leaf] = {}
     image = case.x[None].clone().requires_grad_()
 
-    def remember(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            shapes = [t.shape[2:] for t in (*inputs, output) if isinstance(t, Tensor)]
-            if shapes == [case.x.shape[1:]] * 2:
-                found.setdefault(name, Leaf(name, module, inputs[0]))
+    def remember(name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            if len(inputs) > 1 and not isinstance(module, UpConv2d):
+                return
+            if not isinstance(output, Tensor) or not isinstance(inputs[0], Tensor):
+                return
+            read, written = (places(t.shape[2:], case.x.shape[1:]) for t in (inputs[0], output))
+            if read is not None and written is not None:
+                found.setdefault(name, Leaf(name, module, inputs[0], inputs[1:], read, written))
 
         return hook
 
@@ -151,21 +182,44 @@ def trace(case: Case) -> tuple[list[Leaf], Tensor]:
     return list(found.values()), image
 
 
+def places(grid: torch.Size, image: torch.Size) -> Tensor | None:
+    """Raster numbers of the image positions that those of a grid lie on, ``(h * w,)``.
+
+    A grid is the image itself or has every second, fourth, ... of its rows and columns; else None.
+
+    Example:
+        >>> places(torch.Size([2, 2]), torch.Size([3, 4]))
+        tensor([ 0,  2,  8, 10])
+    """
+    rows, columns = torch.arange(image[0]), torch.arange(image[1])
+    while (len(rows), len(columns)) != tuple(grid):
+        if len(rows) == len(columns) == 1:
+            return None
+        rows, columns = rows[::2], columns[::2]
+    return (rows[:, None] * image[1] + columns).flatten()
+
+
 def reach(leaf: Leaf) -> Tensor:
-    """Which positions of its input a layer's output depends on, bool ``(h * w, h * w)``."""
-    positions = leaf.input.shape[2] * leaf.input.shape[3]
+    """Which positions of its input a layer's output depends on, bool ``(outputs, inputs)``."""
+    positions = len(leaf.written)
     copies = leaf.input.detach().expand(positions, *leaf.input.shape[1:]).clone().requires_grad_()
     with torch.enable_grad():
-        outputs = leaf.module(copies).flatten(2)
+        outputs = leaf.module(copies, *leaf.rest).flatten(2)
         mix = torch.rand(outputs.shape[1], generator=torch.Generator().manual_seed(0)).to(outputs)
         total = (outputs.diagonal(dim1=0, dim2=2) * (0.5 + mix[:, None])).sum()
         (gradient,) = torch.autograd.grad(total, copies)
     return (gradient != 0).any(1).flatten(1)
 
 
-def furthest(ahead: Tensor, width: int) -> tuple[int, int]:
-    """The most rows down, and columns right in the same row, that lie ahead in ``(h * w, h * w)``."""
-    target, source = ahead.triu(1).nonzero().T
+def looks_ahead(leaf: Leaf) -> Tensor:
+    """Which of them lie after the output's own position, bool ``(outputs, inputs)``."""
+    return reach(leaf) & (leaf.read > leaf.written[:, None])
+
+
+def furthest(leaf: Leaf, width: int) -> tuple[int, int]:
+    """The most rows of the image down, and columns right in the same row, that a layer looks ahead."""
+    target, source = looks_ahead(leaf).nonzero().T
+    target, source = leaf.written[target], leaf.read[source]
     down = source // width - target // width
     right = (source % width - target % width)[down == 0]
     return int(down.max()), int(right.max()) if len(right) else 0
@@ -173,7 +227,8 @@ def furthest(ahead: Tensor, width: int) -> tuple[int, int]:
 
 def reads_image(leaf: Leaf, image: Tensor, at: Position) -> bool:
     """Whether a layer's input at a position depends on the image at that position alone."""
-    here = leaf.input[:, :, at.row, at.column].sum()
+    number = at.row * image.shape[3] + at.column
+    here = leaf.input.flatten(2)[:, :, leaf.read == number].sum()
     if not here.requires_grad:
         return False
     (gradient,) = torch.autograd.grad(here, image, retain_graph=True)
@@ -187,7 +242,7 @@ def culprit(case: Case, leaves: Sequence[Leaf], *, strictly: bool) -> Leaf | Non
         with ExitStack() as stack:
             for leaf in leaves:
                 if leaf is not suspect:
-                    stack.enter_context(patched(leaf.module, closed(leaf.module.forward, strictly)))
+                    stack.enter_context(patched(leaf.module, closed(leaf, strictly)))
             if case.alive():
                 return suspect
     return None
@@ -205,24 +260,24 @@ def patched(module: nn.Module, forward: Function) -> Iterator[None]:
 
 def severed(forward: Function) -> Function:
     """The same values, but no gradient."""
-    return lambda x: forward(x).detach()
+    return lambda *inputs: forward(*inputs).detach()
 
 
-def closed(forward: Function, strictly: bool) -> Function:
+def closed(leaf: Leaf, strictly: bool) -> Function:
     """The same values for one image, but no gradient from an output to later positions.
 
     Args:
-        forward: maps ``(1, f, h, w)`` to ``(1, g, h, w)``.
+        leaf: maps ``(1, f, h, w)`` to ``(1, g, h', w')``.
         strictly: close the position itself too.
     """
+    forward, own = leaf.module.forward, leaf.written[:, None]
+    past = leaf.read < own if strictly else leaf.read <= own
 
-    def causal(x: Tensor) -> Tensor:
-        height, width = x.shape[2:]
-        size = height * width
-        past = torch.ones(size, size, dtype=torch.bool).tril(-1 if strictly else 0)
+    def causal(x: Tensor, *rest: Tensor) -> Tensor:
+        height, width = forward(x, *rest).shape[2:]
         # Copy i of the image gives output position i, and passes gradients to its past only.
-        kept = past.reshape(size, 1, height, width)
-        outputs = forward(torch.where(kept, x, x.detach()))
+        kept = past.reshape(-1, 1, *x.shape[2:])
+        outputs = forward(torch.where(kept, x, x.detach()), *rest)
         return outputs.flatten(2).diagonal(dim1=0, dim2=2).reshape(1, -1, height, width)
 
     return causal

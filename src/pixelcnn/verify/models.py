@@ -24,6 +24,7 @@ from pixelcnn.verify.probability import (
 from pixelcnn.verify.probing import (
     Probe,
     another_level,
+    fitting,
     random_condition,
     random_levels,
     randomise,
@@ -135,8 +136,9 @@ class ModelChecks:
         if self.model.levels <= MOST_LEVELS:
             model = resized(self.model, *SHORT)
             image = random_levels(model.shape, model.levels, seed=2)
-            for row, column in ((0, 0), (1, 2), (2, 4)):
-                at = Position(model.shape.channels - 1, row, column)
+            channels, height, width = model.shape
+            for row, column in ((0, 0), (height // 2, width // 2), (height - 1, width - 1)):
+                at = Position(channels - 1, row, column)
                 total = conditional_sum(model, image, at, self.condition(model.shape))
                 expect_one(total, f"the levels of {place(at)} given the past")
             tried.append(f"the levels of 3 sub-pixels of {model.shape}")
@@ -204,8 +206,9 @@ def countable(model: PixelModel) -> tuple[int, int] | None:
 
 
 def resized(model: PixelModel, height: int, width: int) -> PixelModel:
-    """The same network and output for images of another size."""
-    return PixelModel(model.network, model.output, (model.shape.channels, height, width)).eval()
+    """The same network and output for images of another size, as far as the network allows."""
+    size = fitting(model.network, height, width)
+    return PixelModel(model.network, model.output, (model.shape.channels, *size)).eval()
 
 
 def expect_one(total: float, what: str) -> None:

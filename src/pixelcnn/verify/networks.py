@@ -15,10 +15,13 @@ from pixelcnn.verify.causality import Dependence, draw, example, measure, place
 from pixelcnn.verify.diagnosis import explain
 from pixelcnn.verify.probing import (
     Probe,
+    encoded,
+    fitting,
     fixed_noise,
     images_interact,
     mode,
     random_condition,
+    random_images,
     randomise,
 )
 from pixelcnn.verify.report import Check
@@ -42,7 +45,7 @@ class NetworkChecks:
 
     def __init__(self, network: Network, height: int, width: int) -> None:
         self.network = copy.deepcopy(network).cpu()  # where equal arithmetic gives equal bits
-        self.height, self.width = height, width
+        self.height, self.width = fitting(network, height, width)
 
     def all(self) -> list[Check]:
         """Every promise that applies."""
@@ -68,10 +71,9 @@ class NetworkChecks:
 
     def inputs(self, n: int, seed: int) -> tuple[Tensor, Tensor | None]:
         """Random images and conditions."""
-        generator = torch.Generator().manual_seed(seed)
-        shape = (n, self.network.channels, self.height, self.width)
-        x = torch.rand(shape, generator=generator, dtype=torch.float64)
-        return x, random_condition(self.network, n, self.height, self.width, seed)
+        images = random_images(self.network, n, self.height, self.width, seed)
+        condition = random_condition(self.network, n, self.height, self.width, seed)
+        return encoded(self.network, images), condition
 
     def rebuilds(self) -> str:
         """Constructor arguments are the configuration."""
@@ -109,8 +111,9 @@ class NetworkChecks:
         """The output has the size of the image, at any size."""
         drawn = randomise(self.network, seed=0).eval()
         sizes = [(self.height, self.width), (1, 1), (2, 3), (self.width + 1, self.height)]
+        sizes = list(dict.fromkeys(fitting(drawn, *size) for size in sizes))
         for height, width in sizes:
-            x = torch.zeros(2, drawn.channels, height, width, dtype=torch.float64)
+            x = encoded(drawn, torch.zeros(2, drawn.channels, height, width, dtype=torch.long))
             with torch.no_grad():
                 outputs = drawn(x, random_condition(drawn, 2, height, width, seed=0))
             expected = (2, drawn.out, height, width)

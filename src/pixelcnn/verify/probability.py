@@ -135,9 +135,11 @@ def check_agreement(output: Output, channels: int, spread: float = 3.0) -> float
         pmf = output.pmf(parameters[:1, :, 0, 0], levels[:1, :channel, 0, 0])[0, tried]
         error = float((pmf - nats[:, channel, 0, 0].exp()).abs().max())
         if not error <= AGREEMENT:
+            why = "; does it re-weight by the earlier channels what it mixes?"
             raise ConformanceError(
                 f"with {output.levels} levels the pmf of channel {channel} differs from exp(log_prob)"
                 f" by {error:.1e}, {AGREEMENT:.0e} is allowed"
+                f"{why if channel and output.couples_channels else ''}"
             )
         worst = max(worst, error)
     return worst

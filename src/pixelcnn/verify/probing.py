@@ -50,6 +50,33 @@ def randomise(network: Network, seed: int, *, positive: bool = False) -> Network
     return network
 
 
+def fitting(network: Network, height: int, width: int) -> tuple[int, int]:
+    """A size, or as much of it as the network takes.
+
+    Example:
+        >>> from pixelcnn.networks import PixelCNN
+        >>> fitting(PixelCNN(channels=1, out=1, width=4, depth=1), 5, 7)
+        (5, 7)
+    """
+    rows, columns = network.largest or (height, width)
+    return min(height, rows), min(width, columns)
+
+
+def random_images(network: Network, n: int, height: int, width: int, seed: int) -> Tensor:
+    """Random levels for a network on its own, int64 ``(n, c, h, w)``."""
+    return random_levels((n, network.channels, height, width), level_count(network), seed)
+
+
+def level_count(network: Network) -> int:
+    """Levels of the random inputs: those that it embeds, else any."""
+    return network.codes or LEVELS
+
+
+def encoded(network: Network, images: Tensor) -> Tensor:
+    """Network input, as a model would make it of these levels, in float64."""
+    return images if network.embedding else images.double() / (LEVELS - 1)
+
+
 def random_levels(shape: tuple[int, ...], levels: int, seed: int) -> Tensor:
     """Uniform integers in ``[0, levels)``, int64."""
     return torch.randint(levels, shape, generator=torch.Generator().manual_seed(seed))
@@ -154,5 +181,5 @@ def random_batch(
     network: Network, height: int, width: int, seed: int
 ) -> tuple[Tensor, Tensor | None]:
     """Three random images in ``[0, 1]`` with their conditions."""
-    levels = random_levels((3, network.channels, height, width), LEVELS, seed)
-    return levels.double() / (LEVELS - 1), random_condition(network, 3, height, width, seed)
+    images = random_images(network, 3, height, width, seed)
+    return encoded(network, images), random_condition(network, 3, height, width, seed)

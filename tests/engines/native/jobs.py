@@ -57,7 +57,7 @@ def networks(channels: int, out: int, width: int) -> Iterator[Network]:
         {},
         {"layout": "contiguous", "norm": True, "activation": "prelu", "activate": "after"},
     )
-    for name, condition, more in itertools.product(tiny.LOWERED, CONDITIONS, options):
+    for name, condition, more in itertools.product(tiny.NATIVE, CONDITIONS, options):
         yield tiny.small(
             NETWORKS[name],
             channels=channels,

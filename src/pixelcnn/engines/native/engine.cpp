@@ -47,7 +47,7 @@ constexpr int IMAGES = 4, BLOCKS = 1, WIDE = 4;
 #endif
 
 constexpr int64_t MAX_FLOATS = int64_t(1) << 34;  // 64 GiB of state is a damaged plan, not a model
-constexpr int SLICE = 16;                         // images that walk together, so that caches hold them
+constexpr int SLICE = 32;                         // images that walk together, so that caches hold them
 
 struct Refused : std::runtime_error {
     using std::runtime_error::runtime_error;
@@ -137,13 +137,44 @@ inline Vector hyperbolic(Vector x) {
     return choose((x < splat(0.1f)) & (x > splat(-0.1f)), near, far);
 }
 
-enum Op : int32_t { COPY, RELU, ELU, SILU, TANH, SIGMOID, PRELU, SCALE, SHIFT, ADD, SUB, MUL, OPS };
+constexpr int DOUBLES = 8;  // in a vector
+typedef double Doubles __attribute__((vector_size(DOUBLES * sizeof(double))));
+typedef int64_t Longs __attribute__((vector_size(DOUBLES * sizeof(int64_t))));
+
+inline Longs longs(Doubles v) {
+    Longs i;
+    std::memcpy(&i, &v, sizeof i);
+    return i;
+}
+
+inline Doubles doubles(Longs i) {
+    Doubles v;
+    std::memcpy(&v, &i, sizeof v);
+    return v;
+}
+
+// The same in double precision for x in [-inf, 0], by a Taylor polynomial of degree 13; relative error below 1e-15.
+inline Doubles exponential(Doubles x) {
+    const Longs tiny = x < -708.0 - Doubles{};  // nothing, instead of a number that is not normal
+    const Doubles magic = 6755399441055744.0 - Doubles{};  // 1.5 * 2^52: adding it rounds to an integer
+    const Doubles shifted = x * 1.4426950408889634 + magic;
+    const Doubles n = shifted - magic;
+    const Doubles r = (x - n * 6.93147180369123816490e-01) - n * 1.90821492927058770002e-10;
+    Doubles p = 1.0 / 6227020800 - Doubles{};
+    for (const double c : {1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040,
+                           1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0})
+        p = p * r + c;
+    const Longs power = (longs(shifted) - longs(magic) + 1023) << 52;
+    return doubles(longs(p * doubles(power)) & ~tiny);
+}
+
+enum Op : int32_t { COPY, RELU, ELU, SILU, TANH, SIGMOID, PRELU, SCALE, SHIFT, ADD, SUB, MUL, GATE, OPS };
 
 template <Op op>
 inline Vector apply(Vector a, Vector b) {
     const Vector zero{};
     switch (op) {
-        case RELU: return choose(a > zero, a, zero);
+        case RELU: return a > zero ? a : zero;  // one instruction, where choose takes four
         case ELU: return choose(a > zero, a, exponential(a) - splat(1.0f));
         case SILU: return a * sigmoid(a);
         case TANH: return hyperbolic(a);
@@ -154,6 +185,7 @@ inline Vector apply(Vector a, Vector b) {
         case SUB: return a - b;
         case SCALE:
         case MUL: return a * b;
+        case GATE: return hyperbolic(a) * sigmoid(b);
         default: return a;
     }
 }
@@ -222,7 +254,7 @@ struct Group {
 struct Instruction {
     int32_t kind, to, to_start, count;
     // PRODUCT
-    int32_t from = 0, into_partial = 0, start = 0, depth = 0;
+    int32_t from = 0, into_partial = 0, start = 0, depth = 0, activation = 0, residual = -1;
     const float *bias = nullptr, *weight = nullptr, *half_weight = nullptr;
     int32_t half_depth = 0;  // pairs of inputs, each segment rounded up
     std::vector<Segment> segments;
@@ -348,6 +380,8 @@ struct Plan {
             require(i.kind == PRODUCT || nodes[i.a].storage != NOW, "a row reads a single position");
             require(i.kind != PRODUCT || nodes[i.from].storage != NOW, "a row reads a single position");
             require(i.b < 0 || nodes[i.b].storage != NOW, "a row reads a single position");
+            require(i.residual < 0 || nodes[i.residual].storage == ROWS || nodes[i.residual].storage == MAP,
+                    "a row adds a single position");
         }
         return i;
     }
@@ -357,6 +391,9 @@ struct Plan {
         node(i.from, 0, 0);
         i.into_partial = in.next(0, 1, "flag");
         i.start = in.next(ZERO, PARTIAL, "start");
+        i.activation = in.next(COPY, SIGMOID, "activation");
+        i.residual = in.next();
+        if (i.residual != -1) node(i.residual, i.to_start, i.count);
         if (i.start == BIAS) i.bias = floats(in, i.count);
         if (i.start == PARTIAL) require(has_partial[i.to], "a partial sum that was never taken");
         if (i.into_partial) has_partial[i.to] = true;
@@ -416,11 +453,11 @@ struct Plan {
 
 struct Product {
     const float* const* x;  // of each segment
-    int64_t x_stride, base_stride, out_stride;
-    const float *base, *weight;
+    int64_t x_stride, base_stride, out_stride, residual_stride;
+    const float *base, *weight, *residual;  // residual: added after the activation, or null
     float* out;
     const Segment* segments;
-    int32_t segment_count, count, depth;
+    int32_t segment_count, count, depth, activation;
     bool half;  // x and weight hold pairs of bfloat16 instead of floats
 };
 
@@ -454,6 +491,17 @@ inline void store_some(float* p, Vector v, int32_t count) {
     std::memcpy(p, &v, sizeof(float) * size_t(std::clamp(count, 0, LANES)));
 }
 
+inline Vector activate(int32_t op, Vector x) {
+    switch (op) {
+        case RELU: return apply<RELU>(x, x);
+        case ELU: return apply<ELU>(x, x);
+        case SILU: return apply<SILU>(x, x);
+        case TANH: return apply<TANH>(x, x);
+        case SIGMOID: return apply<SIGMOID>(x, x);
+        default: return x;
+    }
+}
+
 // ROWS_ rows by BLOCKS_ blocks of outputs, summed over the segments in order. The last block may be cut.
 template <int ROWS_, int BLOCKS_, bool CUT, bool HALF>
 void tile(const Product& p, int64_t row, int32_t block) {
@@ -480,6 +528,15 @@ void tile(const Product& p, int64_t row, int32_t block) {
         }
         for (int b = 0; b < BLOCKS_; ++b) w[b] += count * LANES;
     }
+    if (p.activation != COPY)
+        for (int r = 0; r < ROWS_; ++r)
+            for (int b = 0; b < BLOCKS_; ++b) sum[r][b] = activate(p.activation, sum[r][b]);
+    if (p.residual)
+        for (int r = 0; r < ROWS_; ++r)
+            for (int b = 0; b < BLOCKS_; ++b) {
+                const float* residual = p.residual + (row + r) * p.residual_stride + (block + b) * LANES;
+                sum[r][b] = (CUT && b + 1 == BLOCKS_ ? load_some(residual, last) : load(residual)) + sum[r][b];
+            }
     for (int r = 0; r < ROWS_; ++r)
         for (int b = 0; b < BLOCKS_; ++b) {
             float* out = p.out + (row + r) * p.out_stride + (block + b) * LANES;
@@ -490,43 +547,42 @@ void tile(const Product& p, int64_t row, int32_t block) {
         }
 }
 
+// Rows of the tallest tile of so many blocks.
+constexpr int tallest(int blocks) { return blocks > BLOCKS ? 1 : std::min(IMAGES * BLOCKS / blocks, 2 * IMAGES); }
+
+// The tile of so many rows, or of fewer if there is none: below eight all numbers, from there on the even ones.
 template <int ROWS_, int BLOCKS_>
-void whole_or_cut(const Product& p, int64_t row, int32_t block) {
+int64_t tile_of(const Product& p, int64_t row, int64_t rows, int32_t block) {
+    if constexpr (ROWS_ > 1) {
+        constexpr int next = ROWS_ > 8 ? ROWS_ - 2 + ROWS_ % 2 : ROWS_ - 1;
+        if (rows < ROWS_) return tile_of<next, BLOCKS_>(p, row, rows, block);
+    }
     const bool cut = (block + BLOCKS_) * LANES > p.count;
     if (p.half)
         cut ? tile<ROWS_, BLOCKS_, true, true>(p, row, block) : tile<ROWS_, BLOCKS_, false, true>(p, row, block);
     else
         cut ? tile<ROWS_, BLOCKS_, true, false>(p, row, block) : tile<ROWS_, BLOCKS_, false, false>(p, row, block);
+    return ROWS_;
 }
 
-template <int ROWS_, int BLOCKS_>
-void blocks_of(const Product& p, int64_t row, int32_t block, int32_t blocks) {
-    if (blocks == BLOCKS_) return whole_or_cut<ROWS_, BLOCKS_>(p, row, block);
-    if constexpr (BLOCKS_ > 1) blocks_of<ROWS_, BLOCKS_ - 1>(p, row, block, blocks);
-}
-
-template <int ROWS_>
-int64_t rows_of(const Product& p, int64_t row, int64_t rows, int32_t block, int32_t blocks) {
-    for (; row + ROWS_ <= rows; row += ROWS_) blocks_of<ROWS_, BLOCKS>(p, row, block, blocks);
-    return row;
+// All rows of some blocks, divided evenly: tiles of one or two rows leave the multipliers waiting.
+template <int BLOCKS_>
+void panel(const Product& p, int64_t rows, int32_t block, int32_t blocks) {
+    if constexpr (BLOCKS_ > 1)
+        if (blocks < BLOCKS_) return panel<BLOCKS_ - 1>(p, rows, block, blocks);
+    int64_t tiles = (rows + tallest(BLOCKS_) - 1) / tallest(BLOCKS_);
+    for (int64_t row = 0; row < rows; tiles = std::max<int64_t>(tiles - 1, 1)) {
+        const int64_t share = (rows - row + tiles - 1) / tiles;
+        row += tile_of<tallest(BLOCKS_), BLOCKS_>(p, row, share, block);
+    }
 }
 
 void multiply(const Product& p, int64_t rows) {
     const int32_t blocks = (p.count + LANES - 1) / LANES;
-    if (rows == 1) {  // one image: many blocks at once hide the latency of the sums
-        int32_t block = 0;
-        for (; block + WIDE <= blocks; block += WIDE) whole_or_cut<1, WIDE>(p, 0, block);
-        for (; block + 4 <= blocks; block += 4) whole_or_cut<1, 4>(p, 0, block);
-        for (; block < blocks; ++block) whole_or_cut<1, 1>(p, 0, block);
-        return;
-    }
-    for (int32_t block = 0; block < blocks; block += BLOCKS) {
-        const int32_t here = std::min(BLOCKS, blocks - block);
-        int64_t row = rows_of<IMAGES>(p, 0, rows, block, here);
-        if (IMAGES > 4) row = rows_of<4>(p, row, rows, block, here);
-        row = rows_of<2>(p, row, rows, block, here);
-        rows_of<1>(p, row, rows, block, here);
-    }
+    int32_t block = 0;
+    if (rows == 1)  // one image: many blocks at once hide the latency of the sums
+        for (; block + WIDE <= blocks; block += WIDE) panel<WIDE>(p, rows, block, WIDE);
+    for (; block < blocks; block += BLOCKS) panel<BLOCKS>(p, rows, block, std::min(BLOCKS, blocks - block));
 }
 
 // ---------------------------------------------------------------- the walk of some images
@@ -551,7 +607,7 @@ class Slice {
             partials_.emplace_back(partial);
         }
         top_.assign(plan.nodes.size(), 0);
-        scratch_.resize(size_t(plan.levels));
+        scratch_.resize(size_t(plan.levels + DOUBLES - 1) / DOUBLES * DOUBLES);
     }
 
     int32_t first() const { return first_; }
@@ -664,6 +720,9 @@ class Slice {
         float* partial = partials_[i.to].data() + int64_t(column) * n_ * to.stride();
         Product p;
         p.out_stride = to.stride();
+        p.activation = i.activation;
+        p.residual = i.residual < 0 ? nullptr : at(i.residual, 0, column) + i.to_start;
+        p.residual_stride = i.residual < 0 ? 0 : plan_.nodes[i.residual].stride();
         p.out = (i.into_partial ? partial : at(i.to, 0, column)) + i.to_start;
         p.base = i.start == PARTIAL ? partial + i.to_start : i.bias;
         p.base_stride = i.start == PARTIAL ? to.stride() : 0;
@@ -714,6 +773,7 @@ class Slice {
             case ADD: return each<ADD>(i, column, row);
             case SUB: return each<SUB>(i, column, row);
             case MUL: return each<MUL>(i, column, row);
+            case GATE: return each<GATE>(i, column, row);
             default: return;
         }
     }
@@ -785,11 +845,23 @@ class Slice {
             scratch_[1] = 1 / (1 + std::exp(-logit));
             return;
         }
-        const float* logits = parameters + int64_t(channel) * plan_.levels;
+        softmax(parameters + int64_t(channel) * plan_.levels);
+    }
+
+    void softmax(const float* logits) {
         const double top = *std::max_element(logits, logits + plan_.levels);
+        Doubles sums{};
+        for (int32_t k = 0; k < plan_.levels; k += DOUBLES) {
+            Doubles p;
+            for (int32_t i = 0; i < DOUBLES; ++i) p[i] = k + i < plan_.levels ? logits[k + i] - top : -1e9;
+            p = exponential(p);
+            sums += p;
+            std::memcpy(scratch_.data() + k, &p, sizeof p);
+        }
         double sum = 0;
-        for (int32_t k = 0; k < plan_.levels; ++k) sum += scratch_[k] = std::exp(double(logits[k]) - top);
-        for (double& p : scratch_) p /= sum;
+        for (int32_t i = 0; i < DOUBLES; ++i) sum += sums[i];
+        const double scale = 1 / sum;
+        for (double& p : scratch_) p *= scale;
     }
 
     void temper(double temperature) {
@@ -809,12 +881,11 @@ class Slice {
     // How many k have cdf_k <= u, the last cdf counting as 1.
     int32_t invert(double u) const {
         double cdf = 0;
-        int32_t level = 0;
         for (int32_t k = 0; k + 1 < plan_.levels; ++k) {
             cdf += scratch_[k];
-            level += cdf <= u;
+            if (cdf > u) return k;
         }
-        return level;
+        return plan_.levels - 1;
     }
 
     const Plan& plan_;

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pixelcnn.engines.native.fusion import fuse
 from pixelcnn.engines.native.layout import LANES, packed, storage_orders
 from pixelcnn.engines.reach import Reach, reach_of
 from pixelcnn.engines.timing import is_step, readable, schedule
@@ -23,20 +24,8 @@ from pixelcnn.program import BINARY, ROW_START, UNARY, Node, Program, Tap, Unlow
 
 MAGIC = 0x31505850
 OPERATIONS = (
-    *(
-        "slice",
-        "relu",
-        "elu",
-        "silu",
-        "tanh",
-        "sigmoid",
-        "prelu",
-        "scale",
-        "shift",
-        "add",
-        "sub",
-        "mul",
-    ),
+    *("slice", "relu", "elu", "silu", "tanh", "sigmoid", "prelu", "scale", "shift"),
+    *("add", "sub", "mul", "gate"),
 )
 NOW, ROWS, CONSTANT, MAP = range(4)
 PRODUCT, POINTWISE, NORM = range(3)
@@ -109,6 +98,7 @@ class _Planner:
         self.reach = reach_of(program)
         self.orders = storage_orders(program, self.stages)
         self.places = [torch.argsort(order) for order in self.orders]
+        self.fusion = fuse(program, self.stages, self.orders)
         self.has_partial: set[int] = set()
         self.words: list[int] = []
         self.pool: list[np.ndarray] = []
@@ -169,11 +159,11 @@ class _Planner:
     def _node(self, number: int, stage: int) -> Iterator[list[int]]:
         """Instructions that compute what a node learns at a stage."""
         node = self.program.nodes[number]
-        if node.op in ("input", "condition"):
+        if node.op in ("input", "condition") or number in self.fusion.inside:
             return
         mine = (self.stages[number][self.orders[number]] == stage).nonzero()[:, 0]
         start, count = (int(mine[0]), len(mine)) if len(mine) else (0, 0)
-        if node.op == "taps":
+        if number in self.fusion.endings:
             yield from self._taps(number, stage, start, count)
         elif count and node.op == "norm":
             yield self._norm(number, start, count)
@@ -181,7 +171,7 @@ class _Planner:
             yield from self._pointwise(number, start, count)
 
     def _taps(self, number: int, stage: int, start: int, count: int) -> Iterator[list[int]]:
-        node, total = self.program.nodes[number], self.program.width(number)
+        node, total = self._taps_of(number), self.program.width(number)
         source = self.stages[node.sources[0]]
         reads = [(tap, readable(tap, source, stage, self.steps)) for tap in node.taps]
         if count:
@@ -190,6 +180,10 @@ class _Planner:
         if stage == ROW_START and count < total and self._live(number, reads, count, total - count):
             self.has_partial.add(number)
             yield self._product(number, reads, count, total - count, BIAS, partial=True)
+
+    def _taps_of(self, number: int) -> Node:
+        """The taps whose sums a node holds."""
+        return self.program.nodes[self.fusion.endings[number].taps]
 
     def _live(
         self, number: int, taps: Sequence[tuple[Tap, Tensor]], start: int, count: int
@@ -208,7 +202,8 @@ class _Planner:
         partial: bool = False,
     ) -> list[int]:
         """One matrix product: a segment of inputs for each tap that has a live weight."""
-        node, source = self.program.nodes[number], self.program.nodes[number].sources[0]
+        node, ending = self._taps_of(number), self.fusion.endings[number]
+        source = node.sources[0]
         outputs, inputs = self.orders[number][start : start + count], self.orders[source]
         segments: list[list[int]] = []
         blocks: list[Tensor] = []
@@ -223,6 +218,9 @@ class _Planner:
         bias = node.parameter
         begin = ZERO if begin == BIAS and bias is None else begin
         words = [PRODUCT, number, start, count, source, int(partial), begin]
+        activation = ending.activation if ending.activation and not partial else "slice"
+        residual = ending.residual if ending.residual is not None and not partial else -1
+        words += [OPERATIONS.index(activation), residual]
         if begin == BIAS and bias is not None:
             words.append(self._weights(bias.detach().cpu()[outputs]))
         words.append(len(segments))
@@ -236,7 +234,7 @@ class _Planner:
         """One instruction for each run of features that is a run in every source too."""
         node = self.program.nodes[number]
         features = self.orders[number][start : start + count].tolist()
-        reads = [self._reads(node, feature) for feature in features]
+        reads = [self._reads(number, feature) for feature in features]
         begin = 0
         for i in range(1, count + 1):
             follows = i < count and all(
@@ -244,8 +242,9 @@ class _Planner:
                 for now, before in zip(reads[i], reads[i - 1], strict=True)
             )
             if not follows:
-                op = OPERATIONS.index("slice" if node.op == "cat" else node.op)
-                words = [POINTWISE, number, start + begin, i - begin, op]
+                op = "gate" if number in self.fusion.gates else node.op
+                op = "slice" if op == "cat" else op
+                words = [POINTWISE, number, start + begin, i - begin, OPERATIONS.index(op)]
                 words += [word for read in reads[begin] for word in read]
                 if node.parameter is not None:
                     words += self._parameter(node.parameter, features[begin:i])
@@ -259,16 +258,25 @@ class _Planner:
             self._weights(parameter.detach()[features] if vector else parameter.detach()),
         ]
 
-    def _reads(self, node: Node, feature: int) -> list[tuple[int, int]]:
+    def _reads(self, number: int, feature: int) -> list[tuple[int, int]]:
         """Where a feature's sources are stored: node and place of each."""
+        node = self.program.nodes[number]
+        sources = self.fusion.gates.get(number, node.sources)
         if node.op == "slice":
-            return [(node.sources[0], int(self.places[node.sources[0]][feature + node.start]))]
+            return [self._place(sources[0], feature + node.start)]
         if node.op == "cat":
-            for source in node.sources:
+            for source in sources:
                 if feature < self.program.width(source):
-                    return [(source, int(self.places[source][feature]))]
+                    return [self._place(source, feature)]
                 feature -= self.program.width(source)
-        return [(source, int(self.places[source][feature])) for source in node.sources]
+        return [self._place(source, feature) for source in sources]
+
+    def _place(self, number: int, feature: int) -> tuple[int, int]:
+        """Where a feature is stored, slices that have no place of their own seen through."""
+        while number in self.fusion.inside:
+            node = self.program.nodes[number]
+            number, feature = node.sources[0], feature + node.start
+        return number, int(self.places[number][feature])
 
     def _norm(self, number: int, start: int, count: int) -> list[int]:
         node, order = self.program.nodes[number], self.orders[number]

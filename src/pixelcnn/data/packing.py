@@ -1,0 +1,167 @@
+"""The work of packing a folder, kept on the disk: whatever ends it, it goes on where it was.
+
+Beside the new folder ``out`` lies ``.out.partial``: a report on each file, then the pixels of each good
+one with their content keys, then the finished set, which is renamed to ``out``.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pixelcnn.data.files import ImageFile, printable
+from pixelcnn.data.picture import read_picture
+from pixelcnn.data.reading import Reading
+from pixelcnn.data.splits import content_key
+from pixelcnn.data.survey import FileReport, examine
+from pixelcnn.data.target import Target, conform
+from pixelcnn.errors import ConfigError
+
+PLAN, SURVEY, PIXELS, KEYS = "plan.json", "survey.jsonl", "pixels.bin", "keys.bin"
+BLOCK = 2**24
+"""Bytes that are moved at a time."""
+
+Callback = Callable[[int, int], None]
+
+
+class Workshop:
+    """What there is so far of a packed set.
+
+    Args:
+        path: of the folder; made if there is none, emptied if it belongs to other files or options.
+        files: to be packed.
+        reading: how.
+    """
+
+    def __init__(self, path: Path, files: list[ImageFile], reading: Reading) -> None:
+        self.path, self.files, self.reading = path, files, reading
+        plan = _plan(files, reading)
+        if _read(path / PLAN) != plan:
+            for name in (PLAN, SURVEY, PIXELS, KEYS):
+                (path / name).unlink(missing_ok=True)
+            (path / PLAN).write_text(plan)
+        shutil.rmtree(self.ready, ignore_errors=True)
+        self.ready.mkdir()
+
+    @property
+    def ready(self) -> Path:
+        """What is going to be the packed set."""
+        return self.path / "ready"
+
+    def survey(self) -> list[FileReport]:
+        """A report on each file."""
+        reports = _stored_reports(self.path / SURVEY)
+        with (self.path / SURVEY).open("a", encoding="utf-8") as stream:
+            for report, _ in examine(self.files[len(reports) :], self.reading):
+                stream.write(json.dumps(dataclasses.astuple(report)) + "\n")
+                reports.append(report)
+        return reports
+
+    def pack(self, files: list[ImageFile], target: Target, callback: Callback | None) -> np.ndarray:
+        """Stores the pixels of each file, in order; gives the content key of each, uint64 ``(n,)``."""
+        keys = self._checked(target)
+        # Plain writes, since a full disk ends a write to a mapped file with a signal.
+        with (self.path / PIXELS).open("ab") as stream, (self.path / KEYS).open("ab") as marks:
+            for file in files[len(keys) :]:
+                pixels = np.ascontiguousarray(conform(read_picture(file.path), target)).tobytes()
+                keys.append(content_key(target.shape, pixels))
+                stream.write(pixels)
+                marks.write(np.uint64(keys[-1]).tobytes())
+                if callback:
+                    callback(len(keys), len(files))
+        return np.array(keys, dtype=np.uint64)
+
+    def arrange(self, order: np.ndarray, target: Target, path: Path) -> None:
+        """Writes the pixels as one array, in another order."""
+        size = target.shape.dimensions
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(order), *target.shape)}
+        rows = np.memmap(self.path / PIXELS, np.uint8, "r", shape=(len(order), size))
+        step = max(1, BLOCK // size)
+        with path.open("wb") as stream:
+            np.lib.format.write_array_header_1_0(stream, header)
+            for start in range(0, len(order), step):
+                stream.write(rows[order[start : start + step]].tobytes())
+
+    def missing(self, images: int, target: Target) -> int:
+        """Bytes that are still needed: the pixels, and once more the array made of them."""
+        whole = images * target.shape.dimensions
+        return 2 * whole - _size(self.path / PIXELS)
+
+    def _checked(self, target: Target) -> list[int]:
+        """Content keys of the images that are stored already; what a crash has spoilt is cut off."""
+        size, keys = target.shape.dimensions, []
+        if _size(self.path / KEYS):
+            with (self.path / PIXELS).open("rb") as stream:
+                for key in np.fromfile(self.path / KEYS, np.uint64).tolist():
+                    pixels = stream.read(size)
+                    if len(pixels) < size or content_key(target.shape, pixels) != key:
+                        break
+                    keys.append(key)
+        for name, width in ((PIXELS, size), (KEYS, 8)):
+            with (self.path / name).open("ab") as stream:
+                stream.truncate(len(keys) * width)
+        return keys
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Makes a folder and holds it for one process; the lock ends with the process.
+
+    Raises:
+        ConfigError: another process holds it.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if sys.platform != "win32":
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        name = printable(path.name.removeprefix(".").removesuffix(".partial"))
+        raise ConfigError(f"{name} is being packed by another process", hint="wait") from error
+    finally:
+        os.close(lock)
+
+
+def _plan(files: list[ImageFile], reading: Reading) -> str:
+    """What is packed and how: other files, sizes, times or options are another plan."""
+    digest = hashlib.sha256()
+    for file in files:
+        with contextlib.suppress(OSError):  # a link that leads nowhere; the survey says so
+            status = file.path.stat()
+            digest.update(f"{status.st_size} {status.st_mtime_ns} ".encode())
+        digest.update(os.fsencode(file.name) + b"\0")
+    options: dict[str, Any] = dataclasses.asdict(reading)
+    return json.dumps({"files": digest.hexdigest(), "options": options}, sort_keys=True)
+
+
+def _stored_reports(path: Path) -> list[FileReport]:
+    """The reports that a file holds; what a crash has spoilt is cut off."""
+    reports: list[FileReport] = []
+    lines = _read(path).splitlines(keepends=True)
+    for line in lines:
+        try:
+            name, error, notes, *rest = json.loads(line if line.endswith("\n") else "")
+        except ValueError:
+            path.write_text("".join(lines[: len(reports)]), encoding="utf-8")
+            break
+        reports.append(FileReport(name, error, tuple(notes), *rest))
+    return reports
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

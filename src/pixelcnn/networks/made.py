@@ -1,0 +1,172 @@
+"""MADE: a dense network over the flattened image, whose masks keep the order."""
+
+from typing import NoReturn
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pixelcnn import layers
+from pixelcnn.config import check_integer
+from pixelcnn.layers import ConditionBias, MaskedLinear
+from pixelcnn.masks import contiguous
+from pixelcnn.networks.base import NETWORKS, Network, check_width
+from pixelcnn.program import Program, Unlowerable
+from pixelcnn.shapes import MAX_SIDE
+
+
+class Flatten(nn.Module):
+    """Images as vectors in coding order; what an image lacks to the full size counts as zero.
+
+    Shapes: ``(n, c, h, w)`` to ``(n, rows * columns * c)``.
+    """
+
+    def __init__(self, rows: int, columns: int) -> None:
+        super().__init__()
+        self.rows, self.columns = rows, columns
+
+    def forward(self, x: Tensor) -> Tensor:
+        missing = (0, self.columns - x.shape[3], 0, self.rows - x.shape[2])
+        return functional.pad(x, missing).permute(0, 2, 3, 1).flatten(1)
+
+    def lower(self, program: Program, x: int) -> NoReturn:
+        """Refuses, with the reason."""
+        raise Unlowerable("the units of a dense network have no position, so no program can say it")
+
+
+class Unflatten(nn.Module):
+    """The way back: vectors ``(n, rows * columns * out)`` as maps of an image's size."""
+
+    def __init__(self, rows: int, columns: int) -> None:
+        super().__init__()
+        self.rows, self.columns = rows, columns
+
+    def forward(self, y: Tensor, image: Tensor) -> Tensor:
+        maps = y.reshape(len(y), self.rows, self.columns, -1).permute(0, 3, 1, 2)
+        return maps[:, :, : image.shape[2], : image.shape[3]]
+
+    def lower(self, program: Program, y: int, image: int) -> NoReturn:
+        """Refuses, as :class:`Flatten` has done before."""
+        raise Unlowerable("see flatten")
+
+
+@NETWORKS.register("made")
+class MADE(Network):
+    """Dense layers over the flattened image, whose units see a first part of it each.
+
+    A hidden unit has a bound: how many sub-pixels (pixels, where the order is by pixel) from the top left
+    it may have seen. Bounds are spread evenly, so all of the raster past is seen where ``width`` is at
+    least their number; with fewer units, and without direct links, the nearest past is missing (see
+    ``claimed_past``). No program can say it, so it is sampled by the engine ``full``.
+
+    Reference: Germain et al., MADE: Masked Autoencoder for Distribution Estimation, 2015, section 4.
+    Deviations: the natural (raster) order only, and one set of masks: no ensemble over orders or masks;
+    bounds are spread evenly, not drawn; conditions, for which some units see no pixel at all. Images may
+    be smaller than the network's size: they are those whose lower and right part is zero.
+
+    Args:
+        channels: image channels.
+        out: parameters per pixel.
+        rows: height of the image.
+        columns: width of the image.
+        width: units of a hidden layer.
+        depth: hidden layers.
+        direct: link the image to the output directly as well, as the paper does.
+        activation: ``relu``, ``prelu``, ``elu`` or ``silu``.
+        order: ``"channel"`` or ``"pixel"``, see :class:`Network`.
+        condition: None, ``"label"``, ``"vector"`` or ``"map"``.
+        condition_size: classes, or features of the condition.
+        dropout: probability of zeroing a hidden unit in training.
+        embedding: features that stand for a level; 0 to scale levels, see :class:`Network`.
+        codes: levels that are embedded.
+
+    Example:
+        >>> MADE(channels=1, out=2, rows=5, columns=7, width=40)(torch.zeros(1, 1, 5, 7)).shape
+        torch.Size([1, 2, 5, 7])
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        out: int,
+        rows: int = 28,
+        columns: int = 28,
+        width: int = 500,
+        depth: int = 1,
+        direct: bool = True,
+        activation: str = "relu",
+        order: str = "channel",
+        condition: str | None = None,
+        condition_size: int = 0,
+        dropout: float = 0.0,
+        embedding: int = 0,
+        codes: int = 0,
+    ) -> None:
+        super().__init__(channels, out, order, condition, condition_size, embedding, codes)
+        check_integer("rows", rows, 1, MAX_SIDE)
+        check_integer("columns", columns, 1, MAX_SIDE)
+        check_integer("depth", depth, 1, 1_000)
+        check_width("width", width, 1)
+        self.rows, self.columns, self.width, self.depth = rows, columns, width, depth
+        self.direct, self.activation, self.dropout = direct, activation, dropout
+        self.largest = (rows, columns)
+        self.bounds = self._hidden_bounds()
+        image = self._steps(len(self.image_features)) + 1
+        parameters = self._steps(out)
+        self.flatten, self.unflatten = Flatten(rows, columns), Unflatten(rows, columns)
+        reads = [image] + [self.bounds] * (depth - 1)
+        self.hidden = nn.ModuleList(MaskedLinear(each, self.bounds) for each in reads)
+        biases = (self._condition_bias() for _ in range(depth))
+        self.biases = nn.ModuleList(bias for bias in biases if bias is not None)
+        self.activations = nn.ModuleList(layers.activation(activation, width) for _ in range(depth))
+        self.drop = nn.Dropout(dropout)
+        self.head = MaskedLinear(self.bounds, parameters)
+        self.link = MaskedLinear(image, parameters, bias=False) if direct else None
+
+    def _steps(self, features: int) -> Tensor:
+        """The step of each of some features of every position, flattened: ``(rows * columns * features,)``.
+
+        With order ``"channel"`` a pixel has a step for each channel, else one.
+        """
+        pixel = torch.arange(self.rows * self.columns)[:, None]
+        colour = torch.tensor(contiguous(features, self.colours))
+        return (pixel * self.colours + colour).flatten()
+
+    def _hidden_bounds(self) -> Tensor:
+        """Bounds of the units of a hidden layer, sorted, int64 ``(width,)``.
+
+        A unit that has seen nothing is a constant, but for a condition. One that has seen all serves nobody.
+        """
+        steps = self.rows * self.columns * self.colours
+        least = 0 if self.condition is not None or steps == 1 else 1
+        return least + torch.arange(self.width) * (steps - least) // self.width
+
+    def _condition_bias(self) -> ConditionBias | None:
+        """A bias of all units of a layer: a unit belongs to no position, so it sees all of a map."""
+        if self.condition != "map":
+            return self.condition_bias(self.width)
+        size = self.condition_size * self.rows * self.columns
+        return ConditionBias("vector", size, self.width)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        image = y = self.flatten(self.features_of(x))
+        if self.condition == "map":
+            condition = self.flatten(condition)
+        for i, layer in enumerate(self.hidden):
+            y = layer(y)
+            if len(self.biases):
+                y = y + self.biases[i](condition).flatten(1)
+            y = self.drop(self.activations[i](y))
+        y = self.head(y)
+        return self.unflatten(y if self.link is None else y + self.link(image), x)
+
+    def claimed_past(self, height: int, width: int) -> Tensor:
+        """All of the raster past with direct links; else what the largest bound within it covers."""
+        steps = self._steps(self.channels)
+        steps = steps.reshape(self.rows, self.columns, -1).movedim(2, 0)[:, :height, :width]
+        if self.direct:
+            seen = steps
+        else:
+            fitting = torch.searchsorted(self.bounds, steps.contiguous(), right=True)
+            seen = torch.where(fitting > 0, self.bounds[fitting - 1], 0)
+        return steps < seen[..., None, None, None]

@@ -1,0 +1,281 @@
+"""PixelRNN: LSTMs that travel over the image in rows or in diagonals."""
+
+import abc
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from pixelcnn.config import check_choice, check_integer
+from pixelcnn.errors import ConfigError
+from pixelcnn.layers import (
+    ConditionBias,
+    DiagonalRecurrence,
+    LSTMGates,
+    MaskedConv2d,
+    RowRecurrence,
+)
+from pixelcnn.masks import LAYOUTS, Features, past_of, reach
+from pixelcnn.networks.base import NETWORKS, Network, check_width
+
+Layer = Callable[[Features, Features], nn.Module]
+"""Builds a residual layer from the colours of the features and of the states."""
+
+
+class PixelRNN(Network):
+    """A mask-A convolution, residual LSTM layers, and a 1x1 head; a subclass says how states travel.
+
+    Reference: van den Oord et al., Pixel Recurrent Neural Networks, 2016, table 1 and fig. 5.
+
+    Args:
+        channels: image channels.
+        out: parameters per pixel.
+        width: feature maps (2h).
+        depth: LSTM layers.
+        hidden: features of a state (h); half the width if None.
+        first_kernel: odd side of the first kernel.
+        head_width: feature maps of the two 1x1 layers before the output; the width if None.
+        layout: how feature maps are grouped by colour, ``"interleaved"`` or ``"contiguous"``.
+        order: ``"channel"`` or ``"pixel"``, see :class:`Network`.
+        condition: None, ``"label"``, ``"vector"`` or ``"map"``: a bias of the gates.
+        condition_size: classes, or features of the condition.
+        dropout: probability of zeroing a state's feature on its way out of the layer.
+        embedding: features that stand for a level; 0 to scale levels, see :class:`Network`.
+        codes: levels that are embedded.
+        layer: builds a layer, which maps features, image and condition to features.
+    """
+
+    @abc.abstractmethod
+    def __init__(
+        self,
+        channels: int,
+        out: int,
+        width: int,
+        depth: int,
+        hidden: int | None,
+        first_kernel: int,
+        head_width: int | None,
+        layout: str,
+        order: str,
+        condition: str | None,
+        condition_size: int,
+        dropout: float,
+        embedding: int,
+        codes: int,
+        layer: Layer,
+    ) -> None:
+        super().__init__(channels, out, order, condition, condition_size, embedding, codes)
+        check_integer("depth", depth, 1, 1_000)
+        check_choice("layout", layout, tuple(LAYOUTS))
+        check_choice("first_kernel", first_kernel, tuple(range(3, 64, 2)))
+        self.width, self.depth, self.hidden = width, depth, hidden
+        self.first_kernel, self.head_width = first_kernel, head_width
+        self.layout, self.dropout = layout, dropout
+        features = self._features("width", width)
+        states = self._features(
+            "hidden", max(width // 2, self.colours) if hidden is None else hidden
+        )
+        self.input = MaskedConv2d(
+            self.image_features, features, (first_kernel, first_kernel), sees_itself=False
+        )
+        self.layers = nn.ModuleList(layer(features, states) for _ in range(depth))
+        top = self._features("head_width", width if head_width is None else head_width)
+        self.head = nn.Sequential(
+            nn.ReLU(),
+            MaskedConv2d(features, top, (1, 1), sees_itself=True),
+            nn.ReLU(),
+            MaskedConv2d(top, top, (1, 1), sees_itself=True),
+            nn.ReLU(),
+            MaskedConv2d(top, self.out_features, (1, 1), sees_itself=True),
+        )
+
+    def _features(self, name: str, width: int) -> Features:
+        check_width(name, width, self.colours)
+        return LAYOUTS[self.layout](width, self.colours)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        image = self.features_of(x)
+        y = self.input(image)
+        for layer in self.layers:
+            y = layer(y, image, condition)
+        return self.head(y)
+
+
+class RowLayer(nn.Module):
+    """States that travel down, a row at a time (2016a, section 3.1).
+
+    Args:
+        features: colours of the input and output.
+        states: colours of the states.
+        kernel: odd width of the input-to-state and the state-to-state kernel.
+        bias: of the condition.
+        dropout: probability of zeroing a state's feature.
+    """
+
+    def __init__(
+        self,
+        features: Features,
+        states: Features,
+        kernel: int,
+        bias: ConditionBias | None,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.gates = LSTMGates(features, states, kernel, bias)
+        self.states = RowRecurrence(len(states), kernel)
+        self.dropout = nn.Dropout(dropout)
+        self.expand = MaskedConv2d(states, features, (1, 1), sees_itself=True)
+
+    def forward(self, y: Tensor, image: Tensor, condition: Tensor | None) -> Tensor:
+        return y + self.expand(self.dropout(self.states(self.gates(y, condition))))
+
+
+@NETWORKS.register("row-lstm")
+class RowLSTM(PixelRNN):
+    """PixelRNN with Row LSTM layers: each state sees a triangle above it.
+
+    Reference: van den Oord et al., Pixel Recurrent Neural Networks, 2016, section 3.1 and table 1.
+    Deviations: the forget gate's bias starts at one; optional dropout.
+
+    Args: see :class:`PixelRNN`; ``kernel`` is odd, no wider than the first one, and the width of the
+        input-to-state kernel as well.
+
+    Example:
+        >>> import torch
+        >>> RowLSTM(channels=1, out=2, width=8, depth=2)(torch.zeros(1, 1, 4, 5)).shape
+        torch.Size([1, 2, 4, 5])
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        out: int,
+        width: int = 32,
+        depth: int = 7,
+        hidden: int | None = None,
+        kernel: int = 3,
+        first_kernel: int = 7,
+        head_width: int | None = None,
+        layout: str = "interleaved",
+        order: str = "channel",
+        condition: str | None = None,
+        condition_size: int = 0,
+        dropout: float = 0.0,
+        embedding: int = 0,
+        codes: int = 0,
+    ) -> None:
+        check_choice("kernel", kernel, tuple(range(3, 64, 2)))
+        if kernel > first_kernel:
+            raise ConfigError(
+                f"kernel = {kernel} is wider than first_kernel = {first_kernel}",
+                hint="a layer would reach pixels whose last channel the first one has not seen",
+            )
+
+        def layer(features: Features, states: Features) -> RowLayer:
+            bias = self.condition_bias(4 * len(states))
+            return RowLayer(features, states, kernel, bias, dropout)
+
+        super().__init__(
+            channels, out, width, depth, hidden, first_kernel, head_width, layout, order,
+            condition, condition_size, dropout, embedding, codes, layer,
+        )  # fmt: skip
+        self.kernel = kernel
+
+    def claimed_past(self, height: int, width: int) -> Tensor:
+        """What the first kernel sees from the row's left and from a triangle above, widening with depth."""
+        side = self.kernel // 2
+        pixels = height * width
+        seen = reach(self.input.offsets - {(0, 0)}, height, width)
+        left = reach(frozenset((0, -k) for k in range(side + 1)), height, width).float()
+        around = reach(frozenset((0, k) for k in range(-side, side + 1)), 1, width).float()
+        for _ in range(min(self.depth, pixels)):
+            states = (left @ seen.float()).unflatten(0, (height, width))
+            for row in range(1, height):
+                states[row] += around @ (states[row - 1] > 0).float()
+            seen = seen | (states.flatten(0, 1) > 0)
+        by_channel = self.order == "channel"
+        return past_of(seen, self.channels, height, width, by_channel=by_channel)
+
+
+class DiagonalLayer(nn.Module):
+    """States that travel from both upper corners, a diagonal at a time (2016a, section 3.2).
+
+    Its backward half reads finished rows only, so it may see all colours of its own position, the image's
+    too. Without the image nothing would see the last pixel of the row above but what the first kernel
+    reaches: the features there have seen what comes before it, and no position lies to its right.
+
+    Args:
+        features: colours of the input and output.
+        states: colours of the states.
+        image: colours of the image.
+        biases: of the condition, one for each half.
+        dropout: probability of zeroing a state's feature.
+    """
+
+    def __init__(
+        self,
+        features: Features,
+        states: Features,
+        image: Features,
+        biases: tuple[ConditionBias | None, ConditionBias | None],
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        last = (max(features),) * len(states)
+        self.gates = LSTMGates(features, states, 1, biases[0])
+        self.states = DiagonalRecurrence(len(states))
+        self.backward_gates = LSTMGates(features + image, last, 1, biases[1])
+        self.backward_states = DiagonalRecurrence(len(states), backward=True)
+        self.dropout = nn.Dropout(dropout)
+        self.expand = MaskedConv2d(states, features, (1, 1), sees_itself=True)
+
+    def forward(self, y: Tensor, image: Tensor, condition: Tensor | None) -> Tensor:
+        everything = torch.cat([y, image], 1)
+        above = self.backward_states(self.backward_gates(everything, condition))
+        states = self.states(self.gates(y, condition)) + above
+        return y + self.expand(self.dropout(states))
+
+
+@NETWORKS.register("diagonal-bilstm")
+class DiagonalBiLSTM(PixelRNN):
+    """PixelRNN with Diagonal BiLSTM layers: each sees all of the raster past.
+
+    Reference: van den Oord et al., Pixel Recurrent Neural Networks, 2016, section 3.2 and table 1.
+    Deviations: the backward half also reads the image, with all colours of its position, which closes a
+    blind spot at the right border (see :class:`DiagonalLayer`); the forget gate's bias starts at one;
+    optional dropout.
+
+    Args: see :class:`PixelRNN`.
+
+    Example:
+        >>> import torch
+        >>> DiagonalBiLSTM(channels=1, out=2, width=8, depth=2)(torch.zeros(1, 1, 4, 5)).shape
+        torch.Size([1, 2, 4, 5])
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        out: int,
+        width: int = 32,
+        depth: int = 7,
+        hidden: int | None = None,
+        first_kernel: int = 7,
+        head_width: int | None = None,
+        layout: str = "interleaved",
+        order: str = "channel",
+        condition: str | None = None,
+        condition_size: int = 0,
+        dropout: float = 0.0,
+        embedding: int = 0,
+        codes: int = 0,
+    ) -> None:
+        def layer(features: Features, states: Features) -> DiagonalLayer:
+            gates = 4 * len(states)
+            biases = self.condition_bias(gates), self.condition_bias(gates)
+            return DiagonalLayer(features, states, self.image_features, biases, dropout)
+
+        super().__init__(
+            channels, out, width, depth, hidden, first_kernel, head_width, layout, order,
+            condition, condition_size, dropout, embedding, codes, layer,
+        )  # fmt: skip

@@ -1,0 +1,131 @@
+"""A mixture of discretised logistic distributions: smooth over the levels, whatever their number."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pixelcnn.config import check_integer
+from pixelcnn.outputs.base import OUTPUTS, Output
+from pixelcnn.shapes import MAX_LEVELS
+
+SHARPEST = 1 / 16
+"""Smallest scale, in levels: a level in the middle of such a component gets all but 0.07 % of it."""
+BROADEST = 1e3
+"""Largest scale, in half ranges of the levels: flat but for the two ends."""
+
+
+@OUTPUTS.register("logistic-mixture")
+@dataclass(frozen=True, kw_only=True)
+class LogisticMixture(Output):
+    """A mixture of logistic distributions, each cut into one piece a level; the ends take the tails.
+
+    The components are those of whole pixels: one set of weights, and within a component the mean of a
+    channel moves linearly with the pixel's earlier channels. So the parameters of a pixel see earlier
+    pixels only (``order="pixel"``; for one channel either order will do), and a channel given the earlier
+    ones is a mixture whose components are re-weighted by how well they explain those.
+
+    Reference: Salimans et al., PixelCNN++, 2017, sections 2.1 and 2.2 (equation 2 is one component).
+    Deviations: any number of levels and channels; each piece is computed exactly, as a product that does
+    not cancel, where the reference takes a density for small ones, after which levels do not sum to one.
+
+    The parameters of a pixel, ``components`` numbers each: log-weights; then for each channel its mean and
+    log-scale on levels scaled to ``[-1, 1]``, and a coefficient (before tanh) for each earlier channel.
+
+    Args:
+        levels: number of levels.
+        components: of the mixture.
+
+    Example:
+        >>> output = LogisticMixture(levels=65_536)
+        >>> nats = output.log_prob(torch.zeros(1, 30, 1, 1), torch.tensor(32_768).reshape(1, 1, 1, 1))
+        >>> round(nats.item(), 3), round(math.log(2 / 65_535 / 4), 3)   # the density at its mode is 1/4
+        (-11.783, -11.783)
+    """
+
+    levels: int = 256
+    components: int = 10
+    couples_channels: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        check_integer("logistic-mixture.levels", self.levels, 2, MAX_LEVELS)
+        check_integer("logistic-mixture.components", self.components, 1, 1_000)
+
+    def parameters_per_pixel(self, channels: int) -> int:
+        return self.components * first_row(channels)
+
+    def log_prob(self, parameters: Tensor, levels: Tensor) -> Tensor:
+        table = self.rows(parameters.movedim(1, -1))
+        levels = levels.movedim(1, -1)
+        log_weights, found = table[..., 0, :].log_softmax(-1), []
+        for channel in range(levels.shape[-1]):
+            joint = log_weights + self.log_piece(table, levels, channel)
+            found.append(joint.logsumexp(-1))
+            log_weights = joint - found[-1][..., None]
+        return torch.stack(found, 1)
+
+    def pmf(self, parameters: Tensor, before: Tensor) -> Tensor:
+        table, channel = self.rows(parameters.double()), before.shape[-1]
+        mean, scale = self.component(table, before, channel)
+        cuts = torch.arange(self.levels - 1).to(table) + 0.5
+        distance = (cuts - mean[..., None]) / scale[..., None]
+        below = functional.pad(torch.sigmoid(distance), (0, 1), value=1.0)
+        above = functional.pad(torch.sigmoid(-distance), (1, 0), value=1.0)
+        pieces = below * above
+        pieces[..., 1:-1] *= -torch.expm1(-1 / scale)[..., None]
+        return torch.einsum("...k,...kl->...l", self.log_weights(table, before).exp(), pieces)
+
+    def rows(self, parameters: Tensor) -> Tensor:
+        """The parameters of pixels, ``(..., rows, components)``, in at least single precision."""
+        if parameters.dtype in (torch.bfloat16, torch.float16):
+            parameters = parameters.float()
+        return parameters.unflatten(-1, (-1, self.components))
+
+    def log_weights(self, table: Tensor, before: Tensor) -> Tensor:
+        """Log-weights of the components given the levels of earlier channels, ``(..., components)``."""
+        log_weights = table[..., 0, :].log_softmax(-1)
+        for channel in range(before.shape[-1]):
+            log_weights = (log_weights + self.log_piece(table, before, channel)).log_softmax(-1)
+        return log_weights
+
+    def component(self, table: Tensor, before: Tensor, channel: int) -> tuple[Tensor, Tensor]:
+        """Mean and scale of a channel in every component, in levels, ``(..., components)``."""
+        row, half = first_row(channel), (self.levels - 1) / 2
+        mean, log_scale = table[..., row, :], table[..., row + 1, :]
+        if channel:
+            earlier = before[..., :channel, None].to(table.dtype) / half - 1
+            mean = mean + (table[..., row + 2 : row + 2 + channel, :].tanh() * earlier).sum(-2)
+        narrow, broad = math.log(SHARPEST / half), math.log(BROADEST)
+        return (mean + 1) * half, log_scale.clamp(narrow, broad).exp() * half
+
+    def log_piece(self, table: Tensor, levels: Tensor, channel: int) -> Tensor:
+        """Log-probability of a channel's level in every component, ``(..., components)``.
+
+        With the level's cuts a above and b below, ``sigmoid(a) - sigmoid(b)`` is ``sigmoid(a) *
+        sigmoid(-b) * (1 - exp(b - a))``, whose three logarithms are accurate for any a > b. The lowest
+        level has no b, the highest no a.
+        """
+        mean, scale = self.component(table, levels, channel)
+        level = levels[..., channel, None]
+        below = functional.logsigmoid((level + 0.5 - mean) / scale)
+        above = functional.logsigmoid((mean - level + 0.5) / scale)
+        between = (-torch.expm1(-1 / scale)).log()
+        lowest, highest = level == 0, level == self.levels - 1
+        return (
+            below.masked_fill(highest, 0)
+            + above.masked_fill(lowest, 0)
+            + between.masked_fill(lowest | highest, 0)
+        )
+
+
+def first_row(channel: int) -> int:
+    """Row of a channel's mean, after the weights and two rows and more of each earlier channel.
+
+    Example:
+        >>> [first_row(channel) for channel in range(4)]
+        [1, 3, 6, 10]
+    """
+    return (channel + 1) * (channel + 2) // 2

@@ -1,0 +1,123 @@
+"""Starts the processes of a training on this machine, and looks after them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from types import FrameType
+
+from pixelcnn.errors import ConfigError
+
+GRACE = 60.0
+"""Seconds that the others have to end by themselves after one has failed."""
+
+POLL = 0.1
+"""Seconds between looks at the processes."""
+
+
+def this_command() -> list[str]:
+    """This process's command line, for others like it."""
+    return [sys.executable, "-c", "from pixelcnn.cli import main; main()", *sys.argv[1:]]
+
+
+def supervise(command: Sequence[str], devices: int, nodes: int) -> int:
+    """Runs one process a device, passes signals on, and waits for all.
+
+    Each of several machines runs this, with ``NODE_RANK``, ``MASTER_ADDR`` and ``MASTER_PORT`` in its
+    environment.
+
+    Args:
+        command: what every process runs; its environment tells it its place, as torchrun does.
+        devices: processes on this machine.
+        nodes: machines.
+
+    Returns:
+        0, or the exit code of the first process that failed; 1 for one that was killed.
+
+    Raises:
+        ConfigError: several machines that have not been told where to meet.
+    """
+    places = list(environments(os.environ, devices, nodes))
+    started: list[subprocess.Popen[bytes]] = []
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        for process in started:
+            process.send_signal(number)
+
+    caught = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, pass_on) for number in caught}
+    try:
+        # A session of its own for each: a terminal's Ctrl-C reaches it once, through here.
+        started += [
+            subprocess.Popen(command, env=place, stdin=subprocess.DEVNULL, start_new_session=True)
+            for place in places
+        ]
+        return _wait(started)
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def environments(
+    environment: Mapping[str, str], devices: int, nodes: int
+) -> Iterator[dict[str, str]]:
+    """The environment of each process on this machine: its place, and where to meet.
+
+    Example:
+        >>> [place["RANK"] for place in environments({}, devices=3, nodes=1)]
+        ['0', '1', '2']
+    """
+    if nodes > 1 and not {"NODE_RANK", "MASTER_ADDR", "MASTER_PORT"} <= set(environment):
+        raise ConfigError(
+            f"{nodes} machines have to be told where to meet",
+            hint="set MASTER_ADDR, MASTER_PORT and NODE_RANK on each, or use torchrun or srun",
+        )
+    node = int(environment.get("NODE_RANK", 0)) if nodes > 1 else 0
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())} if nodes == 1 else {}
+    threads = str(max(1, cores() // devices))
+    for local in range(devices):
+        yield {
+            "OMP_NUM_THREADS": threads,
+            **environment,
+            **meeting,
+            "RANK": str(node * devices + local),
+            "WORLD_SIZE": str(nodes * devices),
+            "LOCAL_RANK": str(local),
+            "LOCAL_WORLD_SIZE": str(devices),
+        }
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _wait(started: list[subprocess.Popen[bytes]]) -> int:
+    """Waits for all; once one has failed, the others have some time to notice."""
+    failed, deadline = 0, float("inf")
+    while any(process.poll() is None for process in started):
+        codes = [process.poll() for process in started]
+        if failed == 0 and any(codes):
+            failed, deadline = _first_failure(codes), time.monotonic() + GRACE
+        if time.monotonic() > deadline:
+            break
+        time.sleep(POLL)
+    return failed or _first_failure([process.poll() for process in started])
+
+
+def _first_failure(codes: list[int | None]) -> int:
+    """The exit code of the first process that failed; a signal's is negative and counts as 1."""
+    return next((max(code, 1) for code in codes if code), 0)

@@ -1,0 +1,173 @@
+"""Starting the processes of a training: their places, their endings, and signals."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from pixelcnn.errors import ConfigError
+from pixelcnn.training import launch
+from pixelcnn.training.device import accelerator, own_device
+from pixelcnn.training.team import Team, assembled, check_size, placed
+from training.trainings import assert_same_end
+
+
+def python(code):
+    return [sys.executable, "-S", "-c", f"import os, signal, sys, time; {code}"]
+
+
+def test_every_process_has_its_place(tmp_path):
+    told = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR")
+    path = f"{str(tmp_path)!r} + '/' + os.environ['RANK']"
+    code = f"open({path}, 'w').write(repr([os.environ[key] for key in {told}]))"
+    assert launch.supervise(python(code), devices=3, nodes=1) == 0
+    for rank in "012":
+        assert (tmp_path / rank).read_text() == repr([rank, "3", rank, "3", "127.0.0.1"])
+
+
+def test_threads_are_shared_out_unless_somebody_said(monkeypatch):
+    monkeypatch.setattr(launch, "cores", lambda: 8)
+    (first, *_) = launch.environments({}, devices=3, nodes=1)
+    assert first["OMP_NUM_THREADS"] == "2"
+    (first, *_) = launch.environments({"OMP_NUM_THREADS": "5"}, devices=3, nodes=1)
+    assert first["OMP_NUM_THREADS"] == "5"
+
+
+def test_one_of_several_machines():
+    meeting = {"MASTER_ADDR": "node0", "MASTER_PORT": "123"}
+    places = launch.environments({**meeting, "NODE_RANK": "1"}, devices=2, nodes=3)
+    assert [placed(place) for place in places] == [Team(2, 6, 0, 2), Team(3, 6, 1, 2)]
+    with pytest.raises(ConfigError, match="where to meet") as caught:
+        list(launch.environments({}, devices=2, nodes=3))
+    assert "MASTER_ADDR" in caught.value.hint
+
+
+def test_the_first_failure_is_the_exit_code(monkeypatch):
+    monkeypatch.setattr(launch, "GRACE", 0.5)
+    code = "sys.exit(5) if os.environ['RANK'] == '1' else time.sleep(60)"
+    start = time.monotonic()
+    assert launch.supervise(python(code), devices=2, nodes=1) == 5
+    assert time.monotonic() - start < 30
+
+
+def test_a_killed_process_is_a_failure(monkeypatch):
+    monkeypatch.setattr(launch, "GRACE", 0.5)
+    code = "os.kill(os.getpid(), 9) if os.environ['RANK'] == '0' else time.sleep(60)"
+    assert launch.supervise(python(code), devices=2, nodes=1) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_reaches_every_process_once(number, tmp_path):
+    code = (
+        f"path = {str(tmp_path)!r} + '/' + os.environ['RANK']; seen = []; "
+        f"signal.signal({int(number)}, lambda *_: (open(path, 'a').write('x'), seen.append(1))); "
+        "open(path + '.ready', 'w').close(); "
+        "[time.sleep(0.05) for _ in range(400) if not seen]; time.sleep(0.3); sys.exit(130)"
+    )
+
+    def ring():
+        while not all((tmp_path / f"{rank}.ready").exists() for rank in "01"):
+            time.sleep(0.02)
+        os.kill(os.getpid(), number)
+
+    before = signal.getsignal(number)
+    threading.Thread(target=ring).start()
+    assert launch.supervise(python(code), devices=2, nodes=1) == 130
+    assert [(tmp_path / rank).read_text() for rank in "01"] == ["x", "x"]
+    assert signal.getsignal(number) is before
+
+
+def test_processes_started_by_others_find_their_place():
+    slurm = {
+        "SLURM_PROCID": "5", "SLURM_LOCALID": "1", "SLURM_STEP_NUM_TASKS": "8",
+        "SLURM_STEP_NUM_NODES": "2",
+    }  # fmt: skip
+    assert placed(slurm) == Team(rank=5, size=8, local_rank=1, local_size=4)
+    assert placed(slurm | {"SLURM_STEP_NUM_TASKS": "1"}) is None
+    assert placed({"SLURM_NTASKS": "8", "SLURM_PROCID": "0"}) is None, "a batch script, no step"
+    with pytest.raises(ConfigError, match="7 tasks on 2 machines"):
+        placed(slurm | {"SLURM_STEP_NUM_TASKS": "7"})
+
+
+def test_a_process_alone_cannot_be_several():
+    with pytest.raises(
+        ConfigError, match="2 devices on 3 machines are 6 processes, 1 started"
+    ) as caught:
+        check_size(Team(), 2, 3)
+    assert "torchrun --nproc-per-node 2 --nnodes 3" in caught.value.hint
+    check_size(Team(rank=0, size=6, local_rank=0, local_size=2), 1, 1)
+    with pytest.raises(ConfigError), assembled(devices=2, nodes=1):
+        pass
+
+
+def test_every_process_has_a_device_of_its_own():
+    team = Team(rank=3, size=4, local_rank=1, local_size=2)
+    assert own_device("cuda", team) == "cuda:1"
+    assert own_device("cuda:1", Team()) == "cuda:1"
+    assert accelerator("cpu", team) == ("cpu", 2)
+    for device in ("cuda:0", "mps"):
+        with pytest.raises(ConfigError, match="serves one process, not 2"):
+            own_device(device, team)
+
+
+WORDS = [
+    "train", "digits", "--run", "run", "--resume", "--batch-size", "400", "--json",
+    "--set", "network.width=8", "--set", "network.depth=2", "--set", "training.sample_count=0",
+]  # fmt: skip
+PIXELCNN = [sys.executable, "-c", "from pixelcnn.cli import main; main()"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+def command(folder, *words, torchrun=False, restarts=0):
+    """The command line that trains with two processes."""
+    if not torchrun:
+        return [*PIXELCNN, *WORDS, *words, "--devices", "2"]
+    script = folder / "train.py"
+    script.write_text("from pixelcnn.cli import main\nmain()\n")
+    return [*TORCHRUN, "--max-restarts", str(restarts), "--", str(script), *WORDS, *words]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("torchrun", [False, True])
+def test_the_command_line_trains_with_two_processes(torchrun, tmp_path):
+    line = command(tmp_path, "--epochs", "1", torchrun=torchrun)
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 1, "one of them speaks for all"
+    assert done.stderr.count("epoch 1/1") == 1
+    assert "by 2 processes" in done.stderr
+    assert (tmp_path / "run" / "best.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_torchrun_restarts_after_a_kill_and_ends_the_same(tmp_path):
+    (tmp_path / "whole").mkdir()
+    words = ("--epochs", "20", "--set", "training.weight_average=0.9")
+    whole = command(tmp_path / "whole", *words)
+    subprocess.run(whole, cwd=tmp_path / "whole", capture_output=True, check=True)
+    run = tmp_path / "run"
+    line = command(tmp_path, *words, torchrun=True, restarts=1)
+    with subprocess.Popen(line, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        while not any(run.glob("checkpoints/step-*2.ckpt")):
+            assert process.poll() is None
+            time.sleep(0.02)
+        os.kill(int((run / "run.lock").read_text().split()[0]), signal.SIGKILL)
+        said = process.communicate()[1]
+    assert process.returncode == 0, said
+    assert "going on after step" in (run / "train.log").read_text()
+    assert_same_end(run, tmp_path / "whole" / "run")
+
+
+@pytest.mark.slow
+def test_a_mistake_is_told_once(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.tex").write_text("")
+    done = subprocess.run(
+        command(tmp_path), cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("pixelcnn: error: ") == 1

@@ -1,0 +1,145 @@
+"""Several processes train as one would."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from pixelcnn import checkpoint
+from pixelcnn.training.launch import environments
+from pixelcnn.training.run import RunFolder
+from training.trainings import assert_same_end, state
+
+EXACT = {"dropout": 0.0, "images": 65, "val": 130, "epochs": 2, "log_every": 1}
+"""No dropout, which differs between processes; the last batch of an epoch has a single image."""
+
+NOISY = {"epochs": 6, "checkpoint_every": "0s", "sample_count": 1}
+"""Six epochs of four steps with dropout; a checkpoint after each step."""
+
+
+@pytest.fixture(scope="module")
+def alone(nursery, tmp_path_factory):
+    """The training by one process."""
+    run = tmp_path_factory.mktemp("runs") / "alone"
+    nursery.finish(run, **EXACT)
+    return run
+
+
+@pytest.fixture(scope="module")
+def together(nursery, tmp_path_factory):
+    """An uninterrupted training by two processes."""
+    run = tmp_path_factory.mktemp("runs") / "together"
+    nursery.finish(run, size=2, **NOISY)
+    return run
+
+
+def numbers(run):
+    """The cells of ``metrics.csv``; 0 where there is none."""
+    lines = (run / "metrics.csv").read_text().splitlines()[1:]
+    return [float(cell or 0) for line in lines for cell in line.split(",")]
+
+
+def assert_close(run, other):
+    """Raw weights, averaged ones and the optimiser's moments agree within 1e-6, losses as well."""
+    for name in ("raw", "averaged"):
+        one, two = (checkpoint.load(r / "last.safetensors", weights=name) for r in (run, other))
+        pairs = zip(one.parameters(), two.parameters(), strict=True)
+        assert max(float((a - b).detach().abs().max()) for a, b in pairs) < 1e-6
+    moments, others = (state(r)["optimizer_states"][0]["state"] for r in (run, other))
+    for key, moment in moments.items():
+        assert float((moment["exp_avg"] - others[key]["exp_avg"]).abs().max()) < 1e-6
+    assert numbers(run) == pytest.approx(numbers(other), abs=1e-6, nan_ok=True)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_they_train_as_one_would(size, nursery, alone, tmp_path):
+    run = tmp_path / "run"
+    nursery.finish(run, size=size, **EXACT)
+    assert_close(run, alone)
+    assert {path.name for path in run.iterdir()} == {path.name for path in alone.iterdir()}
+    assert (run / "train.log").read_text().count("epoch 2/2") == 1
+
+
+def test_they_evaluate_as_one_does(nursery, tmp_path):
+    found = []
+    for size in (1, 2, 3):
+        run = tmp_path / str(size)
+        nursery.finish(run, size=size, **(EXACT | {"learning_rate": 0.0, "epochs": 1}))
+        record = checkpoint.describe(run)["record"]
+        found.append((record["validation"]["nats_per_image"], record["validation_quantiles"]))
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("sizes", [(2, 1), (1, 2)])
+def test_another_number_of_processes_may_go_on(sizes, nursery, alone, tmp_path):
+    first, second = sizes
+    nursery.finish(tmp_path / "run", size=first, **(EXACT | {"epochs": 1}))
+    nursery.finish(tmp_path / "run", size=second, **EXACT)
+    assert_close(tmp_path / "run", alone)
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_one_that_is_killed_ends_the_others_and_all_go_on(victim, nursery, together, tmp_path):
+    run = tmp_path / "run"
+    pids = nursery.team(run, 2, **NOISY)
+    while not (run / "checkpoints" / "step-00000006.ckpt").exists():
+        time.sleep(0.005)
+    os.kill(pids[victim], signal.SIGKILL)
+    start = time.monotonic()
+    assert nursery.wait(pids[1 - victim]) == 1
+    assert time.monotonic() - start < 20
+    assert nursery.wait(pids[victim]) == -9
+    assert "another process" in run.with_suffix(f".said{1 - victim}").read_text()
+    nursery.finish(run, size=2, **NOISY)
+    assert_same_end(run, together)
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_signal_to_one_stops_all_at_the_same_step(victim, nursery, together, tmp_path):
+    run = tmp_path / "run"
+    pids = nursery.team(run, 2, **NOISY)
+    while not (run / "checkpoints" / "step-00000006.ckpt").exists():
+        time.sleep(0.005)
+    os.kill(pids[victim], signal.SIGTERM)
+    assert [nursery.wait(pid) for pid in pids] == [143, 143]
+    said = {run.with_suffix(f".said{rank}").read_text() for rank in (0, 1)}
+    assert len(said) == 1
+    nursery.finish(run, size=2, **NOISY)
+    assert_same_end(run, together)
+
+
+def test_a_loss_that_is_not_finite_in_one_is_skipped_by_all(nursery, tmp_path):
+    options = EXACT | {"on_nan": "skip"}
+    nursery.finish(tmp_path / "one", bad=(3, 0), **options)
+    nursery.finish(tmp_path / "two", size=2, bad=(3, 1), **options)
+    assert_close(tmp_path / "two", tmp_path / "one")
+
+
+def test_a_loss_that_is_not_finite_in_one_stops_all(nursery, tmp_path):
+    pids = nursery.team(tmp_path / "run", 2, bad=(3, 1), **EXACT)
+    assert [nursery.wait(pid) for pid in pids] == [1, 1]
+    said = (tmp_path / "run.said0").read_text()
+    assert "the loss of step 4 is nan" in said
+
+
+def test_a_folder_in_use_is_refused_by_all(nursery, tmp_path):
+    with RunFolder(tmp_path / "run"):
+        pids = nursery.team(tmp_path / "run", 2, **EXACT)
+        assert [nursery.wait(pid) for pid in pids] == [2, 2]
+    assert "in use by process" in (tmp_path / "run.said1").read_text()
+
+
+def test_other_data_are_noticed(nursery, tmp_path):
+    places = environments({}, 2, nodes=1)
+    pids = [
+        nursery.start(tmp_path / "run", place, **(EXACT | {"images": 64 + rank}))
+        for rank, place in enumerate(places)
+    ]
+    assert sorted(nursery.wait(pid) for pid in pids) == [1, 2]
+    assert "other data than process 0" in (tmp_path / "run.said1").read_text()
+
+
+def test_a_time_limit_is_settled_by_the_first(nursery, tmp_path):
+    nursery.finish(tmp_path / "run", size=2, epochs=10_000, max_time="1s")
+    assert 1 <= state(tmp_path / "run")["global_step"] < 40_000
