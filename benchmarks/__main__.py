@@ -12,11 +12,13 @@ from pathlib import Path
 
 from benchmarks import growth, sampling, training
 from benchmarks.machine import describe, machine
-from benchmarks.models import RECIPES, from_recipe, models
+from benchmarks.models import RECIPES, models
 
 PICTURE = Path(__file__).parents[1] / "docs" / "pictures" / "growth.png"
 BATCHES, QUICK_BATCHES = (1, 16, 64, 256), (1, 16)
-TRAINED = ("keras-mnist", "gated-mnist")
+TRAINED = {"keras-mnist": 128, "gated-mnist": 16, "digits": 32}
+QUICK_TRAINED = {"digits": 32}
+"""Recipes whose training step is measured, and the images of a batch."""
 Json = list[dict[str, object]]
 
 
@@ -42,12 +44,11 @@ def grow(options: argparse.Namespace) -> Iterator[Json]:
 
 def train(options: argparse.Namespace) -> Iterator[Json]:
     """Prints a table a network."""
-    batch = 16 if options.quick else 128
-    for name in TRAINED:
-        timings = training.measure(from_recipe(name), batch, options.rounds)
-        print(f"{training.report(name, batch, timings)}\n", flush=True)
+    for name, batch in (QUICK_TRAINED if options.quick else TRAINED).items():
+        timings, memory = training.measure(name, batch, options.rounds, keras=options.keras)
+        print(f"{training.report(name, batch, timings, memory)}\n", flush=True)
         runs = {what: list(timing.runs) for what, timing in timings.items()}
-        yield [{"network": name, "batch": batch, "seconds": runs}]
+        yield [{"network": name, "batch": batch, "seconds": runs, "peak_memory_gb": memory}]
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Json]]] = {

@@ -5,12 +5,11 @@ import os
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
 
 from benchmarks.timing import Action
+from benchmarks.workers import Unavailable, Worker, worker
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".bench"
@@ -27,10 +26,6 @@ BACKENDS: dict[str, tuple[str, ...]] = {
 
 SECONDS = 1800
 """An installation that takes longer has failed."""
-
-
-class Unavailable(Exception):
-    """A backend cannot be had here; the message says why."""
 
 
 def environment(backend: str) -> Path:
@@ -64,64 +59,25 @@ def _run(command: list[str]) -> None:
         raise Unavailable((errors or lines)[-1][:200])
 
 
-class Loop(NamedTuple):
-    """A running loop that waits for its turn."""
+def seconds(loop: Worker, n: int) -> Action:
+    """The loop over all pixels of n images, extrapolated from one of them."""
+    return lambda: loop.ask(str(n)) * PASSES
 
-    name: str
-    process: subprocess.Popen[str]
-    errors: IO[str]
 
-    def turn(self, n: int) -> float:
-        """Seconds of one pixel of n images.
-
-        Raises:
-            Unavailable: the loop has ended.
-        """
-        assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self.process.stdin.write(f"{n}\n")
-            self.process.stdin.flush()
-        return float(self.answer())
-
-    def answer(self) -> str:
-        """A line from the loop.
-
-        Raises:
-            Unavailable: it has ended instead; the message is its last.
-        """
-        assert self.process.stdout is not None
-        if line := self.process.stdout.readline():
-            return line
-        self.errors.seek(0)
-        raise Unavailable((self.errors.read().strip().splitlines() or ["it ended"])[-1][:200])
-
-    def seconds(self, n: int) -> Action:
-        """The loop over all pixels of n images, extrapolated from one of them."""
-        return lambda: self.turn(n) * PASSES
+def train_step(loop: Worker, n: int) -> Action:
+    """One training step on n images."""
+    return lambda: loop.ask(f"train {n}")
 
 
 @contextlib.contextmanager
-def loop(backend: str) -> Iterator[Loop]:
+def loop(backend: str) -> Iterator[Worker]:
     """Keras with a backend, ready and warm; it ends with the context.
 
     Raises:
         Unavailable: the backend cannot be had or does not run.
     """
-    python = environment(backend)
-    with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(
-            [str(python), "-I", str(LOOP)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env=os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        )
-        try:
-            running = Loop(f"Keras loop, {backend}", process, errors)
-            running.answer()
-            running.turn(1)
-            yield running
-        finally:
-            process.kill()
-            process.communicate()
+    command = [str(environment(backend)), "-I", str(LOOP)]
+    variables = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    with worker(f"Keras, {backend}", command, variables) as running:
+        running.ask("1")
+        yield running

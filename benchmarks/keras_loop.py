@@ -1,7 +1,8 @@
 """The Keras tutorial's network and its sampling loop, for an environment of its own.
 
 Reads numbers of images from stdin, a line each, and answers with the seconds that one turn of the loop
-takes. Knows nothing of this package: the interpreter that runs it has Keras 3 and one of its backends.
+takes, or, after the word "train", one training step. Knows nothing of this package: the interpreter that
+runs it has Keras 3 and one of its backends.
 
 Reference: keras.io/examples/generative/pixelcnn by ADMoreau, 2020. Deviations: written anew; no fixed batch
 size of the input, no progress bar; random numbers become numpy arrays, which the torch backend needs.
@@ -63,15 +64,27 @@ def turn(model: keras.Model, pixels: np.ndarray, row: int, column: int) -> None:
     pixels[:, row, column, 0] = np.ceil(probabilities - uniforms)
 
 
+def step(model: keras.Model, n: int) -> None:
+    """One training step on n images, as the tutorial's ``fit`` takes them."""
+    if not model.compiled:
+        model.compile(keras.optimizers.Adam(0.0005), "binary_crossentropy")
+    pixels = (np.random.default_rng(0).random((n, *SHAPE)) < 0.15).astype("float32")
+    model.train_on_batch(pixels, pixels)
+
+
 def main() -> None:
     """Announces itself, then answers until the input ends."""
     model = network()
     assert model.count_params() == 532_673
     print("ready", keras.__version__, os.environ["KERAS_BACKEND"], flush=True)
     for line in sys.stdin:
-        pixels = np.zeros((int(line), *SHAPE), "float32")
+        *training, n = line.split()
+        pixels = np.zeros((int(n), *SHAPE), "float32")
         start = time.perf_counter()
-        turn(model, pixels, SHAPE[0] // 2, SHAPE[1] // 2)
+        if training:
+            step(model, int(n))
+        else:
+            turn(model, pixels, SHAPE[0] // 2, SHAPE[1] // 2)
         print(time.perf_counter() - start, flush=True)
 
 

@@ -8,8 +8,8 @@ from pixelcnn.networks import PixelCNN
 from pixelcnn.outputs import Bernoulli
 from pixelcnn.training import recipe as recipes
 
-RECIPES = ("keras-mnist", "gated-mnist", "chainer-cifar10")
-"""The Keras tutorial's network, a gated one, and one for 32x32 images of three channels and 256 levels."""
+RECIPES = ("keras-mnist", "gated-mnist", "gated-cifar10", "chainer-cifar10")
+"""The Keras tutorial's network, a gated one, and two for 32x32 images of three channels and 256 levels."""
 
 
 def from_recipe(name: str) -> PixelModel:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from benchmarks import engine_runs, gemm, naive
 from benchmarks.arithmetic import live_flops
-from benchmarks.keras_backends import BACKENDS, PASSES, Loop, Unavailable, loop
+from benchmarks.keras_backends import BACKENDS, PASSES, loop, seconds
 from benchmarks.tables import short, table
 from benchmarks.timing import Action, Timing, alternate
+from benchmarks.workers import Unavailable, Worker
 from pixelcnn import PixelModel
 
 NAIVE = "naive"
@@ -64,10 +65,10 @@ Ways = dict[str, tuple[Action, str]]
 """Contenders by name, and how each is measured."""
 
 
-def ways(model: PixelModel, n: int, loops: Sequence[Loop]) -> Ways:
+def ways(model: PixelModel, n: int, loops: Sequence[Worker]) -> Ways:
     """Everything that can sample n images of a model here."""
     found: Ways = {
-        loop.name: (loop.seconds(n), f"extrapolated from 1 of {PASSES} turns") for loop in loops
+        loop.name: (seconds(loop, n), f"extrapolated from 1 of {PASSES} turns") for loop in loops
     }
     passes = model.shape.dimensions
     found[NAIVE] = naive.full_pass(model, n), f"extrapolated from 1 of {passes} passes"
@@ -79,7 +80,9 @@ def ways(model: PixelModel, n: int, loops: Sequence[Loop]) -> Ways:
     return found
 
 
-def measure(name: str, model: PixelModel, n: int, loops: Sequence[Loop], rounds: int) -> list[Row]:
+def measure(
+    name: str, model: PixelModel, n: int, loops: Sequence[Worker], rounds: int
+) -> list[Row]:
     """All contenders at one batch, in turn with matrix products."""
     contenders = ways(model, n, loops)
     actions = {way: action for way, (action, _) in contenders.items()}
@@ -102,7 +105,7 @@ def run(
             yield [row for n in batches for row in measure(name, model, n, loops, rounds)]
 
 
-def _loops(stack: ExitStack) -> Iterator[Loop]:
+def _loops(stack: ExitStack) -> Iterator[Worker]:
     for backend in BACKENDS:
         try:
             yield stack.enter_context(loop(backend))

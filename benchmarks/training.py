@@ -1,57 +1,182 @@
-"""A training step and scoring, in this library's layers and in plain convolutions."""
+"""A training step: this library's, plain convolutions, and Keras; and what the trainer costs around it."""
 
-from collections.abc import Sequence
+import copy
+import itertools
+import os
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import torch
 
+import pixelcnn as px
+from benchmarks import gemm
+from benchmarks.arithmetic import live_flops
+from benchmarks.keras_backends import BACKENDS, loop, train_step
+from benchmarks.models import from_recipe
 from benchmarks.naive import naive
 from benchmarks.tables import short, table
 from benchmarks.timing import Action, Timing, alternate, timed
+from benchmarks.workers import Unavailable, Worker, worker
 from pixelcnn import PixelModel
+from pixelcnn.cli import inventory
+from pixelcnn.memory import keep_memory
+from pixelcnn.training import recipe as recipes
+from pixelcnn.training import validation
+from pixelcnn.training.device import resolve_precision
+from pixelcnn.training.lightning import TrainingModule
+from pixelcnn.training.schedules import optimiser
+
+PLAIN = "plain PyTorch"
+BARE = "bare loop"
+TRAINER = "fit"
+STEPS = 8
+"""Steps of a run through the trainer; the first two are not counted."""
+PASSES = 3
+"""Arithmetic of a step in forward passes: one forward, two backward."""
 
 
-def step(model: PixelModel, images: torch.Tensor, *, half: bool) -> Action:
-    """One step of Adam on a batch; the network perhaps in bfloat16."""
-    optimizer = torch.optim.Adam(model.parameters())
+def plain_step(model: PixelModel, images: torch.Tensor) -> Action:
+    """What a tutorial in PyTorch does: NCHW, float32, dense kernels, Adam."""
+    twin = naive(model).train()
+    optimizer = torch.optim.Adam(twin.parameters(), foreach=False, fused=False)
 
     def run() -> None:
         optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            parameters = model(images)
-        (-model.output.log_prob(parameters.float(), images).mean()).backward()
+        (-twin.output.log_prob(twin(images), images).mean()).backward()
         optimizer.step()
 
     return timed(run)
 
 
-def score(model: PixelModel, images: torch.Tensor) -> Action:
-    """Log-probabilities of a batch."""
+def bare_step(model: PixelModel, images: torch.Tensor, options: Any, precision: str) -> Action:
+    """What ``fit`` computes in a step, without a trainer around it."""
+    own = copy.deepcopy(model).train()
+    optimizer = optimiser(own, options)
 
-    def run() -> object:
-        with torch.inference_mode():
-            return model.log_prob(images)
+    def run() -> None:
+        optimizer.zero_grad()
+        last = options.channels_last
+        found = validation.log_prob(own, images, None, precision, channels_last=last)
+        (-found.mean()).backward()
+        if options.gradient_clip:
+            torch.nn.utils.clip_grad_norm_(own.parameters(), options.gradient_clip)
+        optimizer.step()
 
     return timed(run)
 
 
-def measure(model: PixelModel, n: int, rounds: int) -> dict[str, Timing]:
-    """Seconds for a batch of each contender."""
-    images = torch.randint(model.levels, (n, *model.shape))
-    plain = naive(model)
-    actions = {
-        "train, plain convolutions": step(plain.train(), images, half=False),
-        "train": step(model.train(), images, half=False),
-        "train, bf16": step(model.train(), images, half=True),
-        "score, plain convolutions": score(plain, images),
-        "score": score(model, images),
-    }
-    return alternate(actions, rounds)
+def trainer_step(model: PixelModel, images: px.data.ImageSet, options: Any) -> Action:
+    """A step of ``fit``: the median time from one to the next."""
+
+    def run() -> float:
+        starts: list[float] = []
+        step = TrainingModule.training_step
+
+        def clocked(self: TrainingModule, *arguments: Any) -> Any:
+            starts.append(time.perf_counter())
+            return step(self, *arguments)
+
+        TrainingModule.training_step = clocked  # type: ignore[method-assign]
+        try:
+            own = copy.deepcopy(model)
+            px.fit(own, images, images.limit(1), options=options, verbose=False)
+        finally:
+            TrainingModule.training_step = step  # type: ignore[method-assign]
+        gaps = [after - before for before, after in itertools.pairwise(starts)]
+        return statistics.median(gaps[1:])
+
+    return run
 
 
-def report(name: str, n: int, timings: dict[str, Timing]) -> str:
-    """Images a second, and against plain convolutions."""
+def contender(name: str, way: str, batch: int) -> Action:
+    """A way to train a recipe's network, by its name in the table."""
+    recipe, model = recipes.get(name), from_recipe(name)
+    images = torch.randint(model.levels, (batch, *model.shape)).to(model.image_dtype)
+    if way == PLAIN:
+        return plain_step(model, images)
+    keep_memory()
+    options = replace(recipe.options, batch_size=batch, epochs=1, device="cpu", validate_every=1)
+    if way != TRAINER:
+        return bare_step(model, images, options, way.rpartition(" ")[2])
+    stand_in = inventory.stand_in(recipe.data).limit(1)
+    data = replace(stand_in, images=images.repeat(STEPS, 1, 1, 1), labels=None)
+    return trainer_step(model, data, options)
+
+
+def ways() -> list[str]:
+    """The contenders beside Keras."""
+    precisions = dict.fromkeys(("32", resolve_precision("auto", "cpu")))
+    return [PLAIN, *(f"{BARE}, {precision}" for precision in precisions), TRAINER]
+
+
+def measure(
+    name: str, batch: int, rounds: int, *, keras: bool
+) -> tuple[dict[str, Timing], dict[str, float]]:
+    """Seconds a step of each contender, in turn with matrix products; and their memory in GB."""
+    with ExitStack() as stack:
+        workers: dict[str, Worker] = {}
+        for backend in BACKENDS if keras and name == "keras-mnist" else ():
+            try:
+                running = stack.enter_context(loop(backend))
+                workers[running.name] = running
+            except Unavailable as reason:
+                print(f"Keras with {backend} is left out: {reason}")
+        actions = {way: train_step(running, batch) for way, running in workers.items()}
+        for way in ways():
+            command = [sys.executable, "-m", "benchmarks.training", name, way]
+            workers[way] = stack.enter_context(worker(way, command, os.environ))
+            actions[way] = partial(workers[way].ask, str(batch))
+        timings = alternate(actions | gemm.products(), rounds)
+        return timings, {way: running.peak_memory() for way, running in workers.items()}
+
+
+def report(
+    name: str, batch: int, timings: Mapping[str, Timing], memory: Mapping[str, float]
+) -> str:
+    """Images a second, against plain PyTorch, and of the best matrix product."""
+    rates, work = gemm.best_rates(timings), PASSES * live_flops(from_recipe(name)) * batch
+    bare = [way for way in timings if way.startswith(BARE)][-1]
     rows: list[Sequence[str]] = []
-    for what, timing in timings.items():
-        plain = timings[f"{what.partition(',')[0]}, plain convolutions"].median
-        rows.append((what, short(n / timing.median), f"{short(plain / timing.median)}×"))
-    return f"{name}, batch {n}\n\n{table(('what', 'images/s', 'against plain'), rows)}"
+    for way, peak in memory.items():
+        seconds = timings[way].median
+        half = "bf16" in (way if way != TRAINER else bare)
+        rows.append(
+            (
+                way,
+                f"{seconds * 1e3:,.0f}",
+                short(batch / seconds),
+                f"{short(timings[PLAIN].median / seconds)}×",
+                f"{work / seconds / rates['bf16' if half else 'fp32']:.0%}",
+                f"{peak:.2f}",
+            )
+        )
+    over = timings[TRAINER].median / timings[bare].median - 1
+    head = ("what", "ms a step", "images/s", f"against {PLAIN}", "of best GEMM", "GB")
+    best = ", ".join(f"{kind} {rate / 1e9:,.0f}" for kind, rate in rates.items())
+    notes = f"best GEMM, GFLOP/s: {best}; {TRAINER} takes {over:+.1%} of the {BARE}'s time more"
+    return f"{name}, batch {batch}\n\n{table(head, rows)}\n\n{notes}"
+
+
+def main(name: str, way: str) -> None:
+    """Announces itself, then answers numbers of images with the seconds of a step, until the input ends.
+
+    The first of some steps does not count: it finds caches as another contender left them.
+    """
+    print("ready", flush=True)
+    actions: dict[str, Action] = {}
+    for line in sys.stdin:
+        if line not in actions:
+            actions[line] = contender(name, way, int(line))
+        action, steps = actions[line], STEPS if way.startswith(BARE) else 2
+        seconds = [action()] if way == TRAINER else [action() for _ in range(steps)][1:]
+        print(statistics.median(seconds), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

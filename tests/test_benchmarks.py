@@ -8,7 +8,16 @@ import torch
 
 import tiny
 from benchmarks import __main__ as benchmarks
-from benchmarks import arithmetic, gemm, growth, keras_backends, sampling, tables, timing
+from benchmarks import (
+    arithmetic,
+    gemm,
+    growth,
+    keras_backends,
+    sampling,
+    tables,
+    timing,
+    training,
+)
 from benchmarks.arithmetic import live_flops
 from benchmarks.models import RECIPES, from_recipe, plain_stack
 from benchmarks.naive import full_pass, naive
@@ -103,6 +112,7 @@ def test_an_unknown_word_is_a_usage_error(words):
     assert ending.value.code == 2
 
 
+@pytest.mark.slow
 def test_a_backend_that_cannot_be_installed_says_why(monkeypatch, tmp_path):
     monkeypatch.setattr(keras_backends, "FOLDER", tmp_path)
     monkeypatch.setattr(keras_backends, "VERSION", "./no-such-package")
@@ -112,3 +122,12 @@ def test_a_backend_that_cannot_be_installed_says_why(monkeypatch, tmp_path):
     # What was left behind is not taken for an installation.
     with pytest.raises(keras_backends.Unavailable):
         keras_backends.environment("torch")
+
+
+def test_the_table_of_a_training_says_what_the_trainer_costs():
+    seconds = {"plain PyTorch": 4.0, "bare loop, 32": 2.0, "fit": 2.5}
+    timings = {what: Timing((value,)) for what, value in seconds.items()}
+    timings["GEMM fp32 torch 1024"] = Timing((0.01,))
+    shown = training.report("digits", 32, timings, dict.fromkeys(seconds, 1.0))
+    assert "+25.0% of the bare loop's time more" in shown
+    assert "1.60×" in shown

@@ -76,7 +76,11 @@ def test_shifted_convolution_is_a_sum_over_its_offsets(kernel, origin, size):
     torch.testing.assert_close(layer(x)[0], expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("features", [(0,) * 6, masks.interleaved(7, 3)])
+NORMED = [(0,) * 6, masks.interleaved(7, 3), masks.contiguous(6, 3)]
+"""Colours in turn, and in runs of equal length."""
+
+
+@pytest.mark.parametrize("features", NORMED)
 def test_position_norm_reads_one_position_and_colour(features):
     norm = layers.PositionNorm(features).double()
     x = torch.randn(1, len(features), 3, 5, dtype=torch.float64)
@@ -89,7 +93,17 @@ def test_position_norm_reads_one_position_and_colour(features):
         assert not reads.any()
 
 
-@pytest.mark.parametrize("features", [(0,) * 6, masks.interleaved(7, 3)])
+@pytest.mark.parametrize("features", NORMED)
+def test_gradients_of_position_norm_are_those_of_its_formula(features):
+    norm = layers.PositionNorm(features).double()
+    torch.nn.init.uniform_(norm.weight, 0.5, 2)
+    x = torch.randn(2, len(features), 3, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(
+        lambda x, gain: torch.func.functional_call(norm, {"weight": gain}, (x,)), (x, norm.weight)
+    )
+
+
+@pytest.mark.parametrize("features", NORMED)
 def test_position_norm_gives_unit_mean_square(features):
     x = 5 * torch.randn(2, len(features), 3, 5, dtype=torch.float64)
     y = layers.PositionNorm(features).double()(x)

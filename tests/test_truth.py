@@ -131,7 +131,7 @@ UNCONDITIONAL = [
 ]
 
 
-@pytest.mark.parametrize("model", marked(iter(UNCONDITIONAL)), ids=label)
+@pytest.mark.parametrize("model", marked(UNCONDITIONAL), ids=label)
 def test_no_registered_model_beats_the_source_after_some_training(model):
     noise = (0.8, *[0.2 / (model.levels - 1)] * (model.levels - 1))
     source = Source(model.shape, noise)

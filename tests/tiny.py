@@ -1,7 +1,7 @@
 """Small instances of everything in the registries."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 import torch
@@ -81,15 +81,20 @@ def tiny_models(channels: int, height: int = 5, width: int = 7) -> Iterator[Pixe
                 continue  # the pair would ignore how channels depend on each other
 
 
-def marked(models: Iterator[PixelModel]) -> list[object]:
-    """Models as parameters of a test: of the large networks all but one with each order are slow."""
+LARGE = {"diagonal-bilstm", "made", "pixelcnnpp", "row-lstm", "snail"}
+"""Networks that take long even when they are small."""
+
+
+def marked(things: Iterable[Network | PixelModel]) -> list[object]:
+    """Parameters of a test: of the large networks all but one with each order are slow."""
     seen, parameters = set(), []
-    for model in models:
-        name = NETWORKS.name_of(type(model.network))
-        kind = (name, model.shape.channels, model.network.order)
-        slow = name not in NATIVE and kind in seen
+    for thing in things:
+        network = thing.network if isinstance(thing, PixelModel) else thing
+        name = NETWORKS.name_of(type(network))
+        kind = (name, network.channels, network.order)
+        slow = name in LARGE and kind in seen
         seen.add(kind)
-        parameters.append(pytest.param(model, marks=[pytest.mark.slow] if slow else []))
+        parameters.append(pytest.param(thing, marks=[pytest.mark.slow] if slow else []))
     return parameters
 
 

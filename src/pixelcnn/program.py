@@ -50,13 +50,13 @@ class Node:
     """One primitive.
 
     Attributes:
-        op: ``input``, ``condition``, ``taps``, ``depthwise``, ``norm``, ``slice``, ``cat``, ``past``,
-            ``attend``, or an elementwise function.
+        op: ``input``, ``lookup``, ``condition``, ``taps``, ``depthwise``, ``norm``, ``slice``, ``cat``,
+            ``past``, ``attend``, or an elementwise function.
         sources: numbers of the nodes it reads.
         width: features of its value.
         taps: of ``taps`` and ``depthwise``.
         parameter: bias of ``taps`` and ``depthwise``, weight of ``condition``, gain of ``norm``, slope of
-            ``prelu``, constant of ``scale`` and ``shift``, start token of ``attend``.
+            ``prelu``, constant of ``scale`` and ``shift``, start token of ``attend``, table of ``lookup``.
         kind: of ``condition``: label, vector or map.
         start: first feature of ``slice``.
         groups: of ``norm``: the group of each feature.
@@ -120,8 +120,21 @@ class Program:
         return self.nodes[number].width
 
     def input(self, channels: int) -> int:
-        """The scaled levels."""
+        """The scaled levels, or the levels themselves where the network embeds them."""
         return self._append(Node("input", (), channels))
+
+    def lookup(self, source: int, table: Tensor) -> int:
+        """The features that a table has for the level of each channel, channel-major.
+
+        Args:
+            source: the input, unscaled.
+            table: ``(channels, levels, features)``.
+        """
+        if self.nodes[source].op != "input":
+            raise Unlowerable("only the levels of the input can be looked up")
+        channels, _, size = table.shape
+        assert channels == self.width(source)
+        return self._append(Node("lookup", (source,), channels * size, parameter=table))
 
     def condition(self, kind: str, weight: Tensor, clock: int = 1) -> int:
         """A linear function of the condition: of a label's one-hot code, a vector, or a map's position.

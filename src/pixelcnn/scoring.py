@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import DataError, ModelError
+from pixelcnn.memory import keep_memory
 from pixelcnn.model import PixelModel
 
 BATCH_SIZE = 64
@@ -108,6 +109,7 @@ def score(
         torch.float64
     """
     condition = model.check_condition(condition, len(images))
+    keep_memory()
     nats = torch.empty(len(images), dtype=torch.float64)
     training = model.training
     model.eval()

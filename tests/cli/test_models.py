@@ -63,6 +63,13 @@ def test_the_layer_table_adds_up(run, model):
     assert "digits" in text
 
 
+def test_info_shows_the_program_on_request(run, model):
+    shown = run("info", model, "--program", "--json").json
+    assert shown["engine"] in ("cached", "native")
+    assert shown["program"][0] == "%0 = input() -> 1"
+    assert "taps(%0)" in run("info", model, "--program").stdout
+
+
 def test_info_for_another_size(run):
     found = run("info", "chainer-colour-mnist", "--size", "5x7", "--json").json
     assert (found["shape"], found["levels"]) == ([3, 5, 7], 8)

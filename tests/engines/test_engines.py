@@ -6,66 +6,35 @@ import pytest
 import torch
 
 import tiny
+from engines.walks import (
+    condition_for,
+    drawn_from_parameters,
+    images_of,
+    model_of,
+    needs_native,
+    parameters,
+)
 from pixelcnn import PixelModel, engines, networks, outputs
 from pixelcnn.engines.cached import CachedEngine
 from pixelcnn.engines.full import FullEngine
 from pixelcnn.engines.native import NativeEngine
 from pixelcnn.errors import ConfigError
-from pixelcnn.networks import NETWORKS
 from pixelcnn.sampling import complete, sample
-from pixelcnn.shapes import coding_order
 
 SHAPES = [(1, 5, 7), (3, 5, 7), (4, 3, 5), (1, 1, 1), (1, 1, 9), (1, 9, 1)]
-
-needs_native = pytest.mark.skipif(
-    bool(engines.native.why_not()), reason=f"no native engine: {engines.native.why_not()}"
-)
+CONDITIONS = [None, "label", "vector", "map"]
 
 
-def model_of(name, shape, levels=3, order="channel", condition=None, seed=0, **options):
-    """A small network with weights that use every path."""
-    torch.manual_seed(seed)
-    output = outputs.Categorical(levels=levels)
-    network = tiny.small(
-        NETWORKS[name],
-        channels=shape[0],
-        out=output.parameters_per_pixel(shape[0]),
-        order=order,
-        condition=condition,
-        condition_size=4 if condition else 0,
-        **options,
-    )
-    for parameter in network.parameters():
-        torch.nn.init.normal_(parameter, std=0.4)
-    return PixelModel(network, output, shape).eval()
+def cases(names):
+    """Network, condition and shape; of the large networks most are slow."""
+    for name, (i, condition), (j, shape) in itertools.product(
+        names, enumerate(CONDITIONS), enumerate(SHAPES)
+    ):
+        slow = name in tiny.LARGE and i != j
+        yield pytest.param(name, condition, shape, marks=[pytest.mark.slow] if slow else [])
 
 
-def condition_for(model, n):
-    size, kind = model.network.condition_size, model.network.condition
-    shape = {None: None, "label": (), "vector": (size,), "map": (size, *model.shape[1:])}[kind]
-    if shape is None:
-        return None
-    return torch.arange(n) % size if kind == "label" else torch.randn(n, *shape).to(model.dtype)
-
-
-def parameters(model, engine, images):
-    """The parameters that matter at every position, in coding order."""
-    p = model.network.out // (model.shape.channels if model.network.order == "channel" else 1)
-    found = []
-    for position in coding_order(model.shape):
-        first = position.channel * p if model.network.order == "channel" else 0
-        found.append(engine.parameters(images, position)[:, first : first + p])
-    return torch.stack(found)
-
-
-def images_of(model, n, seed=1):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(model.levels, (n, *model.shape), generator=generator)
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("condition", [None, "label", "vector", "map"])
-@pytest.mark.parametrize("name", tiny.LOWERED)
+@pytest.mark.parametrize(("name", "condition", "shape"), list(cases(tiny.LOWERED)))
 def test_cached_equals_full(name, condition, shape):
     model = model_of(name, shape, condition=condition).double()
     images, values = images_of(model, 3), condition_for(model, 3)
@@ -76,9 +45,7 @@ def test_cached_equals_full(name, condition, shape):
 
 
 @needs_native
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("condition", [None, "label", "vector", "map"])
-@pytest.mark.parametrize("name", tiny.NATIVE)
+@pytest.mark.parametrize(("name", "condition", "shape"), list(cases(tiny.NATIVE)))
 def test_native_equals_full(name, condition, shape):
     model = model_of(name, shape, condition=condition)
     images, values = images_of(model, 3), condition_for(model, 3)
@@ -111,22 +78,7 @@ def test_drawing_inside_answers_the_walk(levels, channels, temperature):
     """The loop that never returns to Python draws what the walk draws from the same numbers."""
     model = model_of("gated-pixelcnn", (channels, 5, 7), levels=levels)
     inside = sample(model, 5, seed=3, temperature=temperature, engine="native")
-
-    def drawn_from_parameters():
-        from pixelcnn import sampling
-
-        images = torch.zeros(5, *model.shape, dtype=torch.int64)
-        u = sampling.uniforms(3, range(5), model.shape)
-        engine = engines.start(model, 5, None, "native")
-        for c, row, column in coding_order(model.shape):
-            pmf = model.output.pmf(
-                engine.parameters(images, (c, row, column)), images[:, :c, row, column]
-            )
-            pmf = sampling.temper(pmf, temperature)
-            images[:, c, row, column] = sampling.invert(pmf, u[:, c, row, column])
-        return images
-
-    assert torch.equal(inside.long(), drawn_from_parameters())
+    assert torch.equal(inside.long(), drawn_from_parameters(model, 5, 3, temperature))
 
 
 @needs_native

@@ -12,6 +12,7 @@ import pytest
 from pixelcnn.errors import ConfigError
 from pixelcnn.training import launch
 from pixelcnn.training.device import accelerator, own_device
+from pixelcnn.training.lightning import Place
 from pixelcnn.training.team import Team, assembled, check_size, placed
 from training.trainings import assert_same_end
 
@@ -129,6 +130,12 @@ def command(folder, *words, torchrun=False, restarts=0):
     script = folder / "train.py"
     script.write_text("from pixelcnn.cli import main\nmain()\n")
     return [*TORCHRUN, "--max-restarts", str(restarts), "--", str(script), *WORDS, *words]
+
+
+def test_a_second_training_finds_its_place_again(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    Place(Team()).teardown()
+    assert os.environ["WORLD_SIZE"] == "2"
 
 
 @pytest.mark.slow

@@ -50,7 +50,7 @@ def test_broken_outputs_are_rejected_for_the_right_reason(broken, channels):
 
 
 @pytest.mark.parametrize(
-    "network", [n for channels in (1, 3) for n in tiny_networks(channels)], ids=label
+    "network", marked(n for channels in (1, 3) for n in tiny_networks(channels)), ids=label
 )
 def test_networks_keep_their_promises(network):
     check_network(network).raise_if_failed()

@@ -7,7 +7,7 @@ from PIL import Image
 from pixelcnn.errors import ConfigError
 from pixelcnn.networks import GatedPixelCNN, PixelCNN
 from pixelcnn.verify import measure, receptive_field
-from tiny import label, tiny_networks
+from tiny import label, marked, tiny_networks
 
 
 def test_a_gated_network_sees_the_raster_past_within_its_reach():
@@ -44,7 +44,7 @@ def test_the_keras_network_sees_a_third_of_its_past():
 
 
 @pytest.mark.parametrize(
-    "network", [n for channels in (1, 3) for n in tiny_networks(channels)], ids=label
+    "network", marked(n for channels in (1, 3) for n in tiny_networks(channels)), ids=label
 )
 def test_the_field_agrees_with_the_measured_dependence(network):
     seen = measure(network, 4, 5).measured

@@ -29,6 +29,12 @@ def info(
             default="that of the recipe's data set",
         ),
     ] = None,
+    program: Annotated[
+        bool,
+        options.said(
+            "--program", help="Show the primitives that the engines compute.", default="off"
+        ),
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """List what there is, or show a recipe or model.
@@ -47,11 +53,11 @@ def info(
     from pixelcnn.training import recipe as recipes
 
     if name in recipes.names() or name.endswith(".toml"):
-        _recipe(recipes.get(name), options.sides(size), json)
+        _recipe(recipes.get(name), options.sides(size), program, json)
     elif not Path(name).exists() and (part := _part(name)):
         _emit_or_show(part, json)
     else:
-        _model(name, json)
+        _model(name, program, json)
 
 
 def _list(json: bool) -> None:
@@ -84,7 +90,7 @@ def _list(json: bool) -> None:
     result(f"  engine     {engine.name}: {engine.reason}")
 
 
-def _recipe(recipe: Any, size: tuple[int, int] | None, json: bool) -> None:
+def _recipe(recipe: Any, size: tuple[int, int] | None, program: bool, json: bool) -> None:
     from pixelcnn.cli import inventory
 
     images = inventory.stand_in(recipe.data, size)
@@ -93,19 +99,22 @@ def _recipe(recipe: Any, size: tuple[int, int] | None, json: bool) -> None:
     model, notes = recipe.build(images)
     for note in notes:
         say(f"note: {note}")
-    _show(model, {"recipe": recipe.name, "about": recipe.about}, json)
+    _show(model, {"recipe": recipe.name, "about": recipe.about}, program, json)
 
 
-def _model(name: str, json: bool) -> None:
+def _model(name: str, program: bool, json: bool) -> None:
     from pixelcnn import checkpoint
 
     model = checkpoint.load(name)
-    _show(model, {"record": _without_quantiles(model.record)}, json)
+    _show(model, {"record": _without_quantiles(model.record)}, program, json)
 
 
-def _show(model: "PixelModel", more: dict[str, Any], json: bool) -> None:
+def _show(model: "PixelModel", more: dict[str, Any], program: bool, json: bool) -> None:
     from pixelcnn.cli import model_info
 
+    if program:
+        _program(model, json)
+        return
     numbers = model_info.summary(model)
     if json:
         emit(numbers | more)
@@ -114,6 +123,20 @@ def _show(model: "PixelModel", more: dict[str, Any], json: bool) -> None:
         result(f"{more['recipe']}: {more['about']}")
     model_info.show(model, numbers)
     for line in model_info.history(more.get("record", {})):
+        result(line)
+
+
+def _program(model: "PixelModel", json: bool) -> None:
+    """The engine that runs a model, why, and the primitives it computes."""
+    from pixelcnn import engines
+
+    choice = engines.choose(model.eval())
+    lines = str(choice.program).splitlines() if choice.program else []
+    if json:
+        emit({"engine": choice.name, "engine_reason": choice.reason, "program": lines})
+        return
+    result(f"engine  {choice.name}: {choice.reason}")
+    for line in lines:
         result(line)
 
 

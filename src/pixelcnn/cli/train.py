@@ -10,6 +10,7 @@ from pixelcnn.cli import options
 from pixelcnn.cli.console import emit, result, say
 
 if TYPE_CHECKING:
+    from pixelcnn.training import History
     from pixelcnn.training.train import Prepared
 
 
@@ -96,10 +97,7 @@ def train(
     The model is RUN/best.safetensors, the one that validated best. Ctrl-C stops and keeps it;
     the same command with --resume goes on. 'pixelcnn info RECIPE' shows what a recipe builds.
     """
-    from pixelcnn.errors import TrainingError
-    from pixelcnn.training import Interrupted, launch
     from pixelcnn.training import train as training
-    from pixelcnn.training.team import Followed, placed
 
     overrides = [
         *(settings or []),
@@ -122,19 +120,7 @@ def train(
     if dry_run:
         _show(training.prepare(training.resolve(recipe).with_overrides(overrides)), json)
         return
-    team = placed(os.environ)
-    if team is None:
-        devices, nodes = training.processes(recipe, run, overrides, resume)
-        if devices * nodes > 1:
-            raise typer.Exit(launch.supervise(launch.this_command(), devices, nodes))
-    try:
-        history = training.train_recipe(recipe, run, overrides=overrides, resume=resume)
-    except (Followed, Interrupted, TrainingError) as ending:
-        if team is None or team.leads:
-            raise
-        raise typer.Exit(ending.exit_code) from ending
-    if team is not None and not team.leads:
-        return  # one process of several speaks for all
+    history = _trained(recipe, run, overrides, resume)
     if json:
         emit(
             {
@@ -147,6 +133,29 @@ def train(
         return
     say(f"look at it: pixelcnn sample {history.run}; measure it: pixelcnn evaluate {history.run}")
     result(str(history.run))
+
+
+def _trained(recipe: str | None, run: Path | None, overrides: list[str], resume: bool) -> "History":
+    """Trains in this process, or in others that it starts; of several, one speaks for all."""
+    from pixelcnn.errors import TrainingError
+    from pixelcnn.training import Interrupted, launch
+    from pixelcnn.training import train as training
+    from pixelcnn.training.team import Followed, placed
+
+    team = placed(os.environ)
+    if team is None:
+        devices, nodes = training.processes(recipe, run, overrides, resume)
+        if devices * nodes > 1:
+            raise typer.Exit(launch.supervise(launch.this_command(), devices, nodes))
+    try:
+        history = training.train_recipe(recipe, run, overrides=overrides, resume=resume)
+    except (Followed, Interrupted, TrainingError) as ending:
+        if team is None or team.leads:
+            raise
+        raise typer.Exit(ending.exit_code) from ending
+    if team is not None and not team.leads:
+        raise typer.Exit
+    return history
 
 
 def _size(size: str | None) -> list[int] | None:

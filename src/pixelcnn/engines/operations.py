@@ -133,6 +133,8 @@ class Operations:
                 yield self.memories[number].attend(sources[0], out)
             elif node.op == "norm":
                 yield pointwise.norm(node, run, sources[0], out[..., run])
+            elif node.op == "lookup":
+                yield pointwise.lookup(node, run, sources[0], out[..., run])
             else:
                 yield pointwise.elementwise(node, run, sources, out[..., run])
 

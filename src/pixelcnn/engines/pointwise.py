@@ -41,6 +41,26 @@ def elementwise(node: Node, run: slice, sources: Sequence[Tensor], out: Tensor) 
     return partial(WRITERS[node.op], *values, out=out)
 
 
+def lookup(node: Node, run: slice, source: Tensor, out: Tensor) -> Operation:
+    """A run of the features of a look-up, arguments as :func:`elementwise`.
+
+    It is that of whole channels, since all that is looked up for a level becomes known with it.
+    """
+    assert node.parameter is not None
+    size = node.parameter.shape[2]
+    places = out.split(size, -1)
+    each = [
+        (source[..., channel], node.parameter[channel], place)
+        for channel, place in enumerate(places, run.start // size)
+    ]
+
+    def apply() -> None:
+        for levels, table, place in each:
+            place.copy_(functional.embedding(levels.long(), table))
+
+    return apply
+
+
 def norm(node: Node, run: slice, source: Tensor, out: Tensor) -> Operation:
     """A run of the features of a norm, arguments as :func:`elementwise`."""
     assert node.parameter is not None

@@ -23,8 +23,8 @@ class Place(NamedTuple):
 class Store:
     """The values of a program's nodes near the current position of n images.
 
-    A value that is read at offsets keeps as many rows as that takes, with zeros where the image ends, and
-    one that is read by the rows of a finer grid keeps its own; others keep the current position alone. A slice,
+    A value that is read at offsets keeps as many rows as that takes, with zeros where the image ends; one
+    that is read by the rows of a finer grid keeps its own; others keep the current position alone. A slice,
     and the past of a node, have no place of their own.
 
     Args:
@@ -137,6 +137,4 @@ class Store:
 
 def read_again(program: Program) -> set[int]:
     """Nodes that finer rows below their own read."""
-    return {
-        node.sources[0] for node in program.nodes if any(tap.phase[0] > 0 for tap in node.taps)
-    }
+    return {node.sources[0] for node in program.nodes if any(tap.phase[0] > 0 for tap in node.taps)}

@@ -98,6 +98,8 @@ def _stage(node: Node, number: int, read: list[Tensor], steps: int) -> Tensor:
         return torch.arange(node.width) + 1 if steps > 1 else torch.ones(node.width)
     if node.op == "condition":
         return first
+    if node.op == "lookup":
+        return read[0].repeat_interleave(node.width // len(read[0]))
     if node.op == "past":  # known after the pixel, as far as its readers care
         return torch.full_like(first, steps)
     if node.op in ("taps", "depthwise"):

@@ -7,6 +7,7 @@ from pixelcnn.layers.concat_elu import ConcatELU
 from pixelcnn.layers.condition import CONDITIONS, ConditionBias
 from pixelcnn.layers.counting import masked_weights
 from pixelcnn.layers.dense import MaskedLinear
+from pixelcnn.layers.depthwise import DepthwiseConv2d
 from pixelcnn.layers.embedding import CodeEmbedding
 from pixelcnn.layers.gated import Gate
 from pixelcnn.layers.masked import MaskedConv2d
@@ -24,6 +25,7 @@ __all__ = [
     "ConcatELU",
     "ConditionBias",
     "Coordinates",
+    "DepthwiseConv2d",
     "DiagonalRecurrence",
     "DownConv2d",
     "Gate",

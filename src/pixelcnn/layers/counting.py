@@ -4,6 +4,7 @@ from torch import nn
 
 from pixelcnn.layers.causal import CausalConv2d
 from pixelcnn.layers.dense import MaskedLinear
+from pixelcnn.layers.depthwise import DepthwiseConv2d
 
 
 def masked_weights(module: nn.Module) -> int:
@@ -14,5 +15,6 @@ def masked_weights(module: nn.Module) -> int:
         >>> masked_weights(MaskedConv2d((0,), (0, 0), (3, 3), sees_itself=False))
         10
     """
-    masked = (m for m in module.modules() if isinstance(m, CausalConv2d | MaskedLinear))
+    kinds = CausalConv2d | DepthwiseConv2d | MaskedLinear
+    masked = (m for m in module.modules() if isinstance(m, kinds))
     return sum(m.weight.numel() - m.live_weights for m in masked)

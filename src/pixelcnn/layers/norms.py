@@ -1,7 +1,12 @@
 """Normalisation that keeps the coding order: over the features of one position, never over space."""
 
+from itertools import pairwise
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 
 from pixelcnn.masks import Features
 from pixelcnn.program import Program
@@ -36,14 +41,19 @@ class PositionNorm(nn.Module):
         self._members = [[i for i, c in enumerate(features) if c == colour] for colour in colours]
         group = torch.tensor([colours.index(c) for c in features])
         self.register_buffer("group", group, persistent=False)
+        sizes = {len(members) for members in self._members}
+        in_order = all(before <= after for before, after in pairwise(features))
+        self._runs = len(colours) if in_order and len(sizes) == 1 else 0
 
     def forward(self, x: Tensor) -> Tensor:
+        if self._runs:
+            # In runs of equal length the colours are one more dimension, and the norm a few passes.
+            runs = x.movedim(1, -1).unflatten(-1, (self._runs, -1))
+            y: Tensor = _RootMeanSquare.apply(runs, self.weight, self.epsilon)
+            return y.flatten(-2).movedim(-1, 1)
         squares = x.float().square() if x.dtype in (torch.bfloat16, torch.float16) else x.square()
-        if len(self._members) == 1:
-            scale = (squares.mean(1, keepdim=True) + self.epsilon).rsqrt()
-        else:
-            means = [squares[:, members].mean(1) for members in self._members]
-            scale = (torch.stack(means, 1) + self.epsilon).rsqrt()[:, self.group]
+        means = [squares[:, members].mean(1) for members in self._members]
+        scale = (torch.stack(means, 1) + self.epsilon).rsqrt()[:, self.group]
         return x * scale.to(x.dtype) * self.weight.to(x.dtype)[:, None, None]
 
     def lower(self, program: Program, x: int) -> int:
@@ -52,3 +62,30 @@ class PositionNorm(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{len(self.features)}, colours={len(self._members)}"
+
+
+class _RootMeanSquare(Function):
+    """Norm of the last dimension, with its gradient written out: several times faster than step by step.
+
+    Statistics are kept in at least single precision, everything else in that of the features.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+        precise = torch.promote_types(x.dtype, torch.float32)
+        length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=precise)
+        scale = (length.square() / x.shape[-1] + epsilon).rsqrt()
+        ctx.save_for_backward(x, weight, scale)
+        return x * scale.to(x.dtype) * weight.to(x.dtype).view(x.shape[-2:])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        x, weight, scale = ctx.saved_tensors
+        gain, factor = weight.to(x.dtype).view(x.shape[-2:]), scale.to(x.dtype)
+        of_gain = grad * x * factor
+        along = (of_gain * gain).sum(-1, keepdim=True, dtype=scale.dtype)
+        along = along * scale.square() / x.shape[-1]
+        of_x = torch.addcmul(grad * gain * factor, x, along.to(x.dtype), value=-1)
+        of_weight = of_gain.flatten(0, -3).sum(0, dtype=scale.dtype).flatten()
+        return of_x, of_weight.to(weight.dtype), None

@@ -1,6 +1,7 @@
 """Networks: from the past of each position to the parameters of its distribution. One file a paper."""
 
 from pixelcnn.networks.base import NETWORKS, Network
+from pixelcnn.networks.compact import Compact
 from pixelcnn.networks.gated import GatedPixelCNN
 from pixelcnn.networks.made import MADE
 from pixelcnn.networks.pixelcnn import PixelCNN
@@ -11,6 +12,7 @@ from pixelcnn.networks.snail import PixelSNAIL
 __all__ = [
     "MADE",
     "NETWORKS",
+    "Compact",
     "DiagonalBiLSTM",
     "GatedPixelCNN",
     "Network",

@@ -6,10 +6,10 @@ from typing import Any
 
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import ConfigError
+from pixelcnn.memory import keep_memory
 from pixelcnn.model import PixelModel
 from pixelcnn.training.device import accelerator, own_device, resolve_device
 from pixelcnn.training.guards import check_fit, memory, preserved, quiet
-from pixelcnn.training.memory import keep_memory
 from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.recipe import goes_on, of_model
 from pixelcnn.training.record import training_record

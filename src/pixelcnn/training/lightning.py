@@ -143,6 +143,9 @@ class Place(LightningEnvironment):
     def node_rank(self) -> int:
         return self.team.rank // self.team.local_size
 
+    def teardown(self) -> None:
+        """Leaves the environment as it is: another training of this process finds its place there."""
+
 
 def strategy(team: Team) -> str | DDPStrategy:
     """How gradients of several processes become one: their mean, in buckets while others are computed.

@@ -8,13 +8,19 @@ import torch
 from torch import Tensor
 
 import tiny
+from engines.depthwise import KINDS, Depthwise
 from engines.native.harness import Job
 from pixelcnn import PixelModel, outputs
 from pixelcnn.layers import CONDITIONS, MaskedConv2d
 from pixelcnn.networks import NETWORKS, Network
+from pixelcnn.networks.base import ORDERS
 from pixelcnn.outputs import Output
 
-OUTPUTS = (outputs.Bernoulli(), outputs.Categorical(levels=17))
+OUTPUTS = (
+    outputs.Bernoulli(),
+    outputs.Categorical(levels=17),
+    outputs.LogisticMixture(levels=19, components=11),
+)
 SHAPES = {(5, 7): 6, (1, 1): 24, (9, 13): 50}
 """Sizes of images, and the width of the network for each: below, beside and above whole vectors."""
 CHANNELS, BATCHES, THREADS, TEMPERATURES = (1, 3, 4), (1, 5, 17), (1, 2, 3), (1.0, 0.7, 0.0)
@@ -23,8 +29,8 @@ CHANNELS, BATCHES, THREADS, TEMPERATURES = (1, 3, 4), (1, 5, 17), (1, 2, 3), (1.
 class TapsOfACondition(Network):
     """A layer reads the condition itself: its value is one vector, not a row of them."""
 
-    def __init__(self, channels: int, out: int) -> None:
-        super().__init__(channels, out, "channel", "label", tiny.CONDITION_SIZE)
+    def __init__(self, channels: int, out: int, order: str) -> None:
+        super().__init__(channels, out, order, "label", tiny.CONDITION_SIZE)
         features = (-1,) * 20
         self.bias = self.condition_bias(20)
         self.mix = MaskedConv2d(features, features, (1, 1), sees_itself=True)
@@ -51,23 +57,27 @@ def condition_for(model: PixelModel, n: int) -> Tensor | None:
     return torch.arange(n) % size if kind == "label" else torch.randn(n, *shape)
 
 
-def networks(channels: int, out: int, width: int) -> Iterator[Network]:
+def networks(channels: int, output: Output, width: int) -> Iterator[Network]:
     """Every registered network with every kind of condition, and with what plans do differently."""
-    options: tuple[dict[str, object], ...] = (
-        {},
-        {"layout": "contiguous", "norm": True, "activation": "prelu", "activate": "after"},
-    )
-    for name, condition, more in itertools.product(tiny.NATIVE, CONDITIONS, options):
+    out, order = output.parameters_per_pixel(channels), ORDERS[output.couples_channels]
+    embedded: dict[str, object] = {"embedding": 5, "codes": output.levels}
+    other: dict[str, object] = {"layout": "contiguous", "norm": True, "activation": "prelu"}
+    options = [(embedded, condition) for condition in CONDITIONS]
+    options += [(other | {"activate": "after"}, condition) for condition in (None, "map")]
+    for name, (more, condition) in itertools.product(tiny.NATIVE, options):
         yield tiny.small(
             NETWORKS[name],
             channels=channels,
             out=out,
+            order=order,
             width=width,
             condition=condition,
             condition_size=tiny.CONDITION_SIZE if condition else 0,
             **{k: v for k, v in more.items() if k in inspect.signature(NETWORKS[name]).parameters},
         )
-    yield TapsOfACondition(channels, out)
+    yield TapsOfACondition(channels, out, order)
+    for kind in KINDS:
+        yield Depthwise(channels, out, order, width, kind)
 
 
 def all_jobs() -> Iterator[Job]:
@@ -79,7 +89,7 @@ def all_jobs() -> Iterator[Job]:
     turns = itertools.cycle(itertools.product(BATCHES, THREADS, TEMPERATURES))
     halves = itertools.cycle((False, False, False, True))
     for output, channels, (size, width) in itertools.product(OUTPUTS, CHANNELS, SHAPES.items()):
-        for network in networks(channels, output.parameters_per_pixel(channels), width):
+        for network in networks(channels, output, width):
             model = model_of(network, output, size)
             n, threads, temperature = next(turns)
             yield Job(model, n, condition_for(model, n), threads, next(halves), temperature)

@@ -155,7 +155,9 @@ inline Doubles doubles(Longs i) {
 
 // The same in double precision for x in [-inf, 0], by a Taylor polynomial of degree 13; relative error below 1e-15.
 inline Doubles exponential(Doubles x) {
-    const Longs tiny = x < -708.0 - Doubles{};  // nothing, instead of a number that is not normal
+    const Doubles low = -708.0 - Doubles{};
+    const Longs tiny = x < low;  // nothing, instead of a number that is not normal
+    x = x < low ? low : x;
     const Doubles magic = 6755399441055744.0 - Doubles{};  // 1.5 * 2^52: adding it rounds to an integer
     const Doubles shifted = x * 1.4426950408889634 + magic;
     const Doubles n = shifted - magic;
@@ -167,6 +169,28 @@ inline Doubles exponential(Doubles x) {
     const Longs power = (longs(shifted) - longs(magic) + 1023) << 52;
     return doubles(longs(p * doubles(power)) & ~tiny);
 }
+
+struct Sigmoids {
+    Doubles below, above;  // sigmoid(x) and sigmoid(-x), each as accurate as the other
+};
+
+inline Sigmoids sigmoids(Doubles x) {
+    const Doubles e = exponential(doubles(longs(x) | INT64_MIN));  // exp(-|x|)
+    const Doubles large = 1.0 / (1.0 + e), small = e * large;
+    const Longs positive = x > Doubles{};
+    const Longs swap = (longs(large) ^ longs(small)) & positive;
+    return {doubles(longs(small) ^ swap), doubles(longs(large) ^ swap)};
+}
+
+inline Doubles load(const double* p) {
+    Doubles v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+}
+
+inline void store(double* p, Doubles v) { std::memcpy(p, &v, sizeof v); }
+
+inline int32_t whole(int32_t doubles) { return (doubles + DOUBLES - 1) / DOUBLES * DOUBLES; }  // vectors of them
 
 enum Op : int32_t { COPY, RELU, ELU, SILU, TANH, SIGMOID, PRELU, SCALE, SHIFT, ADD, SUB, MUL, GATE, OPS };
 
@@ -244,26 +268,33 @@ struct Segment {
     int32_t down, right, first, count;
 };
 
-enum Kind : int32_t { PRODUCT, POINTWISE, NORM };
+enum Kind : int32_t { PRODUCT, DEPTHWISE, POINTWISE, NORM, LOOKUP };
 enum Start : int32_t { ZERO, BIAS, PARTIAL };
+enum Output : int32_t { BERNOULLI, CATEGORICAL, LOGISTIC_MIXTURE };
 
 struct Group {
     std::vector<int32_t> read, write;
+    bool run = false;  // both count up
 };
 
 struct Instruction {
     int32_t kind, to, to_start, count;
-    // PRODUCT
+    // PRODUCT, DEPTHWISE
     int32_t from = 0, into_partial = 0, start = 0, depth = 0, activation = 0, residual = -1;
     const float *bias = nullptr, *weight = nullptr, *half_weight = nullptr;
     int32_t half_depth = 0;  // pairs of inputs, each segment rounded up
     std::vector<Segment> segments;
-    // POINTWISE
+    // POINTWISE, and what NORM and LOOKUP read
     int32_t op = 0, a = 0, a_start = 0, b = -1, b_start = 0, per_feature = 0;
     const float* parameter = nullptr;
     // NORM
     float epsilon = 0;
     std::vector<Group> groups;
+    // LOOKUP
+    int32_t levels = 0;
+    const float* table = nullptr;
+
+    bool sums() const { return kind == PRODUCT || kind == DEPTHWISE; }
 };
 
 struct Reader {
@@ -285,7 +316,9 @@ struct Plan {
     List<Node> nodes;
     List<std::vector<Instruction>> phases;  // row start, each step, after the pixel, row end
     List<bool> has_partial;
-    int32_t channels, height, width, levels, steps, output;
+    int32_t channels, height, width, levels, divisor, steps, output;
+    int32_t components = 0;             // of a mixture
+    double sharpest = 0, broadest = 0;  // its extreme scales: in levels, and in half ranges of them
 
     Plan(const int32_t* words, int64_t word_count, const float* weights, int64_t weight_count)
         : pool(weight_count) {
@@ -296,15 +329,14 @@ struct Plan {
         height = in.next(1, 65536, "height");
         width = in.next(1, 65536, "width");
         levels = in.next(2, 65536, "levels");
+        divisor = in.next(1, 65535, "divisor of levels");
         steps = in.next(1, 1024, "steps");
         require(steps == 1 || steps == channels, "steps");
-        output = in.next(0, 1, "output");
-        require(output == 1 || levels == 2, "levels");
+        read_output(in);
         const int32_t count = in.next(1, 1 << 20, "nodes");
         for (int32_t i = 0; i < count; ++i) nodes.push_back(read_node(in));
         require(nodes[0].width == channels && nodes[0].storage == ROWS, "the first node is the input");
-        require(int64_t(nodes.back().width) == channels * (output == 0 ? 1 : int64_t(levels)),
-                "the last node gives the parameters");
+        require(nodes.back().width == parameters(), "the last node gives the parameters");
         has_partial.assign(nodes.size(), false);
         for (int32_t phase = 0; phase < steps + 3; ++phase) {
             phases.emplace_back();
@@ -340,6 +372,25 @@ struct Plan {
             }
     }
 
+    void read_output(Reader& in) {
+        output = in.next(BERNOULLI, LOGISTIC_MIXTURE, "output");
+        require(output != BERNOULLI || levels == 2, "levels");
+        if (output != LOGISTIC_MIXTURE) return;
+        components = in.next(1, 1000, "components");
+        const float* scales = floats(in, 2);
+        sharpest = scales[0];
+        broadest = scales[1];
+    }
+
+    // Of a pixel.
+    int64_t parameters() const {
+        switch (output) {
+            case BERNOULLI: return channels;
+            case CATEGORICAL: return int64_t(channels) * levels;
+            default: return int64_t(channels + 1) * (channels + 2) / 2 * components;
+        }
+    }
+
     Node read_node(Reader& in) {
         Node node{};
         node.width = in.next(1, 1 << 24, "features");
@@ -366,19 +417,19 @@ struct Plan {
 
     Instruction read(Reader& in, bool row) {
         Instruction i{};
-        i.kind = in.next(PRODUCT, NORM, "instruction");
+        i.kind = in.next(PRODUCT, LOOKUP, "instruction");
         i.to = in.next();
         i.to_start = in.next();
         i.count = in.next();
         const Node& to = node(i.to, i.to_start, i.count);
         require(to.storage == NOW || to.storage == ROWS, "a condition is not computed");
-        if (i.kind == PRODUCT) read_product(in, i);
+        if (i.sums()) read_sums(in, i);
         if (i.kind == POINTWISE) read_pointwise(in, i);
         if (i.kind == NORM) read_norm(in, i);
-        if (row && !(i.kind == PRODUCT && i.into_partial)) require(to.storage == ROWS, "a row needs storage");
+        if (i.kind == LOOKUP) read_lookup(in, i);
         if (row) {
-            require(i.kind == PRODUCT || nodes[i.a].storage != NOW, "a row reads a single position");
-            require(i.kind != PRODUCT || nodes[i.from].storage != NOW, "a row reads a single position");
+            require(i.into_partial || to.storage == ROWS, "a row needs storage");
+            require(nodes[i.sums() ? i.from : i.a].storage != NOW, "a row reads a single position");
             require(i.b < 0 || nodes[i.b].storage != NOW, "a row reads a single position");
             require(i.residual < 0 || nodes[i.residual].storage == ROWS || nodes[i.residual].storage == MAP,
                     "a row adds a single position");
@@ -386,7 +437,7 @@ struct Plan {
         return i;
     }
 
-    void read_product(Reader& in, Instruction& i) {
+    void read_sums(Reader& in, Instruction& i) {
         i.from = in.next();
         node(i.from, 0, 0);
         i.into_partial = in.next(0, 1, "flag");
@@ -403,14 +454,15 @@ struct Plan {
         for (int32_t s = 0; s < segments; ++s) {
             Segment segment{in.next(), in.next(), in.next(), in.next()};
             const Node& from = node(i.from, segment.first, segment.count);
+            require(i.kind == PRODUCT || segment.count == i.count, "a segment of another width");
             require(-from.up <= segment.down && segment.down <= 0, "a row out of reach");
             require(-from.left <= segment.right && segment.right <= from.right, "a column out of reach");
             depth += segment.count;
             require(depth < 1 << 28, "a product too deep");
             i.segments.push_back(segment);
         }
-        i.depth = int32_t(depth);
-        i.weight = floats(in, depth * ((i.count + LANES - 1) / LANES * int64_t(LANES)));
+        i.depth = int32_t(i.kind == PRODUCT ? depth : segments);
+        i.weight = floats(in, i.depth * ((i.count + LANES - 1) / LANES * int64_t(LANES)));
     }
 
     void read_pointwise(Reader& in, Instruction& i) {
@@ -443,9 +495,23 @@ struct Plan {
                     list->push_back(in.next(0, high, "feature of a group"));
                 }
             }
-            const Group& group = i.groups.back();
+            Group& group = i.groups.back();
+            group.run = counts_up(group.read) && counts_up(group.write);
             require(!group.read.empty() && group.read.size() == group.write.size(), "groups");
         }
+    }
+
+    static bool counts_up(const std::vector<int32_t>& list) {
+        return std::adjacent_find(list.begin(), list.end(), [](int32_t a, int32_t b) { return b != a + 1; }) ==
+               list.end();
+    }
+
+    void read_lookup(Reader& in, Instruction& i) {
+        i.a = in.next();
+        i.a_start = in.next();
+        node(i.a, i.a_start, 1);
+        i.levels = in.next(1, 65536, "levels of a table");
+        i.table = floats(in, int64_t(i.levels) * i.count);
     }
 };
 
@@ -585,6 +651,226 @@ void multiply(const Product& p, int64_t rows) {
     for (; block < blocks; block += BLOCKS) panel<BLOCKS>(p, rows, block, std::min(BLOCKS, blocks - block));
 }
 
+// Some rows of a block of outputs, each output summed over the segments from its own input alone.
+template <int ROWS_, bool CUT>
+void strip(const Product& p, int64_t row, int32_t first) {
+    const int32_t rest = p.count - first;
+    const auto read = [rest](const float* at) { return CUT ? load_some(at, rest) : load(at); };
+    Vector sum[ROWS_] = {};
+    if (p.base)
+        for (int r = 0; r < ROWS_; ++r) sum[r] = read(p.base + (row + r) * p.base_stride + first);
+    const int64_t width = (p.count + LANES - 1) / LANES * LANES;
+    for (int32_t s = 0; s < p.segment_count; ++s) {
+        const Vector weight = load(p.weight + s * width + first);
+        const float* x = p.x[s] + row * p.x_stride + first;
+        for (int r = 0; r < ROWS_; ++r) sum[r] = accumulate<false>(sum[r], weight, read(x + r * p.x_stride));
+    }
+    for (int r = 0; r < ROWS_; ++r) {
+        Vector value = activate(p.activation, sum[r]);
+        if (p.residual) value = read(p.residual + (row + r) * p.residual_stride + first) + value;
+        float* out = p.out + (row + r) * p.out_stride + first;
+        CUT ? store_some(out, value, rest) : store(out, value);
+    }
+}
+
+template <int ROWS_>
+void strips(const Product& p, int64_t row) {
+    int32_t first = 0;
+    for (; first + LANES <= p.count; first += LANES) strip<ROWS_, false>(p, row, first);
+    if (first < p.count) strip<ROWS_, true>(p, row, first);
+}
+
+// Some images of all columns, then the next ones: what one column reads is in the cache for the next.
+void weigh(const Product& p, int64_t images, int64_t columns) {
+    constexpr int together = 4;
+    int64_t image = 0;
+    for (; image + together <= images; image += together)
+        for (int64_t column = 0; column < columns; ++column) strips<together>(p, column * images + image);
+    for (; image < images; ++image)
+        for (int64_t column = 0; column < columns; ++column) strips<1>(p, column * images + image);
+}
+
+// ---------------------------------------------------------------- levels from parameters
+
+// log(sigmoid(x)) without overflow.
+inline double log_sigmoid(double x) { return std::min(x, 0.0) - std::log1p(std::exp(-std::abs(x))); }
+
+// The mixture of logistics of one channel of a pixel after the other; each component is cut between levels.
+class Mixture {
+  public:
+    explicit Mixture(const Plan& plan)
+        : plan_(plan), count_(plan.components), half_(0.5 * (plan.levels - 1)), logs_(size_t(count_)) {
+        for (auto* list : {&weight_, &mean_, &rate_}) list->assign(size_t(whole(count_)), 0.0);
+        const size_t cells = count_ ? size_t(whole(plan.levels)) + DOUBLES : 0;
+        for (auto* list : {&below_, &above_}) list->assign(cells, 0.0);
+    }
+
+    // The next channel, given the pixel's parameters and the levels of its earlier channels.
+    void turn(const float* parameters, int32_t channel, const int32_t* levels, int64_t plane) {
+        if (channel == 0)
+            std::copy(parameters, parameters + count_, logs_.begin());
+        else
+            explain(levels[(channel - 1) * plane]);
+        const double top = *std::max_element(logs_.begin(), logs_.end());
+        double sum = 0;
+        for (int32_t k = 0; k < count_; ++k) sum += weight_[k] = std::exp(logs_[k] - top);
+        for (int32_t k = 0; k < count_; ++k) weight_[k] /= sum;
+        const float* row = parameters + int64_t(channel + 1) * (channel + 2) / 2 * count_;
+        const double narrow = std::log(plan_.sharpest / half_), broad = std::log(plan_.broadest);
+        for (int32_t k = 0; k < count_; ++k) {
+            double mean = row[k];
+            for (int32_t c = 0; c < channel; ++c)
+                mean += std::tanh(double(row[(2 + c) * int64_t(count_) + k])) * (levels[c * plane] / half_ - 1);
+            mean_[k] = (mean + 1) * half_;
+            rate_[k] = 1 / (std::exp(std::min(std::max(double(row[count_ + k]), narrow), broad)) * half_);
+        }
+    }
+
+    // The sum of all levels up to one that is not the last.
+    double cdf(int32_t level) const {
+        const double cut = level + 0.5;
+        Doubles sums{};
+        for (int32_t k = 0; k < count_; k += DOUBLES)
+            sums += load(&weight_[k]) * sigmoids((cut - load(&mean_[k])) * load(&rate_[k])).below;
+        double sum = 0;
+        for (int32_t i = 0; i < DOUBLES; ++i) sum += sums[i];
+        return sum;
+    }
+
+    // Of all levels: what lies below the upper cut of each and above its lower one, as a product that does not cancel.
+    void probabilities(List<double>& out) {
+        std::fill(out.begin(), out.end(), 0.0);
+        for (int32_t k = 0; k < count_; ++k) {
+            Doubles cut = {0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5};
+            for (int32_t level = 0; level < plan_.levels; level += DOUBLES, cut += double(DOUBLES)) {
+                const Sigmoids at = sigmoids((cut - mean_[k]) * rate_[k]);
+                store(&below_[level], at.below);
+                store(&above_[level + 1], at.above);
+            }
+            const double between = -std::expm1(-rate_[k]);
+            above_[0] = below_[plan_.levels - 1] = 1 / between;  // the ends have one cut alone
+            for (int32_t level = 0; level < plan_.levels; level += DOUBLES) {
+                const Doubles piece = load(&below_[level]) * load(&above_[level]);
+                store(&out[level], load(&out[level]) + weight_[k] * between * piece);
+            }
+        }
+        std::fill(out.begin() + plan_.levels, out.end(), 0.0);
+    }
+
+  private:
+    // Weighs the components by how likely each made the level of the last channel.
+    void explain(int32_t level) {
+        for (int32_t k = 0; k < count_; ++k) {
+            const bool lowest = level == 0, highest = level == plan_.levels - 1;
+            if (!highest) logs_[k] += log_sigmoid((level + 0.5 - mean_[k]) * rate_[k]);
+            if (!lowest) logs_[k] += log_sigmoid((mean_[k] - level + 0.5) * rate_[k]);
+            if (!lowest && !highest) logs_[k] += std::log(-std::expm1(-rate_[k]));
+        }
+    }
+
+    const Plan& plan_;
+    int32_t count_;
+    double half_;
+    List<double> logs_, weight_, mean_, rate_;  // of each component; logs of the weights up to a constant
+    List<double> below_, above_;                // of each level, of one component
+};
+
+// Draws levels in double precision.
+class Drawer {
+  public:
+    explicit Drawer(const Plan& plan) : plan_(plan), mixture_(plan), pmf_(size_t(whole(plan.levels))) {}
+
+    // Draws those levels of a pixel's channels that are not known; the levels of a channel lie a plane apart.
+    void draw(const float* parameters, int32_t channel, int32_t end, int32_t* levels, const uint8_t* known,
+              const double* uniform, int64_t plane, double temperature) {
+        for (; channel < end; ++channel) {
+            if (plan_.output == LOGISTIC_MIXTURE) mixture_.turn(parameters, channel, levels, plane);
+            const int64_t here = channel * plane;
+            if (known && known[here]) continue;
+            levels[here] = level(parameters, channel, uniform[here], temperature);
+        }
+    }
+
+  private:
+    int32_t level(const float* parameters, int32_t channel, double u, double temperature) {
+        if (plan_.output == LOGISTIC_MIXTURE && temperature == 1) return search(u);
+        probabilities(parameters, channel);
+        temper(temperature);
+        return invert(u);
+    }
+
+    // Of one channel's levels, into pmf_.
+    void probabilities(const float* parameters, int32_t channel) {
+        switch (plan_.output) {
+            case BERNOULLI: {
+                const double logit = parameters[channel];
+                pmf_[0] = 1 / (1 + std::exp(logit));
+                pmf_[1] = 1 / (1 + std::exp(-logit));
+                return;
+            }
+            case CATEGORICAL: return softmax(parameters + int64_t(channel) * plan_.levels);
+            default: return mixture_.probabilities(pmf_);
+        }
+    }
+
+    void softmax(const float* logits) {
+        const double top = *std::max_element(logits, logits + plan_.levels);
+        Doubles sums{};
+        for (int32_t k = 0; k < plan_.levels; k += DOUBLES) {
+            Doubles p;
+            for (int32_t i = 0; i < DOUBLES; ++i) p[i] = k + i < plan_.levels ? logits[k + i] - top : -1e9;
+            p = exponential(p);
+            sums += p;
+            store(&pmf_[k], p);
+        }
+        double sum = 0;
+        for (int32_t i = 0; i < DOUBLES; ++i) sum += sums[i];
+        const double scale = 1 / sum;
+        for (double& p : pmf_) p *= scale;
+    }
+
+    void temper(double temperature) {
+        if (temperature == 1) return;
+        if (temperature == 0) {
+            const auto likeliest = std::max_element(pmf_.begin(), pmf_.end()) - pmf_.begin();
+            std::fill(pmf_.begin(), pmf_.end(), 0.0);
+            pmf_[likeliest] = 1;
+            return;
+        }
+        const double top = std::log(*std::max_element(pmf_.begin(), pmf_.end())) / temperature;
+        double sum = 0;
+        for (double& p : pmf_) sum += p = std::exp(std::log(p) / temperature - top);
+        for (double& p : pmf_) p /= sum;
+    }
+
+    // How many k have cdf_k <= u, the last cdf counting as 1.
+    int32_t invert(double u) const {
+        double cdf = 0;
+        for (int32_t k = 0; k + 1 < plan_.levels; ++k) {
+            cdf += pmf_[k];
+            if (cdf > u) return k;
+        }
+        return plan_.levels - 1;
+    }
+
+    // The same from the mixture's own cdf, of which a few values tell.
+    int32_t search(double u) const {
+        int32_t low = 0, high = plan_.levels - 1;
+        while (low < high) {
+            const int32_t middle = (low + high) / 2;
+            if (mixture_.cdf(middle) > u)
+                high = middle;
+            else
+                low = middle + 1;
+        }
+        return low;
+    }
+
+    const Plan& plan_;
+    Mixture mixture_;
+    List<double> pmf_;
+};
+
 // ---------------------------------------------------------------- the walk of some images
 
 struct Fill {
@@ -596,7 +882,8 @@ struct Fill {
 
 class Slice {
   public:
-    Slice(const Plan& plan, int32_t first, int32_t images) : plan_(plan), first_(first), n_(images) {
+    Slice(const Plan& plan, int32_t first, int32_t images)
+        : plan_(plan), first_(first), n_(images), drawer_(plan) {
         int64_t total = 0;
         for (size_t i = 0; i < plan.nodes.size(); ++i) {
             const Node& node = plan.nodes[i];
@@ -607,7 +894,6 @@ class Slice {
             partials_.emplace_back(partial);
         }
         top_.assign(plan.nodes.size(), 0);
-        scratch_.resize(size_t(plan.levels + DOUBLES - 1) / DOUBLES * DOUBLES);
     }
 
     int32_t first() const { return first_; }
@@ -643,9 +929,9 @@ class Slice {
     void fill(const Fill& job, int32_t row_begin, int32_t row_end) {
         for (int32_t row = row_begin; row < row_end; ++row)
             for (int32_t column = 0; column < plan_.width; ++column)
-                for (int32_t channel = 0; channel < plan_.channels; ++channel) {
-                    advance(job.levels, channel, row, column);
-                    draw(job, channel, row, column);
+                for (int32_t step = 0; step < plan_.steps; ++step) {
+                    advance(job.levels, step, row, column);
+                    draw(job, step, row, column);
                 }
     }
 
@@ -670,7 +956,7 @@ class Slice {
         float* x = at(0, 0, column) + channel;
         const int64_t stride = plan_.nodes[0].stride();
         for (int32_t i = 0; i < n_; ++i)
-            x[i * stride] = float(levels[index(i, channel, row, column)]) / float(plan_.levels - 1);
+            x[i * stride] = float(levels[index(i, channel, row, column)]) / float(plan_.divisor);
     }
 
     int64_t index(int32_t image, int32_t channel, int32_t row, int32_t column) const {
@@ -704,17 +990,18 @@ class Slice {
 
     void run(const std::vector<Instruction>& phase, int32_t column, bool row) {
         for (const Instruction& i : phase) {
-            if (i.kind == PRODUCT && row && plan_.nodes[i.from].storage == CONSTANT) {
-                for (int32_t c = 0; c < plan_.width; ++c) product(i, c, false);  // one value for all columns
-            } else if (i.kind == PRODUCT) {
-                product(i, column, row);
+            if (i.sums() && row && plan_.nodes[i.from].storage == CONSTANT) {
+                for (int32_t c = 0; c < plan_.width; ++c) sums(i, c, false);  // one value for all columns
+            } else if (i.sums()) {
+                sums(i, column, row);
             }
             if (i.kind == POINTWISE) pointwise(i, column, row);
             if (i.kind == NORM) norm(i, column, row);
+            if (i.kind == LOOKUP) lookup(i, column, row);
         }
     }
 
-    void product(const Instruction& i, int32_t column, bool row) {
+    void sums(const Instruction& i, int32_t column, bool row) {
         const Node &to = plan_.nodes[i.to], &from = plan_.nodes[i.from];
         const int64_t rows = row ? int64_t(n_) * plan_.width : n_;
         float* partial = partials_[i.to].data() + int64_t(column) * n_ * to.stride();
@@ -744,7 +1031,7 @@ class Slice {
             p.x_stride = i.half_depth;
         }
         p.x = pointers_.data();
-        multiply(p, rows);
+        i.kind == PRODUCT ? multiply(p, rows) : weigh(p, n_, row ? plan_.width : 1);
     }
 
     // Gathers the segments of all rows as pairs of bfloat16, one row after the other.
@@ -811,81 +1098,68 @@ class Slice {
             const float* from = at(i.a, 0, c);
             float* to = at(i.to, 0, c) + i.to_start;
             for (int32_t image = 0; image < n_; ++image) {
-                for (const Group& group : i.groups) {
-                    float squares = 0;
-                    for (int32_t k : group.read) squares += from[k] * from[k];
-                    const float scale = 1.0f / std::sqrt(squares / float(group.read.size()) + i.epsilon);
-                    for (size_t k = 0; k < group.write.size(); ++k)
-                        to[group.write[k]] = from[group.read[k]] * scale * i.parameter[group.write[k]];
-                }
+                for (const Group& group : i.groups)
+                    group.run ? norm_run(group, i, from, to) : norm_any(group, i, from, to);
                 from += plan_.nodes[i.a].stride();
                 to += plan_.nodes[i.to].stride();
             }
         }
     }
 
-    // ------------------------------------------------------------ drawing
+    static float scale_of(float squares, const Group& group, const Instruction& i) {
+        return 1.0f / std::sqrt(squares / float(group.read.size()) + i.epsilon);
+    }
 
-    void draw(const Fill& job, int32_t channel, int32_t row, int32_t column) {
+    static void norm_any(const Group& group, const Instruction& i, const float* from, float* to) {
+        float squares = 0;
+        for (int32_t k : group.read) squares += from[k] * from[k];
+        const float scale = scale_of(squares, group, i);
+        for (size_t k = 0; k < group.write.size(); ++k)
+            to[group.write[k]] = from[group.read[k]] * scale * i.parameter[group.write[k]];
+    }
+
+    static void norm_run(const Group& group, const Instruction& i, const float* from, float* to) {
+        const auto count = int32_t(group.read.size()), whole = count / LANES * LANES, rest = count - whole;
+        const float* gain = i.parameter + group.write[0];
+        from += group.read[0];
+        to += group.write[0];
+        const Vector last = rest ? load_some(from + whole, rest) : Vector{};
+        Vector squares = last * last;
+        for (int32_t k = 0; k < whole; k += LANES) squares = squares + load(from + k) * load(from + k);
+        float parts[LANES];
+        store(parts, squares);
+        for (int half = LANES / 2; half > 0; half /= 2)
+            for (int k = 0; k < half; ++k) parts[k] += parts[k + half];
+        const Vector scale = splat(scale_of(parts[0], group, i));
+        for (int32_t k = 0; k < whole; k += LANES) store(to + k, load(from + k) * scale * load(gain + k));
+        if (rest) store_some(to + whole, last * scale * load_some(gain + whole, rest), rest);
+    }
+
+    void lookup(const Instruction& i, int32_t column, bool row) {
+        const int32_t columns = row ? plan_.width : 1;
+        for (int32_t c = column; c < column + columns; ++c) {
+            const float* from = at(i.a, 0, c) + i.a_start;
+            float* to = at(i.to, 0, c) + i.to_start;
+            for (int32_t image = 0; image < n_; ++image) {
+                const float last = float(i.levels - 1);
+                const auto level = int64_t(*from > 0 ? std::min(*from, last) : 0);  // whatever it holds
+                std::memcpy(to, i.table + level * i.count, bytes(i.count));
+                from += plan_.nodes[i.a].stride();
+                to += plan_.nodes[i.to].stride();
+            }
+        }
+    }
+
+    // The channels of a pixel whose parameters are known at a step: its own, or all of them.
+    void draw(const Fill& job, int32_t step, int32_t row, int32_t column) {
+        const int32_t end = plan_.steps == 1 ? plan_.channels : step + 1;
+        const int64_t plane = int64_t(plan_.height) * plan_.width;
         const float* parameters = this->parameters(column);
         for (int32_t i = 0; i < n_; ++i, parameters += plan_.nodes.back().stride()) {
-            const int64_t here = index(i, channel, row, column);
-            if (job.known && job.known[here]) continue;
-            probabilities(parameters, channel);
-            temper(job.temperature);
-            job.levels[here] = invert(job.uniform[here]);
+            const int64_t pixel = index(i, 0, row, column);
+            drawer_.draw(parameters, step, end, job.levels + pixel, job.known ? job.known + pixel : nullptr,
+                         job.uniform + pixel, plane, job.temperature);
         }
-    }
-
-    // Of one channel's levels, in double precision, into scratch_.
-    void probabilities(const float* parameters, int32_t channel) {
-        if (plan_.output == 0) {
-            const double logit = parameters[channel];
-            scratch_[0] = 1 / (1 + std::exp(logit));
-            scratch_[1] = 1 / (1 + std::exp(-logit));
-            return;
-        }
-        softmax(parameters + int64_t(channel) * plan_.levels);
-    }
-
-    void softmax(const float* logits) {
-        const double top = *std::max_element(logits, logits + plan_.levels);
-        Doubles sums{};
-        for (int32_t k = 0; k < plan_.levels; k += DOUBLES) {
-            Doubles p;
-            for (int32_t i = 0; i < DOUBLES; ++i) p[i] = k + i < plan_.levels ? logits[k + i] - top : -1e9;
-            p = exponential(p);
-            sums += p;
-            std::memcpy(scratch_.data() + k, &p, sizeof p);
-        }
-        double sum = 0;
-        for (int32_t i = 0; i < DOUBLES; ++i) sum += sums[i];
-        const double scale = 1 / sum;
-        for (double& p : scratch_) p *= scale;
-    }
-
-    void temper(double temperature) {
-        if (temperature == 1) return;
-        if (temperature == 0) {
-            const auto likeliest = std::max_element(scratch_.begin(), scratch_.end()) - scratch_.begin();
-            std::fill(scratch_.begin(), scratch_.end(), 0.0);
-            scratch_[likeliest] = 1;
-            return;
-        }
-        const double top = std::log(*std::max_element(scratch_.begin(), scratch_.end())) / temperature;
-        double sum = 0;
-        for (double& p : scratch_) sum += p = std::exp(std::log(p) / temperature - top);
-        for (double& p : scratch_) p /= sum;
-    }
-
-    // How many k have cdf_k <= u, the last cdf counting as 1.
-    int32_t invert(double u) const {
-        double cdf = 0;
-        for (int32_t k = 0; k + 1 < plan_.levels; ++k) {
-            cdf += scratch_[k];
-            if (cdf > u) return k;
-        }
-        return plan_.levels - 1;
     }
 
     const Plan& plan_;
@@ -893,7 +1167,7 @@ class Slice {
     List<Floats> values_, partials_;  // of each node; apart, so that a sanitizer sees where one ends
     List<int32_t> top_;
     std::vector<std::pair<int32_t, const float*>> maps_;
-    List<double> scratch_;
+    Drawer drawer_;
     std::vector<const float*> pointers_;
     Floats halves_{0};
 };

@@ -10,9 +10,13 @@ ACTIVATIONS = ("relu", "elu", "silu", "tanh", "sigmoid")
 """Functions that are applied to a sum before it is stored."""
 
 
+SUMS = ("taps", "depthwise")
+"""Primitives that are sums over taps."""
+
+
 @dataclass(frozen=True)
 class Ending:
-    """What happens to the sums of a ``taps`` node before they are stored as another node's value.
+    """What happens to the sums of a node of taps before they are stored as another node's value.
 
     Attributes:
         taps: the node that is summed.
@@ -65,13 +69,13 @@ class _Fuser:
             if node.op == "mul":
                 self._gate(number)
         for number, node in enumerate(program.nodes):
-            if node.op == "taps":
+            if node.op in SUMS:
                 self._ending(number)
 
     def _only_read_in_place(self, number: int) -> bool:
         """Whether all that read a slice can as well read what it is a part of."""
         ops = {self.program.nodes[reader].op for reader in self.readers[number]}
-        return bool(ops) and not ops & {"taps", "norm"}
+        return bool(ops) and not ops & {*SUMS, "norm"}
 
     def _only_reader(self, number: int, ops: tuple[str, ...]) -> int | None:
         """The one node that reads a value, if it is of a kind and computed at the same time."""

@@ -1,9 +1,12 @@
 """How the native engine lays out features and weights."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.program import BINARY, UNARY, Program
+from pixelcnn.program import BINARY, UNARY, Program, Unlowerable
 
 LANES = 16
 """Outputs that are computed together."""
@@ -20,8 +23,10 @@ def storage_orders(program: Program, stages: list[Tensor]) -> list[Tensor]:
         node, stage = program.nodes[number], stages[number]
         if not _together(stage):
             orders[number] = torch.argsort(stage, stable=True)
+        elif node.op == "depthwise" and not _together(stages[node.sources[0]]):
+            orders.setdefault(number, torch.argsort(stages[node.sources[0]], stable=True))
         orders.setdefault(number, torch.arange(node.width))
-        if node.op in UNARY + BINARY:
+        if node.op in (*UNARY, *BINARY, "depthwise"):
             for source in node.sources:
                 if _together(stages[source]):
                     orders.setdefault(source, orders[number])
@@ -36,6 +41,38 @@ def packed(matrix: Tensor) -> Tensor:
     """``(inputs, outputs)`` as ``(blocks, inputs, LANES)``: for so many outputs at a time, all inputs."""
     inputs, outputs = matrix.shape
     blocks = -(-outputs // LANES)
-    padded = torch.zeros(inputs, blocks * LANES)
-    padded[:, :outputs] = matrix
-    return padded.reshape(inputs, blocks, LANES).transpose(0, 1).contiguous()
+    return padded(matrix).reshape(inputs, blocks, LANES).transpose(0, 1).contiguous()
+
+
+def padded(matrix: Tensor) -> Tensor:
+    """``(rows, features)`` with zeros up to whole vectors of features."""
+    rows, features = matrix.shape
+    wide = torch.zeros(rows, -(-features // LANES) * LANES)
+    wide[:, :features] = matrix
+    return wide
+
+
+class Pool:
+    """The weights of a plan, one array after the other."""
+
+    def __init__(self) -> None:
+        self._parts: list[np.ndarray] = []
+        self._size = 0
+
+    def add(self, values: Tensor | Sequence[float]) -> int:
+        """Takes floats in; returns where they begin: at a cache line.
+
+        Raises:
+            Unlowerable: more weights than an index can tell.
+        """
+        array = torch.as_tensor(values).detach().cpu().float().numpy().ravel()
+        start, padding = self._size, -len(array) % LANES
+        self._parts += [array, np.zeros(padding, np.float32)]
+        self._size += len(array) + padding
+        if self._size >= 2**31:
+            raise Unlowerable("too many weights for the native engine")
+        return start
+
+    def weights(self) -> np.ndarray:
+        """All of them, float32, and one more."""
+        return np.concatenate([*self._parts, np.zeros(1, np.float32)])

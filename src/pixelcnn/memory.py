@@ -1,4 +1,4 @@
-"""How the C library hands out the large tensors of a training step."""
+"""How the C library hands out the large tensors of a forward pass."""
 
 import ctypes
 import platform
@@ -8,7 +8,7 @@ TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 
 
 def keep_memory() -> bool:
-    """Lets freed tensors stay with the process, instead of mapping and clearing fresh pages every step.
+    """Lets freed tensors stay with the process, instead of mapping and clearing fresh pages every pass.
 
     Only glibc has this switch; elsewhere nothing happens. It lasts for the process, which then keeps the
     largest amount of memory that it ever needed.

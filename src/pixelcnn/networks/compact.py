@@ -1,0 +1,193 @@
+"""Compact: the most likelihood for the arithmetic, by large depthwise kernels and gated pointwise layers."""
+
+import torch
+from torch import Tensor, nn
+
+from pixelcnn.config import check_choice, check_integer
+from pixelcnn.layers import DepthwiseConv2d, MaskedConv2d, PositionNorm, ShiftedConv2d
+from pixelcnn.masks import LAYOUTS, PAST, Features
+from pixelcnn.networks.base import NETWORKS, Network, check_width
+from pixelcnn.program import Program
+
+INITIAL_SCALE = 0.7
+"""Scale of the initial weights at a block's end, so that blocks start closer to the identity."""
+
+
+class FirstLayer(nn.Module):
+    """From the image to features, none of which has seen its own colour of its own pixel.
+
+    Args:
+        image: colours of the image.
+        past: features that see the rows above.
+        features: colours of the others, which see those and the row's left.
+        kernel: odd side of the kernels.
+    """
+
+    def __init__(self, image: Features, past: Features, features: Features, kernel: int) -> None:
+        super().__init__()
+        reach = kernel // 2
+        self.above = ShiftedConv2d(image, past, (reach, kernel), (reach, reach))
+        self.left = MaskedConv2d(image, features, (kernel, kernel), sees_itself=False)
+        for layer in (self.above, self.left):
+            # Where nothing has been seen, a bias of zero would leave zeros, which a norm has no bound for.
+            assert layer.bias is not None
+            nn.init.uniform_(layer.bias, -1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Features of a position together, whatever the image's layout: the kernels that follow are several
+        # times faster, and an image of one channel has no layout to hand on.
+        y = torch.cat([self.above(x), self.left(x)], 1)
+        return y.contiguous(memory_format=torch.channels_last)
+
+    def spread(self, x: Tensor) -> Tensor:
+        """See :meth:`CausalConv2d.spread`."""
+        return torch.cat([self.above.spread(x), self.left.spread(x)], 1)
+
+    def lower(self, program: Program, x: int) -> int:
+        """Both convolutions, side by side."""
+        return program.cat(self.above.lower(program, x), self.left.lower(program, x))
+
+
+class CompactBlock(nn.Module):
+    """Depthwise kernel, gated pointwise layer, pointwise layer, and a residual connection.
+
+    ``x + mix(a * sigmoid(b))``, where ``a`` and ``b`` are the halves of what the gated layer gives: a gate
+    without the hyperbolic tangent of Gated PixelCNN, which in bfloat16 costs as much as a product.
+
+    Args:
+        features: colours of the input and output.
+        middle: colours of the gated features.
+        kernel: odd side of the depthwise kernel.
+        norm: normalise the features at each position first.
+        dropout: probability of zeroing a gated feature.
+    """
+
+    def __init__(
+        self, features: Features, middle: Features, kernel: int, norm: bool, dropout: float
+    ) -> None:
+        super().__init__()
+        self.norm = PositionNorm(features) if norm else None
+        self.space = DepthwiseConv2d(features, (kernel // 2 + 1, kernel), bias=False)
+        self.widen = MaskedConv2d(features, middle * 2, (1, 1), sees_itself=True)
+        self.dropout = nn.Dropout(dropout)
+        self.mix = MaskedConv2d(middle, features, (1, 1), sees_itself=True)
+        with torch.no_grad():
+            self.mix.weight.mul_(INITIAL_SCALE)
+
+    def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        y = self.widen(self.space(x if self.norm is None else self.norm(x)))
+        if bias is not None:
+            y = y + bias
+        a, b = y.chunk(2, 1)
+        mixed: Tensor = self.mix(self.dropout(a * torch.sigmoid(b)))
+        return x + mixed
+
+    def spread(self, x: Tensor) -> Tensor:
+        """See :meth:`CausalConv2d.spread`."""
+        return torch.maximum(x, self.mix.spread(self.widen.spread(self.space.spread(x))))
+
+
+@NETWORKS.register("compact")
+class Compact(Network):
+    """Residual blocks of a large depthwise causal kernel and gated pointwise layers: no blind spot.
+
+    Arithmetic goes into 1x1 convolutions, which mix features, and reach comes from kernels of one feature
+    each, which cost next to nothing. Some features have seen the finished rows only; their kernels may
+    see the whole of a row, which closes the blind spot without a second stack.
+
+    Reference: this project. The block is that of ConvNeXt (Liu et al., A ConvNet for the 2020s, 2022) made
+    causal, with the gate and the two kinds of features of Gated PixelCNN (van den Oord et al., 2016b).
+
+    Args:
+        channels: image channels.
+        out: parameters per pixel.
+        width: feature maps.
+        depth: blocks.
+        kernel: odd side of the depthwise kernels, of which the rows below the position are left out.
+        first_kernel: odd side of the first layer's kernels, at least 3.
+        middle: gated features of a block; the width if None.
+        head_width: feature maps of the 1x1 layer before the output; the width if None.
+        norm: normalise each position's features in every block and before the head.
+        layout: how feature maps are grouped by colour, ``"interleaved"`` or ``"contiguous"``.
+        order: ``"channel"`` or ``"pixel"``, see :class:`Network`.
+        condition: None, ``"label"``, ``"vector"`` or ``"map"``.
+        condition_size: classes, or features of the condition.
+        dropout: probability of zeroing a gated feature in training.
+        embedding: features that stand for a level; 0 to scale levels, see :class:`Network`.
+        codes: levels that are embedded.
+
+    Example:
+        >>> Compact(channels=1, out=2, width=8, depth=2)(torch.zeros(1, 1, 4, 4)).shape
+        torch.Size([1, 2, 4, 4])
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        out: int,
+        width: int = 64,
+        depth: int = 8,
+        kernel: int = 7,
+        first_kernel: int = 7,
+        middle: int | None = None,
+        head_width: int | None = None,
+        norm: bool = False,
+        layout: str = "interleaved",
+        order: str = "channel",
+        condition: str | None = None,
+        condition_size: int = 0,
+        dropout: float = 0.0,
+        embedding: int = 0,
+        codes: int = 0,
+    ) -> None:
+        super().__init__(channels, out, order, condition, condition_size, embedding, codes)
+        check_integer("depth", depth, 1, 1_000)
+        for name, side in (("kernel", kernel), ("first_kernel", first_kernel)):
+            check_choice(name, side, tuple(range(3, 64, 2)))
+        check_choice("layout", layout, tuple(LAYOUTS))
+        self.width, self.depth, self.kernel, self.first_kernel = width, depth, kernel, first_kernel
+        self.middle, self.head_width, self.norm = middle, head_width, norm
+        self.layout, self.dropout = layout, dropout
+        past, visible = self._colours("width", width)
+        self.first = FirstLayer(self.image_features, past, visible, first_kernel)
+        between = sum(self._colours("middle", width if middle is None else middle), ())
+        features = past + visible
+        self.blocks = nn.ModuleList(
+            CompactBlock(features, between, kernel, norm, dropout) for _ in range(depth)
+        )
+        biases = (self.condition_bias(2 * len(between)) for _ in range(depth))
+        self.biases = nn.ModuleList(bias for bias in biases if bias is not None)
+        head = width if head_width is None else head_width
+        check_width("head_width", head, self.colours)
+        top = LAYOUTS[layout](head, self.colours)
+        self.head = nn.Sequential(
+            PositionNorm(features) if norm else nn.Identity(),
+            MaskedConv2d(features, top, (1, 1), sees_itself=True),
+            nn.SiLU(),
+            MaskedConv2d(top, self.out_features, (1, 1), sees_itself=True),
+        )
+
+    def _colours(self, name: str, width: int) -> tuple[Features, Features]:
+        """Features that have seen finished rows only, and all others."""
+        check_integer(name, width, self.colours + 1, 16_384)
+        past = min(width // 2, width - self.colours)
+        return (PAST,) * past, LAYOUTS[self.layout](width - past, self.colours)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        x = self.first(self.features_of(x))
+        for i, block in enumerate(self.blocks):
+            x = block(x, self.biases[i](condition) if len(self.biases) else None)
+        y: Tensor = self.head(x)
+        return y
+
+    def claimed_past(self, height: int, width: int) -> Tensor:
+        """All pixels within reach: rows above in a growing rectangle, and the row's left."""
+        shape = (self.colours, height, width)
+        # One image for each source, that is one there and zero elsewhere.
+        seen = self.first.spread(torch.eye(self.colours * height * width).reshape(-1, *shape))
+        for block in list(self.blocks)[: height + width]:
+            seen = block.spread(seen)  # type: ignore[operator]
+        for layer in self.head:
+            seen = layer.spread(seen) if isinstance(layer, MaskedConv2d) else seen
+        claimed = seen.reshape(*shape, *shape).permute(3, 4, 5, 0, 1, 2) > 0
+        return claimed.expand(self.channels, height, width, self.channels, height, width)

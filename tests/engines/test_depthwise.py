@@ -1,0 +1,68 @@
+"""Depthwise sums: every engine weighs each feature's own past."""
+
+import itertools
+
+import pytest
+import torch
+
+from engines.depthwise import KINDS, Depthwise
+from engines.walks import alive, assert_engine_is_exact, images_of, needs_native, parameters
+from pixelcnn import engines, outputs
+from pixelcnn.engines.native import NativeEngine, instructions, plan
+from pixelcnn.sampling import sample
+
+SHAPES = [(1, 5, 7), (3, 5, 7), (4, 3, 5), (1, 1, 1), (1, 1, 9), (1, 9, 1)]
+
+
+def model_of(kind, shape, width=23):
+    torch.manual_seed(0)
+    output = outputs.Categorical(levels=3)
+    out = output.parameters_per_pixel(shape[0])
+    return alive(Depthwise(shape[0], out, "channel", width, kind), output, shape)
+
+
+@pytest.mark.parametrize("engine", ["cached", pytest.param("native", marks=needs_native)])
+@pytest.mark.parametrize("width", [8, 16, 53])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_engines_equal_full(kind, shape, width, engine):
+    assert_engine_is_exact(model_of(kind, shape, width), engine)
+
+
+@needs_native
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", ["plain", "ended", "mixed"])
+def test_native_numbers_depend_on_the_image_alone(kind, channels):
+    model = model_of(kind, (channels, 5, 7))
+    images = images_of(model, 13)
+    program = engines.choose(model, "native").program
+    expected = parameters(model, NativeEngine(model, program, 13, None, threads=1), images)
+    for n, threads in itertools.product((1, 2, 7, 13), (1, 3)):
+        some = parameters(model, NativeEngine(model, program, n, None, threads=threads), images[:n])
+        assert torch.equal(some, expected[:, :n])
+
+
+@needs_native
+@pytest.mark.parametrize("kind", ["plain", "mixed"])
+def test_all_engines_draw_the_same_levels(kind):
+    model = model_of(kind, (3, 5, 7))
+    drawn = [sample(model, 3, seed=2, engine=name) for name in ("full", "cached", "native")]
+    assert torch.equal(drawn[0], drawn[1]) and torch.equal(drawn[0], drawn[2])
+
+
+@needs_native
+@pytest.mark.parametrize("kind", ["plain", "ended", "mixed"])
+def test_a_sum_is_one_instruction_a_stage(kind, monkeypatch):
+    """Features lie as those that they sum, whatever the layout; rows above are summed once a row."""
+    model, seen = model_of(kind, (3, 5, 7), width=48), []
+    original = instructions.Instructions._depthwise
+
+    def listed(*arguments, **options):
+        found = list(original(*arguments, **options))
+        seen.append((len(found), options.get("partial", False)))
+        return found
+
+    monkeypatch.setattr(instructions.Instructions, "_depthwise", listed)
+    plan(model, engines.lower(model))
+    stages = 3 + (kind == "mixed")
+    assert sorted(seen) == [(1, False)] * stages + [(1, True)]
