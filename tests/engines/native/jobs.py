@@ -80,15 +80,22 @@ def networks(channels: int, output: Output, width: int) -> Iterator[Network]:
         yield Depthwise(channels, out, order, width, kind)
 
 
+def settings() -> Iterator[tuple[Output, int, tuple[int, int], int]]:
+    """Output, channels, size and width: two thirds of all, so that any two of them meet."""
+    for i, j, k in itertools.product(range(3), repeat=3):
+        if (i + j + k) % 3:
+            yield OUTPUTS[i], CHANNELS[j], *list(SHAPES.items())[k]
+
+
 def all_jobs() -> Iterator[Job]:
-    """Every network, output, count of channels and shape; batches, threads and temperatures in turn.
+    """Every network with every setting; batches, threads and temperatures in turn.
 
     The turns are coprime to the networks, so that each network meets each of them.
     """
     torch.manual_seed(0)
     turns = itertools.cycle(itertools.product(BATCHES, THREADS, TEMPERATURES))
     halves = itertools.cycle((False, False, False, True))
-    for output, channels, (size, width) in itertools.product(OUTPUTS, CHANNELS, SHAPES.items()):
+    for output, channels, size, width in settings():
         for network in networks(channels, output, width):
             model = model_of(network, output, size)
             n, threads, temperature = next(turns)
