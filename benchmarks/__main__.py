@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import growth, sampling, training
+from benchmarks import family, growth, sampling, training
 from benchmarks.machine import describe, machine
 from benchmarks.models import RECIPES, models
 
@@ -28,6 +28,16 @@ def sample(options: argparse.Namespace) -> Iterator[Json]:
     for rows in sampling.run(measured, options.batches, options.rounds, keras=options.keras):
         print(f"{sampling.report(measured[rows[0].network], rows)}\n", flush=True)
         yield [row.as_json() for row in rows]
+
+
+def relate(options: argparse.Namespace) -> Iterator[Json]:
+    """Prints one table of all networks."""
+    names, batch = family.RECIPES, family.BATCH
+    if options.quick:
+        names, batch = family.QUICK, family.QUICK_BATCH
+    rows = list(family.run(names, batch, options.rounds))
+    print(f"{family.report(rows)}\n", flush=True)
+    yield [row.as_json() for row in rows]
 
 
 def grow(options: argparse.Namespace) -> Iterator[Json]:
@@ -53,6 +63,7 @@ def train(options: argparse.Namespace) -> Iterator[Json]:
 
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Json]]] = {
     "sampling": sample,
+    "family": relate,
     "growth": grow,
     "training": train,
 }

@@ -21,21 +21,22 @@ def whole_images(model: PixelModel, n: int, engine: str) -> Action:
     return timed(lambda: sample(model, n, engine=engine, batch_size=n))
 
 
-def cached(model: PixelModel, n: int) -> tuple[Action, str]:
-    """The cached engine: whole images, or some rows of them; and which of the two."""
-    dimensions = model.shape.dimensions
-    if dimensions <= WHOLE:
-        return whole_images(model, n, "cached"), "whole images"
+def drawing(model: PixelModel, n: int, engine: str) -> tuple[Action, str]:
+    """An engine that draws whole images, or some rows of large ones; and which of the two."""
+    if engine.startswith("native") or model.shape.dimensions <= WHOLE:
+        return whole_images(model, n, engine), "whole images"
     rows = min(ROWS, model.shape.height)
     fronts = rows * model.shape.width * model.shape.channels
-    return lambda: _some_fronts(model, n, fronts), f"extrapolated from {rows} rows"
+    return some_fronts(model, n, fronts, engine), f"extrapolated from {rows} rows"
 
 
-def _some_fronts(model: PixelModel, n: int, fronts: int) -> float:
+def some_fronts(model: PixelModel, n: int, fronts: int, engine: str) -> Action:
     """Draws the first sub-pixels of n images; the seconds that all of them would take."""
     u = uniforms(0, range(n), model.shape)
-    with torch.inference_mode():
-        steps = walk(model, n, engine="cached")
+
+    @torch.inference_mode()
+    def run() -> float:
+        steps = walk(model, n, engine=engine)
         began = time.perf_counter()
         front = next(steps)
         prepared = time.perf_counter()
@@ -43,7 +44,9 @@ def _some_fronts(model: PixelModel, n: int, fronts: int) -> float:
             front = steps.send(invert(front.pmf, front.of(u)))
         drawn = time.perf_counter()
         steps.close()
-    return prepared - began + (drawn - prepared) * model.shape.dimensions / fronts
+        return prepared - began + (drawn - prepared) * model.shape.dimensions / fronts
+
+    return run
 
 
 def native_walk(model: PixelModel, n: int, engine: str) -> Action:

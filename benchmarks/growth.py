@@ -86,7 +86,10 @@ def case(sweep: str, value: int) -> tuple[PixelModel, int]:
 
 def contenders(model: PixelModel, n: int) -> dict[str, Action]:
     """The naive loop, the cached engine, and the steps of native ones, since preparation does not grow."""
-    actions = {"naive": naive.full_pass(model, n), "cached": engine_runs.cached(model, n)[0]}
+    actions = {
+        "naive": naive.full_pass(model, n),
+        "cached": engine_runs.drawing(model, n, "cached")[0],
+    }
     for engine in engine_runs.native_engines(model):
         actions[engine] = engine_runs.native_walk(model, n, engine)
     return actions

@@ -72,7 +72,7 @@ def ways(model: PixelModel, n: int, loops: Sequence[Worker]) -> Ways:
     }
     passes = model.shape.dimensions
     found[NAIVE] = naive.full_pass(model, n), f"extrapolated from 1 of {passes} passes"
-    found["cached"] = engine_runs.cached(model, n)
+    found["cached"] = engine_runs.drawing(model, n, "cached")
     for engine in engine_runs.native_engines(model):
         found[engine] = engine_runs.whole_images(model, n, engine), "whole images"
         alone = engine_runs.native_walk(model, n, engine)

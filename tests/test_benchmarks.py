@@ -10,6 +10,7 @@ import tiny
 from benchmarks import __main__ as benchmarks
 from benchmarks import (
     arithmetic,
+    family,
     gemm,
     growth,
     keras_backends,
@@ -23,6 +24,7 @@ from benchmarks.models import RECIPES, from_recipe, plain_stack
 from benchmarks.naive import full_pass, naive
 from benchmarks.timing import Timing, alternate
 from pixelcnn.layers import MaskedConv2d, ShiftedConv2d
+from pixelcnn.networks import NETWORKS
 
 
 @pytest.mark.parametrize("module", [arithmetic, gemm, growth, tables, timing])
@@ -33,6 +35,11 @@ def test_examples(module):
 
 def test_the_keras_network_has_the_size_keras_reports():
     assert from_recipe("keras-mnist").parameters_count == 532_673
+
+
+def tiny_made():
+    """The one network that every engine but ``full`` refuses."""
+    return next(m for m in tiny.tiny_models(1) if NETWORKS.name_of(type(m.network)) == "made")
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -82,6 +89,21 @@ def test_a_sampling_table_has_every_contender(monkeypatch):
     assert "naive*" in text and "(1.00×)" in text
     assert "extrapolated from 1 of 25 passes" in text
     json.dumps([row.as_json() for row in rows])
+
+
+def test_the_family_is_measured_against_full_passes(monkeypatch):
+    models = dict(zip(["one", "made"], [plain_stack(5, 1, 4), tiny_made()], strict=True))
+    monkeypatch.setattr(family, "from_recipe", models.get)
+    one, made = family.run(models, 2, rounds=1)
+    assert one.engine != "full" and one.ratio > 1
+    assert made.engine == "full"
+    assert f"{models['one'].parameters_count:,}" in family.report([one, made])
+    json.dumps([one.as_json(), made.as_json()])
+
+
+def test_the_family_has_a_recipe_of_every_network():
+    measured = {NETWORKS.name_of(type(from_recipe(name).network)) for name in family.RECIPES}
+    assert measured == set(NETWORKS)
 
 
 def test_growth_is_reported_and_drawn(monkeypatch, tmp_path):

@@ -136,6 +136,22 @@ def test_made_is_its_masked_matrices():
     torch.testing.assert_close(network(x.reshape(4, 1, 2, 3)), y.reshape(4, 1, 2, 3))
 
 
+NORMED = [n for n in NETWORKS if "norm" in inspect.signature(NETWORKS[n]).parameters]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", NORMED)
+def test_a_black_image_gives_no_huge_gradient_at_first(name, channels):
+    """A norm of features that are all zero would multiply gradients by a thousand, layer after layer."""
+    known = inspect.signature(NETWORKS[name]).parameters
+    norm = "position" if known["norm"].annotation is str else True
+    depth = {"depth": 4} if "depth" in known else {"blocks": 2}
+    network = NETWORKS[name](channels, out=2 * channels, width=32, norm=norm, **depth)
+    network(torch.zeros(2, channels, 5, 7)).square().sum().backward()
+    norms = [parameter.grad.norm() for parameter in network.parameters()]
+    assert 1 < torch.stack(norms).norm() < 1e5
+
+
 EMBEDS = [n for n in NETWORKS if "embedding" in inspect.signature(NETWORKS[n]).parameters]
 
 

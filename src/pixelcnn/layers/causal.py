@@ -79,6 +79,15 @@ class CausalConv2d(nn.Module, abc.ABC):
             if self.bias is not None:
                 self.bias.zero_()
 
+    def draw_bias(self) -> None:
+        """Biases from -1 to 1, for a first layer whose features are normalised later.
+
+        Where nothing has been seen, or nothing but black, zero biases would leave zeros, and the gradient
+        of their norm has no bound: a thousand times larger with each layer.
+        """
+        assert self.bias is not None
+        nn.init.uniform_(self.bias, -1, 1)
+
     def effective_weight(self) -> Tensor:
         """The kernel as it acts: masked, ``(outputs, inputs, kh, kw)``."""
         return self.weight * self.mask if self._masked else self.weight

@@ -107,9 +107,7 @@ class FirstPair(nn.Module):
         self.row = ShiftedConv2d(image, features, (1, 3), (1, 1))
         self.left = ShiftedConv2d(image, features, (2, columns), (1, 1), sees_itself=False)
         for layer in (self.above, self.left):
-            # Where nothing has been seen, a bias of zero would leave zeros, which a norm has no bound for.
-            assert layer.bias is not None
-            nn.init.uniform_(layer.bias, -1, 1)
+            layer.draw_bias()
 
     def forward(self, x: Tensor) -> Streams:
         return self.above(x), self.row(x) + self.left(x)

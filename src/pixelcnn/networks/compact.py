@@ -29,9 +29,7 @@ class FirstLayer(nn.Module):
         self.above = ShiftedConv2d(image, past, (reach, kernel), (reach, reach))
         self.left = MaskedConv2d(image, features, (kernel, kernel), sees_itself=False)
         for layer in (self.above, self.left):
-            # Where nothing has been seen, a bias of zero would leave zeros, which a norm has no bound for.
-            assert layer.bias is not None
-            nn.init.uniform_(layer.bias, -1, 1)
+            layer.draw_bias()
 
     def forward(self, x: Tensor) -> Tensor:
         # Features of a position together, whatever the image's layout: the kernels that follow are several

@@ -52,6 +52,9 @@ class GatedLayer(nn.Module):
         normalise = norm and not first
         self.vertical_norm = PositionNorm(vertical) if normalise else None
         self.horizontal_norm = PositionNorm(horizontal) if normalise else None
+        if norm and first:
+            self.vertical.draw_bias()
+            self.horizontal.draw_bias()
 
     def forward(
         self, v: Tensor, h: Tensor, v_bias: Tensor | None, h_bias: Tensor | None

@@ -45,6 +45,8 @@ class PixelCNNpp(Network):
         order: ``"channel"`` or ``"pixel"`` (the paper's), see :class:`Network`.
         condition: None, ``"label"``, ``"vector"`` or ``"map"``; coarser scales read a map at their positions.
         condition_size: classes, or features of the condition.
+        embedding: features that stand for a level; 0 to scale levels, see :class:`Network`.
+        codes: levels that are embedded.
 
     Example:
         >>> PixelCNNpp(channels=1, out=2, width=8, blocks=1)(torch.zeros(1, 1, 5, 7)).shape
@@ -63,8 +65,10 @@ class PixelCNNpp(Network):
         order: str = "pixel",
         condition: str | None = None,
         condition_size: int = 0,
+        embedding: int = 0,
+        codes: int = 0,
     ) -> None:
-        super().__init__(channels, out, order, condition, condition_size)
+        super().__init__(channels, out, order, condition, condition_size, embedding, codes)
         check_integer("blocks", blocks, 1, 1_000)
         check_integer("scales", scales, 1, 16)
         check_choice("norm", norm, NORMS)
@@ -106,8 +110,9 @@ class PixelCNNpp(Network):
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         # A channel of ones tells a black pixel from what lies outside the image.
-        ones = x.split(1, 1)[0] * 0.0 + 1.0
-        streams = self.first(torch.cat([x, ones], 1))
+        image = self.features_of(x)
+        ones = image.split(1, 1)[0] * 0.0 + 1.0
+        streams = self.first(torch.cat([image, ones], 1))
         _, left = self._walk(streams, lambda step, *values: step(*values, condition))
         if self.head_norm is not None:
             left = self.head_norm(left)

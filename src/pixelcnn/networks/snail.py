@@ -155,9 +155,7 @@ class PixelSNAIL(Network):
         self.input = MaskedConv2d(
             self.image_features, features, (first_kernel, first_kernel), sees_itself=False
         )
-        assert self.input.bias is not None
-        # Where nothing has been seen, a bias of zero would leave zeros, which a norm has no bound for.
-        nn.init.uniform_(self.input.bias, -1, 1)
+        self.input.draw_bias()
         self.blocks = nn.ModuleList(self._block(features) for _ in range(depth))
         self.head = nn.Sequential(
             nn.ELU(), MaskedConv2d(features, self.out_features, (1, 1), sees_itself=True)
