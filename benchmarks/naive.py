@@ -53,7 +53,7 @@ def full_pass(model: PixelModel, n: int, condition: Tensor | None = None) -> Act
 
     @torch.inference_mode()
     def run() -> object:
-        return twin(levels, condition)
+        return twin.network(twin.encode(levels), condition)
 
     once = timed(run)
     return lambda: once() * model.shape.dimensions

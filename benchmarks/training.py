@@ -48,7 +48,8 @@ def plain_step(model: PixelModel, images: torch.Tensor) -> Action:
 
     def run() -> None:
         optimizer.zero_grad()
-        (-twin.output.log_prob(twin(images), images).mean()).backward()
+        parameters = twin.network(twin.encode(images))  # the model itself changes the layout
+        (-twin.output.log_prob(parameters, images).mean()).backward()
         optimizer.step()
 
     return timed(run)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from pixelcnn.config import Config, from_config, to_config
 from pixelcnn.errors import ConfigError, DataError, ModelError
-from pixelcnn.layers import masked_weights
+from pixelcnn.layers import features_last, masked_weights
 from pixelcnn.networks import NETWORKS, Network
 from pixelcnn.outputs import OUTPUTS, Output
 from pixelcnn.shapes import image_shape
@@ -149,7 +149,7 @@ class PixelModel(nn.Module):
 
     def forward(self, levels: Tensor, condition: Tensor | None = None) -> Tensor:
         """Parameters ``(n, out, h, w)`` of every position from levels ``(n, c, h, w)``, unchecked."""
-        x = self.encode(levels)
+        x = features_last(self.encode(levels))
         return self.network(x) if condition is None else self.network(x, condition)
 
     def check(self, images: Any) -> Tensor:

@@ -141,12 +141,6 @@ def test_blocks_start_near_the_identity():
     assert 0.001 < float((block(x, None) - x).detach().std()) < 0.6
 
 
-def test_features_of_a_position_lie_together_whatever_the_layout_of_the_image():
-    network = tiny()
-    x = torch.rand(2, 1, 5, 7).contiguous(memory_format=torch.channels_last)
-    assert network.first(x).is_contiguous(memory_format=torch.channels_last)
-
-
 @pytest.mark.parametrize("condition", [None, "label", "map"])
 def test_it_lowers_to_a_program_of_depthwise_and_pointwise_taps(condition):
     network = tiny(condition=condition, condition_size=3 if condition else 0)

@@ -10,6 +10,7 @@ from pixelcnn.layers.dense import MaskedLinear
 from pixelcnn.layers.depthwise import DepthwiseConv2d
 from pixelcnn.layers.embedding import CodeEmbedding
 from pixelcnn.layers.gated import Gate
+from pixelcnn.layers.layout import features_last
 from pixelcnn.layers.masked import MaskedConv2d
 from pixelcnn.layers.norms import PositionNorm
 from pixelcnn.layers.recurrent import DiagonalRecurrence, LSTMGates, RowRecurrence
@@ -39,5 +40,6 @@ __all__ = [
     "ShiftedConv2d",
     "UpConv2d",
     "activation",
+    "features_last",
     "masked_weights",
 ]

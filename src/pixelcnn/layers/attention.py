@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pixelcnn.config import check_integer
+from pixelcnn.layers.layout import features_last
 from pixelcnn.program import Program, Tap
 
 
@@ -65,8 +66,15 @@ class RasterAttention(nn.Module):
         # Behind a start token everything stands one place later: what lies on the diagonal of the
         # attention matrix is the position before.
         key, value = behind(self.start_key, key), behind(self.start_value, value)
-        found = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-        return found.transpose(2, 3).flatten(1, 2).unflatten(2, x.shape[2:])
+        # Zeros at their ends change no product; fast kernels want all three equally wide.
+        width = max(self.key_width, self.value_width)
+        found = functional.scaled_dot_product_attention(
+            *(functional.pad(part, (0, width - part.shape[-1])) for part in (query, key, value)),
+            is_causal=True,
+            scale=self.key_width**-0.5,
+        )
+        found = found[..., : self.value_width]
+        return found.transpose(1, 2).flatten(2).unflatten(1, x.shape[2:]).movedim(-1, 1)
 
     def lower(self, program: Program, x: int) -> int:
         """The attend primitive."""
@@ -125,7 +133,7 @@ class Coordinates(nn.Module):
         rows = torch.arange(1, height + 1, device=x.device) * self.step[0].to(x.dtype)
         columns = torch.arange(1, width + 1, device=x.device) * self.step[1].to(x.dtype)
         place = torch.stack([rows[:, None].expand(-1, width), columns.expand(height, -1)])
-        return torch.cat([x, place.expand(len(x), -1, -1, -1)], 1)
+        return torch.cat([x, features_last(place.expand(len(x), -1, -1, -1))], 1)
 
     def lower(self, program: Program, x: int) -> int:
         """A count of one more than above, and of one more than on the left."""

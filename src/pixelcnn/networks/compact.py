@@ -32,10 +32,7 @@ class FirstLayer(nn.Module):
             layer.draw_bias()
 
     def forward(self, x: Tensor) -> Tensor:
-        # Features of a position together, whatever the image's layout: the kernels that follow are several
-        # times faster, and an image of one channel has no layout to hand on.
-        y = torch.cat([self.above(x), self.left(x)], 1)
-        return y.contiguous(memory_format=torch.channels_last)
+        return torch.cat([self.above(x), self.left(x)], 1)
 
     def spread(self, x: Tensor) -> Tensor:
         """See :meth:`CausalConv2d.spread`."""

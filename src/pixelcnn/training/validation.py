@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from pixelcnn.data import ImageSet
+from pixelcnn.layers import features_last
 from pixelcnn.model import PixelModel
 from pixelcnn.scoring import condition_of
 from pixelcnn.training.options import TrainingOptions
@@ -130,7 +131,7 @@ def log_prob(
     condition = None if condition is None else condition.to(device)
     x = model.encode(levels)
     if channels_last:
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = features_last(x)
     with autocast(device, precision):
         parameters = model.network(x, condition)
     if parameters.dtype == torch.bfloat16:
