@@ -24,6 +24,9 @@ BACKENDS: dict[str, tuple[str, ...]] = {
 }
 """What each needs beside Keras; PyTorch is taken from this environment."""
 
+MODES = [(backend, True) for backend in BACKENDS] + [("tensorflow", False)]
+"""Backends, and whether training steps are compiled: Keras's default, and tensorflow the other way, too."""
+
 SECONDS = 1800
 """An installation that takes longer has failed."""
 
@@ -70,14 +73,19 @@ def train_step(loop: Worker, n: int) -> Action:
 
 
 @contextlib.contextmanager
-def loop(backend: str) -> Iterator[Worker]:
+def loop(backend: str, *, xla: bool = True) -> Iterator[Worker]:
     """Keras with a backend, ready and warm; it ends with the context.
+
+    Args:
+        backend: one of :data:`BACKENDS`.
+        xla: compile training steps where Keras does so by default.
 
     Raises:
         Unavailable: the backend cannot be had or does not run.
     """
-    command = [str(environment(backend)), "-I", str(LOOP)]
+    command = [str(environment(backend)), "-I", str(LOOP), *([] if xla else ["without-xla"])]
+    name = f"Keras, {backend}{'' if xla else ' without XLA'}"
     variables = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    with worker(f"Keras, {backend}", command, variables) as running:
+    with worker(name, command, variables) as running:
         running.ask("1")
         yield running

@@ -19,6 +19,8 @@ from keras import layers, ops
 
 SHAPE = (28, 28, 1)
 FILTERS, BLOCKS = 128, 5
+WITHOUT_XLA = "without-xla"
+"""An argument: tensorflow runs its graph as it is, where ``fit`` compiles it by default."""
 
 
 class Masked(layers.Layer):
@@ -67,7 +69,8 @@ def turn(model: keras.Model, pixels: np.ndarray, row: int, column: int) -> None:
 def step(model: keras.Model, n: int) -> None:
     """One training step on n images, as the tutorial's ``fit`` takes them."""
     if not model.compiled:
-        model.compile(keras.optimizers.Adam(0.0005), "binary_crossentropy")
+        xla = False if WITHOUT_XLA in sys.argv else "auto"
+        model.compile(keras.optimizers.Adam(0.0005), "binary_crossentropy", jit_compile=xla)
     pixels = (np.random.default_rng(0).random((n, *SHAPE)) < 0.15).astype("float32")
     model.train_on_batch(pixels, pixels)
 

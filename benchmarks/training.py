@@ -17,7 +17,7 @@ import torch
 import pixelcnn as px
 from benchmarks import gemm
 from benchmarks.arithmetic import live_flops
-from benchmarks.keras_backends import BACKENDS, loop, train_step
+from benchmarks.keras_backends import MODES, loop, train_step
 from benchmarks.models import from_recipe
 from benchmarks.naive import naive
 from benchmarks.tables import short, table
@@ -122,9 +122,9 @@ def measure(
     """Seconds a step of each contender, in turn with matrix products; and their memory in GB."""
     with ExitStack() as stack:
         workers: dict[str, Worker] = {}
-        for backend in BACKENDS if keras and name == "keras-mnist" else ():
+        for backend, xla in MODES if keras and name == "keras-mnist" else ():
             try:
-                running = stack.enter_context(loop(backend))
+                running = stack.enter_context(loop(backend, xla=xla))
                 workers[running.name] = running
             except Unavailable as reason:
                 print(f"Keras with {backend} is left out: {reason}")

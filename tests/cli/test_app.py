@@ -2,12 +2,14 @@
 
 import errno
 import re
+import subprocess
 import sys
 
 import pytest
 import torch
 from typer.testing import CliRunner
 
+from pixelcnn import __version__
 from pixelcnn.cli import app, console, failures
 from pixelcnn.errors import DataError, ModelError
 
@@ -148,3 +150,10 @@ def test_progress_is_on_stderr_of_a_terminal(monkeypatch, capsys):
     with console.progress("working") as advance:
         advance(1, 2)
     assert capsys.readouterr().out == ""
+
+
+def test_the_package_itself_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "pixelcnn", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"pixelcnn {__version__}\n"

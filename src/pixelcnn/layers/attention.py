@@ -68,10 +68,11 @@ class RasterAttention(nn.Module):
         key, value = behind(self.start_key, key), behind(self.start_value, value)
         # Zeros at their ends change no product; fast kernels want all three equally wide.
         width = max(self.key_width, self.value_width)
+        query, key, value = (
+            functional.pad(part, (0, width - part.shape[-1])) for part in (query, key, value)
+        )
         found = functional.scaled_dot_product_attention(
-            *(functional.pad(part, (0, width - part.shape[-1])) for part in (query, key, value)),
-            is_causal=True,
-            scale=self.key_width**-0.5,
+            query, key, value, is_causal=True, scale=self.key_width**-0.5
         )
         found = found[..., : self.value_width]
         return found.transpose(1, 2).flatten(2).unflatten(1, x.shape[2:]).movedim(-1, 1)
