@@ -9,7 +9,7 @@ from pixelcnn.layers.counting import masked_weights
 from pixelcnn.layers.dense import MaskedLinear
 from pixelcnn.layers.depthwise import DepthwiseConv2d
 from pixelcnn.layers.embedding import CodeEmbedding
-from pixelcnn.layers.gated import Gate
+from pixelcnn.layers.gated import Gate, LinearGate
 from pixelcnn.layers.layout import features_last
 from pixelcnn.layers.masked import MaskedConv2d
 from pixelcnn.layers.norms import PositionNorm
@@ -31,6 +31,7 @@ __all__ = [
     "DownConv2d",
     "Gate",
     "LSTMGates",
+    "LinearGate",
     "MaskedConv2d",
     "MaskedLinear",
     "PositionNorm",

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelcnn.config import check_choice, check_integer
-from pixelcnn.layers import DepthwiseConv2d, MaskedConv2d, PositionNorm, ShiftedConv2d
+from pixelcnn.layers import DepthwiseConv2d, LinearGate, MaskedConv2d, PositionNorm, ShiftedConv2d
 from pixelcnn.masks import LAYOUTS, PAST, Features
 from pixelcnn.networks.base import NETWORKS, Network, check_width
 from pixelcnn.program import Program
@@ -64,6 +64,7 @@ class CompactBlock(nn.Module):
         self.norm = PositionNorm(features) if norm else None
         self.space = DepthwiseConv2d(features, (kernel // 2 + 1, kernel), bias=False)
         self.widen = MaskedConv2d(features, middle * 2, (1, 1), sees_itself=True)
+        self.gate = LinearGate()
         self.dropout = nn.Dropout(dropout)
         self.mix = MaskedConv2d(middle, features, (1, 1), sees_itself=True)
         with torch.no_grad():
@@ -73,8 +74,7 @@ class CompactBlock(nn.Module):
         y = self.widen(self.space(x if self.norm is None else self.norm(x)))
         if bias is not None:
             y = y + bias
-        a, b = y.chunk(2, 1)
-        mixed: Tensor = self.mix(self.dropout(a * torch.sigmoid(b)))
+        mixed: Tensor = self.mix(self.dropout(self.gate(y)))
         return x + mixed
 
     def spread(self, x: Tensor) -> Tensor:
