@@ -11,7 +11,8 @@ from pixelcnn.sampling import invert, sample, uniforms
 from pixelcnn.walk import walk
 
 ROWS = 4
-"""Rows that the cached engine draws of an image that is too large for whole ones: all rows cost the same."""
+"""Rows that the cached engine draws of an image that is too large for whole ones: without attention all
+rows cost the same."""
 WHOLE = 1024
 """Sub-pixels up to which it draws whole images."""
 
@@ -28,6 +29,17 @@ def drawing(model: PixelModel, n: int, engine: str) -> tuple[Action, str]:
     rows = min(ROWS, model.shape.height)
     fronts = rows * model.shape.width * model.shape.channels
     return some_fronts(model, n, fronts, engine), f"extrapolated from {rows} rows"
+
+
+def full_passes(model: PixelModel, n: int) -> Action:
+    """The engine ``full`` with as few passes as a sampler needs, extrapolated from one pixel.
+
+    A pass gives the parameters of whole pixels, so if they do not depend on the pixel's own channels one pass
+    serves them all; the engine, which is the specification and no contender, takes one for each.
+    """
+    passes = model.shape.channels
+    action = some_fronts(model, n, passes, "full")
+    return (lambda: action() / passes) if model.network.order == "pixel" else action
 
 
 def some_fronts(model: PixelModel, n: int, fronts: int, engine: str) -> Action:

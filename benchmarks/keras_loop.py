@@ -19,8 +19,8 @@ from keras import layers, ops
 
 SHAPE = (28, 28, 1)
 FILTERS, BLOCKS = 128, 5
-WITHOUT_XLA = "without-xla"
-"""An argument: tensorflow runs its graph as it is, where ``fit`` compiles it by default."""
+XLA = "xla"
+"""An argument: steps are compiled, which Keras leaves to a GPU where tensorflow is its backend."""
 
 
 class Masked(layers.Layer):
@@ -66,12 +66,11 @@ def turn(model: keras.Model, pixels: np.ndarray, row: int, column: int) -> None:
     pixels[:, row, column, 0] = np.ceil(probabilities - uniforms)
 
 
-def step(model: keras.Model, n: int) -> None:
-    """One training step on n images, as the tutorial's ``fit`` takes them."""
+def step(model: keras.Model, pixels: np.ndarray) -> None:
+    """One training step on images, as the tutorial's ``fit`` takes them."""
     if not model.compiled:
-        xla = False if WITHOUT_XLA in sys.argv else "auto"
-        model.compile(keras.optimizers.Adam(0.0005), "binary_crossentropy", jit_compile=xla)
-    pixels = (np.random.default_rng(0).random((n, *SHAPE)) < 0.15).astype("float32")
+        compiled = True if XLA in sys.argv else "auto"
+        model.compile(keras.optimizers.Adam(0.0005), "binary_crossentropy", jit_compile=compiled)
     model.train_on_batch(pixels, pixels)
 
 
@@ -83,9 +82,12 @@ def main() -> None:
     for line in sys.stdin:
         *training, n = line.split()
         pixels = np.zeros((int(n), *SHAPE), "float32")
+        if training:
+            pixels[np.random.default_rng(0).random(pixels.shape) < 0.15] = 1
+            step(model, pixels)  # not counted: it finds caches as another contender left them
         start = time.perf_counter()
         if training:
-            step(model, int(n))
+            step(model, pixels)
         else:
             turn(model, pixels, SHAPE[0] // 2, SHAPE[1] // 2)
         print(time.perf_counter() - start, flush=True)

@@ -1,6 +1,7 @@
 """The naive sampler: plain convolutions with zeros where masks are, and a full pass for every sub-pixel.
 
-What the tutorials do, without their inefficiencies: NCHW, float32, masks applied once, not in every pass.
+What the tutorials do, with masks applied once, not in every pass: float32, NCHW (the features of a position
+side by side would be 10 to 40 % faster).
 """
 
 import copy

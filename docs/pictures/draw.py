@@ -1,8 +1,8 @@
 """Draws the pictures of trained models in these pages. Seed 0; no sample and no image is picked.
 
-python docs/pictures/draw.py digits runs/compact-mnist-binarized-mnist     # samples, and completions
-python docs/pictures/draw.py classes runs/gated-mnist-labels-mnist         # a row for each class
-python docs/pictures/draw.py family runs/*-binarized-mnist                 # a row for each model
+python docs/pictures/draw.py digits mnist                            # samples, and completions
+python docs/pictures/draw.py classes runs/gated-mnist-labels-mnist   # a row for each class
+python docs/pictures/draw.py family RUN RUN ...                      # a row for each model
 """
 
 import sys

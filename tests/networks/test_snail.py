@@ -41,9 +41,10 @@ def by_hand(layer, x):
 
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("size", [(3, 5), (1, 7), (5, 1), (1, 1)])
+@pytest.mark.parametrize("widths", [(3, 2), (2, 5)])
 @pytest.mark.parametrize("heads", [1, 2])
-def test_attention_is_its_formula_at_every_position(heads, size):
-    layer = RasterAttention(heads, key_width=3, value_width=2)
+def test_attention_is_its_formula_at_every_position(heads, widths, size):
+    layer = RasterAttention(heads, *widths)
     torch.nn.init.normal_(layer.start_key)
     torch.nn.init.normal_(layer.start_value)
     x = torch.randn(2, sum(layer.widths), *size)

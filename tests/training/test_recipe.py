@@ -30,6 +30,7 @@ SHAPES = {
     "made-mnist": (1, 28, 28, 2),
     "pixelcnnpp-cifar10": (3, 32, 32, 256),
     "pixelcnnpp-cifar10-small": (3, 32, 32, 256),
+    "pixelcnnpp-mnist": (1, 28, 28, 2),
     "row-lstm-mnist": (1, 28, 28, 2),
     "snail-cifar10": (3, 32, 32, 256),
     "snail-mnist": (1, 28, 28, 2),

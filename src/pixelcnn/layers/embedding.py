@@ -34,8 +34,9 @@ class CodeEmbedding(nn.Module):
         first = torch.arange(channels, device=codes.device)[:, None, None] * count
         return (
             functional.embedding(codes + first, self.weight.flatten(0, 1))
-            .movedim(-1, 2)
-            .flatten(1, 2)
+            .movedim(1, -2)
+            .flatten(-2)
+            .movedim(-1, 1)
         )
 
     def lower(self, program: Program, codes: int) -> int:

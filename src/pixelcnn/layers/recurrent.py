@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from pixelcnn.config import check_integer
 from pixelcnn.layers.condition import ConditionBias
+from pixelcnn.layers.layout import features_last
 from pixelcnn.layers.masked import MaskedConv2d
 from pixelcnn.masks import Features
 from pixelcnn.program import Program, Tap
@@ -180,7 +181,7 @@ class RowRecurrence(Recurrence):
 
     def forward(self, x: Tensor) -> Tensor:
         lines = x.permute(2, 0, 3, 1).contiguous()
-        return self.scan(lines, before=self.kernel // 2).permute(1, 3, 0, 2)
+        return features_last(self.scan(lines, before=self.kernel // 2).permute(1, 3, 0, 2))
 
 
 class DiagonalRecurrence(Recurrence):
@@ -221,9 +222,9 @@ class DiagonalRecurrence(Recurrence):
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.backward:
-            return self.states(x)
+            return features_last(self.states(x))
         states = self.states(x.flip(3)).flip(3)
-        return functional.pad(states, (0, 0, 1, 0))[:, :, :-1]
+        return features_last(functional.pad(states, (0, 0, 1, 0))[:, :, :-1])
 
     def states(self, x: Tensor) -> Tensor:
         """The states of the half that runs to the right."""

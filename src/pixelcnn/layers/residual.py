@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from pixelcnn.layers.concat_elu import ConcatELU
 from pixelcnn.layers.condition import ConditionBias
+from pixelcnn.layers.gated import LinearGate
 from pixelcnn.layers.masked import MaskedConv2d
 from pixelcnn.layers.norms import PositionNorm
 from pixelcnn.layers.shifted import ShiftedConv2d
@@ -49,6 +50,7 @@ class ResidualBlock(nn.Module):
         self.link = MaskedConv2d(link * 2, features, (1, 1), sees_itself=True) if link else None
         self.second = ShiftedConv2d(features * 2, features * 2, *shape)
         self.activation, self.dropout, self.bias = ConcatELU(), nn.Dropout(dropout), bias
+        self.gate = LinearGate()
         self.first_norm = PositionNorm(features) if norm else None
         self.second_norm = PositionNorm(features) if norm else None
         with torch.no_grad():
@@ -64,8 +66,8 @@ class ResidualBlock(nn.Module):
         y = self.second(self.dropout(self.activation(y)))
         if self.bias is not None and condition is not None:
             y = y + self.bias(condition)
-        a, b = y.chunk(2, 1)
-        return x + a * torch.sigmoid(b)
+        gated: Tensor = self.gate(y)
+        return x + gated
 
     def spread(self, x: Tensor, link: Tensor | None) -> Tensor:
         """See :meth:`CausalConv2d.spread`."""
