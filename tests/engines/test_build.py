@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from pixelcnn.engines.native import build
-from pixelcnn.engines.native.build import NotBuilt
+from pixelcnn.engines.native.build import NotBuilt, library
 
 pytestmark = pytest.mark.skipif(bool(build.why_not()), reason="no native engine here")
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(bool(build.why_not()), reason="no native engine 
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     yield tmp_path
-    build.library.cache_clear()
+    library.cache_clear()
 
 
 def fake_compiler(tmp_path, script):
@@ -28,13 +28,13 @@ def fake_compiler(tmp_path, script):
 
 
 def test_no_compiler_is_a_reason_and_no_error(monkeypatch):
-    build.library.cache_clear()
+    library.cache_clear()
     monkeypatch.setenv("CXX", "no-such-compiler")
     assert "no C++ compiler (no-such-compiler)" in build.why_not()
 
 
 def test_a_compiler_that_fails_is_a_reason(tmp_path, monkeypatch):
-    build.library.cache_clear()
+    library.cache_clear()
     monkeypatch.setenv(
         "CXX", fake_compiler(tmp_path, 'test "$1" = --version || { echo broken >&2; exit 1; }')
     )
@@ -43,7 +43,7 @@ def test_a_compiler_that_fails_is_a_reason(tmp_path, monkeypatch):
 
 
 def test_a_file_that_is_no_library_is_a_reason(tmp_path, monkeypatch):
-    build.library.cache_clear()
+    library.cache_clear()
     script = 'test "$1" = --version && exit; for last; do :; done; echo junk > "$last"'
     monkeypatch.setenv("CXX", fake_compiler(tmp_path, script))
     assert "cannot be loaded" in build.why_not()

@@ -18,21 +18,16 @@ def embeds(names):
     return [name for name in names if "embedding" in inspect.signature(NETWORKS[name]).parameters]
 
 
-@pytest.mark.parametrize("embedding", [1, 5, 16])
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", embeds(tiny.LOWERED))
-def test_cached_looks_up_what_full_does(name, channels, embedding):
-    model = model_of(name, (channels, 5, 7), levels=7, embedding=embedding, codes=7)
-    assert_engine_is_exact(model, "cached")
+CACHED = [("cached", name) for name in embeds(tiny.LOWERED)]
+NATIVE = [pytest.param("native", name, marks=needs_native) for name in embeds(tiny.NATIVE)]
 
 
-@needs_native
 @pytest.mark.parametrize("embedding", [1, 5, 16])
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", embeds(tiny.NATIVE))
-def test_native_looks_up_what_full_does(name, channels, embedding):
+@pytest.mark.parametrize(("engine", "name"), CACHED + NATIVE)
+def test_every_engine_looks_up_what_full_does(engine, name, channels, embedding):
     model = model_of(name, (channels, 5, 7), levels=7, embedding=embedding, codes=7)
-    assert_engine_is_exact(model, "native")
+    assert_engine_is_exact(model, engine)
 
 
 @needs_native

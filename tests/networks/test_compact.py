@@ -93,12 +93,6 @@ def test_half_precision_computes_the_kernel_in_half_precision():
     assert x.grad.dtype == layer.weight.grad.dtype == torch.float32
 
 
-@pytest.mark.parametrize("size", [(5, 7), (9, 6)])
-@pytest.mark.parametrize(("channels", "order"), [(1, "channel"), (3, "channel"), (3, "pixel")])
-def test_it_keeps_its_promises(channels, order, size):
-    check_network(tiny(channels, order=order), *size).raise_if_failed()
-
-
 @pytest.mark.parametrize("condition", ["label", "vector", "map"])
 def test_it_keeps_its_promises_with_a_condition(condition):
     check_network(tiny(3, condition=condition, condition_size=3)).raise_if_failed()

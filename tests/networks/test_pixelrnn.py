@@ -97,13 +97,6 @@ def test_skewing_moves_each_row_by_its_number_and_back(size):
     assert torch.equal(unskew(skewed, width), x)
 
 
-@pytest.mark.parametrize("size", [(5, 7), (9, 6)])
-@pytest.mark.parametrize(("channels", "order"), [(1, "channel"), (3, "channel"), (3, "pixel")])
-@pytest.mark.parametrize("kind", KINDS)
-def test_it_keeps_its_promises(kind, channels, order, size):
-    check_network(tiny(kind, channels, order=order), *size).raise_if_failed()
-
-
 @pytest.mark.parametrize("condition", ["label", "vector", "map"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_keeps_its_promises_with_a_condition(kind, condition):

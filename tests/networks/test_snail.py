@@ -88,12 +88,6 @@ def test_coordinates_do_not_depend_on_the_size_of_the_image():
     assert torch.equal(columns, columns[:1].expand(7, 11))
 
 
-@pytest.mark.parametrize("size", [(5, 7), (9, 6)])
-@pytest.mark.parametrize(("channels", "order"), [(1, "channel"), (3, "channel"), (3, "pixel")])
-def test_it_keeps_its_promises(channels, order, size):
-    check_network(tiny(channels, order=order), *size).raise_if_failed()
-
-
 @pytest.mark.parametrize("condition", ["label", "vector", "map"])
 def test_it_keeps_its_promises_with_a_condition(condition):
     check_network(tiny(3, condition=condition, condition_size=3)).raise_if_failed()

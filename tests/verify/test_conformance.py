@@ -56,6 +56,15 @@ def test_networks_keep_their_promises(network):
     check_network(network).raise_if_failed()
 
 
+@pytest.mark.parametrize(
+    "network",
+    [n for channels in (1, 3) for n in tiny_networks(channels) if n.condition is None],
+    ids=label,
+)
+def test_networks_keep_their_promises_where_one_side_is_even(network):
+    check_network(network, 9, 6).raise_if_failed()
+
+
 @pytest.mark.parametrize("channels", [1, 2, 3])
 @pytest.mark.parametrize("output", list(tiny_outputs()), ids=label)
 def test_outputs_keep_their_promises(output, channels):

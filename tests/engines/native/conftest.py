@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engines.native import harness
-from engines.native.harness import Job, Result
+from engines.native.harness import Job, Result, library_result
 from engines.native.jobs import all_jobs
 
 Build = Callable[..., Path]
@@ -36,7 +36,7 @@ def jobs() -> list[Job]:
 @pytest.fixture(scope="session")
 def expected(jobs: list[Job]) -> list[Result]:
     """What the library makes of them."""
-    return [harness.library_result(job) for job in jobs]
+    return [library_result(job) for job in jobs]
 
 
 @pytest.fixture(scope="session")
