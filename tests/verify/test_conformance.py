@@ -78,6 +78,14 @@ def test_models_keep_their_promises(model):
     check_model(model).raise_if_failed()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "model", [m for channels in (1, 3) for m in tiny_models(channels, 9, 6)], ids=label
+)
+def test_models_keep_their_promises_where_one_side_is_even(model):
+    check_model(model).raise_if_failed()
+
+
 def test_a_model_in_double_precision_keeps_its_promises():
     check_model(tiny_model(3).double()).raise_if_failed()
 
