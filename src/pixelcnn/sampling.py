@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn import engines
+from pixelcnn import engines, streams
 from pixelcnn.config import check_integer
 from pixelcnn.engines.native import NativeEngine
 from pixelcnn.errors import ConfigError, DataError
@@ -25,32 +25,29 @@ After every front, or after every row on the native engine.
 def uniforms(seed: int, indices: Sequence[int], shape: ImageShape) -> Tensor:
     """Uniform numbers in [0, 1) that depend on (seed, image index, sub-pixel) alone.
 
-    Philox 4x64-10 (Salmon et al., 2011) keyed by (seed, image index); sub-pixel (c, row, column) takes the
-    64-bit word ``(row * width + column) * channels + c`` of its stream, and ``u = (word >> 11) * 2**-53``.
+    Sub-pixel (c, row, column) takes the 64-bit word ``(row * width + column) * channels + c`` of the
+    image's stream (:mod:`pixelcnn.streams`), and ``u = (word >> 11) * 2**-53``.
 
     Args:
         seed: in [0, 2**64).
-        indices: image indices in [0, 2**64).
+        indices: image indices in [0, 2**63).
         shape: of an image.
 
     Returns:
         float64 ``(len(indices), c, h, w)``.
 
     Raises:
-        ConfigError: a seed out of range.
+        ConfigError: a seed or an index out of range.
 
     Example:
         >>> few, many = uniforms(0, [3], ImageShape(1, 2, 2)), uniforms(0, range(5), ImageShape(1, 2, 2))
         >>> torch.equal(few[0], many[3])
         True
     """
-    if not 0 <= seed < 2**64:
-        raise ConfigError(f"seed must lie in 0..2**64-1, got {seed}")
     channels, height, width = shape
     words = np.empty((len(indices), height, width, channels), dtype=np.uint64)
     for i, index in enumerate(indices):
-        key = np.array([seed, index], dtype=np.uint64)
-        words[i] = np.random.Philox(key=key).random_raw(shape.dimensions).reshape(words.shape[1:])
+        words[i] = streams.sample(seed, index).words(shape.dimensions).reshape(words.shape[1:])
     return torch.from_numpy((words >> np.uint64(11)) * 2.0**-53).permute(0, 3, 1, 2)
 
 

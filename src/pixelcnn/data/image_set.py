@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.data.noise import FROZEN, coin_flips
+from pixelcnn.data.noise import coin_flips
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import MAX_LEVELS, ImageShape, image_shape
 
@@ -153,24 +153,32 @@ class ImageSet:
             raise DataError(f"at least one image is needed, got a limit of {n}")
         return self[torch.arange(n) * len(self) // n]
 
-    def levels_at(self, indices: Any, seed: int = 0, epoch: int = 0) -> Tensor:
+    def levels_at(self, indices: Any, seed: int = 0, epoch: int | None = 0) -> Tensor:
         """Integer levels ``(k, c, h, w)`` of the images at ``indices``.
 
         Args:
             indices: which images: a slice, indices or a mask of booleans.
             seed: of dynamic binarisation; other sets ignore it.
-            epoch: a dynamic set draws new binary images in each; other sets ignore it.
+            epoch: a dynamic set draws new binary images in each, and those of evaluation for None;
+                other sets ignore it.
 
         Returns:
-            uint8 up to 256 levels, else int32. Of a dynamic set an image depends on nothing but its
-            grey values, its place in the set, the seed and the epoch.
+            uint8 up to 256 levels, else int32, on the images' device. Of a dynamic set an image depends
+            on nothing but its grey values, its place in the set, the seed and the epoch.
         """
         chosen = _rows(indices, len(self))
         images = self.images[chosen]
         if self.grey_levels is None:
             return images
-        index = torch.arange(len(self)) if self.index is None else self.index
-        return coin_flips(images, self.grey_levels, seed, epoch, index[chosen].numpy())
+        return coin_flips(images, self.grey_levels, seed, epoch, self._places(chosen))
+
+    def _places(self, chosen: slice | Tensor) -> Tensor:
+        """Place of the chosen images in the whole split."""
+        if self.index is not None:
+            return self.index[chosen.cpu() if isinstance(chosen, Tensor) else chosen]
+        if isinstance(chosen, slice):
+            return torch.arange(*chosen.indices(len(self)))
+        return chosen % len(self)
 
     def frozen(self, seed: int = 0) -> "ImageSet":
         """A dynamic set drawn once, for evaluation; any other set is itself.
@@ -181,7 +189,7 @@ class ImageSet:
             return self
         return dataclasses.replace(
             self,
-            images=self.levels_at(slice(None), seed, FROZEN),
+            images=self.levels_at(slice(None), seed, None),
             binarisation=f"dynamic, seed {seed}",
             grey_levels=None,
             index=None,
@@ -218,7 +226,7 @@ def dtype_of(levels: int) -> torch.dtype:
 
 def as_bytes(images: Tensor) -> bytes:
     """The values of some images, little-endian, in order."""
-    array = images.contiguous().numpy()
+    array = images.cpu().contiguous().numpy()
     return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
@@ -287,6 +295,8 @@ def _rows(which: Any, n: int) -> slice | Tensor:
     if indices.dtype == torch.bool:
         indices = indices.nonzero()[:, 0]
     indices = indices.to(torch.int64)
+    if indices.device.type != "cpu":
+        return indices  # looking at them would wait for the device
     length = len(indices)
     if length and bool((indices == torch.arange(length) + indices[0]).all()) and indices[0] >= 0:
         return slice(int(indices[0]), int(indices[0]) + length)

@@ -4,28 +4,27 @@ import hashlib
 
 import numpy as np
 
+from pixelcnn import streams
 from pixelcnn.data.image_set import ImageSet, as_bytes
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import ImageShape
 
-KEY = 2016
-"""Key of the fixed shuffle (the year of the PixelCNN papers)."""
 THREE_WAYS = (0.8, 0.9)
 """Own data: up to the first share trains, up to the second validates, the rest tests."""
 TWO_WAYS = (0.9,)
 """The same where the user brings a test set."""
 
 
-def permutation(n: int, key: int = KEY) -> np.ndarray:
-    """The fixed shuffle of ``n`` images: positions sorted by their raw 64-bit Philox words.
+def permutation(n: int) -> np.ndarray:
+    """The fixed shuffle of ``n`` images: positions sorted by the words of their stream.
 
-    NumPy guarantees the words of a bit generator for ever, but not its ``shuffle``.
+    Of :mod:`pixelcnn.streams`, since no library guarantees its ``shuffle`` for ever.
 
     Example:
         >>> permutation(6).tolist()
         [0, 1, 4, 2, 5, 3]
     """
-    return np.argsort(np.random.Philox(key=key).random_raw(n), kind="stable")
+    return np.argsort(streams.split().words(n), kind="stable")
 
 
 def shuffled_parts(n: int, *sizes: int) -> list[np.ndarray]:

@@ -11,19 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pixelcnn import streams
 from pixelcnn.data import ImageSet
-
-ORDER, NOISE = 1, 2
-"""Streams of random words under one seed: the order of an epoch, the noise of a step."""
-
-
-def words(seed: int, stream: int, index: int, rank: int, count: int) -> np.ndarray:
-    """``count`` random 64-bit words, a pure function of the other arguments.
-
-    Raw Philox words, since NumPy guarantees a generator's bit stream, not that of its distributions.
-    """
-    counter = np.array([0, index, rank, stream], dtype=np.uint64)
-    return np.random.Philox(key=seed, counter=counter).random_raw(count)
 
 
 def order(seed: int, epoch: int, images: int) -> np.ndarray:
@@ -33,7 +22,7 @@ def order(seed: int, epoch: int, images: int) -> np.ndarray:
         >>> sorted(order(0, 3, 5).tolist())
         [0, 1, 2, 3, 4]
     """
-    return np.argsort(words(seed, ORDER, epoch, 0, images), kind="stable")
+    return np.argsort(streams.order(seed, epoch).words(images), kind="stable")
 
 
 def seed_step(seed: int, step: int, rank: int = 0) -> None:
@@ -41,7 +30,7 @@ def seed_step(seed: int, step: int, rank: int = 0) -> None:
 
     Not by ``torch.manual_seed``: that formats a stack trace for every kind of device, every time.
     """
-    value = int(words(seed, NOISE, step, rank, 1)[0] >> np.uint64(1))
+    value = int(streams.dropout(seed, step, rank).words(1)[0] >> np.uint64(1))
     torch.default_generator.manual_seed(value)
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed(value)
