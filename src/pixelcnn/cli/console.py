@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
+NARROWEST = 72
+"""Columns that a table takes at least; a terminal that is narrower breaks its lines."""
+
 Advance = Callable[[int, int], None]
 """Called with (done, total) while something long goes on."""
 
@@ -67,10 +70,12 @@ def listen() -> None:
 
 
 def console() -> "Console":
-    """A rich console on stdout; wide where nobody looks, so that no table is cut in a pipe."""
+    """A rich console on stdout; never so narrow that a table would be cut, and wide in a pipe."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
+    found = Console(highlight=False, markup=False)
+    found.width = max(found.width, NARROWEST) if sys.stdout.isatty() else 160
+    return found
 
 
 def table(
@@ -82,7 +87,10 @@ def table(
 
     drawn = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE)
     for index, column in enumerate(columns):
-        drawn.add_column(column, justify="right" if index in right else "left")
+        numbers = index in right
+        drawn.add_column(
+            column, justify="right" if numbers else "left", no_wrap=numbers, overflow="fold"
+        )
     for row in rows:
         drawn.add_row(*row)
     console().print(drawn)

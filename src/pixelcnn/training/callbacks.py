@@ -235,5 +235,5 @@ class Bar(Callback):
     def on_exception(self, *_: Any) -> None:
         self.bar.stop()
 
-    def teardown(self, *_: Any) -> None:
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self.bar.stop()
