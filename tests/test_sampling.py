@@ -126,17 +126,6 @@ def test_the_walk_gives_the_probabilities_that_scoring_gives(model):
     torch.testing.assert_close(total, model.log_prob(images), rtol=0, atol=1e-10)
 
 
-def test_a_walk_leaves_the_model_in_the_mode_it_found(model):
-    model.train()
-    sample(model, 1)
-    assert model.training
-    steps = walk(model, 1)
-    next(steps)
-    assert not model.training
-    steps.close()
-    assert model.training
-
-
 def test_labels_choose_what_is_drawn():
     torch.manual_seed(1)
     network = networks.PixelCNN(1, 1, width=8, depth=1, condition="label", condition_size=2)

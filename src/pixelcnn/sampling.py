@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pixelcnn import engines, streams
 from pixelcnn.config import check_integer
+from pixelcnn.devices import Device, float64_device, placed
 from pixelcnn.engines.native import NativeEngine
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.model import PixelModel
@@ -93,12 +94,13 @@ def sample(
     engine: str = "auto",
     first: int = 0,
     batch_size: int = 64,
+    device: Device | None = None,
     callback: Progress | None = None,
 ) -> Tensor:
     """Draws images: image i of a seed is the same for any count, batch size or order.
 
     Args:
-        model: the model.
+        model: computes in evaluation mode, whatever mode it is in.
         n: number of images.
         seed: of the uniform numbers.
         temperature: 1 for exact samples, lower for likelier ones, 0 for the likeliest level at each step.
@@ -106,10 +108,12 @@ def sample(
         engine: name of the engine, see :mod:`pixelcnn.engines`.
         first: index of the first image.
         batch_size: images drawn at a time.
+        device: where to compute, see :func:`pixelcnn.devices.resolve_device`; None for where the model is.
+            Elsewhere a copy of the model computes, made anew by each call.
         callback: see :data:`Progress`.
 
     Returns:
-        Levels ``(n, c, h, w)``, uint8 up to 256 levels, else int32.
+        Levels ``(n, c, h, w)`` on the CPU, uint8 up to 256 levels, else int32.
 
     Raises:
         ConfigError: an option out of range, or a condition that does not fit.
@@ -122,6 +126,7 @@ def sample(
         torch.Size([2, 1, 5, 7])
     """
     check_integer("n", n, 0, 2**31)
+    model = placed(model, device)
     nothing = torch.zeros(n, *model.shape, dtype=torch.int64)
     unknown = torch.zeros_like(nothing, dtype=torch.bool)
     indices = range(first, first + n)
@@ -141,6 +146,7 @@ def complete(
     condition: Any = None,
     engine: str = "auto",
     batch_size: int = 64,
+    device: Device | None = None,
     callback: Progress | None = None,
 ) -> Tensor:
     """Draws the unknown part of images; known levels never change.
@@ -158,18 +164,20 @@ def complete(
         condition: for each of the m images, or one for all.
         engine: see :func:`sample`.
         batch_size: images drawn at a time.
+        device: see :func:`sample`.
         callback: see :data:`Progress`.
 
     Returns:
-        Levels ``(m * n, c, h, w)``, the n completions of the first image first.
+        Levels ``(m * n, c, h, w)`` on the CPU, the n completions of the first image first.
 
     Raises:
         DataError, ModelError: images or a mask that do not fit the model.
         ConfigError: an option out of range.
     """
     check_integer("n", n, 1, 2**31)
-    mask = torch.as_tensor(known)
-    given = torch.as_tensor(images)
+    model = placed(model, device)
+    mask = torch.as_tensor(known).cpu()
+    given = torch.as_tensor(images).cpu()
     if mask.dtype != torch.bool:
         raise DataError(f"known must be a bool mask, got {str(mask.dtype).removeprefix('torch.')}")
     try:
@@ -250,8 +258,9 @@ def _offset(
 
 def _draw(model: PixelModel, job: Job) -> Tensor:
     """Answers the walk; the specification of :func:`_draw_natively`."""
-    given, known = job.given.to(model.device), job.known.to(model.device)
-    u, images = job.uniforms.to(model.device), given.clone()
+    exact = float64_device(model.device)
+    given, known, u = (tensor.to(exact) for tensor in (job.given, job.known, job.uniforms))
+    images = job.given.clone()
     some_known = bool(known.any())
     done = 0
 
@@ -262,7 +271,7 @@ def _draw(model: PixelModel, job: Job) -> Tensor:
     def report(front: Front, levels: Tensor) -> None:
         nonlocal done
         channel, row, column = front.positions.T
-        images[:, channel, row, column] = levels
+        images[:, channel, row, column] = levels.cpu()
         done += len(front.positions)
         assert job.callback is not None
         job.callback(done, images)
@@ -273,12 +282,7 @@ def _draw(model: PixelModel, job: Job) -> Tensor:
 
 def _draw_natively(model: PixelModel, job: Job) -> Tensor:
     """The same walk, answered without a return to Python; reports progress after every row."""
-    training = model.training
-    model.eval()
-    try:
-        source = engines.start(model, len(job.given), job.condition, job.engine)
-    finally:
-        model.train(training)
+    source = engines.start(model, len(job.given), job.condition, job.engine)
     assert isinstance(source, NativeEngine)
     row = model.shape.width * model.shape.channels
     callback = job.callback

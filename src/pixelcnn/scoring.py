@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from pixelcnn.data import ImageSet
+from pixelcnn.devices import Device, float64_device, placed
 from pixelcnn.errors import DataError, ModelError
-from pixelcnn.memory import keep_memory
 from pixelcnn.model import PixelModel
+from pixelcnn.modes import evaluation_view
 
 BATCH_SIZE = 64
 
@@ -87,19 +88,23 @@ def score(
     condition: Any = None,
     *,
     batch_size: int = BATCH_SIZE,
+    device: Device | None = None,
     callback: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """Negative log-likelihood of each image in nats, float64 ``(n,)``.
+    """Negative log-likelihood of each image in nats, float64 ``(n,)``, on the CPU.
 
     Args:
-        model: the model.
+        model: computes in evaluation mode, whatever mode it is in.
         images: integer levels ``(n, c, h, w)``.
         condition: see :meth:`PixelModel.check_condition`.
         batch_size: images scored at a time.
+        device: where to compute, see :func:`pixelcnn.devices.resolve_device`; None for where the model is.
+            Elsewhere a copy of the model computes.
         callback: called with images done and images in all.
 
     Raises:
         DataError, ModelError, ConfigError: see :meth:`PixelModel.log_prob_map`.
+        ConfigError: a device that is not there.
 
     Example:
         >>> from pixelcnn import networks, outputs
@@ -108,21 +113,18 @@ def score(
         >>> score(model, torch.zeros(3, 1, 5, 7, dtype=torch.uint8)).dtype
         torch.float64
     """
+    model = evaluation_view(placed(model, device))
     condition = model.check_condition(condition, len(images))
-    keep_memory()
     nats = torch.empty(len(images), dtype=torch.float64)
-    training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            for start in range(0, len(images), batch_size):
-                part = slice(start, start + batch_size)
-                some = None if condition is None else condition[part]
-                nats[part] = -model.log_prob_map(images[part], some).double().sum((1, 2, 3)).cpu()
-                if callback is not None:
-                    callback(min(start + batch_size, len(images)), len(images))
-    finally:
-        model.train(training)
+    exact = float64_device(model.device)
+    with torch.inference_mode():
+        for start in range(0, len(images), batch_size):
+            part = slice(start, start + batch_size)
+            some = None if condition is None else condition[part]
+            found = model.log_prob_map(images[part], some)
+            nats[part] = -found.to(exact).double().sum((1, 2, 3)).cpu()
+            if callback is not None:
+                callback(min(start + batch_size, len(images)), len(images))
     return nats
 
 
@@ -175,6 +177,7 @@ def evaluate(
     *,
     limit: int | None = None,
     batch_size: int = BATCH_SIZE,
+    device: Device | None = None,
     callback: Callable[[int, int], None] | None = None,
 ) -> Score:
     """Mean negative log-likelihood of a data set, with its standard error and what it was measured on.
@@ -184,11 +187,13 @@ def evaluate(
         data: dynamically binarised sets are drawn once, with seed 0.
         limit: score so many images only, evenly spread over the set.
         batch_size: images scored at a time.
+        device: see :func:`score`.
         callback: called with images done and images in all.
 
     Raises:
         DataError: an empty set, or levels that the model does not have.
         ModelError: images of another shape than the model's.
+        ConfigError: a device that is not there.
     """
     data = data.frozen()
     if limit is not None:
@@ -201,7 +206,12 @@ def evaluate(
             hint=f"load the data with {model.levels} levels",
         )
     nats = score(
-        model, data.images, condition_of(model, data), batch_size=batch_size, callback=callback
+        model,
+        data.images,
+        condition_of(model, data),
+        batch_size=batch_size,
+        device=device,
+        callback=callback,
     )
     spread = float(nats.std(unbiased=True)) if len(nats) > 1 else math.nan
     return Score(

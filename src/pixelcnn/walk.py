@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn import engines
+from pixelcnn.devices import float64_device
 from pixelcnn.model import PixelModel
 from pixelcnn.shapes import coding_order
 
@@ -19,7 +20,8 @@ class Front(NamedTuple):
 
     Attributes:
         positions: channel, row and column of each, int64 ``(k, 3)``, on the CPU.
-        pmf: probabilities of their levels, float64 ``(n, k, levels)``.
+        pmf: probabilities of their levels, float64 ``(n, k, levels)``, on the model's device or, where that
+            has no float64, on the CPU.
     """
 
     positions: Tensor
@@ -41,7 +43,7 @@ def walk(model: PixelModel, n: int, condition: Any = None, engine: str = "auto")
     """Visits every sub-pixel of n images: yields a :class:`Front`, expects its levels ``(n, k)``.
 
     Args:
-        model: the model, put into evaluation mode while the walk lasts.
+        model: computes in evaluation mode, whatever mode it is in.
         n: number of images.
         condition: see :meth:`PixelModel.check_condition`.
         engine: name of the engine, see :mod:`pixelcnn.engines`.
@@ -49,22 +51,18 @@ def walk(model: PixelModel, n: int, condition: Any = None, engine: str = "auto")
     Returns:
         The chosen levels, int64 ``(n, c, h, w)``.
     """
-    training = model.training
-    model.eval()
-    try:
-        source = engines.start(model, n, model.check_condition(condition, n), engine)
-        levels = torch.zeros(n, *model.shape, dtype=torch.int64, device=model.device)
-        order = list(coding_order(model.shape))
-        fronts = torch.tensor(order).split(1)
-        for position, positions in zip(order, fronts, strict=True):
-            parameters = source.parameters(levels, position)
-            before = levels[:, : position.channel, position.row, position.column]
-            pmf = model.output.pmf(parameters, before)[:, None]
-            chosen = yield Front(positions, pmf)
-            levels[:, position.channel, position.row, position.column] = chosen[:, 0]
-        return levels
-    finally:
-        model.train(training)
+    source = engines.start(model, n, model.check_condition(condition, n), engine)
+    levels = torch.zeros(n, *model.shape, dtype=torch.int64, device=model.device)
+    exact = float64_device(model.device)
+    order = list(coding_order(model.shape))
+    fronts = torch.tensor(order).split(1)
+    for position, positions in zip(order, fronts, strict=True):
+        parameters = source.parameters(levels, position).to(exact)
+        before = levels[:, : position.channel, position.row, position.column].to(exact)
+        pmf = model.output.pmf(parameters, before)[:, None]
+        chosen = yield Front(positions, pmf)
+        levels[:, position.channel, position.row, position.column] = chosen[:, 0]
+    return levels
 
 
 def drive(

@@ -6,6 +6,8 @@ the fastest of these that applies. ``native-bf16`` multiplies in bfloat16: faste
 such an instruction, but no longer the same numbers.
 """
 
+import copy
+import threading
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
@@ -20,6 +22,7 @@ from pixelcnn.engines.timing import schedule
 from pixelcnn.engines.trace import trace
 from pixelcnn.errors import ConfigError
 from pixelcnn.model import PixelModel
+from pixelcnn.modes import evaluation_view
 from pixelcnn.networks import Network
 from pixelcnn.program import Program, Unlowerable
 from pixelcnn.shapes import Position, coding_order
@@ -32,6 +35,7 @@ NAMES = ("auto", *EXACT, "native-bf16")
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}
 _compared: WeakKeyDictionary[Network, str] = WeakKeyDictionary()
 _lowered: WeakKeyDictionary[Network, tuple[object, Program]] = WeakKeyDictionary()
+_lowering = threading.RLock()
 
 
 class Engine(Protocol):
@@ -100,14 +104,14 @@ def start(model: PixelModel, n: int, condition: Tensor | None, engine: str = "au
     """An engine at the first position of n images.
 
     Args:
-        model: in evaluation mode.
+        model: computes in evaluation mode, whatever mode it is in.
         n: number of images.
         condition: checked by the model.
         engine: a name, see :func:`choose`.
     """
     choice = choose(model, engine)
     if choice.program is None:
-        return FullEngine(model, condition)
+        return FullEngine(evaluation_view(model), condition)
     if choice.name.startswith("native"):
         half = choice.name == "native-bf16"
         return native.NativeEngine(model, choice.program, n, condition, half=half)
@@ -120,18 +124,19 @@ def lower(model: PixelModel) -> Program:
     Raises:
         Unlowerable: the network does something that a program cannot say, or says it otherwise.
     """
-    weights = _weights(model.network)
-    if model.network in _lowered and _lowered[model.network][0] == weights:
-        program = _lowered[model.network][1]
-    else:
-        program = trace(model.network)
-        _lowered[model.network] = weights, program
-    schedule(model, program)
-    if model.network not in _compared:
-        _compared[model.network] = _difference(model, program)
-    if _compared[model.network]:
-        raise Unlowerable(_compared[model.network])
-    return program
+    with _lowering:  # of the threads that want a program at first, one makes it
+        weights = _weights(model.network)
+        if model.network in _lowered and _lowered[model.network][0] == weights:
+            program = _lowered[model.network][1]
+        else:
+            program = trace(model.network)
+            _lowered[model.network] = weights, program
+        schedule(model, program)
+        if model.network not in _compared:
+            _compared[model.network] = _difference(model, program)
+        if _compared[model.network]:
+            raise Unlowerable(_compared[model.network])
+        return program
 
 
 def _weights(network: Network) -> object:
@@ -145,12 +150,17 @@ def _weights(network: Network) -> object:
 @torch.no_grad()
 def _difference(model: PixelModel, program: Program) -> str:
     """How a program differs from ``forward`` on a small image; empty if it does not."""
+    if (
+        model.device.type != "cpu"
+    ):  # a GPU may round its products to 10 bits, which would look like a fault
+        model = copy.deepcopy(model).cpu()
+        program = trace(model.network)
     channels, height, width = model.shape
-    small = PixelModel(model.network, model.output, (channels, min(height, 4), min(width, 5)))
-    training = model.training
-    small.eval()
+    small = evaluation_view(
+        PixelModel(model.network, model.output, (channels, min(height, 4), min(width, 5)))
+    )
     generator = torch.Generator().manual_seed(0)
-    levels = torch.randint(model.levels, (2, *small.shape), generator=generator).to(model.device)
+    levels = torch.randint(model.levels, (2, *small.shape), generator=generator)
     condition = small.check_condition(_some_condition(small), 2)
     expected = small(levels, condition)
     scale = float(expected.abs().max()) + 1
@@ -164,7 +174,6 @@ def _difference(model: PixelModel, program: Program) -> str:
         worst = max(
             worst, float((got - expected[:, mine, position.row, position.column]).abs().max())
         )
-    model.train(training)
     if worst <= TOLERANCE.get(model.dtype, 0.1) * scale:
         return ""
     return f"its program and its forward pass differ by {worst:.2g}"

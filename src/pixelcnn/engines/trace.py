@@ -1,17 +1,19 @@
 """From a network's ``forward`` to its program.
 
-torch.fx follows ``forward`` once, our layers as leaves; what it finds is taken from an allowlist. Anything
-else would be silently wrong when only a part of the image is computed, so it is refused by name.
+``forward`` runs once with torch.fx's proxies, our layers as leaves; what it does is taken from an allowlist.
+Anything else would be silently wrong when only a part of the image is computed, so it is refused by name.
 """
 
 import operator
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional
 
+from pixelcnn.modes import evaluation_view
 from pixelcnn.networks import Network
 from pixelcnn.program import Program, Unlowerable
 
@@ -41,15 +43,44 @@ METHODS = {
 }
 
 
-class _Tracer(fx.Tracer):
-    """Stops at every module that says what it is: our layers, and torch's elementwise ones."""
+class _Tracer(fx.proxy.GraphAppendingTracer):
+    """Writes down what a network does with proxies.
 
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return (
-            hasattr(m, "lower")
-            or type(m) in MODULES
-            or super().is_leaf_module(m, module_qualified_name)
-        )
+    ``fx.Tracer`` would replace ``nn.Module.__call__`` for the whole process while it traces, and so disturb
+    whatever other threads compute; here the leaves are views whose own ``forward`` is replaced.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__(fx.Graph())
+        self.view = evaluation_view(network)
+        for name, module in list(self.view.named_modules()):
+            if name and _is_leaf(module):
+                recorded = partial(self._call_leaf, name)
+                module.__dict__.update(forward=recorded, _forward_hooks={}, _forward_pre_hooks={})
+
+    def run(self) -> fx.Graph:
+        """The graph of the network's ``forward``."""
+        names = ("x",) if self.view.condition is None else ("x", "condition")
+        given: Any = [self.create_proxy("placeholder", name, (), {}) for name in names]
+        self.graph.output(self.create_arg(self.view.forward(*given)))
+        return self.graph
+
+    def create_arg(self, a: Any) -> Any:
+        if isinstance(a, Tensor):
+            tensors = (*self.view.named_parameters(), *self.view.named_buffers())
+            name = next((name for name, tensor in tensors if tensor is a), "")
+            what = f"parameter or buffer {name!r}" if name else "a tensor of its own"
+            raise Unlowerable(f"{what} is used outside a layer")
+        return super().create_arg(a)
+
+    def _call_leaf(self, name: str, *args: Any, **kwargs: Any) -> fx.Proxy:
+        return self.create_proxy("call_module", name, args, kwargs)
+
+
+def _is_leaf(module: nn.Module) -> bool:
+    """Modules that say what they are: our layers, and torch's own."""
+    torchs = type(module).__module__.startswith("torch.nn")
+    return hasattr(module, "lower") or (torchs and not isinstance(module, nn.Sequential))
 
 
 def trace(network: Network) -> Program:
@@ -66,9 +97,8 @@ def trace(network: Network) -> Program:
         %2 = relu(%1) -> 2
         %3 = taps(%2) -> 1  (0,0)
     """
-    concrete = {"condition": None} if network.condition is None else None
     try:
-        graph = _Tracer().trace(network, concrete)
+        graph = _Tracer(network).run()
     except (TypeError, fx.proxy.TraceError, ValueError, RuntimeError) as error:
         raise Unlowerable(
             f"forward cannot be followed: {' '.join(str(error).split())[:150]}"
@@ -106,9 +136,6 @@ class _Lowering:
             return self.program.input(self.network.channels)
         return None
 
-    def _get_attr(self, node: fx.Node) -> int:
-        raise Unlowerable(f"parameter or buffer {node.target!r} is used outside a layer")
-
     def _call_module(self, node: fx.Node) -> int:
         module = self.modules[str(node.target)]
         if hasattr(module, "lower"):
@@ -124,8 +151,6 @@ class _Lowering:
 
     def _call_function(self, node: fx.Node) -> Any:
         name = getattr(node.target, "__name__", str(node.target))
-        if name == "_assert_is_none":  # torch.fx writes down that there is no condition
-            return None
         if node.target is operator.getitem:
             parts, index = self.values[node.args[0]], node.args[1]  # type: ignore[index]
             if isinstance(parts, tuple) and isinstance(index, int):

@@ -1,0 +1,102 @@
+"""Where to compute: devices by name, and models on them."""
+
+import copy
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from pixelcnn.errors import ConfigError
+
+Device = str | torch.device
+"""A device by name, see :func:`resolve_device`, or as torch has it."""
+
+WITHOUT_FLOAT64 = frozenset({"mps"})
+"""Types of devices that cannot compute in float64."""
+
+_Module = TypeVar("_Module", bound=nn.Module)
+
+
+def resolve_device(device: Device) -> str:
+    """A device that is there, by name.
+
+    ``auto`` is the GPU where CUDA finds one, else the processor. On Apple silicon that is the processor, too:
+    probabilities are computed in float64, which its GPU does not have.
+
+    Args:
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` (any index) or ``mps``.
+
+    Raises:
+        ConfigError: no such device, here or anywhere.
+
+    Example:
+        >>> resolve_device("cpu")
+        'cpu'
+    """
+    name = str(device)
+    kind, colon, index = name.partition(":")
+    numbered = kind == "cuda" and index.isdecimal()
+    if name not in ("auto", "cpu", "cuda", "mps") and not numbered:
+        raise ConfigError(
+            f"no device called {name!r}", hint="devices: auto, cpu, cuda, cuda:0, cuda:1 …, mps"
+        )
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return "cuda" if count else "cpu"
+    if kind == "cuda" and not count:
+        raise _not_here(name, "PyTorch finds no CUDA GPU")
+    if colon and int(index) >= count:
+        raise _not_here(name, f"there {'is' if count == 1 else 'are'} {count}, counted from cuda:0")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise _not_here(name, "PyTorch finds no Apple GPU")
+    return name
+
+
+def _not_here(name: str, why: str) -> ConfigError:
+    return ConfigError(
+        f"device {name!r} is not available here: {why}", hint="use auto or cpu for the device"
+    )
+
+
+def placed(model: _Module, device: Device | None) -> _Module:
+    """The model where it is to compute: itself if that is where it is, else a copy there.
+
+    Args:
+        model: stays where it is.
+        device: see :func:`resolve_device`; None for the model's own.
+
+    Raises:
+        ConfigError: see :func:`resolve_device`; or a device that cannot compute in the model's type.
+    """
+    if device is None:
+        return model
+    there, here = torch.device(resolve_device(device)), next(model.parameters()).device
+    if there.type == here.type and there.index in (None, here.index):
+        return model
+    return move(copy.deepcopy(model), str(there))
+
+
+def move(model: _Module, device: Device) -> _Module:
+    """Moves a model, in place.
+
+    Raises:
+        ConfigError: see :func:`resolve_device`; or a device that cannot compute in the model's type.
+    """
+    there = torch.device(resolve_device(device))
+    tensors = (*model.parameters(), *model.buffers())
+    if there.type in WITHOUT_FLOAT64 and any(t.dtype == torch.float64 for t in tensors):
+        raise ConfigError(
+            f"device {str(there)!r} has no float64, which this model is in",
+            hint="use the device cpu, or model.float()",
+        )
+    return model.to(there)
+
+
+def float64_device(device: torch.device) -> torch.device:
+    """Where the float64 parts of a computation take place: there, or on the processor.
+
+    Example:
+        >>> float64_device(torch.device("mps"))
+        device(type='cpu')
+    """
+    return torch.device("cpu") if device.type in WITHOUT_FLOAT64 else device
