@@ -1,5 +1,8 @@
 """Layers: masks act in the product, cropping changes nothing, norms stay at their position."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 from torch.nn import functional
@@ -127,3 +130,52 @@ def test_a_condition_becomes_a_bias_that_is_linear_in_it(kind, condition, shape)
     assert bias(condition).shape == shape
     if kind != "label":
         torch.testing.assert_close(bias(2 * condition), 2 * bias(condition))
+
+
+def test_dropout_draws_from_its_generator_what_torch_draws_from_the_global_one():
+    x = torch.randn(3, 4, 5, 7)
+    layer = layers.Dropout(0.3)
+    layer.generator = torch.Generator().manual_seed(9)
+    before = torch.random.get_rng_state()
+    drawn = layer(x)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(9)
+        assert torch.equal(drawn, functional.dropout(x, 0.3))
+
+
+def test_dropout_without_a_generator_draws_from_the_global_one():
+    x, layer = torch.ones(50), layers.Dropout(0.5)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        drawn = layer(x)
+        torch.manual_seed(4)
+        assert torch.equal(drawn, functional.dropout(x, 0.5))
+
+
+@pytest.mark.parametrize(("p", "training"), [(0.0, True), (1.0, True), (0.5, False)])
+def test_dropout_draws_nothing_where_nothing_is_left_to_chance(p, training):
+    layer = layers.Dropout(p).train(training)
+    layer.generator = torch.Generator().manual_seed(9)
+    state = layer.generator.get_state()
+    assert layer(torch.ones(4)).tolist() == [0.0 if p == 1 else 1.0] * 4
+    assert torch.equal(layer.generator.get_state(), state)
+
+
+def test_dropout_with_a_generator_has_a_gradient_where_it_keeps():
+    x = torch.ones(40, requires_grad=True)
+    layer = layers.Dropout(0.5)
+    layer.generator = torch.Generator().manual_seed(0)
+    drawn = layer(x)
+    drawn.sum().backward()
+    assert torch.equal(x.grad, drawn.detach())
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
+def test_a_copy_of_dropout_draws_on_where_the_original_was(copied):
+    layer = layers.Dropout(0.5)
+    layer.generator = torch.Generator().manual_seed(3)
+    other = copied(layer)
+    assert other.generator is not layer.generator
+    assert torch.equal(other(torch.ones(64)), layer(torch.ones(64)))
+    assert layer.state_dict() == {}

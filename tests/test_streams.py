@@ -1,14 +1,17 @@
 """Named streams of random words: none shares a word with another, and none ever changes."""
 
 import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from pixelcnn import streams
 from pixelcnn.errors import ConfigError
-from pixelcnn.streams import Stream
+from pixelcnn.streams import DrawFrom, Stream
 
 SEEDS = [0, 1, 2015, 2017, 2**32, 2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1]
 SMALL = [0, 1, 2, 3, 2016, 2**32, 2**40]
@@ -145,3 +148,68 @@ def test_a_stream_is_its_key_and_counter():
         key=np.array([1, 2], np.uint64), counter=np.array([0, 3, 4, 5], np.uint64)
     )
     assert Stream((1, 2), (3, 4, 5)).words(9).tolist() == numpys.random_raw(9).tolist()
+
+
+RANDOM = {
+    "uniform_": lambda: torch.empty(5).uniform_(),
+    "normal_": lambda: torch.empty(5).normal_(),
+    "bernoulli_": lambda: torch.empty(5).bernoulli_(0.3),
+    "exponential_": lambda: torch.empty(5).exponential_(),
+    "rand": lambda: torch.rand(5),
+    "randn": lambda: torch.randn(5),
+    "randint": lambda: torch.randint(9, (5,)),
+    "randint from": lambda: torch.randint(2, 9, (5,)),
+    "randperm": lambda: torch.randperm(9),
+    "normal": lambda: torch.normal(0.0, 1.0, (5,)),
+    "multinomial": lambda: torch.multinomial(torch.ones(9), 3),
+    "bernoulli": lambda: torch.bernoulli(torch.full((5,), 0.5)),
+    "dropout": lambda: nn.functional.dropout(torch.ones(9), 0.5),
+    "kaiming": lambda: nn.init.kaiming_uniform_(torch.empty(3, 4)),
+    "xavier": lambda: nn.init.xavier_normal_(torch.empty(3, 4)),
+    "truncated": lambda: nn.init.trunc_normal_(torch.empty(3, 4)),
+    "orthogonal": lambda: nn.init.orthogonal_(torch.empty(3, 4)),
+    "sparse": lambda: nn.init.sparse_(torch.empty(3, 4), 0.5),
+    "linear": lambda: nn.Linear(3, 4).weight.data,
+    "convolution": lambda: nn.Conv2d(3, 4, 3).weight.data,
+    "embedding": lambda: nn.Embedding(3, 4).weight.data,
+    "recurrent": lambda: nn.LSTM(3, 4).weight_hh_l0.data,
+}
+
+
+@pytest.mark.parametrize("name", RANDOM)
+def test_everything_random_draws_from_the_generator_what_the_global_one_gives(name):
+    before = torch.random.get_rng_state()
+    with DrawFrom(torch.Generator().manual_seed(5)):
+        drawn = RANDOM[name]()
+    assert torch.equal(torch.random.get_rng_state(), before)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        assert torch.equal(drawn, RANDOM[name]())
+
+
+def test_a_generator_that_is_named_is_kept():
+    with DrawFrom(torch.Generator().manual_seed(5)):
+        drawn = torch.rand(3, generator=torch.Generator().manual_seed(6))
+    assert torch.equal(drawn, torch.rand(3, generator=torch.Generator().manual_seed(6)))
+
+
+def test_the_generator_is_that_of_one_thread():
+    started, over = threading.Event(), threading.Event()
+
+    def other():
+        started.wait(10)
+        drawn = torch.rand(3)
+        over.set()
+        return drawn
+
+    with ThreadPoolExecutor(1) as threads, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        elsewhere = threads.submit(other)
+        with DrawFrom(torch.Generator().manual_seed(5)):
+            started.set()
+            assert over.wait(10)
+            mine = torch.rand(3)
+    assert torch.equal(
+        elsewhere.result(), torch.rand(3, generator=torch.Generator().manual_seed(1))
+    )
+    assert torch.equal(mine, torch.rand(3, generator=torch.Generator().manual_seed(5)))

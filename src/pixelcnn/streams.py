@@ -28,11 +28,12 @@ Initial weights take no words: PyTorch's Mersenne Twister draws them, seeded wit
 """
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pixelcnn.errors import ConfigError
 
@@ -203,6 +204,48 @@ def _constants(key: tuple[int, int], device: torch.device) -> tuple[Tensor, Tens
 def _signed(word: int) -> int:
     """The signed integer with the bits of an unsigned word, of which higher bits are dropped."""
     return (word + 2**63) % 2**64 - 2**63
+
+
+class DrawFrom(TorchDispatchMode):
+    """Has everything random that PyTorch does in this thread draw from one generator, in a ``with`` block.
+
+    Initialisers thus stay plain PyTorch, and its global generator, which all threads share, is neither
+    read nor written. What names a generator of its own keeps it; what cannot be given one, such as a fused
+    attention with dropout, is left alone.
+
+    Args:
+        generator: lies on the device of the tensors that are drawn.
+
+    Example:
+        >>> torch.manual_seed(0)  # doctest: +ELLIPSIS
+        <...>
+        >>> with DrawFrom(torch.Generator().manual_seed(5)):
+        ...     layer = torch.nn.Linear(2, 2)
+        >>> torch.equal(torch.rand(3), torch.rand(3, generator=torch.Generator().manual_seed(0)))
+        True
+    """
+
+    def __init__(self, generator: torch.Generator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        named = kwargs or {}
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            func = _taking_generator(func)
+            names = [argument.name for argument in func._schema.arguments]
+            if "generator" in names[len(args) :] and named.get("generator") is None:
+                named = named | {"generator": self.generator}
+        return func(*args, **named)
+
+
+def _taking_generator(func: Any) -> Any:
+    """The form of an operation that takes a generator, where it has one."""
+    name = func._overloadname
+    other = "generator" if name == "default" else f"{name}_generator"
+    return getattr(func.overloadpacket, other, func)
 
 
 def _words(key: np.ndarray, counter: tuple[int, int, int], count: int) -> np.ndarray:

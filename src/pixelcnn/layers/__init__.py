@@ -8,6 +8,7 @@ from pixelcnn.layers.condition import CONDITIONS, ConditionBias
 from pixelcnn.layers.counting import masked_weights
 from pixelcnn.layers.dense import MaskedLinear
 from pixelcnn.layers.depthwise import DepthwiseConv2d
+from pixelcnn.layers.dropout import Dropout, set_dropout_generator
 from pixelcnn.layers.embedding import CodeEmbedding
 from pixelcnn.layers.gated import Gate, LinearGate
 from pixelcnn.layers.layout import features_last
@@ -29,6 +30,7 @@ __all__ = [
     "DepthwiseConv2d",
     "DiagonalRecurrence",
     "DownConv2d",
+    "Dropout",
     "Gate",
     "LSTMGates",
     "LinearGate",
@@ -43,4 +45,5 @@ __all__ = [
     "activation",
     "features_last",
     "masked_weights",
+    "set_dropout_generator",
 ]

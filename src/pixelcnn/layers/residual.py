@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from pixelcnn.layers.concat_elu import ConcatELU
 from pixelcnn.layers.condition import ConditionBias
+from pixelcnn.layers.dropout import Dropout
 from pixelcnn.layers.gated import LinearGate
 from pixelcnn.layers.masked import MaskedConv2d
 from pixelcnn.layers.norms import PositionNorm
@@ -49,7 +50,7 @@ class ResidualBlock(nn.Module):
         self.first = ShiftedConv2d(features * 2, features, *shape)
         self.link = MaskedConv2d(link * 2, features, (1, 1), sees_itself=True) if link else None
         self.second = ShiftedConv2d(features * 2, features * 2, *shape)
-        self.activation, self.dropout, self.bias = ConcatELU(), nn.Dropout(dropout), bias
+        self.activation, self.dropout, self.bias = ConcatELU(), Dropout(dropout), bias
         self.gate = LinearGate()
         self.first_norm = PositionNorm(features) if norm else None
         self.second_norm = PositionNorm(features) if norm else None

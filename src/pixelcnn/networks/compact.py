@@ -4,7 +4,14 @@ import torch
 from torch import Tensor, nn
 
 from pixelcnn.config import check_choice, check_integer
-from pixelcnn.layers import DepthwiseConv2d, LinearGate, MaskedConv2d, PositionNorm, ShiftedConv2d
+from pixelcnn.layers import (
+    DepthwiseConv2d,
+    Dropout,
+    LinearGate,
+    MaskedConv2d,
+    PositionNorm,
+    ShiftedConv2d,
+)
 from pixelcnn.masks import LAYOUTS, PAST, Features
 from pixelcnn.networks.base import NETWORKS, Network, check_width
 from pixelcnn.program import Program
@@ -65,7 +72,7 @@ class CompactBlock(nn.Module):
         self.space = DepthwiseConv2d(features, (kernel // 2 + 1, kernel), bias=False)
         self.widen = MaskedConv2d(features, middle * 2, (1, 1), sees_itself=True)
         self.gate = LinearGate()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.mix = MaskedConv2d(middle, features, (1, 1), sees_itself=True)
         with torch.no_grad():
             self.mix.weight.mul_(INITIAL_SCALE)

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from pixelcnn import layers
 from pixelcnn.config import check_choice, check_integer
-from pixelcnn.layers import Gate, MaskedConv2d, PositionNorm, ShiftedConv2d
+from pixelcnn.layers import Dropout, Gate, MaskedConv2d, PositionNorm, ShiftedConv2d
 from pixelcnn.masks import LAYOUTS, PAST, Features, Offsets, compose, past_within
 from pixelcnn.networks.base import NETWORKS, Network, check_width
 
@@ -48,7 +48,7 @@ class GatedLayer(nn.Module):
         self.link = MaskedConv2d(past * 2, features * 2, (1, 1), sees_itself=True, bias=False)
         self.mix = MaskedConv2d(features, features, (1, 1), sees_itself=True)
         self.gate = Gate()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         normalise = norm and not first
         self.vertical_norm = PositionNorm(vertical) if normalise else None
         self.horizontal_norm = PositionNorm(horizontal) if normalise else None

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from pixelcnn import layers
 from pixelcnn.config import check_integer
-from pixelcnn.layers import ConditionBias, MaskedLinear
+from pixelcnn.layers import ConditionBias, Dropout, MaskedLinear
 from pixelcnn.masks import contiguous
 from pixelcnn.networks.base import NETWORKS, Network, check_width
 from pixelcnn.program import Program, Unlowerable
@@ -119,7 +119,7 @@ class MADE(Network):
         biases = (self._condition_bias() for _ in range(depth))
         self.biases = nn.ModuleList(bias for bias in biases if bias is not None)
         self.activations = nn.ModuleList(layers.activation(activation, width) for _ in range(depth))
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
         self.head = MaskedLinear(self.bounds, parameters)
         self.link = MaskedLinear(image, parameters, bias=False) if direct else None
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pixelcnn import layers
 from pixelcnn.config import check_choice, check_integer
-from pixelcnn.layers import MaskedConv2d
+from pixelcnn.layers import Dropout, MaskedConv2d
 from pixelcnn.masks import LAYOUTS, Features, offsets, past_of, raster_mask, reach
 from pixelcnn.networks.base import NETWORKS, Network, check_width
 
@@ -46,7 +46,7 @@ class Block(nn.Module):
         self.expand = MaskedConv2d(narrow, features, (1, 1), sees_itself=True)
         widths = [features, middle, narrow] if self.before else [middle, narrow, features]
         self.activations = nn.ModuleList(layers.activation(kind, len(width)) for width in widths)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
         first, second, third = self.activations

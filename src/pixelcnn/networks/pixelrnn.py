@@ -11,6 +11,7 @@ from pixelcnn.errors import ConfigError
 from pixelcnn.layers import (
     ConditionBias,
     DiagonalRecurrence,
+    Dropout,
     LSTMGates,
     MaskedConv2d,
     RowRecurrence,
@@ -123,7 +124,7 @@ class RowLayer(nn.Module):
         super().__init__()
         self.gates = LSTMGates(features, states, kernel, bias)
         self.states = RowRecurrence(len(states), kernel)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.expand = MaskedConv2d(states, features, (1, 1), sees_itself=True)
 
     def forward(self, y: Tensor, image: Tensor, condition: Tensor | None) -> Tensor:
@@ -226,7 +227,7 @@ class DiagonalLayer(nn.Module):
         self.states = DiagonalRecurrence(len(states))
         self.backward_gates = LSTMGates(features + image, last, 1, biases[1])
         self.backward_states = DiagonalRecurrence(len(states), backward=True)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.expand = MaskedConv2d(states, features, (1, 1), sees_itself=True)
 
     def forward(self, y: Tensor, image: Tensor, condition: Tensor | None) -> Tensor:

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from pixelcnn.errors import ConformanceError
+from pixelcnn.layers import set_dropout_generator
 from pixelcnn.networks import Network
+from pixelcnn.streams import DrawFrom
 
 LEVELS = 256
 """Levels of the random inputs given to a network on its own."""
@@ -36,6 +38,7 @@ def randomise(network: Network, seed: int, *, positive: bool = False) -> Network
         True
     """
     network = copy.deepcopy(network).cpu().double()
+    set_dropout_generator(network, None)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -107,8 +110,7 @@ def random_condition(network: Network, n: int, height: int, width: int, seed: in
 @contextmanager
 def fixed_noise(seed: int) -> Iterator[None]:
     """Dropout draws the same in here every time; the caller's random numbers are left alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with DrawFrom(torch.Generator().manual_seed(seed)):
         yield
 
 
