@@ -54,12 +54,18 @@ class Score:
         """The mean in bits per sub-pixel."""
         return bits_per_dim(self.nats, self.dimensions)
 
+    @property
+    def bits_per_dim_stderr(self) -> float:
+        """The standard error of the mean in bits per sub-pixel."""
+        return bits_per_dim(self.stderr, self.dimensions)
+
     def as_json(self) -> dict[str, Any]:
         """The evaluation record under its public keys."""
         return {
             "nats_per_image": self.nats,
             "stderr": self.stderr,
             "bits_per_dim": self.bits_per_dim,
+            "bits_per_dim_stderr": self.bits_per_dim_stderr,
             "images": self.images,
             "dimensions": self.dimensions,
             "data": self.data,
@@ -213,10 +219,9 @@ def evaluate(
         device=device,
         callback=callback,
     )
-    spread = float(nats.std(unbiased=True)) if len(nats) > 1 else math.nan
     return Score(
         nats=float(nats.mean()),
-        stderr=spread / math.sqrt(len(nats)),
+        stderr=standard_error(nats),
         images=len(nats),
         dimensions=model.shape.dimensions,
         data=data.name,
@@ -227,6 +232,17 @@ def evaluate(
         weights=str(model.record.get("weights", "raw")),
         parameters=model.parameters_count,
     )
+
+
+def standard_error(nats: Tensor) -> float:
+    """Standard error of the mean of scores ``(n,)``; NaN of fewer than two.
+
+    Example:
+        >>> standard_error(torch.tensor([1.0, 3.0], dtype=torch.float64))
+        1.0
+    """
+    spread = float(nats.std(unbiased=True)) if len(nats) > 1 else math.nan
+    return spread / math.sqrt(max(len(nats), 1))
 
 
 def percentiles(model: PixelModel, nats: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ import torch
 from pixelcnn import checkpoint, data, scoring
 
 KEYS = {
-    "nats_per_image", "stderr", "bits_per_dim", "images", "dimensions", "data", "split", "levels",
-    "parameters",
+    "nats_per_image", "stderr", "bits_per_dim", "bits_per_dim_stderr", "images", "dimensions", "data",
+    "split", "levels", "parameters",
 }  # fmt: skip
 
 
@@ -31,6 +32,26 @@ def test_evaluate_for_people(run, model):
     text = run("evaluate", model, "--split", "val", "--limit", 20).stdout
     assert "nats/image" in text
     assert "20 of digits (val)" in text
+
+
+def test_evaluate_rounds_to_the_errors(run, model):
+    found = run("evaluate", model, "--json").json
+    text = run("evaluate", model).stdout
+    for name, key, stderr in (
+        ("nats/image", "nats_per_image", "stderr"),
+        ("bits/dim", "bits_per_dim", "bits_per_dim_stderr"),
+    ):
+        value, error = re.search(rf"^{name} +([\d.]+) ± ([\d.]+)$", text, re.MULTILINE).groups()
+        digits = len(value.partition(".")[2])
+        assert len(error.replace(".", "").lstrip("0")) <= 2
+        assert float(value) == round(found[key], digits)
+        assert float(error) == round(found[stderr], digits)
+    assert found["bits_per_dim_stderr"] == pytest.approx(found["stderr"] / 64 / np.log(2))
+
+
+def test_one_image_has_no_error(run, model):
+    assert "±" not in run("evaluate", model, "--limit", 1).stdout
+    assert run("evaluate", model, "--limit", 1, "--json").json["bits_per_dim_stderr"] is None
 
 
 def test_evaluate_gives_other_data_the_models_levels(run, model):
@@ -103,6 +124,74 @@ def test_score_writes_one_row_an_image(run, model, here):
         assert float(row["nats_minus_png"]) == pytest.approx(
             float(nats[index] - png[index]), abs=1e-3
         )
+
+
+def test_score_as_json_is_the_rows_and_their_mean(run, model):
+    np.save("own.npy", np.arange(5 * 64).reshape(5, 8, 8).astype(np.uint8) % 17)
+    found = run("score", model, "own.npy", "--json").json
+    table = rows(run("score", model, "own.npy").stdout)
+    assert [list(row) for row in found["rows"]] == [list(row) for row in table]
+    for ours, theirs in zip(found["rows"], table, strict=True):
+        assert ours["name"] == theirs["name"]
+        assert f"{ours['nats']:.4f}" == theirs["nats"]
+        assert f"{ours['percentile']:.2f}" == theirs["percentile"]
+    nats = [row["nats"] for row in found["rows"]]
+    assert found["nats_per_image"] == pytest.approx(np.mean(nats))
+    assert found["stderr"] == pytest.approx(np.std(nats, ddof=1) / np.sqrt(5))
+    assert (found["images"], found["data"], found["shard"]) == (5, "own.npy", None)
+
+
+def test_score_as_json_beside_a_file_names_the_file(run, model, here):
+    np.save("own.npy", np.zeros((3, 8, 8), np.uint8))
+    found = run("score", model, "own.npy", "--json", "--out", "new/scores.csv").json
+    assert (found["files"], found["images"]) == (["new/scores.csv"], 3)
+    assert "rows" not in found
+    assert len(rows((here / "new/scores.csv").read_text())) == 3
+
+
+def test_an_unknown_percentile_is_null(run, tiny, here):
+    made = tiny()
+    made.record = {}
+    checkpoint.save(made, here / "m.safetensors")
+    np.save("own.npy", np.zeros((1, 8, 8), np.uint8))
+    found = run("score", "m.safetensors", "own.npy", "--json").json
+    assert found["rows"][0]["percentile"] is None
+
+
+@pytest.mark.parametrize("count", [1, 3, 7, 9])
+def test_shards_together_are_the_whole(run, model, count):
+    np.save("own.npy", np.arange(7 * 64).reshape(7, 8, 8).astype(np.uint8) % 17)
+    whole = rows(run("score", model, "own.npy").stdout)
+    shards = [
+        rows(run("score", model, "own.npy", "--shard", f"{index}/{count}").stdout)
+        for index in range(1, count + 1)
+    ]
+    together = [row for shard in shards for row in shard]
+    assert [row["name"] for row in together] == [row["name"] for row in whole]
+    for ours, theirs in zip(together, whole, strict=True):
+        assert float(ours["nats"]) == pytest.approx(float(theirs["nats"]), abs=1e-3)
+    sizes = [len(shard) for shard in shards]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_a_shard_of_files_keeps_their_names(run, model, here, picture):
+    (here / "photos").mkdir()
+    for name in "cab":
+        picture(f"photos/{name}.png")
+    found = run("score", model, "photos", "--shard", "3/3", "--json").json
+    assert [row["name"] for row in found["rows"]] == ["c.png"]
+
+
+@pytest.mark.parametrize("shard", ["0/4", "5/4", "1/0", "1", "a/b", "-1/2", "1/2/3", "1.5/2"])
+def test_a_shard_that_is_no_part_is_refused(run, model, shard):
+    outcome = run("score", model, "digits", f"--shard={shard}", code=2)
+    assert "--shard" in outcome.error
+    assert outcome.stdout == ""
+
+
+def test_score_refuses_a_folder_before_it_starts(run, model, here):
+    (here / "taken").mkdir()
+    assert "taken is a folder" in run("score", model, "nowhere", "--out", "taken", code=2).error
 
 
 def test_score_names_files(run, model, here, picture):

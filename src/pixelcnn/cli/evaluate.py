@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pixelcnn.cli import options
-from pixelcnn.cli.console import emit, progress, result
+from pixelcnn.cli.console import emit, progress, result, with_error
 
 if TYPE_CHECKING:
     from pixelcnn.scoring import Score
@@ -39,7 +39,7 @@ def evaluate(
       pixelcnn evaluate runs/digits
       pixelcnn evaluate runs/gated-mnist --split val --limit 1000 --json
 
-    Gives nats per image with standard error, and bits per dimension. Lower is better.
+    Gives nats per image and bits per dimension with standard errors. Lower is better.
     Numbers compare only for equal data, split, levels and binarisation.
     """
     from pixelcnn import checkpoint, scoring
@@ -61,8 +61,8 @@ def evaluate(
 
 def show(score: "Score") -> None:
     """Prints a score as aligned lines."""
-    result(f"nats/image  {score.nats:.4f} ± {score.stderr:.4f}")
-    result(f"bits/dim    {score.bits_per_dim:.4f}")
+    result(f"nats/image  {with_error(score.nats, score.stderr)}")
+    result(f"bits/dim    {with_error(score.bits_per_dim, score.bits_per_dim_stderr)}")
     result(f"images      {score.images} of {score.data} ({score.split})")
     result(f"levels      {score.levels}, binarisation {score.binarisation}")
     result(f"model       {score.parameters:,} parameters, {score.weights} weights")

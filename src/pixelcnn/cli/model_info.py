@@ -3,7 +3,7 @@
 from typing import Any
 
 from pixelcnn.cli import summary as layers
-from pixelcnn.cli.console import result, table
+from pixelcnn.cli.console import result, table, with_error
 from pixelcnn.model import PixelModel
 from pixelcnn.networks import NETWORKS
 from pixelcnn.outputs import OUTPUTS
@@ -77,7 +77,7 @@ def history(record: dict[str, Any]) -> list[str]:
         lines.append(f"trained          {record['steps']} steps{recipe} on {name}")
     if found := record.get("validation"):
         lines.append(
-            f"validation       {found['nats_per_image']:.3f} ± {found['stderr']:.3f} nats/image, "
+            f"validation       {with_error(found['nats_per_image'], found['stderr'])} nats/image, "
             f"{found['bits_per_dim']:.4f} bits/dim"
         )
     return lines

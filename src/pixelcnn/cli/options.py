@@ -100,6 +100,14 @@ TakenAs = Annotated[
 BatchSize = Annotated[
     int, typer.Option(metavar="N", min=1, help="Images at a time; only speed and memory change.")
 ]
+Shard = Annotated[
+    str | None,
+    said(
+        metavar="I/N",
+        help="Only the I-th of N equal parts of the data, 1/N to N/N: one for each machine.",
+        default="all",
+    ),
+]
 Json = Annotated[bool, said("--json", help="Print one JSON object on stdout.", default="off")]
 
 
@@ -119,3 +127,37 @@ def sides(size: str | None) -> tuple[int, int] | None:
     if len(parts) in (1, 2) and all(p.isdecimal() and int(p) > 0 for p in parts):
         return int(parts[0]), int(parts[-1])
     raise typer.BadParameter(f"{size!r} is not a size; write 32 or 32x48", param_hint="'--size'")
+
+
+def shard(part: str | None) -> tuple[int, int]:
+    """``"2/3"`` as (2, 3): the second of three parts; without a part the first of one.
+
+    Raises:
+        typer.BadParameter: anything else.
+
+    Example:
+        >>> shard("2/3"), shard(None)
+        ((2, 3), (1, 1))
+    """
+    if part is None:
+        return 1, 1
+    numbers = part.split("/")
+    if len(numbers) == 2 and all(n.isascii() and n.isdecimal() for n in numbers):
+        index, count = map(int, numbers)
+        if 1 <= index <= count:
+            return index, count
+    raise typer.BadParameter(
+        f"{part!r} is no part of a whole; write 1/4 for the first of four, 4/4 for the last",
+        param_hint="'--shard'",
+    )
+
+
+def part_of(part: tuple[int, int], total: int) -> slice:
+    """Which of ``total`` things belong to a part: neighbours, and of all parts together every one once.
+
+    Example:
+        >>> [range(10)[part_of((index, 3), 10)] for index in (1, 2, 3)]
+        [range(0, 3), range(3, 6), range(6, 10)]
+    """
+    index, count = part
+    return slice(total * (index - 1) // count, total * index // count)

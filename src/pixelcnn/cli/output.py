@@ -31,13 +31,24 @@ def kind_of(path: Path) -> Kind:
             hint=".png is a grid, .gif the drawing, .npy and .npz the levels; "
             "a name without suffix is a folder of PNG files",
         )
-    if kind != "folder" and path.is_dir():
-        raise ConfigError(f"{path} is a folder", hint="choose another name with --out")
-    if kind == "folder" and path.exists() and not path.is_dir():
+    if kind != "folder":
+        make_way(path)
+        return kind
+    if path.exists() and not path.is_dir():
         raise ConfigError(f"{path} is a file", hint="choose another folder with --out")
-    folder = path if kind == "folder" else path.parent
-    folder.mkdir(parents=True, exist_ok=True)
+    path.mkdir(parents=True, exist_ok=True)
     return kind
+
+
+def make_way(path: Path) -> None:
+    """Makes the folder of a file that is to be written; called before the work starts.
+
+    Raises:
+        ConfigError: the path is a folder.
+    """
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder", hint="choose another name with --out")
+    path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def save_array(images: Any, path: Path, labels: list[int] | None = None) -> list[Path]:

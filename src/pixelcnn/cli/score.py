@@ -5,19 +5,18 @@ import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from pixelcnn.cli import options
-from pixelcnn.cli.console import progress, result, say
+from pixelcnn.cli.console import emit, progress, result, say
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from pixelcnn.data import ImageSet
     from pixelcnn.model import PixelModel
-
-COLUMNS = ("name", "nats", "bits_per_dim", "percentile", "nats_minus_png")
 
 
 def score(
@@ -46,25 +45,34 @@ def score(
             default="stdout",
         ),
     ] = None,
+    shard: options.Shard = None,
+    json: options.Json = False,
 ) -> None:
     """Score each image, to find the odd ones.
 
     \b
     Examples:
-      pixelcnn score runs/digits photos/ --out scores.csv
-      pixelcnn score runs/digits batch.npz | sort -t, -k5 -g | tail
+      pixelcnn score runs/digits-digits digits --out scores.csv
+      pixelcnn score runs/digits-digits photos/ --size 8 | sort -t, -k5 -g | tail
 
     A CSV row holds name, nats, bits_per_dim, percentile (against the model's validation images: 99
     is less likely than 99 % of them) and nats_minus_png. The last one subtracts the size of the
     image as a PNG file: plain images are likely under any model, so the likelihood alone misleads.
+    With --json the rows, or the file that --out names, come with their mean.
     """
     from pixelcnn import checkpoint, scoring
     from pixelcnn import data as sets
-    from pixelcnn.cli import conditions, sources
+    from pixelcnn.cli import conditions, output, sources
 
+    if out is not None:
+        output.make_way(out)
+    part = options.shard(shard)
     loaded = checkpoint.load(model)
     prepared = sources.preparation(loaded, options.sides(size), fit, layout, skip_bad)
     images = conditions.taken_as(loaded, sets.load_all(data, **prepared), label)
+    names = images.names or [str(index) for index in range(len(images))]
+    chosen = options.part_of(part, len(images))
+    images, names = images[chosen], names[chosen]
     with progress("scoring") as advance:
         nats = scoring.score(
             loaded,
@@ -73,18 +81,48 @@ def score(
             batch_size=batch_size,
             callback=advance,
         )
-    ranks = percentiles(loaded, nats)
-    png = scoring.png_nats(images.images, loaded.levels)
-    names = images.names or [str(index) for index in range(len(nats))]
-    text = rows(names, nats.tolist(), ranks, png.tolist(), loaded.shape.dimensions)
-    if out is None:
-        result(text.rstrip("\n"))
-        return
-    from pixelcnn.cli import output
+    rows = scored(loaded, images, names, nats)
+    files = [] if out is None else output.write(out, as_csv(rows).encode())
+    if json:
+        found = {"files": files} if files else {"rows": [row._asdict() for row in rows]}
+        emit(summary(loaded, images, nats) | {"shard": shard} | found)
+    elif out is None:
+        result(as_csv(rows).rstrip("\n"))
+    else:
+        average = f", {float(nats.mean()):.2f} nats on average" if rows else ""
+        say(f"{len(rows)} images{average}")
+        result(str(out))
 
-    output.write(out, text.encode())
-    say(f"{len(nats)} images, {float(nats.mean()):.2f} nats on average")
-    result(str(out))
+
+class Row(NamedTuple):
+    """What is said of one image; its fields are the columns.
+
+    Attributes:
+        name: the file, or the index of the image in its set.
+        nats: minus log-probability.
+        bits_per_dim: the same in bits per sub-pixel.
+        percentile: among the model's validation scores, 0 to 100; NaN if it stores none.
+        nats_minus_png: nats minus the size as a PNG file.
+    """
+
+    name: str
+    nats: float
+    bits_per_dim: float
+    percentile: float
+    nats_minus_png: float
+
+
+def scored(
+    model: "PixelModel", images: "ImageSet", names: Sequence[str], nats: "Tensor"
+) -> list[Row]:
+    """The rows of some images and their scores ``(n,)``."""
+    from pixelcnn import scoring
+
+    ranks = percentiles(model, nats)
+    png = scoring.png_nats(images.images, model.levels).tolist()
+    bits = [scoring.bits_per_dim(value, model.shape.dimensions) for value in nats.tolist()]
+    columns = zip(names, nats.tolist(), bits, ranks, png, strict=True)
+    return [Row(name, value, bit, rank, value - size) for name, value, bit, rank, size in columns]
 
 
 def percentiles(model: "PixelModel", nats: "Tensor") -> list[float]:
@@ -100,27 +138,37 @@ def percentiles(model: "PixelModel", nats: "Tensor") -> list[float]:
     return ranks
 
 
-def rows(
-    names: Sequence[str],
-    nats: Sequence[float],
-    percentiles: Sequence[float],
-    png: Sequence[float],
-    dimensions: int,
-) -> str:
-    """The scores as CSV text with a header; an unknown percentile is left empty.
+def summary(model: "PixelModel", images: "ImageSet", nats: "Tensor") -> dict[str, Any]:
+    """The scores ``(n,)`` as one measurement, under the keys of ``evaluate``."""
+    from pixelcnn import scoring
+
+    dimensions = model.shape.dimensions
+    mean, error = float(nats.mean()), scoring.standard_error(nats)
+    return {
+        "nats_per_image": mean,
+        "stderr": error,
+        "bits_per_dim": scoring.bits_per_dim(mean, dimensions),
+        "bits_per_dim_stderr": scoring.bits_per_dim(error, dimensions),
+        "images": len(nats),
+        "dimensions": dimensions,
+        "data": images.name,
+        "levels": model.levels,
+    }
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """Rows as CSV text with a header; an unknown percentile is left empty.
 
     Example:
-        >>> print(rows(["a.png"], [8.0], [50.0], [10.0], 4), end="")
+        >>> print(as_csv([Row("a.png", 8.0, 2.8854, 50.0, -2.0)]), end="")
         name,nats,bits_per_dim,percentile,nats_minus_png
         a.png,8.0000,2.8854,50.00,-2.0000
     """
-    from pixelcnn.scoring import bits_per_dim
-
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for name, value, rank, size in zip(names, nats, percentiles, png, strict=True):
-        shown = "" if math.isnan(rank) else f"{rank:.2f}"
-        bits = bits_per_dim(value, dimensions)
-        writer.writerow([name, f"{value:.4f}", f"{bits:.4f}", shown, f"{value - size:.4f}"])
+    writer.writerow(Row._fields)
+    for row in rows:
+        rank = "" if math.isnan(row.percentile) else f"{row.percentile:.2f}"
+        numbers = (f"{row.nats:.4f}", f"{row.bits_per_dim:.4f}", rank, f"{row.nats_minus_png:.4f}")
+        writer.writerow([row.name, *numbers])
     return text.getvalue()
