@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pixelcnn import data, engines, errors, layers, masks, networks, outputs, verify, walk
+    from pixelcnn.building import create_model
     from pixelcnn.checkpoint import load, save
     from pixelcnn.errors import PixelCNNError
     from pixelcnn.model import PixelModel
@@ -24,6 +25,7 @@ _NAMES = {
     "Score": "scoring",
     "TrainingOptions": "training",
     "complete": "sampling",
+    "create_model": "building",
     "evaluate": "scoring",
     "fit": "training",
     "load": "checkpoint",
@@ -38,6 +40,7 @@ __all__ = [
     "Score",
     "TrainingOptions",
     "complete",
+    "create_model",
     "data",
     "engines",
     "errors",

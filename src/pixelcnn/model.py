@@ -1,6 +1,9 @@
 """A model: a network, an output, and the shape of the image."""
 
-from typing import Any
+import dataclasses
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +14,12 @@ from pixelcnn.layers import features_last, masked_weights
 from pixelcnn.networks import NETWORKS, Network
 from pixelcnn.outputs import OUTPUTS, Output
 from pixelcnn.shapes import image_shape
+
+if TYPE_CHECKING:
+    from pixelcnn.data import ImageSet, Splits
+    from pixelcnn.training.recipe import Recipe
+
+log = logging.getLogger("pixelcnn")
 
 INTEGERS = (
     torch.uint8,
@@ -134,6 +143,37 @@ class PixelModel(nn.Module):
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"not a model configuration: {error!r}") from error
 
+    @staticmethod
+    def from_recipe(
+        recipe: "str | Path | Recipe", train: "ImageSet | Splits", seed: int = 0
+    ) -> "PixelModel":
+        """A new model as a recipe describes it, for some images.
+
+        What has to differ from the recipe, since the images are others than its own, is logged.
+
+        Args:
+            recipe: the name of one, a TOML file, or a recipe.
+            train: images that the model is for, or splits of them.
+            seed: of the weights, in place of the recipe's.
+
+        Raises:
+            UnknownName: no such recipe.
+            ConfigError: the recipe does not fit the images.
+
+        Example:
+            >>> from pixelcnn import data
+            >>> PixelModel.from_recipe("digits", data.load("digits")).parameters_count
+            459409
+        """
+        from pixelcnn.training.recipe import Recipe, get
+
+        chosen = recipe if isinstance(recipe, Recipe) else get(recipe)
+        seeded = dataclasses.replace(chosen, training=chosen.training | {"seed": seed})
+        model, notes = seeded.build(train)
+        for note in notes:
+            log.warning("recipe %s: %s", chosen.name, note)
+        return model
+
     def encode(self, levels: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """Network input from levels: ``level / (levels - 1)``, or the levels as they are if it embeds them.
 
@@ -203,7 +243,7 @@ class PixelModel(nn.Module):
             raise ConfigError(
                 f"this model is conditional: it needs a {kind} of size {size} per image"
             )
-        tensor = torch.as_tensor(condition, device=self.device)
+        tensor = torch.as_tensor(condition)
         tail = {"label": (), "vector": (size,), "map": (size, *self.shape[1:])}[kind]
         if tensor.ndim == len(tail):
             tensor = tensor.expand(n, *tensor.shape)
@@ -212,12 +252,12 @@ class PixelModel(nn.Module):
                 f"a {kind} condition for {n} images is {(n, *tail)}, got {tuple(tensor.shape)}"
             )
         if kind != "label":
-            return tensor.to(self.dtype)
+            return tensor.to(self.device, self.dtype)
         if n and not 0 <= int(tensor.min()) <= int(tensor.max()) < size:
             raise ConfigError(
                 f"labels must lie in 0..{size - 1}, got {int(tensor.min())}..{int(tensor.max())}"
             )
-        return tensor.long()
+        return tensor.to(self.device, torch.int64)
 
     def log_prob_map(self, images: Any, condition: Any = None) -> Tensor:
         """Log-probability of every sub-pixel given its past, in nats, ``(n, c, h, w)``.

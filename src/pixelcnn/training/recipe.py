@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelcnn import data
+from pixelcnn.building import DERIVED, adapted, create_model
 from pixelcnn.config import arguments
 from pixelcnn.data import ImageSet, Splits
 from pixelcnn.errors import ConfigError, UnknownName
@@ -16,7 +17,6 @@ from pixelcnn.networks import NETWORKS
 from pixelcnn.outputs import OUTPUTS
 from pixelcnn.registry import closest
 from pixelcnn.training import toml
-from pixelcnn.training.building import DERIVED, build
 from pixelcnn.training.options import TrainingOptions
 
 TABLES = ("data", "network", "output", "training")
@@ -113,7 +113,7 @@ class Recipe:
             )
         return data.load(name, **values)
 
-    def build(self, train: ImageSet) -> tuple[PixelModel, list[str]]:
+    def build(self, train: ImageSet | Splits) -> tuple[PixelModel, list[str]]:
         """A new model for some images: channels, levels, size and classes follow the data.
 
         Returns:
@@ -122,7 +122,10 @@ class Recipe:
         Raises:
             ConfigError: a class-conditional recipe and data without labels, or arguments that do not fit.
         """
-        return build(self.network, self.output, train, self.options.seed)
+        network, output, notes = adapted(self.network, self.output, train)
+        return create_model(
+            network.pop("name"), train, seed=self.options.seed, output=output, **network
+        ), notes
 
 
 def of_model(

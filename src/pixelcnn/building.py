@@ -1,0 +1,155 @@
+"""New models for some images: whatever the images decide, follows them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from pixelcnn import config
+from pixelcnn.data import ImageSet, Splits
+from pixelcnn.errors import ConfigError
+from pixelcnn.layers import CONDITIONS
+from pixelcnn.model import PixelModel
+from pixelcnn.networks import NETWORKS
+from pixelcnn.outputs import OUTPUTS, Output
+from pixelcnn.streams import DrawFrom
+
+DERIVED = ("channels", "out", "order", "condition_size", "rows", "columns", "codes")
+"""Arguments of a network that follow from the images and the output."""
+
+WIDTHS = ("width", "bottleneck", "head_width")
+"""Arguments that count features, of which every channel needs one."""
+
+Table = dict[str, Any]
+
+
+def create_model(
+    network: str,
+    train: ImageSet | Splits,
+    *,
+    seed: int = 0,
+    output: str | Mapping[str, Any] | Output | None = None,
+    **arguments: Any,
+) -> PixelModel:
+    """A new model for some images, on the CPU: channels, size, levels and classes follow them.
+
+    The weights are a function of the arguments, and PyTorch's global random state is neither read nor
+    written, so a seed gives the same model in any thread and after any other work.
+
+    Args:
+        network: registered name, such as ``"gated-pixelcnn"``.
+        train: images that it is for, or splits of them.
+        seed: of the weights, in [0, 2**63).
+        output: a registered name, a table of a name and arguments, or an output; for None a Bernoulli
+            for two levels, else a categorical one.
+        **arguments: of the network, without those that follow from the images and the output.
+
+    Raises:
+        UnknownName: no such network or output.
+        ConfigError: an argument that is unknown, of the wrong type or out of range, or that follows from
+            the images; a condition that they have not.
+
+    Example:
+        >>> from pixelcnn import data
+        >>> model = create_model("gated-pixelcnn", data.load("digits"), seed=0, width=8, depth=2)
+        >>> str(model.shape), model.levels, model.output.parameters_per_pixel(1), model.network.out
+        ('1x8x8', 17, 17, 17)
+    """
+    config.check_integer("seed", seed, 0, 2**63 - 1)
+    images, known = _images(train), config.arguments(NETWORKS[network])
+    for name in arguments:
+        if name in DERIVED:
+            raise ConfigError(
+                f"{name} follows from the images and the output",
+                hint="leave it out, or build a PixelModel",
+            )
+    distribution = _output(output, images.levels)
+    given = {k: list(v) if isinstance(v, tuple) else v for k, v in arguments.items()}
+    derived = {k: v for k, v in _derived(given, distribution, images).items() if k in known}
+    with torch.device("cpu"), DrawFrom(torch.Generator().manual_seed(seed)):
+        built = config.from_config(NETWORKS, {"name": network} | given | derived)
+    return PixelModel(built, distribution, images.shape)
+
+
+def adapted(
+    network: Table, output: Table, train: ImageSet | Splits
+) -> tuple[Table, Table, list[str]]:
+    """The tables of a recipe as they fit images that it may not be written for.
+
+    Args:
+        network: name and arguments of a network.
+        output: name and arguments of an output.
+        train: the images, or splits of them.
+
+    Returns:
+        Both tables, and what had to differ, in words.
+    """
+    images, notes = _images(train), []
+    if output["name"] == "bernoulli" and images.levels != 2:
+        notes.append(f"{images.levels} levels: a categorical output instead of a Bernoulli")
+        output = {"name": "categorical"}
+    channels, network = images.shape.channels, dict(network)
+    by_channel = not _output(output, images.levels).couples_channels
+    for key in WIDTHS if by_channel else ():
+        value = network.get(key)
+        if isinstance(value, int) and value < channels:
+            notes.append(f"{channels} channels: {key} {channels} instead of {value}")
+            network[key] = channels
+    return network, output, notes
+
+
+def _images(train: ImageSet | Splits) -> ImageSet:
+    """What is trained on."""
+    return train.train if isinstance(train, Splits) else train
+
+
+def _derived(arguments: Table, output: Output, images: ImageSet) -> Table:
+    """Arguments that follow from the images and the output; a network may take only some of them."""
+    channels, height, width = images.shape
+    derived: Table = {
+        "channels": channels,
+        "out": output.parameters_per_pixel(channels),
+        "order": "pixel" if output.couples_channels else "channel",
+        "rows": height,
+        "columns": width,
+    }
+    if arguments.get("embedding"):
+        derived["codes"] = images.levels
+    if arguments.get("condition") is not None:
+        derived["condition_size"] = _condition_size(arguments["condition"], images)
+    return derived
+
+
+def _condition_size(kind: str, images: ImageSet) -> int:
+    """Classes, or features of the vectors or maps, of some images.
+
+    Raises:
+        ConfigError: the images have nothing of this kind, or there is no such kind.
+    """
+    config.check_choice("condition", kind, tuple(name for name in CONDITIONS if name))
+    given = images.given(kind)
+    if given is None:
+        raise ConfigError(
+            f"the network is conditional, but {images.name or 'the set of images'} has no {kind}s",
+            hint=f"use data with {kind}s, or set network.condition to none",
+        )
+    return images.label_count if kind == "label" else given.shape[1]
+
+
+def _output(output: str | Mapping[str, Any] | Output | None, levels: int) -> Output:
+    """The output that is asked for, for so many levels.
+
+    Raises:
+        ConfigError: it is for another number of levels.
+    """
+    if output is None:
+        output = "bernoulli" if levels == 2 else "categorical"
+    if not isinstance(output, Output):
+        table = {"name": output} if isinstance(output, str) else dict(output)
+        output = config.from_config(OUTPUTS, {"levels": levels} | table)
+    if output.levels != levels:
+        raise ConfigError(
+            f"the output is for {output.levels} levels, the images have {levels}",
+            hint=f"levels={levels}",
+        )
+    return output
