@@ -80,8 +80,49 @@ def test_info_about_a_network(run):
     assert run("info", "categorical", "--json").json["arguments"]["levels"] == 256
 
 
+@pytest.mark.parametrize("name", data.DATASETS)
+def test_info_about_a_data_set_needs_no_data(run, name, monkeypatch):
+    monkeypatch.delenv("PIXELCNN_DATA", raising=False)
+    facts = inventory.KNOWN[name]
+    shape = f"{facts.channels}x{facts.height}x{facts.width}"
+    outcome = run("info", name)
+    assert shape in outcome.stdout + outcome.stderr
+    assert f"{facts.levels} levels" in outcome.stdout + outcome.stderr
+
+
+def test_info_says_what_a_data_set_holds(run):
+    found = run("info", "cifar-10", "--json").json
+    assert (found["kind"], found["shape"], found["classes"]) == ("data set", [3, 32, 32], 10)
+    digits = data.load("digits")
+    assert inventory.KNOWN["digits"].images == tuple(map(len, digits))
+
+
+def test_info_about_every_name_that_it_lists(run):
+    listed = run("info", "--json").json
+    for kind in ("networks", "outputs", "datasets", "models"):
+        for name in listed[kind]:
+            run("info", name)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("keras-minst", "keras-mnist"),
+        ("cifar10", "cifar-10"),
+        ("gated-pixelcn", "gated-pixelcnn"),
+        ("bernouli", "bernoulli"),
+        ("mnis", "mnist"),
+    ],
+)
+def test_info_suggests_the_near_name(run, name, near):
+    outcome = run("info", name, code=2)
+    assert name in outcome.error
+    assert f"Did you mean '{near}'?" in outcome.error
+
+
 def test_info_about_nothing(run):
-    assert "kerras-mnist" in run("info", "kerras-mnist", code=4).error
+    assert "zebra" in run("info", "zebra", code=2).error
+    assert "zebra.safetensors" in run("info", "zebra.safetensors", code=4).error
 
 
 def test_stand_ins_are_like_the_data():
@@ -166,6 +207,31 @@ def test_missing_models(run, here):
     assert "nothing" in run("sample", "nothing", code=4).error
     (here / "folder").mkdir()
     assert "best.safetensors" in run("evaluate", "folder", code=4).error
+
+
+MODEL_COMMANDS = [
+    ("evaluate",), ("sample",), ("complete", "x.png"), ("score", "x.png"), ("verify",),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", MODEL_COMMANDS, ids=lambda words: words[0])
+def test_a_name_that_is_no_model_is_told_apart(run, words):
+    command, *rest = words
+    recipe = run(command, "digits", *rest, code=4)
+    assert recipe.error == "digits is a recipe and a data set, not a model"
+    assert "pixelcnn train digits" in recipe.hint
+    assert "data set" in run(command, "cifar-10", *rest, code=4).error
+    assert "is a network" in run(command, "gated-pixelcnn", *rest, code=4).error
+    assert "is an output" in run(command, "bernoulli", *rest, code=4).error
+
+
+def test_a_missing_model_points_to_the_run_folders(run, model, here):
+    (here / "runs/digits-digits").mkdir(parents=True)
+    (here / "runs/digits-digits/best.safetensors").write_bytes(model.read_bytes())
+    assert run("sample", "digits", code=4).hint == "give its run folder: runs/digits-digits"
+    outcome = run("sample", "runs/digits", code=4)
+    assert "Did you mean 'runs/digits-digits'?" in outcome.error
+    assert "runs/digits-digits" in run("sample", "runs", code=4).hint
 
 
 def test_a_run_folder_is_a_model(run, model, here):

@@ -55,11 +55,11 @@ def complete(
     Known pixels never change. Pixels are drawn row by row from the top left, so a known pixel
     that comes later has no influence on those drawn before it.
     """
-    from pixelcnn import checkpoint, plotting, sampling
-    from pixelcnn.cli import film, output, pictures
+    from pixelcnn import plotting, sampling
+    from pixelcnn.cli import film, models, output, pictures
 
     kind = output.kind_of(out)
-    loaded = checkpoint.load(model)
+    loaded = models.load(model)
     mask = pictures.known_pixels(known, loaded.shape)
     given, condition = pictures.load(loaded, images, label)
     if pictures.later_pixels_known(mask):

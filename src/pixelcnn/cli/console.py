@@ -110,7 +110,11 @@ def table(
         )
     for row in rows:
         drawn.add_row(*row)
-    console().print(drawn)
+    screen = console()
+    with screen.capture() as text:
+        screen.print(drawn)
+    lines = [line.rstrip() for line in text.get().splitlines()]
+    result("\n".join(lines).strip("\n"))
 
 
 @contextmanager

@@ -42,10 +42,10 @@ def evaluate(
     Gives nats per image and bits per dimension with standard errors. Lower is better.
     Numbers compare only for equal data, split, levels and binarisation.
     """
-    from pixelcnn import checkpoint, scoring
-    from pixelcnn.cli import conditions, sources
+    from pixelcnn import scoring
+    from pixelcnn.cli import conditions, models, sources
 
-    loaded = checkpoint.load(model, weights=weights)
+    loaded = models.load(model, weights=weights)
     own = {"size": options.sides(size), "fit": fit, "layout": layout, "skip_bad": skip_bad}
     images = sources.split_of(loaded, data, split, own, folder=model)
     images = conditions.taken_as(loaded, images, label)

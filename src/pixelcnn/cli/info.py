@@ -7,6 +7,8 @@ import typer
 
 from pixelcnn.cli import options
 from pixelcnn.cli.console import emit, result, say, table
+from pixelcnn.errors import PixelCNNError, UnknownName
+from pixelcnn.registry import closest
 
 if TYPE_CHECKING:
     from pixelcnn.model import PixelModel
@@ -17,7 +19,8 @@ def info(
         str | None,
         typer.Argument(
             metavar="NAME|MODEL",
-            help="A recipe, a model file, a run folder, or a network or output by name.",
+            help="A recipe, a model file, a run folder, or the name of a model, data set, network "
+            "or output.",
             show_default="list everything",
         ),
     ] = None,
@@ -50,14 +53,25 @@ def info(
     if name is None:
         _list(json)
         return
+    from pixelcnn import checkpoint
+    from pixelcnn.cli import inventory
     from pixelcnn.training import recipe as recipes
 
-    if name in recipes.names() or name.endswith(".toml"):
+    kinds = inventory.kinds(name)
+    if "recipe" in kinds or name.endswith(".toml"):
         _recipe(recipes.get(name), options.sides(size), program, json)
-    elif not Path(name).exists() and (part := _part(name)):
-        _emit_or_show(part, json)
-    else:
+    elif Path(name).exists() or name in checkpoint.shipped():
         _model(name, program, json)
+    elif part := inventory.part(name):
+        _part(part, json)
+    elif "data set" in kinds:
+        _dataset(inventory.dataset(name), json)
+        return
+    else:
+        raise _unknown(name)
+    if "data set" in kinds:
+        shape, levels = inventory.KNOWN[name][:3], inventory.KNOWN[name].levels
+        say(f"note: {name} is a data set, too: {'x'.join(map(str, shape))}, {levels} levels")
 
 
 def _list(json: bool) -> None:
@@ -103,9 +117,9 @@ def _recipe(recipe: Any, size: tuple[int, int] | None, program: bool, json: bool
 
 
 def _model(name: str, program: bool, json: bool) -> None:
-    from pixelcnn import checkpoint
+    from pixelcnn.cli import models
 
-    model = checkpoint.load(name)
+    model = models.load(name)
     _show(model, {"record": _without_quantiles(model.record)}, program, json)
 
 
@@ -144,14 +158,38 @@ def _without_quantiles(record: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in record.items() if key != "validation_quantiles"}
 
 
-def _part(name: str) -> dict[str, Any] | None:
-    """A network or output by name: what it is, and its arguments with their defaults."""
-    from pixelcnn.cli import inventory
+def _unknown(name: str) -> PixelCNNError:
+    """No such thing: a file that is missing, or a name that may be near another."""
+    from pixelcnn.cli import inventory, models
 
-    return inventory.part(name)
+    path = Path(name)
+    if path.suffix or len(path.parts) > 1:
+        return models.no_model(name)
+    from pixelcnn import checkpoint
+
+    known = [each for names in inventory.named().values() for each in names]
+    near = closest(name, [*known, *checkpoint.shipped()])
+    return UnknownName(
+        f"nothing here is called {name!r}.{near}".rstrip("."),
+        hint="'pixelcnn info' lists every name; a model file or a run folder does, too",
+    )
 
 
-def _emit_or_show(part: dict[str, Any], json: bool) -> None:
+def _dataset(found: dict[str, Any], json: bool) -> None:
+    """A data set: what it holds, without looking for it."""
+    if json:
+        emit(found)
+        return
+    shape = "x".join(map(str, found["shape"]))
+    classes = f"{found['classes']} classes" if found["classes"] else "no classes"
+    parts = ", ".join(f"{name} {count:,}" for name, count in found["images"].items())
+    result(f"data set {found['name']}")
+    result(f"images   {shape} (channels x height x width), {found['levels']} levels, {classes}")
+    result(f"parts    {parts}")
+
+
+def _part(part: dict[str, Any], json: bool) -> None:
+    """A network or output: what it is, and its arguments with their defaults."""
     if json:
         emit(part)
         return

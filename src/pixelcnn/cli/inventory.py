@@ -1,27 +1,40 @@
 """What the package offers, found without loading any data."""
 
 import inspect
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from pixelcnn import engines
 from pixelcnn.config import arguments
-from pixelcnn.data import ImageSet
+from pixelcnn.data import ImageSet, Splits
 from pixelcnn.engines import EngineChoice
 from pixelcnn.model import PixelModel
 from pixelcnn.networks import NETWORKS, PixelCNN
 from pixelcnn.outputs import OUTPUTS, Bernoulli
 
+
+class Facts(NamedTuple):
+    """What a data set holds."""
+
+    channels: int
+    height: int
+    width: int
+    levels: int
+    classes: int
+    images: tuple[int, int, int] = (0, 0, 0)
+    """In its parts: training, validation and test."""
+
+
 KNOWN = {
-    "digits": (1, 8, 8, 17, 10),
-    "mnist": (1, 28, 28, 256, 10),
-    "binarized-mnist": (1, 28, 28, 2, 0),
-    "fashion-mnist": (1, 28, 28, 256, 10),
-    "cifar-10": (3, 32, 32, 256, 10),
+    "digits": Facts(1, 8, 8, 17, 10, (1_297, 200, 300)),
+    "mnist": Facts(1, 28, 28, 256, 10, (55_000, 5_000, 10_000)),
+    "binarized-mnist": Facts(1, 28, 28, 2, 0, (50_000, 10_000, 10_000)),
+    "fashion-mnist": Facts(1, 28, 28, 256, 10, (55_000, 5_000, 10_000)),
+    "cifar-10": Facts(3, 32, 32, 256, 10, (45_000, 5_000, 10_000)),
 }
-"""Channels, height, width, levels and classes of the named data sets."""
-UNKNOWN = (1, 28, 28, 256, 10)
+"""The named data sets."""
+UNKNOWN = Facts(1, 28, 28, 256, 10)
 """What own data are taken for."""
 
 
@@ -38,7 +51,7 @@ def stand_in(table: dict[str, Any], size: tuple[int, int] | None = None) -> Imag
         (3, 28, 8)
     """
     name = str(table.get("name", "own data"))
-    channels, height, width, levels, classes = KNOWN.get(name, UNKNOWN)
+    channels, height, width, levels, classes, _ = KNOWN.get(name, UNKNOWN)
     height, width = size or (height, width)
     if table.get("rgb"):
         channels = 3
@@ -58,6 +71,46 @@ def engine() -> EngineChoice:
     """The engine that an ordinary model runs on here, and why."""
     network = PixelCNN(channels=1, out=1, width=8, depth=1)
     return engines.choose(PixelModel(network, Bernoulli(), (1, 5, 7)))
+
+
+def kinds(name: str) -> list[str]:
+    """What a name stands for, models aside.
+
+    Example:
+        >>> kinds("digits"), kinds("bernoulli"), kinds("nothing")
+        (['recipe', 'data set'], ['output'], [])
+    """
+    return [kind for kind, names in named().items() if name in names]
+
+
+def named() -> dict[str, list[str]]:
+    """Every name that comes with the package but those of models, by what it stands for."""
+    from pixelcnn.training import recipe as recipes
+
+    return {
+        "recipe": recipes.names(),
+        "data set": list(KNOWN),
+        "network": list(NETWORKS),
+        "output": list(OUTPUTS),
+    }
+
+
+def dataset(name: str) -> dict[str, Any]:
+    """A named data set in JSON types; it need not be here.
+
+    Example:
+        >>> dataset("cifar-10")["shape"]
+        [3, 32, 32]
+    """
+    facts = KNOWN[name]
+    return {
+        "kind": "data set",
+        "name": name,
+        "shape": [facts.channels, facts.height, facts.width],
+        "levels": facts.levels,
+        "classes": facts.classes,
+        "images": dict(zip(Splits._fields, facts.images, strict=True)),
+    }
 
 
 def part(name: str) -> dict[str, Any] | None:

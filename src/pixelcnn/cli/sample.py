@@ -37,11 +37,11 @@ def sample(
 
     The same seed draws the same images, whatever the batch size.
     """
-    from pixelcnn import checkpoint, plotting, sampling
-    from pixelcnn.cli import conditions, film, output
+    from pixelcnn import plotting, sampling
+    from pixelcnn.cli import conditions, film, models, output
 
     kind = output.kind_of(out)
-    loaded = checkpoint.load(model)
+    loaded = models.load(model)
     labels = conditions.labels(loaded, label, count)
     shot = film.Film(loaded.shape, loaded.levels) if kind == "animation" else None
     with progress("drawing") as advance:

@@ -60,14 +60,14 @@ def score(
     image as a PNG file: plain images are likely under any model, so the likelihood alone misleads.
     With --json the rows, or the file that --out names, come with their mean.
     """
-    from pixelcnn import checkpoint, scoring
     from pixelcnn import data as sets
-    from pixelcnn.cli import conditions, output, sources
+    from pixelcnn import scoring
+    from pixelcnn.cli import conditions, models, output, sources
 
     if out is not None:
         output.make_way(out)
     part = options.shard(shard)
-    loaded = checkpoint.load(model)
+    loaded = models.load(model)
     prepared = sources.preparation(loaded, options.sides(size), fit, layout, skip_bad)
     images = conditions.taken_as(loaded, sets.load_all(data, **prepared), label)
     names = images.names or [str(index) for index in range(len(images))]

@@ -26,10 +26,10 @@ def verify(
     It must see nothing of its future and all of the past that it claims, its probabilities must
     sum to one, and drawing must agree with scoring. Exit code 1 when a promise is broken.
     """
-    from pixelcnn import checkpoint
+    from pixelcnn.cli import models
     from pixelcnn.verify import check_model
 
-    loaded = checkpoint.load(model)
+    loaded = models.load(model)
     with progress("checking") as advance:
         report = check_model(
             loaded, thorough=thorough, progress=lambda done, total, name: advance(done, total)
