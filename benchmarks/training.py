@@ -27,9 +27,9 @@ from pixelcnn import PixelModel
 from pixelcnn.cli import inventory
 from pixelcnn.memory import keep_memory
 from pixelcnn.training import recipe as recipes
-from pixelcnn.training import validation
-from pixelcnn.training.device import resolve_precision
-from pixelcnn.training.lightning import TrainingModule
+from pixelcnn.training.likelihood import log_prob
+from pixelcnn.training.loop import Loop
+from pixelcnn.training.precision import resolve_precision
 from pixelcnn.training.schedules import optimiser
 
 PLAIN = "plain PyTorch"
@@ -63,7 +63,7 @@ def bare_step(model: PixelModel, images: torch.Tensor, options: Any, precision: 
     def run() -> None:
         optimizer.zero_grad()
         last = options.channels_last
-        found = validation.log_prob(own, images, None, precision, channels_last=last)
+        found = log_prob(own, images, None, precision, channels_last=last)
         (-found.mean()).backward()
         if options.gradient_clip:
             torch.nn.utils.clip_grad_norm_(own.parameters(), options.gradient_clip)
@@ -77,18 +77,18 @@ def trainer_step(model: PixelModel, images: px.data.ImageSet, options: Any) -> A
 
     def run() -> float:
         starts: list[float] = []
-        step = TrainingModule.training_step
+        step = Loop._take_step
 
-        def clocked(self: TrainingModule, *arguments: Any) -> Any:
+        def clocked(self: Loop) -> None:
             starts.append(time.perf_counter())
-            return step(self, *arguments)
+            step(self)
 
-        TrainingModule.training_step = clocked  # type: ignore[method-assign]
+        Loop._take_step = clocked  # type: ignore[method-assign]
         try:
             own = copy.deepcopy(model)
             px.fit(own, images, images.limit(1), options=options, verbose=False)
         finally:
-            TrainingModule.training_step = step  # type: ignore[method-assign]
+            Loop._take_step = step  # type: ignore[method-assign]
         gaps = [after - before for before, after in itertools.pairwise(starts)]
         return statistics.median(gaps[1:])
 

@@ -12,8 +12,7 @@ import pixelcnn
 from pixelcnn import networks, outputs
 
 HEAVY = {
-    "constriction", "fastapi", "lightning", "matplotlib", "pooch", "pytorch_lightning",
-    "tensorboard", "typer",
+    "accelerate", "constriction", "fastapi", "matplotlib", "pooch", "tensorboard", "typer",
 }  # fmt: skip
 LAST_WORDS = (
     "import atexit, json, sys;"
@@ -51,7 +50,7 @@ def test_using_a_model_imports_no_framework():
 def test_help_and_usage_errors_import_no_torch(arguments):
     code = f"from pixelcnn.cli import main; sys.argv = {['pixelcnn', *arguments]}; main()"
     found = imported(code)
-    assert found & {"torch", "numpy", "matplotlib", "pytorch_lightning"} == set()
+    assert found & {"torch", "numpy", "matplotlib", "accelerate"} == set()
     assert "pixelcnn" in found
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixelcnn.cli import baselines, charts, demo, film, report, tour
+from pixelcnn import charts
+from pixelcnn.cli import baselines, demo, film, report, tour
 from pixelcnn.data import ImageSet
 from pixelcnn.shapes import ImageShape
 

@@ -90,7 +90,7 @@ def serve() -> None:
     """Forks a training for each one that stdin describes and tells its id; for an id, how it ended."""
     import torch.utils.tensorboard  # noqa: F401
 
-    import pixelcnn.training.session  # noqa: F401
+    import pixelcnn.training.fitting  # noqa: F401
     from training import trainings
 
     tell("ready")

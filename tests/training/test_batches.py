@@ -1,11 +1,16 @@
 """Which images a step sees is a pure function of the seed and the step."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from pixelcnn import streams
 from pixelcnn.data import ImageSet
-from pixelcnn.training.batches import Batches, order, seed_step
+from pixelcnn.layers import Dropout, set_dropout_generator
+from pixelcnn.training.batches import Batches, order, seed_dropout
 
 ORDER = [7, 4, 2, 6, 5, 0, 1, 3]  # Philox words are guaranteed never to change
 
@@ -88,10 +93,55 @@ def test_dynamic_images_are_drawn_anew_each_epoch():
     assert not torch.equal(drawn(0), drawn(1))
 
 
-def test_the_noise_of_a_step_depends_on_seed_step_and_rank():
-    def noise(*key):
-        seed_step(*key)
-        return torch.rand(3).tolist()
+def with_dropout():
+    """A network of three dropouts, in one another, that shows what they keep."""
+    return nn.Sequential(nn.Linear(1, 64), Dropout(0.5), nn.Sequential(Dropout(0.2), Dropout(0.5)))
 
-    assert noise(0, 5, 0) == noise(0, 5, 0)
-    assert len({tuple(noise(*key)) for key in [(0, 5, 0), (1, 5, 0), (0, 6, 0), (0, 5, 1)]}) == 4
+
+def masks(model, *key):
+    seed_dropout(model, *key)
+    return (model(torch.ones(1, 1)) != 0).flatten().tolist()
+
+
+def test_the_dropout_of_a_step_depends_on_seed_step_and_rank():
+    model = with_dropout()
+    assert masks(model, 0, 5, 0) == masks(model, 0, 5, 0) == masks(with_dropout(), 0, 5, 0)
+    keys = [(0, 5, 0), (1, 5, 0), (0, 6, 0), (0, 5, 1)]
+    assert len({tuple(masks(model, *key)) for key in keys}) == 4
+
+
+def test_the_dropout_of_a_step_is_what_the_same_seed_gives_the_global_generator():
+    """What models were trained with before dropout had a generator of its own."""
+    model, seed = with_dropout(), int(streams.dropout(0, 5, 1).words(1)[0] >> np.uint64(1))
+    own = masks(model, 0, 5, 1)
+    set_dropout_generator(model, None)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        assert (model(torch.ones(1, 1)) != 0).flatten().tolist() == own
+
+
+def test_dropout_leaves_the_global_generator_alone():
+    model = with_dropout()
+    before = torch.random.get_rng_state()
+    masks(model, 0, 5, 0)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_dropout_of_pytorchs_own_is_seeded_for_each_step_too():
+    model = nn.Sequential(nn.Linear(1, 64), nn.Dropout(0.5))
+    with torch.random.fork_rng(devices=[]):
+        assert masks(model, 0, 5) == masks(model, 0, 5) != masks(model, 0, 6)
+
+
+def test_a_model_without_dropout_needs_no_seed():
+    seed_dropout(nn.Identity(), 0, 0)
+
+
+def test_dropout_in_two_threads_is_that_of_each_alone():
+    def training(seed):
+        model = with_dropout()
+        return [masks(model, seed, step) for step in range(200)]
+
+    alone = [training(seed) for seed in (0, 1)]
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(training, (0, 1))) == alone

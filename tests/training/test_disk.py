@@ -4,18 +4,13 @@ import pytest
 
 from faults import disk_full_at
 from pixelcnn.errors import ResourceError
-from pixelcnn.training import checkpoints, journal
+from pixelcnn.training import checkpoints
 from training.trainings import assert_same_end, train
 
-OPTIONS = {"epochs": 2, "checkpoint_every": "0s", "sample_count": 0, "log_every": 1}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _no_board():
-    """TensorBoard writes from a thread of its own, at moments of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(journal, "board", lambda _: None)
-        yield
+OPTIONS = {
+    "epochs": 2, "checkpoint_every": "0s", "sample_count": 0, "log_every": 1, "trackers": []
+}  # fmt: skip
+"""Without TensorBoard, which writes from a thread of its own, at moments of its own."""
 
 
 @pytest.fixture(scope="module")

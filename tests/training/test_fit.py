@@ -5,7 +5,6 @@ import dataclasses
 import json
 import math
 import re
-import warnings
 
 import pytest
 import torch
@@ -16,9 +15,9 @@ from pixelcnn.data import ImageSet
 from pixelcnn.errors import ConfigError, DataError, ModelError, ResourceError, TrainingError
 from pixelcnn.model import PixelModel
 from pixelcnn.training import fit, pictures
-from pixelcnn.training.guards import memory
-from pixelcnn.training.lightning import TrainingModule
-from training.trainings import QUICK, digits, model, same, state, train
+from pixelcnn.training.batches import Batches
+from pixelcnn.training.fitting import memory
+from training.trainings import QUICK, digits, explode, model, same, state, train
 
 LINE = re.compile(
     r"epoch \d+/\d+ - \d+s - \d+ms/step - loss \d+\.\d{4} - val \d+\.\d{4} \(\d+\.\d{4} bits/dim\)"
@@ -160,7 +159,7 @@ def test_validation_can_be_rarer_than_epochs():
 def test_max_time_settles_the_number_of_steps(tmp_path):
     _, history = train(tmp_path / "run", epochs=10_000, max_time="1s")
     assert 1 <= history.steps < 10_000
-    assert state(history.run)["callbacks"]["Progress"]["steps"] == history.steps
+    assert state(history.run)["plan"]["steps"] == history.steps
     _, again = train(tmp_path / "run", resume=True, epochs=10_000, max_time="1s")
     assert again.steps == history.steps
 
@@ -205,12 +204,8 @@ def test_a_vector_or_a_map_tells_what_the_images_are(kind, tmp_path):
 @pytest.fixture
 def exploding(monkeypatch):
     """Makes the loss of the sixth step NaN."""
-    right = TrainingModule.batch_loss
-
-    def wrong(self, step):
-        return right(self, step) * (math.nan if step == 5 else 1)
-
-    monkeypatch.setattr(TrainingModule, "batch_loss", wrong)
+    monkeypatch.setattr(Batches, "__getitem__", Batches.__getitem__)  # is put back
+    explode(5)
 
 
 def test_nan_stops_within_a_step_and_keeps_the_last_checkpoint(exploding, tmp_path):
@@ -220,22 +215,21 @@ def test_nan_stops_within_a_step_and_keeps_the_last_checkpoint(exploding, tmp_pa
         train(tmp_path / "run", epochs=3)
     assert caught.value.exit_code == 1
     assert "learning_rate" in caught.value.hint
-    assert state(tmp_path / "run")["global_step"] == 4
+    assert state(tmp_path / "run")["step"] == 4
     assert (tmp_path / "run" / "best.safetensors").exists()
 
 
-def test_nan_can_be_skipped(exploding):
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        _, history = train(None, epochs=3, on_nan="skip")
+def test_nan_can_be_skipped(exploding, tmp_path):
+    _, history = train(tmp_path / "run", epochs=3, on_nan="skip")
     assert history.steps == 12
-    assert any("step 6" in str(warning.message) for warning in caught)
+    log = (tmp_path / "run" / "train.log").read_text()
+    assert "warning: the loss of step 6 is nan" in log
 
 
 def test_nan_is_skipped_three_times_and_no_more(monkeypatch):
-    loss = torch.tensor(math.nan, requires_grad=True)
-    monkeypatch.setattr(TrainingModule, "batch_loss", lambda *_: loss * 1)
-    monkeypatch.setattr(warnings, "warn", lambda *_, **__: None)
+    right = Batches.__getitem__
+    wrong = lambda self, step: dataclasses.replace(right(self, step), weight=math.nan)  # noqa: E731
+    monkeypatch.setattr(Batches, "__getitem__", wrong)
     with pytest.raises(TrainingError, match="the loss of step 4 is nan"):
         train(None, epochs=3, on_nan="skip")
 
@@ -265,7 +259,7 @@ def test_threads_change_no_more_than_rounding(tmp_path):
     finally:
         torch.set_num_threads(before)
     assert same(runs["two"], runs["again"])
-    one, two = (runs[name]["state_dict"] for name in ("one", "two"))
+    one, two = (runs[name]["model"] for name in ("one", "two"))
     assert max(float((one[key] - two[key]).abs().max()) for key in one) < 1e-6
 
 
@@ -281,7 +275,7 @@ def test_out_of_memory_suggests_a_smaller_batch(monkeypatch):
     def hungry(self, step):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 10 bytes")
 
-    monkeypatch.setattr(TrainingModule, "batch_loss", hungry)
+    monkeypatch.setattr(Batches, "__getitem__", hungry)
     with pytest.raises(ResourceError, match="batch size 16") as caught:
         train(None, epochs=1)
     assert caught.value.hint == "try --batch-size 8"

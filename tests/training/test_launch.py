@@ -8,12 +8,11 @@ import threading
 import time
 
 import pytest
+import torch
 
 from pixelcnn.errors import ConfigError
 from pixelcnn.training import launch
-from pixelcnn.training.device import accelerator, own_device
-from pixelcnn.training.lightning import Place
-from pixelcnn.training.team import Team, assembled, check_size, placed
+from pixelcnn.training.processes import Processes, check_size, first_host, joined, placed
 from training.trainings import assert_same_end
 
 
@@ -41,7 +40,7 @@ def test_threads_are_shared_out_unless_somebody_said(monkeypatch):
 def test_one_of_several_machines():
     meeting = {"MASTER_ADDR": "node0", "MASTER_PORT": "123"}
     places = launch.environments({**meeting, "NODE_RANK": "1"}, devices=2, nodes=3)
-    assert [placed(place) for place in places] == [Team(2, 6, 0, 2), Team(3, 6, 1, 2)]
+    assert [placed(place) for place in places] == [Processes(2, 6, 0, 2), Processes(3, 6, 1, 2)]
     with pytest.raises(ConfigError, match="where to meet") as caught:
         list(launch.environments({}, devices=2, nodes=3))
     assert "MASTER_ADDR" in caught.value.hint
@@ -87,7 +86,7 @@ def test_processes_started_by_others_find_their_place():
         "SLURM_PROCID": "5", "SLURM_LOCALID": "1", "SLURM_STEP_NUM_TASKS": "8",
         "SLURM_STEP_NUM_NODES": "2",
     }  # fmt: skip
-    assert placed(slurm) == Team(rank=5, size=8, local_rank=1, local_size=4)
+    assert placed(slurm) == Processes(rank=5, size=8, local_rank=1, local_size=4)
     assert placed(slurm | {"SLURM_STEP_NUM_TASKS": "1"}) is None
     assert placed({"SLURM_NTASKS": "8", "SLURM_PROCID": "0"}) is None, "a batch script, no step"
     with pytest.raises(ConfigError, match="7 tasks on 2 machines"):
@@ -98,21 +97,33 @@ def test_a_process_alone_cannot_be_several():
     with pytest.raises(
         ConfigError, match="2 devices on 3 machines are 6 processes, 1 started"
     ) as caught:
-        check_size(Team(), 2, 3)
+        check_size(Processes(), 2, 3)
     assert "torchrun --nproc-per-node 2 --nnodes 3" in caught.value.hint
-    check_size(Team(rank=0, size=6, local_rank=0, local_size=2), 1, 1)
-    with pytest.raises(ConfigError), assembled(devices=2, nodes=1):
+    check_size(Processes(rank=0, size=6, local_rank=0, local_size=2), 1, 1)
+    with pytest.raises(ConfigError), joined(devices=2, nodes=1):
         pass
 
 
-def test_every_process_has_a_device_of_its_own():
-    team = Team(rank=3, size=4, local_rank=1, local_size=2)
-    assert own_device("cuda", team) == "cuda:1"
-    assert own_device("cuda:1", Team()) == "cuda:1"
-    assert accelerator("cpu", team) == ("cpu", 2)
+def test_every_process_has_a_device_of_its_own(monkeypatch):
+    processes = Processes(rank=3, size=4, local_rank=1, local_size=2)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert processes.device("cuda") == "cuda:1"
+    assert processes.device("cpu") == "cpu"
+    assert Processes().device("cuda:1") == "cuda:1"
     for device in ("cuda:0", "mps"):
         with pytest.raises(ConfigError, match="serves one process, not 2"):
-            own_device(device, team)
+            processes.device(device)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(ConfigError, match="2 processes, but there are 1 GPUs"):
+        processes.device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("hosts", "first"),
+    [("one", "one"), ("one,two", "one"), ("n[3-9,12],m1", "n3"), ("gpu[007,009]", "gpu007")],
+)
+def test_slurm_tells_where_to_meet(hosts, first):
+    assert first_host(hosts) == first
 
 
 WORDS = [
@@ -130,12 +141,6 @@ def command(folder, *words, torchrun=False, restarts=0):
     script = folder / "train.py"
     script.write_text("from pixelcnn.cli import main\nmain()\n")
     return [*TORCHRUN, "--max-restarts", str(restarts), "--", str(script), *WORDS, *words]
-
-
-def test_a_second_training_finds_its_place_again(monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    Place(Team()).teardown()
-    assert os.environ["WORLD_SIZE"] == "2"
 
 
 @pytest.mark.slow

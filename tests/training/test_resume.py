@@ -13,9 +13,8 @@ import torch
 
 from pixelcnn import checkpoint
 from pixelcnn.errors import ConfigError, ModelError, ResourceError
-from pixelcnn.training import Interrupted, checkpoints
-from pixelcnn.training.callbacks import Progress
-from pixelcnn.training.session import Session
+from pixelcnn.training import Interrupted, checkpoints, fitting
+from pixelcnn.training.loop import Loop
 from training.trainings import assert_same_end, digits, same, state, train
 
 
@@ -33,15 +32,15 @@ def whole(tmp_path_factory):
 
 @pytest.mark.parametrize("step", [1, 4, 6, 11])
 def test_after_a_kill(step, whole, tmp_path, monkeypatch):
-    run, going = tmp_path / "run", Progress.on_train_batch_end
+    run, going = tmp_path / "run", Loop._do_what_is_due
     with monkeypatch.context() as patch:
 
-        def die(self, trainer, *rest):
-            if trainer.global_step == step:
+        def die(self):
+            if self.state.step == step:
                 raise Killed
-            going(self, trainer, *rest)
+            going(self)
 
-        patch.setattr(Progress, "on_train_batch_end", die)
+        patch.setattr(Loop, "_do_what_is_due", die)
         with pytest.raises(Killed):
             train(run, epochs=3, checkpoint_every="0s")
     train(run, resume=True, epochs=3, checkpoint_every="0s")
@@ -51,36 +50,36 @@ def test_after_a_kill(step, whole, tmp_path, monkeypatch):
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("step", [3, 8, 12])
 def test_after_a_signal(signum, step, whole, tmp_path, monkeypatch):
-    run, going = tmp_path / "run", Progress.on_train_batch_end
+    run, going = tmp_path / "run", Loop._do_what_is_due
     with monkeypatch.context() as patch:
 
-        def ring(self, trainer, *rest):
-            if trainer.global_step == step:
+        def ring(self):
+            if self.state.step == step:
                 os.kill(os.getpid(), signum)
-            going(self, trainer, *rest)
+            going(self)
 
-        patch.setattr(Progress, "on_train_batch_end", ring)
+        patch.setattr(Loop, "_do_what_is_due", ring)
         with pytest.raises(Interrupted, match=f"after step {step} of 12") as caught:
             train(run, epochs=3, checkpoint_every="0s")
     assert caught.value.exit_code == 128 + signum
     assert (run / "best.safetensors").exists()
     assert (run / "last.safetensors").exists()
-    assert state(run)["global_step"] == step
+    assert state(run)["step"] == step
     train(run, resume=True, epochs=3, checkpoint_every="0s")
     assert_same_end(run, whole)
 
 
 def test_after_a_signal_during_validation(whole, tmp_path, monkeypatch):
-    run, going, calls = tmp_path / "run", Session.validate, []
+    run, going, calls = tmp_path / "run", fitting.validate, []
     with monkeypatch.context() as patch:
 
-        def ring(self, precision=None):
-            calls.append(precision)
+        def ring(*arguments, **options):
+            calls.append(options)
             if len(calls) == 2:
                 os.kill(os.getpid(), signal.SIGTERM)
-            return going(self, precision)
+            return going(*arguments, **options)
 
-        patch.setattr(Session, "validate", ring)
+        patch.setattr(fitting, "validate", ring)
         with pytest.raises(Interrupted) as caught:
             train(run, epochs=3, checkpoint_every="0s")
     assert caught.value.exit_code == 143
@@ -90,11 +89,11 @@ def test_after_a_signal_during_validation(whole, tmp_path, monkeypatch):
 
 
 def test_a_second_signal_stops_at_once(tmp_path, monkeypatch):
-    def ring(self, trainer, *rest):
+    def ring(self):
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(Progress, "on_train_batch_end", ring)
+    monkeypatch.setattr(Loop, "_do_what_is_due", ring)
     with pytest.raises(Interrupted, match="at once") as caught:
         train(tmp_path / "run", epochs=3)
     assert caught.value.exit_code == 130
@@ -125,8 +124,8 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(damage, whole, tmp_pat
 def stored(tmp_path):
     """A checkpoint, and the one before it."""
     for step in (1, 2):
-        content = {"global_step": step, "weights": torch.arange(100.0)}
-        checkpoints.AtomicCheckpointIO().save_checkpoint(content, tmp_path / checkpoints.name(step))
+        content = {"step": step, "weights": torch.arange(100.0)}
+        checkpoints.write(tmp_path / checkpoints.name(step), content)
     return tmp_path / checkpoints.name(2)
 
 
@@ -134,7 +133,7 @@ def assert_falls_back(stored):
     """The damage is found and told of, and the checkpoint before is used."""
     told = []
     found = checkpoints.latest(stored.parent, told.append)
-    assert found[1]["global_step"] == 1
+    assert found[1]["step"] == 1
     assert told == ["step-00000002.ckpt: damaged checkpoint; trying the one before"]
 
 
@@ -170,7 +169,7 @@ def test_a_checkpoint_of_another_format_says_so(stored):
     end = len(content) - checkpoints.DIGEST
     stored.write_bytes(content[: end - 2] + b"99" + content[end:])
     with pytest.raises(
-        ModelError, match="checkpoint format 99, this version reads format 01"
+        ModelError, match="checkpoint format 99, this version reads format 02"
     ) as caught:
         checkpoints.read(stored)
     assert "environment.json" in caught.value.hint
@@ -178,23 +177,28 @@ def test_a_checkpoint_of_another_format_says_so(stored):
 
 def test_a_better_model_found_after_the_stop_is_taken_back(tmp_path, monkeypatch):
     """It validated between two epochs, where the uninterrupted training never looks."""
-    options, going = {"epochs": 3, "learning_rate": 0.0, "weight_average": 0.0}, Session.validate
+    options, going = {"epochs": 3, "learning_rate": 0.0, "weight_average": 0.0}, fitting.validate
     run, whole = tmp_path / "run", tmp_path / "whole"
     train(whole, **options)
     with monkeypatch.context() as patch:
 
-        def ring(self, trainer, *rest):
-            if trainer.global_step == 6:
+        def ring(self):
+            if self.state.step == 6:
                 os.kill(os.getpid(), signal.SIGTERM)
-            step(self, trainer, *rest)
+            step(self)
 
-        def better(self, precision=None):
-            found = going(self, precision)
-            return dataclasses.replace(found, nats=found.nats - 1) if self.stop.honoured else found
+        def better(*arguments, **options):
+            found = going(*arguments, **options)
+            return dataclasses.replace(found, nats=found.nats - 1) if stopping else found
 
-        step = Progress.on_train_batch_end
-        patch.setattr(Progress, "on_train_batch_end", ring)
-        patch.setattr(Session, "validate", better)
+        def stop(self):
+            stopping.append(self)
+            stop_early(self)
+
+        step, stop_early, stopping = Loop._do_what_is_due, Loop._stop_early, []
+        patch.setattr(Loop, "_do_what_is_due", ring)
+        patch.setattr(Loop, "_stop_early", stop)
+        patch.setattr(fitting, "validate", better)
         with pytest.raises(Interrupted):
             train(run, **options)
     stopped = checkpoint.load(run).record
@@ -205,14 +209,13 @@ def test_a_better_model_found_after_the_stop_is_taken_back(tmp_path, monkeypatch
 
 def test_an_interrupted_write_leaves_the_checkpoint_before(tmp_path, monkeypatch):
     path = tmp_path / "step-00000001.ckpt"
-    files = checkpoints.AtomicCheckpointIO()
-    files.save_checkpoint({"global_step": 1}, path)
+    checkpoints.write(path, {"step": 1})
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "no space")))
     with pytest.raises(
         ResourceError, match=r"cannot write step-00000001\.ckpt, which needs [\d,]+ bytes"
     ):
-        files.save_checkpoint({"global_step": 2}, path)
-    assert checkpoints.read(path) == {"global_step": 1}
+        checkpoints.write(path, {"step": 2})
+    assert checkpoints.read(path) == {"step": 1}
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -220,7 +223,7 @@ def test_a_checkpoint_runs_no_code(tmp_path):
     import pickle
 
     path = tmp_path / "step-00000001.ckpt"
-    checkpoints.AtomicCheckpointIO().save_checkpoint({"x": Malicious(tmp_path)}, path)
+    checkpoints.write(path, {"x": Malicious(tmp_path)})
     with pytest.raises(pickle.UnpicklingError):
         checkpoints.read(path)
     assert not (tmp_path / "ran").exists()
@@ -271,4 +274,4 @@ def test_sigterm_to_a_process(tmp_path, root):
     assert (run / "last.safetensors").exists()
     found = checkpoints.latest(run / "checkpoints", print)
     assert found is not None
-    assert int(found[1]["global_step"]) >= len(digits()[0]) // 16
+    assert int(found[1]["step"]) >= len(digits()[0]) // 16

@@ -6,7 +6,7 @@ from pixelcnn import checkpoint, data
 from pixelcnn.errors import ConfigError, DataError, UnknownName
 from pixelcnn.training import prepare, train_recipe
 from pixelcnn.training import recipe as recipes
-from pixelcnn.training.train import settings
+from training.trainings import same
 
 SMALL = [
     "network.width=4", "network.depth=2", "training.epochs=1", "training.batch_size=256",
@@ -74,7 +74,7 @@ def test_resume_refuses_another_recipe(tmp_path):
 def test_a_start_that_fails_leaves_nothing_to_refuse(tmp_path):
     with pytest.raises(DataError):
         go(tmp_path / "run", f"data.name='{tmp_path / 'missing.npy'}'")
-    assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.lock"]
+    assert list(tmp_path.iterdir()) == []
     go(tmp_path / "run")
 
 
@@ -113,8 +113,21 @@ def test_unknown_names(tmp_path):
         go(tmp_path / "run", "training.device=cuda:7")
 
 
-def test_settings_from_values():
-    assert settings(training__epochs=None, data__size=[3, 4], training__max_time="2m") == [
-        "data.size=[3, 4]",
-        'training.max_time="2m"',
-    ]
+def test_a_second_run_gets_a_folder_of_its_own_and_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    first, second = (train_recipe(None, overrides=SMALL) for _ in range(2))
+    assert [first.run.name, second.run.name] == ["digits-digits", "digits-digits-2"]
+    assert "runs/digits-digits is there already; this run is" in capsys.readouterr().err
+    assert train_recipe(None, overrides=SMALL, resume=True, verbose=False).run == second.run
+
+
+def test_a_model_to_start_from_becomes_the_parent(tmp_path):
+    first = go(tmp_path / "first")
+    second = go(tmp_path / "second", f"training.init='{first.run}'", "training.epochs=2")
+    parent = checkpoint.load(second.run).record["parent"]
+    assert parent["steps"] == first.steps
+    old = checkpoint.load(first.run)
+    assert parent["fingerprint"] == checkpoint.fingerprint(old.config(), old.state_dict())
+    assert str(tmp_path).encode() not in (second.run / "best.safetensors").read_bytes()
+    start = prepare(recipes.get("digits").with_overrides([f"training.init='{first.run}'"])).model
+    assert same(dict(start.state_dict()), dict(old.state_dict()))

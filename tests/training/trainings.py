@@ -1,5 +1,6 @@
 """Small trainings for the tests."""
 
+import dataclasses
 import math
 import os
 import resource
@@ -13,8 +14,8 @@ from pixelcnn.data import ImageSet
 from pixelcnn.errors import PixelCNNError
 from pixelcnn.model import PixelModel
 from pixelcnn.training import History, fit
+from pixelcnn.training.batches import Batch, Batches
 from pixelcnn.training.checkpoints import existing, read
-from pixelcnn.training.lightning import TrainingModule
 
 QUICK: dict[str, Any] = {
     "batch_size": 16,
@@ -84,14 +85,24 @@ def exit_code(
     return 0
 
 
-def explode(step: int, rank: int) -> None:
-    """Makes the loss of a step NaN in one process, for as long as this process lives."""
-    right = TrainingModule.batch_loss
+def explode(step: int, rank: int = 0, times: int = -1) -> None:
+    """Makes the loss of a step NaN in one process, for as long as this process lives.
 
-    def wrong(self: TrainingModule, number: int) -> torch.Tensor:
-        return right(self, number) * (math.nan if (number, self.team.rank) == (step, rank) else 1)
+    Args:
+        step: from 0.
+        rank: of the process.
+        times: how often; always if negative.
+    """
+    right, left = Batches.__getitem__, [times]
 
-    TrainingModule.batch_loss = wrong  # type: ignore[method-assign]
+    def wrong(self: Batches, number: int) -> Batch:
+        batch = right(self, number)
+        if (number, self.rank) != (step, rank) or not left[0]:
+            return batch
+        left[0] -= 1
+        return dataclasses.replace(batch, weight=math.nan)
+
+    Batches.__getitem__ = wrong  # type: ignore[method-assign]
 
 
 def assert_same_end(run: Path, whole: Path) -> None:
@@ -104,9 +115,7 @@ def assert_same_end(run: Path, whole: Path) -> None:
 def state(run: Path) -> dict[str, Any]:
     """Everything in the last checkpoint that decides how a training goes on."""
     found = read(existing(run / "checkpoints")[0])
-    return {
-        key: found[key] for key in ("global_step", "state_dict", "optimizer_states", "callbacks")
-    }
+    return {key: value for key, value in found.items() if key != "elapsed"}
 
 
 def same(one: Any, other: Any) -> bool:

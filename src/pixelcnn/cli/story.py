@@ -1,19 +1,17 @@
 """The first chapters of the demo: the data, the training, and how good the model is."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from pixelcnn import plotting, scoring
+from pixelcnn.charts import learning_curve
 from pixelcnn.cli.baselines import histogram_nats, uniform_nats
-from pixelcnn.cli.charts import learning_curve
 from pixelcnn.cli.output import save_picture
 from pixelcnn.cli.report import Bar, Figure, Section
 from pixelcnn.data import Splits
 from pixelcnn.model import PixelModel
 from pixelcnn.scoring import Score, bits_per_dim
+from pixelcnn.training.history import bits_per_dim_curves, read_rows
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def the_data(stage: Stage) -> Section:
 
 def training(stage: Stage, max_time: str) -> Section:
     """How the loss went down."""
-    curves = metrics(stage.folder / "run" / "metrics.csv")
+    rows = read_rows(stage.folder / "run" / "metrics.csv")
     parameters = stage.model.parameters_count
     return Section(
         "Training",
@@ -77,27 +75,15 @@ def training(stage: Stage, max_time: str) -> Section:
         ],
         [
             Figure(
-                learning_curve(curves, "passes over the training set", "bits per pixel"),
+                learning_curve(
+                    bits_per_dim_curves(rows), "passes over the training set", "bits per pixel"
+                ),
                 "The bits per pixel fall steeply at first, then slowly.",
                 "Bits per pixel during training.",
             )
         ],
         command=f"pixelcnn train digits --max-time {max_time}",
     )
-
-
-def metrics(path: Path) -> dict[str, list[tuple[float, float]]]:
-    """The curves of a run's ``metrics.csv``: bits per pixel by epoch, in training and validation."""
-    found: dict[str, list[tuple[float, float]]] = {"training": [], "validation": []}
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    per_epoch = max(float(row["step"]) for row in rows) / max(float(row["epoch"]) for row in rows)
-    for row in rows:
-        epoch = float(row["step"]) / per_epoch
-        for name, column in (("training", "loss"), ("validation", "val_loss")):
-            if row[column]:
-                found[name].append((epoch, float(row[column]) / float(np.log(2))))
-    return {name: curve for name, curve in found.items() if curve}
 
 
 def evaluation(stage: Stage, score: Score) -> Section:

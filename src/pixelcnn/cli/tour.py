@@ -7,7 +7,8 @@ from typing import Any
 from pixelcnn import __version__, checkpoint, data, scoring
 from pixelcnn.cli import baselines, output, report, story, uses
 from pixelcnn.cli.console import say
-from pixelcnn.training import train as training
+from pixelcnn.training import train_recipe
+from pixelcnn.training.recipe import Setting
 from pixelcnn.verify import check_model
 
 RECIPE = "digits"
@@ -34,8 +35,8 @@ def take(folder: Path, seed: int, max_time: str) -> dict[str, Any]:
     folder.mkdir(parents=True, exist_ok=True)
     run = folder / "run"
     say("1/4 training: predict every pixel of a digit from the pixels before it")
-    settings = training.settings(training__max_time=max_time, training__seed=seed)
-    training.train_recipe(RECIPE, run, overrides=settings)
+    limits = {"max_time": max_time, "seed": seed}
+    train_recipe(RECIPE, run, overrides=[Setting("training", *limit) for limit in limits.items()])
     seconds = time.monotonic() - began
     say("2/4 measuring on digits that were put aside")
     digits, model = data.load("digits"), checkpoint.load(run)

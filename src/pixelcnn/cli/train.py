@@ -11,7 +11,7 @@ from pixelcnn.cli.console import emit, result, say
 
 if TYPE_CHECKING:
     from pixelcnn.training import History
-    from pixelcnn.training.train import Prepared
+    from pixelcnn.training.train import Prepared, Request
 
 
 def train(
@@ -63,12 +63,7 @@ def train(
             default="the recipe's, mostly 0",
         ),
     ] = None,
-    device: Annotated[
-        str | None,
-        options.said(
-            metavar="auto|cpu|cuda|mps", help="Where to compute.", default="auto: the fastest"
-        ),
-    ] = None,
+    device: options.Device = None,
     devices: Annotated[
         int | None, options.said(metavar="N", help="Processes a machine.", default="1")
     ] = None,
@@ -76,6 +71,15 @@ def train(
     precision: Annotated[
         str | None,
         options.said(metavar="auto|32|bf16|64", help="Bits of the arithmetic.", default="auto"),
+    ] = None,
+    keep_memory: options.KeepMemory = False,
+    init: Annotated[
+        str | None,
+        options.said(
+            metavar="MODEL",
+            help="Start from this model's weights: a file, a run folder, or a shipped model.",
+            default="new weights",
+        ),
     ] = None,
     size: options.Size = None,
     fit: options.Fit = None,
@@ -97,30 +101,47 @@ def train(
     The model is RUN/best.safetensors, the one that validated best. Ctrl-C stops and keeps it;
     the same command with --resume goes on. 'pixelcnn info RECIPE' shows what a recipe builds.
     """
-    from pixelcnn.training import train as training
+    from pixelcnn import memory
+    from pixelcnn.training.recipe import Setting, parse_setting
+    from pixelcnn.training.train import prepare, request
 
+    pair = options.sides(size)
+    typed: dict[str, dict[str, Any]] = {
+        "data": {
+            "name": data,
+            "size": None if pair is None else list(pair),
+            "fit": fit,
+            "layout": layout,
+            "skip_bad": skip_bad or None,
+        },
+        "training": {
+            "epochs": epochs,
+            "max_time": max_time,
+            "batch_size": batch_size,
+            "seed": seed,
+            "device": device,
+            "devices": devices,
+            "nodes": nodes,
+            "precision": precision,
+            "init": init,
+        },
+    }
     overrides = [
-        *(settings or []),
-        *training.settings(
-            data__name=data,
-            data__size=_size(size),
-            data__fit=fit,
-            data__layout=layout,
-            data__skip_bad=skip_bad or None,
-            training__epochs=epochs,
-            training__max_time=max_time,
-            training__batch_size=batch_size,
-            training__seed=seed,
-            training__device=device,
-            training__devices=devices,
-            training__nodes=nodes,
-            training__precision=precision,
+        *map(parse_setting, settings or []),
+        *(
+            Setting(table, key, value)
+            for table, values in typed.items()
+            for key, value in values.items()
+            if value is not None
         ),
     ]
+    wanted = request(recipe, run, overrides=overrides, resume=resume)
     if dry_run:
-        _show(training.prepare(training.resolve(recipe).with_overrides(overrides)), json)
+        _show(prepare(wanted.recipe), json)
         return
-    history = _trained(recipe, run, overrides, resume)
+    if keep_memory:
+        memory.keep_memory()
+    history = _trained(wanted)
     if json:
         emit(
             {
@@ -135,32 +156,25 @@ def train(
     result(str(history.run))
 
 
-def _trained(recipe: str | None, run: Path | None, overrides: list[str], resume: bool) -> "History":
+def _trained(wanted: "Request") -> "History":
     """Trains in this process, or in others that it starts; of several, one speaks for all."""
     from pixelcnn.errors import TrainingError
-    from pixelcnn.training import Interrupted, launch
-    from pixelcnn.training import train as training
-    from pixelcnn.training.team import Followed, placed
+    from pixelcnn.training import Interrupted, launch, train_recipe
+    from pixelcnn.training.processes import Followed, placed
 
-    team = placed(os.environ)
-    if team is None:
-        devices, nodes = training.processes(recipe, run, overrides, resume)
-        if devices * nodes > 1:
-            raise typer.Exit(launch.supervise(launch.this_command(), devices, nodes))
+    processes = placed(os.environ)
+    if processes is None and wanted.processes > 1:
+        training = wanted.recipe.options
+        raise typer.Exit(launch.supervise(launch.this_command(), training.devices, training.nodes))
     try:
-        history = training.train_recipe(recipe, run, overrides=overrides, resume=resume)
+        history = train_recipe(wanted)
     except (Followed, Interrupted, TrainingError) as ending:
-        if team is None or team.leads:
+        if processes is None or processes.is_main:
             raise
         raise typer.Exit(ending.exit_code) from ending
-    if team is not None and not team.leads:
+    if processes is not None and not processes.is_main:
         raise typer.Exit
     return history
-
-
-def _size(size: str | None) -> list[int] | None:
-    pair = options.sides(size)
-    return None if pair is None else list(pair)
 
 
 def _show(prepared: "Prepared", json: bool) -> None:

@@ -1,31 +1,36 @@
-"""Training: options, recipes, and the run itself; Lightning is imported only when a training starts."""
+"""Training: options, recipes, and the run itself; accelerate is imported only when a training starts."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pixelcnn.training.callbacks import Callback, TrainingState
     from pixelcnn.training.fitting import fit
+    from pixelcnn.training.history import History
     from pixelcnn.training.options import TrainingOptions
     from pixelcnn.training.recipe import Recipe
-    from pixelcnn.training.session import History
     from pixelcnn.training.signals import Interrupted
     from pixelcnn.training.train import prepare, train_recipe
 
 _NAMES = {
-    "History": "session",
+    "Callback": "callbacks",
+    "History": "history",
     "Interrupted": "signals",
     "Recipe": "recipe",
     "TrainingOptions": "options",
+    "TrainingState": "callbacks",
     "fit": "fitting",
     "prepare": "train",
     "train_recipe": "train",
 }
 
 __all__ = [
+    "Callback",
     "History",
     "Interrupted",
     "Recipe",
     "TrainingOptions",
+    "TrainingState",
     "fit",
     "prepare",
     "train_recipe",

@@ -31,7 +31,9 @@ class WeightAverage:
         self.values = [parameter.detach().clone() for parameter in model.parameters()]
 
     def update(self) -> None:
-        """Moves the average towards the model's present weights."""
+        """Moves the average towards the model's present weights; without a decay there is none."""
+        if not self.decay:
+            return
         weight = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
         with torch.no_grad():
             torch._foreach_lerp_(self.values, self._parameters(), weight)
@@ -60,10 +62,6 @@ class WeightAverage:
         self.updates = updates
         for own, stored in zip(self.values, values, strict=True):
             own.copy_(stored)
-
-    def to(self, device: torch.device) -> None:
-        """Moves the average beside the model."""
-        self.values = [value.to(device) for value in self.values]
 
     def _parameters(self) -> list[Tensor]:
         return [parameter.detach() for parameter in self.model.parameters()]

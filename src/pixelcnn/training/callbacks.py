@@ -1,239 +1,162 @@
-"""What happens around the steps of a training: averaging, logging, validation, saving, stopping."""
+"""Where users hook into a training: callbacks, what they are told, and trackers of experiments."""
 
 import dataclasses
-import math
-import sys
-import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
-from pytorch_lightning import LightningModule, Trainer
-from pytorch_lightning.callbacks import Callback
+import numpy as np
+from torch import Tensor
 
-from pixelcnn.training import checkpoints
-from pixelcnn.training.averaging import WeightAverage
-from pixelcnn.training.journal import Journal, Meter, Row, epoch_line
-from pixelcnn.training.keeper import Keeper
-from pixelcnn.training.lightning import TrainingModule
-from pixelcnn.training.options import TrainingOptions
-from pixelcnn.training.plan import Plan
-from pixelcnn.training.run import RunFolder
-from pixelcnn.training.schedules import learning_rate
-from pixelcnn.training.signals import StopFlag
-from pixelcnn.training.team import Team
-from pixelcnn.training.validation import Stopped, Validation
+from pixelcnn.errors import ConfigError
+from pixelcnn.model import PixelModel
+from pixelcnn.training.likelihood import Validation
 
 
-class Averaging(Callback):
-    """Moves the weight average after every step, and keeps it in the checkpoint."""
-
-    def __init__(self, average: WeightAverage) -> None:
-        self.average = average
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.average.to(pl_module.device)
-
-    def on_train_batch_end(self, *_: Any) -> None:
-        self.average.update()
-
-    def state_dict(self) -> dict[str, Any]:
-        return self.average.state_dict()
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.average.load_state_dict(state_dict)
-
-
-class Progress(Callback):
-    """Runs everything that is due at the end of a step, in an order that a crash cannot spoil.
-
-    Model files and rows come before the checkpoint that counts on them. After a stop signal the checkpoint
-    comes first; what is written after it, the resumed run takes back and does itself. Several processes go
-    through all of it together: what depends on the clock or on a signal, they agree on first.
-
-    Args:
-        options: how to train.
-        plan: how many steps.
-        validate: scores the validation set with the model's present weights; may raise :class:`Stopped`.
-        keeper: keeps the best model.
-        journal: where to write.
-        folder: where checkpoints go, if anywhere.
-        stop: set by a signal.
-        team: the processes of this training.
-        draw: draws a sample grid for an epoch, given the seconds since the last.
+@dataclasses.dataclass
+class TrainingState:
+    """Where a training is: what callbacks are told.
 
     Attributes:
-        reason: why training stops early: ``"signal"``, ``"patience"`` or nothing.
-        history: the rows so far.
+        model: with the weights of the step; in :meth:`Callback.on_validation` with the averaged ones.
+        step: steps taken.
+        steps: that it is going to take in all.
+        epoch: the epoch that the step belongs to, from 1.
+        epochs: in all, counting an unfinished last one.
+        batch_size: images a step.
+        learning_rate: of the last step.
+        mean_loss: of the last steps, as of the last time that the device was asked; NaN at first.
+        validation: the last one, None before the first.
+        best: the best validation in nats per image, None before the first.
+        seconds_per_step: lately; 0 at first.
+        run: the run folder, if there is one.
+        is_main: whether this process writes the files; callbacks run in every process.
+    """
+
+    model: PixelModel
+    steps: int
+    epochs: int
+    batch_size: int
+    run: Path | None
+    is_main: bool = True
+    step: int = 0
+    epoch: int = 1
+    learning_rate: float = 0.0
+    mean_loss: float = float("nan")
+    validation: Validation | None = None
+    best: float | None = None
+    seconds_per_step: float = 0.0
+    last_loss: Tensor | None = None
+    reason: str = ""
+
+    @property
+    def loss(self) -> float:
+        """Loss of the last step on this process, nats per sub-pixel; asking waits for the device."""
+        return float("nan") if self.last_loss is None else float(self.last_loss)
+
+    def stop(self, reason: str = "callback") -> None:
+        """Ends the training after this step, validated and saved as at its planned end."""
+        self.reason = self.reason or reason
+
+
+class Callback:
+    """What a user wants done in a training; an object with some of these methods will do, too.
+
+    Example:
+        >>> class StopAt(Callback):
+        ...     def on_validation(self, state):
+        ...         if state.validation.bits_per_dim < 2:
+        ...             state.stop("good enough")
+    """
+
+    def on_step(self, state: TrainingState) -> None:
+        """After every step."""
+
+    def on_validation(self, state: TrainingState) -> None:
+        """After a validation, with the weights that were validated in the model."""
+
+    def on_epoch(self, state: TrainingState) -> None:
+        """After an epoch, its validation included."""
+
+
+def call(callbacks: Sequence[Any], event: str, state: TrainingState) -> None:
+    """Tells every callback that has a method for it what has happened."""
+    for callback in callbacks:
+        getattr(callback, event, lambda _: None)(state)
+
+
+class Tracker(Protocol):
+    """Whatever records the numbers of experiments; accelerate's trackers do."""
+
+    def log(self, values: dict[str, Any], step: int | None = None) -> Any:
+        """Takes numbers in."""
+
+
+class Trackers:
+    """The trackers of a run. Errors of theirs end the training: they say what is wrong.
+
+    Args:
+        wanted: names that accelerate knows, ``auto``, or objects with ``log(values, step)``, and as far as
+            they have them ``log_images(values, step)`` and ``finish()``.
+        run: the run folder.
+        settings: what is known of the training before it starts, for trackers by name.
+
+    Raises:
+        ConfigError: a name that means nothing or is not installed, or one that needs a run folder.
     """
 
     def __init__(
-        self,
-        options: TrainingOptions,
-        plan: Plan,
-        *,
-        validate: Callable[[], Validation],
-        keeper: Keeper,
-        journal: Journal,
-        folder: RunFolder | None,
-        stop: StopFlag,
-        team: Team,
-        draw: Callable[[int, float], None],
+        self, wanted: Sequence[Any], run: Path | None, settings: Mapping[str, Any]
     ) -> None:
-        self.options, self.plan, self.validate, self.draw = options, plan, validate, draw
-        self.keeper, self.journal, self.folder = keeper, journal, folder
-        self.stop, self.team = stop, team
-        self.epoch_loss, self.row_loss = Meter(), Meter()
-        self.reason, self.ended, self.rows, self.first = "", 0, 0, 0
-        self.began = self.drawn = self.saved = self.paused = 0.0
-        self.history: list[Row] = []
+        self.trackers: list[Any] = []
+        self.ours: list[Any] = []
+        for tracker in wanted:
+            made = by_name(tracker, run, settings) if isinstance(tracker, str) else tracker
+            self.trackers += [] if made is None else [made]
+            self.ours += [made] if isinstance(tracker, str) and made is not None else []
 
-    # What Lightning calls.
+    def log(self, values: dict[str, float], step: int) -> None:
+        """Numbers of a step."""
+        for tracker in self.trackers:
+            tracker.log(values, step=step)
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.stop.install()
-        self.journal.begin(self.rows)
-        self.first = trainer.global_step
-        self.began = self.drawn = self.saved = time.monotonic()
-        if self.first % self.plan.steps_per_epoch == 0 and self.first != self.ended:
-            self._end_epoch(trainer, self.first)  # a signal came before its validation was over
-            self._heed(trainer)
+    def log_images(self, name: str, images: np.ndarray, step: int) -> None:
+        """Pictures ``(n, height, width, 3)`` of a step, for trackers that take some."""
+        for tracker in self.trackers:
+            more = {"dataformats": "NHWC"} if getattr(tracker, "name", "") == "tensorboard" else {}
+            show: Callable[..., Any] = getattr(tracker, "log_images", lambda *_, **__: None)
+            show({name: images}, step=step, **more)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any
-    ) -> None:
-        assert isinstance(pl_module, TrainingModule)
-        step, loss = trainer.global_step, pl_module.loss
-        self.epoch_loss.add(loss)
-        self.row_loss.add(loss)
-        if step % self.plan.steps_per_epoch == 0 or step >= self.plan.steps:
-            self._end_epoch(trainer, step)
-        elif step % self.options.log_every == 0:
-            self._row(step, self.row_loss.take(), None)
-        waited = time.monotonic() - self.saved
-        (late,) = self.team.highest(waited > self.options.checkpoint_seconds)
-        if late and step < self.plan.steps:  # the last one is saved together with its validation
-            self._save_checkpoint(trainer, step)
-        self._heed(trainer)
+    def finish(self) -> None:
+        """Ends those that were made here."""
+        for tracker in self.ours:
+            tracker.finish()
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        step = trainer.global_step
-        if self.reason == "signal":
-            if step < self.plan.steps:
-                self._save_checkpoint(trainer, step)
-                self.keeper.set_aside()
-            self.stop.honoured = True
-            if self.ended != step:
-                self.journal.say(f"stopping at step {step} of {self.plan.steps}: validating once")
-                self._end_epoch(trainer, step)
-            self.keeper.keep_last()
 
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "epoch_loss": dataclasses.asdict(self.epoch_loss),
-            "row_loss": dataclasses.asdict(self.row_loss),
-            "best": dataclasses.asdict(self.keeper.best),
-            "ended": self.ended,
-            "rows": self.journal.rows,
-            "steps": self.plan.steps,
-        }
+def by_name(name: str, run: Path | None, settings: Mapping[str, Any]) -> Any:
+    """A tracker of accelerate's; None for ``auto`` where TensorBoard or a run folder is missing."""
+    from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.epoch_loss = Meter(**state_dict["epoch_loss"])
-        self.row_loss = Meter(**state_dict["row_loss"])
-        self.keeper.restore(state_dict["best"])
-        self.ended, self.rows = state_dict["ended"], state_dict["rows"]
-
-    # What they do.
-
-    def _heed(self, trainer: Trainer) -> None:
-        """Lets the trainer stop if there is a reason to."""
-        if self.stop.agree(self.team):
-            self.reason = "signal"
-        trainer.should_stop = bool(self.reason)
-
-    def _end_epoch(self, trainer: Trainer, step: int) -> None:
-        """The end of an epoch, or of the training inside one."""
-        pause = time.monotonic()
-        epoch = math.ceil(step / self.plan.steps_per_epoch)
-        final = step >= self.plan.steps or self.reason == "signal"
-        found = None
-        if final or epoch % self.options.validate_every == 0:
-            try:
-                with self.keeper.average.applied():
-                    found = self.validate()
-            except Stopped:
-                return  # nothing has been counted yet: on_train_end, or a resumed run, comes here again
-        self.ended = step
-        self._write(step, epoch, pause, found)
-        if found is not None and self.keeper.judge(step, found):
-            self.reason = self.reason or "patience"
-            self.journal.say(f"stopping: nothing better since step {self.keeper.best.step}")
-        if step >= self.plan.steps or self.reason == "patience":
-            self.keeper.keep_last()  # a training with this checkpoint is over
-        if self.reason != "signal" or step >= self.plan.steps:
-            self._save_checkpoint(trainer, step)
-        if self.options.sample_every and epoch % self.options.sample_every == 0 and not final:
-            with self.keeper.average.applied():
-                self.draw(epoch, time.monotonic() - self.drawn)
-            self.drawn = time.monotonic()
-        self.began, self.paused = time.monotonic(), 0.0
-
-    def _write(self, step: int, epoch: int, pause: float, found: Validation | None) -> None:
-        """The line and the row of an epoch; its seconds are those of its steps in this process."""
-        seconds = pause - self.began - self.paused
-        steps = step - max(self.first, (epoch - 1) * self.plan.steps_per_epoch)
-        loss = self.epoch_loss.take()
-        self.row_loss.take()
-        self.journal.say(epoch_line(epoch, self.plan.epochs, seconds, steps, loss, found))
-        self._row(step, loss, found)
-
-    def _row(self, step: int, loss: float, found: Validation | None) -> None:
-        row = Row(
-            step=step,
-            epoch=math.ceil(step / self.plan.steps_per_epoch),
-            loss=loss,
-            val_loss=None if found is None else found.loss,
-            bits_per_dim=None if found is None else found.bits_per_dim,
-            learning_rate=learning_rate(self.options, step - 1, self.plan.steps),
+    installed = sorted(str(kind) for kind in get_available_trackers())
+    if name == "auto":
+        if run is None or "tensorboard" not in installed:
+            return None
+        name = "tensorboard"
+    if name not in installed:
+        raise ConfigError(
+            f"no tracker called {name!r} is installed",
+            hint=f"installed: {', '.join(installed) or 'none'}; known: {', '.join(LOGGER_TYPE_TO_CLASS)}",
         )
-        self.history.append(row)
-        self.journal.row(row)
-
-    def _save_checkpoint(self, trainer: Trainer, step: int) -> None:
-        start = time.monotonic()
-        if self.folder is not None:
-            self.journal.sync()
-            trainer.save_checkpoint(self.folder.checkpoints / checkpoints.name(step))
-            if self.team.leads:
-                checkpoints.prune(self.folder.checkpoints)
-        self.saved = time.monotonic()
-        self.paused += self.saved - start
-
-
-class Bar(Callback):
-    """A progress bar on stderr."""
-
-    def __init__(self, steps: int) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
-
-        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
-        self.task = self.bar.add_task("training", total=steps)
-
-    @staticmethod
-    def wanted() -> bool:
-        """Whether somebody looks at stderr."""
-        return sys.stderr.isatty()
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.bar.start()
-
-    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        self.bar.update(self.task, completed=trainer.global_step)
-
-    def on_exception(self, *_: Any) -> None:
-        self.bar.stop()
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self.bar.stop()
+    kind = LOGGER_TYPE_TO_CLASS[name]
+    if kind.requires_logging_directory:
+        if run is None:
+            raise ConfigError(f"tracker {name} needs a run folder", hint="pass run=...")
+        tracker = kind(name, str(run))
+    else:
+        place = {"dir": str(run)} if name == "wandb" and run is not None else {}
+        tracker = kind("pixelcnn", **place)
+    if hasattr(tracker, "start"):
+        tracker.start()
+    if name != "tensorboard":  # which would make a folder named after the time, every time
+        tracker.store_init_configuration(dict(settings))
+    return tracker

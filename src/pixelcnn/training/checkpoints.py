@@ -1,62 +1,38 @@
 """Checkpoints of a training: written whole or not at all, and known to be whole when read.
 
-A file is Lightning's checkpoint followed by 40 bytes: a mark and the SHA-256 of what precedes it.
+A file is what ``torch.save`` writes, followed by 40 bytes: a mark and the SHA-256 of what precedes it.
 """
 
 import hashlib
 import io
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from pytorch_lightning.plugins.io import CheckpointIO
 
 from pixelcnn.checkpoint import write_atomically
 from pixelcnn.errors import ModelError
-from pixelcnn.training.team import Team
 
-MARK, FORMAT = b"pxcktp", b"01"
+MARK, FORMAT = b"pxcktp", b"02"
 DIGEST = hashlib.sha256().digest_size
 KEEP = 2
 
 
-class AtomicCheckpointIO(CheckpointIO):
-    """Lightning's file access: temporary file beside the target, fsync, rename, stored hash.
+def write(path: Path, state: dict[str, Any]) -> None:
+    """Writes a checkpoint; whoever reads the path sees the old file or the new one.
 
-    Args:
-        team: its leader reads for all, so that the others need not see the folder.
+    Raises:
+        ResourceError: the disk is full.
     """
-
-    def __init__(self, team: Team | None = None) -> None:
-        self.team = team or Team()
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
-    ) -> None:
-        """Writes a checkpoint; whoever reads the path sees the old file or the new one."""
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        content = buffer.getbuffer()
-        write_atomically(path, b"".join((content, MARK, FORMAT, hashlib.sha256(content).digest())))
-
-    def load_checkpoint(
-        self,
-        path: str | os.PathLike[str],
-        map_location: Any = None,
-        weights_only: bool | None = None,
-    ) -> dict[str, Any]:
-        """Reads a checkpoint; never runs code from it."""
-        return self.team.first(lambda: read(Path(path), map_location))
-
-    def remove_checkpoint(self, path: str | os.PathLike[str]) -> None:
-        """Deletes a checkpoint."""
-        Path(path).unlink(missing_ok=True)
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    content = buffer.getbuffer()
+    write_atomically(path, b"".join((content, MARK, FORMAT, hashlib.sha256(content).digest())))
 
 
-def read(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
     """The content of a checkpoint file.
 
     Raises:
@@ -73,7 +49,7 @@ def read(path: Path, map_location: Any = "cpu") -> dict[str, Any]:
             f"{path.name}: checkpoint format {found}, this version reads format {FORMAT.decode()}",
             hint="go on with the version of pixelcnn that environment.json names",
         )
-    loaded: dict[str, Any] = torch.load(io.BytesIO(body), map_location, weights_only=True)
+    loaded: dict[str, Any] = torch.load(io.BytesIO(body), "cpu", weights_only=True)
     return loaded
 
 

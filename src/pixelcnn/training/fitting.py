@@ -1,22 +1,41 @@
-"""Training a model from Python."""
+"""Training a model from Python, and all that surrounds the loop: checks, devices, order, the last words."""
 
-from collections.abc import Sequence
+import contextlib
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
+from pixelcnn import devices
 from pixelcnn.data import ImageSet
-from pixelcnn.errors import ConfigError
-from pixelcnn.memory import keep_memory
+from pixelcnn.errors import ConfigError, DataError, ModelError, ResourceError
+from pixelcnn.layers import set_dropout_generator
 from pixelcnn.model import PixelModel
-from pixelcnn.training.device import accelerator, own_device, resolve_device
-from pixelcnn.training.guards import check_fit, memory, preserved, quiet
+from pixelcnn.modes import evaluation_view
+from pixelcnn.scoring import condition_of
+from pixelcnn.training import checkpoints, pictures
+from pixelcnn.training.batches import Batches
+from pixelcnn.training.callbacks import Trackers, TrainingState
+from pixelcnn.training.history import History
+from pixelcnn.training.likelihood import Loss, Stopped, Validation, validate
+from pixelcnn.training.loop import Loop
 from pixelcnn.training.options import TrainingOptions
+from pixelcnn.training.plan import Clock
+from pixelcnn.training.precision import resolve_precision
+from pixelcnn.training.processes import SILENCE, Processes, accelerated, joined
+from pixelcnn.training.progress import Talk
 from pixelcnn.training.recipe import goes_on, of_model
 from pixelcnn.training.record import training_record
 from pixelcnn.training.run import RunFolder, held
-from pixelcnn.training.session import History, Session
-from pixelcnn.training.signals import StopFlag
-from pixelcnn.training.team import Team, assembled
+from pixelcnn.training.signals import Interrupted, StopFlag
+
+NO_MEMORY = ("out of memory", "can't allocate memory", "bad_alloc", "could not create a memory")
+"""What torch and the libraries below it say when memory runs out."""
 
 
 def fit(
@@ -28,9 +47,15 @@ def fit(
     *,
     resume: bool = False,
     verbose: bool = True,
+    callbacks: Sequence[Any] = (),
+    trackers: Sequence[Any] | None = None,
     **overrides: Any,
 ) -> History:
     """Trains a model; afterwards it holds the weights that validated best (averaged, if averaging is on).
+
+    A model that was trained before is trained on: its record then names its parent. Submodules that are in
+    evaluation mode while the model is in training mode stay so. Device and mode of the model, signal
+    handlers and random state are afterwards what they were.
 
     Args:
         model: trained in place.
@@ -39,11 +64,14 @@ def fit(
         run: folder for models, checkpoints, metrics and samples; nothing is written without one.
         options: how to train.
         resume: continue what ``run`` holds, fine if that is nothing or a finished training.
-        verbose: write a line an epoch to stderr.
+        verbose: talk on stderr: a bar in a terminal or a notebook, and a line an epoch.
+        callbacks: see :class:`pixelcnn.training.Callback`.
+        trackers: names or objects, see :class:`pixelcnn.training.callbacks.Trackers`; those of the options
+            if None.
         **overrides: single options, as ``epochs=3``.
 
     Raises:
-        ConfigError: options or a run folder that cannot be used.
+        ConfigError: options, trackers or a run folder that cannot be used.
         ModelError: images that do not fit the model.
         TrainingError: a loss that is not finite.
         ResourceError: out of memory or disk.
@@ -57,40 +85,54 @@ def fit(
         >>> fit(model, train.limit(64), val.limit(8), epochs=1, verbose=False).steps
         1
     """
+    since = time.monotonic()
     options = TrainingOptions.from_table((options or TrainingOptions()).as_table() | overrides)
     check_fit(model, train, val)
-    notes = training_record(train, val, options)
     if run is None and resume:
         raise ConfigError("resume needs a run folder", hint="pass run=...")
-    with assembled(options.devices, options.nodes) as team:
-        if run is None:
-            return run_training(model, train, val, options, None, notes, team, verbose=verbose)
-        recipe = of_model(model, notes["data"], options)
-        with held(RunFolder(run, resume=resume), team) as folder:
+    if options.init is not None:
+        raise ConfigError("init is for recipes", hint="fit the model that pixelcnn.load gives")
+    notes = training_record(model, train, val, options)
+    with joined(options.devices, options.nodes) as processes, contextlib.ExitStack() as stack:
+        folder, replan = None, False
+        if run is not None:
+            recipe = of_model(model, notes["data"], options)
+            held_folder = stack.enter_context(held(RunFolder(run, resume=resume), processes))
 
             def begin() -> bool:
-                goes = folder.recipe.exists() and goes_on(folder.stored(), recipe, str(folder.path))
-                folder.begin(recipe.dumps())
+                goes = held_folder.recipe.exists() and goes_on(
+                    held_folder.stored(), recipe, str(held_folder.path)
+                )
+                held_folder.begin(recipe.dumps())
                 return goes
 
-            replan = team.first(begin)
-            return run_training(
-                model, train, val, options, folder, notes, team, replan=replan, verbose=verbose
-            )
+            folder, replan = held_folder, processes.on_main(begin)
+        return run_training(
+            model, train, val, options, folder, notes, processes,
+            replan=replan, verbose=verbose, callbacks=callbacks, trackers=trackers, since=since,
+        )  # fmt: skip
 
 
-def check_same_data(notes: dict[str, Any], team: Team) -> None:
-    """Compares the data of all processes by content.
+def check_fit(model: PixelModel, train: ImageSet, val: ImageSet) -> None:
+    """Compares a model with the data before any training.
 
     Raises:
-        ConfigError: this process sees other data than the leader.
+        DataError: an empty set.
+        ModelError: another shape, other levels, or not the condition that the model needs.
     """
-    own, leading = notes["content_hash"], team.first(lambda: notes["content_hash"])
-    if own != leading:
-        raise ConfigError(
-            f"process {team.rank} of {team.size} has other data than process 0",
-            hint="give every machine the same files",
-        )
+    for use, images in (("train on", train), ("validate on", val)):
+        if not len(images):
+            raise DataError(f"{images.name} has no image to {use}")
+        if tuple(images.shape) != tuple(model.shape):
+            raise ModelError(
+                f"the model is for {model.shape} images, {images.name} has {images.shape}"
+            )
+        if images.levels != model.levels:
+            raise ModelError(
+                f"the model is for {model.levels} levels, {images.name} has {images.levels}",
+                hint=f"load the data with levels={model.levels}",
+            )
+        condition_of(model, images)
 
 
 def run_training(
@@ -100,11 +142,14 @@ def run_training(
     options: TrainingOptions,
     folder: RunFolder | None,
     notes: dict[str, Any],
-    team: Team,
+    processes: Processes,
     *,
     replan: bool = False,
     remarks: Sequence[str] = (),
     verbose: bool = True,
+    callbacks: Sequence[Any] = (),
+    trackers: Sequence[Any] | None = None,
+    since: float | None = None,
 ) -> History:
     """Trains in a folder that is held already; arguments and errors as :func:`fit`.
 
@@ -115,20 +160,241 @@ def run_training(
         options: how to train.
         folder: held and laid out; None writes nothing.
         notes: the first part of the training record.
-        team: the processes of this training.
+        processes: of this training.
         replan: do not keep the number of steps that a resumed run had settled on.
         remarks: what to say before the start.
         verbose: talk on stderr.
+        callbacks: the user's.
+        trackers: names or objects; those of the options if None.
+        since: :func:`time.monotonic` when the training was asked for.
     """
-    device = own_device(resolve_device(options.device), team)
-    place = accelerator(device, team)
-    check_same_data(notes, team)
+    device = processes.device(devices.resolve_device(options.device))
+    precision = processes.on_main(lambda: resolve_precision(options.precision, device))
+    processes.check_same(notes["content_hash"]["train"] + notes["content_hash"]["val"], "data")
     val = val.frozen().limit(options.validation_images or None)
-    model.record = dict(notes)
-    keep_memory()
-    with quiet(), preserved(model), StopFlag() as stop, memory(options.batch_size):
-        model.to(device)
-        session = Session(model, train, val, options, device, folder, stop, team, verbose)
+    path = folder.path if folder is not None and processes.is_main else None
+    log = folder.log if folder is not None and processes.is_main else None
+    batches = Batches(
+        train, options.batch_size, options.seed,
+        condition=condition_of(model, train), rank=processes.rank, processes=processes.size,
+        device=device,
+    )  # fmt: skip
+    with (
+        batches,
+        preserved(model),
+        StopFlag() as stop,
+        memory(options.batch_size),
+        accelerated(device) as accelerator,
+        Talk(log, verbose=verbose and processes.is_main) as talk,
+        contextlib.ExitStack() as stack,
+    ):
         for remark in remarks:
-            session.journal.say(remark)
-        return session.run(place, replan)
+            talk.say(remark)
+        model.record = dict(notes)
+        lay_out(model, device, precision, channels_last=options.channels_last)
+        wanted = [] if not processes.is_main else options.trackers if trackers is None else trackers
+        tracked = Trackers(wanted, path, options.as_table())
+        stack.callback(tracked.finish)
+
+        def validated(precision: str = precision) -> Validation:
+            return validate(
+                evaluation_view(model), val, batch_size=max(64, min(256, options.batch_size)),
+                precision=precision, channels_last=options.channels_last, processes=processes,
+                stop=lambda: stop.agree(processes) and not stop.honoured,
+            )  # fmt: skip
+
+        def draw(state: TrainingState, seconds: float) -> None:
+            draw_grid(state, seconds, val, options, folder, stop, processes, talk, tracked)
+
+        loop = Loop(
+            Loss(model, precision, channels_last=options.channels_last),
+            batches, options,
+            Clock(options, options.epochs * batches.steps_per_epoch, len(val), precision,
+                  time.monotonic() if since is None else since),
+            accelerator, processes, folder, stop, talk, tracked, callbacks, validated, draw,
+        )  # fmt: skip
+        over = restore(loop, folder, processes, talk, replan=replan)
+        if over:
+            talk.say(f"nothing to do: this training is over, at step {loop.state.step}")
+        else:
+            greet(loop, len(val), device, talk)
+            talk.open(loop.state.step, loop.plan.steps)
+            run_loop(loop, stop)
+            talk.close()
+        return finish(loop, len(val), validated, talk, stop)
+
+
+def restore(
+    loop: Loop, folder: RunFolder | None, processes: Processes, talk: Talk, *, replan: bool
+) -> bool:
+    """Goes on from the latest checkpoint of a folder, if there is one.
+
+    Returns:
+        Whether that training is over: all its steps are taken, or it had stopped for want of progress.
+    """
+    if folder is None:
+        return False
+    found = processes.on_main(lambda: checkpoints.latest(folder.checkpoints, talk.say))
+    if found is None:
+        return False
+    loop.load_state_dict(found[1])
+    loop.clock.go_on(found[1]["elapsed"])
+    if replan:
+        steps = max(loop.options.epochs * loop.per_epoch, loop.state.step)
+        loop.plan = loop.plan.again(loop.state.step, steps, loop.state.step / steps)
+        loop.state.steps, loop.state.epochs = loop.plan.steps, loop.plan.epochs
+    gave_up = 0 < loop.options.patience <= loop.saver.best.worse
+    late = replan and loop.clock.left <= 0
+    return loop.state.step >= loop.plan.steps or (gave_up and not replan) or late
+
+
+def greet(loop: Loop, validating: int, device: str, talk: Talk) -> None:
+    """What is about to be trained, in one line."""
+    kind = "bfloat16" if loop.precision == "bf16" else f"float{loop.precision}"
+    timed = f"{loop.options.max_time} of" if loop.options.max_time else f"{loop.plan.steps:,}"
+    talk.say(
+        f"{len(loop.batches.data):,} images of {loop.model.shape} with {loop.model.levels} levels,"
+        f" {validating:,} validate; {loop.model.parameters_count:,} parameters; {timed} steps"
+        f" of {loop.batches.batch_size} images on {device} in {kind}"
+        + (f" by {loop.processes.size} processes" if loop.processes.size > 1 else "")
+        + (f"; going on after step {loop.state.step:,}" if loop.state.step else "")
+    )
+
+
+def run_loop(loop: Loop, stop: StopFlag) -> None:
+    """Runs it to its end.
+
+    Raises:
+        Interrupted: after a signal.
+    """
+    try:
+        loop.run()
+    except KeyboardInterrupt as error:
+        if not stop.signum:
+            raise
+        raise interrupted(loop, stop, "stopped at once; the last checkpoint is whole") from error
+    if loop.reason == "signal":
+        steps = f"step {loop.state.step} of {loop.plan.steps}"
+        raise interrupted(loop, stop, f"stopped after {steps}; all is saved")
+
+
+def interrupted(loop: Loop, stop: StopFlag, what: str) -> Interrupted:
+    """The error for a training that a signal ended."""
+    hint = "" if loop.folder is None else "continue with --resume"
+    return Interrupted(what, signum=stop.agreed or stop.signum, hint=hint)
+
+
+def finish(
+    loop: Loop, validating: int, validated: Callable[[str], Validation], talk: Talk, stop: StopFlag
+) -> History:
+    """Puts the best weights back, scores them in full precision, and draws what they can do."""
+    model, saver = loop.model, loop.saver
+    saver.recall_best()
+    best = saver.best.nats
+    if model.record["validation"]["precision"] == "bf16":
+        try:
+            found = validated("32")
+        except Stopped as stopped:
+            raise interrupted(loop, stop, "stopped after the last step; all is saved") from stopped
+        saver.annotate_best(found, "32")
+        best = found.mean
+    bits = best / model.shape.dimensions / math.log(2)
+    talk.say(
+        f"best at step {saver.best.step}: {best:.3f} nats an image, {bits:.4f} bits/dim,"
+        f" on {validating} validation images"
+    )
+    if loop.history:
+        loop.draw(loop.state, time.monotonic() - loop.drawn)
+    run = None if loop.folder is None else loop.folder.path
+    return History(tuple(loop.history), loop.state.step, best, loop.reason or "done", run)
+
+
+def draw_grid(
+    state: TrainingState,
+    seconds: float,
+    val: ImageSet,
+    options: TrainingOptions,
+    folder: RunFolder | None,
+    stop: StopFlag,
+    processes: Processes,
+    talk: Talk,
+    trackers: Trackers,
+) -> None:
+    """Draws a sample grid, unless it would take more than a tenth of some seconds of training."""
+    if folder is None or not options.sample_count or not processes.is_main:
+        return
+    count, given = options.sample_count, condition_of(state.model, val)
+    budget = max(pictures.LEAST, pictures.SHARE * seconds)
+    if processes.size > 1:
+        budget = min(budget, SILENCE.total_seconds() / 2)  # the others wait
+    path = folder.samples / f"epoch-{state.epoch:04d}.png"
+    try:
+        grid = pictures.draw_grid(
+            state.model, path, count, options.seed, budget, lambda: bool(stop), given=given
+        )
+    except pictures.TooSlow as slow:
+        talk.say(
+            f"no sample grid: {count} images would take about {slow.seconds:.0f}s, more than a tenth"
+            f" of the {seconds:.0f}s of training; draw them afterwards with pixelcnn sample",
+            key="grid",
+        )
+    except Stopped:
+        return
+    else:
+        trackers.log_images("samples", np.asarray(grid.convert("RGB"))[None], state.step)
+
+
+def lay_out(model: PixelModel, device: str, precision: str, *, channels_last: bool) -> None:
+    """Puts a model where it trains, its weights in the type and order in memory that the training uses."""
+    model.to(device)
+    if precision == "64":
+        model.double()
+    if channels_last:
+        for parameter in model.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    if not model.training:
+        model.train()
+
+
+@contextlib.contextmanager
+def preserved(model: PixelModel) -> Iterator[None]:
+    """Gives back the model on its device, in its mode and without gradients, and torch's random state."""
+    device, modes = model.device, [(module, module.training) for module in model.modules()]
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Grad strides do not match")  # of 1x1 kernels
+        try:
+            yield
+        finally:
+            model.to(device)
+            set_dropout_generator(model, None)
+            for module, training in modes:
+                module.training = training
+            for parameter in model.parameters():
+                parameter.grad = None
+                parameter.data = parameter.data.contiguous()
+
+
+@contextlib.contextmanager
+def memory(batch_size: int) -> Iterator[None]:
+    """Says in one line that memory ran out.
+
+    Raises:
+        ResourceError: instead of what torch or the system raise for want of memory.
+    """
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise _out_of_memory(batch_size) from error
+    except RuntimeError as error:
+        if any(sign in str(error) for sign in NO_MEMORY):
+            raise _out_of_memory(batch_size) from error
+        raise
+
+
+def _out_of_memory(batch_size: int) -> ResourceError:
+    smaller = f"try --batch-size {batch_size // 2}"
+    return ResourceError(
+        f"out of memory at batch size {batch_size}",
+        hint=smaller if batch_size > 1 else "a narrower network or smaller images need less",
+    )

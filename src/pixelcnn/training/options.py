@@ -12,7 +12,8 @@ from pixelcnn.registry import closest
 OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop")
 SCHEDULES = ("constant", "exponential", "cosine", "one-cycle")
 PRECISIONS = ("auto", "32", "bf16", "64")
-ON_NAN = ("stop", "skip")
+ON_NAN = ("stop", "skip", "rewind")
+SCHEDULE_BY = ("steps", "time")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,8 @@ class TrainingOptions:
     epochs: int = 20
     """Passes over the training set, at most."""
     max_time: str | None = None
-    """Longest training, as ``45s``, ``10m`` or ``1h30m``; fixes the number of steps at the start."""
+    """Longest training in all, resumed runs included, as ``45s``, ``10m`` or ``1h30m``; settles the number of
+    steps from the first ones, and anew where the machine turns out slower or faster."""
     batch_size: int = 128
     """Images a step, over all processes; the last step of an epoch takes what is left."""
     optimizer: str = "adam"
@@ -53,6 +55,8 @@ class TrainingOptions:
     """Factor a step of the ``exponential`` schedule."""
     final_learning_rate: float = 0.01
     """Where ``cosine`` and ``one-cycle`` end, as a fraction of the peak."""
+    schedule_by: str = "steps"
+    """What the schedule is a function of: ``steps``, or ``time``, the share of ``max_time`` that is over."""
     gradient_clip: float = 0.0
     """Largest norm of the gradient; 0 leaves it alone."""
     weight_average: float = 0.0
@@ -85,7 +89,16 @@ class TrainingOptions:
     checkpoint_every: str = "5m"
     """Time between checkpoints inside an epoch; every validation writes one too."""
     on_nan: str = "stop"
-    """What to do about a loss that is not finite: ``stop``, or ``skip`` up to three batches."""
+    """What to do about a loss that is not finite: ``stop``, ``skip`` up to three batches, or ``rewind`` to
+    the last checkpoint at half the learning rate, up to five times."""
+    compile: bool = False
+    """Compile the loss with ``torch.compile``: pays on some GPUs, not on CPUs."""
+    trackers: tuple[str, ...] = ("auto",)
+    """Where numbers and sample grids go besides the run folder: ``tensorboard``, ``wandb``, ``mlflow``,
+    ``trackio`` and others that accelerate knows; ``auto`` is TensorBoard where that is installed."""
+    init: str | None = None
+    """A model to start from, in place of new weights: a file, a run folder, or the name of a model that
+    comes with the package."""
 
     def __post_init__(self) -> None:
         _coerce(self)
@@ -100,13 +113,13 @@ class TrainingOptions:
                 raise invalid(name, value, f"use a number from {above:g} to {below:g}")
         for name, choices in CHOICES.items():
             check_choice(f"training.{name}", getattr(self, name), choices)
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise invalid("betas", self.betas, "use two numbers in [0, 1), as [0.9, 0.999]")
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
             raise invalid("device", self.device, "use auto, cpu, cuda, cuda:N or mps")
         if self.max_time is not None and duration("max_time", self.max_time) <= 0:
             raise invalid("max_time", self.max_time, "use a time above zero, as 45s, 10m or 1h30m")
         duration("checkpoint_every", self.checkpoint_every)
+        if self.schedule_by == "time" and self.max_time is None:
+            raise invalid("schedule_by", "time", "set max_time, whose share it is a function of")
 
     @property
     def seconds(self) -> float:
@@ -120,7 +133,10 @@ class TrainingOptions:
 
     def as_table(self) -> dict[str, Any]:
         """The fields as a recipe's ``[training]`` table; an absent ``max_time`` is left out."""
-        values = dataclasses.asdict(self) | {"betas": list(self.betas)}
+        values = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
         return {name: value for name, value in values.items() if value is not None}
 
     @classmethod
@@ -173,9 +189,14 @@ CHOICES: dict[str, tuple[object, ...]] = {
     "schedule": SCHEDULES,
     "precision": PRECISIONS,
     "on_nan": ON_NAN,
+    "schedule_by": SCHEDULE_BY,
     "channels_last": (True, False),
+    "compile": (True, False),
 }
 """Words, and the ones that mean something."""
+
+DURATIONS = ("max_time", "checkpoint_every")
+"""Times, as texts or as seconds."""
 
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 
@@ -208,29 +229,29 @@ def invalid(name: str, value: object, remedy: str) -> ConfigError:
 
 def _coerce(options: TrainingOptions) -> None:
     """Gives every field its type, where the value allows it: TOML's 1 is a float, its lists are tuples."""
-
-    def put(name: str, value: object) -> None:
-        object.__setattr__(options, name, value)
-
-    for name in INTEGERS:
-        value = getattr(options, name)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise invalid(name, value, "use a whole number")
-    for name in FLOATS:
-        value = getattr(options, name)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise invalid(name, value, "use a number")
-        put(name, float(value))
-    for name in ("max_time", "checkpoint_every", "precision"):
-        value = getattr(options, name)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            put(name, f"{value:g}")
-        elif value is not None and not isinstance(value, str):
-            raise invalid(name, value, "use a text")
-    if not isinstance(options.device, str):
-        raise invalid("device", options.device, "use auto, cpu, cuda, cuda:N or mps")
-    if not isinstance(options.betas, tuple | list):
-        raise invalid("betas", options.betas, "use two numbers, as [0.9, 0.999]")
-    if not all(isinstance(beta, int | float) for beta in options.betas):
-        raise invalid("betas", options.betas, "use two numbers, as [0.9, 0.999]")
-    put("betas", tuple(float(beta) for beta in options.betas))
+    for names, kinds, meant in (
+        (INTEGERS, int, "a whole number"),
+        (FLOATS, int | float, "a number"),
+        (DURATIONS, str | int | float, "a time as 45s, 10m or 1h30m"),
+        (("device", "init", "precision"), str | int, "a text"),
+    ):
+        for name in names:
+            value = getattr(options, name)
+            if value is None and name in ("max_time", "init"):
+                continue
+            if isinstance(value, bool) or not isinstance(value, kinds):
+                raise invalid(name, value, f"use {meant}")
+            convert = int if names is INTEGERS else float if names is FLOATS else str
+            object.__setattr__(options, name, convert(value))
+    for name, kinds, meant in (
+        ("betas", int | float, "two numbers in [0, 1), as [0.9, 0.999]"),
+        ("trackers", str, "names, as ['tensorboard']"),
+    ):
+        given = getattr(options, name)
+        values = (given,) if name == "trackers" and isinstance(given, str) else given
+        if not isinstance(values, tuple | list) or not all(isinstance(v, kinds) for v in values):
+            raise invalid(name, given, f"use {meant}")
+        object.__setattr__(options, name, tuple(values))
+    if len(options.betas) != 2 or not all(0 <= beta < 1 for beta in options.betas):
+        raise invalid("betas", options.betas, "use two numbers in [0, 1), as [0.9, 0.999]")
+    object.__setattr__(options, "betas", tuple(map(float, options.betas)))

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from pixelcnn import plotting, sampling
 from pixelcnn.checkpoint import write_atomically
 from pixelcnn.model import PixelModel
-from pixelcnn.training.validation import Stopped
+from pixelcnn.training.likelihood import Stopped
 
 SHARE, LEAST = 0.1, 3.0
 """Part of the training time that a grid may take, and seconds that it may always take."""
@@ -36,8 +37,8 @@ def draw_grid(
     seconds: float,
     stop: Callable[[], bool] = lambda: False,
     given: Tensor | None = None,
-) -> None:
-    """Draws images and saves them as one picture.
+) -> Image.Image:
+    """Draws images and saves them as one picture, which it returns.
 
     Args:
         model: a class-conditional one draws its classes in turn.
@@ -57,9 +58,10 @@ def draw_grid(
     condition = None if given is None else given[torch.arange(count) % len(given)]
     callback = watch(seconds, stop)
     images = sampling.sample(model, count, seed=seed, condition=condition, callback=callback)
-    picture = io.BytesIO()
-    plotting.grid(images, model.levels).save(picture, "PNG")
-    write_atomically(path, picture.getvalue())
+    picture, file = plotting.grid(images, model.levels), io.BytesIO()
+    picture.save(file, "PNG")
+    write_atomically(path, file.getvalue())
+    return picture
 
 
 def watch(seconds: float, stop: Callable[[], bool]) -> Callable[[int, int, Tensor], None]:

@@ -1,104 +1,137 @@
-"""How many steps a training takes.
-
-That is settled before the first one, so that the learning rate is a function of the step.
-"""
+"""How many steps a training takes, and where in its schedule each of them lies."""
 
 import dataclasses
 import math
 import time
 
-from pixelcnn.data import ImageSet
-from pixelcnn.model import PixelModel
-from pixelcnn.training.lightning import TrainingModule
 from pixelcnn.training.options import TrainingOptions
-from pixelcnn.training.validation import validate, validation_batch
 
-WARM = 3
-"""Steps that are not timed: the first ones allocate and choose kernels."""
+TOLERANCE = 0.01
+"""Part of the time by which the expected end may be off before the number of steps is settled anew."""
 
-TRIAL, MOST = 0.02, 0.2
-"""Parts of the time that trial steps take, normally and at most."""
+RESERVE = 0.02
+"""Part of the time that is kept for saving and for pictures at the end."""
 
-SAFETY = 0.97
-"""Part of the time that is planned for."""
+FORWARD = 1 / 3
+"""Cost of scoring an image beside that of training on it, until a validation has been measured."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Steps of a run.
+    """Steps of a run, and its schedule: a line from a step to its position, which ends at ``steps``.
+
+    A plan that is settled anew goes on from the share of the schedule that is over, so the learning rate
+    makes no jump.
 
     Attributes:
         steps: in all.
         steps_per_epoch: the last one may have fewer images.
+        anchor: the step at which the plan was settled.
+        start: the position of that step.
+
+    Example:
+        >>> plan = Plan(steps=100, steps_per_epoch=10)
+        >>> plan.position(30), plan.epochs
+        (30.0, 10)
+        >>> shorter = plan.again(step=30, steps=60)
+        >>> shorter.position(30) / shorter.steps, shorter.position(60)
+        (0.3, 60.0)
     """
 
     steps: int
     steps_per_epoch: int
+    anchor: int = 0
+    start: float = 0.0
 
     @property
     def epochs(self) -> int:
-        """Epochs, counting an unfinished last one.
-
-        Example:
-            >>> Plan(steps=25, steps_per_epoch=10).epochs
-            3
-        """
+        """Epochs, counting an unfinished last one."""
         return math.ceil(self.steps / self.steps_per_epoch)
 
+    def position(self, step: int) -> float:
+        """Where in the schedule a step lies, from 0 to ``steps``."""
+        if step >= self.steps:
+            return float(self.steps)
+        slope = (self.steps - self.start) / (self.steps - self.anchor)
+        return self.start + (step - self.anchor) * slope
 
-def timed_steps(
-    trial: TrainingModule, val: ImageSet, options: TrainingOptions, precision: str
-) -> int:
-    """Steps that fit into ``max_time``, judged by trial steps.
+    def again(self, step: int, steps: int, share: float | None = None) -> "Plan":
+        """The plan for another number of steps.
 
-    A machine that slows down later takes longer: the number of steps stands, since the learning rate
-    depends on it.
+        Args:
+            step: steps taken.
+            steps: in all, more than are taken.
+            share: of the schedule that is over; as in this plan if None.
+        """
+        share = self.position(step) / self.steps if share is None else share
+        return Plan(steps, self.steps_per_epoch, step, share * steps)
+
+
+class Clock:
+    """The time that a training has used, and how many steps fit into what is left.
 
     Args:
-        trial: with a copy of the model, which is spoilt.
-        val: validation images.
-        options: how to train.
-        precision: of the training.
-
-    Returns:
-        At least 1.
+        options: ``max_time``, and whether the schedule follows the time itself.
+        most: steps that the epochs allow.
+        validation_images: scored in a validation.
+        precision: of the training; bfloat16 validates its best weights once more in 32 bits.
+        since: :func:`time.monotonic` when the training was asked for.
     """
-    trial.model.train()
-    optimizer, start = trial.configure_optimizers(), time.monotonic()
 
-    def step(number: int) -> float:
-        optimizer.zero_grad()
-        trial.batch_loss(number % trial.batches.steps_per_epoch).backward()
-        optimizer.step()
-        return time.monotonic()
+    def __init__(
+        self,
+        options: TrainingOptions,
+        most: int,
+        validation_images: int,
+        precision: str,
+        since: float,
+    ) -> None:
+        self.options, self.most, self.images = options, most, validation_images
+        self.last_validations = 4.0 if precision == "bf16" else 1.0
+        self.begun, self.seen, self.step = since, 0.0, 0
+        self.pace, self.validation, self.paused = 0.0, 0.0, 0.0
 
-    warm = [step(number) for number in range(WARM)][-1]
-    now, taken = warm, 0
-    while taken < WARM or now - warm < TRIAL * options.seconds:
-        now, taken = step(WARM + taken), taken + 1
-        if now - start > MOST * options.seconds:
-            break
-    pace = (now - warm) / taken + _meeting_seconds(trial)
-    check = validation_seconds(trial.model, val, options, precision) / trial.team.size
-    last = 0.0
-    if precision == "bf16":
-        last = validation_seconds(trial.model, val, options, "32") / trial.team.size
-    between = trial.batches.steps_per_epoch * options.validate_every
-    left = SAFETY * options.seconds - (time.monotonic() - start) - check - last
-    return max(1, int(left / (pace + check / between)))
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training in all, those of earlier runs included."""
+        return time.monotonic() - self.begun
 
+    @property
+    def left(self) -> float:
+        """Seconds until ``max_time``."""
+        return self.options.seconds - self.elapsed
 
-def _meeting_seconds(trial: TrainingModule) -> float:
-    """How long several processes take to sum their gradients after a step, if nothing overlaps."""
-    device = next(trial.model.parameters()).device
-    return trial.team.summing_seconds(trial.model.parameters_count, device)
+    def go_on(self, elapsed: float) -> None:
+        """Counts the seconds of an earlier run, too."""
+        self.begun -= elapsed
 
+    def pause(self, seconds: float, *, validation: bool = False) -> None:
+        """Leaves out seconds that went into other things than steps."""
+        self.paused += seconds
+        if validation:
+            self.validation = seconds
 
-def validation_seconds(
-    model: PixelModel, val: ImageSet, options: TrainingOptions, precision: str
-) -> float:
-    """How long a validation is going to take, judged by a part of it."""
-    size, start = validation_batch(options), time.monotonic()
-    few = val.limit(2 * size)
-    validate(model, few, batch_size=size, precision=precision)
-    return (time.monotonic() - start) * len(val) / len(few)
+    def measure(self, step: int) -> float:
+        """Seconds a step lately; 0 before there was one."""
+        now = self.elapsed
+        taken, spent = step - self.step, now - self.seen - self.paused
+        if taken > 0 and self.seen:
+            pace = max(spent, 1e-9) / taken
+            self.pace = pace if not self.pace else (self.pace + pace) / 2
+        self.seen, self.step, self.paused = now, step, 0.0
+        return self.pace
+
+    def settle(self, plan: Plan, step: int) -> Plan:
+        """The plan that ends in time: the same one, as long as it does."""
+        if math.isinf(self.options.seconds) or not self.pace or step >= plan.steps:
+            return plan
+        check = self.validation or FORWARD * self.pace * self.images / self.options.batch_size
+        pace = self.pace + check / (plan.steps_per_epoch * self.options.validate_every)
+        left = self.left - RESERVE * self.options.seconds - self.last_validations * check
+        by_time = self.options.schedule_by == "time"
+        off = abs(left - (plan.steps - step) * pace)
+        if not by_time and off <= TOLERANCE * self.options.seconds:
+            return plan
+        steps = min(self.most, step + max(1, int(left / pace)))
+        share = min(1.0, self.elapsed / self.options.seconds) if by_time else None
+        return plan if steps == plan.steps and not by_time else plan.again(step, steps, share)

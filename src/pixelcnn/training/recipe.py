@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pixelcnn import data
 from pixelcnn.building import DERIVED, adapted, create_model
@@ -85,17 +85,19 @@ class Recipe:
         head = "\n".join(f"# {line}" for line in (MARK + self.name, self.about) if line)
         return f"{head}\n\n{toml.dumps(self.tables())}"
 
-    def with_overrides(self, settings: Iterable[str]) -> "Recipe":
+    def with_overrides(self, overrides: Iterable["Setting | str"]) -> "Recipe":
         """The recipe with some values replaced.
 
         Args:
-            settings: as ``"training.epochs=3"``; the value is TOML, words need no quotes.
+            overrides: tables, keys and values, where None takes a key out; or texts as
+                ``"training.epochs=3"``, whose value is TOML, words without quotes, or ``none``.
 
         Raises:
             ConfigError: no such table or key, or a value that cannot be used.
         """
         tables = {name: dict(getattr(self, name)) for name in TABLES}
-        for table, key, value in map(parse_setting, settings):
+        for override in overrides:
+            table, key, value = parse_setting(override) if isinstance(override, str) else override
             if table in ("network", "output") and key == "name" and value != tables[table]["name"]:
                 tables[table] = {}  # arguments of one network mean nothing to another
             tables[table][key] = value
@@ -230,7 +232,15 @@ def folder() -> Any:
     return resources.files("pixelcnn") / "recipes"
 
 
-def parse_setting(setting: str) -> tuple[str, str, Any]:
+class Setting(NamedTuple):
+    """One value of a recipe."""
+
+    table: str
+    key: str
+    value: Any
+
+
+def parse_setting(setting: str) -> Setting:
     """Table, key and value of ``table.key=VALUE``.
 
     Raises:
@@ -238,7 +248,7 @@ def parse_setting(setting: str) -> tuple[str, str, Any]:
 
     Example:
         >>> parse_setting("training.schedule=cosine")
-        ('training', 'schedule', 'cosine')
+        Setting(table='training', key='schedule', value='cosine')
     """
     path, equals, value = setting.partition("=")
     table, dot, key = path.strip().partition(".")
@@ -248,7 +258,7 @@ def parse_setting(setting: str) -> tuple[str, str, Any]:
             hint="write table.key=VALUE, as training.epochs=3",
         )
     check_keys("recipe", {table: None}, TABLES)
-    return table, key.strip(), toml.parse_value(value.strip())
+    return Setting(table, key.strip(), toml.parse_value(value.strip()))
 
 
 def check_keys(table: str, values: Mapping[str, Any], known: Iterable[str]) -> None:

@@ -4,21 +4,33 @@ import re
 from pathlib import Path
 from typing import Any
 
+from pixelcnn.checkpoint import fingerprint
 from pixelcnn.data import ImageSet
+from pixelcnn.model import PixelModel
+from pixelcnn.training.likelihood import Validation
 from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.run import versions
-from pixelcnn.training.validation import Validation
 
-PLACES = ("device", "devices", "nodes")
+PLACES = ("device", "devices", "nodes", "trackers", "init")
 """Options that say where a training ran, not what it did."""
+
+ANCESTRY = ("recipe", "data", "content_hash", "steps", "epochs", "validation", "parent")
+"""What of a parent's record stays in that of a model trained on from it."""
 
 
 def training_record(
-    train: ImageSet, val: ImageSet, options: TrainingOptions, *, recipe: str = "", data: Any = None
+    model: PixelModel,
+    train: ImageSet,
+    val: ImageSet,
+    options: TrainingOptions,
+    *,
+    recipe: str = "",
+    data: Any = None,
 ) -> dict[str, Any]:
     """What is known before training starts, in JSON types.
 
     Args:
+        model: before its training; one that was trained before becomes the parent.
         train: training images.
         val: validation images.
         options: how to train.
@@ -40,7 +52,18 @@ def training_record(
         "seed": options.seed,
         "training": settings,
         "versions": versions(),
-    }
+    } | parent(model)
+
+
+def parent(model: PixelModel) -> dict[str, Any]:
+    """What a fine-tuned model says of the trained one that it started from; nothing for a new one.
+
+    ``steps`` and ``images_seen`` of a record are those of its own training; a parent's stand here.
+    """
+    known = {key: model.record[key] for key in ANCESTRY if key in model.record}
+    if "steps" not in known:
+        return {}
+    return {"parent": known | {"fingerprint": fingerprint(model.config(), model.state_dict())}}
 
 
 def progress_record(step: int, steps_per_epoch: int, images: int) -> dict[str, Any]:

@@ -14,18 +14,20 @@ from types import TracebackType
 
 from pixelcnn.checkpoint import write_atomically
 from pixelcnn.errors import DISK_FULL, ConfigError, ResourceError
-from pixelcnn.training.guards import room
+from pixelcnn.training.processes import Processes
 from pixelcnn.training.recipe import Recipe, parse
-from pixelcnn.training.team import Team
 
-PACKAGES = ("pixelcnn", "torch", "numpy", "pytorch-lightning", "safetensors", "pillow")
+PACKAGES = ("pixelcnn", "torch", "numpy", "accelerate", "safetensors", "pillow")
+
+RESUME = "free some space and continue with --resume"
 
 
 class RunFolder:
     """A run folder, held by one process at a time.
 
     Use as a context: entering makes the folder and locks it, leaving unlocks it. The lock is the operating
-    system's (flock), so it ends with its process, however that ends.
+    system's (flock), so it ends with its process, however that ends. A run that is refused, or that fails
+    before :meth:`begin`, leaves no trace.
 
     Args:
         path: the folder.
@@ -40,6 +42,7 @@ class RunFolder:
         self.path, self.resume = Path(path), resume
         self._lock: int | None = None
         self._holds = False
+        self._made: list[Path] = []
 
     @property
     def recipe(self) -> Path:
@@ -71,8 +74,21 @@ class RunFolder:
         """Sample grids."""
         return self.path / "samples"
 
+    @property
+    def metrics(self) -> Path:
+        """The numbers of every row."""
+        return self.path / "metrics.csv"
+
+    @property
+    def log(self) -> Path:
+        """What the training said."""
+        return self.path / "train.log"
+
     def __enter__(self) -> "RunFolder":
+        if self.path.is_dir():
+            self._check_content()
         try:
+            self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
             self._take_lock()
         except FileExistsError as error:
@@ -90,7 +106,7 @@ class RunFolder:
                 hint="choose another folder with --run",
             ) from error
         try:
-            self._check_content()
+            self._check_content()  # again: somebody may have been faster
         except BaseException:
             self.release()
             raise
@@ -127,8 +143,14 @@ class RunFolder:
         if self._lock is not None:
             if self._holds:
                 os.ftruncate(self._lock, 0)
+                if [item.name for item in self.path.iterdir()] == ["run.lock"]:
+                    (self.path / "run.lock").unlink()
             os.close(self._lock)
             self._lock, self._holds = None, False
+        for folder in self._made:
+            with contextlib.suppress(OSError):  # it is in use
+                folder.rmdir()
+        self._made = []
 
     def _take_lock(self) -> None:
         lock = os.open(self.path / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -168,8 +190,8 @@ class RunFolder:
 
 
 @contextlib.contextmanager
-def held(folder: RunFolder, team: Team) -> Iterator[RunFolder]:
-    """A folder that the leader of a team holds for all of it; the others never write there.
+def held(folder: RunFolder, processes: Processes) -> Iterator[RunFolder]:
+    """A folder that the main process holds for all of them; the others never write there.
 
     Raises:
         ConfigError: as entering the folder does.
@@ -181,7 +203,7 @@ def held(folder: RunFolder, team: Team) -> Iterator[RunFolder]:
         def enter() -> None:
             stack.enter_context(folder)
 
-        team.first(enter)
+        processes.on_main(enter)
         yield folder
 
 
@@ -194,3 +216,23 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+@contextlib.contextmanager
+def room() -> Iterator[None]:
+    """Says in one line that the disk is full, and how to go on.
+
+    Raises:
+        ResourceError: instead of what the system raises.
+    """
+    try:
+        yield
+    except ResourceError as error:
+        if not isinstance(error.__cause__, OSError):  # it is memory that ran out
+            raise
+        raise ResourceError(str(error), hint=RESUME) from error
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        name = Path(error.filename).name if error.filename else "to the run folder"
+        raise ResourceError(f"disk full: cannot write {name}", hint=RESUME) from error

@@ -14,12 +14,13 @@ RISE = 0.2
 """Part of a one-cycle run in which the learning rate rises, unless ``warmup_steps`` says otherwise."""
 
 
-def learning_rate(options: TrainingOptions, step: int, steps: int) -> float:
+def learning_rate(options: TrainingOptions, step: float, steps: int) -> float:
     """The learning rate of a step: a pure function, so that a resumed run continues the same curve.
 
     Args:
         options: peak, schedule, warm-up.
-        step: the step about to be taken, from 0.
+        step: the step about to be taken, from 0; between two of them where the number of steps was
+            settled anew, see :class:`pixelcnn.training.plan.Plan`.
         steps: steps of the whole run.
 
     Reference (one-cycle): Smith and Topin, Super-Convergence, 2018; the cosine form, without its cycle

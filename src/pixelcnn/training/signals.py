@@ -7,7 +7,7 @@ from types import FrameType
 from typing import Any
 
 from pixelcnn.errors import PixelCNNError
-from pixelcnn.training.team import Team
+from pixelcnn.training.processes import Processes
 
 
 class Interrupted(PixelCNNError):
@@ -30,7 +30,7 @@ class StopFlag:
 
     Attributes:
         signum: of the first signal, 0 before there is one.
-        agreed: the same for the whole team, as of the last time they asked each other.
+        agreed: the same for all processes, as of the last time they asked each other.
         honoured: whether stopping has begun.
     """
 
@@ -44,29 +44,29 @@ class StopFlag:
     def __bool__(self) -> bool:
         return self.signum != 0
 
-    def agree(self, team: Team) -> bool:
-        """Whether any process of a team was told to stop: the same answer for all of them.
+    def signal(self, processes: Processes) -> int:
+        """The number of the signal that tells this process to stop, or 0.
 
         One of several processes also stops when the process that started it is gone.
         """
-        orphaned = team.size > 1 and os.getppid() != self._parent
-        (self.agreed,) = team.highest(self.signum or (signal.SIGTERM if orphaned else 0))
+        orphaned = processes.size > 1 and os.getppid() != self._parent
+        return self.signum or (int(signal.SIGTERM) if orphaned else 0)
+
+    def agree(self, processes: Processes) -> bool:
+        """Whether any process was told to stop: the same answer for all of them."""
+        (self.agreed,) = processes.maximum(self.signal(processes))
         return self.agreed != 0
 
     def __enter__(self) -> "StopFlag":
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.getsignal(number) for number in self.SIGNALS}
-            self.install()
+            for number in self._before:
+                signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-    def install(self) -> None:
-        """Takes the handlers over again, after somebody else has."""
-        for number in self._before:
-            signal.signal(number, self._handle)
 
     def _handle(self, signum: int, _: FrameType | None) -> None:
         if self.signum:

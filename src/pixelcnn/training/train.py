@@ -1,24 +1,49 @@
 """Training a recipe: what ``pixelcnn train`` does."""
 
 import dataclasses
+import itertools
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pixelcnn import checkpoint
 from pixelcnn.data import Splits
+from pixelcnn.devices import resolve_device
 from pixelcnn.model import PixelModel
 from pixelcnn.training import recipe as recipes
-from pixelcnn.training.device import accelerator, own_device, resolve_device
-from pixelcnn.training.fitting import run_training
-from pixelcnn.training.guards import check_fit
-from pixelcnn.training.recipe import Recipe, goes_on, of_model
+from pixelcnn.training.recipe import Recipe, Setting, goes_on, of_model
 from pixelcnn.training.record import nameless, training_record
 from pixelcnn.training.run import RunFolder, held
-from pixelcnn.training.session import History
-from pixelcnn.training.team import Team, assembled, check_size
-from pixelcnn.training.toml import literal
+
+if TYPE_CHECKING:
+    from pixelcnn.training.history import History
 
 DEFAULT = "digits"
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What is to be trained where: a recipe with everything that the caller and the folder say of it.
+
+    Attributes:
+        recipe: with all settings.
+        run: the folder.
+        resume: go on with what the folder holds.
+        stored: the recipe that the folder holds, if any.
+        remarks: what to say of it.
+    """
+
+    recipe: Recipe
+    run: Path
+    resume: bool = False
+    stored: Recipe | None = None
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def processes(self) -> int:
+        """How many it asks for."""
+        return self.recipe.options.devices * self.recipe.options.nodes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +52,7 @@ class Prepared:
 
     Attributes:
         recipe: resolved: every argument spelt out, as the data want them.
-        model: new.
+        model: new, or the one to start from.
         splits: the data.
         notes: what differs from the recipe as written, in words.
     """
@@ -38,127 +63,141 @@ class Prepared:
     notes: list[str]
 
 
-def prepare(recipe: Recipe, team: Team | None = None) -> Prepared:
+def request(
+    recipe: str | Path | Recipe | None = None,
+    run: str | Path | None = None,
+    *,
+    overrides: Sequence[Setting | str] = (),
+    resume: bool = False,
+) -> Request:
+    """What a caller asks for, resolved; reads recipes, writes nothing.
+
+    Args:
+        recipe: a name, a TOML file or a recipe; ``digits`` if None, or what ``run`` holds if it is resumed.
+        run: the folder. If None ``runs/RECIPE-DATA``, or the next free ``runs/RECIPE-DATA-2`` and so on; to
+            resume, the last of them.
+        overrides: values of the recipe, see :meth:`Recipe.with_overrides`; on top of a stored one, too.
+        resume: continue what the folder holds; fine if that is nothing, or a finished run.
+
+    Raises:
+        ConfigError: a recipe or a setting that cannot be used.
+    """
+    named = recipe is not None
+    start = recipe if isinstance(recipe, Recipe) else recipes.get(recipe or DEFAULT)
+    fresh, remarks = start.with_overrides(overrides), tuple[str, ...]()
+    path = default_run(fresh, resume=resume) if run is None else Path(run)
+    if run is None and path.name != base_name(fresh):
+        before = "going on with the last of them" if resume else "this run is"
+        remarks = (f"runs/{base_name(fresh)} is there already; {before} {path}",)
+    folder = RunFolder(path, resume=resume)
+    if not (resume and folder.recipe.exists()):
+        return Request(fresh, path, resume, None, remarks)
+    stored = folder.stored()
+    chosen = stored.with_overrides(overrides)
+    name = fresh.name if named else stored.name
+    return Request(dataclasses.replace(chosen, name=name), path, resume, stored, remarks)
+
+
+def prepare(recipe: Recipe, *, trained: bool = False) -> Prepared:
     """Loads the data, builds the model and checks that they fit; writes nothing.
 
     Args:
         recipe: what to train.
-        team: the processes of the training, of which the leader loads first: what it downloads is there
-            for the others.
+        trained: weights are going to be read from a checkpoint, so none are needed to start from.
 
     Raises:
         ConfigError, DataError, ModelError: whatever would stop the training before its first step.
     """
+    from pixelcnn.training.fitting import check_fit
+
     options = recipe.options
-    team = team or Team()
-    accelerator(own_device(resolve_device(options.device), team), team)
-    loaded: list[Splits] = []
-    team.first(lambda: loaded.append(recipe.load()))
-    splits = loaded[0] if loaded else recipe.load()
-    model, notes = recipe.build(splits.train)
+    resolve_device(options.device)
+    splits = recipe.load()
+    if options.init is None or trained:
+        model, notes = recipe.build(splits.train)
+    else:
+        model = checkpoint.load(options.init)
+        notes = [f"network and output are those of {nameless(options.init)}, which it starts from"]
     check_fit(model, splits.train, splits.val)
     resolved = of_model(model, recipe.data, options, recipe.name, recipe.about)
     return Prepared(resolved, model, splits, notes)
 
 
 def train_recipe(
-    recipe: str | Path | Recipe | None = None,
+    wanted: Request | Recipe | str | Path | None = None,
     run: str | Path | None = None,
     *,
-    overrides: Sequence[str] = (),
+    overrides: Sequence[Setting | str] = (),
     resume: bool = False,
     verbose: bool = True,
-) -> History:
+    callbacks: Sequence[Any] = (),
+    trackers: Sequence[Any] | None = None,
+) -> "History":
     """Trains a recipe in a run folder.
 
     Args:
-        recipe: a name, a TOML file or a recipe; ``digits`` if None, or what ``run`` holds if it is resumed.
-        run: the folder; ``runs/RECIPE-DATA`` if None.
-        overrides: settings as ``"training.epochs=3"``, see :meth:`Recipe.with_overrides`.
-        resume: continue what the folder holds; fine if that is nothing, or a finished run.
+        wanted: a request, or else what :func:`request` makes one of, with the next arguments.
+        run: see :func:`request`.
+        overrides: see :func:`request`.
+        resume: see :func:`request`.
         verbose: talk on stderr.
+        callbacks: see :func:`pixelcnn.fit`.
+        trackers: see :func:`pixelcnn.fit`.
 
     Raises:
         ConfigError: a recipe, a setting or a folder that cannot be used; a resumed run's recipe is
             contradicted by anything but epochs, time and devices.
         DataError, ModelError, TrainingError, ResourceError, Interrupted: see :func:`pixelcnn.fit`.
     """
-    fresh = resolve(recipe).with_overrides(overrides)
-    path = Path(run) if run is not None else default_run(fresh)
-    with (
-        assembled(fresh.options.devices, fresh.options.nodes) as team,
-        held(RunFolder(path, resume=resume), team) as folder,
-    ):
+    from pixelcnn.training.fitting import run_training
+    from pixelcnn.training.processes import check_size, joined
+    from pixelcnn.training.progress import Talk
 
-        def choose() -> tuple[Recipe, bool]:
-            chosen = going_on(folder, fresh, overrides, named=recipe is not None)
-            return chosen, folder.recipe.exists() and goes_on(folder.stored(), chosen, str(path))
-
-        chosen, replan = team.first(choose)
-        check_size(team, chosen.options.devices, chosen.options.nodes)
-        ready = prepare(chosen, team)
-        team.first(lambda: folder.begin(ready.recipe.dumps()))
-        train, val = ready.splits.train, ready.splits.val
-        options, source = ready.recipe.options, ready.recipe.data
-        notes = training_record(train, val, options, recipe=chosen.name, data=source)
-        return run_training(
-            ready.model, train, val, options, folder, notes, team,
-            replan=replan, remarks=ready.notes, verbose=verbose,
-        )  # fmt: skip
-
-
-def going_on(folder: RunFolder, fresh: Recipe, overrides: Sequence[str], named: bool) -> Recipe:
-    """The recipe that a folder holds, with overrides; ``fresh`` where it holds none.
-
-    Args:
-        folder: of the run.
-        fresh: what was asked for.
-        overrides: settings that go on top of a stored recipe, too.
-        named: ``fresh`` was asked for by name, so the stored recipe has to be the same one.
-    """
-    if not folder.recipe.exists():
-        return fresh
-    stored = folder.stored()
-    name = fresh.name if named else stored.name
-    return dataclasses.replace(stored.with_overrides(overrides), name=name)
+    since = time.monotonic()
+    if not isinstance(wanted, Request):
+        wanted = request(wanted, run, overrides=overrides, resume=resume)
+    options = wanted.recipe.options
+    with joined(options.devices, options.nodes) as processes:
+        asked: Request = wanted
+        asked = processes.on_main(lambda: asked)
+        with held(RunFolder(asked.run, resume=asked.resume), processes) as folder:
+            recipe, stored = asked.recipe, asked.stored
+            check_size(processes, recipe.options.devices, recipe.options.nodes)
+            replan = processes.on_main(
+                lambda: stored is not None and goes_on(stored, recipe, str(asked.run))
+            )
+            talk = Talk(None, verbose=verbose and processes.is_main)
+            talk.say(f"loading {nameless(recipe.data.get('name', 'data'))}")
+            trained = processes.on_main(lambda: any(folder.checkpoints.glob("*.ckpt")))
+            # The main process loads first: what it downloads is there for the others.
+            ready = prepare(recipe, trained=trained) if processes.is_main else None
+            processes.on_main(lambda: None)
+            ready = ready or prepare(recipe, trained=trained)
+            processes.on_main(lambda: folder.begin(ready.recipe.dumps()))
+            train, val = ready.splits.train, ready.splits.val
+            options, source = ready.recipe.options, ready.recipe.data
+            notes = training_record(
+                ready.model, train, val, options, recipe=recipe.name, data=source
+            )
+            return run_training(
+                ready.model, train, val, options, folder, notes, processes,
+                replan=replan, remarks=[*asked.remarks, *ready.notes], verbose=verbose,
+                callbacks=callbacks, trackers=trackers, since=since,
+            )  # fmt: skip
 
 
-def processes(
-    recipe: str | Path | Recipe | None,
-    run: str | Path | None,
-    overrides: Sequence[str],
-    resume: bool,
-) -> tuple[int, int]:
-    """Devices and nodes that :func:`train_recipe` with the same arguments would ask for."""
-    fresh = resolve(recipe).with_overrides(overrides)
-    folder = RunFolder(Path(run) if run is not None else default_run(fresh), resume=resume)
-    chosen = going_on(folder, fresh, overrides, named=recipe is not None) if resume else fresh
-    return chosen.options.devices, chosen.options.nodes
+def base_name(recipe: Recipe) -> str:
+    """``RECIPE-DATA``."""
+    return f"{recipe.name}-{Path(str(nameless(recipe.data.get('name', 'data')))).stem}"
 
 
-def resolve(recipe: str | Path | Recipe | None) -> Recipe:
-    """A recipe from whatever names it."""
-    return (
-        recipe if isinstance(recipe, Recipe) else recipes.get(DEFAULT if recipe is None else recipe)
-    )
-
-
-def default_run(recipe: Recipe) -> Path:
-    """``runs/RECIPE-DATA``."""
-    return (
-        Path("runs") / f"{recipe.name}-{Path(str(nameless(recipe.data.get('name', 'data')))).stem}"
-    )
-
-
-def settings(**values: Any) -> list[str]:
-    """Overrides from values, leaving out those that are None; ``table__key`` names a key.
-
-    Example:
-        >>> settings(training__epochs=3, training__seed=None, data__name="mnist")
-        ['training.epochs=3', 'data.name="mnist"']
-    """
-    return [
-        f"{name.replace('__', '.', 1)}={literal(value)}"
-        for name, value in values.items()
-        if value is not None
-    ]
+def default_run(recipe: Recipe, *, resume: bool = False) -> Path:
+    """``runs/RECIPE-DATA``, or the first ``runs/RECIPE-DATA-N`` without a run; to resume, the last run."""
+    base = Path("runs") / base_name(recipe)
+    numbered = (base.with_name(f"{base.name}-{number}") for number in itertools.count(2))
+    last = base
+    for path in itertools.chain([base], numbered):
+        if not (path / "recipe.toml").exists():
+            return last if resume else path
+        last = path
+    raise AssertionError("the numbers do not end")

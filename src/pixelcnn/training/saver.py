@@ -11,11 +11,10 @@ from pixelcnn import checkpoint
 from pixelcnn.checkpoint import write_atomically
 from pixelcnn.model import PixelModel
 from pixelcnn.training.averaging import WeightAverage
-from pixelcnn.training.plan import Plan
-from pixelcnn.training.record import progress_record, validation_record
+from pixelcnn.training.likelihood import Validation
+from pixelcnn.training.processes import Processes
+from pixelcnn.training.record import validation_record
 from pixelcnn.training.run import RunFolder
-from pixelcnn.training.team import Team
-from pixelcnn.training.validation import Validation
 
 
 @dataclasses.dataclass
@@ -33,52 +32,36 @@ class Best:
     worse: int = 0
 
 
-class Keeper:
+class Saver:
     """Keeps the averaged weights that validated best, and in files the raw ones beside them.
 
     Args:
         model: with the raw weights of the training.
         average: of its weights.
-        plan: how many steps make an epoch.
-        images: in the training set.
-        precision: that validations are computed in.
-        patience: validations without a better one before giving up; 0 never gives up.
         folder: where files go; without one the best weights stay in memory.
-        team: its leader keeps the files, and gives the best weights to all.
+        processes: the main one keeps the files, and gives the best weights to all.
     """
 
     def __init__(
         self,
         model: PixelModel,
         average: WeightAverage,
-        plan: Plan,
-        images: int,
-        precision: str,
-        patience: int,
         folder: RunFolder | None,
-        team: Team,
+        processes: Processes,
     ) -> None:
-        self.model, self.average, self.plan, self.images = model, average, plan, images
-        self.precision, self.patience, self.team = precision, patience, team
-        self.folder = folder if team.leads else None
+        self.model, self.average, self.processes = model, average, processes
+        self.folder = folder if processes.is_main else None
         self.best = Best()
         self._kept: dict[str, Tensor] = {}
         self._record: dict[str, Any] = {}
 
-    def judge(self, step: int, found: Validation) -> bool:
-        """Keeps the model if it is the best so far.
-
-        Returns:
-            Whether it is time to give up.
-        """
-        progress = progress_record(step, self.plan.steps_per_epoch, self.images)
-        self.model.record |= progress | validation_record(found, self.precision)
-        if found.mean < self.best.nats or self.best.step < 0:
+    def judge(self, step: int, found: Validation) -> None:
+        """Keeps the model if it is the best so far; its record tells of this validation already."""
+        if found.mean < self.best.nats:
             self.best = Best(found.mean, step)
             self._keep_best()
-            return False
-        self.best.worse += 1
-        return 0 < self.patience <= self.best.worse
+        else:
+            self.best.worse += 1
 
     def restore(self, best: dict[str, Any]) -> None:
         """Goes on from a checkpoint; what was kept after it is forgotten."""
@@ -100,14 +83,8 @@ class Keeper:
 
     def recall_best(self) -> None:
         """Puts the best weights, and their record, into the model of every process."""
-        weights, self.model.record = self.team.first(self._recalled)
+        weights, self.model.record = self.processes.on_main(self._recalled)
         self.model.load_state_dict(weights)
-
-    def _recalled(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        if self.folder is None:
-            return self._kept, dict(self._record)
-        best = checkpoint.load(self.folder.best)
-        return best.state_dict(), best.record
 
     def annotate_best(self, found: Validation, precision: str) -> None:
         """Replaces the validation in the record of the recalled best model, and of its file."""
@@ -118,12 +95,18 @@ class Keeper:
                 raw = checkpoint.load(self.folder.best, weights="raw").state_dict()
             checkpoint.save(self.model, self.folder.best, raw=raw)
 
+    def _recalled(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        if self.folder is None:
+            return self._kept, dict(self._record)
+        best = checkpoint.load(self.folder.best)
+        return best.state_dict(), best.record
+
     def _keep_best(self) -> None:
         raw = self._raw()
         with self.average.applied():
             if self.folder is not None:
                 checkpoint.save(self.model, self.folder.best, raw=raw)
-            elif self.team.leads:
+            elif self.processes.is_main:
                 state = self.model.state_dict()
                 self._kept = {name: value.detach().clone() for name, value in state.items()}
                 self._record = dict(self.model.record)

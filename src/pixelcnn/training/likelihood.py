@@ -1,4 +1,4 @@
-"""Likelihood of the validation set during training."""
+"""The negative log-likelihood that a training lowers, and that of its validation set."""
 
 import contextlib
 import dataclasses
@@ -7,19 +7,40 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from pixelcnn.data import ImageSet
 from pixelcnn.layers import features_last
 from pixelcnn.model import PixelModel
 from pixelcnn.scoring import condition_of
-from pixelcnn.training.options import TrainingOptions
-from pixelcnn.training.team import Team
+from pixelcnn.training.processes import Processes
 
 QUANTILES = 101
 
 
+class Loss(nn.Module):
+    """A model with its loss, as one module: what is spread over processes, and compiled.
+
+    Args:
+        model: the model.
+        precision: ``32``, ``bf16`` or ``64``.
+        channels_last: memory layout of the images.
+    """
+
+    def __init__(self, model: PixelModel, precision: str, *, channels_last: bool) -> None:
+        super().__init__()
+        self.model, self.precision, self.channels_last = model, precision, channels_last
+
+    def forward(self, levels: Tensor, condition: Tensor | None, weight: float) -> Tensor:
+        """The sum of the images' negative log-likelihoods in nats per sub-pixel, each with a weight."""
+        found = log_prob(
+            self.model, levels, condition, self.precision, channels_last=self.channels_last
+        )
+        return found.sum() * (-weight / self.model.shape.dimensions)
+
+
 class Stopped(Exception):
-    """A validation that was told to stop."""
+    """A validation or a drawing that was told to stop."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +89,7 @@ def validate(
     batch_size: int,
     precision: str,
     channels_last: bool = False,
-    team: Team | None = None,
+    processes: Processes | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Validation:
     """Scores a fixed validation set with the weights the model has.
@@ -77,58 +98,49 @@ def validate(
     same for any number of processes.
 
     Args:
-        model: left in the mode it was found in.
+        model: in evaluation mode.
         data: a set whose levels do not change between epochs.
         batch_size: images a forward pass.
         precision: ``32``, ``bf16`` or ``64``.
         channels_last: memory layout of the images.
-        team: processes that share the work; this one alone if None.
+        processes: that share the work; this one alone if None.
         stop: asked before each batch, equally often in every process.
 
     Raises:
         Stopped: ``stop`` said so.
     """
-    team, given = team or Team(), condition_of(model, data)
-    nats, was_training = np.zeros(len(data)), model.training
-    model.eval()
-    try:
-        with torch.inference_mode():
-            for start in range(0, len(data), batch_size * team.size):
-                if stop():
-                    raise Stopped
-                first = start + batch_size * team.rank
-                index = torch.arange(first, max(first, min(first + batch_size, len(data))))
-                if not len(index):
-                    continue
-                condition = None if given is None else given[index]
-                levels = data.levels_at(index, 0, 0)
-                found = log_prob(model, levels, condition, precision, channels_last=channels_last)
-                nats[index] = -found.flatten(1).double().sum(1).cpu()
-    finally:
-        model.train(was_training)
-    return Validation(team.sum(nats), model.shape.dimensions)
-
-
-def validation_batch(options: TrainingOptions) -> int:
-    """Images a forward pass of a validation: enough to be fast, few enough to fit."""
-    return max(64, min(256, options.batch_size))
+    processes, given = processes or Processes(), condition_of(model, data)
+    nats = np.zeros(len(data))
+    with torch.inference_mode():
+        for start in range(0, len(data), batch_size * processes.size):
+            if stop():
+                raise Stopped
+            first = start + batch_size * processes.rank
+            index = torch.arange(first, max(first, min(first + batch_size, len(data))))
+            if not len(index):
+                continue
+            condition = None if given is None else given[index]
+            levels = data.levels_at(index, 0, 0)
+            found = log_prob(model, levels, condition, precision, channels_last=channels_last)
+            nats[index] = -found.flatten(1).double().sum(1).cpu()
+    return Validation(processes.sum(nats), model.shape.dimensions)
 
 
 def log_prob(
     model: PixelModel,
-    levels: torch.Tensor,
-    condition: torch.Tensor | None,
+    levels: Tensor,
+    condition: Tensor | None,
     precision: str,
     *,
     channels_last: bool,
-) -> torch.Tensor:
+) -> Tensor:
     """Log-probability ``(n, c, h, w)`` in nats of levels that are known to be valid.
 
     The network may run in bfloat16; logarithms are always taken in at least 32 bits.
     """
-    device = next(model.parameters()).device
-    levels = levels.to(device, torch.int64)
-    condition = None if condition is None else condition.to(device)
+    device = model.device
+    levels = levels.to(device, torch.int64, non_blocking=True)
+    condition = None if condition is None else condition.to(device, non_blocking=True)
     x = model.encode(levels)
     if channels_last:
         x = features_last(x)

@@ -1,0 +1,57 @@
+"""A training that diverges: what to say of it."""
+
+import math
+
+from pixelcnn.data.files import printable
+from pixelcnn.errors import TrainingError
+from pixelcnn.training.batches import Batches
+from pixelcnn.training.likelihood import Validation
+from pixelcnn.training.progress import Talk
+
+MAX_SKIPPED, MAX_REWOUND = 3, 5
+"""Steps that may be left out, and times that a training may go back."""
+
+NAMED = 16
+"""Images of a bad step that are named."""
+
+HINT = (
+    "start again with a lower training.learning_rate or training.gradient_clip = 1.0;"
+    " what was saved before is untouched"
+)
+
+
+def of_loss(loss: float, step: int, batches: Batches) -> TrainingError:
+    """The error of a step whose loss is not finite: names its images, and what held the NaN.
+
+    Args:
+        loss: over all processes.
+        step: from 0.
+        batches: of the training.
+    """
+    indices, names = batches.indices(step), batches.data.names
+    shown = [printable(names[i]) if names else str(i) for i in indices[:NAMED].tolist()]
+    more = ", ..." if len(indices) > NAMED else ""
+    cause = "the data are finite, so the weights are not or were about to be"
+    if batches.condition is not None and not batches.condition[indices].isfinite().all():
+        cause = "their condition holds values that are not finite"
+    return TrainingError(
+        f"the loss of step {step + 1} is {loss}; its images: {', '.join(shown)}{more}; {cause}",
+        hint=HINT,
+    )
+
+
+def of_validation(nats: float, step: int) -> TrainingError:
+    """The error of a validation that is not finite."""
+    return TrainingError(
+        f"the validation after step {step} is {nats}: the weights have diverged", hint=HINT
+    )
+
+
+def warn(found: Validation, levels: int, talk: Talk) -> None:
+    """Says so if a model knows less after its first epoch than nothing at all."""
+    most = math.log2(levels)
+    if found.bits_per_dim > most:
+        talk.say(
+            f"warning: {found.bits_per_dim:.3f} bits/dim is worse than {most:.3f}, a guess among"
+            f" {levels} levels: the training may be diverging; try a lower training.learning_rate"
+        )

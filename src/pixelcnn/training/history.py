@@ -1,0 +1,215 @@
+"""What a training measured: rows of numbers, the curves they make, and ``metrics.csv``."""
+
+import csv
+import dataclasses
+import html
+import math
+import os
+from collections import deque
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pixelcnn.charts import learning_curve
+from pixelcnn.checkpoint import write_atomically
+from pixelcnn.errors import ConfigError
+
+COLUMNS = ("step", "epoch", "loss", "val_loss", "bits_per_dim", "learning_rate")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One row of ``metrics.csv``; losses are nats per sub-pixel.
+
+    Attributes:
+        step: steps taken.
+        epoch: the epoch that the step belongs to, from 1.
+        loss: mean training loss of the last steps, as many for every row.
+        val_loss: validation loss, None where nothing was validated.
+        bits_per_dim: the same in bits.
+        learning_rate: of the last step.
+    """
+
+    step: int
+    epoch: int
+    loss: float
+    val_loss: float | None
+    bits_per_dim: float | None
+    learning_rate: float
+
+    def values(self) -> dict[str, float]:
+        """The numbers that it has, without step and epoch: what trackers are told.
+
+        Example:
+            >>> Row(10, 1, 0.5, None, None, 1e-3).values()
+            {'loss': 0.5, 'learning_rate': 0.001}
+        """
+        found = {name: getattr(self, name) for name in COLUMNS[2:]}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def __str__(self) -> str:
+        values = (getattr(self, name) for name in COLUMNS)
+        return ",".join("" if value is None else repr(value) for value in values)
+
+
+class Mean:
+    """The mean of the last values, which a resumed training continues to the bit.
+
+    Args:
+        window: how many values; None takes all since the last :meth:`clear`.
+
+    Example:
+        >>> mean = Mean(window=2)
+        >>> for value in (5.0, 1.0, 2.0):
+        ...     mean.add(value)
+        >>> mean.value
+        1.5
+    """
+
+    def __init__(self, window: int | None = None) -> None:
+        self.values: deque[float] = deque(maxlen=window)
+
+    def add(self, value: float) -> None:
+        """Takes one more value in; what is not finite belongs to a skipped step and is left out."""
+        if math.isfinite(value):
+            self.values.append(value)
+
+    @property
+    def value(self) -> float:
+        """The mean; NaN if there was nothing."""
+        return math.fsum(self.values) / len(self.values) if self.values else math.nan
+
+    def clear(self, values: Iterable[float] = ()) -> None:
+        """Starts anew, from some values."""
+        self.values = deque(values, maxlen=self.values.maxlen)
+
+
+class Metrics:
+    """``metrics.csv``: the rows of a run, and nothing that depends on the clock.
+
+    Args:
+        path: of the file; None only counts rows.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self.path, self.rows = path, 0
+
+    def begin(self, rows: int) -> None:
+        """Keeps the first ``rows`` rows that a run left behind, and drops the rest."""
+        self.rows = rows
+        if self.path is None:
+            return
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        kept = [",".join(COLUMNS), *lines[1 : rows + 1]]
+        write_atomically(self.path, ("\n".join(kept) + "\n").encode())
+
+    def add(self, row: Row) -> None:
+        """Adds a row."""
+        self.rows += 1
+        if self.path is not None:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(f"{row}\n")
+
+    def sync(self) -> None:
+        """Makes the rows so far survive a power cut: before a checkpoint that counts on them."""
+        if self.path is not None:
+            with self.path.open("a", encoding="utf-8") as file:
+                os.fsync(file.fileno())
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """What a training did; a notebook shows it as a picture of its curves.
+
+    Attributes:
+        rows: the rows of ``metrics.csv`` that this call added.
+        steps: steps taken in all.
+        best: the best validation, in nats per image.
+        reason: why it stopped, ``"done"``, ``"patience"`` or what a callback said.
+        run: the run folder, if there is one.
+
+    Example:
+        >>> history = History((Row(2, 1, 0.7, None, None, 1e-3), Row(4, 2, 0.6, 0.5, 0.72, 1e-3)), 4, 32.0,
+        ...                   "done", None)
+        >>> history.curve("loss")
+        [(2, 0.7), (4, 0.6)]
+        >>> history.curve("val_loss")
+        [(4, 0.5)]
+    """
+
+    rows: tuple[Row, ...]
+    steps: int
+    best: float
+    reason: str
+    run: Path | None
+
+    def curve(self, name: str) -> list[tuple[int, float]]:
+        """The points (step, value) of a column of the rows, where it has a value."""
+        return curve(self.rows, name)
+
+    def plot(self, axes: Any = None) -> Any:
+        """Draws the curves with matplotlib.
+
+        Args:
+            axes: matplotlib axes to draw on; a new figure's if None.
+
+        Returns:
+            The axes.
+
+        Raises:
+            ConfigError: matplotlib is not installed.
+        """
+        if axes is None:
+            try:
+                from matplotlib import pyplot
+            except ImportError as error:
+                raise ConfigError(
+                    "a plot needs matplotlib, which is not installed",
+                    hint="pip install 'pixelcnn[plot]'",
+                ) from error
+            axes = pyplot.subplots()[1]
+        for label, curve in bits_per_dim_curves(self.rows).items():
+            axes.plot(*zip(*curve, strict=True), label=label)
+        axes.set(xlabel="epoch", ylabel="bits/dim")
+        axes.legend()
+        return axes
+
+    def _repr_html_(self) -> str:
+        """The curves as SVG, and the best validation in words."""
+        words = f"{self.steps:,} steps, best validation {self.best:.3f} nats an image"
+        words += "" if self.run is None else f", in {self.run}"
+        drawn = (
+            learning_curve(bits_per_dim_curves(self.rows), "epoch", "bits/dim") if self.rows else ""
+        )
+        return f'<div style="max-width: 40em">{drawn}<p>{html.escape(words)}</p></div>'
+
+
+def curve(rows: Sequence[Row], name: str) -> list[tuple[int, float]]:
+    """The points (step, value) of a column of some rows, where it has a value."""
+    found = ((row.step, getattr(row, name)) for row in rows)
+    return [(step, value) for step, value in found if value is not None]
+
+
+def bits_per_dim_curves(rows: Sequence[Row]) -> dict[str, list[tuple[float, float]]]:
+    """The curves that there are, training and validation: epochs, and bits per sub-pixel."""
+    per_epoch = max((row.step / row.epoch for row in rows), default=1.0)
+    columns = {"training": "loss", "validation": "val_loss"}
+    found = {
+        label: [(step / per_epoch, loss / math.log(2)) for step, loss in curve(rows, column)]
+        for label, column in columns.items()
+    }
+    return {label: points for label, points in found.items() if points}
+
+
+def read_rows(path: Path) -> tuple[Row, ...]:
+    """The rows of a ``metrics.csv``."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return tuple(
+        Row(
+            int(row["step"]),
+            int(row["epoch"]),
+            *(float(row[name]) if row[name] else None for name in COLUMNS[2:]),  # type: ignore[arg-type]
+        )
+        for row in rows
+    )
