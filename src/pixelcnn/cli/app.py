@@ -105,7 +105,7 @@ def root(
     \b
     Examples:
       pixelcnn demo
-      pixelcnn train --data photos/ --size 32 && pixelcnn sample runs/digits-photos
+      pixelcnn train digits --max-time 2m && pixelcnn sample runs/digits-digits
     """
     if version:
         result(f"pixelcnn {__version__}")

@@ -49,8 +49,8 @@ def complete(
 
     \b
     Examples:
-      pixelcnn complete runs/digits digit.png --known top
-      pixelcnn complete runs/digits a.png b.png --known mask.png -n 4 --out completed/
+      pixelcnn sample runs/digits-digits --out drawn/ && pixelcnn complete runs/digits-digits drawn/
+      pixelcnn complete runs/digits-digits drawn/sample-0000.png --known left -n 4 --out half.gif
 
     Known pixels never change. Pixels are drawn row by row from the top left, so a known pixel
     that comes later has no influence on those drawn before it.

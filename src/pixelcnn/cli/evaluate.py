@@ -36,8 +36,8 @@ def evaluate(
 
     \b
     Examples:
-      pixelcnn evaluate runs/digits
-      pixelcnn evaluate runs/gated-mnist --split val --limit 1000 --json
+      pixelcnn evaluate runs/digits-digits
+      pixelcnn evaluate runs/digits-digits --split val --limit 100 --json
 
     Gives nats per image and bits per dimension with standard errors. Lower is better.
     Numbers compare only for equal data, split, levels and binarisation.

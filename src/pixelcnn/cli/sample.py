@@ -32,8 +32,8 @@ def sample(
 
     \b
     Examples:
-      pixelcnn sample runs/digits -n 64 --seed 7
-      pixelcnn sample runs/digits --out drawing.gif
+      pixelcnn sample runs/digits-digits -n 64 --seed 7
+      pixelcnn sample runs/digits-digits --out drawing.gif
 
     The same seed draws the same images, whatever the batch size.
     """

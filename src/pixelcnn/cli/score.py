@@ -53,7 +53,7 @@ def score(
     \b
     Examples:
       pixelcnn score runs/digits-digits digits --out scores.csv
-      pixelcnn score runs/digits-digits photos/ --size 8 | sort -t, -k5 -g | tail
+      pixelcnn score runs/digits-digits photos/ --size 8 --fit resize | sort -t, -k5 -g | tail
 
     A CSV row holds name, nats, bits_per_dim, percentile (against the model's validation images: 99
     is less likely than 99 % of them) and nats_minus_png. The last one subtracts the size of the

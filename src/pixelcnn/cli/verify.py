@@ -20,8 +20,8 @@ def verify(
 
     \b
     Examples:
-      pixelcnn verify runs/digits
-      pixelcnn verify model.safetensors --thorough
+      pixelcnn verify runs/digits-digits
+      pixelcnn verify runs/digits-digits --thorough
 
     It must see nothing of its future and all of the past that it claims, its probabilities must
     sum to one, and drawing must agree with scoring. Exit code 1 when a promise is broken.

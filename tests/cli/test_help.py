@@ -1,0 +1,70 @@
+"""What ``--help`` shows works as it is printed."""
+
+import re
+import shlex
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from pixelcnn.cli import app
+from pixelcnn.cli.app import without_debug
+
+NO_RUN = {"demo"}
+"""Commands whose examples take minutes: they are only parsed here."""
+
+
+def pages(command, words=()):
+    """Every command's words, those of groups among them."""
+    yield words
+    for name, child in getattr(command, "commands", {}).items():
+        yield from pages(child, (*words, name))
+
+
+def examples(words):
+    """The single commands in the examples of a help page, as words, without ``pixelcnn``."""
+    text = CliRunner().invoke(app, [*words, "--help"]).stdout
+    lines = text.split("Examples:\n")[1].split("\n\n")[0].splitlines()
+    commands = [part.strip() for line in lines for part in line.split("|")[0].split("&&")]
+    assert all(command.startswith("pixelcnn ") for command in commands)
+    return [shlex.split(command)[1:] for command in commands]
+
+
+PAGES = list(pages(typer.main.get_command(app)))
+
+
+@pytest.fixture
+def prepared(here, model):
+    """A folder in which ``pixelcnn train digits`` has run, with photos of one's own."""
+    (here / "runs/digits-digits").mkdir(parents=True)
+    (here / "runs/digits-digits/best.safetensors").write_bytes(model.read_bytes())
+    (here / "photos").mkdir()
+    for index in range(12):
+        values = np.random.default_rng(index).integers(0, 256, (72, 100)).astype(np.uint8)
+        Image.fromarray(values).save(here / f"photos/{index:02d}.png")
+    return here
+
+
+@pytest.mark.parametrize("words", PAGES, ids=" ".join)
+def test_every_example_parses(words):
+    for name, *rest in examples(words):
+        command = typer.main.get_command(app).commands[name]
+        while hasattr(command, "commands"):
+            name, *rest = rest
+            command = command.commands[name]
+        command.make_context(name, without_debug(rest)[0])
+
+
+@pytest.mark.parametrize("words", PAGES, ids=" ".join)
+def test_every_example_runs_after_a_training(run, prepared, words):
+    before = set(prepared.rglob("*"))
+    for command in examples(words):
+        if command[0] in NO_RUN:
+            continue
+        outcome = run(*command, *(["--dry-run"] if command[0] == "train" else []))
+        assert outcome.stdout
+        for name in re.findall(r"^\S+\.(?:png|gif|csv)$", outcome.stdout, re.MULTILINE):
+            assert prepared / name not in before
+            assert (prepared / name).is_file()
