@@ -19,9 +19,11 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from pixelcnn.devices import Device, move, resolve_device
 from pixelcnn.errors import DISK_FULL, ConfigError, ModelError, PixelCNNError, ResourceError
 from pixelcnn.model import PixelModel
 from pixelcnn.registry import closest
+from pixelcnn.streams import DrawFrom
 
 FORMAT = 1
 MAX_HEADER = 16 * 2**20
@@ -62,22 +64,23 @@ def save(
 
 
 def load(
-    source: str | os.PathLike[str], *, weights: str = "averaged", device: str = "cpu"
+    source: str | os.PathLike[str], *, weights: str = "averaged", device: Device = "cpu"
 ) -> PixelModel:
     """Reads a model.
 
     Args:
         source: a model file, a run folder (its ``best.safetensors``), or the name of a shipped model.
         weights: ``"averaged"``, or ``"raw"`` for those before averaging.
-        device: where to put it.
+        device: where to put it, see :func:`pixelcnn.devices.resolve_device`.
 
     Returns:
         The model in evaluation mode.
 
     Raises:
         ModelError: no such model, or a file that is damaged or of another kind.
+        ConfigError: no such weights, or a device that is not there.
     """
-    path = resolve(source)
+    path, device = resolve(source), resolve_device(device)
     header = _header(path)
     try:
         tensors = safetensors.torch.load_file(path)
@@ -93,7 +96,7 @@ def load(
     model = _build(path, header["config"], {k: tuple(t.shape) for k, t in chosen.items()})
     model.to(next(iter(chosen.values())).dtype).load_state_dict(chosen)
     model.record = header["record"] | ({"weights": "raw"} if weights == "raw" else {})
-    return model.to(device).eval()
+    return move(model, device).eval()
 
 
 def describe(source: str | os.PathLike[str]) -> dict[str, Any]:
@@ -252,6 +255,7 @@ def _build(path: Path, config: dict[str, Any], shapes: dict[str, tuple[int, ...]
             outline = PixelModel.from_config(config).state_dict()
         if {k: tuple(t.shape) for k, t in outline.items()} != shapes:
             raise _damaged(path, "its weights do not fit its configuration")
-        return PixelModel.from_config(config)
+        with DrawFrom(torch.Generator()):  # these weights are replaced at once
+            return PixelModel.from_config(config)
     except ConfigError as error:
         raise ModelError(f"{path}: {error}", hint=error.hint) from error

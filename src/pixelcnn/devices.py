@@ -1,6 +1,7 @@
 """Where to compute: devices by name, and models on them."""
 
 import copy
+import re
 from typing import TypeVar
 
 import torch
@@ -10,6 +11,8 @@ from pixelcnn.errors import ConfigError
 
 Device = str | torch.device
 """A device by name, see :func:`resolve_device`, or as torch has it."""
+
+NAMES = re.compile(r"auto|cpu|mps|cuda(:(?P<index>0|[1-9][0-9]*))?")
 
 WITHOUT_FLOAT64 = frozenset({"mps"})
 """Types of devices that cannot compute in float64."""
@@ -34,18 +37,17 @@ def resolve_device(device: Device) -> str:
         'cpu'
     """
     name = str(device)
-    kind, colon, index = name.partition(":")
-    numbered = kind == "cuda" and index.isdecimal()
-    if name not in ("auto", "cpu", "cuda", "mps") and not numbered:
+    named = NAMES.fullmatch(name)
+    if named is None:
         raise ConfigError(
             f"no device called {name!r}", hint="devices: auto, cpu, cuda, cuda:0, cuda:1 …, mps"
         )
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         return "cuda" if count else "cpu"
-    if kind == "cuda" and not count:
+    if name.startswith("cuda") and not count:
         raise _not_here(name, "PyTorch finds no CUDA GPU")
-    if colon and int(index) >= count:
+    if named["index"] and int(named["index"]) >= count:
         raise _not_here(name, f"there {'is' if count == 1 else 'are'} {count}, counted from cuda:0")
     if name == "mps" and not torch.backends.mps.is_available():
         raise _not_here(name, "PyTorch finds no Apple GPU")

@@ -34,6 +34,7 @@ def complete(
     label: options.TakenAs = None,
     engine: options.Engine = "auto",
     batch_size: options.BatchSize = 64,
+    device: options.Device = None,
     out: Annotated[
         Path,
         typer.Option(
@@ -59,7 +60,7 @@ def complete(
     from pixelcnn.cli import film, models, output, pictures
 
     kind = output.kind_of(out)
-    loaded = models.load(model)
+    loaded = models.load(model, device=device)
     mask = pictures.known_pixels(known, loaded.shape)
     given, condition = pictures.load(loaded, images, label)
     if pictures.later_pixels_known(mask):

@@ -27,6 +27,8 @@ def evaluate(
     skip_bad: options.SkipBad = False,
     label: options.TakenAs = None,
     batch_size: options.BatchSize = 64,
+    device: options.Device = None,
+    keep_memory: options.KeepMemory = False,
     weights: Annotated[
         str, typer.Option(metavar="averaged|raw", help="Which weights of the model file.")
     ] = "averaged",
@@ -42,10 +44,12 @@ def evaluate(
     Gives nats per image and bits per dimension with standard errors. Lower is better.
     Numbers compare only for equal data, split, levels and binarisation.
     """
-    from pixelcnn import scoring
+    from pixelcnn import memory, scoring
     from pixelcnn.cli import conditions, models, sources
 
-    loaded = models.load(model, weights=weights)
+    if keep_memory:
+        memory.keep_memory()
+    loaded = models.load(model, weights=weights, device=device)
     own = {"size": options.sides(size), "fit": fit, "layout": layout, "skip_bad": skip_bad}
     images = sources.split_of(loaded, data, split, own, folder=model)
     images = conditions.taken_as(loaded, images, label)

@@ -16,12 +16,13 @@ NAMED = 5
 """Run folders that a hint names at most."""
 
 
-def load(name: str, *, weights: str = "averaged") -> "PixelModel":
+def load(name: str, *, weights: str = "averaged", device: str | None = None) -> "PixelModel":
     """Reads a model.
 
     Args:
         name: a model file, a run folder, or the name of a shipped model.
         weights: as for :func:`pixelcnn.checkpoint.load`.
+        device: where it computes; None for the best place that there is.
 
     Raises:
         ModelError: no such model; it says what else the name stands for, or which run folder is near.
@@ -33,7 +34,7 @@ def load(name: str, *, weights: str = "averaged") -> "PixelModel":
         raise _no_run(path)
     if not path.exists() and name not in checkpoint.shipped():
         raise no_model(name)
-    return checkpoint.load(name, weights=weights)
+    return checkpoint.load(name, weights=weights, device=device or "auto")
 
 
 def no_model(name: str) -> ModelError:

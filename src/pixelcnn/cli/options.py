@@ -100,6 +100,22 @@ TakenAs = Annotated[
 BatchSize = Annotated[
     int, typer.Option(metavar="N", min=1, help="Images at a time; only speed and memory change.")
 ]
+Device = Annotated[
+    str | None,
+    said(
+        metavar="auto|cpu|cuda|cuda:1|mps",
+        help="Where to compute.",
+        default="auto: a GPU where CUDA finds one, else the processor",
+    ),
+]
+KeepMemory = Annotated[
+    bool,
+    said(
+        "--keep-memory",
+        help="Keep freed memory for the next batch: faster with glibc, but what was needed once stays taken.",
+        default="off",
+    ),
+]
 Shard = Annotated[
     str | None,
     said(

@@ -34,7 +34,7 @@ def load(
         ConfigError: a label that the model does not know.
     """
     parts = [taken_as(model, data.load_all(path, **preparation(model)), label) for path in paths]
-    images = torch.cat([model.check(part.images) for part in parts])
+    images = torch.cat([model.check(part.images).cpu() for part in parts])
     conditions = [each for part in parts if (each := condition_of(model, part)) is not None]
     return images, torch.cat(conditions) if conditions else None
 

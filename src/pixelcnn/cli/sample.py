@@ -17,6 +17,7 @@ def sample(
     label: options.Label = None,
     engine: options.Engine = "auto",
     batch_size: options.BatchSize = 64,
+    device: options.Device = None,
     out: Annotated[
         Path,
         typer.Option(
@@ -41,7 +42,7 @@ def sample(
     from pixelcnn.cli import conditions, film, models, output
 
     kind = output.kind_of(out)
-    loaded = models.load(model)
+    loaded = models.load(model, device=device)
     labels = conditions.labels(loaded, label, count)
     shot = film.Film(loaded.shape, loaded.levels) if kind == "animation" else None
     with progress("drawing") as advance:

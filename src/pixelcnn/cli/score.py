@@ -35,6 +35,8 @@ def score(
     skip_bad: options.SkipBad = False,
     label: options.TakenAs = None,
     batch_size: options.BatchSize = 64,
+    device: options.Device = None,
+    keep_memory: options.KeepMemory = False,
     out: Annotated[
         Path | None,
         options.said(
@@ -61,13 +63,15 @@ def score(
     With --json the rows, or the file that --out names, come with their mean.
     """
     from pixelcnn import data as sets
-    from pixelcnn import scoring
+    from pixelcnn import memory, scoring
     from pixelcnn.cli import conditions, models, output, sources
 
     if out is not None:
         output.make_way(out)
     part = options.shard(shard)
-    loaded = models.load(model)
+    if keep_memory:
+        memory.keep_memory()
+    loaded = models.load(model, device=device)
     prepared = sources.preparation(loaded, options.sides(size), fit, layout, skip_bad)
     images = conditions.taken_as(loaded, sets.load_all(data, **prepared), label)
     names = images.names or [str(index) for index in range(len(images))]

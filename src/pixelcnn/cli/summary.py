@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from pixelcnn.layers import masked_weights
 from pixelcnn.model import PixelModel
+from pixelcnn.modes import evaluation_view
 
 CONTAINERS = (nn.ModuleList, nn.Sequential)
 
@@ -47,15 +48,14 @@ def layers(model: PixelModel) -> list[Layer]:
             rows.append(row(name, called, output))
 
         handles.append(module.register_forward_hook(note))
-    training = model.training
-    model.eval()
     try:
         with torch.inference_mode():
-            model(torch.zeros(1, *model.shape, dtype=torch.int64), blank_condition(model))
+            evaluation_view(model)(
+                torch.zeros(1, *model.shape, dtype=torch.int64), blank_condition(model)
+            )
     finally:
         for handle in handles:
             handle.remove()
-        model.train(training)
     return rows
 
 

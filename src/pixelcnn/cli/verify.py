@@ -14,6 +14,7 @@ def verify(
         bool,
         options.said("--thorough", help="Check every position, which takes longer.", default="off"),
     ] = False,
+    device: options.Device = None,
     json: options.Json = False,
 ) -> None:
     """Check that a model keeps its promises.
@@ -29,7 +30,7 @@ def verify(
     from pixelcnn.cli import models
     from pixelcnn.verify import check_model
 
-    loaded = models.load(model)
+    loaded = models.load(model, device=device)
     with progress("checking") as advance:
         report = check_model(
             loaded, thorough=thorough, progress=lambda done, total, name: advance(done, total)

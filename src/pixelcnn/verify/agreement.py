@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn import engines, sampling
+from pixelcnn.devices import Device
 from pixelcnn.errors import ConfigError, ConformanceError
 from pixelcnn.model import PixelModel
 from pixelcnn.shapes import Position, coding_order
@@ -37,9 +38,9 @@ def walk_log_prob(
     nats = torch.zeros(images.shape, dtype=torch.float64)
 
     def choose(front: Front) -> Tensor:
-        levels: Tensor = front.of(images)
+        levels: Tensor = front.of(images).to(front.pmf.device)
         channel, row, column = front.positions.T
-        nats[:, channel, row, column] = front.pmf.gather(-1, levels[..., None])[..., 0].log()
+        nats[:, channel, row, column] = front.pmf.gather(-1, levels[..., None])[..., 0].log().cpu()
         return levels
 
     drive(walk(model, len(images), condition, engine), choose)
@@ -58,10 +59,10 @@ def engine_names(model: PixelModel) -> list[str]:
 
 
 def check_walk(model: PixelModel, condition: Tensor | None, n: int = 2) -> str:
-    """Every engine's walk must give the numbers of the parallel pass in float64.
+    """Every engine's walk must give the numbers of the parallel pass in float64 on the CPU.
 
     Args:
-        model: in float64, or in float32 for the engines that compute in it.
+        model: in float64, or in float32 for the engines that compute in it; on the device that walks.
         condition: of one image.
         n: images compared.
 
@@ -70,7 +71,8 @@ def check_walk(model: PixelModel, condition: Tensor | None, n: int = 2) -> str:
     """
     images = random_levels((n, *model.shape), model.levels, seed=11)
     with torch.no_grad():
-        parallel = copy.deepcopy(model).double().eval().log_prob_map(images, condition)
+        exact = copy.deepcopy(model).cpu().double().eval()
+        parallel = exact.log_prob_map(images, condition)
     allowed = TOLERANCES[model.dtype] * parallel.abs().clamp(min=1.0)
     worst = 0.0
     for engine in engine_names(model):
@@ -87,7 +89,9 @@ def check_walk(model: PixelModel, condition: Tensor | None, n: int = 2) -> str:
     return f"{', '.join(engine_names(model))} in {kind}, up to {worst:.0e} nats"
 
 
-def check_samples(model: PixelModel, condition: Tensor | None, n: int = 1000) -> str:
+def check_samples(
+    model: PixelModel, condition: Tensor | None, n: int = 1000, device: Device = "cpu"
+) -> str:
     """The images drawn must follow the model's own probabilities.
 
     Where all images can be counted, by a chi-square test over them; else over the places that the levels
@@ -97,12 +101,15 @@ def check_samples(model: PixelModel, condition: Tensor | None, n: int = 1000) ->
         model: in float64, for tiny images; the images are drawn from a copy in float32.
         condition: of one image.
         n: images drawn.
+        device: where they are drawn.
 
     Raises:
         ConformanceError: they do not; false alarms come at the rate :data:`FALSE_ALARM`.
     """
     single = copy.deepcopy(model).float()
-    drawn = sampling.sample(single, n, seed=12, condition=condition, batch_size=n).long()
+    drawn = sampling.sample(
+        single, n, seed=12, condition=condition, batch_size=n, device=device
+    ).long()
     if model.levels**model.shape.dimensions <= MOST_IMAGES:
         p = p_by_images(model, condition, drawn)
         how = "over all images"

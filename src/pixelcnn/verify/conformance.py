@@ -1,5 +1,8 @@
 """The promises of networks, outputs and models, as checks that anyone can run on their own."""
 
+import torch
+
+from pixelcnn.devices import Device, resolve_device
 from pixelcnn.model import PixelModel
 from pixelcnn.networks import Network
 from pixelcnn.outputs import Output
@@ -49,7 +52,11 @@ def check_output(output: Output, channels: int = 1, *, progress: Progress | None
 
 
 def check_model(
-    model: PixelModel, *, thorough: bool = False, progress: Progress | None = None
+    model: PixelModel,
+    *,
+    thorough: bool = False,
+    device: Device | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """Everything that a model promises, the promises of its network and output included.
 
@@ -58,7 +65,13 @@ def check_model(
     Args:
         model: on any device; left as it is.
         thorough: change every sub-pixel of a full-size image, not a few.
+        device: where it draws and walks, see :func:`pixelcnn.devices.resolve_device`; None for where the
+            model is. What it gives there is compared with scoring on the CPU, where all other checks run, and
+            those in float64 where the device has none.
         progress: see :data:`Progress`.
+
+    Raises:
+        ConfigError: a device that is not there.
 
     Example:
         >>> from pixelcnn import networks, outputs
@@ -68,4 +81,5 @@ def check_model(
     """
     network, output = type(model.network).__name__, type(model.output).__name__
     subject = f"model {network} x {output} for {model.shape} images of {model.levels} levels"
-    return run(subject, ModelChecks(model, thorough).all(), progress)
+    place = model.device if device is None else torch.device(resolve_device(device))
+    return run(subject, ModelChecks(model, thorough, place).all(), progress)

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from pixelcnn import checkpoint
+from pixelcnn.devices import float64_device, placed
 from pixelcnn.errors import ConformanceError
 from pixelcnn.model import PixelModel
+from pixelcnn.modes import evaluation_view
 from pixelcnn.shapes import ImageShape, Position
 from pixelcnn.verify.agreement import check_reproducible, check_samples, check_walk
 from pixelcnn.verify.causality import flips, gradients, place
@@ -49,11 +51,12 @@ class ModelChecks:
     Args:
         model: left as it is; the checks run on a copy in float64 on the CPU.
         thorough: change every sub-pixel of a full-size image.
+        device: where images are drawn, and walks are walked.
     """
 
-    def __init__(self, model: PixelModel, thorough: bool) -> None:
-        self.original, self.thorough = model, thorough
-        self.model = copy.deepcopy(model).cpu().double().eval()
+    def __init__(self, model: PixelModel, thorough: bool, device: torch.device) -> None:
+        self.original, self.thorough, self.device = placed(model, "cpu"), thorough, device
+        self.model = copy.deepcopy(self.original).double().eval()
         self.random = PixelModel(randomise(model.network, seed=0), model.output, model.shape).eval()
 
     def all(self) -> list[Check]:
@@ -88,7 +91,7 @@ class ModelChecks:
             loaded = checkpoint.load(path)
         if loaded.config() != self.original.config():
             raise ConformanceError("a saved model has another configuration when it is loaded")
-        before = copy.deepcopy(self.original).cpu().eval()
+        before = evaluation_view(self.original)
         with torch.no_grad():
             same = torch.equal(
                 before.log_prob(images, condition), loaded.log_prob(images, condition)
@@ -148,18 +151,19 @@ class ModelChecks:
         """Every engine gives the numbers of the parallel pass, in float64 and in float32."""
         model = resized(self.model, *SHORT)
         condition = self.condition(model.shape)
-        double = check_walk(model, condition)
-        return f"{double}; {check_walk(copy.deepcopy(model).float(), condition)}"
+        double = check_walk(placed(model, float64_device(self.device)), condition)
+        single = check_walk(copy.deepcopy(model).float().to(self.device), condition)
+        return f"{double}; {single}"
 
     def samples(self) -> str:
         """With random weights, whose distributions are broad."""
         model = resized(self.random, *(countable(self.model) or (1, 2)))
         n = 1000 if model.levels <= MOST_LEVELS else 100
-        return check_samples(model, self.condition(model.shape), n)
+        return check_samples(model, self.condition(model.shape), n, self.device)
 
     def reproducible(self) -> str:
         """For any count and batch size, in the type that models are used in."""
-        model = resized(copy.deepcopy(self.random).float(), 3, 4)
+        model = resized(copy.deepcopy(self.random).float().to(self.device), 3, 4)
         return check_reproducible(model, self.condition(model.shape))
 
 

@@ -94,7 +94,7 @@ class NetworkChecks:
         if shapes != again:
             name = min(set(shapes.items()) ^ set(again.items()))[0]
             raise ConformanceError(f"its arguments build another network: {name} differs")
-        network, twin = copy.deepcopy(network).double(), twin.double()
+        network, twin = copy.deepcopy(network).cpu().double(), twin.double()
         twin.load_state_dict(network.state_dict())
         if not torch.equal(self.evaluate(network), self.evaluate(twin)):
             raise ConformanceError("built again with the same weights it gives other outputs")

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pixelcnn.errors import ConfigError, ConformanceError
 from pixelcnn.model import PixelModel
+from pixelcnn.modes import evaluation_view
 from pixelcnn.outputs import Output
 from pixelcnn.shapes import Position
 from pixelcnn.verify.probing import random_levels
@@ -53,7 +54,8 @@ def total_probability(model: PixelModel, condition: Tensor | None = None) -> flo
     """
     images = every_image(model.shape, model.levels)
     with torch.no_grad():
-        return math.fsum(model.log_prob(images, condition).double().exp().tolist())
+        nats = evaluation_view(model).log_prob(images, condition).cpu()
+    return math.fsum(nats.double().exp().tolist())
 
 
 @torch.no_grad()
@@ -70,8 +72,9 @@ def conditional_sum(
     """
     images = image.repeat(model.levels, 1, 1, 1)
     images[:, at.channel, at.row, at.column] = torch.arange(model.levels)
-    nats = model.log_prob_map(images, condition)[:, at.channel, at.row, at.column]
-    return math.fsum(nats.double().exp().tolist())
+    nats = evaluation_view(model).log_prob_map(images, condition)
+    mine = nats[:, at.channel, at.row, at.column].cpu()
+    return math.fsum(mine.double().exp().tolist())
 
 
 def random_parameters(output: Output, channels: int, n: int, spread: float, seed: int) -> Tensor:

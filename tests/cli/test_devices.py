@@ -1,0 +1,63 @@
+"""Where a command computes, and how it keeps its memory."""
+
+import numpy as np
+import pytest
+import torch
+
+from pixelcnn import memory
+
+COMMANDS = {
+    "evaluate": ("evaluate", "MODEL", "--limit", 2),
+    "sample": ("sample", "MODEL", "-n", 1),
+    "complete": ("complete", "MODEL", "own.npy", "-n", 1),
+    "score": ("score", "MODEL", "own.npy"),
+    "verify": ("verify", "MODEL"),
+}
+
+
+@pytest.fixture
+def words(model, here):
+    """The words of a command, by its name."""
+    np.save("own.npy", np.zeros((1, 8, 8), np.uint8))
+    return lambda name: [model if word == "MODEL" else word for word in COMMANDS[name]]
+
+
+@pytest.fixture
+def without_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.fixture
+def kept(monkeypatch):
+    """Counts how often memory is kept, instead of keeping it."""
+    calls = []
+    monkeypatch.setattr(memory, "keep_memory", lambda: calls.append(True))
+    return calls
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_device_that_is_not_there_is_a_usage_error(run, words, without_gpu, name):
+    outcome = run(*words(name), "--device", "cuda:1", code=2)
+    assert "'cuda:1' is not available here" in outcome.error
+    assert "auto" in outcome.hint
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_unknown_device_names_the_choices(run, words, name):
+    outcome = run(*words(name), "--device", "cuad", code=2)
+    assert "no device called 'cuad'" in outcome.error
+    assert "cuda:1" in outcome.hint
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "verify"])
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_a_device_that_is_there_computes(run, words, without_gpu, name, device):
+    run(*words(name), "--device", device)
+
+
+@pytest.mark.parametrize("name", ["evaluate", "score"])
+def test_memory_is_kept_when_asked_for_only(run, words, kept, name):
+    run(*words(name))
+    assert not kept
+    run(*words(name), "--keep-memory")
+    assert kept == [True]

@@ -1,0 +1,154 @@
+"""Devices by name, and computing elsewhere than where the model is; no GPU is needed for any of it."""
+
+import copy
+
+import pytest
+import torch
+
+import pixelcnn as px
+from pixelcnn import devices, networks, outputs
+from pixelcnn.data import ImageSet
+from pixelcnn.devices import float64_device, placed, resolve_device
+from pixelcnn.errors import ConfigError
+from pixelcnn.verify import check_model
+
+IMAGES = torch.randint(2, (3, 1, 5, 7), generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Makes this machine seem to have so many GPUs of NVIDIA's, and Apple's or not."""
+
+    def have(cuda=0, apple=False):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: cuda)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: apple)
+
+    return have
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    network = networks.PixelCNN(1, 1, width=4, depth=1)
+    return px.PixelModel(network, outputs.Bernoulli(), (1, 5, 7)).eval()
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """Computing on ``cuda`` is computing with a copy of the model; the copies that were made."""
+    copies = []
+
+    def move(model, device):
+        copies.append((model, device))
+        return model
+
+    monkeypatch.setattr(devices, "move", move)
+    monkeypatch.setattr(devices, "resolve_device", str)
+    return copies
+
+
+@pytest.mark.parametrize(
+    ("cuda", "apple", "best"), [(0, False, "cpu"), (2, False, "cuda"), (0, True, "cpu")]
+)
+def test_auto_takes_cuda_where_it_is_and_never_a_device_without_float64(machine, cuda, apple, best):
+    machine(cuda, apple)
+    assert resolve_device("auto") == best
+
+
+@pytest.mark.parametrize("name", ["cpu", "cuda", "cuda:0", "cuda:1", "mps"])
+def test_a_device_that_is_there_keeps_its_name(machine, name):
+    machine(cuda=2, apple=True)
+    assert resolve_device(name) == name
+    assert resolve_device(torch.device(name)) == name
+
+
+@pytest.mark.parametrize(
+    ("cuda", "name", "why"),
+    [
+        (0, "cuda", "no CUDA GPU"),
+        (0, "cuda:1", "no CUDA GPU"),
+        (1, "cuda:1", "there is 1, counted from cuda:0"),
+        (2, "cuda:2", "there are 2"),
+        (1, "mps", "no Apple GPU"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused_with_the_reason(machine, cuda, name, why):
+    machine(cuda)
+    with pytest.raises(ConfigError, match=why) as caught:
+        resolve_device(name)
+    assert repr(name) in str(caught.value)
+    assert "auto" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "cuad", "cuda:", "cuda:x", "cuda:01", "cuda:-1", "cpu:0", "gpu", "meta", "CUDA", "mps:0"],
+)
+def test_anything_else_is_refused_with_the_choices(machine, name):
+    machine(cuda=2, apple=True)
+    with pytest.raises(ConfigError, match="no device called") as caught:
+        resolve_device(name)
+    assert "auto, cpu, cuda, cuda:0, cuda:1 …, mps" in caught.value.hint
+
+
+@pytest.mark.parametrize("device", [None, "auto", "cpu", torch.device("cpu")])
+def test_a_model_that_is_already_there_computes_itself(machine, model, device):
+    machine()
+    assert placed(model, device) is model
+
+
+def test_a_model_in_float64_is_refused_by_a_device_without(machine, model):
+    machine(apple=True)
+    with pytest.raises(ConfigError, match="no float64") as caught:
+        placed(model.double(), "mps")
+    assert "model.float()" in caught.value.hint
+    assert px.sample(model, 1).shape == (1, 1, 5, 7)  # it stayed whole, where it was
+
+
+def test_float64_is_computed_on_the_device_or_on_the_cpu():
+    assert float64_device(torch.device("cuda:1")) == torch.device("cuda:1")
+    assert float64_device(torch.device("mps")) == torch.device("cpu")
+
+
+CALLS = {
+    "score": lambda model, device: px.score(model, IMAGES, device=device),
+    "evaluate": lambda model, device: px.evaluate(
+        model, ImageSet(IMAGES, levels=2, name="some"), device=device
+    ),
+    "sample": lambda model, device: px.sample(model, 2, device=device),
+    "complete": lambda model, device: px.complete(model, IMAGES, IMAGES > 0, device=device),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_elsewhere_a_copy_computes_and_the_model_stays(elsewhere, model, call):
+    before = copy.deepcopy(model.state_dict())
+    there, here = call(model, "cuda"), call(model, None)
+    assert there == here if isinstance(here, px.Score) else torch.equal(there, here)
+    ((used, device),) = elsewhere
+    assert device == "cuda"
+    assert used is not model
+    assert model.device == torch.device("cpu")
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "call", [*CALLS.values(), lambda model, device: check_model(model, device=device)]
+)
+def test_a_device_that_is_not_there_is_refused_by_every_function(machine, model, call):
+    machine()
+    with pytest.raises(ConfigError, match="not available here"):
+        call(model, "cuda")
+
+
+def test_a_model_file_is_read_onto_a_device_that_is_there(machine, model, tmp_path):
+    machine()
+    px.save(model, tmp_path / "m.safetensors")
+    assert px.load(tmp_path / "m.safetensors", device="auto").device == torch.device("cpu")
+    with pytest.raises(ConfigError, match="not available here"):
+        px.load(tmp_path / "m.safetensors", device="cuda:1")
+
+
+def test_promises_are_checked_on_the_device_asked_for(model):
+    check_model(model, device="cpu").raise_if_failed()
