@@ -1,6 +1,7 @@
 """Where users hook into a training: callbacks, what they are told, and trackers of experiments."""
 
 import dataclasses
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -8,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
+from pixelcnn.checkpoint import write_atomically
 from pixelcnn.errors import ConfigError
 from pixelcnn.model import PixelModel
 from pixelcnn.training.likelihood import Validation
@@ -97,23 +99,27 @@ class Trackers:
 
     Args:
         wanted: names that accelerate knows, ``auto``, or objects with ``log(values, step)``, and as far as
-            they have them ``log_images(values, step)`` and ``finish()``.
+            they have it ``log_images(values, step)``.
         run: the run folder.
         settings: what is known of the training before it starts, for trackers by name.
 
     Raises:
-        ConfigError: a name that means nothing or is not installed, or one that needs a run folder.
+        ConfigError: see :func:`check_trackers`; or a tracker by name does not start.
     """
 
     def __init__(
         self, wanted: Sequence[Any], run: Path | None, settings: Mapping[str, Any]
     ) -> None:
-        self.trackers: list[Any] = []
+        check_trackers(wanted, run)
+        self.trackers = [tracker for tracker in wanted if not isinstance(tracker, str)]
         self.ours: list[Any] = []
-        for tracker in wanted:
-            made = by_name(tracker, run, settings) if isinstance(tracker, str) else tracker
-            self.trackers += [] if made is None else [made]
-            self.ours += [made] if isinstance(tracker, str) and made is not None else []
+        try:
+            for name in names(wanted, run):
+                self.ours.append(by_name(name, run, settings))
+        except BaseException:
+            self.finish()
+            raise
+        self.trackers += self.ours
 
     def log(self, values: dict[str, float], step: int) -> None:
         """Numbers of a step."""
@@ -128,35 +134,86 @@ class Trackers:
             show({name: images}, step=step, **more)
 
     def finish(self) -> None:
-        """Ends those that were made here."""
+        """Ends those that were made here; objects are their owner's to end."""
         for tracker in self.ours:
             tracker.finish()
 
 
-def by_name(name: str, run: Path | None, settings: Mapping[str, Any]) -> Any:
-    """A tracker of accelerate's; None for ``auto`` where TensorBoard or a run folder is missing."""
-    from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+def check_trackers(wanted: Sequence[Any], run: Path | None) -> None:
+    """Refuses trackers that cannot be used, before anything is written.
 
-    installed = sorted(str(kind) for kind in get_available_trackers())
-    if name == "auto":
-        if run is None or "tensorboard" not in installed:
-            return None
-        name = "tensorboard"
-    if name not in installed:
-        raise ConfigError(
-            f"no tracker called {name!r} is installed",
-            hint=f"installed: {', '.join(installed) or 'none'}; known: {', '.join(LOGGER_TYPE_TO_CLASS)}",
-        )
+    Args:
+        wanted: names and objects, as for :class:`Trackers`.
+        run: the run folder.
+
+    Raises:
+        ConfigError: a name that means nothing or is not installed, one that needs a run folder, or an object
+            without ``log``.
+    """
+    from accelerate.tracking import LOGGER_TYPE_TO_CLASS
+
+    for tracker in wanted:
+        if not isinstance(tracker, str) and not hasattr(tracker, "log"):
+            raise ConfigError(
+                f"{tracker!r} is no tracker",
+                hint="pass a name, or an object with log(values, step)",
+            )
+    for name in names(wanted, run):
+        if name not in installed():
+            raise ConfigError(
+                f"no tracker called {name!r} is installed",
+                hint=f"installed: {', '.join(installed()) or 'none'}; "
+                f"known: {', '.join(LOGGER_TYPE_TO_CLASS)}",
+            )
+        if run is None and LOGGER_TYPE_TO_CLASS[name].requires_logging_directory:
+            raise ConfigError(f"tracker {name} needs a run folder", hint="pass run=...")
+
+
+def names(wanted: Sequence[Any], run: Path | None) -> list[str]:
+    """The names among them; ``auto`` is TensorBoard, where that is installed and there is a run folder."""
+    chosen = {name: None for name in wanted if isinstance(name, str)}
+    if "auto" in chosen:
+        del chosen["auto"]
+        chosen |= {"tensorboard": None} if run and "tensorboard" in installed() else {}
+    return list(chosen)
+
+
+def installed() -> list[str]:
+    """The trackers of accelerate whose packages are there."""
+    from accelerate.tracking import get_available_trackers
+
+    return sorted(str(kind) for kind in get_available_trackers())
+
+
+def by_name(name: str, run: Path | None, settings: Mapping[str, Any]) -> Any:
+    """A tracker of accelerate's, started.
+
+    Raises:
+        ConfigError: it does not start, as for want of a login.
+    """
+    from accelerate.tracking import LOGGER_TYPE_TO_CLASS
+
     kind = LOGGER_TYPE_TO_CLASS[name]
     if kind.requires_logging_directory:
-        if run is None:
-            raise ConfigError(f"tracker {name} needs a run folder", hint="pass run=...")
         tracker = kind(name, str(run))
     else:
-        place = {"dir": str(run)} if name == "wandb" and run is not None else {}
-        tracker = kind("pixelcnn", **place)
-    if hasattr(tracker, "start"):
-        tracker.start()
-    if name != "tensorboard":  # which would make a folder named after the time, every time
-        tracker.store_init_configuration(dict(settings))
+        tracker = kind("pixelcnn", **(wandb_place(run) if name == "wandb" and run else {}))
+    try:
+        if hasattr(tracker, "start"):
+            tracker.start()
+        if name != "tensorboard":  # which would make a folder named after the time, every time
+            tracker.store_init_configuration(dict(settings))
+    except Exception as error:
+        raise ConfigError(
+            f"tracker {name} does not start: {error}", hint="train without it, or set it up first"
+        ) from error
     return tracker
+
+
+def wandb_place(run: Path) -> dict[str, Any]:
+    """Where wandb keeps its files, and an identity, so that a resumed training goes on in the same curves."""
+    note = run / "wandb" / "id"
+    if not note.exists():
+        note.parent.mkdir(exist_ok=True)
+        write_atomically(note, secrets.token_hex(8).encode())
+    return {"dir": str(run), "id": note.read_text(encoding="utf-8"), "resume": "allow"}
