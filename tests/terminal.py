@@ -152,6 +152,9 @@ class Terminal:
         self.until = time.monotonic() + deadline
         self.ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", rows, columns, 0, 0))
+        modes = termios.tcgetattr(theirs)
+        modes[3] &= ~termios.ECHO  # what is typed would appear wherever the cursor just is
+        termios.tcsetattr(theirs, termios.TCSANOW, modes)
         variables = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
         self.process = subprocess.Popen(
             [sys.executable, "-S", "-c", OWN_TERMINAL, *map(str, command)],
