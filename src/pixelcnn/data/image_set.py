@@ -175,7 +175,9 @@ class ImageSet:
     def _places(self, chosen: slice | Tensor) -> Tensor:
         """Place of the chosen images in the whole split."""
         if self.index is not None:
-            return self.index[chosen.cpu() if isinstance(chosen, Tensor) else chosen]
+            return self.index[
+                chosen.to(self.index.device) if isinstance(chosen, Tensor) else chosen
+            ]
         if isinstance(chosen, slice):
             return torch.arange(*chosen.indices(len(self)))
         return chosen % len(self)
@@ -279,7 +281,15 @@ def _condition_tensor(condition: Any, shape: ImageShape) -> Tensor:
             f"a condition is vectors (n, d), or maps (n, d, {shape.height}, {shape.width}) as large as"
             f" the images, got {tuple(tensor.shape)}"
         )
-    return tensor.to(torch.float32)
+    found = tensor.to(torch.float32)
+    if not found.isfinite().all():
+        bad = found.flatten(1).isfinite().all(1).logical_not().nonzero()[:, 0]
+        raise DataError(
+            f"the condition of {len(bad)} of {len(found)} images holds NaN or infinity, the first is"
+            f" image {int(bad[0])}",
+            hint="leave these images out, or replace the values",
+        )
+    return found
 
 
 def _rows(which: Any, n: int) -> slice | Tensor:

@@ -12,6 +12,12 @@ TOLERANCE = 0.01
 RESERVE = 0.02
 """Part of the time that is kept for saving and for pictures at the end."""
 
+WARM = 3
+"""Steps that are not measured: the first ones allocate and choose kernels."""
+
+TRIAL, MOST = 0.02, 0.2
+"""Parts of the time that are measured before the number of steps is settled: normally, and at most."""
+
 FORWARD = 1 / 3
 """Cost of scoring an image beside that of training on it, until a validation has been measured."""
 
@@ -89,6 +95,7 @@ class Clock:
         self.options, self.most, self.images = options, most, validation_images
         self.last_validations = 4.0 if precision == "bf16" else 1.0
         self.begun, self.seen, self.step = since, 0.0, 0
+        self.first, self.steps, self.spent = -1, 0, 0.0
         self.pace, self.validation, self.paused = 0.0, 0.0, 0.0
 
     @property
@@ -114,21 +121,32 @@ class Clock:
     def measure(self, step: int) -> float:
         """Seconds a step lately; 0 before there was one."""
         now = self.elapsed
-        taken, spent = step - self.step, now - self.seen - self.paused
-        if taken > 0 and self.seen:
-            pace = max(spent, 1e-9) / taken
-            self.pace = pace if not self.pace else (self.pace + pace) / 2
+        taken, spent = step - self.step, max(now - self.seen - self.paused, 1e-9)
+        self.first = step if self.first < 0 else self.first
+        if taken > 0 and step > self.first:
+            self.pace = (self.pace + spent / taken) / 2 if self.pace else spent / taken
+            if self.step - self.first < WARM:
+                self.pace = spent / taken
+            else:
+                self.steps, self.spent = self.steps + taken, self.spent + spent
         self.seen, self.step, self.paused = now, step, 0.0
         return self.pace
 
+    @property
+    def knows(self) -> bool:
+        """Whether enough has been measured to settle the number of steps."""
+        trial, whole = TRIAL * self.options.seconds, MOST * self.options.seconds
+        return (self.steps >= WARM and self.spent >= trial) or (self.pace > 0 and self.seen >= whole)
+
     def settle(self, plan: Plan, step: int) -> Plan:
         """The plan that ends in time: the same one, as long as it does."""
-        if math.isinf(self.options.seconds) or not self.pace or step >= plan.steps:
+        by_time = self.options.schedule_by == "time"
+        known = self.knows or (by_time and self.pace > 0)
+        if math.isinf(self.options.seconds) or not known or step >= plan.steps:
             return plan
         check = self.validation or FORWARD * self.pace * self.images / self.options.batch_size
         pace = self.pace + check / (plan.steps_per_epoch * self.options.validate_every)
         left = self.left - RESERVE * self.options.seconds - self.last_validations * check
-        by_time = self.options.schedule_by == "time"
         off = abs(left - (plan.steps - step) * pace)
         if not by_time and off <= TOLERANCE * self.options.seconds:
             return plan

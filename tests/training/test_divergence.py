@@ -1,0 +1,123 @@
+"""A training that diverges ends in one clear error, or goes back; NaN is never the best."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+import torch
+
+from pixelcnn import checkpoint, networks, outputs
+from pixelcnn.data import ImageSet
+from pixelcnn.errors import DataError, TrainingError
+from pixelcnn.model import PixelModel
+from pixelcnn.training import checkpoints, fit, fitting
+from pixelcnn.training.batches import Batches
+from training.trainings import QUICK, digits, explode, model, state, train
+
+
+@pytest.fixture
+def explodes_once(monkeypatch):
+    """Makes the loss of the tenth step NaN, the first time that it is taken."""
+    monkeypatch.setattr(Batches, "__getitem__", Batches.__getitem__)  # is put back
+    explode(9, times=1)
+
+
+@pytest.mark.parametrize("in_folder", [True, False])
+def test_it_goes_back_to_the_last_checkpoint_at_half_the_rate(explodes_once, in_folder, tmp_path):
+    run = tmp_path / "run" if in_folder else None
+    _, history = train(run, epochs=4, on_nan="rewind", log_every=1)
+    rates = [row.learning_rate for row in history.rows]
+    assert [row.step for row in history.rows] == list(range(1, 17))
+    assert rates == [3e-3] * 8 + [1.5e-3] * 8
+    if run is not None:
+        assert "back to step 8, at 1/2 of the learning rate" in (run / "train.log").read_text()
+        assert len((run / "metrics.csv").read_text().splitlines()) == 17
+        assert state(run)["rewound"] == 1
+
+
+def test_it_goes_back_to_its_very_start(monkeypatch, tmp_path):
+    monkeypatch.setattr(Batches, "__getitem__", Batches.__getitem__)
+    explode(1, times=2)
+    _, history = train(tmp_path / "run", epochs=1, on_nan="rewind", log_every=1)
+    assert [row.learning_rate for row in history.rows] == [7.5e-4] * 4
+
+
+def test_it_goes_back_five_times_and_no_more(monkeypatch, tmp_path):
+    monkeypatch.setattr(Batches, "__getitem__", Batches.__getitem__)
+    explode(5)
+    with pytest.raises(TrainingError, match="the loss of step 6 is nan"):
+        train(tmp_path / "run", epochs=3, on_nan="rewind")
+    assert state(tmp_path / "run")["rewound"] == 5
+
+
+@pytest.mark.parametrize("on_nan", ["stop", "skip", "rewind"])
+def test_a_validation_that_is_not_finite_is_never_the_best(on_nan, monkeypatch, tmp_path):
+    right, calls = fitting.validate, []
+
+    def wrong(*arguments, **options):
+        calls.append(1)
+        found = right(*arguments, **options)
+        return dataclasses.replace(found, nats=found.nats * math.nan) if len(calls) > 1 else found
+
+    monkeypatch.setattr(fitting, "validate", wrong)
+    with pytest.raises(TrainingError, match="the validation after step 8 is nan") as caught:
+        train(tmp_path / "run", epochs=3, on_nan=on_nan)
+    assert "learning_rate" in caught.value.hint
+    record = checkpoint.load(tmp_path / "run").record
+    assert record["steps"] == 4
+    assert math.isfinite(record["validation"]["nats_per_image"])
+    latest = checkpoints.latest(tmp_path / "run" / "checkpoints", print)
+    assert latest is not None
+    assert all(value.isfinite().all() for value in latest[1]["model"].values())
+
+
+@pytest.mark.parametrize("on_nan", ["stop", "skip", "rewind"])
+def test_weights_beyond_all_bounds_end_in_an_error_and_leave_a_finite_best(on_nan, tmp_path):
+    net = model(0.0)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.mul_(1e12)
+    options = QUICK | {"epochs": 3, "learning_rate": 1e6, "optimizer": "rmsprop", "on_nan": on_nan}
+    try:
+        fit(net, *digits(), tmp_path / "run", verbose=False, **options)
+    except TrainingError as error:
+        assert error.hint
+    best = tmp_path / "run" / "best.safetensors"
+    if best.exists():
+        json.dumps(checkpoint.load(best).record, allow_nan=False)
+
+
+def test_knowing_less_than_nothing_is_a_warning(tmp_path):
+    train(tmp_path / "bad", epochs=2, learning_rate=30.0, weight_average=0.0, on_nan="stop")
+    log = (tmp_path / "bad" / "train.log").read_text()
+    assert log.count("bits/dim is worse than 4.087, a guess among 17 levels") == 1
+    train(tmp_path / "good", epochs=2)
+    assert "worse than" not in (tmp_path / "good" / "train.log").read_text()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_condition_that_is_not_finite_is_found_on_load(value):
+    vectors = torch.zeros(6, 3)
+    vectors[4, 1] = value
+    with pytest.raises(DataError, match="of 1 of 6 images holds NaN or infinity, the first is image 4"):
+        ImageSet(torch.zeros(6, 1, 2, 2, dtype=torch.uint8), 2, condition=vectors)
+
+
+def test_the_error_says_where_the_nan_was(monkeypatch):
+    """A condition that became NaN after it was loaded."""
+    few, held_out = digits()
+    given = dataclasses.replace(few, condition=torch.zeros(len(few), 4))
+    told = dataclasses.replace(held_out, condition=torch.zeros(len(held_out), 4))
+    net = PixelModel(
+        networks.GatedPixelCNN(1, 17, width=6, depth=2, condition="vector", condition_size=4),
+        outputs.Categorical(levels=17),
+        (1, 8, 8),
+    )
+    given.condition[7] = math.nan
+    with pytest.raises(TrainingError, match="their condition holds values that are not finite"):
+        fit(net, given, told, verbose=False, **QUICK)
+    monkeypatch.setattr(Batches, "__getitem__", Batches.__getitem__)
+    explode(2)
+    with pytest.raises(TrainingError, match="the data are finite"):
+        train(None, epochs=1)

@@ -1,0 +1,108 @@
+"""How many steps fit into the time, on machines of any speed; simulated, so nothing here sleeps."""
+
+import random
+import time
+
+import pytest
+
+from pixelcnn.training.options import TrainingOptions
+from pixelcnn.training.plan import Clock, Plan
+from pixelcnn.training.schedules import learning_rate
+
+
+class Machine:
+    """Steps and validations that take as long as it is told, on a clock of its own."""
+
+    def __init__(self, monkeypatch):
+        self.now = 1_000.0
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+
+    def train(self, pace, *, max_time=100, validation=0.0, steps_per_epoch=50, **options):
+        """Trains until the plan is over; gives seconds, plan and the positions of all steps."""
+        chosen = TrainingOptions(max_time=str(max_time), batch_size=16, **options)
+        start = self.now
+        most = 10**6
+        clock = Clock(chosen, most, round(48 * validation), "32", self.now)
+        plan, step, positions = Plan(most, steps_per_epoch), 0, []
+        clock.measure(0)
+        while step < plan.steps:
+            positions.append(plan.position(step) / plan.steps)
+            self.now += pace(self.now - start)
+            step += 1
+            if step % steps_per_epoch == 0 and step < plan.steps:
+                self.now += validation
+                clock.pause(validation, validation=True)
+            clock.measure(step)
+            plan = clock.settle(plan, step)
+        self.now += validation
+        return self.now - start, plan, positions
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    return Machine(monkeypatch)
+
+
+SPEEDS = {
+    "even": lambda now: 0.2,
+    "slow": lambda now: 2.5,
+    "warming up": lambda now: 6.0 if now == 0 else 0.1,
+    "loaded later": lambda now: 0.1 if now < 40 else 0.25,
+    "loaded first": lambda now: 0.3 if now < 50 else 0.1,
+    "noisy": lambda now, draw=random.Random(0): draw.uniform(0.05, 0.3),
+}
+
+
+@pytest.mark.parametrize("validation", [0.0, 3.0])
+@pytest.mark.parametrize("name", SPEEDS)
+def test_a_time_limit_holds_within_five_percent(name, validation, machine):
+    seconds, _, _ = machine.train(SPEEDS[name], validation=validation)
+    assert 92 <= seconds <= 105  # what is kept for saving and pictures is not used here
+
+
+@pytest.mark.parametrize("schedule_by", ["steps", "time"])
+@pytest.mark.parametrize("name", SPEEDS)
+def test_the_schedule_runs_from_its_start_to_its_end_without_a_jump(name, schedule_by, machine):
+    _, plan, positions = machine.train(SPEEDS[name], schedule_by=schedule_by)
+    assert positions == sorted(positions)
+    assert positions[0] == 0.0
+    assert positions[-1] > 0.9
+    limit = 3 / len(positions) if schedule_by == "steps" else 0.09  # a warm-up may pass in one step
+    assert max(b - a for a, b in zip(positions, positions[1:], strict=False)) < max(limit, 0.03)
+    assert plan.position(plan.steps) == plan.steps
+
+
+def test_a_schedule_by_time_follows_the_share_of_the_time(machine):
+    _, _, positions = machine.train(SPEEDS["loaded later"], schedule_by="time")
+    halfway = next(i for i, share in enumerate(positions) if share >= 0.5)
+    assert halfway == pytest.approx(400 + 10 / 0.25, abs=5)
+
+
+def test_a_plan_by_epochs_is_the_step_itself():
+    plan = Plan(steps=30, steps_per_epoch=10)
+    assert [plan.position(step) for step in (0, 7, 29, 30)] == [0.0, 7.0, 29.0, 30.0]
+
+
+def test_epochs_limit_what_time_allows(machine):
+    clock = Clock(TrainingOptions(max_time="1h"), 40, 0, "32", machine.now)
+    clock.measure(0)
+    for step in range(1, 20):
+        machine.now += 10.0
+        clock.measure(step)
+    assert clock.settle(Plan(40, 10), 19).steps == 40
+
+
+def test_earlier_runs_count(machine):
+    clock = Clock(TrainingOptions(max_time="100s"), 40, 0, "32", machine.now)
+    clock.go_on(elapsed=70.0)
+    assert clock.left == pytest.approx(30.0)
+
+
+def test_the_learning_rate_goes_on_smoothly_where_the_plan_changes():
+    options = TrainingOptions(schedule="cosine")
+    plan = Plan(steps=100, steps_per_epoch=10)
+    shorter = plan.again(step=50, steps=70)
+    before = learning_rate(options, plan.position(50), plan.steps)
+    after = learning_rate(options, shorter.position(50), shorter.steps)
+    assert after == pytest.approx(before)
+    assert learning_rate(options, shorter.position(70), 70) == pytest.approx(1e-5)
