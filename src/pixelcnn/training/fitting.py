@@ -19,7 +19,7 @@ from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
 from pixelcnn.scoring import condition_of
 from pixelcnn.training import checkpoints, pictures
-from pixelcnn.training.batches import Batches
+from pixelcnn.training.batches import Batches, draws_globally
 from pixelcnn.training.callbacks import Trackers, TrainingState
 from pixelcnn.training.history import History
 from pixelcnn.training.likelihood import Loss, Stopped, Validation, validate
@@ -182,6 +182,7 @@ def run_training(
     with (
         batches,
         preserved(model),
+        without_advice(processes),
         StopFlag() as stop,
         memory(options.batch_size),
         accelerated(device) as accelerator,
@@ -359,10 +360,12 @@ def lay_out(model: PixelModel, device: str, precision: str, *, channels_last: bo
 
 @contextlib.contextmanager
 def preserved(model: PixelModel) -> Iterator[None]:
-    """Gives back the model on its device, in its mode and without gradients, and torch's random state."""
+    """Gives back the model on its device, in its mode, contiguous and without gradients.
+
+    Where dropout of PyTorch's own draws from its global random state, that is given back, too.
+    """
     device, modes = model.device, [(module, module.training) for module in model.modules()]
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Grad strides do not match")  # of 1x1 kernels
+    with torch.random.fork_rng(devices=[], enabled=draws_globally(model)):
         try:
             yield
         finally:
@@ -373,6 +376,16 @@ def preserved(model: PixelModel) -> Iterator[None]:
             for parameter in model.parameters():
                 parameter.grad = None
                 parameter.data = parameter.data.contiguous()
+
+
+@contextlib.contextmanager
+def without_advice(processes: Processes) -> Iterator[None]:
+    """Several processes are told about the layout of 1x1 kernels, which is as good as the one expected."""
+    with contextlib.ExitStack() as stack:
+        if processes.size > 1:
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", message="Grad strides do not match")
+        yield
 
 
 @contextlib.contextmanager

@@ -1,0 +1,162 @@
+"""A training leaves its caller's process and model as they were, and another training alone."""
+
+import contextlib
+import os
+import signal
+import threading
+import warnings
+
+import numpy as np
+import pytest
+import torch
+import torch._dynamo  # sets TORCHINDUCTOR_CACHE_DIR, as any optimiser does
+
+from pixelcnn.errors import TrainingError
+from pixelcnn.training import Interrupted, checkpoints, fit, fitting
+from training.trainings import QUICK, digits, explode, model, same
+
+OPTIONS = QUICK | {"epochs": 1}
+
+
+def process_state():
+    """What trainings must not change in the process that calls them."""
+    return {
+        "threads": torch.get_num_threads(),
+        "handlers": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
+        "filters": list(warnings.filters),
+        "environment": dict(os.environ),
+        "random": torch.get_rng_state().tolist(),
+        "numpy": np.random.get_state()[1].tolist(),
+        "dtype": torch.get_default_dtype(),
+        "grad": torch.is_grad_enabled(),
+    }
+
+
+def modes(net):
+    """Device and mode of everything in a model."""
+    return [(name, module.training) for name, module in net.named_modules()], net.device
+
+
+@pytest.mark.parametrize("mode", ["training", "evaluation", "partly frozen"])
+@pytest.mark.parametrize("ending", ["well", "in an error"])
+def test_process_and_model_are_as_before(mode, ending, monkeypatch):
+    monkeypatch.setattr(fitting.Batches, "__getitem__", fitting.Batches.__getitem__)
+    net = model()
+    net.train(mode != "evaluation")
+    if mode == "partly frozen":
+        net.network.layers[0].eval()
+    before, found = process_state(), modes(net)
+    if ending == "well":
+        fit(net, *digits(16, 4), verbose=False, **OPTIONS)
+    else:
+        explode(0)
+        with pytest.raises(TrainingError):
+            fit(net, *digits(16, 4), verbose=False, **OPTIONS)
+    assert process_state() == before
+    assert modes(net) == found
+    assert all(parameter.grad is None for parameter in net.parameters())
+    assert all(parameter.is_contiguous() for parameter in net.parameters())
+
+
+def test_what_is_frozen_in_evaluation_mode_stays_so_in_training():
+    """Dropout of a frozen layer would draw."""
+    net, seen = model(), []
+    net.train()
+    net.network.layers[0].eval()
+    layer = net.network.layers[0]
+    layer.register_forward_pre_hook(lambda module, _: seen.append(module.training))
+    fit(net, *digits(16, 4), verbose=False, **OPTIONS)
+    assert seen
+    assert not any(seen)
+
+
+def test_trainings_in_threads_are_those_of_one_after_the_other(tmp_path):
+    options, seeds = QUICK | {"epochs": 3}, (1, 2, 3)
+    alone, together = ([model() for _ in seeds] for _ in range(2))
+
+    def work(net, seed, run=None):
+        fit(net, *digits(), run, verbose=False, **(options | {"seed": seed}))
+
+    for net, seed in zip(alone, seeds, strict=True):
+        work(net, seed)
+    threads = [
+        threading.Thread(target=work, args=(net, seed, tmp_path / str(seed)))
+        for net, seed in zip(together, seeds, strict=True)
+    ]
+    before = process_state()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert process_state() == before
+    for one, other in zip(alone, together, strict=True):
+        assert same(dict(one.state_dict()), dict(other.state_dict()))
+
+
+def test_a_caller_keeps_the_accelerator_it_has():
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState, GradientState, PartialState
+
+    states = (AcceleratorState, PartialState, GradientState)
+    kept = [dict(state._shared_state) for state in states]
+    try:
+        for state in states:
+            state._shared_state.clear()
+        mine = Accelerator(mixed_precision="bf16", cpu=True, gradient_accumulation_steps=4)
+        fit(model(), *digits(16, 4), verbose=False, **OPTIONS)
+        assert mine.mixed_precision == "bf16"
+        assert mine.gradient_accumulation_steps == 4
+        Accelerator(mixed_precision="bf16", cpu=True)
+    finally:
+        for state, content in zip(states, kept, strict=True):
+            state._shared_state.clear()
+            state._shared_state.update(content)
+
+
+def test_after_a_fit_a_caller_may_choose_an_accelerator():
+    from accelerate.state import AcceleratorState
+
+    fit(model(), *digits(16, 4), verbose=False, **OPTIONS)
+    assert AcceleratorState._shared_state == {}
+
+
+@pytest.mark.parametrize("moment", ["in a step", "in a validation"])
+def test_after_a_signal_the_checkpoint_is_there_before_anything_is_validated(
+    moment, tmp_path, monkeypatch
+):
+    """However long a validation takes, whoever kills soon afterwards loses nothing."""
+    run, right, calls = tmp_path / "run", fitting.validate, []
+
+    def slow(*arguments, stop, **options):
+        calls.append(sorted(path.name for path in (run / "checkpoints").glob("*.ckpt")))
+        if moment == "in a validation" and len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return right(*arguments, stop=stop, **options)
+
+    class Ring:
+        def on_step(self, state):
+            if moment == "in a step" and state.step == 6:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(fitting, "validate", slow)
+    net = model()
+    with pytest.raises(Interrupted, match="all is saved"):
+        fit(net, *digits(), run, verbose=False, callbacks=[Ring()], **(QUICK | {"epochs": 3}))
+    last = checkpoints.name(6 if moment == "in a step" else 8)
+    assert last in calls[-1]
+    assert last not in calls[-2]
+    assert (run / "last.safetensors").exists()
+
+
+def test_a_second_interrupt_leaves_the_model_in_order(monkeypatch):
+    class Ring:
+        def on_step(self, state):
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    net, before = model(), process_state()
+    found = modes(net)
+    with contextlib.suppress(Interrupted):
+        fit(net, *digits(16, 4), verbose=False, callbacks=[Ring()], **OPTIONS)
+    assert process_state() == before
+    assert modes(net) == found
