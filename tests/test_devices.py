@@ -152,3 +152,33 @@ def test_a_model_file_is_read_onto_a_device_that_is_there(machine, model, tmp_pa
 
 def test_promises_are_checked_on_the_device_asked_for(model):
     check_model(model, device="cpu").raise_if_failed()
+
+
+def cudnn():
+    """How cuDNN would convolve now."""
+    return {name: getattr(torch.backends.cudnn, name) for name in devices.EXACT}
+
+
+def test_convolutions_are_exact_until_the_last_block_is_left():
+    before = cudnn()
+    assert before != devices.EXACT
+    first, second = (devices.exact_convolutions("cuda:1") for _ in range(2))
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert cudnn() == devices.EXACT
+    second.__exit__(None, None, None)
+    assert cudnn() == before
+
+
+def test_convolutions_are_as_before_after_an_error():
+    before = cudnn()
+    with pytest.raises(ZeroDivisionError), devices.exact_convolutions(torch.device("cuda")):
+        raise ZeroDivisionError
+    assert cudnn() == before
+
+
+def test_on_the_processor_no_convolution_is_touched():
+    before = cudnn()
+    with devices.exact_convolutions("cpu"):
+        assert cudnn() == before

@@ -1,7 +1,10 @@
 """Where to compute: devices by name, and models on them."""
 
+import contextlib
 import copy
 import re
+import threading
+from collections.abc import Iterator
 from typing import TypeVar
 
 import torch
@@ -102,3 +105,40 @@ def float64_device(device: torch.device) -> torch.device:
         device(type='cpu')
     """
     return torch.device("cpu") if device.type in WITHOUT_FLOAT64 else device
+
+
+EXACT = {"deterministic": True, "benchmark": False, "allow_tf32": False}
+"""How cuDNN convolves in :func:`exact_convolutions`."""
+
+_within, _before, _lock = 0, dict[str, bool](), threading.Lock()
+
+
+@contextlib.contextmanager
+def exact_convolutions(device: Device) -> Iterator[None]:
+    """Has a GPU convolve the same way each time, and in the precision of the numbers, in a ``with`` block.
+
+    By default cuDNN rounds the factors of a float32 convolution to 10 bits, and may add up in another order
+    each time. These are settings of the process. The last thread that leaves such a block puts them back.
+
+    Args:
+        device: where to convolve; nothing is changed for any but CUDA's.
+    """
+    global _within  # noqa: PLW0603
+    if torch.device(device).type != "cuda":
+        yield
+        return
+    cudnn = torch.backends.cudnn
+    with _lock:
+        if _within == 0:
+            _before.update({name: getattr(cudnn, name) for name in EXACT})
+            for name, value in EXACT.items():
+                setattr(cudnn, name, value)
+        _within += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _within -= 1
+            if _within == 0:
+                for name, value in _before.items():
+                    setattr(cudnn, name, value)

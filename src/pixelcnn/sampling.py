@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pixelcnn import engines, streams
 from pixelcnn.config import check_integer
-from pixelcnn.devices import Device, float64_device, placed
+from pixelcnn.devices import Device, exact_convolutions, float64_device, placed
 from pixelcnn.engines.native import NativeEngine
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.model import PixelModel
@@ -233,7 +233,8 @@ def _fill(
             if callback is None
             else _offset(callback, number, len(starts), model.shape.dimensions),
         )
-        images[part] = draw(model, job)
+        with exact_convolutions(model.device):
+            images[part] = draw(model, job)
     return images
 
 

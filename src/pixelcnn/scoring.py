@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.data import ImageSet
-from pixelcnn.devices import Device, float64_device, placed
+from pixelcnn.devices import Device, exact_convolutions, float64_device, placed
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
@@ -123,7 +123,7 @@ def score(
     condition = model.check_condition(condition, len(images))
     nats = torch.empty(len(images), dtype=torch.float64)
     exact = float64_device(model.device)
-    with torch.inference_mode():
+    with torch.inference_mode(), exact_convolutions(model.device):
         for start in range(0, len(images), batch_size):
             part = slice(start, start + batch_size)
             some = None if condition is None else condition[part]

@@ -192,13 +192,12 @@ def _shifted(words: Tensor, bits: int) -> Tensor:
 def _constants(key: tuple[int, int], device: torch.device) -> tuple[Tensor, Tensor]:
     """The multipliers ``(2,)`` and the keys of all rounds ``(10, 2)``.
 
-    Kept on the device, since sending them there waits for what it is doing.
+    Computed on the device: sending them there would wait for what it is doing.
     """
-    keys = [
-        [_signed(k + step * w) for k, w in zip(key, WEYL, strict=True)] for step in range(ROUNDS)
-    ]
-    multipliers = [_signed(m) for m in MULTIPLIERS]
-    return torch.tensor(multipliers, device=device), torch.tensor(keys, device=device)
+    rounds = torch.arange(ROUNDS, device=device)
+    keys = [rounds * _signed(w) + _signed(k) for k, w in zip(key, WEYL, strict=True)]
+    multipliers = [torch.full_like(rounds[0], _signed(m)) for m in MULTIPLIERS]
+    return torch.stack(multipliers), torch.stack(keys, 1)
 
 
 def _signed(word: int) -> int:

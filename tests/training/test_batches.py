@@ -1,5 +1,6 @@
 """Which images a step sees is a pure function of the seed and the step."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import nn
 from pixelcnn import streams
 from pixelcnn.data import ImageSet
 from pixelcnn.layers import Dropout, set_dropout_generator
+from pixelcnn.training import batches as batches_module
 from pixelcnn.training.batches import Batches, order, seed_dropout
 
 ORDER = [7, 4, 2, 6, 5, 0, 1, 3]  # Philox words are guaranteed never to change
@@ -145,3 +147,69 @@ def test_dropout_in_two_threads_is_that_of_each_alone():
     alone = [training(seed) for seed in (0, 1)]
     with ThreadPoolExecutor(2) as threads:
         assert list(threads.map(training, (0, 1))) == alone
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Batches take the processor for a GPU, with so much room for a set; what has been pinned."""
+    done = []
+
+    def have(room):
+        monkeypatch.setattr(batches_module, "room_on", lambda device: room)
+        monkeypatch.setattr(batches_module, "pinned", lambda tensor: done.append(tensor) or tensor)
+        monkeypatch.setattr(torch, "device", lambda name: Gpu())
+        monkeypatch.setattr(Batches, "_sent", lambda self, tensor: tensor)
+        monkeypatch.setattr(batches_module, "on_device", lambda data, device: data)
+        return done
+
+    return have
+
+
+class Gpu:
+    """A device that says it is one."""
+
+    type = "cuda"
+
+
+@pytest.mark.parametrize("room", [0, 10**6])
+def test_a_gpu_sees_the_batches_of_the_processor(room, gpu):
+    grey = ImageSet(torch.full((10, 1, 6, 6), 8), levels=2, binarisation="dynamic", grey_levels=17)
+    given = torch.arange(10)
+    expected = Batches(grey, 4, seed=3, condition=given)
+    wanted = [expected[step] for step in range(7)]
+    gpu(room)
+    with Batches(grey, 4, seed=3, condition=given, device="cuda") as batches:
+        for step, batch in enumerate(wanted):
+            assert torch.equal(batches[step].levels, batch.levels)
+            assert torch.equal(batches[step].condition, batch.condition)
+            assert batches[step].indices.tolist() == batch.indices.tolist()
+
+
+def test_batches_of_a_large_set_are_pinned_ahead_by_another_thread(gpu, monkeypatch):
+    done, threads, making = gpu(0), {}, Batches._batch
+
+    def watched(self, step):
+        threads[step] = threading.current_thread() is threading.main_thread()
+        return making(self, step)
+
+    monkeypatch.setattr(Batches, "_batch", watched)
+    with Batches(images(), 4, seed=0, condition=torch.arange(10), device="cuda") as batches:
+        first, second = batches[0], batches[1]
+    assert threads[0] and not threads[1]
+    for batch in (first, second):
+        assert any(batch.levels is tensor for tensor in done)
+        assert any(batch.condition is tensor for tensor in done)
+
+
+def test_a_small_set_is_not_prepared_ahead(gpu):
+    done = gpu(10**6)
+    batches = Batches(images(), 4, seed=0, device="cuda")
+    batches[0]
+    assert not done and batches._next is None
+
+
+def test_a_step_out_of_turn_is_not_the_one_that_was_prepared(gpu):
+    gpu(0)
+    with Batches(images(), 4, seed=0, device="cuda") as batches:
+        batches[0]
+        assert batches[5].levels.flatten().tolist() == batches.indices(5).tolist()

@@ -32,18 +32,19 @@ class PositionNorm(nn.Module):
     """
 
     group: Tensor
+    members: Tensor
 
     def __init__(self, features: Features, epsilon: float = 1e-6) -> None:
         super().__init__()
         self.features, self.epsilon = features, epsilon
         self.weight = nn.Parameter(torch.ones(len(features)))
         colours = sorted(set(features))
-        self._members = [[i for i, c in enumerate(features) if c == colour] for colour in colours]
+        self._sizes = [features.count(colour) for colour in colours]
         group = torch.tensor([colours.index(c) for c in features])
         self.register_buffer("group", group, persistent=False)
-        sizes = {len(members) for members in self._members}
+        self.register_buffer("members", group.argsort(stable=True), persistent=False)
         in_order = all(before <= after for before, after in pairwise(features))
-        self._runs = len(colours) if in_order and len(sizes) == 1 else 0
+        self._runs = len(colours) if in_order and len(set(self._sizes)) == 1 else 0
 
     def forward(self, x: Tensor) -> Tensor:
         if self._runs:
@@ -52,7 +53,7 @@ class PositionNorm(nn.Module):
             y: Tensor = _RootMeanSquare.apply(runs, self.weight, self.epsilon)
             return y.flatten(-2).movedim(-1, 1)
         squares = x.float().square() if x.dtype in (torch.bfloat16, torch.float16) else x.square()
-        means = [squares[:, members].mean(1) for members in self._members]
+        means = [squares[:, members].mean(1) for members in self.members.split(self._sizes)]
         scale = (torch.stack(means, 1) + self.epsilon).rsqrt()[:, self.group]
         return x * scale.to(x.dtype) * self.weight.to(x.dtype)[:, None, None]
 
@@ -61,7 +62,7 @@ class PositionNorm(nn.Module):
         return program.norm(x, self.weight.detach(), self.group.tolist(), self.epsilon)
 
     def extra_repr(self) -> str:
-        return f"{len(self.features)}, colours={len(self._members)}"
+        return f"{len(self.features)}, colours={len(self._sizes)}"
 
 
 class _RootMeanSquare(Function):

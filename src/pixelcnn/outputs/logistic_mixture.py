@@ -70,7 +70,7 @@ class LogisticMixture(Output):
     def pmf(self, parameters: Tensor, before: Tensor) -> Tensor:
         table, channel = self.rows(parameters.double()), before.shape[-1]
         mean, scale = self.component(table, before, channel)
-        cuts = torch.arange(self.levels - 1).to(table) + 0.5
+        cuts = torch.arange(self.levels - 1, device=table.device).to(table) + 0.5
         distance = (cuts - mean[..., None]) / scale[..., None]
         below = functional.pad(torch.sigmoid(distance), (0, 1), value=1.0)
         above = functional.pad(torch.sigmoid(-distance), (1, 0), value=1.0)

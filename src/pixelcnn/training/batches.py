@@ -51,10 +51,15 @@ def seed_dropout(model: nn.Module, seed: int, step: int, rank: int = 0) -> None:
         generator = torch.Generator(device)
     set_dropout_generator(model, generator)
     generator.manual_seed(word)
-    if not all(isinstance(layer, Dropout) for layer in layers):
+    if draws_globally(model):
         torch.default_generator.manual_seed(word)
         if device.type == "cuda":
-            torch.cuda.manual_seed(word)
+            torch.cuda.default_generators[device.index].manual_seed(word)
+
+
+def draws_globally(model: nn.Module) -> bool:
+    """Whether a model holds dropout of PyTorch's own, which draws from the process's random state."""
+    return any(isinstance(m, _DropoutNd) and not isinstance(m, Dropout) for m in model.modules())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,9 +69,9 @@ class Batch:
     indices: np.ndarray
     """Of the images in the training set, ``(n,)``."""
     levels: Tensor
-    """Integers ``(n, c, h, w)``."""
+    """Integers ``(n, c, h, w)``, on the batches' device."""
     condition: Tensor | None
-    """Labels ``(n,)``, vectors or maps; None for a model without condition."""
+    """Labels ``(n,)``, vectors or maps, on the same device; None for a model without condition."""
     images: int
     """Of the step over all processes."""
     weight: float
@@ -77,8 +82,9 @@ class Batch:
 class Batches:
     """The batches of a training set by step.
 
-    Use as a context where the device is a GPU: a set that fits into a third of its free memory lies there
-    whole, dynamic binarisation included; of a larger one a thread prepares the next batch in pinned memory.
+    Use as a context where the device is a GPU. A set that fits into a third of its free memory lies there
+    whole, with the order of the epoch, and coins of dynamic binarisation are tossed there. Of a larger set a
+    thread prepares the next batch in pinned memory. Either way no step waits for a copy.
 
     Args:
         data: training images.
@@ -101,18 +107,18 @@ class Batches:
         processes: int = 1,
         device: str = "cpu",
     ) -> None:
-        self.data, self.batch_size, self.seed = data, min(batch_size, len(data)), seed
-        self.condition, self.rank, self.processes = condition, rank, processes
+        self.batch_size, self.seed = min(batch_size, len(data)), seed
+        self.rank, self.processes = rank, processes
         self.steps_per_epoch = math.ceil(len(data) / self.batch_size)
-        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
         self._device, self._thread = torch.device(device), ThreadPoolExecutor(1)
         self._next: tuple[int, Future[Batch]] | None = None
-        if self._device.type != "cpu" and size_of(data, condition) <= room_on(self._device):
-            images = dataclasses.replace(data, images=data.images.to(self._device))
-            self.data, self._ahead = images, False
-            self.condition = None if condition is None else condition.to(self._device)
-        else:
-            self._ahead = self._device.type == "cuda"
+        self._order: tuple[int, np.ndarray, Tensor] | None = None
+        resident = self._device.type != "cpu" and size_of(data, condition) <= room_on(self._device)
+        self._ahead = self._device.type == "cuda" and not resident
+        self.data = on_device(data, self._device) if resident else data
+        self.condition = condition
+        if resident and condition is not None:
+            self.condition = self._sent(condition)
 
     def __enter__(self) -> "Batches":
         return self
@@ -123,30 +129,62 @@ class Batches:
     def indices(self, step: int) -> np.ndarray:
         """Images of a step over all processes."""
         epoch, position = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            self._order, self._epoch = order(self.seed, epoch, len(self.data)), epoch
-        return self._order[position * self.batch_size : (position + 1) * self.batch_size]
+        numbers = self._ordered(epoch)[0]
+        return numbers[position * self.batch_size : (position + 1) * self.batch_size]
 
     def __getitem__(self, step: int) -> Batch:
-        if not self._ahead:
-            return self._batch(step)
-        expected, found = self._next or (-1, None)
-        batch = found.result() if found is not None and expected == step else self._batch(step)
-        self._next = step + 1, self._thread.submit(self._batch, step + 1)
-        return batch
+        if self._ahead:
+            expected, found = self._next or (-1, None)
+            batch = found.result() if found is not None and expected == step else self._batch(step)
+            self._next = step + 1, self._thread.submit(self._batch, step + 1)
+        else:
+            batch = self._batch(step)
+        condition = None if batch.condition is None else self._sent(batch.condition)
+        return dataclasses.replace(batch, levels=self._sent(batch.levels), condition=condition)
+
+    def _sent(self, tensor: Tensor) -> Tensor:
+        """A tensor on the device; nobody waits for pinned memory on its way to a GPU."""
+        return tensor.to(self._device, non_blocking=self._device.type == "cuda")
+
+    def _ordered(self, epoch: int) -> tuple[np.ndarray, Tensor]:
+        """The order of an epoch, and again where the images lie, so that a step sends no indices."""
+        known = self._order  # in one piece: the thread that is ahead may be in another epoch
+        if known is None or known[0] != epoch:
+            numbers = order(self.seed, epoch, len(self.data))
+            index = torch.from_numpy(numbers)
+            if self.data.images.device.type != "cpu":
+                index = self._sent(pinned(index))
+            known = self._order = epoch, numbers, index
+        return known[1:]
 
     def _batch(self, step: int) -> Batch:
+        """The batch of a step where the images lie, pinned if it is to travel to a GPU."""
+        epoch, position = divmod(step, self.steps_per_epoch)
         everyone = self.indices(step)
-        mine = everyone[self.rank :: self.processes]
-        weight = self.processes / len(everyone) if len(mine) else 0.0
-        mine = mine if len(mine) else everyone[:1]
-        index = torch.from_numpy(mine).to(self.data.images.device)
-        levels = self.data.levels_at(index, self.seed, step // self.steps_per_epoch)
+        first = position * self.batch_size
+        which = slice(first + self.rank, first + len(everyone), self.processes)
+        weight = self.processes / len(everyone)
+        if self.rank >= len(everyone):
+            which, weight = slice(first, first + 1), 0.0
+        numbers, places = self._ordered(epoch)
+        index = places[which]
+        levels = self.data.levels_at(index, self.seed, epoch)
         condition = None if self.condition is None else self.condition[index]
         if self._ahead:
-            levels = levels.pin_memory()
-            condition = None if condition is None else condition.pin_memory()
-        return Batch(mine, levels, condition, len(everyone), weight)
+            levels = pinned(levels)
+            condition = None if condition is None else pinned(condition)
+        return Batch(numbers[which], levels, condition, len(everyone), weight)
+
+
+def on_device(data: ImageSet, device: torch.device) -> ImageSet:
+    """A set whose images, and their places, lie on a device."""
+    index = None if data.index is None else data.index.to(device)
+    return dataclasses.replace(data, images=data.images.to(device), index=index)
+
+
+def pinned(tensor: Tensor) -> Tensor:
+    """The same values where a GPU can fetch them by itself; as they are where there is none."""
+    return tensor.pin_memory() if torch.cuda.is_available() else tensor
 
 
 def size_of(data: ImageSet, condition: Tensor | None) -> int:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelcnn.data import ImageSet
+from pixelcnn.devices import float64_device
 from pixelcnn.layers import features_last
 from pixelcnn.model import PixelModel
 from pixelcnn.scoring import condition_of
@@ -110,7 +111,7 @@ def validate(
         Stopped: ``stop`` said so.
     """
     processes, given = processes or Processes(), condition_of(model, data)
-    nats = np.zeros(len(data))
+    nats, exact = np.zeros(len(data)), float64_device(model.device)
     with torch.inference_mode():
         for start in range(0, len(data), batch_size * processes.size):
             if stop():
@@ -122,7 +123,7 @@ def validate(
             condition = None if given is None else given[index]
             levels = data.levels_at(index, 0, 0)
             found = log_prob(model, levels, condition, precision, channels_last=channels_last)
-            nats[index] = -found.flatten(1).double().sum(1).cpu()
+            nats[index] = -found.flatten(1).to(exact).double().sum(1).cpu()
     return Validation(processes.sum(nats), model.shape.dimensions)
 
 
@@ -139,8 +140,8 @@ def log_prob(
     The network may run in bfloat16; logarithms are always taken in at least 32 bits.
     """
     device = model.device
-    levels = levels.to(device, torch.int64, non_blocking=True)
-    condition = None if condition is None else condition.to(device, non_blocking=True)
+    levels = levels.to(device, torch.int64)
+    condition = None if condition is None else condition.to(device)
     x = model.encode(levels)
     if channels_last:
         x = features_last(x)
