@@ -1,7 +1,7 @@
-"""Charts for the report, as SVG text: they follow a light or dark page, and stay sharp."""
+"""Charts as SVG and tables as HTML, for reports and notebooks; they follow a light or dark page."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
 COLOURS = ("var(--accent, #2f6fde)", "var(--second, #c4552d)")
@@ -60,6 +60,23 @@ def learning_curve(curves: Mapping[str, Curve], x: str, y: str) -> str:
     lines.append(text(x, (LEFT + RIGHT) / 2, BOTTOM + 42, "middle"))
     lines.append(text(y, 4, TOP - 18, "start"))
     return "\n".join([*lines, "</svg>"])
+
+
+def table(rows: Iterable[Sequence[object]], caption: str = "") -> str:
+    """Cells as an HTML table, their first column as headings.
+
+    Example:
+        >>> table([("nats", 65.15), ("data", "<mine>")])
+        '<table><tr><th>nats</th><td>65.15</td></tr><tr><th>data</th><td>&lt;mine&gt;</td></tr></table>'
+    """
+    lines = (
+        f"<tr><th>{escape(str(first))}</th>"
+        + "".join(f"<td>{escape(str(cell))}</td>" for cell in rest)
+        + "</tr>"
+        for first, *rest in rows
+    )
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return f"<table>{title}{''.join(lines)}</table>"
 
 
 def text(words: str, x: float, y: float, anchor: str, colour: str = "currentColor") -> str:

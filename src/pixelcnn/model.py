@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from pixelcnn.charts import table
 from pixelcnn.config import Config, from_config, to_config
 from pixelcnn.errors import ConfigError, DataError, ModelError
 from pixelcnn.layers import features_last, masked_weights
@@ -119,6 +120,20 @@ class PixelModel(nn.Module):
         """Parameters that no mask switches off."""
         return self.parameters_count - masked_weights(self)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows; :func:`print` shows the layers."""
+        masked = masked_weights(self)
+        rows = [
+            ("network", type(self.network).__name__),
+            ("output", self.output),
+            ("images", f"{self.shape} (channels x height x width), {self.levels} levels"),
+            ("condition", self.network.condition or "none"),
+            ("parameters", f"{self.parameters_count:,}, {masked:,} of them masked"),
+        ]
+        if found := self.record.get("validation"):
+            rows.append(("validation", f"{found['bits_per_dim']:.4f} bits/dim"))
+        return table(rows)
+
     def config(self) -> Config:
         """What builds the same model again, in JSON types."""
         return {
@@ -213,7 +228,9 @@ class PixelModel(nn.Module):
         if tensor.ndim != 4 or tuple(tensor.shape[1:]) != tuple(self.shape):
             raise ModelError(
                 f"this model is for {self.shape} images, got an array of shape {tuple(tensor.shape)}",
-                hint="pass (n, channels, height, width)",
+                hint=f"bring them to it: --size {self.shape.height}x{self.shape.width} (in Python size=)"
+                if tensor.ndim == 4 and tensor.shape[1] == self.shape.channels
+                else "pass (n, channels, height, width)",
             )
         tensor = tensor.to(self.device, torch.int64)
         if tensor.numel() and not 0 <= int(tensor.min()) <= int(tensor.max()) < self.levels:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pixelcnn.charts import table
 from pixelcnn.data import ImageSet
 from pixelcnn.devices import Device, exact_convolutions, float64_device, placed
 from pixelcnn.errors import DataError, ModelError
@@ -76,6 +77,17 @@ class Score:
             "weights": self.weights,
             "parameters": self.parameters,
         }
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        rows = (
+            ("nats per image", f"{self.nats:.3f} ± {self.stderr:.3f}"),
+            ("bits per dimension", f"{self.bits_per_dim:.4f} ± {self.bits_per_dim_stderr:.4f}"),
+            ("images", f"{self.images:,} of {self.data}, {self.split}, {self.levels} levels"),
+            ("binarisation", self.binarisation),
+            ("weights", f"{self.weights}, {self.parameters:,} parameters"),
+        )
+        return table(rows)
 
 
 def bits_per_dim(nats: float, dimensions: int) -> float:
@@ -149,7 +161,9 @@ def condition_of(model: PixelModel, data: ImageSet) -> Tensor | None:
     if found is None:
         raise ModelError(
             f"this model needs a {kind} for each image, {data.name} has none",
-            hint="--label says one for all" if kind == "label" else f"ImageSet(condition={kind}s)",
+            hint="--label says one for all"
+            if kind == "label"
+            else f"store the {kind}s as 'condition' in an .npz file (in Python ImageSet(condition=))",
         )
     if kind != "label" and found.shape[1] != size:
         raise ModelError(

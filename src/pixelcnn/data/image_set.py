@@ -1,8 +1,10 @@
 """The one type for images: integer levels with what is known about them."""
 
+import base64
 import dataclasses
 import functools
 import hashlib
+import html
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -17,8 +19,11 @@ from pixelcnn.shapes import MAX_LEVELS, ImageShape, image_shape
 CHUNK = 4096
 """Images that are looked at together, so that a memory-mapped set never lies in memory whole."""
 
+SHOWN = 30
+"""Images that a notebook shows of a set."""
 
-@dataclasses.dataclass(frozen=True, eq=False)
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class ImageSet:
     """Images of one shape as integer levels, optionally with labels and names.
 
@@ -34,6 +39,8 @@ class ImageSet:
         (2, ImageShape(channels=1, height=1, width=2), torch.uint8)
         >>> images[1:].images.tolist()
         [[[[1, 1]]]]
+        >>> images
+        <ImageSet two all: 2 images of 1x1x2, 2 levels>
     """
 
     images: Tensor
@@ -81,6 +88,20 @@ class ImageSet:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __repr__(self) -> str:
+        name = " ".join(filter(None, (self.name, self.split)))
+        return f"<ImageSet {name}: {len(self):,} images of {self.shape}, {self.levels} levels>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the first images."""
+        from pixelcnn import plotting
+
+        if not len(self):
+            return html.escape(repr(self))
+        grid = plotting.grid(self.images[:SHOWN].cpu(), self.grey_levels or self.levels, columns=10)
+        source = base64.b64encode(grid._repr_png_() or b"").decode("ascii")
+        return f'<img src="data:image/png;base64,{source}"><br>{html.escape(repr(self))}'
 
     @property
     def shape(self) -> ImageShape:

@@ -137,7 +137,7 @@ class History:
         [(4, 0.5)]
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[Row, ...] = dataclasses.field(repr=False)
     steps: int
     best: float
     reason: str

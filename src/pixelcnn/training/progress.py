@@ -1,5 +1,6 @@
 """What a training says to people: a bar in a terminal and in a notebook, lines elsewhere and in a log."""
 
+import os
 import sys
 import time
 import warnings
@@ -68,26 +69,36 @@ class Talk:
             state: a :class:`pixelcnn.training.callbacks.TrainingState`.
         """
         if self.bar is not None:
-            self.bar.set_description_str(f"epoch {state.epoch}/{state.epochs}", refresh=False)
-            self.bar.total = state.steps
-            self.bar.set_postfix_str(figures(state, self.bar.format_dict["rate"]), refresh=False)
-            self.bar.update(state.step - self.bar.n)
+            self._show(state)
         now = time.monotonic()
         pause = OFTEN if now - self.begun < SETTLED else SELDOM
-        if now - max(self.begun, self.told) >= pause - 1 and state.step < state.steps:
+        after_next = now + state.seconds_per_step  # a line comes rather early than late
+        if after_next - max(self.begun, self.told) >= pause and state.step < state.steps:
             self.told = now
             self.say(progress_line(state), show=self.bar is None)
 
     def close(self) -> None:
         """Takes the bar away."""
         if self.bar is not None:
+            self.bar.total = self.bar.n  # else a notebook keeps it, in red
             self.bar.close()
             self.bar = None
 
+    def _show(self, state: TrainingState) -> None:
+        """Moves the bar, which may have become longer or shorter."""
+        bar = self.bar
+        if bar.total != state.steps:
+            bar.total = state.steps
+            if hasattr(bar, "container"):  # a widget has a length of its own
+                bar.container.children[1].max = state.steps
+        bar.set_description_str(figures(state, bar.format_dict["rate"]), refresh=False)
+        bar.update(state.step - bar.n)
+
 
 def watched() -> bool:
-    """Whether somebody looks at stderr: in a terminal, or in a notebook."""
-    return sys.stderr.isatty() or in_notebook()
+    """Whether somebody sees a bar on stderr: in a terminal that can erase a line, or in a notebook."""
+    erases = os.environ.get("TERM") not in ("dumb", "unknown")
+    return (sys.stderr.isatty() and erases) or in_notebook()
 
 
 def in_notebook() -> bool:
@@ -111,12 +122,12 @@ def make_bar(step: int, steps: int) -> Any:
         file=sys.stderr,
         leave=False,
         dynamic_ncols=True,
-        bar_format="{desc} {percentage:3.0f}%|{bar}| {postfix}, {remaining} left",
+        bar_format="{percentage:3.0f}%|{bar}| {desc}{remaining} left",
     )
 
 
 def figures(state: TrainingState, rate: float | None) -> str:
-    """The numbers beside a bar; losses in nats per sub-pixel."""
+    """The numbers beside a bar, each with what parts it from the next; losses in nats per sub-pixel."""
     found = []
     if state.mean_loss == state.mean_loss:  # NaN before the first is known
         found.append(f"loss {state.mean_loss:.4f}")
@@ -124,7 +135,7 @@ def figures(state: TrainingState, rate: float | None) -> str:
         found.append(f"best {state.best / state.model.shape.dimensions:.4f}")
     if rate:
         found.append(f"{rate * state.batch_size:,.0f} images/s")
-    return ", ".join(found)
+    return "".join(f"{figure}, " for figure in found)
 
 
 def progress_line(state: TrainingState) -> str:

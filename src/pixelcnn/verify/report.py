@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from pixelcnn.charts import table
 from pixelcnn.errors import ConformanceError
 
 Progress = Callable[[int, int, str], None]
@@ -90,6 +91,11 @@ class Report:
         """The report in JSON types."""
         rows = [row._asdict() for row in self.rows]
         return {"subject": self.subject, "passed": self.passed, "rows": rows}
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        rows = ((r.name, "kept" if r.passed else "BROKEN", r.detail) for r in self.rows)
+        return table(rows, self.subject)
 
     def __str__(self) -> str:
         lines = [f"{'kept  ' if r.passed else 'BROKEN'}  {r.name}: {r.detail}" for r in self.rows]
