@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import pixelcnn as px
-from pixelcnn import devices, networks, outputs
+from pixelcnn import devices, engines, networks, outputs
 from pixelcnn.data import ImageSet
 from pixelcnn.devices import float64_device, placed, resolve_device
 from pixelcnn.errors import ConfigError
@@ -182,3 +182,40 @@ def test_on_the_processor_no_convolution_is_touched():
     before = cudnn()
     with devices.exact_convolutions("cpu"):
         assert cudnn() == before
+
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.mark.gpu
+@needs_gpu
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_gpu_gives_the_numbers_of_the_cpu(model, call):
+    """In float64, so that no product is rounded to ten bits, and no uniform number falls between roundings."""
+    here, there = call(model.double(), "cpu"), call(model.double(), "cuda:0")
+    if isinstance(here, px.Score):
+        here, there = torch.tensor(here.nats), torch.tensor(there.nats)
+    assert there.device == torch.device("cpu")
+    torch.testing.assert_close(there, here)
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_a_model_on_a_gpu_runs_on_the_torch_engine_and_keeps_its_promises(model):
+    model = model.to("cuda:0")
+    assert engines.choose(model).name == "cached"
+    check_model(model).raise_if_failed()
+    assert model.device.type == "cuda"
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_progress_on_a_gpu_shows_images_on_the_cpu(model):
+    seen = []
+    px.sample(
+        model,
+        2,
+        device="cuda",
+        callback=lambda done, total, images: seen.append(images.device.type),
+    )
+    assert set(seen) == {"cpu"}
