@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from pixelcnn import devices
@@ -18,19 +17,21 @@ from pixelcnn.layers import set_dropout_generator
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
 from pixelcnn.scoring import condition_of
-from pixelcnn.training import checkpoints, pictures
+from pixelcnn.training import checkpoints
 from pixelcnn.training.batches import Batches, draws_globally
-from pixelcnn.training.callbacks import Trackers, TrainingState
+from pixelcnn.training.callbacks import Trackers
 from pixelcnn.training.history import History
 from pixelcnn.training.likelihood import Loss, Stopped, Validation, validate
 from pixelcnn.training.loop import Loop
 from pixelcnn.training.options import TrainingOptions
+from pixelcnn.training.pictures import Grids
 from pixelcnn.training.plan import Clock
 from pixelcnn.training.precision import resolve_precision
-from pixelcnn.training.processes import SILENCE, Processes, accelerated, joined
+from pixelcnn.training.processes import Processes, accelerated, joined
 from pixelcnn.training.progress import Talk
 from pixelcnn.training.recipe import goes_on, of_model
 from pixelcnn.training.record import training_record
+from pixelcnn.training.recorder import Recorder
 from pixelcnn.training.run import RunFolder, held
 from pixelcnn.training.signals import Interrupted, StopFlag
 
@@ -196,6 +197,8 @@ def run_training(
         wanted = [] if not processes.is_main else options.trackers if trackers is None else trackers
         tracked = Trackers(wanted, path, options.as_table())
         stack.callback(tracked.finish)
+        window = min(options.log_every, batches.steps_per_epoch)
+        recorder = Recorder(folder.metrics if path and folder else None, window, tracked, talk)
 
         def validated(precision: str = precision) -> Validation:
             return validate(
@@ -204,15 +207,13 @@ def run_training(
                 stop=lambda: stop.agree(processes) and not stop.honoured,
             )  # fmt: skip
 
-        def draw(state: TrainingState, seconds: float) -> None:
-            draw_grid(state, seconds, val, options, folder, stop, processes, talk, tracked)
-
         loop = Loop(
             Loss(model, precision, channels_last=options.channels_last),
             batches, options,
             Clock(options, options.epochs * batches.steps_per_epoch, len(val), precision,
                   time.monotonic() if since is None else since),
-            accelerator, processes, folder, stop, talk, tracked, callbacks, validated, draw,
+            accelerator, processes, folder, stop, recorder, callbacks, validated,
+            Grids(val, options, folder, stop, processes, recorder),
         )  # fmt: skip
         over = restore(loop, folder, processes, talk, replan=replan)
         if over:
@@ -304,45 +305,10 @@ def finish(
         f"best at step {saver.best.step}: {best:.3f} nats an image, {bits:.4f} bits/dim,"
         f" on {validating} validation images"
     )
-    if loop.history:
+    if loop.recorder.rows:
         loop.draw(loop.state, time.monotonic() - loop.drawn)
     run = None if loop.folder is None else loop.folder.path
-    return History(tuple(loop.history), loop.state.step, best, loop.reason or "done", run)
-
-
-def draw_grid(
-    state: TrainingState,
-    seconds: float,
-    val: ImageSet,
-    options: TrainingOptions,
-    folder: RunFolder | None,
-    stop: StopFlag,
-    processes: Processes,
-    talk: Talk,
-    trackers: Trackers,
-) -> None:
-    """Draws a sample grid, unless it would take more than a tenth of some seconds of training."""
-    if folder is None or not options.sample_count or not processes.is_main:
-        return
-    count, given = options.sample_count, condition_of(state.model, val)
-    budget = max(pictures.LEAST, pictures.SHARE * seconds)
-    if processes.size > 1:
-        budget = min(budget, SILENCE.total_seconds() / 2)  # the others wait
-    path = folder.samples / f"epoch-{state.epoch:04d}.png"
-    try:
-        grid = pictures.draw_grid(
-            state.model, path, count, options.seed, budget, lambda: bool(stop), given=given
-        )
-    except pictures.TooSlow as slow:
-        talk.say(
-            f"no sample grid: {count} images would take about {slow.seconds:.0f}s, more than a tenth"
-            f" of the {seconds:.0f}s of training; draw them afterwards with pixelcnn sample",
-            key="grid",
-        )
-    except Stopped:
-        return
-    else:
-        trackers.log_images("samples", np.asarray(grid.convert("RGB"))[None], state.step)
+    return History(tuple(loop.recorder.rows), loop.state.step, best, loop.reason or "done", run)
 
 
 def lay_out(model: PixelModel, device: str, precision: str, *, channels_last: bool) -> None:

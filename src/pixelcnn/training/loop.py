@@ -25,14 +25,13 @@ from pixelcnn.errors import TrainingError
 from pixelcnn.training import checkpoints, divergence
 from pixelcnn.training.averaging import WeightAverage
 from pixelcnn.training.batches import Batches, seed_dropout
-from pixelcnn.training.callbacks import Trackers, TrainingState, call
-from pixelcnn.training.history import Mean, Metrics, Row
+from pixelcnn.training.callbacks import TrainingState, call
 from pixelcnn.training.likelihood import Loss, Stopped, Validation
 from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.plan import Clock, Plan
 from pixelcnn.training.processes import Processes
-from pixelcnn.training.progress import Talk, epoch_line
 from pixelcnn.training.record import progress_record, validation_record
+from pixelcnn.training.recorder import Recorder
 from pixelcnn.training.run import RunFolder
 from pixelcnn.training.saver import Saver
 from pixelcnn.training.schedules import learning_rate, optimiser
@@ -54,15 +53,13 @@ class Loop:
         processes: of this training.
         folder: held run folder, if any.
         stop: set by a signal.
-        talk: says how it goes.
-        trackers: are told the numbers.
+        recorder: of its numbers.
         callbacks: the user's.
         validate: scores the validation set with the model's present weights; may raise :class:`Stopped`.
         draw: draws a sample grid with the weights of the state's model, given the seconds since the last.
 
     Attributes:
         reason: why training stops early: ``"signal"``, ``"patience"``, a callback's, or nothing.
-        history: the rows so far.
     """
 
     def __init__(
@@ -75,40 +72,36 @@ class Loop:
         processes: Processes,
         folder: RunFolder | None,
         stop: StopFlag,
-        talk: Talk,
-        trackers: Trackers,
+        recorder: Recorder,
         callbacks: Sequence[Any],
         validate: Callable[[], Validation],
         draw: Callable[[TrainingState, float], None],
     ) -> None:
         self.model, self.batches, self.options, self.clock = loss.model, batches, options, clock
         self.accelerator, self.processes, self.folder = accelerator, processes, folder
-        self.stop, self.talk, self.trackers, self.callbacks = stop, talk, trackers, callbacks
+        self.stop, self.recorder, self.callbacks = stop, recorder, callbacks
         self.validate, self.draw, self.precision = validate, draw, loss.precision
         module = torch.compile(loss) if options.compile else loss
         self.loss, self.optimizer = accelerator.prepare(module, optimiser(self.model, options))
         self.average = WeightAverage(self.model, options.weight_average)
         self.saver = Saver(self.model, self.average, folder, processes)
-        self.metrics = Metrics(folder.metrics if folder and processes.is_main else None)
         self.per_epoch = batches.steps_per_epoch
         self.plan = Plan(options.epochs * self.per_epoch, self.per_epoch)
         self.state = TrainingState(
             self.model, self.plan.steps, self.plan.epochs, batches.batch_size,
             folder.path if folder else None, processes.is_main,
         )  # fmt: skip
-        self.window, self.epoch_loss = Mean(min(options.log_every, self.per_epoch)), Mean()
         self.pending: list[Tensor] = []
         self.ended = self.skipped = self.rewound = self.next_look = self.first = 0
         self.began = self.saved = self.drawn = self.idle = 0.0
         self.reason, self.snapshot = "", dict[str, Any]()
-        self.history: list[Row] = []
 
     # The way of a batch.
 
     def run(self) -> None:
         """Takes the steps that are left, and does what is due after each."""
         state, self.first = self.state, self.state.step
-        self.metrics.begin(self.metrics.rows)
+        self.recorder.begin()
         self.began = self.saved = self.drawn = time.monotonic()
         if self.options.on_nan == "rewind" and not state.step:
             self._save_checkpoint()
@@ -119,7 +112,7 @@ class Loop:
             self._take_step()
             call(self.callbacks, "on_step", state)
             self._do_what_is_due()
-            self.talk.progress(state)
+            self.recorder.talk.progress(state)
         if self.reason == "signal":
             self._stop_early()
 
@@ -162,7 +155,7 @@ class Loop:
             self._end_epoch()
         else:
             if state.step % options.log_every == 0:
-                self._write_row(None)
+                self.recorder.write(state)
             if late and not self.reason:
                 self._save_checkpoint()
 
@@ -178,9 +171,9 @@ class Loop:
         )
         self.reason = self.reason or (wish and state.reason) or ("callback" if wish else "")
         self.reason = "signal" if self.stop.agreed else self.reason
-        state.seconds_per_step, state.mean_loss = microseconds / 1e6, self.window.value
-        often = min(LOOK, self.options.checkpoint_seconds)
-        self.next_look = state.step + max(1, int(often / max(state.seconds_per_step, 1e-6)))
+        state.seconds_per_step, state.mean_loss = microseconds / 1e6, self.recorder.window.value
+        often, pace = min(LOOK, self.options.checkpoint_seconds), state.seconds_per_step
+        self.next_look = state.step + (max(1, int(often / pace)) if pace else 1)
         if self.options.max_time is not None:
             self.plan = self.processes.on_main(lambda: self.clock.settle(self.plan, state.step))
             state.steps, state.epochs = self.plan.steps, self.plan.epochs
@@ -193,8 +186,7 @@ class Loop:
             if not math.isfinite(loss) and self.options.on_nan != "skip":
                 self._diverged(divergence.of_loss(loss, step, self.batches))
                 return
-            self.window.add(loss)
-            self.epoch_loss.add(loss)
+            self.recorder.add(loss)
 
     # The end of an epoch, and of the training.
 
@@ -218,7 +210,8 @@ class Loop:
                 self._diverged(divergence.of_validation(found.mean, state.step))
                 return
         self.ended = state.step
-        self._write_epoch(pause, found)
+        steps = state.step - max(self.first, (state.epoch - 1) * self.per_epoch)
+        self.recorder.write_epoch(state, pause - self.began - self.idle, steps, found)
         if found is not None:
             self._judge(found)
         if over or self.reason not in ("", "signal"):
@@ -241,12 +234,12 @@ class Loop:
         best.judge(state.step, found)
         state.validation, state.best = found, best.best.nats
         if self.ended <= self.per_epoch:
-            divergence.warn(found, self.model.levels, self.talk)
+            divergence.warn(found, self.model.levels, self.recorder.talk)
         with self.average.applied():
             call(self.callbacks, "on_validation", state)
         if self.options.patience and best.best.worse >= self.options.patience:
             state.stop("patience")
-            self.talk.say(f"stopping: nothing better since step {best.best.step}")
+            self.recorder.talk.say(f"stopping: nothing better since step {best.best.step}")
         (wish,) = self.processes.maximum(bool(state.reason))
         self.reason = self.reason or (state.reason or "callback" if wish else "")
 
@@ -259,7 +252,9 @@ class Loop:
             self.saver.keep_last()
         self.stop.honoured = True
         if self.ended != step:
-            self.talk.say(f"stopping at step {step} of {self.plan.steps}: saved, validating once")
+            self.recorder.talk.say(
+                f"stopping at step {step} of {self.plan.steps}: saved, validating once"
+            )
             self._end_epoch()
         self.saver.keep_last()
 
@@ -269,30 +264,6 @@ class Loop:
             model = copy.deepcopy(self.model)
         self.draw(dataclasses.replace(self.state, model=model), time.monotonic() - self.drawn)
         self.drawn = time.monotonic()
-
-    def _write_epoch(self, pause: float, found: Validation | None) -> None:
-        """The line and the row of an epoch; its seconds are those of its steps in this process."""
-        state = self.state
-        seconds = pause - self.began - self.idle
-        steps = state.step - max(self.first, (state.epoch - 1) * self.per_epoch)
-        loss = self.epoch_loss.value
-        self.epoch_loss.clear()
-        self.talk.say(epoch_line(state.epoch, self.plan.epochs, seconds, steps, loss, found))
-        self._write_row(found)
-
-    def _write_row(self, found: Validation | None) -> None:
-        state = self.state
-        row = Row(
-            step=state.step,
-            epoch=state.epoch,
-            loss=self.window.value,
-            val_loss=None if found is None else found.loss,
-            bits_per_dim=None if found is None else found.bits_per_dim,
-            learning_rate=state.learning_rate,
-        )
-        self.history.append(row)
-        self.metrics.add(row)
-        self.trackers.log(row.values(), row.step)
 
     # What is not finite.
 
@@ -305,7 +276,7 @@ class Loop:
         error = divergence.of_loss(found, self.state.step, self.batches)
         if self.skipped > divergence.MAX_SKIPPED:
             raise error
-        self.talk.say(f"warning: {error}; skipped")
+        self.recorder.talk.say(f"warning: {error}; skipped")
         return False
 
     def _diverged(self, error: TrainingError) -> None:
@@ -315,13 +286,14 @@ class Loop:
         rewound, content = self.rewound + 1, self.snapshot
         if self.folder is not None:
             folder = self.folder.checkpoints
-            found = self.processes.on_main(lambda: checkpoints.latest(folder, self.talk.say))
+            found = self.processes.on_main(
+                lambda: checkpoints.latest(folder, self.recorder.talk.say)
+            )
             content = content if found is None else found[1]
         self.load_state_dict(copy.deepcopy(content))
         self.rewound, self.pending = rewound, []
-        self.history = [row for row in self.history if row.step <= self.state.step]
-        self.metrics.begin(self.metrics.rows)
-        self.talk.say(
+        self.recorder.begin()
+        self.recorder.talk.say(
             f"warning: {error}; back to step {self.state.step}, at 1/{2**rewound} of the learning rate"
         )
         self._save_checkpoint()
@@ -334,7 +306,7 @@ class Loop:
             if self.options.on_nan == "rewind":
                 self.snapshot = copy.deepcopy(self.state_dict())
         elif self.processes.is_main:
-            self.metrics.sync()
+            self.recorder.metrics.sync()
             folder = self.folder.checkpoints
             checkpoints.write(folder / checkpoints.name(self.state.step), self.state_dict())
             checkpoints.prune(folder)
@@ -350,9 +322,8 @@ class Loop:
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state_dict(),
             "best": dataclasses.asdict(self.saver.best),
-            "losses": (list(self.window.values), list(self.epoch_loss.values)),
+            "recorder": self.recorder.state_dict(),
             "ended": self.ended,
-            "rows": self.metrics.rows,
             "rewound": self.rewound,
             "plan": dataclasses.asdict(self.plan),
             "elapsed": self.clock.elapsed,
@@ -368,9 +339,8 @@ class Loop:
         self.average.load_state_dict(content["average"])
         self.saver.restore(content["best"])
         state.best = self.saver.best.nats if self.saver.best.step >= 0 else None
-        for mean, values in zip((self.window, self.epoch_loss), content["losses"], strict=True):
-            mean.clear(values)
-        self.ended, self.metrics.rows = content["ended"], content["rows"]
-        self.rewound, self.plan = content["rewound"], Plan(**content["plan"])
+        self.recorder.load_state_dict(content["recorder"], state.step)
+        self.ended, self.rewound = content["ended"], content["rewound"]
+        self.plan = Plan(**content["plan"])
         state.steps, state.epochs = self.plan.steps, self.plan.epochs
         state.learning_rate = self._rate(state.step - 1)

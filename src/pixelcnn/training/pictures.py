@@ -1,18 +1,28 @@
 """Sample grids during a training, where they do not cost too much of it."""
 
 import io
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from pixelcnn import plotting, sampling
 from pixelcnn.checkpoint import write_atomically
+from pixelcnn.data import ImageSet
 from pixelcnn.model import PixelModel
+from pixelcnn.scoring import condition_of
+from pixelcnn.training.callbacks import TrainingState
 from pixelcnn.training.likelihood import Stopped
+from pixelcnn.training.options import TrainingOptions
+from pixelcnn.training.processes import SILENCE, Processes
+from pixelcnn.training.recorder import Recorder
+from pixelcnn.training.run import RunFolder
+from pixelcnn.training.signals import StopFlag
 
 SHARE, LEAST = 0.1, 3.0
 """Part of the training time that a grid may take, and seconds that it may always take."""
@@ -80,3 +90,54 @@ def watch(seconds: float, stop: Callable[[], bool]) -> Callable[[int, int, Tenso
                 raise TooSlow(whole)
 
     return callback
+
+
+class Grids:
+    """Draws the sample grids of a training into its folder, and shows them to its trackers.
+
+    Args:
+        val: validation images, whose conditions are used where they are no classes.
+        options: how many images, of which seed.
+        folder: of the run; without one nothing is drawn.
+        stop: set by a signal.
+        processes: the main one draws.
+        recorder: of the training.
+    """
+
+    def __init__(
+        self,
+        val: ImageSet,
+        options: TrainingOptions,
+        folder: RunFolder | None,
+        stop: StopFlag,
+        processes: Processes,
+        recorder: Recorder,
+    ) -> None:
+        self.val, self.options, self.stop, self.recorder = val, options, stop, recorder
+        self.folder = folder if processes.is_main and options.sample_count else None
+        self.longest = (
+            SILENCE.total_seconds() / 2 if processes.size > 1 else math.inf
+        )  # others wait
+
+    def __call__(self, state: TrainingState, seconds: float) -> None:
+        """A grid of a state's model, unless it would take more than a tenth of some seconds of training."""
+        if self.folder is None:
+            return
+        count, given = self.options.sample_count, condition_of(state.model, self.val)
+        path = self.folder.samples / f"epoch-{state.epoch:04d}.png"
+        budget = min(max(LEAST, SHARE * seconds), self.longest)
+        try:
+            grid = draw_grid(
+                state.model, path, count, self.options.seed, budget, lambda: bool(self.stop), given
+            )
+        except TooSlow as slow:
+            self.recorder.talk.say(
+                f"no sample grid: {count} images would take about {slow.seconds:.0f}s, more than a tenth"
+                f" of the {seconds:.0f}s of training; draw them afterwards with pixelcnn sample",
+                key="grid",
+            )
+        except Stopped:
+            return
+        else:
+            pixels = np.asarray(grid.convert("RGB"))[None]
+            self.recorder.trackers.log_images("samples", pixels, state.step)

@@ -1,0 +1,79 @@
+"""The numbers of a training as it goes on: means of its losses, rows, and who is told them."""
+
+from pathlib import Path
+from typing import Any
+
+from pixelcnn.training.callbacks import Trackers, TrainingState
+from pixelcnn.training.history import Mean, Metrics, Row
+from pixelcnn.training.likelihood import Validation
+from pixelcnn.training.progress import Talk, epoch_line
+
+
+class Recorder:
+    """Writes ``metrics.csv`` and the lines of epochs, and tells the trackers.
+
+    Args:
+        metrics: path of ``metrics.csv``; None only keeps the rows.
+        window: steps that the loss of a row is a mean of, the same number for every row.
+        trackers: are told each row.
+        talk: says each epoch.
+
+    Attributes:
+        rows: those of this call.
+    """
+
+    def __init__(self, metrics: Path | None, window: int, trackers: Trackers, talk: Talk) -> None:
+        self.metrics, self.trackers, self.talk = Metrics(metrics), trackers, talk
+        self.window, self.epoch = Mean(window), Mean()
+        self.rows: list[Row] = []
+
+    def begin(self) -> None:
+        """Drops what was written after the state that the training goes on from."""
+        self.metrics.begin(self.metrics.rows)
+
+    def add(self, loss: float) -> None:
+        """The loss of a step."""
+        self.window.add(loss)
+        self.epoch.add(loss)
+
+    def write(self, state: TrainingState, found: Validation | None = None) -> None:
+        """A row of numbers."""
+        row = Row(
+            step=state.step,
+            epoch=state.epoch,
+            loss=self.window.value,
+            val_loss=None if found is None else found.loss,
+            bits_per_dim=None if found is None else found.bits_per_dim,
+            learning_rate=state.learning_rate,
+        )
+        self.rows.append(row)
+        self.metrics.add(row)
+        self.trackers.log(row.values(), row.step)
+
+    def write_epoch(
+        self, state: TrainingState, seconds: float, steps: int, found: Validation | None
+    ) -> None:
+        """The line and the row of an epoch.
+
+        Args:
+            state: at its end.
+            seconds: that its steps took in this process.
+            steps: that this process took.
+            found: its validation, if there was one.
+        """
+        loss = self.epoch.value
+        self.epoch.clear()
+        self.talk.say(epoch_line(state.epoch, state.epochs, seconds, steps, loss, found))
+        self.write(state, found)
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        losses = [list(mean.values) for mean in (self.window, self.epoch)]
+        return {"losses": losses, "rows": self.metrics.rows}
+
+    def load_state_dict(self, state: dict[str, Any], step: int) -> None:
+        """From the checkpoint of a step; rows of this call that come after it are forgotten."""
+        for mean, values in zip((self.window, self.epoch), state["losses"], strict=True):
+            mean.clear(values)
+        self.metrics.rows = state["rows"]
+        self.rows = [row for row in self.rows if row.step <= step]
