@@ -15,7 +15,7 @@ def complete(
         list[str],
         typer.Argument(
             metavar="IMAGE...",
-            help="Picture files, folders or arrays of the model's size.",
+            help="Picture files, folders or arrays.",
             show_default=False,
         ),
     ],
@@ -31,6 +31,10 @@ def complete(
     ] = 8,
     seed: options.Seed = 0,
     temperature: options.Temperature = 1.0,
+    size: options.Size = None,
+    fit: options.Fit = None,
+    layout: options.Layout = None,
+    skip_bad: options.SkipBad = False,
     label: options.TakenAs = None,
     engine: options.Engine = "auto",
     batch_size: options.BatchSize = 64,
@@ -62,7 +66,8 @@ def complete(
     kind = output.kind_of(out)
     loaded = models.load(model, device=device)
     mask = pictures.known_pixels(known, loaded.shape)
-    given, condition = pictures.load(loaded, images, label)
+    own = {"size": options.sides(size), "fit": fit, "layout": layout, "skip_bad": skip_bad}
+    given, condition = pictures.load(loaded, images, label, own)
     if pictures.later_pixels_known(mask):
         say("note: raster order ignores known pixels that come later than the drawn one")
     shot = film.Film(loaded.shape, loaded.levels, mask) if kind == "animation" else None

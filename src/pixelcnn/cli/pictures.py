@@ -1,7 +1,8 @@
 """Picture files as input: images of a model's shape and levels, and masks of known pixels."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 
 def load(
-    model: "PixelModel", paths: list[str], label: str | None = None
+    model: "PixelModel",
+    paths: list[str],
+    label: str | None = None,
+    own: Mapping[str, Any] | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """The images of files, folders and arrays as the model's levels, (n, c, h, w), and their conditions.
 
@@ -27,13 +31,15 @@ def load(
         model: whose images these are.
         paths: files, folders and arrays.
         label: the class of all of them; by default each image's own.
+        own: options for own data, see :func:`pixelcnn.cli.sources.preparation`.
 
     Raises:
         DataError: a file that cannot be read.
         ModelError: images of another size than the model's, or without the condition that it needs.
         ConfigError: a label that the model does not know.
     """
-    parts = [taken_as(model, data.load_all(path, **preparation(model)), label) for path in paths]
+    prepared = preparation(model, **(own or {}))
+    parts = [taken_as(model, data.load_all(path, **prepared), label) for path in paths]
     images = torch.cat([model.check(part.images).cpu() for part in parts])
     conditions = [each for part in parts if (each := condition_of(model, part)) is not None]
     return images, torch.cat(conditions) if conditions else None

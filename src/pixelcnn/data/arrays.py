@@ -20,7 +20,7 @@ MAGIC = b"\x93NUMPY"
 """The first bytes of an ``.npy`` file, whatever it is called."""
 MANY_CHANNELS = 4
 """An axis longer than this is not taken for channels unless the model or the user says so."""
-ASK = "say how its axes are laid out: --layout 'n h w', 'n h w c' or 'n c h w'"
+ASK = "say how its axes are laid out: --layout 'n h w', 'n h w c' or 'n c h w' (in Python layout=)"
 
 
 def read_array(path: Path, reading: Reading) -> ImageSet:

@@ -13,6 +13,7 @@ from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.shapes import MAX_SIDE
 
 FITS = ("crop", "pad", "resize")
+SMALLER = "smaller than"
 
 Pixels = TypeVar("Pixels", np.ndarray, torch.Tensor)
 
@@ -57,7 +58,7 @@ def too_small(height: int, width: int, size: tuple[int, int], fit: str) -> str:
     """
     if fit != "crop" or (height >= size[0] and width >= size[1]):
         return ""
-    return f"is {height}x{width}, smaller than {size[0]}x{size[1]}"
+    return f"is {height}x{width}, {SMALLER} {size[0]}x{size[1]}"
 
 
 def cropped(pixels: Pixels, size: tuple[int, int]) -> Pixels:
@@ -95,11 +96,15 @@ def fitted(images: ImageSet, size: tuple[int, int] | None, fit: str) -> ImageSet
         return images
     if fit == "resize":
         raise ConfigError(
-            "only image files are resized, arrays keep their levels", hint="use fit crop or pad"
+            "only image files are resized, arrays keep their levels",
+            hint="--fit crop or --fit pad (in Python fit=)",
         )
     reason = too_small(height, width, size, fit)
     if reason:
-        raise DataError(f"{images.name}: an image {reason}", hint="use fit pad")
+        raise DataError(
+            f"{images.name}: an image {reason}",
+            hint="--fit pad puts level 0 around it (in Python fit='pad')",
+        )
     pixels = padded(cropped(images.images, size).numpy(), size)
     return dataclasses.replace(images, images=torch.from_numpy(np.ascontiguousarray(pixels)))
 

@@ -9,7 +9,7 @@ from pixelcnn.data.geometry import as_size, fitted, in_colour
 from pixelcnn.data.image_set import ImageSet, Splits
 from pixelcnn.data.own import existing, own_splits, read_listed, read_own
 from pixelcnn.data.quantise import Coding, coded
-from pixelcnn.data.reading import Reading
+from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.sets import DATASETS, named_splits, named_whole
 from pixelcnn.errors import ConfigError
 from pixelcnn.shapes import image_shape
@@ -80,7 +80,9 @@ def load(
         parts = Splits(*(fitted(part, as_size(size), fit) for part in parts))
     else:
         if split != "standard":
-            raise ConfigError("own data have no split but standard", hint="drop split")
+            raise ConfigError(
+                "own data have no split but standard", hint=f"leave out {typed('split')}"
+            )
         reading = _reading(coding, size, fit, layout, skip_bad, shape, source_levels)
         parts = own_splits(existing(data), reading, None if test is None else existing(test))
     train, val, rest = (_finished(part, coding, rgb=rgb, labels=labels) for part in parts)
@@ -148,7 +150,7 @@ def _own_only(name: str, **options: object) -> None:
     for option, value in options.items():
         if value is not None:
             raise ConfigError(
-                f"{option} goes with own data, not with {name}", hint=f"drop {option}"
+                f"{option} goes with own data, not with {name}", hint=f"leave out {typed(option)}"
             )
 
 

@@ -15,7 +15,7 @@ from pixelcnn.data.geometry import fitted
 from pixelcnn.data.image_set import ImageSet, Splits, joined
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.prepare import prepared_folder, prepared_keys, read_prepared
-from pixelcnn.data.reading import Reading
+from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.sets import DATASETS
 from pixelcnn.data.splits import THREE_WAYS, TWO_WAYS, content_keys, parts_by_content
 from pixelcnn.data.table import read_table
@@ -147,7 +147,7 @@ def matched(other: ImageSet, train: ImageSet, part: str) -> ImageSet:
         raise DataError(
             f"{part} images are {other.shape} with {other.levels} levels, "
             f"but training images are {train.shape} with {train.levels}",
-            hint="give a size, levels or layout that brings both to one shape",
+            hint=f"bring both to one shape: {typed('size')}, {typed('layout')} or {typed('levels')}",
         )
     if not (other.classes and train.classes) or other.classes == train.classes:
         return other

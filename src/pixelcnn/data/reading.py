@@ -8,6 +8,19 @@ from pixelcnn.errors import ConfigError
 from pixelcnn.shapes import MAX_LEVELS, ImageShape
 
 LAYOUTS = ("nhw", "nhwc", "nchw")
+FLAGS = ("size", "fit", "layout", "skip_bad")
+"""Options that the command line has under their own names."""
+
+
+def typed(option: str) -> str:
+    """How an option of this package's ``load`` is given, on the command line and in Python: for hints.
+
+    Example:
+        >>> print(typed("skip_bad"), "or", typed("test"))
+        --skip-bad (in Python skip_bad=) or --set data.test= (in Python test=)
+    """
+    flag = option.replace("_", "-") if option in FLAGS else f"set data.{option}="
+    return f"--{flag} (in Python {option}=)"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

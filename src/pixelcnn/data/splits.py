@@ -74,7 +74,8 @@ def _ranked(keys: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
     if n < count:
         raise DataError(
             f"{n} different images cannot be split into {count} parts",
-            hint=f"at least {count} different images are needed; give test images of their own with test",
+            hint=f"at least {count} different images are needed; `pixelcnn evaluate --split all` takes "
+            "fewer, `pixelcnn train --set data.test=` (in Python test=) test images from elsewhere",
         )
     smaller = [max(1, round(n * (b - a))) for a, b in zip(shares, (*shares[1:], 1.0), strict=True)]
     cuts = n - np.cumsum(smaller[::-1])[::-1]

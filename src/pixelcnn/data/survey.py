@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pixelcnn.data.files import ImageFile, find_images, printable
-from pixelcnn.data.geometry import as_size, too_small
+from pixelcnn.data.geometry import SMALLER, as_size, too_small
 from pixelcnn.data.picture import Picture, read_picture
 from pixelcnn.data.reading import Reading
 from pixelcnn.errors import DataError
 
 log = logging.getLogger("pixelcnn")
 
+COLOUR = "is in colour, but grey images are needed"
 NAMED = 20
 """Bad files that one message names; the log and the report name all."""
 
@@ -123,9 +124,9 @@ def _check_use(picture: Picture, reading: Reading) -> None:
     """Raises :class:`DataError` for a good image that cannot be brought to what is needed."""
     _, height, width = picture.pixels.shape
     if reading.size and (reason := too_small(height, width, reading.size, reading.fit)):
-        raise DataError(f"{reason} (fit pad would take it)")
+        raise DataError(reason)
     if reading.channels == 1 and not picture.grey:
-        raise DataError("is in colour, but grey images are needed")
+        raise DataError(COLOUR)
 
 
 def common_size(good: list[FileReport], reading: Reading) -> tuple[int, int]:
@@ -144,7 +145,7 @@ def common_size(good: list[FileReport], reading: Reading) -> tuple[int, int]:
             raise DataError(
                 f"images differ in size: {printable(first.name)} is {first.height}x{first.width}, "
                 f"{printable(other.name)} is {other.height}x{other.width}",
-                hint="give a size to bring them to: --size HEIGHTxWIDTH",
+                hint="give a size to bring them to: --size HEIGHTxWIDTH (in Python size=)",
             )
     return first.height, first.width
 
@@ -160,8 +161,8 @@ def accepted(reports: list[FileReport], where: str, skip_bad: bool) -> list[File
     if bad and not (skip_bad and good):
         named = "; ".join(f"{printable(each.name)} {each.error}" for each in bad[:NAMED])
         more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
-        remedy = "mend or remove them" + (", or leave them out: --skip-bad" if good else "")
-        hint = remedy + (", `pixelcnn data check` lists them all" if more else "")
+        hint = _remedy(bad) + (", or leave them out: --skip-bad" if good else "")
+        hint += ", `pixelcnn data check` lists them all" if more else ""
         raise DataError(
             f"{where}: {len(bad)} of {len(reports)} files cannot be used: {named}{more}", hint=hint
         )
@@ -171,6 +172,15 @@ def accepted(reports: list[FileReport], where: str, skip_bad: bool) -> list[File
         log.warning("%s: %d of %d files skipped", where, len(bad), len(reports))
     _tell(good, where)
     return good
+
+
+def _remedy(bad: list[FileReport]) -> str:
+    """What to do about files that cannot be used."""
+    if all(SMALLER in each.error for each in bad):
+        return "--fit pad or --fit resize takes smaller ones (in Python fit=)"
+    if all(each.error == COLOUR for each in bad):
+        return "make them grey, or take a model for colour"
+    return "mend or remove them"
 
 
 def _tell(good: list[FileReport], where: str) -> None:
