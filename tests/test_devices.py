@@ -191,7 +191,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CU
 @needs_gpu
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_a_gpu_gives_the_numbers_of_the_cpu(model, call):
-    """In float64, so that no product is rounded to ten bits, and no uniform number falls between roundings."""
+    """In float64, so that products keep their bits, and no uniform number falls between two roundings."""
     here, there = call(model.double(), "cpu"), call(model.double(), "cuda:0")
     if isinstance(here, px.Score):
         here, there = torch.tensor(here.nats), torch.tensor(there.nats)
