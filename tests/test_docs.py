@@ -1,5 +1,6 @@
 """The documentation names what exists, and nothing else. What it shows in Python runs as doctests."""
 
+import pkgutil
 import re
 import shlex
 from pathlib import Path
@@ -95,6 +96,14 @@ def test_every_recipe_of_a_tutorial_is_mapped_to_it():
     theirs = [n for n in recipe.names() if "Seed:" in (folder / f"{n}.toml").read_text("utf-8")]
     assert len(theirs) == 8
     assert [name for name in theirs if f"`{name}`" not in tutorials] == []
+
+
+def test_the_way_of_a_batch_names_functions_that_exist():
+    extending = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    rows = extending.split("### The way of a batch\n")[1].split("\n#")[0]
+    names = re.findall(r"^\| `([\w.]+)`", rows, re.MULTILINE)
+    assert len(names) > 10
+    assert all(callable(pkgutil.resolve_name(f"pixelcnn.{name}")) for name in names)
 
 
 def command_lines() -> list:
