@@ -1,6 +1,7 @@
 """What all commands share: help, errors, exit codes."""
 
 import errno
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from pixelcnn import __version__
 from pixelcnn.cli import app, console, failures
 from pixelcnn.errors import DataError, ModelError
+from pixelcnn.training import recipe
 
 COMMANDS = [
     (),
@@ -130,8 +132,28 @@ def test_a_reader_that_leaves_is_no_error(monkeypatch, capfd):
         raise BrokenPipeError
 
     monkeypatch.setattr(failures.os, "dup2", lambda *_: None)
-    assert failures.guarded(action, debug=False) == 1
+    assert failures.guarded(action, debug=False) == failures.UNREAD
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
+def test_a_reader_that_leaves_hears_no_complaint(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-m", "pixelcnn", "info"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == failures.UNREAD
+
+
+def test_in_a_pipe_a_row_is_a_line(run):
+    lines = [line.split(maxsplit=1) for line in run("info").stdout.splitlines()]
+    for name in recipe.names():
+        assert [name, recipe.get(name).about] in lines
 
 
 def test_json_has_no_nan(capsys):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 NARROWEST = 72
 """Columns that a table takes at least; a terminal that is narrower breaks its lines."""
+UNBOUNDED = 10_000
 
 Advance = Callable[[int, int], None]
 """Called with (done, total) while something long goes on."""
@@ -87,11 +88,11 @@ def listen() -> None:
 
 
 def console() -> "Console":
-    """A rich console on stdout; never so narrow that a table would be cut, and wide in a pipe."""
+    """A rich console on stdout: in a pipe, a row is a line; in a terminal, legible however narrow."""
     from rich.console import Console
 
     found = Console(highlight=False, markup=False)
-    found.width = max(found.width, NARROWEST) if sys.stdout.isatty() else 160
+    found.width = max(found.width, NARROWEST) if sys.stdout.isatty() else UNBOUNDED
     return found
 
 

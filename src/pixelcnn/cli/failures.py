@@ -1,7 +1,7 @@
 """Every way a command can end badly: one line, one hint, one exit code.
 
 Codes: 1 failed, 2 usage or configuration, 3 bad or corrupt input, 4 model or format mismatch,
-5 out of memory or disk, 130 interrupted, 143 terminated.
+5 out of memory or disk, 130 interrupted, 141 nobody reads any more, 143 terminated.
 """
 
 import errno
@@ -18,6 +18,7 @@ import typer
 from pixelcnn.errors import DISK_FULL, PixelCNNError
 
 INTERRUPTED = 130
+UNREAD = 141
 TERMINATED = 143
 SMALLER = "a smaller --batch-size, fewer images or a smaller model needs less"
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc failed")
@@ -107,12 +108,14 @@ def guarded(action: Callable[[], Any], debug: bool) -> int:
     """
     try:
         code = action()
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is after ``>&-``
+            sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except BrokenPipeError:
-        # The reader has left (as in ``… | head``). Python flushes stdout once more at exit.
+        # The reader has left, as in ``… | head``: the code is a shell's for SIGPIPE, since 1 would be a
+        # broken promise. Python flushes stdout once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return UNREAD
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     except (Exception, KeyboardInterrupt, Terminated) as error:
