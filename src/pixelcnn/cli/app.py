@@ -59,6 +59,13 @@ class Root(TyperGroup):
             sys.exit(code)
         return code
 
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the command; a broken pipe is told apart from click's exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise failures.Unread from error
+
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Finds the command, or suggests the one that was meant."""
         if args and args[0] in SYNONYMS:

@@ -28,6 +28,10 @@ class Terminated(BaseException):
     """SIGTERM arrived. Not an ``Exception``, so that no handler takes it for a failure."""
 
 
+class Unread(Exception):
+    """Nobody reads stdout any more: a broken pipe that click does not take for a failure."""
+
+
 class Failure(NamedTuple):
     """What the user is told."""
 
@@ -111,7 +115,7 @@ def guarded(action: Callable[[], Any], debug: bool) -> int:
         if sys.stdout is not None:  # as it is after ``>&-``
             sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except BrokenPipeError:
+    except (BrokenPipeError, Unread):
         # The reader has left, as in ``… | head``: the code is a shell's for SIGPIPE, since 1 would be a
         # broken promise. Python flushes stdout once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
