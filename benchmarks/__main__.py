@@ -1,7 +1,7 @@
 """Sampling, training and scoring on this machine, against naive code, the Keras tutorial and matrix products.
 
-Every figure is the median of runs in which all contenders take turns. Absolute ones differ from machine to
-machine and from day to day: compare lines of one run, and run nothing beside it.
+Every figure but those of the part gpu is the median of runs in which all contenders take turns. Absolute ones
+differ from machine to machine and from day to day: compare lines of one run, and run nothing beside it.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import family, growth, sampling, training
+from benchmarks import family, gpu, growth, sampling, training
 from benchmarks.machine import describe, machine
 from benchmarks.models import RECIPES, models
 
@@ -61,12 +61,23 @@ def train(options: argparse.Namespace) -> Iterator[Json]:
         yield [{"network": name, "batch": batch, "seconds": runs, "peak_memory_gb": memory}]
 
 
+def on_gpu(options: argparse.Namespace) -> Iterator[Json]:
+    """Prints the report of a GPU, part by part."""
+    for part in gpu.measure(options.out, options.minutes, options.data):
+        print(f"{part}\n", flush=True)
+        yield [{"part": part.title, "rows": part.rows, "failures": part.failures}]
+    print(f"report: {options.out / 'gpu.md'}\n")
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Json]]] = {
     "sampling": sample,
     "family": relate,
     "growth": grow,
     "training": train,
 }
+"""What ``all`` measures."""
+APART = {"gpu": on_gpu}
+"""What has to be asked for by name."""
 
 
 def numbers(text: str) -> tuple[int, ...]:
@@ -80,7 +91,7 @@ def numbers(text: str) -> tuple[int, ...]:
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """The command line; a quick run is short in every way that is not asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", help=f"{', '.join(PARTS)} or all (all)")
+    parser.add_argument("parts", nargs="*", help=f"{', '.join(PARTS)} or all (all); or gpu")
     parser.add_argument("--quick", action="store_true", help="a minute or two, without Keras")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run's seconds, too")
     parser.add_argument("--rounds", type=int, help="runs of each contender (5; quick 3)")
@@ -91,9 +102,16 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", nargs="*", default=(), help="and from these model files")
     parser.add_argument("--no-keras", dest="keras", action="store_false", help="without Keras")
     parser.add_argument("--plot", type=Path, help=f"of the growth ({PICTURE.name}; quick none)")
+    parser.add_argument("--minutes", type=float, default=8.0, help="of the part gpu (8)")
+    parser.add_argument("--out", type=Path, default=Path("runs/gpu"), metavar="FOLDER",
+                        help="of the part gpu: report, logs and a training (runs/gpu)")  # fmt: skip
+    parser.add_argument("--data", type=Path, metavar="FOLDER",
+                        help="with the data sets, for the part gpu ($PIXELCNN_DATA)")  # fmt: skip
     options = parser.parse_args(words)
-    if unknown := set(options.parts) - {*PARTS, "all"}:
-        parser.error(f"no part called {unknown.pop()!r}; known: {', '.join(PARTS)}, all")
+    if unknown := set(options.parts) - {*PARTS, *APART, "all"}:
+        parser.error(f"no part called {unknown.pop()!r}; known: {', '.join(PARTS)}, all, gpu")
+    if not options.minutes > 0:
+        parser.error(f"--minutes must be above 0, got {options.minutes:g}")
     if not options.parts or "all" in options.parts:
         options.parts = list(PARTS)
     options.keras = options.keras and not options.quick
@@ -106,11 +124,12 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
 def main(words: Sequence[str] | None = None) -> None:
     """Measures the parts one after the other."""
     options = parse(words)
-    print(f"{describe()}\nmedians of {options.rounds} alternating runs\n", flush=True)
+    how = "" if options.parts == ["gpu"] else f"medians of {options.rounds} alternating runs\n"
+    print(f"{describe()}\n{how}", flush=True)
     measured: dict[str, object] = {"machine": machine(), "rounds": options.rounds}
     for part in options.parts:
         began, found = time.perf_counter(), Json()
-        for rows in PARTS[part](options):
+        for rows in (PARTS | APART)[part](options):
             found += rows
             measured[part] = found
             if options.json:

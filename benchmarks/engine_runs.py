@@ -4,7 +4,7 @@ import time
 
 import torch
 
-from benchmarks.timing import Action, timed
+from benchmarks.timing import Action, now, timed
 from pixelcnn import PixelModel, engines
 from pixelcnn.engines.native import NativeEngine
 from pixelcnn.sampling import invert, sample, uniforms
@@ -44,21 +44,44 @@ def full_passes(model: PixelModel, n: int) -> Action:
 
 def some_fronts(model: PixelModel, n: int, fronts: int, engine: str) -> Action:
     """Draws the first sub-pixels of n images; the seconds that all of them would take."""
-    u = uniforms(0, range(n), model.shape)
 
-    @torch.inference_mode()
     def run() -> float:
-        steps = walk(model, n, engine=engine)
-        began = time.perf_counter()
-        front = next(steps)
-        prepared = time.perf_counter()
-        for _ in range(fronts):
-            front = steps.send(invert(front.pmf, front.of(u)))
-        drawn = time.perf_counter()
-        steps.close()
-        return prepared - began + (drawn - prepared) * model.shape.dimensions / fronts
+        return first_part(model, n, engine, at_least=fronts)[0]
 
     return run
+
+
+@torch.inference_mode()
+def first_part(
+    model: PixelModel, n: int, engine: str, *, at_least: int = 1, seconds: float = 0.0
+) -> tuple[float, int]:
+    """Draws the first sub-pixels of n images.
+
+    Args:
+        model: on its device.
+        n: number of images.
+        engine: name of the engine.
+        at_least: sub-pixels that are drawn.
+        seconds: for which more are drawn, up to whole images.
+
+    Returns:
+        Seconds that whole images would take, and the sub-pixels that were drawn of them.
+    """
+    device, every = model.device, model.shape.dimensions
+    u = uniforms(0, range(n), model.shape).to(device)
+    steps = walk(model, n, engine=engine)
+    began = now(device)
+    front = next(steps)
+    prepared, drawn = now(device), 0
+    pixel = model.shape.channels
+    while drawn < at_least or drawn % pixel or time.perf_counter() - prepared < seconds:
+        levels, drawn = invert(front.pmf, front.of(u)), drawn + 1
+        if drawn == every:
+            break
+        front = steps.send(levels)
+    taken = now(device) - prepared
+    steps.close()
+    return prepared - began + taken * every / drawn, drawn
 
 
 def native_walk(model: PixelModel, n: int, engine: str) -> Action:

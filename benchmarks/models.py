@@ -7,6 +7,7 @@ from pixelcnn.cli import inventory
 from pixelcnn.networks import PixelCNN
 from pixelcnn.outputs import Bernoulli
 from pixelcnn.training import recipe as recipes
+from pixelcnn.training.recipe import Recipe
 
 RECIPES = ("keras-mnist", "gated-mnist", "gated-cifar10", "chainer-cifar10")
 """The Keras tutorial's network, a gated one, and two for 32x32 images of three channels and 256 levels."""
@@ -14,8 +15,12 @@ RECIPES = ("keras-mnist", "gated-mnist", "gated-cifar10", "chainer-cifar10")
 
 def from_recipe(name: str) -> PixelModel:
     """A recipe's model with fresh weights: no figure here depends on what the weights are."""
-    recipe = recipes.get(name)
-    return recipe.build(inventory.stand_in(recipe.data))[0].eval()
+    return built(recipes.get(name))
+
+
+def built(recipe: Recipe, size: tuple[int, int] | None = None) -> PixelModel:
+    """The same for any recipe, and for images of another height and width."""
+    return recipe.build(inventory.stand_in(recipe.data, size))[0].eval()
 
 
 def models(names: Sequence[str], files: Sequence[str] = ()) -> dict[str, PixelModel]:

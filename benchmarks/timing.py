@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import torch
+
 Action = Callable[[], float]
 """Does something once and returns how many seconds the whole of it takes (perhaps extrapolated)."""
 
@@ -55,3 +57,38 @@ def alternate(actions: Mapping[str, Action], rounds: int) -> dict[str, Timing]:
         for name, action in actions.items():
             runs[name].append(action())
     return {name: Timing(tuple(seconds)) for name, seconds in runs.items()}
+
+
+def now(device: torch.device) -> float:
+    """Seconds on the clock when a device has done all that it was told.
+
+    Example:
+        >>> cpu = torch.device("cpu")
+        >>> now(cpu) <= now(cpu)
+        True
+    """
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def seconds_each(action: Callable[[], object], device: torch.device, wanted: float) -> float:
+    """Seconds that an action takes on a device when it is repeated: how often fits into some seconds.
+
+    Args:
+        action: may return before a GPU has done it; it is not waited for between repetitions.
+        device: that computes.
+        wanted: seconds of measuring, about; once at least, after two runs that do not count.
+
+    Example:
+        >>> 0.01 < seconds_each(lambda: time.sleep(0.01), torch.device("cpu"), wanted=0.1) < 1
+        True
+    """
+    action()
+    start = now(device)
+    action()
+    count = max(1, min(1000, int(wanted / max(now(device) - start, 1e-9))))
+    start = now(device)
+    for _ in range(count):
+        action()
+    return (now(device) - start) / count

@@ -6,7 +6,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -24,13 +24,16 @@ from benchmarks.tables import short, table
 from benchmarks.timing import Action, Timing, alternate, timed
 from benchmarks.workers import Unavailable, Worker, worker
 from pixelcnn import PixelModel
-from pixelcnn.cli import inventory
 from pixelcnn.memory import keep_memory
 from pixelcnn.training import recipe as recipes
-from pixelcnn.training.likelihood import log_prob
-from pixelcnn.training.loop import Loop
+from pixelcnn.training.averaging import WeightAverage
+from pixelcnn.training.fitting import lay_out
+from pixelcnn.training.likelihood import Loss, autocast
 from pixelcnn.training.precision import resolve_precision
 from pixelcnn.training.schedules import optimiser
+
+Step = Callable[[], None]
+"""Takes one training step; a GPU may then be at it still."""
 
 PLAIN = "plain PyTorch"
 BARE = "bare loop"
@@ -41,73 +44,110 @@ PASSES = 3
 """Arithmetic of a step in forward passes: one forward, two backward."""
 
 
-def plain_step(model: PixelModel, images: torch.Tensor) -> Action:
-    """What a tutorial in PyTorch does: NCHW, float32, dense kernels, Adam."""
-    twin = naive(model).train()
+def plain_step(
+    model: PixelModel, images: torch.Tensor, precision: str = "32", *, compiled: bool = False
+) -> Step:
+    """What a tutorial in PyTorch does: NCHW, dense kernels, Adam."""
+    twin = naive(model).to(images.device).train()
     optimizer = torch.optim.Adam(twin.parameters(), foreach=False, fused=False)
 
-    def run() -> None:
+    def loss() -> torch.Tensor:
+        with autocast(images.device, precision):
+            parameters = twin.network(twin.encode(images))  # the model itself changes the layout
+        return -twin.output.log_prob(parameters.float(), images).mean()
+
+    computed = torch.compile(loss) if compiled else loss
+
+    def step() -> None:
         optimizer.zero_grad()
-        parameters = twin.network(twin.encode(images))  # the model itself changes the layout
-        (-twin.output.log_prob(parameters, images).mean()).backward()
+        computed().backward()
         optimizer.step()
 
-    return timed(run)
+    return step
 
 
-def bare_step(model: PixelModel, images: torch.Tensor, options: Any, precision: str) -> Action:
-    """What ``fit`` computes in a step, without a trainer around it."""
-    own = copy.deepcopy(model).train()
-    optimizer = optimiser(own, options)
+def bare_step(model: PixelModel, images: torch.Tensor, options: Any, precision: str) -> Step:
+    """What ``fit`` computes in a step, without a loop around it."""
+    own = copy.deepcopy(model)
+    lay_out(own, str(images.device), precision, channels_last=options.channels_last)
+    loss = Loss(own, precision, channels_last=options.channels_last)
+    computed = torch.compile(loss) if options.compile else loss
+    optimizer, average = optimiser(own, options), WeightAverage(own, options.weight_average)
 
-    def run() -> None:
+    def step() -> None:
         optimizer.zero_grad()
-        last = options.channels_last
-        found = log_prob(own, images, None, precision, channels_last=last)
-        (-found.mean()).backward()
+        computed(images, None, 1 / len(images)).backward()
         if options.gradient_clip:
             torch.nn.utils.clip_grad_norm_(own.parameters(), options.gradient_clip)
         optimizer.step()
+        average.update()
 
-    return timed(run)
+    return step
 
 
-def trainer_step(model: PixelModel, images: px.data.ImageSet, options: Any) -> Action:
-    """A step of ``fit``: the median time from one to the next."""
+class StepClock:
+    """A callback of ``fit`` that notes when each step was over, and waits for no GPU.
 
-    def run() -> float:
-        starts: list[float] = []
-        step = Loop._take_step
+    Args:
+        device: on which it trains; a GPU notes the time when it gets there.
+    """
 
-        def clocked(self: Loop) -> None:
-            starts.append(time.perf_counter())
-            step(self)
+    def __init__(self, device: str) -> None:
+        self.on_gpu, self.marks = device.startswith("cuda"), list[Any]()
 
-        Loop._take_step = clocked  # type: ignore[method-assign]
-        try:
-            own = copy.deepcopy(model)
-            px.fit(own, images, images.limit(1), options=options, verbose=False)
-        finally:
-            Loop._take_step = step  # type: ignore[method-assign]
-        gaps = [after - before for before, after in itertools.pairwise(starts)]
-        return statistics.median(gaps[1:])
+    def on_step(self, state: Any) -> None:
+        """Notes the time."""
+        if self.on_gpu:
+            self.marks.append(torch.cuda.Event(enable_timing=True))
+            self.marks[-1].record()
+        else:
+            self.marks.append(time.perf_counter())
 
-    return run
+    def gaps(self) -> list[float]:
+        """Seconds from each step's end to the next one's."""
+        if not self.on_gpu:
+            return [after - before for before, after in itertools.pairwise(self.marks)]
+        self.marks[-1].synchronize()
+        return [
+            before.elapsed_time(after) / 1e3 for before, after in itertools.pairwise(self.marks)
+        ]
+
+
+def fitted(model: PixelModel, images: torch.Tensor, steps: int, options: Any) -> list[float]:
+    """Seconds from one step of ``fit`` to the next.
+
+    Args:
+        model: is copied.
+        images: of a step.
+        steps: that are taken.
+        options: how to train; batch size and epochs follow from the others.
+    """
+    options = replace(options, batch_size=len(images), epochs=1, validate_every=1, max_time=None)
+    many = px.data.ImageSet(images.repeat(steps, 1, 1, 1), model.levels, name="random")
+    clock = StepClock(options.device)
+    own = copy.deepcopy(model)
+    px.fit(own, many, many.limit(1), options=options, verbose=False, callbacks=[clock], trackers=[])
+    return clock.gaps()
+
+
+def random_images(model: PixelModel, n: int, device: str = "cpu") -> torch.Tensor:
+    """Integer levels that a model could be given, always the same."""
+    generator = torch.Generator().manual_seed(0)
+    levels = torch.randint(model.levels, (n, *model.shape), generator=generator)
+    return levels.to(device, model.image_dtype)
 
 
 def contender(name: str, way: str, batch: int) -> Action:
     """A way to train a recipe's network, by its name in the table."""
-    recipe, model = recipes.get(name), from_recipe(name)
-    images = torch.randint(model.levels, (batch, *model.shape)).to(model.image_dtype)
+    options, model = recipes.get(name).options, from_recipe(name)
+    images = random_images(model, batch)
     if way == PLAIN:
-        return plain_step(model, images)
+        return timed(plain_step(model, images.long()))
     keep_memory()
-    options = replace(recipe.options, batch_size=batch, epochs=1, device="cpu", validate_every=1)
-    if way != TRAINER:
-        return bare_step(model, images, options, way.rpartition(" ")[2])
-    stand_in = inventory.stand_in(recipe.data).limit(1)
-    data = replace(stand_in, images=images.repeat(STEPS, 1, 1, 1), labels=None)
-    return trainer_step(model, data, options)
+    options = replace(options, device="cpu")
+    if way == TRAINER:
+        return lambda: statistics.median(fitted(model, images, STEPS, options)[1:])
+    return timed(bare_step(model, images, options, way.rpartition(" ")[2]))
 
 
 def ways() -> list[str]:

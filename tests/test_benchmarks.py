@@ -1,7 +1,10 @@
 """The benchmarks compare like with like, and count what they say they count."""
 
 import doctest
+import importlib.util
 import json
+import os
+import sys
 
 import pytest
 import torch
@@ -12,6 +15,8 @@ from benchmarks import (
     arithmetic,
     family,
     gemm,
+    gpu,
+    gpu_measure,
     growth,
     keras_backends,
     sampling,
@@ -20,6 +25,7 @@ from benchmarks import (
     training,
 )
 from benchmarks.arithmetic import live_flops
+from benchmarks.engine_runs import first_part
 from benchmarks.models import RECIPES, from_recipe, plain_stack
 from benchmarks.naive import full_pass, naive
 from benchmarks.timing import Timing, alternate
@@ -27,7 +33,7 @@ from pixelcnn.layers import MaskedConv2d, ShiftedConv2d
 from pixelcnn.networks import NETWORKS
 
 
-@pytest.mark.parametrize("module", [arithmetic, gemm, growth, tables, timing])
+@pytest.mark.parametrize("module", [arithmetic, gemm, gpu, growth, tables, timing])
 def test_examples(module):
     failed, attempted = doctest.testmod(module)
     assert attempted and not failed
@@ -153,3 +159,133 @@ def test_the_table_of_a_training_says_what_the_trainer_costs():
     shown = training.report("digits", 32, timings, dict.fromkeys(seconds, 1.0))
     assert "+25.0% of the bare loop's time more" in shown
     assert "1.60×" in shown
+
+
+@pytest.mark.parametrize("name", gpu_measure.STEPS)
+def test_a_gpu_run_without_a_gpu_measures_small_networks(name, monkeypatch):
+    monkeypatch.setattr(gpu_measure, "FITTED", (5, 5))
+    rows = list(gpu_measure.steps(name, "cpu", seconds=0.0))
+    assert rows.pop() == {"note": "on a processor nothing is compiled"}
+    assert [row["way"] for row in rows] == ["plain PyTorch", "bare loop", "fit"]
+    assert all(row["seconds"] > 0 and row["batch"] == 2 for row in rows)
+
+
+def test_a_gpu_run_samples_part_of_an_image_where_time_is_short():
+    rows = list(gpu_measure.sampling("keras-mnist", "cpu", seconds=0.0))
+    assert [(row["engine"], row["batch"]) for row in rows] == [
+        (engine, n) for engine in ("full", "cached") for n in gpu_measure.FEW
+    ]
+    assert all(row["drawn"] == 1 and row["of"] == 64 for row in rows)
+
+
+def test_the_first_part_of_an_image_may_be_all_of_it():
+    model = plain_stack(side=5, depth=1, width=4)
+    seconds, drawn = first_part(model, 2, "cached", seconds=60)
+    assert drawn == 25 and 0 < seconds < 60
+
+
+def test_a_batch_that_is_too_large_is_halved_until_it_fits():
+    def rows(batch):
+        yield {"batch": batch}
+        if batch > 2:
+            raise torch.OutOfMemoryError("no room")
+
+    found = list(gpu_measure.without_shortage(8, rows))
+    assert [row["batch"] for row in found if "batch" in row] == [8, 4, 2]
+    assert "out of memory at batch size 8, so measured at 4" in [row.get("note") for row in found]
+
+
+def test_a_single_image_that_is_too_large_is_a_failure():
+    def rows(batch):
+        yield {}
+        raise torch.OutOfMemoryError("no room")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        list(gpu_measure.without_shortage(1, rows))
+
+
+@pytest.fixture
+def child(tmp_path, monkeypatch):
+    """Starts Python code as a part of a GPU run."""
+    monkeypatch.setattr(gpu, "LEAST", 2.0)
+
+    def start(code, seconds=60.0):
+        return gpu.Child([sys.executable, "-c", code], tmp_path / "log", seconds, dict(os.environ))
+
+    return start
+
+
+def test_what_a_part_has_printed_counts_though_it_fails(child):
+    running = child("import sys; print(1, flush=True); sys.exit('no such kernel')")
+    assert list(running.lines()) == ["1\n"]
+    assert running.failure() == "exit code 1; it said: no such kernel (all of it: log)"
+
+
+def test_a_part_ends_when_its_time_is_over(child):
+    running = child("import time; print(1, flush=True); time.sleep(600)", seconds=0.1)
+    assert list(running.lines()) == ["1\n"]
+    assert running.failure() == "not done within 2 s"
+
+
+def test_a_part_that_succeeds_has_no_failure(child):
+    running = child("print(1)")
+    assert list(running.lines()) == ["1\n"] and not running.failure()
+
+
+def test_a_part_that_fails_is_reported_and_ends_no_other(monkeypatch, tmp_path):
+    def fails(run, seconds):
+        raise ZeroDivisionError("no time")
+
+    def works(run, seconds):
+        return gpu.Part("Works", ["all of it"])
+
+    monkeypatch.setattr(gpu, "PARTS", {"tests": fails, "steps": works})
+    monkeypatch.setattr(gpu, "training", works)
+    assert len(list(gpu.measure(tmp_path, minutes=1))) == 3
+    text = (tmp_path / "gpu.md").read_text()
+    assert "- **failed**: ZeroDivisionError: no time" in text and "1 failure\n" in text
+    assert text.count("all of it") == 2
+
+
+def test_without_pytest_a_gpu_run_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    part = gpu.tests(gpu.Run(tmp_path, 1), 1)
+    assert part.failures == ["pytest is not installed, so no test has run: make setup"]
+
+
+def test_without_its_data_a_gpu_run_trains_on_digits_and_says_so(monkeypatch, tmp_path):
+    run = gpu.Run(tmp_path, 1, data=tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    run.device = "cuda"
+    recipe, why = gpu._recipe(run)
+    assert recipe == "digits" and "in place of `compact-cifar10`" in why
+
+
+def test_the_smallest_batch_of_a_recipe_is_the_one_in_the_table(monkeypatch, tmp_path):
+    def measured(run, part, what, names, until):
+        for batch, seconds in ((16, 9.0), (8, 4.0)):
+            part.rows.append(
+                {"recipe": "keras-mnist", "way": "fit", "how": "eager", "precision": "32"}
+                | {"batch": batch, "seconds": seconds, "peak_memory_gb": 0.0}
+            )
+        return ["- keras-mnist: out of memory"]
+
+    monkeypatch.setattr(gpu, "measured", measured)
+    text = str(gpu.steps(gpu.Run(tmp_path, 1), 1))
+    assert "4,000" in text and "9,000" not in text and "out of memory" in text
+
+
+@pytest.mark.slow
+def test_a_gpu_run_ends_without_a_gpu_and_goes_on_the_next_time(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(gpu, "STEPS", ["keras-mnist"])
+    monkeypatch.setattr(gpu, "SAMPLED", ["keras-mnist"])
+    monkeypatch.setattr(gpu, "TESTS", ["tests/data/test_noise.py"])
+    monkeypatch.setattr(gpu, "SHORTEST", 12.0)
+    benchmarks.main(["gpu", "--minutes", "0.01", "--out", str(tmp_path)])
+    text = (tmp_path / "gpu.md").read_text()
+    assert "no failures" in text and "no GPU" in text
+    assert "a gpu tosses the coins of the processor" in text
+    assert "bare loop, eager" in text and "cached" in text and "`digits` in place of" in text
+    *_, again = gpu.measure(tmp_path, minutes=0.01)
+    assert not again.failures and again.rows[0]["seconds"] > again.rows[0]["seconds_before"] > 0

@@ -1,0 +1,366 @@
+"""A GPU in a few minutes: its tests, training steps, sampling, and a training that goes on next time.
+
+Every part runs in processes of its own for a share of the time, and what fails is a line of the report.
+Without a GPU the same happens on the processor, with small networks.
+"""
+
+import contextlib
+import importlib.util
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+import pixelcnn as px
+from benchmarks.gpu_measure import SAMPLED, STEPS, Row
+from benchmarks.machine import processor
+from benchmarks.tables import short, table
+from pixelcnn.errors import PixelCNNError
+from pixelcnn.training import checkpoints
+from pixelcnn.training.run import RunFolder
+
+ROOT = Path(__file__).parents[1]
+TESTS = ("tests/test_gpu.py", "tests/data/test_noise.py")
+SHARES = {"tests": 0.15, "steps": 0.40, "sampling": 0.15}
+"""Parts of the time; the training takes what they leave."""
+
+LEAST = 45.0
+"""Seconds that a process may take in any case: some go into importing PyTorch."""
+LATE = 60.0
+"""Seconds by which a training may be late: it ends with a validation and a picture."""
+SHORTEST = 10.0
+"""Seconds of training, at least."""
+PATIENCE = 10.0
+"""Seconds that a process has for ending when it is told to."""
+
+RECIPE, WITHOUT_DATA = "compact-cifar10", "digits"
+DATA = "cifar-10"
+
+
+@dataclass
+class Part:
+    """What a part has found: text for the report, and rows."""
+
+    title: str
+    text: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        failed = [f"- **failed**: {failure}" for failure in self.failures]
+        return "\n".join([f"## {self.title}", "", *self.text, *failed])
+
+
+class Run:
+    """One call of the script.
+
+    Args:
+        folder: of the report, the logs and the training.
+        minutes: for everything.
+        data: folder of the data sets, in place of ``$PIXELCNN_DATA``.
+    """
+
+    def __init__(self, folder: Path, minutes: float, data: Path | None = None) -> None:
+        self.folder, self.seconds, self.began = folder, 60 * minutes, time.monotonic()
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.environment = os.environ | {"COLUMNS": "200"}
+        if self.device == "cpu":  # for such small networks two threads only wait for each other
+            self.environment.setdefault("OMP_NUM_THREADS", "1")
+        if data is not None:
+            self.environment["PIXELCNN_DATA"] = str(data.resolve())
+        (folder / "logs").mkdir(parents=True, exist_ok=True)
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        return self.seconds - (time.monotonic() - self.began)
+
+    def python(self, words: Sequence[str], log: str, seconds: float) -> "Child":
+        """Starts Python in the source tree; its errors go into a log."""
+        command = [sys.executable, "-m", *words]
+        return Child(command, self.folder / "logs" / f"{log}.log", seconds, self.environment)
+
+
+class Child:
+    """A process that ends, and all that it has started, when its time is over.
+
+    Args:
+        command: its words.
+        log: where its errors go.
+        seconds: that it may take, if more than the least.
+        environment: its own.
+    """
+
+    def __init__(
+        self, command: Sequence[str], log: Path, seconds: float, environment: dict[str, str]
+    ) -> None:
+        self.log, self.seconds, self.late = log, max(LEAST, seconds), False
+        with log.open("w", encoding="utf-8") as errors:
+            self.process = subprocess.Popen(
+                list(command), cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors,
+                text=True, start_new_session=True,
+            )  # fmt: skip
+
+    def lines(self) -> Iterator[str]:
+        """What it prints, until it ends."""
+        timer = threading.Timer(self.seconds, self._end)
+        timer.start()
+        try:
+            assert self.process.stdout is not None
+            yield from self.process.stdout
+            self.process.wait()
+        finally:
+            timer.cancel()
+            self._kill(signal.SIGKILL)
+            self.process.communicate()
+
+    def failure(self) -> str:
+        """How it failed; empty if it did not."""
+        if self.late:
+            return f"not done within {self.seconds:.0f} s"
+        if not self.process.returncode:
+            return ""
+        said = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        last = said[-1][:300] if said else "nothing"
+        return f"exit code {self.process.returncode}; it said: {last} (all of it: {self.log.name})"
+
+    def _end(self) -> None:
+        self.late = True
+        self._kill(signal.SIGTERM)
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._kill(signal.SIGKILL)
+
+    def _kill(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+
+
+def tests(run: Run, seconds: float) -> Part:
+    """The tests that need a GPU."""
+    part = Part("Tests that need a GPU")
+    if importlib.util.find_spec("pytest") is None:
+        part.failures.append("pytest is not installed, so no test has run: make setup")
+        return part
+    words = ("pytest", "-v", "-m", "gpu", "-p", "no:cacheprovider", *TESTS)
+    child, outcomes, said = run.python(words, "tests", seconds), list[tuple[str, str]](), []
+    for line in child.lines():
+        said.append(line)
+        found = re.search(r"::(\S.*?) (PASSED|FAILED|ERROR|SKIPPED)(?: \((.*)\))?\s+\[", line)
+        if found:
+            outcomes.append((found[1], " ".join(filter(None, found.groups()[1:]))))
+        elif re.match(r"(FAILED|ERROR) ", line):
+            part.failures.append(line.strip()[:300])
+    (run.folder / "logs" / "tests.txt").write_text("".join(said), encoding="utf-8")
+    part.rows = [{"test": name, "outcome": outcome} for name, outcome in outcomes]
+    if outcomes:
+        part.text = [table(("test", "outcome"), counted(outcomes)), ""]
+    # pytest says 1 where tests failed, each of which is named already.
+    if (child.process.returncode != 1 or not part.failures) and (failure := child.failure()):
+        part.failures.append(f"pytest: {failure}; see tests.txt")
+    return part
+
+
+def counted(outcomes: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """How often a test had each outcome, over all its parameters.
+
+    Example:
+        >>> counted([("test_one[a]", "PASSED"), ("test_one[b]", "PASSED"), ("test_two", "FAILED")])
+        [('one', '2 passed'), ('two', '1 failed')]
+    """
+    found: dict[str, Counter[str]] = {}
+    for name, outcome in outcomes:
+        test = name.partition("[")[0].removeprefix("test_").replace("_", " ")
+        word, _, why = outcome.partition(" ")
+        said = f"{word.lower()} ({why})" if why else word.lower()
+        found.setdefault(test, Counter())[said] += 1
+    return [
+        (test, ", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
+        for test, counts in found.items()
+    ]
+
+
+def measured(run: Run, part: Part, what: str, names: Sequence[str], until: float) -> list[str]:
+    """Measures recipes one after the other until so many seconds are left; gives the notes."""
+    notes = []
+    for done, name in enumerate(names):
+        seconds = (run.left - until) / (len(names) - done)
+        words = ("benchmarks.gpu_measure", what, name, run.device, f"{max(seconds, 1):.1f}")
+        child = run.python(words, f"{what}-{name}", seconds)
+        for line in child.lines():
+            row = json.loads(line) if line.startswith("{") else {}
+            if "note" in row:
+                notes.append(f"- {name}: {row['note']}")
+            elif row:
+                part.rows.append(row)
+        if failure := child.failure():
+            part.failures.append(f"{name}: {failure}")
+    return notes
+
+
+def steps(run: Run, seconds: float) -> Part:
+    """Training steps of some recipes, against plain PyTorch."""
+    part = Part("Training steps")
+    notes = measured(run, part, "steps", list(STEPS), run.left - seconds)
+    rows: list[list[str]] = []
+    for name in STEPS:
+        mine = [row for row in part.rows if row["recipe"] == name]
+        mine = [row for row in mine if row["batch"] == min(r["batch"] for r in mine)]
+        rows += [_step_row(row, mine) for row in mine]
+    head = ("recipe", "batch", "way", "ms a step", "images/s", "against plain, eager", "GB")
+    part.text = [table(head, rows), ""] if rows else []
+    part.text += [
+        "Random images. Plain PyTorch convolves with dense kernels in NCHW, with Adam, in the same precision;"
+        " `bare loop` is what `fit` computes, without its loop.",
+        *notes,
+    ]
+    return part
+
+
+def _step_row(row: Row, beside: Sequence[Row]) -> list[str]:
+    """A row of the table of steps, and those of the same recipe."""
+    seconds, first = float(str(row["seconds"])), float(str(beside[0]["seconds"]))
+    memory = float(str(row["peak_memory_gb"]))
+    return [
+        str(row["recipe"]),
+        str(row["batch"]),
+        f"{row['way']}, {row['how']}, {row['precision']}",
+        short(seconds * 1e3),
+        short(int(str(row["batch"])) / seconds),
+        f"{short(first / seconds)}×",
+        f"{memory:.2f}" if memory else "",
+    ]
+
+
+def sampling(run: Run, seconds: float) -> Part:
+    """Images a second, by engine and batch size."""
+    part = Part("Sampling")
+    notes = measured(run, part, "sampling", SAMPLED, run.left - seconds)
+    batches = list(dict.fromkeys(str(row["batch"]) for row in part.rows))
+    rows, guessed = [], False
+    for name, engine in dict.fromkeys((str(r["recipe"]), str(r["engine"])) for r in part.rows):
+        cells = dict.fromkeys(batches, "")
+        for row in part.rows:
+            if (row["recipe"], row["engine"]) == (name, engine):
+                whole = row["drawn"] == row["of"]
+                guessed = guessed or not whole
+                rate = int(str(row["batch"])) / float(str(row["seconds"]))
+                cells[str(row["batch"])] = short(rate) + ("" if whole else "*")
+        rows.append([name, engine, *cells.values()])
+    if rows:
+        head = ("recipe", "engine", *(f"images/s at batch {n}" for n in batches))
+        part.text = [table(head, rows), ""]
+    if guessed:
+        part.text.append("\\* extrapolated from the first part of the images, which was drawn.")
+    part.text += ["Random weights, in float32.", *notes]
+    return part
+
+
+def training(run: Run, seconds: float) -> Part:
+    """As much of a training as fits; the next call goes on with it."""
+    part, folder = Part("Training"), run.folder / "run"
+    words = ["pixelcnn", "train", "--resume", "--run", str(folder.resolve()), "--json"]
+    if not (folder / "recipe.toml").exists():
+        recipe, why = _recipe(run)
+        words.insert(2, recipe)
+        part.text += [why] if why else []
+    before = _trained(folder)
+    allowed = max(SHORTEST, seconds)
+    words += ["--device", run.device, "--max-time", f"{before + 0.9 * allowed:.0f}s"]
+    child = run.python(words, "training", allowed + LATE)
+    said = "".join(child.lines())
+    if failure := child.failure():
+        part.failures.append(f"pixelcnn {' '.join(words[1:3])}: {failure}")
+        return part
+    found = json.loads(said[said.index("{") :])
+    part.rows = [found | {"seconds": _trained(folder), "seconds_before": before}]
+    nats = found["validation_nats_per_image"]
+    rows = [
+        ("recipe", RunFolder(folder, resume=True).stored().name),
+        ("steps in all", f"{found['steps']:,}"),
+        ("seconds of training in all", f"{_trained(folder):.0f}"),
+        ("of them before this call", f"{before:.0f}"),
+        ("best validation, nats an image", short(nats)),
+        ("ended for", str(found["reason"])),
+    ]
+    part.text += ["", table(("what", "is"), rows), "",
+        "The same call goes on with it. Losses by step: `run/metrics.csv`; what it said: `run/train.log`.",
+    ]  # fmt: skip
+    return part
+
+
+def _recipe(run: Run) -> tuple[str, str]:
+    """What is trained, and why not what was meant."""
+    root = run.environment.get("PIXELCNN_DATA")
+    if run.device == "cpu":
+        return WITHOUT_DATA, f"`{WITHOUT_DATA}` in place of `{RECIPE}`: there is no GPU."
+    try:
+        px.data.load(DATA, root=root, download=False)
+    except PixelCNNError as error:
+        return WITHOUT_DATA, f"`{WITHOUT_DATA}` in place of `{RECIPE}`: {error}."
+    return RECIPE, ""
+
+
+def _trained(folder: Path) -> float:
+    """Seconds that a run has been trained for."""
+    found = checkpoints.latest(folder / "checkpoints", lambda line: None)
+    return 0.0 if found is None else float(found[1]["elapsed"])
+
+
+Measure = Callable[[Run, float], Part]
+PARTS: dict[str, Measure] = {"tests": tests, "steps": steps, "sampling": sampling}
+
+
+def measure(folder: Path, minutes: float, data: Path | None = None) -> Iterator[Part]:
+    """All parts in turn; ``gpu.md`` in the folder says after each what is known.
+
+    Args:
+        folder: made if need be.
+        minutes: for everything, about.
+        data: folder of the data sets.
+    """
+    run, done = Run(folder, minutes, data), list[Part]()
+    shares = {name: share * run.seconds for name, share in SHARES.items()}
+    for name, part in (PARTS | {"training": training}).items():
+        seconds = shares.get(name, run.left)
+        try:
+            done.append(part(run, seconds))
+        except Exception as error:  # the others go on
+            failed = Part(name.capitalize(), failures=[f"{type(error).__name__}: {error}"[:300]])
+            done.append(failed)
+        (folder / "gpu.md").write_text(report(run, done), encoding="utf-8")
+        yield done[-1]
+
+
+def report(run: Run, parts: Sequence[Part]) -> str:
+    """The whole of ``gpu.md``."""
+    failures = sum(len(part.failures) for part in parts)
+    taken = time.monotonic() - run.began
+    head = (
+        f"# {machine(run.device)}\n\n"
+        f"{taken:.0f} s so far, {run.seconds:.0f} s asked for; "
+        f"{failures or 'no'} failure{'' if failures == 1 else 's'}"
+    )
+    return "\n\n".join([head, *map(str, parts)]) + "\n"
+
+
+def machine(device: str) -> str:
+    """What computes, and in which version."""
+    if device == "cpu":
+        return f"{processor()} (no GPU: small networks on the processor), torch {torch.__version__}"
+    memory = torch.cuda.get_device_properties(0).total_memory / 1e9
+    return (
+        f"{torch.cuda.get_device_name(0)}, {memory:.0f} GB, torch {torch.__version__},"
+        f" CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
+    )
