@@ -11,9 +11,9 @@ import tiny
 from pixelcnn.data import ImageSet
 from pixelcnn.outputs import LogisticMixture
 from pixelcnn.training import batches as batches_module
+from pixelcnn.training import loop
 from pixelcnn.training.averaging import WeightAverage
 from pixelcnn.training.batches import Batches
-from pixelcnn.training.loop import Loop
 from training.trainings import assert_same_end, digits, model, train
 
 pytestmark = [
@@ -67,15 +67,15 @@ def test_a_resumed_training_ends_bit_for_bit_where_the_uninterrupted_one_ends(
 ):
     options = {"device": "cuda", "precision": precision, "epochs": 3, "checkpoint_every": "0s"}
     train(tmp_path / "whole", **options)
-    going = Loop._do_what_is_due
+    going = loop.do_what_is_due
     with monkeypatch.context() as patch:
 
-        def die(self):
-            if self.state.step == 6:
+        def die(trainer):
+            if trainer.state.step == 6:
                 raise Killed
-            going(self)
+            going(trainer)
 
-        patch.setattr(Loop, "_do_what_is_due", die)
+        patch.setattr(loop, "do_what_is_due", die)
         with pytest.raises(Killed):
             train(tmp_path / "run", **options)
     train(tmp_path / "run", resume=True, **options)
@@ -122,17 +122,17 @@ def waiting_is_an_error():
 @pytest.fixture
 def watched(monkeypatch):
     """Training steps in which nothing may wait for the GPU, but for the first; their numbers."""
-    taking, seen = Loop._take_step, []
+    taking, seen = loop.take_step, []
 
-    def watch(self):
-        if not self.state.step:  # fills caches
-            taking(self)
+    def watch(trainer):
+        if not trainer.state.step:  # fills caches
+            taking(trainer)
             return
-        seen.append(self.state.step)
+        seen.append(trainer.state.step)
         with waiting_is_an_error():
-            taking(self)
+            taking(trainer)
 
-    monkeypatch.setattr(Loop, "_take_step", watch)
+    monkeypatch.setattr(loop, "take_step", watch)
     return seen
 
 

@@ -1,5 +1,6 @@
 """How many steps fit into the time, on machines of any speed; simulated, so nothing here sleeps."""
 
+import itertools
 import random
 import time
 
@@ -43,13 +44,14 @@ def machine(monkeypatch):
     return Machine(monkeypatch)
 
 
+DRAW = random.Random(0)
 SPEEDS = {
     "even": lambda now: 0.2,
     "slow": lambda now: 2.5,
     "warming up": lambda now: 6.0 if now == 0 else 0.1,
     "loaded later": lambda now: 0.1 if now < 40 else 0.25,
     "loaded first": lambda now: 0.3 if now < 50 else 0.1,
-    "noisy": lambda now, draw=random.Random(0): draw.uniform(0.05, 0.3),
+    "noisy": lambda now: DRAW.uniform(0.05, 0.3),
 }
 
 
@@ -68,7 +70,7 @@ def test_the_schedule_runs_from_its_start_to_its_end_without_a_jump(name, schedu
     assert positions[0] == 0.0
     assert positions[-1] > 0.9
     limit = 3 / len(positions) if schedule_by == "steps" else 0.09  # a warm-up may pass in one step
-    assert max(b - a for a, b in zip(positions, positions[1:], strict=False)) < max(limit, 0.03)
+    assert max(b - a for a, b in itertools.pairwise(positions)) < max(limit, 0.03)
     assert plan.position(plan.steps) == plan.steps
 
 

@@ -13,8 +13,7 @@ import torch
 
 from pixelcnn import checkpoint
 from pixelcnn.errors import ConfigError, ModelError, ResourceError
-from pixelcnn.training import Interrupted, checkpoints, fitting
-from pixelcnn.training.loop import Loop
+from pixelcnn.training import Interrupted, checkpoints, fitting, loop
 from training.trainings import assert_same_end, digits, same, state, train
 
 
@@ -32,15 +31,15 @@ def whole(tmp_path_factory):
 
 @pytest.mark.parametrize("step", [1, 4, 6, 11])
 def test_after_a_kill(step, whole, tmp_path, monkeypatch):
-    run, going = tmp_path / "run", Loop._do_what_is_due
+    run, going = tmp_path / "run", loop.do_what_is_due
     with monkeypatch.context() as patch:
 
-        def die(self):
-            if self.state.step == step:
+        def die(trainer):
+            if trainer.state.step == step:
                 raise Killed
-            going(self)
+            going(trainer)
 
-        patch.setattr(Loop, "_do_what_is_due", die)
+        patch.setattr(loop, "do_what_is_due", die)
         with pytest.raises(Killed):
             train(run, epochs=3, checkpoint_every="0s")
     train(run, resume=True, epochs=3, checkpoint_every="0s")
@@ -50,15 +49,15 @@ def test_after_a_kill(step, whole, tmp_path, monkeypatch):
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("step", [3, 8, 12])
 def test_after_a_signal(signum, step, whole, tmp_path, monkeypatch):
-    run, going = tmp_path / "run", Loop._do_what_is_due
+    run, going = tmp_path / "run", loop.do_what_is_due
     with monkeypatch.context() as patch:
 
-        def ring(self):
-            if self.state.step == step:
+        def ring(trainer):
+            if trainer.state.step == step:
                 os.kill(os.getpid(), signum)
-            going(self)
+            going(trainer)
 
-        patch.setattr(Loop, "_do_what_is_due", ring)
+        patch.setattr(loop, "do_what_is_due", ring)
         with pytest.raises(Interrupted, match=f"after step {step} of 12") as caught:
             train(run, epochs=3, checkpoint_every="0s")
     assert caught.value.exit_code == 128 + signum
@@ -89,11 +88,11 @@ def test_after_a_signal_during_validation(whole, tmp_path, monkeypatch):
 
 
 def test_a_second_signal_stops_at_once(tmp_path, monkeypatch):
-    def ring(self):
+    def ring(trainer):
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(Loop, "_do_what_is_due", ring)
+    monkeypatch.setattr(loop, "do_what_is_due", ring)
     with pytest.raises(Interrupted, match="at once") as caught:
         train(tmp_path / "run", epochs=3)
     assert caught.value.exit_code == 130
@@ -182,22 +181,22 @@ def test_a_better_model_found_after_the_stop_is_taken_back(tmp_path, monkeypatch
     train(whole, **options)
     with monkeypatch.context() as patch:
 
-        def ring(self):
-            if self.state.step == 6:
+        def ring(trainer):
+            if trainer.state.step == 6:
                 os.kill(os.getpid(), signal.SIGTERM)
-            step(self)
+            step(trainer)
 
         def better(*arguments, **options):
             found = going(*arguments, **options)
             return dataclasses.replace(found, nats=found.nats - 1) if stopping else found
 
-        def stop(self):
-            stopping.append(self)
-            stop_early(self)
+        def stop(trainer):
+            stopping.append(trainer)
+            stop_early(trainer)
 
-        step, stop_early, stopping = Loop._do_what_is_due, Loop._stop_early, []
-        patch.setattr(Loop, "_do_what_is_due", ring)
-        patch.setattr(Loop, "_stop_early", stop)
+        step, stop_early, stopping = loop.do_what_is_due, loop.stop_early, []
+        patch.setattr(loop, "do_what_is_due", ring)
+        patch.setattr(loop, "stop_early", stop)
         patch.setattr(fitting, "validate", better)
         with pytest.raises(Interrupted):
             train(run, **options)

@@ -17,12 +17,11 @@ from pixelcnn.layers import set_dropout_generator
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
 from pixelcnn.scoring import condition_of
-from pixelcnn.training import checkpoints
+from pixelcnn.training import checkpoints, loop
 from pixelcnn.training.batches import Batches, draws_globally
 from pixelcnn.training.callbacks import Trackers
 from pixelcnn.training.history import History
 from pixelcnn.training.likelihood import Loss, Stopped, Validation, validate
-from pixelcnn.training.loop import Loop
 from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.pictures import Grids
 from pixelcnn.training.plan import Clock
@@ -34,6 +33,7 @@ from pixelcnn.training.record import training_record
 from pixelcnn.training.recorder import Recorder
 from pixelcnn.training.run import RunFolder, held
 from pixelcnn.training.signals import Interrupted, StopFlag
+from pixelcnn.training.trainer import Trainer
 
 NO_MEMORY = ("out of memory", "can't allocate memory", "bad_alloc", "could not create a memory")
 """What torch and the libraries below it say when memory runs out."""
@@ -207,7 +207,7 @@ def run_training(
                 stop=lambda: stop.agree(processes) and not stop.honoured,
             )  # fmt: skip
 
-        loop = Loop(
+        trainer = Trainer(
             Loss(model, precision, channels_last=options.channels_last),
             batches, options,
             Clock(options, options.epochs * batches.steps_per_epoch, len(val), precision,
@@ -215,19 +215,19 @@ def run_training(
             accelerator, processes, folder, stop, recorder, callbacks, validated,
             Grids(val, options, folder, stop, processes, recorder),
         )  # fmt: skip
-        over = restore(loop, folder, processes, talk, replan=replan)
+        over = restore(trainer, folder, processes, talk, replan=replan)
         if over:
-            talk.say(f"nothing to do: this training is over, at step {loop.state.step}")
+            talk.say(f"nothing to do: this training is over, at step {trainer.state.step}")
         else:
-            greet(loop, len(val), device, talk)
-            talk.open(loop.state.step, loop.plan.steps)
-            run_loop(loop, stop)
+            greet(trainer, len(val), device, talk)
+            talk.open(trainer.state.step, trainer.plan.steps)
+            run_loop(trainer, stop)
             talk.close()
-        return finish(loop, len(val), validated, talk, stop)
+        return finish(trainer, len(val), validated, talk, stop)
 
 
 def restore(
-    loop: Loop, folder: RunFolder | None, processes: Processes, talk: Talk, *, replan: bool
+    trainer: Trainer, folder: RunFolder | None, processes: Processes, talk: Talk, *, replan: bool
 ) -> bool:
     """Goes on from the latest checkpoint of a folder, if there is one.
 
@@ -239,65 +239,73 @@ def restore(
     found = processes.on_main(lambda: checkpoints.latest(folder.checkpoints, talk.say))
     if found is None:
         return False
-    loop.load_state_dict(found[1])
-    loop.clock.go_on(found[1]["elapsed"])
+    trainer.load_state_dict(found[1])
+    trainer.clock.go_on(found[1]["elapsed"])
     if replan:
-        steps = max(loop.options.epochs * loop.per_epoch, loop.state.step)
-        loop.plan = loop.plan.again(loop.state.step, steps, loop.state.step / steps)
-        loop.state.steps, loop.state.epochs = loop.plan.steps, loop.plan.epochs
-    gave_up = 0 < loop.options.patience <= loop.saver.best.worse
-    late = replan and loop.clock.left <= 0
-    return loop.state.step >= loop.plan.steps or (gave_up and not replan) or late
+        steps = max(trainer.options.epochs * trainer.per_epoch, trainer.state.step)
+        trainer.plan = trainer.plan.again(trainer.state.step, steps, trainer.state.step / steps)
+        trainer.state.steps, trainer.state.epochs = trainer.plan.steps, trainer.plan.epochs
+    gave_up = 0 < trainer.options.patience <= trainer.saver.best.worse
+    late = replan and trainer.clock.left <= 0
+    return trainer.state.step >= trainer.plan.steps or (gave_up and not replan) or late
 
 
-def greet(loop: Loop, validating: int, device: str, talk: Talk) -> None:
+def greet(trainer: Trainer, validating: int, device: str, talk: Talk) -> None:
     """What is about to be trained, in one line."""
-    kind = "bfloat16" if loop.precision == "bf16" else f"float{loop.precision}"
-    timed = f"{loop.options.max_time} of" if loop.options.max_time else f"{loop.plan.steps:,}"
+    kind = "bfloat16" if trainer.precision == "bf16" else f"float{trainer.precision}"
+    timed = (
+        f"{trainer.options.max_time} of" if trainer.options.max_time else f"{trainer.plan.steps:,}"
+    )
     talk.say(
-        f"{len(loop.batches.data):,} images of {loop.model.shape} with {loop.model.levels} levels,"
-        f" {validating:,} validate; {loop.model.parameters_count:,} parameters; {timed} steps"
-        f" of {loop.batches.batch_size} images on {device} in {kind}"
-        + (f" by {loop.processes.size} processes" if loop.processes.size > 1 else "")
-        + (f"; going on after step {loop.state.step:,}" if loop.state.step else "")
+        f"{len(trainer.batches.data):,} images of {trainer.model.shape} with {trainer.model.levels} levels,"
+        f" {validating:,} validate; {trainer.model.parameters_count:,} parameters; {timed} steps"
+        f" of {trainer.batches.batch_size} images on {device} in {kind}"
+        + (f" by {trainer.processes.size} processes" if trainer.processes.size > 1 else "")
+        + (f"; going on after step {trainer.state.step:,}" if trainer.state.step else "")
     )
 
 
-def run_loop(loop: Loop, stop: StopFlag) -> None:
+def run_loop(trainer: Trainer, stop: StopFlag) -> None:
     """Runs it to its end.
 
     Raises:
         Interrupted: after a signal.
     """
     try:
-        loop.run()
+        loop.run(trainer)
     except KeyboardInterrupt as error:
         if not stop.signum:
             raise
-        raise interrupted(loop, stop, "stopped at once; the last checkpoint is whole") from error
-    if loop.reason == "signal":
-        steps = f"step {loop.state.step} of {loop.plan.steps}"
-        raise interrupted(loop, stop, f"stopped after {steps}; all is saved")
+        raise interrupted(trainer, stop, "stopped at once; the last checkpoint is whole") from error
+    if trainer.reason == "signal":
+        steps = f"step {trainer.state.step} of {trainer.plan.steps}"
+        raise interrupted(trainer, stop, f"stopped after {steps}; all is saved")
 
 
-def interrupted(loop: Loop, stop: StopFlag, what: str) -> Interrupted:
+def interrupted(trainer: Trainer, stop: StopFlag, what: str) -> Interrupted:
     """The error for a training that a signal ended."""
-    hint = "" if loop.folder is None else "continue with --resume"
+    hint = "" if trainer.folder is None else "continue with --resume"
     return Interrupted(what, signum=stop.agreed or stop.signum, hint=hint)
 
 
 def finish(
-    loop: Loop, validating: int, validated: Callable[[str], Validation], talk: Talk, stop: StopFlag
+    trainer: Trainer,
+    validating: int,
+    validated: Callable[[str], Validation],
+    talk: Talk,
+    stop: StopFlag,
 ) -> History:
     """Puts the best weights back, scores them in full precision, and draws what they can do."""
-    model, saver = loop.model, loop.saver
+    model, saver = trainer.model, trainer.saver
     saver.recall_best()
     best = saver.best.nats
     if model.record["validation"]["precision"] == "bf16":
         try:
             found = validated("32")
         except Stopped as stopped:
-            raise interrupted(loop, stop, "stopped after the last step; all is saved") from stopped
+            raise interrupted(
+                trainer, stop, "stopped after the last step; all is saved"
+            ) from stopped
         saver.annotate_best(found, "32")
         best = found.mean
     bits = best / model.shape.dimensions / math.log(2)
@@ -305,10 +313,12 @@ def finish(
         f"best at step {saver.best.step}: {best:.3f} nats an image, {bits:.4f} bits/dim,"
         f" on {validating} validation images"
     )
-    if loop.recorder.rows:
-        loop.draw(loop.state, time.monotonic() - loop.drawn)
-    run = None if loop.folder is None else loop.folder.path
-    return History(tuple(loop.recorder.rows), loop.state.step, best, loop.reason or "done", run)
+    if trainer.recorder.rows:
+        trainer.draw(averaged=False)  # it holds the best ones
+    run = None if trainer.folder is None else trainer.folder.path
+    return History(
+        tuple(trainer.recorder.rows), trainer.state.step, best, trainer.reason or "done", run
+    )
 
 
 def lay_out(model: PixelModel, device: str, precision: str, *, channels_last: bool) -> None:

@@ -136,7 +136,9 @@ class Clock:
     def knows(self) -> bool:
         """Whether enough has been measured to settle the number of steps."""
         trial, whole = TRIAL * self.options.seconds, MOST * self.options.seconds
-        return (self.steps >= WARM and self.spent >= trial) or (self.pace > 0 and self.seen >= whole)
+        return (self.steps >= WARM and self.spent >= trial) or (
+            self.pace > 0 and self.seen >= whole
+        )
 
     def settle(self, plan: Plan, step: int) -> Plan:
         """The plan that ends in time: the same one, as long as it does."""

@@ -1,0 +1,216 @@
+"""The parts of a training, and its state: what a checkpoint holds, and what is done when it diverges."""
+
+import contextlib
+import copy
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from pixelcnn.errors import TrainingError
+from pixelcnn.training import checkpoints, divergence
+from pixelcnn.training.averaging import WeightAverage
+from pixelcnn.training.batches import Batches
+from pixelcnn.training.callbacks import TrainingState, call
+from pixelcnn.training.likelihood import Loss, Validation
+from pixelcnn.training.options import TrainingOptions
+from pixelcnn.training.plan import Clock, Plan
+from pixelcnn.training.processes import Processes
+from pixelcnn.training.recorder import Recorder
+from pixelcnn.training.run import RunFolder
+from pixelcnn.training.saver import Saver
+from pixelcnn.training.schedules import learning_rate, optimiser
+from pixelcnn.training.signals import StopFlag
+
+
+class Trainer:
+    """Everything that a training consists of; :mod:`pixelcnn.training.loop` says in which order it is used.
+
+    Args:
+        loss: the model with its loss, on its device and in training mode.
+        batches: of every step.
+        options: how to train.
+        clock: of the whole training.
+        accelerator: spreads the steps over processes.
+        processes: of this training.
+        folder: held run folder, if any.
+        stop: set by a signal.
+        recorder: of its numbers.
+        callbacks: the user's.
+        validate: scores the validation set with the model's present weights; may raise
+            :class:`pixelcnn.training.likelihood.Stopped`.
+        draw: draws a sample grid with the weights of the state's model, given the seconds since the last.
+
+    Attributes:
+        state: where the training is.
+        plan: how many steps there are.
+        ended: the last step after which an epoch was ended.
+        reason: why training stops early: ``"signal"``, ``"patience"``, a callback's, or nothing.
+    """
+
+    def __init__(
+        self,
+        loss: Loss,
+        batches: Batches,
+        options: TrainingOptions,
+        clock: Clock,
+        accelerator: Accelerator,
+        processes: Processes,
+        folder: RunFolder | None,
+        stop: StopFlag,
+        recorder: Recorder,
+        callbacks: Sequence[Any],
+        validate: Callable[[], Validation],
+        draw: Callable[[TrainingState, float], None],
+    ) -> None:
+        self.model, self.batches, self.options, self.clock = loss.model, batches, options, clock
+        self.accelerator, self.processes, self.folder = accelerator, processes, folder
+        self.stop, self.recorder, self.callbacks = stop, recorder, callbacks
+        self.validate, self.draw_grid, self.precision = validate, draw, loss.precision
+        module = torch.compile(loss) if options.compile else loss
+        self.loss, self.optimizer = accelerator.prepare(module, optimiser(self.model, options))
+        self.average = WeightAverage(self.model, options.weight_average)
+        self.saver = Saver(self.model, self.average, folder, processes)
+        self.per_epoch = batches.steps_per_epoch
+        plan = Plan(options.epochs * self.per_epoch, self.per_epoch)
+        self.state = TrainingState(
+            self.model, plan.steps, plan.epochs, batches.batch_size,
+            folder.path if folder else None, processes.is_main,
+        )  # fmt: skip
+        self.plan = plan
+        self.pending: list[Tensor] = []
+        self.first = self.ended = self.skipped = self.rewound = self.next_look = 0
+        self.began = self.saved = self.drawn = time.monotonic()
+        self.idle, self.reason, self.snapshot = 0.0, "", dict[str, Any]()
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step."""
+        return self._rate(self.state.step)
+
+    def tell(self, event: str) -> None:
+        """Tells the callbacks what has happened."""
+        call(self.callbacks, event, self.state)
+
+    def follow(self, plan: Plan) -> None:
+        """Goes by a plan from now on."""
+        self.plan = plan
+        self.state.steps, self.state.epochs = plan.steps, plan.epochs
+
+    def draw(self, *, averaged: bool = True) -> None:
+        """A sample grid of a copy of the model, so that no engine remembers other weights.
+
+        Args:
+            averaged: with the averaged weights in place of those in the model.
+        """
+        with self.average.applied() if averaged else contextlib.nullcontext():
+            model = copy.deepcopy(self.model)
+        start = time.monotonic()
+        self.draw_grid(dataclasses.replace(self.state, model=model), start - self.drawn)
+        self.drawn = time.monotonic()
+        self.clock.pause(self.drawn - start)
+
+    # What is not finite.
+
+    def take_in(self) -> None:
+        """Reads the losses since the last time; one that is not finite ends or rewinds the training."""
+        if not self.pending:
+            return
+        losses = self.processes.sum(torch.stack(self.pending).double().cpu().numpy())
+        first, self.pending = self.state.step - len(self.pending), []
+        for step, loss in enumerate((losses / self.processes.size).tolist(), first):
+            if not math.isfinite(loss) and self.options.on_nan != "skip":
+                self.go_back(divergence.of_loss(loss, step, self.batches))
+                return
+            self.recorder.add(loss)
+
+    def is_usable(self, loss: Tensor) -> bool:
+        """Whether a step's loss is finite, or nobody wants to know yet; a few others are left out."""
+        if self.options.on_nan != "skip":
+            return True
+        found = self.processes.sum(loss.detach().double().cpu().numpy()[None])[0].item()
+        if math.isfinite(found):
+            return True
+        self.skipped += 1
+        error = divergence.of_loss(found, self.state.step, self.batches)
+        if self.skipped > divergence.MAX_SKIPPED:
+            raise error
+        self.recorder.talk.say(f"warning: {error}; skipped")
+        return False
+
+    def go_back(self, error: TrainingError) -> None:
+        """Goes back to the last checkpoint at half the rate, if that is wanted and still allowed.
+
+        Raises:
+            TrainingError: it is not.
+        """
+        if self.options.on_nan != "rewind" or self.rewound >= divergence.MAX_REWOUND:
+            raise error
+        rewound, content, say = self.rewound + 1, self.snapshot, self.recorder.talk.say
+        if self.folder is not None:
+            folder = self.folder.checkpoints
+            found = self.processes.on_main(lambda: checkpoints.latest(folder, say))
+            content = content if found is None else found[1]
+        self.load_state_dict(copy.deepcopy(content))
+        self.rewound, self.pending = rewound, []
+        self.recorder.begin()
+        say(
+            f"warning: {error}; back to step {self.state.step}, at 1/{2**rewound} of the learning rate"
+        )
+        self.save_checkpoint()
+
+    # Checkpoints.
+
+    def save_checkpoint(self) -> None:
+        """Writes the state, after the rows that it counts on."""
+        start = time.monotonic()
+        if self.folder is None:
+            if self.options.on_nan == "rewind":
+                self.snapshot = copy.deepcopy(self.state_dict())
+        elif self.processes.is_main:
+            self.recorder.metrics.sync()
+            folder = self.folder.checkpoints
+            checkpoints.write(folder / checkpoints.name(self.state.step), self.state_dict())
+            checkpoints.prune(folder)
+        self.saved = time.monotonic()
+        self.idle += self.saved - start
+        self.clock.pause(self.saved - start)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides how the training goes on."""
+        return {
+            "step": self.state.step,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state_dict(),
+            "best": dataclasses.asdict(self.saver.best),
+            "recorder": self.recorder.state_dict(),
+            "ended": self.ended,
+            "rewound": self.rewound,
+            "plan": dataclasses.asdict(self.plan),
+            "elapsed": self.clock.elapsed,
+        }
+
+    def load_state_dict(self, content: dict[str, Any]) -> None:
+        """Goes on from there."""
+        state = self.state
+        state.step = content["step"]
+        state.epoch = max(1, math.ceil(state.step / self.per_epoch))
+        self.model.load_state_dict(content["model"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.average.load_state_dict(content["average"])
+        self.saver.restore(content["best"])
+        state.best = self.saver.best.nats if self.saver.best.step >= 0 else None
+        self.recorder.load_state_dict(content["recorder"], state.step)
+        self.ended, self.rewound = content["ended"], content["rewound"]
+        self.follow(Plan(**content["plan"]))
+        state.learning_rate = self._rate(state.step - 1)
+
+    def _rate(self, step: int) -> float:
+        rate = learning_rate(self.options, self.plan.position(step), self.plan.steps)
+        return rate / 2**self.rewound
