@@ -80,14 +80,8 @@ class Score:
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        rows = (
-            ("nats per image", f"{self.nats:.3f} ± {self.stderr:.3f}"),
-            ("bits per dimension", f"{self.bits_per_dim:.4f} ± {self.bits_per_dim_stderr:.4f}"),
-            ("images", f"{self.images:,} of {self.data}, {self.split}, {self.levels} levels"),
-            ("binarisation", self.binarisation),
-            ("weights", f"{self.weights}, {self.parameters:,} parameters"),
-        )
-        return table(rows)
+        rows = self.as_json().items()
+        return table((name, f"{v:.4f}" if isinstance(v, float) else v) for name, v in rows)
 
 
 def bits_per_dim(nats: float, dimensions: int) -> float:

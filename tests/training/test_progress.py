@@ -197,7 +197,7 @@ def test_a_notebook_without_widgets_shows_a_bar_of_text_and_no_warning(cells):
 SHOWN = {
     "history": "<svg",
     "train": '<img src="data:image/png;base64,',
-    "px.evaluate(model, val.limit(64))": "bits per dimension</th><td>",
+    "px.evaluate(model, val.limit(64))": "<th>bits_per_dim</th><td>",
     "model": "GatedPixelCNN</td>",
     "px.verify.check_output(model.output)": "<td>kept</td>",
 }

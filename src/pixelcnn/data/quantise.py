@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from pixelcnn.config import check_choice, check_integer
-from pixelcnn.data.image_set import CHUNK, ImageSet, dtype_of
+from pixelcnn.data.image_set import ImageSet
+from pixelcnn.data.tensors import CHUNK, dtype_of
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.shapes import MAX_LEVELS
 
