@@ -6,7 +6,7 @@ from typing import Any
 
 from pixelcnn import __version__, checkpoint, data, scoring
 from pixelcnn.cli import baselines, output, report, story, uses
-from pixelcnn.cli.console import say
+from pixelcnn.cli.console import say, with_error
 from pixelcnn.training import train_recipe
 from pixelcnn.training.recipe import Setting
 from pixelcnn.verify import check_model
@@ -87,8 +87,8 @@ def lines(numbers: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         (
             "test digits",
-            f"{numbers['nats_per_image']:.2f} ± {numbers['stderr']:.2f} nats/image, "
-            f"{numbers['bits_per_dim']:.3f} bits/dim",
+            f"{with_error(numbers['nats_per_image'], numbers['stderr'])} nats/image, "
+            f"{with_error(numbers['bits_per_dim'], numbers['bits_per_dim_stderr'])} bits/dim",
         ),
         (
             "to compare",
