@@ -9,7 +9,8 @@ import pytest
 import typer
 
 from pixelcnn.cli.app import app
-from pixelcnn.training import recipe
+from pixelcnn.training import checkpoints, recipe
+from training.trainings import train
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -104,6 +105,15 @@ def test_the_way_of_a_batch_names_functions_that_exist():
     names = re.findall(r"^\| `([\w.]+)`", rows, re.MULTILINE)
     assert len(names) > 10
     assert all(callable(pkgutil.resolve_name(f"pixelcnn.{name}")) for name in names)
+
+
+def test_the_table_of_a_checkpoint_names_what_is_in_it(tmp_path):
+    train(tmp_path / "run", epochs=1)
+    (path,) = checkpoints.existing(tmp_path / "run" / "checkpoints")
+    table = (ROOT / "docs" / "files.md").read_text(encoding="utf-8").split("(`pxcktp02`)")[1]
+    cells = re.findall(r"^\| (`.*?) \|", table.split("\n\n")[1], re.MULTILINE)
+    named = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    assert named == set(checkpoints.read(path))
 
 
 def command_lines() -> list:

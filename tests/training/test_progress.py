@@ -182,6 +182,14 @@ def test_a_notebook_shows_a_bar_as_a_widget_and_the_epochs(cells):
     assert [line.split(" - ")[0] for line in said.splitlines()[1:-1]] == ["epoch 1/2", "epoch 2/2"]
 
 
+def test_the_bar_of_a_notebook_becomes_as_long_as_the_time_allows(cells):
+    messages = cells(TRAIN.replace("epochs=2", "epochs=100_000, max_time='2s'"))
+    states = [m["data"].get("state", {}) for m in messages if m["type"] == "comm_msg"]
+    ends = [state["max"] for state in states if "max" in state]
+    places = [state["value"] for state in states if isinstance(state.get("value"), float)]
+    assert ends[-1] == places[-1] < 100_000
+
+
 def test_a_notebook_without_widgets_shows_a_bar_of_text_and_no_warning(cells):
     cells(BARE)
     messages = cells(TRAIN)
