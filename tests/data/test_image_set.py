@@ -188,3 +188,17 @@ def test_a_condition_is_given_as_what_it_is():
 def test_a_condition_that_does_not_fit_is_refused(shape):
     with pytest.raises(DataError, match="condition"):
         grey(condition=torch.zeros(shape))
+
+
+def test_a_notebook_is_shown_the_first_images_whatever_they_are():
+    grey = torch.arange(40, dtype=torch.uint8).reshape(40, 1, 1, 1).expand(-1, 1, 4, 4)
+    for images in (
+        ImageSet(grey, levels=40, name="<grey>"),
+        ImageSet(grey, levels=2, binarisation="dynamic", grey_levels=256, name="coins"),
+        ImageSet(grey.repeat(1, 5, 1, 1).int() * 1000, levels=65_536, name="satellite"),
+    ):
+        page = images._repr_html_()
+        assert page.startswith('<img src="data:image/png;base64,iVBOR')
+        assert "40 images of" in page
+        assert "<grey>" not in page
+    assert "img" not in images[:0]._repr_html_()

@@ -168,19 +168,18 @@ class History:
                     hint="pip install 'pixelcnn[plot]'",
                 ) from error
             axes = pyplot.subplots()[1]
+        axes.set(xlabel="epoch", ylabel="bits/dim")
         for label, curve in bits_per_dim_curves(self.rows).items():
             axes.plot(*zip(*curve, strict=True), label=label)
-        axes.set(xlabel="epoch", ylabel="bits/dim")
-        axes.legend()
+            axes.legend()
         return axes
 
     def _repr_html_(self) -> str:
         """The curves as SVG, and the best validation in words."""
         words = f"{self.steps:,} steps, best validation {self.best:.3f} nats an image"
         words += "" if self.run is None else f", in {self.run}"
-        drawn = (
-            learning_curve(bits_per_dim_curves(self.rows), "epoch", "bits/dim") if self.rows else ""
-        )
+        curves = bits_per_dim_curves(self.rows)
+        drawn = learning_curve(curves, "epoch", "bits/dim") if curves else ""
         return f'<div style="max-width: 40em">{drawn}<p>{html.escape(words)}</p></div>'
 
 
@@ -195,7 +194,11 @@ def bits_per_dim_curves(rows: Sequence[Row]) -> dict[str, list[tuple[float, floa
     per_epoch = max((row.step / row.epoch for row in rows), default=1.0)
     columns = {"training": "loss", "validation": "val_loss"}
     found = {
-        label: [(step / per_epoch, loss / math.log(2)) for step, loss in curve(rows, column)]
+        label: [
+            (step / per_epoch, loss / math.log(2))
+            for step, loss in curve(rows, column)
+            if math.isfinite(loss)
+        ]
         for label, column in columns.items()
     }
     return {label: points for label, points in found.items() if points}
