@@ -98,3 +98,18 @@ def test_every_file_is_registered(package, registry):
     files = {path.stem for path in Path(package.__file__).parent.glob("[a-z]*.py")} - {"base"}
     registered = {registry[name].__module__.rpartition(".")[2] for name in registry}
     assert files == registered
+
+
+def test_preparing_a_training_imports_neither_the_trainer_nor_the_compiler():
+    code = (
+        "sys.argv = ['pixelcnn', 'train', '--dry-run', 'digits'];"
+        "from pixelcnn.cli import main;"
+        "atexit.register(lambda: print(json.dumps(['torch._dynamo'] * ('torch._dynamo' in sys.modules))));"
+        "main()"
+    )
+    command = [sys.executable, "-c", LAST_WORDS + code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    compiler, packages = map(json.loads, done.stdout.splitlines()[-2:])
+    assert compiler == []
+    assert "torch" in packages
+    assert "accelerate" not in packages
