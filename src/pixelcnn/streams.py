@@ -230,7 +230,7 @@ class DrawFrom(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """PyTorch's switch for modes that are never compiled; otherwise it imports its compiler, for a second."""
+        """Of modes that are compiled; for others PyTorch imports its compiler, which takes a second."""
         return False
 
     def __torch_dispatch__(

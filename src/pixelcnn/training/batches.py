@@ -15,7 +15,32 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from pixelcnn import streams
 from pixelcnn.data import ImageSet
+from pixelcnn.errors import DataError, ModelError
 from pixelcnn.layers import Dropout, set_dropout_generator
+from pixelcnn.model import PixelModel
+from pixelcnn.scoring import condition_of
+
+
+def check_fit(model: PixelModel, train: ImageSet, val: ImageSet) -> None:
+    """Compares a model with the data before any training.
+
+    Raises:
+        DataError: an empty set.
+        ModelError: another shape, other levels, or not the condition that the model needs.
+    """
+    for use, images in (("train on", train), ("validate on", val)):
+        if not len(images):
+            raise DataError(f"{images.name} has no image to {use}")
+        if tuple(images.shape) != tuple(model.shape):
+            raise ModelError(
+                f"the model is for {model.shape} images, {images.name} has {images.shape}"
+            )
+        if images.levels != model.levels:
+            raise ModelError(
+                f"the model is for {model.levels} levels, {images.name} has {images.levels}",
+                hint=f"load the data with levels={model.levels}",
+            )
+        condition_of(model, images)
 
 
 def order(seed: int, epoch: int, images: int) -> np.ndarray:

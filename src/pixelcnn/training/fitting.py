@@ -12,13 +12,13 @@ import torch
 
 from pixelcnn import devices
 from pixelcnn.data import ImageSet
-from pixelcnn.errors import ConfigError, DataError, ModelError, ResourceError
+from pixelcnn.errors import ConfigError, ResourceError
 from pixelcnn.layers import set_dropout_generator
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
 from pixelcnn.scoring import condition_of
 from pixelcnn.training import checkpoints, loop
-from pixelcnn.training.batches import Batches, draws_globally
+from pixelcnn.training.batches import Batches, check_fit, draws_globally
 from pixelcnn.training.callbacks import Trackers
 from pixelcnn.training.history import History
 from pixelcnn.training.likelihood import Loss, Stopped, Validation, validate
@@ -112,28 +112,6 @@ def fit(
             model, train, val, options, folder, notes, processes,
             replan=replan, verbose=verbose, callbacks=callbacks, trackers=trackers, since=since,
         )  # fmt: skip
-
-
-def check_fit(model: PixelModel, train: ImageSet, val: ImageSet) -> None:
-    """Compares a model with the data before any training.
-
-    Raises:
-        DataError: an empty set.
-        ModelError: another shape, other levels, or not the condition that the model needs.
-    """
-    for use, images in (("train on", train), ("validate on", val)):
-        if not len(images):
-            raise DataError(f"{images.name} has no image to {use}")
-        if tuple(images.shape) != tuple(model.shape):
-            raise ModelError(
-                f"the model is for {model.shape} images, {images.name} has {images.shape}"
-            )
-        if images.levels != model.levels:
-            raise ModelError(
-                f"the model is for {model.levels} levels, {images.name} has {images.levels}",
-                hint=f"load the data with levels={model.levels}",
-            )
-        condition_of(model, images)
 
 
 def run_training(

@@ -12,6 +12,7 @@ from pixelcnn.data import Splits
 from pixelcnn.devices import resolve_device
 from pixelcnn.model import PixelModel
 from pixelcnn.training import recipe as recipes
+from pixelcnn.training.batches import check_fit
 from pixelcnn.training.recipe import Recipe, Setting, goes_on, of_model
 from pixelcnn.training.record import nameless, training_record
 from pixelcnn.training.run import RunFolder, held
@@ -108,8 +109,6 @@ def prepare(recipe: Recipe, *, trained: bool = False) -> Prepared:
     Raises:
         ConfigError, DataError, ModelError: whatever would stop the training before its first step.
     """
-    from pixelcnn.training.fitting import check_fit
-
     options = recipe.options
     resolve_device(options.device)
     splits = recipe.load()
