@@ -12,7 +12,7 @@ import torch
 import torch._dynamo  # sets TORCHINDUCTOR_CACHE_DIR, as any optimiser does
 
 from pixelcnn.errors import TrainingError
-from pixelcnn.training import Interrupted, checkpoints, fit, fitting
+from pixelcnn.training import Interrupted, batches, checkpoints, fit, validator
 from training.trainings import QUICK, digits, explode, model, same
 
 OPTIONS = QUICK | {"epochs": 1}
@@ -40,7 +40,7 @@ def modes(net):
 @pytest.mark.parametrize("mode", ["training", "evaluation", "partly frozen"])
 @pytest.mark.parametrize("ending", ["well", "in an error"])
 def test_process_and_model_are_as_before(mode, ending, monkeypatch):
-    monkeypatch.setattr(fitting.Batches, "__getitem__", fitting.Batches.__getitem__)
+    monkeypatch.setattr(batches.Batches, "__getitem__", batches.Batches.__getitem__)
     net = model()
     net.train(mode != "evaluation")
     if mode == "partly frozen":
@@ -125,7 +125,7 @@ def test_after_a_signal_the_checkpoint_is_there_before_anything_is_validated(
     moment, tmp_path, monkeypatch
 ):
     """However long a validation takes, whoever kills soon afterwards loses nothing."""
-    run, right, calls = tmp_path / "run", fitting.validate, []
+    run, right, calls = tmp_path / "run", validator.validate, []
 
     def slow(*arguments, stop, **options):
         calls.append(sorted(path.name for path in (run / "checkpoints").glob("*.ckpt")))
@@ -138,7 +138,7 @@ def test_after_a_signal_the_checkpoint_is_there_before_anything_is_validated(
             if moment == "in a step" and state.step == 6:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(fitting, "validate", slow)
+    monkeypatch.setattr(validator, "validate", slow)
     net = model()
     with pytest.raises(Interrupted, match="all is saved"):
         fit(net, *digits(), run, verbose=False, callbacks=[Ring()], **(QUICK | {"epochs": 3}))

@@ -12,7 +12,7 @@ from pixelcnn import checkpoint, networks, outputs
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import DataError, TrainingError
 from pixelcnn.model import PixelModel
-from pixelcnn.training import checkpoints, fit, fitting
+from pixelcnn.training import checkpoints, fit, validator
 from pixelcnn.training.batches import Batches
 from training.trainings import QUICK, digits, explode, model, state, train
 
@@ -54,14 +54,14 @@ def test_it_goes_back_five_times_and_no_more(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("on_nan", ["stop", "skip", "rewind"])
 def test_a_validation_that_is_not_finite_is_never_the_best(on_nan, monkeypatch, tmp_path):
-    right, calls = fitting.validate, []
+    right, calls = validator.validate, []
 
     def wrong(*arguments, **options):
         calls.append(1)
         found = right(*arguments, **options)
         return dataclasses.replace(found, nats=found.nats * math.nan) if len(calls) > 1 else found
 
-    monkeypatch.setattr(fitting, "validate", wrong)
+    monkeypatch.setattr(validator, "validate", wrong)
     with pytest.raises(TrainingError, match="the validation after step 8 is nan") as caught:
         train(tmp_path / "run", epochs=3, on_nan=on_nan)
     assert "learning_rate" in caught.value.hint

@@ -96,7 +96,7 @@ def test_where_nobody_looks_the_first_line_comes_before_the_first_step(capsys):
             said.append(capsys.readouterr().err)
 
     fit(model(), *digits(), callbacks=[Listener()], epochs=1, batch_size=16)
-    assert re.match(r"60 images of 1x8x8 .* 4 steps of 16 images on cpu", said[0])
+    assert re.match(r"60 images of 1x8x8 .* 4 steps with 16 images a step on cpu", said[0])
 
 
 def test_the_log_of_a_run_holds_the_lines_whoever_looks(clock, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ import torch
 
 from pixelcnn import checkpoint
 from pixelcnn.errors import ConfigError, ModelError, ResourceError
-from pixelcnn.training import Interrupted, checkpoints, fitting, loop
+from pixelcnn.training import Interrupted, checkpoints, loop, validator
 from training.trainings import assert_same_end, digits, same, state, train
 
 
@@ -69,7 +69,7 @@ def test_after_a_signal(signum, step, whole, tmp_path, monkeypatch):
 
 
 def test_after_a_signal_during_validation(whole, tmp_path, monkeypatch):
-    run, going, calls = tmp_path / "run", fitting.validate, []
+    run, going, calls = tmp_path / "run", validator.validate, []
     with monkeypatch.context() as patch:
 
         def ring(*arguments, **options):
@@ -78,7 +78,7 @@ def test_after_a_signal_during_validation(whole, tmp_path, monkeypatch):
                 os.kill(os.getpid(), signal.SIGTERM)
             return going(*arguments, **options)
 
-        patch.setattr(fitting, "validate", ring)
+        patch.setattr(validator, "validate", ring)
         with pytest.raises(Interrupted) as caught:
             train(run, epochs=3, checkpoint_every="0s")
     assert caught.value.exit_code == 143
@@ -176,7 +176,7 @@ def test_a_checkpoint_of_another_format_says_so(stored):
 
 def test_a_better_model_found_after_the_stop_is_taken_back(tmp_path, monkeypatch):
     """It validated between two epochs, where the uninterrupted training never looks."""
-    options, going = {"epochs": 3, "learning_rate": 0.0, "weight_average": 0.0}, fitting.validate
+    options, going = {"epochs": 3, "learning_rate": 0.0, "weight_average": 0.0}, validator.validate
     run, whole = tmp_path / "run", tmp_path / "whole"
     train(whole, **options)
     with monkeypatch.context() as patch:
@@ -197,7 +197,7 @@ def test_a_better_model_found_after_the_stop_is_taken_back(tmp_path, monkeypatch
         step, stop_early, stopping = loop.do_what_is_due, loop.stop_early, []
         patch.setattr(loop, "do_what_is_due", ring)
         patch.setattr(loop, "stop_early", stop)
-        patch.setattr(fitting, "validate", better)
+        patch.setattr(validator, "validate", better)
         with pytest.raises(Interrupted):
             train(run, **options)
     stopped = checkpoint.load(run).record

@@ -106,34 +106,20 @@ def train(
     from pixelcnn.training.train import prepare, request
 
     pair = options.sides(size)
-    typed: dict[str, dict[str, Any]] = {
-        "data": {
-            "name": data,
-            "size": None if pair is None else list(pair),
-            "fit": fit,
-            "layout": layout,
-            "skip_bad": skip_bad or None,
-        },
-        "training": {
-            "epochs": epochs,
-            "max_time": max_time,
-            "batch_size": batch_size,
-            "seed": seed,
-            "device": device,
-            "devices": devices,
-            "nodes": nodes,
-            "precision": precision,
-            "init": init,
-        },
+    own: dict[str, Any] = {"name": data, "size": None if pair is None else list(pair), "fit": fit}
+    own |= {"layout": layout, "skip_bad": skip_bad or None}
+    how: dict[str, Any] = {
+        "epochs": epochs,
+        "max_time": max_time,
+        "batch_size": batch_size,
+        "seed": seed,
     }
+    how |= {"device": device, "devices": devices, "nodes": nodes}
+    how |= {"precision": precision, "init": init}
     overrides = [
         *map(parse_setting, settings or []),
-        *(
-            Setting(table, key, value)
-            for table, values in typed.items()
-            for key, value in values.items()
-            if value is not None
-        ),
+        *(Setting("data", key, value) for key, value in own.items() if value is not None),
+        *(Setting("training", key, value) for key, value in how.items() if value is not None),
     ]
     wanted = request(recipe, run, overrides=overrides, resume=resume)
     if dry_run:

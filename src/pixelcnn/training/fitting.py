@@ -3,30 +3,27 @@
 import contextlib
 import math
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pixelcnn import devices
 from pixelcnn.data import ImageSet
-from pixelcnn.errors import ConfigError, ResourceError
-from pixelcnn.layers import set_dropout_generator
+from pixelcnn.errors import ConfigError
 from pixelcnn.model import PixelModel
-from pixelcnn.modes import evaluation_view
 from pixelcnn.scoring import condition_of
 from pixelcnn.training import checkpoints, loop
-from pixelcnn.training.batches import Batches, check_fit, draws_globally
-from pixelcnn.training.callbacks import Trackers
+from pixelcnn.training.acceleration import accelerated
+from pixelcnn.training.batches import Batches, check_fit
+from pixelcnn.training.callbacks import Trackers, check_trackers
+from pixelcnn.training.caller import lay_out, memory, preserved
 from pixelcnn.training.history import History
-from pixelcnn.training.likelihood import Loss, Stopped, Validation, validate
+from pixelcnn.training.likelihood import Loss, Stopped
 from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.pictures import Grids
 from pixelcnn.training.plan import Clock
 from pixelcnn.training.precision import resolve_precision
-from pixelcnn.training.processes import Processes, accelerated, joined
+from pixelcnn.training.processes import Processes, joined
 from pixelcnn.training.progress import Talk
 from pixelcnn.training.recipe import goes_on, of_model
 from pixelcnn.training.record import training_record
@@ -34,9 +31,7 @@ from pixelcnn.training.recorder import Recorder
 from pixelcnn.training.run import RunFolder, held
 from pixelcnn.training.signals import Interrupted, StopFlag
 from pixelcnn.training.trainer import Trainer
-
-NO_MEMORY = ("out of memory", "can't allocate memory", "bad_alloc", "could not create a memory")
-"""What torch and the libraries below it say when memory runs out."""
+from pixelcnn.training.validator import Validator
 
 
 def fit(
@@ -93,6 +88,7 @@ def fit(
         raise ConfigError("resume needs a run folder", hint="pass run=...")
     if options.init is not None:
         raise ConfigError("init is for recipes", hint="fit the model that pixelcnn.load gives")
+    check_trackers(options.trackers if trackers is None else trackers, Path(run) if run else None)
     notes = training_record(model, train, val, options)
     with joined(options.devices, options.nodes) as processes, contextlib.ExitStack() as stack:
         folder, replan = None, False
@@ -152,7 +148,6 @@ def run_training(
     processes.check_same(notes["content_hash"]["train"] + notes["content_hash"]["val"], "data")
     val = val.frozen().limit(options.validation_images or None)
     path = folder.path if folder is not None and processes.is_main else None
-    log = folder.log if folder is not None and processes.is_main else None
     batches = Batches(
         train, options.batch_size, options.seed,
         condition=condition_of(model, train), rank=processes.rank, processes=processes.size,
@@ -161,133 +156,114 @@ def run_training(
     with (
         batches,
         preserved(model),
-        without_advice(processes),
         StopFlag() as stop,
         memory(options.batch_size),
         accelerated(device) as accelerator,
-        Talk(log, verbose=verbose and processes.is_main) as talk,
+        Talk(path and path / "train.log", verbose=verbose and processes.is_main) as talk,
         contextlib.ExitStack() as stack,
     ):
         for remark in remarks:
             talk.say(remark)
         model.record = dict(notes)
         lay_out(model, device, precision, channels_last=options.channels_last)
-        wanted = [] if not processes.is_main else options.trackers if trackers is None else trackers
-        tracked = Trackers(wanted, path, options.as_table())
+        wanted = options.trackers if trackers is None else trackers
+        tracked = Trackers(wanted if processes.is_main else (), path, options.as_table())
         stack.callback(tracked.finish)
         window = min(options.log_every, batches.steps_per_epoch)
-        recorder = Recorder(folder.metrics if path and folder else None, window, tracked, talk)
-
-        def validated(precision: str = precision) -> Validation:
-            return validate(
-                evaluation_view(model), val, batch_size=max(64, min(256, options.batch_size)),
-                precision=precision, channels_last=options.channels_last, processes=processes,
-                stop=lambda: stop.agree(processes) and not stop.honoured,
-            )  # fmt: skip
-
+        recorder = Recorder(path and path / "metrics.csv", window, tracked, talk)
+        most, start = options.epochs * batches.steps_per_epoch, since or time.monotonic()
+        validator = Validator(model, val, options, precision, processes, stop, talk)
         trainer = Trainer(
             Loss(model, precision, channels_last=options.channels_last),
-            batches, options,
-            Clock(options, options.epochs * batches.steps_per_epoch, len(val), precision,
-                  time.monotonic() if since is None else since),
-            accelerator, processes, folder, stop, recorder, callbacks, validated,
+            batches, options, Clock(options, most, len(val), precision, start), accelerator,
+            processes, folder, stop, recorder, callbacks, validator,
             Grids(val, options, folder, stop, processes, recorder),
         )  # fmt: skip
-        over = restore(trainer, folder, processes, talk, replan=replan)
-        if over:
+        if restore(trainer, replan=replan):
             talk.say(f"nothing to do: this training is over, at step {trainer.state.step}")
         else:
-            greet(trainer, len(val), device, talk)
-            talk.open(trainer.state.step, trainer.plan.steps)
-            run_loop(trainer, stop)
-            talk.close()
-        return finish(trainer, len(val), validated, talk, stop)
+            greet(trainer, len(val), device)
+            run_loop(trainer)
+        return finish(trainer, len(val))
 
 
-def restore(
-    trainer: Trainer, folder: RunFolder | None, processes: Processes, talk: Talk, *, replan: bool
-) -> bool:
+def restore(trainer: Trainer, *, replan: bool) -> bool:
     """Goes on from the latest checkpoint of a folder, if there is one.
 
     Returns:
         Whether that training is over: all its steps are taken, or it had stopped for want of progress.
     """
+    folder, options, state = trainer.folder, trainer.options, trainer.state
     if folder is None:
         return False
-    found = processes.on_main(lambda: checkpoints.latest(folder.checkpoints, talk.say))
+    say = trainer.recorder.talk.say
+    found = trainer.processes.on_main(lambda: checkpoints.latest(folder.checkpoints, say))
     if found is None:
         return False
     trainer.load_state_dict(found[1])
     trainer.clock.go_on(found[1]["elapsed"])
     if replan:
-        steps = max(trainer.options.epochs * trainer.per_epoch, trainer.state.step)
-        trainer.plan = trainer.plan.again(trainer.state.step, steps, trainer.state.step / steps)
-        trainer.state.steps, trainer.state.epochs = trainer.plan.steps, trainer.plan.epochs
-    gave_up = 0 < trainer.options.patience <= trainer.saver.best.worse
+        steps = max(options.epochs * trainer.per_epoch, state.step)
+        trainer.follow(trainer.plan.again(state.step, steps, state.step / steps))
+    gave_up = 0 < options.patience <= trainer.saver.best.worse
     late = replan and trainer.clock.left <= 0
-    return trainer.state.step >= trainer.plan.steps or (gave_up and not replan) or late
+    return state.step >= trainer.plan.steps or (gave_up and not replan) or late
 
 
-def greet(trainer: Trainer, validating: int, device: str, talk: Talk) -> None:
+def greet(trainer: Trainer, validating: int, device: str) -> None:
     """What is about to be trained, in one line."""
+    model, batches, step = trainer.model, trainer.batches, trainer.state.step
     kind = "bfloat16" if trainer.precision == "bf16" else f"float{trainer.precision}"
-    timed = (
-        f"{trainer.options.max_time} of" if trainer.options.max_time else f"{trainer.plan.steps:,}"
-    )
-    talk.say(
-        f"{len(trainer.batches.data):,} images of {trainer.model.shape} with {trainer.model.levels} levels,"
-        f" {validating:,} validate; {trainer.model.parameters_count:,} parameters; {timed} steps"
-        f" of {trainer.batches.batch_size} images on {device} in {kind}"
+    length = trainer.options.max_time or f"{trainer.plan.steps:,} steps"
+    trainer.recorder.talk.say(
+        f"{len(batches.data):,} images of {model.shape} with {model.levels} levels,"
+        f" {validating:,} validate; {model.parameters_count:,} parameters; {length}"
+        f" with {batches.batch_size} images a step on {device} in {kind}"
         + (f" by {trainer.processes.size} processes" if trainer.processes.size > 1 else "")
-        + (f"; going on after step {trainer.state.step:,}" if trainer.state.step else "")
+        + (f"; going on after step {step:,}" if step else "")
     )
 
 
-def run_loop(trainer: Trainer, stop: StopFlag) -> None:
+def run_loop(trainer: Trainer) -> None:
     """Runs it to its end.
 
     Raises:
         Interrupted: after a signal.
     """
+    talk = trainer.recorder.talk
+    talk.open(trainer.state.step, trainer.plan.steps)
     try:
         loop.run(trainer)
+        talk.close()
     except KeyboardInterrupt as error:
-        if not stop.signum:
+        if not trainer.stop:
             raise
-        raise interrupted(trainer, stop, "stopped at once; the last checkpoint is whole") from error
+        raise interrupted(trainer, "stopped at once; the last checkpoint is whole") from error
     if trainer.reason == "signal":
         steps = f"step {trainer.state.step} of {trainer.plan.steps}"
-        raise interrupted(trainer, stop, f"stopped after {steps}; all is saved")
+        raise interrupted(trainer, f"stopped after {steps}; all is saved")
 
 
-def interrupted(trainer: Trainer, stop: StopFlag, what: str) -> Interrupted:
+def interrupted(trainer: Trainer, what: str) -> Interrupted:
     """The error for a training that a signal ended."""
     hint = "" if trainer.folder is None else "continue with --resume"
-    return Interrupted(what, signum=stop.agreed or stop.signum, hint=hint)
+    return Interrupted(what, signum=trainer.stop.agreed or trainer.stop.signum, hint=hint)
 
 
-def finish(
-    trainer: Trainer,
-    validating: int,
-    validated: Callable[[str], Validation],
-    talk: Talk,
-    stop: StopFlag,
-) -> History:
+def finish(trainer: Trainer, validating: int) -> History:
     """Puts the best weights back, scores them in full precision, and draws what they can do."""
     model, saver = trainer.model, trainer.saver
     saver.recall_best()
     best = saver.best.nats
     if model.record["validation"]["precision"] == "bf16":
         try:
-            found = validated("32")
+            found = trainer.validator(trainer.state, "32")
         except Stopped as stopped:
-            raise interrupted(
-                trainer, stop, "stopped after the last step; all is saved"
-            ) from stopped
+            raise interrupted(trainer, "stopped after the last step; all is saved") from stopped
         saver.annotate_best(found, "32")
         best = found.mean
     bits = best / model.shape.dimensions / math.log(2)
-    talk.say(
+    trainer.recorder.talk.say(
         f"best at step {saver.best.step}: {best:.3f} nats an image, {bits:.4f} bits/dim,"
         f" on {validating} validation images"
     )
@@ -296,72 +272,4 @@ def finish(
     run = None if trainer.folder is None else trainer.folder.path
     return History(
         tuple(trainer.recorder.rows), trainer.state.step, best, trainer.reason or "done", run
-    )
-
-
-def lay_out(model: PixelModel, device: str, precision: str, *, channels_last: bool) -> None:
-    """Puts a model where it trains, its weights in the type and order in memory that the training uses."""
-    model.to(device)
-    if precision == "64":
-        model.double()
-    if channels_last:
-        for parameter in model.parameters():
-            if parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    if not model.training:
-        model.train()
-
-
-@contextlib.contextmanager
-def preserved(model: PixelModel) -> Iterator[None]:
-    """Gives back the model on its device, in its mode, contiguous and without gradients.
-
-    Where dropout of PyTorch's own draws from its global random state, that is given back, too.
-    """
-    device, modes = model.device, [(module, module.training) for module in model.modules()]
-    with torch.random.fork_rng(devices=[], enabled=draws_globally(model)):
-        try:
-            yield
-        finally:
-            model.to(device)
-            set_dropout_generator(model, None)
-            for module, training in modes:
-                module.training = training
-            for parameter in model.parameters():
-                parameter.grad = None
-                parameter.data = parameter.data.contiguous()
-
-
-@contextlib.contextmanager
-def without_advice(processes: Processes) -> Iterator[None]:
-    """Several processes are told about the layout of 1x1 kernels, which is as good as the one expected."""
-    with contextlib.ExitStack() as stack:
-        if processes.size > 1:
-            stack.enter_context(warnings.catch_warnings())
-            warnings.filterwarnings("ignore", message="Grad strides do not match")
-        yield
-
-
-@contextlib.contextmanager
-def memory(batch_size: int) -> Iterator[None]:
-    """Says in one line that memory ran out.
-
-    Raises:
-        ResourceError: instead of what torch or the system raise for want of memory.
-    """
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise _out_of_memory(batch_size) from error
-    except RuntimeError as error:
-        if any(sign in str(error) for sign in NO_MEMORY):
-            raise _out_of_memory(batch_size) from error
-        raise
-
-
-def _out_of_memory(batch_size: int) -> ResourceError:
-    smaller = f"try --batch-size {batch_size // 2}"
-    return ResourceError(
-        f"out of memory at batch size {batch_size}",
-        hint=smaller if batch_size > 1 else "a narrower network or smaller images need less",
     )

@@ -148,7 +148,7 @@ def validated(trainer: Trainer) -> Validation | None:
     start = time.monotonic()
     try:
         with trainer.average.applied():
-            found = trainer.validate()
+            found = trainer.validator(trainer.state)
     except Stopped:
         trainer.reason = "signal"
         return None

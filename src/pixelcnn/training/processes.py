@@ -5,9 +5,8 @@ import dataclasses
 import datetime
 import os
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,9 +15,6 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from pixelcnn.errors import ConfigError, PixelCNNError, TrainingError
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
 
 JOINING = datetime.timedelta(minutes=5)
 """How long a process waits for the others to arrive."""
@@ -261,53 +257,3 @@ def _join(processes: Processes) -> None:
         world_size=processes.size,
         timeout=SILENCE,
     )
-
-
-_accelerators, _stored, _lock = 0, list[tuple[dict, dict]](), threading.Lock()
-
-
-@contextlib.contextmanager
-def accelerated(device: str) -> Iterator["Accelerator"]:
-    """An accelerator for one training, which places nothing and rounds nothing by itself.
-
-    accelerate keeps its state in the process. While trainings run, in one thread or several, it is theirs;
-    after the last one it is what it was before, so that a caller's own accelerator goes on.
-
-    Args:
-        device: of this process.
-    """
-    from accelerate import Accelerator, DistributedDataParallelKwargs
-    from accelerate.state import AcceleratorState, GradientState, PartialState
-    from accelerate.utils import GradientAccumulationPlugin
-
-    global _accelerators  # noqa: PLW0603
-    states = (
-        AcceleratorState._shared_state,
-        PartialState._shared_state,
-        GradientState._shared_state,
-    )
-    with _lock:
-        if _accelerators == 0:
-            _stored[:] = [(state, dict(state)) for state in states]
-            for state in states:
-                state.clear()
-        _accelerators += 1
-        ours = Accelerator(
-            device_placement=False,
-            mixed_precision="no",
-            cpu=not device.startswith("cuda"),
-            gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
-            kwargs_handlers=[
-                # Masks are buffers, which are the same everywhere and need not travel.
-                DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
-            ],
-        )
-    try:
-        yield ours
-    finally:
-        with _lock:
-            _accelerators -= 1
-            if _accelerators == 0:
-                for state, before in _stored:
-                    state.clear()
-                    state.update(before)

@@ -70,12 +70,20 @@ class Talk:
         """
         if self.bar is not None:
             self._show(state)
+        if state.step < state.steps:
+            self._beat(progress_line(state), state.seconds_per_step)
+
+    def validating(self, state: TrainingState) -> None:
+        """That a validation goes on, if it is time to say so."""
+        self._beat(f"{time.strftime('%H:%M:%S')} step {state.step:,}/{state.steps:,}, validating")
+
+    def _beat(self, line: str, ahead: float = 0.0) -> None:
+        """A line, if the last one is long enough ago, or will be after so many seconds."""
         now = time.monotonic()
         pause = OFTEN if now - self.begun < SETTLED else SELDOM
-        after_next = now + state.seconds_per_step  # a line comes rather early than late
-        if after_next - max(self.begun, self.told) >= pause and state.step < state.steps:
+        if now + ahead - max(self.begun, self.told) >= pause:  # rather early than late
             self.told = now
-            self.say(progress_line(state), show=self.bar is None)
+            self.say(line, show=self.bar is None)
 
     def close(self) -> None:
         """Takes the bar away."""

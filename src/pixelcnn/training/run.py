@@ -74,16 +74,6 @@ class RunFolder:
         """Sample grids."""
         return self.path / "samples"
 
-    @property
-    def metrics(self) -> Path:
-        """The numbers of every row."""
-        return self.path / "metrics.csv"
-
-    @property
-    def log(self) -> Path:
-        """What the training said."""
-        return self.path / "train.log"
-
     def __enter__(self) -> "RunFolder":
         if self.path.is_dir():
             self._check_content()

@@ -148,6 +148,7 @@ def train_recipe(
             contradicted by anything but epochs, time and devices.
         DataError, ModelError, TrainingError, ResourceError, Interrupted: see :func:`pixelcnn.fit`.
     """
+    from pixelcnn.training.callbacks import check_trackers
     from pixelcnn.training.fitting import run_training
     from pixelcnn.training.processes import check_size, joined
     from pixelcnn.training.progress import Talk
@@ -172,6 +173,8 @@ def train_recipe(
             ready = prepare(recipe, trained=trained) if processes.is_main else None
             processes.on_main(lambda: None)
             ready = ready or prepare(recipe, trained=trained)
+            chosen = ready.recipe.options.trackers if trackers is None else trackers
+            check_trackers(chosen, asked.run)
             processes.on_main(lambda: folder.begin(ready.recipe.dumps()))
             train, val = ready.splits.train, ready.splits.val
             options, source = ready.recipe.options, ready.recipe.data

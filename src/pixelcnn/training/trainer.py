@@ -17,7 +17,7 @@ from pixelcnn.training import checkpoints, divergence
 from pixelcnn.training.averaging import WeightAverage
 from pixelcnn.training.batches import Batches
 from pixelcnn.training.callbacks import TrainingState, call
-from pixelcnn.training.likelihood import Loss, Validation
+from pixelcnn.training.likelihood import Loss
 from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.plan import Clock, Plan
 from pixelcnn.training.processes import Processes
@@ -26,6 +26,7 @@ from pixelcnn.training.run import RunFolder
 from pixelcnn.training.saver import Saver
 from pixelcnn.training.schedules import learning_rate, optimiser
 from pixelcnn.training.signals import StopFlag
+from pixelcnn.training.validator import Validator
 
 
 class Trainer:
@@ -42,8 +43,7 @@ class Trainer:
         stop: set by a signal.
         recorder: of its numbers.
         callbacks: the user's.
-        validate: scores the validation set with the model's present weights; may raise
-            :class:`pixelcnn.training.likelihood.Stopped`.
+        validator: scores the validation set with the model's present weights.
         draw: draws a sample grid with the weights of the state's model, given the seconds since the last.
 
     Attributes:
@@ -65,13 +65,13 @@ class Trainer:
         stop: StopFlag,
         recorder: Recorder,
         callbacks: Sequence[Any],
-        validate: Callable[[], Validation],
+        validator: Validator,
         draw: Callable[[TrainingState, float], None],
     ) -> None:
         self.model, self.batches, self.options, self.clock = loss.model, batches, options, clock
         self.accelerator, self.processes, self.folder = accelerator, processes, folder
         self.stop, self.recorder, self.callbacks = stop, recorder, callbacks
-        self.validate, self.draw_grid, self.precision = validate, draw, loss.precision
+        self.validator, self.draw_grid, self.precision = validator, draw, loss.precision
         module = torch.compile(loss) if options.compile else loss
         self.loss, self.optimizer = accelerator.prepare(module, optimiser(self.model, options))
         self.average = WeightAverage(self.model, options.weight_average)

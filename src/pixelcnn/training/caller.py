@@ -1,0 +1,72 @@
+"""The caller's model, laid out for a training and given back as it was; and memory that runs out."""
+
+import contextlib
+from collections.abc import Iterator
+
+import torch
+
+from pixelcnn.errors import ResourceError
+from pixelcnn.layers import set_dropout_generator
+from pixelcnn.model import PixelModel
+from pixelcnn.training.batches import draws_globally
+
+NO_MEMORY = ("out of memory", "can't allocate memory", "bad_alloc", "could not create a memory")
+"""What torch and the libraries below it say when memory runs out."""
+
+
+def lay_out(model: PixelModel, device: str, precision: str, *, channels_last: bool) -> None:
+    """Puts a model where it trains, its weights in the type and order in memory that the training uses."""
+    model.to(device)
+    if precision == "64":
+        model.double()
+    if channels_last:
+        for parameter in model.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    if not model.training:
+        model.train()
+
+
+@contextlib.contextmanager
+def preserved(model: PixelModel) -> Iterator[None]:
+    """Gives back the model on its device, in its mode, contiguous and without gradients.
+
+    Where dropout of PyTorch's own draws from its global random state, that is given back, too.
+    """
+    device, modes = model.device, [(module, module.training) for module in model.modules()]
+    with torch.random.fork_rng(devices=[], enabled=draws_globally(model)):
+        try:
+            yield
+        finally:
+            model.to(device)
+            set_dropout_generator(model, None)
+            for module, training in modes:
+                module.training = training
+            for parameter in model.parameters():
+                parameter.grad = None
+                parameter.data = parameter.data.contiguous()
+
+
+@contextlib.contextmanager
+def memory(batch_size: int) -> Iterator[None]:
+    """Says in one line that memory ran out.
+
+    Raises:
+        ResourceError: instead of what torch or the system raise for want of memory.
+    """
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise _out_of_memory(batch_size) from error
+    except RuntimeError as error:
+        if any(sign in str(error) for sign in NO_MEMORY):
+            raise _out_of_memory(batch_size) from error
+        raise
+
+
+def _out_of_memory(batch_size: int) -> ResourceError:
+    smaller = f"try --batch-size {batch_size // 2}"
+    return ResourceError(
+        f"out of memory at batch size {batch_size}",
+        hint=smaller if batch_size > 1 else "a narrower network or smaller images need less",
+    )

@@ -1,0 +1,63 @@
+"""The validations of one training."""
+
+from pixelcnn.data import ImageSet
+from pixelcnn.model import PixelModel
+from pixelcnn.modes import evaluation_view
+from pixelcnn.training.callbacks import TrainingState
+from pixelcnn.training.likelihood import Validation, validate
+from pixelcnn.training.options import TrainingOptions
+from pixelcnn.training.processes import Processes
+from pixelcnn.training.progress import Talk
+from pixelcnn.training.signals import StopFlag
+
+SMALLEST, LARGEST = 64, 256
+"""Images a forward pass: enough to be fast, few enough to fit."""
+
+
+class Validator:
+    """Scores the validation set with the weights that a model has; a signal stops it, unless honoured.
+
+    Args:
+        model: in any mode.
+        data: the validation set, frozen.
+        options: how to train.
+        precision: of the training.
+        processes: of the training.
+        stop: set by a signal.
+        talk: says that it goes on.
+    """
+
+    def __init__(
+        self,
+        model: PixelModel,
+        data: ImageSet,
+        options: TrainingOptions,
+        precision: str,
+        processes: Processes,
+        stop: StopFlag,
+        talk: Talk,
+    ) -> None:
+        self.model, self.data, self.options, self.precision = model, data, options, precision
+        self.processes, self.stop, self.talk = processes, stop, talk
+
+    def __call__(self, state: TrainingState, precision: str | None = None) -> Validation:
+        """One validation; errors as :func:`validate`.
+
+        Args:
+            state: of the training.
+            precision: the training's if None.
+        """
+
+        def told_to_stop() -> bool:
+            self.talk.validating(state)
+            return self.stop.agree(self.processes) and not self.stop.honoured
+
+        return validate(
+            evaluation_view(self.model),
+            self.data,
+            batch_size=max(SMALLEST, min(LARGEST, self.options.batch_size)),
+            precision=precision or self.precision,
+            channels_last=self.options.channels_last,
+            processes=self.processes,
+            stop=told_to_stop,
+        )
