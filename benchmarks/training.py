@@ -27,7 +27,7 @@ from pixelcnn import PixelModel
 from pixelcnn.memory import keep_memory
 from pixelcnn.training import recipe as recipes
 from pixelcnn.training.averaging import WeightAverage
-from pixelcnn.training.fitting import lay_out
+from pixelcnn.training.caller import lay_out
 from pixelcnn.training.likelihood import Loss, autocast
 from pixelcnn.training.precision import resolve_precision
 from pixelcnn.training.schedules import optimiser

@@ -124,7 +124,7 @@ def run_training(
     verbose: bool = True,
     callbacks: Sequence[Any] = (),
     trackers: Sequence[Any] | None = None,
-    since: float | None = None,
+    since: float,
 ) -> History:
     """Trains in a folder that is held already; arguments and errors as :func:`fit`.
 
@@ -162,8 +162,6 @@ def run_training(
         Talk(path and path / "train.log", verbose=verbose and processes.is_main) as talk,
         contextlib.ExitStack() as stack,
     ):
-        for remark in remarks:
-            talk.say(remark)
         model.record = dict(notes)
         lay_out(model, device, precision, channels_last=options.channels_last)
         wanted = options.trackers if trackers is None else trackers
@@ -171,18 +169,18 @@ def run_training(
         stack.callback(tracked.finish)
         window = min(options.log_every, batches.steps_per_epoch)
         recorder = Recorder(path and path / "metrics.csv", window, tracked, talk)
-        most, start = options.epochs * batches.steps_per_epoch, since or time.monotonic()
+        most = options.epochs * batches.steps_per_epoch
         validator = Validator(model, val, options, precision, processes, stop, talk)
         trainer = Trainer(
             Loss(model, precision, channels_last=options.channels_last),
-            batches, options, Clock(options, most, len(val), precision, start), accelerator,
+            batches, options, Clock(options, most, len(val), precision, since), accelerator,
             processes, folder, stop, recorder, callbacks, validator,
             Grids(val, options, folder, stop, processes, recorder),
         )  # fmt: skip
         if restore(trainer, replan=replan):
             talk.say(f"nothing to do: this training is over, at step {trainer.state.step}")
         else:
-            greet(trainer, len(val), device)
+            greet(trainer, len(val), device, remarks)
             run_loop(trainer)
         return finish(trainer, len(val))
 
@@ -210,8 +208,10 @@ def restore(trainer: Trainer, *, replan: bool) -> bool:
     return state.step >= trainer.plan.steps or (gave_up and not replan) or late
 
 
-def greet(trainer: Trainer, validating: int, device: str) -> None:
-    """What is about to be trained, in one line."""
+def greet(trainer: Trainer, validating: int, device: str, remarks: Sequence[str]) -> None:
+    """What is about to be trained, in one line after the remarks."""
+    for remark in remarks:
+        trainer.recorder.talk.say(remark)
     model, batches, step = trainer.model, trainer.batches, trainer.state.step
     kind = "bfloat16" if trainer.precision == "bf16" else f"float{trainer.precision}"
     length = trainer.options.max_time or f"{trainer.plan.steps:,} steps"
