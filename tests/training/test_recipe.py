@@ -189,6 +189,16 @@ def test_an_unknown_recipe_suggests_the_nearest():
         recipes.get("digit")
 
 
+def test_a_data_set_or_a_folder_in_place_of_a_recipe_is_told_where_it_goes(tmp_path):
+    with pytest.raises(UnknownName, match="mnist is a data set, not a recipe") as caught:
+        recipes.get("mnist")
+    assert "keras-mnist" in caught.value.hint
+    assert "--data mnist" in caught.value.hint
+    with pytest.raises(UnknownName, match="is no recipe") as caught:
+        recipes.get(tmp_path)
+    assert f"--data {tmp_path}" in caught.value.hint
+
+
 def test_own_recipes_are_files(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(recipes.get("digits").dumps().replace("recipe: digits", "mine"))

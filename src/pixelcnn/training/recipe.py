@@ -199,10 +199,22 @@ def get(name: str | Path) -> Recipe:
     path = Path(name)
     if path.suffix == ".toml" and path.is_file():
         return parse(path.read_text(encoding="utf-8"), path.stem)
-    raise UnknownName(
-        f"no recipe called {str(name)!r}.{closest(str(name), names())}",
-        hint=f"known: {', '.join(names())}; or give a .toml file",
-    )
+    message, hint = no_recipe(str(name))
+    raise UnknownName(message, hint=hint)
+
+
+def no_recipe(name: str) -> tuple[str, str]:
+    """What is wrong with a name that is no recipe, and what was probably meant."""
+    if name in data.DATASETS:
+        own = [recipe for recipe in names() if get(recipe).data.get("name") == name]
+        return (
+            f"{name} is a data set, not a recipe",
+            f"recipes for it: {', '.join(own)}; any other takes it with --data {name}",
+        )
+    if Path(name).exists():
+        return f"{name} is no recipe", f"if it holds images, train with --data {name}"
+    known = f"known: {', '.join(names())}; or give a .toml file"
+    return f"no recipe called {name!r}.{closest(name, names())}", known
 
 
 def parse(text: str, name: str) -> Recipe:
