@@ -97,6 +97,8 @@ class Tracker(Protocol):
 class Trackers:
     """The trackers of a run. Errors of theirs end the training: they say what is wrong.
 
+    Use as a context, which finishes those that were started here.
+
     Args:
         wanted: names that accelerate knows, ``auto``, or objects with ``log(values, step)``, and as far as
             they have it ``log_images(values, step)``.
@@ -132,6 +134,12 @@ class Trackers:
             more = {"dataformats": "NHWC"} if getattr(tracker, "name", "") == "tensorboard" else {}
             show: Callable[..., Any] = getattr(tracker, "log_images", lambda *_, **__: None)
             show({name: images}, step=step, **more)
+
+    def __enter__(self) -> "Trackers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.finish()
 
     def finish(self) -> None:
         """Ends those that were made here; objects are their owner's to end."""

@@ -28,17 +28,23 @@ def lay_out(model: PixelModel, device: str, precision: str, *, channels_last: bo
 
 
 @contextlib.contextmanager
-def preserved(model: PixelModel) -> Iterator[None]:
-    """Gives back the model on its device, in its mode, contiguous and without gradients.
+def preserved(model: PixelModel, device: str) -> Iterator[None]:
+    """Gives back the model where it was, in its mode, contiguous and without gradients.
 
-    Where dropout of PyTorch's own draws from its global random state, that is given back, too.
+    Its type is that of the training: what was trained in float64 stays so. Where dropout of PyTorch's own
+    draws from its global random state, that is given back, too.
+
+    Args:
+        model: the model.
+        device: on which it trains.
     """
-    device, modes = model.device, [(module, module.training) for module in model.modules()]
-    with torch.random.fork_rng(devices=[], enabled=draws_globally(model)):
+    home, modes = model.device, [(module, module.training) for module in model.modules()]
+    gpus = [torch.device(device)] if device.startswith("cuda") else []
+    with torch.random.fork_rng(devices=gpus, enabled=draws_globally(model)):
         try:
             yield
         finally:
-            model.to(device)
+            model.to(home)
             set_dropout_generator(model, None)
             for module, training in modes:
                 module.training = training

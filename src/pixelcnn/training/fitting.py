@@ -148,6 +148,7 @@ def run_training(
     processes.check_same(notes["content_hash"]["train"] + notes["content_hash"]["val"], "data")
     val = val.frozen().limit(options.validation_images or None)
     path = folder.path if folder is not None and processes.is_main else None
+    wanted = options.trackers if trackers is None else trackers
     batches = Batches(
         train, options.batch_size, options.seed,
         condition=condition_of(model, train), rank=processes.rank, processes=processes.size,
@@ -155,18 +156,16 @@ def run_training(
     )  # fmt: skip
     with (
         batches,
-        preserved(model),
+        preserved(model, device),
+        devices.exact_convolutions(device),
         StopFlag() as stop,
         memory(options.batch_size),
         accelerated(device) as accelerator,
         Talk(path and path / "train.log", verbose=verbose and processes.is_main) as talk,
-        contextlib.ExitStack() as stack,
+        Trackers(wanted if processes.is_main else (), path, options.as_table()) as tracked,
     ):
         model.record = dict(notes)
         lay_out(model, device, precision, channels_last=options.channels_last)
-        wanted = options.trackers if trackers is None else trackers
-        tracked = Trackers(wanted if processes.is_main else (), path, options.as_table())
-        stack.callback(tracked.finish)
         window = min(options.log_every, batches.steps_per_epoch)
         recorder = Recorder(path and path / "metrics.csv", window, tracked, talk)
         most = options.epochs * batches.steps_per_epoch

@@ -121,7 +121,7 @@ class Trainer:
         """Reads the losses since the last time; one that is not finite ends or rewinds the training."""
         if not self.pending:
             return
-        losses = self.processes.sum(torch.stack(self.pending).double().cpu().numpy())
+        losses = self.processes.sum(torch.stack(self.pending).cpu().double().numpy())
         first, self.pending = self.state.step - len(self.pending), []
         for step, loss in enumerate((losses / self.processes.size).tolist(), first):
             if not math.isfinite(loss) and self.options.on_nan != "skip":
@@ -133,7 +133,7 @@ class Trainer:
         """Whether a step's loss is finite, or nobody wants to know yet; a few others are left out."""
         if self.options.on_nan != "skip":
             return True
-        found = self.processes.sum(loss.detach().double().cpu().numpy()[None])[0].item()
+        found = self.processes.sum(loss.detach().cpu().double().numpy()[None])[0].item()
         if math.isfinite(found):
             return True
         self.skipped += 1
