@@ -1,8 +1,14 @@
 """Masked dense layers: units that may see the first few steps of a sequence."""
 
+from typing import NoReturn
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from pixelcnn.program import Program, Unlowerable
+
+NO_POSITION = "the units of a dense network have no position, so no program can say it"
 
 
 class MaskedLinear(nn.Module):
@@ -54,3 +60,7 @@ class MaskedLinear(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.weight.shape[1]}, {self.weight.shape[0]}"
+
+    def lower(self, program: Program, x: int) -> NoReturn:
+        """Refuses, with the reason."""
+        raise Unlowerable(NO_POSITION)

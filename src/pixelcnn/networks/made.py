@@ -9,6 +9,7 @@ from torch.nn import functional
 from pixelcnn import layers
 from pixelcnn.config import check_integer
 from pixelcnn.layers import ConditionBias, Dropout, MaskedLinear
+from pixelcnn.layers.dense import NO_POSITION
 from pixelcnn.masks import contiguous
 from pixelcnn.networks.base import NETWORKS, Network, check_width
 from pixelcnn.program import Program, Unlowerable
@@ -31,7 +32,7 @@ class Flatten(nn.Module):
 
     def lower(self, program: Program, x: int) -> NoReturn:
         """Refuses, with the reason."""
-        raise Unlowerable("the units of a dense network have no position, so no program can say it")
+        raise Unlowerable(NO_POSITION)
 
 
 class Unflatten(nn.Module):
