@@ -7,8 +7,10 @@ import sys
 
 import pytest
 
+from pixelcnn import compiling
+from pixelcnn.compiling import NotBuilt
 from pixelcnn.engines.native import build
-from pixelcnn.engines.native.build import NotBuilt, library
+from pixelcnn.engines.native.build import library
 
 pytestmark = pytest.mark.skipif(bool(build.why_not()), reason="no native engine here")
 
@@ -50,22 +52,22 @@ def test_a_file_that_is_no_library_is_a_reason(tmp_path, monkeypatch):
 
 
 def test_the_cache_folder_is_private(tmp_path):
-    folder = build._folder()
+    folder = compiling.cache_folder()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     folder.chmod(0o777)
-    assert stat.S_IMODE(build._folder().stat().st_mode) == 0o700
+    assert stat.S_IMODE(compiling.cache_folder().stat().st_mode) == 0o700
 
 
 def test_the_cache_folder_of_another_user_is_refused(tmp_path, monkeypatch):
-    build._folder()
+    compiling.cache_folder()
     monkeypatch.setattr(os, "getuid", lambda: 12345)
     with pytest.raises(NotBuilt, match="another user"):
-        build._folder()
+        compiling.cache_folder()
 
 
 def test_a_change_of_the_source_builds_anew():
-    compiler = build._compiler()
-    assert build._key(b"a", compiler) != build._key(b"b", compiler)
+    compiler = compiling.find_compiler()
+    assert compiling.key(b"a", compiler) != compiling.key(b"b", compiler)
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from pixelcnn.layers.dense import MaskedLinear
 from pixelcnn.layers.depthwise import DepthwiseConv2d
 from pixelcnn.layers.dropout import Dropout, set_dropout_generator
 from pixelcnn.layers.embedding import CodeEmbedding
+from pixelcnn.layers.fused import gated_residual
 from pixelcnn.layers.gated import Gate, LinearGate
 from pixelcnn.layers.layout import features_last
 from pixelcnn.layers.masked import MaskedConv2d
@@ -44,6 +45,7 @@ __all__ = [
     "UpConv2d",
     "activation",
     "features_last",
+    "gated_residual",
     "masked_weights",
     "set_dropout_generator",
 ]

@@ -11,6 +11,7 @@ from pixelcnn.layers import (
     MaskedConv2d,
     PositionNorm,
     ShiftedConv2d,
+    gated_residual,
 )
 from pixelcnn.masks import LAYOUTS, PAST, Features
 from pixelcnn.networks.base import NETWORKS, Network, check_width
@@ -78,6 +79,10 @@ class CompactBlock(nn.Module):
             self.mix.weight.mul_(INITIAL_SCALE)
 
     def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        if bias is None and self.norm is None:
+            fused = gated_residual(x, self.space, self.widen, self.gate, self.dropout, self.mix)
+            if fused is not None:
+                return fused
         y = self.widen(self.space(x if self.norm is None else self.norm(x)))
         if bias is not None:
             y = y + bias

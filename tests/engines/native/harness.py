@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from pixelcnn import PixelModel, engines
+from pixelcnn import PixelModel, compiling, engines
 from pixelcnn.engines import native
-from pixelcnn.engines.native import NativeEngine, build
+from pixelcnn.engines.native import NativeEngine
 from pixelcnn.sampling import uniforms
 from pixelcnn.shapes import coding_order
 
@@ -98,14 +98,14 @@ def target(name: str) -> tuple[str, ...]:
     """Flags of a kind of processor; the test is skipped where this one is no such."""
     if name != "native" and platform.machine() not in ("x86_64", "AMD64"):
         pytest.skip(f"{name} is a target for x86-64 processors")
-    if name == "avx2" and "avx2" not in build._processor():
+    if name == "avx2" and "avx2" not in compiling.processor():
         pytest.skip("this processor has no AVX2")
     return TARGETS[name]
 
 
 def flags() -> list[str]:
     """What the library is built with, but for its target and for what makes it a library."""
-    return [flag for flag in build.FLAGS if flag not in ("-march=native", "-fPIC", "-shared")]
+    return [flag for flag in compiling.FLAGS if flag not in ("-march=native", "-fPIC", "-shared")]
 
 
 def compile_driver(path: Path, compiler_name: str, target_name: str, *extra: str) -> Path:

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.engines.native.build import NotBuilt, library, why_not
+from pixelcnn.compiling import NotBuilt
+from pixelcnn.engines.native.build import library, why_not
 from pixelcnn.engines.native.plan import Plan, obstacle, plan
 from pixelcnn.errors import PixelCNNError, ResourceError
 from pixelcnn.model import PixelModel

@@ -1,30 +1,11 @@
-"""Builds the native engine once for this machine, into the user's cache.
-
-The file's name is a hash of the source, the compiler and the processor; so a change of any of them builds
-anew, and two processes that build at once write the same file. The folder belongs to the user alone.
-"""
+"""The native engine's library, built on first use."""
 
 import ctypes
 import functools
-import hashlib
-import logging
-import os
-import platform
-import shutil
-import stat
-import subprocess
-import tempfile
 from importlib import resources
-from pathlib import Path
 
-FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-shared", "-ffp-contract=fast", "-pthread")
-COMPILERS = ("c++", "g++", "clang++")
-
-logger = logging.getLogger("pixelcnn")
-
-
-class NotBuilt(Exception):
-    """The native engine cannot be had here; the message says why."""
+from pixelcnn import compiling
+from pixelcnn.compiling import NotBuilt
 
 
 @functools.cache
@@ -32,20 +13,10 @@ def library() -> ctypes.CDLL:
     """The native engine, built if need be.
 
     Raises:
-        NotBuilt: no compiler, or one that fails; or ``PIXELCNN_NATIVE=0`` asks for none.
+        NotBuilt: see :func:`pixelcnn.compiling.load`.
     """
-    if os.environ.get("PIXELCNN_NATIVE") == "0":
-        raise NotBuilt("PIXELCNN_NATIVE=0")
     source = (resources.files("pixelcnn.engines.native") / "engine.cpp").read_bytes()
-    compiler = _compiler()
-    target = _folder() / f"engine-{_key(source, compiler)}.so"
-    if not target.is_file():
-        logger.info("building the native engine, once")
-        _build(source, compiler, target)
-    try:
-        return ctypes.CDLL(str(target))
-    except OSError as error:
-        raise NotBuilt(f"{target.name} cannot be loaded: {error}") from error
+    return compiling.load("engine", source)
 
 
 def why_not() -> str:
@@ -55,70 +26,3 @@ def why_not() -> str:
     except NotBuilt as error:
         return str(error)
     return ""
-
-
-def _compiler() -> str:
-    names = [os.environ["CXX"]] if os.environ.get("CXX") else list(COMPILERS)
-    for name in names:
-        if found := shutil.which(name):
-            return found
-    raise NotBuilt(f"no C++ compiler ({', '.join(names)}) was found")
-
-
-def _folder() -> Path:
-    """A private folder in the user's cache.
-
-    Raises:
-        NotBuilt: it cannot be made, or belongs to somebody else.
-    """
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(base) / "pixelcnn" / "native"
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        status = folder.stat()
-    except OSError as error:
-        raise NotBuilt(f"no cache folder: {error}") from error
-    if hasattr(os, "getuid"):
-        if status.st_uid != os.getuid():
-            raise NotBuilt(f"the cache folder {folder} belongs to another user")
-        if stat.S_IMODE(status.st_mode) & 0o022:
-            folder.chmod(0o700)
-    return folder
-
-
-def _key(source: bytes, compiler: str) -> str:
-    """What a build depends on, as a short hash."""
-    version = _run([compiler, "--version"])
-    digest = hashlib.sha256(source)
-    for part in (compiler, version, " ".join(FLAGS), platform.machine(), _processor()):
-        digest.update(b"\0" + part.encode())
-    return digest.hexdigest()[:24]
-
-
-def _processor() -> str:
-    """What the processor can do, as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    wanted = ("model name", "flags", "Features")
-    return "\n".join(sorted({line for line in lines if line.startswith(wanted)}))
-
-
-def _build(source: bytes, compiler: str, target: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        file, made = Path(scratch) / "engine.cpp", Path(scratch) / "engine.so"
-        file.write_bytes(source)
-        _run([compiler, *FLAGS, str(file), "-o", str(made)])
-        os.replace(made, target)
-
-
-def _run(command: list[str]) -> str:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NotBuilt(f"{command[0]}: {error}") from error
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["failed"])[-1]
-        raise NotBuilt(f"{command[0]} failed: {last[:200]}")
-    return done.stdout

@@ -1,0 +1,253 @@
+"""A gated residual block in one pass over the images, in C++, for trainings on the CPU in float32.
+
+The layers' own PyTorch code is the specification. It computes the block wherever this module does not
+apply, and :func:`gated_residual` then says so by None.
+"""
+
+import ctypes
+import functools
+import itertools
+import logging
+import os
+from importlib import resources
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from pixelcnn import compiling
+from pixelcnn.errors import ResourceError
+from pixelcnn.layers.depthwise import DepthwiseConv2d
+from pixelcnn.layers.dropout import Dropout
+from pixelcnn.layers.gated import LinearGate
+from pixelcnn.layers.masked import MaskedConv2d
+from pixelcnn.masks import PAST, Features
+
+COLUMNS = (3, 5, 7)
+"""Columns of the depthwise kernels that the source is written for."""
+
+LEAST_WIDTH = 7
+"""Columns of an image: as many neighbouring positions are computed together."""
+
+LEAST_PANEL = 8
+"""The number of features is a multiple of this on the processor with the shortest registers."""
+
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+"""Where PyTorch keeps what a user has hung on a layer."""
+
+logger = logging.getLogger("pixelcnn")
+
+
+def gated_residual(
+    x: Tensor,
+    space: DepthwiseConv2d,
+    widen: MaskedConv2d,
+    gate: LinearGate,
+    dropout: Dropout,
+    mix: MaskedConv2d,
+) -> Tensor | None:
+    """``x + mix(a * sigmoid(b))``, where ``a`` and ``b`` are the halves of ``widen(space(x))``.
+
+    Gradients are those of PyTorch's code up to rounding, and can be taken once. The same number of
+    threads (:func:`torch.get_num_threads`) gives the same bits; another number adds the gradients of the
+    weights in another order.
+
+    Args:
+        x: ``(n, features, h, w)``, best in PyTorch's channels-last layout, which the result has.
+        space: without bias.
+        widen: 1x1, to twice the features that ``mix`` reads.
+        gate: between them.
+        dropout: before ``mix``.
+        mix: 1x1, back to the features of ``x``.
+
+    Returns:
+        ``(n, features, h, w)``; None where the layers have to compute it: no gradient is wanted; not
+        float32 on the CPU; autocast; dropout at work; compiling or tracing; sizes that the source is
+        not written for; a layer with hooks, or of another class; no compiler; or ``PIXELCNN_FUSED=0``
+        in the environment.
+
+    Raises:
+        ResourceError: not enough memory.
+
+    Example:
+        >>> from pixelcnn.masks import PAST
+        >>> features = (PAST,) * 4 + (0,) * 4
+        >>> space = DepthwiseConv2d(features, (2, 3), bias=False)
+        >>> widen = MaskedConv2d(features, features * 2, (1, 1), sees_itself=True)
+        >>> mix = MaskedConv2d(features, features, (1, 1), sees_itself=True)
+        >>> x = torch.zeros(1, 8, 5, 7)
+        >>> gated_residual(x, space, widen, LinearGate(), Dropout(0.0), mix) is None  # wants no gradient
+        True
+    """
+    if torch.compiler.is_compiling() or type(x) is not Tensor or _is_traced():
+        return None
+    if not (_differentiated(x) and _as_written(space, widen, gate, dropout, mix)):
+        return None
+    if not _fits(x, space, widen, mix) or (dropout.training and dropout.p > 0):
+        return None
+    library = _library()
+    if library is None:
+        return None
+    panel = library.pixelcnn_fused_panel()
+    middle = len(mix.inputs)
+    if x.shape[1] % panel or middle % panel:
+        return None
+    past = (_leading_past(space.features), _leading_past(mix.inputs))
+    y: Tensor = _GatedResidual.apply(
+        x,
+        space.effective_weight(),
+        widen.effective_weight(),
+        widen.bias,
+        mix.effective_weight(),
+        mix.bias,
+        past,
+    )
+    return y
+
+
+def _is_traced() -> bool:
+    return torch.jit.is_tracing()  # type: ignore[attr-defined]  # exported, but not by name
+
+
+def _differentiated(x: Tensor) -> bool:
+    """Whether a gradient is wanted of float32 on the CPU, in that precision."""
+    return (
+        torch.is_grad_enabled()
+        and x.requires_grad
+        and x.dtype is torch.float32
+        and x.device.type == "cpu"
+        and not torch.is_autocast_enabled("cpu")
+        and os.environ.get("PIXELCNN_FUSED") != "0"
+    )
+
+
+def _as_written(*layers: nn.Module) -> bool:
+    """Whether the layers are those of this package, with nothing hung on them or put in their place."""
+    kinds = (DepthwiseConv2d, MaskedConv2d, LinearGate, Dropout, MaskedConv2d)
+    return all(
+        type(layer) is kind
+        and "forward" not in layer.__dict__
+        and not any(layer.__dict__[hooks] for hooks in HOOKS)
+        and all(p.dtype is torch.float32 and p.device.type == "cpu" for p in layer.parameters())
+        for layer, kind in zip(layers, kinds, strict=True)
+    )
+
+
+def _fits(x: Tensor, space: DepthwiseConv2d, widen: MaskedConv2d, mix: MaskedConv2d) -> bool:
+    """Whether the layers make a block, of sizes that the source is written for."""
+    features, middle = len(space.features), len(mix.inputs)
+    return (
+        x.ndim == 4
+        and x.shape[1] == features
+        and 0 not in x.shape
+        and x.shape[3] >= LEAST_WIDTH
+        and space.kernel[1] in COLUMNS
+        and features % LEAST_PANEL == middle % LEAST_PANEL == 0
+        and widen.weight.shape == (2 * middle, features, 1, 1)
+        and mix.weight.shape == (features, middle, 1, 1)
+        and widen.inputs == mix.outputs == space.features
+        and widen.outputs == mix.inputs * 2
+        and widen.sees_itself
+        and mix.sees_itself
+        and space.bias is None
+        and widen.bias is not None
+        and mix.bias is not None
+    )
+
+
+def _leading_past(features: Features) -> int:
+    """How many features from the first on have seen finished rows only."""
+    return sum(1 for _ in itertools.takewhile(PAST.__eq__, features))
+
+
+@functools.cache
+def _library() -> ctypes.CDLL | None:
+    """The compiled source, or None for good: a compiler that failed once is not tried at every step."""
+    source = (resources.files("pixelcnn.layers") / "fused.cpp").read_bytes()
+    try:
+        library = compiling.load("block", source)
+        library.pixelcnn_fused_panel.restype = ctypes.c_int64
+    except (compiling.NotBuilt, OSError, AttributeError) as error:
+        logger.info("PyTorch computes the blocks: %s", error)
+        return None
+    return library
+
+
+class _Shape(ctypes.Structure):
+    """Of ``Shape`` in the source."""
+
+    _fields_ = [
+        (name, ctypes.c_int64)
+        for name in (
+            *("images", "height", "width", "features", "middle"),
+            *("rows", "columns", "past", "middle_past"),
+        )
+    ]
+
+
+class _Given(ctypes.Structure):
+    """Of ``Given`` in the source."""
+
+    _fields_ = [
+        (name, ctypes.c_void_p)
+        for name in ("x", "grad", "kernels", "widen", "widen_bias", "mix", "mix_bias")
+    ]
+
+
+class _Written(ctypes.Structure):
+    """Of ``Written`` in the source."""
+
+    _fields_ = [
+        (name, ctypes.c_void_p)
+        for name in ("out", "kept", "x", "kernels", "widen", "widen_bias", "mix", "mix_bias")
+    ]
+
+
+def _addresses(*tensors: Tensor | None) -> list[int | None]:
+    return [None if tensor is None else tensor.data_ptr() for tensor in tensors]
+
+
+def _call(shape: _Shape, threads: int, given: _Given, written: _Written) -> None:
+    library = _library()
+    assert library is not None
+    code = library.pixelcnn_fused_block(
+        ctypes.byref(shape), ctypes.c_int64(threads), ctypes.byref(given), ctypes.byref(written)
+    )
+    if code:
+        raise ResourceError(
+            f"not enough memory for a block of {shape.features} features",
+            hint="free some, or use fewer threads (OMP_NUM_THREADS)",
+        )
+
+
+class _GatedResidual(Function):
+    """The block and its gradients, see :func:`gated_residual`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *rest: Any) -> Tensor:
+        *weights, past = rest
+        x = x.contiguous(memory_format=torch.channels_last)
+        kernels, widen, widen_bias, mix, mix_bias = (weight.contiguous() for weight in weights)
+        n, features, height, width = x.shape
+        middle = mix.shape[1]
+        out = torch.empty_like(x, memory_format=torch.channels_last)
+        kept = x.new_empty(n * height * width * (features + 2 * middle))
+        ctx.shape = _Shape(n, height, width, features, middle, *kernels.shape[2:], *past)
+        ctx.threads = min(torch.get_num_threads(), n)
+        given = _Given(*_addresses(x, None, kernels, widen, widen_bias, mix, mix_bias))
+        _call(ctx.shape, ctx.threads, given, _Written(*_addresses(out, kept)))
+        ctx.save_for_backward(x, kernels, widen, widen_bias, mix, mix_bias, kept)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        *inputs, kept = ctx.saved_tensors
+        grad = grad.contiguous(memory_format=torch.channels_last)
+        found = [torch.empty_like(tensor) for tensor in inputs]
+        given = _Given(*_addresses(inputs[0], grad, *inputs[1:]))
+        _call(ctx.shape, ctx.threads, given, _Written(*_addresses(None, kept, *found)))
+        wanted = zip(found, ctx.needs_input_grad, strict=False)
+        return *(tensor if needed else None for tensor, needed in wanted), None
