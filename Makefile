@@ -27,7 +27,7 @@ check:        ## formatting, lint, types, import order, spelling
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 
-test:         ## fast tests (under 5 minutes on 2 cores)
+test:         ## fast tests (5 to 11 minutes on 2 cores)
 	$(INSTALL) test
 	$(PYTEST) -m "not slow" $(ARGS)
 

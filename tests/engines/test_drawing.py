@@ -13,7 +13,7 @@ pytestmark = needs_native
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7, 0.0])
 @pytest.mark.parametrize("channels", [1, 3, 4])
-@pytest.mark.parametrize("levels", [2, 17, 256, 65_536])
+@pytest.mark.parametrize("levels", [2, 17, 256, pytest.param(65_536, marks=pytest.mark.slow)])
 def test_a_mixture_drawn_inside_answers_the_walk(levels, channels, temperature):
     output = LogisticMixture(levels=levels, components=11)
     model = model_of("gated-pixelcnn", (channels, 5, 7), output=output, order="pixel")
