@@ -74,7 +74,7 @@ def test_plotting_without_matplotlib_says_what_to_install(monkeypatch):
 
 def test_rows_come_back_as_they_were_written(tmp_path):
     metrics = Metrics(tmp_path / "metrics.csv")
-    metrics.begin(0)
+    metrics.begin()
     for row in ROWS:
         metrics.add(row)
     assert read_rows(tmp_path / "metrics.csv") == ROWS
@@ -83,10 +83,11 @@ def test_rows_come_back_as_they_were_written(tmp_path):
 def test_rows_after_a_checkpoint_are_dropped(tmp_path):
     path = tmp_path / "metrics.csv"
     metrics = Metrics(path)
-    metrics.begin(0)
+    metrics.begin()
     for row in ROWS:
         metrics.add(row)
-    Metrics(path).begin(2)
+    metrics.rows = 2
+    metrics.begin()
     assert read_rows(path) == ROWS[:2]
 
 

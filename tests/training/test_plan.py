@@ -108,3 +108,18 @@ def test_the_learning_rate_goes_on_smoothly_where_the_plan_changes():
     after = learning_rate(options, shorter.position(50), shorter.steps)
     assert after == pytest.approx(before)
     assert learning_rate(options, shorter.position(70), 70) == pytest.approx(1e-5)
+
+
+def test_a_resumed_training_measures_anew_before_it_settles(machine):
+    """Its first step is slow, and most of the time may be over."""
+    clock = Clock(TrainingOptions(max_time="100s"), 10**6, 0, "32", machine.now)
+    clock.go_on(elapsed=50.0)
+    plan = Plan(10**6, 50)
+    clock.measure(400)
+    machine.now += 6.0
+    clock.measure(401)
+    assert clock.settle(plan, 401) == plan
+    for step in range(402, 430):
+        machine.now += 0.1
+        clock.measure(step)
+    assert clock.settle(plan, 429).steps == pytest.approx(429 + 39.2 / 0.1, abs=10)

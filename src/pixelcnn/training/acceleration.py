@@ -38,17 +38,20 @@ def accelerated(device: str) -> Iterator[Accelerator]:
             for state in states:
                 state.clear()
         _accelerators += 1
-        ours = Accelerator(
-            device_placement=False,
-            mixed_precision="no",
-            cpu=not device.startswith("cuda"),
-            gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
-            kwargs_handlers=[
-                # Masks are buffers, which are the same everywhere and need not travel.
-                DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)
-            ],
-        )
     try:
+        with _lock:
+            ours = Accelerator(
+                device_placement=False,
+                mixed_precision="no",
+                cpu=not device.startswith("cuda"),
+                gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
+                kwargs_handlers=[
+                    # Masks are buffers, which are the same everywhere and need not travel.
+                    DistributedDataParallelKwargs(
+                        broadcast_buffers=False, gradient_as_bucket_view=True
+                    )
+                ],
+            )
         with contextlib.ExitStack() as stack:
             if ours.num_processes > 1:
                 stack.enter_context(warnings.catch_warnings())

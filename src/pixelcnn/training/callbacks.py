@@ -4,7 +4,7 @@ import dataclasses
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -85,13 +85,6 @@ def call(callbacks: Sequence[Any], event: str, state: TrainingState) -> None:
     """Tells every callback that has a method for it what has happened."""
     for callback in callbacks:
         getattr(callback, event, lambda _: None)(state)
-
-
-class Tracker(Protocol):
-    """Whatever records the numbers of experiments; accelerate's trackers do."""
-
-    def log(self, values: dict[str, Any], step: int | None = None) -> Any:
-        """Takes numbers in."""
 
 
 class Trackers:

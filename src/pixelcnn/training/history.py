@@ -94,13 +94,12 @@ class Metrics:
     def __init__(self, path: Path | None) -> None:
         self.path, self.rows = path, 0
 
-    def begin(self, rows: int) -> None:
-        """Keeps the first ``rows`` rows that a run left behind, and drops the rest."""
-        self.rows = rows
+    def begin(self) -> None:
+        """Keeps the first :attr:`rows` rows that a run left behind, and drops the rest."""
         if self.path is None:
             return
         lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
-        kept = [",".join(COLUMNS), *lines[1 : rows + 1]]
+        kept = [",".join(COLUMNS), *lines[1 : self.rows + 1]]
         write_atomically(self.path, ("\n".join(kept) + "\n").encode())
 
     def add(self, row: Row) -> None:

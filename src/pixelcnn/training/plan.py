@@ -95,7 +95,7 @@ class Clock:
         self.options, self.most, self.images = options, most, validation_images
         self.last_validations = 4.0 if precision == "bf16" else 1.0
         self.begun, self.seen, self.step = since, 0.0, 0
-        self.first, self.steps, self.spent = -1, 0, 0.0
+        self.first, self.started, self.steps, self.spent = -1, 0.0, 0, 0.0
         self.pace, self.validation, self.paused = 0.0, 0.0, 0.0
 
     @property
@@ -122,7 +122,8 @@ class Clock:
         """Seconds a step lately; 0 before there was one."""
         now = self.elapsed
         taken, spent = step - self.step, max(now - self.seen - self.paused, 1e-9)
-        self.first = step if self.first < 0 else self.first
+        if self.first < 0:
+            self.first, self.started = step, now
         if taken > 0 and step > self.first:
             self.pace = (self.pace + spent / taken) / 2 if self.pace else spent / taken
             if self.step - self.first < WARM:
@@ -137,7 +138,7 @@ class Clock:
         """Whether enough has been measured to settle the number of steps."""
         trial, whole = TRIAL * self.options.seconds, MOST * self.options.seconds
         return (self.steps >= WARM and self.spent >= trial) or (
-            self.pace > 0 and self.seen >= whole
+            self.pace > 0 and self.seen - self.started >= whole
         )
 
     def settle(self, plan: Plan, step: int) -> Plan:

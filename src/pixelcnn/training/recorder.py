@@ -29,7 +29,7 @@ class Recorder:
 
     def begin(self) -> None:
         """Drops what was written after the state that the training goes on from."""
-        self.metrics.begin(self.metrics.rows)
+        self.metrics.begin()
 
     def add(self, loss: float) -> None:
         """The loss of a step."""
