@@ -64,7 +64,7 @@ def networks(channels: int, output: Output, width: int) -> Iterator[Network]:
     other: dict[str, object] = {"layout": "contiguous", "norm": True, "activation": "prelu"}
     options = [(embedded, condition) for condition in CONDITIONS]
     options += [(other | {"activate": "after"}, condition) for condition in (None, "map")]
-    for name, (more, condition) in itertools.product(tiny.NATIVE, options):
+    for name, (more, condition) in itertools.product(tiny.LOWERED, options):
         yield tiny.small(
             NETWORKS[name],
             channels=channels,

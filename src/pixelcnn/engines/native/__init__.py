@@ -57,7 +57,7 @@ class NativeEngine:
         self.model, self.n = model, n
         self.threads = threads or torch.get_num_threads()
         layout = plan(model, program)
-        values = _condition_values(program, layout, condition)
+        self._conditions = values = condition_values(program, layout, condition)
         self._error = ctypes.create_string_buffer(MESSAGE)
         self._call(
             "open",
@@ -107,6 +107,8 @@ class NativeEngine:
     ) -> Tensor:
         """Draws the unknown levels of all images, without a return to Python inside a row.
 
+        The walk begins at the first position, whatever was computed before; ``given`` stays as it is.
+
         Args:
             given: levels ``(n, c, h, w)``.
             known: bool, the same shape: which of them stay.
@@ -116,8 +118,12 @@ class NativeEngine:
 
         Returns:
             int64 ``(n, c, h, w)``.
+
+        Raises:
+            PixelCNNError: the parameters of a level that is to be drawn are no distribution's, since they
+                are not finite; the message names the position.
         """
-        levels = np.ascontiguousarray(given.numpy(), np.int32)
+        levels = np.array(given.numpy(), np.int32, order="C")
         fixed = np.ascontiguousarray(known.numpy(), np.uint8)
         chances = np.ascontiguousarray(uniforms.numpy(), np.float64)
         height = self.model.shape.height
@@ -157,11 +163,19 @@ def _pointer(array: np.ndarray) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 
-def _condition_values(program: Program, layout: Plan, condition: Tensor | None) -> np.ndarray:
-    """Values of all condition nodes, one after the other, features in storage order."""
-    parts = [np.zeros(0, np.float32)]
+def condition_values(program: Program, layout: Plan, condition: Tensor | None) -> np.ndarray:
+    """What a plan's engine keeps of a condition: values of labels and vectors, and a map as it is.
+
+    Returns:
+        float32: of each condition node of a label or vector ``(n, width)``, features in storage order; of
+        a map ``(n, h, w, size)``; all of them flattened, one after the other.
+    """
+    parts = []
     for number, order in layout.conditions:
         assert condition is not None
-        values = program.condition_values(number, condition).float().numpy()
-        parts.append(np.ascontiguousarray(values[..., order]).ravel())
-    return np.concatenate(parts)
+        values = program.condition_values(number, condition).float().cpu().numpy()
+        parts.append(np.ascontiguousarray(values[:, order]).ravel())
+    if layout.has_map:
+        assert condition is not None
+        parts.append(condition.float().movedim(1, -1).contiguous().cpu().numpy().ravel())
+    return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.float32), *parts])
