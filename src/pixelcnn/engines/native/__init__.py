@@ -12,7 +12,7 @@ from pixelcnn.engines.native.build import library, why_not
 from pixelcnn.engines.native.plan import Plan, obstacle, plan
 from pixelcnn.errors import PixelCNNError, ResourceError
 from pixelcnn.model import PixelModel
-from pixelcnn.program import Program
+from pixelcnn.program import Condition, Program
 from pixelcnn.shapes import Position
 
 __all__ = ["NativeEngine", "NotBuilt", "Plan", "library", "obstacle", "plan", "why_not"]
@@ -162,6 +162,8 @@ def _condition_values(program: Program, layout: Plan, condition: Tensor | None) 
     parts = [np.zeros(0, np.float32)]
     for number, order in layout.conditions:
         assert condition is not None
-        values = program.condition_values(number, condition).float().numpy()
+        node = program.nodes[number]
+        assert isinstance(node, Condition)
+        values = node.values(condition).float().numpy()
         parts.append(np.ascontiguousarray(values[..., order]).ravel())
     return np.concatenate(parts)

@@ -110,7 +110,7 @@ class _Fuser:
 
     def _can_be_added(self, number: int, to: int) -> bool:
         """Whether a value has a place of its own, in the order of the one it is added to."""
-        if self.program.nodes[number].kind in ("label", "vector"):  # one place for a whole row
+        if getattr(self.program.nodes[number], "kind", "map") != "map":  # one place for a whole row
             return False
         same_order = self.orders[number].equal(self.orders[to])
         return same_order and number not in self.fusion.inside

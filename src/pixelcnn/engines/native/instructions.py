@@ -12,8 +12,8 @@ from torch import Tensor
 
 from pixelcnn.engines.native.fusion import Fusion
 from pixelcnn.engines.native.layout import Pool, packed, padded
-from pixelcnn.engines.timing import is_step, readable
-from pixelcnn.program import ROW_START, Node, Program, Tap
+from pixelcnn.engines.stages import is_step, readable
+from pixelcnn.program import ROW_START, Elementwise, Lookup, Norm, Program, Slice, Sum, Tap
 
 OPERATIONS = (
     *("slice", "relu", "elu", "silu", "tanh", "sigmoid", "prelu", "scale", "shift"),
@@ -80,9 +80,11 @@ class Instructions:
             self.has_partial.add(number)
             yield from sums(number, reads, count, total - count, BIAS, partial=True)
 
-    def _taps_of(self, number: int) -> Node:
+    def _taps_of(self, number: int) -> Sum:
         """The taps whose sums a node holds."""
-        return self.program.nodes[self.fusion.endings[number].taps]
+        node = self.program.nodes[self.fusion.endings[number].taps]
+        assert isinstance(node, Sum)
+        return node
 
     def _live(self, number: int, reads: Reads, start: int) -> bool:
         """Whether taps add anything to the outputs from one on."""
@@ -147,7 +149,7 @@ class Instructions:
     ) -> list[int]:
         """What all sums begin with: where they go, what they start from and how they end."""
         node, ending = self._taps_of(number), self.fusion.endings[number]
-        bias = node.parameter
+        bias = node.bias
         begin = ZERO if begin == BIAS and bias is None else begin
         words = [kind, number, start, count, node.sources[0], int(partial), begin]
         activation = ending.activation if ending.activation and not partial else "slice"
@@ -167,8 +169,10 @@ class Instructions:
         for low, high in _runs(reads):
             words = [POINTWISE, number, start + low, high - low, OPERATIONS.index(op)]
             words += [word for read in reads[low] for word in read]
-            if node.parameter is not None:
-                words += self._parameter(node.parameter, features[low:high])
+            if isinstance(node, Elementwise) and node.op in ("prelu", "scale", "shift"):
+                constant = torch.tensor(node.constants[0]) if node.constants else node.parameter
+                assert constant is not None
+                words += self._parameter(constant, features[low:high])
             yield words
 
     def _parameter(self, parameter: Tensor, features: list[int]) -> list[int]:
@@ -179,7 +183,7 @@ class Instructions:
         """Where a feature's sources are stored: node and place of each."""
         node = self.program.nodes[number]
         sources = self.fusion.gates.get(number, node.sources)
-        if node.op == "slice":
+        if isinstance(node, Slice):
             return [self._place(sources[0], feature + node.start)]
         if node.op == "cat":
             for source in sources:
@@ -192,16 +196,17 @@ class Instructions:
         """Where a feature is stored, slices that have no place of their own seen through."""
         while number in self.fusion.inside:
             node = self.program.nodes[number]
+            assert isinstance(node, Slice)
             number, feature = node.sources[0], feature + node.start
         return number, int(self.places[number][feature])
 
     def _norm(self, number: int, start: int, count: int) -> list[int]:
         node, order = self.program.nodes[number], self.orders[number]
-        assert node.parameter is not None
+        assert isinstance(node, Norm)
         features = order[start : start + count].tolist()
         source = node.sources[0]
         words = [NORM, number, start, count, source]
-        words += [self.pool.add(node.parameter[features]), self.pool.add([node.epsilon])]
+        words += [self.pool.add(node.gain[features]), self.pool.add([node.epsilon])]
         groups = sorted({node.groups[feature] for feature in features})
         words.append(len(groups))
         for group in groups:
@@ -213,15 +218,13 @@ class Instructions:
     def _lookup(self, number: int, start: int, count: int) -> Iterator[list[int]]:
         """One look-up for each run of features of one channel: a row of them for every level."""
         node = self.program.nodes[number]
-        assert node.parameter is not None
-        _, levels, size = node.parameter.shape
+        assert isinstance(node, Lookup)
+        _, levels, size = node.table.shape
         features = self.orders[number][start : start + count]
         channels = (features // size).tolist()
         changes = [i for i in range(1, count) if channels[i] != channels[i - 1]]
         for low, high in zip([0, *changes], [*changes, count], strict=True):
-            table = node.parameter[channels[low]][
-                :, (features[low:high] % size).to(node.parameter.device)
-            ]
+            table = node.table[channels[low]][:, (features[low:high] % size).to(node.table.device)]
             place = int(self.places[node.sources[0]][channels[low]])
             words = [LOOKUP, number, start + low, high - low, node.sources[0], place, levels]
             yield [*words, self.pool.add(table)]

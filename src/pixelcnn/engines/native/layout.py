@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.program import BINARY, UNARY, Program, Unlowerable
+from pixelcnn.program import Depthwise, Elementwise, Program, Unlowerable
 
 LANES = 16
 """Outputs that are computed together."""
@@ -23,10 +23,10 @@ def storage_orders(program: Program, stages: list[Tensor]) -> list[Tensor]:
         node, stage = program.nodes[number], stages[number]
         if not _together(stage):
             orders[number] = torch.argsort(stage, stable=True)
-        elif node.op == "depthwise" and not _together(stages[node.sources[0]]):
+        elif isinstance(node, Depthwise) and not _together(stages[node.sources[0]]):
             orders.setdefault(number, torch.argsort(stages[node.sources[0]], stable=True))
         orders.setdefault(number, torch.arange(node.width))
-        if node.op in (*UNARY, *BINARY, "depthwise"):
+        if isinstance(node, Elementwise | Depthwise):
             for source in node.sources:
                 if _together(stages[source]):
                     orders.setdefault(source, orders[number])

@@ -7,15 +7,14 @@ import numpy as np
 import torch
 
 from pixelcnn.engines.native.fusion import fuse
-from pixelcnn.engines.native.instructions import Instructions
+from pixelcnn.engines.native.instructions import OPERATIONS, Instructions
 from pixelcnn.engines.native.layout import Pool, storage_orders
-from pixelcnn.engines.reach import Reach, reach_of
-from pixelcnn.engines.timing import schedule
+from pixelcnn.engines.stages import Reach, reach_of, schedule
 from pixelcnn.masks import contiguous
 from pixelcnn.model import PixelModel
 from pixelcnn.outputs import Bernoulli, Categorical, LogisticMixture, Output
 from pixelcnn.outputs.logistic_mixture import BROADEST, SHARPEST
-from pixelcnn.program import BINARY, ROW_START, UNARY, Program, Unlowerable
+from pixelcnn.program import ROW_START, Condition, Elementwise, Input, Norm, Program, Unlowerable
 
 MAGIC = 0x31505850
 NOW, ROWS, CONSTANT, MAP = range(4)
@@ -46,8 +45,7 @@ def draws_from(output: Output) -> bool:
 
 KNOWN = (
     *("input", "lookup", "condition", "taps", "depthwise", "norm", "slice", "cat"),
-    *UNARY,
-    *BINARY,
+    *OPERATIONS,
 )
 """Primitives that the native engine computes."""
 
@@ -61,6 +59,10 @@ def obstacle(model: PixelModel, program: Program) -> str:
     for node in program.nodes:
         if node.op not in KNOWN:
             return f"the native engine does not compute {node.op}"
+        if isinstance(node, Norm) and node.centred:
+            return "the native engine does not compute centred norms"
+        if node.op == "elu" and isinstance(node, Elementwise) and node.constants != (1.0,):
+            return "the native engine does not compute elu of another alpha than 1"
         if node.clock != 1:
             return "the native engine does not compute on coarser grids"
     return ""
@@ -109,7 +111,7 @@ class _Planner:
         conditions = [
             (number, self.orders[number].numpy())
             for number in nodes
-            if self.program.nodes[number].op == "condition"
+            if isinstance(self.program.nodes[number], Condition)
         ]
         return Plan(np.array(words, np.int32), self.pool.weights(), conditions)
 
@@ -124,7 +126,7 @@ class _Planner:
 
     def _storage(self, number: int) -> int:
         node, stage = self.program.nodes[number], self.stages[number]
-        if node.op == "condition":
+        if isinstance(node, Condition):
             return MAP if node.kind == "map" else CONSTANT
         by_row = bool(((stage == ROW_START) | (stage == self.steps + 1)).any())
-        return ROWS if node.op == "input" or by_row or self.reach[number] != Reach() else NOW
+        return ROWS if isinstance(node, Input) or by_row or self.reach[number] != Reach() else NOW
