@@ -170,7 +170,7 @@ class Unusual(networks.Network):
         super().__init__(1, 1, "channel", None, 0)
         self.trick = trick
         self.inner = networks.PixelCNN(1, 1, width=4, depth=1)
-        self.plain = torch.nn.Conv2d(1, 1, 1)
+        self.plain = torch.nn.Conv2d(1, 1, 3, padding=1)
         self.place = torch.nn.Parameter(torch.zeros(1, 1, 5, 7))
 
     def forward(self, x, condition=None):

@@ -18,7 +18,7 @@ from torch import Tensor
 from pixelcnn.engines import native
 from pixelcnn.engines.cached import CachedEngine
 from pixelcnn.engines.full import FullEngine
-from pixelcnn.engines.timing import schedule
+from pixelcnn.engines.stages import schedule
 from pixelcnn.engines.trace import trace
 from pixelcnn.errors import ConfigError
 from pixelcnn.model import PixelModel

@@ -12,7 +12,7 @@ from pixelcnn.engines.native.build import library, why_not
 from pixelcnn.engines.native.plan import Plan, obstacle, plan
 from pixelcnn.errors import PixelCNNError, ResourceError
 from pixelcnn.model import PixelModel
-from pixelcnn.program import Program
+from pixelcnn.program import Condition, Program
 from pixelcnn.shapes import Position
 
 __all__ = ["NativeEngine", "NotBuilt", "Plan", "library", "obstacle", "plan", "why_not"]
@@ -173,7 +173,9 @@ def condition_values(program: Program, layout: Plan, condition: Tensor | None) -
     parts = []
     for number, order in layout.conditions:
         assert condition is not None
-        values = program.condition_values(number, condition).float().cpu().numpy()
+        node = program.nodes[number]
+        assert isinstance(node, Condition)
+        values = node.values(condition).float().cpu().numpy()
         parts.append(np.ascontiguousarray(values[:, order]).ravel())
     if layout.has_map:
         assert condition is not None

@@ -1,10 +1,8 @@
 """Elementwise functions as the words of a plan."""
 
-from torch import Tensor
-
 from pixelcnn.engines.native.build import code
 from pixelcnn.engines.native.layout import Pool
-from pixelcnn.program import Node
+from pixelcnn.program import Elementwise, Node
 
 
 def function_words(node: Node, features: list[int], pool: Pool) -> list[int]:
@@ -15,19 +13,10 @@ def function_words(node: Node, features: list[int], pool: Pool) -> list[int]:
         features: which of its features are computed, in the order they are.
         pool: takes constants and parameters in.
     """
+    assert isinstance(node, Elementwise)
     words = [code("operation", node.op)]
-    constants, each = _taken(node)
-    if each is not None:
-        words.append(pool.add(each.cpu()[features]))
-    if constants:
-        words.append(pool.add(constants))
+    if node.parameter is not None:
+        words.append(pool.add(node.parameter.cpu()[features]))
+    if node.constants:
+        words.append(pool.add(node.constants))
     return words
-
-
-def _taken(node: Node) -> tuple[list[float], Tensor | None]:
-    """The constants of a function, and what it takes for each feature."""
-    if node.parameter is None:
-        return [1.0] if node.op == "elu" else [], None
-    if node.parameter.dim():
-        return [], node.parameter
-    return [float(node.parameter)], None

@@ -6,11 +6,8 @@ import torch
 from torch import Tensor
 
 from pixelcnn.engines.native.build import codes
-from pixelcnn.engines.scans import scans_of
-from pixelcnn.program import Program
-
-SUMS = ("taps", "depthwise")
-"""Primitives that are sums over taps."""
+from pixelcnn.engines.stages import right_to_left
+from pixelcnn.program import Cat, Condition, Elementwise, Given, Past, Program, Slice, Sum
 
 
 @dataclass(frozen=True)
@@ -76,31 +73,33 @@ class _Fuser:
         for number, node in enumerate(program.nodes):
             for source in node.sources:
                 self.readers[source].append(number)
-        for number, scan in enumerate(scans_of(program), start=1):
-            self.fusion.scans |= dict.fromkeys(scan.members, number)
+        for number, members in enumerate(right_to_left(program), start=1):
+            self.fusion.scans |= dict.fromkeys(members, number)
         self._homes_of_parts()
         for number, node in enumerate(program.nodes):
             if node.op == "mul":
                 self._gate(number)
         for number, node in enumerate(program.nodes):
-            if node.op in SUMS:
+            if isinstance(node, Sum):
                 self._ending(number)
         for number, node in enumerate(program.nodes):
-            if node.op == "cat":
+            if isinstance(node, Cat):
                 self._homes_in_cat(number)
 
     def _homes_of_parts(self) -> None:
         for number, node in enumerate(self.program.nodes):
-            if node.op == "past" or (node.op == "slice" and number != self.last):
+            if isinstance(node, Past):
+                self.fusion.homes[number] = (node.sources[0], 0)
+            elif isinstance(node, Slice) and number != self.last:
                 self.fusion.homes[number] = (node.sources[0], node.start)
 
     def _homes_in_cat(self, number: int) -> None:
         """What only a ``cat`` reads is computed in its place, if its order has it in one piece a stage."""
         start = 0
         for source in self.program.nodes[number].sources:
-            op, width = self.program.nodes[source].op, self.program.width(source)
+            given, width = isinstance(self.program.nodes[source], Given), self.program.width(source)
             free = self.readers[source] == [number] and source not in self.fusion.homes
-            if free and op not in ("input", "condition") and self._in_order(source, number, start):
+            if free and not given and self._in_order(source, number, start):
                 self.fusion.homes[source] = (number, start)
             start += width
 
@@ -158,12 +157,13 @@ class _Fuser:
     def _is_function(self, number: int) -> bool:
         """Whether a node is an elementwise function of one value."""
         node = self.program.nodes[number]
-        return node.op in codes()["operation"] and len(node.sources) == 1
+        return isinstance(node, Elementwise) and node.op in codes()["operation"] and node.arity == 1
 
     def _can_be_added(self, number: int, to: int) -> bool:
         """Whether a value is stored at every position, in the order of the one it is added to."""
         home, start = self.fusion.home(number)
-        if self.program.nodes[home].kind in ("label", "vector") or home in self.fusion.inside:
+        node = self.program.nodes[home]
+        if home in self.fusion.inside or (isinstance(node, Condition) and node.kind != "map"):
             return False
         places = torch.argsort(self.orders[home])[self.orders[to] + start]
         return places.equal(torch.arange(len(places)) + places[0])

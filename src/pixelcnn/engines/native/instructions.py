@@ -15,7 +15,15 @@ from pixelcnn.engines.native.fusion import Fusion
 from pixelcnn.engines.native.layout import Pool, packed
 from pixelcnn.engines.native.places import Place, Places, runs
 from pixelcnn.engines.native.sums import Sums
-from pixelcnn.program import Program
+from pixelcnn.program import (
+    Attend,
+    Condition,
+    Lookup,
+    Norm,
+    Position,
+    Program,
+    Slice,
+)
 
 Emit = Callable[["Instructions", int, list[int]], Iterator[list[int]]]
 
@@ -75,7 +83,7 @@ class Instructions:
         scan = self.fusion.scans.get(number, 0) if stage > self.steps else 0
         emit = EMITTERS.get(node.op, Instructions._pointwise)
         found = [*emit(self, number, features)] if features else []
-        if node.op == "attend" and stage == self.steps:
+        if isinstance(node, Attend) and stage == self.steps:
             found += self._remember(number)
         for kind, *words in found:
             yield [kind, scan, *words]
@@ -86,18 +94,21 @@ class Instructions:
     def _map_of_condition(self) -> int | None:
         """The value that holds a row of the condition map, if there is one."""
         for node in self.program.nodes:
-            if node.op == "condition" and node.kind == "map":
-                assert node.parameter is not None
-                return self.places.add(node.parameter.shape[0], 1, "map")
+            if isinstance(node, Condition) and node.kind == "map":
+                return self.places.add(len(node.weight), 1, "map")
         return None
 
     def _condition(self, number: int, features: list[int]) -> Iterator[list[int]]:
         """A map's linear function of each position; a label's or vector's is known from the start."""
         node = self.program.nodes[number]
+        assert isinstance(node, Condition)
         if node.kind != "map":
+            targets = [self.places.of(number, feature) for feature in features]
+            constant = self.places.constants[number]
+            yield from self._copies(targets, [Place(constant, i) for i in range(len(features))])
             return
-        assert node.parameter is not None and self.map is not None
-        weight = node.parameter.detach().cpu().float()[:, features]
+        assert self.map is not None
+        weight = node.weight.detach().cpu().float()[:, features]
         words = [code("kind", "product"), *self.places.run(number, features), len(features)]
         words += [self.map, 0, 0, 0, code("start", "zero"), code("operation", "copy"), -1]
         yield [*words, 1, 0, 0, 0, len(weight), self.pool.add(packed(weight))]
@@ -131,7 +142,7 @@ class Instructions:
     def _origin(self, number: int, feature: int) -> Place:
         node = self.program.nodes[number]
         for source in node.sources:
-            if node.op == "slice":
+            if isinstance(node, Slice):
                 return self.places.of(source, feature + node.start)
             if feature < self.program.width(source):
                 return self.places.of(source, feature)
@@ -140,12 +151,13 @@ class Instructions:
 
     def _norm(self, number: int, features: list[int]) -> Iterator[list[int]]:
         node = self.program.nodes[number]
-        assert node.parameter is not None
+        assert isinstance(node, Norm)
         source = node.sources[0]
         places = [self.places.of(source, feature) for feature in features]
         words = [code("kind", "norm"), *self.places.run(number, features), len(features)]
-        words += [places[0].value, self.pool.add(node.parameter.cpu()[features])]
-        words += [0, 0, self.pool.add([node.epsilon])]
+        words += [places[0].value, self.pool.add(node.gain.cpu()[features]), int(node.centred)]
+        words += [0] if node.bias is None else [1, self.pool.add(node.bias.cpu()[features])]
+        words.append(self.pool.add([node.epsilon]))
         groups = sorted({node.groups[feature] for feature in features})
         words.append(len(groups))
         for group in groups:
@@ -157,13 +169,13 @@ class Instructions:
     def _lookup(self, number: int, features: list[int]) -> Iterator[list[int]]:
         """One look-up for each run of features of one channel: a row of them for every level."""
         node = self.program.nodes[number]
-        assert node.parameter is not None
-        _, levels, size = node.parameter.shape
+        assert isinstance(node, Lookup)
+        _, levels, size = node.table.shape
         channels = [feature // size for feature in features]
         targets = [self.places.of(number, feature) for feature in features]
         steady = [Place(channel, i) for i, channel in enumerate(channels)]
         for low, high in runs([targets, steady]):
-            table = node.parameter.detach().cpu()[channels[low]]
+            table = node.table.detach().cpu()[channels[low]]
             columns = [feature % size for feature in features[low:high]]
             place = self.places.of(node.sources[0], channels[low])
             words = [code("kind", "lookup"), *targets[low], high - low, *place, levels]
@@ -171,10 +183,10 @@ class Instructions:
 
     def _attend(self, number: int, features: list[int]) -> Iterator[list[int]]:
         node = self.program.nodes[number]
-        assert node.parameter is not None
+        assert isinstance(node, Attend)
         widths = [self.program.width(source) for source in node.sources]
         self.memory[number] = len(self.memories)
-        token = self.pool.add(node.parameter)
+        token = self.pool.add(node.start)
         sizes = [node.heads, widths[1] // node.heads, widths[2] // node.heads]
         self.memories.append([*sizes, node.clock, token])
         copies, query = self._in_one_piece(node.sources[0])
@@ -203,9 +215,10 @@ class Instructions:
 
     def _position(self, number: int, features: list[int]) -> Iterator[list[int]]:
         node = self.program.nodes[number]
+        assert isinstance(node, Position)
         tables = [
-            getattr(node, axis).detach().cpu()[:count, features]
-            for axis, count in zip(("rows", "columns"), self.size, strict=True)
+            table.detach().cpu()[: -(-count // node.clock), features]
+            for table, count in zip((node.rows, node.columns), self.size, strict=True)
         ]
         words = [code("kind", "position"), *self.places.run(number, features), len(features)]
         yield [*words, *map(self.pool.add, tables)]

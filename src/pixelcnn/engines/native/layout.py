@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.engines.native.build import lanes
-from pixelcnn.program import BINARY, UNARY, Program, Unlowerable
+from pixelcnn.program import Attend, Depthwise, Elementwise, Program, Unlowerable
 
 
 def storage_orders(program: Program, stages: list[Tensor]) -> list[Tensor]:
@@ -21,12 +21,12 @@ def storage_orders(program: Program, stages: list[Tensor]) -> list[Tensor]:
         node, stage = program.nodes[number], stages[number]
         if not _together(stage):
             orders[number] = torch.argsort(stage, stable=True)
-        elif node.op == "attend":  # reads and writes whole heads
+        elif isinstance(node, Attend):  # reads and writes whole heads
             orders[number] = torch.arange(node.width)
-        elif node.op == "depthwise" and not _together(stages[node.sources[0]]):
+        elif isinstance(node, Depthwise) and not _together(stages[node.sources[0]]):
             orders.setdefault(number, torch.argsort(stages[node.sources[0]], stable=True))
         orders.setdefault(number, torch.arange(node.width))
-        if node.op in (*UNARY, *BINARY, "depthwise"):
+        if isinstance(node, Elementwise | Depthwise):
             for source in node.sources:
                 if _together(stages[source]):
                     orders.setdefault(source, orders[number])

@@ -6,12 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pixelcnn.engines.cached.store import read_again
 from pixelcnn.engines.native.build import code
 from pixelcnn.engines.native.fusion import Fusion
-from pixelcnn.engines.reach import Reach, reach_of
-from pixelcnn.engines.store import read_again
-from pixelcnn.engines.timing import needs_rows
-from pixelcnn.program import Program
+from pixelcnn.engines.stages import Reach, needs_rows, reach_of
+from pixelcnn.program import Condition, Input, Program
 
 
 class Value(NamedTuple):
@@ -65,14 +64,19 @@ class Places:
         self._places = [torch.argsort(order).tolist() for order in orders]
         self.values: list[Value] = []
         self.number: dict[int, int] = {}
+        self.constants: dict[int, int] = {}
         reach, rows = self._reaches(), self._stored_by_row(steps, stages)
         for number, node in enumerate(program.nodes):
             if number in fusion.inside or number in fusion.homes:
                 continue
-            storage = "rows" if number in rows or reach[number] != Reach() else "now"
-            if node.op == "condition" and node.kind != "map":
-                storage = "constant"
-            self.number[number] = self.add(node.width, node.clock, storage, reach[number])
+            constant = isinstance(node, Condition) and node.kind != "map"
+            if constant:
+                self.constants[number] = self.add(node.width, 1, "constant")
+            if constant and reach[number] == Reach():
+                self.number[number] = self.constants[number]
+            else:
+                storage = "rows" if number in rows or reach[number] != Reach() else "now"
+                self.number[number] = self.add(node.width, node.clock, storage, reach[number])
 
     def add(self, width: int, clock: int, storage: str, reach: Reach | None = None) -> int:
         """One more value; returns its number."""
@@ -102,9 +106,10 @@ class Places:
         nodes = self.program.nodes
         needed = {i for i, whole in enumerate(needs_rows(self.program, stages, steps)) if whole}
         needed |= read_again(self.program)
-        needed |= {i for i, node in enumerate(nodes) if node.op == "input" or node.kind == "map"}
+        needed |= {i for i, node in enumerate(nodes) if isinstance(node, Input | Condition)}
         for number in range(len(nodes)):
-            if number in self.fusion.scans and self._only_read_in_scan(number):
+            late = bool((stages[number] > steps).all())
+            if number in self.fusion.scans and late and self._only_read_in_scan(number):
                 needed.discard(number)
         return {self.fusion.home(number)[0] for number in needed}
 

@@ -7,15 +7,23 @@ import numpy as np
 import torch
 
 from pixelcnn.engines.native.build import code, codes, why_not
-from pixelcnn.engines.native.fusion import SUMS, fuse
+from pixelcnn.engines.native.fusion import fuse
 from pixelcnn.engines.native.instructions import EMITTERS, Instructions
 from pixelcnn.engines.native.layout import storage_orders
-from pixelcnn.engines.timing import schedule
+from pixelcnn.engines.stages import schedule
 from pixelcnn.masks import contiguous
 from pixelcnn.model import PixelModel
 from pixelcnn.outputs import Bernoulli, Categorical, LogisticMixture, Output
 from pixelcnn.outputs.logistic_mixture import BROADEST, SHARPEST
-from pixelcnn.program import ROW_START, Program, Unlowerable
+from pixelcnn.program import (
+    ROW_START,
+    Condition,
+    Depthwise,
+    Elementwise,
+    Program,
+    Taps,
+    Unlowerable,
+)
 
 MAGIC = 0x32505850
 
@@ -52,9 +60,9 @@ def obstacle(model: PixelModel, program: Program) -> str:
         return f"the native engine does not draw from {type(model.output).__name__}"
     if reason := why_not():
         return reason
-    known = {*SUMS, *EMITTERS, *codes()["operation"]}
+    known = {Taps.op, Depthwise.op, *EMITTERS}
     for node in program.nodes:
-        if node.op not in known:
+        if node.op not in (codes()["operation"] if isinstance(node, Elementwise) else known):
             return f"the native engine does not compute {node.op}"
     return ""
 
@@ -94,7 +102,7 @@ def _plan(model: PixelModel, program: Program) -> Plan:
     conditions = [
         (number, orders[number].numpy())
         for number, node in enumerate(program.nodes)
-        if node.kind in ("label", "vector")
+        if isinstance(node, Condition) and node.kind != "map"
     ]
     weights = instructions.pool.weights()
     return Plan(np.array(words, np.int32), weights, conditions, instructions.map is not None)

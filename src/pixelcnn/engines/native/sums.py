@@ -11,8 +11,8 @@ from pixelcnn.engines.native.functions import function_words
 from pixelcnn.engines.native.fusion import Ending, Fusion
 from pixelcnn.engines.native.layout import Pool, packed, padded
 from pixelcnn.engines.native.places import Place, Places, runs
-from pixelcnn.engines.timing import has_partial, is_step, readable
-from pixelcnn.program import ROW_START, Node, Program, Tap
+from pixelcnn.engines.stages import has_partial, is_step, readable
+from pixelcnn.program import ROW_START, Depthwise, Program, Sum, Tap
 
 Reads = Sequence[tuple[Tap, Tensor]]
 """Taps, and which features of their source each may read."""
@@ -48,12 +48,12 @@ class Sums:
         """Instructions that compute what the result of some taps learns at a stage."""
         ending = self.fusion.endings[number]
         node = self.program.nodes[ending.taps]
-        waits = has_partial(node, self.stages, ending.taps, self.steps)
+        assert isinstance(node, Sum)
+        waits = has_partial(self.program, self.stages, ending.taps, self.steps)
         stages = self.stages[number][self.orders[number]]
         late = is_step(stages, self.steps)
         here = _Job(number, ending, node, self.orders[number][stages == stage], stage)
-        up = max(1, self.program.nodes[node.sources[0]].clock // node.clock)
-        for phase in itertools.product(range(up), range(up)):
+        for phase in itertools.product(range(node.up), range(node.up)):
             if len(here.features):
                 at_step = waits and bool(is_step(torch.tensor(stage), self.steps))
                 yield from self._phase(here, phase, "partial" if at_step else "bias")
@@ -68,7 +68,7 @@ class Sums:
             for tap in job.node.taps
             if tap.phase == phase
         ]
-        sums = self._depthwise if job.node.op == "depthwise" else self._product
+        sums = self._depthwise if isinstance(job.node, Depthwise) else self._product
         yield from sums(job, reads, phase, start)
 
     def _product(
@@ -116,7 +116,7 @@ class Sums:
         features = outputs.tolist()
         to = self.places.run(job.number, features)
         source = self.fusion.home(job.node.sources[0])[0]
-        bias = job.node.parameter
+        bias = job.node.bias
         start = "zero" if start == "bias" and bias is None else start
         scan = self.fusion.scans.get(job.number, 0) if job.stage > self.steps else 0
         words = [code("kind", kind), scan, *to, len(features), self.places.number[source]]
@@ -144,7 +144,7 @@ class _Job:
         self,
         number: int,
         ending: Ending,
-        node: Node,
+        node: Sum,
         features: Tensor,
         stage: int,
         *,
