@@ -81,10 +81,10 @@ class NativeEngine:
 
     @property
     def together(self) -> int:
-        """Rows of an image that advance together in :meth:`fill`: the threads that have no image of their own.
+        """Rows of an image that advance together in :meth:`fill`, by threads without an image of their own.
 
-        One image of ``width`` columns uses several threads if they are many to what a row reads of the one
-        above, to the right of its own position.
+        As many as fit behind each other: each begins when the row above it is finished as far to the right
+        as it is read.
         """
         return int(self._library.pixelcnn_together(self._handle))
 
