@@ -62,7 +62,7 @@ def obstacle(model: PixelModel, program: Program) -> str:
         return reason
     known = {Taps.op, Depthwise.op, *EMITTERS}
     for node in program.nodes:
-        if node.op not in (codes()["operation"] if isinstance(node, Elementwise) else known):
+        if node.op not in (codes("operation") if isinstance(node, Elementwise) else known):
             return f"the native engine does not compute {node.op}"
     return ""
 
