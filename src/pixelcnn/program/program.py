@@ -102,6 +102,8 @@ class Program:
         clock = self.nodes[source].clock * stride
         if clock % up or (stride > 1 and up > 1):
             raise Unlowerable(f"a grid of every {clock} positions cannot be made {up} times finer")
+        for tap in taps:
+            _check_weight(tap, (taps[0].weight.shape[0], self.width(source)))
         node = Taps(
             sources=(source,),
             width=taps[0].weight.shape[0],
@@ -116,6 +118,8 @@ class Program:
     def depthwise(self, source: int, taps: Sequence[Tap], bias: Tensor | None) -> int:
         """A weighted sum of each feature's own values at offsets, in the source's order of features."""
         node = self.nodes[source]
+        for tap in taps:
+            _check_weight(tap, (node.width,))
         return self.add(
             Depthwise(
                 sources=(source,), width=node.width, clock=node.clock, taps=tuple(taps), bias=bias
@@ -182,7 +186,9 @@ class Program:
         return self.add(node)
 
     def slice(self, source: int, start: int, stop: int) -> int:
-        """Some of the features of a value."""
+        """Some of the features of a value, at least one."""
+        if not 0 <= start < stop <= self.width(source):
+            raise Unlowerable(f"features {start} to {stop} of {self.width(source)}")
         clock = self.nodes[source].clock
         return self.add(Slice(sources=(source,), width=stop - start, clock=clock, start=start))
 
@@ -223,3 +229,12 @@ class Program:
         if len(clocks) > 1:
             raise Unlowerable(f"{op} of values on grids of every {sorted(clocks)} positions")
         return clocks.pop() if clocks else 1
+
+
+def _check_weight(tap: Tap, expected: tuple[int, ...]) -> None:
+    """A wrong size would fail only where it is used, in the midst of sampling."""
+    weight, mask = tuple(tap.weight.shape), tuple(tap.live.shape)
+    if weight != expected:
+        raise Unlowerable(f"a weight {weight} for {expected[-1]} features, {expected} is expected")
+    if mask != expected:
+        raise Unlowerable(f"a mask {mask} for a weight {weight}")
