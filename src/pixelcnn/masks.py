@@ -169,6 +169,8 @@ def past_within(
     shape = (channels, height, width)
     claimed = torch.zeros(*shape, *shape, dtype=torch.bool)
     for down, right in seen:
+        if abs(down) >= height or abs(right) >= width:
+            continue  # outside the image from every position
         rows = torch.arange(max(0, -down), min(height, height - down))[:, None]
         columns = torch.arange(max(0, -right), min(width, width - right))
         claimed[:, rows, columns, :, rows + down, columns + right] = True
