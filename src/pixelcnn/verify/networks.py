@@ -193,6 +193,7 @@ class NetworkChecks:
             target, source = example(missed)
             raise ConformanceError(
                 f"{nearest_missing(missed)}output {place(target)} does not see input {place(source)}"
+                "; a network that means it states its claimed_past"
             )
 
     def batch_independence(self) -> str:
