@@ -181,6 +181,16 @@ def test_a_condition_may_have_any_name():
     assert "condition() -> 2  label" in str(trace(Labelled("label")))
 
 
+class OfTheImage(Plain):
+    def forward(self, x, condition=None):
+        return self.only(x) + self.bias(x)
+
+
+def test_a_bias_from_the_condition_that_is_given_another_value_is_refused():
+    with pytest.raises(Unlowerable, match="given another value"):
+        trace(OfTheImage("vector"))
+
+
 def test_a_condition_that_forward_does_not_take_is_refused():
     with pytest.raises(Unlowerable, match=r"cannot be followed.*positional argument"):
         trace(LabelledByKeyword("label"))

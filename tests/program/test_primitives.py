@@ -106,6 +106,9 @@ WRONG = {
     "a weight": lambda p, x: p.taps(x, [Tap(0, 0, torch.ones(3, 4), torch.ones(3, 4) > 0)], None),
     "a mask": lambda p, x: p.depthwise(x, [Tap(0, 0, torch.ones(5), torch.ones(4) > 0)], None),
     "a grid": lambda p, x: p.taps(x, [Tap(0, 0, torch.eye(5), torch.eye(5) > 0)], None, up=2),
+    "rows and columns": lambda p, x: p.position(torch.ones(3, 5), torch.ones(3, 1), like=x),
+    "a gain": lambda p, x: p.norm(x, torch.ones(3), [0] * 5, 1e-6),
+    "a norm's bias": lambda p, x: p.norm(x, torch.ones(5), [0] * 5, 1e-6, bias=torch.ones(1)),
     "a look-up of features": lambda p, x: p.lookup(p.slice(x, 0, 5), torch.ones(5, 2, 3)),
 }
 

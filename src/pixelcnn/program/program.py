@@ -79,6 +79,8 @@ class Program:
             like: a node on the same grid.
         """
         clock = self.nodes[like].clock
+        if rows.shape[1] != columns.shape[1]:
+            raise Unlowerable(f"rows of {rows.shape[1]} features, columns of {columns.shape[1]}")
         return self.add(Position(width=rows.shape[1], clock=clock, rows=rows, columns=columns))
 
     def taps(
@@ -209,6 +211,8 @@ class Program:
     ) -> int:
         """Features divided by the root mean square of their group at the position, times a gain."""
         node = self.nodes[source]
+        if {len(gain), len(groups), node.width if bias is None else len(bias)} != {node.width}:
+            raise Unlowerable(f"a norm of {len(gain)} features for {node.width}")
         return self.add(
             Norm(
                 sources=(source,),
