@@ -97,13 +97,29 @@ def trace(network: Network) -> Program:
         %2 = relu(%1) -> 2
         %3 = taps(%2) -> 1  (0,0)
     """
+    return lower(network, graph_of(network))
+
+
+def graph_of(network: Network) -> fx.Graph:
+    """What a network's ``forward`` does, in evaluation mode."""
     try:
-        graph = _Tracer(network).run()
-    except (TypeError, fx.proxy.TraceError, ValueError, RuntimeError) as error:
-        raise Unlowerable(
-            f"forward cannot be followed: {' '.join(str(error).split())[:150]}"
-        ) from error
-    return _Lowering(network).run(graph)
+        return _Tracer(network).run()
+    except Unlowerable:
+        raise
+    except Exception as error:
+        what = " ".join(str(error).split())[:150] or type(error).__name__
+        raise Unlowerable(f"forward cannot be followed: {what}") from error
+
+
+def lower(network: Network, graph: fx.Graph) -> Program:
+    """The program of a graph."""
+    try:
+        return _Lowering(network).run(graph)
+    except Unlowerable:
+        raise
+    except Exception as error:
+        what = " ".join(str(error).split())[:150]
+        raise Unlowerable(f"forward cannot be lowered: {type(error).__name__}: {what}") from error
 
 
 class _Lowering:

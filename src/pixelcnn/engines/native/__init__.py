@@ -1,7 +1,7 @@
 """The program in C++: the fastest engine on a CPU, for the primitives and outputs it knows."""
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -137,6 +137,27 @@ class NativeEngine:
             if callback is not None:
                 callback(row + 1, torch.from_numpy(levels).long())
         return torch.from_numpy(levels).long()
+
+    def rows(
+        self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float
+    ) -> Iterator[Tensor]:
+        """Draws as :meth:`fill` does, and yields the levels ``(n, c, w)`` of one row after the other."""
+        levels = np.array(given.numpy(), np.int32)
+        fixed = np.ascontiguousarray(known.numpy(), np.uint8)
+        chances = np.ascontiguousarray(uniforms.numpy(), np.float64)
+        for row in range(self.model.shape.height):
+            self._call(
+                "fill",
+                self._handle,
+                _pointer(levels),
+                _pointer(fixed),
+                _pointer(chances),
+                ctypes.c_double(temperature),
+                ctypes.c_int32(row),
+                ctypes.c_int32(row + 1),
+                ctypes.c_int32(self.threads),
+            )
+            yield torch.from_numpy(levels[:, :, row]).long()
 
     def _take(self, levels: Tensor, position: Position) -> None:
         """Copies what was chosen at the last position; channel -1 stands for all channels."""
