@@ -142,7 +142,7 @@ class NativeEngine:
         self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float
     ) -> Iterator[Tensor]:
         """Draws as :meth:`fill` does, and yields the levels ``(n, c, w)`` of one row after the other."""
-        levels = np.array(given.numpy(), np.int32)
+        levels = np.array(given.numpy(), np.int32, order="C")
         fixed = np.ascontiguousarray(known.numpy(), np.uint8)
         chances = np.ascontiguousarray(uniforms.numpy(), np.float64)
         for row in range(self.model.shape.height):
