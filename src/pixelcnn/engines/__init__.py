@@ -24,7 +24,7 @@ from pixelcnn.engines import native
 from pixelcnn.engines.cached import CachedEngine
 from pixelcnn.engines.fingerprint import check_finite
 from pixelcnn.engines.full import FullEngine
-from pixelcnn.engines.guard import Walker, Watched, engine_difference
+from pixelcnn.engines.guard import Walker, Watched, WrongProgram, engine_difference
 from pixelcnn.engines.programs import find_out, found_out, program_of, refuse
 from pixelcnn.errors import ConfigError, SlowSampling
 from pixelcnn.model import PixelModel
@@ -38,9 +38,11 @@ __all__ = [
     "Drawer",
     "Engine",
     "Walker",
+    "WrongProgram",
     "choose",
     "native",
     "program_of",
+    "slowness",
     "start",
 ]
 
@@ -48,9 +50,6 @@ EXACT = ("full", "cached", "native")
 """Engines that give the numbers of the parallel pass."""
 
 NAMES = ("auto", *EXACT, "native-bf16")
-
-BATCH_DOES_NOT_MATTER = frozenset({"native", "native-bf16"})
-"""Engines on which the batch size changes no bit."""
 
 CACHED, NATIVE = "the cached engine", "the native engine"
 
@@ -98,6 +97,7 @@ class Engine:
         model: whose positions they are.
         view: of the model in evaluation mode, which computes.
         fallback: whether it runs since the model has no program.
+        wrong: whether it runs since a faster one was found to be wrong.
     """
 
     name: str
@@ -106,6 +106,12 @@ class Engine:
     model: PixelModel = field(kw_only=True, repr=False)
     view: PixelModel = field(kw_only=True, repr=False)
     fallback: bool = field(default=False, kw_only=True, repr=False)
+    wrong: bool = field(default=False, kw_only=True, repr=False)
+
+    @property
+    def batch_matters(self) -> bool:
+        """Whether the last digits of an image's numbers may change with the images computed beside it."""
+        return not self.name.startswith("native")
 
     def start(self, n: int, condition: Tensor | None = None) -> Walker:
         """A walker at the first position of n images.
@@ -135,13 +141,13 @@ class Engine:
         positions, said = self.model.shape.dimensions, _warned.setdefault(self.model.network, set())
         if positions > FEW_POSITIONS and self.reason not in said:
             said.add(self.reason)
-            warnings.warn(slowness(self), SlowSampling, stacklevel=4)
+            warnings.warn(slowness(self.model, self.reason), SlowSampling, stacklevel=4)
 
 
-def slowness(engine: Engine) -> str:
+def slowness(model: PixelModel, reason: str) -> str:
     """Why sampling without a program is slow, and what would help, in one line."""
     return (
-        f"sampling calls forward for each of {engine.model.shape.dimensions:,} positions: {engine.reason};"
+        f"sampling calls forward for each of {model.shape.dimensions:,} positions: {reason};"
         " layers with a `lower` method, and functions that programs have, would make it fast"
     )
 
@@ -182,9 +188,9 @@ def choose(model: PixelModel, engine: str | Engine = "auto") -> Engine:
         refuse(found_out(model, program, CACHED))
     except Unlowerable as error:
         if engine == "auto":
-            return chosen("full", str(error), fallback=True)
+            return chosen("full", str(error), fallback=True, wrong=isinstance(error, WrongProgram))
         raise ConfigError(f"the {engine} engine cannot run this model: {error}") from error
-    return chosen("cached", obstacle, program)
+    return chosen("cached", obstacle, program, wrong=bool(found_out(model, program, NATIVE)))
 
 
 def start(

@@ -31,6 +31,10 @@ MOST_STEPS = 4_096
 """Sub-pixels that an engine walks to be compared; of larger images it walks the first rows."""
 
 
+class WrongProgram(Unlowerable):
+    """A program, or an engine that runs it, gives other numbers than ``forward``."""
+
+
 class Walker(Protocol):
     """Gives the parameters of positions visited in coding order."""
 
@@ -107,7 +111,7 @@ class Watched:
         """See :class:`Walker`.
 
         Raises:
-            Unlowerable: at the last position, the engine's numbers were not those of ``forward``.
+            WrongProgram: at the last position, the engine's numbers were not those of ``forward``.
         """
         found = self.walker.parameters(levels, position)
         if position in self.seen:
@@ -129,7 +133,7 @@ class Watched:
         different = _difference("the engine and its forward pass", found, expected, tolerance)
         self.tell(different)
         if different:
-            raise Unlowerable(different, hint="engine='full' is slow, and right")
+            raise WrongProgram(different, hint="engine='full' is slow, and right")
 
 
 def _difference(what: str, found: Tensor, expected: Tensor, tolerance: float) -> str:

@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 from torch import fx
 
 from pixelcnn.engines.fingerprint import Fingerprint, fingerprint, hook_of
-from pixelcnn.engines.guard import program_difference
+from pixelcnn.engines.guard import WrongProgram, program_difference
 from pixelcnn.engines.timing import schedule
 from pixelcnn.engines.trace import graph_of, lower
 from pixelcnn.model import PixelModel
@@ -37,7 +37,8 @@ def program_of(model: PixelModel) -> Program:
     new for a model of this size.
 
     Raises:
-        Unlowerable: the network does something that a program cannot say, or says it otherwise.
+        Unlowerable: the network does something that a program cannot say.
+        WrongProgram: its program says something else than ``forward``, or an engine does.
     """
     hook = hook_of(model)
     if hook:
@@ -80,9 +81,9 @@ def find_out(model: PixelModel, program: Program, what: object, wrong: str) -> N
 
 
 def refuse(wrong: str | None) -> None:
-    """Raises :class:`Unlowerable` if something is wrong."""
+    """Raises :class:`WrongProgram` if something is wrong."""
     if wrong:
-        raise Unlowerable(wrong)
+        raise WrongProgram(wrong)
 
 
 def _key(model: PixelModel, what: object) -> object:
