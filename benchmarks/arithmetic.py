@@ -2,6 +2,7 @@
 
 from pixelcnn import PixelModel
 from pixelcnn.engines.trace import trace
+from pixelcnn.program import Sum
 
 
 def live_flops(model: PixelModel) -> int:
@@ -19,6 +20,7 @@ def live_flops(model: PixelModel) -> int:
         >>> live_flops(PixelModel(network, outputs.Bernoulli(), (1, 5, 7)))  # (4 + 1) * 2 * 35
         350
     """
-    taps = (tap for node in trace(model.network).nodes for tap in node.taps)
+    sums = (node for node in trace(model.network).nodes if isinstance(node, Sum))
+    taps = (tap for node in sums for tap in node.taps)
     live = sum(int(tap.live.sum()) for tap in taps)
     return 2 * live * model.shape.height * model.shape.width

@@ -20,9 +20,6 @@ CONDITION_SIZE = 3
 WITHOUT_PROGRAM = {"made"}
 """Networks that run on the engine ``full`` alone."""
 LOWERED = [name for name in NETWORKS if name not in WITHOUT_PROGRAM]
-TORCH_ONLY = {"diagonal-bilstm", "pixelcnnpp", "row-lstm", "snail"}
-"""Networks with primitives that the native engine does not compute."""
-NATIVE = [name for name in LOWERED if name not in TORCH_ONLY]
 
 
 def small(kind: type, **arguments: object) -> object:

@@ -133,12 +133,8 @@ def lots_of(model: PixelModel, walker: Walker, job: Job) -> Iterator[Lot]:
 
 def _rows(shape: ImageShape, walker: Drawer, job: Job) -> Iterator[Lot]:
     """Of a walker that draws whole rows: in coding order, the channels of a pixel side by side."""
-    column, channel = (
-        index.flatten()
-        for index in torch.meshgrid(
-            torch.arange(shape.width), torch.arange(shape.channels), indexing="ij"
-        )
-    )
-    for row, levels in enumerate(walker.rows(*job[:4])):
-        positions = torch.stack([channel, torch.full_like(channel, row), column], 1)
-        yield positions, levels[:, channel, column]
+    columns, channels, before = torch.arange(shape.width), torch.arange(shape.channels), 0
+    for done, images in walker.rows(*job[:4]):
+        row, column, channel = torch.cartesian_prod(torch.arange(before, done), columns, channels).T
+        yield torch.stack([channel, row, column], 1), images[:, channel, row, column]
+        before = done

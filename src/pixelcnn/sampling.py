@@ -95,7 +95,7 @@ def stream(
 ) -> Iterator[Lot]:
     """Draws the images that :func:`sample` draws, and gives their levels as they are drawn.
 
-    All images are drawn together, in lots: a row at a time on the native engine, else a sub-pixel.
+    All images are drawn together, in lots: a row or a few at a time on the native engine, else a sub-pixel.
 
     Args:
         model: see :func:`sample`, as for all arguments.

@@ -67,7 +67,12 @@ def test_the_cache_folder_of_another_user_is_refused(tmp_path, monkeypatch):
 
 def test_a_change_of_the_source_builds_anew():
     compiler = compiling.find_compiler()
-    assert compiling.key(b"a", compiler) != compiling.key(b"b", compiler)
+    sources = compiling.sources_of("pixelcnn.engines.native", "engine.cpp")
+    for name in sources:
+        changed = sources | {name: sources[name] + b"\n"}
+        assert compiling.key(changed, compiler) != compiling.key(sources, compiler)
+    moved = dict(zip(sources, reversed(sources.values()), strict=True))
+    assert compiling.key(moved, compiler) != compiling.key(sources, compiler)
 
 
 @pytest.mark.slow

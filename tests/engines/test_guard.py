@@ -35,7 +35,7 @@ class PlainElu(nn.ELU):
     """An ELU whose ``lower`` forgets ``alpha``, as a table of functions did once."""
 
     def lower(self, program, x):
-        return program.elementwise("elu", x)
+        return program.elementwise("elu", x, constants=(1.0,))
 
 
 class FarTaps(MaskedConv2d):

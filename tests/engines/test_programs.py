@@ -103,8 +103,7 @@ class Scaled(nn.Module):
         return self.number() * x
 
     def lower(self, program, x):
-        constant = torch.tensor(self.number(), dtype=torch.float64)
-        return program.elementwise("scale", x, parameter=constant)
+        return program.elementwise("scale", x, constants=(self.number(),))
 
 
 class Numbers(Network):

@@ -5,7 +5,6 @@ import torch
 
 from pixelcnn import layers, masks
 from pixelcnn.errors import ConfigError
-from pixelcnn.masks import PAST
 from pixelcnn.program import Program, Tap
 
 SIZES = [(1, 1), (1, 6), (5, 7), (6, 5), (4, 8)]
@@ -83,27 +82,6 @@ def test_the_layers_up_of_the_paper_read_a_neighbour_at_odd_columns_only():
 def test_a_kernel_that_leaves_positions_unwritten_is_refused(origin):
     with pytest.raises(ConfigError, match="unwritten"):
         layers.UpConv2d((0,), (0,), (2, 2), origin)
-
-
-@pytest.mark.parametrize(
-    ("kind", "shape", "seen"),
-    [
-        (layers.ShiftedConv2d, ((2, 3), (1, 1)), (5, 7)),
-        (layers.DownConv2d, ((2, 3), (1, 1)), (5, 7)),
-        (layers.UpConv2d, ((2, 3), (0, 1)), (3, 4)),
-    ],
-)
-@pytest.mark.parametrize("features", [(0, 0, 0), (2, 0, 1, 0), (PAST, 0, PAST, 1)])
-def test_what_a_layer_has_seen_is_what_its_gradient_says(kind, shape, seen, features):
-    layer = kind(features, features, *shape).double()
-    torch.nn.init.uniform_(layer.weight, 1, 2)
-    colours = sorted(set(features))
-    sources = torch.eye(len(colours) * seen[0] * seen[1]).double().reshape(-1, len(colours), *seen)
-    given = sources[:, [colours.index(colour) for colour in features]]
-    outputs = layer(given) != layer.bias[:, None, None]
-    found = layer.spread(sources)
-    for feature, colour in enumerate(features):
-        assert torch.equal(found[:, colours.index(colour)] > 0, outputs[:, feature])
 
 
 def test_a_layer_up_keeps_the_variance():

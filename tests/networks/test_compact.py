@@ -11,7 +11,7 @@ from pixelcnn.masks import PAST, raster_past
 from pixelcnn.model import PixelModel
 from pixelcnn.networks.compact import Compact
 from pixelcnn.verify import check_network
-from pixelcnn.verify.causality import measure
+from pixelcnn.verify.causality import claimed_past, measure
 
 
 def tiny(channels=1, **arguments):
@@ -120,7 +120,7 @@ def test_within_reach_there_is_no_blind_spot(channels):
 
 @pytest.mark.parametrize("depth", [1, 2])
 def test_what_it_sees_grows_by_half_a_kernel_with_each_block(depth):
-    claimed = tiny(first_kernel=3, kernel=3, depth=depth).claimed_past(7, 11)[0, 6, 5, 0].int()
+    claimed = claimed_past(tiny(first_kernel=3, kernel=3, depth=depth), 7, 11)[0, 6, 5, 0].int()
     reach = 1 + depth
     expected = torch.zeros(7, 11, dtype=torch.int32)
     expected[6 - reach : 6, 5 - reach : 6 + reach] = 1

@@ -79,8 +79,8 @@ class Drawer(Walker, Protocol):
 
     def rows(
         self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float
-    ) -> Iterator[Tensor]:
-        """The same, a row at a time: levels ``(n, c, w)``."""
+    ) -> Iterator[tuple[int, Tensor]]:
+        """The same, some rows at a time: rows done, and the images so far."""
         ...
 
 

@@ -8,7 +8,7 @@ from torch import fx
 
 from pixelcnn.engines.fingerprint import Fingerprint, fingerprint, hook_of
 from pixelcnn.engines.guard import WrongProgram, program_difference
-from pixelcnn.engines.timing import schedule
+from pixelcnn.engines.stages import schedule
 from pixelcnn.engines.trace import graph_of, lower
 from pixelcnn.model import PixelModel
 from pixelcnn.networks import Network

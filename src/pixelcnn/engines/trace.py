@@ -1,46 +1,22 @@
 """From a network's ``forward`` to its program.
 
-``forward`` runs once with torch.fx's proxies, our layers as leaves; what it does is taken from an allowlist.
-Anything else would be silently wrong when only a part of the image is computed, so it is refused by name.
+``forward`` runs once with torch.fx's proxies, our layers as leaves; what it does is taken from an allowlist
+(:mod:`pixelcnn.engines.allowlist`). Anything else would be silently wrong when only a part of the image is
+computed, so it is refused by name.
 """
 
-import operator
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
-from torch.nn import functional
 
+from pixelcnn.engines.allowlist import FUNCTIONS, METHODS, MODULES
+from pixelcnn.engines.lowering import Value
 from pixelcnn.modes import evaluation_view
 from pixelcnn.networks import Network
 from pixelcnn.program import Program, Unlowerable
 
-FUNCTIONS: dict[Any, str] = {
-    operator.add: "add",
-    operator.iadd: "add",
-    torch.add: "add",
-    operator.sub: "sub",
-    torch.sub: "sub",
-    operator.mul: "mul",
-    operator.imul: "mul",
-    torch.mul: "mul",
-    torch.relu: "relu",
-    functional.relu: "relu",
-    torch.tanh: "tanh",
-    torch.sigmoid: "sigmoid",
-    functional.silu: "silu",
-    functional.elu: "elu",
-}
-METHODS = {
-    "add": "add",
-    "sub": "sub",
-    "mul": "mul",
-    "relu": "relu",
-    "tanh": "tanh",
-    "sigmoid": "sigmoid",
-}
+METHODS_OF_LAYERS = ("forward", "lower")
 
 
 class _Tracer(fx.proxy.GraphAppendingTracer):
@@ -55,8 +31,8 @@ class _Tracer(fx.proxy.GraphAppendingTracer):
         self.view = evaluation_view(network)
         for name, module in list(self.view.named_modules()):
             if name and _is_leaf(module):
-                recorded = partial(self._call_leaf, name)
-                module.__dict__.update(forward=recorded, _forward_hooks={}, _forward_pre_hooks={})
+                _check_leaf(name, module)
+                module.__dict__.update(forward=partial(self._call_leaf, name))
 
     def run(self) -> fx.Graph:
         """The graph of the network's ``forward``."""
@@ -83,6 +59,50 @@ def _is_leaf(module: nn.Module) -> bool:
     return hasattr(module, "lower") or (torchs and not isinstance(module, nn.Sequential))
 
 
+def _check_leaf(name: str, module: nn.Module) -> None:
+    """A layer's ``lower`` and its class speak for the layer only as long as nobody has changed it."""
+    if module._forward_hooks or module._forward_pre_hooks:
+        raise Unlowerable(f"layer {name!r} has a forward hook")
+    if "forward" in vars(module):
+        raise Unlowerable(f"layer {name!r} has a forward of its own")
+    kinds = [kind for kind in type(module).__mro__ if kind is not nn.Module]
+    forwards, says = (
+        [i for i, kind in enumerate(kinds) if m in vars(kind)] for m in METHODS_OF_LAYERS
+    )
+    if says and forwards and forwards[0] < says[0] <= forwards[-1]:
+        raise Unlowerable(f"layer {name!r} inherits `lower`, but has another forward")
+
+
+def graph_of(network: Network) -> fx.Graph:
+    """What a network's ``forward`` does, in evaluation mode.
+
+    Raises:
+        Unlowerable: it cannot be followed; the message says why.
+    """
+    try:
+        return _Tracer(network).run()
+    except Unlowerable:
+        raise
+    except Exception as error:  # whatever a stranger's forward makes of proxies
+        what = " ".join(str(error).split())[:150] or type(error).__name__
+        raise Unlowerable(f"forward cannot be followed: {what}") from error
+
+
+def lower(network: Network, graph: fx.Graph) -> Program:
+    """The program of a graph.
+
+    Raises:
+        Unlowerable: it does something outside the allowlist; the message names it.
+    """
+    try:
+        return _Lowering(network).run(graph)
+    except Unlowerable:
+        raise
+    except Exception as error:  # of a stranger's layer, or of arguments that nobody has thought of
+        what = " ".join(str(error).split())[:150]
+        raise Unlowerable(f"forward cannot be lowered: {type(error).__name__}: {what}") from error
+
+
 def trace(network: Network) -> Program:
     """The program of a network in evaluation mode.
 
@@ -100,28 +120,6 @@ def trace(network: Network) -> Program:
     return lower(network, graph_of(network))
 
 
-def graph_of(network: Network) -> fx.Graph:
-    """What a network's ``forward`` does, in evaluation mode."""
-    try:
-        return _Tracer(network).run()
-    except Unlowerable:
-        raise
-    except Exception as error:
-        what = " ".join(str(error).split())[:150] or type(error).__name__
-        raise Unlowerable(f"forward cannot be followed: {what}") from error
-
-
-def lower(network: Network, graph: fx.Graph) -> Program:
-    """The program of a graph."""
-    try:
-        return _Lowering(network).run(graph)
-    except Unlowerable:
-        raise
-    except Exception as error:
-        what = " ".join(str(error).split())[:150]
-        raise Unlowerable(f"forward cannot be lowered: {type(error).__name__}: {what}") from error
-
-
 class _Lowering:
     """Turns an fx graph into a program, a node at a time."""
 
@@ -134,118 +132,72 @@ class _Lowering:
     def run(self, graph: fx.Graph) -> Program:
         for node in graph.nodes:
             if node.op == "output":
-                last = self._value(node.args[0])
-                if last != len(self.program.nodes) - 1:
-                    self.program.slice(last, 0, self.program.width(last))
+                last = self._resolve(node.args[0])
+                if not isinstance(last, Value) or last.last:
+                    raise Unlowerable("forward does not return one value (n, out, h, w)")
+                if last.number != len(self.program.nodes) - 1:
+                    self.program.slice(last.number, 0, self.program.width(last.number))
                 return self.program
             self.values[node] = getattr(self, f"_{node.op}")(node)
         raise Unlowerable("forward returns nothing")
 
-    def _value(self, argument: Any) -> int:
-        value = self.values.get(argument) if isinstance(argument, fx.Node) else None
-        if not isinstance(value, int):
-            raise Unlowerable(f"{argument!r} is not a value of the network")
+    def _resolve(self, argument: Any) -> Any:
+        """An argument with values in place of the graph's nodes."""
+        if isinstance(argument, fx.Node):
+            return self.values[argument]
+        if isinstance(argument, list | tuple):
+            return tuple(self._resolve(part) for part in argument)
+        return argument
+
+    def _resolve_all(self, kwargs: Any) -> dict[str, Any]:
+        return {key: self._resolve(value) for key, value in kwargs.items()}
+
+    def _placeholder(self, node: fx.Node) -> Value | None:
+        if node.target == "x":
+            return Value(self.program.input(self.network.channels))
+        return None  # the condition is read by layers that know its kind
+
+    def _call_module(self, node: fx.Node) -> Value:
+        module = self.modules[str(node.target)]
+        args = self._resolve(node.args)
+        if hasattr(module, "lower"):
+            return self._lower(str(node.target), module, args, self._resolve_all(node.kwargs))
+        kind = next((kind for kind in type(module).__mro__ if kind in MODULES), None)
+        if kind is None or type(module).forward is not kind.forward:
+            raise Unlowerable(f"layer {node.target!r} is a {type(module).__name__}")
+        if getattr(module, "inplace", False):
+            self._check_in_place(node, str(node.target))
+        if len(args) != 1 or node.kwargs or not isinstance(args[0], Value):
+            raise Unlowerable(f"layer {node.target!r} is given more than a value")
+        value: Value = MODULES[kind](self.program, args[0], module)
         return value
 
-    def _placeholder(self, node: fx.Node) -> int | None:
-        if node.target == "x":
-            return self.program.input(self.network.channels)
-        return None
-
-    def _call_module(self, node: fx.Node) -> int:
-        module = self.modules[str(node.target)]
-        if hasattr(module, "lower"):
-            sources = [
-                self.values[argument] for argument in node.args if isinstance(argument, fx.Node)
-            ]
-            number: int = module.lower(self.program, *sources)
-            return number
-        lower = MODULES.get(type(module))
-        if lower is None:
-            raise Unlowerable(f"layer {node.target!r} is a {type(module).__name__}")
-        return lower(self.program, self._value(node.args[0]), module)
+    def _lower(self, name: str, module: Any, args: Any, kwargs: dict[str, Any]) -> Value:
+        """One of our layers, which reads and gives features in the second dimension."""
+        if any(isinstance(value, Value) and value.last for value in (*args, *kwargs.values())):
+            raise Unlowerable(f"layer {name!r} reads features that stand last")
+        numbers = [value.number if isinstance(value, Value) else value for value in args]
+        named = {k: v.number if isinstance(v, Value) else v for k, v in kwargs.items()}
+        return Value(module.lower(self.program, *numbers, **named))
 
     def _call_function(self, node: fx.Node) -> Any:
-        name = getattr(node.target, "__name__", str(node.target))
-        if node.target is operator.getitem:
-            parts, index = self.values[node.args[0]], node.args[1]  # type: ignore[index]
-            if isinstance(parts, tuple) and isinstance(index, int):
-                return parts[index]
-        elif node.target is torch.cat:
-            return self._cat(node)
-        elif node.target in (torch.chunk, torch.split):
-            return self._split(node, name)
-        elif node.target in FUNCTIONS:
-            return self._elementwise(node, FUNCTIONS[node.target])
-        raise Unlowerable(f"{name} is not a primitive")
+        return self._call(node, FUNCTIONS, getattr(node.target, "__name__", str(node.target)))
 
     def _call_method(self, node: fx.Node) -> Any:
-        if node.target in ("chunk", "split"):
-            return self._split(node, str(node.target))
-        if node.target in METHODS:
-            return self._elementwise(node, METHODS[str(node.target)])
-        raise Unlowerable(f"method {node.target!r} is not a primitive")
+        return self._call(node, METHODS, f"method {node.target!r}")
 
-    def _elementwise(self, node: fx.Node, op: str) -> int:
-        if node.kwargs.get("inplace", False) is not False or set(node.kwargs) - {"inplace"}:
-            raise Unlowerable(f"{op} with options {sorted(node.kwargs)}")
-        numbers = [a for a in node.args if isinstance(a, int | float)]
-        if not numbers:
-            return self.program.elementwise(op, *(self._value(a) for a in node.args))
-        source = self._value(next(a for a in node.args if isinstance(a, fx.Node)))
-        constant = torch.tensor(float(numbers[0]), dtype=torch.float64)
-        if op == "sub" and isinstance(node.args[0], fx.Node):
-            op, constant = "add", -constant
-        if op not in ("add", "mul"):
-            raise Unlowerable(f"{op} of {node.args}")
-        return self.program.elementwise(
-            "shift" if op == "add" else "scale", source, parameter=constant
-        )
+    def _call(self, node: fx.Node, table: Any, name: str) -> Any:
+        if node.target not in table:
+            raise Unlowerable(f"{name} is not a primitive")
+        entry = table[node.target]
+        args = self._resolve(node.args)
+        kwargs = self._resolve_all(node.kwargs)
+        if kwargs.pop("inplace", False) or entry.in_place:
+            self._check_in_place(node, name)
+        return entry.build(self.program, *entry.bind(name, args, kwargs))
 
-    def _cat(self, node: fx.Node) -> int:
-        dimension = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
-        if dimension != 1:
-            raise Unlowerable(f"cat along dimension {dimension}; only features (1) can be")
-        return self.program.cat(*(self._value(a) for a in node.args[0]))  # type: ignore[union-attr]
-
-    def _split(self, node: fx.Node, name: str) -> tuple[int, ...]:
-        size: Any = node.args[1]
-        dimension = node.args[2] if len(node.args) > 2 else node.kwargs.get("dim", 0)
-        if dimension != 1:
-            raise Unlowerable(f"{name} along dimension {dimension}; only features (1) can be")
-        source = self._value(node.args[0])
-        width = self.program.width(source)
-        if name == "chunk":
-            size = -(-width // size)
-        sizes = list(size) if isinstance(size, list | tuple) else [size] * -(-width // size)
-        parts, start = [], 0
-        for part in sizes:
-            stop = min(start + part, width)
-            parts.append(self.program.slice(source, start, stop))
-            start = stop
-        return tuple(parts)
-
-
-def _prelu(program: Program, x: int, module: nn.PReLU) -> int:
-    slope = module.weight.detach()
-    return program.elementwise("prelu", x, parameter=slope.expand(program.width(x)))
-
-
-def _identity(program: Program, x: int, module: nn.Module) -> int:
-    return x
-
-
-def _function(op: str) -> Callable[[Program, int, Any], int]:
-    return lambda program, x, module: program.elementwise(op, x)
-
-
-MODULES: dict[type[nn.Module], Callable[[Program, int, Any], int]] = {
-    nn.ReLU: _function("relu"),
-    nn.Tanh: _function("tanh"),
-    nn.Sigmoid: _function("sigmoid"),
-    nn.SiLU: _function("silu"),
-    nn.ELU: _function("elu"),
-    nn.PReLU: _prelu,
-    nn.Dropout: _identity,
-    nn.Identity: _identity,
-}
+    def _check_in_place(self, node: fx.Node, name: str) -> None:
+        """Where a value is overwritten, nobody may read it again."""
+        source = node.args[0] if node.args else None
+        if isinstance(source, fx.Node) and len(source.users) > 1:
+            raise Unlowerable(f"{name} overwrites a value that is read again")

@@ -8,7 +8,8 @@ from torch.nn import functional
 
 from pixelcnn.config import check_integer
 from pixelcnn.layers.layout import features_last
-from pixelcnn.program import Program, Tap
+from pixelcnn.program import Program
+from pixelcnn.shapes import MAX_SIDE
 
 
 class RasterAttention(nn.Module):
@@ -108,11 +109,7 @@ class Coordinates(nn.Module):
     """Adds the number of each position's row and column as two more features, in units of 32.
 
     They are what attention knows places by: a convolution knows offsets, a look-up does not. They say
-    nothing of the image. They count what lies above and to the left, so that they are a recurrence, and
-    the same whatever the size of the image::
-
-        row(p) = row(p + (-1, 0)) + 1 / 32
-        column(p) = column(p + (0, -1)) + 1 / 32
+    nothing of the image, and are the same whatever its size: counts from the upper left corner, from 1 on.
 
     Reference: Chen et al., PixelSNAIL, 2018 ("background" in the authors' code, from -1/2 to 1/2).
 
@@ -129,18 +126,20 @@ class Coordinates(nn.Module):
         super().__init__()
         self.register_buffer("step", torch.full((2,), 1 / 32), persistent=False)
 
+    def tables(self, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+        """What each row and each column adds, ``(rows, 2)`` and ``(columns, 2)``."""
+        above, left = (
+            torch.arange(1, count + 1, device=self.step.device)[:, None] * axis * self.step
+            for count, axis in zip((rows, columns), torch.eye(2).to(self.step), strict=True)
+        )
+        return above, left
+
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
-        rows = torch.arange(1, height + 1, device=x.device) * self.step[0].to(x.dtype)
-        columns = torch.arange(1, width + 1, device=x.device) * self.step[1].to(x.dtype)
-        place = torch.stack([rows[:, None].expand(-1, width), columns.expand(height, -1)])
+        above, left = self.tables(height, width)
+        place = (above[:, None] + left).movedim(-1, 0).to(x.dtype)
         return torch.cat([x, features_last(place.expand(len(x), -1, -1, -1))], 1)
 
     def lower(self, program: Program, x: int) -> int:
-        """A count of one more than above, and of one more than on the left."""
-        past = program.past(2, like=x)
-        above, left = torch.eye(2).to(self.step).unbind()
-        taps = [Tap(-1, 0, above, above > 0), Tap(0, -1, left, left > 0)]
-        place = program.depthwise(past, taps, bias=self.step)
-        program.bind(past, place)
-        return program.cat(x, place)
+        """The position primitive."""
+        return program.cat(x, program.position(*self.tables(MAX_SIDE, MAX_SIDE), like=x))

@@ -102,22 +102,6 @@ class CausalConv2d(nn.Module, abc.ABC):
             x = functional.pad(x, self._padding)[self._kept]
         return functional.conv2d(x, weight[:, :, rows, columns], bias, self.stride)
 
-    def spread(self, seen: Tensor) -> Tensor:
-        """What the outputs have seen, given what the inputs have: 0 or 1, a map for each source and colour.
-
-        Args:
-            seen: ``(sources, colours of the inputs, h, w)``, colours in increasing order, ``PAST`` first.
-
-        Returns:
-            ``(sources, colours of the outputs, h, w)``.
-        """
-        read, written = (
-            [features.index(colour) for colour in sorted(set(features))]
-            for features in (self.inputs, self.outputs)
-        )
-        links = self.mask[written][:, read].to(seen)
-        return (self.convolve(seen, links, None) > 0).to(seen)
-
     def lower(self, program: Program, x: int) -> int:
         """One tap for each live kernel element."""
         weight, live = self.effective_weight().detach(), self.mask.bool()

@@ -24,5 +24,6 @@ class ConcatELU(nn.Module):
 
     def lower(self, program: Program, x: int) -> int:
         """Two functions, the second one of the negative."""
-        negative = program.elementwise("scale", x, parameter=torch.tensor(-1.0))
-        return program.cat(program.elementwise("elu", x), program.elementwise("elu", negative))
+        negative = program.elementwise("scale", x, constants=(-1.0,))
+        both = (program.elementwise("elu", value, constants=(1.0,)) for value in (x, negative))
+        return program.cat(*both)

@@ -99,11 +99,6 @@ class DepthwiseConv2d(nn.Module):
         y: Tensor = _Depthwise.apply(x, weight)
         return y
 
-    def spread(self, seen: Tensor) -> Tensor:
-        """What the features have seen, see :meth:`CausalConv2d.spread`."""
-        first = [self.features.index(colour) for colour in sorted(set(self.features))]
-        return (self.convolve(seen, self.mask[first].to(seen)) > 0).to(seen)
-
     def lower(self, program: Program, x: int) -> int:
         """One tap for each kernel element that is live for some feature."""
         weight, live = self.effective_weight().detach()[:, 0], self.mask[:, 0].bool()

@@ -69,10 +69,3 @@ class ResidualBlock(nn.Module):
             y = y + self.bias(condition)
         gated: Tensor = self.gate(y)
         return x + gated
-
-    def spread(self, x: Tensor, link: Tensor | None) -> Tensor:
-        """See :meth:`CausalConv2d.spread`."""
-        y = self.first.spread(x)
-        if self.link is not None and link is not None:
-            y = torch.maximum(y, self.link.spread(link))
-        return torch.maximum(x, self.second.spread(y))

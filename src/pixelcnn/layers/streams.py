@@ -50,12 +50,6 @@ class ResidualPair(nn.Module):
         link = torch.cat([above, skip[1]], 1) if self.skips else above
         return above, self.left(streams[1], link, condition)
 
-    def spread(self, streams: Streams, skip: Streams) -> Streams:
-        """See :meth:`CausalConv2d.spread`."""
-        above = self.above.spread(streams[0], skip[0])
-        link = torch.cat([above, skip[1]], 1) if self.skips else above
-        return above, self.left.spread(streams[1], link)
-
 
 class PairDown(nn.Module):
     """Both streams to half the size; the arguments after the first are for :class:`ResidualPair` only."""
@@ -69,10 +63,6 @@ class PairDown(nn.Module):
     def forward(self, streams: Streams, skip: Streams, condition: Tensor | None) -> Streams:
         return self.above(streams[0]), self.left(streams[1])
 
-    def spread(self, streams: Streams, skip: Streams) -> Streams:
-        """See :meth:`CausalConv2d.spread`."""
-        return self.above.spread(streams[0]), self.left.spread(streams[1])
-
 
 class PairUp(nn.Module):
     """Both streams to twice the size, or to that of the values they meet next."""
@@ -85,10 +75,6 @@ class PairUp(nn.Module):
 
     def forward(self, streams: Streams, skip: Streams, condition: Tensor | None) -> Streams:
         return self.above(streams[0], skip[0]), self.left(streams[1], skip[1])
-
-    def spread(self, streams: Streams, skip: Streams) -> Streams:
-        """See :meth:`CausalConv2d.spread`."""
-        return self.above.spread(streams[0], skip[0]), self.left.spread(streams[1], skip[1])
 
 
 class FirstPair(nn.Module):
@@ -111,7 +97,3 @@ class FirstPair(nn.Module):
 
     def forward(self, x: Tensor) -> Streams:
         return self.above(x), self.row(x) + self.left(x)
-
-    def spread(self, x: Tensor) -> Streams:
-        """See :meth:`CausalConv2d.spread`."""
-        return self.above.spread(x), torch.maximum(self.row.spread(x), self.left.spread(x))

@@ -120,10 +120,6 @@ class UpConv2d(CausalConv2d):
         y = functional.conv_transpose2d(x, weight.transpose(0, 1), bias, stride=2)
         return y[:, :, top : top + height, left : left + width]
 
-    def spread(self, seen: Tensor, like: Tensor | None = None) -> Tensor:
-        """As :meth:`CausalConv2d.spread`, with the rows and columns of ``like``."""
-        return cropped(super().spread(seen), like)
-
     def lower(self, program: Program, x: int, like: int | None = None) -> int:
         """One tap for each live kernel element, in the phase of the positions that it writes."""
         weight, live = self.effective_weight().detach(), self.mask.bool()

@@ -74,8 +74,9 @@ class Network(nn.Module, abc.ABC):
     def claimed_past(self, height: int, width: int) -> Tensor:
         """The past each output claims to see, bool ``(c, h, w, c, h, w)``: target, source.
 
-        By default all of the raster past; a network that sees less says so here, and verification
-        holds it to exactly what it says.
+        All of the raster past. Verification holds a network that states its own to exactly that, any other
+        to what its program reads (:func:`pixelcnn.engines.parallel.past_seen`), or to this one if it has no
+        program.
         """
         past = raster_past(self.channels, height, width)
         return past if self.order == "channel" else past[:1].expand_as(past)

@@ -42,10 +42,6 @@ class FirstLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([self.above(x), self.left(x)], 1)
 
-    def spread(self, x: Tensor) -> Tensor:
-        """See :meth:`CausalConv2d.spread`."""
-        return torch.cat([self.above.spread(x), self.left.spread(x)], 1)
-
     def lower(self, program: Program, x: int) -> int:
         """Both convolutions, side by side."""
         return program.cat(self.above.lower(program, x), self.left.lower(program, x))
@@ -88,10 +84,6 @@ class CompactBlock(nn.Module):
             y = y + bias
         mixed: Tensor = self.mix(self.dropout(self.gate(y)))
         return x + mixed
-
-    def spread(self, x: Tensor) -> Tensor:
-        """See :meth:`CausalConv2d.spread`."""
-        return torch.maximum(x, self.mix.spread(self.widen.spread(self.space.spread(x))))
 
 
 @NETWORKS.register("compact")
@@ -186,15 +178,3 @@ class Compact(Network):
             x = block(x, self.biases[i](condition) if len(self.biases) else None)
         y: Tensor = self.head(x)
         return y
-
-    def claimed_past(self, height: int, width: int) -> Tensor:
-        """All pixels within reach: rows above in a growing rectangle, and the row's left."""
-        shape = (self.colours, height, width)
-        # One image for each source, that is one there and zero elsewhere.
-        seen = self.first.spread(torch.eye(self.colours * height * width).reshape(-1, *shape))
-        for block in list(self.blocks)[: height + width]:
-            seen = block.spread(seen)  # type: ignore[operator]
-        for layer in self.head:
-            seen = layer.spread(seen) if isinstance(layer, MaskedConv2d) else seen
-        claimed = seen.reshape(*shape, *shape).permute(3, 4, 5, 0, 1, 2) > 0
-        return claimed.expand(self.channels, height, width, self.channels, height, width)

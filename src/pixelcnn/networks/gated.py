@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from pixelcnn import layers
 from pixelcnn.config import check_choice, check_integer
 from pixelcnn.layers import Dropout, Gate, MaskedConv2d, PositionNorm, ShiftedConv2d
-from pixelcnn.masks import LAYOUTS, PAST, Features, Offsets, compose, past_within
+from pixelcnn.masks import LAYOUTS, PAST, Features
 from pixelcnn.networks.base import NETWORKS, Network, check_width
 
 
@@ -160,15 +160,3 @@ class GatedPixelCNN(Network):
             biases = [bias(condition) for bias in self.biases[2 * i : 2 * i + 2]]
             v, h = layer(v, h, *(biases or (None, None)))
         return self.head(h)
-
-    def claimed_past(self, height: int, width: int) -> Tensor:
-        """All pixels within reach: rows above in a growing rectangle, and the row's left."""
-        v: Offsets = frozenset({(0, 0)})
-        h: Offsets = v
-        for layer in list(self.layers)[: height + width]:
-            above = compose(v, layer.vertical.offsets)  # type: ignore[union-attr, arg-type]
-            left = compose(h, layer.horizontal.offsets)  # type: ignore[union-attr, arg-type]
-            v, h = (v | above, h | left | above) if layer.residual else (above, left | above)
-        return past_within(
-            h - {(0, 0)}, self.channels, height, width, by_channel=self.order == "channel"
-        )

@@ -1,16 +1,15 @@
 """PixelCNN: one stack of masked convolutions.
 
 The paper's network and the variations that its tutorials made: where the activation stands, which layer
-of a block is narrow, how features are grouped by colour. It has a blind spot (see ``claimed_past``).
+of a block is narrow, how features are grouped by colour. It has a blind spot.
 """
 
-import torch
 from torch import Tensor, nn
 
 from pixelcnn import layers
 from pixelcnn.config import check_choice, check_integer
 from pixelcnn.layers import Dropout, MaskedConv2d
-from pixelcnn.masks import LAYOUTS, Features, offsets, past_of, raster_mask, reach
+from pixelcnn.masks import LAYOUTS, Features
 from pixelcnn.networks.base import NETWORKS, Network, check_width
 
 
@@ -184,26 +183,3 @@ class PixelCNN(Network):
         for i, block in enumerate(self.blocks):
             x = block(x, self.biases[i](condition) if len(self.biases) else None)
         return self.head(x)
-
-    def claimed_past(self, height: int, width: int) -> Tensor:
-        """All that the kernels reach: less than the raster past, by the blind spot to the right above.
-
-        Reference: van den Oord et al., 2016b, fig. 1 (right).
-        """
-        by_channel = self.order == "channel"
-        size = (self.kernel, self.kernel)
-        kernel = offsets(raster_mask(size, sees_itself=True), (self.kernel // 2, self.kernel // 2))
-        step = reach(kernel, height, width).float()
-        seen = reach(self.input.offsets - {(0, 0)}, height, width)
-        beside = torch.eye(height * width, dtype=torch.bool)
-        for _ in range(min(self.depth, height + width)):
-            # Pixel by pixel, since a path that leaves the image ends there.
-            seen, beside = step @ seen.float() > 0, step @ beside.float() > 0
-        claimed = past_of(seen, self.channels, height, width, by_channel=by_channel)
-        if by_channel:
-            # Kernels wider than the first one reach pixels that it cannot: of those, the features of the
-            # last colour have seen all channels but the last.
-            beside.fill_diagonal_(False)
-            rest = past_of(beside, self.channels, height, width, by_channel=False)
-            claimed[:, :, :, :-1] |= rest[:, :, :, :-1]
-        return claimed

@@ -130,12 +130,3 @@ class PixelCNNpp(Network):
         for step in self.outward:
             streams = run(step, streams, kept[-1] if isinstance(step, PairUp) else kept.pop())
         return streams
-
-    def claimed_past(self, height: int, width: int) -> Tensor:
-        """All sub-pixels that the kernels reach, which depends on where a position lies on coarser grids."""
-        shape = (self.colours, height, width)
-        # One image for each source, that is one there and zero elsewhere.
-        sources = torch.eye(self.colours * height * width).reshape(-1, *shape)
-        _, left = self._walk(self.first.spread(sources), lambda step, *seen: step.spread(*seen))
-        claimed = self.head.spread(left).reshape(*shape, *shape).permute(3, 4, 5, 0, 1, 2) > 0
-        return claimed.expand(self.channels, height, width, self.channels, height, width)

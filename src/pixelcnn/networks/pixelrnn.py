@@ -16,7 +16,7 @@ from pixelcnn.layers import (
     MaskedConv2d,
     RowRecurrence,
 )
-from pixelcnn.masks import LAYOUTS, Features, past_of, reach
+from pixelcnn.masks import LAYOUTS, Features
 from pixelcnn.networks.base import NETWORKS, Network, check_width
 
 Layer = Callable[[Features, Features], nn.Module]
@@ -181,21 +181,6 @@ class RowLSTM(PixelRNN):
             condition, condition_size, dropout, embedding, codes, layer,
         )  # fmt: skip
         self.kernel = kernel
-
-    def claimed_past(self, height: int, width: int) -> Tensor:
-        """What the first kernel sees from the row's left and from a triangle above, widening with depth."""
-        side = self.kernel // 2
-        pixels = height * width
-        seen = reach(self.input.offsets - {(0, 0)}, height, width)
-        left = reach(frozenset((0, -k) for k in range(side + 1)), height, width).float()
-        around = reach(frozenset((0, k) for k in range(-side, side + 1)), 1, width).float()
-        for _ in range(min(self.depth, pixels)):
-            states = (left @ seen.float()).unflatten(0, (height, width))
-            for row in range(1, height):
-                states[row] += around @ (states[row - 1] > 0).float()
-            seen = seen | (states.flatten(0, 1) > 0)
-        by_channel = self.order == "channel"
-        return past_of(seen, self.channels, height, width, by_channel=by_channel)
 
 
 class DiagonalLayer(nn.Module):

@@ -13,9 +13,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from pixelcnn.engines.parallel import past_seen
+from pixelcnn.engines.trace import trace
 from pixelcnn.errors import ConformanceError
 from pixelcnn.masks import raster_past
 from pixelcnn.networks import Network
+from pixelcnn.program import Unlowerable
 from pixelcnn.shapes import Position
 from pixelcnn.verify.probing import (
     Probe,
@@ -37,7 +40,7 @@ class Dependence:
     Attributes:
         measured: bool ``(c, h, w, c, h, w)``: target, source.
         allowed: the coding order's verdict, of the same shape.
-        claimed: what the network says of itself, of the same shape.
+        claimed: what the network says of itself, of the same shape; see :func:`claimed_past`.
     """
 
     measured: Tensor
@@ -68,6 +71,32 @@ def allowed_past(network: Network, height: int, width: int) -> Tensor:
     """
     past = raster_past(network.channels, height, width)
     return past if network.order == "channel" else past[:1].expand_as(past)
+
+
+def claimed_past(network: Network, height: int, width: int) -> Tensor:
+    """What a network says that it sees, bool ``(c, h, w, c, h, w)``: target, source.
+
+    What it states itself (:meth:`Network.claimed_past`), else what its program reads of the past, else all of
+    the past.
+    """
+    derived = program_past(network, height, width)
+    if derived is None or states_its_past(network):
+        return network.claimed_past(height, width).cpu()
+    return derived & allowed_past(network, height, width)
+
+
+def states_its_past(network: Network) -> bool:
+    """Whether a network overrides :meth:`Network.claimed_past`."""
+    return type(network).claimed_past is not Network.claimed_past
+
+
+def program_past(network: Network, height: int, width: int) -> Tensor | None:
+    """What a network's program reads, the future too if it does; None without a program."""
+    try:
+        program = trace(network)
+    except Unlowerable:
+        return None
+    return past_seen(program, network.order, height, width)
 
 
 def measure(
@@ -105,7 +134,7 @@ def measure(
     """
     alone = images_interact(network, height, width, training=training)
     allowed = allowed_past(network, height, width)
-    claimed = network.claimed_past(height, width).cpu()
+    claimed = claimed_past(network, height, width)
     seen = torch.zeros_like(allowed)
     for count in range(most):
         probe, x, other = draw(network, height, width, seed + count, positive=count % 2 == 0)

@@ -11,7 +11,15 @@ from torch import Tensor, nn
 from pixelcnn.config import arguments, from_config, to_config
 from pixelcnn.errors import ConformanceError
 from pixelcnn.networks import NETWORKS, Network
-from pixelcnn.verify.causality import Dependence, draw, example, measure, place
+from pixelcnn.verify.causality import (
+    Dependence,
+    draw,
+    example,
+    measure,
+    place,
+    program_past,
+    states_its_past,
+)
 from pixelcnn.verify.diagnosis import explain
 from pixelcnn.verify.probing import (
     Probe,
@@ -162,9 +170,30 @@ class NetworkChecks:
                 fact = f"output {place(target)} " + text.format(f"input {place(source)}")
                 why = nearest_missing(pairs) if pairs.equal(found.missed) else ""
                 raise ConformanceError(f"{why}{fact} ({int(pairs.sum())} such pairs)")
+        self.program_agrees(found)
         seen, past = int(found.claimed.sum()), int(found.allowed.sum())
         blind = f"; {past - seen} of the past are declared unseen" if seen < past else ""
         return f"{seen} pairs of output and earlier input{blind}"
+
+    def program_agrees(self, found: Dependence) -> None:
+        """What was measured is what the program reads, the nearest past with it unless stated otherwise."""
+        read = program_past(self.network, self.height, self.width)
+        if read is None:
+            return
+        wrong = (read != found.measured) & found.allowed  # what is not allowed is another check's
+        if wrong.any():
+            target, source = example(wrong)
+            verb = "does not depend" if found.measured[(*target, *source)] else "depends"
+            raise ConformanceError(
+                f"by its program output {place(target)} {verb} on input {place(source)}, by measurement"
+                " it is the other way round"
+            )
+        missed = found.allowed & ~found.measured & nearest_past(*found.measured.shape[:3])
+        if missed.any() and not states_its_past(self.network):
+            target, source = example(missed)
+            raise ConformanceError(
+                f"{nearest_missing(missed)}output {place(target)} does not see input {place(source)}"
+            )
 
     def batch_independence(self) -> str:
         """An image's outputs stay the same, to the bit, whatever else is in the batch."""
@@ -240,6 +269,14 @@ class NetworkChecks:
                 f"output (c {channel}, h {row}, w {column}) does not change with the {kind}"
             )
         return f"{reached.numel()} outputs change with the {kind}"
+
+
+def nearest_past(channels: int, height: int, width: int) -> Tensor:
+    """The sub-pixels of the same pixel and of the one to its left, bool ``(c, h, w, c, h, w)``."""
+    row = torch.arange(height)[:, None, None, None] == torch.arange(height)[:, None]
+    step = torch.arange(width)[:, None, None] - torch.arange(width)
+    near = row & ((step == 0) | (step == 1))
+    return near[None, :, :, None].expand(channels, height, width, channels, height, width)
 
 
 def nearest_missing(missed: Tensor) -> str:

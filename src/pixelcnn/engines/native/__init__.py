@@ -12,7 +12,7 @@ from pixelcnn.engines.native.build import library, why_not
 from pixelcnn.engines.native.plan import Plan, obstacle, plan
 from pixelcnn.errors import PixelCNNError, ResourceError
 from pixelcnn.model import PixelModel
-from pixelcnn.program import Program
+from pixelcnn.program import Condition, Program
 from pixelcnn.shapes import Position
 
 __all__ = ["NativeEngine", "NotBuilt", "Plan", "library", "obstacle", "plan", "why_not"]
@@ -57,7 +57,7 @@ class NativeEngine:
         self.model, self.n = model, n
         self.threads = threads or torch.get_num_threads()
         layout = plan(model, program)
-        values = _condition_values(program, layout, condition)
+        self._conditions = values = condition_values(program, layout, condition)
         self._error = ctypes.create_string_buffer(MESSAGE)
         self._call(
             "open",
@@ -78,6 +78,15 @@ class NativeEngine:
     def __del__(self) -> None:
         if self._handle:
             self._library.pixelcnn_close(self._handle)
+
+    @property
+    def together(self) -> int:
+        """Rows of an image that advance together in :meth:`fill`: threads that have no image of their own.
+
+        One image of ``width`` columns uses several threads if they are many to what a row reads of the one
+        above, to the right of its own position.
+        """
+        return int(self._library.pixelcnn_together(self._handle))
 
     def parameters(self, levels: Tensor, position: Position) -> Tensor:
         """Parameters of one pixel, float32 ``(n, out)``, given the levels ``(n, c, h, w)`` before it."""
@@ -107,45 +116,48 @@ class NativeEngine:
     ) -> Tensor:
         """Draws the unknown levels of all images, without a return to Python inside a row.
 
+        The walk begins at the first position, whatever was computed before; ``given`` stays as it is.
+
         Args:
             given: levels ``(n, c, h, w)``.
             known: bool, the same shape: which of them stay.
             uniforms: float64, the same shape.
             temperature: see :func:`pixelcnn.sampling.temper`.
-            callback: called with rows done and the images after every row.
+            callback: called with rows done and the images after every row,
+                or every few rows where rows of an image advance together.
 
         Returns:
             int64 ``(n, c, h, w)``.
+
+        Raises:
+            PixelCNNError: the parameters of a level that is to be drawn are no distribution's, since they
+                are not finite; the message names the position.
         """
-        levels = np.ascontiguousarray(given.numpy(), np.int32)
-        fixed = np.ascontiguousarray(known.numpy(), np.uint8)
-        chances = np.ascontiguousarray(uniforms.numpy(), np.float64)
-        height = self.model.shape.height
-        step = height if callback is None else 1
-        for row in range(0, height, step):
-            self._call(
-                "fill",
-                self._handle,
-                _pointer(levels),
-                _pointer(fixed),
-                _pointer(chances),
-                ctypes.c_double(temperature),
-                ctypes.c_int32(row),
-                ctypes.c_int32(row + step),
-                ctypes.c_int32(self.threads),
-            )
+        step = self.model.shape.height if callback is None else 0
+        for done, levels in self.rows(given, known, uniforms, temperature, step):
             if callback is not None:
-                callback(row + 1, torch.from_numpy(levels).long())
-        return torch.from_numpy(levels).long()
+                callback(done, levels)
+        return levels
 
     def rows(
-        self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float
-    ) -> Iterator[Tensor]:
-        """Draws as :meth:`fill` does, and yields the levels ``(n, c, w)`` of one row after the other."""
+        self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float, step: int = 0
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Draws as :meth:`fill` does; yields rows done, and the images so far.
+
+        Args:
+            given: see :meth:`fill`, as for all arguments but the last.
+            known: which levels stay.
+            uniforms: float64.
+            temperature: see :func:`pixelcnn.sampling.temper`.
+            step: rows drawn at a time; 0 for one, or for several where rows of an image advance together.
+        """
         levels = np.array(given.numpy(), np.int32, order="C")
         fixed = np.ascontiguousarray(known.numpy(), np.uint8)
         chances = np.ascontiguousarray(uniforms.numpy(), np.float64)
-        for row in range(self.model.shape.height):
+        height, together = self.model.shape.height, self.together
+        few = 1 if together == 1 else 8 * together  # they begin and end one after the other
+        for row in range(0, height, step or few):
+            done = min(row + (step or few), height)
             self._call(
                 "fill",
                 self._handle,
@@ -154,10 +166,10 @@ class NativeEngine:
                 _pointer(chances),
                 ctypes.c_double(temperature),
                 ctypes.c_int32(row),
-                ctypes.c_int32(row + 1),
+                ctypes.c_int32(done),
                 ctypes.c_int32(self.threads),
             )
-            yield torch.from_numpy(levels[:, :, row]).long()
+            yield done, torch.from_numpy(levels).long()
 
     def _take(self, levels: Tensor, position: Position) -> None:
         """Copies what was chosen at the last position; channel -1 stands for all channels."""
@@ -178,11 +190,21 @@ def _pointer(array: np.ndarray) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 
-def _condition_values(program: Program, layout: Plan, condition: Tensor | None) -> np.ndarray:
-    """Values of all condition nodes, one after the other, features in storage order."""
-    parts = [np.zeros(0, np.float32)]
+def condition_values(program: Program, layout: Plan, condition: Tensor | None) -> np.ndarray:
+    """What a plan's engine keeps of a condition: values of labels and vectors, and a map as it is.
+
+    Returns:
+        float32: of each condition node of a label or vector ``(n, width)``, features in storage order; of
+        a map ``(n, h, w, size)``; all of them flattened, one after the other.
+    """
+    parts = []
     for number, order in layout.conditions:
         assert condition is not None
-        values = program.condition_values(number, condition).float().numpy()
-        parts.append(np.ascontiguousarray(values[..., order]).ravel())
-    return np.concatenate(parts)
+        node = program.nodes[number]
+        assert isinstance(node, Condition)
+        values = node.values(condition).float().cpu().numpy()
+        parts.append(np.ascontiguousarray(values[:, order]).ravel())
+    if layout.has_map:
+        assert condition is not None
+        parts.append(condition.float().movedim(1, -1).contiguous().cpu().numpy().ravel())
+    return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.float32), *parts])

@@ -6,20 +6,39 @@ for a position is its row's left and itself.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from torch import Tensor
 
-from pixelcnn.engines import pointwise
-from pixelcnn.engines.memory import Memory
-from pixelcnn.engines.products import Kernel, Operation, bind, kernel_of
-from pixelcnn.engines.runs import runs_of
-from pixelcnn.engines.scans import Scan, scans_of
-from pixelcnn.engines.store import Store
-from pixelcnn.engines.timing import has_partial, is_step, readable
-from pixelcnn.program import ROW_START, Node, Program, Tap
+from pixelcnn.engines.cached import pointwise
+from pixelcnn.engines.cached.memory import Memory
+from pixelcnn.engines.cached.products import Kernel, Operation, bind, kernel_of, runs_of
+from pixelcnn.engines.cached.store import Store
+from pixelcnn.engines.stages import has_partial, is_step, readable, right_to_left
+from pixelcnn.program import (
+    ELEMENTWISE,
+    ROW_START,
+    Attend,
+    Cat,
+    Given,
+    Past,
+    Position,
+    Program,
+    Slice,
+    Sum,
+    Tap,
+)
 from pixelcnn.shapes import ImageShape
+
+IN_PLACE = (Given, Position, Slice)
+"""Primitives that the store itself provides for."""
+TABLE: dict[str, Callable[..., Operation]] = {
+    **dict.fromkeys(ELEMENTWISE, pointwise.elementwise),
+    "lookup": pointwise.lookup,
+    "norm": pointwise.norm,
+}
+"""What computes a run of the features of a primitive that reads its own position alone."""
 
 
 class Operations:
@@ -38,18 +57,18 @@ class Operations:
     ) -> None:
         self.program, self.steps, self.stages, self.store = program, steps, stages, store
         self.period = math.lcm(*(node.clock for node in program.nodes))
-        self.scans = scans_of(program)
+        self.scans = right_to_left(program)
         self.kernels: dict[tuple[object, ...], Kernel] = {}
         self.bound: dict[tuple[int, int, int], list[Operation]] = {}
         self.waiting = {
             number
-            for number, node in enumerate(program.nodes)
-            if node.taps and has_partial(node, stages, number, steps)
+            for number in range(len(program.nodes))
+            if has_partial(program, stages, number, steps)
         }
         self.runs: dict[tuple[int, int], list[slice]] = {}
         self.memories: dict[int, Memory] = {}
         for number, node in enumerate(program.nodes):
-            if node.op == "attend":
+            if isinstance(node, Attend):
                 positions = store.width(node.clock) * -(-shape.height // node.clock)
                 self.memories[number] = Memory(store, node, positions)
 
@@ -83,39 +102,36 @@ class Operations:
         node = self.program.nodes[number]
         if row % node.clock:
             return
-        scan = next((scan for scan in self.scans if number in scan.members), None)
+        scan = next((scan for scan in self.scans if number in scan), None)
         if stage != ROW_START and scan is not None:
-            if number == scan.last:
+            if number == max(scan):
                 yield from self._scan(scan, stage, row)
             return
-        out = self.store.row(number)
-        if node.taps:
-            yield from self._row_taps(number, stage, row)
-        else:
-            width = self.store.width(node.clock)  # a label's own grid is the image's
-            sources = [
-                self.store.window(source, 0, 0, 1, width)
-                for source in node.sources
-                if node.op != "past"
-            ]
-            yield from self._pointwise(number, stage, sources, out)
+        if isinstance(node, Sum):
+            yield from self._row_taps(number, node, stage, row)
+            return
+        width = self.store.width(node.clock)  # a label's own grid is the image's
+        reads = () if isinstance(node, Past) else node.sources
+        sources = [self.store.window(source, 0, 0, 1, width) for source in reads]
+        yield from self._pointwise(number, stage, sources, self.store.row(number))
 
-    def _scan(self, scan: Scan, stage: int, row: int) -> Iterator[Operation]:
+    def _scan(self, scan: frozenset[int], stage: int, row: int) -> Iterator[Operation]:
         """Nodes that read each other's right, a column at a time."""
-        clock = self.program.nodes[scan.last].clock
+        clock = self.program.nodes[max(scan)].clock
         for column in reversed(range(self.store.width(clock))):
-            for number in sorted(scan.members):
+            for number in sorted(scan):
                 yield from self._position(number, stage, row, column)
 
     def _position(self, number: int, stage: int, row: int, column: int) -> Iterator[Operation]:
         """A node at one column of its grid."""
         node = self.program.nodes[number]
-        if node.taps:
-            yield from self._taps(number, stage, row, column)
+        if isinstance(node, Sum):
+            yield from self._taps(number, node, stage, row, column)
             return
-        sources = [self.store.at(source, column) for source in node.sources if node.op != "past"]
+        reads = () if isinstance(node, Past) else node.sources
+        sources = [self.store.at(source, column) for source in reads]
         yield from self._pointwise(number, stage, sources, self.store.at(number, column))
-        if node.op == "attend" and stage == self.steps:
+        if isinstance(node, Attend) and stage == self.steps:
             yield self.memories[number].remember(*sources[1:])
 
     def _pointwise(
@@ -123,20 +139,14 @@ class Operations:
     ) -> Iterator[Operation]:
         """What a node learns at a stage from values at its own position."""
         node = self.program.nodes[number]
-        if node.op in ("input", "condition", "slice", "past"):
-            return
-        if node.op == "cat":
+        if isinstance(node, Cat):
             yield from self._cat(number, stage, sources, out)
-            return
-        for run in self._mine(number, stage):
-            if node.op == "attend":
+        elif isinstance(node, Attend):
+            if self._mine(number, stage):
                 yield self.memories[number].attend(sources[0], out)
-            elif node.op == "norm":
-                yield pointwise.norm(node, run, sources[0], out[..., run])
-            elif node.op == "lookup":
-                yield pointwise.lookup(node, run, sources[0], out[..., run])
-            else:
-                yield pointwise.elementwise(node, run, sources, out[..., run])
+        elif not isinstance(node, IN_PLACE):
+            for run in self._mine(number, stage):
+                yield TABLE[node.op](node, run, sources, out[..., run])
 
     def _cat(
         self, number: int, stage: int, sources: list[Tensor], out: Tensor
@@ -147,51 +157,47 @@ class Operations:
             for run in runs_of(stages == stage):
                 yield partial(place[..., run].copy_, source[..., run])
 
-    def _row_taps(self, number: int, stage: int, row: int) -> Iterator[Operation]:
+    def _row_taps(self, number: int, node: Sum, stage: int, row: int) -> Iterator[Operation]:
         """Taps for a whole row: all of them after it, those that read finished rows before it.
 
         What finished rows add to a later step waits at its place.
         """
-        node, store = self.program.nodes[number], self.store
+        store, up = self.store, node.up
         runs = self._mine(number, stage)
         if stage == ROW_START and number in self.waiting:
             runs = runs + runs_of(is_step(self.stages[number], self.steps))
-        source, up = node.sources[0], self._up(node)
-        step = max(1, node.clock // self.program.nodes[source].clock)
         for first in range(min(up, store.width(node.clock))):
             phase = (row // node.clock % up, first)
             for run in runs:
-                kernel = self._kernel(number, stage, phase, run)
+                kernel = self._kernel(number, node, stage, phase, run)
                 out = store.row(number)[first::up, :, run]
                 views = [
-                    store.window(source, down, right, step, len(out))[..., features]
+                    store.window(node.sources[0], down, right, node.stride, len(out))[..., features]
                     for down, right, features in kernel.segments
                 ]
                 yield from bind(store, kernel, views, self._bias(node, run), out)
 
-    def _taps(self, number: int, stage: int, row: int, column: int) -> Iterator[Operation]:
+    def _taps(
+        self, number: int, node: Sum, stage: int, row: int, column: int
+    ) -> Iterator[Operation]:
         """The part of a node's taps that is left for one position."""
-        node, store = self.program.nodes[number], self.store
-        source, up = node.sources[0], self._up(node)
-        step = max(1, node.clock // self.program.nodes[source].clock)
-        phase = (row // node.clock % up, column % up)
+        store, up = self.store, node.up
+        phase, here = (row // node.clock % up, column % up), column // up * node.stride
         for run in self._mine(number, stage):
-            kernel = self._kernel(number, stage, phase, run)
+            kernel = self._kernel(number, node, stage, phase, run)
             views = [
-                store.window(source, down, column // up * step + right, 1, 1)[0, :, features]
+                store.window(node.sources[0], down, here + right, 1, 1)[0, :, features]
                 for down, right, features in kernel.segments
             ]
             waits = number in self.waiting and stage <= self.steps
             base = None if waits else self._bias(node, run)
             yield from bind(store, kernel, views, base, store.at(number, column)[:, run])
 
-    def _up(self, node: Node) -> int:
-        return max(1, self.program.nodes[node.sources[0]].clock // node.clock)
-
-    def _kernel(self, number: int, stage: int, phase: tuple[int, int], run: slice) -> Kernel:
+    def _kernel(
+        self, number: int, node: Sum, stage: int, phase: tuple[int, int], run: slice
+    ) -> Kernel:
         key = (number, stage, phase, run.start, run.stop, run.step)
         if key not in self.kernels:
-            node = self.program.nodes[number]
             source = self.stages[node.sources[0]]
             reads: list[tuple[Tap, Tensor]] = [
                 (tap, readable(tap, source, stage, self.steps))
@@ -201,5 +207,5 @@ class Operations:
             self.kernels[key] = kernel_of(node, reads, run)
         return self.kernels[key]
 
-    def _bias(self, node: Node, run: slice) -> Tensor:
-        return self.store.zeros(1) if node.parameter is None else node.parameter[run]
+    def _bias(self, node: Sum, run: slice) -> Tensor:
+        return self.store.zeros(1) if node.bias is None else node.bias[run]

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pixelcnn.engines.reach import Reach, reach_of
+from pixelcnn.engines.stages import Reach, reach_of
 from pixelcnn.model import PixelModel
-from pixelcnn.program import Program
+from pixelcnn.program import Condition, Given, Node, Past, Position, Program, Slice, Sum
 
 
 class Place(NamedTuple):
@@ -32,7 +32,7 @@ class Store:
         program: of its network.
         n: number of images.
         by_row: which nodes are computed for whole rows.
-        conditions: values of the condition nodes, ``(n, features)`` or ``(n, h, w, features)``.
+        condition: checked by the model; of a map, a row of features is made when the row begins.
     """
 
     def __init__(
@@ -41,9 +41,9 @@ class Store:
         program: Program,
         n: int,
         by_row: list[bool],
-        conditions: dict[int, Tensor],
+        condition: Tensor | None,
     ) -> None:
-        self.program, self.n, self.conditions = program, n, conditions
+        self.program, self.n, self.condition = program, n, condition
         self.columns = model.shape.width
         self._kind = {"dtype": model.dtype, "device": model.device}
         self.places = [self._place(number) for number in range(len(program.nodes))]
@@ -57,9 +57,10 @@ class Store:
             if self.places[number].number != number:
                 continue
             reach = self.reach[number]
-            if number in conditions and conditions[number].dim() == 2 and reach == Reach():
-                self.now[number] = conditions[number]
-            elif node.op in ("input", "condition") or number in stored or reach != Reach():
+            constant = isinstance(node, Condition) and node.kind != "map"
+            if constant and reach == Reach():
+                self.now[number] = self._begin(node, 0)
+            elif isinstance(node, Given | Position) or number in stored or reach != Reach():
                 width = self.width(node.clock) + reach.left + reach.right
                 self.rows[number] = self.zeros(reach.up + 1, width, n, node.width)
             else:
@@ -108,20 +109,26 @@ class Store:
             if row % self.program.nodes[number].clock == 0:
                 for below in range(1, len(stored)):
                     stored[below - 1] = stored[below]
-        for number, values in self.conditions.items():
-            clock = self.program.nodes[number].clock
-            if number in self.rows and row % clock == 0:
-                whole = values.dim() == 2
-                self.row(number)[:] = (
-                    values[None] if whole else values[:, row, ::clock].transpose(0, 1)
-                )
+                node = self.program.nodes[number]
+                if isinstance(node, Condition | Position):
+                    self.row(number)[:] = self._begin(node, row // node.clock)
+
+    def _begin(self, node: Node, row: int) -> Tensor:
+        """What is given for a row of a grid, ``(columns, n, features)`` or what expands to it."""
+        if isinstance(node, Position):
+            return (node.rows[row] + node.columns[: self.width(node.clock)])[:, None]
+        assert isinstance(node, Condition) and self.condition is not None
+        if node.kind != "map":
+            return node.values(self.condition)
+        at = slice(row * node.clock, row * node.clock + 1)
+        return node.values(self.condition[:, :, at, :: node.clock])[:, 0].transpose(0, 1)
 
     def _place(self, number: int) -> Place:
         node = self.program.nodes[number]
-        if node.op == "slice":
+        if isinstance(node, Slice):
             base, start = self._place(node.sources[0])
             return Place(base, start + node.start)
-        return self._place(node.sources[0]) if node.op == "past" else Place(number, 0)
+        return self._place(node.sources[0]) if isinstance(node, Past) else Place(number, 0)
 
     def _part(self, number: int) -> tuple[int, slice]:
         base, start = self.places[number]
@@ -137,4 +144,5 @@ class Store:
 
 def read_again(program: Program) -> set[int]:
     """Nodes that finer rows below their own read."""
-    return {node.sources[0] for node in program.nodes if any(tap.phase[0] > 0 for tap in node.taps)}
+    sums = [node for node in program.nodes if isinstance(node, Sum)]
+    return {node.sources[0] for node in sums if any(tap.phase[0] > 0 for tap in node.taps)}

@@ -3,9 +3,9 @@
 from torch import Tensor
 from torch.nn import functional
 
-from pixelcnn.engines.products import Operation
-from pixelcnn.engines.store import Store
-from pixelcnn.program import Node
+from pixelcnn.engines.cached.products import Operation
+from pixelcnn.engines.cached.store import Store
+from pixelcnn.program import Attend
 
 
 class Memory:
@@ -17,14 +17,13 @@ class Memory:
         positions: of its grid.
     """
 
-    def __init__(self, store: Store, node: Node, positions: int) -> None:
-        assert node.parameter is not None
+    def __init__(self, store: Store, node: Attend, positions: int) -> None:
         self.heads, self.count, self.n = node.heads, 1, store.n
         widths = [store.program.width(number) for number in node.sources[1:]]
         self.kept = [
             store.zeros(store.n, node.heads, positions + 1, width // node.heads) for width in widths
         ]
-        for kept, token in zip(self.kept, node.parameter.split(widths), strict=True):
+        for kept, token in zip(self.kept, node.start.split(widths), strict=True):
             kept[:, :, 0] = token.view(node.heads, -1)
 
     def attend(self, query: Tensor, out: Tensor) -> Operation:

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from pixelcnn.engines.operations import Operations
-from pixelcnn.engines.store import Store
-from pixelcnn.engines.timing import needs_rows, schedule
+from pixelcnn.engines.cached.operations import Operations
+from pixelcnn.engines.cached.store import Store
+from pixelcnn.engines.stages import needs_rows, schedule
 from pixelcnn.model import PixelModel
 from pixelcnn.program import ROW_START, Program
 from pixelcnn.shapes import Position
@@ -21,7 +21,7 @@ class CachedEngine:
         condition: checked by the model.
 
     Raises:
-        Unlowerable: see :func:`pixelcnn.engines.timing.schedule`.
+        Unlowerable: see :func:`pixelcnn.engines.stages.schedule`.
     """
 
     @torch.inference_mode()
@@ -31,13 +31,8 @@ class CachedEngine:
         self.model, self.dtype, self.width = model, model.dtype, model.shape.width
         self.steps, stages = schedule(model, program)
         self.last = len(program.nodes) - 1
-        conditions = {}
-        for number, node in enumerate(program.nodes):
-            if node.op == "condition":
-                assert condition is not None
-                conditions[number] = program.condition_values(number, condition)
         by_row = needs_rows(program, stages, self.steps)
-        self.store = Store(model, program, n, by_row, conditions)
+        self.store = Store(model, program, n, by_row, condition)
         self.operations = Operations(program, self.steps, stages, self.store, model.shape)
 
     @torch.inference_mode()

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pixelcnn.engines.store import Store
-from pixelcnn.program import Node, Tap
+from pixelcnn.engines.cached.store import Store
+from pixelcnn.program import Depthwise, Sum, Tap
 
 Operation = Callable[[], object]
 """Computes something and writes it to where it belongs."""
@@ -33,7 +33,7 @@ class Kernel(NamedTuple):
     depthwise: bool
 
 
-def kernel_of(node: Node, reads: Sequence[tuple[Tap, Tensor]], outputs: slice) -> Kernel:
+def kernel_of(node: Sum, reads: Sequence[tuple[Tap, Tensor]], outputs: slice) -> Kernel:
     """The product that gives some outputs of a node from the live part of what its taps may read.
 
     Args:
@@ -41,7 +41,7 @@ def kernel_of(node: Node, reads: Sequence[tuple[Tap, Tensor]], outputs: slice) -
         reads: taps, and which features of the source each may read, bool ``(in,)``.
         outputs: a run of the node's features.
     """
-    if node.op == "depthwise":
+    if isinstance(node, Depthwise):
         rows = [
             (Segment(tap.down, tap.right, outputs), (tap.weight * (tap.live & mask))[outputs])
             for tap, mask in reads
@@ -101,3 +101,25 @@ def bind(
             torch.add(product, base, out=out)
 
     return [*operations, apply]
+
+
+def runs_of(mask: Tensor) -> list[slice]:
+    """The features that a mask names, as evenly spaced runs, so that each is a view of a value.
+
+    Example:
+        >>> import torch
+        >>> runs_of(torch.tensor([True, False, True, False, True, True]))
+        [slice(0, 5, 2), slice(5, 6, 1)]
+    """
+    numbers = mask.nonzero()[:, 0].tolist()
+    runs: list[slice] = []
+    while numbers:
+        step = numbers[1] - numbers[0] if len(numbers) > 1 else 1
+        count = 1
+        while count < len(numbers) and numbers[count] == numbers[0] + count * step:
+            count += 1
+        if count == 2 and step > 1:  # two of them are a chance, not a pattern
+            count = step = 1
+        runs.append(slice(numbers[0], numbers[count - 1] + 1, step))
+        numbers = numbers[count:]
+    return runs

@@ -1,0 +1,234 @@
+"""How functions and layers of PyTorch are said in primitives; the allowlist names them all."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from pixelcnn.program import Program, Tap, Unlowerable
+
+
+class Value(NamedTuple):
+    """A node of the program, as the network holds it.
+
+    Attributes:
+        number: of the node.
+        last: its features stand in the tensor's last dimension, not in the second one.
+    """
+
+    number: int
+    last: bool = False
+
+
+def apply(program: Program, op: str, *values: Any, constants: Sequence[float] = ()) -> Value:
+    """An elementwise function of values that are laid out alike."""
+    for value in values:
+        if not isinstance(value, Value):
+            raise Unlowerable(f"{op} of {value!r}, which is no value of the network")
+    if len({value.last for value in values}) != 1:
+        raise Unlowerable(f"{op} of values whose features stand in different dimensions")
+    if not all(isinstance(number, int | float) for number in constants):
+        raise Unlowerable(f"{op} with {constants}, which are not numbers")
+    numbers = (value.number for value in values)
+    return Value(program.elementwise(op, *numbers, constants=constants), values[0].last)
+
+
+def add(program: Program, x: Any, y: Any, alpha: float = 1) -> Value:
+    """``x + y``; one of them may be a number."""
+    if alpha != 1:
+        raise Unlowerable(f"add with alpha = {alpha}")
+    if isinstance(x, Value) and isinstance(y, Value):
+        return apply(program, "add", x, y)
+    x, number = (x, y) if isinstance(x, Value) else (y, x)
+    return apply(program, "shift", x, constants=(number,))
+
+
+def subtract(program: Program, x: Any, y: Any, alpha: float = 1) -> Value:
+    """``x - y``; one of them may be a number."""
+    if alpha != 1:
+        raise Unlowerable(f"sub with alpha = {alpha}")
+    if isinstance(x, Value) and isinstance(y, Value):
+        return apply(program, "sub", x, y)
+    if isinstance(x, Value):
+        return apply(program, "shift", x, constants=(-y,))
+    return add(program, negate(program, y), x)
+
+
+def multiply(program: Program, x: Any, y: Any) -> Value:
+    """``x y``; one of them may be a number."""
+    if isinstance(x, Value) and isinstance(y, Value):
+        return apply(program, "mul", x, y)
+    x, number = (x, y) if isinstance(x, Value) else (y, x)
+    return apply(program, "scale", x, constants=(number,))
+
+
+def divide(program: Program, x: Any, y: Any, rounding_mode: str | None = None) -> Value:
+    """``x / y`` by a number."""
+    if rounding_mode is not None or not isinstance(y, int | float) or y == 0:
+        raise Unlowerable("division by anything but a number other than zero")
+    return apply(program, "scale", x, constants=(1 / y,))
+
+
+def negate(program: Program, x: Any) -> Value:
+    """``-x``."""
+    return apply(program, "scale", x, constants=(-1.0,))
+
+
+def power(program: Program, x: Any, exponent: Any) -> Value:
+    """``x ** exponent`` for whole exponents from 1 to 3."""
+    if exponent not in (1, 2, 3) or isinstance(exponent, bool):
+        raise Unlowerable(f"a power of {exponent}; 1, 2 and 3 can be had")
+    if exponent == 1:
+        return apply(program, "scale", x, constants=(1.0,))
+    square = apply(program, "square", x)
+    return square if exponent == 2 else apply(program, "mul", square, x)
+
+
+def clamp(program: Program, x: Any, low: Any = None, high: Any = None) -> Value:
+    """``x`` within bounds, either of which may be missing."""
+    bounds = (-math.inf if low is None else low, math.inf if high is None else high)
+    return apply(program, "clamp", x, constants=bounds)
+
+
+def gelu(program: Program, x: Any, approximate: str) -> Value:
+    """Both forms of it."""
+    return apply(program, "gelu_tanh" if approximate == "tanh" else "gelu", x)
+
+
+def hardsigmoid(program: Program, x: Any) -> Value:
+    """``min(max(x / 6 + 1 / 2, 0), 1)``."""
+    sixth = apply(program, "scale", x, constants=(1 / 6,))
+    return clamp(program, apply(program, "shift", sixth, constants=(0.5,)), 0.0, 1.0)
+
+
+def mish(program: Program, x: Any) -> Value:
+    """``x tanh(softplus(x))``."""
+    soft = apply(program, "softplus", x, constants=(1.0, 20.0))
+    return apply(program, "mul", x, apply(program, "tanh", soft))
+
+
+def log_sigmoid(program: Program, x: Any) -> Value:
+    """``-softplus(-x)``."""
+    return negate(program, apply(program, "softplus", negate(program, x), constants=(1.0, 20.0)))
+
+
+def glu(program: Program, x: Any, dim: int) -> Value:
+    """The first half of the features times the sigmoid of the second."""
+    a, b = chunk(program, x, 2, dim)
+    return apply(program, "mul", a, apply(program, "sigmoid", b))
+
+
+def identity(program: Program, x: Any, *options: Any) -> Any:
+    """The value itself."""
+    return x
+
+
+def dropout(program: Program, x: Any, p: float, training: bool) -> Any:
+    """The value itself, unless it is asked to act."""
+    if training:
+        raise Unlowerable("dropout that acts in evaluation mode")
+    return x
+
+
+def _check_features(name: str, x: Value, dim: Any) -> None:
+    """Only features can be taken apart or joined, never positions or images."""
+    if dim not in ((3, -1) if x.last else (1, -3)):
+        raise Unlowerable(f"{name} along dimension {dim}; only features can be")
+
+
+def cat(program: Program, values: Any, dim: Any) -> Value:
+    """Features of several values."""
+    if not all(isinstance(value, Value) for value in values):
+        raise Unlowerable("cat of what is no value of the network")
+    for value in values:
+        _check_features("cat", value, dim)
+    return Value(program.cat(*(value.number for value in values)), values[0].last)
+
+
+def split(program: Program, x: Any, size: Any, dim: Any) -> tuple[Value, ...]:
+    """Features in parts of given sizes."""
+    _check_features("split", x, dim)
+    width = program.width(x.number)
+    sizes = list(size) if isinstance(size, tuple) else [size] * -(-width // size)
+    parts, start = [], 0
+    for part in sizes:
+        stop = min(start + part, width)
+        parts.append(Value(program.slice(x.number, start, stop), x.last))
+        start = stop
+    return tuple(parts)
+
+
+def chunk(program: Program, x: Any, chunks: int, dim: Any) -> tuple[Value, ...]:
+    """Features in so many parts."""
+    _check_features("chunk", x, dim)
+    return split(program, x, -(-program.width(x.number) // chunks), dim)
+
+
+def getitem(program: Program, x: Any, index: Any) -> Any:
+    """One of several values, or a run of features: ``x[:, a:b]``."""
+    if isinstance(x, tuple) and isinstance(index, int | slice):
+        return x[index]
+    place = 3 if isinstance(x, Value) and x.last else 1
+    if isinstance(x, Value) and isinstance(index, tuple) and Ellipsis not in index:
+        whole = all(part == slice(None) for i, part in enumerate(index) if i != place)
+        run = index[place] if len(index) > place else None
+        if whole and isinstance(run, slice) and run.step in (None, 1):
+            start, stop, _ = run.indices(program.width(x.number))
+            if stop > start:
+                return Value(program.slice(x.number, start, stop), x.last)
+    raise Unlowerable(f"[{index}]; only runs of features can be taken")
+
+
+def permute(program: Program, x: Any, dims: Any) -> Value:
+    """Features moved last, or back."""
+    wanted = (0, 3, 1, 2) if x.last else (0, 2, 3, 1)
+    found = tuple(dim % 4 for dim in dims)
+    if found not in (wanted, (0, 1, 2, 3)):
+        raise Unlowerable(f"permute{tuple(dims)}; features can be moved last and back")
+    return Value(x.number, x.last != (found == wanted))
+
+
+def movedim(program: Program, x: Any, source: Any, destination: Any) -> Value:
+    """Features moved last, or back."""
+    wanted = (3, 1) if x.last else (1, 3)
+    if (source % 4, destination % 4) != wanted:
+        raise Unlowerable(f"movedim({source}, {destination}); features can be moved last and back")
+    return Value(x.number, not x.last)
+
+
+def prelu(program: Program, x: Value, module: nn.PReLU) -> Value:
+    """One slope for all features, or one a feature."""
+    width, slope = program.width(x.number), module.weight.detach()
+    return Value(program.elementwise("prelu", x.number, parameter=slope.expand(width)), x.last)
+
+
+def pointwise(program: Program, x: Value, module: nn.Linear | nn.Conv2d) -> Value:
+    """A linear map of the features of a position."""
+    if isinstance(module, nn.Conv2d):
+        plain = module.kernel_size == module.stride == (1, 1) and module.groups == 1
+        if not plain or module.padding not in ((0, 0), "valid", "same") or x.last:
+            raise Unlowerable(
+                "Conv2d that reads other positions; 1x1 kernels without padding can be had"
+            )
+    elif not x.last:
+        raise Unlowerable("Linear over a dimension that holds no features")
+    weight = module.weight.detach().flatten(1)
+    tap = Tap(0, 0, weight, torch.ones_like(weight, dtype=torch.bool))
+    bias = None if module.bias is None else module.bias.detach()
+    return Value(program.taps(x.number, [tap], bias), x.last)
+
+
+def norm(program: Program, x: Value, module: nn.LayerNorm | nn.RMSNorm) -> Value:
+    """A norm over the features of a position, where they stand last."""
+    width, centred = program.width(x.number), isinstance(module, nn.LayerNorm)
+    if not x.last or tuple(module.normalized_shape) != (width,):
+        raise Unlowerable(f"{type(module).__name__} over more than the features of a position")
+    if module.weight is None:
+        raise Unlowerable(f"{type(module).__name__} without a weight")
+    gain, bias = module.weight.detach(), getattr(module, "bias", None)
+    bias = None if bias is None else bias.detach()
+    epsilon = torch.finfo(gain.dtype).eps if module.eps is None else module.eps
+    number = program.norm(x.number, gain, [0] * width, epsilon, centred=centred, bias=bias)
+    return Value(number, last=True)

@@ -1,0 +1,164 @@
+"""When each feature of a model's program can be computed, and how much of a value is read later.
+
+A pixel is visited in steps, one for each colour. Stage ``ROW_START`` means before the row's first pixel,
+stages 0 to steps - 1 mean at that step, stage ``steps`` after the pixel, and ``steps + 1`` after the row.
+A value on a coarser grid is computed when the walk is at the image position that it lies on.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pixelcnn.masks import contiguous
+from pixelcnn.model import PixelModel
+from pixelcnn.program import ROW_START, Past, Program, Sum, Tap, Unlowerable, check_past
+
+
+def schedule(model: PixelModel, program: Program) -> tuple[int, list[Tensor]]:
+    """Steps a pixel, and the stage of each feature of each node.
+
+    Raises:
+        Unlowerable: the parameters of a channel are known too late, so the network is not causal.
+    """
+    steps = model.shape.channels if model.network.order == "channel" else 1
+    stages = stages_of(program, steps)
+    if program.nodes[-1].clock != 1:
+        raise Unlowerable("the parameters live on a coarser grid than the image")
+    colours = torch.tensor(contiguous(model.network.out, steps))
+    if (stages[-1] > colours).any():
+        raise Unlowerable("an output reads its own channel, or what comes after it")
+    return steps, stages
+
+
+def stages_of(program: Program, steps: int) -> list[Tensor]:
+    """When each feature of each node can be computed, int64 ``(width,)`` a node.
+
+    Args:
+        program: a network's.
+        steps: channels where their parameters follow each other, else 1.
+
+    Raises:
+        Unlowerable: something reads what comes later; names the node.
+    """
+    stages: list[Tensor] = []
+    for number, node in enumerate(program.nodes):
+        read = [] if isinstance(node, Past) else [stages[source] for source in node.sources]
+        try:
+            stages.append(node.stage(read, steps))
+        except Unlowerable as error:
+            raise Unlowerable(f"node %{number}: {error}") from error
+    for number, node in enumerate(program.nodes):
+        if isinstance(node, Past):
+            check_past(number, node, program.nodes, stages, steps)
+    return stages
+
+
+def readable(tap: Tap, source: Tensor, stage: int, steps: int) -> Tensor:
+    """Which features of its source a tap reads in the computation at a stage, bool ``(in,)``.
+
+    Finished rows, and what is known before a row, are read for the whole row before its first pixel; the
+    steps add the row's left and the position itself. What is computed after the row reads all at once.
+    """
+    if stage == steps + 1:
+        return torch.ones_like(source, dtype=torch.bool)
+    early = source == ROW_START
+    if tap.reads_finished_row:
+        return torch.full_like(early, stage == ROW_START)
+    return early if stage == ROW_START else ~early
+
+
+def needs_rows(program: Program, stages: list[Tensor], steps: int) -> list[bool]:
+    """Which nodes are written or read a whole row at a time, if only a part of them."""
+    needed = [
+        bool((~is_step(stages[number], steps)).any()) or has_partial(program, stages, number, steps)
+        for number in range(len(program.nodes))
+    ]
+    for number, node in enumerate(program.nodes):
+        if (stages[number] > steps).any():  # what is computed after a row reads all of it
+            for source in node.sources:
+                needed[source] = True
+    return needed
+
+
+def is_step(stage: Tensor, steps: int) -> Tensor:
+    """Which features are computed at a pixel, not for a whole row."""
+    return (stage != ROW_START) & (stage <= steps)
+
+
+def has_partial(program: Program, stages: list[Tensor], number: int, steps: int) -> bool:
+    """Whether finished rows add to what a node's taps give at a pixel."""
+    node = program.nodes[number]
+    if not isinstance(node, Sum):
+        return False
+    late, source = is_step(stages[number], steps), stages[node.sources[0]]
+    for tap in node.taps:
+        live = tap.live.cpu() & readable(tap, source, ROW_START, steps)
+        if (live if live.dim() == 1 else live.any(1))[late].any():
+            return True
+    return False
+
+
+@dataclass
+class Reach:
+    """How far other nodes read a node's value from where they are: rows up, columns left and right."""
+
+    up: int = 0
+    left: int = 0
+    right: int = 0
+
+    def widen(self, other: "Reach") -> None:
+        """Takes in another reach."""
+        self.up, self.left = max(self.up, other.up), max(self.left, other.left)
+        self.right = max(self.right, other.right)
+
+
+def reach_of(program: Program) -> list[Reach]:
+    """The reach of every node."""
+    reach = [Reach() for _ in program.nodes]
+    for node in program.nodes:
+        for tap in node.taps if isinstance(node, Sum) else ():
+            reach[node.sources[0]].widen(Reach(-tap.down, -tap.right, tap.right))
+    return reach
+
+
+def recurrences(program: Program) -> list[frozenset[int]]:
+    """Nodes that must be computed together, position after position, since each reads its own past.
+
+    No two sets share a node; the pasts themselves are not among them. A set can be computed once all that
+    its members read has been, which is so after its largest number.
+    """
+    found: list[frozenset[int]] = []
+    for number, node in enumerate(program.nodes):
+        if isinstance(node, Past) and node.sources:
+            members = _between(program, number, node.sources[0])
+            for other in [other for other in found if other & members]:
+                members |= other
+                found.remove(other)
+            found.append(members)
+    return found
+
+
+def _between(program: Program, past: int, target: int) -> frozenset[int]:
+    """Nodes up to a target that depend on its past."""
+    members = {past}
+    for number, node in enumerate(program.nodes[: target + 1]):
+        if not isinstance(node, Past) and members.intersection(node.sources):
+            members.add(number)
+    return frozenset(members - {past})
+
+
+def right_to_left(program: Program) -> list[frozenset[int]]:
+    """The recurrences that run from right to left through a finished row."""
+
+    def reads_right(members: frozenset[int]) -> bool:
+        taps = [
+            tap
+            for number in members
+            for node in [program.nodes[number]]
+            if isinstance(node, Sum) and isinstance(program.nodes[node.sources[0]], Past)
+            for tap in node.taps
+        ]
+        return any(tap.down == 0 and tap.right > 0 for tap in taps)
+
+    return [members for members in recurrences(program) if reads_right(members)]

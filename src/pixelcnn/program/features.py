@@ -1,0 +1,148 @@
+"""Primitives that read several features of a position, or all positions before it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pixelcnn.program.node import ROW_START, Node, Reader, Unlowerable
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Slice(Node):
+    """Some of the features of a value.
+
+    Attributes:
+        start: the first of them.
+    """
+
+    start: int
+
+    op = "slice"
+
+    def stage(self, read: Sequence[Tensor], steps: int) -> Tensor:
+        return read[0][self.start : self.start + self.width]
+
+    def compute(self, read: Reader) -> Tensor:
+        return read.own(self.sources[0])[..., self.start : self.start + self.width]
+
+    seen = compute
+
+    @property
+    def notes(self) -> str:
+        return f"[{self.start}:{self.start + self.width}]"
+
+
+class Cat(Node):
+    """The features of several values, one after the other."""
+
+    op = "cat"
+
+    def stage(self, read: Sequence[Tensor], steps: int) -> Tensor:
+        return torch.cat(list(read))
+
+    def compute(self, read: Reader) -> Tensor:
+        values = [read.own(source) for source in self.sources]
+        shape = torch.broadcast_shapes(*(value.shape[:-1] for value in values))
+        return torch.cat([value.expand(*shape, -1) for value in values], -1)
+
+    seen = compute
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Norm(Node):
+    """Features divided by the root mean square of their group at the position, times a gain.
+
+    Attributes:
+        gain: ``(width,)``.
+        groups: the group of each feature.
+        epsilon: added to the mean square.
+        centred: whether the mean of the group is taken off first.
+        bias: added at last, ``(width,)``; None for nothing.
+    """
+
+    gain: Tensor
+    groups: tuple[int, ...]
+    epsilon: float
+    centred: bool = False
+    bias: Tensor | None = None
+
+    op = "norm"
+
+    def stage(self, read: Sequence[Tensor], steps: int) -> Tensor:
+        groups = torch.tensor(self.groups)
+        latest = torch.full((int(groups.max()) + 1,), ROW_START)
+        return latest.scatter_reduce(0, groups, read[0], "amax")[groups]
+
+    def compute(self, read: Reader) -> Tensor:
+        x = read.own(self.sources[0])
+        if self.centred:
+            x = x - self._means(x)
+        y = x * (self._means(x.square()) + self.epsilon).rsqrt() * self.gain
+        return y if self.bias is None else y + self.bias
+
+    def seen(self, read: Reader) -> Tensor:
+        return self._means(read.own(self.sources[0]).float()) > 0
+
+    def _means(self, x: Tensor) -> Tensor:
+        """The mean over each feature's group, ``(..., width)``, or ``(..., 1)`` of one group."""
+        if max(self.groups) == 0:
+            return x.mean(-1, keepdim=True).expand_as(x)
+        groups = torch.tensor(self.groups, device=x.device)
+        members = [(groups == group).nonzero()[:, 0] for group in range(max(self.groups) + 1)]
+        return torch.stack([x[..., member].mean(-1) for member in members], -1)[..., groups]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Attend(Node):
+    """Attention of each position to all before it in raster order, and to a start token.
+
+    Its sources are queries and keys, ``heads * d`` features, the heads one after the other, and values,
+    ``heads * e`` features.
+
+    Attributes:
+        heads: how many.
+        start: key and value of the start token, ``(heads * d + heads * e,)``.
+    """
+
+    heads: int
+    start: Tensor
+
+    op = "attend"
+
+    def stage(self, read: Sequence[Tensor], steps: int) -> Tensor:
+        """Keys and values of the row's left are known at step 0."""
+        if max(int(part.max()) for part in read) > steps:
+            raise Unlowerable("attention to what is known after its row only")
+        return torch.full((self.width,), max(0, int(read[0].max())))
+
+    def compute(self, read: Reader) -> Tensor:
+        query, key, value = (self._by_head(read.own(source)) for source in self.sources)
+        keys = key.shape[1] * key.shape[3]
+        starts = self.start.split([keys, len(self.start) - keys])
+        key, value = (
+            _behind(s.view(self.heads, 1, -1), x) for s, x in zip(starts, (key, value), strict=True)
+        )
+        found = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return found.transpose(1, 2).flatten(2)
+
+    def seen(self, read: Reader) -> Tensor:
+        query, key, value = (self._by_head(read.own(source)) for source in self.sources)
+        before = (key.any(-1, keepdim=True) | value).cumsum(2) > 0
+        found = query.any(-1, keepdim=True) | _behind(torch.zeros_like(before[0, :, :1]), before)
+        return found.transpose(1, 2).flatten(2)
+
+    def _by_head(self, x: Tensor) -> Tensor:
+        """``(n, positions, heads * d)`` as ``(n, heads, positions, d)``."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    @property
+    def notes(self) -> str:
+        return f"{self.heads} heads" if self.heads > 1 else ""
+
+
+def _behind(start: Tensor, sequence: Tensor) -> Tensor:
+    """A sequence ``(n, heads, positions, d)`` moved one place on: a start, then all but the last."""
+    return torch.cat([start.expand(len(sequence), -1, -1, -1), sequence[:, :, :-1]], 2)
