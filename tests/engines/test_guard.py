@@ -251,7 +251,7 @@ def test_the_guard_knows_masks_from_weights():
 
 @pytest.mark.parametrize("shape", [(3, 1, 1), (1, 2, 9), (3, 28, 28)])
 def test_edges_and_corners_are_among_the_positions_compared(shape):
-    positions = guard._sampled(ImageShape(*shape))
+    positions = guard.sampled(ImageShape(*shape))
     channels, height, width = shape
     corners = [(r, c) for r in (0, height - 1) for c in (0, width - 1)]
     assert {(0, *corner) for corner in corners} <= set(map(tuple, positions))

@@ -10,6 +10,7 @@ number of threads. On ``cached`` and ``full`` PyTorch adds up in another order f
 that in float32 the last digits differ, and about one image in a thousand gets another level somewhere.
 """
 
+import inspect
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -141,7 +142,17 @@ class Engine:
         positions, said = self.model.shape.dimensions, _warned.setdefault(self.model.network, set())
         if positions > FEW_POSITIONS and self.reason not in said:
             said.add(self.reason)
-            warnings.warn(slowness(self.model, self.reason), SlowSampling, stacklevel=4)
+            message = slowness(self.model, self.reason)
+            warnings.warn(message, SlowSampling, stacklevel=_frames_of_ours())
+
+
+def _frames_of_ours() -> int:
+    """Calls between here and whoever called this package, for a warning to point at."""
+    frames = 1
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("pixelcnn."):
+        frame, frames = frame.f_back, frames + 1
+    return frames - 1
 
 
 def slowness(model: PixelModel, reason: str) -> str:

@@ -1,9 +1,9 @@
 """Whether a program, and the engine that runs it, give the numbers of ``forward``.
 
 A program is compared at the model's own size in float64, with random weights, so that zeros hide nothing, and
-with its own: four passes of two images. An engine is compared in its own precision: a native one before it
-draws anything, which takes as long as drawing two images; a slower one while it draws, at some positions,
-which costs one pass of one image.
+with its own: four passes of an image in all. An engine is compared in its own precision: a native one before
+it draws anything, which takes as long as drawing an image; a slower one while it draws, at some positions,
+which costs one pass of an image.
 """
 
 import copy
@@ -56,7 +56,7 @@ def program_difference(model: PixelModel, *, drawn: bool) -> str:
         return f"its network cannot be copied: {error}"
     if drawn:
         _draw_weights(twin)
-    levels, condition = _some_images(twin, 2)
+    levels, condition = _some_images(twin)
     program = lower(twin.network, graph_of(twin.network))
     with torch.no_grad():
         expected = twin(levels, condition)
@@ -72,7 +72,7 @@ def engine_difference(model: PixelModel, start: Callable[..., Walker]) -> str:
         start: a walker of some images, ``start(model, n=2, condition=None)``.
     """
     model = _cropped(model, MOST_STEPS // model.shape.channels)
-    levels, condition = _some_images(model, 2)
+    levels, condition = _some_images(model)
     walker = start(model, n=len(levels), condition=condition)
     with torch.no_grad():
         expected = model(levels, condition)
@@ -104,7 +104,7 @@ class Watched:
     ) -> None:
         self.walker, self.model, self.tell = walker, model, tell
         self.condition = None if condition is None else condition[:1]
-        self.seen: dict[Position, Tensor] = dict.fromkeys(_sampled(model.shape), torch.empty(0))
+        self.seen: dict[Position, Tensor] = dict.fromkeys(sampled(model.shape), torch.empty(0))
         self.last = Position(*(side - 1 for side in model.shape))
 
     def parameters(self, levels: Tensor, position: Position) -> Tensor:
@@ -161,15 +161,16 @@ def _cropped(model: PixelModel, positions: int) -> PixelModel:
     return view
 
 
-def _some_images(model: PixelModel, n: int) -> tuple[Tensor, Tensor | None]:
-    """Random levels and conditions."""
+def _some_images(model: PixelModel) -> tuple[Tensor, Tensor | None]:
+    """Random levels of an image, with a condition; of two with labels, so that these can differ."""
+    n = 2 if model.network.condition == "label" else 1
     generator = torch.Generator().manual_seed(0)
     levels = torch.randint(model.levels, (n, *model.shape), generator=generator)
     kind, size = model.network.condition, model.network.condition_size
     if kind is None:
         return levels.to(model.device), None
     if kind == "label":
-        labels = torch.randint(size, (n,), generator=generator)
+        labels = torch.tensor([0, size - 1])
         return levels.to(model.device), model.check_condition(labels, n)
     shape = (n, size) if kind == "vector" else (n, size, *model.shape[1:])
     values = torch.randn(shape, generator=generator, dtype=torch.float64)
@@ -202,7 +203,7 @@ def _own_part(model: PixelModel, position: Position) -> slice:
     return slice(position.channel * p, (position.channel + 1) * p)
 
 
-def _sampled(shape: ImageShape) -> list[Position]:
+def sampled(shape: ImageShape) -> list[Position]:
     """Positions that are compared: along the edges, and some between them; every channel of the last."""
     rows, columns = ({0, 1, side // 2, side - 2, side - 1} & set(range(side)) for side in shape[1:])
     places = {(row, column) for row in rows for column in columns}
