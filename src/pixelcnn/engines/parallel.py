@@ -44,8 +44,8 @@ def compute(program: Program, x: Tensor, condition: Tensor | None = None) -> Ten
             whole = values.dim() == 2
             given[number] = values[:, None] if whole else _coarse(values, node.clock)
     height, width = x.shape[2:]
-    some = next(node for node in program.nodes if isinstance(node, Sum))
-    nothing = some.taps[0].weight.new_zeros(len(x), 1, 1)
+    sums = (node.taps[0].weight for node in program.nodes if isinstance(node, Sum))
+    nothing = next(sums, x).new_zeros(len(x), 1, 1)  # of the type that recurrences have, if any
     found = _Interpreter(program, (height, width), given, nothing, "compute").run()
     return found.expand(len(x), -1, -1).unflatten(1, (height, width)).movedim(-1, 1)
 
@@ -171,6 +171,11 @@ class _At:
     def own(self, source: int) -> Tensor:
         values = self.interpreter.values[source]
         return values if self.line is None or values.shape[1] == 1 else values[:, self.line]
+
+    def whole(self, source: int) -> Tensor:
+        rows, columns = self.interpreter.size(self.interpreter.program.nodes[source].clock)
+        values = self.interpreter.values[source].expand(-1, rows * columns, -1)
+        return values.unflatten(1, (rows, columns))
 
     def at(
         self, source: int, down: int, right: int, *, stride: int, up: int, phase: tuple[int, int]
