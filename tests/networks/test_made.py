@@ -14,7 +14,7 @@ from pixelcnn.engines.full import FullEngine
 from pixelcnn.engines.stages import stages_of
 from pixelcnn.engines.trace import trace
 from pixelcnn.errors import ConfigError
-from pixelcnn.layers import CONDITIONS, MaskedLinear
+from pixelcnn.layers import CONDITIONS, MaskedConv2d, MaskedLinear
 from pixelcnn.layers.dense import Flatten, Unflatten
 from pixelcnn.masks import raster_past
 from pixelcnn.networks.base import ORDERS
@@ -36,6 +36,16 @@ def tiny(channels=1, **arguments):
 
 def model_of(network, shape):
     return alive(network.double(), outputs.Categorical(levels=2), shape)
+
+
+def assert_program_is_exact(model):
+    """For whole images, and walked step by step."""
+    images = images_of(model, 2)
+    found = parallel.compute(engines.lower(model), model.encode(images))
+    torch.testing.assert_close(found, model(images), rtol=0, atol=1e-12)
+    fast = parameters(model, engines.start(model, 2, None, "cached"), images)
+    slow = parameters(model, FullEngine(model, None), images)
+    torch.testing.assert_close(fast, slow, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("size", [(5, 7), (9, 6)])
@@ -103,13 +113,9 @@ def test_its_program_is_its_forward_pass_and_sees_what_it_sees(kind, condition, 
 
 @pytest.mark.parametrize("options", [{"activation": "prelu"}, {"embedding": 3, "codes": 2}])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_walking_its_program_gives_the_numbers_of_full_passes(channels, options):
+def test_every_variation_walks_to_the_numbers_of_its_forward_pass(channels, options):
     model = model_of(tiny(channels, width=23, **options), (channels, ROWS, COLUMNS))
-    images = images_of(model, 2)
-    fast = parameters(model, engines.start(model, 2, None, "cached"), images)
-    torch.testing.assert_close(
-        fast, parameters(model, FullEngine(model, None), images), rtol=0, atol=1e-12
-    )
+    assert_program_is_exact(model)
 
 
 class Multiplications(TorchDispatchMode):
@@ -171,12 +177,35 @@ class Tangled(networks.Network):
 def test_units_may_come_in_any_order_and_be_cut_and_joined(channels, size):
     torch.manual_seed(0)
     model = model_of(Tangled(channels), (channels, *size))
-    images = images_of(model, 2)
-    found = parallel.compute(engines.lower(model), model.encode(images))
-    torch.testing.assert_close(found, model(images), rtol=0, atol=1e-12)
-    fast = parameters(model, engines.start(model, 2, None, "cached"), images)
-    slow = parameters(model, FullEngine(model, None), images)
-    torch.testing.assert_close(fast, slow, rtol=0, atol=1e-12)
+    assert_program_is_exact(model)
+
+
+class Between(networks.Network):
+    """Units between convolutions, twice."""
+
+    def __init__(self):
+        super().__init__(1, 2, "channel", None, 0)
+        self.largest = (ROWS, COLUMNS)
+        some, seen = (0, 0, 0), torch.arange(ROWS * COLUMNS).repeat_interleave(3)
+        self.first = MaskedConv2d((0,), some, (3, 3), sees_itself=False)
+        self.middle = MaskedConv2d(some, some, (3, 3), sees_itself=True)
+        self.last = MaskedConv2d(some, (0, 0), (3, 3), sees_itself=True)
+        self.flatten, self.unflatten = Flatten(ROWS, COLUMNS), Unflatten(ROWS, COLUMNS)
+        self.dense = torch.nn.ModuleList(MaskedLinear(seen, seen) for _ in range(2))
+
+    def forward(self, x, condition=None):
+        y = self.first(x)
+        for dense, convolution in zip(self.dense, (self.middle, self.last), strict=True):
+            z = torch.tanh(dense(self.flatten(y)))
+            y = convolution(y + self.unflatten(z, x))
+        return y
+
+
+@pytest.mark.parametrize("size", [(ROWS, COLUMNS), (2, 3)])
+def test_units_and_positions_may_take_turns(size):
+    torch.manual_seed(0)
+    model = model_of(Between(), (1, *size))
+    assert_program_is_exact(model)
 
 
 @pytest.mark.parametrize(

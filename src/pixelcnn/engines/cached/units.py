@@ -81,11 +81,11 @@ class Units:
                 pixels = self._by_pixel(node.sources[0], node.width, run)
                 yield partial(self._give, pixels, node.columns, column, out[:, run])
         elif number in self.queues:
-            late = walk_stage(0, column, self.steps) + stage
-            yield partial(self._advance, self.queues[number], late)
+            within_row = walk_stage(0, column, self.steps) + stage
+            yield partial(self._advance, self.queues[number], within_row)
 
-    def _advance(self, queue: "Queue", stage: int) -> None:
-        queue.advance(walk_stage(self.store.current, 0, self.steps) + stage)
+    def _advance(self, queue: "Queue", within_row: int) -> None:
+        queue.advance(walk_stage(self.store.current, 0, self.steps) + within_row)
 
     def _keep(self, pixels: Sequence[Tensor], columns: int, column: int, value: Tensor) -> None:
         pixels[self.store.current * columns + column].copy_(value)
