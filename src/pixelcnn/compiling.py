@@ -1,7 +1,7 @@
 """Compiles C++ of this package once for this machine, into the user's cache.
 
-A file's name is a hash of the source, the compiler and the processor; so a change of any of them builds anew,
-and two processes that build at once write the same file. The folder belongs to the user alone.
+A library's name ends in a hash of its sources, the compiler and the processor; so a change of any of them
+builds anew, and two processes that build at once write the same file. The folder belongs to the user alone.
 """
 
 import ctypes
@@ -13,6 +13,8 @@ import shutil
 import stat
 import subprocess
 import tempfile
+from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-shared", "-ffp-contract=fast", "-pthread")
@@ -21,16 +23,20 @@ COMPILERS = ("c++", "g++", "clang++")
 logger = logging.getLogger("pixelcnn")
 
 
+_failures: dict[Path, str] = {}
+"""Why libraries could not be built, so that a failing compiler runs once."""
+
+
 class NotBuilt(Exception):
     """A library cannot be had here; the message says why."""
 
 
-def load(name: str, source: bytes) -> ctypes.CDLL:
+def load(name: str, sources: Mapping[str, bytes]) -> ctypes.CDLL:
     """A library, built if need be.
 
     Args:
         name: the library's, for its file and the log.
-        source: C++17 in one file.
+        sources: see :func:`sources_of`; the first is compiled.
 
     Raises:
         NotBuilt: no compiler, or one that fails; or ``PIXELCNN_NATIVE=0`` asks that nothing be compiled.
@@ -38,14 +44,32 @@ def load(name: str, source: bytes) -> ctypes.CDLL:
     if os.environ.get("PIXELCNN_NATIVE") == "0":
         raise NotBuilt("PIXELCNN_NATIVE=0")
     compiler = find_compiler()
-    target = cache_folder() / f"{name}-{key(source, compiler)}.so"
+    target = cache_folder() / f"{name}-{key(sources, compiler)}.so"
+    if target in _failures:
+        raise NotBuilt(_failures[target])
     if not target.is_file():
         logger.info("building the native %s, once", name)
-        _build(source, compiler, target)
+        try:
+            _build(sources, compiler, target)
+        except NotBuilt as error:
+            _failures[target] = str(error)
+            raise
     try:
         return ctypes.CDLL(str(target))
     except OSError as error:
         raise NotBuilt(f"{target.name} cannot be loaded: {error}") from error
+
+
+def sources_of(package: str, file: str) -> dict[str, bytes]:
+    """A C++17 file and all headers beside it, by name.
+
+    Args:
+        package: where they are.
+        file: the one that includes the headers, and nothing else of this package.
+    """
+    folder = resources.files(package)
+    headers = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".h"))
+    return {name: (folder / name).read_bytes() for name in (file, *headers)}
 
 
 def find_compiler() -> str:
@@ -82,16 +106,17 @@ def cache_folder() -> Path:
     return folder
 
 
-def key(source: bytes, compiler: str) -> str:
+def key(sources: Mapping[str, bytes], compiler: str) -> str:
     """What a build depends on, as a short hash.
 
     Raises:
         NotBuilt: the compiler does not tell its version.
     """
     version = _run([compiler, "--version"])
-    digest = hashlib.sha256(source)
-    for part in (compiler, version, " ".join(FLAGS), platform.machine(), processor()):
-        digest.update(b"\0" + part.encode())
+    digest = hashlib.sha256()
+    parts = [compiler, version, " ".join(FLAGS), platform.machine(), processor()]
+    for part in (*(word.encode() for word in (*parts, *sources)), *sources.values()):
+        digest.update(len(part).to_bytes(8, "little") + part)
     return digest.hexdigest()[:24]
 
 
@@ -105,12 +130,13 @@ def processor() -> str:
     return "\n".join(sorted({line for line in lines if line.startswith(wanted)}))
 
 
-def _build(source: bytes, compiler: str, target: Path) -> None:
+def _build(sources: Mapping[str, bytes], compiler: str, target: Path) -> None:
     try:
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            file, made = Path(scratch) / "source.cpp", Path(scratch) / "library.so"
-            file.write_bytes(source)
-            _run([compiler, *FLAGS, str(file), "-o", str(made)])
+            folder, made = Path(scratch), Path(scratch) / "library.so"
+            for name, source in sources.items():
+                (folder / name).write_bytes(source)
+            _run([compiler, *FLAGS, str(folder / next(iter(sources))), "-o", str(made)])
             os.replace(made, target)
     except OSError as error:
         raise NotBuilt(f"{target.name} cannot be written: {error}") from error
@@ -122,6 +148,7 @@ def _run(command: list[str]) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotBuilt(f"{command[0]}: {error}") from error
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["failed"])[-1]
-        raise NotBuilt(f"{command[0]} failed: {last[:200]}")
+        lines = done.stderr.strip().splitlines() or ["failed"]
+        told = next((line for line in lines if "error" in line), lines[-1])
+        raise NotBuilt(f"{command[0]} failed: {told[:200]}")
     return done.stdout

@@ -8,7 +8,7 @@ import torch
 from engines.depthwise import KINDS, Depthwise
 from engines.walks import alive, assert_engine_is_exact, images_of, needs_native, parameters
 from pixelcnn import engines, outputs
-from pixelcnn.engines.native import NativeEngine, instructions, plan
+from pixelcnn.engines.native import NativeEngine, plan, sums
 from pixelcnn.sampling import sample
 
 SHAPES = [(1, 5, 7), (3, 5, 7), (4, 3, 5), (1, 1, 1), (1, 1, 9), (1, 9, 1)]
@@ -55,14 +55,14 @@ def test_all_engines_draw_the_same_levels(kind):
 def test_a_sum_is_one_instruction_a_stage(kind, monkeypatch):
     """Features lie as those that they sum, whatever the layout; rows above are summed once a row."""
     model, seen = model_of(kind, (3, 5, 7), width=48), []
-    original = instructions.Instructions._depthwise
+    original = sums.Sums._depthwise
 
-    def listed(*arguments, **options):
-        found = list(original(*arguments, **options))
-        seen.append((len(found), options.get("partial", False)))
+    def listed(emitter, job, *arguments):
+        found = list(original(emitter, job, *arguments))
+        seen.append((len(found), job.partial))
         return found
 
-    monkeypatch.setattr(instructions.Instructions, "_depthwise", listed)
+    monkeypatch.setattr(sums.Sums, "_depthwise", listed)
     plan(model, engines.lower(model))
     stages = 3 + (kind == "mixed")
     assert sorted(seen) == [(1, False)] * stages + [(1, True)]

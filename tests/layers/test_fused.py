@@ -153,9 +153,10 @@ def test_it_is_pytorchs_block_on_other_processors(afresh, monkeypatch, calls, ta
 def test_a_wrong_source_is_noticed(monkeypatch, right, wrong):
     load = compiling.load
 
-    def broken(name, source):
-        assert source.count(right.encode()) == 1
-        return load(name, source.replace(right.encode(), wrong.encode()))
+    def broken(name, sources):
+        assert sources["fused.cpp"].count(right.encode()) == 1
+        changed = sources["fused.cpp"].replace(right.encode(), wrong.encode())
+        return load(name, sources | {"fused.cpp": changed})
 
     monkeypatch.setattr(compiling, "load", broken)
     assert error(a_block(3), images()) > 100 * TOLERANCE

@@ -9,7 +9,6 @@ import functools
 import itertools
 import logging
 import os
-from importlib import resources
 from typing import Any
 
 import torch
@@ -165,9 +164,8 @@ def _leading_past(features: Features) -> int:
 @functools.cache
 def _library() -> ctypes.CDLL | None:
     """The compiled source, or None for good: a compiler that failed once is not tried at every step."""
-    source = (resources.files("pixelcnn.layers") / "fused.cpp").read_bytes()
     try:
-        library = compiling.load("block", source)
+        library = compiling.load("block", compiling.sources_of("pixelcnn.layers", "fused.cpp"))
         library.pixelcnn_fused_panel.restype = ctypes.c_int64
     except (compiling.NotBuilt, OSError, AttributeError) as error:
         logger.info("PyTorch computes the blocks: %s", error)

@@ -118,7 +118,7 @@ struct Session {
     // Parameters of the first positions in coding order, (positions, images, width).
     std::vector<float> step(const Job& job, int64_t positions) {
         const Plan& p = plan();
-        const size_t size = size_t(job.images) * size_t(p.nodes.back().width);
+        const size_t size = size_t(job.images) * size_t(p.values[p.result].width);
         std::vector<float> all(size), out(size);
         all.clear();
         for (int64_t at = 0; at < positions && !complaint[0]; ++at) {

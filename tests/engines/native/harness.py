@@ -20,6 +20,7 @@ from pixelcnn.sampling import uniforms
 from pixelcnn.shapes import coding_order
 
 SOURCE = Path(native.__file__).parent / "engine.cpp"
+SOURCES = [SOURCE, *sorted(SOURCE.parent.glob("*.h"))]
 DRIVER = Path(__file__).parent / "driver.cpp"
 COMPILERS = ("g++", "clang++")
 TARGETS = {
@@ -133,7 +134,7 @@ def arrays_of(job: Job) -> Iterator[np.ndarray]:
     yield np.array([job.n, job.threads, job.half, job.temperature], np.float64)
     yield plan.words
     yield plan.weights
-    yield native._condition_values(program, plan, job.condition)
+    yield native.condition_values(program, plan, job.condition)
     yield job.levels.numpy().astype(np.int32)
     yield job.known.numpy().astype(np.uint8)
     yield job.uniforms.contiguous().numpy()

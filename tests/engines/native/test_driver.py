@@ -99,9 +99,12 @@ def test_a_damaged_plan_is_refused_or_runs(sanitized, job_file, compiler, target
 def test_the_damage_is_found_where_a_check_is_missing(tmp_path, job_file):
     """The same damage crashes an engine that does not check its weights."""
     checked = "require(offset >= 0 && count >= 0 && offset + count <= pool.size(), "
-    text = harness.SOURCE.read_text(encoding="utf-8")
-    assert checked in text
-    (tmp_path / "engine.cpp").write_text(text.replace(checked, "require(true, "))
+    found = 0
+    for source in harness.SOURCES:
+        text = source.read_text(encoding="utf-8")
+        found += text.count(checked)
+        (tmp_path / source.name).write_text(text.replace(checked, "require(true, "))
+    assert found == 1
     command = [harness.compiler("g++"), "-std=c++17", "-O1", "-march=native", *ADDRESS]
     path = tmp_path / "driver"
     source = [f"-I{tmp_path}", str(harness.DRIVER), "-o", str(path), "-pthread"]

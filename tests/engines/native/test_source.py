@@ -3,7 +3,7 @@
 import pytest
 
 from engines.native import harness
-from engines.native.harness import COMPILERS, SOURCE, TARGETS, WARNINGS
+from engines.native.harness import COMPILERS, SOURCE, SOURCES, TARGETS, WARNINGS
 from pixelcnn import compiling
 
 
@@ -25,6 +25,12 @@ def test_no_warnings_of_the_optimiser(tmp_path, compiler, target):
 
 def test_results_are_never_computed_with_relaxed_arithmetic():
     """Results would depend on how the compiler groups sums."""
-    text = SOURCE.read_text(encoding="utf-8")
     assert not {"-ffast-math", "-Ofast", "-funsafe-math-optimizations"} & set(compiling.FLAGS)
-    assert "fast-math" not in text and "fp_contract" not in text.lower()
+    for path in SOURCES:
+        text = path.read_text(encoding="utf-8")
+        assert "fast-math" not in text and "fp_contract" not in text.lower()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_source_files_stay_small(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400

@@ -57,7 +57,7 @@ class NativeEngine:
         self.model, self.n = model, n
         self.threads = threads or torch.get_num_threads()
         layout = plan(model, program)
-        values = _condition_values(program, layout, condition)
+        self._conditions = values = condition_values(program, layout, condition)
         self._error = ctypes.create_string_buffer(MESSAGE)
         self._call(
             "open",
@@ -78,6 +78,15 @@ class NativeEngine:
     def __del__(self) -> None:
         if self._handle:
             self._library.pixelcnn_close(self._handle)
+
+    @property
+    def together(self) -> int:
+        """Rows of an image that advance together in :meth:`fill`, by threads without an image of their own.
+
+        As many as fit behind each other: each begins when the row above it is finished as far to the right
+        as it is read.
+        """
+        return int(self._library.pixelcnn_together(self._handle))
 
     def parameters(self, levels: Tensor, position: Position) -> Tensor:
         """Parameters of one pixel, float32 ``(n, out)``, given the levels ``(n, c, h, w)`` before it."""
@@ -107,21 +116,30 @@ class NativeEngine:
     ) -> Tensor:
         """Draws the unknown levels of all images, without a return to Python inside a row.
 
+        The walk begins at the first position, whatever was computed before; ``given`` stays as it is.
+
         Args:
             given: levels ``(n, c, h, w)``.
             known: bool, the same shape: which of them stay.
             uniforms: float64, the same shape.
             temperature: see :func:`pixelcnn.sampling.temper`.
-            callback: called with rows done and the images after every row.
+            callback: called with rows done and the images after every row,
+                or every few rows where rows of an image advance together.
 
         Returns:
             int64 ``(n, c, h, w)``.
+
+        Raises:
+            PixelCNNError: the parameters of a level that is to be drawn are no distribution's, since they
+                are not finite; the message names the position.
         """
-        levels = np.ascontiguousarray(given.numpy(), np.int32)
+        levels = np.array(given.numpy(), np.int32, order="C")
         fixed = np.ascontiguousarray(known.numpy(), np.uint8)
         chances = np.ascontiguousarray(uniforms.numpy(), np.float64)
         height = self.model.shape.height
-        step = height if callback is None else 1
+        together = self.together
+        rows = 1 if together == 1 else 8 * together  # they begin and end one after the other
+        step = height if callback is None else rows
         for row in range(0, height, step):
             self._call(
                 "fill",
@@ -131,11 +149,11 @@ class NativeEngine:
                 _pointer(chances),
                 ctypes.c_double(temperature),
                 ctypes.c_int32(row),
-                ctypes.c_int32(row + step),
+                ctypes.c_int32(min(row + step, height)),
                 ctypes.c_int32(self.threads),
             )
             if callback is not None:
-                callback(row + 1, torch.from_numpy(levels).long())
+                callback(min(row + step, height), torch.from_numpy(levels).long())
         return torch.from_numpy(levels).long()
 
     def _take(self, levels: Tensor, position: Position) -> None:
@@ -157,13 +175,21 @@ def _pointer(array: np.ndarray) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 
-def _condition_values(program: Program, layout: Plan, condition: Tensor | None) -> np.ndarray:
-    """Values of all condition nodes, one after the other, features in storage order."""
-    parts = [np.zeros(0, np.float32)]
+def condition_values(program: Program, layout: Plan, condition: Tensor | None) -> np.ndarray:
+    """What a plan's engine keeps of a condition: values of labels and vectors, and a map as it is.
+
+    Returns:
+        float32: of each condition node of a label or vector ``(n, width)``, features in storage order; of
+        a map ``(n, h, w, size)``; all of them flattened, one after the other.
+    """
+    parts = []
     for number, order in layout.conditions:
         assert condition is not None
         node = program.nodes[number]
         assert isinstance(node, Condition)
-        values = node.values(condition).float().numpy()
-        parts.append(np.ascontiguousarray(values[..., order]).ravel())
-    return np.concatenate(parts)
+        values = node.values(condition).float().cpu().numpy()
+        parts.append(np.ascontiguousarray(values[:, order]).ravel())
+    if layout.has_map:
+        assert condition is not None
+        parts.append(condition.float().movedim(1, -1).contiguous().cpu().numpy().ravel())
+    return parts[0] if len(parts) == 1 else np.concatenate([np.zeros(0, np.float32), *parts])

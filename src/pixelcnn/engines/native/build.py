@@ -1,8 +1,7 @@
-"""The native engine's library, built on first use."""
+"""The native engine's library, built on first use, and the names that it gives to numbers."""
 
 import ctypes
 import functools
-from importlib import resources
 
 from pixelcnn import compiling
 from pixelcnn.compiling import NotBuilt
@@ -15,8 +14,7 @@ def library() -> ctypes.CDLL:
     Raises:
         NotBuilt: see :func:`pixelcnn.compiling.load`.
     """
-    source = (resources.files("pixelcnn.engines.native") / "engine.cpp").read_bytes()
-    return compiling.load("engine", source)
+    return compiling.load("engine", compiling.sources_of("pixelcnn.engines.native", "engine.cpp"))
 
 
 def why_not() -> str:
@@ -26,3 +24,27 @@ def why_not() -> str:
     except NotBuilt as error:
         return str(error)
     return ""
+
+
+@functools.cache
+def codes() -> dict[str, dict[str, int]]:
+    """The numbers of a plan's words, by group and by name; the source has the only list of them.
+
+    Raises:
+        NotBuilt: see :func:`library`.
+    """
+    tell = library().pixelcnn_codes
+    tell.restype = ctypes.c_char_p
+    lines = [line.split() for line in tell().decode().lower().splitlines()]
+    return {group: {name: number for number, name in enumerate(names)} for group, *names in lines}
+
+
+def code(group: str, name: str) -> int:
+    """The number of one word."""
+    return codes()[group][name]
+
+
+@functools.cache
+def lanes() -> int:
+    """Outputs that are computed together."""
+    return int(library().pixelcnn_lanes())

@@ -6,10 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.program import Depthwise, Elementwise, Program, Unlowerable
-
-LANES = 16
-"""Outputs that are computed together."""
+from pixelcnn.engines.native.build import lanes
+from pixelcnn.program import Attend, Depthwise, Elementwise, Program, Unlowerable
 
 
 def storage_orders(program: Program, stages: list[Tensor]) -> list[Tensor]:
@@ -23,6 +21,8 @@ def storage_orders(program: Program, stages: list[Tensor]) -> list[Tensor]:
         node, stage = program.nodes[number], stages[number]
         if not _together(stage):
             orders[number] = torch.argsort(stage, stable=True)
+        elif isinstance(node, Attend):  # reads and writes whole heads
+            orders[number] = torch.arange(node.width)
         elif isinstance(node, Depthwise) and not _together(stages[node.sources[0]]):
             orders.setdefault(number, torch.argsort(stages[node.sources[0]], stable=True))
         orders.setdefault(number, torch.arange(node.width))
@@ -38,16 +38,16 @@ def _together(stage: Tensor) -> bool:
 
 
 def packed(matrix: Tensor) -> Tensor:
-    """``(inputs, outputs)`` as ``(blocks, inputs, LANES)``: for so many outputs at a time, all inputs."""
+    """``(inputs, outputs)`` as ``(blocks, inputs, lanes)``: for so many outputs at a time, all inputs."""
     inputs, outputs = matrix.shape
-    blocks = -(-outputs // LANES)
-    return padded(matrix).reshape(inputs, blocks, LANES).transpose(0, 1).contiguous()
+    blocks = -(-outputs // lanes())
+    return padded(matrix).reshape(inputs, blocks, lanes()).transpose(0, 1).contiguous()
 
 
 def padded(matrix: Tensor) -> Tensor:
     """``(rows, features)`` with zeros up to whole vectors of features."""
     rows, features = matrix.shape
-    wide = torch.zeros(rows, -(-features // LANES) * LANES)
+    wide = torch.zeros(rows, -(-features // lanes()) * lanes())
     wide[:, :features] = matrix
     return wide
 
@@ -66,7 +66,7 @@ class Pool:
             Unlowerable: more weights than an index can tell.
         """
         array = torch.as_tensor(values).detach().cpu().float().numpy().ravel()
-        start, padding = self._size, -len(array) % LANES
+        start, padding = self._size, -len(array) % lanes()
         self._parts += [array, np.zeros(padding, np.float32)]
         self._size += len(array) + padding
         if self._size >= 2**31:

@@ -1,0 +1,73 @@
+// What a plan is made of: values, and instructions that compute them.
+#pragma once
+
+#include <vector>
+
+#include "codes.h"
+#include "pointwise.h"
+#include "vectors.h"
+
+namespace {
+
+// A vector of features at every position of a grid: of every clock-th row and column of the image.
+struct Value {
+    int32_t width, clock;
+    int32_t up, left, right;  // how far it is read from where others are
+    int32_t storage;
+    int32_t columns;
+
+    int64_t stride() const { return whole(width); }  // floats an image takes
+    bool by_row() const { return storage == ROWS || storage == MAP; }
+};
+
+// The keys and values of all positions so far, which attention reads.
+struct Memory {
+    int32_t heads, key, value, clock;  // features a head
+    const float* first;                // of the token that is there from the start: its keys, then its values
+};
+
+struct Segment {
+    int32_t down, right, first, count;
+};
+
+// An elementwise function with what it takes besides values.
+struct Function {
+    Operation op = COPY;
+    Constants constants{};
+    const float* per_feature = nullptr;
+};
+
+// Features that are divided by one root mean square.
+struct Group {
+    std::vector<int32_t> read, write;
+    bool run = false;  // both count up
+};
+
+struct Instruction {
+    int32_t kind, to, to_start, count;
+    int32_t scan = 0;                            // not 0: neighbours of the same number go from right to left
+    int32_t every = 1, row_at = 0, column_at = 0;  // rows and columns of the image on which it is computed
+    int32_t step = 1;                            // columns of its grid from one that it computes to the next
+    // PRODUCT, DEPTHWISE: column c of the result reads from column c / step * stride on
+    int32_t from = 0, into_partial = 0, start = 0, depth = 0, stride = 1, residual = -1, residual_start = 0;
+    const float *bias = nullptr, *weight = nullptr, *half_weight = nullptr;
+    int32_t half_depth = 0;  // pairs of inputs, each segment rounded up
+    std::vector<Segment> segments;
+    // POINTWISE, what a sum ends with, and what all others read
+    Function function;
+    int32_t a = -1, a_start = 0, b = -1, b_start = 0;
+    // NORM: its bias is the one above
+    const float* gain = nullptr;
+    float epsilon = 0;
+    bool centred = false;
+    std::vector<Group> groups;
+    // LOOKUP, and POSITION's of rows and of columns
+    int32_t levels = 0;
+    const float *table = nullptr, *column_table = nullptr;
+    // ATTEND, REMEMBER
+    int32_t memory = 0;
+
+    bool sums() const { return kind == PRODUCT || kind == DEPTHWISE; }
+};
+
+}  // namespace

@@ -1,0 +1,138 @@
+"""Where the native engine keeps the values of a program."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pixelcnn.engines.cached.store import read_again
+from pixelcnn.engines.native.build import code
+from pixelcnn.engines.native.fusion import Fusion
+from pixelcnn.engines.stages import Reach, needs_rows, reach_of
+from pixelcnn.program import Condition, Input, Program
+
+
+class Value(NamedTuple):
+    """Features at every position of a grid."""
+
+    width: int
+    clock: int
+    reach: Reach
+    storage: str
+
+    def words(self) -> list[int]:
+        """As a plan tells it."""
+        reach = self.reach
+        return [
+            self.width,
+            self.clock,
+            reach.up,
+            reach.left,
+            reach.right,
+            code("storage", self.storage),
+        ]
+
+
+class Place(NamedTuple):
+    """Where a feature is: the number of a value, and which of its features in storage order."""
+
+    value: int
+    feature: int
+
+
+class Places:
+    """The values of a plan, and which of them holds what.
+
+    Args:
+        program: a network's.
+        steps: of a pixel.
+        stages: when each feature of each node is computed.
+        orders: feature numbers of each node in storage order.
+        fusion: what is computed together.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        steps: int,
+        stages: list[Tensor],
+        orders: list[Tensor],
+        fusion: Fusion,
+    ) -> None:
+        self.program, self.fusion = program, fusion
+        self._places = [torch.argsort(order).tolist() for order in orders]
+        self.values: list[Value] = []
+        self.number: dict[int, int] = {}
+        self.constants: dict[int, int] = {}
+        reach, rows = self._reaches(), self._stored_by_row(steps, stages)
+        for number, node in enumerate(program.nodes):
+            if number in fusion.inside or number in fusion.homes:
+                continue
+            constant = isinstance(node, Condition) and node.kind != "map"
+            if constant:
+                self.constants[number] = self.add(node.width, 1, "constant")
+            if constant and reach[number] == Reach():
+                self.number[number] = self.constants[number]
+            else:
+                storage = "rows" if number in rows or reach[number] != Reach() else "now"
+                self.number[number] = self.add(node.width, node.clock, storage, reach[number])
+
+    def add(self, width: int, clock: int, storage: str, reach: Reach | None = None) -> int:
+        """One more value; returns its number."""
+        self.values.append(Value(width, clock, reach or Reach(), storage))
+        return len(self.values) - 1
+
+    def of(self, number: int, feature: int) -> Place:
+        """Where a node's feature is."""
+        home, start = self.fusion.home(number)
+        return Place(self.number[home], self._places[home][feature + start])
+
+    def run(self, number: int, features: Sequence[int]) -> Place:
+        """Where features that are stored one after the other begin."""
+        places = [self.of(number, feature) for feature in features]
+        assert list(runs([places])) == [(0, len(places))]
+        return places[0]
+
+    def _reaches(self) -> list[Reach]:
+        """The reach of every node, that of what lies in it taken in."""
+        reach = reach_of(self.program)
+        for number in self.fusion.homes:
+            reach[self.fusion.home(number)[0]].widen(reach[number])
+        return reach
+
+    def _stored_by_row(self, steps: int, stages: list[Tensor]) -> set[int]:
+        """Nodes of which whole rows are kept, not the current position alone."""
+        nodes = self.program.nodes
+        needed = {i for i, whole in enumerate(needs_rows(self.program, stages, steps)) if whole}
+        needed |= read_again(self.program)
+        needed |= {i for i, node in enumerate(nodes) if isinstance(node, Input | Condition)}
+        for number in range(len(nodes)):
+            late = bool((stages[number] > steps).all())
+            if number in self.fusion.scans and late and self._only_read_in_scan(number):
+                needed.discard(number)
+        return {self.fusion.home(number)[0] for number in needed}
+
+    def _only_read_in_scan(self, number: int) -> bool:
+        scan = self.fusion.scans[number]
+        readers = [i for i, node in enumerate(self.program.nodes) if number in node.sources]
+        return number not in self.fusion.homes and all(
+            self.fusion.scans.get(i) == scan and i not in self.fusion.homes for i in readers
+        )
+
+
+def runs(reads: Sequence[Sequence[Place]]) -> Iterator[tuple[int, int]]:
+    """Bounds of the longest runs of features that are runs in every list of places.
+
+    Example:
+        >>> list(runs([[Place(1, 4), Place(1, 5), Place(2, 6)]]))
+        [(0, 2), (2, 3)]
+    """
+    count, begin = len(reads[0]), 0
+    for i in range(1, count + 1):
+        follows = i < count and all(
+            places[i] == (places[i - 1].value, places[i - 1].feature + 1) for places in reads
+        )
+        if not follows:
+            yield begin, i
+            begin = i

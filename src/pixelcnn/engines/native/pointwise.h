@@ -1,0 +1,87 @@
+// Elementwise functions of runs of features.
+#pragma once
+
+#include "codes.h"
+#include "maths.h"
+
+namespace {
+
+// The constants of a function, or what it takes for each feature.
+struct Constants {
+    Vector first{}, second{};
+};
+
+template <Operation op>
+inline Vector apply(Vector a, Vector b, const Constants& c) {
+    const Vector zero{}, one = splat(1.0f);
+    switch (op) {
+        case RELU: return a < zero ? zero : a;  // one instruction, which lets through what is not a number
+        case ELU: return choose(a > zero, a, c.first * (exponential(a) - one));
+        case SILU: return a * sigmoid(a);
+        case TANH: return hyperbolic(a);
+        case SIGMOID: return sigmoid(a);
+        case GELU: return splat(0.5f) * a * (one + error_function(a * splat(0.70710678f)));
+        case GELU_TANH: return a * sigmoid(splat(1.5957691f) * (a + splat(0.044715f) * a * a * a));
+        case HARDSWISH: return a * within(a + splat(3.0f), zero, splat(6.0f)) * splat(1.0f / 6);
+        case SOFTPLUS: {
+            const Vector scaled = a * c.first;
+            const Vector rest = log_of_one_and(exponential(-magnitude(scaled)));
+            const Vector soft = ((scaled < zero ? zero : scaled) + rest) / c.first;
+            return choose(scaled > c.second, a, soft);
+        }
+        case LEAKY_RELU: return choose(a > zero, a, c.first * a);
+        case PRELU: return choose(a > zero, a, b * a);
+        case CLAMP: return within(a, c.first, c.second);
+        case SQUARE: return a * a;
+        case ABS: return magnitude(a);
+        case EXP: return exponential(a);
+        case SHIFT: return a + c.first;
+        case SCALE: return a * c.first;
+        case ADD: return a + b;
+        case SUB: return a - b;
+        case MUL: return a * b;
+        case GATE: return hyperbolic(a) * sigmoid(b);
+        case LINEAR_GATE: return a * sigmoid(b);
+        default: return a;
+    }
+}
+
+// What is computed for one image after the other.
+struct Pointwise {
+    float* to;
+    const float *a, *b;                     // b: the second value, or what is taken for each feature
+    int64_t to_stride, a_stride, b_stride;  // floats from one image to the next
+    int64_t images;
+    int32_t count;
+    Constants constants{};
+};
+
+template <Operation op>
+void each(const Pointwise& p) {
+    constexpr bool second = SIGNATURES[op].values == 2 || SIGNATURES[op].per_feature;
+    float* to = p.to;
+    const float *a = p.a, *b = p.b;
+    for (int64_t image = 0; image < p.images; ++image, to += p.to_stride, a += p.a_stride) {
+        int32_t k = 0;
+        for (; k + LANES <= p.count; k += LANES)
+            store(to + k, apply<op>(load(a + k), second ? load(b + k) : Vector{}, p.constants));
+        const int32_t rest = p.count - k;
+        if (rest) {
+            const Vector y = second ? load_some(b + k, rest) : Vector{};
+            store_some(to + k, apply<op>(load_some(a + k, rest), y, p.constants), rest);
+        }
+        if (second) b += p.b_stride;
+    }
+}
+
+void compute(Operation op, const Pointwise& p) {
+    switch (op) {
+#define PIXELCNN_CASE(name, values, constants, per_feature) \
+    case name: return each<name>(p);
+        PIXELCNN_OPERATIONS(PIXELCNN_CASE)
+#undef PIXELCNN_CASE
+        default: return;
+    }
+}
+
+}  // namespace

@@ -1,0 +1,149 @@
+// Vectors of floats and doubles, and memory for them.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <stdexcept>
+#include <vector>
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wpsabi"  // vectors wider than registers are passed within one file alone
+#endif
+
+namespace {
+
+constexpr int LANES = 16;  // floats in a vector: one AVX-512 register, two of AVX2, four of NEON
+typedef float Vector __attribute__((vector_size(LANES * sizeof(float))));
+typedef int32_t Integers __attribute__((vector_size(LANES * sizeof(int32_t))));
+
+struct Refused : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+void require(bool holds, const char* what) {
+    if (!holds) throw Refused(what);
+}
+
+// Numbers in a plan are signed, and checked before they become indices.
+template <typename T>
+struct List : std::vector<T> {
+    using std::vector<T>::vector;
+    template <typename Index>
+    decltype(auto) operator[](Index i) {
+        return std::vector<T>::operator[](size_t(i));
+    }
+    template <typename Index>
+    decltype(auto) operator[](Index i) const {
+        return std::vector<T>::operator[](size_t(i));
+    }
+};
+
+inline size_t bytes(int64_t floats) { return sizeof(float) * size_t(floats); }
+
+inline Vector load(const float* p) {
+    Vector v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+}
+
+inline void store(float* p, Vector v) { std::memcpy(p, &v, sizeof v); }
+
+inline Vector splat(float x) { return x - Vector{}; }
+
+inline Integers bits(Vector v) {
+    Integers i;
+    std::memcpy(&i, &v, sizeof i);
+    return i;
+}
+
+inline Vector floats(Integers i) {
+    Vector v;
+    std::memcpy(&v, &i, sizeof v);
+    return v;
+}
+
+inline Vector choose(Integers mask, Vector yes, Vector no) {
+    return floats((mask & bits(yes)) | (~mask & bits(no)));
+}
+
+inline Vector load_some(const float* p, int32_t count) {
+    float padded[LANES] = {};
+    std::memcpy(padded, p, sizeof(float) * size_t(std::clamp(count, 0, LANES)));
+    return load(padded);
+}
+
+inline void store_some(float* p, Vector v, int32_t count) {
+    std::memcpy(p, &v, sizeof(float) * size_t(std::clamp(count, 0, LANES)));
+}
+
+// The sum of all lanes, in an order that depends on nothing.
+inline float total(Vector v) {
+    float parts[LANES];
+    store(parts, v);
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int k = 0; k < half; ++k) parts[k] += parts[k + half];
+    return parts[0];
+}
+
+inline float highest(Vector v) {
+    float parts[LANES];
+    store(parts, v);
+    return *std::max_element(parts, parts + LANES);
+}
+
+inline int64_t whole(int64_t floats) { return (floats + LANES - 1) / LANES * LANES; }  // vectors of them
+
+constexpr int DOUBLES = 8;  // in a vector
+typedef double Doubles __attribute__((vector_size(DOUBLES * sizeof(double))));
+typedef int64_t Longs __attribute__((vector_size(DOUBLES * sizeof(int64_t))));
+
+inline Longs longs(Doubles v) {
+    Longs i;
+    std::memcpy(&i, &v, sizeof i);
+    return i;
+}
+
+inline Doubles doubles(Longs i) {
+    Doubles v;
+    std::memcpy(&v, &i, sizeof v);
+    return v;
+}
+
+inline Doubles load(const double* p) {
+    Doubles v;
+    std::memcpy(&v, p, sizeof v);
+    return v;
+}
+
+inline void store(double* p, Doubles v) { std::memcpy(p, &v, sizeof v); }
+
+inline double total(Doubles v) {
+    double sum = 0;
+    for (int i = 0; i < DOUBLES; ++i) sum += v[i];
+    return sum;
+}
+
+inline int32_t whole_doubles(int32_t doubles) { return (doubles + DOUBLES - 1) / DOUBLES * DOUBLES; }
+
+// Zeroed floats that begin at a cache line, so that vectors do not straddle two.
+class Floats {
+  public:
+    explicit Floats(int64_t count) : data_(size_t(count) + LANES, 0.0f) {
+        const size_t past = reinterpret_cast<uintptr_t>(data_.data()) / sizeof(float) % LANES;
+        skip_ = (LANES - past) % LANES;
+    }
+    Floats(const Floats&) = delete;  // a copy would begin elsewhere
+    Floats(Floats&&) = default;
+    Floats& operator=(Floats&&) = default;
+    float* data() { return data_.data() + skip_; }
+    const float* data() const { return data_.data() + skip_; }
+    int64_t size() const { return int64_t(data_.size()) - LANES; }
+
+  private:
+    std::vector<float> data_;
+    size_t skip_;
+};
+
+}  // namespace
