@@ -41,7 +41,7 @@ def model_of(network, shape):
 def assert_program_is_exact(model):
     """For whole images, and walked step by step."""
     images = images_of(model, 2)
-    found = parallel.compute(engines.lower(model), model.encode(images))
+    found = parallel.compute(engines.program_of(model), model.encode(images))
     torch.testing.assert_close(found, model(images), rtol=0, atol=1e-12)
     fast = parameters(model, engines.start(model, 2, None, "cached"), images)
     slow = parameters(model, FullEngine(model, None), images)
@@ -136,7 +136,7 @@ def test_a_walk_multiplies_less_than_one_pass():
     """Each unit is computed once, of what is known by then: about half of the dense products."""
     model = model_of(tiny(rows=11, columns=13, width=97), (1, 11, 13))
     images = images_of(model, 2)
-    walker = CachedEngine(model, engines.lower(model), 2, None)
+    walker = CachedEngine(model, engines.program_of(model), 2, None)
     with Multiplications() as walk:
         parameters(model, walker, images)
     with Multiplications() as one_pass:

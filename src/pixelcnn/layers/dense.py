@@ -83,8 +83,8 @@ class UnitBias(ConditionBias):
             condition = self.flatten(condition)
         return super().forward(condition).flatten(1)
 
-    def lower(self, program: Program, condition: int) -> int:
-        if self.flatten is None:
+    def lower(self, program: Program, condition: int | None) -> int:
+        if self.flatten is None or condition is not None:
             return super().lower(program, condition)
         weight = self.weight.detach()
         return program.flat_condition(weight, self.flatten.rows, self.flatten.columns)

@@ -80,6 +80,8 @@ class Program:
             like: a node on the same grid.
         """
         clock = self._grid("position", like)
+        if rows.shape[1] != columns.shape[1]:
+            raise Unlowerable(f"rows of {rows.shape[1]} features, columns of {columns.shape[1]}")
         return self.add(Position(width=rows.shape[1], clock=clock, rows=rows, columns=columns))
 
     def taps(
@@ -103,6 +105,8 @@ class Program:
         clock = self._grid("taps", source) * stride
         if clock % up or (stride > 1 and up > 1):
             raise Unlowerable(f"a grid of every {clock} positions cannot be made {up} times finer")
+        for tap in taps:
+            _check_weight(tap, (taps[0].weight.shape[0], self.width(source)))
         node = Taps(
             sources=(source,),
             width=taps[0].weight.shape[0],
@@ -117,6 +121,8 @@ class Program:
     def depthwise(self, source: int, taps: Sequence[Tap], bias: Tensor | None) -> int:
         """A weighted sum of each feature's own values at offsets, in the source's order of features."""
         clock, width = self._grid("depthwise", source), self.width(source)
+        for tap in taps:
+            _check_weight(tap, (width,))
         return self.add(
             Depthwise(sources=(source,), width=width, clock=clock, taps=tuple(taps), bias=bias)
         )
@@ -182,7 +188,9 @@ class Program:
         return self.add(node)
 
     def slice(self, source: int, start: int, stop: int) -> int:
-        """Some of the features of a value."""
+        """Some of the features of a value, at least one."""
+        if not 0 <= start < stop <= self.width(source):
+            raise Unlowerable(f"features {start} to {stop} of {self.width(source)}")
         clock = self.nodes[source].clock
         return self.add(Slice(sources=(source,), width=stop - start, clock=clock, start=start))
 
@@ -203,6 +211,8 @@ class Program:
     ) -> int:
         """Features divided by the root mean square of their group at the position, times a gain."""
         clock, width = self._grid("norm", source), self.width(source)
+        if {len(gain), len(groups), width if bias is None else len(bias)} != {width}:
+            raise Unlowerable(f"a norm of {len(gain)} features for {width}")
         return self.add(
             Norm(
                 sources=(source,),
@@ -234,6 +244,8 @@ class Program:
         """A linear map of units: masked weights ``(out, in)``, and which of them the mask leaves."""
         if self.nodes[source].clock != UNITS:
             raise Unlowerable("dense of what belongs to positions; flatten it first")
+        if weight.shape != live.shape or weight.shape[1] != self.width(source):
+            raise Unlowerable(f"a weight {tuple(weight.shape)} of {self.width(source)} units")
         return self.add(
             Dense(sources=(source,), width=len(weight), weight=weight, live=live, bias=bias)
         )
@@ -261,3 +273,12 @@ class Program:
         if len(clocks) > 1:
             raise Unlowerable(f"{op} of values on grids of every {sorted(clocks)} positions")
         return clocks.pop() if clocks else 1
+
+
+def _check_weight(tap: Tap, expected: tuple[int, ...]) -> None:
+    """A wrong size would fail only where it is used, in the midst of sampling."""
+    weight, mask = tuple(tap.weight.shape), tuple(tap.live.shape)
+    if weight != expected:
+        raise Unlowerable(f"a weight {weight} for {expected[-1]} features, {expected} is expected")
+    if mask != expected:
+        raise Unlowerable(f"a mask {mask} for a weight {weight}")
