@@ -32,5 +32,7 @@ def invert(pmf: Tensor, u: Tensor) -> Tensor:
         >>> invert(torch.tensor([[0.25, 0.5, 0.25]] * 3), torch.tensor([0.2, 0.25, 0.9]))
         tensor([0, 1, 2])
     """
+    if pmf.shape[-1] == 2:  # with a single boundary there is nothing to add up
+        return (pmf[..., 0] <= u).long()
     cdf = pmf.cumsum(-1)[..., :-1]
     return (cdf <= u[..., None]).sum(-1)

@@ -15,13 +15,13 @@ from torch import Tensor
 
 from pixelcnn.engines.cached.operations import Operations
 from pixelcnn.engines.cuda.drawing import Drawing
-from pixelcnn.engines.cuda.memory import Memory
 from pixelcnn.engines.cuda.places import Rows, Where, Window
 from pixelcnn.engines.cuda.replays import Replays
+from pixelcnn.engines.cuda.steps import Steps
 from pixelcnn.engines.stages import needs_rows, schedule
 from pixelcnn.model import PixelModel
 from pixelcnn.outputs import OUTPUTS
-from pixelcnn.program import ROW_START, Attend, Program
+from pixelcnn.program import ROW_START, Program
 from pixelcnn.shapes import Position
 
 
@@ -63,14 +63,8 @@ class CudaEngine:
         self.by_row = Operations(program, self.steps, stages, self.rows_of, model.shape)
         self.period = self.by_row.period
         self.window = Window(self.rows_of, stages, self.steps, self.period)
-        near = self.window.store
-        self.by_position = Operations(program, self.steps, stages, near, model.shape)
         self.by_row.memories.clear()  # nothing attends for a whole row
-        for number, node in enumerate(program.nodes):
-            if isinstance(node, Attend):
-                grid = -(-model.shape.height // node.clock), self.rows_of.width(node.clock)
-                memory = Memory(near, node, grid, self.where)
-                self.by_position.memories[number] = memory  # type: ignore[assignment]
+        self.by_position = Steps(program, self.steps, stages, self.window, model.shape)
         shape = (n, model.shape.channels)
         self.pixel = torch.zeros(shape, dtype=torch.int64, device=model.device)
         self.drawing: Drawing | None = None

@@ -40,7 +40,8 @@ class Memory:
 
         def apply() -> None:
             before = (self.numbers < self._count()).view(1, 1, 1, -1)
-            found = functional.scaled_dot_product_attention(split, *self.kept, attn_mask=before)
+            keys, values = self.kept
+            found = functional.scaled_dot_product_attention(split, keys, values, before)
             out.copy_(found.reshape(out.shape))
 
         return apply

@@ -39,7 +39,7 @@ class Where(NamedTuple):
     @staticmethod
     def first(device: torch.device) -> "Where":
         """The first position."""
-        return Where(*(torch.zeros(1, dtype=torch.int64, device=device) for _ in range(3)))
+        return Where(*torch.zeros(3, dtype=torch.int64, device=device).split(1))
 
     def reset(self) -> None:
         """Goes to the first position."""
@@ -103,24 +103,17 @@ class Use(NamedTuple):
     """How the computations of a position use a value of which rows are kept.
 
     Attributes:
-        clock: of its grid.
+        early: whether what was computed of it for the whole row is needed.
         left: columns to the left that they read.
-        early: whether they read, at the position itself, what was computed for the whole row.
         kept: whether what they compute is read after the position.
     """
 
-    clock: int
-    left: int
     early: bool
+    left: int
     kept: bool
 
-    @property
-    def is_copied(self) -> bool:
-        """Whether anything goes from the row to the window, or back."""
-        return self.left > 0 or self.early or self.kept
 
-
-def uses_of(rows: Store, stages: Sequence[Tensor], steps: int) -> list[Use]:
+def uses_of(rows: Store, stages: list[Tensor], steps: int) -> list[Use]:
     """The use of each value with a place of its own.
 
     Args:
@@ -132,24 +125,23 @@ def uses_of(rows: Store, stages: Sequence[Tensor], steps: int) -> list[Use]:
     left = [0] * len(base)
     early, late = {base[-1]}, {base[number] for number in read_again(program)}
     for number, node in enumerate(program.nodes):
-        if has_partial(program, stages, number, steps):
-            early.add(number)
         for source in node.sources:
             if reads_early(node, stages[number], stages[source], steps):
                 early.add(base[source])
             if (stages[number] > steps).any():
                 late.add(base[source])
         for tap in node.taps if isinstance(node, Sum) else ():
-            if not tap.reads_finished_row:
-                source = base[node.sources[0]]
-                left[source] = max(left[source], -tap.right)
+            source = node.sources[0]
+            if not tap.reads_finished_row and (stages[source] != ROW_START).any():
+                left[base[source]] = max(left[base[source]], -tap.right)
     found = []
-    for number, node in enumerate(program.nodes):
-        by_row = (stages[number] == ROW_START).any() or has_partial(program, stages, number, steps)
-        by_step = bool(is_step(stages[number], steps).any())
-        kept = by_step and (rows.reach[number] != Reach() or number in late)
-        needed = number in early or kept  # what is copied back must have been copied here
-        found.append(Use(node.clock, left[number], bool(by_row) and needed, kept))
+    for number in range(len(base)):
+        kept = bool(is_step(stages[number], steps).any())
+        kept &= rows.reach[number] != Reach() or number in late
+        waits = has_partial(program, stages, number, steps)
+        # What is copied back to the row must have been copied from there.
+        needed = bool((stages[number] == ROW_START).any()) and (number in early or kept)
+        found.append(Use(waits or needed, left[number], kept))
     return found
 
 
@@ -167,32 +159,31 @@ class Group(NamedTuple):
     """Values that are copied together.
 
     Attributes:
-        use: of each of them.
+        use: of them all.
+        clock: of their grid.
         row: the current row, ``(columns, numbers)``; a view.
         window: what lies near the position, ``(columns, numbers)``.
-        offsets: from the position's column on its grid to those of the row that are looked at: as many to its
-            left as are read, and its own.
-        index: these columns.
+        places: columns of the row: as many to the left of the position as are read, and its own.
     """
 
     use: Use
+    clock: int
     row: Tensor
     window: Tensor
-    offsets: Tensor
-    index: Tensor
+    places: Tensor
 
     def load(self, column: int) -> None:
-        """Copies what is needed of the row, so that the position lies at a column of the window."""
+        """Copies what is needed of the row, so that the position lies at a column of the window's cell."""
         count = self.use.left + self.use.early
         if count:
             part = self.window[column : column + count]
-            torch.index_select(self.row, 0, self.index[:count], out=part)
+            torch.index_select(self.row, 0, self.places[:count], out=part)
 
     def keep(self, column: int) -> None:
         """Copies what has been computed back to the row."""
         if self.use.kept:
             part = self.window[self.use.left + column, None]
-            self.row.index_copy_(0, self.index[-1:], part)
+            self.row.index_copy_(0, self.places[-1:], part)
 
 
 class Window:
@@ -210,20 +201,21 @@ class Window:
         store: the places in the window.
     """
 
-    def __init__(self, rows: Rows, stages: Sequence[Tensor], steps: int, period: int) -> None:
-        self.where, uses = rows.where, uses_of(rows, stages, steps)
+    def __init__(self, rows: Rows, stages: list[Tensor], steps: int, period: int) -> None:
+        self.where, self.rows, uses = rows.where, rows, uses_of(rows, stages, steps)
         self.store = copy.copy(rows)
         self.store.columns, self.store.rows = period, {}
-        self.store.reach = [Reach(left=use.left) for use in uses]
-        members: dict[Use, list[int]] = {}
+        self.store.reach = [Reach() for _ in uses]
+        nodes, members = rows.program.nodes, dict[tuple[int, bool, bool], list[int]]()
         for number in rows.rows:
-            members.setdefault(uses[number], []).append(number)
-        self.groups = [
-            self._join(rows, use, numbers) for use, numbers in members.items() if use.is_copied
-        ]
-        for number in rows.rows.keys() - self.store.rows.keys():
-            cells = self.store.width(uses[number].clock)
-            self.store.rows[number] = rows.zeros(1, cells, rows.n, rows.program.width(number))
+            key = nodes[number].clock, uses[number].early, uses[number].kept
+            members.setdefault(key, []).append(number)
+        self.offsets = {clock: self._offsets(clock, uses) for clock, _, _ in members}
+        self.places = {clock: torch.zeros_like(o) for clock, o in self.offsets.items()}
+        self.groups: list[Group] = []
+        for (clock, early, kept), numbers in members.items():
+            use = Use(early, max(uses[number].left for number in numbers), kept)
+            self._join(use, clock, numbers)
 
     def load(self, row: int, column: int) -> None:
         """Copies what a position needs to the window.
@@ -232,36 +224,49 @@ class Window:
             row: of the position, within a cell of the coarsest grid.
             column: the same.
         """
+        for clock, offsets in self.offsets.items():
+            if row % clock == column % clock == 0:
+                torch.add(self.where.cell(clock)[1], offsets, out=self.places[clock])
         for group in self._on_grid(row, column):
-            _, here = self.where.cell(group.use.clock)
-            torch.add(here, group.offsets, out=group.index)
-            group.load(column // group.use.clock)
+            group.load(column // group.clock)
 
     def keep(self, row: int, column: int) -> None:
         """Copies what was computed at a position to its row."""
         for group in self._on_grid(row, column):
-            group.keep(column // group.use.clock)
+            group.keep(column // group.clock)
 
     def _on_grid(self, row: int, column: int) -> list[Group]:
-        return [g for g in self.groups if row % g.use.clock == column % g.use.clock == 0]
+        return [g for g in self.groups if row % g.clock == column % g.clock == 0]
 
-    def _join(self, rows: Rows, use: Use, numbers: Sequence[int]) -> Group:
+    def _pad(self, clock: int) -> int:
+        """Columns of zeros to the left of each row of a grid."""
+        nodes, reach = self.rows.program.nodes, self.rows.reach
+        return max(reach[number].left for number in self.rows.rows if nodes[number].clock == clock)
+
+    def _offsets(self, clock: int, uses: Sequence[Use]) -> Tensor:
+        """From a position's column to the places of all columns that are read, and to its own."""
+        nodes, pad = self.rows.program.nodes, self._pad(clock)
+        left = max(use.left for use, node in zip(uses, nodes, strict=True) if node.clock == clock)
+        return torch.arange(pad - left, pad + 1, device=self.where.column.device)
+
+    def _join(self, use: Use, clock: int, numbers: Sequence[int]) -> None:
         """Gives values places beside each other in the rows, and in the window."""
-        reach = Reach()
+        rows, pad, reach = self.rows, self._pad(clock), Reach()
         for number in numbers:
             reach.widen(rows.reach[number])
         sizes = [rows.n * rows.program.width(number) for number in numbers]
         room = [-(-size // ALIGNED) * ALIGNED for size in sizes]
-        columns = reach.left + rows.width(use.clock) + reach.right
-        whole = rows.zeros(reach.up + 1, columns, sum(room))
-        window = rows.zeros(use.left + self.store.width(use.clock), sum(room))
+        columns = rows.width(clock)
+        whole = rows.zeros(reach.up + 1, pad + columns + reach.right, sum(room))
+        window = rows.zeros(use.left + self.store.width(clock), sum(room))
         for number, size, place, near in zip(
             numbers, sizes, whole.split(room, -1), window.split(room, -1), strict=True
         ):
             mine = rows.reach[number]
-            first, last = reach.left - mine.left, columns - reach.right + mine.right
-            place = place[reach.up - mine.up :, first:last, :size]
-            rows.rows[number] = place.unflatten(-1, (rows.n, -1))
+            part = place[reach.up - mine.up :, pad - mine.left : pad + columns + mine.right, :size]
+            if any(use):  # what is only computed for whole rows has a better place of its own
+                rows.rows[number] = part.unflatten(-1, (rows.n, -1))
             self.store.rows[number] = near[None, :, :size].unflatten(-1, (rows.n, -1))
-        offsets = torch.arange(reach.left - use.left, reach.left + 1, device=whole.device)
-        return Group(use, whole[-1], window, offsets, torch.zeros_like(offsets))
+            self.store.reach[number] = Reach(left=use.left)
+        places = self.places[clock][-1 - use.left :]
+        self.groups.append(Group(use, clock, whole[-1], window, places))

@@ -1,0 +1,208 @@
+"""What the cuda engine captures, computed on a processor: a function of fixed places and of a position."""
+
+import inspect
+import itertools
+
+import pytest
+import torch
+
+import tiny
+from engines.depthwise import KINDS, Depthwise
+from engines.recording import Recorded, Recording
+from engines.walks import alive, condition_for, images_of, model_of, parameters
+from pixelcnn import sampling
+from pixelcnn.engines.cached import CachedEngine
+from pixelcnn.engines.cached.memory import Memory
+from pixelcnn.engines.cuda import CudaEngine, obstacle
+from pixelcnn.engines.trace import trace
+from pixelcnn.errors import ModelError
+from pixelcnn.inversion import invert, temper
+from pixelcnn.layers import CONDITIONS
+from pixelcnn.networks import NETWORKS
+from pixelcnn.outputs import Bernoulli, Categorical, LogisticMixture
+
+SHAPES = [(3, 5, 7), (1, 1, 1), (1, 1, 9), (1, 9, 1)]
+EMBEDDING = [n for n in tiny.LOWERED if "embedding" in inspect.signature(NETWORKS[n]).parameters]
+
+
+def cases():
+    """Network, condition and shape; of the large networks most are slow."""
+    combined = itertools.product(tiny.LOWERED, enumerate(CONDITIONS), enumerate(SHAPES))
+    for name, (i, condition), (j, shape) in combined:
+        slow = name in tiny.LARGE and (i, j) not in ((0, 2), (3, 0))
+        yield pytest.param(name, condition, shape, marks=[pytest.mark.slow] if slow else [])
+
+
+def engine_of(model, n, condition=None):
+    return CudaEngine(model, trace(model.network), n, condition)
+
+
+def assert_equals_cached(model, n=3):
+    """In float64, to rounding: only the order of sums may differ."""
+    model = model.double()
+    images, condition = images_of(model, n), condition_for(model, n)
+    expected = parameters(model, CachedEngine(model, trace(model.network), n, condition), images)
+    found = parameters(model, engine_of(model, n, condition), images)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-11)
+
+
+def drawing(model, n, seed=3):
+    """What images are drawn from: no level is known."""
+    nothing = torch.zeros(n, *model.shape, dtype=torch.int64)
+    return nothing, nothing.bool(), sampling.uniforms(seed, range(n), model.shape)
+
+
+@pytest.mark.parametrize(("name", "condition", "shape"), list(cases()))
+def test_a_step_of_fixed_places_equals_cached(name, condition, shape):
+    assert_equals_cached(model_of(name, shape, condition=condition))
+
+
+@pytest.mark.parametrize("order", ["channel", "pixel"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_depthwise_sums_equal_cached(kind, order):
+    output = LogisticMixture(levels=7, components=2) if order == "pixel" else Categorical(levels=3)
+    network = Depthwise(3, output.parameters_per_pixel(3), order, 8, kind)
+    assert_equals_cached(alive(network, output, (3, 5, 7)))
+
+
+@pytest.mark.parametrize("name", EMBEDDING)
+def test_levels_are_looked_up_as_on_cached(name):
+    assert_equals_cached(model_of(name, (3, 3, 5), levels=7, embedding=5, codes=7))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", tiny.LOWERED)
+def test_what_is_replayed_draws_the_images_of_cached(name, channels):
+    """Each function is called once, and then recorded; from then on no line of Python sees a position."""
+    model = model_of(name, (channels, 9, 7)).double()
+    engine = engine_of(model, 2)
+    engine.replays = Recorded()
+    drawn = engine.fill(*drawing(model, 2), 1.0)
+    assert engine.replays.replayed > 9
+    assert torch.equal(drawn, sampling.sample(model, 2, seed=3, engine="cached").long())
+
+
+def test_a_count_that_python_keeps_is_found_out():
+    """A replay would look at as many positions as the recording did."""
+    model = model_of("snail", (1, 5, 7)).double()
+    engine = engine_of(model, 2)
+    engine.replays = Recorded()
+    for number in engine.by_position.memories:
+        node = engine.by_position.program.nodes[number]
+        engine.by_position.memories[number] = Memory(engine.window.store, node, 35)
+    drawn = engine.fill(*drawing(model, 2), 1.0)
+    assert not torch.equal(drawn, sampling.sample(model, 2, seed=3, engine="cached").long())
+
+
+def test_waiting_for_the_device_is_found_out():
+    with pytest.raises(RuntimeError, match="waits"), Recording():
+        torch.ones(3).nonzero()
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7, 0.0])
+@pytest.mark.parametrize(
+    ("output", "channels"),
+    [(Bernoulli(), 1), (Categorical(levels=17), 3), (LogisticMixture(levels=17, components=3), 3)],
+    ids=str,
+)
+def test_images_are_those_of_the_walk(output, channels, temperature):
+    order = "pixel" if output.couples_channels else "channel"
+    model = model_of("gated-pixelcnn", (channels, 5, 7), output=output, order=order).double()
+    drawn = engine_of(model, 3).fill(*drawing(model, 3), temperature)
+    expected = sampling.sample(model, 3, seed=3, temperature=temperature, engine="cached")
+    assert torch.equal(drawn, expected.long())
+
+
+def some_known(model, n):
+    """Images of which some levels are known."""
+    given, _, u = drawing(model, n)
+    given = images_of(model, n)
+    return given, torch.rand(given.shape, generator=torch.Generator().manual_seed(0)) < 0.5, u
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.int32, torch.uint8])
+def test_known_levels_stay_and_nothing_of_the_caller_changes(dtype):
+    model = model_of("gated-pixelcnn", (3, 5, 7), levels=17).double()
+    given, known, u = some_known(model, 4)
+    mine = given.to(dtype), known.clone(), u.clone()
+    drawn = engine_of(model, 4).fill(*mine, 1.0)
+    assert torch.equal(drawn[known], given[known])
+    assert all(map(torch.equal, mine, (given.to(dtype), known, u)))
+
+
+def test_images_are_drawn_from_the_start_each_time():
+    model = model_of("snail", (1, 5, 7)).double()
+    engine, others = engine_of(model, 2), drawing(model, 2, seed=8)
+    first = engine.fill(*drawing(model, 2), 1.0)
+    assert not torch.equal(engine.fill(*others, 1.0), first)
+    assert torch.equal(engine.fill(*drawing(model, 2), 1.0), first)
+    images = images_of(model, 2)
+    assert torch.equal(
+        parameters(model, engine, images), parameters(model, engine_of(model, 2), images)
+    )
+
+
+def test_rows_come_one_after_the_other():
+    model = model_of("pixelcnn", (3, 5, 7)).double()
+    seen = []
+    whole = engine_of(model, 2).fill(
+        *drawing(model, 2), 1.0, lambda done, images: seen.append((done, images))
+    )
+    rows = torch.stack(list(engine_of(model, 2).rows(*drawing(model, 2), 1.0)), 2)
+    assert torch.equal(rows, whole)
+    assert [done for done, _ in seen] == [1, 2, 3, 4, 5]
+    for done, images in seen:
+        assert torch.equal(images[:, :, :done], whole[:, :, :done])
+        assert not images[:, :, done:].any()
+
+
+@pytest.mark.parametrize("condition", ["label", "vector", "map"])
+def test_nothing_of_the_caller_is_kept(condition):
+    """Neither weights nor condition, images nor uniform numbers."""
+    model = model_of("gated-pixelcnn", (1, 5, 7), condition=condition).double()
+    values, mine = condition_for(model, 2), drawing(model, 2)
+    expected = engine_of(model, 2, values.clone()).fill(*mine, 1.0)
+    engine = engine_of(model, 2, values)
+    values.zero_()
+    with torch.no_grad():
+        for tensor in model.parameters():
+            tensor.zero_()
+    seen = []
+    for row in engine.rows(*mine, 1.0):
+        seen.append(row)
+        for tensor in mine:
+            tensor.zero_()
+    assert torch.equal(torch.stack(seen, 2), expected)
+
+
+def test_weights_that_are_not_numbers_draw_nothing():
+    model = model_of("pixelcnn", (1, 5, 7)).double()
+    with torch.no_grad():
+        next(model.parameters()).fill_(torch.nan)
+    with pytest.raises(ModelError, match="not numbers"):
+        engine_of(model, 2).fill(*drawing(model, 2), 1.0)
+
+
+def test_the_callers_random_numbers_and_gradient_mode_stay():
+    model = model_of("pixelcnn", (1, 5, 7)).double()
+    before = torch.get_rng_state()
+    rows = engine_of(model, 2).rows(*drawing(model, 2), 1.0)
+    next(rows)
+    assert torch.is_grad_enabled()
+    list(rows)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_model_on_a_processor_has_no_cuda_engine():
+    assert "on cpu" in obstacle(model_of("pixelcnn", (1, 5, 7)))
+
+
+@pytest.mark.parametrize("levels", [2, 3, 17])
+def test_inversion_is_that_of_sampling(levels):
+    generator = torch.Generator().manual_seed(0)
+    pmf = torch.rand(97, levels, dtype=torch.float64, generator=generator)
+    pmf /= pmf.sum(-1, keepdim=True)
+    u = torch.rand(97, dtype=torch.float64, generator=generator)
+    u[:9] = pmf[:9, 0]
+    assert torch.equal(invert(pmf, u), sampling.invert(pmf, u))
+    assert torch.equal(temper(pmf, 0.7), sampling.temper(pmf, 0.7))
