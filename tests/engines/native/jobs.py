@@ -23,6 +23,8 @@ OUTPUTS = (
 )
 SHAPES = {(5, 7): 6, (1, 1): 24, (9, 13): 50}
 """Sizes of images, and the width of the network for each: below, beside and above whole vectors."""
+WIDE = (5, 67)
+"""Rows of one image that advance together."""
 CHANNELS, BATCHES, THREADS, TEMPERATURES = (1, 3, 4), (1, 5, 17), (1, 2, 3), (1.0, 0.7, 0.0)
 
 
@@ -65,6 +67,8 @@ def networks(channels: int, output: Output, width: int) -> Iterator[Network]:
     options = [(embedded, condition) for condition in CONDITIONS]
     options += [(other | {"activate": "after"}, condition) for condition in (None, "map")]
     for name, (more, condition) in itertools.product(tiny.LOWERED, options):
+        takes = inspect.signature(NETWORKS[name]).parameters.values()
+        defaults = {argument.name: argument.default for argument in takes}
         yield tiny.small(
             NETWORKS[name],
             channels=channels,
@@ -73,7 +77,7 @@ def networks(channels: int, output: Output, width: int) -> Iterator[Network]:
             width=width,
             condition=condition,
             condition_size=tiny.CONDITION_SIZE if condition else 0,
-            **{k: v for k, v in more.items() if k in inspect.signature(NETWORKS[name]).parameters},
+            **{k: v for k, v in more.items() if type(defaults.get(k)) is type(v)},
         )
     yield TapsOfACondition(channels, out, order)
     for kind in KINDS:
@@ -100,3 +104,6 @@ def all_jobs() -> Iterator[Job]:
             model = model_of(network, output, size)
             n, threads, temperature = next(turns)
             yield Job(model, n, condition_for(model, n), threads, next(halves), temperature)
+    for network in networks(1, OUTPUTS[0], 6):
+        model = model_of(network, OUTPUTS[0], WIDE)
+        yield Job(model, 1, condition_for(model, 1), 3, False, 1.0)
