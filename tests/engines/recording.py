@@ -1,10 +1,13 @@
 """What a GPU does with a captured function, on a processor: the same operations on the same tensors."""
 
 import contextlib
+import threading
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+from pixelcnn.engines.cuda import replays
 
 WAITING = {"_local_scalar_dense", "equal", "is_nonzero", "masked_select", "nonzero", "_unique2"}
 """Operations for which a GPU waits, or whose result has a size that it alone knows."""
@@ -50,22 +53,47 @@ def addresses(values):
     return {t.untyped_storage().data_ptr() for t in tensors(values) if t.numel()}
 
 
-class Recorded:
-    """Stands for :class:`pixelcnn.engines.cuda.replays.Replays` on a GPU: functions are called only twice."""
+class Graph:
+    """Stands for ``torch.cuda.CUDAGraph``.
 
-    def __init__(self):
-        self.recordings, self.replayed = {}, 0
+    A recording carries out what a capture would only note, so the first replay has been done by then.
+    """
 
-    def in_order(self):
-        return contextlib.nullcontext()
+    replayed = 0
 
-    def run(self, name, function):
-        if name not in self.recordings:
-            function()
-            self.recordings[name] = None
-        elif self.recordings[name] is None:
-            with Recording() as self.recordings[name]:
-                function()
-        else:
-            self.recordings[name].replay()
-            self.replayed += 1
+    def capture_begin(self, pool, capture_error_mode):
+        assert capture_error_mode == "thread_local"
+        self.recording, self.is_done = Recording(), True
+        self.recording.__enter__()
+
+    def capture_end(self):
+        self.recording.__exit__(None, None, None)
+
+    def replay(self):
+        Graph.replayed += 1
+        if not self.is_done:
+            self.recording.replay()
+        self.is_done = False
+
+
+class Stream:
+    """Stands for ``torch.cuda.Stream``: remembers whom it has waited for."""
+
+    def __init__(self, device=None):
+        self.waited_for = []
+
+    def wait_stream(self, other):
+        self.waited_for.append(other)
+
+
+def pretend(monkeypatch):
+    """Puts stand-ins for what :class:`Replays` takes of CUDA; gives the caller's stream."""
+    callers = Stream()
+    monkeypatch.setattr(Graph, "replayed", 0)
+    monkeypatch.setattr(replays, "_mine", threading.local())
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 1))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: callers)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
+    return callers

@@ -1,5 +1,6 @@
 """What the cuda engine captures, computed on a processor: a function of fixed places and of a position."""
 
+import contextlib
 import inspect
 import itertools
 
@@ -8,12 +9,13 @@ import torch
 
 import tiny
 from engines.depthwise import KINDS, Depthwise
-from engines.recording import Recorded, Recording
+from engines.recording import Graph, pretend
 from engines.walks import alive, condition_for, images_of, model_of, parameters
 from pixelcnn import sampling
 from pixelcnn.engines.cached import CachedEngine
 from pixelcnn.engines.cached.memory import Memory
 from pixelcnn.engines.cuda import CudaEngine, obstacle
+from pixelcnn.engines.cuda.replays import Replays
 from pixelcnn.engines.trace import trace
 from pixelcnn.errors import ModelError
 from pixelcnn.inversion import invert, temper
@@ -31,6 +33,13 @@ def cases():
     for name, (i, condition), (j, shape) in combined:
         slow = name in tiny.LARGE and (i, j) not in ((0, 2), (3, 0))
         yield pytest.param(name, condition, shape, marks=[pytest.mark.slow] if slow else [])
+
+
+def replayed():
+    """Network and channels; three of them take long in the large networks."""
+    for name, channels in itertools.product(tiny.LOWERED, (1, 3)):
+        slow = name in tiny.LARGE and channels > 1
+        yield pytest.param(name, channels, marks=[pytest.mark.slow] if slow else [])
 
 
 def engine_of(model, n, condition=None):
@@ -65,28 +74,33 @@ def test_depthwise_sums_equal_cached(kind, order):
     assert_equals_cached(alive(network, output, (3, 5, 7)))
 
 
+def test_weights_that_are_made_of_others_are_copied_too():
+    assert_equals_cached(model_of("pixelcnnpp", (1, 3, 3), norm="weight"))
+
+
 @pytest.mark.parametrize("name", EMBEDDING)
 def test_levels_are_looked_up_as_on_cached(name):
     assert_equals_cached(model_of(name, (3, 3, 5), levels=7, embedding=5, codes=7))
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", tiny.LOWERED)
-def test_what_is_replayed_draws_the_images_of_cached(name, channels):
+@pytest.mark.parametrize(("name", "channels"), list(replayed()))
+def test_what_is_replayed_draws_the_images_of_cached(name, channels, monkeypatch):
     """Each function is called once, and then recorded; from then on no line of Python sees a position."""
     model = model_of(name, (channels, 9, 7)).double()
     engine = engine_of(model, 2)
-    engine.replays = Recorded()
+    pretend(monkeypatch)
+    engine.replays = Replays(torch.device("cuda"))
     drawn = engine.fill(*drawing(model, 2), 1.0)
-    assert engine.replays.replayed > 9
+    assert Graph.replayed > 9
     assert torch.equal(drawn, sampling.sample(model, 2, seed=3, engine="cached").long())
 
 
-def test_a_count_that_python_keeps_is_found_out():
+def test_a_count_that_python_keeps_is_found_out(monkeypatch):
     """A replay would look at as many positions as the recording did."""
     model = model_of("snail", (1, 5, 7)).double()
     engine = engine_of(model, 2)
-    engine.replays = Recorded()
+    pretend(monkeypatch)
+    engine.replays = Replays(torch.device("cuda"))
     for number in engine.by_position.memories:
         node = engine.by_position.program.nodes[number]
         engine.by_position.memories[number] = Memory(engine.window.store, node, 35)
@@ -94,9 +108,32 @@ def test_a_count_that_python_keeps_is_found_out():
     assert not torch.equal(drawn, sampling.sample(model, 2, seed=3, engine="cached").long())
 
 
-def test_waiting_for_the_device_is_found_out():
-    with pytest.raises(RuntimeError, match="waits"), Recording():
-        torch.ones(3).nonzero()
+def test_waiting_for_the_device_is_found_out(monkeypatch):
+    """In the second call, which captures; after it nothing is captured any more."""
+    pretend(monkeypatch)
+    replays, ones = Replays(torch.device("cuda")), torch.ones(3)
+    replays.run("some", ones.nonzero)
+    with pytest.raises(RuntimeError, match="waits"):
+        replays.run("some", ones.nonzero)
+    assert len(ones.nonzero()) == 3
+
+
+def test_a_function_is_called_twice_and_does_the_same_each_time(monkeypatch):
+    pretend(monkeypatch)
+    replays, total, calls = Replays(torch.device("cuda")), torch.zeros(1), []
+    for _ in range(5):
+        replays.run("add", lambda: calls.append(total.add_(torch.ones(1).exp().log())))
+    assert total == 5
+    assert len(calls) == 2
+
+
+def test_what_is_replayed_comes_after_the_callers_work_and_before_what_follows(monkeypatch):
+    callers = pretend(monkeypatch)
+    replays = Replays(torch.device("cuda"))
+    with contextlib.suppress(KeyError), replays.in_order():
+        assert (replays.stream.waited_for, callers.waited_for) == ([callers], [])
+        raise KeyError
+    assert callers.waited_for == [replays.stream]
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7, 0.0])

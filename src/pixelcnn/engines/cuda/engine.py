@@ -47,6 +47,16 @@ class CudaEngine:
 
     Raises:
         Unlowerable: see :func:`pixelcnn.engines.stages.schedule`.
+
+    Example:
+        >>> from pixelcnn import networks, outputs
+        >>> from pixelcnn.engines.trace import trace
+        >>> network = networks.PixelCNN(channels=1, out=1, width=4, depth=1)
+        >>> model = PixelModel(network, outputs.Bernoulli(), (1, 5, 7)).eval()
+        >>> engine = CudaEngine(model, trace(network), 2, None)
+        >>> nothing = torch.zeros(2, 1, 5, 7, dtype=torch.int64)
+        >>> engine.fill(nothing, nothing.bool(), nothing.double(), temperature=1.0).sum()
+        tensor(0)
     """
 
     @torch.no_grad()
@@ -56,7 +66,7 @@ class CudaEngine:
         self.model, self.n, program = model, n, copy.deepcopy(program)
         self.dtype, self.last = model.dtype, len(program.nodes) - 1
         self.steps, stages = schedule(model, program)
-        self.where = Where.first(model.device)
+        self.where = Where(model.device)
         condition = None if condition is None else condition.clone()
         by_row = needs_rows(program, stages, self.steps)
         self.rows_of = Rows(model, program, n, by_row, condition, self.where)
@@ -150,16 +160,16 @@ class CudaEngine:
         if row == 0:
             self.where.reset()
             self.rows_of.reset()
-        else:
+        elif self.by_row.for_row(self.steps + 1, row - 1):
             self._run("end", self._end_row, (row - 1) % self.period)
         self._run("row", self._begin_row, row % self.period)
 
     def _end_row(self, row: int) -> None:
         for operation in self.by_row.for_row(self.steps + 1, row):
             operation()
-        self.where.next_row()
 
     def _begin_row(self, row: int) -> None:
+        self.where.next_row()
         self.rows_of.next_row(row)
         for operation in self.by_row.for_row(ROW_START, row):
             operation()

@@ -23,33 +23,31 @@ ALIGNED = 16
 """Of so many numbers is what a value's place in a column is a multiple of."""
 
 
-class Where(NamedTuple):
-    """The current position, in numbers on the device: int64 ``(1,)`` each.
+class Where:
+    """The current position, in numbers that only the device knows.
+
+    Args:
+        device: on which they are; to be reset.
 
     Attributes:
-        row: of the image.
-        column: of the image.
-        number: of positions before it.
+        row: of the image, int64 ``(1,)``; -1 before the first one.
+        column: of the image, the same.
+        number: of positions before it, the same.
     """
 
-    row: Tensor
-    column: Tensor
-    number: Tensor
-
-    @staticmethod
-    def first(device: torch.device) -> "Where":
-        """The first position."""
-        return Where(*torch.zeros(3, dtype=torch.int64, device=device).split(1))
+    def __init__(self, device: torch.device) -> None:
+        self._all = torch.zeros(3, dtype=torch.int64, device=device)
+        self.row, self.column, self.number = self._all.split(1)
+        self._right = torch.tensor([0, 1, 1], device=device)
 
     def reset(self) -> None:
-        """Goes to the first position."""
-        for number in self:
-            number.zero_()
+        """Goes before the first row."""
+        self._all.zero_()
+        self.row.sub_(1)
 
     def next_column(self) -> None:
         """Goes to the next position of the row."""
-        self.column.add_(1)
-        self.number.add_(1)
+        self._all.add_(self._right)
 
     def next_row(self) -> None:
         """Goes to the first position of the next row."""

@@ -1,9 +1,20 @@
 """Functions without arguments that a GPU replays: what they launch is captured once."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Hashable, Iterator
 
 import torch
+
+_mine = threading.local()
+
+
+def stream_on(device: torch.device) -> torch.cuda.Stream:
+    """A stream of this thread's own, the same each time: what another thread launches is never captured."""
+    streams = _mine.__dict__.setdefault("streams", {})
+    if device not in streams:
+        streams[device] = torch.cuda.Stream(device)
+    return streams[device]
 
 
 class Replays:
@@ -20,7 +31,7 @@ class Replays:
 
     def __init__(self, device: torch.device) -> None:
         self.device, self.is_capturing = device, device.type == "cuda"
-        self.stream = torch.cuda.Stream(device) if self.is_capturing else None
+        self.stream = stream_on(device) if self.is_capturing else None
         self._pool = torch.cuda.graph_pool_handle() if self.is_capturing else None
         self._graphs: dict[Hashable, torch.cuda.CUDAGraph | None] = {}
 
