@@ -231,7 +231,17 @@ def test_the_callers_random_numbers_and_gradient_mode_stay():
 
 
 def test_a_model_on_a_processor_has_no_cuda_engine():
-    assert "on cpu" in obstacle(model_of("pixelcnn", (1, 5, 7)))
+    """Whatever its output is, of those that there are."""
+    for output in tiny.tiny_outputs():
+        order = "pixel" if output.couples_channels else "channel"
+        model = model_of("pixelcnn", (1, 5, 7), output=output, order=order)
+        assert "on cpu" in obstacle(model)
+
+
+def test_an_output_of_ones_own_is_drawn_by_another_engine():
+    """Its probabilities might wait for the device, which no capture can."""
+    own = type("Own", (Bernoulli,), {})()
+    assert "does not draw from Own" in obstacle(model_of("pixelcnn", (1, 5, 7), output=own))
 
 
 @pytest.mark.parametrize("levels", [2, 3, 17])

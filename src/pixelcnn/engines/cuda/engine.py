@@ -20,17 +20,21 @@ from pixelcnn.engines.cuda.replays import Replays
 from pixelcnn.engines.cuda.steps import Steps
 from pixelcnn.engines.stages import needs_rows, schedule
 from pixelcnn.model import PixelModel
-from pixelcnn.outputs import OUTPUTS
+from pixelcnn.outputs import Bernoulli, Categorical, LogisticMixture, Output
 from pixelcnn.program import ROW_START, Program
 from pixelcnn.shapes import Position
 
 
+OUTPUTS: tuple[type[Output], ...] = (Bernoulli, Categorical, LogisticMixture)
+"""Outputs whose probabilities are computed without waiting for the device."""
+
+
 def obstacle(model: PixelModel) -> str:
     """Why a model with a program does not run on this engine; empty if it does."""
+    if type(model.output) not in OUTPUTS:
+        return f"the cuda engine does not draw from {type(model.output).__name__}"
     if model.device.type != "cuda":
         return f"the cuda engine runs on a CUDA GPU, this model is on {model.device.type}"
-    if type(model.output) not in {OUTPUTS[name] for name in OUTPUTS}:
-        return f"the cuda engine does not draw from {type(model.output).__name__}"
     return ""
 
 
