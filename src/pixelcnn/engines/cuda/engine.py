@@ -24,7 +24,6 @@ from pixelcnn.outputs import Bernoulli, Categorical, LogisticMixture, Output
 from pixelcnn.program import ROW_START, Program
 from pixelcnn.shapes import Position
 
-
 OUTPUTS: tuple[type[Output], ...] = (Bernoulli, Categorical, LogisticMixture)
 """Outputs whose probabilities are computed without waiting for the device."""
 
