@@ -40,8 +40,15 @@ def expected(jobs: list[Job]) -> list[Result]:
 
 
 @pytest.fixture(scope="session")
-def job_file(jobs: list[Job], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The jobs as the driver reads them."""
-    path = tmp_path_factory.mktemp("jobs") / "jobs"
-    harness.write_jobs(path, jobs)
-    return path
+def job_file(jobs: list[Job], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The jobs as a target's driver reads them, each file written once."""
+    folder, written = tmp_path_factory.mktemp("jobs"), {}
+
+    def write(target: str) -> Path:
+        lanes = harness.LANES[target]
+        if lanes not in written:
+            written[lanes] = folder / f"jobs{lanes}"
+            harness.write_jobs(written[lanes], jobs, lanes)
+        return written[lanes]
+
+    return write

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from pixelcnn import PixelModel, compiling, engines
+from pixelcnn import PixelModel, compiling
 from pixelcnn.engines import native
 from pixelcnn.engines.native import NativeEngine
+from pixelcnn.engines.trace import trace
+from pixelcnn.program import Program
 from pixelcnn.sampling import uniforms
 from pixelcnn.shapes import coding_order
 
@@ -28,7 +30,10 @@ TARGETS = {
     "avx2": ("-march=native", "-mno-avx512f", "-mavx2"),
     "portable": ("-march=x86-64",),
 }
-"""Each has its own tiles: see the constants at the head of the source."""
+"""Each has its own vectors and tiles: see the constants in the source."""
+
+LANES = {"native": None, "avx2": 8, "portable": 4}
+"""Floats in a vector, for which plans are made; None where the library says it."""
 
 WARNINGS = (
     "-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow",
@@ -56,6 +61,12 @@ class Job(NamedTuple):
     threads: int = 1
     half: bool = False
     temperature: float = 1.0
+    written: Program | None = None
+
+    @property
+    def program(self) -> Program:
+        """The one that was written for it, or else the network's."""
+        return self.written or trace(self.model.network)
 
     @property
     def levels(self) -> torch.Tensor:
@@ -117,20 +128,19 @@ def compile_driver(path: Path, compiler_name: str, target_name: str, *extra: str
     return path
 
 
-def write_jobs(path: Path, jobs: Sequence[Job]) -> None:
-    """A file of jobs as the driver reads it."""
+def write_jobs(path: Path, jobs: Sequence[Job], lanes: int | None) -> None:
+    """A file of jobs as the driver reads it, with plans for vectors of so many floats."""
     with path.open("wb") as file:
         _write(file, np.array([len(jobs)], np.float64))
         for job in jobs:
-            for array in arrays_of(job):
+            for array in arrays_of(job, lanes):
                 _write(file, array)
 
 
-def arrays_of(job: Job) -> Iterator[np.ndarray]:
+def arrays_of(job: Job, lanes: int | None) -> Iterator[np.ndarray]:
     """Settings, words, weights, conditions, levels, known, uniforms."""
-    program = engines.choose(job.model, "native").program
-    assert program is not None
-    plan = native.plan(job.model, program)
+    program = job.program
+    plan = native.plan(job.model, program, lanes)
     yield np.array([job.n, job.threads, job.half, job.temperature], np.float64)
     yield plan.words
     yield plan.weights
@@ -152,10 +162,8 @@ def read_results(path: Path, jobs: Iterable[Job]) -> Iterator[Result]:
 
 def library_result(job: Job) -> Result:
     """The same from the library."""
-    program = engines.choose(job.model, "native").program
-    assert program is not None
     kind = {"threads": job.threads, "half": job.half}
-    start = functools.partial(NativeEngine, job.model, program, job.n, job.condition, **kind)
+    start = functools.partial(NativeEngine, job.model, job.program, job.n, job.condition, **kind)
     engine, levels = start(), job.levels
     parameters = [engine.parameters(levels, at).numpy() for at in coding_order(job.model.shape)]
     drawn = start().fill(levels, job.known, job.uniforms, job.temperature)

@@ -9,12 +9,15 @@ from torch import Tensor
 
 import tiny
 from engines.depthwise import KINDS, Depthwise
+from engines.native import programs
 from engines.native.harness import Job
 from pixelcnn import PixelModel, outputs
 from pixelcnn.layers import CONDITIONS, MaskedConv2d
+from pixelcnn.masks import Features
 from pixelcnn.networks import NETWORKS, Network
 from pixelcnn.networks.base import ORDERS
 from pixelcnn.outputs import Output
+from pixelcnn.program import ELEMENTWISE, Program
 
 OUTPUTS = (
     outputs.Bernoulli(),
@@ -67,8 +70,11 @@ def networks(channels: int, output: Output, width: int) -> Iterator[Network]:
     options = [(embedded, condition) for condition in CONDITIONS]
     options += [(other | {"activate": "after"}, condition) for condition in (None, "map")]
     for name, (more, condition) in itertools.product(tiny.LOWERED, options):
-        takes = inspect.signature(NETWORKS[name]).parameters.values()
-        defaults = {argument.name: argument.default for argument in takes}
+        if name in tiny.LARGE and width > 24:
+            continue  # they take long, and the others have every width
+        known = inspect.signature(NETWORKS[name]).parameters
+        if name == "pixelcnnpp":  # its norms have names
+            more = more | {"norm": "position"}
         yield tiny.small(
             NETWORKS[name],
             channels=channels,
@@ -77,7 +83,7 @@ def networks(channels: int, output: Output, width: int) -> Iterator[Network]:
             width=width,
             condition=condition,
             condition_size=tiny.CONDITION_SIZE if condition else 0,
-            **{k: v for k, v in more.items() if type(defaults.get(k)) is type(v)},
+            **{k: v for k, v in more.items() if k in known},
         )
     yield TapsOfACondition(channels, out, order)
     for kind in KINDS:
@@ -107,3 +113,25 @@ def all_jobs() -> Iterator[Job]:
     for network in networks(1, OUTPUTS[0], 6):
         model = model_of(network, OUTPUTS[0], WIDE)
         yield Job(model, 1, condition_for(model, 1), 3, False, 1.0)
+    yield from written_jobs()
+
+
+def written_jobs() -> Iterator[Job]:
+    """Programs of what no registered network does."""
+
+    def middle(p: Program, x: int, features: Features) -> int:
+        for op in ELEMENTWISE:
+            kind, width = ELEMENTWISE[op], p.width(x)
+            each = programs.random(width) if kind.takes_parameter else None
+            constants = [0.3, 1.7][: len(kind.takes)]
+            found = p.elementwise(op, *(x,) * kind.arity, constants=constants, parameter=each)
+            more = {"centred": True, "bias": programs.random(width)}
+            x = p.norm(found, programs.random(width), features, 1e-3, **more)
+        place = p.position(programs.random(11, width), programs.random(13, width), x)
+        big = p.elementwise("add", x, place)
+        return p.attend(big, x, big, 2, programs.random(2 * width))
+
+    for channels, width, half in itertools.product((1, 3), (18, 34), (False, True)):
+        shape = (channels, 5, 7)
+        program = programs.program_of(shape, middle, width)
+        yield Job(programs.model_of(shape), 5, None, 2, half, 1.0, program)

@@ -38,10 +38,10 @@ def sanitized(driver):
     return build
 
 
-def results_of(path, job_file, jobs, folder):
+def results_of(path, jobs_at, jobs, folder):
     """What a driver computes."""
     out = folder / "results"
-    done = harness.run([path, "run", job_file, out])
+    done = harness.run([path, "run", jobs_at, out])
     assert (done.returncode, done.stderr) == (0, ""), done.stderr[-4000:]
     return list(harness.read_results(out, jobs))
 
@@ -62,7 +62,7 @@ def test_no_sanitizer_reports_and_the_numbers_are_the_librarys(
     sanitized, jobs, expected, job_file, tmp_path, compiler, target
 ):
     path = sanitized(compiler, target, ADDRESS)
-    assert_same(jobs, results_of(path, job_file, jobs, tmp_path), expected)
+    assert_same(jobs, results_of(path, job_file(target), jobs, tmp_path), expected)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -70,18 +70,20 @@ def test_no_sanitizer_reports_and_the_numbers_are_the_librarys(
 def test_every_target_gives_the_librarys_numbers(
     driver, jobs, expected, job_file, tmp_path, compiler, target
 ):
-    assert_same(jobs, results_of(driver(compiler, target), job_file, jobs, tmp_path), expected)
+    assert_same(
+        jobs, results_of(driver(compiler, target), job_file(target), jobs, tmp_path), expected
+    )
 
 
 def test_without_threads_one_does_the_work_of_all(driver, jobs, expected, job_file, tmp_path):
     path = driver("g++", "native", "-DNO_THREADS")
-    assert_same(jobs, results_of(path, job_file, jobs, tmp_path), expected)
+    assert_same(jobs, results_of(path, job_file("native"), jobs, tmp_path), expected)
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_threads_share_nothing_they_write(sanitized, jobs, expected, job_file, tmp_path, compiler):
     path = sanitized(compiler, "native", THREAD)
-    assert_same(jobs, results_of(path, job_file, jobs, tmp_path), expected)
+    assert_same(jobs, results_of(path, job_file("native"), jobs, tmp_path), expected)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -90,7 +92,7 @@ def test_a_damaged_plan_is_refused_or_runs(sanitized, job_file, compiler, target
     """Another part of the damaged plans for each build; the last line of stderr names the culprit."""
     path = sanitized(compiler, target, ADDRESS)
     part = list(COMPILERS).index(compiler) * len(TARGETS) + list(TARGETS).index(target)
-    done = harness.run([path, "damage", job_file, str(part * DAMAGED), str(DAMAGED)])
+    done = harness.run([path, "damage", job_file(target), str(part * DAMAGED), str(DAMAGED)])
     assert done.returncode == 0, done.stderr[-4000:]
     refused, ran, _too_large = map(int, done.stdout.split())
     assert refused > DAMAGED // 10 and ran > DAMAGED // 10
@@ -109,5 +111,5 @@ def test_the_damage_is_found_where_a_check_is_missing(tmp_path, job_file):
     path = tmp_path / "driver"
     source = [f"-I{tmp_path}", str(harness.DRIVER), "-o", str(path), "-pthread"]
     subprocess.run([*command, *source], check=True)
-    done = harness.run([path, "damage", job_file, "0", "2000"])
+    done = harness.run([path, "damage", job_file("native"), "0", "2000"])
     assert done.returncode != 0 and "Sanitizer" in done.stderr

@@ -27,21 +27,34 @@ def why_not() -> str:
 
 
 @functools.cache
-def codes() -> dict[str, dict[str, int]]:
-    """The numbers of a plan's words, by group and by name; the source has the only list of them.
+def _told() -> dict[str, list[str]]:
+    tell = library().pixelcnn_codes
+    tell.restype = ctypes.c_char_p
+    lines = [line.split() for line in tell().decode().lower().splitlines()]
+    return {group: words for group, *words in lines}
+
+
+def codes(group: str) -> dict[str, int]:
+    """The numbers of a group of a plan's words by name: the source has the only list of them.
+
+    Args:
+        group: operation, kind, storage, start or output.
 
     Raises:
         NotBuilt: see :func:`library`.
     """
-    tell = library().pixelcnn_codes
-    tell.restype = ctypes.c_char_p
-    lines = [line.split() for line in tell().decode().lower().splitlines()]
-    return {group: {name: number for number, name in enumerate(names)} for group, *names in lines}
+    return {name: number for number, name in enumerate(_told()[group])}
+
+
+def signature(operation: str) -> tuple[int, int, bool]:
+    """What an elementwise function takes: values, constants, and whether a number a feature."""
+    values, constants, each = map(int, _told()["takes"][code("operation", operation)].split(","))
+    return values, constants, bool(each)
 
 
 def code(group: str, name: str) -> int:
     """The number of one word."""
-    return codes()[group][name]
+    return codes(group)[name]
 
 
 @functools.cache

@@ -79,16 +79,19 @@ struct Signature {
 constexpr Signature SIGNATURES[] = {PIXELCNN_OPERATIONS(PIXELCNN_SIGNATURE)};
 #undef PIXELCNN_SIGNATURE
 
-// A line for each group: its name, and its words in the order of their numbers.
+// A line for each group: its name, and its words in the order of their numbers; then what functions take.
 #define PIXELCNN_SPELL(name) " " #name
 #define PIXELCNN_SPELL_FUNCTION(name, values, constants, per_feature) " " #name
+#define PIXELCNN_SPELL_TAKEN(name, values, constants, per_feature) " " #values "," #constants "," #per_feature
 constexpr char CODES[] =
     "operation" PIXELCNN_OPERATIONS(PIXELCNN_SPELL_FUNCTION) "\n"
     "kind" PIXELCNN_KINDS(PIXELCNN_SPELL) "\n"
     "storage" PIXELCNN_STORAGES(PIXELCNN_SPELL) "\n"
     "start" PIXELCNN_STARTS(PIXELCNN_SPELL) "\n"
-    "output" PIXELCNN_OUTPUTS(PIXELCNN_SPELL);
+    "output" PIXELCNN_OUTPUTS(PIXELCNN_SPELL) "\n"
+    "takes" PIXELCNN_OPERATIONS(PIXELCNN_SPELL_TAKEN);
 #undef PIXELCNN_SPELL
+#undef PIXELCNN_SPELL_TAKEN
 #undef PIXELCNN_SPELL_FUNCTION
 
 }  // namespace

@@ -157,7 +157,7 @@ class _Fuser:
     def _is_function(self, number: int) -> bool:
         """Whether a node is an elementwise function of one value."""
         node = self.program.nodes[number]
-        return isinstance(node, Elementwise) and node.op in codes()["operation"] and node.arity == 1
+        return isinstance(node, Elementwise) and node.op in codes("operation") and node.arity == 1
 
     def _can_be_added(self, number: int, to: int) -> bool:
         """Whether a value is stored at every position, in the order of the one it is added to."""

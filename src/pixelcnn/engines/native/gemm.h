@@ -10,9 +10,9 @@ namespace {
 #if defined(__AVX512F__)
 constexpr int IMAGES = 6, BLOCKS = 4, WIDE = 8;
 #elif defined(__AVX2__)
-constexpr int IMAGES = 3, BLOCKS = 2, WIDE = 4;
+constexpr int IMAGES = 6, BLOCKS = 2, WIDE = 8;
 #else
-constexpr int IMAGES = 4, BLOCKS = 1, WIDE = 4;
+constexpr int IMAGES = 6, BLOCKS = 2, WIDE = 8;
 #endif
 
 struct Product {

@@ -12,7 +12,7 @@ from torch import Tensor
 from pixelcnn.engines.native.build import code
 from pixelcnn.engines.native.functions import function_words
 from pixelcnn.engines.native.fusion import Fusion
-from pixelcnn.engines.native.layout import Pool, packed
+from pixelcnn.engines.native.layout import Pool
 from pixelcnn.engines.native.places import Place, Places, runs
 from pixelcnn.engines.native.sums import Sums
 from pixelcnn.program import (
@@ -38,6 +38,7 @@ class Instructions:
         orders: feature numbers of each node in storage order.
         fusion: what is computed together.
         size: rows and columns of the image.
+        lanes: outputs that are computed together.
     """
 
     def __init__(
@@ -48,9 +49,10 @@ class Instructions:
         orders: list[Tensor],
         fusion: Fusion,
         size: tuple[int, int],
+        lanes: int,
     ) -> None:
         self.program, self.steps, self.stages, self.orders = program, steps, stages, orders
-        self.fusion, self.size, self.pool = fusion, size, Pool()
+        self.fusion, self.size, self.pool = fusion, size, Pool(lanes)
         self.places = Places(program, steps, stages, orders, fusion)
         self.sums = Sums(program, steps, stages, orders, fusion, self.places, self.pool)
         self.memories: list[list[int]] = []
@@ -111,7 +113,7 @@ class Instructions:
         weight = node.weight.detach().cpu().float()[:, features]
         words = [code("kind", "product"), *self.places.run(number, features), len(features)]
         words += [self.map, 0, 0, 0, code("start", "zero"), code("operation", "copy"), -1]
-        yield [*words, 1, 0, 0, 0, len(weight), self.pool.add(packed(weight))]
+        yield [*words, 1, 0, 0, 0, len(weight), self.pool.packed(weight)]
 
     def _pointwise(self, number: int, features: list[int]) -> Iterator[list[int]]:
         """One instruction for each run of features that is a run in every source too."""

@@ -5,9 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from pixelcnn.engines.native.build import lanes
 from pixelcnn.program import Attend, Depthwise, Elementwise, Program, Unlowerable
+
+CACHE_LINE = 16
+"""Floats in one."""
 
 
 def storage_orders(program: Program, stages: list[Tensor]) -> list[Tensor]:
@@ -37,25 +40,15 @@ def _together(stage: Tensor) -> bool:
     return bool((stage == stage[0]).all())
 
 
-def packed(matrix: Tensor) -> Tensor:
-    """``(inputs, outputs)`` as ``(blocks, inputs, lanes)``: for so many outputs at a time, all inputs."""
-    inputs, outputs = matrix.shape
-    blocks = -(-outputs // lanes())
-    return padded(matrix).reshape(inputs, blocks, lanes()).transpose(0, 1).contiguous()
-
-
-def padded(matrix: Tensor) -> Tensor:
-    """``(rows, features)`` with zeros up to whole vectors of features."""
-    rows, features = matrix.shape
-    wide = torch.zeros(rows, -(-features // lanes()) * lanes())
-    wide[:, :features] = matrix
-    return wide
-
-
 class Pool:
-    """The weights of a plan, one array after the other."""
+    """The weights of a plan, one array after the other.
 
-    def __init__(self) -> None:
+    Args:
+        lanes: outputs that are computed together, a vector of them.
+    """
+
+    def __init__(self, lanes: int) -> None:
+        self.lanes = lanes
         self._parts: list[np.ndarray] = []
         self._size = 0
 
@@ -66,12 +59,25 @@ class Pool:
             Unlowerable: more weights than an index can tell.
         """
         array = torch.as_tensor(values).detach().cpu().float().numpy().ravel()
-        start, padding = self._size, -len(array) % lanes()
+        start, padding = self._size, -len(array) % CACHE_LINE
         self._parts += [array, np.zeros(padding, np.float32)]
         self._size += len(array) + padding
         if self._size >= 2**31:
             raise Unlowerable("too many weights for the native engine")
         return start
+
+    def packed(self, matrix: Tensor) -> int:
+        """Takes ``(inputs, outputs)`` in as ``(blocks, inputs, lanes)``: for so many outputs, all inputs."""
+        wide = self._whole(matrix)
+        blocks = wide.shape[1] // self.lanes
+        return self.add(wide.reshape(len(wide), blocks, self.lanes).transpose(0, 1))
+
+    def padded(self, matrix: Tensor) -> int:
+        """Takes ``(rows, features)`` in with zeros up to whole vectors of features."""
+        return self.add(self._whole(matrix))
+
+    def _whole(self, matrix: Tensor) -> Tensor:
+        return functional.pad(matrix, (0, -matrix.shape[1] % self.lanes))
 
     def weights(self) -> np.ndarray:
         """All of them, float32, and one more."""

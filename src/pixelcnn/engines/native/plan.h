@@ -38,6 +38,7 @@ struct Plan {
         std::copy(weights, weights + weight_count, pool.data());
         Reader in{words, words + word_count};
         require(in.next() == MAGIC, "not a plan");
+        require(in.next() == LANES, "a plan for another processor");
         channels = in.next(1, 1024, "channels");
         height = in.next(1, 65536, "height");
         width = in.next(1, 65536, "width");

@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
-from pixelcnn.engines.native.build import code, codes, why_not
+from pixelcnn.engines.native.build import code, codes, lanes, why_not
 from pixelcnn.engines.native.fusion import fuse
 from pixelcnn.engines.native.instructions import EMITTERS, Instructions
 from pixelcnn.engines.native.layout import storage_orders
@@ -62,35 +62,40 @@ def obstacle(model: PixelModel, program: Program) -> str:
         return reason
     known = {Taps.op, Depthwise.op, *EMITTERS}
     for node in program.nodes:
-        if node.op not in (codes()["operation"] if isinstance(node, Elementwise) else known):
+        if node.op not in (codes("operation") if isinstance(node, Elementwise) else known):
             return f"the native engine does not compute {node.op}"
     return ""
 
 
-def plan(model: PixelModel, program: Program) -> Plan:
+def plan(model: PixelModel, program: Program, together: int | None = None) -> Plan:
     """The plan of a model's program, made once for each shape and output.
+
+    Args:
+        model: gives the shape, the output and the order of the parameters.
+        program: of its network.
+        together: outputs that an engine computes together; as many as the one here if None.
 
     Raises:
         NotBuilt: there is no native engine here.
         Unlowerable: see :func:`obstacle`.
     """
     plans = _plans.setdefault(program, {})
-    key = (model.shape, model.output)
+    key = (model.shape, model.output, together)
     if key not in plans:
         if reason := obstacle(model, program):
             raise Unlowerable(reason)
-        plans[key] = _plan(model, program)
+        plans[key] = _plan(model, program, together or lanes())
     return plans[key]
 
 
-def _plan(model: PixelModel, program: Program) -> Plan:
+def _plan(model: PixelModel, program: Program, together: int) -> Plan:
     steps, stages = schedule(model, program)
     # Later than possible does no harm, and leaves the parameters in their own order.
     stages[-1] = torch.tensor(contiguous(model.network.out, steps))
     orders = storage_orders(program, stages)
     fusion = fuse(program, stages, orders)
     size = (model.shape.height, model.shape.width)
-    instructions = Instructions(program, steps, stages, orders, fusion, size)
+    instructions = Instructions(program, steps, stages, orders, fusion, size, together)
     phases = [instructions.at(stage) for stage in range(ROW_START, steps + 2)]
     places, memories = instructions.places, instructions.memories
     words = _header(model, steps, instructions)
@@ -112,7 +117,15 @@ def _header(model: PixelModel, steps: int, instructions: Instructions) -> list[i
     """The image, what its levels are divided by, and the output."""
     output, levels = model.output, model.levels
     divisor = 1 if model.network.embedding else levels - 1
-    words = [MAGIC, *model.shape, levels, divisor, steps, code("output", OUTPUTS[type(output)])]
+    words = [
+        MAGIC,
+        instructions.pool.lanes,
+        *model.shape,
+        levels,
+        divisor,
+        steps,
+        code("output", OUTPUTS[type(output)]),
+    ]
     if isinstance(output, LogisticMixture):
         words += [output.components, instructions.pool.add([SHARPEST, BROADEST])]
     return words

@@ -9,7 +9,7 @@ from torch import Tensor
 from pixelcnn.engines.native.build import code
 from pixelcnn.engines.native.functions import function_words
 from pixelcnn.engines.native.fusion import Ending, Fusion
-from pixelcnn.engines.native.layout import Pool, packed, padded
+from pixelcnn.engines.native.layout import Pool
 from pixelcnn.engines.native.places import Place, Places, runs
 from pixelcnn.engines.stages import has_partial, is_step, readable
 from pixelcnn.program import ROW_START, Depthwise, Program, Sum, Tap
@@ -90,7 +90,7 @@ class Sums:
                 weight = tap.weight.detach().cpu().float()[job.features][:, inputs] * live
                 blocks.append(weight[:, low:high].T)
         head = self._head("product", job, job.features, phase, start)
-        yield [*head, *_listed(segments), self.pool.add(packed(torch.cat(blocks)))]
+        yield [*head, *_listed(segments), self.pool.packed(torch.cat(blocks))]
 
     def _depthwise(
         self, job: "_Job", reads: Reads, phase: tuple[int, int], start: str
@@ -107,7 +107,7 @@ class Sums:
                     segments.append([tap.down, tap.right, source[low].feature, high - low])
                     rows.append((tap.weight.detach().cpu().float()[outputs] * live)[None])
             head = self._head("depthwise", job, outputs, phase, start)
-            yield [*head, *_listed(segments), self.pool.add(padded(torch.cat(rows)))]
+            yield [*head, *_listed(segments), self.pool.padded(torch.cat(rows))]
 
     def _head(
         self, kind: str, job: "_Job", outputs: Tensor, phase: tuple[int, int], start: str

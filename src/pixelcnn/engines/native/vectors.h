@@ -14,7 +14,14 @@
 
 namespace {
 
-constexpr int LANES = 16;  // floats in a vector: one AVX-512 register, two of AVX2, four of NEON
+// Floats in a vector: what a register holds, since compilers keep wider vectors in memory.
+#if defined(__AVX512F__)
+constexpr int LANES = 16;
+#elif defined(__AVX2__)
+constexpr int LANES = 8;
+#else
+constexpr int LANES = 4;
+#endif
 typedef float Vector __attribute__((vector_size(LANES * sizeof(float))));
 typedef int32_t Integers __attribute__((vector_size(LANES * sizeof(int32_t))));
 

@@ -1,0 +1,107 @@
+"""Drawing inside: it can be begun again, leaves what it is given alone, and draws from distributions only."""
+
+import pytest
+import torch
+
+from engines.walks import condition_for, images_of, model_of, needs_native
+from pixelcnn import outputs, sampling
+from pixelcnn.engines import native
+from pixelcnn.engines.native import NativeEngine
+from pixelcnn.engines.trace import trace
+from pixelcnn.errors import PixelCNNError
+
+pytestmark = needs_native
+
+OUTPUTS = (
+    outputs.Bernoulli(),
+    outputs.Categorical(levels=5),
+    outputs.LogisticMixture(levels=7, components=3),
+)
+
+
+def engine_of(model, n, condition=None):
+    return NativeEngine(model, trace(model.network), n, condition, threads=2)
+
+
+@pytest.mark.parametrize("name", ["gated-pixelcnn", "diagonal-bilstm", "snail", "pixelcnnpp"])
+def test_a_second_walk_begins_afresh(name):
+    model = model_of(name, (1, 5, 7))
+    nothing = torch.zeros(4, 1, 5, 7, dtype=torch.int64)
+    first, second = (sampling.uniforms(seed, range(4), model.shape) for seed in (1, 2))
+    engine = engine_of(model, 4)
+    begun = engine.fill(nothing, nothing.bool(), first, 1.0)
+    again = engine.fill(nothing, nothing.bool(), second, 1.0)
+    assert not torch.equal(begun, again)
+    assert torch.equal(again, engine_of(model, 4).fill(nothing, nothing.bool(), second, 1.0))
+    assert torch.equal(begun, engine.fill(nothing, nothing.bool(), first, 1.0))
+
+
+def test_a_walk_that_broke_off_can_only_begin_again():
+    model, images = model_of("pixelcnn", (1, 5, 7)), torch.zeros(2, 1, 5, 7, dtype=torch.int64)
+    engine = engine_of(model, 2)
+    engine.parameters(images, (0, 0, 0))
+    with pytest.raises(PixelCNNError, match="positions come in coding order"):
+        engine.parameters(images, (0, 1, 0))
+    with pytest.raises(PixelCNNError, match="positions come in coding order"):
+        engine.parameters(images, (0, 2, 3))
+    assert engine.parameters(images, (0, 0, 0)).isfinite().all()
+    assert engine.parameters(images, (0, 0, 1)).isfinite().all()
+
+
+@pytest.mark.parametrize("kind", [torch.int32, torch.int64, torch.uint8])
+def test_what_is_given_stays_as_it_is(kind):
+    model = model_of("pixelcnn", (1, 5, 7))
+    given = images_of(model, 3).to(kind)
+    before, known = given.clone(), torch.zeros(3, 1, 5, 7, dtype=torch.bool)
+    known[..., 0, :] = True
+    drawn = engine_of(model, 3).fill(given, known, sampling.uniforms(0, range(3), model.shape), 1.0)
+    assert torch.equal(given, before)
+    assert not torch.equal(drawn, before.long())
+    assert torch.equal(drawn[known], before.long()[known])
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7, 0.0])
+@pytest.mark.parametrize("output", OUTPUTS, ids=str)
+def test_parameters_that_are_no_distributions_are_not_drawn_from(output, temperature):
+    order = "pixel" if output.couples_channels else "channel"
+    shallow = {"depth": 0, "head_depth": 0, "condition": "map"}
+    model = model_of("pixelcnn", (3, 4, 5), output=output, order=order, **shallow)
+    condition = condition_for(model, 3)
+    condition[1, :, 2, 3] = float("nan")
+    nothing = torch.zeros(3, 3, 4, 5, dtype=torch.int64)
+    u = sampling.uniforms(0, range(3), model.shape)
+    engine = engine_of(model, 3, condition)
+    with pytest.raises(
+        PixelCNNError, match="image 1 has no distribution at channel 0, row 2, column 3"
+    ):
+        engine.fill(nothing, nothing.bool(), u, temperature)
+
+
+def test_a_known_level_needs_no_distribution():
+    model = model_of("pixelcnn", (1, 4, 5), condition="map", depth=0, head_depth=0)
+    condition = condition_for(model, 2)
+    condition[1, :, 2, 3] = float("nan")
+    given = torch.zeros(2, 1, 4, 5, dtype=torch.int64)
+    known = torch.zeros(2, 1, 4, 5, dtype=torch.bool)
+    known[1, 0, 2, 3] = True
+    u = sampling.uniforms(0, range(2), model.shape)
+    engine_of(model, 2, condition).fill(given, known, u, 1.0)
+
+
+def test_functions_let_what_is_not_a_number_through():
+    """A network that is broken inside is not repaired on the way to its parameters."""
+    model = model_of("pixelcnn", (1, 4, 5))
+    with torch.no_grad():
+        model.network.input.weight[0, 0, 0] = float("nan")
+    nothing = torch.zeros(2, 1, 4, 5, dtype=torch.int64)
+    u = sampling.uniforms(0, range(2), model.shape)
+    with pytest.raises(PixelCNNError, match="no distribution"):
+        engine_of(model, 2).fill(nothing, nothing.bool(), u, 1.0)
+
+
+@pytest.mark.parametrize("depth", [1, 6])
+def test_a_map_is_kept_once_whatever_the_depth(depth):
+    model = model_of("pixelcnn", (1, 9, 11), condition="map", depth=depth)
+    program, condition = trace(model.network), condition_for(model, 2)
+    kept = native.condition_values(program, native.plan(model, program), condition)
+    assert kept.size == condition.numel()
