@@ -182,13 +182,11 @@ def test_images_are_drawn_from_the_start_each_time():
 def test_rows_come_one_after_the_other():
     model = model_of("pixelcnn", (3, 5, 7)).double()
     seen = []
-    whole = engine_of(model, 2).fill(
-        *drawing(model, 2), 1.0, lambda done, images: seen.append((done, images))
-    )
-    rows = torch.stack(list(engine_of(model, 2).rows(*drawing(model, 2), 1.0)), 2)
-    assert torch.equal(rows, whole)
-    assert [done for done, _ in seen] == [1, 2, 3, 4, 5]
-    for done, images in seen:
+    whole = engine_of(model, 2).fill(*drawing(model, 2), 1.0, lambda *row: seen.append(row))
+    rows = list(engine_of(model, 2).rows(*drawing(model, 2), 1.0))
+    assert [done for done, _ in rows] == [done for done, _ in seen] == [1, 2, 3, 4, 5]
+    for (done, images), (_, told) in zip(rows, seen, strict=True):
+        assert torch.equal(images, told)
         assert torch.equal(images[:, :, :done], whole[:, :, :done])
         assert not images[:, :, done:].any()
 
@@ -204,12 +202,11 @@ def test_nothing_of_the_caller_is_kept(condition):
     with torch.no_grad():
         for tensor in model.parameters():
             tensor.zero_()
-    seen = []
-    for row in engine.rows(*mine, 1.0):
-        seen.append(row)
+    for _, images in engine.rows(*mine, 1.0):
+        drawn = images
         for tensor in mine:
             tensor.zero_()
-    assert torch.equal(torch.stack(seen, 2), expected)
+    assert torch.equal(drawn, expected)
 
 
 def test_weights_that_are_not_numbers_draw_nothing():

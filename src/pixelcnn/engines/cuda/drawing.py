@@ -59,8 +59,8 @@ class Drawing:
         """Puts the current position's levels into the images."""
         self.levels.index_copy_(0, number, self.pixel[None])
 
-    def images(self, first: int = 0, last: int | None = None) -> Tensor:
-        """Some rows of the images, all by default, on the CPU; what is not yet drawn is zero.
+    def images(self) -> Tensor:
+        """The images so far, int64 ``(n, c, h, w)`` on the CPU; what is yet to be drawn is zero.
 
         Waits for the device.
 
@@ -70,5 +70,5 @@ class Drawing:
         if not bool(self.total.isfinite().all()):
             raise ModelError("the parameters of some position are not numbers")
         _, height, width = self.shape
-        levels = self.levels.unflatten(0, (height, width))[first:last]
-        return levels.permute(2, 3, 0, 1).clamp(min=0).cpu()
+        levels = self.levels.unflatten(0, (height, width)).permute(2, 3, 0, 1)
+        return levels.clamp(min=0).cpu()

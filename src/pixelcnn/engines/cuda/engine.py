@@ -135,12 +135,12 @@ class CudaEngine:
     @torch.no_grad()
     def rows(
         self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float
-    ) -> Iterator[Tensor]:
-        """The same, a row at a time: levels ``(n, c, w)``."""
+    ) -> Iterator[tuple[int, Tensor]]:
+        """The same, a row at a time: rows done, and the images so far."""
         drawing = self._begin(given, known, uniforms)
         for row in range(self.model.shape.height):
             self._draw_row(drawing, row, temperature)
-            yield drawing.images(row, row + 1)[:, :, 0]
+            yield row + 1, drawing.images()
 
     def _begin(self, given: Tensor, known: Tensor, uniforms: Tensor) -> Drawing:
         if self.drawing is None:
