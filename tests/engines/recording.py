@@ -29,16 +29,20 @@ class Recording(TorchDispatchMode):
         self.done.append((operation, args, kwargs, found))
         return found
 
-    def replay(self):
-        """Carries them all out again, to the same places."""
+    def launches(self):
+        """Those that compute something: operation, arguments, result, and whether it writes to arguments."""
         for operation, args, kwargs, found in self.done:
-            written = any(
+            writes = any(
                 a.alias_info and a.alias_info.is_write for a in operation._schema.arguments
             )
-            if not written and addresses((args, kwargs)) & addresses(found):
-                continue  # a view
+            if writes or not addresses((args, kwargs)) & addresses(found):
+                yield operation, args, kwargs, found, writes
+
+    def replay(self):
+        """Carries them all out again, to the same places."""
+        for operation, args, kwargs, found, writes in self.launches():
             again = operation(*args, **kwargs)
-            if not written:
+            if not writes:
                 for place, value in zip(tensors(found), tensors(again), strict=True):
                     place.copy_(value)
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 import tiny
+from benchmarks.models import from_recipe
 from engines.depthwise import KINDS, Depthwise
-from engines.recording import Graph, pretend
+from engines.recording import Graph, Recording, pretend
 from engines.walks import alive, condition_for, images_of, model_of, parameters
 from pixelcnn import sampling
 from pixelcnn.engines.cached import CachedEngine
@@ -125,6 +126,19 @@ def test_a_function_is_called_twice_and_does_the_same_each_time(monkeypatch):
         replays.run("add", lambda: calls.append(total.add_(torch.ones(1).exp().log())))
     assert total == 5
     assert len(calls) == 2
+
+
+def test_a_position_of_the_keras_network_takes_few_launches():
+    """For small ones a GPU needs about as long each, whatever they compute."""
+    model = from_recipe("keras-mnist")
+    engine = engine_of(model, 1)
+    images = engine._begin(*drawing(model, 1))
+    with torch.no_grad():
+        engine._next_row(0)
+        engine._draw(images, 1.0, 0, 0)
+        with Recording() as position:
+            engine._draw(images, 1.0, 0, 0)
+    assert len(list(position.launches())) <= 60
 
 
 def test_what_is_replayed_comes_after_the_callers_work_and_before_what_follows(monkeypatch):
