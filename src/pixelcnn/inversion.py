@@ -15,7 +15,8 @@ def temper(pmf: Tensor, temperature: float) -> Tensor:
         return pmf
     if temperature == 0:
         return torch.zeros_like(pmf).scatter(-1, pmf.argmax(-1, keepdim=True), 1.0)
-    return torch.softmax(pmf.log() / temperature, -1)
+    logs = pmf.log()  # of which the largest becomes 0, so that no temperature is too low
+    return torch.softmax((logs - logs.amax(-1, keepdim=True)) / temperature, -1)
 
 
 def invert(pmf: Tensor, u: Tensor) -> Tensor:
