@@ -220,7 +220,7 @@ def drawing(own, n):
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)
-@pytest.mark.parametrize("name", tiny.LOWERED)
+@pytest.mark.parametrize("name", tiny.REPLAYED)
 def test_what_is_replayed_equals_cached_on_the_processor(name, condition):
     own = model_of(name, (3, 5, 7), condition=condition).double()
     images, values = images_of(own, 3), condition_for(own, 3)
@@ -232,7 +232,7 @@ def test_what_is_replayed_equals_cached_on_the_processor(name, condition):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", tiny.LOWERED)
+@pytest.mark.parametrize("name", tiny.REPLAYED)
 def test_replayed_images_are_those_of_the_processor(name, channels):
     own = model_of(name, (channels, 9, 7)).double()
     expected = px.sample(own, 3, seed=5, engine="cached").long()

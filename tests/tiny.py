@@ -19,6 +19,8 @@ SMALL |= {"blocks": 1, "levels": 3, "components": 2, "rows": 9, "columns": 11}
 CONDITION_SIZE = 3
 LOWERED = list(NETWORKS)
 """Networks with a program: all of them."""
+REPLAYED = [name for name in LOWERED if name != "made"]
+"""Networks whose steps are alike, so that the cuda engine can replay one of them."""
 TORCH_ONLY = {"made"}
 """Networks with primitives that the native engine does not compute."""
 NATIVE = [name for name in LOWERED if name not in TORCH_ONLY]

@@ -159,7 +159,11 @@ def test_an_archive_gives_all_its_files_at_once_and_its_paths_are_ignored(
     assert not list(tmp_path.rglob("evil"))
 
 
-@pytest.mark.parametrize("content", [b"", b"not an archive", archive(["one.bin"]), archive()[:100]])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not an archive", archive(["one.bin"]), archive()[:100]],
+    ids=["empty", "text", "incomplete", "cut"],
+)
 def test_a_broken_archive_leaves_nothing_behind(monkeypatch, cache, content):
     monkeypatch.setattr(obtain, "download", lambda url, target: target.write_bytes(content))
     dataset = official(Mirror("https://a/all.tar.gz", archive=True))

@@ -223,7 +223,7 @@ def start(
 
 def _cuda_obstacle(model: PixelModel, program: Program) -> str:
     """Why a model with a program does not run on the cuda engine; empty if it does."""
-    obstacle = cuda.obstacle(model)
+    obstacle = cuda.obstacle(model, program)
     if not obstacle and found_out(model, program, CUDA) is None:
         walkers = partial(cuda.CudaEngine, program=program)
         with exact_convolutions(model.device):

@@ -129,10 +129,10 @@ class Coordinates(nn.Module):
     def tables(self, rows: int, columns: int) -> tuple[Tensor, Tensor]:
         """What each row and each column adds, ``(rows, 2)`` and ``(columns, 2)``."""
         above, left = (
-            torch.arange(1, count + 1, device=self.step.device)[:, None] * axis * self.step
-            for count, axis in zip((rows, columns), torch.eye(2).to(self.step), strict=True)
+            torch.arange(1, count + 1, device=self.step.device) * step
+            for count, step in zip((rows, columns), self.step.unbind(), strict=True)
         )
-        return above, left
+        return functional.pad(above[:, None], (0, 1)), functional.pad(left[:, None], (1, 0))
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]

@@ -21,15 +21,18 @@ from pixelcnn.engines.cuda.steps import Steps
 from pixelcnn.engines.stages import needs_rows, schedule
 from pixelcnn.model import PixelModel
 from pixelcnn.outputs import Bernoulli, Categorical, LogisticMixture, Output
-from pixelcnn.program import ROW_START, Program
+from pixelcnn.program import ROW_START, UNITS, Program
 from pixelcnn.shapes import Position
 
 OUTPUTS: tuple[type[Output], ...] = (Bernoulli, Categorical, LogisticMixture)
 """Outputs whose probabilities are computed without waiting for the device."""
 
 
-def obstacle(model: PixelModel) -> str:
+def obstacle(model: PixelModel, program: Program) -> str:
     """Why a model with a program does not run on this engine; empty if it does."""
+    units = next((node.op for node in program.nodes if node.clock == UNITS), None)
+    if units is not None:  # what is computed would differ from step to step
+        return f"the cuda engine does not compute {units}"
     if type(model.output) not in OUTPUTS:
         return f"the cuda engine does not draw from {type(model.output).__name__}"
     if model.device.type != "cuda":
