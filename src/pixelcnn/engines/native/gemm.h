@@ -6,13 +6,11 @@
 
 namespace {
 
-// Accumulators of a tile: IMAGES x BLOCKS vectors, as many as the register file holds.
+// Vectors that a tile sums in, as many as the registers hold; the most blocks of them side by side.
 #if defined(__AVX512F__)
-constexpr int IMAGES = 6, BLOCKS = 4, WIDE = 8;
-#elif defined(__AVX2__)
-constexpr int IMAGES = 6, BLOCKS = 2, WIDE = 8;
+constexpr int SUMS = 24, BLOCKS = 4, WIDE = 8;
 #else
-constexpr int IMAGES = 6, BLOCKS = 2, WIDE = 8;
+constexpr int SUMS = 12, BLOCKS = 3, WIDE = 8;
 #endif
 
 struct Product {
@@ -101,7 +99,7 @@ void tile(const Product& p, int64_t row, int32_t block) {
 }
 
 // Rows of the tallest tile of so many blocks.
-constexpr int tallest(int blocks) { return blocks > BLOCKS ? 1 : std::min(IMAGES * BLOCKS / blocks, 2 * IMAGES); }
+constexpr int tallest(int blocks) { return blocks > BLOCKS ? 1 : std::min(SUMS / blocks, 12); }
 
 // The tile of so many rows, or of fewer if there is none: below eight all numbers, from there on the even ones.
 template <int ROWS_, int BLOCKS_>
@@ -135,7 +133,11 @@ void multiply(const Product& p, int64_t rows) {
     int32_t block = 0;
     if (rows == 1)  // one image: many blocks at once hide the latency of the sums
         for (; block + WIDE <= blocks; block += WIDE) panel<WIDE>(p, rows, block, WIDE);
-    for (; block < blocks; block += BLOCKS) panel<BLOCKS>(p, rows, block, std::min(BLOCKS, blocks - block));
+    for (int32_t panels = (blocks - block + BLOCKS - 1) / BLOCKS; panels > 0; --panels) {
+        const int32_t share = (blocks - block + panels - 1) / panels;
+        panel<BLOCKS>(p, rows, block, share);
+        block += share;
+    }
 }
 
 }  // namespace
