@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.timing import Action, now, timed
 from pixelcnn import PixelModel, engines
-from pixelcnn.engines.native import NativeEngine
+from pixelcnn.engines import Drawer
 from pixelcnn.sampling import invert, sample, uniforms
 from pixelcnn.walk import walk
 
@@ -92,7 +92,7 @@ def native_walk(model: PixelModel, n: int, engine: str) -> Action:
 
     def run() -> float:
         source = engines.start(model, n, None, engine)
-        assert isinstance(source, NativeEngine)
+        assert isinstance(source, Drawer)
         return timed(lambda: source.fill(levels, known, u, 1.0))()
 
     return run

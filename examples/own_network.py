@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import pixelcnn as px
 from pixelcnn import data, outputs
 from pixelcnn.layers import MaskedConv2d, ShiftedConv2d
-from pixelcnn.masks import interleaved, past_within
+from pixelcnn.masks import interleaved
 from pixelcnn.networks import NETWORKS, Network
 
 
@@ -55,12 +55,6 @@ class Cross(Network):
         if self.bias is not None:
             y = y + self.bias(condition)
         return self.head(torch.relu(self.middle(torch.relu(y))))
-
-    def claimed_past(self, height: int, width: int) -> Tensor:
-        """What the two kernels cover."""
-        seen = (self.above.offsets | self.left.offsets) - {(0, 0)}
-        by_channel = self.order == "channel"
-        return past_within(seen, self.channels, height, width, by_channel=by_channel)
 
 
 class Normalised(Cross):

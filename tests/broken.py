@@ -23,6 +23,7 @@ from pixelcnn.layers import (
 from pixelcnn.masks import PAST, compose, interleaved, offsets, past_within, raster_mask
 from pixelcnn.networks import Network
 from pixelcnn.outputs import LogisticMixture, Output
+from pixelcnn.program import Program
 
 NEAREST = frozenset({(0, -1), (-1, -1), (-1, 0), (-1, 1)})
 """What a 3x3 kernel with mask A sees."""
@@ -104,6 +105,53 @@ class MaskATwice(Stack):
         super().__init__(channels, out)
         features = interleaved(self.width, channels)
         self.second = MaskedConv2d(features, features, (3, 3), sees_itself=False)
+
+
+class MaskATwiceUnsaid(MaskATwice):
+    """The same in a network that does not say what it sees."""
+
+    claimed_past = Network.claimed_past
+
+
+class LowersTooFew(MaskedConv2d):
+    """Its ``lower`` forgets the row above."""
+
+    def lower(self, program: Program, x: int) -> int:
+        node = program.nodes[super().lower(program, x)]
+        return program.taps(x, [tap for tap in node.taps if tap.down == 0], node.bias)
+
+
+class LowersTooMany(MaskedConv2d):
+    """Its ``lower`` reads one row more."""
+
+    def lower(self, program: Program, x: int) -> int:
+        node = program.nodes[super().lower(program, x)]
+        more = [tap._replace(down=tap.down - 1) for tap in node.taps if tap.down < 0]
+        return program.taps(x, [*node.taps, *more], node.bias)
+
+
+class ProgramSeesLess(Stack):
+    """The program of a layer reads fewer rows than its ``forward``; the network says nothing itself."""
+
+    kind: type[MaskedConv2d] = LowersTooFew
+    claimed_past = Network.claimed_past
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        features = interleaved(self.width, channels)
+        self.second = self.kind(features, features, (3, 3), sees_itself=True)
+
+
+class ProgramSeesMore(ProgramSeesLess):
+    """The program reads more rows."""
+
+    kind = LowersTooMany
+
+
+class ProgramContradictsItsClaim(ProgramSeesLess):
+    """The network says what ``forward`` sees, the program does not read it."""
+
+    claimed_past = Stack.claimed_past
 
 
 class BatchNorm(Stack):
@@ -408,6 +456,10 @@ NETWORKS = (
     ),
     Broken(ColourSwap, FUTURE, ("the colours of a layer are mixed up",), (TRAINING, CLAIM), (3,)),
     Broken(MaskATwice, CLAIM, ("does not see", "mask A belongs in the first layer only")),
+    Broken(MaskATwiceUnsaid, CLAIM, ("does not see", "mask A belongs in the first layer only")),
+    Broken(ProgramSeesLess, CLAIM, ("by its program", "does not depend on", "by measurement")),
+    Broken(ProgramSeesMore, CLAIM, ("by its program", " depends on", "by measurement")),
+    Broken(ProgramContradictsItsClaim, CLAIM, ("by its program", "does not depend on")),
     Broken(BatchNorm, STATISTIC, ("`norm` (BatchNorm2d)",), (TRAINING, BATCH)),
     Broken(
         BatchNorm, TRAINING, ("`norm` (BatchNorm2d)", "statistic over space"), (STATISTIC, BATCH)

@@ -7,6 +7,7 @@ import torch
 
 from pixelcnn import outputs
 from pixelcnn.errors import ConfigError
+from tiny import label, tiny_outputs
 
 
 def test_bernoulli_is_stable_at_extreme_logits():
@@ -160,3 +161,23 @@ def test_half_precision_parameters_are_scored_in_single_precision():
 def test_impossible_level_counts_are_refused(make):
     with pytest.raises(ConfigError, match="levels"):
         make()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("output", list(tiny_outputs()), ids=label)
+def test_half_precision_is_scored_in_single(output, dtype):
+    """The same numbers as in float32, from parameters that are rounded."""
+    n = output.parameters_per_pixel(3)
+    parameters = torch.randn(2, n, 4, 5, generator=torch.Generator().manual_seed(0)).to(dtype)
+    levels = torch.randint(output.levels, (2, 3, 4, 5), generator=torch.Generator().manual_seed(1))
+    nats = output.log_prob(parameters, levels)
+    assert nats.dtype == torch.float32
+    assert torch.equal(nats, output.log_prob(parameters.float(), levels))
+    pmf = output.pmf(parameters[:, :, 0, 0], levels[:, :2, 0, 0])
+    assert torch.equal(pmf, output.pmf(parameters[:, :, 0, 0].float(), levels[:, :2, 0, 0]))
+    torch.testing.assert_close(
+        pmf.gather(1, levels[:, 2:, 0, 0]).log()[:, 0],
+        nats[:, 2, 0, 0].double(),
+        rtol=1e-4,
+        atol=1e-4,
+    )

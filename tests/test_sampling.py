@@ -1,13 +1,16 @@
 """Sampling and completion: deterministic functions of model and uniforms."""
 
+import copy
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from pixelcnn import PixelModel, networks, outputs
 from pixelcnn.errors import ConfigError, DataError
-from pixelcnn.sampling import complete, invert, sample, temper, uniforms
-from pixelcnn.shapes import ImageShape
+from pixelcnn.sampling import complete, invert, sample, stream, temper, uniforms
+from pixelcnn.shapes import ImageShape, coding_order
 from pixelcnn.walk import drive, walk
 
 
@@ -38,6 +41,86 @@ def test_the_uniforms_are_philox_words():
 def test_a_seed_out_of_range_is_refused(model, seed):
     with pytest.raises(ConfigError, match="seed"):
         sample(model, 1, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    """A small model without a condition."""
+    torch.manual_seed(0)
+    return PixelModel(networks.PixelCNN(1, 1, width=4, depth=1), outputs.Bernoulli(), (1, 5, 7))
+
+
+DRAWS = {
+    "sample": lambda model, n=1, **options: sample(model, n, **options),
+    "stream": lambda model, n=1, **options: stream(model, n, **options),
+    "complete": lambda model, **options: complete(
+        model, torch.zeros(1, *model.shape, dtype=torch.uint8), KNOWN, **options
+    ),
+}
+KNOWN = torch.zeros(1, 1, 5, 7, dtype=torch.bool)
+
+
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
+@pytest.mark.parametrize("temperature", [math.inf, math.nan, -1, -0.1, -math.inf, None, "1"])
+def test_a_temperature_that_is_none_is_refused(plain, draw, temperature):
+    with pytest.raises(ConfigError, match="temperature must be a finite number of at least 0"):
+        draw(plain, temperature=temperature)
+
+
+@pytest.mark.parametrize("engine", ["auto", "cached", "full"])
+def test_the_lowest_temperatures_are_zero(plain, engine):
+    coldest = sample(plain, 4, temperature=0, engine=engine)
+    assert torch.equal(sample(plain, 4, temperature=1e-310, engine=engine), coldest)
+
+
+@pytest.mark.parametrize("draw", [sample, stream])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"first": -1}, "first must be an integer from 0 to"),
+        ({"first": 1.0}, "first must be an integer from 0 to"),
+        ({"first": 2**63}, f"first must be an integer from 0 to {2**63 - 1}"),
+        ({"n": -1}, "n must be an integer from 0 to"),
+        ({"n": 2**31 + 1}, f"n must be an integer from 0 to {2**31}"),
+        ({"n": 1.5}, "n must be an integer from 0 to"),
+        ({"seed": 1.5}, r"seed must be an integer in 0..2\*\*64-1, got 1.5"),
+        ({"seed": None}, "seed must be an integer in"),
+        ({"seed": 2**64}, "seed must be an integer in"),
+    ],
+    ids=str,
+)
+def test_numbers_out_of_range_name_it(plain, draw, options, message):
+    with pytest.raises(ConfigError, match=message):
+        draw(plain, **({"n": 1} | options))
+
+
+@pytest.mark.parametrize("label", [2.9, math.nan, "cat", -1, 3, [0, 1.5]])
+def test_a_label_that_is_none_is_refused(label):
+    network = networks.PixelCNN(1, 1, width=4, depth=1, condition="label", condition_size=3)
+    with pytest.raises(ConfigError, match="label"):
+        sample(PixelModel(network, outputs.Bernoulli(), (1, 5, 7)), 2, condition=label)
+
+
+@pytest.mark.parametrize("engine", ["auto", "cached", "full"])
+def test_a_stream_gives_what_sample_draws_each_sub_pixel_once(model, engine):
+    single = copy.deepcopy(model).float()
+    expected = sample(single, 3, seed=4, engine=engine, first=2, temperature=0.7)
+    images = torch.zeros_like(expected)
+    found = []
+    for positions, levels in stream(single, 3, seed=4, engine=engine, first=2, temperature=0.7):
+        assert levels.shape == (3, len(positions)) and levels.dtype == expected.dtype
+        channel, row, column = positions.T
+        images[:, channel, row, column] = levels
+        found += positions.tolist()
+    assert torch.equal(images, expected)
+    assert found == [list(position) for position in coding_order(model.shape)]
+
+
+def test_a_stream_can_be_left(model):
+    for number, (positions, _) in enumerate(stream(model, 2)):
+        assert positions.shape[1] == 3
+        if number == 3:
+            break
 
 
 def test_the_last_cdf_counts_as_one():

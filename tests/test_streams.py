@@ -100,7 +100,7 @@ def test_the_words_are_the_same_for_ever(stream, words):
     ],
 )
 def test_what_would_reach_into_another_stream_is_refused(draw, name):
-    with pytest.raises(ConfigError, match=f"{name} must lie in"):
+    with pytest.raises(ConfigError, match=f"{name} must be an integer in"):
         draw()
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pixelcnn.checkpoint import load, save
     from pixelcnn.errors import PixelCNNError
     from pixelcnn.model import PixelModel
-    from pixelcnn.sampling import complete, sample
+    from pixelcnn.sampling import complete, sample, stream
     from pixelcnn.scoring import Score, evaluate, score
     from pixelcnn.training import TrainingOptions, fit
 
@@ -32,6 +32,7 @@ _NAMES = {
     "sample": "sampling",
     "save": "checkpoint",
     "score": "scoring",
+    "stream": "sampling",
 }
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "sample",
     "save",
     "score",
+    "stream",
     "verify",
     "walk",
 ]

@@ -23,6 +23,10 @@ COMPILERS = ("c++", "g++", "clang++")
 logger = logging.getLogger("pixelcnn")
 
 
+_failures: dict[Path, str] = {}
+"""Why libraries could not be built, so that a failing compiler runs once."""
+
+
 class NotBuilt(Exception):
     """A library cannot be had here; the message says why."""
 
@@ -41,9 +45,15 @@ def load(name: str, sources: Mapping[str, bytes]) -> ctypes.CDLL:
         raise NotBuilt("PIXELCNN_NATIVE=0")
     compiler = find_compiler()
     target = cache_folder() / f"{name}-{key(sources, compiler)}.so"
+    if target in _failures:
+        raise NotBuilt(_failures[target])
     if not target.is_file():
         logger.info("building the native %s, once", name)
-        _build(sources, compiler, target)
+        try:
+            _build(sources, compiler, target)
+        except NotBuilt as error:
+            _failures[target] = str(error)
+            raise
     try:
         return ctypes.CDLL(str(target))
     except OSError as error:
@@ -138,6 +148,7 @@ def _run(command: list[str]) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotBuilt(f"{command[0]}: {error}") from error
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["failed"])[-1]
-        raise NotBuilt(f"{command[0]} failed: {last[:200]}")
+        lines = done.stderr.strip().splitlines() or ["failed"]
+        told = next((line for line in lines if "error" in line), lines[-1])
+        raise NotBuilt(f"{command[0]} failed: {told[:200]}")
     return done.stdout

@@ -36,6 +36,10 @@ class PixelCNNError(Exception):
         self.hint = hint
 
 
+class SlowSampling(UserWarning):
+    """Sampling calls ``forward`` for every position, since the network has no program; says why."""
+
+
 class ConfigError(PixelCNNError):
     """An option, recipe or argument that cannot be used."""
 

@@ -161,41 +161,22 @@ def past_within(
         height: rows.
         width: columns.
         by_channel: whether channel c also sees its own pixel's channels before c.
-    """
-    return past_of(reach(seen, height, width), channels, height, width, by_channel=by_channel)
-
-
-def reach(seen: Offsets, height: int, width: int) -> Tensor:
-    """Which pixels lie at some offsets from each pixel, bool ``(h * w, h * w)``: target, source.
 
     Example:
-        >>> reach(frozenset({(0, -1)}), 1, 3).int().tolist()
+        >>> past_within(frozenset({(0, -1)}), 1, 1, 3, by_channel=True)[0, 0, :, 0, 0].int().tolist()
         [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
     """
-    pixels = torch.zeros(height, width, height, width, dtype=torch.bool)
+    shape = (channels, height, width)
+    claimed = torch.zeros(*shape, *shape, dtype=torch.bool)
     for down, right in seen:
         if abs(down) >= height or abs(right) >= width:
             continue  # outside the image from every position
-        rows = torch.arange(max(0, -down), min(height, height - down))
+        rows = torch.arange(max(0, -down), min(height, height - down))[:, None]
         columns = torch.arange(max(0, -right), min(width, width - right))
-        r, c = (axis.flatten() for axis in torch.meshgrid(rows, columns, indexing="ij"))
-        pixels[r, c, r + down, c + right] = True
-    return pixels.reshape(height * width, height * width)
-
-
-def past_of(pixels: Tensor, channels: int, height: int, width: int, *, by_channel: bool) -> Tensor:
-    """The past a network claims when it sees some pixels, as :func:`raster_past`.
-
-    Args:
-        pixels: earlier pixels, all of whose channels are seen, bool ``(h * w, h * w)``: target, source.
-        channels: image channels.
-        height: rows.
-        width: columns.
-        by_channel: whether channel c also sees its own pixel's channels before c.
-    """
-    claimed = pixels[None, :, None].repeat(channels, 1, channels, 1)
+        claimed[:, rows, columns, :, rows + down, columns + right] = True
     if by_channel:
-        here = torch.eye(height * width, dtype=torch.bool)
-        earlier = torch.ones(channels, channels, dtype=torch.bool).tril(-1)
-        claimed |= here[None, :, None] & earlier[:, None, :, None]
-    return claimed.reshape(channels, height, width, channels, height, width)
+        rows, columns = torch.arange(height)[:, None], torch.arange(width)
+        for channel in range(1, channels):
+            for earlier in range(channel):
+                claimed[channel, rows, columns, earlier, rows, columns] = True
+    return claimed

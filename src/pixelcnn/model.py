@@ -23,14 +23,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("pixelcnn")
 
 INTEGERS = (
-    torch.uint8,
-    torch.int8,
-    torch.int16,
-    torch.int32,
-    torch.int64,
-    torch.uint16,
-    torch.uint32,
-)
+    torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16, torch.uint32,
+)  # fmt: skip
 
 
 class PixelModel(nn.Module):
@@ -260,7 +254,14 @@ class PixelModel(nn.Module):
             raise ConfigError(
                 f"this model is conditional: it needs a {kind} of size {size} per image"
             )
-        tensor = torch.as_tensor(condition)
+        try:
+            tensor = torch.as_tensor(condition)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ConfigError(
+                f"a {kind} condition is made of numbers, got {condition!r}"
+            ) from error
+        if kind == "label" and tensor.dtype not in INTEGERS:
+            raise ConfigError(f"labels are integers from 0 to {size - 1}, got {condition!r}")
         tail = {"label": (), "vector": (size,), "map": (size, *self.shape[1:])}[kind]
         if tensor.ndim == len(tail):
             tensor = tensor.expand(n, *tensor.shape)

@@ -1,20 +1,22 @@
 """Drawing images, whole ones or the missing part of given ones."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn import engines, streams
+from pixelcnn import engines
 from pixelcnn.config import check_integer
-from pixelcnn.devices import Device, exact_convolutions, float64_device, placed
-from pixelcnn.engines.native import NativeEngine
+from pixelcnn.devices import Device, exact_convolutions, placed
+from pixelcnn.drawing import Job, Lot, invert, job_of, lots_of, temper, uniforms
+from pixelcnn.engines import Drawer, Engine
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.model import PixelModel
-from pixelcnn.shapes import ImageShape
-from pixelcnn.walk import Front, drive, walk
+
+__all__ = ["Progress", "complete", "invert", "sample", "stream", "temper", "uniforms"]
 
 Progress = Callable[[int, int, Tensor], None]
 """Called now and then with sub-pixels done, sub-pixels in all, and the current images ``(n, c, h, w)``.
@@ -22,66 +24,8 @@ Progress = Callable[[int, int, Tensor], None]
 After every front, or after every row on the native engine.
 """
 
-
-def uniforms(seed: int, indices: Sequence[int], shape: ImageShape) -> Tensor:
-    """Uniform numbers in [0, 1) that depend on (seed, image index, sub-pixel) alone.
-
-    Sub-pixel (c, row, column) takes the 64-bit word ``(row * width + column) * channels + c`` of the
-    image's stream (:mod:`pixelcnn.streams`), and ``u = (word >> 11) * 2**-53``.
-
-    Args:
-        seed: in [0, 2**64).
-        indices: image indices in [0, 2**63).
-        shape: of an image.
-
-    Returns:
-        float64 ``(len(indices), c, h, w)``.
-
-    Raises:
-        ConfigError: a seed or an index out of range.
-
-    Example:
-        >>> few, many = uniforms(0, [3], ImageShape(1, 2, 2)), uniforms(0, range(5), ImageShape(1, 2, 2))
-        >>> torch.equal(few[0], many[3])
-        True
-    """
-    channels, height, width = shape
-    words = np.empty((len(indices), height, width, channels), dtype=np.uint64)
-    for i, index in enumerate(indices):
-        words[i] = streams.sample(seed, index).words(shape.dimensions).reshape(words.shape[1:])
-    return torch.from_numpy((words >> np.uint64(11)) * 2.0**-53).permute(0, 3, 1, 2)
-
-
-def temper(pmf: Tensor, temperature: float) -> Tensor:
-    """Probabilities proportional to ``p ** (1 / temperature)``; temperature 0 leaves the likeliest level.
-
-    Example:
-        >>> temper(torch.tensor([0.2, 0.8]), 0.5)
-        tensor([0.0588, 0.9412])
-    """
-    if temperature == 1:
-        return pmf
-    if temperature == 0:
-        return torch.zeros_like(pmf).scatter(-1, pmf.argmax(-1, keepdim=True), 1.0)
-    return torch.softmax(pmf.log() / temperature, -1)
-
-
-def invert(pmf: Tensor, u: Tensor) -> Tensor:
-    """The level that a uniform number selects: how many k have ``cdf_k <= u``, the last cdf counting as 1.
-
-    Args:
-        pmf: float64 ``(..., levels)``.
-        u: float64 ``(...)``.
-
-    Returns:
-        int64 ``(...)``.
-
-    Example:
-        >>> invert(torch.tensor([[0.25, 0.5, 0.25]] * 3), torch.tensor([0.2, 0.25, 0.9]))
-        tensor([0, 1, 2])
-    """
-    cdf = pmf.cumsum(-1)[..., :-1]
-    return (cdf <= u[..., None]).sum(-1)
+COLDEST = 1e-300
+"""Lower temperatures are 0."""
 
 
 def sample(
@@ -125,14 +69,83 @@ def sample(
         >>> sample(model, 2, seed=1).shape
         torch.Size([2, 1, 5, 7])
     """
-    check_integer("n", n, 0, 2**31)
-    model = placed(model, device)
-    nothing = torch.zeros(n, *model.shape, dtype=torch.int64)
-    unknown = torch.zeros_like(nothing, dtype=torch.bool)
-    indices = range(first, first + n)
-    return _fill(
-        model, nothing, unknown, indices, seed, temperature, condition, engine, batch_size, callback
+    model, draw = (
+        placed(model, device),
+        partial(job_of, seed=seed, temperature=_checked(temperature)),
     )
+    indices = _indices(n, first)
+    given = model.check_condition(condition, n)
+
+    def job(part: slice) -> Job:
+        return draw(model, None, indices[part], condition=None if given is None else given[part])
+
+    return _drawn(model, engine, indices, batch_size, job, callback)
+
+
+def stream(
+    model: PixelModel,
+    n: int = 16,
+    *,
+    seed: int = 0,
+    temperature: float = 1.0,
+    condition: Any = None,
+    engine: str = "auto",
+    first: int = 0,
+    device: Device | None = None,
+) -> Iterator[Lot]:
+    """Draws the images that :func:`sample` draws, and gives their levels as they are drawn.
+
+    All images are drawn together, in lots: a row or a few at a time on the native engine, else a sub-pixel.
+
+    Args:
+        model: see :func:`sample`, as for all arguments.
+        n: number of images.
+        seed: of the uniform numbers.
+        temperature: 1 for exact samples.
+        condition: a label, vector or map for a conditional model.
+        engine: name of the engine.
+        first: index of the first image.
+        device: where to compute.
+
+    Yields:
+        Positions ``(k, 3)`` as channel, row and column, int64, and their levels ``(n, k)``, uint8 up to 256
+        levels, else int32, both on the CPU; each sub-pixel once, in coding order.
+
+    Raises:
+        ConfigError, ModelError: see :func:`sample`; at once, not with the first lot.
+
+    Example:
+        >>> from pixelcnn import networks, outputs
+        >>> network = networks.PixelCNN(channels=1, out=1, width=8, depth=1)
+        >>> model = PixelModel(network, outputs.Bernoulli(), shape=(1, 5, 7))
+        >>> images = torch.zeros(2, 1, 5, 7, dtype=torch.uint8)
+        >>> for positions, levels in stream(model, 2, seed=1):
+        ...     channel, row, column = positions.T
+        ...     images[:, channel, row, column] = levels
+        >>> torch.equal(images, sample(model, 2, seed=1))
+        True
+    """
+    model, temperature, indices = placed(model, device), _checked(temperature), _indices(n, first)
+    condition = model.check_condition(condition, n)
+    job = job_of(model, None, indices, seed, temperature, condition)
+    chosen = engines.choose(model, engine)
+    lots = lots_of(model, chosen.start(n, condition), job)
+    return ((positions, levels.to("cpu", model.image_dtype)) for positions, levels in lots)
+
+
+def _indices(n: int, first: int) -> range:
+    """Indices of n images, of which each has a stream of its own."""
+    check_integer("n", n, 0, 2**31)
+    check_integer("first", first, 0, 2**63 - n)
+    return range(first, first + n)
+
+
+def _checked(temperature: float) -> float:
+    """A temperature that can be drawn at; so low a one that its logarithms overflow is 0."""
+    number = isinstance(temperature, float | int) and math.isfinite(temperature)
+    if not number or temperature < 0:
+        raise ConfigError(f"temperature must be a finite number of at least 0, got {temperature!r}")
+    return 0.0 if temperature < COLDEST else float(temperature)
 
 
 def complete(
@@ -175,7 +188,10 @@ def complete(
         ConfigError: an option out of range.
     """
     check_integer("n", n, 1, 2**31)
-    model = placed(model, device)
+    model, draw = (
+        placed(model, device),
+        partial(job_of, seed=seed, temperature=_checked(temperature)),
+    )
     mask = torch.as_tensor(known).cpu()
     given = torch.as_tensor(images).cpu()
     if mask.dtype != torch.bool:
@@ -194,98 +210,49 @@ def complete(
         condition = condition.repeat_interleave(n, 0)
     indices = [j * 2**32 + k for j in range(len(given)) for k in range(n)]
     given, mask = given.repeat_interleave(n, 0), mask.repeat_interleave(n, 0)
-    return _fill(
-        model, given, mask, indices, seed, temperature, condition, engine, batch_size, callback
-    )
+
+    def job(part: slice) -> Job:
+        some = None if condition is None else condition[part]
+        return draw(model, (given[part], mask[part]), indices[part], condition=some)
+
+    return _drawn(model, engine, indices, batch_size, job, callback)
 
 
-def _fill(
+def _drawn(
     model: PixelModel,
-    given: Tensor,
-    known: Tensor,
-    indices: Sequence[int],
-    seed: int,
-    temperature: float,
-    condition: Any,
     engine: str,
+    indices: Sequence[int],
     batch_size: int,
+    job: Callable[[slice], Job],
     callback: Progress | None,
 ) -> Tensor:
-    """Draws where ``known`` is False, a batch at a time."""
-    if not temperature >= 0:
-        raise ConfigError(f"temperature must be at least 0, got {temperature}")
+    """All images, a batch at a time."""
     check_integer("batch_size", batch_size, 1, 2**31)
-    condition = model.check_condition(condition, len(given))
-    images = torch.empty(given.shape, dtype=model.image_dtype)
-    engine = engines.choose(model, engine).name
-    draw = _draw_natively if engine.startswith("native") else _draw
-    starts = range(0, len(given), batch_size)
+    images = torch.empty((len(indices), *model.shape), dtype=model.image_dtype)
+    chosen, starts = engines.choose(model, engine), range(0, len(indices), batch_size)
+    dimensions = model.shape.dimensions
     for number, start in enumerate(starts):
+
+        def report(done: int, now: Tensor, before: int = number * dimensions) -> None:
+            assert callback is not None
+            callback(before + done, len(starts) * dimensions, now)
+
         part = slice(start, start + batch_size)
-        job = Job(
-            given[part],
-            known[part],
-            uniforms(seed, indices[part], model.shape),
-            temperature,
-            None if condition is None else condition[part],
-            engine,
-            None
-            if callback is None
-            else _offset(callback, number, len(starts), model.shape.dimensions),
-        )
         with exact_convolutions(model.device):
-            images[part] = draw(model, job)
+            images[part] = _draw(chosen, job(part), report if callback else None)
     return images
 
 
-class Job(NamedTuple):
-    """A batch of images to be filled; see :func:`_fill`."""
-
-    given: Tensor
-    known: Tensor
-    uniforms: Tensor
-    temperature: float
-    condition: Tensor | None
-    engine: str
-    callback: Callable[[int, Tensor], None] | None
-
-
-def _offset(
-    callback: Progress, batch: int, batches: int, dimensions: int
-) -> Callable[[int, Tensor], None]:
-    """Progress of all batches from that of one."""
-    return lambda done, images: callback(batch * dimensions + done, batches * dimensions, images)
-
-
-def _draw(model: PixelModel, job: Job) -> Tensor:
-    """Answers the walk; the specification of :func:`_draw_natively`."""
-    exact = float64_device(model.device)
-    given, known, u = (tensor.to(exact) for tensor in (job.given, job.known, job.uniforms))
-    images = job.given.clone()
-    some_known = bool(known.any())
-    done = 0
-
-    def choose(front: Front) -> Tensor:
-        drawn = invert(temper(front.pmf, job.temperature), front.of(u))
-        return torch.where(front.of(known), front.of(given), drawn) if some_known else drawn
-
-    def report(front: Front, levels: Tensor) -> None:
-        nonlocal done
-        channel, row, column = front.positions.T
+def _draw(engine: Engine, job: Job, report: Callable[[int, Tensor], None] | None) -> Tensor:
+    """The images of a job; reports sub-pixels done and the images so far."""
+    walker = engine.start(len(job.given), job.condition)
+    if isinstance(walker, Drawer) and report is None:
+        return walker.fill(*job[:4])
+    images, done = job.given.clone(), 0
+    for positions, levels in lots_of(engine.model, walker, job):
+        channel, row, column = positions.T
         images[:, channel, row, column] = levels.cpu()
-        done += len(front.positions)
-        assert job.callback is not None
-        job.callback(done, images)
-
-    steps = walk(model, len(given), job.condition, job.engine)
-    return drive(steps, choose, report if job.callback else None).cpu()
-
-
-def _draw_natively(model: PixelModel, job: Job) -> Tensor:
-    """The same walk, answered without a return to Python; reports progress after every row."""
-    source = engines.start(model, len(job.given), job.condition, job.engine)
-    assert isinstance(source, NativeEngine)
-    row = model.shape.width * model.shape.channels
-    callback = job.callback
-    report = None if callback is None else (lambda rows, images: callback(rows * row, images))
-    return source.fill(job.given, job.known, job.uniforms, job.temperature, report)
+        done += len(positions)
+        if report is not None:
+            report(done, images)
+    return images

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.charts import table
+from pixelcnn.config import check_integer
 from pixelcnn.data import ImageSet
 from pixelcnn.devices import Device, exact_convolutions, float64_device, placed
 from pixelcnn.errors import DataError, ModelError
@@ -116,7 +117,7 @@ def score(
 
     Raises:
         DataError, ModelError, ConfigError: see :meth:`PixelModel.log_prob_map`.
-        ConfigError: a device that is not there.
+        ConfigError: a batch size out of range, or a device that is not there.
 
     Example:
         >>> from pixelcnn import networks, outputs
@@ -125,6 +126,7 @@ def score(
         >>> score(model, torch.zeros(3, 1, 5, 7, dtype=torch.uint8)).dtype
         torch.float64
     """
+    check_integer("batch_size", batch_size, 1, 2**31)
     model = evaluation_view(placed(model, device))
     condition = model.check_condition(condition, len(images))
     nats = torch.empty(len(images), dtype=torch.float64)
@@ -209,6 +211,8 @@ def evaluate(
         ModelError: images of another shape than the model's.
         ConfigError: a device that is not there.
     """
+    if not isinstance(data, ImageSet):
+        raise DataError(f"evaluate takes an ImageSet, got {type(data).__name__}; see score")
     data = data.frozen()
     if limit is not None:
         data = data.limit(limit)

@@ -28,6 +28,7 @@ Initial weights take no words: PyTorch's Mersenne Twister draws them, seeded wit
 """
 
 import functools
+import operator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -267,8 +268,13 @@ def _coin_key(seed: int, epoch: int | None) -> tuple[int, int]:
 
 def _checked(name: str, value: int, bits: int) -> int:
     """A number that fits into so many bits."""
-    if not 0 <= value < 2**bits:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = -1
+    if not 0 <= number < 2**bits:
         raise ConfigError(
-            f"{name} must lie in 0..2**{bits}-1, got {value}", hint=f"choose a {name} in this range"
+            f"{name} must be an integer in 0..2**{bits}-1, got {value!r}",
+            hint=f"choose a {name} in this range",
         )
-    return value
+    return number

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from pixelcnn import engines
 from pixelcnn.devices import float64_device
+from pixelcnn.engines import Engine, Walker
+from pixelcnn.errors import ModelError
 from pixelcnn.model import PixelModel
 from pixelcnn.shapes import coding_order
 
@@ -39,29 +41,39 @@ class Front(NamedTuple):
 Walk = Generator[Front, Tensor, Tensor]
 
 
-def walk(model: PixelModel, n: int, condition: Any = None, engine: str = "auto") -> Walk:
+def walk(model: PixelModel, n: int, condition: Any = None, engine: str | Engine = "auto") -> Walk:
     """Visits every sub-pixel of n images: yields a :class:`Front`, expects its levels ``(n, k)``.
 
     Args:
         model: computes in evaluation mode, whatever mode it is in.
         n: number of images.
         condition: see :meth:`PixelModel.check_condition`.
-        engine: name of the engine, see :mod:`pixelcnn.engines`.
+        engine: see :func:`pixelcnn.engines.choose`.
 
     Returns:
         The chosen levels, int64 ``(n, c, h, w)``.
+
+    Raises:
+        ModelError: weights, or the parameters of a position, are no numbers.
     """
-    source = engines.start(model, n, model.check_condition(condition, n), engine)
+    condition = model.check_condition(condition, n)
+    return (yield from visit(model, n, engines.start(model, n, condition, engine)))
+
+
+def visit(model: PixelModel, n: int, walker: Walker) -> Walk:
+    """The walk of a walker of n images; see :func:`walk`."""
     levels = torch.zeros(n, *model.shape, dtype=torch.int64, device=model.device)
     exact = float64_device(model.device)
-    order = list(coding_order(model.shape))
-    fronts = torch.tensor(order).split(1)
-    for position, positions in zip(order, fronts, strict=True):
-        parameters = source.parameters(levels, position).to(exact)
-        before = levels[:, : position.channel, position.row, position.column].to(exact)
-        pmf = model.output.pmf(parameters, before)[:, None]
-        chosen = yield Front(positions, pmf)
-        levels[:, position.channel, position.row, position.column] = chosen[:, 0]
+    for position in coding_order(model.shape):
+        channel, row, column = position
+        parameters = walker.parameters(levels, position).to(exact)
+        pmf = model.output.pmf(parameters, levels[:, :channel, row, column].to(exact))
+        if pmf.isnan().any():
+            raise ModelError(
+                f"the parameters of (c {channel}, h {row}, w {column}) are not numbers"
+            )
+        chosen = yield Front(torch.tensor([position]), pmf[:, None])
+        levels[:, channel, row, column] = chosen[:, 0]
     return levels
 
 

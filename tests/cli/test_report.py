@@ -108,6 +108,17 @@ def test_a_film_keeps_the_first_and_last_and_few_frames():
     assert not (made.pictures[0] == 255).all()
 
 
+def test_a_film_of_whole_rows_shows_each_pixel_by_pixel():
+    shape, rows, pixels = ImageShape(1, 4, 20), [], []
+    images = np.ones((2, 1, 4, 20), int)
+    for steps, pictures in ((range(20, 81, 20), rows), (range(1, 81), pixels)):
+        made = film.Film(shape, 2, frames=16)
+        for done in steps:
+            made(done, 80, images)
+        pictures += made.pictures
+    assert np.array_equal(rows, pixels)
+
+
 def test_a_film_shows_what_is_known_from_the_start():
     known = np.zeros((1, 1, 2, 2), bool)
     known[..., 1, 1] = True

@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from pixelcnn import checkpoint, engines, sampling
+from pixelcnn.program import Unlowerable
 
 
 def test_sample_writes_a_grid_and_says_where(run, model, here):
@@ -43,6 +44,17 @@ def test_sample_animation_shows_the_drawing(run, model, here):
     with Image.open("a.gif") as film:
         assert 32 <= film.n_frames <= 80
         assert film.info["loop"] == 0
+
+
+def test_slow_sampling_is_one_line_of_talk(run, model, here, monkeypatch):
+    def refuse(_):
+        raise Unlowerable("layer 'act' is a Foo")
+
+    monkeypatch.setattr(engines, "program_of", refuse)
+    monkeypatch.setattr(engines, "FEW_POSITIONS", 32)
+    outcome = run("sample", model, "-n", 2, "--batch-size", 1)
+    (line,) = [line for line in outcome.stderr.splitlines() if line.startswith("warning: ")]
+    assert "sampling calls forward for each of 64 positions: layer 'act' is a Foo; " in line
 
 
 def test_sample_json(run, model, here):

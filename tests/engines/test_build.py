@@ -44,6 +44,18 @@ def test_a_compiler_that_fails_is_a_reason(tmp_path, monkeypatch):
     assert not list((tmp_path / "pixelcnn" / "native").iterdir())
 
 
+def test_a_compiler_that_fails_runs_once(tmp_path, monkeypatch):
+    count, compiler = tmp_path / "count", tmp_path / "c++"
+    compiler.write_text(f'#!/bin/sh\n[ "$1" = --version ] && exit 0\necho >> {count}\nexit 1\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for _ in range(3):
+        with pytest.raises(compiling.NotBuilt, match="failed"):
+            compiling.load("engine", {"engine.cpp": b"int x;"})
+    assert count.read_text() == "\n"
+
+
 def test_a_file_that_is_no_library_is_a_reason(tmp_path, monkeypatch):
     library.cache_clear()
     script = 'test "$1" = --version && exit; for last; do :; done; echo junk > "$last"'

@@ -63,6 +63,6 @@ def test_a_sum_is_one_instruction_a_stage(kind, monkeypatch):
         return found
 
     monkeypatch.setattr(sums.Sums, "_depthwise", listed)
-    plan(model, engines.lower(model))
+    plan(model, engines.program_of(model))
     stages = 3 + (kind == "mixed")
     assert sorted(seen) == [(1, False)] * stages + [(1, True)]

@@ -302,7 +302,7 @@ def test_engines_see_pytorchs_code(calls):
     network = Compact(1, 2, width=WIDTH, depth=2, kernel=3, first_kernel=3).eval()
     model = PixelModel(network, outputs.Categorical(levels=2), (1, 5, 7))
     assert engines.choose(model, "cached").name == "cached"
-    assert sum(node.op == "depthwise" for node in engines.lower(model).nodes) == 2
+    assert sum(node.op == "depthwise" for node in engines.program_of(model).nodes) == 2
     assert not calls
 
 

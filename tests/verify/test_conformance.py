@@ -6,6 +6,11 @@ import torch
 from broken import NETWORKS as BROKEN_NETWORKS
 from broken import OUTPUTS as BROKEN_OUTPUTS
 from broken import BatchMean, Broken, Disagrees, Softmax, Stack
+from engines import test_guard as wrong_programs
+from engines.walks import needs_native
+from pixelcnn import engines, networks, sampling
+from pixelcnn.engines import programs
+from pixelcnn.engines.fingerprint import fingerprint
 from pixelcnn.errors import ConformanceError
 from pixelcnn.model import PixelModel
 from pixelcnn.verify import Report, check_model, check_network, check_output
@@ -108,6 +113,95 @@ def test_a_model_that_samples_from_another_distribution_is_rejected():
     model = PixelModel(Stack(1, 3), Disagrees(), (1, 5, 7))
     reasons = {row.name: row.detail for row in check_model(model).failures}
     assert "disagree at" in reasons["sampling agrees with scoring, step by step"]
+
+
+def reasons_of(model):
+    """Why each broken promise is broken."""
+    return {row.name: row.detail for row in check_model(model).failures}
+
+
+@pytest.mark.parametrize("wrong", ["elu", "far taps", "far rows", "number", "buffer"])
+def test_a_layer_whose_program_is_wrong_is_rejected(wrong):
+    model = wrong_programs.model_with(wrong, (1, 16, 16))
+    assert reasons_of(model)["sampling has a program"].startswith(
+        "its program and its forward pass"
+    )
+
+
+def test_a_program_of_other_weights_is_rejected(monkeypatch):
+    """As when what is kept goes by version counters, which ``.data`` leaves alone."""
+    model, kept = tiny_model(), []
+
+    def first(*arguments):
+        kept.append(fingerprint(*arguments))
+        return kept[0]
+
+    monkeypatch.setattr(programs, "fingerprint", first)
+    sampling.sample(model, 1)
+    for parameter in model.parameters():
+        parameter.data.mul_(-2)
+    assert "disagree at" in reasons_of(model)["sampling agrees with scoring at its own size"]
+
+
+def off_in_the_last(kind, axis):
+    """An engine whose numbers are wrong in the last row or column."""
+
+    class Off(kind):
+        def parameters(self, levels, position):
+            found = super().parameters(levels, position)
+            return found + 0.1 if position[axis] == self.model.shape[axis] - 1 else found
+
+    return Off
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_a_wrong_engine_is_rejected(axis, monkeypatch):
+    monkeypatch.setattr(engines, "CachedEngine", off_in_the_last(engines.CachedEngine, axis))
+    model = tiny_model(1, 3, 17).double()
+    assert "sampling agrees with scoring, step by step" in reasons_of(model)
+
+
+@needs_native
+@pytest.mark.parametrize("axis", [1, 2])
+def test_a_wrong_native_engine_is_rejected(axis, monkeypatch):
+    native = engines.native
+    monkeypatch.setattr(native, "NativeEngine", off_in_the_last(native.NativeEngine, axis))
+    reasons = reasons_of(tiny_model())
+    assert "the engine and its forward pass differ by 0.1" in reasons["sampling has a program"]
+
+
+@needs_native
+def test_a_native_engine_that_draws_wrongly_is_rejected(monkeypatch):
+    class Careless(engines.native.NativeEngine):
+        def fill(self, given, known, uniforms, temperature, callback=None):
+            uniforms = uniforms.clone()
+            uniforms[..., -1, -1] = 1 - uniforms[..., -1, -1]
+            return super().fill(given, known, uniforms, temperature, callback)
+
+    monkeypatch.setattr(engines.native, "NativeEngine", Careless)
+    reasons = reasons_of(tiny_model())
+    assert "draws level" in reasons["sampling agrees with scoring at its own size"]
+
+
+@needs_native
+def test_a_native_engine_whose_bits_change_with_the_batch_is_rejected(monkeypatch):
+    class Batched(engines.native.NativeEngine):
+        def parameters(self, levels, position):
+            return super().parameters(levels, position) * (1 + 1e-6 * (self.n > 2))
+
+    monkeypatch.setattr(engines.native, "NativeEngine", Batched)
+    reasons = reasons_of(tiny_model())
+    assert "in a larger batch" in reasons["image i of a seed is always the same"]
+
+
+def test_a_network_without_a_program_is_noted_not_broken():
+    network = networks.PixelCNN(1, 3, width=4, depth=1)
+    network.head[-1].register_forward_hook(lambda module, args, y: y)
+    report = check_model(PixelModel(network, Softmax(), (1, 5, 7)))
+    row = next(row for row in report.rows if row.name == "sampling has a program")
+    assert (row.passed, row.noted, row.state) == (True, True, "noted")
+    assert "each of 35 positions: layer 'network.head" in row.detail
+    assert "noted   sampling has a program" in str(report)
 
 
 def test_a_model_with_a_weight_that_is_no_number_is_rejected():

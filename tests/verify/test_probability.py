@@ -15,9 +15,7 @@ from pixelcnn.shapes import Position
 from pixelcnn.verify import randomise, total_probability, walk_log_prob
 from pixelcnn.verify.agreement import (
     check_reproducible,
-    check_samples,
     check_walk,
-    chi_square_p,
     engine_names,
 )
 from pixelcnn.verify.probability import (
@@ -27,6 +25,7 @@ from pixelcnn.verify.probability import (
     every_image,
 )
 from pixelcnn.verify.probing import random_levels
+from pixelcnn.verify.samples import check_samples, chi_square_p
 from tiny import outputs_for, tiny_model, tiny_models
 
 

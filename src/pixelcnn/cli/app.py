@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from pixelcnn import __version__
 from pixelcnn.cli import failures, options
 from pixelcnn.cli.complete import complete
-from pixelcnn.cli.console import listen, result
+from pixelcnn.cli.console import listen, result, slowness_said
 from pixelcnn.cli.data import app as data_app
 from pixelcnn.cli.demo import demo
 from pixelcnn.cli.evaluate import evaluate
@@ -54,7 +54,8 @@ class Root(TyperGroup):
         def action() -> Any:
             return run(words, "pixelcnn", complete_var, False, windows_expand_args, **extra)
 
-        code = failures.guarded(action, debug)
+        with slowness_said():
+            code = failures.guarded(action, debug)
         if standalone_mode:
             sys.exit(code)
         return code

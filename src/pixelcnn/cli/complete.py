@@ -80,7 +80,7 @@ def complete(
             seed=seed,
             temperature=temperature,
             condition=condition,
-            **film.drawing(loaded, shot, engine, batch_size, len(given) * count, advance),
+            **film.drawing(shot, engine, batch_size, len(given) * count, advance),
         )
     if kind == "folder":
         files = output.save_each(drawn, out, loaded.levels, name="completion")

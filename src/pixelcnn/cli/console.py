@@ -4,9 +4,12 @@ import json
 import logging
 import math
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from pixelcnn.errors import SlowSampling
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -85,6 +88,23 @@ def listen() -> None:
         log.addHandler(Talk())
         log.setLevel(logging.INFO)
         log.propagate = False
+
+
+@contextmanager
+def slowness_said() -> Iterator[None]:
+    """Shows what the library warns of slow sampling as a line of talk, in a ``with`` block."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", SlowSampling)
+        usual = warnings.showwarning
+
+        def show(message: Any, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, SlowSampling):
+                say(f"warning: {message}")
+            else:
+                usual(message, category, *where, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def console() -> "Console":

@@ -7,17 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pixelcnn import engines, plotting
+from pixelcnn import plotting
 from pixelcnn.cli.console import Advance
 from pixelcnn.cli.output import write
-from pixelcnn.model import PixelModel
 from pixelcnn.shapes import ImageShape
 
 FRAMES = 80
 
 
 class Film:
-    """A walk callback that keeps about ``frames`` partial images, evenly spread.
+    """A callback that keeps about ``frames`` partial images, evenly spread.
 
     Args:
         shape: of the images.
@@ -37,12 +36,13 @@ class Film:
         self._due = 0
 
     def __call__(self, done: int, total: int, images: Any) -> None:
-        """Keeps ``images`` when the next frame is due, after ``done`` of ``total`` sub-pixels."""
-        frame = done * self.frames // total
-        if frame > self._due or done == total:
-            seen = drawn(self.shape, done) | self.known
+        """Keeps the frames that are due after ``done`` of ``total`` sub-pixels, those within rows too."""
+        reached = done * self.frames // total
+        due = range(self._due + 1, reached + 1)
+        for count in sorted({-(-frame * total // self.frames) for frame in due}):
+            seen = drawn(self.shape, count) | self.known
             self.pictures.append(plotting.reveal(images, self.levels, seen))
-        self._due = frame
+        self._due = reached
 
     def save(self, path: Path, columns: int | None = None, scale: int | None = None) -> list[Path]:
         """Writes the animation; see :func:`pixelcnn.plotting.tiles` and ``save_animation``."""
@@ -52,22 +52,12 @@ class Film:
         return write(path, buffer.getvalue())
 
 
-def pixelwise(model: PixelModel, engine: str) -> str:
-    """The engine to film with: where the choice is ours, one that reports every pixel.
-
-    The native engine is faster, but speaks only after whole rows.
-    """
-    native = engine == "auto" and engines.choose(model).name == "native"
-    return "cached" if native else engine
-
-
 def drawing(
-    model: PixelModel, film: Film | None, engine: str, batch_size: int, count: int, advance: Advance
+    film: Film | None, engine: str, batch_size: int, count: int, advance: Advance
 ) -> dict[str, Any]:
     """Arguments of ``sample`` and ``complete``: engine, batch size and callback.
 
     Args:
-        model: that draws.
         film: keeps partial images; all of its images appear together. None films nothing.
         engine: as asked for.
         batch_size: as asked for.
@@ -85,7 +75,7 @@ def drawing(
         advance(done, total)
         film(done, total, images)
 
-    return {"engine": pixelwise(model, engine), "batch_size": count, "callback": follow}
+    return {"engine": engine, "batch_size": count, "callback": follow}
 
 
 def drawn(shape: ImageShape, done: int) -> NDArray[np.bool_]:

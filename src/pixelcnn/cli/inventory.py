@@ -8,7 +8,7 @@ import torch
 from pixelcnn import engines
 from pixelcnn.config import arguments
 from pixelcnn.data import ImageSet, Splits
-from pixelcnn.engines import EngineChoice
+from pixelcnn.engines import Engine
 from pixelcnn.model import PixelModel
 from pixelcnn.networks import NETWORKS, PixelCNN
 from pixelcnn.outputs import OUTPUTS, Bernoulli
@@ -67,7 +67,7 @@ def stand_in(table: dict[str, Any], size: tuple[int, int] | None = None) -> Imag
     )
 
 
-def engine() -> EngineChoice:
+def engine() -> Engine:
     """The engine that an ordinary model runs on here, and why."""
     network = PixelCNN(channels=1, out=1, width=8, depth=1)
     return engines.choose(PixelModel(network, Bernoulli(), (1, 5, 7)))

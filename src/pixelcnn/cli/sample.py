@@ -52,7 +52,7 @@ def sample(
             seed=seed,
             temperature=temperature,
             condition=conditions.tensor(labels),
-            **film.drawing(loaded, shot, engine, batch_size, count, advance),
+            **film.drawing(shot, engine, batch_size, count, advance),
         )
     if kind == "folder":
         files = output.save_each(images, out, loaded.levels)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pixelcnn import plotting, sampling, scoring
 from pixelcnn.cli.baselines import auroc
-from pixelcnn.cli.film import Film, pixelwise
+from pixelcnn.cli.film import Film
 from pixelcnn.cli.output import save_picture
 from pixelcnn.cli.report import Figure, Section
 from pixelcnn.cli.story import Stage
@@ -18,8 +18,7 @@ def samples(stage: Stage) -> Section:
     """New digits, and how they come about."""
     film = Film(stage.model.shape, stage.levels, frames=64)
     images = sampling.sample(stage.model, 36, seed=stage.seed)
-    engine = pixelwise(stage.model, "auto")
-    sampling.sample(stage.model, 16, seed=stage.seed, engine=engine, callback=film)
+    sampling.sample(stage.model, 16, seed=stage.seed, callback=film)
     grid, drawing = stage.folder / "samples.png", stage.folder / "drawing.gif"
     save_picture(plotting.grid(images, stage.levels, columns=6, scale=6), grid)
     film.save(drawing, columns=4, scale=9)

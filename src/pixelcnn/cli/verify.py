@@ -38,9 +38,9 @@ def verify(
     if json:
         emit(report.as_json())
     else:
-        rows = [("kept" if r.passed else "BROKEN", r.name, r.detail) for r in report.rows]
+        rows = [(r.state, r.name, r.detail) for r in report.rows]
         table("", ("", "promise", "what was found"), rows)
-        kept = sum(r.passed for r in report.rows)
-        result(f"{kept} of {len(report.rows)} promises kept")
+        promises = [r for r in report.rows if not r.noted]
+        result(f"{sum(r.passed for r in promises)} of {len(promises)} promises kept")
     if not report.passed:
         raise typer.Exit(1)

@@ -4,12 +4,18 @@
 program in torch, so that an image costs about one forward pass; ``native`` does so in C++. ``auto`` takes
 the fastest of these that applies. ``native-bf16`` multiplies in bfloat16: faster where the processor has
 such an instruction, but no longer the same numbers.
+
+What a number depends on: on ``native`` the model and the image alone, to the bit, for any batch size and
+number of threads. On ``cached`` and ``full`` PyTorch adds up in another order for another batch size, so
+that in float32 the last digits differ, and about one image in a thousand gets another level somewhere.
 """
 
-import copy
-import threading
+import inspect
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import partial
+from typing import Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
 import torch
@@ -17,77 +23,192 @@ from torch import Tensor
 
 from pixelcnn.engines import native
 from pixelcnn.engines.cached import CachedEngine
+from pixelcnn.engines.fingerprint import check_finite
 from pixelcnn.engines.full import FullEngine
-from pixelcnn.engines.stages import schedule
-from pixelcnn.engines.trace import trace
-from pixelcnn.errors import ConfigError
+from pixelcnn.engines.guard import Walker, Watched, WrongProgram, engine_difference
+from pixelcnn.engines.programs import find_out, found_out, program_of, refuse
+from pixelcnn.errors import ConfigError, SlowSampling
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
 from pixelcnn.networks import Network
 from pixelcnn.program import Program, Unlowerable
-from pixelcnn.shapes import Position, coding_order
+
+__all__ = [
+    "EXACT",
+    "NAMES",
+    "Drawer",
+    "Engine",
+    "Walker",
+    "WrongProgram",
+    "choose",
+    "native",
+    "program_of",
+    "slowness",
+    "start",
+]
 
 EXACT = ("full", "cached", "native")
 """Engines that give the numbers of the parallel pass."""
 
 NAMES = ("auto", *EXACT, "native-bf16")
 
-TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}
-_compared: WeakKeyDictionary[Network, str] = WeakKeyDictionary()
-_lowered: WeakKeyDictionary[Network, tuple[object, Program]] = WeakKeyDictionary()
-_lowering = threading.RLock()
+CACHED, NATIVE = "the cached engine", "the native engine"
+
+FEW_POSITIONS = 128
+"""Sub-pixels up to which a forward pass for each of them is no matter."""
+
+_warned: WeakKeyDictionary[Network, set[str]] = WeakKeyDictionary()
 
 
-class Engine(Protocol):
-    """Gives the parameters of positions visited in coding order."""
+@runtime_checkable
+class Drawer(Walker, Protocol):
+    """A walker that draws levels on its own, without a return to Python for each."""
 
-    def parameters(self, levels: Tensor, position: Position) -> Tensor:
-        """Parameters of one pixel, ``(n, out)``, given the levels before ``position``."""
+    def fill(
+        self,
+        given: Tensor,
+        known: Tensor,
+        uniforms: Tensor,
+        temperature: float,
+        callback: Callable[[int, Tensor], None] | None = None,
+    ) -> Tensor:
+        """The images ``(n, c, h, w)`` with their unknown levels drawn.
+
+        ``callback`` is called with rows done, and the images so far.
+        """
+        ...
+
+    def rows(
+        self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float
+    ) -> Iterator[tuple[int, Tensor]]:
+        """The same, some rows at a time: rows done, and the images so far."""
         ...
 
 
-@dataclass(frozen=True)
-class EngineChoice:
-    """The engine that runs, and why."""
+@dataclass(frozen=True, eq=False)
+class Engine:
+    """What computes the parameters of a model's positions.
+
+    It belongs to the weights that the model had when it was chosen.
+
+    Attributes:
+        name: one of :data:`NAMES`, never ``auto``.
+        reason: why this one.
+        program: that it runs; None where it calls ``forward``.
+        model: whose positions they are.
+        view: of the model in evaluation mode, which computes.
+        fallback: whether it runs since the model has no program.
+        wrong: whether it runs since a faster one was found to be wrong.
+    """
 
     name: str
     reason: str
     program: Program | None = field(default=None, repr=False)
+    model: PixelModel = field(kw_only=True, repr=False)
+    view: PixelModel = field(kw_only=True, repr=False)
+    fallback: bool = field(default=False, kw_only=True, repr=False)
+    wrong: bool = field(default=False, kw_only=True, repr=False)
+
+    @property
+    def batch_matters(self) -> bool:
+        """Whether the last digits of an image's numbers may change with the images computed beside it."""
+        return not self.name.startswith("native")
+
+    def start(self, n: int, condition: Tensor | None = None) -> Walker:
+        """A walker at the first position of n images.
+
+        Args:
+            n: number of images.
+            condition: checked by the model.
+
+        Returns:
+            A :class:`Walker`; a :class:`Drawer` where the engine draws levels on its own.
+        """
+        if self.fallback:
+            self._warn()
+        if self.program is None:
+            return FullEngine(self.view, condition)
+        if self.name.startswith("native"):
+            half = self.name == "native-bf16"
+            return native.NativeEngine(self.view, self.program, n, condition, half=half)
+        walker = CachedEngine(self.view, self.program, n, condition)
+        if found_out(self.model, self.program, CACHED) is not None:
+            return walker
+        tell = partial(find_out, self.model, self.program, CACHED)
+        return Watched(walker, self.view, condition, tell)
+
+    def _warn(self) -> None:
+        """Says that sampling is slow, once for each network and reason."""
+        positions, said = self.model.shape.dimensions, _warned.setdefault(self.model.network, set())
+        if positions > FEW_POSITIONS and self.reason not in said:
+            said.add(self.reason)
+            message = slowness(self.model, self.reason)
+            warnings.warn(message, SlowSampling, stacklevel=_frames_of_ours())
 
 
-def choose(model: PixelModel, engine: str = "auto") -> EngineChoice:
+def _frames_of_ours() -> int:
+    """Calls between here and whoever called this package, for a warning to point at."""
+    frames = 1
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("pixelcnn."):
+        frame, frames = frame.f_back, frames + 1
+    return frames - 1
+
+
+def slowness(model: PixelModel, reason: str) -> str:
+    """Why sampling without a program is slow, and what would help, in one line."""
+    return (
+        f"sampling calls forward for each of {model.shape.dimensions:,} positions: {reason};"
+        " layers with a `lower` method, and functions that programs have, would make it fast"
+    )
+
+
+def choose(model: PixelModel, engine: str | Engine = "auto") -> Engine:
     """The engine that a model runs on.
 
     Args:
-        model: the model.
-        engine: ``auto``, ``full``, ``cached``, ``native`` or ``native-bf16``.
+        model: the model; left as it is.
+        engine: ``auto``, ``full``, ``cached``, ``native`` or ``native-bf16``; or what was chosen before.
 
     Raises:
         ConfigError: no such engine, or one that cannot run this model; the message says why.
+        ModelError: a weight is not a finite number.
 
     Example:
         >>> from pixelcnn import networks, outputs
         >>> model = PixelModel(networks.PixelCNN(1, 1, width=4, depth=1), outputs.Bernoulli(), (1, 5, 7))
         >>> choose(model.double())
-        EngineChoice(name='cached', reason='the native engine computes in float32, this model in float64')
+        Engine(name='cached', reason='the native engine computes in float32, this model in float64')
     """
+    if isinstance(engine, Engine):
+        return engine
     if engine not in NAMES:
         raise ConfigError(f"no engine called {engine!r}", hint=f"engines: {', '.join(NAMES)}")
+    check_finite(model)
+    chosen = partial(Engine, model=model, view=evaluation_view(model))
     if engine == "full":
-        return EngineChoice("full", "asked for")
+        return chosen("full", "asked for")
     try:
-        program = lower(model)
+        program = program_of(model)
+        obstacle = "asked for" if engine == "cached" else _native_obstacle(model, program)
+        if not obstacle:
+            name = "native" if engine == "auto" else engine
+            return chosen(name, "built for this processor", program)
+        if engine.startswith("native"):
+            raise Unlowerable(obstacle)
+        refuse(found_out(model, program, CACHED))
     except Unlowerable as error:
         if engine == "auto":
-            return EngineChoice("full", str(error))
+            return chosen("full", str(error), fallback=True, wrong=isinstance(error, WrongProgram))
         raise ConfigError(f"the {engine} engine cannot run this model: {error}") from error
-    obstacle = _native_obstacle(model, program) if engine != "cached" else "asked for"
-    if not obstacle:
-        name = "native" if engine == "auto" else engine
-        return EngineChoice(name, "built for this processor", program)
-    if engine.startswith("native"):
-        raise ConfigError(f"the {engine} engine cannot run this model: {obstacle}")
-    return EngineChoice("cached", obstacle, program)
+    return chosen("cached", obstacle, program, wrong=bool(found_out(model, program, NATIVE)))
+
+
+def start(
+    model: PixelModel, n: int, condition: Tensor | None = None, engine: str | Engine = "auto"
+) -> Walker:
+    """A walker of the engine that a model runs on, see :func:`choose` and :meth:`Engine.start`."""
+    return choose(model, engine).start(n, condition)
 
 
 def _native_obstacle(model: PixelModel, program: Program) -> str:
@@ -97,93 +218,8 @@ def _native_obstacle(model: PixelModel, program: Program) -> str:
     if model.dtype != torch.float32:
         kind = str(model.dtype).removeprefix("torch.")
         return f"the native engine computes in float32, this model in {kind}"
-    return native.obstacle(model, program) or native.why_not()
-
-
-def start(model: PixelModel, n: int, condition: Tensor | None, engine: str = "auto") -> Engine:
-    """An engine at the first position of n images.
-
-    Args:
-        model: computes in evaluation mode, whatever mode it is in.
-        n: number of images.
-        condition: checked by the model.
-        engine: a name, see :func:`choose`.
-    """
-    choice = choose(model, engine)
-    if choice.program is None:
-        return FullEngine(evaluation_view(model), condition)
-    if choice.name.startswith("native"):
-        half = choice.name == "native-bf16"
-        return native.NativeEngine(model, choice.program, n, condition, half=half)
-    return CachedEngine(model, choice.program, n, condition)
-
-
-def lower(model: PixelModel) -> Program:
-    """The program of a model's network, compared once with ``forward`` on a small image.
-
-    Raises:
-        Unlowerable: the network does something that a program cannot say, or says it otherwise.
-    """
-    with _lowering:  # of the threads that want a program at first, one makes it
-        weights = _weights(model.network)
-        if model.network in _lowered and _lowered[model.network][0] == weights:
-            program = _lowered[model.network][1]
-        else:
-            program = trace(model.network)
-            _lowered[model.network] = weights, program
-        schedule(model, program)
-        if model.network not in _compared:
-            _compared[model.network] = _difference(model, program)
-        if _compared[model.network]:
-            raise Unlowerable(_compared[model.network])
-        return program
-
-
-def _weights(network: Network) -> object:
-    """What changes whenever a weight does: programs hold masked copies of the weights."""
-    tensors = (*network.parameters(), *network.buffers())
-    if any(tensor.is_inference() for tensor in tensors):  # these are not counted
-        return object()
-    return [(tensor.data_ptr(), tensor._version, tensor.dtype) for tensor in tensors]
-
-
-@torch.no_grad()
-def _difference(model: PixelModel, program: Program) -> str:
-    """How a program differs from ``forward`` on a small image; empty if it does not."""
-    if (
-        model.device.type != "cpu"
-    ):  # a GPU may round its products to 10 bits, which would look like a fault
-        model = copy.deepcopy(model).cpu()
-        program = trace(model.network)
-    channels, height, width = model.shape
-    small = evaluation_view(
-        PixelModel(model.network, model.output, (channels, min(height, 4), min(width, 5)))
-    )
-    generator = torch.Generator().manual_seed(0)
-    levels = torch.randint(model.levels, (2, *small.shape), generator=generator)
-    condition = small.check_condition(_some_condition(small), 2)
-    expected = small(levels, condition)
-    scale = float(expected.abs().max()) + 1
-    engine = CachedEngine(small, program, 2, condition)
-    p = model.network.out // channels if model.network.order == "channel" else model.network.out
-    worst = 0.0
-    for position in coding_order(small.shape):
-        first = position.channel * p if model.network.order == "channel" else 0
-        mine = slice(first, first + p)
-        got = engine.parameters(levels, position)[:, mine]
-        worst = max(
-            worst, float((got - expected[:, mine, position.row, position.column]).abs().max())
-        )
-    if worst <= TOLERANCE.get(model.dtype, 0.1) * scale:
-        return ""
-    return f"its program and its forward pass differ by {worst:.2g}"
-
-
-def _some_condition(model: PixelModel) -> Any:
-    size = model.network.condition_size
-    if model.network.condition is None:
-        return None
-    if model.network.condition == "label":
-        return torch.arange(2) % size
-    tail = () if model.network.condition == "vector" else tuple(model.shape[1:])
-    return torch.linspace(-1, 1, size).reshape(size, *[1] * len(tail)).expand(size, *tail)
+    obstacle = native.obstacle(model, program) or native.why_not()
+    if not obstacle and found_out(model, program, NATIVE) is None:
+        walkers = partial(native.NativeEngine, program=program)
+        find_out(model, program, NATIVE, engine_difference(evaluation_view(model), walkers))
+    return obstacle or found_out(model, program, NATIVE) or ""

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from pixelcnn.program import Program, Tap, Unlowerable
+from pixelcnn.program import Program, Sum, Tap, Unlowerable
 
 
 class Value(NamedTuple):
@@ -81,7 +81,7 @@ def power(program: Program, x: Any, exponent: Any) -> Value:
     if exponent not in (1, 2, 3) or isinstance(exponent, bool):
         raise Unlowerable(f"a power of {exponent}; 1, 2 and 3 can be had")
     if exponent == 1:
-        return apply(program, "scale", x, constants=(1.0,))
+        return clone(program, x)
     square = apply(program, "square", x)
     return square if exponent == 2 else apply(program, "mul", square, x)
 
@@ -123,6 +123,11 @@ def glu(program: Program, x: Any, dim: int) -> Value:
 def identity(program: Program, x: Any, *options: Any) -> Any:
     """The value itself."""
     return x
+
+
+def clone(program: Program, x: Any, memory_format: Any = None) -> Value:
+    """Another value of the same numbers, which is not overwritten together with it."""
+    return apply(program, "scale", x, constants=(1.0,))
 
 
 def dropout(program: Program, x: Any, p: float, training: bool) -> Any:
@@ -201,6 +206,8 @@ def movedim(program: Program, x: Any, source: Any, destination: Any) -> Value:
 def prelu(program: Program, x: Value, module: nn.PReLU) -> Value:
     """One slope for all features, or one a feature."""
     width, slope = program.width(x.number), module.weight.detach()
+    if x.last and len(slope) > 1:
+        raise Unlowerable("it has a slope for each row of the image")
     return Value(program.elementwise("prelu", x.number, parameter=slope.expand(width)), x.last)
 
 
@@ -209,11 +216,9 @@ def pointwise(program: Program, x: Value, module: nn.Linear | nn.Conv2d) -> Valu
     if isinstance(module, nn.Conv2d):
         plain = module.kernel_size == module.stride == (1, 1) and module.groups == 1
         if not plain or module.padding not in ((0, 0), "valid", "same") or x.last:
-            raise Unlowerable(
-                "Conv2d that reads other positions; 1x1 kernels without padding can be had"
-            )
+            raise Unlowerable("it reads other positions; 1x1 kernels without padding can be had")
     elif not x.last:
-        raise Unlowerable("Linear over a dimension that holds no features")
+        raise Unlowerable("it maps a dimension that holds no features")
     weight = module.weight.detach().flatten(1)
     tap = Tap(0, 0, weight, torch.ones_like(weight, dtype=torch.bool))
     bias = None if module.bias is None else module.bias.detach()
@@ -224,11 +229,18 @@ def norm(program: Program, x: Value, module: nn.LayerNorm | nn.RMSNorm) -> Value
     """A norm over the features of a position, where they stand last."""
     width, centred = program.width(x.number), isinstance(module, nn.LayerNorm)
     if not x.last or tuple(module.normalized_shape) != (width,):
-        raise Unlowerable(f"{type(module).__name__} over more than the features of a position")
-    if module.weight is None:
-        raise Unlowerable(f"{type(module).__name__} without a weight")
-    gain, bias = module.weight.detach(), getattr(module, "bias", None)
+        raise Unlowerable("it averages over more than the features of a position")
+    given, bias = module.weight, getattr(module, "bias", None)
+    gain = _like(program).new_ones(width) if given is None else given.detach()
     bias = None if bias is None else bias.detach()
     epsilon = torch.finfo(gain.dtype).eps if module.eps is None else module.eps
     number = program.norm(x.number, gain, [0] * width, epsilon, centred=centred, bias=bias)
     return Value(number, last=True)
+
+
+def _like(program: Program) -> Tensor:
+    """A tensor of the program's type and device."""
+    for node in program.nodes:
+        if isinstance(node, Sum):
+            return node.taps[0].weight
+    raise Unlowerable("without a weight before any layer with one")

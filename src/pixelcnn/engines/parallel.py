@@ -44,8 +44,8 @@ def compute(program: Program, x: Tensor, condition: Tensor | None = None) -> Ten
             whole = values.dim() == 2
             given[number] = values[:, None] if whole else _coarse(values, node.clock)
     height, width = x.shape[2:]
-    some = next(node for node in program.nodes if isinstance(node, Sum))
-    nothing = some.taps[0].weight.new_zeros(len(x), 1, 1)
+    some = next((node.taps[0].weight for node in program.nodes if isinstance(node, Sum)), x)
+    nothing = some.new_zeros(len(x), 1, 1)
     found = _Interpreter(program, (height, width), given, nothing, "compute").run()
     return found.expand(len(x), -1, -1).unflatten(1, (height, width)).movedim(-1, 1)
 
@@ -120,6 +120,7 @@ class _Interpreter:
                 last = self.within.get(number, number)
                 target = self.target(source)
                 self.needed_until[target] = max(last, self.needed_until.get(target, 0))
+        self.needed_until.pop(len(program.nodes) - 1, None)  # a recurrence may be the output
 
     def target(self, number: int) -> int:
         """The node whose values a node stands for."""

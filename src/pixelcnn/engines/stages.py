@@ -12,23 +12,35 @@ from torch import Tensor
 
 from pixelcnn.masks import contiguous
 from pixelcnn.model import PixelModel
-from pixelcnn.program import ROW_START, Past, Program, Sum, Tap, Unlowerable, check_past
+from pixelcnn.program import ROW_START, Past, Position, Program, Sum, Tap, Unlowerable, check_past
 
 
 def schedule(model: PixelModel, program: Program) -> tuple[int, list[Tensor]]:
     """Steps a pixel, and the stage of each feature of each node.
 
     Raises:
-        Unlowerable: the parameters of a channel are known too late, so the network is not causal.
+        Unlowerable: the parameters of a channel are known too late, so the network is not causal; or the
+            image is larger than its tables of positions.
     """
     steps = model.shape.channels if model.network.order == "channel" else 1
     stages = stages_of(program, steps)
     if program.nodes[-1].clock != 1:
         raise Unlowerable("the parameters live on a coarser grid than the image")
+    _check_places(model, program)
     colours = torch.tensor(contiguous(model.network.out, steps))
     if (stages[-1] > colours).any():
         raise Unlowerable("an output reads its own channel, or what comes after it")
     return steps, stages
+
+
+def _check_places(model: PixelModel, program: Program) -> None:
+    """A table of positions that is too short would fail in the midst of an image."""
+    for number, node in enumerate(program.nodes):
+        if isinstance(node, Position):
+            rows, columns = (-(-side // node.clock) for side in model.shape[1:])
+            if len(node.rows) < rows or len(node.columns) < columns:
+                known = f"{len(node.rows)}x{len(node.columns)}"
+                raise Unlowerable(f"node %{number} knows {known} positions of {rows}x{columns}")
 
 
 def stages_of(program: Program, steps: int) -> list[Tensor]:

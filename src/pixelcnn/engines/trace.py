@@ -5,18 +5,37 @@
 computed, so it is refused by name.
 """
 
+import operator
 from functools import partial
 from typing import Any
 
-from torch import Tensor, fx, nn
+from torch import Tensor, fx, jit, nn
+from torch.nn.modules import module as torch_module
 
 from pixelcnn.engines.allowlist import FUNCTIONS, METHODS, MODULES
 from pixelcnn.engines.lowering import Value
-from pixelcnn.modes import evaluation_view
+from pixelcnn.modes import COMPILED, evaluation_view
 from pixelcnn.networks import Network
-from pixelcnn.program import Program, Unlowerable
+from pixelcnn.program import Program, Slice, Unlowerable
 
 METHODS_OF_LAYERS = ("forward", "lower")
+OVERWRITING = (
+    *("iadd", "isub", "imul", "itruediv", "ipow", "ifloordiv", "imod", "imatmul"),
+    *("iand", "ior", "ixor", "ilshift", "irshift"),
+)
+
+
+class _Proxy(fx.Proxy):
+    """A proxy to which ``+=`` and its like are what they are, not ``+`` and an assignment."""
+
+
+def _overwrite(function: Any, proxy: fx.Proxy, other: Any) -> fx.Proxy:
+    return proxy.tracer.create_proxy("call_function", function, (proxy, other), {})
+
+
+for _name in OVERWRITING:
+    _function = getattr(operator, _name)
+    setattr(_Proxy, f"__{_name}__", lambda proxy, x, f=_function: _overwrite(f, proxy, x))
 
 
 class _Tracer(fx.proxy.GraphAppendingTracer):
@@ -28,10 +47,11 @@ class _Tracer(fx.proxy.GraphAppendingTracer):
 
     def __init__(self, network: Network) -> None:
         super().__init__(fx.Graph())
+        _check_calls(network)
         self.view = evaluation_view(network)
         for name, module in list(self.view.named_modules()):
             if name and _is_leaf(module):
-                _check_leaf(name, module)
+                _check_lower(name, module)
                 module.__dict__.update(forward=partial(self._call_leaf, name))
 
     def run(self) -> fx.Graph:
@@ -40,6 +60,9 @@ class _Tracer(fx.proxy.GraphAppendingTracer):
         given: Any = [self.create_proxy("placeholder", name, (), {}) for name in names]
         self.graph.output(self.create_arg(self.view.forward(*given)))
         return self.graph
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Proxy(node, self)
 
     def create_arg(self, a: Any) -> Any:
         if isinstance(a, Tensor):
@@ -53,18 +76,33 @@ class _Tracer(fx.proxy.GraphAppendingTracer):
         return self.create_proxy("call_module", name, args, kwargs)
 
 
+def _lowers(module: nn.Module) -> bool:
+    """Whether it is a layer that states itself as primitives."""
+    return callable(getattr(type(module), "lower", None))
+
+
 def _is_leaf(module: nn.Module) -> bool:
     """Modules that say what they are: our layers, and torch's own."""
     torchs = type(module).__module__.startswith("torch.nn")
-    return hasattr(module, "lower") or (torchs and not isinstance(module, nn.Sequential))
+    return _lowers(module) or (torchs and not isinstance(module, nn.Sequential))
 
 
-def _check_leaf(name: str, module: nn.Module) -> None:
-    """A layer's ``lower`` and its class speak for the layer only as long as nobody has changed it."""
-    if module._forward_hooks or module._forward_pre_hooks:
-        raise Unlowerable(f"layer {name!r} has a forward hook")
-    if "forward" in vars(module):
-        raise Unlowerable(f"layer {name!r} has a forward of its own")
+def _check_calls(network: Network) -> None:
+    """A module does what its class says only as long as nobody has changed how it is called."""
+    if torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks:
+        raise Unlowerable("PyTorch has a forward hook for all modules")
+    for name, module in network.named_modules():
+        title = f"layer {name!r}" if name else "the network"
+        if isinstance(module, jit.ScriptModule) or COMPILED in module._modules:
+            raise Unlowerable(f"{title} is compiled")
+        if module._forward_hooks or module._forward_pre_hooks:
+            raise Unlowerable(f"{title} has a forward hook")
+        if "forward" in vars(module):
+            raise Unlowerable(f"{title} has a forward of its own")
+
+
+def _check_lower(name: str, module: nn.Module) -> None:
+    """A layer's ``lower`` speaks for the ``forward`` that it was written with."""
     kinds = [kind for kind in type(module).__mro__ if kind is not nn.Module]
     forwards, says = (
         [i for i, kind in enumerate(kinds) if m in vars(kind)] for m in METHODS_OF_LAYERS
@@ -128,6 +166,7 @@ class _Lowering:
         self.modules = dict(network.named_modules())
         self.program = Program()
         self.values: dict[fx.Node, Any] = {}
+        self.overwritten: list[tuple[int, range]] = []
 
     def run(self, graph: fx.Graph) -> Program:
         for node in graph.nodes:
@@ -135,6 +174,7 @@ class _Lowering:
                 last = self._resolve(node.args[0])
                 if not isinstance(last, Value) or last.last:
                     raise Unlowerable("forward does not return one value (n, out, h, w)")
+                self._check_read("the output", last)
                 if last.number != len(self.program.nodes) - 1:
                     self.program.slice(last.number, 0, self.program.width(last.number))
                 return self.program
@@ -159,17 +199,25 @@ class _Lowering:
 
     def _call_module(self, node: fx.Node) -> Value:
         module = self.modules[str(node.target)]
-        args = self._resolve(node.args)
-        if hasattr(module, "lower"):
-            return self._lower(str(node.target), module, args, self._resolve_all(node.kwargs))
+        name, args, kwargs = (
+            str(node.target),
+            self._resolve(node.args),
+            self._resolve_all(node.kwargs),
+        )
+        self._check_read(f"layer {name!r}", *args, *kwargs.values())
+        if _lowers(module):
+            return self._lower(name, module, args, kwargs)
         kind = next((kind for kind in type(module).__mro__ if kind in MODULES), None)
         if kind is None or type(module).forward is not kind.forward:
-            raise Unlowerable(f"layer {node.target!r} is a {type(module).__name__}")
+            raise Unlowerable(f"layer {name!r} is a {type(module).__name__}")
+        if len(args) != 1 or kwargs or not isinstance(args[0], Value):
+            raise Unlowerable(f"layer {name!r} is given more than a value")
+        try:
+            value: Value = MODULES[kind](self.program, args[0], module)
+        except Unlowerable as error:
+            raise Unlowerable(f"layer {name!r} is a {kind.__name__}: {error}") from error
         if getattr(module, "inplace", False):
-            self._check_in_place(node, str(node.target))
-        if len(args) != 1 or node.kwargs or not isinstance(args[0], Value):
-            raise Unlowerable(f"layer {node.target!r} is given more than a value")
-        value: Value = MODULES[kind](self.program, args[0], module)
+            self._overwrite(args[0], value)
         return value
 
     def _lower(self, name: str, module: Any, args: Any, kwargs: dict[str, Any]) -> Value:
@@ -178,7 +226,12 @@ class _Lowering:
             raise Unlowerable(f"layer {name!r} reads features that stand last")
         numbers = [value.number if isinstance(value, Value) else value for value in args]
         named = {k: v.number if isinstance(v, Value) else v for k, v in kwargs.items()}
-        return Value(module.lower(self.program, *numbers, **named))
+        number = module.lower(self.program, *numbers, **named)
+        if type(number) is not int or not 0 <= number < len(self.program.nodes):
+            raise Unlowerable(
+                f"layer {name!r} lowers to {number!r}, which is no node of the program"
+            )
+        return Value(number)
 
     def _call_function(self, node: fx.Node) -> Any:
         return self._call(node, FUNCTIONS, getattr(node.target, "__name__", str(node.target)))
@@ -190,14 +243,36 @@ class _Lowering:
         if node.target not in table:
             raise Unlowerable(f"{name} is not a primitive")
         entry = table[node.target]
-        args = self._resolve(node.args)
-        kwargs = self._resolve_all(node.kwargs)
-        if kwargs.pop("inplace", False) or entry.in_place:
-            self._check_in_place(node, name)
-        return entry.build(self.program, *entry.bind(name, args, kwargs))
+        args, kwargs = self._resolve(node.args), self._resolve_all(node.kwargs)
+        in_place = kwargs.pop("inplace", False) or entry.in_place
+        given = entry.bind(name, args, kwargs)
+        if node.target is not operator.getitem:  # a part of a value is not read before it is used
+            self._check_read(name, *given)
+        value = entry.build(self.program, *given)
+        if in_place:
+            self._overwrite(given[0], value)
+        return value
 
-    def _check_in_place(self, node: fx.Node, name: str) -> None:
-        """Where a value is overwritten, nobody may read it again."""
-        source = node.args[0] if node.args else None
-        if isinstance(source, fx.Node) and len(source.users) > 1:
-            raise Unlowerable(f"{name} overwrites a value that is read again")
+    def _place(self, value: Value) -> tuple[int, range]:
+        """Whose memory a value lies in, and which of its features."""
+        number, start = value.number, 0
+        while isinstance(node := self.program.nodes[number], Slice):
+            number, start = node.sources[0], start + node.start
+        return number, range(start, start + self.program.width(value.number))
+
+    def _overwrite(self, source: Value, result: Value) -> None:
+        """From now on a value and all its views are what this program does not say."""
+        if result.number != source.number:
+            self.overwritten.append(self._place(source))
+
+    def _check_read(self, name: str, *values: Any) -> None:
+        """What has been overwritten cannot be read again, under whatever name."""
+        for value in values:
+            if isinstance(value, tuple) and not isinstance(value, Value):
+                self._check_read(name, *value)
+            if not isinstance(value, Value):
+                continue
+            number, features = self._place(value)
+            for other, gone in self.overwritten:
+                if other == number and set(features) & set(gone):
+                    raise Unlowerable(f"{name} reads a value that was overwritten in place")

@@ -15,6 +15,7 @@ from pixelcnn.layers.gated import Gate, LinearGate
 from pixelcnn.layers.layout import features_last
 from pixelcnn.layers.masked import MaskedConv2d
 from pixelcnn.layers.norms import PositionNorm
+from pixelcnn.layers.position import PositionEmbedding
 from pixelcnn.layers.recurrent import DiagonalRecurrence, LSTMGates, RowRecurrence
 from pixelcnn.layers.residual import ResidualBlock
 from pixelcnn.layers.shifted import ShiftedConv2d
@@ -37,6 +38,7 @@ __all__ = [
     "LinearGate",
     "MaskedConv2d",
     "MaskedLinear",
+    "PositionEmbedding",
     "PositionNorm",
     "RasterAttention",
     "ResidualBlock",

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelcnn.config import check_choice, check_integer
-from pixelcnn.program import Program
+from pixelcnn.program import Program, Unlowerable
 
 CONDITIONS = (None, "label", "vector", "map")
 
@@ -45,8 +45,10 @@ class ConditionBias(nn.Module):
         condition = condition[:, :, :: self.stride, :: self.stride]
         return torch.einsum("ndhw,df->nfhw", condition.to(self.weight.dtype), self.weight)
 
-    def lower(self, program: Program, condition: int) -> int:
-        """The condition primitive; ``condition`` is the node that stands for the condition itself."""
+    def lower(self, program: Program, condition: int | None) -> int:
+        """The condition primitive, which reads the condition itself; a node would be something else."""
+        if condition is not None:
+            raise Unlowerable("a bias from the condition is given another value")
         return program.condition(self.kind, self.weight.detach(), self.stride)
 
     def extra_repr(self) -> str:

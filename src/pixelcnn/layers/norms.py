@@ -18,26 +18,32 @@ class PositionNorm(nn.Module):
     Statistics over space, as batch, instance or group norm take them, would let a pixel see its future;
     statistics over the colours of a pixel would let a channel see the later ones.
 
-    Reference: Zhang and Sennrich, Root Mean Square Layer Normalization, 2019.
+    Reference: Zhang and Sennrich, Root Mean Square Layer Normalization, 2019; ``centred``: Ba, Kiros and
+    Hinton, Layer Normalization, 2016.
 
     Args:
         features: colours of the features.
         epsilon: added to the mean square.
+        centred: take the mean of each position and colour off first, and learn a bias.
 
     Shapes: ``(n, features, h, w)`` to the same.
 
     Example:
-        >>> PositionNorm((0, 0))(torch.tensor([3.0, 4.0]).reshape(1, 2, 1, 1)).flatten()
+        >>> x = torch.tensor([3.0, 4.0]).reshape(1, 2, 1, 1)
+        >>> PositionNorm((0, 0))(x).flatten()
         tensor([0.8485, 1.1314], grad_fn=<ViewBackward0>)
+        >>> PositionNorm((0, 0), centred=True)(x).detach().flatten()
+        tensor([-1.0000,  1.0000])
     """
 
     group: Tensor
     members: Tensor
 
-    def __init__(self, features: Features, epsilon: float = 1e-6) -> None:
+    def __init__(self, features: Features, epsilon: float = 1e-6, *, centred: bool = False) -> None:
         super().__init__()
-        self.features, self.epsilon = features, epsilon
+        self.features, self.epsilon, self.centred = features, epsilon, centred
         self.weight = nn.Parameter(torch.ones(len(features)))
+        self.bias = nn.Parameter(torch.zeros(len(features))) if centred else None
         colours = sorted(set(features))
         self._sizes = [features.count(colour) for colour in colours]
         group = torch.tensor([colours.index(c) for c in features])
@@ -47,22 +53,35 @@ class PositionNorm(nn.Module):
         self._runs = len(colours) if in_order and len(set(self._sizes)) == 1 else 0
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.bias is None:
+            return self._scaled(x)
+        y = self._scaled(x - self._means(x)[:, self.group])
+        return y + self.bias.to(x.dtype)[:, None, None]
+
+    def _scaled(self, x: Tensor) -> Tensor:
         if self._runs:
             # In runs of equal length the colours are one more dimension, and the norm a few passes.
             runs = x.movedim(1, -1).unflatten(-1, (self._runs, -1))
             y: Tensor = _RootMeanSquare.apply(runs, self.weight, self.epsilon)
             return y.flatten(-2).movedim(-1, 1)
         squares = x.float().square() if x.dtype in (torch.bfloat16, torch.float16) else x.square()
-        means = [squares[:, members].mean(1) for members in self.members.split(self._sizes)]
-        scale = (torch.stack(means, 1) + self.epsilon).rsqrt()[:, self.group]
+        scale = (self._means(squares) + self.epsilon).rsqrt()[:, self.group]
         return x * scale.to(x.dtype) * self.weight.to(x.dtype)[:, None, None]
+
+    def _means(self, x: Tensor) -> Tensor:
+        """The mean of each colour, ``(n, colours, h, w)``."""
+        means = [x[:, members].mean(1) for members in self.members.split(self._sizes)]
+        return torch.stack(means, 1)
 
     def lower(self, program: Program, x: int) -> int:
         """The norm primitive."""
-        return program.norm(x, self.weight.detach(), self.group.tolist(), self.epsilon)
+        bias, groups = None if self.bias is None else self.bias.detach(), self.group.tolist()
+        gain, centred = self.weight.detach(), self.centred
+        return program.norm(x, gain, groups, self.epsilon, centred=centred, bias=bias)
 
     def extra_repr(self) -> str:
-        return f"{len(self.features)}, colours={len(self._sizes)}"
+        centred = ", centred" if self.centred else ""
+        return f"{len(self.features)}, colours={len(self._sizes)}{centred}"
 
 
 class _RootMeanSquare(Function):

@@ -28,7 +28,7 @@ class Output(abc.ABC):
 
     @abc.abstractmethod
     def log_prob(self, parameters: Tensor, levels: Tensor) -> Tensor:
-        """Log-probability of every sub-pixel in nats, ``(n, c, h, w)``.
+        """Log-probability of every sub-pixel in nats, ``(n, c, h, w)``, in float32 at least.
 
         Args:
             parameters: ``(n, parameters_per_pixel(c), h, w)``, colour-major.
@@ -43,6 +43,17 @@ class Output(abc.ABC):
             parameters: of one pixel, ``(..., parameters_per_pixel(c))``.
             before: levels of the pixel's earlier channels, ``(..., k)``; the distribution is channel k's.
         """
+
+
+def at_least_single(parameters: Tensor) -> Tensor:
+    """Parameters in float32 where they come in half precision, which has too few digits for logarithms.
+
+    Example:
+        >>> import torch
+        >>> at_least_single(torch.zeros(2, dtype=torch.bfloat16)).dtype
+        torch.float32
+    """
+    return parameters.float() if parameters.dtype.itemsize < 4 else parameters
 
 
 OUTPUTS: Registry[Output] = Registry("output")

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pixelcnn.config import check_choice
-from pixelcnn.outputs.base import OUTPUTS, Output
+from pixelcnn.outputs.base import OUTPUTS, Output, at_least_single
 
 
 @OUTPUTS.register("bernoulli")
@@ -30,6 +30,7 @@ class Bernoulli(Output):
         return channels
 
     def log_prob(self, parameters: Tensor, levels: Tensor) -> Tensor:
+        parameters = at_least_single(parameters)
         sign = 1 - 2 * levels.to(parameters.dtype)
         return -functional.softplus(sign * parameters)
 

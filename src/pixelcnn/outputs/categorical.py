@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.config import check_integer
-from pixelcnn.outputs.base import OUTPUTS, Output
+from pixelcnn.outputs.base import OUTPUTS, Output, at_least_single
 from pixelcnn.shapes import MAX_LEVELS
 
 
@@ -35,7 +35,7 @@ class Categorical(Output):
 
     def log_prob(self, parameters: Tensor, levels: Tensor) -> Tensor:
         n, _, height, width = parameters.shape
-        logits = parameters.reshape(n, -1, self.levels, height, width)
+        logits = at_least_single(parameters).reshape(n, -1, self.levels, height, width)
         return logits.log_softmax(2).gather(2, levels.long()[:, :, None])[:, :, 0]
 
     def pmf(self, parameters: Tensor, before: Tensor) -> Tensor:

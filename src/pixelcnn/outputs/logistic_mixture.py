@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pixelcnn.config import check_integer
-from pixelcnn.outputs.base import OUTPUTS, Output
+from pixelcnn.outputs.base import OUTPUTS, Output, at_least_single
 from pixelcnn.shapes import MAX_LEVELS
 
 SHARPEST = 1 / 16
@@ -80,9 +80,7 @@ class LogisticMixture(Output):
 
     def rows(self, parameters: Tensor) -> Tensor:
         """The parameters of pixels, ``(..., rows, components)``, in at least single precision."""
-        if parameters.dtype in (torch.bfloat16, torch.float16):
-            parameters = parameters.float()
-        return parameters.unflatten(-1, (-1, self.components))
+        return at_least_single(parameters).unflatten(-1, (-1, self.components))
 
     def log_weights(self, table: Tensor, before: Tensor) -> Tensor:
         """Log-weights of the components given the levels of earlier channels, ``(..., components)``."""

@@ -1,7 +1,7 @@
 """Functions of one feature of one value, or of two values; each class is one primitive.
 
-A new one is a class here, a line in :mod:`pixelcnn.engines.trace` for each of its names in PyTorch, and an
-entry in the native engine's list of operations.
+A new one is a class here, a line in :mod:`pixelcnn.engines.allowlist` for each of its names in PyTorch, and
+its formula in the native engine.
 """
 
 import abc

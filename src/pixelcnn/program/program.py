@@ -79,6 +79,8 @@ class Program:
             like: a node on the same grid.
         """
         clock = self.nodes[like].clock
+        if rows.shape[1] != columns.shape[1]:
+            raise Unlowerable(f"rows of {rows.shape[1]} features, columns of {columns.shape[1]}")
         return self.add(Position(width=rows.shape[1], clock=clock, rows=rows, columns=columns))
 
     def taps(
@@ -102,6 +104,8 @@ class Program:
         clock = self.nodes[source].clock * stride
         if clock % up or (stride > 1 and up > 1):
             raise Unlowerable(f"a grid of every {clock} positions cannot be made {up} times finer")
+        for tap in taps:
+            _check_weight(tap, (taps[0].weight.shape[0], self.width(source)))
         node = Taps(
             sources=(source,),
             width=taps[0].weight.shape[0],
@@ -116,6 +120,8 @@ class Program:
     def depthwise(self, source: int, taps: Sequence[Tap], bias: Tensor | None) -> int:
         """A weighted sum of each feature's own values at offsets, in the source's order of features."""
         node = self.nodes[source]
+        for tap in taps:
+            _check_weight(tap, (node.width,))
         return self.add(
             Depthwise(
                 sources=(source,), width=node.width, clock=node.clock, taps=tuple(taps), bias=bias
@@ -182,7 +188,9 @@ class Program:
         return self.add(node)
 
     def slice(self, source: int, start: int, stop: int) -> int:
-        """Some of the features of a value."""
+        """Some of the features of a value, at least one."""
+        if not 0 <= start < stop <= self.width(source):
+            raise Unlowerable(f"features {start} to {stop} of {self.width(source)}")
         clock = self.nodes[source].clock
         return self.add(Slice(sources=(source,), width=stop - start, clock=clock, start=start))
 
@@ -203,6 +211,8 @@ class Program:
     ) -> int:
         """Features divided by the root mean square of their group at the position, times a gain."""
         node = self.nodes[source]
+        if {len(gain), len(groups), node.width if bias is None else len(bias)} != {node.width}:
+            raise Unlowerable(f"a norm of {len(gain)} features for {node.width}")
         return self.add(
             Norm(
                 sources=(source,),
@@ -223,3 +233,12 @@ class Program:
         if len(clocks) > 1:
             raise Unlowerable(f"{op} of values on grids of every {sorted(clocks)} positions")
         return clocks.pop() if clocks else 1
+
+
+def _check_weight(tap: Tap, expected: tuple[int, ...]) -> None:
+    """A wrong size would fail only where it is used, in the midst of sampling."""
+    weight, mask = tuple(tap.weight.shape), tuple(tap.live.shape)
+    if weight != expected:
+        raise Unlowerable(f"a weight {weight} for {expected[-1]} features, {expected} is expected")
+    if mask != expected:
+        raise Unlowerable(f"a mask {mask} for a weight {weight}")

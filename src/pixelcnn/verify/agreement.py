@@ -1,4 +1,4 @@
-"""Whether sampling agrees with scoring: the walk, its engines, and the images drawn from it."""
+"""Whether sampling agrees with scoring: the walk and its engines."""
 
 import copy
 import math
@@ -7,19 +7,23 @@ import torch
 from torch import Tensor
 
 from pixelcnn import engines, sampling
-from pixelcnn.devices import Device
+from pixelcnn.engines.guard import sampled
 from pixelcnn.errors import ConfigError, ConformanceError
 from pixelcnn.model import PixelModel
+from pixelcnn.program import Unlowerable
 from pixelcnn.shapes import Position, coding_order
 from pixelcnn.verify.causality import place
-from pixelcnn.verify.probability import AGREEMENT, MOST_IMAGES, every_image
+from pixelcnn.verify.probability import AGREEMENT
 from pixelcnn.verify.probing import random_levels
+from pixelcnn.verify.report import Noted
 from pixelcnn.walk import Front, drive, walk
 
 TOLERANCES = {torch.float64: AGREEMENT, torch.float32: 1e-3}
 """Allowed difference of an engine's log-probability, relative to its size where that exceeds one."""
-FALSE_ALARM = 1e-6
-"""How often the chi-square test fails a sampler that is right."""
+ROUGH = 0.1
+"""The same in types of fewer digits."""
+MOST_POSITIONS = 4096
+"""Sub-pixels of an image that an engine walks; of larger ones the first rows."""
 
 
 def walk_log_prob(
@@ -47,6 +51,50 @@ def walk_log_prob(
     return nats
 
 
+def program_in_use(model: PixelModel) -> str:
+    """The engine that a model samples with, and its program.
+
+    Raises:
+        Noted: it has none, and calls ``forward`` for every position.
+        ConformanceError: a layer's ``lower``, or an engine, gives other numbers than ``forward``.
+    """
+    try:
+        program = engines.program_of(model)
+    except engines.WrongProgram as error:
+        raise ConformanceError(str(error)) from error
+    except Unlowerable as error:
+        raise Noted(engines.slowness(model, str(error))) from error
+    chosen = engines.choose(model)
+    if chosen.wrong:
+        raise ConformanceError(chosen.reason)
+    return f"{len(program.nodes)} primitives, run by {chosen.name}: {chosen.reason}"
+
+
+def check_full_size(model: PixelModel, condition: Tensor | None) -> str:
+    """The engine that a model samples with must give the parallel pass's numbers at the model's own size.
+
+    The probabilities at some positions of a random image, the edges among them, and each level of an image
+    that is drawn.
+
+    Args:
+        model: in the type and on the device that it is used in; with too many positions, its first rows.
+        condition: of one image.
+
+    Raises:
+        ConformanceError: names the engine, the position and both numbers; or a level that is drawn wrongly.
+    """
+    model, condition = first_rows(model, condition, MOST_POSITIONS)
+    chosen = engines.choose(model)
+    if chosen.program is None:
+        return "no program"
+    images = random_levels((1, *model.shape), model.levels, seed=11)
+    found = f"up to {compare_walk(model, images, condition, few=True):.0e} nats"
+    if isinstance(chosen.start(1, model.check_condition(condition, 1)), engines.Drawer):
+        compare_drawing(model, condition)
+        found += ", and what it draws"
+    return f"{chosen.name} at {model.shape}, {found}"
+
+
 def engine_names(model: PixelModel) -> list[str]:
     """The exact engines that can run a model."""
     found = []
@@ -69,116 +117,108 @@ def check_walk(model: PixelModel, condition: Tensor | None, n: int = 2) -> str:
     Raises:
         ConformanceError: names the engine, the position and both numbers.
     """
-    images = random_levels((n, *model.shape), model.levels, seed=11)
-    with torch.no_grad():
-        exact = copy.deepcopy(model).cpu().double().eval()
-        parallel = exact.log_prob_map(images, condition)
-    allowed = TOLERANCES[model.dtype] * parallel.abs().clamp(min=1.0)
-    worst = 0.0
-    for engine in engine_names(model):
-        stepwise = walk_log_prob(model, images, condition, engine)
-        error = (stepwise - parallel).abs().nan_to_num(math.inf)
-        if bool((error > allowed).any()):
-            at = [int(i) for i in torch.unravel_index((error / allowed).argmax(), error.shape)]
-            raise ConformanceError(
-                f"engine {engine!r} and log_prob disagree at {place(Position(*at[1:]))}:"
-                f" {float(stepwise[tuple(at)]):.12g} and {float(parallel[tuple(at)]):.12g} nats"
-            )
-        worst = max(worst, float(error.max()))
+    images, worst = random_levels((n, *model.shape), model.levels, seed=11), 0.0
+    names = engine_names(model)
+    for engine in names:
+        worst = max(worst, compare_walk(model, images, condition, engine))
     kind = str(model.dtype).removeprefix("torch.")
-    return f"{', '.join(engine_names(model))} in {kind}, up to {worst:.0e} nats"
+    return f"{', '.join(names)} in {kind}, up to {worst:.0e} nats"
 
 
-def check_samples(
-    model: PixelModel, condition: Tensor | None, n: int = 1000, device: Device = "cpu"
-) -> str:
-    """The images drawn must follow the model's own probabilities.
+def compare_walk(
+    model: PixelModel,
+    images: Tensor,
+    condition: Tensor | None,
+    engine: str = "auto",
+    *,
+    few: bool = False,
+) -> float:
+    """Largest difference in nats between an engine's walk and the parallel pass in float64 on the CPU.
 
-    Where all images can be counted, by a chi-square test over them; else over the places that the levels
-    drawn take in their distributions, which are uniform (the probability integral transform).
-
-    Args:
-        model: in float64, for tiny images; the images are drawn from a copy in float32.
-        condition: of one image.
-        n: images drawn.
-        device: where they are drawn.
+    With ``few`` the engine walks everywhere, but only some positions, the edges among them, are compared.
 
     Raises:
-        ConformanceError: they do not; false alarms come at the rate :data:`FALSE_ALARM`.
+        ConformanceError: it is too large; names the engine, the position and both numbers.
     """
-    single = copy.deepcopy(model).float()
-    drawn = sampling.sample(
-        single, n, seed=12, condition=condition, batch_size=n, device=device
-    ).long()
-    if model.levels**model.shape.dimensions <= MOST_IMAGES:
-        p = p_by_images(model, condition, drawn)
-        how = "over all images"
+    with torch.no_grad():
+        parallel = exactly(model).log_prob_map(images, condition)
+    stepwise = parallel.clone()
+    if few:
+        log_prob_at(model, images, condition, engine, stepwise)
     else:
-        p = p_by_places(model, condition, drawn)
-        how = "over each level's place in its distribution"
-    if not p >= FALSE_ALARM:
+        stepwise = walk_log_prob(model, images, condition, engine)
+    error = (stepwise - parallel).abs().nan_to_num(math.inf)
+    allowed = TOLERANCES.get(model.dtype, ROUGH) * parallel.abs().clamp(min=1.0)
+    if bool((error > allowed).any()):
+        at = [int(i) for i in torch.unravel_index((error / allowed).argmax(), error.shape)]
+        name = engines.choose(model, engine).name
         raise ConformanceError(
-            f"{n} samples do not follow the model's probabilities (chi-square test {how}, p = {p:.0e})"
+            f"engine {name!r} and log_prob disagree at {place(Position(*at[1:]))}:"
+            f" {float(stepwise[tuple(at)]):.12g} and {float(parallel[tuple(at)]):.12g} nats"
         )
-    return (
-        f"{n} images of {model.shape}, chi-square {how}: p = {p:.2g}, alarm below {FALSE_ALARM:.0e}"
+    return float(error.max())
+
+
+def log_prob_at(
+    model: PixelModel, images: Tensor, condition: Tensor | None, engine: str, nats: Tensor
+) -> None:
+    """Writes an engine's log-probabilities at some positions into ``nats``, ``(n, c, h, w)``."""
+    walker = engines.start(
+        model, len(images), model.check_condition(condition, len(images)), engine
     )
+    levels, wanted = images.to(model.device), set(sampled(model.shape))
+    for at in coding_order(model.shape):
+        parameters = walker.parameters(levels, at)
+        if at in wanted:
+            column = images[:, :, at.row, at.column]
+            pmf = model.output.pmf(parameters.cpu(), column[:, : at.channel])
+            level = column[:, at.channel, None]
+            nats[:, at.channel, at.row, at.column] = pmf.gather(1, level)[:, 0].log()
 
 
-def p_by_images(model: PixelModel, condition: Tensor | None, drawn: Tensor) -> float:
-    """Compares how often each image was drawn with its probability."""
-    images = every_image(model.shape, model.levels)
-    with torch.no_grad():
-        probabilities = model.log_prob(images, condition).double().exp()
-    place = model.levels ** torch.arange(images[0].numel() - 1, -1, -1)
-    counts = (drawn.flatten(1) * place).sum(1).bincount(minlength=len(images))
-    return chi_square_p(counts.double(), len(drawn) * probabilities / probabilities.sum())
+def compare_drawing(model: PixelModel, condition: Tensor | None) -> None:
+    """Each level drawn must be the one that its uniform number selects by the parallel pass.
 
-
-def p_by_places(
-    model: PixelModel, condition: Tensor | None, drawn: Tensor, bins: int = 16
-) -> float:
-    """Compares where the levels drawn lie in their distributions with the uniform distribution."""
-    with torch.no_grad():
-        parameters = model(drawn, model.check_condition(condition, len(drawn)))
-    inside = torch.rand(
-        drawn.shape, generator=torch.Generator().manual_seed(14), dtype=torch.float64
-    )
-    counts = torch.zeros(model.shape.dimensions, bins, dtype=torch.float64)
-    for row, (channel, y, x) in zip(counts, coding_order(model.shape), strict=True):
-        pmf = model.output.pmf(parameters[:, :, y, x], drawn[:, :channel, y, x])
-        level = drawn[:, channel, y, x, None]
-        own = pmf.gather(1, level)[:, 0]
-        place = pmf.cumsum(1).gather(1, level)[:, 0] - own * inside[:, channel, y, x]
-        row += (place * bins).long().clamp(0, bins - 1).bincount(minlength=bins)
-    expected = torch.full_like(counts, len(drawn) / bins)
-    return chi_square_p(counts.flatten(), expected.flatten(), groups=len(counts))
-
-
-def chi_square_p(counts: Tensor, expected: Tensor, least: float = 5.0, groups: int = 1) -> float:
-    """Probability of counts at least as far from what was expected, by Pearson's test.
-
-    The rarest cells are joined until each expects ``least``, as the approximation needs.
-
-    Args:
-        counts: how often each case came, ``(k,)``.
-        expected: how often it should have come, ``(k,)``.
-        least: expected count of a cell.
-        groups: sets of cells whose total was given beforehand.
-
-    Example:
-        >>> round(chi_square_p(torch.tensor([60.0, 40.0]), torch.tensor([50.0, 50.0])), 4)
-        0.0455
+    Raises:
+        ConformanceError: names the first position where it is not.
     """
-    order = expected.argsort()
-    counts, expected = counts[order], expected[order]
-    joined = max(int((expected < least).sum()), int((expected.cumsum(0) < least).sum()) + 1)
-    if expected[0] < least:
-        counts = torch.cat([counts[:joined].sum()[None], counts[joined:]])
-        expected = torch.cat([expected[:joined].sum()[None], expected[joined:]])
-    statistic = ((counts - expected) ** 2 / expected).sum().double()
-    freedom = torch.tensor(max(len(counts) - groups, 1), dtype=torch.float64)
-    return float(torch.special.gammaincc(freedom / 2, statistic / 2))
+    drawn = sampling.sample(model, 1, seed=15, condition=condition).long()
+    u = sampling.uniforms(15, [0], model.shape)
+    exact = exactly(model)
+    with torch.no_grad():
+        parameters = exact(drawn, exact.check_condition(condition, 1))
+    allowed = TOLERANCES.get(model.dtype, ROUGH)
+    for row in range(model.shape.height):
+        for channel in range(model.shape.channels):
+            pixels, level = drawn[0, :, row].T, drawn[0, channel, row, :, None]
+            pmf = model.output.pmf(parameters[0, :, row].T, pixels[:, :channel])
+            above = pmf.cumsum(1).gather(1, level)[:, 0]
+            below = above - pmf.gather(1, level)[:, 0]
+            wrong = u[0, channel, row] < below - allowed
+            wrong |= (u[0, channel, row] > above + allowed) & (level[:, 0] < model.levels - 1)
+            if bool(wrong.any()):
+                at = Position(channel, row, int(wrong.int().argmax()))
+                name = engines.choose(model).name
+                raise ConformanceError(
+                    f"engine {name!r} draws level {int(drawn[0][at])} at {place(at)} for"
+                    f" the number {float(u[0][at]):.6g}, which selects another one"
+                )
+
+
+def exactly(model: PixelModel) -> PixelModel:
+    """A copy in float64 on the CPU, in evaluation mode."""
+    return copy.deepcopy(model).cpu().double().eval()
+
+
+def first_rows(
+    model: PixelModel, condition: Tensor | None, positions: int
+) -> tuple[PixelModel, Tensor | None]:
+    """The model for as many rows of its images as there are so many sub-pixels in, and its condition."""
+    channels, height, width = model.shape
+    rows = min(height, max(1, positions // (channels * width)))
+    if condition is not None and model.network.condition == "map":
+        condition = condition[..., :rows, :]
+    return PixelModel(model.network, model.output, (channels, rows, width)), condition
 
 
 def check_reproducible(model: PixelModel, condition: Tensor | None) -> str:
@@ -208,4 +248,25 @@ def check_reproducible(model: PixelModel, condition: Tensor | None) -> str:
         raise ConformanceError(
             "image 3 of a seed is another when the images before it are not drawn"
         )
-    return "5 images, twice, in batches of 8 and 2, and from the third on"
+    chosen = engines.choose(model)
+    if chosen.batch_matters:
+        return "5 images, twice, in batches of 8 and 2, and from the third on"
+    check_bits(chosen, five.long(), model.check_condition(condition, len(five)))
+    return (
+        "5 images, twice, in batches of 8 and 2, from the third on, and their parameters to the bit"
+    )
+
+
+def check_bits(engine: engines.Engine, images: Tensor, condition: Tensor | None) -> None:
+    """An engine that promises so must give an image the same parameters to the bit in any batch.
+
+    Raises:
+        ConformanceError: names the position where it does not.
+    """
+    few = condition if condition is None else condition[:2]
+    all_of_them, some = engine.start(len(images), condition), engine.start(2, few)
+    for at in coding_order(engine.model.shape):
+        if not torch.equal(all_of_them.parameters(images, at)[:2], some.parameters(images[:2], at)):
+            raise ConformanceError(
+                f"engine {engine.name!r} gives an image other parameters at {place(at)} in a larger batch"
+            )

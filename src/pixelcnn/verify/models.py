@@ -13,7 +13,12 @@ from pixelcnn.errors import ConformanceError
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
 from pixelcnn.shapes import ImageShape, Position
-from pixelcnn.verify.agreement import check_reproducible, check_samples, check_walk
+from pixelcnn.verify.agreement import (
+    check_full_size,
+    check_reproducible,
+    check_walk,
+    program_in_use,
+)
 from pixelcnn.verify.causality import flips, gradients, place
 from pixelcnn.verify.networks import NetworkChecks
 from pixelcnn.verify.outputs import OutputChecks
@@ -32,6 +37,7 @@ from pixelcnn.verify.probing import (
     randomise,
 )
 from pixelcnn.verify.report import Check
+from pixelcnn.verify.samples import check_samples
 
 HEIGHT, WIDTH = 5, 7
 """Size of the small images: primes, and unlike each other."""
@@ -70,6 +76,8 @@ class ModelChecks:
             Check(own, self.no_leaks),
             Check("all images together have probability one", self.total),
             Check("sampling agrees with scoring, step by step", self.walk),
+            Check("sampling agrees with scoring at its own size", self.walk_full_size),
+            Check("sampling has a program", self.program),
             Check("samples follow the probabilities", self.samples),
             Check("image i of a seed is always the same", self.reproducible),
         ]
@@ -154,6 +162,15 @@ class ModelChecks:
         double = check_walk(placed(model, float64_device(self.device)), condition)
         single = check_walk(copy.deepcopy(model).float().to(self.device), condition)
         return f"{double}; {single}"
+
+    def walk_full_size(self) -> str:
+        """The engine that it samples with, at every position."""
+        model = placed(self.original, self.device)
+        return check_full_size(model, self.condition(model.shape))
+
+    def program(self) -> str:
+        """A network without one samples slowly, which is no fault; a wrong one is."""
+        return program_in_use(self.original)
 
     def samples(self) -> str:
         """With random weights, whose distributions are broad."""

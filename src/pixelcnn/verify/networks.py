@@ -160,6 +160,7 @@ class NetworkChecks:
     def sees_its_claim(self) -> str:
         """Neither less nor more, and no future in the claim."""
         found = self.dependence
+        self.program_agrees(found)
         for pairs, text in (
             (found.claimed & ~found.allowed, "claims to see {}, which comes later"),
             (found.missed, "does not see {}, which it claims to see"),
@@ -170,7 +171,6 @@ class NetworkChecks:
                 fact = f"output {place(target)} " + text.format(f"input {place(source)}")
                 why = nearest_missing(pairs) if pairs.equal(found.missed) else ""
                 raise ConformanceError(f"{why}{fact} ({int(pairs.sum())} such pairs)")
-        self.program_agrees(found)
         seen, past = int(found.claimed.sum()), int(found.allowed.sum())
         blind = f"; {past - seen} of the past are declared unseen" if seen < past else ""
         return f"{seen} pairs of output and earlier input{blind}"
@@ -193,6 +193,7 @@ class NetworkChecks:
             target, source = example(missed)
             raise ConformanceError(
                 f"{nearest_missing(missed)}output {place(target)} does not see input {place(source)}"
+                "; a network that means it states its claimed_past"
             )
 
     def batch_independence(self) -> str:

@@ -23,12 +23,23 @@ class Row(NamedTuple):
         passed: whether it is kept.
         detail: what was measured, or how the promise is broken.
         seconds: time that the check took.
+        noted: whether it is no promise, but something to know of.
     """
 
     name: str
     passed: bool
     detail: str
     seconds: float
+    noted: bool = False
+
+    @property
+    def state(self) -> str:
+        """What became of it in a word."""
+        return "noted" if self.noted else "kept" if self.passed else "BROKEN"
+
+
+class Noted(Exception):
+    """Raised by a check that finds nothing broken, but something to know of."""
 
 
 class Check(NamedTuple):
@@ -36,7 +47,8 @@ class Check(NamedTuple):
 
     Attributes:
         name: the promise.
-        run: returns what was measured; raises :class:`ConformanceError` saying how the promise is broken.
+        run: returns what was measured; raises :class:`ConformanceError` saying how the promise is broken, or
+            :class:`Noted`.
     """
 
     name: str
@@ -94,11 +106,11 @@ class Report:
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
-        rows = ((r.name, "kept" if r.passed else "BROKEN", r.detail) for r in self.rows)
+        rows = ((r.name, r.state, r.detail) for r in self.rows)
         return table(rows, self.subject)
 
     def __str__(self) -> str:
-        lines = [f"{'kept  ' if r.passed else 'BROKEN'}  {r.name}: {r.detail}" for r in self.rows]
+        lines = [f"{r.state:6}  {r.name}: {r.detail}" for r in self.rows]
         return "\n".join([self.subject, *lines])
 
 
@@ -130,12 +142,14 @@ def run(subject: str, checks: Sequence[Check], progress: Progress | None = None)
     for number, check in enumerate(checks):
         if progress is not None:
             progress(number, len(checks), check.name)
-        start = time.perf_counter()
+        start, noted = time.perf_counter(), False
         try:
             passed, detail = True, check.run()
+        except Noted as error:
+            passed, detail, noted = True, str(error), True
         except ConformanceError as error:
             passed, detail = False, str(error)
         except Exception as error:  # a third party's network may raise anything: that breaks it too
             passed, detail = False, f"raised {type(error).__name__}: {error}"
-        rows.append(Row(check.name, passed, detail, time.perf_counter() - start))
+        rows.append(Row(check.name, passed, detail, time.perf_counter() - start, noted))
     return Report(subject, tuple(rows))

@@ -26,6 +26,8 @@ OUTPUTS = (
 )
 SHAPES = {(5, 7): 6, (1, 1): 24, (9, 13): 50}
 """Sizes of images, and the width of the network for each: below, beside and above whole vectors."""
+WIDE = (5, 67)
+"""Rows of one image that advance together."""
 CHANNELS, BATCHES, THREADS, TEMPERATURES = (1, 3, 4), (1, 5, 17), (1, 2, 3), (1.0, 0.7, 0.0)
 
 
@@ -108,6 +110,9 @@ def all_jobs() -> Iterator[Job]:
             model = model_of(network, output, size)
             n, threads, temperature = next(turns)
             yield Job(model, n, condition_for(model, n), threads, next(halves), temperature)
+    for network in networks(1, OUTPUTS[0], 6):
+        model = model_of(network, OUTPUTS[0], WIDE)
+        yield Job(model, 1, condition_for(model, 1), 3, False, 1.0)
     yield from written_jobs()
 
 

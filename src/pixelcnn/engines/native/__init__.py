@@ -1,7 +1,7 @@
 """The program in C++: the fastest engine on a CPU, for the primitives and outputs it knows."""
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -79,6 +79,15 @@ class NativeEngine:
         if self._handle:
             self._library.pixelcnn_close(self._handle)
 
+    @property
+    def together(self) -> int:
+        """Rows of an image that advance together in :meth:`fill`, by threads without an image of their own.
+
+        As many as fit behind each other: each begins when the row above it is finished as far to the right
+        as it is read.
+        """
+        return int(self._library.pixelcnn_together(self._handle))
+
     def parameters(self, levels: Tensor, position: Position) -> Tensor:
         """Parameters of one pixel, float32 ``(n, out)``, given the levels ``(n, c, h, w)`` before it."""
         channel, row, column = position
@@ -114,7 +123,8 @@ class NativeEngine:
             known: bool, the same shape: which of them stay.
             uniforms: float64, the same shape.
             temperature: see :func:`pixelcnn.sampling.temper`.
-            callback: called with rows done and the images after every row.
+            callback: called with rows done and the images after every row,
+                or every few rows where rows of an image advance together.
 
         Returns:
             int64 ``(n, c, h, w)``.
@@ -123,12 +133,31 @@ class NativeEngine:
             PixelCNNError: the parameters of a level that is to be drawn are no distribution's, since they
                 are not finite; the message names the position.
         """
+        step = self.model.shape.height if callback is None else 0
+        for done, levels in self.rows(given, known, uniforms, temperature, step):
+            if callback is not None:
+                callback(done, levels)
+        return levels
+
+    def rows(
+        self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float, step: int = 0
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Draws as :meth:`fill` does; yields rows done, and the images so far.
+
+        Args:
+            given: see :meth:`fill`, as for all arguments but the last.
+            known: which levels stay.
+            uniforms: float64.
+            temperature: see :func:`pixelcnn.sampling.temper`.
+            step: rows drawn at a time; 0 for one, or for several where rows of an image advance together.
+        """
         levels = np.array(given.numpy(), np.int32, order="C")
         fixed = np.ascontiguousarray(known.numpy(), np.uint8)
         chances = np.ascontiguousarray(uniforms.numpy(), np.float64)
-        height = self.model.shape.height
-        step = height if callback is None else 1
-        for row in range(0, height, step):
+        height, together = self.model.shape.height, self.together
+        few = 1 if together == 1 else 8 * together  # they begin and end one after the other
+        for row in range(0, height, step or few):
+            done = min(row + (step or few), height)
             self._call(
                 "fill",
                 self._handle,
@@ -137,12 +166,10 @@ class NativeEngine:
                 _pointer(chances),
                 ctypes.c_double(temperature),
                 ctypes.c_int32(row),
-                ctypes.c_int32(row + step),
+                ctypes.c_int32(done),
                 ctypes.c_int32(self.threads),
             )
-            if callback is not None:
-                callback(row + 1, torch.from_numpy(levels).long())
-        return torch.from_numpy(levels).long()
+            yield done, torch.from_numpy(levels).long()
 
     def _take(self, levels: Tensor, position: Position) -> None:
         """Copies what was chosen at the last position; channel -1 stands for all channels."""

@@ -10,12 +10,10 @@
 
 #include <cstdio>
 #include <exception>
-#include <memory>
 #include <new>
 #include <system_error>
-#include <thread>
 
-#include "walk.h"
+#include "slice.h"
 
 namespace {
 
@@ -23,19 +21,22 @@ constexpr int SLICE = 32;  // images that walk together, so that caches hold the
 
 struct Engine {
     Plan plan;
+    Wave wave;
+    int32_t walks = 1;  // of a slice: rows that advance together
     std::vector<std::unique_ptr<Slice>> slices;
     int64_t next = 0;  // the sub-pixel that comes next, in coding order
 
     // Conditions live as long as the engine.
     Engine(const int32_t* words, int64_t word_count, const float* weights, int64_t weight_count, int32_t n,
            int32_t threads, bool half, const float* conditions, int64_t condition_count)
-        : plan(words, word_count, weights, weight_count) {
+        : plan(words, word_count, weights, weight_count), wave(plan) {
         require(n >= 1, "no images");
         if (half) plan.halve_weights();
         const int32_t share = n / threads + (n % threads > 0);
         const int32_t size = std::max(1, std::min(SLICE, share));
+        walks = wave.walks(threads / ((n + size - 1) / size));
         for (int32_t first = 0; first < n; first += size)
-            slices.push_back(std::make_unique<Slice>(plan, first, std::min(size, n - first)));
+            slices.push_back(std::make_unique<Slice>(plan, wave, first, std::min(size, n - first), walks));
         int64_t offset = 0;
         for (size_t i = 0; i < plan.values.size(); ++i) {
             const Value& value = plan.values[i];
@@ -70,11 +71,19 @@ struct Engine {
     }
 
     void fill(const Fill& job, int32_t row_begin, int32_t row_end, size_t threads) {
-        const size_t count = std::min(threads, slices.size());
+        for (auto& slice : slices) slice->begin(row_begin, row_end);
+        // Walks of one slice wait for each other, so each has a thread; slices can follow each other.
+        const size_t shares = slices.size() * size_t(walks), count = walks > 1 ? shares : std::min(threads, shares);
+        std::atomic<int32_t> together{0};  // walks of a slice, once it is known how many threads there are
         std::vector<std::exception_ptr> failures(count);
         const auto work = [&](size_t worker) {
+            while (together == 0) std::this_thread::yield();
             try {
-                for (size_t s = worker; s < slices.size(); s += count) slices[s]->fill(job, row_begin, row_end);
+                for (size_t share = worker; share < shares; share += count) {
+                    const auto number = int32_t(share / slices.size());
+                    if (number < together)
+                        slices[share % slices.size()]->fill(job, row_begin, row_end, number, together);
+                }
             } catch (...) {
                 failures[worker] = std::current_exception();
             }
@@ -87,6 +96,7 @@ struct Engine {
         } catch (const std::system_error&) {
             // The system has no more threads: this one does their share.
         }
+        together = started == count ? walks : 1;
         work(0);
         for (size_t worker = started; worker < count; ++worker) work(worker);
         for (auto& thread : others) thread.join();
@@ -127,6 +137,9 @@ int pixelcnn_open(const int32_t* words, int64_t word_count, const float* weights
                              condition_count);
     });
 }
+
+// Rows of an image that advance together where more than one row is filled at a time.
+int32_t pixelcnn_together(void* engine) { return static_cast<Engine*>(engine)->walks; }
 
 void pixelcnn_close(void* engine) { delete static_cast<Engine*>(engine); }
 

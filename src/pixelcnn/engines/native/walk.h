@@ -7,7 +7,7 @@
 #include "depthwise.h"
 #include "draw.h"
 #include "norm.h"
-#include "store.h"
+#include "wave.h"
 
 namespace {
 
@@ -18,16 +18,11 @@ struct Fill {
     double temperature;
 };
 
-class Slice {
+class Walk {
   public:
-    Slice(const Plan& plan, int32_t first, int32_t images)
-        : plan_(plan), n_(images), store_(plan, first, images), drawer_(plan) {
-        for (const Memory& memory : plan.memories) keys_.emplace_back(memory, plan.positions(memory.clock), images);
+    Walk(const Plan& plan, Rows& rows) : plan_(plan), n_(rows.images()), store_(plan, rows), drawer_(plan) {
+        for (const Memory& memory : plan.memories) keys_.emplace_back(memory, plan.positions(memory.clock), n_);
     }
-
-    int32_t first() const { return store_.first(); }
-    int32_t images() const { return n_; }
-    void condition(int32_t value, const float* values) { store_.condition(value, values); }
 
     // Brings everything up to the parameters of one position; levels before it are final.
     void advance(const int32_t* levels, int32_t channel, int32_t row, int32_t column) {
@@ -37,23 +32,43 @@ class Slice {
             else
                 next_row(levels, row);
         }
+        step(levels, channel, row, column);
+    }
+
+    const float* parameters(int32_t column) { return store_.at(plan_.result, 0, column); }
+
+    void fill(const Fill& job, int32_t row) {
+        for (int32_t column = 0; column < plan_.width; ++column)
+            for (int32_t step = 0; step < plan_.steps; ++step) {
+                advance(job.levels, step, row, column);
+                draw(job, step, row, column);
+            }
+    }
+
+    // The same with what is computed for the whole row a part at a time: ``prepare(column)`` says whether more
+    // columns are needed, and waits until the row above has what they read; ``done(columns)`` hears how far it is.
+    template <typename Prepare, typename Done>
+    void fill_in_parts(const Fill& job, int32_t row, const Wave& wave, Prepare prepare, Done done) {
+        store_.go_to(row);
+        reached_.assign(plan_.phases.front().size(), 0);
+        for (int32_t column = 0; column < plan_.width; ++column) {
+            if (const int32_t end = prepare(column)) run_ahead(wave, row, end);
+            for (int32_t step = 0; step < plan_.steps; ++step) {
+                this->step(job.levels, step, row, column);
+                draw(job, step, row, column);
+            }
+            finish(job.levels, row, column);
+            done(column + 1);
+        }
+    }
+
+  private:
+    void step(const int32_t* levels, int32_t channel, int32_t row, int32_t column) {
         if (channel >= plan_.steps) return;
         if (channel > 0) store_.encode(levels, channel - 1, row, column);
         run_at(plan_.phases[1 + channel], row, column);
     }
 
-    const float* parameters(int32_t column) { return store_.at(plan_.result, 0, column); }
-
-    void fill(const Fill& job, int32_t row_begin, int32_t row_end) {
-        for (int32_t row = row_begin; row < row_end; ++row)
-            for (int32_t column = 0; column < plan_.width; ++column)
-                for (int32_t step = 0; step < plan_.steps; ++step) {
-                    advance(job.levels, step, row, column);
-                    draw(job, step, row, column);
-                }
-    }
-
-  private:
     void finish(const int32_t* levels, int32_t row, int32_t column) {
         for (int32_t channel = 0; channel < plan_.channels; ++channel) store_.encode(levels, channel, row, column);
         run_at(plan_.phases[1 + plan_.steps], row, column);
@@ -61,11 +76,23 @@ class Slice {
 
     void next_row(const int32_t* levels, int32_t row) {
         if (row > 0) {
+            store_.go_to(row - 1);  // another walk may have been there
             finish(levels, row - 1, plan_.width - 1);
             run_row(plan_.phases.back(), row - 1);
         }
-        store_.next_row(row);
+        store_.go_to(row);
         run_row(plan_.phases.front(), row);
+    }
+
+    // What is computed before the row, for the columns that are needed up to one, each value as far ahead as it is
+    // read.
+    void run_ahead(const Wave& wave, int32_t row, int32_t end) {
+        const auto& phase = plan_.phases.front();
+        for (size_t k = 0; k < phase.size(); ++k) {
+            const int32_t until = std::min(end + wave.lead(phase[k].to), plan_.width);
+            if (until > reached_[k]) execute(phase[k], row, reached_[k], until - reached_[k]);
+            reached_[k] = std::max(until, reached_[k]);
+        }
     }
 
     void run_at(const std::vector<Instruction>& phase, int32_t row, int32_t column) {
@@ -214,13 +241,13 @@ class Slice {
         const int64_t plane = int64_t(plan_.height) * plan_.width;
         const float* parameters = this->parameters(column);
         for (int32_t i = 0; i < n_; ++i, parameters += stride(plan_.result)) {
-            const int64_t pixel = store_.index(i, 0, row, column);
+            const int64_t pixel = store_.rows().index(i, 0, row, column);
             const int32_t failed =
                 drawer_.draw(parameters, step, end, job.levels + pixel, job.known ? job.known + pixel : nullptr,
                              job.uniform + pixel, plane, job.temperature);
             if (failed < 0) continue;
             const std::string at = std::to_string(failed) + ", row " + std::to_string(row) + ", column ";
-            throw Refused("image " + std::to_string(first() + i) + " has no distribution at channel " + at +
+            throw Refused("image " + std::to_string(store_.rows().first() + i) + " has no distribution at channel " + at +
                           std::to_string(column) + ": its parameters are not finite");
         }
     }
@@ -229,6 +256,7 @@ class Slice {
     int32_t n_;
     Store store_;
     List<Keys> keys_;
+    List<int32_t> reached_;  // column of each instruction before the row
     Drawer drawer_;
     std::vector<const float*> pointers_;
     Floats halves_{0};

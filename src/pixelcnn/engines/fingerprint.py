@@ -1,0 +1,199 @@
+"""What a program was made of: the weights by content, and everything of a network that is not a weight.
+
+Version counters see neither fused optimisers, nor ``p.data.copy_()``, nor NumPy views; so bytes are compared.
+"""
+
+import hashlib
+import math
+import types
+import weakref
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+
+from pixelcnn.errors import ModelError
+
+INTERNAL = frozenset(vars(nn.Module()))
+"""Attributes of every module: its tensors and parts, which are looked at by name, its mode and its hooks."""
+DEPTH = 3
+"""How far attributes are followed into objects and containers."""
+PLAIN = (bool, int, float, complex, str, bytes, type(None))
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Equal for equal networks.
+
+    Attributes:
+        structure: the graph, the modules with their attributes, and the functions of their classes.
+        weights: all parameters and buffers, those that are not stored too.
+    """
+
+    structure: object
+    weights: bytes
+
+
+def fingerprint(network: nn.Module, graph: fx.Graph) -> Fingerprint:
+    """What the program of a network depends on.
+
+    Args:
+        network: in any mode, on any device.
+        graph: what its ``forward`` does.
+
+    Example:
+        >>> layer = nn.Linear(2, 2)
+        >>> before = fingerprint(layer, fx.Graph())
+        >>> layer.weight.detach().numpy()[0, 0] += 1  # which no version counter sees
+        >>> after = fingerprint(layer, fx.Graph())
+        >>> before.structure == after.structure, before.weights == after.weights
+        (True, False)
+    """
+    names, tensors = zip(*tensors_of(network), strict=True)
+    return Fingerprint((names, _structure(network, graph)), _digest(tensors))
+
+
+def check_finite(module: nn.Module) -> None:
+    """Refuses weights that are not numbers.
+
+    Raises:
+        ModelError: a NaN or an infinite value; names the tensor.
+    """
+    for name, tensor in tensors_of(module):
+        if not tensor.is_floating_point() or math.isfinite(float(tensor.sum())):
+            continue  # what is not finite spreads to the sum
+        if not bool(torch.isfinite(tensor).all()):
+            raise ModelError(
+                f"`{name}` holds a value that is not a finite number",
+                hint="the model has diverged: take one that was saved before",
+            )
+
+
+def hook_of(module: nn.Module) -> str:
+    """What stands between a module's ``forward`` and its callers, in words; empty if nothing does."""
+    everywhere = torch.nn.modules.module
+    if everywhere._global_forward_hooks or everywhere._global_forward_pre_hooks:
+        return "every module has a global forward hook"
+    for name, part in module.named_modules():
+        what = f"layer {name!r}" if name else "the model"
+        if part._forward_hooks or part._forward_pre_hooks:
+            return f"{what} has a forward hook"
+        if "forward" in vars(part):
+            return f"{what} has a forward of its own"
+    return ""
+
+
+def tensors_of(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Parameters and buffers by name, outside of autograd."""
+    for named in (module.named_parameters(), module.named_buffers()):
+        for name, tensor in named:
+            yield name, tensor.detach()
+
+
+def _digest(tensors: Iterable[Tensor]) -> bytes:
+    """Of shapes, types, places and contents."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        kind = (tuple(tensor.shape), tensor.dtype, tensor.device)
+        digest.update(repr(kind).encode())
+        content = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(content.view(torch.uint8).numpy().data)
+    return digest.digest()
+
+
+def _structure(network: nn.Module, graph: fx.Graph) -> object:
+    seen = _Attributes()
+    seen.add(str(graph))
+    for name, module in network.named_modules():
+        seen.add(name)
+        seen.add_class(type(module))
+        seen.add_members(module, 0)
+    return "\n".join(seen.written), _digest(seen.tensors), tuple(seen.functions)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a list or tuple holds plain values only, such as the colours of features."""
+    return isinstance(value, list | tuple) and set(map(type, value)) <= set(PLAIN)
+
+
+class _Attributes:
+    """Writes down plain values, and collects tensors, and functions by identity."""
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+        self.tensors: list[Tensor] = []
+        self.functions: list[object] = []
+        self.visited: set[int] = set()
+
+    def add(self, value: Any, depth: int = 0) -> None:
+        """A value of any kind, followed as deep as :data:`DEPTH` says."""
+        if isinstance(value, PLAIN) or _is_plain(value):
+            self.written.append(repr(value))
+            return
+        self.written.append(type(value).__qualname__)
+        if isinstance(value, Tensor):
+            self.tensors.append(value)
+        elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
+            self.tensors.append(torch.from_numpy(np.array(value)))
+        elif callable(value) and not isinstance(value, nn.Module):
+            self.add_function(value)
+        elif depth < DEPTH:
+            self.add_container(value, depth)
+
+    def add_container(self, value: Any, depth: int) -> None:
+        """The entries of a container, or the attributes of any other object."""
+        if isinstance(value, dict):
+            value = [entry for pair in value.items() for entry in pair]
+        if isinstance(value, set | frozenset):
+            value = sorted(value, key=repr)
+        if isinstance(value, list | tuple):
+            self.add(len(value))
+            for entry in value:
+                self.add(entry, depth + 1)
+        elif hasattr(value, "__dict__") and id(value) not in self.visited:
+            self.visited.add(id(value))
+            self.add_class(type(value))
+            self.add_members(value, depth + 1)
+            if isinstance(value, nn.Module):  # kept where PyTorch does not look for it
+                self.add([list(tensors_of(value)), list(value._modules.values())], depth + 1)
+
+    def add_members(self, value: object, depth: int) -> None:
+        """The attributes of an object, but those that every module has."""
+        for name, member in vars(value).items():
+            if name not in INTERNAL:
+                self.add(name)
+                self.add(member, depth + 1)
+
+    def add_class(self, kind: type) -> None:
+        """What the classes of an object say, up to PyTorch's module."""
+        for each in kind.__mro__:
+            if each in (nn.Module, object) or id(each) in self.visited:
+                continue
+            self.visited.add(id(each))
+            self.add(f"{each.__module__}.{each.__qualname__}")
+            for name, member in list(vars(each).items()):
+                if not (name.startswith("__") and name.endswith("__")):
+                    self.add(name)
+                    self.add(getattr(member, "__func__", getattr(member, "fget", member)), DEPTH)
+
+    def add_function(self, function: Any) -> None:
+        """A function, by identity, and the numbers and functions that it takes from around it."""
+        function = getattr(function, "__func__", function)
+        try:
+            self.functions.append(weakref.ref(function))
+        except TypeError:  # of C
+            self.functions.append(id(function))
+        if not isinstance(function, types.FunctionType):
+            return
+        for name in function.__code__.co_names:
+            outside = function.__globals__.get(name)
+            if isinstance(outside, PLAIN):
+                self.add(outside)
+            elif isinstance(outside, types.FunctionType):
+                self.functions.append(weakref.ref(outside))
+        for cell in function.__closure__ or ():
+            if isinstance(cell.cell_contents, PLAIN):
+                self.add(cell.cell_contents)

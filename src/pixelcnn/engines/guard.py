@@ -1,0 +1,210 @@
+"""Whether a program, and the engine that runs it, give the numbers of ``forward``.
+
+A program is compared at the model's own size in float64, with random weights, so that zeros hide nothing, and
+with its own: four passes of an image in all. An engine is compared in its own precision: a native one before
+it draws anything, which takes as long as drawing an image; a slower one while it draws, at some positions,
+which costs one pass of an image.
+"""
+
+import copy
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from pixelcnn.devices import exact_convolutions
+from pixelcnn.engines.parallel import compute
+from pixelcnn.engines.trace import graph_of, lower
+from pixelcnn.layers import features_last
+from pixelcnn.model import PixelModel
+from pixelcnn.modes import evaluation_view
+from pixelcnn.program import Unlowerable
+from pixelcnn.shapes import ImageShape, Position, coding_order
+
+TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3}
+"""Allowed difference of parameters, relative to the largest; of types with fewer digits :data:`ROUGH`."""
+ROUGH = 0.1
+MOST_POSITIONS = 65_536
+"""Of larger images only the first rows are compared."""
+MOST_STEPS = 4_096
+"""Sub-pixels that an engine walks to be compared; of larger images it walks the first rows."""
+
+
+class WrongProgram(Unlowerable):
+    """A program, or an engine that runs it, gives other numbers than ``forward``."""
+
+
+class Walker(Protocol):
+    """Gives the parameters of positions visited in coding order."""
+
+    def parameters(self, levels: Tensor, position: Position) -> Tensor:
+        """Parameters of one pixel, ``(n, out)``, given the levels ``(n, c, h, w)`` before ``position``."""
+        ...
+
+
+def program_difference(model: PixelModel, *, drawn: bool) -> str:
+    """How the program of a model's network differs from its ``forward``; empty if it does not.
+
+    Args:
+        model: left as it is; the comparison runs on a copy in float64 on the CPU.
+        drawn: with weights drawn at random in place of its own.
+    """
+    try:
+        twin = _cropped(copy.deepcopy(evaluation_view(model)).cpu().double(), MOST_POSITIONS)
+    except (RuntimeError, TypeError) as error:
+        return f"its network cannot be copied: {error}"
+    if drawn:
+        _draw_weights(twin)
+    levels, condition = _some_images(twin)
+    program = lower(twin.network, graph_of(twin.network))
+    with torch.no_grad():
+        expected = twin(levels, condition)
+    found = compute(program, features_last(twin.encode(levels)), condition)
+    return _difference("its program and its forward pass", found, expected, TOLERANCES[twin.dtype])
+
+
+def engine_difference(model: PixelModel, start: Callable[..., Walker]) -> str:
+    """How an engine's numbers differ from those of ``forward``; empty if they do not.
+
+    Args:
+        model: in evaluation mode.
+        start: a walker of some images, ``start(model, n=2, condition=None)``.
+    """
+    model = _cropped(model, MOST_STEPS // model.shape.channels)
+    levels, condition = _some_images(model)
+    walker = start(model, n=len(levels), condition=condition)
+    with torch.no_grad():
+        expected = model(levels, condition)
+    found = expected.clone()
+    for position in coding_order(model.shape):
+        mine = _own_part(model, position)
+        new = walker.parameters(levels, position)
+        found[:, mine, position.row, position.column] = new[:, mine].to(found)
+    tolerance = TOLERANCES.get(model.dtype, ROUGH)
+    return _difference("the engine and its forward pass", found, expected, tolerance)
+
+
+class Watched:
+    """A walker whose numbers at some positions are compared with ``forward`` when it comes to the last one.
+
+    Args:
+        walker: that is watched.
+        model: in evaluation mode.
+        condition: of its images.
+        tell: called with how they differ, empty if they do not.
+    """
+
+    def __init__(
+        self,
+        walker: Walker,
+        model: PixelModel,
+        condition: Tensor | None,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.walker, self.model, self.tell = walker, model, tell
+        self.condition = None if condition is None else condition[:1]
+        self.seen: dict[Position, Tensor] = dict.fromkeys(sampled(model.shape), torch.empty(0))
+        self.last = Position(*(side - 1 for side in model.shape))
+
+    def parameters(self, levels: Tensor, position: Position) -> Tensor:
+        """See :class:`Walker`.
+
+        Raises:
+            WrongProgram: at the last position, the engine's numbers were not those of ``forward``.
+        """
+        found = self.walker.parameters(levels, position)
+        if position in self.seen:
+            self.seen[position] = found[:1].clone()
+            if position == self.last and len(levels):
+                self._compare(levels[:1])
+        return found
+
+    @torch.no_grad()
+    def _compare(self, levels: Tensor) -> None:
+        with exact_convolutions(self.model.device):
+            expected = self.model(levels, self.condition)
+        found = expected.clone()
+        for position, new in self.seen.items():
+            mine = _own_part(self.model, position)
+            if len(new):
+                found[:, mine, position.row, position.column] = new[:, mine]
+        tolerance = TOLERANCES.get(self.model.dtype, ROUGH)
+        different = _difference("the engine and its forward pass", found, expected, tolerance)
+        self.tell(different)
+        if different:
+            raise WrongProgram(different, hint="engine='full' is slow, and right")
+
+
+def _difference(what: str, found: Tensor, expected: Tensor, tolerance: float) -> str:
+    """Where two arrays of parameters ``(n, out, h, w)`` differ most, in words."""
+    if found.shape != expected.shape:
+        return f"{what} give {tuple(found.shape)} and {tuple(expected.shape)} numbers"
+    usual = expected.isfinite()
+    error = (found - expected).abs().double()
+    error = torch.where(usual, error.nan_to_num(torch.inf), (found.isfinite() != usual).double())
+    scale = float(expected[usual].abs().max()) if usual.any() else 0.0
+    if float(error.max()) <= tolerance * (1 + scale):
+        return ""
+    _, _, row, column = (int(i) for i in torch.unravel_index(error.argmax(), error.shape))
+    return f"{what} differ by {float(error.max()):.2g} at (h {row}, w {column})"
+
+
+def _cropped(model: PixelModel, positions: int) -> PixelModel:
+    """The model for the first rows of its images, if they have more positions."""
+    channels, height, width = model.shape
+    rows = max(1, positions // width)
+    if rows >= height:
+        return model
+    view = copy.copy(model)
+    view.shape = ImageShape(channels, rows, width)
+    return view
+
+
+def _some_images(model: PixelModel) -> tuple[Tensor, Tensor | None]:
+    """Random levels of an image, with a condition; of two with labels, so that these can differ."""
+    n = 2 if model.network.condition == "label" else 1
+    generator = torch.Generator().manual_seed(0)
+    levels = torch.randint(model.levels, (n, *model.shape), generator=generator)
+    kind, size = model.network.condition, model.network.condition_size
+    if kind is None:
+        return levels.to(model.device), None
+    if kind == "label":
+        labels = torch.tensor([0, size - 1])
+        return levels.to(model.device), model.check_condition(labels, n)
+    shape = (n, size) if kind == "vector" else (n, size, *model.shape[1:])
+    values = torch.randn(shape, generator=generator, dtype=torch.float64)
+    return levels.to(model.device), model.check_condition(values, n)
+
+
+@torch.no_grad()
+def _draw_weights(model: PixelModel) -> None:
+    """Draws every floating-point parameter, and buffer that is no mask, anew."""
+    generator = torch.Generator().manual_seed(0)
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        mask = bool(((tensor == 0) | (tensor == 1)).all()) and (
+            "mask" in name or bool(tensor.any())
+        )
+        if not tensor.is_floating_point() or (mask and not isinstance(tensor, torch.nn.Parameter)):
+            continue
+        new = torch.rand(tensor.shape, generator=generator, dtype=torch.float64) + 0.5
+        if tensor.dim() < 2:  # biases, gains, slopes, variances
+            tensor.copy_(new / 2)
+        else:
+            sign = 2.0 * torch.randint(2, tensor.shape, generator=generator) - 1
+            tensor.copy_(sign * new / tensor[0].numel() ** 0.5)
+
+
+def _own_part(model: PixelModel, position: Position) -> slice:
+    """Which parameters of a pixel are those of a position."""
+    if model.network.order == "pixel":
+        return slice(0, model.network.out)
+    p = model.network.out // model.shape.channels
+    return slice(position.channel * p, (position.channel + 1) * p)
+
+
+def sampled(shape: ImageShape) -> list[Position]:
+    """Positions that are compared: along the edges, and some between them; every channel of the last."""
+    rows, columns = ({0, 1, side // 2, side - 2, side - 1} & set(range(side)) for side in shape[1:])
+    places = {(row, column) for row in rows for column in columns}
+    return [Position(c, row, column) for row, column in places for c in {0, shape.channels - 1}]

@@ -1,0 +1,99 @@
+"""Programs of networks, kept between calls for as long as they are true."""
+
+import threading
+from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
+
+from torch import fx
+
+from pixelcnn.engines.fingerprint import Fingerprint, fingerprint, hook_of
+from pixelcnn.engines.guard import WrongProgram, program_difference
+from pixelcnn.engines.stages import schedule
+from pixelcnn.engines.trace import graph_of, lower
+from pixelcnn.model import PixelModel
+from pixelcnn.networks import Network
+from pixelcnn.program import Program, Unlowerable
+
+MOST_VERDICTS = 32
+"""Verdicts kept for a network: the latest, as it is tried at several sizes and with weights that change."""
+
+
+@dataclass
+class _Kept:
+    fingerprint: Fingerprint
+    program: Program
+    verdicts: dict[object, str] = field(default_factory=dict)
+
+
+_kept: WeakKeyDictionary[Network, _Kept] = WeakKeyDictionary()
+_lock = threading.RLock()
+
+
+def program_of(model: PixelModel) -> Program:
+    """The program of a model's network as it is now, compared with ``forward``.
+
+    The network is followed anew each time, and its weights and all else that the program depends on are
+    compared by content; it is lowered only if something has changed, and compared with ``forward`` if that is
+    new for a model of this size.
+
+    Raises:
+        Unlowerable: the network does something that a program cannot say.
+        WrongProgram: its program says something else than ``forward``, or an engine does.
+    """
+    hook = hook_of(model)
+    if hook:
+        raise Unlowerable(hook)
+    with _lock:  # of the threads that want a program at first, one makes it
+        graph = graph_of(model.network)
+        kept = _up_to_date(model.network, graph)
+        schedule(model, kept.program)
+        for drawn in (True, False):
+            what = ("its program", b"" if drawn else kept.fingerprint.weights)
+            if found_out(model, kept.program, what) is None:
+                find_out(model, kept.program, what, program_difference(model, drawn=drawn))
+            refuse(found_out(model, kept.program, what))
+        return kept.program
+
+
+def found_out(model: PixelModel, program: Program, what: object) -> str | None:
+    """What is known to be wrong: empty if it was found to be right, None if nobody has looked.
+
+    Args:
+        model: whose program it is.
+        program: as it is now.
+        what: that may be wrong, for models of this size and type.
+    """
+    with _lock:
+        kept = _kept.get(model.network)
+        if kept is None or kept.program is not program:
+            return None
+        return kept.verdicts.get(_key(model, what))
+
+
+def find_out(model: PixelModel, program: Program, what: object, wrong: str) -> None:
+    """Keeps what :func:`found_out` gives, until the network changes in more than its weights."""
+    with _lock:
+        kept = _kept.get(model.network)
+        if kept is not None and kept.program is program:
+            kept.verdicts[_key(model, what)] = wrong
+            for old in list(kept.verdicts)[:-MOST_VERDICTS]:
+                del kept.verdicts[old]
+
+
+def refuse(wrong: str | None) -> None:
+    """Raises :class:`WrongProgram` if something is wrong."""
+    if wrong:
+        raise WrongProgram(wrong)
+
+
+def _key(model: PixelModel, what: object) -> object:
+    return what, type(model), model.shape, model.output, model.dtype, model.device
+
+
+def _up_to_date(network: Network, graph: fx.Graph) -> _Kept:
+    now, kept = fingerprint(network, graph), _kept.get(network)
+    if kept is None or kept.fingerprint.structure != now.structure:
+        kept = _kept[network] = _Kept(now, lower(network, graph))
+    elif kept.fingerprint.weights != now.weights:
+        kept.program, kept.fingerprint = lower(network, graph), now
+    return kept

@@ -1,0 +1,259 @@
+"""No program and no engine that gives other numbers than ``forward`` is ever sampled from."""
+
+import pytest
+import torch
+from torch import nn
+
+from engines.walks import model_of, needs_native
+from pixelcnn import PixelModel, engines, networks, outputs
+from pixelcnn.engines import guard, native
+from pixelcnn.engines.cached import CachedEngine
+from pixelcnn.errors import ConfigError, ModelError
+from pixelcnn.layers import MaskedConv2d
+from pixelcnn.networks import Network
+from pixelcnn.program import Unlowerable
+from pixelcnn.sampling import sample, stream
+from pixelcnn.shapes import ImageShape
+
+
+class Wrapped(Network):
+    """A layer between the input and a head."""
+
+    def __init__(self, layer, *, zero=False):
+        super().__init__(1, 1, "channel", None, 0)
+        self.first = MaskedConv2d((0,), (0,) * 4, (3, 3), sees_itself=False)
+        self.layer = layer
+        self.head = MaskedConv2d((0,) * 4, (0,), (1, 1), sees_itself=True)
+        if zero:
+            nn.init.zeros_(self.head.weight)
+
+    def forward(self, x, condition=None):
+        return self.head(self.layer(self.first(x)))
+
+
+class PlainElu(nn.ELU):
+    """An ELU whose ``lower`` forgets ``alpha``, as a table of functions did once."""
+
+    def lower(self, program, x):
+        return program.elementwise("elu", x, constants=(1.0,))
+
+
+class FarTaps(MaskedConv2d):
+    """Reads nine columns to the left; its ``lower`` drops the farthest, which narrow images do not have."""
+
+    def __init__(self):
+        super().__init__((0,) * 4, (0,) * 4, (1, 19), sees_itself=True)
+
+    def lower(self, program, x):
+        number = super().lower(program, x)
+        program.nodes[number] = replace_taps(program.nodes[number], lambda tap: tap.right > -9)
+        return number
+
+
+class FarColumn(MaskedConv2d):
+    """The same with rows above."""
+
+    def __init__(self):
+        super().__init__((0,) * 4, (0,) * 4, (19, 1), sees_itself=True)
+
+    def lower(self, program, x):
+        number = super().lower(program, x)
+        program.nodes[number] = replace_taps(program.nodes[number], lambda tap: tap.down > -9)
+        return number
+
+
+def replace_taps(node, keep):
+    from dataclasses import replace
+
+    return replace(node, taps=tuple(tap for tap in node.taps if keep(tap)))
+
+
+class IgnoresNumber(nn.Module):
+    """A number that its ``lower`` does not know of."""
+
+    def forward(self, x):
+        return 1.001 * x
+
+    def lower(self, program, x):
+        return x
+
+
+class IgnoresBuffer(nn.Module):
+    """A buffer that is still zero, and that its ``lower`` does not know of."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("shift", torch.zeros(1, 4, 1, 1))
+
+    def forward(self, x):
+        return x + self.shift
+
+    def lower(self, program, x):
+        return x
+
+
+WRONG = {
+    "elu": lambda: Wrapped(PlainElu(alpha=0.1), zero=True),
+    "far taps": lambda: Wrapped(FarTaps()),
+    "far rows": lambda: Wrapped(FarColumn()),
+    "number": lambda: Wrapped(IgnoresNumber(), zero=True),
+    "buffer": lambda: Wrapped(IgnoresBuffer()),
+}
+
+
+def model_with(wrong, shape=(1, 4, 16)):
+    torch.manual_seed(0)
+    return PixelModel(WRONG[wrong](), outputs.Bernoulli(), shape)
+
+
+@pytest.mark.parametrize("wrong", ["elu", "far taps", "number", "buffer"])
+def test_a_wrong_program_is_refused_before_anything_is_drawn(wrong):
+    model = model_with(wrong)
+    choice = engines.choose(model)
+    assert choice.name == "full"
+    assert "its program and its forward pass differ by" in choice.reason and "(h" in choice.reason
+    with pytest.raises(ConfigError, match="cannot run this model: its program"):
+        engines.choose(model, "cached")
+
+
+def test_what_is_wrong_at_a_size_only_is_refused_at_that_size():
+    model = model_with("far rows", (1, 16, 3))
+    assert engines.choose(model).name == "full"
+    assert engines.choose(PixelModel(model.network, model.output, (1, 4, 16))).name != "full"
+
+
+def test_the_layers_are_right_without_their_fault():
+    right = [nn.SiLU(), MaskedConv2d((0,) * 4, (0,) * 4, (1, 19), sees_itself=True)]
+    for layer in right:
+        model = PixelModel(Wrapped(layer, zero=True), outputs.Bernoulli(), (1, 4, 16))
+        assert engines.choose(model).name != "full"
+
+
+@pytest.mark.parametrize("change", ["weights", "nothing"])
+def test_a_layer_that_goes_by_its_weights_is_compared_with_them(change):
+    """Right for weights drawn at random, wrong for those that it has."""
+
+    class DropsZeros(MaskedConv2d):
+        def lower(self, program, x):
+            number = super().lower(program, x)
+            if bool((self.weight == 0.25).any()):
+                program.nodes[number] = replace_taps(
+                    program.nodes[number], lambda tap: tap.right < 0
+                )
+            return number
+
+    model = PixelModel(
+        Wrapped(DropsZeros((0,) * 4, (0,) * 4, (1, 3), sees_itself=True)),
+        outputs.Bernoulli(),
+        (1, 4, 5),
+    )
+    assert engines.choose(model).name != "full"
+    if change == "weights":
+        model.network.layer.weight.data[0, 0, 0, 0] = 0.25
+        assert engines.choose(model).name == "full"
+
+
+class Off(CachedEngine):
+    """Wrong in the last row."""
+
+    def parameters(self, levels, position):
+        found = super().parameters(levels, position)
+        return found + 0.1 if position.row == self.model.shape.height - 1 else found
+
+
+def test_a_wrong_engine_is_found_out_while_it_draws(monkeypatch):
+    model = model_of("pixelcnn", (3, 5, 7)).double()
+    monkeypatch.setattr(engines, "CachedEngine", Off)
+    with pytest.raises(
+        Unlowerable, match=r"the engine and its forward pass differ by 0.1 at \(h 4"
+    ):
+        sample(model, 2)
+    choice = engines.choose(model)
+    assert choice.name == "full" and "differ" in choice.reason
+    monkeypatch.undo()
+    assert torch.equal(sample(model, 2), sample(model, 2, engine="full"))
+
+
+@needs_native
+def test_a_wrong_native_engine_does_not_run(monkeypatch):
+    class NativelyOff(native.NativeEngine):
+        def parameters(self, levels, position):
+            found = super().parameters(levels, position)
+            return found + 0.1 if position.column == self.model.shape.width - 1 else found
+
+    monkeypatch.setattr(native, "NativeEngine", NativelyOff)
+    choice = engines.choose(model_of("pixelcnn", (1, 5, 7)))
+    assert choice.name == "cached" and "differ by 0.1" in choice.reason
+
+
+def test_an_engine_is_watched_once(monkeypatch):
+    model, passes = model_of("pixelcnn", (1, 5, 7)).double(), []
+    expected = sample(model, 2, engine="full")
+    monkeypatch.setattr(guard.Watched, "_compare", passes.append)
+    assert torch.equal(sample(model, 2), expected)
+    monkeypatch.undo()
+    sample(model, 2)
+    assert not isinstance(engines.start(model, 1), guard.Watched)
+    assert isinstance(engines.start(model.float(), 1, engine="cached"), guard.Watched)
+
+
+ENGINES = ["full", "cached", pytest.param("native", marks=needs_native), "auto"]
+
+
+@pytest.mark.parametrize("draw", [sample, stream], ids=["sample", "stream"])
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_weights_that_are_no_numbers_never_draw(engine, value, draw):
+    model = model_of("pixelcnn", (1, 5, 7))
+    sample(model, 1, engine=engine)
+    model.network.head[-1].bias.data[0] = value
+    with pytest.raises(
+        ModelError, match=r"`network.head.*bias` holds a value that is not a finite"
+    ):
+        draw(model, 1, engine=engine)
+
+
+class NoNumber(nn.Module):
+    """NaN in a part of the last row."""
+
+    def forward(self, x):
+        y = torch.zeros_like(x)
+        y[:, :, -1, 2:] = torch.nan
+        return x + y
+
+
+def test_parameters_that_are_no_numbers_are_named_where_they_come_up():
+    model = PixelModel(Wrapped(NoNumber()), outputs.Bernoulli(), (1, 3, 5))
+    with pytest.raises(ModelError, match=r"\(c 0, h 2, w 2\) are not numbers"):
+        sample(model, 2)
+
+
+def test_overflow_is_named_on_the_cached_engine():
+    model = model_of("pixelcnn", (1, 5, 7), levels=3)
+    with torch.no_grad():
+        model.network.head[-1].weight.fill_(3e38)
+    with pytest.raises(ModelError, match="are not numbers"):
+        sample(model, 2, engine="cached")
+
+
+def test_the_guard_knows_masks_from_weights():
+    torch.manual_seed(0)
+    model = PixelModel(
+        networks.GatedPixelCNN(1, 1, width=4, depth=1), outputs.Bernoulli(), (1, 5, 7)
+    )
+    model.network.register_buffer("table", torch.zeros(3, 3))
+    before = {name: t.clone() for name, t in model.network.named_buffers()}
+    guard._draw_weights(model.double())
+    for name, tensor in model.network.named_buffers():
+        assert torch.equal(tensor, before[name].to(tensor)) == (name != "table")
+    assert all(bool((p != 0).all()) for p in model.parameters())
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 1), (1, 2, 9), (3, 28, 28)])
+def test_edges_and_corners_are_among_the_positions_compared(shape):
+    positions = guard.sampled(ImageShape(*shape))
+    channels, height, width = shape
+    corners = [(r, c) for r in (0, height - 1) for c in (0, width - 1)]
+    assert {(0, *corner) for corner in corners} <= set(map(tuple, positions))
+    assert (channels - 1, height - 1, width - 1) in positions
+    assert len(positions) == len(set(positions)) <= 50

@@ -1,0 +1,134 @@
+"""What is overwritten in place is not read again, under whatever name."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from engines.small import assert_followed, small_model
+from pixelcnn import layers
+from pixelcnn.engines.trace import trace
+from pixelcnn.program import Unlowerable
+
+
+def assigned(s, y):
+    z = y.tanh()
+    z += 0.5
+    z *= y
+    z -= 1
+    z /= 2
+    z **= 2
+    return z
+
+
+def halves_apart(s, y):
+    a, b = y.chunk(2, 1)
+    return a.tanh_() * b
+
+
+def after_its_last_reader(s, y):
+    z = y.exp()
+    return z.add_(1) * y
+
+
+def a_copy(s, y):
+    return y.clone().tanh_() + y
+
+
+@pytest.mark.parametrize("body", [assigned, after_its_last_reader, a_copy, halves_apart])
+def test_what_nobody_reads_again_may_be_overwritten(body):
+    assert_followed(small_model(body))
+
+
+def read_again(s, y):
+    return y.tanh_() + y
+
+
+def assigned_to_another_name(s, y):
+    z = y
+    z += 1
+    return z * y
+
+
+def powers(s, y):
+    z = y
+    z **= 2
+    return z + y
+
+
+def its_layer(s, y):
+    return s.act(y) + y
+
+
+def its_function(s, y):
+    return F.relu(y, inplace=True) + y
+
+
+def one_part(s, y):
+    y.chunk(2, 1)[0].tanh_()
+    return y
+
+
+def one_run(s, y):
+    y[:, 2:4].tanh_()
+    return y * 2
+
+
+def the_whole_under_a_part(s, y):
+    a, _ = y.split(3, 1)
+    y.relu_()
+    return a
+
+
+def a_permuted_view(s, y):
+    y.permute(0, 2, 3, 1).tanh_()
+    return y.relu()
+
+
+def through_dropout(s, y):
+    F.dropout(y, 0.5, training=False).tanh_()
+    return y.relu()
+
+
+def through_identity(s, y):
+    s.identity(y).tanh_()
+    return y.relu()
+
+
+def through_our_dropout(s, y):
+    s.dropout(y).tanh_()
+    return y.relu()
+
+
+def contiguous(s, y):
+    y.contiguous().tanh_()
+    return y.relu()
+
+
+def returned(s, y):
+    y.tanh_()
+    return y
+
+
+def in_a_list(s, y):
+    parts = y.chunk(2, 1)
+    parts[1].tanh_()
+    return torch.cat(parts, 1)
+
+
+def a_view_of_a_view(s, y):
+    a = y[:, 1:]
+    a[:, 1:].tanh_()
+    return a[:, :2] + y[:, 1:3]
+
+
+OVERWRITTEN = [read_again, assigned_to_another_name, powers, its_layer, its_function, one_part]
+OVERWRITTEN += [one_run, the_whole_under_a_part, a_permuted_view, through_dropout, in_a_list]
+OVERWRITTEN += [through_identity, through_our_dropout, contiguous, returned, a_view_of_a_view]
+
+
+@pytest.mark.parametrize("body", OVERWRITTEN)
+def test_what_was_overwritten_cannot_be_read_under_any_name(body):
+    more = {"act": nn.ELU(inplace=True), "identity": nn.Identity(), "dropout": layers.Dropout()}
+    with pytest.raises(Unlowerable, match="overwritten in place"):
+        trace(small_model(body, **more).network)

@@ -1,0 +1,119 @@
+"""Primitives: every class is in the tables, and every table is complete or says what it lacks."""
+
+import inspect
+
+import pytest
+import torch
+
+import pixelcnn.program as programs
+from engines.small import small_model
+from pixelcnn.engines.cached.operations import IN_PLACE, TABLE
+from pixelcnn.engines.native.plan import KNOWN, obstacle
+from pixelcnn.program import (
+    ELEMENTWISE,
+    PRIMITIVES,
+    Attend,
+    Cat,
+    Node,
+    Program,
+    Sum,
+    Tap,
+    Unlowerable,
+)
+
+
+def concrete(kind):
+    """A class and all below it that can be made."""
+    below = [found for sub in kind.__subclasses__() for found in concrete(sub)]
+    return below if inspect.isabstract(kind) or not hasattr(kind, "op") else [kind, *below]
+
+
+def of_width(width):
+    program = Program()
+    return program, program.input(width)
+
+
+def test_every_class_is_in_the_table_by_its_name():
+    ours = [kind for kind in concrete(Node) if kind.__module__.startswith(programs.__name__)]
+    assert set(ours) == set(PRIMITIVES.values())
+    assert all(kind.op == op for op, kind in PRIMITIVES.items())
+    assert all(kind.__doc__ for kind in ours)
+
+
+def test_the_torch_engine_computes_every_primitive():
+    elsewhere = (*IN_PLACE, Sum, Cat, Attend)
+    lacking = {op for op, kind in PRIMITIVES.items() if not issubclass(kind, elsewhere)} - set(
+        TABLE
+    )
+    assert not lacking
+    assert set(TABLE) <= set(PRIMITIVES)
+
+
+@pytest.mark.parametrize("op", ELEMENTWISE)
+def test_the_native_engine_computes_a_function_or_says_by_name_that_it_does_not(op):
+    model = small_model(lambda s, y: y).float()
+    program, x = of_width(1)
+    kind = ELEMENTWISE[op]
+    program.elementwise(
+        op,
+        *[x] * kind.arity,
+        constants=(1,) * len(kind.takes),
+        parameter=torch.ones(1) if kind.takes_parameter else None,
+    )
+    reason = obstacle(model, program)
+    assert (reason == "") == (op in KNOWN)
+    assert op in KNOWN or reason.endswith(f"does not compute {op}")
+
+
+@pytest.mark.parametrize("op", ELEMENTWISE)
+def test_an_elementwise_function_gives_each_feature_by_itself(op):
+    """A run of features of a value is the value of the run, which is how engines compute them."""
+    torch.manual_seed(0)
+    kind = ELEMENTWISE[op]
+    slopes = torch.rand(5).double() if kind.takes_parameter else None
+    options = {"sources": tuple(range(kind.arity)), "constants": (0.4, 0.7)[: len(kind.takes)]}
+    node = kind(width=5, parameter=slopes, **options)
+    values = [torch.randn(2, 3, 5).double() for _ in range(kind.arity)]
+    whole, part = node.function(*values), slice(1, 5, 2)
+    few = kind(width=2, parameter=None if slopes is None else slopes[part], **options)
+    found = few.function(*(value[..., part] for value in values))
+    torch.testing.assert_close(found, whole[..., part], rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("op", ELEMENTWISE)
+def test_an_elementwise_function_is_as_late_as_what_it_reads(op):
+    kind = ELEMENTWISE[op]
+    node = kind(
+        width=3,
+        sources=tuple(range(kind.arity)),
+        constants=(1.0,) * len(kind.takes),
+        parameter=torch.ones(3) if kind.takes_parameter else None,
+    )
+    read = [torch.tensor([0, -1, 2]), torch.tensor([1, -1, 0])][: kind.arity]
+    assert node.stage(read, 3).tolist() == ([0, -1, 2] if kind.arity == 1 else [1, -1, 2])
+
+
+def test_a_listing_names_the_constants():
+    program, x = of_width(2)
+    program.elementwise("softplus", x, constants=(2, 20))
+    assert str(program).endswith("%1 = softplus(%0) -> 2  beta=2 threshold=20")
+
+
+WRONG = {
+    "widths": lambda p, x: p.elementwise("add", x, p.slice(x, 0, 2)),
+    "no feature": lambda p, x: p.slice(x, 2, 2),
+    "features it has not": lambda p, x: p.slice(x, 2, 6),
+    "a weight": lambda p, x: p.taps(x, [Tap(0, 0, torch.ones(3, 4), torch.ones(3, 4) > 0)], None),
+    "a mask": lambda p, x: p.depthwise(x, [Tap(0, 0, torch.ones(5), torch.ones(4) > 0)], None),
+    "a grid": lambda p, x: p.taps(x, [Tap(0, 0, torch.eye(5), torch.eye(5) > 0)], None, up=2),
+    "rows and columns": lambda p, x: p.position(torch.ones(3, 5), torch.ones(3, 1), like=x),
+    "a gain": lambda p, x: p.norm(x, torch.ones(3), [0] * 5, 1e-6),
+    "a norm's bias": lambda p, x: p.norm(x, torch.ones(5), [0] * 5, 1e-6, bias=torch.ones(1)),
+    "a look-up of features": lambda p, x: p.lookup(p.slice(x, 0, 5), torch.ones(5, 2, 3)),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_what_does_not_fit_is_refused_when_it_is_written(wrong):
+    with pytest.raises(Unlowerable):
+        wrong(*of_width(5))
