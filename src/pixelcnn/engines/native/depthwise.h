@@ -23,7 +23,7 @@ void strip(const Product& p, int64_t row, int32_t first) {
         float* out = p.out + (row + r) * p.out_stride + first;
         CUT ? store_some(out, sum[r], rest) : store(out, sum[r]);
     }
-    if (p.ends()) end(p, row, ROWS_, first, std::min(LANES, rest));
+    if (p.function->op != COPY || p.residual) end(p, row, ROWS_, first, std::min(LANES, rest));
 }
 
 template <int ROWS_>

@@ -107,10 +107,23 @@ inline Vector load_some(const float* p, int32_t count) {
     return v;
 }
 
+// In halves: a masked store takes some processors as long as a short product.
 inline void store_some(float* p, Vector v, int32_t count) {
+    if (count >= LANES) return store(p, v);
     __m256 all;
     std::memcpy(&all, &v, sizeof v);
-    _mm256_maskstore_ps(p, first(count), all);
+    __m128 rest = _mm256_castps256_ps128(all);
+    if (count & 4) {
+        _mm_storeu_ps(p, rest);
+        rest = _mm256_extractf128_ps(all, 1);
+        p += 4;
+    }
+    if (count & 2) {
+        _mm_storel_pi(reinterpret_cast<__m64*>(p), rest);
+        rest = _mm_movehl_ps(rest, rest);
+        p += 2;
+    }
+    if (count & 1) _mm_store_ss(p, rest);
 }
 #else
 inline Vector load_some(const float* p, int32_t count) {
@@ -141,7 +154,7 @@ inline float highest(Vector v) {
 
 inline int64_t whole(int64_t floats) { return (floats + LANES - 1) / LANES * LANES; }  // vectors of them
 
-constexpr int DOUBLES = 8;  // in a vector
+constexpr int DOUBLES = LANES / 2;  // in a vector
 typedef double Doubles __attribute__((vector_size(DOUBLES * sizeof(double))));
 typedef int64_t Longs __attribute__((vector_size(DOUBLES * sizeof(int64_t))));
 
