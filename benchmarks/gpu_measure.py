@@ -7,17 +7,22 @@ import argparse
 import dataclasses
 import gc
 import json
+import statistics
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 
 from benchmarks.engine_runs import first_part
 from benchmarks.models import built
-from benchmarks.timing import seconds_each
+from benchmarks.timing import now, seconds_each
 from benchmarks.training import bare_step, fitted, plain_step, random_images
 from pixelcnn import PixelModel
+from pixelcnn.engines.cuda import CudaEngine
+from pixelcnn.engines.trace import trace
 from pixelcnn.errors import ResourceError
+from pixelcnn.sampling import uniforms
 from pixelcnn.training import recipe as recipes
 from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.precision import resolve_precision
@@ -31,9 +36,12 @@ STEPS = {
 }
 """Recipes whose steps are measured, and what makes their networks small enough for a processor."""
 
+REPLAYED = "cuda"
+"""The engine that draws whole images, and only on a GPU."""
+
 SAMPLED = ("keras-mnist", "compact-cifar10")
-ENGINES = ("full", "cached")
-BATCHES, FEW = (1, 16, 64, 256), (1, 4)
+ENGINES = ("full", "cached", REPLAYED)
+BATCHES, FEW = (1, 64, 1_024), (1, 4)
 """Images drawn at a time, on a GPU and on a processor."""
 
 SMALL_SIZE, SMALL_BATCH = (8, 8), 2
@@ -140,7 +148,7 @@ def step_seconds(
 
 
 def sampling(name: str, device: str, seconds: float) -> Iterator[Row]:
-    """Images of a recipe's network through both engines that a GPU has.
+    """Images of a recipe's network through the engines that a GPU has.
 
     Args:
         name: of the recipe.
@@ -149,12 +157,14 @@ def sampling(name: str, device: str, seconds: float) -> Iterator[Row]:
     """
     model = prepared(name, device)[1].to(device)
     batches = BATCHES if device != "cpu" else FEW
-    wanted = seconds / 2 / (len(batches) * len(ENGINES))
-    for engine in ENGINES:
+    names = [name for name in ENGINES if device != "cpu" or name != REPLAYED]
+    wanted = seconds / 2 / (len(batches) * len(names))
+    for engine in names:
+        part = replayed if engine == REPLAYED else partial(first_part, engine=engine)
         for n in batches:
             try:
-                first_part(model, n, engine)  # does not count
-                whole, drawn = first_part(model, n, engine, seconds=wanted)
+                part(model, n)  # does not count
+                whole, drawn = part(model, n, seconds=wanted)
             except torch.OutOfMemoryError:
                 yield {"note": f"{engine}: out of memory at batch size {n}"}
                 torch.cuda.empty_cache()
@@ -167,6 +177,27 @@ def sampling(name: str, device: str, seconds: float) -> Iterator[Row]:
                 "drawn": drawn,
                 "of": model.shape.dimensions,
             }
+
+
+def replayed(model: PixelModel, n: int, *, seconds: float = 0.0) -> tuple[float, int]:
+    """Draws n images again and again, each time from the start: captures count.
+
+    Args:
+        model: on a GPU.
+        n: number of images.
+        seconds: for which more are drawn.
+
+    Returns:
+        Median seconds that n images take, and all of their sub-pixels.
+    """
+    nothing = torch.zeros(n, *model.shape, dtype=torch.int64)
+    drawn_from = nothing, nothing.bool(), uniforms(0, range(n), model.shape)
+    taken: list[float] = []
+    while not taken or sum(taken) < seconds:
+        began = now(model.device)
+        CudaEngine(model, trace(model.network), n, None).fill(*drawn_from, 1.0)
+        taken.append(now(model.device) - began)
+    return statistics.median(taken), model.shape.dimensions
 
 
 PARTS = {"steps": steps, "sampling": sampling}

@@ -1,6 +1,7 @@
 """What holds on the processor holds on a GPU; `python -m benchmarks gpu` runs these where there is one."""
 
 import contextlib
+import gc
 import warnings
 
 import pytest
@@ -8,7 +9,13 @@ import torch
 
 import pixelcnn as px
 import tiny
+from engines.walks import condition_for, images_of, model_of, parameters
+from pixelcnn import sampling
 from pixelcnn.data import ImageSet
+from pixelcnn.engines.cached import CachedEngine
+from pixelcnn.engines.cuda import CudaEngine
+from pixelcnn.engines.trace import trace
+from pixelcnn.layers import CONDITIONS
 from pixelcnn.outputs import LogisticMixture
 from pixelcnn.training import batches as batches_module
 from pixelcnn.training import loop
@@ -199,3 +206,79 @@ def test_an_evaluation_is_that_of_the_processor(kind):
     images = ImageSet(torch.randint(7, (8, *own.shape)), levels=7)
     here, there = (px.evaluate(own, images, device=device) for device in ("cpu", "cuda"))
     assert there.nats == pytest.approx(here.nats, rel=1e-6)
+
+
+def replaying(own, n, condition=None):
+    """The cuda engine of a model on a GPU."""
+    return CudaEngine(own, trace(own.network), n, condition)
+
+
+def drawing(own, n):
+    """What images are drawn from: no level is known."""
+    nothing = torch.zeros(n, *own.shape, dtype=torch.int64)
+    return nothing, nothing.bool(), sampling.uniforms(5, range(n), own.shape)
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+@pytest.mark.parametrize("name", tiny.LOWERED)
+def test_what_is_replayed_equals_cached_on_the_processor(name, condition):
+    own = model_of(name, (3, 5, 7), condition=condition).double()
+    images, values = images_of(own, 3), condition_for(own, 3)
+    expected = parameters(own, CachedEngine(own, trace(own.network), 3, values), images)
+    there = own.cuda()
+    values = None if values is None else values.cuda()
+    found = parameters(there, replaying(there, 3, values), images.cuda())
+    torch.testing.assert_close(found.cpu(), expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", tiny.LOWERED)
+def test_replayed_images_are_those_of_the_processor(name, channels):
+    own = model_of(name, (channels, 9, 7)).double()
+    expected = px.sample(own, 3, seed=5, engine="cached").long()
+    engine = replaying(own.cuda(), 3)
+    for _ in range(2):  # the second time nothing is captured
+        assert torch.equal(engine.fill(*drawing(own, 3), 1.0), expected)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7, 0.0])
+@pytest.mark.parametrize("kind", KINDS)
+def test_replayed_mixtures_are_those_of_the_processor(kind, temperature):
+    own = small(kind, channels=3).double()
+    expected = px.sample(own, 3, seed=5, temperature=temperature, engine="cached").long()
+    assert torch.equal(replaying(own.cuda(), 3).fill(*drawing(own, 3), temperature), expected)
+
+
+def test_replaying_leaves_stream_random_numbers_and_weights_alone():
+    own = small("gated-pixelcnn").double().cuda()
+    torch.cuda.manual_seed(7)
+    state, stream = torch.cuda.get_rng_state(), torch.cuda.current_stream()
+    engine = replaying(own, 2)
+    expected = engine.fill(*drawing(own, 2), 1.0)
+    with torch.no_grad():
+        for tensor in own.parameters():
+            tensor.zero_()
+    assert torch.equal(engine.fill(*drawing(own, 2), 1.0), expected)
+    assert torch.equal(torch.cuda.get_rng_state(), state)
+    assert torch.cuda.current_stream() == stream
+
+
+def test_replaying_frees_its_memory():
+    own = small("snail", channels=3).cuda()
+    replaying(own, 2).fill(*drawing(own, 2), 1.0)
+    gc.collect()
+    before = torch.cuda.memory_allocated()
+    for _ in range(3):
+        replaying(own, 2).fill(*drawing(own, 2), 1.0)
+    gc.collect()
+    assert torch.cuda.memory_allocated() == before
+
+
+def test_no_row_waits_for_the_gpu():
+    own = small("gated-pixelcnn", channels=3).cuda()
+    engine = replaying(own, 2)
+    engine.fill(*drawing(own, 2), 1.0)
+    given = engine._begin(*drawing(own, 2))
+    with waiting_is_an_error(), torch.no_grad():
+        for row in range(own.shape.height):
+            engine._draw_row(given, row, 1.0)

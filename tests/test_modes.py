@@ -8,6 +8,7 @@ from torch import nn
 
 import pixelcnn as px
 from pixelcnn import engines, networks, outputs
+from pixelcnn.engines import programs
 from pixelcnn.modes import evaluation_view
 from pixelcnn.walk import walk
 
@@ -118,7 +119,7 @@ def test_threads_may_sample_a_model_for_the_first_time_while_others_compute(mode
 def test_programs_are_kept_for_the_network_that_the_caller_has(model, monkeypatch):
     px.sample(model, 1, engine="cached")
     traced = []
-    monkeypatch.setattr(engines, "trace", traced.append)
+    monkeypatch.setattr(programs, "lower", lambda *arguments: traced.append(arguments))
     px.sample(model.train(), 1, engine="cached")
     px.sample(model.eval(), 1, engine="cached")
     assert traced == []

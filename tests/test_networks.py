@@ -6,12 +6,11 @@ import pytest
 import torch
 
 import tiny
-from pixelcnn import PixelModel, engines, networks, outputs
+from pixelcnn import PixelModel, networks, outputs
 from pixelcnn.config import to_config
 from pixelcnn.errors import ConfigError
 from pixelcnn.masks import raster_past
 from pixelcnn.networks import NETWORKS
-from pixelcnn.sampling import sample
 from pixelcnn.verify import check_model, check_network
 from pixelcnn.verify.causality import claimed_past
 
@@ -103,40 +102,6 @@ def test_a_condition_without_a_size_is_refused():
         networks.PixelCNN(channels=1, out=1, condition="label")
 
 
-@pytest.mark.parametrize("size", [(5, 7), (9, 6)])
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("direct", [False, True])
-def test_made_with_a_unit_for_each_step_sees_all_of_the_past(direct, channels, size):
-    rows, columns = size
-    units = rows * columns * channels - 1
-    network = networks.MADE(
-        channels, 2 * channels, rows, columns, width=units, depth=2, direct=direct
-    )
-    assert torch.equal(claimed_past(network, *size), raster_past(channels, *size))
-    check_network(network, *size).raise_if_failed()
-
-
-def test_made_with_few_units_claims_only_what_their_bounds_cover():
-    network = networks.MADE(1, 1, rows=1, columns=7, width=2, direct=False)
-    assert network.bounds.tolist() == [1, 4]
-    seen = claimed_past(network, 1, 7)[0, 0, :, 0, 0].sum(1).tolist()
-    assert seen == [0, 1, 1, 1, 4, 4, 4]
-    check_network(network, 1, 7).raise_if_failed()
-
-
-def test_made_is_its_masked_matrices():
-    """The masks of the paper's section 4, written out for one hidden layer and natural order."""
-    network = networks.MADE(1, 1, rows=2, columns=3, width=5).double()
-    w, v, a = network.hidden[0], network.head, network.link
-    order, bounds = torch.arange(1, 7), torch.arange(1, 6)
-    hidden = bounds[:, None] >= order
-    output = order[:, None] > bounds
-    x = torch.rand(4, 6, dtype=torch.float64)
-    y = torch.relu(x @ (w.weight * hidden).T + w.bias) @ (v.weight * output).T + v.bias
-    y = y + x @ (a.weight * (order[:, None] > order)).T
-    torch.testing.assert_close(network(x.reshape(4, 1, 2, 3)), y.reshape(4, 1, 2, 3))
-
-
 NORMED = [n for n in NETWORKS if "norm" in inspect.signature(NETWORKS[n]).parameters]
 
 
@@ -187,18 +152,3 @@ def test_a_code_is_a_name():
     with torch.no_grad():
         network.embed.weight.copy_(network.embed.weight[:, swap])
     assert torch.equal(network(swap[codes]), before)
-
-
-def test_made_refuses_larger_images():
-    network = networks.MADE(1, 1, rows=5, columns=7)
-    with pytest.raises(ConfigError, match="at most 5x7, not 8x5"):
-        PixelModel(network, outputs.Bernoulli(), (1, 8, 5))
-
-
-def test_made_runs_on_the_full_engine_and_says_why():
-    model = PixelModel(networks.MADE(1, 1, rows=3, columns=5), outputs.Bernoulli(), (1, 3, 5))
-    choice = engines.choose(model)
-    assert choice.name == "full"
-    assert "no position" in choice.reason
-    assert sample(model, 2).shape == (2, 1, 3, 5)
-    assert model.live_parameters_count < model.parameters_count

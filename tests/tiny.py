@@ -17,9 +17,11 @@ SMALL = {"width": 6, "depth": 2, "first_kernel": 5, "kernel": 3, "head_width": 7
 SMALL |= {"blocks": 1, "levels": 3, "components": 2, "rows": 9, "columns": 11}
 """What makes a network or output small, where it takes such an argument."""
 CONDITION_SIZE = 3
-WITHOUT_PROGRAM = {"made"}
-"""Networks that run on the engine ``full`` alone."""
-LOWERED = [name for name in NETWORKS if name not in WITHOUT_PROGRAM]
+LOWERED = list(NETWORKS)
+"""Networks with a program: all of them."""
+TORCH_ONLY = {"made"}
+"""Networks with primitives that the native engine does not compute."""
+NATIVE = [name for name in LOWERED if name not in TORCH_ONLY]
 
 
 def small(kind: type, **arguments: object) -> object:

@@ -11,6 +11,7 @@ from torch import Tensor
 from pixelcnn import streams
 from pixelcnn.devices import float64_device
 from pixelcnn.engines import Drawer, Walker
+from pixelcnn.inversion import invert, temper
 from pixelcnn.model import PixelModel
 from pixelcnn.shapes import ImageShape
 from pixelcnn.walk import visit
@@ -48,38 +49,6 @@ def uniforms(seed: int, indices: Sequence[int], shape: ImageShape) -> Tensor:
     return torch.from_numpy((words >> np.uint64(11)) * 2.0**-53).permute(0, 3, 1, 2)
 
 
-def temper(pmf: Tensor, temperature: float) -> Tensor:
-    """Probabilities proportional to ``p ** (1 / temperature)``; temperature 0 leaves the likeliest level.
-
-    Example:
-        >>> temper(torch.tensor([0.2, 0.8]), 0.5)
-        tensor([0.0588, 0.9412])
-    """
-    if temperature == 1:
-        return pmf
-    if temperature == 0:
-        return torch.zeros_like(pmf).scatter(-1, pmf.argmax(-1, keepdim=True), 1.0)
-    return torch.softmax(pmf.log() / temperature, -1)
-
-
-def invert(pmf: Tensor, u: Tensor) -> Tensor:
-    """The level that a uniform number selects: how many k have ``cdf_k <= u``, the last cdf counting as 1.
-
-    Args:
-        pmf: float64 ``(..., levels)``.
-        u: float64 ``(...)``.
-
-    Returns:
-        int64 ``(...)``.
-
-    Example:
-        >>> invert(torch.tensor([[0.25, 0.5, 0.25]] * 3), torch.tensor([0.2, 0.25, 0.9]))
-        tensor([0, 1, 2])
-    """
-    cdf = pmf.cumsum(-1)[..., :-1]
-    return (cdf <= u[..., None]).sum(-1)
-
-
 class Job(NamedTuple):
     """Images to be filled where they are not known.
 
@@ -87,7 +56,7 @@ class Job(NamedTuple):
         given: levels, int64 ``(n, c, h, w)``.
         known: which of them stay, bool, the same shape.
         uniforms: float64, the same shape.
-        temperature: see :func:`temper`.
+        temperature: see :func:`pixelcnn.inversion.temper`.
         condition: of the images, checked by the model.
     """
 

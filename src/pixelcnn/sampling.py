@@ -11,9 +11,10 @@ from torch import Tensor
 from pixelcnn import engines
 from pixelcnn.config import check_integer
 from pixelcnn.devices import Device, exact_convolutions, placed
-from pixelcnn.drawing import Job, Lot, invert, job_of, lots_of, temper, uniforms
+from pixelcnn.drawing import Job, Lot, job_of, lots_of, uniforms
 from pixelcnn.engines import Drawer, Engine
 from pixelcnn.errors import ConfigError, DataError
+from pixelcnn.inversion import invert, temper
 from pixelcnn.model import PixelModel
 
 __all__ = ["Progress", "complete", "invert", "sample", "stream", "temper", "uniforms"]

@@ -47,7 +47,7 @@ def test_cached_equals_full(name, condition, shape):
 
 
 @needs_native
-@pytest.mark.parametrize(("name", "condition", "shape"), list(cases(tiny.LOWERED)))
+@pytest.mark.parametrize(("name", "condition", "shape"), list(cases(tiny.NATIVE)))
 def test_native_equals_full(name, condition, shape):
     model = model_of(name, shape, condition=condition)
     images, values = images_of(model, 3), condition_for(model, 3)
@@ -67,7 +67,7 @@ def marked(names):
 
 @needs_native
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", tiny.LOWERED)
+@pytest.mark.parametrize("name", tiny.NATIVE)
 def test_native_numbers_depend_on_the_image_alone(name, channels):
     """Bit-identical for batches of 1, 5, 13 and 64, one thread and two."""
     head = {"head_width": 49} if "head_width" in signature(NETWORKS[name]).parameters else {}
@@ -93,7 +93,7 @@ def test_drawing_inside_answers_the_walk(levels, channels, temperature):
 
 @needs_native
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 9, 13), (1, 9, 130), (1, 64, 64)])
-@pytest.mark.parametrize("name", marked(tiny.LOWERED))
+@pytest.mark.parametrize("name", marked(tiny.NATIVE))
 def test_every_engine_draws_the_same_pixels(name, shape):
     """But where a uniform lies within 1e-6 of a boundary: with these seeds there is none."""
     model = model_of(name, shape)

@@ -19,7 +19,7 @@ def embeds(names):
 
 
 CACHED = [("cached", name) for name in embeds(tiny.LOWERED)]
-NATIVE = [pytest.param("native", name, marks=needs_native) for name in embeds(tiny.LOWERED)]
+NATIVE = [pytest.param("native", name, marks=needs_native) for name in embeds(tiny.NATIVE)]
 
 
 @pytest.mark.parametrize("embedding", [1, 5, 16])

@@ -14,10 +14,13 @@ from pixelcnn.program import (
     PRIMITIVES,
     Attend,
     Cat,
+    Dense,
+    Flatten,
     Node,
     Program,
     Sum,
     Tap,
+    Unflatten,
     Unlowerable,
 )
 
@@ -41,7 +44,7 @@ def test_every_class_is_in_the_table_by_its_name():
 
 
 def test_the_torch_engine_computes_every_primitive():
-    elsewhere = (*IN_PLACE, Sum, Cat, Attend)
+    elsewhere = (*IN_PLACE, Sum, Cat, Attend, Flatten, Dense, Unflatten)
     lacking = {op for op, kind in PRIMITIVES.items() if not issubclass(kind, elsewhere)} - set(
         TABLE
     )
@@ -109,6 +112,9 @@ WRONG = {
     "rows and columns": lambda p, x: p.position(torch.ones(3, 5), torch.ones(3, 1), like=x),
     "a gain": lambda p, x: p.norm(x, torch.ones(3), [0] * 5, 1e-6),
     "a norm's bias": lambda p, x: p.norm(x, torch.ones(5), [0] * 5, 1e-6, bias=torch.ones(1)),
+    "a dense weight": lambda p, x: p.dense(
+        p.flatten(x, 2, 3), torch.ones(2, 5), torch.ones(2, 5) > 0, None
+    ),
     "a look-up of features": lambda p, x: p.lookup(p.slice(x, 0, 5), torch.ones(5, 2, 3)),
 }
 

@@ -1,13 +1,14 @@
 """Engines: sources of the parameters of one position after another.
 
 ``full`` calls ``forward`` for every position and is the specification. ``cached`` walks the network's
-program in torch, so that an image costs about one forward pass; ``native`` does so in C++. ``auto`` takes
-the fastest of these that applies. ``native-bf16`` multiplies in bfloat16: faster where the processor has
-such an instruction, but no longer the same numbers.
+program in torch, so that an image costs about one forward pass; ``native`` does so in C++, ``cuda`` on a
+GPU that replays what was captured once. ``auto`` takes the fastest of these that applies. ``native-bf16``
+multiplies in bfloat16: faster where the processor has such an instruction, but no longer the same numbers.
 
 What a number depends on: on ``native`` the model and the image alone, to the bit, for any batch size and
-number of threads. On ``cached`` and ``full`` PyTorch adds up in another order for another batch size, so
-that in float32 the last digits differ, and about one image in a thousand gets another level somewhere.
+number of threads. On ``cached``, ``cuda`` and ``full`` PyTorch adds up in another order for another batch
+size, so that in float32 the last digits differ, and about one image in a thousand gets another level
+somewhere.
 """
 
 import inspect
@@ -21,7 +22,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from pixelcnn.engines import native
+from pixelcnn.devices import exact_convolutions
+from pixelcnn.engines import cuda, native
 from pixelcnn.engines.cached import CachedEngine
 from pixelcnn.engines.fingerprint import check_finite
 from pixelcnn.engines.full import FullEngine
@@ -47,12 +49,12 @@ __all__ = [
     "start",
 ]
 
-EXACT = ("full", "cached", "native")
+EXACT = ("full", "cached", "cuda", "native")
 """Engines that give the numbers of the parallel pass."""
 
 NAMES = ("auto", *EXACT, "native-bf16")
 
-CACHED, NATIVE = "the cached engine", "the native engine"
+CACHED, CUDA, NATIVE = "the cached engine", "the cuda engine", "the native engine"
 
 FEW_POSITIONS = 128
 """Sub-pixels up to which a forward pass for each of them is no matter."""
@@ -128,6 +130,8 @@ class Engine:
             self._warn()
         if self.program is None:
             return FullEngine(self.view, condition)
+        if self.name == "cuda":
+            return cuda.CudaEngine(self.view, self.program, n, condition)
         if self.name.startswith("native"):
             half = self.name == "native-bf16"
             return native.NativeEngine(self.view, self.program, n, condition, half=half)
@@ -168,7 +172,7 @@ def choose(model: PixelModel, engine: str | Engine = "auto") -> Engine:
 
     Args:
         model: the model; left as it is.
-        engine: ``auto``, ``full``, ``cached``, ``native`` or ``native-bf16``; or what was chosen before.
+        engine: one of :data:`NAMES`, or what was chosen before.
 
     Raises:
         ConfigError: no such engine, or one that cannot run this model; the message says why.
@@ -190,18 +194,24 @@ def choose(model: PixelModel, engine: str | Engine = "auto") -> Engine:
         return chosen("full", "asked for")
     try:
         program = program_of(model)
-        obstacle = "asked for" if engine == "cached" else _native_obstacle(model, program)
+        wanted = engine
+        if engine == "auto":
+            wanted = "cuda" if model.device.type == "cuda" else "native"
+        obstacle = "asked for"
+        if wanted != "cached":
+            obstacle = (_cuda_obstacle if wanted == "cuda" else _native_obstacle)(model, program)
         if not obstacle:
-            name = "native" if engine == "auto" else engine
-            return chosen(name, "built for this processor", program)
-        if engine.startswith("native"):
+            reason = "captured on this GPU" if wanted == "cuda" else "built for this processor"
+            return chosen(wanted, reason, program)
+        if engine not in ("auto", "cached"):
             raise Unlowerable(obstacle)
         refuse(found_out(model, program, CACHED))
     except Unlowerable as error:
         if engine == "auto":
             return chosen("full", str(error), fallback=True, wrong=isinstance(error, WrongProgram))
         raise ConfigError(f"the {engine} engine cannot run this model: {error}") from error
-    return chosen("cached", obstacle, program, wrong=bool(found_out(model, program, NATIVE)))
+    wrong = found_out(model, program, NATIVE) or found_out(model, program, CUDA)
+    return chosen("cached", obstacle, program, wrong=bool(wrong))
 
 
 def start(
@@ -209,6 +219,17 @@ def start(
 ) -> Walker:
     """A walker of the engine that a model runs on, see :func:`choose` and :meth:`Engine.start`."""
     return choose(model, engine).start(n, condition)
+
+
+def _cuda_obstacle(model: PixelModel, program: Program) -> str:
+    """Why a model with a program does not run on the cuda engine; empty if it does."""
+    obstacle = cuda.obstacle(model)
+    if not obstacle and found_out(model, program, CUDA) is None:
+        walkers = partial(cuda.CudaEngine, program=program)
+        with exact_convolutions(model.device):
+            different = engine_difference(evaluation_view(model), walkers)
+        find_out(model, program, CUDA, different)
+    return obstacle or found_out(model, program, CUDA) or ""
 
 
 def _native_obstacle(model: PixelModel, program: Program) -> str:

@@ -173,6 +173,11 @@ class _At:
         values = self.interpreter.values[source]
         return values if self.line is None or values.shape[1] == 1 else values[:, self.line]
 
+    def whole(self, source: int) -> Tensor:
+        rows, columns = self.interpreter.size(self.interpreter.program.nodes[source].clock)
+        values = self.interpreter.values[source].expand(-1, rows * columns, -1)
+        return values.unflatten(1, (rows, columns))
+
     def at(
         self, source: int, down: int, right: int, *, stride: int, up: int, phase: tuple[int, int]
     ) -> Tensor:

@@ -46,10 +46,10 @@ def program_of(model: PixelModel) -> Program:
     with _lock:  # of the threads that want a program at first, one makes it
         graph = graph_of(model.network)
         kept = _up_to_date(model.network, graph)
-        schedule(model, kept.program)
         for drawn in (True, False):
             what = ("its program", b"" if drawn else kept.fingerprint.weights)
             if found_out(model, kept.program, what) is None:
+                schedule(model, kept.program)  # refuses what is not causal
                 find_out(model, kept.program, what, program_difference(model, drawn=drawn))
             refuse(found_out(model, kept.program, what))
         return kept.program

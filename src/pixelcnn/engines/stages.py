@@ -2,7 +2,9 @@
 
 A pixel is visited in steps, one for each colour. Stage ``ROW_START`` means before the row's first pixel,
 stages 0 to steps - 1 mean at that step, stage ``steps`` after the pixel, and ``steps + 1`` after the row.
-A value on a coarser grid is computed when the walk is at the image position that it lies on.
+A value on a coarser grid is computed when the walk is at the image position that it lies on. Units have no
+position: theirs is a step of the whole walk (:mod:`pixelcnn.program.units`), so what is said here of the
+steps of a pixel leaves them out.
 """
 
 from dataclasses import dataclass
@@ -12,7 +14,17 @@ from torch import Tensor
 
 from pixelcnn.masks import contiguous
 from pixelcnn.model import PixelModel
-from pixelcnn.program import ROW_START, Past, Position, Program, Sum, Tap, Unlowerable, check_past
+from pixelcnn.program import (
+    ROW_START,
+    UNITS,
+    Past,
+    Position,
+    Program,
+    Sum,
+    Tap,
+    Unlowerable,
+    check_past,
+)
 
 
 def schedule(model: PixelModel, program: Program) -> tuple[int, list[Tensor]]:
@@ -25,7 +37,7 @@ def schedule(model: PixelModel, program: Program) -> tuple[int, list[Tensor]]:
     steps = model.shape.channels if model.network.order == "channel" else 1
     stages = stages_of(program, steps)
     if program.nodes[-1].clock != 1:
-        raise Unlowerable("the parameters live on a coarser grid than the image")
+        raise Unlowerable("the parameters live on another grid than the image's")
     _check_places(model, program)
     colours = torch.tensor(contiguous(model.network.out, steps))
     if (stages[-1] > colours).any():
@@ -83,11 +95,17 @@ def readable(tap: Tap, source: Tensor, stage: int, steps: int) -> Tensor:
 def needs_rows(program: Program, stages: list[Tensor], steps: int) -> list[bool]:
     """Which nodes are written or read a whole row at a time, if only a part of them."""
     needed = [
-        bool((~is_step(stages[number], steps)).any()) or has_partial(program, stages, number, steps)
-        for number in range(len(program.nodes))
+        node.clock != UNITS
+        and (
+            bool((~is_step(stages[number], steps)).any())
+            or has_partial(program, stages, number, steps)
+        )
+        for number, node in enumerate(program.nodes)
     ]
     for number, node in enumerate(program.nodes):
-        if (stages[number] > steps).any():  # what is computed after a row reads all of it
+        if (
+            node.clock != UNITS and (stages[number] > steps).any()
+        ):  # what is computed after a row reads all of it
             for source in node.sources:
                 needed[source] = True
     return needed

@@ -1,54 +1,15 @@
 """MADE: a dense network over the flattened image, whose masks keep the order."""
 
-from typing import NoReturn
-
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from pixelcnn import layers
 from pixelcnn.config import check_integer
-from pixelcnn.layers import ConditionBias, Dropout, MaskedLinear
-from pixelcnn.layers.dense import NO_POSITION
+from pixelcnn.layers import Dropout, MaskedLinear
+from pixelcnn.layers.dense import Flatten, Unflatten, UnitBias
 from pixelcnn.masks import contiguous
 from pixelcnn.networks.base import NETWORKS, Network, check_width
-from pixelcnn.program import Program, Unlowerable
 from pixelcnn.shapes import MAX_SIDE
-
-
-class Flatten(nn.Module):
-    """Images as vectors in coding order; what an image lacks to the full size counts as zero.
-
-    Shapes: ``(n, c, h, w)`` to ``(n, rows * columns * c)``.
-    """
-
-    def __init__(self, rows: int, columns: int) -> None:
-        super().__init__()
-        self.rows, self.columns = rows, columns
-
-    def forward(self, x: Tensor) -> Tensor:
-        missing = (0, self.columns - x.shape[3], 0, self.rows - x.shape[2])
-        return functional.pad(x, missing).permute(0, 2, 3, 1).flatten(1)
-
-    def lower(self, program: Program, x: int) -> NoReturn:
-        """Refuses, with the reason."""
-        raise Unlowerable(NO_POSITION)
-
-
-class Unflatten(nn.Module):
-    """The way back: vectors ``(n, rows * columns * out)`` as maps of an image's size."""
-
-    def __init__(self, rows: int, columns: int) -> None:
-        super().__init__()
-        self.rows, self.columns = rows, columns
-
-    def forward(self, y: Tensor, image: Tensor) -> Tensor:
-        maps = y.reshape(len(y), self.rows, self.columns, -1).permute(0, 3, 1, 2)
-        return maps[:, :, : image.shape[2], : image.shape[3]]
-
-    def lower(self, program: Program, y: int, image: int) -> NoReturn:
-        """Refuses, as :class:`Flatten` has done before."""
-        raise Unlowerable("see flatten")
 
 
 @NETWORKS.register("made")
@@ -57,8 +18,8 @@ class MADE(Network):
 
     A hidden unit has a bound: how many sub-pixels (pixels, where the order is by pixel) from the top left
     it may have seen. Bounds are spread evenly, so all of the raster past is seen where ``width`` is at
-    least their number; with fewer units, and without direct links, the nearest past is missing (see
-    ``claimed_past``). No program can say it, so it is sampled by the engine ``full``.
+    least their number; with fewer units, and without direct links, the nearest past is missing. A unit is
+    computed as soon as what it sees is known, so a sampled image costs about one pass.
 
     Reference: Germain et al., MADE: Masked Autoencoder for Distribution Estimation, 2015, section 4.
     Deviations: the natural (raster) order only, and one set of masks: no ensemble over orders or masks;
@@ -142,32 +103,19 @@ class MADE(Network):
         least = 0 if self.condition is not None or steps == 1 else 1
         return least + torch.arange(self.width) * (steps - least) // self.width
 
-    def _condition_bias(self) -> ConditionBias | None:
-        """A bias of all units of a layer: a unit belongs to no position, so it sees all of a map."""
-        if self.condition != "map":
-            return self.condition_bias(self.width)
-        size = self.condition_size * self.rows * self.columns
-        return ConditionBias("vector", size, self.width)
+    def _condition_bias(self) -> UnitBias | None:
+        """A bias of all units of a layer; None without a condition."""
+        if self.condition is None:
+            return None
+        size = self.condition_size
+        return UnitBias(self.condition, size, self.width, self.rows, self.columns)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         image = y = self.flatten(self.features_of(x))
-        if self.condition == "map":
-            condition = self.flatten(condition)
         for i, layer in enumerate(self.hidden):
             y = layer(y)
             if len(self.biases):
-                y = y + self.biases[i](condition).flatten(1)
+                y = y + self.biases[i](condition)
             y = self.drop(self.activations[i](y))
         y = self.head(y)
         return self.unflatten(y if self.link is None else y + self.link(image), x)
-
-    def claimed_past(self, height: int, width: int) -> Tensor:
-        """All of the raster past with direct links; else what the largest bound within it covers."""
-        steps = self._steps(self.channels)
-        steps = steps.reshape(self.rows, self.columns, -1).movedim(2, 0)[:, :height, :width]
-        if self.direct:
-            seen = steps
-        else:
-            fitting = torch.searchsorted(self.bounds, steps.contiguous(), right=True)
-            seen = torch.where(fitting > 0, self.bounds[fitting - 1], 0)
-        return steps < seen[..., None, None, None]

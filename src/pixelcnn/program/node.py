@@ -14,6 +14,10 @@ ROW_START = -1
 """Stage of a feature that depends on finished rows only: computed for a whole row before its first pixel."""
 
 
+UNITS = 0
+"""Clock of a value without a grid: units of a dense network, see :mod:`pixelcnn.program.units`."""
+
+
 class Unlowerable(ConfigError):
     """A network does something that no program can say; the message names it."""
 
@@ -31,6 +35,10 @@ class Reader(Protocol):
         """A source at an offset, as :class:`~pixelcnn.program.sums.Tap` says; zeros outside the image."""
         ...
 
+    def whole(self, source: int) -> Tensor:
+        """A source at all positions of its grid, ``(n, rows, columns, features)``."""
+        ...
+
     def place(self) -> tuple[Tensor, Tensor]:
         """Row and column of the positions on their grid, int64 ``(positions,)`` each."""
         ...
@@ -43,7 +51,8 @@ class Node(abc.ABC):
     Attributes:
         sources: numbers of the nodes it reads.
         width: features of its value.
-        clock: rows, and columns, of the image from one position of its grid to the next.
+        clock: rows, and columns, of the image from one position of its grid to the next; ``UNITS`` for one
+            vector of features that belongs to the whole image.
     """
 
     op: ClassVar[str]
@@ -67,7 +76,7 @@ class Node(abc.ABC):
 
     @abc.abstractmethod
     def compute(self, read: Reader) -> Tensor:
-        """The value at some positions, ``(n, positions, width)``."""
+        """The value at some positions, ``(n, positions, width)``; of units, ``(n, 1, width)``."""
 
     @abc.abstractmethod
     def seen(self, read: Reader) -> Tensor:
@@ -84,7 +93,7 @@ class Node(abc.ABC):
 
     def __str__(self) -> str:
         read = ", ".join(f"%{source}" for source in self.sources)
-        grid = f"/{self.clock}" if self.clock > 1 else ""
+        grid = f"/{self.clock}" if self.clock > 1 else " units" if self.clock == UNITS else ""
         return f"{self.op}({read}) -> {self.width}{grid}" + (
             f"  {self.notes}" if self.notes else ""
         )

@@ -8,8 +8,9 @@ from torch import Tensor
 from pixelcnn.program.beginnings import Condition, Input, Lookup, Past, Position
 from pixelcnn.program.elementwise import ELEMENTWISE
 from pixelcnn.program.features import Attend, Cat, Norm, Slice
-from pixelcnn.program.node import Node, Unlowerable
+from pixelcnn.program.node import UNITS, Node, Unlowerable
 from pixelcnn.program.sums import Depthwise, Tap, Taps
+from pixelcnn.program.units import Dense, FlatCondition, Flatten, Unflatten
 
 
 @dataclass(eq=False)
@@ -78,7 +79,7 @@ class Program:
             columns: ``(columns, features)``.
             like: a node on the same grid.
         """
-        clock = self.nodes[like].clock
+        clock = self._grid("position", like)
         if rows.shape[1] != columns.shape[1]:
             raise Unlowerable(f"rows of {rows.shape[1]} features, columns of {columns.shape[1]}")
         return self.add(Position(width=rows.shape[1], clock=clock, rows=rows, columns=columns))
@@ -101,7 +102,7 @@ class Program:
             stride: the result lives on a grid so much coarser.
             up: the result lives on a grid so much finer.
         """
-        clock = self.nodes[source].clock * stride
+        clock = self._grid("taps", source) * stride
         if clock % up or (stride > 1 and up > 1):
             raise Unlowerable(f"a grid of every {clock} positions cannot be made {up} times finer")
         for tap in taps:
@@ -119,13 +120,11 @@ class Program:
 
     def depthwise(self, source: int, taps: Sequence[Tap], bias: Tensor | None) -> int:
         """A weighted sum of each feature's own values at offsets, in the source's order of features."""
-        node = self.nodes[source]
+        clock, width = self._grid("depthwise", source), self.width(source)
         for tap in taps:
-            _check_weight(tap, (node.width,))
+            _check_weight(tap, (width,))
         return self.add(
-            Depthwise(
-                sources=(source,), width=node.width, clock=node.clock, taps=tuple(taps), bias=bias
-            )
+            Depthwise(sources=(source,), width=width, clock=clock, taps=tuple(taps), bias=bias)
         )
 
     def past(self, width: int, like: int) -> int:
@@ -135,7 +134,7 @@ class Program:
             width: its features.
             like: a node on the same grid.
         """
-        return self.add(Past(width=width, clock=self.nodes[like].clock))
+        return self.add(Past(width=width, clock=self._grid("past", like)))
 
     def bind(self, past: int, number: int) -> None:
         """Says which node a past is of."""
@@ -154,6 +153,7 @@ class Program:
         """
         sources = query, key, value
         clock = self._clock("attention", sources)
+        self._grid("attention", query)
         width = self.width(value)
         return self.add(Attend(sources=sources, width=width, clock=clock, heads=heads, start=start))
 
@@ -210,14 +210,14 @@ class Program:
         bias: Tensor | None = None,
     ) -> int:
         """Features divided by the root mean square of their group at the position, times a gain."""
-        node = self.nodes[source]
-        if {len(gain), len(groups), node.width if bias is None else len(bias)} != {node.width}:
-            raise Unlowerable(f"a norm of {len(gain)} features for {node.width}")
+        clock, width = self._grid("norm", source), self.width(source)
+        if {len(gain), len(groups), width if bias is None else len(bias)} != {width}:
+            raise Unlowerable(f"a norm of {len(gain)} features for {width}")
         return self.add(
             Norm(
                 sources=(source,),
-                width=node.width,
-                clock=node.clock,
+                width=width,
+                clock=clock,
                 gain=gain,
                 groups=tuple(groups),
                 epsilon=epsilon,
@@ -226,10 +226,50 @@ class Program:
             )
         )
 
+    def flatten(self, source: int, rows: int, columns: int) -> int:
+        """Features of all positions of an image, at most so large, as units."""
+        if self._grid("flatten", source) != 1:
+            raise Unlowerable("flatten of values on a coarser grid than the image")
+        width = rows * columns * self.width(source)
+        return self.add(Flatten(sources=(source,), width=width, rows=rows, columns=columns))
+
+    def flat_condition(self, weight: Tensor, rows: int, columns: int) -> int:
+        """A linear function of all of a map, flattened; weight ``(rows * columns * size, width)``."""
+        width, kind = weight.shape[1], "flat map"
+        return self.add(
+            FlatCondition(width=width, kind=kind, weight=weight, rows=rows, columns=columns)
+        )
+
+    def dense(self, source: int, weight: Tensor, live: Tensor, bias: Tensor | None) -> int:
+        """A linear map of units: masked weights ``(out, in)``, and which of them the mask leaves."""
+        if self.nodes[source].clock != UNITS:
+            raise Unlowerable("dense of what belongs to positions; flatten it first")
+        if weight.shape != live.shape or weight.shape[1] != self.width(source):
+            raise Unlowerable(f"a weight {tuple(weight.shape)} of {self.width(source)} units")
+        return self.add(
+            Dense(sources=(source,), width=len(weight), weight=weight, live=live, bias=bias)
+        )
+
+    def unflatten(self, source: int, rows: int, columns: int) -> int:
+        """Units as features of the positions of an image, at most so large."""
+        width, rest = divmod(self.width(source), rows * columns)
+        if self.nodes[source].clock != UNITS or rest:
+            raise Unlowerable(f"unflatten of anything but the units of {rows}x{columns} positions")
+        return self.add(Unflatten(sources=(source,), width=width, rows=rows, columns=columns))
+
+    def _grid(self, op: str, source: int) -> int:
+        """The clock of a value that has positions."""
+        clock = self.nodes[source].clock
+        if clock == UNITS:
+            raise Unlowerable(f"{op} of units, which have no position")
+        return clock
+
     def _clock(self, op: str, sources: Sequence[int]) -> int:
         """The grid of several sources; the same label or vector holds at every position of any grid."""
         nodes = [self.nodes[source] for source in sources]
         clocks = {node.clock for node in nodes if getattr(node, "kind", "map") == "map"}
+        if len(clocks) > 1 and UNITS in clocks:
+            raise Unlowerable(f"{op} of units, and of what belongs to positions")
         if len(clocks) > 1:
             raise Unlowerable(f"{op} of values on grids of every {sorted(clocks)} positions")
         return clocks.pop() if clocks else 1

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn import engines, sampling
+from pixelcnn.devices import float64_device
 from pixelcnn.engines.guard import sampled
 from pixelcnn.errors import ConfigError, ConformanceError
 from pixelcnn.model import PixelModel
@@ -16,7 +17,6 @@ from pixelcnn.verify.causality import place
 from pixelcnn.verify.probability import AGREEMENT
 from pixelcnn.verify.probing import random_levels
 from pixelcnn.verify.report import Noted
-from pixelcnn.walk import Front, drive, walk
 
 TOLERANCES = {torch.float64: AGREEMENT, torch.float32: 1e-3}
 """Allowed difference of an engine's log-probability, relative to its size where that exceeds one."""
@@ -24,6 +24,10 @@ ROUGH = 0.1
 """The same in types of fewer digits."""
 MOST_POSITIONS = 4096
 """Sub-pixels of an image that an engine walks; of larger ones the first rows."""
+
+
+TINY = 1e-290
+"""Probability below which a float64 has few digits."""
 
 
 def walk_log_prob(
@@ -39,15 +43,22 @@ def walk_log_prob(
         condition: see :meth:`PixelModel.check_condition`.
         engine: name of the engine.
     """
+    exact = float64_device(model.device)
+    given = images.to(exact)
     nats = torch.zeros(images.shape, dtype=torch.float64)
-
-    def choose(front: Front) -> Tensor:
-        levels: Tensor = front.of(images).to(front.pmf.device)
-        channel, row, column = front.positions.T
-        nats[:, channel, row, column] = front.pmf.gather(-1, levels[..., None])[..., 0].log().cpu()
-        return levels
-
-    drive(walk(model, len(images), condition, engine), choose)
+    condition = model.check_condition(condition, len(images))
+    walker = engines.start(model, len(images), condition, engine)
+    for c, row, column in coding_order(model.shape):
+        found = walker.parameters(images, Position(c, row, column)).to(exact)
+        pixel = given[:, :, row, column]
+        probability = model.output.pmf(found, pixel[:, :c]).gather(-1, pixel[:, c, None].long())[
+            :, 0
+        ]
+        # What is too unlikely for a float64 still has a logarithm.
+        whole = model.output.log_prob(found[..., None, None].double(), pixel[..., None, None])
+        nats[:, c, row, column] = torch.where(
+            probability > TINY, probability.log(), whole[:, c, 0, 0]
+        ).cpu()
     return nats
 
 

@@ -18,7 +18,7 @@ from pixelcnn.engines.trace import trace
 from pixelcnn.errors import ConformanceError
 from pixelcnn.masks import raster_past
 from pixelcnn.networks import Network
-from pixelcnn.program import Unlowerable
+from pixelcnn.program import UNITS, Unlowerable
 from pixelcnn.shapes import Position
 from pixelcnn.verify.probing import (
     Probe,
@@ -88,6 +88,15 @@ def claimed_past(network: Network, height: int, width: int) -> Tensor:
 def states_its_past(network: Network) -> bool:
     """Whether a network overrides :meth:`Network.claimed_past`."""
     return type(network).claimed_past is not Network.claimed_past
+
+
+def may_miss_the_nearest(network: Network) -> bool:
+    """Whether a network states its own past, or has units: narrow dense layers see parts of the past."""
+    try:
+        nodes = trace(network).nodes
+    except Unlowerable:
+        nodes = []
+    return states_its_past(network) or any(node.clock == UNITS for node in nodes)
 
 
 def program_past(network: Network, height: int, width: int) -> Tensor | None:

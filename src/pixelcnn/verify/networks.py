@@ -15,10 +15,10 @@ from pixelcnn.verify.causality import (
     Dependence,
     draw,
     example,
+    may_miss_the_nearest,
     measure,
     place,
     program_past,
-    states_its_past,
 )
 from pixelcnn.verify.diagnosis import explain
 from pixelcnn.verify.probing import (
@@ -176,7 +176,7 @@ class NetworkChecks:
         return f"{seen} pairs of output and earlier input{blind}"
 
     def program_agrees(self, found: Dependence) -> None:
-        """What was measured is what the program reads, the nearest past with it unless stated otherwise."""
+        """What was measured is what the program reads, the nearest past with it where that is a must."""
         read = program_past(self.network, self.height, self.width)
         if read is None:
             return
@@ -189,7 +189,7 @@ class NetworkChecks:
                 " it is the other way round"
             )
         missed = found.allowed & ~found.measured & nearest_past(*found.measured.shape[:3])
-        if missed.any() and not states_its_past(self.network):
+        if missed.any() and not may_miss_the_nearest(self.network):
             target, source = example(missed)
             raise ConformanceError(
                 f"{nearest_missing(missed)}output {place(target)} does not see input {place(source)}"

@@ -12,7 +12,7 @@ from pixelcnn.sampling import uniforms
 
 pytestmark = needs_native
 
-TOGETHER = [name for name in tiny.LOWERED if name not in {"diagonal-bilstm", "pixelcnnpp", "snail"}]
+TOGETHER = [name for name in tiny.NATIVE if name not in {"diagonal-bilstm", "pixelcnnpp", "snail"}]
 """Networks whose rows do not wait for the end of the row above."""
 
 
@@ -45,7 +45,7 @@ def test_rows_that_advance_together_draw_the_same_levels(name, shape, condition)
         assert torch.equal(found[:1], expected)
 
 
-@pytest.mark.parametrize("name", sorted(set(tiny.LOWERED) - set(TOGETHER)))
+@pytest.mark.parametrize("name", sorted(set(tiny.NATIVE) - set(TOGETHER)))
 def test_what_reads_the_end_of_a_row_goes_row_by_row(name):
     _, together = filled(model_of(name, (1, 3, 97)), 1, 4)
     assert together == 1

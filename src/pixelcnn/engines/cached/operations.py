@@ -6,19 +6,20 @@ for a position is its row's left and itself.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 from torch import Tensor
 
-from pixelcnn.engines.cached import pointwise
 from pixelcnn.engines.cached.memory import Memory
+from pixelcnn.engines.cached.pointwise import TABLE
 from pixelcnn.engines.cached.products import Kernel, Operation, bind, kernel_of, runs_of
 from pixelcnn.engines.cached.store import Store
+from pixelcnn.engines.cached.units import Units
 from pixelcnn.engines.stages import has_partial, is_step, readable, right_to_left
 from pixelcnn.program import (
-    ELEMENTWISE,
     ROW_START,
+    UNITS,
     Attend,
     Cat,
     Given,
@@ -33,12 +34,6 @@ from pixelcnn.shapes import ImageShape
 
 IN_PLACE = (Given, Position, Slice)
 """Primitives that the store itself provides for."""
-TABLE: dict[str, Callable[..., Operation]] = {
-    **dict.fromkeys(ELEMENTWISE, pointwise.elementwise),
-    "lookup": pointwise.lookup,
-    "norm": pointwise.norm,
-}
-"""What computes a run of the features of a primitive that reads its own position alone."""
 
 
 class Operations:
@@ -56,7 +51,8 @@ class Operations:
         self, program: Program, steps: int, stages: list[Tensor], store: Store, shape: ImageShape
     ) -> None:
         self.program, self.steps, self.stages, self.store = program, steps, stages, store
-        self.period = math.lcm(*(node.clock for node in program.nodes))
+        self.units = Units(program, steps, stages, store)
+        self.period = math.lcm(*(node.clock for node in program.nodes if node.clock != UNITS))
         self.scans = right_to_left(program)
         self.kernels: dict[tuple[object, ...], Kernel] = {}
         self.bound: dict[tuple[int, int, int], list[Operation]] = {}
@@ -86,7 +82,9 @@ class Operations:
         if key not in self.bound:
             found: list[Operation] = []
             for number, node in enumerate(self.program.nodes):
-                if key[1] % node.clock == column % node.clock == 0:
+                if number in self.units:
+                    found += self.units.at(number, stage, column)
+                elif key[1] % node.clock == column % node.clock == 0:
                     found += self._position(number, stage, key[1], column // node.clock)
             self.bound[key] = found
         return self.bound[key]
@@ -100,7 +98,7 @@ class Operations:
     def _row(self, number: int, stage: int, row: int) -> Iterator[Operation]:
         """A node for a whole row of its grid."""
         node = self.program.nodes[number]
-        if row % node.clock:
+        if number in self.units or row % node.clock:
             return
         scan = next((scan for scan in self.scans if number in scan), None)
         if stage != ROW_START and scan is not None:

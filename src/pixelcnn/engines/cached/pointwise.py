@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pixelcnn.engines.cached.products import Operation
-from pixelcnn.program import Elementwise, Lookup, Norm
+from pixelcnn.program import ELEMENTWISE, Elementwise, Lookup, Norm
 
 WRITERS: dict[str, Callable[..., Any]] = {
     "relu": partial(torch.clamp, min=0),
@@ -34,7 +34,11 @@ def elementwise(node: Elementwise, run: slice, sources: Sequence[Tensor], out: T
         sources: whole values, ``(..., features)``.
         out: where the run goes.
     """
-    values = [source[..., run] for source in sources]
+    return apply(node, run, [source[..., run] for source in sources], out)
+
+
+def apply(node: Elementwise, run: slice, values: Sequence[Tensor], out: Tensor) -> Operation:
+    """As :func:`elementwise`, of values of the run alone."""
     if node.op in WRITERS:
         return partial(WRITERS[node.op], *values, *node.constants, out=out)
     part = node if node.parameter is None else replace(node, parameter=node.parameter[run])
@@ -83,3 +87,11 @@ def norm(node: Norm, run: slice, sources: Sequence[Tensor], out: Tensor) -> Oper
             out.add_(bias)
 
     return apply
+
+
+TABLE: dict[str, Callable[..., Operation]] = {
+    **dict.fromkeys(ELEMENTWISE, elementwise),
+    "lookup": lookup,
+    "norm": norm,
+}
+"""What computes a run of the features of a primitive that reads its own position alone."""

@@ -43,9 +43,10 @@ def kernel_of(node: Sum, reads: Sequence[tuple[Tap, Tensor]], outputs: slice) ->
     """
     if isinstance(node, Depthwise):
         rows = [
-            (Segment(tap.down, tap.right, outputs), (tap.weight * (tap.live & mask))[outputs])
+            (Segment(tap.down, tap.right, outputs), (tap.weight * live)[outputs])
             for tap, mask in reads
-            if (tap.live & mask)[outputs].any()
+            for live in [tap.live & mask.to(tap.live.device)]
+            if live[outputs].any()
         ]
         weight = torch.stack([row for _, row in rows]) if rows else torch.zeros(0)
         return Kernel(tuple(segment for segment, _ in rows), weight, True)

@@ -33,6 +33,9 @@ class Store:
         n: number of images.
         by_row: which nodes are computed for whole rows.
         condition: checked by the model; of a map, a row of features is made when the row begins.
+
+    Attributes:
+        current: the row that the walk is in.
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class Store:
         condition: Tensor | None,
     ) -> None:
         self.program, self.n, self.condition = program, n, condition
-        self.columns = model.shape.width
+        self.columns, self.current = model.shape.width, 0
         self._kind = {"dtype": model.dtype, "device": model.device}
         self.places = [self._place(number) for number in range(len(program.nodes))]
         self.reach = self._reaches()
@@ -105,6 +108,7 @@ class Store:
 
     def next_row(self, row: int) -> None:
         """Moves values up if a row of their grid begins; the new row is written before it is read."""
+        self.current = row
         for number, stored in self.rows.items():
             if row % self.program.nodes[number].clock == 0:
                 for below in range(1, len(stored)):

@@ -30,10 +30,12 @@ class CachedEngine:
     ) -> None:
         self.model, self.dtype, self.width = model, model.dtype, model.shape.width
         self.steps, stages = schedule(model, program)
-        self.last = len(program.nodes) - 1
         by_row = needs_rows(program, stages, self.steps)
         self.store = Store(model, program, n, by_row, condition)
         self.operations = Operations(program, self.steps, stages, self.store, model.shape)
+        columns = range(model.shape.width)
+        self.levels = [self.store.at(0, column) for column in columns]
+        self.found = [self.store.at(len(program.nodes) - 1, column) for column in columns]
 
     @torch.inference_mode()
     def parameters(self, levels: Tensor, position: Position) -> Tensor:
@@ -46,11 +48,11 @@ class CachedEngine:
                 self._next_row(levels, row)
         elif channel < self.steps:
             value = self.model.encode(levels[:, channel - 1, row, column], self.dtype)
-            self.store.at(0, column)[:, channel - 1] = value
+            self.levels[column][:, channel - 1] = value
         if channel < self.steps:
             for operation in self.operations.for_step(channel, row, column):
                 operation()
-        return self.store.at(self.last, column).clone()
+        return self.found[column].clone()
 
     def _next_row(self, levels: Tensor, row: int) -> None:
         if row > 0:
@@ -62,6 +64,7 @@ class CachedEngine:
             operation()
 
     def _finish_pixel(self, levels: Tensor, row: int, column: int) -> None:
-        self.store.at(0, column)[:] = self.model.encode(levels[:, :, row, column], self.dtype)
+        value = self.model.encode(levels[:, :, row, column], self.dtype)
+        self.levels[column].copy_(value)
         for operation in self.operations.for_step(self.steps, row, column):
             operation()

@@ -154,9 +154,9 @@ class Drawer {
             pmf_[likeliest] = 1;
             return;
         }
-        const double top = std::log(*std::max_element(pmf_.begin(), pmf_.end())) / temperature;
+        const double top = std::log(*std::max_element(pmf_.begin(), pmf_.end()));
         double sum = 0;
-        for (double& p : pmf_) sum += p = std::exp(std::log(p) / temperature - top);
+        for (double& p : pmf_) sum += p = std::exp((std::log(p) - top) / temperature);
         for (double& p : pmf_) p /= sum;
     }
 

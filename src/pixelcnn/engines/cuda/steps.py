@@ -1,0 +1,93 @@
+"""What is computed at a position, in few launches: of small kernels each costs a GPU the same."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from pixelcnn.engines.cached.operations import Operations
+from pixelcnn.engines.cached.products import Operation
+from pixelcnn.engines.cuda.memory import Memory
+from pixelcnn.engines.cuda.places import Window
+from pixelcnn.engines.stages import is_step
+from pixelcnn.program import Attend, Depthwise, Program, Sum, Taps
+from pixelcnn.program.elementwise import Relu
+from pixelcnn.shapes import ImageShape
+
+
+class Steps(Operations):
+    """The computations of a position, bound to places in a window.
+
+    A product takes its bias along, and the relu that follows it.
+
+    Args:
+        program: what is computed.
+        steps: a pixel.
+        stages: when each feature of each node is.
+        window: the places of values.
+        shape: of the image.
+    """
+
+    def __init__(
+        self, program: Program, steps: int, stages: list[Tensor], window: Window, shape: ImageShape
+    ) -> None:
+        super().__init__(program, steps, stages, window.store, shape)
+        for number, node in enumerate(program.nodes):
+            if isinstance(node, Attend):
+                grid = -(-shape.height // node.clock), window.rows.width(node.clock)
+                memory = Memory(self.store, node, grid, window.where)
+                self.memories[number] = memory  # type: ignore[assignment]
+        self.followed = dict(self._followed())
+
+    def _followed(self) -> Iterator[tuple[int, int]]:
+        """Products whose value nothing but a relu reads, and that relu."""
+        nodes = self.program.nodes
+        for number in range(len(nodes)):
+            readers = [other for other, reader in enumerate(nodes) if number in reader.sources]
+            if len(readers) == 1 and isinstance(nodes[readers[0]], Relu) and self._is_whole(number):
+                yield number, readers[0]
+
+    def _is_whole(self, number: int) -> bool:
+        """Whether a product is that of a single step, with nothing of its row in it."""
+        node, stage = self.program.nodes[number], self.stages[number]
+        fits = isinstance(node, Taps) and node.bias is not None and number not in self.store.rows
+        return fits and bool((stage == stage[0]).all()) and bool(is_step(stage, self.steps)[0])
+
+    def _position(self, number: int, stage: int, row: int, column: int) -> Iterator[Operation]:
+        if number not in self.followed.values():
+            yield from super()._position(number, stage, row, column)
+
+    def _taps(
+        self, number: int, node: Sum, stage: int, row: int, column: int
+    ) -> Iterator[Operation]:
+        if isinstance(node, Depthwise) or node.bias is None or number in self.waiting:
+            yield from super()._taps(number, node, stage, row, column)
+            return
+        phase, here = (
+            (row // node.clock % node.up, column % node.up),
+            column // node.up * node.stride,
+        )
+        place = self.store.at(self.followed.get(number, number), column)
+        for run in self._mine(number, stage):
+            kernel = self._kernel(number, node, stage, phase, run)
+            views = [
+                self.store.window(node.sources[0], down, here + right, 1, 1)[0, :, features]
+                for down, right, features in kernel.segments
+            ]
+            bias, relu = node.bias[run], number in self.followed
+            yield from self._product(views, kernel.weight, bias, place[:, run], relu)
+
+    def _product(
+        self, views: list[Tensor], weight: Tensor, bias: Tensor, out: Tensor, relu: bool
+    ) -> Iterator[Operation]:
+        """Values, side by side, times a weight, and a bias."""
+        if not views:
+            yield partial(out.copy_, torch.relu(bias) if relu else bias)
+            return
+        read = views[0]
+        if len(views) > 1:
+            read = self.store.scratch(self.store.n, len(weight))
+            yield partial(torch.cat, views, -1, out=read)
+        product = torch.ops.aten._addmm_activation if relu else torch.addmm
+        yield partial(product, bias, read, weight, out=out)
