@@ -105,3 +105,12 @@ def test_a_map_is_kept_once_whatever_the_depth(depth):
     program, condition = trace(model.network), condition_for(model, 2)
     kept = native.condition_values(program, native.plan(model, program), condition)
     assert kept.size == condition.numel()
+
+
+def test_a_plan_for_another_processor_is_refused(monkeypatch):
+    """Weights lie in vectors of the processor that reads them."""
+    model = model_of("pixelcnn", (1, 4, 5))
+    other = native.plan(model, trace(model.network), 2 * native.build.lanes())
+    monkeypatch.setattr(native, "plan", lambda model, program: other)
+    with pytest.raises(PixelCNNError, match="a plan for another processor"):
+        engine_of(model, 2)

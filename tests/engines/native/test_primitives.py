@@ -6,6 +6,7 @@ import torch
 from engines.native.programs import assert_native_is_exact, layer, program_of, random
 from engines.walks import needs_native
 from pixelcnn.engines.native import build
+from pixelcnn.engines.native.plan import known_primitives
 from pixelcnn.layers import RasterAttention, ShiftedConv2d
 from pixelcnn.masks import PAST, interleaved
 from pixelcnn.program import ELEMENTWISE, PRIMITIVES, Tap
@@ -157,7 +158,7 @@ def test_a_recurrence_from_right_to_left_and_one_from_above():
     assert_native_is_exact(program_of((1, 5, 7), middle, 19), (1, 5, 7))
 
 
-def test_this_file_knows_every_primitive():
+def test_this_file_knows_every_primitive_that_the_engine_computes():
     tested = {
         "input",
         "taps",
@@ -170,4 +171,6 @@ def test_this_file_knows_every_primitive():
         "slice",
     }
     elsewhere = {"lookup", "cat"}  # with the registered networks
-    assert tested | elsewhere | set(ELEMENTWISE) == set(PRIMITIVES)
+    lacking = {"flatten", "flat_condition", "dense", "unflatten"}  # of dense networks
+    assert tested | elsewhere | lacking | set(ELEMENTWISE) == set(PRIMITIVES)
+    assert set(PRIMITIVES) - known_primitives() == lacking

@@ -23,7 +23,7 @@ void strip(const Product& p, int64_t row, int32_t first) {
         float* out = p.out + (row + r) * p.out_stride + first;
         CUT ? store_some(out, sum[r], rest) : store(out, sum[r]);
     }
-    if (p.ends()) end(p, row, ROWS_, first, std::min(LANES, rest));
+    if (p.function->op != COPY || p.residual) end(p, row, ROWS_, first, std::min(LANES, rest));
 }
 
 template <int ROWS_>
@@ -33,14 +33,18 @@ void strips(const Product& p, int64_t row) {
     if (first < p.count) strip<ROWS_, true>(p, row, first);
 }
 
-// Some images of all columns, then the next ones: what one column reads is in the cache for the next.
+// Some images of all columns, then the next ones: what one column reads is in the cache for the next. Returns
+// the first image that is left.
+template <int ROWS_>
+int64_t band(const Product& p, int64_t image, int64_t images, int64_t columns) {
+    for (; image + ROWS_ <= images; image += ROWS_)
+        for (int64_t column = 0; column < columns; ++column) strips<ROWS_>(p, column * images + image);
+    return image;
+}
+
 void weigh(const Product& p, int64_t images, int64_t columns) {
-    constexpr int together = 4;
-    int64_t image = 0;
-    for (; image + together <= images; image += together)
-        for (int64_t column = 0; column < columns; ++column) strips<together>(p, column * images + image);
-    for (; image < images; ++image)
-        for (int64_t column = 0; column < columns; ++column) strips<1>(p, column * images + image);
+    const int64_t few = band<8>(p, 0, images, columns);
+    band<1>(p, band<4>(p, few, images, columns), images, columns);
 }
 
 }  // namespace

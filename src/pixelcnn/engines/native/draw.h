@@ -57,7 +57,8 @@ class Mixture {
     void probabilities(List<double>& out) {
         std::fill(out.begin(), out.end(), 0.0);
         for (int32_t k = 0; k < count_; ++k) {
-            Doubles cut = {0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5};
+            Doubles cut{};
+            for (int i = 0; i < DOUBLES; ++i) cut[i] = i + 0.5;
             for (int32_t level = 0; level < plan_.levels; level += DOUBLES, cut += double(DOUBLES)) {
                 const Sigmoids at = sigmoids((cut - mean_[k]) * rate_[k]);
                 store(&below_[level], at.below);
@@ -134,7 +135,7 @@ class Drawer {
         const double top = *std::max_element(logits, logits + plan_.levels);
         Doubles sums{};
         for (int32_t k = 0; k < plan_.levels; k += DOUBLES) {
-            Doubles p;
+            Doubles p{};
             for (int32_t i = 0; i < DOUBLES; ++i) p[i] = k + i < plan_.levels ? logits[k + i] - top : -1e9;
             p = exponential(p);
             sums += p;

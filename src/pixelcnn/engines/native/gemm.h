@@ -6,13 +6,11 @@
 
 namespace {
 
-// Accumulators of a tile: IMAGES x BLOCKS vectors, as many as the register file holds.
+// Vectors that a tile sums in, as many as the registers hold; the most blocks of them side by side.
 #if defined(__AVX512F__)
-constexpr int IMAGES = 6, BLOCKS = 4, WIDE = 8;
-#elif defined(__AVX2__)
-constexpr int IMAGES = 6, BLOCKS = 2, WIDE = 8;
+constexpr int SUMS = 24, BLOCKS = 4, WIDE = 8;
 #else
-constexpr int IMAGES = 6, BLOCKS = 2, WIDE = 8;
+constexpr int SUMS = 12, BLOCKS = 3, WIDE = 8;
 #endif
 
 struct Product {
@@ -25,7 +23,8 @@ struct Product {
     bool half;  // x and weight hold pairs of bfloat16 instead of floats
     const Function* function;
 
-    bool ends() const { return function->op != COPY || residual; }
+    // Whether sums end in registers; others are read again.
+    bool ends_at_once() const { return function->op == COPY || function->op == RELU; }
 };
 
 // sum + a * b, of floats or of pairs of bfloat16.
@@ -50,14 +49,10 @@ inline Vector accumulate(Vector sum, Vector a, Vector b) {
 
 // Some sums, which are in the cache: the function of them, and what is added.
 void end(const Product& p, int64_t row, int64_t rows, int32_t first, int32_t count) {
-    if (p.function->op != COPY) {
-        float* out = p.out + row * p.out_stride + first;
-        const float* taken = p.function->per_feature ? p.function->per_feature + first : nullptr;
-        compute(p.function->op,
-                {out, out, taken, p.out_stride, p.out_stride, 0, rows, count, p.function->constants});
-    }
+    float* out = p.out + row * p.out_stride + first;
+    const float* taken = p.function->per_feature ? p.function->per_feature + first : nullptr;
+    compute(p.function->op, {out, out, taken, p.out_stride, p.out_stride, 0, rows, count, p.function->constants});
     if (p.residual) {
-        float* out = p.out + row * p.out_stride + first;
         const float* residual = p.residual + row * p.residual_stride + first;
         each<ADD>({out, residual, out, p.out_stride, p.residual_stride, p.out_stride, rows, count});
     }
@@ -89,6 +84,16 @@ void tile(const Product& p, int64_t row, int32_t block) {
         }
         for (int b = 0; b < BLOCKS_; ++b) w[b] += count * LANES;
     }
+    const bool at_once = p.ends_at_once();
+    if (p.function->op == RELU)
+        for (int r = 0; r < ROWS_; ++r)
+            for (int b = 0; b < BLOCKS_; ++b) sum[r][b] = apply<RELU>(sum[r][b], sum[r][b], Constants{});
+    if (at_once && p.residual)
+        for (int r = 0; r < ROWS_; ++r)
+            for (int b = 0; b < BLOCKS_; ++b) {
+                const float* residual = p.residual + (row + r) * p.residual_stride + (block + b) * LANES;
+                sum[r][b] = sum[r][b] + (CUT && b + 1 == BLOCKS_ ? load_some(residual, last) : load(residual));
+            }
     for (int r = 0; r < ROWS_; ++r)
         for (int b = 0; b < BLOCKS_; ++b) {
             float* out = p.out + (row + r) * p.out_stride + (block + b) * LANES;
@@ -97,11 +102,11 @@ void tile(const Product& p, int64_t row, int32_t block) {
             else
                 store(out, sum[r][b]);
         }
-    if (p.ends()) end(p, row, ROWS_, block * LANES, std::min(BLOCKS_ * LANES, p.count - block * LANES));
+    if (!at_once) end(p, row, ROWS_, block * LANES, std::min(BLOCKS_ * LANES, p.count - block * LANES));
 }
 
 // Rows of the tallest tile of so many blocks.
-constexpr int tallest(int blocks) { return blocks > BLOCKS ? 1 : std::min(IMAGES * BLOCKS / blocks, 2 * IMAGES); }
+constexpr int tallest(int blocks) { return blocks > BLOCKS ? 1 : std::min(SUMS / blocks, 12); }
 
 // The tile of so many rows, or of fewer if there is none: below eight all numbers, from there on the even ones.
 template <int ROWS_, int BLOCKS_>
@@ -135,7 +140,11 @@ void multiply(const Product& p, int64_t rows) {
     int32_t block = 0;
     if (rows == 1)  // one image: many blocks at once hide the latency of the sums
         for (; block + WIDE <= blocks; block += WIDE) panel<WIDE>(p, rows, block, WIDE);
-    for (; block < blocks; block += BLOCKS) panel<BLOCKS>(p, rows, block, std::min(BLOCKS, blocks - block));
+    for (int32_t panels = (blocks - block + BLOCKS - 1) / BLOCKS; panels > 0; --panels) {
+        const int32_t share = (blocks - block + panels - 1) / panels;
+        panel<BLOCKS>(p, rows, block, share);
+        block += share;
+    }
 }
 
 }  // namespace

@@ -3,10 +3,6 @@
 
 #include "vectors.h"
 
-#if defined(__AVX512BF16__)
-#include <immintrin.h>
-#endif
-
 namespace {
 
 inline Vector splat_bits(const float* p) {

@@ -16,10 +16,10 @@ from pixelcnn.model import PixelModel
 from pixelcnn.outputs import Bernoulli, Categorical, LogisticMixture, Output
 from pixelcnn.outputs.logistic_mixture import BROADEST, SHARPEST
 from pixelcnn.program import (
+    ELEMENTWISE,
     ROW_START,
     Condition,
     Depthwise,
-    Elementwise,
     Program,
     Taps,
     Unlowerable,
@@ -54,15 +54,25 @@ OUTPUTS: dict[type[Output], str] = {
 _plans: WeakKeyDictionary[Program, dict[object, Plan]] = WeakKeyDictionary()
 
 
+def known_primitives() -> set[str]:
+    """Names of the primitives that the native engine computes.
+
+    Raises:
+        NotBuilt: there is no native engine here.
+    """
+    functions = {op for op in ELEMENTWISE if op in codes("operation")}
+    return {Taps.op, Depthwise.op, *EMITTERS, *functions}
+
+
 def obstacle(model: PixelModel, program: Program) -> str:
     """Why the native engine cannot run a program; empty if it can."""
     if type(model.output) not in OUTPUTS:
         return f"the native engine does not draw from {type(model.output).__name__}"
     if reason := why_not():
         return reason
-    known = {Taps.op, Depthwise.op, *EMITTERS}
+    known = known_primitives()
     for node in program.nodes:
-        if node.op not in (codes("operation") if isinstance(node, Elementwise) else known):
+        if node.op not in known:
             return f"the native engine does not compute {node.op}"
     return ""
 

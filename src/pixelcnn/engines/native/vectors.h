@@ -8,6 +8,10 @@
 #include <stdexcept>
 #include <vector>
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wpsabi"  // vectors wider than registers are passed within one file alone
 #endif
@@ -75,6 +79,53 @@ inline Vector choose(Integers mask, Vector yes, Vector no) {
     return floats((mask & bits(yes)) | (~mask & bits(no)));
 }
 
+// The first lanes alone, none of which lies outside what may be read or written; the others are zero.
+#if defined(__AVX512F__)
+inline __mmask16 first(int32_t count) { return __mmask16((1u << std::clamp(count, 0, LANES)) - 1); }
+
+inline Vector load_some(const float* p, int32_t count) {
+    const __m512 some = _mm512_maskz_loadu_ps(first(count), p);
+    Vector v;
+    std::memcpy(&v, &some, sizeof v);
+    return v;
+}
+
+inline void store_some(float* p, Vector v, int32_t count) {
+    __m512 all;
+    std::memcpy(&all, &v, sizeof v);
+    _mm512_mask_storeu_ps(p, first(count), all);
+}
+#elif defined(__AVX2__)
+inline __m256i first(int32_t count) {
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+inline Vector load_some(const float* p, int32_t count) {
+    const __m256 some = _mm256_maskload_ps(p, first(count));
+    Vector v;
+    std::memcpy(&v, &some, sizeof v);
+    return v;
+}
+
+// In halves: a masked store takes some processors as long as a short product.
+inline void store_some(float* p, Vector v, int32_t count) {
+    if (count >= LANES) return store(p, v);
+    __m256 all;
+    std::memcpy(&all, &v, sizeof v);
+    __m128 rest = _mm256_castps256_ps128(all);
+    if (count & 4) {
+        _mm_storeu_ps(p, rest);
+        rest = _mm256_extractf128_ps(all, 1);
+        p += 4;
+    }
+    if (count & 2) {
+        _mm_storel_pi(reinterpret_cast<__m64*>(p), rest);
+        rest = _mm_movehl_ps(rest, rest);
+        p += 2;
+    }
+    if (count & 1) _mm_store_ss(p, rest);
+}
+#else
 inline Vector load_some(const float* p, int32_t count) {
     float padded[LANES] = {};
     std::memcpy(padded, p, sizeof(float) * size_t(std::clamp(count, 0, LANES)));
@@ -84,6 +135,7 @@ inline Vector load_some(const float* p, int32_t count) {
 inline void store_some(float* p, Vector v, int32_t count) {
     std::memcpy(p, &v, sizeof(float) * size_t(std::clamp(count, 0, LANES)));
 }
+#endif
 
 // The sum of all lanes, in an order that depends on nothing.
 inline float total(Vector v) {
@@ -102,7 +154,7 @@ inline float highest(Vector v) {
 
 inline int64_t whole(int64_t floats) { return (floats + LANES - 1) / LANES * LANES; }  // vectors of them
 
-constexpr int DOUBLES = 8;  // in a vector
+constexpr int DOUBLES = LANES / 2;  // in a vector
 typedef double Doubles __attribute__((vector_size(DOUBLES * sizeof(double))));
 typedef int64_t Longs __attribute__((vector_size(DOUBLES * sizeof(int64_t))));
 
