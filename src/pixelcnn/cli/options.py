@@ -69,7 +69,7 @@ Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Same seed, same ima
 Engine = Annotated[
     str,
     typer.Option(
-        metavar="auto|full|cached|native|native-bf16",
+        metavar="auto|full|cached|cuda|native|native-bf16",
         help="How probabilities are computed; all engines draw the same images.",
     ),
 ]

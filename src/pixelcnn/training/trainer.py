@@ -103,15 +103,14 @@ class Trainer:
         self.state.steps, self.state.epochs = plan.steps, plan.epochs
 
     def draw(self, *, averaged: bool = True) -> None:
-        """A sample grid of a copy of the model, so that no engine remembers other weights.
+        """A sample grid.
 
         Args:
             averaged: with the averaged weights in place of those in the model.
         """
-        with self.average.applied() if averaged else contextlib.nullcontext():
-            model = copy.deepcopy(self.model)
         start = time.monotonic()
-        self.draw_grid(dataclasses.replace(self.state, model=model), start - self.drawn)
+        with self.average.applied() if averaged else contextlib.nullcontext():
+            self.draw_grid(self.state, start - self.drawn)
         self.drawn = time.monotonic()
         self.clock.pause(self.drawn - start)
 
