@@ -19,17 +19,23 @@ SMALL |= {"blocks": 1, "levels": 3, "components": 2, "rows": 9, "columns": 11}
 CONDITION_SIZE = 3
 LOWERED = list(NETWORKS)
 """Networks with a program: all of them."""
+NATIVE = list(NETWORKS)
+"""Networks that the native engine computes: all of them."""
 REPLAYED = [name for name in LOWERED if name != "made"]
 """Networks whose steps are alike, so that the cuda engine can replay one of them."""
-TORCH_ONLY = {"made"}
-"""Networks with primitives that the native engine does not compute."""
-NATIVE = [name for name in LOWERED if name not in TORCH_ONLY]
 
 
 def small(kind: type, **arguments: object) -> object:
     """An instance with the given arguments, small in all others."""
     known = inspect.signature(kind).parameters
     return kind(**{k: v for k, v in SMALL.items() if k in known} | arguments)
+
+
+def room(kind: type, size: tuple[int, int]) -> dict[str, int]:
+    """What makes a network just large enough for images of a size, where it takes such arguments."""
+    known = inspect.signature(kind).parameters
+    sides = zip(("rows", "columns"), size, strict=True)
+    return {name: side for name, side in sides if name in known}
 
 
 def tiny_outputs() -> Iterator[Output]:

@@ -29,6 +29,7 @@ def model_of(
 ) -> PixelModel:
     """A small network of a registered kind; the output is categorical if none is given."""
     output = output or outputs.Categorical(levels=levels)
+    largest = max(shape[1], tiny.SMALL["rows"]), max(shape[2], tiny.SMALL["columns"])
     torch.manual_seed(seed)
     network = tiny.small(
         NETWORKS[name],
@@ -37,7 +38,7 @@ def model_of(
         order=order,
         condition=condition,
         condition_size=4 if condition else 0,
-        **options,
+        **tiny.room(NETWORKS[name], largest) | options,
     )
     return alive(network, output, shape)
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from engines.units import COLUMNS, ROWS, Between, Tangled
 from engines.walks import alive, images_of, parameters
 from pixelcnn import PixelModel, engines, networks, outputs
 from pixelcnn.engines import parallel
@@ -14,16 +15,13 @@ from pixelcnn.engines.full import FullEngine
 from pixelcnn.engines.stages import stages_of
 from pixelcnn.engines.trace import trace
 from pixelcnn.errors import ConfigError
-from pixelcnn.layers import CONDITIONS, MaskedConv2d, MaskedLinear
-from pixelcnn.layers.dense import Flatten, Unflatten
+from pixelcnn.layers import CONDITIONS
 from pixelcnn.masks import raster_past
 from pixelcnn.networks.base import ORDERS
 from pixelcnn.program import ROW_START, Program, Tap, Unlowerable, walk_stage
 from pixelcnn.shapes import Position
 from pixelcnn.verify import check_network
 from pixelcnn.verify.causality import claimed_past, measure
-
-ROWS, COLUMNS = 3, 5
 
 
 def tiny(channels=1, **arguments):
@@ -144,32 +142,11 @@ def test_a_walk_multiplies_less_than_one_pass():
     assert 0.4 * one_pass.count < walk.count < 0.75 * one_pass.count
 
 
-def test_it_samples_by_its_program_and_says_why_not_natively():
+def test_it_samples_by_its_program():
     model = PixelModel(tiny(), outputs.Categorical(levels=2), (1, ROWS, COLUMNS))
     choice = engines.choose(model)
-    assert choice.name == "cached"
-    assert choice.reason in ("the native engine does not compute flatten", engines.native.why_not())
+    assert choice.name == ("cached" if engines.native.why_not() else "native")
     assert model.live_parameters_count < model.parameters_count
-
-
-class Tangled(networks.Network):
-    """Units in no order, that read cut and joined ones; of the layers one may see too much."""
-
-    def __init__(self, channels=1, late=0):
-        super().__init__(channels, 2 * channels, "channel", None, 0)
-        self.largest = (ROWS, COLUMNS)
-        steps = torch.arange(ROWS * COLUMNS * channels)
-        drawn = torch.randint(len(steps), (23,), generator=torch.Generator().manual_seed(0))
-        self.flatten, self.unflatten = Flatten(ROWS, COLUMNS), Unflatten(ROWS, COLUMNS)
-        self.hidden = MaskedLinear(steps + 1, drawn)
-        self.again = MaskedLinear(torch.cat([drawn[5:], steps + 1, drawn]), drawn.flip(0))
-        self.head = MaskedLinear(drawn.flip(0), steps.repeat_interleave(2) + late)
-
-    def forward(self, x, condition=None):
-        image = self.flatten(x)
-        y = self.hidden(image)
-        y = torch.cat([torch.tanh(y[:, 5:]), image, y], 1)
-        return self.unflatten(torch.sigmoid(self.head(self.again(y))), x)
 
 
 @pytest.mark.parametrize("size", [(ROWS, COLUMNS), (2, 3)])
@@ -178,27 +155,6 @@ def test_units_may_come_in_any_order_and_be_cut_and_joined(channels, size):
     torch.manual_seed(0)
     model = model_of(Tangled(channels), (channels, *size))
     assert_program_is_exact(model)
-
-
-class Between(networks.Network):
-    """Units between convolutions, twice."""
-
-    def __init__(self):
-        super().__init__(1, 2, "channel", None, 0)
-        self.largest = (ROWS, COLUMNS)
-        some, seen = (0, 0, 0), torch.arange(ROWS * COLUMNS).repeat_interleave(3)
-        self.first = MaskedConv2d((0,), some, (3, 3), sees_itself=False)
-        self.middle = MaskedConv2d(some, some, (3, 3), sees_itself=True)
-        self.last = MaskedConv2d(some, (0, 0), (3, 3), sees_itself=True)
-        self.flatten, self.unflatten = Flatten(ROWS, COLUMNS), Unflatten(ROWS, COLUMNS)
-        self.dense = torch.nn.ModuleList(MaskedLinear(seen, seen) for _ in range(2))
-
-    def forward(self, x, condition=None):
-        y = self.first(x)
-        for dense, convolution in zip(self.dense, (self.middle, self.last), strict=True):
-            z = torch.tanh(dense(self.flatten(y)))
-            y = convolution(y + self.unflatten(z, x))
-        return y
 
 
 @pytest.mark.parametrize("size", [(ROWS, COLUMNS), (2, 3)])

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 import tiny
+from engines import units
 from engines.depthwise import KINDS, Depthwise
 from engines.native import programs
 from engines.native.harness import Job
@@ -62,7 +63,7 @@ def condition_for(model: PixelModel, n: int) -> Tensor | None:
     return torch.arange(n) % size if kind == "label" else torch.randn(n, *shape)
 
 
-def networks(channels: int, output: Output, width: int) -> Iterator[Network]:
+def networks(channels: int, output: Output, width: int, size: tuple[int, int]) -> Iterator[Network]:
     """Every registered network with every kind of condition, and with what plans do differently."""
     out, order = output.parameters_per_pixel(channels), ORDERS[output.couples_channels]
     embedded: dict[str, object] = {"embedding": 5, "codes": output.levels}
@@ -83,6 +84,7 @@ def networks(channels: int, output: Output, width: int) -> Iterator[Network]:
             width=width,
             condition=condition,
             condition_size=tiny.CONDITION_SIZE if condition else 0,
+            **tiny.room(NETWORKS[name], size),
             **{k: v for k, v in more.items() if k in known},
         )
     yield TapsOfACondition(channels, out, order)
@@ -106,14 +108,22 @@ def all_jobs() -> Iterator[Job]:
     turns = itertools.cycle(itertools.product(BATCHES, THREADS, TEMPERATURES))
     halves = itertools.cycle((False, False, False, True))
     for output, channels, size, width in settings():
-        for network in networks(channels, output, width):
+        for network in networks(channels, output, width, size):
             model = model_of(network, output, size)
             n, threads, temperature = next(turns)
             yield Job(model, n, condition_for(model, n), threads, next(halves), temperature)
-    for network in networks(1, OUTPUTS[0], 6):
+    for network in networks(1, OUTPUTS[0], 6, WIDE):
         model = model_of(network, OUTPUTS[0], WIDE)
         yield Job(model, 1, condition_for(model, 1), 3, False, 1.0)
+    yield from unit_jobs()
     yield from written_jobs()
+
+
+def unit_jobs() -> Iterator[Job]:
+    """Units in every order and between positions, of images of the networks' size and of smaller ones."""
+    for size in ((units.ROWS, units.COLUMNS), (2, 3)):
+        for network in (units.Tangled(1), units.Tangled(3), units.Between()):
+            yield Job(model_of(network, outputs.Categorical(levels=2), size), 5, None, 2)
 
 
 def written_jobs() -> Iterator[Job]:

@@ -202,7 +202,9 @@ def condition_values(program: Program, layout: Plan, condition: Tensor | None) -
         assert condition is not None
         node = program.nodes[number]
         assert isinstance(node, Condition)
-        values = node.values(condition).float().cpu().numpy()
+        # One image at a time: the digits of torch's matrix products depend on the number of rows.
+        images = condition.split(len(condition) if node.kind == "label" else 1)
+        values = torch.cat([node.values(image) for image in images]).float().cpu().numpy()
         parts.append(np.ascontiguousarray(values[:, order]).ravel())
     if layout.has_map:
         assert condition is not None

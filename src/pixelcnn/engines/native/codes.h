@@ -37,14 +37,20 @@
     X(LOOKUP)             \
     X(POSITION)           \
     X(ATTEND)             \
-    X(REMEMBER)
+    X(REMEMBER)           \
+    X(FLATTEN)            \
+    X(UNFLATTEN)          \
+    X(ADVANCE)            \
+    X(DENSE)
 
-// Where a value lives: at the current position alone, in rows, once for all positions, in the image's condition.
+// Where a value lives: at the current position alone, in rows, once for all positions, in the image's condition,
+// or in one vector of units, which have no position.
 #define PIXELCNN_STORAGES(X) \
     X(NOW)                   \
     X(ROWS)                  \
     X(CONSTANT)              \
-    X(MAP)
+    X(MAP)                   \
+    X(UNITS)
 
 // What a sum begins with.
 #define PIXELCNN_STARTS(X) \

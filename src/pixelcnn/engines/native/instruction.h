@@ -9,7 +9,8 @@
 
 namespace {
 
-// A vector of features at every position of a grid: of every clock-th row and column of the image.
+// A vector of features at every position of a grid: of every clock-th row and column of the image. Units have
+// no grid, and so a clock of 0.
 struct Value {
     int32_t width, clock;
     int32_t up, left, right;  // how far it is read from where others are
@@ -66,6 +67,11 @@ struct Instruction {
     const float *table = nullptr, *column_table = nullptr;
     // ATTEND, REMEMBER
     int32_t memory = 0;
+    // FLATTEN, UNFLATTEN: from or to where each pixel's units begin in value a
+    std::vector<int32_t> places;
+    // ADVANCE: what has become due of a queue is computed
+    int32_t queue = 0;
+    int64_t due = 0;  // in a queue: a step of the whole walk; of ADVANCE: a step of its pixel
 
     bool sums() const { return kind == PRODUCT || kind == DEPTHWISE; }
 };

@@ -15,6 +15,7 @@ from pixelcnn.engines.native.fusion import Fusion
 from pixelcnn.engines.native.layout import Pool
 from pixelcnn.engines.native.places import Place, Places, runs
 from pixelcnn.engines.native.sums import Sums
+from pixelcnn.engines.native.units import Units
 from pixelcnn.program import (
     Attend,
     Condition,
@@ -55,6 +56,9 @@ class Instructions:
         self.fusion, self.size, self.pool = fusion, size, Pool(lanes)
         self.places = Places(program, steps, stages, orders, fusion)
         self.sums = Sums(program, steps, stages, orders, fusion, self.places, self.pool)
+        self.units = Units(
+            program, steps, stages, orders, fusion, self.places, self.pool, size, self._emit
+        )
         self.memories: list[list[int]] = []
         self.memory: dict[int, int] = {}
         self.map = self._map_of_condition()
@@ -75,6 +79,9 @@ class Instructions:
     def _of(self, number: int, stage: int) -> Iterator[list[int]]:
         """Instructions that compute what a node learns at a stage."""
         node = self.program.nodes[number]
+        if number in self.units:
+            yield from self.units.at(number, stage)
+            return
         if number in self.fusion.inside:
             return
         if number in self.fusion.endings:
@@ -83,12 +90,16 @@ class Instructions:
         order = self.orders[number]
         features = order[self.stages[number][order] == stage].tolist()
         scan = self.fusion.scans.get(number, 0) if stage > self.steps else 0
-        emit = EMITTERS.get(node.op, Instructions._pointwise)
-        found = [*emit(self, number, features)] if features else []
+        found = [*self._emit(number, features)] if features else []
         if isinstance(node, Attend) and stage == self.steps:
             found += self._remember(number)
         for kind, *words in found:
             yield [kind, scan, *words]
+
+    def _emit(self, number: int, features: list[int]) -> Iterator[list[int]]:
+        """Instructions for some features of a node that is no sum."""
+        emit = EMITTERS.get(self.program.nodes[number].op, Instructions._pointwise)
+        yield from emit(self, number, features)
 
     def _nothing(self, number: int, features: list[int]) -> Iterator[list[int]]:
         yield from ()
@@ -230,6 +241,7 @@ EMITTERS: dict[str, Emit] = {
     "input": Instructions._nothing,
     "past": Instructions._nothing,
     "condition": Instructions._condition,
+    "flat_condition": Instructions._condition,
     "slice": Instructions._copy,
     "cat": Instructions._copy,
     "norm": Instructions._norm,

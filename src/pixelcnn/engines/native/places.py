@@ -10,11 +10,11 @@ from pixelcnn.engines.cached.store import read_again
 from pixelcnn.engines.native.build import code
 from pixelcnn.engines.native.fusion import Fusion
 from pixelcnn.engines.stages import Reach, needs_rows, reach_of
-from pixelcnn.program import Condition, Input, Program
+from pixelcnn.program import UNITS, Condition, Input, Program
 
 
 class Value(NamedTuple):
-    """Features at every position of a grid."""
+    """Features at every position of a grid, or units."""
 
     width: int
     clock: int
@@ -72,7 +72,9 @@ class Places:
             constant = isinstance(node, Condition) and node.kind != "map"
             if constant:
                 self.constants[number] = self.add(node.width, 1, "constant")
-            if constant and reach[number] == Reach():
+            if node.clock == UNITS:
+                self.number[number] = self.add(node.width, UNITS, "units")
+            elif constant and reach[number] == Reach():
                 self.number[number] = self.constants[number]
             else:
                 storage = "rows" if number in rows or reach[number] != Reach() else "now"

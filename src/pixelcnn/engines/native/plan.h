@@ -27,6 +27,7 @@ struct Plan {
     std::vector<Floats> half_pools;
     List<Value> values;
     List<Memory> memories;
+    List<std::vector<Instruction>> queues;  // of units: what is computed once, as it becomes due
     List<std::vector<Instruction>> phases;  // row start, each step, after the pixel, row end
     List<bool> has_partial;
     int32_t channels, height, width, levels, divisor, steps, output, result;
@@ -57,6 +58,8 @@ struct Plan {
                 "the result gives the parameters");
         const int32_t remembered = in.next(0, 1 << 16, "memories");
         for (int32_t i = 0; i < remembered; ++i) memories.push_back(read_memory(in));
+        const int32_t queued = in.next(0, 1 << 16, "queues");
+        for (int32_t i = 0; i < queued; ++i) read_queue(in);
         has_partial.assign(values.size(), false);
         for (int32_t phase = 0; phase < steps + 3; ++phase) {
             phases.emplace_back();
@@ -82,6 +85,9 @@ struct Plan {
         }
     }
 
+    // The number of a step of a pixel among all of the walk.
+    int64_t walk_step(int64_t pixel, int64_t step) const { return pixel * (steps + 1) + step; }
+
     int64_t positions(int32_t clock) const {
         return int64_t((height + clock - 1) / clock) * ((width + clock - 1) / clock);
     }
@@ -100,14 +106,15 @@ struct Plan {
     Value read_value(Reader& in) {
         Value value{};
         value.width = in.next(1, 1 << 24, "features");
-        value.clock = in.next(1, 4096, "clock");
+        value.clock = in.next(0, 4096, "clock");
         value.up = in.next(0, 4096, "rows above");
         value.left = in.next(0, 4096, "columns to the left");
         value.right = in.next(0, 4096, "columns to the right");
         value.storage = in.next(0, STORAGES - 1, "storage");
-        value.columns = (width + value.clock - 1) / value.clock;
+        require((value.storage == UNITS) == (value.clock == 0), "only units have no grid");
+        value.columns = value.clock ? (width + value.clock - 1) / value.clock : 1;
         require(value.by_row() || value.up + value.left + value.right == 0, "only rows are read at offsets");
-        require(value.storage < CONSTANT || value.clock == 1, "a condition is one of the image");
+        require(value.storage < CONSTANT || value.clock <= 1, "a condition is one of the image");
         return value;
     }
 
@@ -133,18 +140,69 @@ struct Plan {
         return pool.data() + offset;
     }
 
-    Instruction read(Reader& in, int32_t phase) {
-        Instruction i{};
-        i.kind = in.next(0, KINDS - 1, "instruction");
-        i.scan = in.next(0, phase == steps + 2 ? 1 << 20 : 0, "a scan outside a row's end");
+    const Value& read_target(Reader& in, Instruction& i) const {
         i.to = in.next();
         i.to_start = in.next();
         i.count = in.next();
         const Value& to = value(i.to, i.to_start, i.count);
         i.every = to.clock;
+        return to;
+    }
+
+    // Units are computed of units and of conditions, each from a step of the walk on.
+    void read_queue(Reader& in) {
+        queues.emplace_back();
+        auto& queue = queues.back();
+        const int32_t instructions = in.next(0, 1 << 26, "instructions");
+        for (int32_t k = 0; k < instructions; ++k) {
+            Instruction i{};
+            const int32_t pixel = in.next(0, int64_t(height) * width - 1, "a pixel outside the image");
+            i.due = walk_step(pixel, in.next(0, steps, "a step of a pixel"));
+            require(queue.empty() || queue.back().due <= i.due, "the order of execution");
+            i.kind = in.next(0, KINDS - 1, "instruction");
+            require(read_target(in, i).storage == UNITS, "a queue is of units");
+            require(i.kind == DENSE || i.kind == POINTWISE, "an instruction that units have not");
+            i.kind == DENSE ? read_dense(in, i) : read_pointwise(in, i);
+            queue.push_back(std::move(i));
+        }
+    }
+
+    void read_dense(Reader& in, Instruction& i) const {
+        i.from = in.next();
+        const Segment segment{0, 0, in.next(), in.next()};
+        require(value(i.from, segment.first, segment.count).storage == UNITS, "a dense layer reads units");
+        i.segments.push_back(segment);
+        i.start = in.next(0, BIAS, "start");
+        if (i.start == BIAS) i.bias = floats(in, i.count);
+        i.weight = floats(in, i.count * whole(segment.count));
+    }
+
+    // The features of a position are what others write to.
+    void read_places(Reader& in, Instruction& i) const {
+        const Value& here = values[i.to];
+        require(here.clock == 1, "units stand for positions of the image");
+        require(i.kind == FLATTEN || here.storage <= ROWS, "a condition is not computed");
+        i.a = in.next();
+        require(value(i.a, 0, 0).storage == UNITS, "no units");
+        const int64_t last = values[i.a].width - i.count;
+        for (int64_t pixel = int64_t(height) * width; pixel-- > 0;)
+            i.places.push_back(in.next(0, last, "units out of range"));
+    }
+
+    Instruction read(Reader& in, int32_t phase) {
+        Instruction i{};
+        i.kind = in.next(0, DENSE - 1, "instruction");
+        i.scan = in.next(0, phase == steps + 2 ? 1 << 20 : 0, "a scan outside a row's end");
+        const Value& to = read_target(in, i);
         const bool row = (phase == 0 || phase == steps + 2) && !i.scan;
         if (i.kind == REMEMBER) {
             read_remember(in, i);
+        } else if (i.kind == FLATTEN || i.kind == UNFLATTEN) {
+            read_places(in, i);
+        } else if (i.kind == ADVANCE) {
+            require(to.clock == 1, "units become known at every position");
+            i.queue = in.next(0, int64_t(queues.size()) - 1, "a queue that does not exist");
+            i.due = phase - 1;
         } else {
             require(to.storage == NOW || to.storage == ROWS, "a condition is not computed");
             read_kind(in, i);
@@ -179,7 +237,7 @@ struct Plan {
 
     void read_sums(Reader& in, Instruction& i) {
         i.from = in.next();
-        value(i.from, 0, 0);
+        require(value(i.from, 0, 0).storage != UNITS, "units have no position");
         i.into_partial = in.next(0, 1, "flag");
         read_grids(in, i);
         i.start = in.next(0, STARTS - 1, "start");

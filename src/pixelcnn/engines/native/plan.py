@@ -19,9 +19,12 @@ from pixelcnn.program import (
     ELEMENTWISE,
     ROW_START,
     Condition,
+    Dense,
     Depthwise,
+    Flatten,
     Program,
     Taps,
+    Unflatten,
     Unlowerable,
 )
 
@@ -61,7 +64,8 @@ def known_primitives() -> set[str]:
         NotBuilt: there is no native engine here.
     """
     functions = {op for op in ELEMENTWISE if op in codes("operation")}
-    return {Taps.op, Depthwise.op, *EMITTERS, *functions}
+    units = {Flatten.op, Dense.op, Unflatten.op}
+    return {Taps.op, Depthwise.op, *units, *EMITTERS, *functions}
 
 
 def obstacle(model: PixelModel, program: Program) -> str:
@@ -112,7 +116,9 @@ def _plan(model: PixelModel, program: Program, together: int) -> Plan:
     words += [len(places.values), *(word for value in places.values for word in value.words())]
     words.append(places.number[len(program.nodes) - 1])
     words += [len(memories), *(word for memory in memories for word in memory)]
-    for found in phases:
+    queues = instructions.units.queues
+    words.append(len(queues))
+    for found in (*queues, *phases):
         words += [len(found), *(word for one in found for word in one)]
     conditions = [
         (number, orders[number].numpy())

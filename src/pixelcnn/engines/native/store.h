@@ -29,10 +29,11 @@ class Rows {
 
     float* data(int32_t number) { return values_[number].data(); }
 
-    // Above the first row there is nothing.
+    // Above the first row there is nothing, and no unit is known.
     void begin() {
         for (size_t i = 0; i < values_.size(); ++i)
-            if (plan_.values[i].storage == ROWS) std::fill_n(values_[i].data(), values_[i].size(), 0.0f);
+            if (plan_.values[i].storage == ROWS || plan_.values[i].storage == UNITS)
+                std::fill_n(values_[i].data(), values_[i].size(), 0.0f);
     }
 
     // Condition values: (n, width) of a constant, (n, height, width of the image, width) of a map.
@@ -100,7 +101,7 @@ class Store {
     // Moves to a row of the image, and so of all grids that have one there.
     void go_to(int32_t row) {
         for (size_t i = 0; i < top_.size(); ++i)
-            top_[i] = row / plan_.values[i].clock % rows_.kept(plan_.values[i]);
+            if (plan_.values[i].by_row()) top_[i] = row / plan_.values[i].clock % rows_.kept(plan_.values[i]);
         for (const auto& [number, values] : rows_.maps()) copy_map(number, values, row);
     }
 

@@ -7,6 +7,7 @@
 #include "depthwise.h"
 #include "draw.h"
 #include "norm.h"
+#include "units.h"
 #include "wave.h"
 
 namespace {
@@ -80,6 +81,7 @@ class Walk {
             finish(levels, row - 1, plan_.width - 1);
             run_row(plan_.phases.back(), row - 1);
         }
+        if (row == 0) done_.assign(plan_.queues.size(), 0);
         store_.go_to(row);
         run_row(plan_.phases.front(), row);
     }
@@ -143,7 +145,10 @@ class Walk {
             case LOOKUP: return lookup(i, column, rows);
             case POSITION: return position(i, row, column);
             case ATTEND: return attend(i, row, column);
-            default: return remember(i, row, column);
+            case REMEMBER: return remember(i, row, column);
+            case ADVANCE: return compute_due(i, row, column);
+            case DENSE: return dense(i, store_.at(i.from, 0, 0), stride(i.from), to(i, 0), stride(i.to), n_);
+            default: return move_units(i, row, column);
         }
     }
 
@@ -235,6 +240,23 @@ class Walk {
             keys_[i.memory].remember(image, place(i, row, column) + 1, key, value);
     }
 
+    int64_t pixel(int32_t row, int32_t column) const { return int64_t(row) * plan_.width + column; }
+
+    // Units that have become known since the last time.
+    void compute_due(const Instruction& i, int32_t row, int32_t column) {
+        const auto& queue = plan_.queues[i.queue];
+        const int64_t now = plan_.walk_step(pixel(row, column), i.due);
+        for (size_t& done = done_[i.queue]; done < queue.size() && queue[done].due <= now; ++done)
+            positions(queue[done], row, 0, 1);
+    }
+
+    // Between the features of a position and its units.
+    void move_units(const Instruction& i, int32_t row, int32_t column) {
+        float *here = to(i, column), *units = store_.at(i.a, 0, 0) + i.places[size_t(pixel(row, column))];
+        for (int32_t image = 0; image < n_; ++image, here += stride(i.to), units += stride(i.a))
+            i.kind == FLATTEN ? std::memcpy(units, here, bytes(i.count)) : std::memcpy(here, units, bytes(i.count));
+    }
+
     // The channels of a pixel whose parameters are known at a step: its own, or all of them.
     void draw(const Fill& job, int32_t step, int32_t row, int32_t column) {
         const int32_t end = plan_.steps == 1 ? plan_.channels : step + 1;
@@ -257,6 +279,7 @@ class Walk {
     Store store_;
     List<Keys> keys_;
     List<int32_t> reached_;  // column of each instruction before the row
+    List<size_t> done_;      // instructions of each queue of units
     Drawer drawer_;
     std::vector<const float*> pointers_;
     Floats halves_{0};
