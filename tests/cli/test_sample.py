@@ -112,12 +112,14 @@ def test_a_condition_that_words_cannot_give(run, tiny, here):
 
 @pytest.mark.parametrize("engine", [*engines.NAMES, "warp"])
 def test_engines(run, model, engine):
-    if engine != "warp":
+    if engine == "cuda":
+        assert "on cpu" in run("sample", model, "--engine", engine, "--device", "cpu", code=2).error
+    elif engine != "warp":
         run("sample", model, "-n", 1, "--engine", engine)
-        return
-    outcome = run("sample", model, "--engine", engine, code=2)
-    assert engine in outcome.error
-    assert "full" in outcome.hint
+    else:
+        outcome = run("sample", model, "--engine", engine, code=2)
+        assert engine in outcome.error
+        assert "full" in outcome.hint
 
 
 @pytest.mark.parametrize("known", ["top", "left", "mask.png"])
