@@ -8,9 +8,9 @@ from pixelcnn.program import Dense, Sum
 def live_flops(model: PixelModel) -> int:
     """Floating-point operations an image takes at least, in matrix products.
 
-    Two (a product and a sum) for every live weight of every tap, at every position of the image: taps that
-    leave the image at its border count like all others, biases and elementwise functions not at all. Weights
-    between units act once an image.
+    Two (a product and a sum) for every live weight of every tap, at every position of its grid: taps that
+    leave the image at its border count like all others, biases, attention and elementwise functions not at
+    all. Weights between units act once an image.
 
     Raises:
         Unlowerable: the network has no program.
@@ -24,8 +24,14 @@ def live_flops(model: PixelModel) -> int:
         >>> live_flops(PixelModel(dense, outputs.Bernoulli(), (1, 1, 3)))  # (3 + 3 + 3) * 2
         18
     """
-    nodes = trace(model.network).nodes
-    taps = (tap for node in nodes if isinstance(node, Sum) for tap in node.taps)
-    everywhere = sum(int(tap.live.sum()) for tap in taps)
-    once = sum(int(node.live.sum()) for node in nodes if isinstance(node, Dense))
-    return 2 * (everywhere * model.shape.height * model.shape.width + once)
+    flops = 0
+    for node in trace(model.network).nodes:
+        if isinstance(node, Dense):
+            flops += 2 * int(node.live.sum())
+        elif isinstance(node, Sum):
+            rows, columns = (-(-side // node.clock) for side in model.shape[1:])
+            for tap in node.taps:  # one that makes a grid finer acts at every so many positions
+                down, right = tap.phase
+                positions = len(range(down, rows, node.up)) * len(range(right, columns, node.up))
+                flops += 2 * int(tap.live.sum()) * positions
+    return flops

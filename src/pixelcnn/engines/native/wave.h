@@ -5,7 +5,7 @@
 
 namespace {
 
-constexpr int32_t PART = 8;  // columns of a row that are prepared at a time
+constexpr int32_t PART = 24;  // columns of a row that are prepared at a time
 
 // How far to the right of a position a row is read. Whatever is computed before a row's first position needs the
 // row above up to some column only; so a row can begin as soon as the row above it is so far ahead.
