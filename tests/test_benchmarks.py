@@ -102,7 +102,7 @@ def test_the_family_is_measured_against_full_passes(monkeypatch):
     monkeypatch.setattr(family, "from_recipe", models.get)
     one, made = family.run(models, 2, rounds=1)
     assert one.engine != "full" and one.ratio == one.full.median / one.own.median
-    assert made.engine == "cached"
+    assert made.engine != "full"
     assert f"{models['one'].parameters_count:,}" in family.report([one, made])
     json.dumps([one.as_json(), made.as_json()])
 

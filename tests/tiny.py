@@ -93,12 +93,17 @@ LARGE = {"diagonal-bilstm", "made", "pixelcnnpp", "row-lstm", "snail"}
 
 
 def marked(things: Iterable[Network | PixelModel]) -> list[object]:
-    """Parameters of a test: of the large networks all but one with each order are slow."""
+    """Parameters of a test.
+
+    Slow are, of the large networks, all but one with each order; of their models all but one.
+    """
     seen, parameters = set(), []
     for thing in things:
         network = thing.network if isinstance(thing, PixelModel) else thing
         name = NETWORKS.name_of(type(network))
-        kind = (name, network.channels, network.order)
+        # What a network itself promises is tried with all of them.
+        model = isinstance(thing, PixelModel)
+        kind = (name,) if model else (name, network.channels, network.order)
         slow = name in LARGE and kind in seen
         seen.add(kind)
         parameters.append(pytest.param(thing, marks=[pytest.mark.slow] if slow else []))
