@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -70,17 +69,9 @@ def sample(
         >>> sample(model, 2, seed=1).shape
         torch.Size([2, 1, 5, 7])
     """
-    model, draw = (
-        placed(model, device),
-        partial(job_of, seed=seed, temperature=_checked(temperature)),
-    )
-    indices = _indices(n, first)
-    given = model.check_condition(condition, n)
-
-    def job(part: slice) -> Job:
-        return draw(model, None, indices[part], condition=None if given is None else given[part])
-
-    return _drawn(model, engine, indices, batch_size, job, callback)
+    model, temperature, indices = placed(model, device), _checked(temperature), _indices(n, first)
+    condition = model.check_condition(condition, n)
+    return _drawn(model, engine, None, indices, seed, temperature, condition, batch_size, callback)
 
 
 def stream(
@@ -189,10 +180,7 @@ def complete(
         ConfigError: an option out of range.
     """
     check_integer("n", n, 1, 2**31)
-    model, draw = (
-        placed(model, device),
-        partial(job_of, seed=seed, temperature=_checked(temperature)),
-    )
+    model, temperature = placed(model, device), _checked(temperature)
     mask = torch.as_tensor(known).cpu()
     given = torch.as_tensor(images).cpu()
     if mask.dtype != torch.bool:
@@ -210,24 +198,22 @@ def complete(
     if condition is not None:
         condition = condition.repeat_interleave(n, 0)
     indices = [j * 2**32 + k for j in range(len(given)) for k in range(n)]
-    given, mask = given.repeat_interleave(n, 0), mask.repeat_interleave(n, 0)
-
-    def job(part: slice) -> Job:
-        some = None if condition is None else condition[part]
-        return draw(model, (given[part], mask[part]), indices[part], condition=some)
-
-    return _drawn(model, engine, indices, batch_size, job, callback)
+    pair = given.repeat_interleave(n, 0), mask.repeat_interleave(n, 0)
+    return _drawn(model, engine, pair, indices, seed, temperature, condition, batch_size, callback)
 
 
 def _drawn(
     model: PixelModel,
     engine: str,
+    given: tuple[Tensor, Tensor] | None,
     indices: Sequence[int],
+    seed: int,
+    temperature: float,
+    condition: Tensor | None,
     batch_size: int,
-    job: Callable[[slice], Job],
     callback: Progress | None,
 ) -> Tensor:
-    """All images, a batch at a time."""
+    """All images, a batch at a time; ``given`` are levels and which of them are known."""
     check_integer("batch_size", batch_size, 1, 2**31)
     images = torch.empty((len(indices), *model.shape), dtype=model.image_dtype)
     chosen, starts = engines.choose(model, engine), range(0, len(indices), batch_size)
@@ -239,8 +225,11 @@ def _drawn(
             callback(before + done, len(starts) * dimensions, now)
 
         part = slice(start, start + batch_size)
+        known = None if given is None else (given[0][part], given[1][part])
+        own = None if condition is None else condition[part]
+        job = job_of(model, known, indices[part], seed, temperature, own)
         with exact_convolutions(model.device):
-            images[part] = _draw(chosen, job(part), report if callback else None)
+            images[part] = _draw(chosen, job, report if callback else None)
     return images
 
 

@@ -18,7 +18,7 @@ from engines.walks import (
 from pixelcnn import PixelModel, engines, networks, outputs
 from pixelcnn.engines.cached import CachedEngine
 from pixelcnn.engines.full import FullEngine
-from pixelcnn.engines.native import NativeEngine
+from pixelcnn.engines.native import NativeEngine, build
 from pixelcnn.errors import ConfigError
 from pixelcnn.networks import NETWORKS
 from pixelcnn.sampling import complete, sample
@@ -154,13 +154,13 @@ def test_native_is_the_automatic_choice_where_it_can_be_had():
 
 
 def test_without_a_compiler_the_torch_engine_runs_and_says_why(monkeypatch):
-    engines.native.library.cache_clear()
+    build.library.cache_clear()
     monkeypatch.setenv("PIXELCNN_NATIVE", "0")
     try:
         choice = engines.choose(model_of("pixelcnn", (1, 5, 7)))
         assert (choice.name, choice.reason) == ("cached", "PIXELCNN_NATIVE=0")
     finally:
-        engines.native.library.cache_clear()
+        build.library.cache_clear()
 
 
 class Unusual(networks.Network):
