@@ -1,11 +1,17 @@
 """Registries and configurations teach when something is wrong."""
 
+import datetime
 import json
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
+import numpy as np
 import pytest
 
 from pixelcnn import networks, outputs
-from pixelcnn.config import from_config, to_config
+from pixelcnn.annotations import Range, fitting
+from pixelcnn.config import arguments, check_name, checked, from_config, to_config
 from pixelcnn.errors import ConfigError, UnknownName
 from pixelcnn.networks import NETWORKS
 from pixelcnn.outputs import OUTPUTS
@@ -28,12 +34,15 @@ def test_a_configuration_builds_the_same_thing_again():
         ({"name": "pixelcn", "channels": 1, "out": 1}, "Did you mean 'pixelcnn'"),
         ({"name": "pixelcnn", "channels": 1, "out": 1, "widht": 8}, "Did you mean 'width'"),
         ({"name": "pixelcnn", "channels": 1}, "needs out"),
-        ({"name": "pixelcnn", "channels": 1, "out": 1, "width": 10**9}, "out of range"),
+        (
+            {"name": "pixelcnn", "channels": 1, "out": 1, "width": 10**9},
+            "width must be an integer from 1 to 16384",
+        ),
         (
             {"name": "pixelcnn", "channels": 1, "out": 1, "depth": -1},
             "depth must be an integer from 0",
         ),
-        ({"name": "pixelcnn", "channels": 1, "out": 1, "width": {}}, "cannot use a dict"),
+        ({"name": "pixelcnn", "channels": 1, "out": 1, "width": {}}, "width must be an integer"),
         ({"name": "pixelcnn", "channels": 3, "out": 4}, "cannot be shared by 3 channels"),
         ({"name": "pixelcnn", "channels": 3, "out": 3, "width": 2}, "without a feature map"),
         ({"name": "pixelcnn", "channels": 1, "out": 1, "activation": "tanhh"}, "must be one of"),
@@ -49,3 +58,72 @@ def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(UnknownName) as caught:
         OUTPUTS["gaussian"]
     assert "bernoulli" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "plain"),
+    [
+        (int, np.int64(3), 3), (float, np.float32(0.5), 0.5), (float, 2, 2.0), (bool, np.bool_(True), True),
+        (str, np.str_("relu"), "relu"), (tuple[int, ...], [1, 2], (1, 2)), (tuple[str, ...], "a", ("a",)),
+        (int | None, None, None), (Literal["auto", "32"], 32, "32"), (Any, 1j, 1j),
+    ],
+)  # fmt: skip
+def test_what_fits_an_annotation_comes_in_plain_types(kind, value, plain):
+    found = fitting(value, kind)
+    assert (found, type(found)) == (plain, type(plain))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        *((int, value) for value in (True, 3.0, 2.7, "3", None, [3], {}, datetime.date(1979, 5, 27))),
+        *((float, value) for value in (True, "3", math.nan, math.inf, np.float64("nan"), 10**400, None)),
+        *((bool, value) for value in (1, 0, 1.0, "true", None)),
+        *((str, value) for value in (3, b"a", "", "a\0b", "x" * 5_000, None, ["a"])),
+        *((str | Path, value) for value in (True, Path("a\0b"), "a\0b")),
+        *((tuple[int, int], value) for value in ([1], [1, 2, 3], [1, True], 3, "12", [[1], [2]])),
+        *((Literal["label", "1"], value) for value in ("lable", 2, True, None, 10**9)),
+        *((Literal[2, 3], value) for value in (2.0, True, "2")),
+        (Annotated[int, Range(1, 7, odd=True)], 4), (Annotated[float, Range(0, 1, below=True)], 1),
+        (type(None), 0), (Path, "a"),
+    ],
+)  # fmt: skip
+def test_nothing_is_taken_for_something_else(kind, value):
+    with pytest.raises(ConfigError, match="x must be"):
+        checked("x", value, kind)
+
+
+def test_a_message_shows_only_the_beginning_of_a_value():
+    for value in ("x" * 10**5, 10**10_000, [[]] * 10**4):
+        with pytest.raises(ConfigError) as caught:
+            checked("x", value, float)
+        assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_constructors_refuse_what_their_annotations_do_not_take(name):
+    kind = NETWORKS[name]
+    first = {"channels": 1, "out": 2, "width": 6, "blocks" if name == "pixelcnnpp" else "depth": 1}
+    for key, parameter in arguments(kind).items():
+        for value in (datetime.date(1979, 5, 27), math.nan, -1, {}, [[1]], "a\0b", 10**5_000):
+            with pytest.raises(ConfigError, match=f"{key} must be"):
+                kind(**first | {key: value})
+        if isinstance(parameter.default, bool):
+            continue
+        with pytest.raises(ConfigError, match=f"{key} must be"):
+            kind(**first | {key: True})
+
+
+def test_numpy_scalars_leave_no_trace_in_a_configuration():
+    network = networks.PixelCNN(np.int64(1), np.uint8(2), width=np.int16(6), depth=np.int64(1))
+    assert json.dumps(to_config(NETWORKS, network))
+    assert outputs.Categorical(levels=np.int64(7)) == outputs.Categorical(levels=7)
+    assert type(outputs.Categorical(levels=np.int64(7)).levels) is int
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/b", "a\\b", "a\nb", "\x1b[2J", "\udcff", "x" * 101, 3, None]
+)
+def test_names_are_names(name):
+    with pytest.raises(ConfigError, match="cannot be the name of a recipe"):
+        check_name("recipe", name)

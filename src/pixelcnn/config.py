@@ -1,24 +1,180 @@
-"""Constructor arguments are the configuration.
+"""What a function, a constructor or a dataclass is told is checked against its annotations, in one place.
 
-A registered class stores every constructor argument under its own name. So its configuration is read
-back from the instance, is JSON, and builds the same thing again.
+The annotation of an option is its rule, as in ``width: Annotated[int, Range(1, 16_384)]``, see
+:func:`pixelcnn.annotations.fitting`.
+
+Constructor arguments are the configuration. A registered class stores every one under its own name. So its
+configuration is read back from the instance, is JSON, and builds the same thing again.
 """
 
+import dataclasses
+import functools
 import inspect
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import get_type_hints as hints_of
 
+from pixelcnn.annotations import Range, Unfit, choice, described, fitting, one_of, shown
 from pixelcnn.errors import ConfigError
 from pixelcnn.registry import Registry, closest
 
 T = TypeVar("T")
+P = ParamSpec("P")
 Config = dict[str, Any]
 
 MAX_INTEGER = 1_000_000
 
 
-def arguments(kind: type) -> dict[str, inspect.Parameter]:
-    """The constructor's parameters, without ``self``."""
-    return dict(inspect.signature(kind).parameters)
+def checked(name: str, value: object, kind: Any, hint: str = "") -> Any:
+    """A value in plain types, as :func:`pixelcnn.annotations.fitting` gives it.
+
+    Raises:
+        ConfigError: it does not fit; ``name`` says what, ``hint`` what to do about it.
+
+    Example:
+        >>> checked("dropout", 3, Annotated[float, Range(0, 1)])
+        Traceback (most recent call last):
+        pixelcnn.errors.ConfigError: dropout must be a number from 0 to 1, got 3
+    """
+    try:
+        return fitting(value, kind)
+    except Unfit:
+        pass
+    raise ConfigError(f"{name} must be {described(kind)}, got {shown(value)}", hint=hint)
+
+
+def check_integer(name: str, value: object, low: int, high: int) -> int:
+    """The value as an ``int``; raises :class:`ConfigError` unless it is an integer in ``[low, high]``."""
+    found: int = checked(name, value, Annotated[int, Range(low, high)])
+    return found
+
+
+def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
+    """Raises :class:`ConfigError` unless ``value`` is one of ``choices``."""
+    try:
+        choice(value, choices)
+    except Unfit:
+        message = f"{name} must be {one_of(choices)}, got {shown(value)}"
+        raise ConfigError(message) from None
+
+
+def check_name(what: str, name: object) -> str:
+    """A plain name, which is no path and can be shown in one line.
+
+    Raises:
+        ConfigError: it is none.
+
+    Example:
+        >>> check_name("recipe", "gated-mnist")
+        'gated-mnist'
+        >>> check_name("recipe", "../../x")
+        Traceback (most recent call last):
+        pixelcnn.errors.ConfigError: '../../x' cannot be the name of a recipe
+    """
+    usable = isinstance(name, str) and 0 < len(name) <= 100 and name.isprintable()
+    if not usable or name in (".", "..") or any(mark in str(name) for mark in "/\\"):
+        raise ConfigError(
+            f"{shown(name)} cannot be the name of a {what}",
+            hint="a name has 1 to 100 characters that can be printed, and no slash",
+        )
+    return str(name)
+
+
+def check_keys(what: str, keys: Iterable[object], known: Iterable[str]) -> None:
+    """Refuses keys that mean nothing.
+
+    Raises:
+        ConfigError: names the key, what was probably meant, and what is known.
+
+    Example:
+        >>> check_keys("option", ["epoch"], ["epochs", "seed"])
+        Traceback (most recent call last):
+        pixelcnn.errors.ConfigError: no option called 'epoch'. Did you mean 'epochs'?
+    """
+    known = list(known)
+    for key in keys:
+        if key not in known:
+            raise ConfigError(
+                f"no {what} called {shown(key)}.{closest(str(key), known)}",
+                hint=f"known: {', '.join(known)}",
+            )
+
+
+def arguments(kind: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The parameters of a function, or of a constructor without ``self``."""
+    return dict(_signature(kind).parameters)
+
+
+@functools.cache
+def _signature(kind: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(kind)
+
+
+@functools.cache
+def annotations(kind: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of the parameters; none where they cannot be read."""
+    try:
+        return hints_of(kind.__init__ if isinstance(kind, type) else kind, include_extras=True)  # type: ignore[misc]
+    except (NameError, TypeError):
+        return {}
+
+
+def check_values(kind: Callable[..., Any], values: Mapping[str, Any], prefix: str = "") -> Config:
+    """Arguments of a function or constructor, in plain types.
+
+    Raises:
+        ConfigError: one that does not fit its annotation; ``prefix`` stands before its name.
+    """
+    known, kinds = arguments(kind), annotations(kind)
+    return {
+        name: checked(f"{prefix}{name}", value, kinds.get(name, Any), _remedy(known.get(name)))
+        for name, value in values.items()
+    }
+
+
+def _remedy(parameter: inspect.Parameter | None) -> str:
+    if parameter is None or parameter.default is parameter.empty:
+        return ""
+    return f"leave it out for the default, {shown(parameter.default)}"
+
+
+def gated(function: Callable[P, T]) -> Callable[P, T]:
+    """Has every call of a function, or of a constructor, check its arguments against their annotations.
+
+    Example:
+        >>> @gated
+        ... def squared(side: int = 1) -> int:
+        ...     return side * side
+        >>> squared(True)
+        Traceback (most recent call last):
+        pixelcnn.errors.ConfigError: side must be an integer, got True
+    """
+    signature = inspect.signature(function)
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    single = [name for name, each in signature.parameters.items() if each.kind not in several]
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError:
+            return function(*args, **kwargs)  # its own message names the function
+        given = {name: bound.arguments[name] for name in single if name in bound.arguments}
+        bound.arguments.update(check_values(function, given))
+        return function(*bound.args, **bound.kwargs)
+
+    return call
+
+
+def check_fields(instance: Any, prefix: str = "") -> None:
+    """Gives every field of a dataclass its plain type.
+
+    Raises:
+        ConfigError: a field that does not fit its annotation; ``prefix`` stands before its name.
+    """
+    given = {field.name: getattr(instance, field.name) for field in dataclasses.fields(instance)}
+    for name, value in check_values(type(instance), given, prefix).items():
+        object.__setattr__(instance, name, value)
 
 
 def to_config(registry: Registry[T], thing: T) -> Config:
@@ -32,52 +188,38 @@ def from_config(registry: Registry[T], config: Config) -> T:
     """Builds what :func:`to_config` described.
 
     Raises:
-        ConfigError: an unknown name or argument, a missing argument, or a value of the wrong type.
+        ConfigError: an unknown name or argument, a missing argument, or a value that does not fit.
     """
     values = dict(config)
     name = values.pop("name", None)
     kind = registry[name]
     known = arguments(kind)
-    for key, value in values.items():
-        if key not in known:
-            raise ConfigError(
-                f"{registry.kind} {name!r} has no argument {key!r}.{closest(key, list(known))}",
-                hint=f"it takes: {', '.join(known)}",
-            )
-        check_json_value(f"{registry.kind}.{key}", value)
+    check_keys(f"argument of {registry.kind} {name!r}", values, known)
     missing = [k for k, p in known.items() if p.default is p.empty and k not in values]
     if missing:
         raise ConfigError(f"{registry.kind} {name!r} needs {', '.join(missing)}")
-    plain = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    plain = check_values(kind, values, f"{registry.kind}.")
+    for key, value in plain.items():
+        check_plain(f"{registry.kind}.{key}", value)
     try:
         return kind(**plain)
     except TypeError as error:
         raise ConfigError(f"{registry.kind} {name!r}: {error}") from error
 
 
-def check_json_value(name: str, value: object) -> None:
+def check_plain(name: str, value: object) -> None:
     """Refuses what no configuration contains: nested objects, huge numbers, long texts."""
-    if isinstance(value, list):
+    if isinstance(value, tuple | list):
         if len(value) > 64:
             raise ConfigError(f"{name}: a list of {len(value)} values is too long")
         for item in value:
-            check_json_value(name, item)
+            check_plain(name, item)
     elif isinstance(value, bool | float) or value is None:
         return
     elif isinstance(value, int):
         if abs(value) > MAX_INTEGER:
-            raise ConfigError(f"{name} = {value} is out of range", hint=f"at most {MAX_INTEGER}")
+            raise ConfigError(
+                f"{name} = {shown(value)} is out of range", hint=f"at most {MAX_INTEGER}"
+            )
     elif not isinstance(value, str) or len(value) > 200:
         raise ConfigError(f"{name}: cannot use a {type(value).__name__} here")
-
-
-def check_integer(name: str, value: object, low: int, high: int) -> None:
-    """Raises :class:`ConfigError` unless ``value`` is an integer in ``[low, high]``."""
-    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise ConfigError(f"{name} must be an integer from {low} to {high}, got {value!r}")
-
-
-def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
-    """Raises :class:`ConfigError` unless ``value`` is one of ``choices``."""
-    if value not in choices:
-        raise ConfigError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")

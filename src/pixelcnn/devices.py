@@ -10,12 +10,13 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from pixelcnn.annotations import shown
 from pixelcnn.errors import ConfigError
 
 Device = str | torch.device
 """A device by name, see :func:`resolve_device`, or as torch has it."""
 
-NAMES = re.compile(r"auto|cpu|mps|cuda(:(?P<index>0|[1-9][0-9]*))?")
+NAMES = re.compile(r"auto|cpu|mps|cuda(:(?P<index>0|[1-9][0-9]{0,3}))?")
 
 WITHOUT_FLOAT64 = frozenset({"mps"})
 """Types of devices that cannot compute in float64."""
@@ -43,7 +44,8 @@ def resolve_device(device: Device) -> str:
     named = NAMES.fullmatch(name)
     if named is None:
         raise ConfigError(
-            f"no device called {name!r}", hint="devices: auto, cpu, cuda, cuda:0, cuda:1 …, mps"
+            f"no device called {shown(name)}",
+            hint="devices: auto, cpu, cuda, cuda:0, cuda:1 …, mps",
         )
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
+from pixelcnn.annotations import SHOWN, shown
 from pixelcnn.errors import UnknownName
 
 T = TypeVar("T")
@@ -16,7 +17,7 @@ def closest(name: str, known: list[str]) -> str:
         >>> closest("bernouli", ["bernoulli", "categorical"])
         " Did you mean 'bernoulli'?"
     """
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name[:SHOWN], known, n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
@@ -47,9 +48,9 @@ class Registry(Generic[T]):
 
     def __getitem__(self, name: str) -> type[T]:
         if not isinstance(name, str) or name not in self._items:
-            names = list(self)
+            names, near = list(self), name if isinstance(name, str) else ""
             raise UnknownName(
-                f"no {self.kind} called {name!r}.{closest(str(name), names)}",
+                f"no {self.kind} called {shown(name)}.{closest(near, names)}",
                 hint=f"known: {', '.join(names)}",
             )
         return self._items[name]

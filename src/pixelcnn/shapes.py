@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from pixelcnn.annotations import Unfit, fitting, shown
 from pixelcnn.errors import ConfigError
 
 MAX_SIDE = 65_536
@@ -37,13 +38,16 @@ def image_shape(shape: tuple[int, int, int] | list[int]) -> ImageShape:
     Raises:
         ConfigError: not three positive integers, or larger than this package handles.
     """
-    values = tuple(shape)
-    if len(values) != 3 or not all(isinstance(v, int) and not isinstance(v, bool) for v in values):
-        raise ConfigError(f"an image shape is (channels, height, width), got {values!r}")
-    channels, height, width = values
+    try:
+        channels, height, width = fitting(shape, tuple[int, int, int])
+    except Unfit:
+        raise ConfigError(
+            f"an image shape is (channels, height, width), got {shown(shape)}",
+            hint="three integers, as (1, 28, 28)",
+        ) from None
     if not (1 <= channels <= MAX_CHANNELS and 1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
         raise ConfigError(
-            f"image shape {channels}x{height}x{width} is out of range",
+            f"image shape {shown(shape)} is out of range",
             hint=f"1 to {MAX_CHANNELS} channels, sides of 1 to {MAX_SIDE}",
         )
     return ImageShape(channels, height, width)

@@ -75,7 +75,14 @@ def test_version(run):
         (("data", "chekc"), "Did you mean 'check'?"),
         (("--wrong",), "--wrong"),
         (("evaluate", "x", "--limit"), "--limit"),
+        (("train", "digits", "--epochs", "9" * 5_000), "--epochs"),
+        (("train", "digits", "--size", "9" * 5_000), "is not a size"),
+        (("train", "digits", "--size", "65537x8"), "is not a size"),
+        (("train", "digits", "--size", "\u0663"), "is not a size"),
+        (("score", "x", "y", "--shard", "1/" + "9" * 5_000), "is no part of a whole"),
+        (("score", "x", "y", "--shard", "\u0663/\u0664"), "is no part of a whole"),
     ],
+    ids=range(16),
 )
 def test_usage_errors_are_two_lines_and_code_2(run, words, error):
     outcome = run(*words, code=2)

@@ -7,12 +7,20 @@ import itertools
 
 import pytest
 
+from pixelcnn.annotations import described
+from pixelcnn.config import annotations
 from pixelcnn.errors import ConfigError
 from pixelcnn.training import TrainingOptions
-from pixelcnn.training.options import CHOICES, FLOATS, INTEGERS, duration
+from pixelcnn.training.options import duration
 
 
-@pytest.mark.parametrize("name", INTEGERS)
+def those(start):
+    """The fields whose rule begins so in words."""
+    kinds = annotations(TrainingOptions)
+    return [name for name, kind in kinds.items() if described(kind).startswith(start)]
+
+
+@pytest.mark.parametrize("name", those("an integer"))
 @pytest.mark.parametrize("value", [-1, 1.5, True, "many", None])
 def test_whole_numbers(name, value):
     with pytest.raises(ConfigError, match=f"training.{name}") as caught:
@@ -21,7 +29,7 @@ def test_whole_numbers(name, value):
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("name", FLOATS)
+@pytest.mark.parametrize("name", those("a number"))
 @pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf"), True, "much"])
 def test_numbers(name, value):
     with pytest.raises(ConfigError, match=f"training.{name}") as caught:
@@ -29,10 +37,22 @@ def test_numbers(name, value):
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("name", CHOICES)
+@pytest.mark.parametrize("name", those("one of"))
 def test_words(name):
     with pytest.raises(ConfigError, match=f"training.{name} must be one of"):
         TrainingOptions(**{name: "whatever"})
+
+
+@pytest.mark.parametrize("value", [1, 0, 1.0, "true", None])
+@pytest.mark.parametrize("name", those("true or false"))
+def test_switches(name, value):
+    with pytest.raises(ConfigError, match=f"training.{name} must be true or false"):
+        TrainingOptions(**{name: value})
+
+
+def test_every_field_says_what_it_takes():
+    kinds = {"an integer": 12, "a number": 8, "one of": 5, "true or false": 2}
+    assert {start: len(those(start)) for start in kinds} == kinds
 
 
 @pytest.mark.parametrize(
@@ -41,6 +61,10 @@ def test_words(name):
         ("betas", [0.9]), ("betas", [0.9, 1.0]), ("betas", 0.9), ("betas", ["a", "b"]),
         ("device", "tpu"), ("device", "cuda:x"), ("device", 3),
         ("max_time", "soon"), ("max_time", "0s"), ("max_time", ""), ("max_time", True),
+        ("max_time", float("inf")), pytest.param("max_time", 10**5_000, id="digits"),
+        ("max_time", "9" * 400 + "h"),
+        ("device", "cuda:" + "9" * 5_000), ("device", "cuda:\u0663"),
+        ("init", "a\0b"), ("init", ""),
         ("checkpoint_every", "often"),
     ],
 )  # fmt: skip

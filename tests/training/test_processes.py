@@ -7,7 +7,9 @@ import time
 import pytest
 
 from pixelcnn import checkpoint
+from pixelcnn.errors import ConfigError
 from pixelcnn.training.launch import environments
+from pixelcnn.training.processes import placed
 from pixelcnn.training.run import RunFolder
 from training.trainings import assert_same_end, state
 
@@ -59,6 +61,13 @@ def test_they_train_as_one_would(size, nursery, alone, tmp_path):
     assert_close(run, alone)
     assert {path.name for path in run.iterdir()} == {path.name for path in alone.iterdir()}
     assert (run / "train.log").read_text().count("epoch 2/2") == 1
+
+
+@pytest.mark.parametrize("value", ["abc", "-1", "", "\u0663", "9" * 5_000])
+@pytest.mark.parametrize("key", ["RANK", "LOCAL_WORLD_SIZE"])
+def test_a_place_that_is_no_number_is_refused(key, value):
+    with pytest.raises(ConfigError, match=f"{key} must be a number"):
+        placed({"RANK": "0", "WORLD_SIZE": "1", key: value})
 
 
 def test_they_evaluate_as_one_does(nursery, tmp_path):

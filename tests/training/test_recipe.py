@@ -1,5 +1,7 @@
 """Recipes: every one builds, follows its data, survives a round trip, and teaches when it is misspelt."""
 
+import os
+import re
 import tomllib
 
 import pytest
@@ -146,10 +148,27 @@ def test_the_same_seed_builds_the_same_model():
         ("data.treshold=0.3", "no key in [data] called 'treshold'. Did you mean 'threshold'?"),
         ("trainin.epochs=3", "no table called 'trainin'. Did you mean 'training'?"),
         ("network.name=gated-pixelcn", "no network called 'gated-pixelcn'. Did you mean 'gated-pixelcnn'?"),
-        ("training.epochs=0", "training.epochs cannot be 0"),
+        ("training.epochs=0", "training.epochs must be an integer from 1 to 1000000, got 0"),
         ("epochs=3", "cannot use the setting 'epochs=3'"),
         ("training.epochs", "cannot use the setting 'training.epochs'"),
         ("training.=3", "cannot use the setting 'training.=3'"),
+        ("network.dropout=3", "network.dropout must be a number from 0 to below 1, got 3"),
+        ("network.norm=1", "network.norm must be true or false, got 1"),
+        ("network.width=true", "network.width must be an integer from 1 to 16384, got True"),
+        ("network.kernel=4", "network.kernel must be an odd integer from 3 to 63, got 4"),
+        ("network.width={a = 1}", "network.width must be an integer"),
+        ("data.name=1979-05-27", "data.name must be a text, got datetime.date(1979, 5, 27)"),
+        ("data.root=true", "data.root must be a text or a path or none, got True"),
+        ("data.rgb=1", "data.rgb must be true or false, got 1"),
+        ("data.threshold=nan", "data.threshold must be a number from 0 to 1 or none, got nan"),
+        ("data.size=[[8]]", "data.size must be"),
+        ("data.shape=[[1]]", "data.shape must be"),
+        ("training.epochs=" + "9" * 5_000, "training.epochs must be an integer"),
+        ("training.betas=[[1]]", "training.betas must be a list of 2"),
+        ("training.seed=" + "[" * 3_000 + "]" * 3_000, "training.seed must be an integer"),
+        ("training.seed=3\n[x]", "training.seed must be an integer"),
+        ("data.name='a\0b'", "data.name must be a text"),
+        ("output.name=3", "no output called 3"),
     ],
 )  # fmt: skip
 def test_a_bad_setting_teaches(setting, said):
@@ -212,13 +231,69 @@ def test_own_recipes_are_files(tmp_path):
         ("[data\n", "not valid TOML"),
         ("[dat]\n", "no table called 'dat'. Did you mean 'data'?"),
         ("data = 3\n", "data must be a table"),
-        ('[network]\nwidth = 3\n[output]\nname = "bernoulli"\n', r"\[network\] needs a name"),
-        ('[network]\nname = "pixelcnn"\n', r"\[output\] needs a name"),
+        ('[network]\nwidth = 3\n[output]\nname = "bernoulli"\n', "[network] needs a name"),
+        ('[network]\nname = "pixelcnn"\n', "[output] needs a name"),
+        ("x = " + "[" * 5_000, "nested too deep"),
+        ("x = " + "9" * 5_000, "a number is too long"),
+        ("[data]\n[data]\n", "not valid TOML"),
+        ("#" * 1_000_001, "are too many"),
+        ("# recipe: ../../x\n", "'../../x' cannot be the name of a recipe"),
+        ("# recipe: \u202ex\n", "cannot be the name of a recipe"),
     ],
+    ids=range(11),
 )
 def test_a_file_that_is_no_recipe_is_refused(text, said):
-    with pytest.raises(ConfigError, match=said):
+    if text.startswith("# recipe"):
+        text += recipes.get("digits").dumps().split("\n", 1)[1]
+    with pytest.raises(ConfigError, match=re.escape(said)) as caught:
         recipes.parse(text, "mine")
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"# Gr\xfc\xdfe\n", "not valid TOML: invalid"),
+        ("# Grüße\n".encode("utf-16"), "not valid TOML"),
+        (b"x\0", "not valid TOML"),
+        (b"#" * 1_000_001, "larger than 1,000,000 bytes"),
+    ],
+    ids=["latin-1", "utf-16", "nul", "large"],
+)
+def test_a_file_of_bytes_that_are_no_recipe_is_refused(tmp_path, content, said):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=said) as caught:
+        recipes.get(path)
+    assert caught.value.hint
+
+
+def test_a_mark_of_utf_8_before_a_recipe_is_no_part_of_it(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + recipes.get("digits").dumps().encode())
+    assert recipes.get(path).name == "digits"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_only_a_regular_file_is_read(tmp_path, kind):
+    path = tmp_path / "mine.toml"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    with pytest.raises(UnknownName, match="is no recipe"):
+        recipes.get(path)
+    if kind != "folder":
+        with pytest.raises(ConfigError, match="no regular file"):
+            toml.read(path)
+
+
+def test_what_is_no_text_is_written_into_no_recipe():
+    recipe = recipes.get("digits").with_overrides([recipes.Setting("data", "name", "\udcff")])
+    with pytest.raises(ConfigError, match="no text that a recipe can hold"):
+        recipe.dumps()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import dataclasses
 from typing import TYPE_CHECKING
 
+from pixelcnn.annotations import shown
+from pixelcnn.cli import options
 from pixelcnn.errors import ConfigError, ModelError
 from pixelcnn.registry import closest
 
@@ -80,11 +82,11 @@ def class_number(label: str, classes: int, names: list[str]) -> int:
     folded = [name.lower() for name in names]
     if label.lower() in folded:
         return folded.index(label.lower())
-    if label.isdecimal() and int(label) < classes:
-        return int(label)
+    if 0 <= options.number(label) < classes:
+        return options.number(label)
     known = f"0 to {classes - 1}" + (f", or {', '.join(names)}" if names else "")
     raise ConfigError(
-        f"no class called {label!r}.{closest(label.lower(), folded)}", hint=f"known: {known}"
+        f"no class called {shown(label)}.{closest(label.lower(), folded)}", hint=f"known: {known}"
     )
 
 

@@ -4,6 +4,9 @@ from typing import Annotated, Any
 
 import typer
 
+from pixelcnn.annotations import shown
+from pixelcnn.shapes import MAX_SIDE
+
 DATA_HELP = (
     "digits, mnist, binarized-mnist, fashion-mnist, cifar-10, a folder of images, "
     "or an .npy, .npz or .csv file."
@@ -140,9 +143,23 @@ def sides(size: str | None) -> tuple[int, int] | None:
     if size is None:
         return None
     parts = size.lower().split("x")
-    if len(parts) in (1, 2) and all(p.isdecimal() and int(p) > 0 for p in parts):
-        return int(parts[0]), int(parts[-1])
-    raise typer.BadParameter(f"{size!r} is not a size; write 32 or 32x48", param_hint="'--size'")
+    numbers = [number(part) for part in parts]
+    if len(parts) in (1, 2) and all(1 <= side <= MAX_SIDE for side in numbers):
+        return numbers[0], numbers[-1]
+    raise typer.BadParameter(
+        f"{shown(size)} is not a size; write 32 or 32x48, at most {MAX_SIDE}",
+        param_hint="'--size'",
+    )
+
+
+def number(text: str) -> int:
+    """The number that a few digits stand for; -1 for anything else.
+
+    Example:
+        >>> number("48"), number("-48"), number("4" * 5_000)
+        (48, -1, -1)
+    """
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else -1
 
 
 def shard(part: str | None) -> tuple[int, int]:
@@ -157,13 +174,11 @@ def shard(part: str | None) -> tuple[int, int]:
     """
     if part is None:
         return 1, 1
-    numbers = part.split("/")
-    if len(numbers) == 2 and all(n.isascii() and n.isdecimal() for n in numbers):
-        index, count = map(int, numbers)
-        if 1 <= index <= count:
-            return index, count
+    numbers = [number(text) for text in part.split("/")]
+    if len(numbers) == 2 and 1 <= numbers[0] <= numbers[1]:
+        return numbers[0], numbers[1]
     raise typer.BadParameter(
-        f"{part!r} is no part of a whole; write 1/4 for the first of four, 4/4 for the last",
+        f"{shown(part)} is no part of a whole; write 1/4 for the first of four, 4/4 for the last",
         param_hint="'--shard'",
     )
 

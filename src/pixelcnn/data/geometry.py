@@ -32,7 +32,7 @@ def as_size(size: Any) -> tuple[int, int] | None:
         return None
     if isinstance(size, str):
         parts = size.lower().split("x")
-        sides: list[Any] = [int(p) if p.strip().isdecimal() else p for p in parts]
+        sides: list[Any] = [int(p) if p.strip().isdecimal() and len(p) < 20 else p for p in parts]
     else:
         sides = list(size) if isinstance(size, Sequence) else [size]
     if len(sides) == 1:

@@ -3,8 +3,10 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
+from pixelcnn.annotations import Range
+from pixelcnn.config import gated
 from pixelcnn.data.geometry import as_size, fitted, in_colour
 from pixelcnn.data.image_set import ImageSet, Splits
 from pixelcnn.data.own import existing, own_splits, read_listed, read_own
@@ -12,25 +14,28 @@ from pixelcnn.data.quantise import Coding, coded
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.sets import DATASETS, named_splits, named_whole
 from pixelcnn.errors import ConfigError
-from pixelcnn.shapes import image_shape
+from pixelcnn.shapes import MAX_LEVELS, image_shape
 
 Source = str | Path
+Size = int | str | Sequence[int]
+Levels = Annotated[int, Range(2, MAX_LEVELS)]
 
 
+@gated
 def load(
     data: Source = "digits",
     *,
-    levels: int | None = None,
-    threshold: float | None = None,
-    binarise: str | None = None,
+    levels: Levels | None = None,
+    threshold: Annotated[float, Range(0, 1)] | None = None,
+    binarise: Literal["threshold", "dynamic"] | None = None,
     rgb: bool = False,
-    split: str = "standard",
-    size: Any = None,
-    fit: str = "crop",
+    split: Literal["standard", "tutorial"] = "standard",
+    size: Size | None = None,
+    fit: Literal["crop", "pad", "resize"] = "crop",
     layout: str | None = None,
     skip_bad: bool = False,
     shape: Sequence[int] | None = None,
-    source_levels: int | None = None,
+    source_levels: Levels | None = None,
     test: Source | None = None,
     labels: bool = True,
     root: Source | None = None,
@@ -89,19 +94,20 @@ def load(
     return Splits(train, val.frozen(), rest.frozen())
 
 
+@gated
 def load_all(
     data: Source | Sequence[Source],
     *,
-    levels: int | None = None,
-    threshold: float | None = None,
-    binarise: str | None = None,
+    levels: Levels | None = None,
+    threshold: Annotated[float, Range(0, 1)] | None = None,
+    binarise: Literal["threshold", "dynamic"] | None = None,
     rgb: bool = False,
-    size: Any = None,
-    fit: str = "crop",
+    size: Size | None = None,
+    fit: Literal["crop", "pad", "resize"] = "crop",
     layout: str | None = None,
     skip_bad: bool = False,
     shape: Sequence[int] | None = None,
-    source_levels: int | None = None,
+    source_levels: Levels | None = None,
     labels: bool = True,
     root: Source | None = None,
     download: bool = True,
@@ -160,7 +166,7 @@ def _path(root: Source | None) -> Path | None:
 
 def _reading(
     coding: Coding,
-    size: Any,
+    size: Size | None,
     fit: str,
     layout: str | None,
     skip_bad: bool,

@@ -1,8 +1,10 @@
 """How own data are to be read."""
 
 import dataclasses
+from typing import Annotated
 
-from pixelcnn.config import check_choice, check_integer
+from pixelcnn.annotations import Range
+from pixelcnn.config import check_choice, check_fields
 from pixelcnn.data.geometry import FITS
 from pixelcnn.errors import ConfigError
 from pixelcnn.shapes import MAX_LEVELS, ImageShape
@@ -50,20 +52,19 @@ class Reading:
     """Channels that image files are brought to; by default those of ``shape``."""
     levels: int | None = None
     """Levels that the values will be quantised to."""
-    source_levels: int | None = None
+    source_levels: Annotated[int, Range(2, MAX_LEVELS)] | None = None
     """Levels of the stored values, where they are known."""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choice("fit", self.fit, FITS)
         if self.layout is not None:
-            layout = str(self.layout).replace(" ", "").replace(",", "").lower()
+            layout = self.layout.replace(" ", "").replace(",", "").lower()
             if layout not in LAYOUTS:
                 raise ConfigError(
                     f"no layout {self.layout!r}", hint="one of: n h w, n h w c, n c h w"
                 )
             object.__setattr__(self, "layout", layout)
-        if self.source_levels is not None:
-            check_integer("source_levels", self.source_levels, 2, MAX_LEVELS)
         if self.channels is None and self.shape is not None:
             object.__setattr__(self, "channels", self.shape.channels)
 

@@ -1,10 +1,10 @@
 """Building blocks that keep the coding order, whatever is built from them."""
 
-from pixelcnn.layers.activation import ACTIVATIONS, activation
+from pixelcnn.layers.activation import ACTIVATIONS, Activation, activation
 from pixelcnn.layers.attention import Coordinates, RasterAttention
 from pixelcnn.layers.causal import CausalConv2d
 from pixelcnn.layers.concat_elu import ConcatELU
-from pixelcnn.layers.condition import CONDITIONS, ConditionBias
+from pixelcnn.layers.condition import CONDITIONS, Condition, ConditionBias
 from pixelcnn.layers.counting import masked_weights
 from pixelcnn.layers.dense import MaskedLinear
 from pixelcnn.layers.depthwise import DepthwiseConv2d
@@ -24,9 +24,11 @@ from pixelcnn.layers.strided import DownConv2d, UpConv2d
 __all__ = [
     "ACTIVATIONS",
     "CONDITIONS",
+    "Activation",
     "CausalConv2d",
     "CodeEmbedding",
     "ConcatELU",
+    "Condition",
     "ConditionBias",
     "Coordinates",
     "DepthwiseConv2d",

@@ -1,11 +1,13 @@
 """Elementwise activations by name."""
 
 from collections.abc import Callable
+from typing import Literal
 
 from torch import nn
 
 from pixelcnn.config import check_choice
 
+Activation = Literal["relu", "prelu", "elu", "silu"]
 ACTIVATIONS: dict[str, Callable[[int], nn.Module]] = {
     "relu": lambda width: nn.ReLU(),
     "prelu": nn.PReLU,

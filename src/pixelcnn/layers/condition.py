@@ -1,12 +1,15 @@
 """What a whole image is conditioned on, as a bias of a layer."""
 
+from typing import Literal, get_args
+
 import torch
 from torch import Tensor, nn
 
 from pixelcnn.config import check_choice, check_integer
 from pixelcnn.program import Program, Unlowerable
 
-CONDITIONS = (None, "label", "vector", "map")
+Condition = Literal["label", "vector", "map"]
+CONDITIONS: tuple[Condition | None, ...] = (None, *get_args(Condition))
 
 
 class ConditionBias(nn.Module):

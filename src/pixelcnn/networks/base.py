@@ -1,23 +1,26 @@
 """What every network promises."""
 
 import abc
+from typing import Any, get_args
 
 from torch import Tensor, nn
 
-from pixelcnn.config import check_choice, check_integer
+from pixelcnn.config import check_integer, gated
 from pixelcnn.errors import ConfigError
-from pixelcnn.layers import CONDITIONS, CodeEmbedding, ConditionBias
+from pixelcnn.layers import CodeEmbedding, ConditionBias
 from pixelcnn.masks import Features, contiguous, raster_past
+from pixelcnn.networks import options
 from pixelcnn.registry import Registry
-from pixelcnn.shapes import MAX_CHANNELS, MAX_LEVELS
+from pixelcnn.shapes import MAX_LEVELS
 
-ORDERS = ("channel", "pixel")
+ORDERS: tuple[options.Order, ...] = get_args(options.Order)
 
 
 class Network(nn.Module, abc.ABC):
     """Maps the past of each position to numbers.
 
-    Subclasses store every constructor argument under its own name, these among them:
+    Subclasses store every constructor argument under its own name, these among them. A constructor is given
+    its arguments as :func:`pixelcnn.config.gated` has checked them against their annotations.
 
     Attributes:
         channels: image channels.
@@ -39,23 +42,19 @@ class Network(nn.Module, abc.ABC):
     condition_size: int
     largest: tuple[int, int] | None = None
 
+    @gated
     def __init__(
         self,
-        channels: int,
-        out: int,
-        order: str,
-        condition: str | None,
-        condition_size: int,
-        embedding: int = 0,
-        codes: int = 0,
+        channels: options.Channels,
+        out: options.Out,
+        order: options.Order,
+        condition: options.Condition | None,
+        condition_size: options.Count,
+        embedding: options.Embedding = 0,
+        codes: options.Count = 0,
     ) -> None:
         super().__init__()
-        check_integer("channels", channels, 1, MAX_CHANNELS)
-        check_integer("out", out, 1, MAX_CHANNELS * MAX_LEVELS)
-        check_choice("order", order, ORDERS)
-        check_choice("condition", condition, CONDITIONS)
         check_integer("condition_size", condition_size, 0 if condition is None else 1, MAX_LEVELS)
-        check_integer("embedding", embedding, 0, 16_384)
         check_integer("codes", codes, 2 if embedding else 0, MAX_LEVELS)
         if order == "channel" and out % channels:
             raise ConfigError(
@@ -66,6 +65,11 @@ class Network(nn.Module, abc.ABC):
         self.condition, self.condition_size = condition, condition_size
         self.embedding, self.codes = embedding, codes
         self.embed = CodeEmbedding(channels, codes, embedding) if embedding else None
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        if "__init__" in vars(cls):
+            cls.__init__ = gated(cls.__init__)  # type: ignore[method-assign]
 
     @abc.abstractmethod
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -111,10 +115,9 @@ NETWORKS: Registry[Network] = Registry("network")
 """Every network by its public name."""
 
 
-def check_width(name: str, width: object, colours: int) -> None:
+def check_width(name: str, width: int, colours: int) -> None:
     """A layer needs at least one feature map for each colour."""
-    check_integer(name, width, 1, 16_384)
-    if isinstance(width, int) and width < colours:
+    if width < colours:
         raise ConfigError(
             f"{name} = {width} leaves some of {colours} channels without a feature map"
         )

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from pixelcnn.config import check_choice, check_integer
+from pixelcnn.config import check_integer
 from pixelcnn.layers import (
     DepthwiseConv2d,
     Dropout,
@@ -14,6 +14,7 @@ from pixelcnn.layers import (
     gated_residual,
 )
 from pixelcnn.masks import LAYOUTS, PAST, Features
+from pixelcnn.networks import options
 from pixelcnn.networks.base import NETWORKS, Network, check_width
 from pixelcnn.program import Program
 
@@ -122,28 +123,24 @@ class Compact(Network):
 
     def __init__(
         self,
-        channels: int,
-        out: int,
-        width: int = 64,
-        depth: int = 8,
-        kernel: int = 7,
-        first_kernel: int = 7,
-        middle: int | None = None,
-        head_width: int | None = None,
+        channels: options.Channels,
+        out: options.Out,
+        width: options.Width = 64,
+        depth: options.Depth = 8,
+        kernel: options.Side = 7,
+        first_kernel: options.Side = 7,
+        middle: options.Width | None = None,
+        head_width: options.Width | None = None,
         norm: bool = False,
-        layout: str = "interleaved",
-        order: str = "channel",
-        condition: str | None = None,
-        condition_size: int = 0,
-        dropout: float = 0.0,
-        embedding: int = 0,
-        codes: int = 0,
+        layout: options.Layout = "interleaved",
+        order: options.Order = "channel",
+        condition: options.Condition | None = None,
+        condition_size: options.Count = 0,
+        dropout: options.Probability = 0.0,
+        embedding: options.Embedding = 0,
+        codes: options.Count = 0,
     ) -> None:
         super().__init__(channels, out, order, condition, condition_size, embedding, codes)
-        check_integer("depth", depth, 1, 1_000)
-        for name, side in (("kernel", kernel), ("first_kernel", first_kernel)):
-            check_choice(name, side, tuple(range(3, 64, 2)))
-        check_choice("layout", layout, tuple(LAYOUTS))
         self.width, self.depth, self.kernel, self.first_kernel = width, depth, kernel, first_kernel
         self.middle, self.head_width, self.norm = middle, head_width, norm
         self.layout, self.dropout = layout, dropout

@@ -3,9 +3,9 @@
 from torch import Tensor, nn
 
 from pixelcnn import layers
-from pixelcnn.config import check_choice, check_integer
 from pixelcnn.layers import Dropout, Gate, MaskedConv2d, PositionNorm, ShiftedConv2d
 from pixelcnn.masks import LAYOUTS, PAST, Features
+from pixelcnn.networks import options
 from pixelcnn.networks.base import NETWORKS, Network, check_width
 
 
@@ -105,28 +105,24 @@ class GatedPixelCNN(Network):
 
     def __init__(
         self,
-        channels: int,
-        out: int,
-        width: int = 64,
-        depth: int = 8,
-        kernel: int = 3,
-        first_kernel: int = 7,
-        head_width: int | None = None,
+        channels: options.Channels,
+        out: options.Out,
+        width: options.Width = 64,
+        depth: options.Depth = 8,
+        kernel: options.Side = 3,
+        first_kernel: options.Side = 7,
+        head_width: options.Width | None = None,
         norm: bool = False,
-        activation: str = "relu",
-        layout: str = "interleaved",
-        order: str = "channel",
-        condition: str | None = None,
-        condition_size: int = 0,
-        dropout: float = 0.0,
-        embedding: int = 0,
-        codes: int = 0,
+        activation: options.Activation = "relu",
+        layout: options.Layout = "interleaved",
+        order: options.Order = "channel",
+        condition: options.Condition | None = None,
+        condition_size: options.Count = 0,
+        dropout: options.Probability = 0.0,
+        embedding: options.Embedding = 0,
+        codes: options.Count = 0,
     ) -> None:
         super().__init__(channels, out, order, condition, condition_size, embedding, codes)
-        check_integer("depth", depth, 1, 1_000)
-        check_choice("layout", layout, tuple(LAYOUTS))
-        for name, side in (("kernel", kernel), ("first_kernel", first_kernel)):
-            check_choice(name, side, tuple(range(3, 64, 2)))
         check_width("width", width, self.colours)
         head = width if head_width is None else head_width
         check_width("head_width", head, self.colours)

@@ -1,14 +1,17 @@
 """MADE: a dense network over the flattened image, whose masks keep the order."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
 from pixelcnn import layers
-from pixelcnn.config import check_integer
+from pixelcnn.annotations import Range
 from pixelcnn.layers import Dropout, MaskedLinear
 from pixelcnn.layers.dense import Flatten, Unflatten, UnitBias
 from pixelcnn.masks import contiguous
-from pixelcnn.networks.base import NETWORKS, Network, check_width
+from pixelcnn.networks import options
+from pixelcnn.networks.base import NETWORKS, Network
 from pixelcnn.shapes import MAX_SIDE
 
 
@@ -49,26 +52,22 @@ class MADE(Network):
 
     def __init__(
         self,
-        channels: int,
-        out: int,
-        rows: int = 28,
-        columns: int = 28,
-        width: int = 500,
-        depth: int = 1,
+        channels: options.Channels,
+        out: options.Out,
+        rows: Annotated[int, Range(1, MAX_SIDE)] = 28,
+        columns: Annotated[int, Range(1, MAX_SIDE)] = 28,
+        width: options.Width = 500,
+        depth: options.Depth = 1,
         direct: bool = True,
-        activation: str = "relu",
-        order: str = "channel",
-        condition: str | None = None,
-        condition_size: int = 0,
-        dropout: float = 0.0,
-        embedding: int = 0,
-        codes: int = 0,
+        activation: options.Activation = "relu",
+        order: options.Order = "channel",
+        condition: options.Condition | None = None,
+        condition_size: options.Count = 0,
+        dropout: options.Probability = 0.0,
+        embedding: options.Embedding = 0,
+        codes: options.Count = 0,
     ) -> None:
         super().__init__(channels, out, order, condition, condition_size, embedding, codes)
-        check_integer("rows", rows, 1, MAX_SIDE)
-        check_integer("columns", columns, 1, MAX_SIDE)
-        check_integer("depth", depth, 1, 1_000)
-        check_width("width", width, 1)
         self.rows, self.columns, self.width, self.depth = rows, columns, width, depth
         self.direct, self.activation, self.dropout = direct, activation, dropout
         self.largest = (rows, columns)

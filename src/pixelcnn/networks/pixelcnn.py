@@ -4,12 +4,15 @@ The paper's network and the variations that its tutorials made: where the activa
 of a block is narrow, how features are grouped by colour. It has a blind spot.
 """
 
+from typing import Annotated, Literal
+
 from torch import Tensor, nn
 
 from pixelcnn import layers
-from pixelcnn.config import check_choice, check_integer
+from pixelcnn.annotations import Range
 from pixelcnn.layers import Dropout, MaskedConv2d
 from pixelcnn.masks import LAYOUTS, Features
+from pixelcnn.networks import options
 from pixelcnn.networks.base import NETWORKS, Network, check_width
 
 
@@ -72,8 +75,8 @@ class PixelCNN(Network):
         out: parameters per pixel.
         width: feature maps (2h).
         depth: residual blocks.
-        kernel: side of the blocks' masked kernel.
-        first_kernel: side of the first kernel.
+        kernel: odd side of the blocks' masked kernel.
+        first_kernel: odd side of the first kernel.
         bottleneck: feature maps of a block's narrow part (h); half the width if None.
         halve: the block's layer that narrows, ``"first"`` or ``"middle"``.
         activation: ``relu``, ``prelu``, ``elu`` or ``silu``.
@@ -97,32 +100,27 @@ class PixelCNN(Network):
 
     def __init__(
         self,
-        channels: int,
-        out: int,
-        width: int = 128,
-        depth: int = 5,
-        kernel: int = 3,
-        first_kernel: int = 7,
-        bottleneck: int | None = None,
-        halve: str = "first",
-        activation: str = "relu",
-        activate: str = "before",
-        head_width: int | None = None,
-        head_depth: int = 2,
-        layout: str = "interleaved",
-        order: str = "channel",
-        condition: str | None = None,
-        condition_size: int = 0,
-        dropout: float = 0.0,
-        embedding: int = 0,
-        codes: int = 0,
+        channels: options.Channels,
+        out: options.Out,
+        width: options.Width = 128,
+        depth: Annotated[int, Range(0, 1_000)] = 5,
+        kernel: Annotated[int, Range(1, 63, odd=True)] = 3,
+        first_kernel: Annotated[int, Range(1, 63, odd=True)] = 7,
+        bottleneck: options.Width | None = None,
+        halve: Literal["first", "middle"] = "first",
+        activation: options.Activation = "relu",
+        activate: Literal["before", "after"] = "before",
+        head_width: options.Width | None = None,
+        head_depth: Annotated[int, Range(0, 100)] = 2,
+        layout: options.Layout = "interleaved",
+        order: options.Order = "channel",
+        condition: options.Condition | None = None,
+        condition_size: options.Count = 0,
+        dropout: options.Probability = 0.0,
+        embedding: options.Embedding = 0,
+        codes: options.Count = 0,
     ) -> None:
         super().__init__(channels, out, order, condition, condition_size, embedding, codes)
-        check_integer("depth", depth, 0, 1_000)
-        check_integer("head_depth", head_depth, 0, 100)
-        check_choice("halve", halve, ("first", "middle"))
-        check_choice("activate", activate, ("before", "after"))
-        check_choice("layout", layout, tuple(LAYOUTS))
         self.width, self.depth, self.kernel, self.first_kernel = width, depth, kernel, first_kernel
         self.bottleneck, self.halve, self.head_width, self.head_depth = (
             bottleneck,

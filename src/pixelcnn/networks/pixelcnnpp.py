@@ -1,18 +1,18 @@
 """PixelCNN++: two streams of shifted convolutions at several scales, with short-cuts between them."""
 
 from collections.abc import Callable, Iterator
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from pixelcnn.config import check_choice, check_integer
+from pixelcnn.annotations import Range
 from pixelcnn.layers import CausalConv2d, MaskedConv2d, PositionNorm
 from pixelcnn.layers.streams import FirstPair, PairDown, PairUp, ResidualPair, Streams
 from pixelcnn.masks import Features, interleaved
+from pixelcnn.networks import options
 from pixelcnn.networks.base import NETWORKS, Network, check_width
-
-NORMS = ("position", "weight", "none")
 
 
 @NETWORKS.register("pixelcnnpp")
@@ -55,23 +55,20 @@ class PixelCNNpp(Network):
 
     def __init__(
         self,
-        channels: int,
-        out: int,
-        width: int = 160,
-        blocks: int = 5,
-        scales: int = 3,
-        dropout: float = 0.0,
-        norm: str = "position",
-        order: str = "pixel",
-        condition: str | None = None,
-        condition_size: int = 0,
-        embedding: int = 0,
-        codes: int = 0,
+        channels: options.Channels,
+        out: options.Out,
+        width: options.Width = 160,
+        blocks: options.Depth = 5,
+        scales: Annotated[int, Range(1, 16)] = 3,
+        dropout: options.Probability = 0.0,
+        norm: Literal["position", "weight", "none"] = "position",
+        order: options.Order = "pixel",
+        condition: options.Condition | None = None,
+        condition_size: options.Count = 0,
+        embedding: options.Embedding = 0,
+        codes: options.Count = 0,
     ) -> None:
         super().__init__(channels, out, order, condition, condition_size, embedding, codes)
-        check_integer("blocks", blocks, 1, 1_000)
-        check_integer("scales", scales, 1, 16)
-        check_choice("norm", norm, NORMS)
         check_width("width", width, self.colours)
         self.width, self.blocks, self.scales = width, blocks, scales
         self.dropout, self.norm = dropout, norm

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from pixelcnn.config import check_choice, check_integer
 from pixelcnn.errors import ConfigError
 from pixelcnn.layers import (
     ConditionBias,
@@ -17,6 +16,7 @@ from pixelcnn.layers import (
     RowRecurrence,
 )
 from pixelcnn.masks import LAYOUTS, Features
+from pixelcnn.networks import options
 from pixelcnn.networks.base import NETWORKS, Network, check_width
 
 Layer = Callable[[Features, Features], nn.Module]
@@ -49,26 +49,23 @@ class PixelRNN(Network):
     @abc.abstractmethod
     def __init__(
         self,
-        channels: int,
-        out: int,
-        width: int,
-        depth: int,
-        hidden: int | None,
-        first_kernel: int,
-        head_width: int | None,
-        layout: str,
-        order: str,
-        condition: str | None,
-        condition_size: int,
-        dropout: float,
-        embedding: int,
-        codes: int,
+        channels: options.Channels,
+        out: options.Out,
+        width: options.Width,
+        depth: options.Depth,
+        hidden: options.Width | None,
+        first_kernel: options.Side,
+        head_width: options.Width | None,
+        layout: options.Layout,
+        order: options.Order,
+        condition: options.Condition | None,
+        condition_size: options.Count,
+        dropout: options.Probability,
+        embedding: options.Embedding,
+        codes: options.Count,
         layer: Layer,
     ) -> None:
         super().__init__(channels, out, order, condition, condition_size, embedding, codes)
-        check_integer("depth", depth, 1, 1_000)
-        check_choice("layout", layout, tuple(LAYOUTS))
-        check_choice("first_kernel", first_kernel, tuple(range(3, 64, 2)))
         self.width, self.depth, self.hidden = width, depth, hidden
         self.first_kernel, self.head_width = first_kernel, head_width
         self.layout, self.dropout = layout, dropout
@@ -149,23 +146,22 @@ class RowLSTM(PixelRNN):
 
     def __init__(
         self,
-        channels: int,
-        out: int,
-        width: int = 32,
-        depth: int = 7,
-        hidden: int | None = None,
-        kernel: int = 3,
-        first_kernel: int = 7,
-        head_width: int | None = None,
-        layout: str = "interleaved",
-        order: str = "channel",
-        condition: str | None = None,
-        condition_size: int = 0,
-        dropout: float = 0.0,
-        embedding: int = 0,
-        codes: int = 0,
+        channels: options.Channels,
+        out: options.Out,
+        width: options.Width = 32,
+        depth: options.Depth = 7,
+        hidden: options.Width | None = None,
+        kernel: options.Side = 3,
+        first_kernel: options.Side = 7,
+        head_width: options.Width | None = None,
+        layout: options.Layout = "interleaved",
+        order: options.Order = "channel",
+        condition: options.Condition | None = None,
+        condition_size: options.Count = 0,
+        dropout: options.Probability = 0.0,
+        embedding: options.Embedding = 0,
+        codes: options.Count = 0,
     ) -> None:
-        check_choice("kernel", kernel, tuple(range(3, 64, 2)))
         if kernel > first_kernel:
             raise ConfigError(
                 f"kernel = {kernel} is wider than first_kernel = {first_kernel}",
@@ -241,20 +237,20 @@ class DiagonalBiLSTM(PixelRNN):
 
     def __init__(
         self,
-        channels: int,
-        out: int,
-        width: int = 32,
-        depth: int = 7,
-        hidden: int | None = None,
-        first_kernel: int = 7,
-        head_width: int | None = None,
-        layout: str = "interleaved",
-        order: str = "channel",
-        condition: str | None = None,
-        condition_size: int = 0,
-        dropout: float = 0.0,
-        embedding: int = 0,
-        codes: int = 0,
+        channels: options.Channels,
+        out: options.Out,
+        width: options.Width = 32,
+        depth: options.Depth = 7,
+        hidden: options.Width | None = None,
+        first_kernel: options.Side = 7,
+        head_width: options.Width | None = None,
+        layout: options.Layout = "interleaved",
+        order: options.Order = "channel",
+        condition: options.Condition | None = None,
+        condition_size: options.Count = 0,
+        dropout: options.Probability = 0.0,
+        embedding: options.Embedding = 0,
+        codes: options.Count = 0,
     ) -> None:
         def layer(features: Features, states: Features) -> DiagonalLayer:
             gates = 4 * len(states)

@@ -1,12 +1,15 @@
 """PixelSNAIL: gated causal convolutions that know the neighbourhood, attention that knows all of the past."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
-from pixelcnn.config import check_choice, check_integer
+from pixelcnn.annotations import Range
 from pixelcnn.layers import Coordinates, MaskedConv2d, PositionNorm, RasterAttention
 from pixelcnn.layers.residual import ResidualBlock
 from pixelcnn.masks import LAYOUTS, PAST, Features
+from pixelcnn.networks import options
 from pixelcnn.networks.base import NETWORKS, Network, check_width
 
 POINT = ((1, 1), (0, 0))
@@ -119,33 +122,27 @@ class PixelSNAIL(Network):
 
     def __init__(
         self,
-        channels: int,
-        out: int,
-        width: int = 64,
-        depth: int = 4,
-        convolutions: int = 2,
-        kernel: int = 2,
-        first_kernel: int = 3,
-        heads: int = 1,
-        key_width: int = 16,
-        value_width: int | None = None,
+        channels: options.Channels,
+        out: options.Out,
+        width: options.Width = 64,
+        depth: options.Depth = 4,
+        convolutions: Annotated[int, Range(0, 1_000)] = 2,
+        kernel: Annotated[int, Range(1, 63)] = 2,
+        first_kernel: options.Side = 3,
+        heads: options.Width = 1,
+        key_width: options.Width = 16,
+        value_width: options.Width | None = None,
         background: bool = True,
         norm: bool = True,
-        layout: str = "interleaved",
-        order: str = "channel",
-        condition: str | None = None,
-        condition_size: int = 0,
-        dropout: float = 0.0,
-        embedding: int = 0,
-        codes: int = 0,
+        layout: options.Layout = "interleaved",
+        order: options.Order = "channel",
+        condition: options.Condition | None = None,
+        condition_size: options.Count = 0,
+        dropout: options.Probability = 0.0,
+        embedding: options.Embedding = 0,
+        codes: options.Count = 0,
     ) -> None:
         super().__init__(channels, out, order, condition, condition_size, embedding, codes)
-        check_integer("depth", depth, 1, 1_000)
-        check_integer("convolutions", convolutions, 0, 1_000)
-        check_integer("kernel", kernel, 1, 63)
-        check_integer("heads", heads, 1, 16_384)
-        check_choice("first_kernel", first_kernel, tuple(range(3, 64, 2)))
-        check_choice("layout", layout, tuple(LAYOUTS))
         check_width("width", width, self.colours)
         self.width, self.depth, self.convolutions, self.kernel = width, depth, convolutions, kernel
         self.first_kernel, self.heads, self.key_width = first_kernel, heads, key_width

@@ -5,13 +5,15 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from pixelcnn.config import check_fields
 from pixelcnn.registry import Registry
 
 
 class Output(abc.ABC):
     """A family of distributions over integer levels, one for each sub-pixel.
 
-    Subclasses are frozen dataclasses whose fields are the configuration.
+    Subclasses are frozen dataclasses whose fields are the configuration; they are checked against their
+    annotations.
 
     Attributes:
         levels: levels lie in ``[0, levels)``.
@@ -21,6 +23,9 @@ class Output(abc.ABC):
 
     levels: int
     couples_channels: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @abc.abstractmethod
     def parameters_per_pixel(self, channels: int) -> int:

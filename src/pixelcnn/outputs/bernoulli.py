@@ -1,12 +1,13 @@
 """Two levels."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pixelcnn.config import check_choice
+from pixelcnn.annotations import Range
 from pixelcnn.outputs.base import OUTPUTS, Output, at_least_single
 
 
@@ -21,10 +22,7 @@ class Bernoulli(Output):
         tensor([-0.6931, -0.6931])
     """
 
-    levels: int = 2
-
-    def __post_init__(self) -> None:
-        check_choice("bernoulli.levels", self.levels, (2,))
+    levels: Annotated[int, Range(2, 2)] = 2
 
     def parameters_per_pixel(self, channels: int) -> int:
         return channels

@@ -1,11 +1,12 @@
 """Any number of levels, a free probability for each."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
-from pixelcnn.config import check_integer
+from pixelcnn.annotations import Range
 from pixelcnn.outputs.base import OUTPUTS, Output, at_least_single
 from pixelcnn.shapes import MAX_LEVELS
 
@@ -25,10 +26,7 @@ class Categorical(Output):
         tensor([0.2500, 0.2500, 0.2500, 0.2500], dtype=torch.float64)
     """
 
-    levels: int = 256
-
-    def __post_init__(self) -> None:
-        check_integer("categorical.levels", self.levels, 2, MAX_LEVELS)
+    levels: Annotated[int, Range(2, MAX_LEVELS)] = 256
 
     def parameters_per_pixel(self, channels: int) -> int:
         return channels * self.levels

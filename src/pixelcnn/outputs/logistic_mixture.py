@@ -2,13 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pixelcnn.config import check_integer
+from pixelcnn.annotations import Range
 from pixelcnn.outputs.base import OUTPUTS, Output, at_least_single
 from pixelcnn.shapes import MAX_LEVELS
 
@@ -46,13 +46,9 @@ class LogisticMixture(Output):
         (-11.783, -11.783)
     """
 
-    levels: int = 256
-    components: int = 10
+    levels: Annotated[int, Range(2, MAX_LEVELS)] = 256
+    components: Annotated[int, Range(1, 1_000)] = 10
     couples_channels: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        check_integer("logistic-mixture.levels", self.levels, 2, MAX_LEVELS)
-        check_integer("logistic-mixture.components", self.components, 1, 1_000)
 
     def parameters_per_pixel(self, channels: int) -> int:
         return self.components * first_row(channels)

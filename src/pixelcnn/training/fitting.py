@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelcnn import devices
+from pixelcnn.config import gated
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import ConfigError
 from pixelcnn.model import PixelModel
@@ -34,6 +35,7 @@ from pixelcnn.training.trainer import Trainer
 from pixelcnn.training.validator import Validator
 
 
+@gated
 def fit(
     model: PixelModel,
     train: ImageSet,

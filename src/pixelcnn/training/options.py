@@ -3,17 +3,23 @@
 import dataclasses
 import math
 import re
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
-from pixelcnn.config import check_choice
+from pixelcnn import devices
+from pixelcnn.annotations import Range, shown
+from pixelcnn.config import check_fields, check_keys
 from pixelcnn.errors import ConfigError
-from pixelcnn.registry import closest
 
-OPTIMIZERS = ("adam", "adamw", "nadam", "rmsprop")
-SCHEDULES = ("constant", "exponential", "cosine", "one-cycle")
-PRECISIONS = ("auto", "32", "bf16", "64")
-ON_NAN = ("stop", "skip", "rewind")
-SCHEDULE_BY = ("steps", "time")
+Optimizer = Literal["adam", "adamw", "nadam", "rmsprop"]
+Schedule = Literal["constant", "exponential", "cosine", "one-cycle"]
+OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
+SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
+
+Count = Annotated[int, Range(0, 1_000_000)]
+Positive = Annotated[int, Range(1, 1_000_000)]
+Steps = Annotated[int, Range(0, 1_000_000_000)]
+Share = Annotated[float, Range(0, 1)]
+Decay = Annotated[float, Range(0, 1, below=True)]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,67 +34,67 @@ class TrainingOptions:
         5400.0
     """
 
-    epochs: int = 20
+    epochs: Positive = 20
     """Passes over the training set, at most."""
     max_time: str | None = None
     """Longest training in all, resumed runs included, as ``45s``, ``10m`` or ``1h30m``; settles the number of
     steps from the first ones, and anew where the machine turns out slower or faster."""
-    batch_size: int = 128
+    batch_size: Positive = 128
     """Images a step, over all processes; the last step of an epoch takes what is left."""
-    optimizer: str = "adam"
+    optimizer: Optimizer = "adam"
     """``adam``, ``adamw``, ``nadam`` or ``rmsprop``."""
-    learning_rate: float = 1e-3
+    learning_rate: Annotated[float, Range(0, 1_000_000)] = 1e-3
     """Peak learning rate."""
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     """Decay of the running gradient and squared gradient (the second one only for ``rmsprop``)."""
-    eps: float = 1e-8
+    eps: Share = 1e-8
     """Added to the root of the squared gradient."""
-    weight_decay: float = 0.0
+    weight_decay: Annotated[float, Range(0, 100)] = 0.0
     """Decay of kernels, never of biases and other vectors; decoupled for ``adamw`` and ``nadam``."""
-    momentum: float = 0.0
+    momentum: Share = 0.0
     """Momentum of ``rmsprop``."""
-    schedule: str = "constant"
+    schedule: Schedule = "constant"
     """``constant``, ``exponential``, ``cosine`` or ``one-cycle``."""
-    warmup_steps: int = 0
+    warmup_steps: Steps = 0
     """Steps of linear rise from zero; ``one-cycle`` with 0 rises over the first fifth of the run."""
-    learning_rate_decay: float = 0.999995
+    learning_rate_decay: Share = 0.999995
     """Factor a step of the ``exponential`` schedule."""
-    final_learning_rate: float = 0.01
+    final_learning_rate: Share = 0.01
     """Where ``cosine`` and ``one-cycle`` end, as a fraction of the peak."""
-    schedule_by: str = "steps"
+    schedule_by: Literal["steps", "time"] = "steps"
     """What the schedule is a function of: ``steps``, or ``time``, the share of ``max_time`` that is over."""
-    gradient_clip: float = 0.0
+    gradient_clip: Annotated[float, Range(0, 1_000_000)] = 0.0
     """Largest norm of the gradient; 0 leaves it alone."""
-    weight_average: float = 0.0
+    weight_average: Annotated[float, Range(0, 0.999999)] = 0.0
     """Decay a step of the moving average of the weights that is evaluated and exported; 0 turns it off."""
-    patience: int = 0
+    patience: Count = 0
     """Validations without a better one before training stops early; 0 never does."""
-    validate_every: int = 1
+    validate_every: Positive = 1
     """Epochs between validations; the end of the training always validates."""
-    validation_images: int = 2_000
+    validation_images: Steps = 2_000
     """Validation images in use, evenly spread over the set; 0 takes all of them."""
-    seed: int = 0
+    seed: Annotated[int, Range(0, 2**63 - 1)] = 0
     """Fixes initial weights, batch order, dynamic binarisation and dropout."""
-    precision: str = "auto"
+    precision: Literal["auto", "32", "bf16", "64"] = "auto"
     """``32``, ``64``, or ``bf16`` (autocast; weights stay 32 bit); ``auto`` takes bf16 where it is fast."""
     channels_last: bool = True
     """Keep the features of a position together in memory: faster for convolutions on CPU and GPU."""
     device: str = "auto"
     """``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``."""
-    devices: int = 1
+    devices: Annotated[int, Range(1, 1_024)] = 1
     """Processes a machine, each on a device of its own, or on a share of the processor."""
-    nodes: int = 1
+    nodes: Annotated[int, Range(1, 100_000)] = 1
     """Machines."""
-    sample_every: int = 0
+    sample_every: Count = 0
     """Epochs between sample grids; 0 draws one at the end. A grid that would take more than a tenth of
     the training so far is left out."""
-    sample_count: int = 16
+    sample_count: Annotated[int, Range(0, 1_024)] = 16
     """Images of a sample grid; 0 draws none."""
-    log_every: int = 50
+    log_every: Annotated[int, Range(1, 1_000_000_000)] = 50
     """Steps between rows of ``metrics.csv``."""
     checkpoint_every: str = "5m"
     """Time between checkpoints inside an epoch; every validation writes one too."""
-    on_nan: str = "stop"
+    on_nan: Literal["stop", "skip", "rewind"] = "stop"
     """What to do about a loss that is not finite: ``stop``, ``skip`` up to three batches, or ``rewind`` to
     the last checkpoint at half the learning rate, up to five times."""
     compile: bool = False
@@ -101,19 +107,12 @@ class TrainingOptions:
     comes with the package."""
 
     def __post_init__(self) -> None:
-        _coerce(self)
-        for name, (low, high) in INTEGERS.items():
+        for name in ("max_time", "checkpoint_every"):
             value = getattr(self, name)
-            if not low <= value <= high:
-                remedy = f"an integer from {low} to {high}" if low < high else f"{low}"
-                raise invalid(name, value, f"use {remedy}")
-        for name, (above, below) in FLOATS.items():
-            value = getattr(self, name)
-            if not above <= value <= below or math.isnan(value):
-                raise invalid(name, value, f"use a number from {above:g} to {below:g}")
-        for name, choices in CHOICES.items():
-            check_choice(f"training.{name}", getattr(self, name), choices)
-        if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", self.device):
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                object.__setattr__(self, name, shown(value))  # seconds
+        check_fields(self, "training.")
+        if not devices.NAMES.fullmatch(self.device):
             raise invalid("device", self.device, "use auto, cpu, cuda, cuda:N or mps")
         if self.max_time is not None and duration("max_time", self.max_time) <= 0:
             raise invalid("max_time", self.max_time, "use a time above zero, as 45s, 10m or 1h30m")
@@ -147,56 +146,9 @@ class TrainingOptions:
             ConfigError: an unknown key, or a value that cannot be used.
         """
         known = [field.name for field in dataclasses.fields(cls)]
-        for key in table:
-            if key not in known:
-                raise ConfigError(
-                    f"no training option called {key!r}.{closest(key, known)}",
-                    hint=f"known: {', '.join(known)}",
-                )
+        check_keys("training option", table, known)
         return cls(**table)
 
-
-INTEGERS = {
-    "epochs": (1, 1_000_000),
-    "batch_size": (1, 1_000_000),
-    "warmup_steps": (0, 1_000_000_000),
-    "patience": (0, 1_000_000),
-    "validate_every": (1, 1_000_000),
-    "validation_images": (0, 1_000_000_000),
-    "seed": (0, 2**63 - 1),
-    "devices": (1, 1_024),
-    "nodes": (1, 100_000),
-    "sample_every": (0, 1_000_000),
-    "sample_count": (0, 1_024),
-    "log_every": (1, 1_000_000_000),
-}
-"""Whole numbers, and the range of each."""
-
-FLOATS = {
-    "learning_rate": (0.0, 1e6),
-    "eps": (0.0, 1.0),
-    "weight_decay": (0.0, 100.0),
-    "momentum": (0.0, 1.0),
-    "learning_rate_decay": (0.0, 1.0),
-    "final_learning_rate": (0.0, 1.0),
-    "gradient_clip": (0.0, 1e6),
-    "weight_average": (0.0, 0.999999),
-}
-"""Numbers, and the range of each."""
-
-CHOICES: dict[str, tuple[object, ...]] = {
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "precision": PRECISIONS,
-    "on_nan": ON_NAN,
-    "schedule_by": SCHEDULE_BY,
-    "channels_last": (True, False),
-    "compile": (True, False),
-}
-"""Words, and the ones that mean something."""
-
-DURATIONS = ("max_time", "checkpoint_every")
-"""Times, as texts or as seconds."""
 
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 
@@ -211,8 +163,9 @@ def duration(name: str, text: str) -> float:
         >>> duration("max_time", "1m30s")
         90.0
     """
-    number = r"\d+(?:\.\d+)?"
-    parts = re.fullmatch(rf"(?:({number})h)?(?:({number})m)?(?:({number})s?)?", text.strip())
+    number = r"\d{1,9}(?:\.\d+)?"
+    pattern = rf"(?:({number})h)?(?:({number})m)?(?:({number})s?)?"
+    parts = re.fullmatch(pattern, text.strip(), re.ASCII)
     if parts is None or not any(parts.groups()):
         raise invalid(name, text, "write a time as 45s, 10m or 1h30m")
     return sum(
@@ -224,34 +177,4 @@ def duration(name: str, text: str) -> float:
 
 def invalid(name: str, value: object, remedy: str) -> ConfigError:
     """The error for a training option that cannot be used."""
-    return ConfigError(f"training.{name} cannot be {value!r}", hint=remedy)
-
-
-def _coerce(options: TrainingOptions) -> None:
-    """Gives every field its type, where the value allows it: TOML's 1 is a float, its lists are tuples."""
-    for names, kinds, meant in (
-        (INTEGERS, int, "a whole number"),
-        (FLOATS, int | float, "a number"),
-        (DURATIONS, str | int | float, "a time as 45s, 10m or 1h30m"),
-        (("device", "init", "precision"), str | int, "a text"),
-    ):
-        for name in names:
-            value = getattr(options, name)
-            if value is None and name in ("max_time", "init"):
-                continue
-            if isinstance(value, bool) or not isinstance(value, kinds):
-                raise invalid(name, value, f"use {meant}")
-            convert = int if names is INTEGERS else float if names is FLOATS else str
-            object.__setattr__(options, name, convert(value))
-    for name, kinds, meant in (
-        ("betas", int | float, "two numbers in [0, 1), as [0.9, 0.999]"),
-        ("trackers", str, "names, as ['tensorboard']"),
-    ):
-        given = getattr(options, name)
-        values = (given,) if name == "trackers" and isinstance(given, str) else given
-        if not isinstance(values, tuple | list) or not all(isinstance(v, kinds) for v in values):
-            raise invalid(name, given, f"use {meant}")
-        object.__setattr__(options, name, tuple(values))
-    if len(options.betas) != 2 or not all(0 <= beta < 1 for beta in options.betas):
-        raise invalid("betas", options.betas, "use two numbers in [0, 1), as [0.9, 0.999]")
-    object.__setattr__(options, "betas", tuple(map(float, options.betas)))
+    return ConfigError(f"training.{name} cannot be {shown(value)}", hint=remedy)

@@ -14,6 +14,7 @@ import torch.distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
+from pixelcnn.annotations import shown
 from pixelcnn.errors import ConfigError, PixelCNNError, TrainingError
 
 JOINING = datetime.timedelta(minutes=5)
@@ -145,7 +146,7 @@ def placed(environment: Mapping[str, str]) -> Processes | None:
         None for a process that nobody placed.
 
     Raises:
-        ConfigError: machines with different numbers of processes.
+        ConfigError: machines with different numbers of processes, or what is no number.
 
     Example:
         >>> placed({"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"})
@@ -155,7 +156,13 @@ def placed(environment: Mapping[str, str]) -> Processes | None:
     """
 
     def number(key: str, otherwise: int) -> int:
-        return int(environment.get(key, otherwise))
+        text = environment.get(key, str(otherwise))
+        if not (text.isascii() and text.isdecimal() and len(text) < 10):
+            raise ConfigError(
+                f"the environment variable {key} must be a number of processes, got {shown(text)}",
+                hint="leave it to the launcher, or unset it",
+            )
+        return int(text)
 
     if "RANK" in environment and "WORLD_SIZE" in environment:
         rank, size = number("RANK", 0), number("WORLD_SIZE", 1)

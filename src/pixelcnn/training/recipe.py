@@ -1,15 +1,15 @@
 """Recipes: a data set, a network, an output and how to train them, as four TOML tables."""
 
 import dataclasses
-import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pixelcnn import data
+from pixelcnn.annotations import shown
 from pixelcnn.building import DERIVED, adapted, create_model
-from pixelcnn.config import arguments
+from pixelcnn.config import arguments, check_keys, check_name, check_values, checked
 from pixelcnn.data import ImageSet, Splits
 from pixelcnn.errors import ConfigError, UnknownName
 from pixelcnn.model import PixelModel
@@ -55,15 +55,21 @@ class Recipe:
     training: Table = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_keys("data", self.data, data_keys())
+        check_name("recipe", self.name)
+        object.__setattr__(self, "about", " ".join(str(self.about).split()))  # for a comment
+        for table in TABLES:
+            if not isinstance(getattr(self, table), dict):
+                raise ConfigError(
+                    f"recipe {self.name}: {table} must be a table", hint=f"write [{table}]"
+                )
+        _check_table("data", self.data, data.load, ("data",))
         for table, registry in (("network", NETWORKS), ("output", OUTPUTS)):
             values = getattr(self, table)
             if "name" not in values:
                 raise ConfigError(
                     f"recipe {self.name}: [{table}] needs a name", hint=", ".join(registry)
                 )
-            known = ["name", *arguments(registry[values["name"]])]
-            check_keys(table, values, [key for key in known if key not in (*DERIVED, "levels")])
+            _check_table(table, values, registry[values["name"]], (*DERIVED, "levels"))
         TrainingOptions.from_table(self.training)
 
     @property
@@ -98,6 +104,7 @@ class Recipe:
         tables = {name: dict(getattr(self, name)) for name in TABLES}
         for override in overrides:
             table, key, value = parse_setting(override) if isinstance(override, str) else override
+            check_keys("table", [table], TABLES)
             if table in ("network", "output") and key == "name" and value != tables[table]["name"]:
                 tables[table] = {}  # arguments of one network mean nothing to another
             tables[table][key] = value
@@ -194,11 +201,12 @@ def get(name: str | Path) -> Recipe:
         UnknownName: neither a recipe nor a file.
         ConfigError: a file that is not a recipe.
     """
+    name = checked("recipe", name, str | Path, "'pixelcnn info' lists recipes")
     if str(name) in names():
         return parse((folder() / f"{name}.toml").read_text(encoding="utf-8"), str(name))
     path = Path(name)
     if path.suffix == ".toml" and path.is_file():
-        return parse(path.read_text(encoding="utf-8"), path.stem)
+        return parse(toml.read(path), path.stem)
     message, hint = no_recipe(str(name))
     raise UnknownName(message, hint=hint)
 
@@ -214,7 +222,7 @@ def no_recipe(name: str) -> tuple[str, str]:
     if Path(name).exists():
         return f"{name} is no recipe", f"if it holds images, train with --data {name}"
     known = f"known: {', '.join(names())}; or give a .toml file"
-    return f"no recipe called {name!r}.{closest(name, names())}", known
+    return f"no recipe called {shown(name)}.{closest(name, names())}", known
 
 
 def parse(text: str, name: str) -> Recipe:
@@ -228,14 +236,11 @@ def parse(text: str, name: str) -> Recipe:
         ConfigError: not TOML, or tables, keys or values that mean nothing.
     """
     tables = toml.loads(text, f"recipe {name}")
-    check_keys("recipe", tables, TABLES)
-    for key, value in tables.items():
-        if not isinstance(value, dict):
-            raise ConfigError(f"recipe {name}: {key} must be a table", hint=f"write [{key}]")
+    check_keys("table", tables, TABLES)
     lines = (line for line in text.splitlines() if line.startswith("#"))
     comments = [line.removeprefix("#").strip() for line in lines]
     if comments and comments[0].startswith(MARK):
-        name = comments.pop(0).removeprefix(MARK)
+        name = comments.pop(0).removeprefix(MARK).strip()
     return Recipe(name=name, about=comments[0] if comments else "", **tables)
 
 
@@ -256,7 +261,7 @@ def parse_setting(setting: str) -> Setting:
     """Table, key and value of ``table.key=VALUE``.
 
     Raises:
-        ConfigError: another form, or an unknown table.
+        ConfigError: another form.
 
     Example:
         >>> parse_setting("training.schedule=cosine")
@@ -266,29 +271,30 @@ def parse_setting(setting: str) -> Setting:
     table, dot, key = path.strip().partition(".")
     if not (equals and dot and key):
         raise ConfigError(
-            f"cannot use the setting {setting!r}",
+            f"cannot use the setting {shown(setting)}",
             hint="write table.key=VALUE, as training.epochs=3",
         )
-    check_keys("recipe", {table: None}, TABLES)
     return Setting(table, key.strip(), toml.parse_value(value.strip()))
 
 
-def check_keys(table: str, values: Mapping[str, Any], known: Iterable[str]) -> None:
-    """Refuses keys that mean nothing.
+def _check_table(table: str, values: Table, of: Callable[..., Any], derived: Iterable[str]) -> None:
+    """Refuses keys that mean nothing, and values that ``of`` does not take as arguments.
+
+    Args:
+        table: its name.
+        values: its keys and values; ``name`` says of what.
+        of: a function or a constructor.
+        derived: arguments that no recipe gives.
 
     Raises:
-        ConfigError: names the key, what was probably meant, and what is known.
+        ConfigError: names the key, and what is known or taken.
     """
-    known = list(known)
-    for key in values:
-        if key not in known:
-            what = "table" if table == "recipe" else f"key in [{table}]"
-            raise ConfigError(
-                f"no {what} called {key!r}.{closest(key, known)}", hint=f"known: {', '.join(known)}"
-            )
+    known = ["name", *(key for key in arguments(of) if key not in derived)]
+    check_keys(f"key in [{table}]", values, known)
+    check_values(of, {key: value for key, value in values.items() if key != "name"}, f"{table}.")
+    checked(f"{table}.name", values.get("name", table), str, "a text stands in double quotes")
 
 
 def data_keys() -> list[str]:
     """What a ``[data]`` table may hold: the arguments of :func:`pixelcnn.data.load`."""
-    _source, *rest = inspect.signature(data.load).parameters
-    return ["name", *rest]
+    return ["name", *list(arguments(data.load))[1:]]

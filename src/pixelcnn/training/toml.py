@@ -1,11 +1,20 @@
-"""Writing TOML, as far as recipes need it: tables of plain values. Reading is the standard library's."""
+"""TOML, as far as recipes need it: tables of plain values. What parses it is the standard library's."""
 
 import json
+import os
+import stat
 import tomllib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from pixelcnn.annotations import shown
 from pixelcnn.errors import ConfigError
+
+MAX_SIZE = 1_000_000
+"""Bytes of a file, and characters of a text."""
+LIMIT = "a recipe has at most 1 MB"
+FORM = "write [table] and key = value, texts in double quotes"
 
 
 def dumps(tables: Mapping[str, Mapping[str, Any]]) -> str:
@@ -27,6 +36,9 @@ def dumps(tables: Mapping[str, Mapping[str, Any]]) -> str:
 def literal(value: Any) -> str:
     """A value as TOML writes it.
 
+    Raises:
+        ConfigError: a text that is no Unicode.
+
     Example:
         >>> literal([0.9, 1e-08]), literal(True), literal('a "b"')
         ('[0.9, 1e-08]', 'true', '"a \\\\"b\\\\""')
@@ -39,6 +51,13 @@ def literal(value: Any) -> str:
         text = repr(value)
         return text if any(mark in text for mark in ".en") else text + ".0"
     if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # the name of a file may be no text
+            hint = "give the file another name"
+            raise ConfigError(
+                f"{shown(value)} is no text that a recipe can hold", hint=hint
+            ) from None
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     assert isinstance(value, int), f"recipes hold plain values, not {type(value).__name__}"
     return str(value)
@@ -56,9 +75,10 @@ def parse_value(text: str) -> Any:
     if text == "none":
         return None
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        table = loads(f"value = {text}", "the value")
+    except ConfigError:
         return text
+    return table["value"] if len(table) == 1 else text
 
 
 def loads(text: str, name: str) -> dict[str, Any]:
@@ -67,7 +87,36 @@ def loads(text: str, name: str) -> dict[str, Any]:
     Raises:
         ConfigError: with the line; ``name`` says of what.
     """
+    if len(text) > MAX_SIZE:
+        raise ConfigError(f"{name}: {len(text):,} characters are too many", hint=LIMIT)
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{name}: not valid TOML: {error}") from error
+    except RecursionError:
+        raise ConfigError(f"{name}: not valid TOML: nested too deep", hint=FORM) from None
+    except ValueError as error:  # a TOMLDecodeError, or an integer of thousands of digits
+        reason = (
+            str(error) if isinstance(error, tomllib.TOMLDecodeError) else "a number is too long"
+        )
+        raise ConfigError(f"{name}: not valid TOML: {reason}", hint=FORM) from error
+
+
+def read(path: Path) -> str:
+    """The text of a TOML file, whether it is TOML or not.
+
+    Raises:
+        ConfigError: no regular file, one that is too large, or no UTF-8.
+        OSError: the system cannot read it.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with open(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise ConfigError(f"{path} is no regular file", hint="give a .toml file")
+        content = file.read(MAX_SIZE + 1)
+    if len(content) > MAX_SIZE:
+        raise ConfigError(f"{path} is larger than {MAX_SIZE:,} bytes", hint=LIMIT)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{path}: not valid TOML: {error.reason}", hint="save it as UTF-8"
+        ) from error
