@@ -22,7 +22,9 @@ CACHED = [("cached", name) for name in embeds(tiny.LOWERED)]
 NATIVE = [pytest.param("native", name, marks=needs_native) for name in embeds(tiny.NATIVE)]
 
 
-@pytest.mark.parametrize("embedding", [1, 5, 16])
+@pytest.mark.parametrize(
+    "embedding", [5, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 16))]
+)
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("engine", "name"), CACHED + NATIVE)
 def test_every_engine_looks_up_what_full_does(engine, name, channels, embedding):

@@ -55,8 +55,13 @@ ENDINGS = {
 """Signals, and how a training may end: by the signal before it has begun, with 0 when it was over."""
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
-@pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("ending", "count"),
+    [
+        *((ending, FEW) for ending in ("kill", "interrupt twice")),
+        *(pytest.param(ending, MANY, marks=pytest.mark.slow) for ending in ENDINGS),
+    ],
+)
 def test_a_training_survives(ending, count, nursery, whole, tmp_path):
     signals, codes = ENDINGS[ending]
     assert_survives(nursery, whole, tmp_path / "run", count, *signals, codes=codes)

@@ -54,7 +54,7 @@ def assert_close(run, other):
     assert numbers(run) == pytest.approx(numbers(other), abs=1e-6, nan_ok=True)
 
 
-@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_they_train_as_one_would(size, nursery, alone, tmp_path):
     run = tmp_path / "run"
     nursery.finish(run, size=size, **EXACT)
@@ -80,7 +80,7 @@ def test_they_evaluate_as_one_does(nursery, tmp_path):
     assert found[0] == found[1] == found[2]
 
 
-@pytest.mark.parametrize("sizes", [(2, 1), (1, 2)])
+@pytest.mark.parametrize("sizes", [(2, 1), pytest.param((1, 2), marks=pytest.mark.slow)])
 def test_another_number_of_processes_may_go_on(sizes, nursery, alone, tmp_path):
     first, second = sizes
     nursery.finish(tmp_path / "run", size=first, **(EXACT | {"epochs": 1}))
@@ -88,7 +88,7 @@ def test_another_number_of_processes_may_go_on(sizes, nursery, alone, tmp_path):
     assert_close(tmp_path / "run", alone)
 
 
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_one_that_is_killed_ends_the_others_and_all_go_on(victim, nursery, together, tmp_path):
     run = tmp_path / "run"
     pids = nursery.team(run, 2, **NOISY)
@@ -104,7 +104,7 @@ def test_one_that_is_killed_ends_the_others_and_all_go_on(victim, nursery, toget
     assert_same_end(run, together)
 
 
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_signal_to_one_stops_all_at_the_same_step(victim, nursery, together, tmp_path):
     run = tmp_path / "run"
     pids = nursery.team(run, 2, **NOISY)

@@ -14,6 +14,8 @@ from pixelcnn.engines.fingerprint import fingerprint
 from pixelcnn.errors import ConformanceError
 from pixelcnn.model import PixelModel
 from pixelcnn.verify import Report, check_model, check_network, check_output
+from pixelcnn.verify.models import ModelChecks
+from pixelcnn.verify.report import run
 from tiny import label, marked, tiny_model, tiny_models, tiny_networks, tiny_outputs
 
 
@@ -63,7 +65,12 @@ def test_networks_keep_their_promises(network):
 
 @pytest.mark.parametrize(
     "network",
-    [n for channels in (1, 3) for n in tiny_networks(channels) if n.condition is None],
+    [
+        pytest.param(n, marks=[pytest.mark.slow] if channels > 1 else [])
+        for channels in (1, 3)
+        for n in tiny_networks(channels)
+        if n.condition is None
+    ],
     ids=label,
 )
 def test_networks_keep_their_promises_where_one_side_is_even(network):
@@ -80,7 +87,18 @@ def test_outputs_keep_their_promises(output, channels):
     "model", marked(m for channels in (1, 3) for m in tiny_models(channels)), ids=label
 )
 def test_models_keep_their_promises(model):
-    check_model(model).raise_if_failed()
+    """Those beyond the promises of their networks and outputs, which are tried on their own."""
+    checks = ModelChecks(model, thorough=False, device=torch.device("cpu")).together()
+    run("model", checks).raise_if_failed()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_model_promises_what_its_network_and_its_output_do(channels):
+    model = tiny_model(channels)
+    names = [row.name for row in check_model(model).rows]
+    for part in (check_network(model.network), check_output(model.output, channels)):
+        part.raise_if_failed()
+        assert {row.name for row in part.rows} <= set(names)
 
 
 @pytest.mark.slow

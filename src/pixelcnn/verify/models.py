@@ -67,11 +67,17 @@ class ModelChecks:
 
     def all(self) -> list[Check]:
         """Every promise, those of the network and the output included."""
-        own = f"no output sees its future at {self.model.shape}, with its own weights"
         return [
             Check("its weights are finite", self.finite),
             *NetworkChecks(self.original.network, HEIGHT, WIDTH).all(),
             *OutputChecks(self.original.output, self.original.shape.channels).all(),
+            *self.together(),
+        ]
+
+    def together(self) -> list[Check]:
+        """What network and output promise as one model."""
+        own = f"no output sees its future at {self.model.shape}, with its own weights"
+        return [
             Check("what is saved comes back", self.comes_back),
             Check(own, self.no_leaks),
             Check("all images together have probability one", self.total),
