@@ -4,7 +4,6 @@ import errno
 import io
 import os
 import pathlib
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -37,6 +36,12 @@ class Disk:
 
         return guard
 
+    def open_descriptor(self, path: Any, flags: int, *arguments: Any, **named: Any) -> int:
+        """``os.open``, which needs room for a file that is not there yet."""
+        if flags & os.O_CREAT and not os.path.lexists(path):
+            self.need()
+        return OPEN_DESCRIPTOR(path, flags, *arguments, **named)
+
     def open(self, *arguments: Any, **named: Any) -> Any:
         """``io.open`` with writes that need room."""
         file = OPEN(*arguments, **named)
@@ -66,6 +71,7 @@ class Guarded:
 
 
 OPEN = io.open
+OPEN_DESCRIPTOR = os.open
 
 
 @contextmanager
@@ -76,6 +82,6 @@ def disk_full_at(number: int) -> Iterator[Disk]:
         patch.setattr(io, "open", disk.open)
         patch.setattr(os, "fsync", disk.guarded(os.fsync))
         patch.setattr(os, "replace", disk.guarded(os.replace))
-        patch.setattr(tempfile, "mkstemp", disk.guarded(tempfile.mkstemp))
+        patch.setattr(os, "open", disk.open_descriptor)
         patch.setattr(pathlib.Path, "mkdir", disk.guarded(pathlib.Path.mkdir))
         yield disk

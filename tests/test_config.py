@@ -11,7 +11,7 @@ import pytest
 
 from pixelcnn import networks, outputs
 from pixelcnn.annotations import Range, fitting
-from pixelcnn.config import arguments, check_name, checked, from_config, to_config
+from pixelcnn.config import arguments, checked, from_config, to_config
 from pixelcnn.errors import ConfigError, UnknownName
 from pixelcnn.networks import NETWORKS
 from pixelcnn.outputs import OUTPUTS
@@ -119,11 +119,3 @@ def test_numpy_scalars_leave_no_trace_in_a_configuration():
     assert json.dumps(to_config(NETWORKS, network))
     assert outputs.Categorical(levels=np.int64(7)) == outputs.Categorical(levels=7)
     assert type(outputs.Categorical(levels=np.int64(7)).levels) is int
-
-
-@pytest.mark.parametrize(
-    "name", ["", ".", "..", "a/b", "a\\b", "a\nb", "\x1b[2J", "\udcff", "x" * 101, 3, None]
-)
-def test_names_are_names(name):
-    with pytest.raises(ConfigError, match="cannot be the name of a recipe"):
-        check_name("recipe", name)

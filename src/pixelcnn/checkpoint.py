@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import struct
-import tempfile
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -20,7 +19,8 @@ import torch
 from torch import Tensor
 
 from pixelcnn.devices import Device, move, resolve_device
-from pixelcnn.errors import DISK_FULL, ConfigError, ModelError, PixelCNNError, ResourceError
+from pixelcnn.errors import ConfigError, ModelError, PixelCNNError
+from pixelcnn.files import write_atomically
 from pixelcnn.model import PixelModel
 from pixelcnn.registry import closest
 from pixelcnn.streams import DrawFrom
@@ -156,64 +156,6 @@ def _digest(header: Mapping[str, Any]) -> str:
     """SHA-256 of a header's content, hexadecimal: the record is no part of the fingerprint."""
     content = {key: value for key, value in header.items() if key != "digest"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
-    """Writes a file so that a reader, or a crash at any moment, sees the old or the new one.
-
-    A temporary file in the same folder is synced, renamed over the target, and the folder is synced.
-
-    Raises:
-        ResourceError: the disk is full; the target is untouched and no temporary file is left.
-        OSError: whatever else keeps a file from being written; likewise.
-    """
-    target = Path(path)
-    try:
-        _replace(target, content)
-    except OSError as error:
-        if error.errno not in DISK_FULL:
-            raise
-        raise ResourceError(
-            f"disk full: cannot write {target.name}, which needs {len(content):,} bytes",
-            hint="free some space",
-        ) from error
-    _sync_folder(target.parent)
-
-
-def _replace(target: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(
-        prefix=f".{target.name}.", suffix=".tmp", dir=target.parent
-    )
-    try:
-        with os.fdopen(handle, "wb") as file:
-            os.fchmod(file.fileno(), 0o666 & ~_umask())
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a rename survive a power cut; not every platform can open a folder."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)
 
 
 def _damaged(path: Path, reason: str) -> ModelError:

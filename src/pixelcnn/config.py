@@ -58,28 +58,6 @@ def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
         raise ConfigError(message) from None
 
 
-def check_name(what: str, name: object) -> str:
-    """A plain name, which is no path and can be shown in one line.
-
-    Raises:
-        ConfigError: it is none.
-
-    Example:
-        >>> check_name("recipe", "gated-mnist")
-        'gated-mnist'
-        >>> check_name("recipe", "../../x")
-        Traceback (most recent call last):
-        pixelcnn.errors.ConfigError: '../../x' cannot be the name of a recipe
-    """
-    usable = isinstance(name, str) and 0 < len(name) <= 100 and name.isprintable()
-    if not usable or name in (".", "..") or any(mark in str(name) for mark in "/\\"):
-        raise ConfigError(
-            f"{shown(name)} cannot be the name of a {what}",
-            hint="a name has 1 to 100 characters that can be printed, and no slash",
-        )
-    return str(name)
-
-
 def check_keys(what: str, keys: Iterable[object], known: Iterable[str]) -> None:
     """Refuses keys that mean nothing.
 

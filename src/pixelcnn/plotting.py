@@ -5,7 +5,9 @@ array) and gives a Pillow image or a file. Small images are enlarged by whole fa
 smoothing, so that every pixel of the model stays one visible square.
 """
 
+import io
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pixelcnn.errors import DataError
+from pixelcnn.errors import ConfigError, DataError
+from pixelcnn.files import write_atomically
 
 Bytes = NDArray[np.uint8]
 
@@ -134,8 +137,17 @@ def save_grid(
     columns: int | None = None,
     scale: int | None = None,
 ) -> None:
-    """Writes :func:`grid` as a picture file; the suffix decides the format."""
-    grid(images, levels, columns, scale).save(path)
+    """Writes :func:`grid` as a picture file, whole or not at all; the suffix decides the format.
+
+    Raises:
+        ConfigError: a suffix that stands for no format.
+    """
+    form = Image.registered_extensions().get(Path(path).suffix.lower())
+    if form not in Image.SAVE:
+        raise ConfigError(f"{path}: the suffix stands for no picture format", hint="use .png")
+    buffer = io.BytesIO()
+    grid(images, levels, columns, scale).save(buffer, form)
+    write_atomically(path, buffer.getvalue())
 
 
 def reveal(images: Any, levels: int, seen: Any) -> Bytes:
@@ -250,7 +262,7 @@ def stacked(pictures: Sequence[Image.Image]) -> Image.Image:
 def save_animation(
     frames: Sequence[Image.Image], path: Any, seconds: float = 5.0, pause: float = 1.5
 ) -> None:
-    """Writes frames as an animated GIF that repeats for ever.
+    """Writes frames as an animated GIF that repeats for ever, a file whole or not at all.
 
     Args:
         frames: pictures of one size.
@@ -264,4 +276,9 @@ def save_animation(
     each = max(20, round(1000 * seconds / len(frames)) // 10 * 10)
     durations = [each] * (len(frames) - 1) + [round(1000 * pause)]
     first, *rest = [frame.convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
-    first.save(path, format="GIF", save_all=True, append_images=rest, duration=durations, loop=0)
+    buffer = io.BytesIO()
+    first.save(buffer, "GIF", save_all=True, append_images=rest, duration=durations, loop=0)
+    if isinstance(path, str | os.PathLike):
+        write_atomically(path, buffer.getvalue())
+    else:
+        path.write(buffer.getvalue())

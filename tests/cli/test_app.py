@@ -115,7 +115,8 @@ def test_debug_shows_the_traceback_wherever_it_stands(here, words):
         (PermissionError(errno.EACCES, "Permission denied", "a.png"), 2),
         (FileNotFoundError(errno.ENOENT, "No such file or directory", "a/b.png"), 2),
         (KeyboardInterrupt(), 130),
-        (failures.Terminated(), 143),
+        (failures.Terminated(15), 143),
+        (failures.Terminated(1), 129),
         (ValueError("our bug"), 1),
     ],
 )

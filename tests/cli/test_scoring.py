@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from pixelcnn import checkpoint, data, scoring
+from pixelcnn.cli import sources
+from pixelcnn.cli.score import no_formula
 
 KEYS = {
     "nats_per_image", "stderr", "bits_per_dim", "bits_per_dim_stderr", "images", "dimensions", "data",
@@ -85,6 +87,62 @@ def test_evaluate_needs_data_that_it_can_find(run, tiny, here):
     made.record = {}
     checkpoint.save(made, here / "m.safetensors")
     assert "--data" in run("evaluate", "m.safetensors", code=2).hint
+
+
+@pytest.mark.parametrize(
+    "name", ["photos", "./photos", "PHOTOS", "/dev/zero", "", None, 7, ["digits"]]
+)
+def test_a_record_does_not_choose_a_path(run, tiny, here, picture, name):
+    (here / "photos").mkdir()
+    picture("photos/1.png")
+    made = tiny()
+    made.record["data"] = {"name": str(here / "photos") if name == "PHOTOS" else name}
+    checkpoint.save(made, here / "m.safetensors")
+    assert "--data" in run("evaluate", "m.safetensors", "--split", "all", code=2).hint
+
+
+HOSTILE = {
+    "root": "elsewhere", "test": "photos", "size": [4096, 4096], "layout": "n h w", "shape": [3, 9, 9],
+    "levels": True, "threshold": "0.5", "binarise": ["dynamic"], "split": "../x", "fit": 3,
+    "download": 7, "labels": "no", "skip_bad": "yes", "source_levels": 2**40, "rgb": 1, "../x": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", HOSTILE)
+def test_a_record_chooses_nothing_but_known_settings_of_their_types(tiny, key):
+    made = tiny()
+    made.record["data"] = {"name": "digits", key: HOSTILE[key]}
+    size = {"size": (8, 8)} if key == "size" else {}  # the model's own
+    assert sources.recorded(made) == {"name": "digits"} | size
+
+
+def test_settings_of_an_honest_record_are_kept(tiny):
+    made = tiny()
+    honest = {"name": "mnist", "threshold": 0.33, "rgb": True, "split": "tutorial", "fit": "pad"}
+    made.record["data"] = honest
+    assert sources.recorded(made) == honest
+    made.record["data"] = honest = {"name": "digits", "levels": 4, "binarise": "dynamic"}
+    assert sources.recorded(made) == honest
+
+
+def test_a_hostile_record_changes_no_measurement(run, model, tiny, here):
+    made = tiny()
+    made.record["data"] |= HOSTILE
+    few = ("--limit", 5, "--json")
+    assert run("evaluate", saved(made, here), *few).json == run("evaluate", model, *few).json
+
+
+@pytest.mark.parametrize("data", [[], "digits", 7, [["name", "digits"]], True])
+def test_a_record_whose_data_are_no_table_names_none(run, tiny, here, data):
+    made = tiny()
+    made.record["data"] = data
+    assert "--data" in run("evaluate", saved(made, here), code=2).hint
+
+
+def saved(made, here):
+    """The path of a model, written."""
+    checkpoint.save(made, here / "m.safetensors")
+    return "m.safetensors"
 
 
 def test_images_of_another_shape_are_a_mismatch(run, model):
@@ -257,3 +315,19 @@ def test_bad_files_are_named_or_skipped(run, model, here, picture):
     outcome = run("score", model, "photos", code=3)
     assert "bad\\nname.png" in outcome.error
     assert len(rows(run("score", model, "photos", "--skip-bad").stdout)) == 1
+
+
+@pytest.mark.parametrize("name", ["=1+1.png", "+a.png", "-a.png", "@a.png", "＝a.png"])
+def test_no_name_is_a_formula(name):
+    assert no_formula(name) == f"./{name}"
+
+
+def test_a_spreadsheet_gets_no_formula_and_a_program_the_name(run, model, here, picture):
+    name = "=1+1.png"
+    (here / "photos").mkdir()
+    picture("photos/a.png")
+    (here / "photos/a.png").rename(here / "photos" / name)
+    table = run("score", model, "photos").stdout
+    (row,) = csv.DictReader(io.StringIO(table))
+    assert row["name"] == f"./{name}"
+    assert run("score", model, "photos", "--json").json["rows"][0]["name"] == name

@@ -1,6 +1,7 @@
 """Commands in a terminal, as people run them: progress is drawn, and gone when the result is there."""
 
 import csv
+import os
 import re
 import sys
 from pathlib import Path
@@ -90,6 +91,18 @@ def test_ctrl_c_stops_a_training_that_can_go_on(run, here):
     steps, epoch = int(rows[-1]["step"]), int(rows[-1]["epoch"])
     resumed = run("train", "--run", "r", "--resume", "--epochs", epoch + 1, "--json").json
     assert resumed["steps"] > steps > 0
+
+
+@pytest.mark.slow
+def test_a_closed_terminal_stops_a_training_that_can_go_on(here):
+    with Terminal([*TRAIN, "--epochs", "100000", "--run", "r"], folder=here) as terminal:
+        terminal.wait_for("epoch 1/100000 - ")
+        with open(os.devnull, "rb") as nothing:
+            os.dup2(nothing.fileno(), terminal.ours)  # nobody holds our side of it any more
+        assert terminal.process.wait(timeout=60) == 129
+    checkpoint.load(here / "r")
+    assert (here / "r/last.safetensors").exists()
+    assert "saved, validating once" in (here / "r/train.log").read_text()
 
 
 @terminals(NARROW, DUMB)

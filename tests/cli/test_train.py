@@ -147,7 +147,10 @@ def test_a_run_folder_that_is_a_file(run, recipe, here):
     assert (here / "small.toml").read_text() == RECIPE
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+STOPS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+
+
+@pytest.mark.parametrize(("signum", "code"), STOPS)
 def test_signals_stop_and_save(run, recipe, here, signum, code):
     timer = threading.Timer(2.0, os.kill, (os.getpid(), signum))
     timer.start()
@@ -157,6 +160,32 @@ def test_signals_stop_and_save(run, recipe, here, signum, code):
         timer.cancel()
     assert "--resume" in outcome.hint
     checkpoint.load(here / "r")
+
+
+def test_a_run_folder_from_somebody_else_does_no_harm(run, recipe, here):
+    (here / "given").mkdir()
+    (here / "diary").write_text("dear to somebody")
+    (here / "given/recipe.toml").write_text(RECIPE)
+    (here / "given/run.lock").symlink_to("../diary")
+    outcome = run("train", "--run", "given", "--resume", code=2)
+    assert outcome.error == "given/run.lock is a symbolic link, and is not touched"
+    assert (here / "diary").read_text() == "dear to somebody"
+
+
+@pytest.mark.parametrize("name", ["../../outside", "/tmp/outside", ".hidden", "a\\b", "x" * 200])
+def test_a_recipe_that_names_itself_chooses_no_path(run, recipe, here, name):
+    (here / "given.toml").write_text(f"# recipe: {name}\n{RECIPE}")
+    before = sorted(here.parent.iterdir()), sorted(here.iterdir())
+    assert "cannot be the name of a recipe" in run("train", "given.toml", code=2).error
+    assert (sorted(here.parent.iterdir()), sorted(here.iterdir())) == before
+
+
+def test_a_run_of_ones_own_data_is_measured_on_them(run, recipe, here):
+    photos(here / "photos")
+    run("train", recipe, "--data", "photos", "--size", 8, "--epochs", 1, "--run", "r")
+    outcome = run("evaluate", "r", "--split", "all", "--json")
+    assert outcome.json["images"] == 12
+    assert outcome.stderr == "measuring on photos, as the recipe of the run says\n"
 
 
 def test_a_loss_that_is_not_finite_stops_at_once(run, recipe, here):

@@ -1,6 +1,7 @@
 """Packed sets."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -178,6 +179,41 @@ def test_a_full_disk_is_a_resource_error(pets, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 0))
     with pytest.raises(ResourceError, match="2,400 bytes are needed"):
         data.prepare(pets, tmp_path / "packed")
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+@pytest.mark.parametrize(
+    "name", ["lock", "plan.json", "survey.jsonl", "pixels.bin", "keys.bin", "ready/names.json"]
+)
+def test_no_link_is_followed_in_what_a_packing_has_left(pets, tmp_path, name, link):
+    victim, trap = tmp_path / "victim", tmp_path / ".packed.partial" / name
+    victim.write_text("dear to somebody")
+    trap.parent.mkdir(parents=True)
+    link(victim, trap)
+    with pytest.raises(ConfigError, match=f"{trap.name} .* link.*, and is not touched"):
+        data.prepare(pets, tmp_path / "packed")
+    assert victim.read_text() == "dear to somebody"
+
+
+@pytest.mark.parametrize("name", [".packed.partial", ".packed.partial/ready"])
+def test_no_folder_is_reached_by_a_link_in_what_a_packing_has_left(pets, tmp_path, name):
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "pixels.bin").write_text("dear to somebody")
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).symlink_to(tmp_path / "victim")
+    with pytest.raises(ConfigError, match="is a symbolic link"):
+        data.prepare(pets, tmp_path / "packed")
+    assert [path.name for path in (tmp_path / "victim").iterdir()] == ["pixels.bin"]
+    assert (tmp_path / "victim" / "pixels.bin").read_text() == "dear to somebody"
+
+
+@pytest.mark.parametrize("name", ["images.npy", "keys.npy", "names.json"])
+def test_a_pipe_in_a_packed_set_does_not_hang(pets, tmp_path, name):
+    data.prepare(pets, tmp_path / "packed")
+    (tmp_path / "packed" / name).unlink()
+    os.mkfifo(tmp_path / "packed" / name)
+    with pytest.raises(DataError, match="damaged"):
+        data.load(tmp_path / "packed")
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ ENDINGS = {
     "terminate": ((signal.SIGTERM,), (-15, 143, 0)),
     "interrupt": ((signal.SIGINT,), (-2, 130, 0)),
     "interrupt twice": ((signal.SIGINT, signal.SIGINT), (-2, 130, 0)),
+    "hang up twice": ((signal.SIGHUP, signal.SIGHUP), (-1, 129, 0)),
 }
 """Signals, and how a training may end: by the signal before it has begun, with 0 when it was over."""
 

@@ -60,7 +60,7 @@ def test_a_killed_process_is_a_failure(monkeypatch):
     assert launch.supervise(python(code), devices=2, nodes=1) == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_reaches_every_process_once(number, tmp_path):
     code = (
         f"path = {str(tmp_path)!r} + '/' + os.environ['RANK']; seen = []; "

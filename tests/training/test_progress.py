@@ -1,6 +1,7 @@
 """What a training says: lines in a log, a bar in a terminal and in a notebook."""
 
 import dataclasses
+import errno
 import re
 import sys
 import types
@@ -218,3 +219,14 @@ def test_a_notebook_shows_objects_as_pictures_and_tables(cells, code):
     (result,) = (m["data"] for m in cells(code) if m["type"] == "execute_result")
     assert SHOWN[code] in result["text/html"]
     assert len(result["text/plain"]) < 5000
+
+
+def test_a_terminal_that_is_gone_leaves_the_log(tmp_path, monkeypatch):
+    def gone(_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(sys, "stderr", types.SimpleNamespace(write=gone))
+    talk = Talk(tmp_path / "train.log")
+    talk.say("one")
+    talk.say("two")
+    assert (tmp_path / "train.log").read_text() == "one\ntwo\n"

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import torch
 
 from pixelcnn import checkpoint
 from pixelcnn.errors import ConfigError, ModelError, ResourceError
-from pixelcnn.training import Interrupted, checkpoints, loop, validator
+from pixelcnn.training import Interrupted, checkpoints, loop, pictures, validator
+from pixelcnn.training.signals import StopFlag
 from training.trainings import assert_same_end, digits, same, state, train
 
 
@@ -46,8 +48,10 @@ def test_after_a_kill(step, whole, tmp_path, monkeypatch):
     assert_same_end(run, whole)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("step", [3, 8, 12])
+STOPS = [(signum, step) for signum in (signal.SIGINT, signal.SIGTERM) for step in (3, 8, 12)]
+
+
+@pytest.mark.parametrize(("signum", "step"), [*STOPS, (signal.SIGHUP, 8)])
 def test_after_a_signal(signum, step, whole, tmp_path, monkeypatch):
     run, going = tmp_path / "run", loop.do_what_is_due
     with monkeypatch.context() as patch:
@@ -96,6 +100,75 @@ def test_a_second_signal_stops_at_once(tmp_path, monkeypatch):
     with pytest.raises(Interrupted, match="at once") as caught:
         train(tmp_path / "run", epochs=3)
     assert caught.value.exit_code == 130
+
+
+def test_a_terminal_that_hangs_up_twice_is_one_wish_to_stop(tmp_path, monkeypatch):
+    def ring(trainer, going=loop.do_what_is_due):
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGHUP)
+        going(trainer)
+
+    monkeypatch.setattr(loop, "do_what_is_due", ring)
+    with pytest.raises(Interrupted, match="after step 1 of 4; all is saved") as caught:
+        train(tmp_path / "run", epochs=1)
+    assert caught.value.exit_code == 129
+
+
+def test_nohup_keeps_its_meaning():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopFlag() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """An uninterrupted training with a sample grid an epoch, and its options."""
+    run = tmp_path_factory.mktemp("runs") / "drawn"
+    options = {"epochs": 3, "checkpoint_every": "0s", "sample_every": 1, "sample_count": 1}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "LEAST", 1000.0)
+        train(run, **options)
+    return run, options
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_grid_that_a_kill_has_prevented_is_drawn_by_whoever_resumes(
+    drawn, tmp_path, monkeypatch, epoch
+):
+    run, drawing = tmp_path / "run", pictures.draw_grid
+    monkeypatch.setattr(pictures, "LEAST", 1000.0)
+    with monkeypatch.context() as patch:
+
+        def die(model, path, *more):
+            if path.name == f"epoch-{epoch:04d}.png":
+                raise Killed
+            return drawing(model, path, *more)
+
+        patch.setattr(pictures, "draw_grid", die)
+        with pytest.raises(Killed):
+            train(run, **drawn[1])
+    assert not (run / f"samples/epoch-{epoch:04d}.png").exists()
+    train(run, resume=True, **drawn[1])
+    assert_same_end(run, drawn[0])
+    grids = {path.name: path.read_bytes() for path in (run / "samples").iterdir()}
+    assert grids == {path.name: path.read_bytes() for path in (drawn[0] / "samples").iterdir()}
+
+
+def test_a_grid_is_never_drawn_with_the_weights_of_another_step(drawn, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    monkeypatch.setattr(pictures, "LEAST", 1000.0)
+    shutil.copytree(drawn[0], run)
+    for path in checkpoints.existing(run / "checkpoints")[:1]:
+        path.unlink()  # the one before is in the middle of the last epoch
+    for path in (run / "samples").iterdir():
+        path.unlink()
+    train(run, resume=True, **drawn[1])
+    assert [path.name for path in (run / "samples").iterdir()] == ["epoch-0003.png"]
 
 
 def test_a_finished_training_has_nothing_to_do(whole):

@@ -110,6 +110,73 @@ def test_a_full_disk_is_no_wrong_option(tmp_path):
         pass
 
 
+FOLDERS = ["checkpoints", "samples", "tensorboard", "wandb"]
+FILES = [
+    "run.lock", "recipe.toml", "environment.json", "train.log", "metrics.csv", "best.safetensors",
+    "last.safetensors", ".best.safetensors.x.tmp", "checkpoints/step-00000004.ckpt",
+    "checkpoints/best.safetensors", "samples/epoch-0001.png", "tensorboard/events.out.tfevents.1",
+    "notes.txt",
+]  # fmt: skip
+"""Where a link can lie in a run folder that comes from somebody else."""
+
+
+def contents(folder):
+    """Every file below a folder, and what is in it."""
+    return {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
+@pytest.mark.parametrize(
+    ("place", "link"),
+    [(place, os.symlink) for place in (*FOLDERS, *FILES, "wandb/id")]
+    + [(place, os.link) for place in FILES],
+)
+def test_no_link_is_followed_in_a_run_folder(tmp_path, place, link):
+    victim, trap = tmp_path / "victim", tmp_path / "run" / place
+    with RunFolder(tmp_path / "run") as folder:
+        folder.begin("")
+    victim.mkdir()
+    (victim / "file").write_text("dear to somebody")
+    if trap.is_dir():
+        trap.rmdir()
+    trap.unlink(missing_ok=True)
+    trap.parent.mkdir(exist_ok=True)
+    link(victim if place in FOLDERS else victim / "file", trap)
+    before = contents(tmp_path)
+    with (
+        pytest.raises(ConfigError, match=rf"{trap.name} .* link.*, and is not touched") as caught,
+        RunFolder(tmp_path / "run", resume=True),
+    ):
+        pass
+    assert caught.value.exit_code == 2
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_a_recipe_that_is_no_file_of_the_folders_own_is_not_read(tmp_path, kind):
+    (tmp_path / "elsewhere").write_text("secret = 1")
+    if kind == "link":
+        (tmp_path / "recipe.toml").symlink_to("elsewhere")
+    else:
+        os.mkfifo(tmp_path / "recipe.toml")
+    with pytest.raises(ConfigError, match="and is not touched"):
+        RunFolder(tmp_path).stored()
+    (tmp_path / "recipe.toml").unlink()
+    (tmp_path / "recipe.toml").write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        RunFolder(tmp_path).stored()
+
+
+def test_a_run_folder_may_be_reached_by_a_link(tmp_path):
+    (tmp_path / "large disk").mkdir()
+    (tmp_path / "runs").symlink_to("large disk")
+    with RunFolder(tmp_path / "runs" / "a") as folder:
+        folder.begin("")
+    (tmp_path / "b").symlink_to("runs/a")
+    with RunFolder(tmp_path / "b", resume=True):
+        pass
+    assert (tmp_path / "large disk" / "a" / "recipe.toml").is_file()
+
+
 @pytest.mark.parametrize("left", [(), ("run.lock",), ("run.lock", ".recipe.toml.x3.tmp")])
 def test_a_start_that_was_killed_can_be_resumed(left, tmp_path):
     for name in left:

@@ -130,7 +130,7 @@ app.add_typer(data_app, name="data")
 
 def main() -> None:
     """Entry point of the ``pixelcnn`` script."""
-    failures.catch_sigterm()
+    failures.catch_signals()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file name may be no text at all

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pixelcnn.cli import options
-from pixelcnn.cli.console import emit, progress, result, say
+from pixelcnn.cli.console import emit, progress, say
 
 
 def complete(
@@ -63,7 +63,7 @@ def complete(
     from pixelcnn import plotting, sampling
     from pixelcnn.cli import film, models, output, pictures
 
-    kind = output.kind_of(out)
+    kind = output.kind_of(out, json=json)
     loaded = models.load(model, device=device)
     mask = pictures.known_pixels(known, loaded.shape)
     own = {"size": options.sides(size), "fit": fit, "layout": layout, "skip_bad": skip_bad}
@@ -95,4 +95,4 @@ def complete(
         emit({"files": files, "shape": drawn.shape, "levels": loaded.levels, "seed": seed})
         return
     say(f"{len(given)} given, {count} completions of each, seed {seed}")
-    result(str(out))
+    output.done(out)

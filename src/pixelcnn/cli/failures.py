@@ -1,9 +1,10 @@
 """Every way a command can end badly: one line, one hint, one exit code.
 
 Codes: 1 failed, 2 usage or configuration, 3 bad or corrupt input, 4 model or format mismatch,
-5 out of memory or disk, 130 interrupted, 141 nobody reads any more, 143 terminated.
+5 out of memory or disk, 129 hung up, 130 interrupted, 141 nobody reads any more, 143 terminated.
 """
 
+import contextlib
 import errno
 import os
 import signal
@@ -19,13 +20,16 @@ from pixelcnn.errors import DISK_FULL, PixelCNNError
 
 INTERRUPTED = 130
 UNREAD = 141
-TERMINATED = 143
 SMALLER = "a smaller --batch-size, fewer images or a smaller model needs less"
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc failed")
 
 
 class Terminated(BaseException):
-    """SIGTERM arrived. Not an ``Exception``, so that no handler takes it for a failure."""
+    """SIGTERM or SIGHUP arrived. Not an ``Exception``, so that no handler takes it for a failure."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class Unread(Exception):
@@ -49,7 +53,7 @@ def describe(error: BaseException) -> Failure:
     if isinstance(error, KeyboardInterrupt):
         return Failure(INTERRUPTED, "interrupted", "")
     if isinstance(error, Terminated):
-        return Failure(TERMINATED, "terminated", "")
+        return Failure(128 + error.number, "terminated", "")
     if isinstance(error, OSError):
         return system(error)
     text = str(error)
@@ -85,9 +89,10 @@ def system(error: OSError) -> Failure:
 
 def report(failure: Failure) -> None:
     """``pixelcnn: error: …`` and ``hint: …`` on stderr, each in one line."""
-    print(f"pixelcnn: error: {one_line(failure.message)}", file=sys.stderr)
-    if failure.hint:
-        print(f"hint: {one_line(failure.hint)}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # the terminal may be what has gone
+        print(f"pixelcnn: error: {one_line(failure.message)}", file=sys.stderr)
+        if failure.hint:
+            print(f"hint: {one_line(failure.hint)}", file=sys.stderr)
 
 
 def one_line(text: str) -> str:
@@ -131,10 +136,14 @@ def guarded(action: Callable[[], Any], debug: bool) -> int:
 
 
 def terminate(number: int, frame: FrameType | None) -> None:
-    """Signal handler: SIGTERM unwinds like an exception, so that files are closed and removed."""
-    raise Terminated
+    """Signal handler: a signal unwinds like an exception, so that files are closed and removed."""
+    if number != signal.SIGTERM:
+        signal.signal(number, signal.SIG_IGN)  # a terminal that is closed may send SIGHUP twice
+    raise Terminated(number)
 
 
-def catch_sigterm() -> None:
-    """From now on SIGTERM raises :class:`Terminated` in the main thread."""
+def catch_signals() -> None:
+    """From now on SIGTERM, and SIGHUP unless ``nohup`` has it ignored, raise :class:`Terminated`."""
     signal.signal(signal.SIGTERM, terminate)
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, terminate)

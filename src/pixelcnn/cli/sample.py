@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from pixelcnn.cli import options
-from pixelcnn.cli.console import emit, progress, result, say
+from pixelcnn.cli.console import emit, progress, say
 
 
 def sample(
@@ -41,7 +41,7 @@ def sample(
     from pixelcnn import plotting, sampling
     from pixelcnn.cli import conditions, film, models, output
 
-    kind = output.kind_of(out)
+    kind = output.kind_of(out, json=json)
     loaded = models.load(model, device=device)
     labels = conditions.labels(loaded, label, count)
     shot = film.Film(loaded.shape, loaded.levels) if kind == "animation" else None
@@ -67,4 +67,4 @@ def sample(
         emit({"files": files, "shape": images.shape, **facts, "labels": labels})
         return
     say(f"{count} images of {loaded.shape}, {loaded.levels} levels, seed {seed}")
-    result(str(out))
+    output.done(out)

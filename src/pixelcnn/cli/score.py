@@ -67,7 +67,7 @@ def score(
     from pixelcnn.cli import conditions, models, output, sources
 
     if out is not None:
-        output.make_way(out)
+        output.make_way(out, json=json)
     part = options.shard(shard)
     if keep_memory:
         memory.keep_memory()
@@ -95,7 +95,11 @@ def score(
     else:
         average = f", {float(nats.mean()):.2f} nats on average" if rows else ""
         say(f"{len(rows)} images{average}")
-        result(str(out))
+        output.done(out)
+
+
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+"""What a formula begins with, in some spreadsheet or other."""
 
 
 class Row(NamedTuple):
@@ -174,5 +178,15 @@ def as_csv(rows: Sequence[Row]) -> str:
     for row in rows:
         rank = "" if math.isnan(row.percentile) else f"{row.percentile:.2f}"
         numbers = (f"{row.nats:.4f}", f"{row.bits_per_dim:.4f}", rank, f"{row.nats_minus_png:.4f}")
-        writer.writerow([row.name, *numbers])
+        writer.writerow([no_formula(row.name), *numbers])
     return text.getvalue()
+
+
+def no_formula(name: str) -> str:
+    """The name of a file, written so that no spreadsheet takes it for something to compute.
+
+    Example:
+        >>> no_formula("=1+1.png"), no_formula("a=1.png")
+        ('./=1+1.png', 'a=1.png')
+    """
+    return f"./{name}" if name.startswith(FORMULA) else name

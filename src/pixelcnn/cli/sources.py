@@ -1,21 +1,38 @@
 """Which data a model is scored on, brought to levels as its training data were."""
 
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pixelcnn import data
+from pixelcnn.cli.console import say
 from pixelcnn.config import check_choice
+from pixelcnn.data.geometry import FITS
+from pixelcnn.data.quantise import BINARISE
+from pixelcnn.data.sets import SPLITS
 from pixelcnn.errors import ConfigError
+from pixelcnn.shapes import MAX_LEVELS
 
 if TYPE_CHECKING:
     from pixelcnn.data import ImageSet
     from pixelcnn.model import PixelModel
 
-SPLITS = ("train", "val", "test", "all")
+PARTS = ("train", "val", "test", "all")
 CODING = ("threshold", "binarise", "rgb")
 """Keys of a training record that say how pixels become levels: they hold for other data, too."""
 GEOMETRY = ("size", "fit")
 """Keys that say how images get the model's size."""
+
+KNOWN: dict[str, Callable[[Any], bool]] = {
+    "name": lambda value: isinstance(value, str),
+    "levels": lambda value: type(value) is int and 2 <= value <= MAX_LEVELS,
+    "threshold": lambda value: type(value) is float and 0 < value < 1,
+    "binarise": BINARISE.__contains__,
+    "rgb": lambda value: isinstance(value, bool),
+    "labels": lambda value: isinstance(value, bool),
+    "split": SPLITS.__contains__,
+    "fit": FITS.__contains__,
+}
+"""What a record may say of its data beside the size, and which values make sense."""
 
 
 def split_of(
@@ -38,7 +55,7 @@ def split_of(
         ConfigError: no such split, or no data to be found.
         DataError: data that are missing or damaged.
     """
-    check_choice("--split", split, SPLITS)
+    check_choice("--split", split, PARTS)
     if source is not None:
         arguments = preparation(model, **own)
     else:
@@ -55,23 +72,40 @@ def split_of(
 def trained_on(model: "PixelModel", folder: str) -> dict[str, Any]:
     """Arguments of :func:`pixelcnn.data.load` that give a model's training data again.
 
+    A model file may come from anybody, so it chooses a named data set and nothing else; where own data are
+    is a matter of the recipe that a run folder holds.
+
     Raises:
-        ConfigError: the model does not say, or its data are not here.
+        ConfigError: the model does not say, or its data have no name.
     """
-    recorded = dict(model.record.get("data") or {})
-    name = recorded.get("name")
+    settings = recorded(model)
+    name = settings.get("name")
+    if name in data.DATASETS:
+        return settings
+    from pixelcnn.training.run import RunFolder
+
+    run = RunFolder(folder)
+    if run.recipe.is_file():
+        found = dict(run.stored().data)
+        say(f"measuring on {found.get('name')}, as the recipe of the run says")
+        return found
     if name is None:
         raise ConfigError("this model does not say what it was trained on", hint="give --data")
-    if name in data.DATASETS or Path(name).exists():
-        return recorded
-    recipe = Path(folder) / "recipe.toml"
-    if recipe.is_file():
-        from pixelcnn.training import recipe as recipes
-
-        return dict(recipes.parse(recipe.read_text(encoding="utf-8"), "of the run").data)
     raise ConfigError(
-        f"this model was trained on {name}, which is not here", hint="say where with --data"
+        f"this model was trained on {name}, which is no named data set",
+        hint="say where it is with --data",
     )
+
+
+def recorded(model: "PixelModel") -> dict[str, Any]:
+    """What a model's record says of its training data: settings that are known, of the types that they have.
+
+    Paths are left out, and the size is the model's own.
+    """
+    found = model.record.get("data")
+    found = found if isinstance(found, dict) else {}
+    kept = {key: found[key] for key, fits in KNOWN.items() if key in found and fits(found[key])}
+    return kept | ({"size": tuple(model.shape[1:])} if found.get("size") else {})
 
 
 def preparation(
@@ -90,8 +124,8 @@ def preparation(
         layout: order of an array's axes.
         skip_bad: leave out files that cannot be read.
     """
-    recorded = model.record.get("data") or {}
-    arguments = {key: recorded[key] for key in CODING + GEOMETRY if recorded.get(key) is not None}
+    settings = recorded(model)
+    arguments = {key: settings[key] for key in CODING + GEOMETRY if key in settings}
     if not {"threshold", "binarise"} & set(arguments):
         arguments["levels"] = model.levels
     given = {"size": size, "fit": fit, "layout": layout, "skip_bad": skip_bad or None}

@@ -13,7 +13,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from pixelcnn.data.splits import content_key
 from pixelcnn.data.survey import FileReport, examine
 from pixelcnn.data.target import Target, conform
 from pixelcnn.errors import ConfigError
+from pixelcnn.folders import check_folder, check_inside, open_inside, read_inside, write_inside
 
 PLAN, SURVEY, PIXELS, KEYS = "plan.json", "survey.jsonl", "pixels.bin", "keys.bin"
 BLOCK = 2**24
@@ -47,7 +48,7 @@ class Workshop:
         if _read(path / PLAN) != plan:
             for name in (PLAN, SURVEY, PIXELS, KEYS):
                 (path / name).unlink(missing_ok=True)
-            (path / PLAN).write_text(plan)
+            write_inside(path / PLAN, plan.encode())
         shutil.rmtree(self.ready, ignore_errors=True)
         self.ready.mkdir()
 
@@ -59,9 +60,9 @@ class Workshop:
     def survey(self) -> list[FileReport]:
         """A report on each file."""
         reports = _stored_reports(self.path / SURVEY)
-        with (self.path / SURVEY).open("a", encoding="utf-8") as stream:
+        with _appending(self.path / SURVEY) as stream:
             for report, _ in examine(self.files[len(reports) :], self.reading):
-                stream.write(json.dumps(dataclasses.astuple(report)) + "\n")
+                stream.write(json.dumps(dataclasses.astuple(report)).encode() + b"\n")
                 reports.append(report)
         return reports
 
@@ -69,7 +70,7 @@ class Workshop:
         """Stores the pixels of each file, in order; gives the content key of each, uint64 ``(n,)``."""
         keys = self._checked(target)
         # Plain writes, since a full disk ends a write to a mapped file with a signal.
-        with (self.path / PIXELS).open("ab") as stream, (self.path / KEYS).open("ab") as marks:
+        with _appending(self.path / PIXELS) as stream, _appending(self.path / KEYS) as marks:
             for file in files[len(keys) :]:
                 pixels = np.ascontiguousarray(conform(read_picture(file.path), target)).tobytes()
                 keys.append(content_key(target.shape, pixels))
@@ -99,14 +100,15 @@ class Workshop:
         """Content keys of the images that are stored already; what a crash has spoilt is cut off."""
         size, keys = target.shape.dimensions, []
         if _size(self.path / KEYS):
-            with (self.path / PIXELS).open("rb") as stream:
-                for key in np.fromfile(self.path / KEYS, np.uint64).tolist():
+            stored = read_inside(self.path / KEYS)
+            with os.fdopen(open_inside(self.path / PIXELS, os.O_RDONLY), "rb") as stream:
+                for key in np.frombuffer(stored, np.uint64, len(stored) // 8).tolist():
                     pixels = stream.read(size)
                     if len(pixels) < size or content_key(target.shape, pixels) != key:
                         break
                     keys.append(key)
         for name, width in ((PIXELS, size), (KEYS, 8)):
-            with (self.path / name).open("ab") as stream:
+            with _appending(self.path / name) as stream:
                 stream.truncate(len(keys) * width)
         return keys
 
@@ -116,10 +118,13 @@ def alone(path: Path) -> Iterator[None]:
     """Makes a folder and holds it for one process; the lock ends with the process.
 
     Raises:
-        ConfigError: another process holds it.
+        ConfigError: another process holds it; or it leads elsewhere, or something in it does.
     """
+    if path.is_symlink():
+        check_inside(path)
     path.mkdir(parents=True, exist_ok=True)
-    lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    check_folder(path, ("ready",))
+    lock = open_inside(path / "lock", os.O_RDWR | os.O_CREAT)
     try:
         if sys.platform != "win32":
             import fcntl
@@ -153,14 +158,18 @@ def _stored_reports(path: Path) -> list[FileReport]:
         try:
             name, error, notes, *rest = json.loads(line if line.endswith("\n") else "")
         except ValueError:
-            path.write_text("".join(lines[: len(reports)]), encoding="utf-8")
+            write_inside(path, "".join(lines[: len(reports)]).encode())
             break
         reports.append(FileReport(name, error, tuple(notes), *rest))
     return reports
 
 
 def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    return read_inside(path).decode(errors="replace") if path.exists() else ""
+
+
+def _appending(path: Path) -> BinaryIO:
+    return os.fdopen(open_inside(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
 
 
 def _size(path: Path) -> int:

@@ -129,13 +129,14 @@ def read_prepared(folder: Path) -> ImageSet:
         if card["format"] != FORMAT:
             raise DataError(f"{where}: packed in format {card['format']}, only {FORMAT} is known")
         labels = np.load(folder / LABELS) if (folder / LABELS).is_file() else None
+        images = np.load(_regular(folder / IMAGES), mmap_mode="c", allow_pickle=False)
         return ImageSet(
-            torch.from_numpy(np.load(folder / IMAGES, mmap_mode="c", allow_pickle=False)),
+            torch.from_numpy(images),
             card["levels"],
             None if labels is None else torch.from_numpy(labels),
             tuple(card["classes"]),
             name=card["name"],
-            names=tuple(json.loads((folder / NAMES).read_text())),
+            names=tuple(json.loads(_regular(folder / NAMES).read_text())),
             skipped=card["skipped"],
         )
     except (OSError, ValueError, EOFError, KeyError, TypeError) as error:
@@ -151,13 +152,20 @@ def prepared_keys(folder: Path, images: int) -> np.ndarray:
         DataError: damaged.
     """
     try:
-        keys = np.load(folder / KEYS, allow_pickle=False)
+        keys = np.load(_regular(folder / KEYS), allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         where = printable(folder.name)
         raise DataError(f"{where}: the packed set is damaged: {error}") from error
     if keys.shape != (images,) or keys.dtype != np.uint64:
         raise DataError(f"{printable(folder.name)}: {KEYS} does not fit {IMAGES}")
     return keys
+
+
+def _regular(path: Path) -> Path:
+    """A path, unless reading it could wait for ever."""
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path.name} is no regular file")
+    return path
 
 
 @contextlib.contextmanager

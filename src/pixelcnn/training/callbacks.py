@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from pixelcnn.checkpoint import write_atomically
 from pixelcnn.errors import ConfigError
+from pixelcnn.folders import read_inside, write_inside
 from pixelcnn.model import PixelModel
 from pixelcnn.training.likelihood import Validation
 
@@ -216,5 +216,6 @@ def wandb_place(run: Path) -> dict[str, Any]:
     note = run / "wandb" / "id"
     if not note.exists():
         note.parent.mkdir(exist_ok=True)
-        write_atomically(note, secrets.token_hex(8).encode())
-    return {"dir": str(run), "id": note.read_text(encoding="utf-8"), "resume": "allow"}
+        write_inside(note, secrets.token_hex(8).encode())
+    identity = read_inside(note).decode(errors="replace")
+    return {"dir": str(run), "id": identity, "resume": "allow"}

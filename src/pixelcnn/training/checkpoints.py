@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from pixelcnn.checkpoint import write_atomically
 from pixelcnn.errors import ModelError
+from pixelcnn.folders import read_inside, write_inside
 
 MARK, FORMAT = b"pxcktp", b"02"
 DIGEST = hashlib.sha256().digest_size
@@ -29,7 +29,7 @@ def write(path: Path, state: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getbuffer()
-    write_atomically(path, b"".join((content, MARK, FORMAT, hashlib.sha256(content).digest())))
+    write_inside(path, b"".join((content, MARK, FORMAT, hashlib.sha256(content).digest())))
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         ModelError: cut short, damaged, of another format, or not one of ours.
     """
-    content = path.read_bytes()
+    content = read_inside(path)
     rest, digest = content[:-DIGEST], content[-DIGEST:]
     body, mark = rest[: -len(MARK + FORMAT)], rest[-len(MARK + FORMAT) :]
     if not mark.startswith(MARK) or hashlib.sha256(body).digest() != digest:

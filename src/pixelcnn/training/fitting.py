@@ -73,7 +73,7 @@ def fit(
         ModelError: images that do not fit the model.
         TrainingError: a loss that is not finite.
         ResourceError: out of memory or disk.
-        Interrupted: Ctrl-C or SIGTERM, after saving.
+        Interrupted: Ctrl-C, SIGTERM or SIGHUP, after saving.
 
     Example:
         >>> from pixelcnn import data, networks, outputs
@@ -268,8 +268,8 @@ def finish(trainer: Trainer, validating: int) -> History:
         f"best at step {saver.best.step}: {best:.3f} nats an image, {bits:.4f} bits/dim,"
         f" on {validating} validation images"
     )
-    if trainer.recorder.rows:
-        trainer.draw(averaged=False)  # it holds the best ones
+    # The model holds the best weights. Of a training that was over before, a kill may have left them undrawn.
+    trainer.draw(averaged=False, anew=bool(trainer.recorder.rows))
     run = None if trainer.folder is None else trainer.folder.path
     return History(
         tuple(trainer.recorder.rows), trainer.state.step, best, trainer.reason or "done", run

@@ -4,15 +4,14 @@ import csv
 import dataclasses
 import html
 import math
-import os
 from collections import deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pixelcnn.charts import learning_curve
-from pixelcnn.checkpoint import write_atomically
 from pixelcnn.errors import ConfigError
+from pixelcnn.folders import append_inside, read_inside, write_inside
 
 COLUMNS = ("step", "epoch", "loss", "val_loss", "bits_per_dim", "learning_rate")
 
@@ -98,22 +97,20 @@ class Metrics:
         """Keeps the first :attr:`rows` rows that a run left behind, and drops the rest."""
         if self.path is None:
             return
-        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
-        kept = [",".join(COLUMNS), *lines[1 : self.rows + 1]]
-        write_atomically(self.path, ("\n".join(kept) + "\n").encode())
+        lines = read_inside(self.path).splitlines() if self.path.exists() else []
+        kept = [",".join(COLUMNS).encode(), *lines[1 : self.rows + 1]]
+        write_inside(self.path, b"\n".join(kept) + b"\n")
 
     def add(self, row: Row) -> None:
         """Adds a row."""
         self.rows += 1
         if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(f"{row}\n")
+            append_inside(self.path, f"{row}\n".encode())
 
     def sync(self) -> None:
         """Makes the rows so far survive a power cut: before a checkpoint that counts on them."""
         if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as file:
-                os.fsync(file.fileno())
+            append_inside(self.path, b"", sync=True)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
 
 from pixelcnn.errors import ConfigError
+from pixelcnn.training.signals import stop_signals
 
 GRACE = 60.0
 """Seconds that the others have to end by themselves after one has failed."""
@@ -47,8 +48,7 @@ def supervise(command: Sequence[str], devices: int, nodes: int) -> int:
         for process in started:
             process.send_signal(number)
 
-    caught = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, pass_on) for number in caught}
+    before = {number: signal.signal(number, pass_on) for number in stop_signals()}
     try:
         # A session of its own for each: a terminal's Ctrl-C reaches it once, through here.
         started += [

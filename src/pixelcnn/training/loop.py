@@ -32,6 +32,8 @@ def run(trainer: Trainer) -> None:
         trainer.save_checkpoint()
     look(trainer)
     if state.step % trainer.per_epoch == 0:
+        if 0 < state.step == trainer.ended and wants_grid(trainer):
+            trainer.draw(anew=False)  # if a kill came before it
         end_epoch(trainer)  # if a signal came before its validation was over
     while state.step < trainer.plan.steps and not trainer.reason:
         take_step(trainer)
@@ -138,9 +140,15 @@ def end_epoch(trainer: Trainer) -> None:
         trainer.saver.keep_last()  # a training with this checkpoint is over
     if over or trainer.reason != "signal":
         trainer.save_checkpoint()
-    if not final and options.sample_every and state.epoch % options.sample_every == 0:
+    if not final and wants_grid(trainer):
         trainer.draw()
     trainer.began, trainer.idle = time.monotonic(), 0.0
+
+
+def wants_grid(trainer: Trainer) -> bool:
+    """Whether the end of this epoch is one after which a sample grid is drawn."""
+    every = trainer.options.sample_every
+    return every > 0 and trainer.state.epoch % every == 0
 
 
 def validated(trainer: Trainer) -> Validation | None:

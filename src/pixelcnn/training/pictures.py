@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from pixelcnn import plotting, sampling
-from pixelcnn.checkpoint import write_atomically
 from pixelcnn.data import ImageSet
+from pixelcnn.folders import write_inside
 from pixelcnn.model import PixelModel
 from pixelcnn.scoring import condition_of
 from pixelcnn.training.callbacks import TrainingState
@@ -70,7 +70,7 @@ def draw_grid(
     images = sampling.sample(model, count, seed=seed, condition=condition, callback=callback)
     picture, file = plotting.grid(images, model.levels), io.BytesIO()
     picture.save(file, "PNG")
-    write_atomically(path, file.getvalue())
+    write_inside(path, file.getvalue())
     return picture
 
 
@@ -119,12 +119,20 @@ class Grids:
             SILENCE.total_seconds() / 2 if processes.size > 1 else math.inf
         )  # others wait
 
-    def __call__(self, state: TrainingState, seconds: float) -> None:
-        """A grid of a state's model, unless it would take more than a tenth of some seconds of training."""
+    def __call__(self, state: TrainingState, seconds: float, *, anew: bool = True) -> None:
+        """A grid of a state's model, unless it would take more than a tenth of some seconds of training.
+
+        Args:
+            state: its epoch names the picture.
+            seconds: of training.
+            anew: draw it even if there is one.
+        """
         if self.folder is None:
             return
         count, given = self.options.sample_count, condition_of(state.model, self.val)
         path = self.folder.samples / f"epoch-{state.epoch:04d}.png"
+        if not anew and path.exists():
+            return
         budget = min(max(LEAST, SHARE * seconds), self.longest)
         try:
             grid = draw_grid(

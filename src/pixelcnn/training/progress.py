@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from pixelcnn.folders import append_inside
 from pixelcnn.training.callbacks import TrainingState
 from pixelcnn.training.likelihood import Validation
 
@@ -48,14 +49,22 @@ class Talk:
             return
         self._said.add(key)
         if self.verbose and show:
-            if self.bar is None:
-                sys.stderr.write(line + "\n")
-                sys.stderr.flush()
-            else:
-                self.bar.write(line, file=sys.stderr)
+            try:
+                self._write(line)
+            except (
+                OSError
+            ):  # the terminal has been closed: what is to be saved is saved all the same
+                self.verbose = False
+                self.close()
         if self.log is not None and self.log.parent.is_dir():
-            with self.log.open("a", encoding="utf-8") as file:
-                file.write(line + "\n")
+            append_inside(self.log, f"{line}\n".encode(errors="backslashreplace"))
+
+    def _write(self, line: str) -> None:
+        if self.bar is None:
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+        else:
+            self.bar.write(line, file=sys.stderr)
 
     def open(self, step: int, steps: int) -> None:
         """Shows a bar, if somebody looks."""

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 from pixelcnn import data
 from pixelcnn.annotations import shown
 from pixelcnn.building import DERIVED, adapted, create_model
-from pixelcnn.config import arguments, check_keys, check_name, check_values, checked
+from pixelcnn.config import arguments, check_keys, check_values, checked
 from pixelcnn.data import ImageSet, Splits
 from pixelcnn.errors import ConfigError, UnknownName
+from pixelcnn.folders import check_name
 from pixelcnn.model import PixelModel
 from pixelcnn.networks import NETWORKS
 from pixelcnn.outputs import OUTPUTS
@@ -55,7 +56,7 @@ class Recipe:
     training: Table = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_name("recipe", self.name)
+        check_name(self.name, "a recipe")
         object.__setattr__(self, "about", " ".join(str(self.about).split()))  # for a comment
         for table in TABLES:
             if not isinstance(getattr(self, table), dict):

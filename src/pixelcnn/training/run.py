@@ -12,10 +12,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 
-from pixelcnn.checkpoint import write_atomically
 from pixelcnn.errors import DISK_FULL, ConfigError, ResourceError
+from pixelcnn.folders import check_folder, open_inside, read_inside, write_inside
 from pixelcnn.training.processes import Processes
 from pixelcnn.training.recipe import Recipe, parse
+
+OURS = ("checkpoints", "samples", "tensorboard")
+"""The folders in a run folder that nobody else has business in."""
 
 PACKAGES = ("pixelcnn", "torch", "numpy", "accelerate", "safetensors", "pillow")
 
@@ -24,6 +27,8 @@ RESUME = "free some space and continue with --resume"
 
 class RunFolder:
     """A run folder, held by one process at a time.
+
+    The path may lead to the folder by links; in it none is followed, as it may come from anybody.
 
     Use as a context: entering makes the folder and locks it, leaving unlocks it. The lock is the operating
     system's (flock), so it ends with its process, however that ends. A run that is refused, or that fails
@@ -34,7 +39,8 @@ class RunFolder:
         resume: go on with what the folder holds; otherwise a folder with content is refused.
 
     Raises:
-        ConfigError: on entering; the path is a file, cannot be written, is in use, or holds a run.
+        ConfigError: on entering; the path is a file, cannot be written, is in use, or holds a run, or a
+            link, see :func:`pixelcnn.folders.check_folder`.
         ResourceError: on entering; the disk is full.
     """
 
@@ -118,15 +124,23 @@ class RunFolder:
         """
         for leftover in (*self.path.glob(".*.tmp"), *self.path.glob("*/.*.tmp")):
             leftover.unlink(missing_ok=True)
-        write_atomically(self.recipe, recipe.encode())
+        write_inside(self.recipe, recipe.encode())
         self.checkpoints.mkdir(exist_ok=True)
         self.samples.mkdir(exist_ok=True)
         environment = json.dumps(versions(), indent=2) + "\n"
-        write_atomically(self.path / "environment.json", environment.encode())
+        write_inside(self.path / "environment.json", environment.encode())
 
     def stored(self) -> Recipe:
-        """The recipe that the folder holds."""
-        return parse(self.recipe.read_text(encoding="utf-8"), str(self.path))
+        """The recipe that the folder holds.
+
+        Raises:
+            ConfigError: it is none, or no file of the folder's own.
+        """
+        try:
+            text = read_inside(self.recipe).decode()
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"recipe {self.path}: not valid TOML: {error}") from error
+        return parse(text, str(self.path))
 
     def release(self) -> None:
         """Lets other processes use the folder."""
@@ -143,7 +157,7 @@ class RunFolder:
         self._made = []
 
     def _take_lock(self) -> None:
-        lock = os.open(self.path / "run.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        lock = open_inside(self.path / "run.lock", os.O_RDWR | os.O_CREAT)
         self._lock = lock
         if sys.platform == "win32":  # no flock there: nothing keeps a second process out
             return
@@ -172,11 +186,12 @@ class RunFolder:
                 f"run folder {self.path} already holds {content[0]}",
                 hint="continue it with --resume, or choose another folder with --run",
             )
-        if content and not self.recipe.exists():
+        if content and not os.path.lexists(self.recipe):
             raise ConfigError(
                 f"{self.path} is not a run folder: it holds {content[0]}, but no recipe.toml",
                 hint="choose another folder with --run",
             )
+        check_folder(self.path, OURS)
 
 
 @contextlib.contextmanager

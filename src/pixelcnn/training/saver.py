@@ -3,12 +3,13 @@
 import dataclasses
 import math
 import os
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from pixelcnn import checkpoint
-from pixelcnn.checkpoint import write_atomically
+from pixelcnn.folders import check_inside, read_inside, write_inside
 from pixelcnn.model import PixelModel
 from pixelcnn.training.averaging import WeightAverage
 from pixelcnn.training.likelihood import Validation
@@ -72,14 +73,14 @@ class Saver:
     def set_aside(self) -> None:
         """Keeps the best model so far for whoever resumes: a stopped training may judge once more."""
         if self.folder is not None and self.folder.best.exists():
-            write_atomically(self.folder.best_before, self.folder.best.read_bytes())
+            write_inside(self.folder.best_before, read_inside(self.folder.best))
 
     def keep_last(self) -> None:
         """Writes the model as it is now."""
         if self.folder is not None:
             raw = self._raw()
             with self.average.applied():
-                checkpoint.save(self.model, self.folder.last, raw=raw)
+                self._write(self.folder.last, raw)
 
     def recall_best(self) -> None:
         """Puts the best weights, and their record, into the model of every process."""
@@ -93,7 +94,7 @@ class Saver:
             raw = None
             if self.average.decay:
                 raw = checkpoint.load(self.folder.best, weights="raw").state_dict()
-            checkpoint.save(self.model, self.folder.best, raw=raw)
+            self._write(self.folder.best, raw)
 
     def _recalled(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if self.folder is None:
@@ -105,11 +106,15 @@ class Saver:
         raw = self._raw()
         with self.average.applied():
             if self.folder is not None:
-                checkpoint.save(self.model, self.folder.best, raw=raw)
+                self._write(self.folder.best, raw)
             elif self.processes.is_main:
                 state = self.model.state_dict()
                 self._kept = {name: value.detach().clone() for name, value in state.items()}
                 self._record = dict(self.model.record)
+
+    def _write(self, path: Path, raw: dict[str, Tensor] | None) -> None:
+        check_inside(path)
+        checkpoint.save(self.model, path, raw=raw)
 
     def _raw(self) -> dict[str, Tensor] | None:
         """A copy of the raw weights, if they differ from the average."""

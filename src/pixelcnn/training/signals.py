@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to stop, honoured at the end of a step."""
+"""Ctrl-C, SIGTERM and SIGHUP as a wish to stop, honoured at the end of a step."""
 
 import os
 import signal
@@ -9,12 +9,15 @@ from typing import Any
 from pixelcnn.errors import PixelCNNError
 from pixelcnn.training.processes import Processes
 
+HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
+"""What a closed terminal sends, where there is such a signal."""
+
 
 class Interrupted(PixelCNNError):
     """A training that a signal ended; everything is saved.
 
     Attributes:
-        exit_code: 128 plus the signal: 130 for Ctrl-C, 143 for SIGTERM.
+        exit_code: 128 plus the signal: 129 for SIGHUP, 130 for Ctrl-C, 143 for SIGTERM.
     """
 
     def __init__(self, message: str, *, signum: int, hint: str = "") -> None:
@@ -23,7 +26,9 @@ class Interrupted(PixelCNNError):
 
 
 class StopFlag:
-    """Remembers the first stop signal; a second one interrupts at once.
+    """Remembers the first stop signal; a second one interrupts at once, unless it is SIGHUP.
+
+    A terminal that is closed may send SIGHUP twice, once by the system and once by its shell.
 
     Use as a context, which gives back the handlers it found. Signals reach the main thread only: elsewhere
     this does nothing.
@@ -33,8 +38,6 @@ class StopFlag:
         agreed: the same for all processes, as of the last time they asked each other.
         honoured: whether stopping has begun.
     """
-
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self) -> None:
         self.signum, self.agreed, self.honoured = 0, 0, False
@@ -59,7 +62,7 @@ class StopFlag:
 
     def __enter__(self) -> "StopFlag":
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.getsignal(number) for number in self.SIGNALS}
+            self._before = {number: signal.getsignal(number) for number in stop_signals()}
             for number in self._before:
                 signal.signal(number, self._handle)
         return self
@@ -69,6 +72,14 @@ class StopFlag:
             signal.signal(number, handler)
 
     def _handle(self, signum: int, _: FrameType | None) -> None:
-        if self.signum:
+        if self.signum and signum != HANGUP:
             raise KeyboardInterrupt
-        self.signum = signum
+        self.signum = self.signum or signum
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """The signals that tell a program to stop; SIGHUP only if it is not ignored, as ``nohup`` wants it."""
+    found = (signal.SIGINT, signal.SIGTERM)
+    if HANGUP is None or signal.getsignal(HANGUP) is signal.SIG_IGN:
+        return found
+    return (*found, HANGUP)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pixelcnn import checkpoint
 from pixelcnn.data import Splits
 from pixelcnn.devices import resolve_device
+from pixelcnn.folders import is_plain
 from pixelcnn.model import PixelModel
 from pixelcnn.training import recipe as recipes
 from pixelcnn.training.batches import check_fit
@@ -189,8 +191,12 @@ def train_recipe(
 
 
 def base_name(recipe: Recipe) -> str:
-    """``RECIPE-DATA``."""
-    return f"{recipe.name}-{Path(str(nameless(recipe.data.get('name', 'data')))).stem}"
+    """``RECIPE-DATA``: a plain name, whatever the data's path."""
+    stem = Path(str(nameless(recipe.data.get("name", "data")))).stem
+    tail = re.sub(r"[/\\]", "-", "".join(c for c in stem if c.isprintable()))
+    while not is_plain(f"data-{tail}"):
+        tail = tail[:-1]
+    return f"{recipe.name}-{tail}"
 
 
 def default_run(recipe: Recipe, *, resume: bool = False) -> Path:

@@ -44,7 +44,8 @@ class Trainer:
         recorder: of its numbers.
         callbacks: the user's.
         validator: scores the validation set with the model's present weights.
-        draw: draws a sample grid with the weights of the state's model, given the seconds since the last.
+        draw: draws a sample grid with the weights of the state's model, given the seconds since the last;
+            with ``anew=False`` only one that is missing.
 
     Attributes:
         state: where the training is.
@@ -66,7 +67,7 @@ class Trainer:
         recorder: Recorder,
         callbacks: Sequence[Any],
         validator: Validator,
-        draw: Callable[[TrainingState, float], None],
+        draw: Callable[..., None],
     ) -> None:
         self.model, self.batches, self.options, self.clock = loss.model, batches, options, clock
         self.accelerator, self.processes, self.folder = accelerator, processes, folder
@@ -102,15 +103,17 @@ class Trainer:
         self.plan = plan
         self.state.steps, self.state.epochs = plan.steps, plan.epochs
 
-    def draw(self, *, averaged: bool = True) -> None:
+    def draw(self, *, averaged: bool = True, anew: bool = True) -> None:
         """A sample grid.
 
         Args:
             averaged: with the averaged weights in place of those in the model.
+            anew: even if there is one; otherwise what a killed run has left undrawn, in its time.
         """
         start = time.monotonic()
+        seconds = start - self.drawn if anew else self.clock.elapsed / self.state.epoch
         with self.average.applied() if averaged else contextlib.nullcontext():
-            self.draw_grid(self.state, start - self.drawn)
+            self.draw_grid(self.state, seconds, anew=anew)
         self.drawn = time.monotonic()
         self.clock.pause(self.drawn - start)
 

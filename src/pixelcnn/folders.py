@@ -1,0 +1,161 @@
+"""Folders that may come from anybody: in them no link is followed, and names are names.
+
+A run folder, or what a preparation has left, is filled by this program alone. If it was handed over, a link
+in it could have any file of whoever uses it read, emptied or added to.
+"""
+
+import contextlib
+import os
+import re
+import stat
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from pixelcnn.annotations import shown
+from pixelcnn.errors import ConfigError
+from pixelcnn.files import AnyPath, write_atomically
+
+NAME_BYTES = 100
+"""Length of a plain name at most."""
+
+
+def is_plain(name: str) -> bool:
+    r"""Whether a text can name a file in any folder, and no file anywhere else.
+
+    Example:
+        >>> is_plain("keras-mnist"), is_plain("../x"), is_plain(".."), is_plain("a\x1b[2J"), is_plain("")
+        (True, False, False, False, False)
+    """
+    return bool(
+        name.isprintable()
+        and not re.search(r"^$|^\.|[/\\]|^\s|\s$", name)
+        and len(os.fsencode(name)) <= NAME_BYTES
+    )
+
+
+def check_name(name: object, what: str) -> None:
+    """Refuses what is not a plain name.
+
+    Raises:
+        ConfigError: says of what it cannot be the name.
+    """
+    if not isinstance(name, str) or not is_plain(name):
+        raise ConfigError(
+            f"{shown(name)} cannot be the name of {what}",
+            hint=f"a name has no / in it, does not begin with a dot, and has at most {NAME_BYTES} bytes",
+        )
+
+
+def open_inside(path: AnyPath, flags: int) -> int:
+    """Opens a regular file that has no other name, and no link; gives its descriptor.
+
+    Args:
+        path: of the file.
+        flags: of :func:`os.open`; a file is cut only once it is known, so without ``O_TRUNC``.
+
+    Raises:
+        ConfigError: the path is a link, or no such file.
+        OSError: whatever else keeps a file from being opened.
+    """
+    check_inside(path)
+    harmless = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    handle = os.open(path, flags | harmless | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        _check_plain(path, os.fstat(handle))  # again: it may have been exchanged since
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def read_inside(path: AnyPath) -> bytes:
+    """The content of a file; see :func:`open_inside`."""
+    with os.fdopen(open_inside(path, os.O_RDONLY), "rb") as file:
+        return file.read()
+
+
+def append_inside(path: AnyPath, content: bytes, *, sync: bool = False) -> None:
+    """Adds to a file, and makes one if there is none; see :func:`open_inside`.
+
+    Args:
+        path: of the file.
+        content: what to add.
+        sync: makes all of the file survive a power cut.
+    """
+    with os.fdopen(open_inside(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as file:
+        file.write(content)
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def write_inside(path: AnyPath, content: bytes) -> None:
+    """As :func:`write_atomically`, where links are not followed: see :func:`open_inside`."""
+    check_inside(path)
+    write_atomically(path, content, follow=False)
+
+
+def check_inside(path: AnyPath) -> None:
+    """Refuses what is there under a path, unless it is a regular file that has no other name.
+
+    Raises:
+        ConfigError: it is a link, or no such file.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        _check_plain(path, os.lstat(path))
+
+
+def check_folder(folder: AnyPath, ours: Collection[str] = ()) -> None:
+    """Refuses a folder with anything in it that leads elsewhere.
+
+    Args:
+        folder: may itself be reached by links.
+        ours: names of the folders in it that are for this program alone: like the folder itself, they hold
+            regular files without other names, and folders of such. In others, as those of experiment
+            trackers, links may lead to what is in ``folder``, and sockets and the like may lie.
+
+    Raises:
+        ConfigError: names what is in it.
+        OSError: it cannot be read.
+    """
+    root = Path(os.path.realpath(folder))
+    for entry in _entries(folder):
+        if not entry.is_dir(follow_symlinks=False):
+            check_inside(entry.path)
+        elif entry.name in ours:
+            check_folder(entry.path, _names(entry.path))
+        else:
+            for below in _links_below(entry.path):
+                if not Path(os.path.realpath(below)).is_relative_to(root):
+                    check_inside(below)
+
+
+def _entries(folder: AnyPath) -> list[os.DirEntry[str]]:
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
+    return []
+
+
+def _names(folder: AnyPath) -> list[str]:
+    return [entry.name for entry in _entries(folder)]
+
+
+def _links_below(folder: str) -> Iterator[str]:
+    for parent, folders, files in os.walk(folder):
+        yield from filter(os.path.islink, (os.path.join(parent, each) for each in folders + files))
+
+
+def _check_plain(path: AnyPath, status: os.stat_result) -> None:
+    """Raises :class:`ConfigError` for anything but a regular file without other names."""
+    if stat.S_ISREG(status.st_mode) and status.st_nlink <= 1:
+        return
+    if stat.S_ISREG(status.st_mode):
+        what, hint = (
+            "has another name (a hard link)",
+            "copy the folder with cp -r, and use the copy",
+        )
+    elif stat.S_ISLNK(status.st_mode):
+        what, hint = "is a symbolic link", "remove it, or replace it by what it leads to"
+    else:
+        what, hint = "is no regular file", "remove it"
+    raise ConfigError(f"{os.fspath(path)} {what}, and is not touched", hint=hint)
