@@ -1,34 +1,35 @@
 """One safetensors file is one model: weights, and the configuration and training record in its header.
 
 Nothing in a file is trusted. The header is read and checked before anything is allocated, sizes are
-compared with the file's own length, and digests of the header and of the weights must agree.
+compared with the file's own length, what the configuration asks for with what the file holds, and digests
+of the header and of the weights must agree.
 """
 
 import hashlib
 import json
 import os
-import struct
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
 
+from pixelcnn import record as records
+from pixelcnn.budget import Budget, OverBudget
 from pixelcnn.devices import Device, move, resolve_device
-from pixelcnn.errors import ConfigError, ModelError, PixelCNNError
+from pixelcnn.errors import ConfigError, ModelError
+from pixelcnn.extent import require
 from pixelcnn.files import write_atomically
 from pixelcnn.model import PixelModel
+from pixelcnn.model_file import FLOATS, KEY, KINDS, ModelFile, damaged, opened, strict_json
 from pixelcnn.registry import closest
 from pixelcnn.streams import DrawFrom
+from pixelcnn.weights import RAW, Unlike, check_finite, check_types, compare, layout_of
 
 FORMAT = 1
-MAX_HEADER = 16 * 2**20
-RAW = "raw."
-KEY = "pixelcnn"
 
 
 def save(
@@ -45,16 +46,26 @@ def save(
         raw: the weights before averaging, kept beside the model's averaged ones.
 
     Raises:
+        ModelError: a weight is not a finite number, or of a type that files do not hold; or the record is
+            not what :mod:`pixelcnn.record` expects.
         ResourceError: the disk is full.
     """
-    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
-    weights = "raw" if raw is None else "averaged"
+    own = model.state_dict()
+    tensors = {name: t.detach().cpu().contiguous() for name, t in own.items()}
     if raw is not None:
         tensors |= {RAW + name: t.detach().cpu().contiguous() for name, t in raw.items()}
+    check_types(dict(model.named_parameters()), FLOATS.values())
+    check_types(tensors, KINDS.values())
+    check_finite(tensors)
+    try:
+        compare(own, {name: layout_of(tensor) for name, tensor in tensors.items()})
+    except Unlike as error:
+        raise ModelError(f"this model cannot be written: {error}") from error
+    weights = "raw" if raw is None else "averaged"
     header = {
         "format": FORMAT,
         "config": model.config(),
-        "record": model.record | {"weights": weights},
+        "record": records.as_json(model.record | {"weights": weights}),
         "fingerprint": fingerprint(model.config(), tensors),
     }
     header["digest"] = _digest(header)
@@ -79,22 +90,34 @@ def load(
     Raises:
         ModelError: no such model, or a file that is damaged or of another kind.
         ConfigError: no such weights, or a device that is not there.
+        ResourceError: the weights do not fit into memory.
     """
     path, device = resolve(source), resolve_device(device)
-    header = _header(path)
-    try:
-        tensors = safetensors.torch.load_file(path)
-    except (safetensors.SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise _damaged(path, str(error)) from error
-    if fingerprint(header["config"], tensors) != header.get("fingerprint"):
-        raise _damaged(path, "its fingerprint does not match its content")
-    chosen = {k: t for k, t in tensors.items() if not k.startswith(RAW)}
-    if weights == "raw" and header["record"].get("weights") == "averaged":
-        chosen = {k.removeprefix(RAW): t for k, t in tensors.items() if k.startswith(RAW)}
-    elif weights not in ("averaged", "raw"):
+    if weights not in ("averaged", "raw"):
         raise ConfigError(f"weights must be 'averaged' or 'raw', got {weights!r}")
-    model = _build(path, header["config"], {k: tuple(t.shape) for k, t in chosen.items()})
-    model.to(next(iter(chosen.values())).dtype).load_state_dict(chosen)
+    with opened(path) as file:
+        header = _header(file)
+        size = sum(layout.end - layout.begin for layout in file.tensors.values())
+        require(
+            2 * size, f"the weights of {path.name}", "close other programs, or use a smaller model"
+        )
+        model = _build(file, header["config"])
+        tensors = {name: file.numbers_of(name) for name in file.tensors}
+    if fingerprint(header["config"], tensors) != header.get("fingerprint"):
+        raise damaged(path, "its fingerprint does not match its content")
+    try:
+        check_finite(tensors)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}", hint=error.hint) from error
+    averaged = header["record"].get("weights") == "averaged"
+    if averaged != any(name.startswith(RAW) for name in tensors):
+        raise damaged(path, "it should hold raw weights beside averaged ones, or neither")
+    prefix = RAW if averaged and weights == "raw" else ""
+    chosen = {name: tensors[prefix + name] for name in model.state_dict()}
+    floating = [tensor.dtype for tensor in chosen.values() if tensor.is_floating_point()]
+    if floating:
+        model.to(floating[0])
+    model.load_state_dict(chosen)
     model.record = header["record"] | ({"weights": "raw"} if weights == "raw" else {})
     return move(model, device).eval()
 
@@ -105,7 +128,8 @@ def describe(source: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         ModelError: as :func:`load`.
     """
-    return _header(resolve(source))
+    with opened(resolve(source)) as file:
+        return _header(file)
 
 
 def shipped() -> dict[str, Path]:
@@ -158,46 +182,52 @@ def _digest(header: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _damaged(path: Path, reason: str) -> ModelError:
-    return ModelError(f"{path}: damaged or not a model file: {' '.join(reason.split())[:200]}")
-
-
-def _header(path: Path) -> dict[str, Any]:
+def _header(file: ModelFile) -> dict[str, Any]:
     """Our part of a file's header, checked."""
+    path = file.path
     try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > min(MAX_HEADER, path.stat().st_size):
-                raise _damaged(path, f"a header of {length} bytes")
-            metadata = json.loads(file.read(length))["__metadata__"]
-        header = json.loads(metadata[KEY])
+        header = strict_json(file.text)
         version = header["format"]
-    except OSError as error:
-        raise ModelError(f"{path}: {error.strerror or error}") from error
-    except PixelCNNError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error, RecursionError) as error:
-        raise _damaged(path, f"no model header ({type(error).__name__})") from error
-    if version != FORMAT:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise damaged(path, f"no model header ({type(error).__name__})") from error
+    if version != FORMAT or isinstance(version, bool):
         raise ModelError(
-            f"{path}: model format {version!r}, this version reads format {FORMAT}",
+            f"{path}: model format {str(version)[:20]}, this version reads format {FORMAT}",
             hint="upgrade pixelcnn",
         )
-    if not isinstance(header.get("config"), dict) or not isinstance(header.get("record"), dict):
-        raise _damaged(path, "no configuration")
+    if not isinstance(header.get("config"), dict):
+        raise damaged(path, "no configuration")
     if header.get("digest") != _digest(header):
-        raise _damaged(path, "its header does not match its digest")
-    return header
-
-
-def _build(path: Path, config: dict[str, Any], shapes: dict[str, tuple[int, ...]]) -> PixelModel:
-    """Builds a model, first without memory: a header that asks for more than the file holds stops there."""
+        raise damaged(path, "its header does not match its digest")
     try:
-        with torch.device("meta"):
-            outline = PixelModel.from_config(config).state_dict()
-        if {k: tuple(t.shape) for k, t in outline.items()} != shapes:
-            raise _damaged(path, "its weights do not fit its configuration")
-        with DrawFrom(torch.Generator()):  # these weights are replaced at once
-            return PixelModel.from_config(config)
-    except ConfigError as error:
+        return header | {"record": records.checked(header.get("record"))}
+    except ModelError as error:
         raise ModelError(f"{path}: {error}", hint=error.hint) from error
+
+
+def _build(file: ModelFile, config: dict[str, Any]) -> PixelModel:
+    """The model of a configuration; one that asks for more than the file holds is not even begun."""
+    own = [layout for name, layout in file.tensors.items() if not name.startswith(RAW)]
+    budget = Budget(len(own), sum(layout.numbers for layout in own))
+    try:
+        _check_width(config, budget)
+        # These weights are replaced at once.
+        with torch.device("cpu"), DrawFrom(torch.Generator()), budget:
+            model = PixelModel.from_config(config)
+        if config.get("levels", model.levels) != model.levels:
+            raise Unlike(f"{model.levels} levels, not {config['levels']!r}")
+        compare(model.state_dict(), file.tensors)
+    except (OverBudget, Unlike) as error:
+        reason = f"its weights do not fit its configuration: {error}"
+        raise damaged(file.path, reason) from error
+    except ConfigError as error:
+        raise ModelError(f"{file.path}: {error}", hint=error.hint) from error
+    return model
+
+
+def _check_width(config: Mapping[str, Any], budget: Budget) -> None:
+    """A network gives no more parameters for a pixel than it has itself: each has a colour, in a tuple."""
+    network = config.get("network")
+    out = network.get("out") if isinstance(network, dict) else None
+    if isinstance(out, int) and out > budget.most:
+        raise OverBudget(f"{out:,} parameters for each pixel")

@@ -1,7 +1,12 @@
-"""How the C library hands out the large tensors of a forward pass."""
+"""How much memory there is, and how the C library hands out the large tensors of a forward pass."""
 
+import contextlib
 import ctypes
+import os
 import platform
+import re
+from collections.abc import Iterator
+from pathlib import Path
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 """Parameters of glibc's ``mallopt``."""
@@ -23,3 +28,52 @@ def keep_memory() -> bool:
     return bool(
         mallopt(MMAP_MAX, 0) and mallopt(TRIM_THRESHOLD, 2**31 - 1) and mallopt(TOP_PAD, 2**26)
     )
+
+
+def available() -> int | None:
+    """Bytes that this process can still take without swapping; None where the system does not say.
+
+    On Linux the least of what the machine, the control groups of the process and its limit of addresses
+    leave. Pages of files that the system can give up count as free.
+    """
+    return min(_left(), default=None)
+
+
+def _left() -> Iterator[int]:
+    """What each of the limits leaves."""
+    if free := re.search(r"MemAvailable:\s+(\d+) kB", _text(Path("/proc/meminfo"))):
+        yield int(free[1]) * 1024
+    for line in _text(Path("/proc/self/cgroup")).splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controllers in {"", "memory"}:
+            yield from _left_to_group(group, controllers)
+    with contextlib.suppress(ImportError, OSError, ValueError, IndexError):
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY:
+            taken = int(_text(Path("/proc/self/statm")).split()[0]) * os.sysconf("SC_PAGE_SIZE")
+            yield max(limit - taken, 0)
+
+
+def _left_to_group(group: str, controllers: str) -> Iterator[int]:
+    """What a control group and those above it leave, of version 2 (no controllers) or 1."""
+    root = Path("/sys/fs/cgroup", controllers)
+    names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+    limit, usage, idle = names if controllers else ("memory.max", "memory.current", "inactive_file")
+    place = root / group.lstrip("/")
+    for folder in (place, *place.parents):
+        if not folder.is_relative_to(root):
+            return
+        most, taken = _text(folder / limit).strip(), _text(folder / usage).strip()
+        if most.isdecimal() and taken.isdecimal():
+            files = re.search(rf"^{idle} (\d+)", _text(folder / "memory.stat"), re.MULTILINE)
+            yield max(int(most) - int(taken) + (int(files[1]) if files else 0), 0)
+
+
+def _text(path: Path) -> str:
+    """What a file of the system says; nothing where it is not."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -13,16 +13,29 @@ from pixelcnn.devices import Device, exact_convolutions, placed
 from pixelcnn.drawing import Job, Lot, job_of, lots_of, uniforms
 from pixelcnn.engines import Drawer, Engine
 from pixelcnn.errors import ConfigError, DataError
+from pixelcnn.extent import require
 from pixelcnn.inversion import invert, temper
 from pixelcnn.model import PixelModel
 
-__all__ = ["Progress", "complete", "invert", "sample", "stream", "temper", "uniforms"]
+__all__ = [
+    "Progress",
+    "check_memory",
+    "complete",
+    "invert",
+    "sample",
+    "stream",
+    "temper",
+    "uniforms",
+]
 
 Progress = Callable[[int, int, Tensor], None]
 """Called now and then with sub-pixels done, sub-pixels in all, and the current images ``(n, c, h, w)``.
 
 After every front, or after every row on the native engine.
 """
+
+BYTES_OF_A_JOB = 33
+"""For each sub-pixel of a batch: random words, uniforms, levels before and after, and whether it is known."""
 
 COLDEST = 1e-300
 """Lower temperatures are 0."""
@@ -61,6 +74,7 @@ def sample(
 
     Raises:
         ConfigError: an option out of range, or a condition that does not fit.
+        ResourceError: the images do not fit into memory.
 
     Example:
         >>> from pixelcnn import networks, outputs
@@ -119,6 +133,7 @@ def stream(
     """
     model, temperature, indices = placed(model, device), _checked(temperature), _indices(n, first)
     condition = model.check_condition(condition, n)
+    check_memory(model, n, n)
     job = job_of(model, None, indices, seed, temperature, condition)
     chosen = engines.choose(model, engine)
     lots = lots_of(model, chosen.start(n, condition), job)
@@ -185,6 +200,7 @@ def complete(
     given = torch.as_tensor(images).cpu()
     if mask.dtype != torch.bool:
         raise DataError(f"known must be a bool mask, got {str(mask.dtype).removeprefix('torch.')}")
+    check_memory(model, len(given) * n, batch_size)
     try:
         mask = mask.expand(len(given), *model.shape)
         given = torch.where(mask, given, torch.zeros_like(given))
@@ -215,6 +231,7 @@ def _drawn(
 ) -> Tensor:
     """All images, a batch at a time; ``given`` are levels and which of them are known."""
     check_integer("batch_size", batch_size, 1, 2**31)
+    check_memory(model, len(indices), batch_size)
     images = torch.empty((len(indices), *model.shape), dtype=model.image_dtype)
     chosen, starts = engines.choose(model, engine), range(0, len(indices), batch_size)
     dimensions = model.shape.dimensions
@@ -231,6 +248,25 @@ def _drawn(
         with exact_convolutions(model.device):
             images[part] = _draw(chosen, job, report if callback else None)
     return images
+
+
+def check_memory(model: PixelModel, n: int, together: int) -> None:
+    """Whether images, and what they are drawn from, fit into memory.
+
+    Args:
+        model: of the images.
+        n: images in all.
+        together: drawn at a time.
+
+    Raises:
+        ResourceError: they do not; it says what they need.
+    """
+    each = n * model.image_dtype.itemsize + min(n, together) * BYTES_OF_A_JOB
+    require(
+        each * model.shape.dimensions,
+        f"{n} images of {model.shape}",
+        "fewer images, or a smaller batch_size, need less",
+    )
 
 
 def _draw(engine: Engine, job: Job, report: Callable[[int, Tensor], None] | None) -> Tensor:

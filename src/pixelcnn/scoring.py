@@ -15,6 +15,7 @@ from pixelcnn.config import check_integer
 from pixelcnn.data import ImageSet
 from pixelcnn.devices import Device, exact_convolutions, float64_device, placed
 from pixelcnn.errors import DataError, ModelError
+from pixelcnn.extent import require_batch
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
 
@@ -118,17 +119,18 @@ def score(
     Raises:
         DataError, ModelError, ConfigError: see :meth:`PixelModel.log_prob_map`.
         ConfigError: a batch size out of range, or a device that is not there.
+        ResourceError: a batch does not fit into memory.
 
     Example:
         >>> from pixelcnn import networks, outputs
-        >>> network = networks.PixelCNN(channels=1, out=1, width=8, depth=1)
-        >>> model = PixelModel(network, outputs.Bernoulli(), shape=(1, 5, 7))
+        >>> model = PixelModel(networks.PixelCNN(1, 1, width=8, depth=1), outputs.Bernoulli(), (1, 5, 7))
         >>> score(model, torch.zeros(3, 1, 5, 7, dtype=torch.uint8)).dtype
         torch.float64
     """
     check_integer("batch_size", batch_size, 1, 2**31)
     model = evaluation_view(placed(model, device))
     condition = model.check_condition(condition, len(images))
+    require_batch(model, images[:batch_size])
     nats = torch.empty(len(images), dtype=torch.float64)
     exact = float64_device(model.device)
     with torch.inference_mode(), exact_convolutions(model.device):
@@ -213,9 +215,7 @@ def evaluate(
     """
     if not isinstance(data, ImageSet):
         raise DataError(f"evaluate takes an ImageSet, got {type(data).__name__}; see score")
-    data = data.frozen()
-    if limit is not None:
-        data = data.limit(limit)
+    data = data.frozen() if limit is None else data.frozen().limit(limit)
     if len(data) == 0:
         raise DataError(f"{data.name} ({data.split}) holds no image")
     if data.levels != model.levels:

@@ -65,6 +65,7 @@ def complete(
 
     kind = output.kind_of(out, json=json)
     loaded = models.load(model, device=device)
+    sampling.check_memory(loaded, count, 1)
     mask = pictures.known_pixels(known, loaded.shape)
     own = {"size": options.sides(size), "fit": fit, "layout": layout, "skip_bad": skip_bad}
     given, condition = pictures.load(loaded, images, label, own)

@@ -1,9 +1,12 @@
 """What there is to know about a model: its layers, its parameters, and what it sees."""
 
+import math
 from typing import Any
 
+from pixelcnn import extent
 from pixelcnn.cli import summary as layers
 from pixelcnn.cli.console import result, table, with_error
+from pixelcnn.data.files import printable
 from pixelcnn.model import PixelModel
 from pixelcnn.networks import NETWORKS
 from pixelcnn.outputs import OUTPUTS
@@ -14,9 +17,11 @@ SIDE = 33
 
 
 def summary(model: PixelModel) -> dict[str, Any]:
-    """The numbers of a model in JSON types."""
-    height, width = min(model.shape.height, SIDE), min(model.shape.width, SIDE)
+    """The numbers of a model in JSON types; those of large images are measured on a part of one."""
+    side = min(SIDE, 1 + math.isqrt(extent.MOST_NUMBERS // (8 * extent.widest(model.network))))
+    height, width = min(model.shape.height, side), min(model.shape.width, side)
     field = receptive_field(model.network, height, width)
+    shown = extent.representative(model)
     return {
         "network": NETWORKS.name_of(type(model.network)),
         "output": OUTPUTS.name_of(type(model.output)),
@@ -25,9 +30,10 @@ def summary(model: PixelModel) -> dict[str, Any]:
         "condition": model.network.condition,
         "parameters": model.parameters_count,
         "live_parameters": model.live_parameters_count,
-        "receptive_field": field.as_json(),
+        "receptive_field": field.as_json() | {"image": [height, width]},
         "blind_spot": field.blind,
-        "layers": [row._asdict() for row in layers.layers(model)],
+        "layers": [row._asdict() for row in layers.layers(shown)],
+        "layers_image": [shown.shape.height, shown.shape.width],
     }
 
 
@@ -44,7 +50,9 @@ def show(model: PixelModel, numbers: dict[str, Any]) -> None:
         for row in numbers["layers"]
     ]
     table("", ("layer", "kind", "output shape", "parameters", "live"), rows, right=(3, 4))
-    field = numbers["receptive_field"]
+    field, whole = numbers["receptive_field"], list(model.shape[1:])
+    if numbers["layers_image"] != whole:
+        result(f"(output shapes are those of a part of {_by(numbers['layers_image'])} pixels)")
     result(f"network          {numbers['network']}, output {numbers['output']}")
     result(f"images           {model.shape} (channels x height x width), {model.levels} levels")
     if model.network.condition:
@@ -55,8 +63,13 @@ def show(model: PixelModel, numbers: dict[str, Any]) -> None:
         f"receptive field  {field['pixels']} of {field['past']} earlier pixels "
         f"({field['coverage']:.0%}); reach {field['up']} up, {field['left']} left, "
         f"{field['right']} right"
+        + (f"; of {_by(field['image'])} pixels" if field["image"] != whole else "")
     )
     result(f"blind spot       {numbers['blind_spot'] or 'none'}" + _unit(numbers["blind_spot"]))
+
+
+def _by(sides: list[int]) -> str:
+    return "x".join(map(str, sides))
 
 
 def _unit(count: int) -> str:
@@ -72,8 +85,8 @@ def history(record: dict[str, Any]) -> list[str]:
     """
     lines = []
     if "steps" in record:
-        recipe = f" of recipe {record['recipe']}" if record.get("recipe") else ""
-        name = record.get("data", {}).get("name", "own data")
+        recipe = f" of recipe {printable(record['recipe'])}" if record.get("recipe") else ""
+        name = printable(record.get("data", {}).get("name") or "own data")
         lines.append(f"trained          {record['steps']} steps{recipe} on {name}")
     if found := record.get("validation"):
         lines.append(

@@ -43,6 +43,7 @@ def sample(
 
     kind = output.kind_of(out, json=json)
     loaded = models.load(model, device=device)
+    sampling.check_memory(loaded, count, 1)
     labels = conditions.labels(loaded, label, count)
     shot = film.Film(loaded.shape, loaded.levels) if kind == "animation" else None
     with progress("drawing") as advance:

@@ -31,7 +31,7 @@ class Layer(NamedTuple):
 
 
 def layers(model: PixelModel) -> list[Layer]:
-    """The layers of a model's network in the order in which they run.
+    """The layers of a model's network in the order in which they run, for one image.
 
     Example:
         >>> from pixelcnn import networks, outputs

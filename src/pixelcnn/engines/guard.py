@@ -16,6 +16,7 @@ from torch import Tensor
 from pixelcnn.devices import exact_convolutions
 from pixelcnn.engines.parallel import compute
 from pixelcnn.engines.trace import graph_of, lower
+from pixelcnn.extent import cropped
 from pixelcnn.layers import features_last
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
@@ -26,9 +27,9 @@ TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3}
 """Allowed difference of parameters, relative to the largest; of types with fewer digits :data:`ROUGH`."""
 ROUGH = 0.1
 MOST_POSITIONS = 65_536
-"""Of larger images only the first rows are compared."""
+"""Of larger images only a part is compared, see :func:`pixelcnn.extent.part`."""
 MOST_STEPS = 4_096
-"""Sub-pixels that an engine walks to be compared; of larger images it walks the first rows."""
+"""Sub-pixels that an engine walks to be compared; of larger images it walks a part."""
 
 
 class WrongProgram(Unlowerable):
@@ -51,7 +52,7 @@ def program_difference(model: PixelModel, *, drawn: bool) -> str:
         drawn: with weights drawn at random in place of its own.
     """
     try:
-        twin = _cropped(copy.deepcopy(evaluation_view(model)).cpu().double(), MOST_POSITIONS)
+        twin = cropped(copy.deepcopy(evaluation_view(model)).cpu().double(), MOST_POSITIONS)
     except (RuntimeError, TypeError) as error:
         return f"its network cannot be copied: {error}"
     if drawn:
@@ -71,7 +72,7 @@ def engine_difference(model: PixelModel, start: Callable[..., Walker]) -> str:
         model: in evaluation mode.
         start: a walker of some images, ``start(model, n=2, condition=None)``.
     """
-    model = _cropped(model, MOST_STEPS // model.shape.channels)
+    model = cropped(model, MOST_STEPS // model.shape.channels)
     levels, condition = _some_images(model)
     walker = start(model, n=len(levels), condition=condition)
     with torch.no_grad():
@@ -148,17 +149,6 @@ def _difference(what: str, found: Tensor, expected: Tensor, tolerance: float) ->
         return ""
     _, _, row, column = (int(i) for i in torch.unravel_index(error.argmax(), error.shape))
     return f"{what} differ by {float(error.max()):.2g} at (h {row}, w {column})"
-
-
-def _cropped(model: PixelModel, positions: int) -> PixelModel:
-    """The model for the first rows of its images, if they have more positions."""
-    channels, height, width = model.shape
-    rows = max(1, positions // width)
-    if rows >= height:
-        return model
-    view = copy.copy(model)
-    view.shape = ImageShape(channels, rows, width)
-    return view
 
 
 def _some_images(model: PixelModel) -> tuple[Tensor, Tensor | None]:

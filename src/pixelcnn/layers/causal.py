@@ -46,6 +46,8 @@ class CausalConv2d(nn.Module, abc.ABC):
         super().__init__()
         self.inputs, self.outputs = inputs, outputs
         self.origin, self.sees_itself = origin, sees_itself
+        # First, so that whoever limits what may be allocated is asked before work of this size is done.
+        weight = torch.empty(len(outputs), len(inputs), *past.shape)
         links = live_links(outputs, inputs, sees_itself=sees_itself)
         everything = len(outputs) * len(inputs)
         itself = frozenset({(0, 0)})
@@ -53,7 +55,6 @@ class CausalConv2d(nn.Module, abc.ABC):
         self._offsets = reach if links else reach - itself
         self._crop, self._padding, self._kept = live_box(self._offsets, origin)
         self.live_weights = everything * len(reach - itself) + links * len(reach & itself)
-        weight = torch.empty(len(outputs), len(inputs), *past.shape)
         self._masked = self.live_weights < everything * weight[0, 0][self._crop].numel()
         mask = kernel_mask(outputs, inputs, past, origin, sees_itself=sees_itself)
         self.register_buffer("mask", mask.to(weight.dtype), persistent=False)

@@ -115,9 +115,9 @@ class MaskedLinear(nn.Module):
 
     def __init__(self, inputs: Tensor, outputs: Tensor, *, bias: bool = True) -> None:
         super().__init__()
+        self.weight = nn.Parameter(torch.empty(len(outputs), len(inputs)))
         mask = inputs <= outputs[:, None]
         self.register_buffer("mask", mask, persistent=False)
-        self.weight = nn.Parameter(torch.empty(len(outputs), len(inputs)))
         self.bias = nn.Parameter(torch.zeros(len(outputs))) if bias else None
         self.reset_parameters()
 

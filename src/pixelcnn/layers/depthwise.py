@@ -52,10 +52,12 @@ class DepthwiseConv2d(nn.Module):
         check_integer("kernel rows", rows, 1, 63)
         check_choice("kernel columns", columns, tuple(range(1, 64, 2)))
         self.features, self.kernel, self.origin = features, kernel, (rows - 1, columns // 2)
+        weight = torch.empty(len(features), 1, rows, columns)
         upper = raster_mask((2 * rows - 1, columns), sees_itself=True)[:rows]
-        mask = torch.stack([upper | (colour == PAST) for colour in features])[:, None]
-        self.live_weights = int(mask.sum())
-        weight = torch.empty(mask.shape)
+        whole = features.count(PAST)
+        self.live_weights = whole * rows * columns + (len(features) - whole) * int(upper.sum())
+        above = torch.tensor([colour == PAST for colour in features])[:, None, None, None]
+        mask = above | upper.to(above.device)
         self.register_buffer("mask", mask.to(weight.dtype), persistent=False)
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(torch.empty(len(features))) if bias else None

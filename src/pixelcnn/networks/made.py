@@ -9,7 +9,6 @@ from pixelcnn import layers
 from pixelcnn.annotations import Range
 from pixelcnn.layers import Dropout, MaskedLinear
 from pixelcnn.layers.dense import Flatten, Unflatten, UnitBias
-from pixelcnn.masks import contiguous
 from pixelcnn.networks import options
 from pixelcnn.networks.base import NETWORKS, Network
 from pixelcnn.shapes import MAX_SIDE
@@ -87,11 +86,11 @@ class MADE(Network):
     def _steps(self, features: int) -> Tensor:
         """The step of each of some features of every position, flattened: ``(rows * columns * features,)``.
 
-        With order ``"channel"`` a pixel has a step for each channel, else one.
+        Those of a position are grouped by colour, equally many of each. With order ``"channel"`` a pixel has
+        a step for each channel, else one.
         """
-        pixel = torch.arange(self.rows * self.columns)[:, None]
-        colour = torch.tensor(contiguous(features, self.colours))
-        return (pixel * self.colours + colour).flatten()
+        every = torch.arange(self.rows * self.columns * features)
+        return every // (features // self.colours)
 
     def _hidden_bounds(self) -> Tensor:
         """Bounds of the units of a hidden layer, sorted, int64 ``(width,)``.

@@ -10,6 +10,7 @@ from pixelcnn import engines, sampling
 from pixelcnn.devices import float64_device
 from pixelcnn.engines.guard import sampled
 from pixelcnn.errors import ConfigError, ConformanceError
+from pixelcnn.extent import cropped, cropped_condition
 from pixelcnn.model import PixelModel
 from pixelcnn.program import Unlowerable
 from pixelcnn.shapes import Position, coding_order
@@ -23,7 +24,7 @@ TOLERANCES = {torch.float64: AGREEMENT, torch.float32: 1e-3}
 ROUGH = 0.1
 """The same in types of fewer digits."""
 MOST_POSITIONS = 4096
-"""Sub-pixels of an image that an engine walks; of larger ones the first rows."""
+"""Sub-pixels of an image that an engine walks; of larger ones a part."""
 
 
 TINY = 1e-290
@@ -88,13 +89,14 @@ def check_full_size(model: PixelModel, condition: Tensor | None) -> str:
     that is drawn.
 
     Args:
-        model: in the type and on the device that it is used in; with too many positions, its first rows.
+        model: in the type and on the device that it is used in; of images with too many positions a part.
         condition: of one image.
 
     Raises:
         ConformanceError: names the engine, the position and both numbers; or a level that is drawn wrongly.
     """
-    model, condition = first_rows(model, condition, MOST_POSITIONS)
+    model = cropped(model, MOST_POSITIONS // model.shape.channels)
+    condition = cropped_condition(model, condition)
     chosen = engines.choose(model)
     if chosen.program is None:
         return "no program"
@@ -219,17 +221,6 @@ def compare_drawing(model: PixelModel, condition: Tensor | None) -> None:
 def exactly(model: PixelModel) -> PixelModel:
     """A copy in float64 on the CPU, in evaluation mode."""
     return copy.deepcopy(model).cpu().double().eval()
-
-
-def first_rows(
-    model: PixelModel, condition: Tensor | None, positions: int
-) -> tuple[PixelModel, Tensor | None]:
-    """The model for as many rows of its images as there are so many sub-pixels in, and its condition."""
-    channels, height, width = model.shape
-    rows = min(height, max(1, positions // (channels * width)))
-    if condition is not None and model.network.condition == "map":
-        condition = condition[..., :rows, :]
-    return PixelModel(model.network, model.output, (channels, rows, width)), condition
 
 
 def check_reproducible(model: PixelModel, condition: Tensor | None) -> str:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelcnn.errors import ConformanceError
+from pixelcnn.extent import MOST_NUMBERS, widest
 from pixelcnn.layers import set_dropout_generator
 from pixelcnn.networks import Network
 from pixelcnn.streams import DrawFrom
@@ -149,7 +150,8 @@ class Probe:
 
     def copies(self, x: Tensor) -> int:
         """How many copies of an image ``(c, h, w)`` go into one pass."""
-        return 1 if self.alone else max(1, POSITIONS // x[0].numel())
+        positions = min(POSITIONS, MOST_NUMBERS // widest(self.network))
+        return 1 if self.alone else max(1, positions // x[0].numel())
 
     def __call__(self, x: Tensor) -> Tensor:
         """Parameters ``(n, groups, p, h, w)`` of the images ``(n, c, h, w)``."""

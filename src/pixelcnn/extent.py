@@ -1,0 +1,117 @@
+"""How much of an image is computed at once: as much as there is memory for, or a part that stands for all."""
+
+import copy
+from typing import Any
+
+from torch import Tensor
+
+from pixelcnn import memory
+from pixelcnn.errors import ResourceError
+from pixelcnn.model import PixelModel
+from pixelcnn.networks import Network
+from pixelcnn.shapes import ImageShape
+
+MOST_NUMBERS = 2**25
+"""In the widest layer of a part: a quarter of a gigabyte in float64."""
+MOST_POSITIONS, FEW_POSITIONS = 65_536, 4_096
+"""Up to which an image is looked at whole; and of a part that stands for a larger one."""
+LEAST_ROWS = 8
+"""Rows of a part, where the image has so many."""
+
+
+def widest(network: Network) -> int:
+    """Numbers of one position in the widest layer, about.
+
+    Dense layers have units, not features, and are as large as their weights for any image.
+
+    Example:
+        >>> from pixelcnn.networks import PixelCNN
+        >>> widest(PixelCNN(channels=1, out=2, width=40, depth=1))
+        40
+    """
+    sides = [network.channels, network.out]
+    if network.largest is None:
+        sides += [side for weight in network.parameters() for side in weight.shape[:2]]
+    return max(sides)
+
+
+def part(network: Network, shape: ImageShape, positions: int) -> ImageShape:
+    """The upper left part of an image, of so many positions or fewer, whole rows if possible.
+
+    Fewer, where the layers of the network are so wide that they would hold :data:`MOST_NUMBERS` numbers.
+
+    Example:
+        >>> from pixelcnn.networks import PixelCNN
+        >>> network = PixelCNN(channels=1, out=1, width=4, depth=1)
+        >>> part(network, ImageShape(1, 28, 28), 4096), part(network, ImageShape(1, 65536, 65536), 4096)
+        (ImageShape(channels=1, height=28, width=28), ImageShape(channels=1, height=8, width=512))
+    """
+    positions = max(1, min(positions, MOST_NUMBERS // widest(network)))
+    columns = max(1, min(shape.width, positions // min(shape.height, LEAST_ROWS)))
+    rows = min(shape.height, max(1, positions // columns))
+    return ImageShape(shape.channels, rows, columns)
+
+
+def cropped(model: PixelModel, positions: int) -> PixelModel:
+    """The model for the upper left part of its images, or itself if they have no more positions.
+
+    Args:
+        model: shares all with the result but the shape.
+        positions: see :func:`part`.
+    """
+    shape = part(model.network, model.shape, positions)
+    if shape == model.shape:
+        return model
+    view = copy.copy(model)
+    view.shape = shape
+    return view
+
+
+def representative(model: PixelModel) -> PixelModel:
+    """The model itself, or of images of more than :data:`MOST_POSITIONS` pixels that for a part."""
+    large = model.shape.height * model.shape.width > MOST_POSITIONS
+    return cropped(model, FEW_POSITIONS if large else MOST_POSITIONS)
+
+
+def cropped_condition(model: PixelModel, condition: Tensor | None) -> Tensor | None:
+    """The condition of a whole image for a model of a part of it: a map is cropped like the image."""
+    if condition is None or model.network.condition != "map":
+        return condition
+    return condition[..., : model.shape.height, : model.shape.width]
+
+
+def require(size: int, what: str, hint: str) -> None:
+    """Raises before an allocation that cannot succeed.
+
+    Args:
+        size: bytes needed at least.
+        what: needs them, at the beginning of a sentence.
+        hint: what would need less.
+
+    Raises:
+        ResourceError: there is not so much memory.
+    """
+    free = memory.available()
+    if free is not None and size > free:
+        raise ResourceError(f"{what} need {size:,} bytes of memory, {free:,} are free", hint=hint)
+
+
+def require_batch(model: PixelModel, images: Any) -> None:
+    """Whether a batch of images can be scored.
+
+    Args:
+        model: scores them.
+        images: levels ``(n, c, h, w)``.
+
+    Raises:
+        DataError, ModelError: see :meth:`PixelModel.check`.
+        ResourceError: its levels and parameters do not fit into memory.
+    """
+    model.check(images[:1])
+    channels, height, width = model.shape
+    each = 8 * channels + model.dtype.itemsize * model.network.out
+    require(
+        len(images) * height * width * each,
+        f"{len(images)} images of {model.shape} at a time",
+        "a smaller batch_size needs less",
+    )

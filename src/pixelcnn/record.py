@@ -1,0 +1,216 @@
+"""What a model file may say of how its weights came to be.
+
+A record is written by the trainer, and read wherever a model is used. What stands in a file may come from
+anybody: so each key that something reads is of the type that its readers expect, or the file is refused.
+Keys that nobody reads yet are kept as they are.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pixelcnn.errors import ModelError
+from pixelcnn.shapes import MAX_LEVELS, MAX_SIDE
+
+LONGEST = 4_096
+"""Characters of a text."""
+MOST = 2**63
+"""Of what is counted."""
+LARGEST = 1e18
+"""Of what is measured: more nats than any image has."""
+
+Check = Callable[[str, Any], Any]
+"""Gives a value of a key back as it may be used, or raises :class:`ModelError`."""
+
+
+def checked(record: object) -> dict[str, Any]:
+    """A record whose known keys hold what they ought to.
+
+    Args:
+        record: in JSON types.
+
+    Returns:
+        The record, without those arguments of its data that no data set takes.
+
+    Raises:
+        ModelError: names the key and what it must be.
+
+    Example:
+        >>> checked({"steps": 900, "data": {"name": "digits", "root": "/etc"}, "later": [1]})
+        {'steps': 900, 'data': {'name': 'digits'}, 'later': [1]}
+        >>> checked({"steps": "many"})
+        Traceback (most recent call last):
+        pixelcnn.errors.ModelError: record.steps must be an integer from 0 to 9223372036854775808, got 'many'
+    """
+    found: dict[str, Any] = table(RECORD)("record", record)
+    return found
+
+
+def as_json(record: object) -> dict[str, Any]:
+    """A record in the types that it has after it was written and read.
+
+    Raises:
+        ModelError: see :func:`checked`; or it cannot be written as JSON.
+
+    Example:
+        >>> as_json({"classes": ("cat", "dog")})
+        {'classes': ['cat', 'dog']}
+    """
+    try:
+        plain = json.loads(json.dumps(record, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ModelError(
+            f"the record of this model cannot be written: {error}",
+            hint="model.record holds JSON types, and finite numbers",
+        ) from error
+    return checked(plain)
+
+
+def text(name: str, value: Any) -> Any:
+    """Characters, not too many of them."""
+    if not isinstance(value, str) or len(value) > LONGEST:
+        raise _unlike(name, value, f"a text of at most {LONGEST:,} characters")
+    return value
+
+
+def file_name(name: str, value: Any) -> Any:
+    """A name of a data set, or the last part of a path: a model chooses no folders."""
+    if any(separator in text(name, value) for separator in "/\\\0"):
+        raise _unlike(name, value, "a name, not a path")
+    return value
+
+
+def flag(name: str, value: Any) -> Any:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise _unlike(name, value, "true or false")
+    return value
+
+
+def number(low: float = -LARGEST, high: float = LARGEST, *, whole: bool = False) -> Check:
+    """A number in a range; with ``whole`` an integer."""
+    kinds = int if whole else int | float
+
+    def check(name: str, value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
+            kind = "an integer" if whole else "a number"
+            raise _unlike(name, value, f"{kind} from {low} to {high}")
+        return value
+
+    return check
+
+
+def optional(check: Check) -> Check:
+    """What ``check`` wants, or nothing."""
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def listing(check: Check, most: int) -> Check:
+    """At most so many values, each of which is what ``check`` wants."""
+
+    def every(name: str, value: Any) -> Any:
+        if not isinstance(value, list) or len(value) > most:
+            raise _unlike(name, value, f"a list of at most {most:,} values")
+        return [check(f"{name}[{index}]", item) for index, item in enumerate(value)]
+
+    return every
+
+
+def ascending(name: str, value: Any) -> Any:
+    """Numbers, none of them below the one before."""
+    numbers = listing(number(), 10_001)(name, value)
+    if numbers != sorted(numbers):
+        raise _unlike(name, value, "numbers in ascending order")
+    return numbers
+
+
+def sides(name: str, value: Any) -> Any:
+    """A side of an image, two of them, or both as text."""
+    if isinstance(value, list):
+        return listing(SIDE, 2)(name, value)
+    return text(name, value) if isinstance(value, str) else SIDE(name, value)
+
+
+def table(known: Mapping[str, Check], *, strict: bool = False, needs: Sequence[str] = ()) -> Check:
+    """An object whose known keys hold what they ought to.
+
+    Args:
+        known: what each key holds.
+        strict: leave out all others.
+        needs: keys that it must have.
+    """
+
+    def check(name: str, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise _unlike(name, value, "an object")
+        for key in needs:
+            if key not in value:
+                raise ModelError(f"{name} lacks {key}")
+        return {
+            key: known[key](f"{name}.{key}", item) if key in known else item
+            for key, item in value.items()
+            if key in known or not strict
+        }
+
+    return check
+
+
+def _unlike(name: str, value: Any, wanted: str) -> ModelError:
+    shown = repr(value) if isinstance(value, str | int | float | None) else type(value).__name__
+    return ModelError(f"{name} must be {wanted}, got {shown[:60]}")
+
+
+SIDE = number(1, MAX_SIDE, whole=True)
+COUNT = number(0, MOST, whole=True)
+PARTS = ("train", "val", "test")
+
+DATA: dict[str, Check] = {
+    "name": file_name,
+    "test": file_name,
+    "levels": number(2, MAX_LEVELS, whole=True),
+    "threshold": number(0, 1),
+    "binarise": text,
+    "rgb": flag,
+    "split": text,
+    "size": sides,
+    "fit": text,
+    "layout": text,
+    "skip_bad": flag,
+    "shape": listing(SIDE, 3),
+    "source_levels": number(2, MAX_LEVELS, whole=True),
+    "labels": flag,
+}
+"""Arguments of :func:`pixelcnn.data.load` that a file may give."""
+
+VALIDATION: dict[str, Check] = {
+    "nats_per_image": number(),
+    "stderr": number(0),
+    "bits_per_dim": number(),
+    "images": COUNT,
+    "precision": text,
+}
+
+RECORD: dict[str, Check] = {
+    "recipe": text,
+    "data": table({key: optional(check) for key, check in DATA.items()}, strict=True),
+    "split": table(dict.fromkeys(PARTS, text)),
+    "images": table(dict.fromkeys(PARTS, COUNT)),
+    "content_hash": table(dict.fromkeys(PARTS, text)),
+    "binarisation": text,
+    "quantisation": text,
+    "skipped": COUNT,
+    "levels": number(2, MAX_LEVELS, whole=True),
+    "classes": listing(text, MAX_LEVELS),
+    "seed": COUNT,
+    "training": table({}),
+    "versions": table({}),
+    "steps": COUNT,
+    "epochs": number(0, MOST),
+    "images_seen": COUNT,
+    "validation": table(VALIDATION, needs=("nats_per_image", "stderr", "bits_per_dim")),
+    "validation_quantiles": ascending,
+    "weights": text,
+    "fingerprint": text,
+}
+"""What is known of a record's keys."""
+RECORD["parent"] = table(RECORD)  # that of the model from which a training went on

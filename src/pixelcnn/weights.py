@@ -1,0 +1,77 @@
+"""Whether the tensors of a file, or for one, are the weights of a model."""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from pixelcnn.errors import ModelError
+from pixelcnn.model_file import FLOATS, Layout
+
+RAW = "raw."
+"""Before the names of weights as they were before averaging."""
+
+
+class Unlike(Exception):
+    """Tensors are not those of a model."""
+
+
+def compare(own: Mapping[str, Tensor], found: Mapping[str, Layout]) -> None:
+    """Compares the tensors of a file with those of a model.
+
+    Raises:
+        Unlike: the first name, shape or type that is another.
+    """
+    twice = any(name.startswith(RAW) for name in found)
+    raw = [RAW + name for name in own] if twice else []
+    wanted = dict(zip([*own, *raw], [*own.values(), *own.values()], strict=False))
+    for name in [*wanted, *found]:
+        if name not in wanted or name not in found:
+            raise Unlike(f"`{name}` is {'missing' if name in wanted else 'none of its tensors'}")
+    first = next(
+        (layout.dtype for layout in found.values() if layout.dtype.is_floating_point), None
+    )
+    for name, tensor in wanted.items():
+        layout = found[name]
+        if layout.shape != tuple(tensor.shape):
+            raise Unlike(f"`{name}` is {layout.shape}, not {tuple(tensor.shape)}")
+        dtype = first if tensor.is_floating_point() else tensor.dtype
+        if layout.dtype != dtype:
+            raise Unlike(f"`{name}` holds {_plain(layout.dtype)} numbers, not {_plain(dtype)}")
+
+
+def layout_of(tensor: Tensor) -> Layout:
+    """Type and shape of a tensor that is in no file yet."""
+    return Layout(tensor.dtype, tuple(tensor.shape), 0, 0)
+
+
+def check_types(tensors: Mapping[str, Tensor], allowed: Iterable[torch.dtype]) -> None:
+    """Tensors are of a type that is allowed.
+
+    Raises:
+        ModelError: names the first that is not.
+    """
+    for name, tensor in tensors.items():
+        if tensor.dtype not in allowed:
+            raise ModelError(
+                f"`{name}` holds {_plain(tensor.dtype)} numbers, which no weights are",
+                hint=f"weights are {', '.join(map(_plain, FLOATS.values()))}",
+            )
+
+
+def check_finite(tensors: Mapping[str, Tensor]) -> None:
+    """Tensors hold finite numbers.
+
+    Raises:
+        ModelError: names the first that does not.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise ModelError(
+                f"`{name}` holds a value that is not a finite number",
+                hint="a training that diverged leaves such weights; use those of an earlier one",
+            )
+
+
+def _plain(dtype: torch.dtype | None) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -1,0 +1,182 @@
+"""What a model file says of its training: used where it is what it should be, else refused."""
+
+import json
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from forgery import forged
+from pixelcnn import PixelModel, checkpoint, load, networks, outputs, record, save
+from pixelcnn.cli import app
+from pixelcnn.errors import ModelError
+
+WHOLE = {
+    "recipe": "digits",
+    "data": {"name": "digits", "levels": 2, "labels": True},
+    "split": {"train": "standard train", "val": "standard val"},
+    "images": {"train": 1297, "val": 200},
+    "content_hash": {"train": "aa", "val": "bb"},
+    "binarisation": "none",
+    "quantisation": "2 equal bins",
+    "skipped": 0,
+    "levels": 2,
+    "classes": ["0", "1"],
+    "seed": 0,
+    "training": {"epochs": 1},
+    "versions": {"torch": "2.11"},
+    "steps": 10,
+    "epochs": 1.5,
+    "images_seen": 100,
+    "parent": {"recipe": "digits", "steps": 5, "fingerprint": "cc"},
+    "validation": {
+        "nats_per_image": 20.5,
+        "stderr": 0.5,
+        "bits_per_dim": 0.46,
+        "images": 200,
+        "precision": "32",
+    },
+    "validation_quantiles": [1.0, 20.0, 20.0, 40.0],
+}
+ODD = {
+    "null": "null",
+    "true": "true",
+    "minus one": "-1",
+    "zero": "0",
+    "half": "0.5",
+    "huge": str(10**30),
+    "overflow": "1e999",
+    "NaN": "NaN",
+    "infinity": "-Infinity",
+    "digits": "1" * 4301,
+    "empty": '""',
+    "escapes": json.dumps("\x1b]0;x\x07\n\r\u202e"),
+    "surrogate": '"\\ud800"',
+    "long": json.dumps("x" * 10**6),
+    "path": json.dumps("../../etc"),
+    "list": "[]",
+    "numbers": "[3, 2, 1]",
+    "texts": '["a", "\\u0000"]',
+    "mixed": '[1, "a", null, {}]',
+    "object": "{}",
+    "nested": '{"name": {"name": []}, "bits_per_dim": []}',
+    "deep": "[" * 150 + "]" * 150,
+    "deeper": "[" * 900 + "]" * 900,
+    "deepest": "[" * 100_000 + "]" * 100_000,
+    "twice": '{"name": 1, "name": 2}',
+}
+"""Values of every kind, as they stand in a file."""
+COMMANDS = {
+    "info": ("info",),
+    "json": ("info", "--json"),
+    "evaluate": ("evaluate", "--limit", "2", "--json"),
+    "sample": ("sample", "-n", "1", "--out", "s.npy"),
+    "score": ("score", "grey.npy"),
+    "complete": ("complete", "grey.npy", "--known", "top", "-n", "1", "--out", "c.npy"),
+    "verify": ("verify",),
+}
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    network = networks.PixelCNN(1, 2, width=2, depth=0, condition="label", condition_size=2)
+    model = PixelModel(network, outputs.Categorical(levels=2), (1, 8, 8))
+    model.record = WHOLE
+    path = tmp_path_factory.mktemp("record") / "model.safetensors"
+    save(model, path)
+    return path
+
+
+def test_a_record_of_the_expected_types_comes_back_as_it_was(file):
+    assert load(file).record == WHOLE | {"weights": "raw"}
+
+
+def test_keys_that_nobody_knows_are_kept():
+    later = {"later": [1, {"deep": "value"}], "training": {"new": [None]}}
+    assert record.checked(later) == later
+
+
+def test_a_model_chooses_no_place_to_read_from():
+    for name in ("/etc/passwd", "../x", "a\\b"):
+        with pytest.raises(ModelError, match=r"record\.data\.name must be a name, not a path"):
+            record.checked({"data": {"name": name}})
+    assert record.checked({"data": {"name": "digits", "root": "/etc", "download": True}}) == {
+        "data": {"name": "digits"}
+    }
+
+
+def paths(value, before=()):
+    """The way to every value of a record."""
+    for key, item in value.items() if isinstance(value, dict) else ():
+        yield (*before, key)
+        yield from paths(item, (*before, key))
+
+
+@pytest.mark.parametrize("key", [".".join(path) for path in paths(WHOLE)])
+def test_a_key_holds_what_its_readers_expect_or_the_file_is_refused(file, tmp_path, key):
+    for odd in ODD.values():
+        forged(file, tmp_path / "m.safetensors", {f"record.{key}": odd})
+        with suppress(ModelError):
+            found = load(tmp_path / "m.safetensors").record
+            assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def outcome(words):
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    return result.exit_code, result.stderr
+
+
+def command_with(file, folder, command, key, odd):
+    """Runs a command on a model whose record holds an odd value."""
+    path = folder / "m.safetensors"
+    forged(file, path, {f"record.{key}": odd})
+    name, *rest = COMMANDS[command]
+    code, said = outcome((name, path, *rest))
+    assert code in {0, 2, 3, 4}, (command, key, odd[:60], said)
+    assert "bug" not in said
+    assert "\x1b" not in said
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    np.save(tmp_path / "grey.npy", np.zeros((1, 8, 8), np.uint8))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("key", ["data.name", "classes", "validation", "validation_quantiles"])
+@pytest.mark.parametrize("command", ["info", "evaluate", "score"])
+def test_no_record_is_taken_for_a_bug_of_ours(file, here, command, key):
+    for odd in ("null", "numbers", "escapes", "nested"):
+        command_with(file, here, command, key, ODD[odd])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_record_is_taken_for_a_bug_of_ours_by_any_command(file, here, command):
+    """Each key with a few values; the campaigns of ``tests.fuzz`` try all of them."""
+    step = len(ODD) if command == "verify" else 5
+    for number, path in enumerate(paths(WHOLE)):
+        for odd in list(ODD.values())[number % step :: step]:
+            command_with(file, here, command, ".".join(path), odd)
+
+
+@pytest.mark.parametrize(
+    "value", [{"steps": "many"}, {"classes": 5}, {"validation_quantiles": [2, 1]}, {"x": np.nan}]
+)
+def test_a_record_that_could_not_be_read_again_is_not_written(file, tmp_path, value):
+    model = load(file)
+    model.record = value
+    with pytest.raises(ModelError, match="record"):
+        save(model, tmp_path / "m.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_record_holds_in_python_types_is_written_in_those_of_json(file, tmp_path):
+    model = load(file)
+    model.record = {"classes": ("a", "b"), "validation_quantiles": list(np.linspace(0, 1, 5))}
+    save(model, tmp_path / "m.safetensors")
+    found = checkpoint.describe(tmp_path / "m.safetensors")["record"]
+    assert found["classes"] == ["a", "b"]
