@@ -283,7 +283,7 @@ def png_nats(images: Tensor, levels: int) -> Tensor:
     from PIL import Image
 
     sizes = []
-    for image in images.cpu().numpy():
+    for image in (each.cpu().numpy() for each in images):
         channels, height, width = image.shape
         if levels > 256:
             picture = Image.fromarray(image.reshape(channels * height, width).astype(np.uint16))

@@ -285,3 +285,16 @@ def test_levels_that_image_files_do_not_have_are_refused(write_image, tmp_path):
     write_image("a.png")
     with pytest.raises(DataError, match="the files have 256 levels, not 17"):
         data.load_all(tmp_path, source_levels=17)
+
+
+def test_names_of_images_can_be_printed_and_written_whatever_the_files_are_called(
+    write_image, tmp_path
+):
+    content = write_image("plain.png").read_bytes()
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    for name in (b"\xff.png", b"a\nb.png", b"esc\x1b[2J.png"):
+        (folder / os.fsdecode(name)).write_bytes(content)
+    expected = ("a\\nb.png", "esc\\x1b[2J.png", "\\udcff.png")
+    assert data.load_all(folder).names == expected
+    assert sorted(data.prepare(folder, tmp_path / "packed").names) == sorted(expected)

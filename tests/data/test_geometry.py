@@ -10,7 +10,9 @@ from pixelcnn.errors import ConfigError, DataError
 IMAGES = ImageSet(torch.arange(1, 36).reshape(1, 1, 5, 7), 256, name="ramp")
 
 
-@pytest.mark.parametrize("size", ["a", "1x2x3", (1, 2, 3), 0, -4, 2.5, "8x", True, ()])
+@pytest.mark.parametrize(
+    "size", ["a", "1x2x3", (1, 2, 3), 0, -4, 2.5, "8x", True, (), "9" * 5000, "9" * 5000 + "x2"]
+)
 def test_what_is_no_size_is_refused(size):
     with pytest.raises(ConfigError):
         as_size(size)

@@ -1,5 +1,6 @@
 """Finding, checking and fetching official files."""
 
+import contextlib
 import gzip
 import hashlib
 import http.server
@@ -40,7 +41,7 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache" / "pixelcnn" / "tiny-set"
 
 
-def no_network(url, target):
+def no_network(url, target, limit):
     raise ConnectionError(f"no route to {url}")
 
 
@@ -104,7 +105,7 @@ def test_without_a_root_the_hint_names_the_variable():
 def test_mirrors_are_tried_in_turn_until_one_has_the_right_content(monkeypatch, cache):
     tried = []
 
-    def download(url, target):
+    def download(url, target, limit):
         tried.append(url)
         if url.startswith("https://gone/"):
             raise OSError("404 Not Found")
@@ -133,13 +134,23 @@ def test_every_mirrors_reason_is_given(monkeypatch):
 
 def archive(names=CONTENT):
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+    with (
+        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as tar,
+    ):
         for name in names:
             text = CONTENT.get(name.rsplit("/", 1)[-1], b"")
             info = tarfile.TarInfo(f"../../evil/{name}")
+            info.mtime = 0
             info.size = len(text)
             tar.addfile(info, io.BytesIO(text))
     return buffer.getvalue()
+
+
+def packed_as(content):
+    """A mirror with an archive of this content."""
+    file = OfficialFile("all.tar.gz", len(content), hashlib.sha256(content).hexdigest())
+    return Mirror("https://a/all.tar.gz", archive=file)
 
 
 def test_an_archive_gives_all_its_files_at_once_and_its_paths_are_ignored(
@@ -147,12 +158,12 @@ def test_an_archive_gives_all_its_files_at_once_and_its_paths_are_ignored(
 ):
     tried = []
 
-    def download(url, target):
+    def download(url, target, limit):
         tried.append(url)
         target.write_bytes(archive([*CONTENT, "batches.meta.txt"]))
 
     monkeypatch.setattr(obtain, "download", download)
-    dataset = official(Mirror("https://a/all.tar.gz", archive=True))
+    dataset = official(packed_as(archive([*CONTENT, "batches.meta.txt"])))
     assert contents(dataset, "train", None, download=True) == list(CONTENT.values())
     assert tried == ["https://a/all.tar.gz"]
     assert sorted(path.name for path in cache.iterdir()) == ["one.bin", "two.bin"]
@@ -165,11 +176,63 @@ def test_an_archive_gives_all_its_files_at_once_and_its_paths_are_ignored(
     ids=["empty", "text", "incomplete", "cut"],
 )
 def test_a_broken_archive_leaves_nothing_behind(monkeypatch, cache, content):
-    monkeypatch.setattr(obtain, "download", lambda url, target: target.write_bytes(content))
-    dataset = official(Mirror("https://a/all.tar.gz", archive=True))
+    monkeypatch.setattr(obtain, "download", lambda url, target, limit: target.write_bytes(content))
+    dataset = official(packed_as(content))
     with pytest.raises(DataError, match="could not be downloaded"):
         contents(dataset, "train", None, download=True)
     assert list(cache.iterdir()) == []
+
+
+def test_an_archive_is_not_opened_before_its_own_hash_agrees(monkeypatch, cache):
+    content = archive()
+    monkeypatch.setattr(obtain.tarfile, "open", lambda *_: pytest.fail("it was opened"))
+    monkeypatch.setattr(obtain, "download", lambda url, target, limit: target.write_bytes(content))
+    with pytest.raises(DataError, match="another SHA-256"):
+        contents(official(packed_as(b"x" * len(content))), "train", None, download=True)
+    assert list(cache.iterdir()) == []
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder, and sends whoever asks for ``away`` to an address of another scheme."""
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        if self.path != "/away":
+            super().do_GET()
+            return
+        self.send_response(302)
+        self.send_header("Location", "ftp://127.0.0.1/one.bin")
+        self.end_headers()
+
+
+@contextlib.contextmanager
+def serving(folder):
+    """The address of a server on this machine."""
+    handler = partial(Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_only_https_is_spoken_after_redirects_too_and_only_so_many_bytes_are_taken(
+    tmp_path, monkeypatch
+):
+    monkeypatch.undo()
+    target = tmp_path / "got"
+    with pytest.raises(DataError, match="is not an address of https"):
+        obtain.download("http://127.0.0.1:9/x", target, 100)
+    put(tmp_path / "served")
+    monkeypatch.setattr(obtain, "SCHEME", "http://")
+    with serving(tmp_path / "served") as address:
+        with pytest.raises(DataError, match=r"ftp://.* is not an address of http"):
+            obtain.download(f"{address}/away", target, 100)
+        with pytest.raises(DataError, match="more bytes"):
+            obtain.download(f"{address}/one.bin", target, len(CONTENT["one.bin"]) - 1)
+        obtain.download(f"{address}/one.bin", target, len(CONTENT["one.bin"]))
+    assert target.read_bytes() == CONTENT["one.bin"]
 
 
 def test_the_real_downloader_fetches_over_http(tmp_path, cache, monkeypatch):
@@ -178,17 +241,10 @@ def test_the_real_downloader_fetches_over_http(tmp_path, cache, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     put(tmp_path / "served", ".gz")
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    handler = partial(Quiet, directory=str(tmp_path / "served"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_address[1]}"
+    monkeypatch.setattr(obtain, "SCHEME", "http://")
+    with serving(tmp_path / "served") as address:
         dataset = official(Mirror(f"{address}/none/", ".gz"), Mirror(f"{address}/", ".gz"))
         assert contents(dataset, "train", None, download=True) == list(CONTENT.values())
-        server.shutdown()
     shutil.rmtree(tmp_path / "served")
     assert contents(dataset, "train", None, download=False) == list(CONTENT.values())
 
@@ -196,7 +252,7 @@ def test_the_real_downloader_fetches_over_http(tmp_path, cache, monkeypatch):
 @pytest.mark.parametrize("name", OFFICIAL)
 def test_every_official_set_has_mirrors_and_checksums_of_contents(name):
     dataset = OFFICIAL[name]
-    assert len(dataset.mirrors) >= 2
+    assert dataset.mirrors
     assert {"train", "test"} <= set(dataset.parts)
     assert all(len(file.sha256) == 64 and file.size > 0 for file in dataset.files)
-    assert all(mirror.url(dataset.files[0]).startswith("http") for mirror in dataset.mirrors)
+    assert all(mirror.url(dataset.files[0]).startswith("https://") for mirror in dataset.mirrors)

@@ -1,14 +1,20 @@
 """One image file after the other."""
 
+import inspect
+import io
 import os
 import struct
+import warnings
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from pixelcnn import data
+from pixelcnn.data import picture
 from pixelcnn.data.picture import FORMATS, MAX_PIXELS, SUFFIXES, read_picture
-from pixelcnn.errors import DataError
+from pixelcnn.errors import DataError, ResourceError
 
 RED, GREY = (200, 10, 30), (90, 90, 90)
 
@@ -194,3 +200,59 @@ def test_every_suffix_has_a_format_that_is_read():
     known = Image.registered_extensions()
     assert {known[suffix] for suffix in SUFFIXES} == set(FORMATS)
     assert MAX_PIXELS < Image.MAX_IMAGE_PIXELS
+
+
+def test_a_jpeg_of_many_scans_is_refused(tmp_path):
+    buffer = io.BytesIO()
+    Image.new("L", (64, 64)).save(buffer, "JPEG", progressive=True)
+    content = buffer.getvalue()
+    scan = content[content.rindex(b"\xff\xda") : -2]
+    path = tmp_path / "a.jpg"
+    path.write_bytes(content[:-2] + 190 * scan + content[-2:])
+    assert read_picture(path).pixels.shape == (1, 64, 64)
+    path.write_bytes(content[:-2] + 200 * scan + content[-2:])
+    with pytest.raises(DataError, match="more than 200 scans"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("kind", [b"zTXt", b"iCCP", b"tEXt"])
+def test_a_png_whose_texts_fill_the_memory_is_refused(tmp_path, make_png, kind):
+    plain = make_png(4, 4)
+    text = b"a\0" + (b"x" * 60_000 if kind == b"tEXt" else b"\0" + zlib.compress(bytes(2**24), 9))
+    chunk = struct.pack(">I", len(text)) + kind + text + struct.pack(">I", zlib.crc32(kind + text))
+    path = tmp_path / "a.png"
+    path.write_bytes(plain[:33] + chunk * (1_200 if kind == b"tEXt" else 1) + plain[33:])
+    with pytest.raises(DataError, match=r"too large|Too much memory"):
+        read_picture(path)
+
+
+def test_a_gif_of_very_many_frames_is_read_at_once(tmp_path):
+    frame = b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
+    screen = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + b"\0\0\0\xff\xff\xff"
+    (tmp_path / "a.gif").write_bytes(screen + frame * 300_000 + b";")
+    assert "first of several frames taken" in read_picture(tmp_path / "a.gif").notes
+
+
+def test_reading_changes_nothing_in_the_process(tmp_path, write_image):
+    before = list(warnings.filters), Image.MAX_IMAGE_PIXELS
+    read_picture(write_image("a.png"))
+    assert (list(warnings.filters), Image.MAX_IMAGE_PIXELS) == before
+    source = inspect.getsource(picture)
+    assert "catch_warnings" not in source, "it is not safe among threads"
+
+
+def test_postscript_is_not_read_whatever_it_is_called(tmp_path):
+    for suffix in SUFFIXES:
+        path = tmp_path / f"a{suffix}"
+        path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+        with pytest.raises(DataError, match="is not an image"):
+            read_picture(path)
+
+
+def test_a_picture_larger_than_memory_is_a_resource_error(write_image, monkeypatch):
+    path = write_image("a.png")
+    monkeypatch.setattr("pixelcnn.memory.available", lambda: 10)
+    with pytest.raises(ResourceError, match="bytes of memory"):
+        read_picture(path)
+    with pytest.raises(ResourceError, match=r"^a\.png needs"):
+        data.load_all(path)

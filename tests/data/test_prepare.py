@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from pixelcnn import data
+from pixelcnn.data.lazy import LazyImages
 from pixelcnn.data.packing import PIXELS, PLAN, SURVEY
 from pixelcnn.data.splits import content_keys
 from pixelcnn.errors import ConfigError, DataError, ResourceError
@@ -53,10 +54,8 @@ def test_it_splits_as_the_folder_does_without_copying(pets, tmp_path, path):
         assert by_name(packed) == by_name(loose)
         assert packed.split == loose.split
     assert len(whole) == N
-    train, val, test = data.load(tmp_path / path)
-    step = train.images.stride(0)
-    assert val.images.data_ptr() == train.images.data_ptr() + len(train) * step
-    assert test.images.data_ptr() == val.images.data_ptr() + len(val) * step
+    parts = data.load(tmp_path / path, levels=8)
+    assert all(isinstance(part.images, LazyImages) for part in parts)
 
 
 def test_it_goes_with_a_test_set(pets, tmp_path):
@@ -233,6 +232,74 @@ def test_an_unknown_format_is_refused(pets, tmp_path):
     card.write_text(json.dumps({**json.loads(card.read_text()), "format": 2}))
     with pytest.raises(DataError, match="format 2"):
         data.load(tmp_path / "packed")
+
+
+CARD = {"format": 1, "name": "pets", "levels": 256, "classes": ["cat", "dog"], "skipped": 0}
+ODD = (None, -1, 1e300, {}, 10**30, [1], True)
+HOSTILE = [
+    *(json.dumps({**CARD, key: value}) for key in ("name", "levels", "classes") for value in ODD),
+    *(json.dumps({**CARD, "format": value}) for value in (None, 2, "x" * 9999, [1])),
+    *(json.dumps({**CARD, "skipped": value}) for value in (None, 1.5, "x", True)),
+    "[]", "null", "{}", "{", "[" * 100_000, '{"format": ' + "9" * 5000 + "}", '{"format": NaN}', "\ud800",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("card", HOSTILE, ids=lambda card: card[:40])
+def test_a_hostile_card_is_refused_in_one_line(pets, tmp_path, card):
+    folder = written(tmp_path / "packed")
+    (folder / "prepared.json").write_bytes(card.encode("utf-8", "surrogatepass"))
+    with pytest.raises(
+        DataError, match=r"^packed: (the packed set is damaged|packed in format)"
+    ) as caught:
+        data.load_all(folder)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400
+
+
+def written(folder):
+    """A packed set of four images as files, without packing."""
+    folder.mkdir()
+    np.save(folder / "images.npy", np.arange(4 * 6, dtype=np.uint8).reshape(4, 1, 2, 3))
+    np.save(folder / "labels.npy", np.array([0, 1, 1, 0]))
+    np.save(folder / "keys.npy", np.arange(4, dtype=np.uint64))
+    (folder / "names.json").write_text(json.dumps(["a", "b", "c", "d"]))
+    (folder / "prepared.json").write_text(json.dumps(CARD))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("images.npy", np.zeros((4, 2, 3), np.uint8)),
+        ("images.npy", np.zeros((4, 1, 2, 3), np.int64)),
+        ("images.npy", np.zeros((5, 1, 2, 3), np.uint8)),
+        ("labels.npy", np.array([0, 1, 2, 0])),
+        ("labels.npy", np.array([0, 1, 10**18, 0])),
+        ("labels.npy", np.array([0, 1, 0])),
+        ("labels.npy", np.array(["0"] * 4)),
+        ("names.json", ["a"]),
+        ("names.json", [1, 2, 3, 4]),
+        ("names.json", {}),
+    ],
+)
+def test_files_of_a_packed_set_that_do_not_fit_are_refused(tmp_path, name, content):
+    folder = written(tmp_path / "packed")
+    assert len(data.load_all(folder)) == 4
+    if name.endswith("json"):
+        (folder / name).write_text(json.dumps(content))
+    else:
+        np.save(folder / name, content)
+    with pytest.raises(DataError, match="packed: the packed set is damaged"):
+        data.load_all(folder)
+
+
+@pytest.mark.parametrize("name", ["images.npy", "labels.npy", "keys.npy", "names.json"])
+def test_a_device_in_a_packed_set_is_refused(tmp_path, name):
+    folder = written(tmp_path / "packed")
+    (folder / name).unlink()
+    (folder / name).symlink_to("/dev/zero")
+    with pytest.raises(DataError, match="not a regular file"):
+        data.load(folder)
 
 
 def test_a_packed_set_names_no_place_on_this_machine(pets, tmp_path):

@@ -51,7 +51,7 @@ def test_the_threshold_is_that_of_the_tutorials():
 
 
 def test_looking_up_works_across_blocks(monkeypatch):
-    monkeypatch.setattr("pixelcnn.data.quantise.CHUNK", 3)
+    monkeypatch.setattr("pixelcnn.data.lazy.PIECE", 24)
     images = torch.arange(10).reshape(10, 1, 1, 1)
     assert look_up(images, np.arange(10)[::-1].copy(), 10).flatten().tolist() == list(
         range(9, -1, -1)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from pixelcnn import data
 from pixelcnn.errors import DataError
@@ -106,7 +107,10 @@ def test_bad_rows_are_named_by_line_and_skipped_on_request(tmp_path):
     with pytest.raises(DataError) as caught:
         data.load_all(path)
     assert "7 bad rows: line 5: 18 values instead of 17" in str(caught.value)
-    assert all(f"line {n}: a value" in str(caught.value) for n in (8, 10, 12, 14, 16))
+    told = {8: "x", 10: "", 12: "1.5", 14: "-3", 16: "70000"}
+    for line, value in told.items():
+        assert f"line {line}: '{value}" in str(caught.value)
+    assert str(caught.value).count("is no whole number from 0 to 65535") == len(told)
     images = data.load_all(path, skip_bad=True)
     assert images.skipped == 7
     kept = np.delete(np.arange(30), np.array([4, 7, 9, 11, 13, 15, 17]) - 1)
@@ -162,3 +166,71 @@ def test_a_table_as_large_as_a_tutorials_is_read_fast(tmp_path):
     images = data.load_all(path)
     assert np.array_equal(images.images[:, 0].numpy(), rows)
     assert time.perf_counter() - start < 3  # 60,000 rows within about a minute on a busy machine
+
+
+BAD_VALUES = {
+    "-5": "-5", "1.0": "1.0", "0x1F": "0x1F", "inf": "inf", "nan": "nan", "65536": "65536", "": "",
+    "9" * 4300: "9" * 20 + "...", "1 2": "1 2", '"15': '"15', "\0": "\\x00", "\x1b[2J": "\\x1b[2J",
+    "1_0": "1_0", "+1": "+1", "x": "x",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("value", BAD_VALUES, ids=lambda value: value[:9].encode("unicode_escape"))
+@pytest.mark.parametrize("line", [1, 31])
+def test_a_bad_value_is_told_wherever_it_stands_and_never_taken_for_a_header(tmp_path, value, line):
+    rows = text(labels=None, header=False).splitlines()
+    rows.insert(line - 1, rows[0].rsplit(",", 1)[0] + "," + value)
+    path = stored(tmp_path, "\n".join(rows))
+    with pytest.raises(DataError) as caught:
+        data.load_all(path)
+    told = f"1 bad rows: line {line}: '{BAD_VALUES[value]}' in column 16 is no whole number"
+    assert told in str(caught.value)
+    images = data.load_all(path, skip_bad=True)
+    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
+
+
+@pytest.mark.parametrize("first", ["?,?,?,?", "1,2,3,x", "1,x,3,4", "NA,NA,NA,NA"])
+def test_a_first_row_without_numbers_is_a_header_only_if_its_fields_could_be_names(tmp_path, first):
+    path = stored(tmp_path, f"{first}\n1,2,3,4\n5,6,7,8\n")
+    with pytest.raises(DataError, match="line 1: "):
+        data.load_all(path)
+    assert len(data.load_all(path, skip_bad=True)) == 2
+
+
+@pytest.mark.parametrize("header", ["label,0,1,2,3", "label,1,2,3,4", "label,1x1,1x2,2x1,2x2"])
+def test_counted_and_named_columns_beside_a_label_are_a_header(tmp_path, header):
+    images = data.load_all(stored(tmp_path, f"{header}\n7,1,2,3,4\n8,5,6,7,8\n"))
+    assert images.labels.tolist() == [7, 8]
+
+
+def test_a_label_column_of_text_is_named(tmp_path):
+    path = stored(tmp_path, "label,a,b,c,d\ncat,1,2,3,4\n")
+    with pytest.raises(DataError, match="line 2: 'cat' in column 1"):
+        data.load_all(path)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("block", [1, 5, 2**22])
+def test_lines_end_as_on_any_system_and_are_counted(tmp_path, monkeypatch, end, block):
+    monkeypatch.setattr("pixelcnn.data.table.BLOCK", block)
+    path = stored(tmp_path, end.join(["9,2,3,4", "", "5,6,7,8", "x,1,2,3"]).encode())
+    with pytest.raises(DataError, match="1 bad rows: line 4: 'x'"):
+        data.load_all(path)
+    assert len(data.load_all(path, skip_bad=True)) == 2
+
+
+def test_a_line_without_end_is_refused_and_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr("pixelcnn.data.table.BLOCK", 100)
+    monkeypatch.setattr("pixelcnn.data.table.MAX_LINE", 1000)
+    with pytest.raises(DataError, match="a line of more than 1,000 bytes"):
+        data.load_all(stored(tmp_path, "1," * 5000))
+    monkeypatch.setattr("pixelcnn.data.table.MAX_COLUMNS", 100)
+    with pytest.raises(DataError, match="has 151 columns"):
+        data.load_all(stored(tmp_path, "1," * 150 + "\n"))
+
+
+def test_values_are_kept_as_bytes_where_they_fit(tmp_path):
+    wide = NOISE.astype(int)
+    wide[-1, 0, 0] = 60_000
+    assert data.load_all(stored(tmp_path, text(wide))).images.dtype == torch.int32
+    assert data.load_all(stored(tmp_path, text())).images.dtype == torch.uint8

@@ -11,12 +11,17 @@ from torch import Tensor
 from pixelcnn import data
 from pixelcnn.cli.conditions import taken_as
 from pixelcnn.cli.sources import preparation
+from pixelcnn.data.gate import named
+from pixelcnn.data.picture import SEEN_THROUGH, read_picture
 from pixelcnn.errors import ConfigError, DataError, ModelError
 from pixelcnn.scoring import condition_of
 from pixelcnn.shapes import ImageShape
 
 if TYPE_CHECKING:
     from pixelcnn.model import PixelModel
+
+LUMA = (299, 587, 114)
+"""What red, green and blue add to brightness, in thousandths (ITU-R BT.601)."""
 
 
 def load(
@@ -66,7 +71,7 @@ def known_pixels(known: str, shape: ImageShape) -> Tensor:
         mask[:, :, : shape.height // 2] = True
     elif known == "left":
         mask[..., : shape.width // 2] = True
-    elif Path(known).is_file():
+    elif _exists(Path(known)):
         mask[0, 0] = _read_mask(Path(known), shape)
     else:
         raise ConfigError(
@@ -76,21 +81,32 @@ def known_pixels(known: str, shape: ImageShape) -> Tensor:
     return mask
 
 
-def _read_mask(path: Path, shape: ImageShape) -> Tensor:
-    from PIL import Image
-
+def _exists(path: Path) -> bool:
+    """Whether anything lies at a path, if only what cannot be read."""
     try:
-        with Image.open(path) as picture:
-            if picture.size != (shape.width, shape.height):
-                raise ModelError(
-                    f"{path}: the mask is {picture.height}x{picture.width}, "
-                    f"the model's images are {shape.height}x{shape.width}",
-                    hint="draw the mask at the size of the model's images",
-                )
-            grey = np.asarray(picture.convert("L"))
-    except (OSError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path}: not a readable picture", hint=str(error)) from error
-    return torch.from_numpy(grey >= 128)
+        return path.exists()
+    except OSError:  # such as a name that is too long
+        return False
+
+
+def _read_mask(path: Path, shape: ImageShape) -> Tensor:
+    """The white part of a picture, bool ``(h, w)``, by the same reader as every picture."""
+    with named(str(path)):
+        picture = read_picture(path)
+    _, height, width = picture.pixels.shape
+    if (height, width) != (shape.height, shape.width):
+        raise ModelError(
+            f"{path}: the mask is {height}x{width}, "
+            f"the model's images are {shape.height}x{shape.width}",
+            hint="draw the mask at the size of the model's images",
+        )
+    if SEEN_THROUGH in picture.notes:
+        raise DataError(
+            f"{path}: the mask is transparent in places, which is neither known nor unknown",
+            hint="make it white where pixels are known, and black elsewhere",
+        )
+    weights = LUMA if len(picture.pixels) == 3 else (1000,)
+    return torch.from_numpy(np.tensordot(weights, picture.pixels.astype(int), 1) >= 127_500)
 
 
 def later_pixels_known(mask: Tensor) -> bool:

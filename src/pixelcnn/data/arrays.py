@@ -1,30 +1,35 @@
-"""Arrays: ``.npy`` (mapped, never read whole) and ``.npz`` with ``images`` and perhaps ``labels``."""
+"""Arrays: ``.npy`` (read as it is needed) and ``.npz`` with ``images`` and perhaps ``labels``."""
 
 import dataclasses
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pixelcnn.data.files import printable
+from pixelcnn.data.gate import brief, named, opened
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.quantise import source_levels
+from pixelcnn.data.lazy import LazyImages
+from pixelcnn.data.npy import MAGIC, Archive, FileArray
+from pixelcnn.data.quantise import extent, source_levels
 from pixelcnn.data.reading import Reading
+from pixelcnn.data.tensors import MAX_CLASSES, dtype_of
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import ImageShape
 
-MAGIC = b"\x93NUMPY"
-"""The first bytes of an ``.npy`` file, whatever it is called."""
 MANY_CHANNELS = 4
 """An axis longer than this is not taken for channels unless the model or the user says so."""
 ASK = "say how its axes are laid out: --layout 'n h w', 'n h w c' or 'n c h w' (in Python layout=)"
+AXES = {"nhw": (0, 1, 2), "nchw": (0, 1, 2, 3), "nhwc": (0, 3, 1, 2)}
+"""Where the axes of a layout stand in order."""
+
+Values = np.ndarray | FileArray
 
 
 def read_array(path: Path, reading: Reading) -> ImageSet:
-    """An ``.npy`` or ``.npz`` file as a set; ``.npy`` files of uint8 stay on disk.
+    """An ``.npy`` or ``.npz`` file as a set; what lies in an ``.npy`` file stays there until it is used.
 
     Args:
         path: an array, or an archive with ``images``, perhaps ``labels`` ``(n,)``, ``condition`` (vectors
@@ -34,29 +39,27 @@ def read_array(path: Path, reading: Reading) -> ImageSet:
 
     Raises:
         DataError: damaged, not integers, negative, of unclear axes, or with Python objects inside.
+        ResourceError: an archive whose arrays are larger than memory.
     """
     where = printable(path.name)
-    try:
-        arrays = _open(path)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
-        raise _damaged(where, error) from error
-    values = arrays["images"]
-    known = reading.source_levels or _stored_levels(arrays, where)
-    labels = arrays.get("labels") if "labels" in arrays else None
-    images = from_values(values, labels, known, reading, where)
+    with named(where):
+        arrays = _arrays(path)
+    known = reading.source_levels or _stored_levels(arrays.get("levels"), where)
+    images = from_values(arrays["images"], arrays.get("labels"), known, reading, where)
     if "condition" not in arrays:
         return images
-    return dataclasses.replace(images, condition=torch.from_numpy(arrays["condition"]))
+    with named(f"{where}:"):
+        return dataclasses.replace(images, condition=arrays["condition"])
 
 
 def from_values(
-    values: np.ndarray, labels: np.ndarray | None, known: int | None, reading: Reading, where: str
+    values: Values, labels: Any, known: int | None, reading: Reading, where: str
 ) -> ImageSet:
     """An array with any layout and integer type as a set.
 
     Args:
-        values: ``n h w``, ``n h w c`` or ``n c h w``.
-        labels: ``(n,)``.
+        values: ``n h w``, ``n h w c`` or ``n c h w``, in memory or in a file.
+        labels: integers ``(n,)``.
         known: levels of the values; ``None`` infers them, see
             :func:`pixelcnn.data.quantise.source_levels`.
         reading: the rest.
@@ -65,52 +68,60 @@ def from_values(
     Raises:
         DataError: as :func:`read_array`.
     """
-    values = check_integers(values, where)
-    try:
-        images = torch.from_numpy(in_order(values, reading, where))
+    check_integers(values, where)
+    axes = order_of(values, reading, where)
+    with named(f"{where}:"):
         levels = known or source_levels(values, reading.levels)
-        return ImageSet(images, levels, _labels(labels), name=where)
-    except DataError as error:
-        named = str(error) if str(error).startswith(where) else f"{where}: {error}"
-        raise DataError(named, hint=error.hint) from error
+        return ImageSet(_images(values, axes, levels), levels, _labels(labels), name=where)
 
 
-def _open(path: Path) -> dict[str, np.ndarray]:
+def _images(values: Values, axes: tuple[int, ...], levels: int) -> Tensor:
+    """The values as ``n c h w`` of the type for so many levels; of a file they are read when used."""
+    plain = np.uint8 if levels <= 256 else np.int32
+    if values.dtype not in (np.uint8, np.bool_):
+        low, high = extent(values)
+        if not 0 <= low <= high < levels:
+            raise DataError(
+                f"{levels} levels are the values 0 to {levels - 1}, these run from {low} to {high}",
+                hint="say how many levels the values have, or quantise them first",
+            )
+
+    def ordered(some: np.ndarray) -> Tensor:
+        moved = torch.from_numpy(some.astype(plain, copy=False)).permute(axes)
+        return moved[:, None] if len(axes) == 3 else moved
+
+    if isinstance(values, np.ndarray):
+        return ordered(values)
+    sides = tuple(values.shape[axis] for axis in axes)
+    shape = (sides[0], 1, *sides[1:]) if len(axes) == 3 else sides
+    bound = 2 if values.dtype == np.bool_ else 256 if values.dtype == np.uint8 else levels
+    dtype = dtype_of(levels)
+    return LazyImages(shape, dtype, lambda rows: ordered(values[rows]).contiguous(), bound)
+
+
+def _arrays(path: Path) -> dict[str, Any]:
     """The arrays of a file under their names; a single one is called ``images``."""
-    with path.open("rb") as stream:
-        if stream.read(len(MAGIC)) == MAGIC:
-            # Copy on write: the tensor may be written to, the file never is.
-            return {"images": np.load(path, mmap_mode="c", allow_pickle=False)}
-        stream.seek(0)
-        archive = np.load(stream, allow_pickle=False)
-        names = list(archive.files)
+    with opened(path) as stream:
+        if stream.peek(len(MAGIC))[: len(MAGIC)] == MAGIC:  # type: ignore[attr-defined]
+            return {"images": FileArray(path)}
+        archive = Archive(stream)
+        names = archive.names
         if "images" in names:
             wanted = [name for name in ("images", "labels", "condition", "levels") if name in names]
             return {name: archive[name] for name in wanted}
         if len(names) == 1:
             return {"images": archive[names[0]]}
     raise DataError(
-        f"{printable(path.name)} holds the arrays {', '.join(map(printable, names)) or 'none'}",
+        f"holds the arrays {brief(', '.join(names)) or 'none'}",
         hint="call them images and labels, or store one array",
     )
 
 
-def _damaged(where: str, error: Exception) -> DataError:
-    """What NumPy complains of, in our words."""
-    text = (str(error) or type(error).__name__).splitlines()[0]
-    if "allow_pickle" in text or "Python objects" in text:
-        return DataError(
-            f"{where} is no plain array: Python objects are never loaded",
-            hint="store integers: np.save(path, images.astype(np.uint8))",
-        )
-    return DataError(f"{where} cannot be read: {text}")
-
-
-def check_integers(values: np.ndarray, where: str) -> np.ndarray:
-    """The array with an integer type that torch knows; booleans become 0 and 1.
+def check_integers(values: Values, where: str) -> None:
+    """Looks at the type of an array, before any of its values is read.
 
     Raises:
-        DataError: any other type, saying how to make levels of it.
+        DataError: neither integers nor booleans, saying how to make levels of it; or none at all.
     """
     kind = values.dtype.kind
     if kind == "f":
@@ -120,20 +131,15 @@ def check_integers(values: np.ndarray, where: str) -> np.ndarray:
             "or keep whole numbers with x.astype(np.uint8)",
         )
     if kind not in "bui":
-        raise DataError(f"{where} holds {values.dtype} values, but levels are integers")
+        raise DataError(
+            f"{where} holds {brief(str(values.dtype), 60)} values, but levels are integers"
+        )
     if values.size == 0:
         raise DataError(f"{where} is empty: its shape is {values.shape}")
-    if kind == "b":
-        return values.view(np.uint8)
-    if values.dtype == np.uint8:
-        return values
-    if kind == "u" and values.max() >= 2**31:
-        raise DataError(f"{where}: values up to {values.max()} cannot be levels")
-    return values.astype(np.int64 if values.dtype.itemsize == 8 else np.int32)
 
 
-def in_order(values: np.ndarray, reading: Reading, where: str) -> np.ndarray:
-    """The array as ``n c h w``, a view.
+def order_of(values: Values, reading: Reading, where: str) -> tuple[int, ...]:
+    """Where the axes of an array stand, in the order ``n c h w``; of ``n h w`` the three it has.
 
     Raises:
         DataError: not three or four axes, or a layout that does not fit or is not clear.
@@ -141,9 +147,7 @@ def in_order(values: np.ndarray, reading: Reading, where: str) -> np.ndarray:
     layout = reading.layout or infer_layout(values.shape, reading.shape, where)
     if len(layout) != values.ndim:
         raise DataError(f"{where}: layout {' '.join(layout)} for the shape {values.shape}")
-    if layout == "nhw":
-        return values[:, None]
-    return values.transpose(0, 3, 1, 2) if layout == "nhwc" else values
+    return AXES[layout]
 
 
 def infer_layout(shape: tuple[int, ...], model: ImageShape | None, where: str) -> str:
@@ -176,19 +180,19 @@ def infer_layout(shape: tuple[int, ...], model: ImageShape | None, where: str) -
     raise DataError(f"{where}: the shape {shape} is ambiguous", hint=ASK)
 
 
-def _stored_levels(arrays: dict[str, np.ndarray], where: str) -> int | None:
+def _stored_levels(levels: Any, where: str) -> int | None:
     """The number under ``levels``, if there is one."""
-    levels = arrays.get("levels")
     if levels is None:
         return None
     if levels.size != 1 or levels.dtype.kind not in "ui":
-        raise DataError(f"{where}: levels should be one number, got {levels.dtype} {levels.shape}")
+        kind = f"{brief(str(levels.dtype), 60)} {levels.shape}"
+        raise DataError(f"{where}: levels should be one number, got {kind}")
     return int(levels.reshape(()))
 
 
-def _labels(labels: np.ndarray | None) -> torch.Tensor | None:
-    if labels is None:
-        return None
-    if labels.dtype.kind not in "bui":
-        raise DataError(f"labels are integers (n,), got {labels.dtype} {labels.shape}")
-    return torch.from_numpy(labels.astype(np.int64))
+def _labels(labels: Any) -> Any:
+    """Labels of any integer type as one that torch counts with."""
+    if labels is None or labels.dtype.kind not in "bui":
+        return labels
+    most = min(MAX_CLASSES, int(labels.max(initial=0)))  # beyond it an int64 could turn negative
+    return np.minimum(labels, labels.dtype.type(most)).astype(np.int64)

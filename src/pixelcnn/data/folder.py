@@ -60,6 +60,6 @@ def _read(files: list[ImageFile], reading: Reading, where: str) -> ImageSet:
         labels,
         classes,
         name=where,
-        names=tuple(names),
+        names=tuple(map(printable, names)),
         skipped=len(files) - len(good),
     )

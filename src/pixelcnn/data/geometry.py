@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from pixelcnn.config import check_choice, check_integer
+from pixelcnn.data.gate import brief
 from pixelcnn.data.image_set import ImageSet
+from pixelcnn.data.lazy import each
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.shapes import MAX_SIDE
 
@@ -32,13 +34,13 @@ def as_size(size: Any) -> tuple[int, int] | None:
         return None
     if isinstance(size, str):
         parts = size.lower().split("x")
-        sides: list[Any] = [int(p) if p.strip().isdecimal() and len(p) < 20 else p for p in parts]
+        sides: list[Any] = [int(p) if p.strip().isdecimal() and len(p) < 10 else p for p in parts]
     else:
         sides = list(size) if isinstance(size, Sequence) else [size]
     if len(sides) == 1:
         sides *= 2
     if len(sides) != 2:
-        raise ConfigError(f"size must be a side, or height x width, got {size!r}")
+        raise ConfigError(f"size must be a side, or height x width, got {brief(repr(size))}")
     for side in sides:
         check_integer("size", side, 1, MAX_SIDE)
     return sides[0], sides[1]
@@ -105,8 +107,11 @@ def fitted(images: ImageSet, size: tuple[int, int] | None, fit: str) -> ImageSet
             f"{images.name}: an image {reason}",
             hint="--fit pad puts level 0 around it (in Python fit='pad')",
         )
-    pixels = padded(cropped(images.images, size).numpy(), size)
-    return dataclasses.replace(images, images=torch.from_numpy(np.ascontiguousarray(pixels)))
+
+    def step(some: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(padded(cropped(some, size).numpy(), size)))
+
+    return dataclasses.replace(images, images=each(images.images, step))
 
 
 def in_colour(images: ImageSet) -> ImageSet:
@@ -121,4 +126,5 @@ def in_colour(images: ImageSet) -> ImageSet:
         raise DataError(
             f"{images.name} has {images.shape.channels} channels, not 1: no rgb from it"
         )
-    return dataclasses.replace(images, images=images.images.expand(-1, 3, -1, -1).contiguous())
+    coloured = each(images.images, lambda some: some.expand(-1, 3, -1, -1).contiguous())
+    return dataclasses.replace(images, images=coloured)

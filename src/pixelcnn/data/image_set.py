@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pixelcnn.data.lazy import LazyImages, chosen, pieces, whole
 from pixelcnn.data.noise import coin_flips
-from pixelcnn.data.tensors import CHUNK, condition_tensor, labels_tensor, levels_tensor
+from pixelcnn.data.tensors import condition_tensor, labels_tensor, levels_tensor
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import MAX_LEVELS, ImageShape, image_shape
 
@@ -42,8 +43,9 @@ class ImageSet:
     """
 
     images: Tensor
-    """Levels ``(n, c, h, w)``, uint8 up to 256 levels, else int32; it may lie in a mapped file.
-    Of a dynamic set these are the grey values that each epoch binarises anew."""
+    """Levels ``(n, c, h, w)``, uint8 up to 256 levels, else int32. Images in a file are read, and become
+    levels, when they are indexed: see :class:`pixelcnn.data.lazy.LazyImages`. Of a dynamic set these are
+    the grey values that each epoch binarises anew."""
     levels: int
     """Values that a sub-pixel can take, 2 to 65,536."""
     labels: Tensor | None = None
@@ -59,7 +61,7 @@ class ImageSet:
     quantisation: str = "none"
     """``none`` or ``256 -> 8 equal bins``."""
     names: tuple[str, ...] = ()
-    """Of the images, where they come from files."""
+    """Of the images, where they come from files; what cannot be printed is spelt out."""
     skipped: int = 0
     """Damaged files or rows that were left out of the whole source."""
     grey_levels: int | None = None
@@ -136,24 +138,25 @@ class ImageSet:
         """
         kind = f"{self.levels} levels" + (f" from {self.grey_levels}" if self.dynamic else "")
         digest = hashlib.sha256(f"{kind}, {len(self)} images {self.shape}\n".encode())
-        for start in range(0, len(self), CHUNK):
-            digest.update(as_bytes(self.images[start : start + CHUNK]))
+        for piece in pieces(self.images):
+            digest.update(as_bytes(self.images[piece]))
         return digest.hexdigest()
 
     def __getitem__(self, which: Any) -> "ImageSet":
         """The chosen images as a set: a slice, an index, indices or a mask of booleans.
 
-        A range of neighbours shares memory with this set, other choices are copied.
+        A range of neighbours shares memory with this set, other choices are copied; images in a file
+        stay there.
         """
-        chosen = _rows(which, len(self))
-        indices = chosen if isinstance(chosen, Tensor) else torch.arange(len(self))[chosen]
-        index = indices if self.index is None else self.index[chosen]
+        rows = _rows(which, len(self))
+        indices = rows if isinstance(rows, Tensor) else torch.arange(len(self))[rows]
+        index = indices if self.index is None else self.index[rows]
         return dataclasses.replace(
             self,
-            images=self.images[chosen],
-            labels=None if self.labels is None else self.labels[chosen],
+            images=chosen(self.images, rows),
+            labels=None if self.labels is None else self.labels[rows],
             names=tuple(self.names[i] for i in indices.tolist()) if self.names else (),
-            condition=None if self.condition is None else self.condition[chosen],
+            condition=None if self.condition is None else self.condition[rows],
             index=index if self.dynamic else None,
         )
 
@@ -185,21 +188,19 @@ class ImageSet:
             uint8 up to 256 levels, else int32, on the images' device. Of a dynamic set an image depends
             on nothing but its grey values, its place in the set, the seed and the epoch.
         """
-        chosen = _rows(indices, len(self))
-        images = self.images[chosen]
+        rows = _rows(indices, len(self))
+        images = self.images[rows]
         if self.grey_levels is None:
             return images
-        return coin_flips(images, self.grey_levels, seed, epoch, self._places(chosen))
+        return coin_flips(images, self.grey_levels, seed, epoch, self._places(rows))
 
-    def _places(self, chosen: slice | Tensor) -> Tensor:
-        """Place of the chosen images in the whole split."""
+    def _places(self, rows: slice | Tensor) -> Tensor:
+        """Place of some images in the whole split."""
         if self.index is not None:
-            return self.index[
-                chosen.to(self.index.device) if isinstance(chosen, Tensor) else chosen
-            ]
-        if isinstance(chosen, slice):
-            return torch.arange(*chosen.indices(len(self)))
-        return chosen % len(self)
+            return self.index[rows.to(self.index.device) if isinstance(rows, Tensor) else rows]
+        if isinstance(rows, slice):
+            return torch.arange(*rows.indices(len(self)))
+        return rows % len(self)
 
     def frozen(self, seed: int = 0) -> "ImageSet":
         """A dynamic set drawn once, for evaluation; any other set is itself.
@@ -208,9 +209,13 @@ class ImageSet:
         """
         if not self.dynamic:
             return self
+        drawn = functools.partial(self.levels_at, seed=seed, epoch=None)
+        lazy = isinstance(self.images, LazyImages)
         return dataclasses.replace(
             self,
-            images=self.levels_at(slice(None), seed, None),
+            images=LazyImages(self.images.shape, torch.uint8, drawn, 2)
+            if lazy
+            else drawn(slice(None)),
             binarisation=f"dynamic, seed {seed}",
             grey_levels=None,
             index=None,
@@ -232,7 +237,7 @@ def joined(first: ImageSet, *others: ImageSet) -> ImageSet:
     conditions = [part.condition for part in parts if part.condition is not None]
     return dataclasses.replace(
         first,
-        images=torch.cat([part.images for part in parts]),
+        images=torch.cat([whole(part.images) for part in parts]),
         labels=torch.cat(labels) if len(labels) == len(parts) else None,
         names=tuple(name for part in parts for name in part.names),
         condition=torch.cat(conditions) if len(conditions) == len(parts) else None,

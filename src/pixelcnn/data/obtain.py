@@ -4,27 +4,38 @@ Every content is checked against its published SHA-256 each time it is read (und
 CIFAR-10), so a damaged file never becomes a result.
 """
 
+import contextlib
 import gzip
 import hashlib
+import io
 import logging
 import lzma
 import os
 import sys
 import tarfile
 import tempfile
+import urllib.parse
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
+from pixelcnn.data.gate import opened
 from pixelcnn.data.official import Mirror, OfficialFile, OfficialSet
 from pixelcnn.errors import DataError
 
 log = logging.getLogger("pixelcnn")
 
 VARIABLE = "PIXELCNN_DATA"
-OPENERS: dict[str, Callable[..., Any]] = {"": open, ".gz": gzip.open, ".xz": lzma.open}
+SCHEME = "https://"
+MARGIN = 2**16
+"""Bytes that a packed file may have beyond its content."""
+UNPACKERS: dict[str, Callable[..., Any]] = {
+    "": contextlib.nullcontext,
+    ".gz": gzip.open,
+    ".xz": lzma.LZMAFile,
+}
 """How a file may be packed."""
 
 
@@ -76,7 +87,7 @@ def _located(dataset: OfficialSet, file: OfficialFile, root: Path | None, downlo
 
 def packed(folder: Path, file: OfficialFile) -> Path | None:
     """The file in a folder, plain or packed."""
-    paths = (folder / (file.name + suffix) for suffix in OPENERS)
+    paths = (folder / (file.name + suffix) for suffix in UNPACKERS)
     return next((path for path in paths if path.is_file()), None)
 
 
@@ -86,11 +97,12 @@ def verified(path: Path, file: OfficialFile) -> bytes:
     Raises:
         DataError: it is not, or cannot be read.
     """
-    suffix = path.name.removeprefix(file.name)
-    opener = OPENERS.get(suffix, open)
+    unpack = UNPACKERS[path.name.removeprefix(file.name)]
     try:
-        with opener(path, "rb") as stream:
+        with opened(path) as packed_content, unpack(packed_content) as stream:
             content: bytes = stream.read(file.size + 1)
+    except DataError as error:
+        raise DataError(f"{path} {error}", hint="replace or remove it") from error
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}", hint="replace or remove it") from error
     if len(content) != file.size:
@@ -120,11 +132,11 @@ def fetch(dataset: OfficialSet, file: OfficialFile, places: list[Path]) -> None:
         try:
             places[-1].mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=places[-1], prefix=".download-") as temporary:
-                target = Path(temporary) / (
-                    file.name + (".tar" if mirror.archive else mirror.suffix)
-                )
-                log.info("downloading %s from %s", file.name, url)
-                download(url, target)
+                wanted = mirror.archive or file
+                suffix = "" if mirror.archive else mirror.suffix
+                target = Path(temporary) / (wanted.name + suffix)
+                log.info("downloading %s from %s", wanted.name, url)
+                download(url, target, wanted.size + MARGIN)
                 _store(dataset, file, mirror, target, places[-1])
             return
         except (OSError, EOFError, tarfile.TarError, zlib.error, DataError) as error:
@@ -134,11 +146,56 @@ def fetch(dataset: OfficialSet, file: OfficialFile, places: list[Path]) -> None:
     raise _missing(dataset, places, f"could not be downloaded ({'; '.join(reasons)})")
 
 
-def download(url: str, target: Path) -> None:
-    """Fetches one address into a file, with a progress bar on a terminal: all that touches the network."""
+def download(url: str, target: Path, limit: int) -> None:
+    """Fetches one address into a file, with a progress bar on a terminal: all that touches the network.
+
+    Args:
+        url: must be of https, like every address that it leads to.
+        target: of the file.
+        limit: bytes; whoever sends more is not listened to any longer.
+
+    Raises:
+        DataError: another scheme, or too many bytes.
+        OSError: the network, or the disk.
+    """
     import pooch
 
-    pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=30)(url, str(target), None)
+    _safe(url)
+    with target.open("wb") as stream:
+        fetching = pooch.HTTPDownloader(
+            progressbar=sys.stderr.isatty(), timeout=30, hooks={"response": _safe_redirect}
+        )
+        fetching(url, _Limited(stream, limit), None)
+
+
+def _safe(url: str) -> None:
+    if not url.startswith(SCHEME):
+        raise DataError(f"{url} is not an address of {SCHEME}")
+
+
+def _safe_redirect(response: Any, **_: object) -> None:
+    """Looks where an answer sends us, before anybody goes there."""
+    if response.is_redirect:
+        _safe(urllib.parse.urljoin(response.url, response.headers["location"]))
+
+
+class _Limited(io.RawIOBase):
+    """A file that takes no more than so many bytes.
+
+    Args:
+        stream: what is written to.
+        limit: bytes.
+    """
+
+    def __init__(self, stream: BinaryIO, limit: int) -> None:
+        super().__init__()
+        self._stream, self._left = stream, limit
+
+    def write(self, data: Any) -> int:
+        self._left -= len(data)
+        if self._left < 0:
+            raise DataError("more bytes than the file has")
+        return self._stream.write(data)
 
 
 def _store(
@@ -149,6 +206,7 @@ def _store(
         verified(downloaded, file)
         downloaded.replace(folder / downloaded.name)
         return
+    verified(downloaded, mirror.archive)
     with tarfile.open(downloaded) as archive:
         for each in dataset.files:
             member = archive.extractfile(_member(archive, each.name))

@@ -37,7 +37,7 @@ class Mirror:
 
     address: str
     suffix: str = ""
-    archive: bool = False
+    archive: OfficialFile | None = None
 
     def url(self, file: OfficialFile) -> str:
         """Where to fetch this file, or the archive with it."""
@@ -144,14 +144,12 @@ FASHION_MNIST = OfficialSet(
         ),
     },
     (
-        Mirror("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/", ".gz"),
         Mirror("https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/", ".gz"),
+        Mirror("https://storage.googleapis.com/tensorflow/tf-keras-datasets/", ".gz"),
     ),
     CLOTHES,
     held_out=5_000,
 )
-
-LAROCHELLE = "://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/"
 
 BINARIZED_MNIST = OfficialSet(
     "binarized-mnist",
@@ -179,7 +177,7 @@ BINARIZED_MNIST = OfficialSet(
             ),
         ),
     },
-    (Mirror("https" + LAROCHELLE), Mirror("http" + LAROCHELLE)),
+    (Mirror("https://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/"),),
 )
 
 CIFAR_BATCHES = (
@@ -188,6 +186,12 @@ CIFAR_BATCHES = (
     "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
     "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
     "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+)
+
+CIFAR_ARCHIVE = OfficialFile(
+    "cifar-10-binary.tar.gz",
+    170_052_171,
+    "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
 )
 
 CIFAR_10 = OfficialSet(
@@ -207,11 +211,11 @@ CIFAR_10 = OfficialSet(
         ),
     },
     (
-        Mirror("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz", archive=True),
+        Mirror("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz", archive=CIFAR_ARCHIVE),
         Mirror(
             "https://storage.googleapis.com/s4tf-hosted-binaries/datasets/CIFAR10/"
             "cifar-10-binary.tar.gz",
-            archive=True,
+            archive=CIFAR_ARCHIVE,
         ),
     ),
     THINGS,

@@ -11,6 +11,7 @@ import torch
 from pixelcnn.data.arrays import read_array
 from pixelcnn.data.files import ImageFile, part_folders, printable
 from pixelcnn.data.folder import read_files, read_folder
+from pixelcnn.data.gate import brief
 from pixelcnn.data.geometry import fitted
 from pixelcnn.data.image_set import ImageSet, Splits, joined
 from pixelcnn.data.picture import SUFFIXES
@@ -34,7 +35,7 @@ def existing(data: Path | str) -> Path:
         UnknownName: no such path, and it looks like the name of a set.
         DataError: no such path.
     """
-    path, text = Path(data).expanduser(), printable(str(data))
+    path, text = Path(data).expanduser(), brief(str(data), 300)
     try:
         if path.exists():
             return path

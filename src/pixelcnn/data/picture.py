@@ -6,14 +6,13 @@ Pillow decodes, from a fixed list of formats. Everything that would change pixel
 
 import dataclasses
 import re
-import stat
-import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from pixelcnn.errors import DataError
+from pixelcnn.data.gate import afford, brief, opened
+from pixelcnn.errors import DataError, PixelCNNError, ResourceError
 from pixelcnn.shapes import MAX_SIDE
 
 if TYPE_CHECKING:
@@ -29,7 +28,13 @@ SUFFIXES = frozenset(
 """Names by which image files are found in a folder."""
 MAX_PIXELS = 2**26
 """Of one file; a few bytes can declare a picture that fills the memory."""
+MAX_SCANS = 200
+"""Of a progressive JPEG, which has about ten; each costs as much time as a whole picture, and few bytes."""
+BYTES_PER_PIXEL = 16
+"""Of memory while a picture is decoded and turned into an array."""
 
+SEEN_THROUGH = "transparency laid over white"
+"""A note on a picture."""
 SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 OTHER_COLOURS = ("CMYK", "YCbCr", "LAB", "HSV", "RGBX")
@@ -63,37 +68,30 @@ def read_picture(path: Path, *, wide: bool = False) -> Picture:
         DataError: the reason alone, to be put after the file's name.
     """
     try:
-        _check_file(path)
-        with warnings.catch_warnings():
-            # Pillow warns of large pictures and odd metadata; the limits below decide.
-            warnings.simplefilter("ignore")
-            return _decode(path, wide)
-    except DataError:
+        with opened(path) as stream:
+            return _decode(stream, wide)
+    except PixelCNNError:
         raise
+    except MemoryError as error:
+        raise ResourceError("does not fit into memory") from error
     except Exception as error:
         # Given damaged files, decoders raise nearly anything: OSError, SyntaxError, struct.error...
         raise DataError(_reason(error)) from error
 
 
-def _check_file(path: Path) -> None:
-    """A regular file with something in it: opening a pipe would wait for ever."""
-    status = path.stat()
-    if not stat.S_ISREG(status.st_mode):
-        raise DataError("is not a regular file")
-    if status.st_size == 0:
-        raise DataError("is empty")
-
-
-def _decode(path: Path, wide: bool) -> Picture:
+def _decode(stream: BinaryIO, wide: bool) -> Picture:
     from PIL import Image, ImageOps
 
-    with Image.open(path, formats=FORMATS) as file:
+    with Image.open(stream, formats=FORMATS) as file:
         image: Image.Image = file
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise DataError(_too_large(width * height))
         if max(width, height) > MAX_SIDE:
             raise DataError(f"is {height}x{width}, sides may be {MAX_SIDE:,}")
+        if image.format == "JPEG" and _scans(stream) > MAX_SCANS:
+            raise DataError(f"has more than {MAX_SCANS} scans")
+        afford(BYTES_PER_PIXEL * width * height)
         notes = []
         if getattr(image, "is_animated", False):
             notes.append("first of several frames taken")
@@ -107,6 +105,17 @@ def _decode(path: Path, wide: bool) -> Picture:
             notes.append("16 bits reduced to 8")
         picture = _levels(image, wide)
     return dataclasses.replace(picture, notes=(*notes, *picture.notes))
+
+
+def _scans(stream: BinaryIO) -> int:
+    """How often a JPEG file begins a scan; the place in it stays."""
+    place, scans, last = stream.tell(), 0, b""
+    stream.seek(0)
+    while block := stream.read(2**20):
+        scans += (last + block).count(b"\xff\xda")
+        last = block[-1:]
+    stream.seek(place)
+    return scans
 
 
 def _raw_mode(image: "Image.Image") -> str:
@@ -167,7 +176,7 @@ def _flattened(image: "Image.Image") -> "tuple[Image.Image, str]":
         return plain, "opaque alpha channel dropped"
     page = Image.new(plain.mode, plain.size, "white")
     page.paste(plain, mask=alpha)
-    return page, "transparency laid over white"
+    return page, SEEN_THROUGH
 
 
 def _too_large(pixels: int) -> str:
@@ -180,9 +189,9 @@ def _reason(error: Exception) -> str:
 
     if isinstance(error, UnidentifiedImageError):
         return f"is not an image ({', '.join(FORMATS)})"
-    if isinstance(error, Image.DecompressionBombError):
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         declared = re.search(r"\((\d+) pixels\)", str(error))
         return _too_large(int(declared[1])) if declared else "declares too many pixels"
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read: {error.strerror}"
-    return f"is damaged: {(str(error) or type(error).__name__).splitlines()[0]}"
+    return f"is damaged: {brief((str(error) or type(error).__name__).splitlines()[0])}"

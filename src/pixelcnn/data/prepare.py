@@ -1,4 +1,4 @@
-"""Packs a folder of images into one array that is mapped, not read: for sets larger than memory.
+"""Packs a folder of images into one array that is read as it is needed: for sets larger than memory.
 
 The images of a packed set lie in the order of their content keys. So the parts of every split are
 neighbours, and taking one copies nothing.
@@ -15,12 +15,16 @@ import numpy as np
 import torch
 
 from pixelcnn.data.files import class_labels, find_images, printable
+from pixelcnn.data.gate import brief, content, unreadable
 from pixelcnn.data.geometry import as_size
 from pixelcnn.data.image_set import ImageSet
+from pixelcnn.data.lazy import LazyImages
+from pixelcnn.data.npy import FileArray
 from pixelcnn.data.packing import Callback, Workshop, alone
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.survey import accepted
 from pixelcnn.data.target import settle
+from pixelcnn.data.tensors import labels_tensor
 from pixelcnn.errors import DISK_FULL, ConfigError, DataError, ResourceError
 
 FORMAT = 1
@@ -53,7 +57,7 @@ def prepare(
         callback: called with the number of packed images and of all.
 
     Returns:
-        The packed set, mapped.
+        The packed set, its images in the file.
 
     Raises:
         ConfigError: ``out`` exists, or another process packs it.
@@ -114,35 +118,52 @@ def _fill(shop: Workshop, where: str, callback: Callback | None) -> None:
 def prepared_folder(path: Path) -> Path | None:
     """The packed set that a path means: the folder, or the array in it; else ``None``."""
     folder = path.parent if path.name == IMAGES else path
-    return folder if (folder / CARD).is_file() else None
+    try:
+        return folder if (folder / CARD).is_file() else None
+    except OSError:
+        return None
 
 
 def read_prepared(folder: Path) -> ImageSet:
-    """A packed set, its images mapped.
+    """A packed set; its images stay where they are until they are used.
 
     Raises:
         DataError: damaged, or of an unknown format.
     """
     where = printable(folder.resolve().name)
-    try:
-        card = json.loads((folder / CARD).read_text())
-        if card["format"] != FORMAT:
-            raise DataError(f"{where}: packed in format {card['format']}, only {FORMAT} is known")
-        labels = np.load(folder / LABELS) if (folder / LABELS).is_file() else None
-        images = np.load(_regular(folder / IMAGES), mmap_mode="c", allow_pickle=False)
-        return ImageSet(
-            torch.from_numpy(images),
-            card["levels"],
-            None if labels is None else torch.from_numpy(labels),
-            tuple(card["classes"]),
-            name=card["name"],
-            names=tuple(json.loads(_regular(folder / NAMES).read_text())),
-            skipped=card["skipped"],
-        )
-    except (OSError, ValueError, EOFError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{where}: the packed set is damaged: {error}", hint="prepare it again"
-        ) from error
+    with _intact(where):
+        card = _json(folder / CARD, dict)
+        version = card["format"]
+    if version != FORMAT:
+        found = brief(str(version), 20)
+        raise DataError(f"{where}: packed in format {found}, only {FORMAT} is known")
+    with _intact(where):
+        return _packed(folder, card)
+
+
+def _packed(folder: Path, card: dict[str, Any]) -> ImageSet:
+    """The set that a card and the files beside it describe."""
+    names, classes = _json(folder / NAMES, list), card["classes"]
+    texts = all(isinstance(name, str) for name in (card["name"], *classes, *names))
+    if not texts or type(classes) is not list or type(card["skipped"]) is not int:
+        raise DataError(f"{CARD} or {NAMES} holds something else")
+    labels = FileArray(folder / LABELS).whole() if (folder / LABELS).exists() else None
+    images = FileArray(folder / IMAGES)
+    if images.dtype != np.uint8 or images.ndim != 4:
+        raise DataError(f"{IMAGES} holds no images as bytes")
+    lazy = LazyImages(images.shape, torch.uint8, lambda rows: torch.from_numpy(images[rows]), 256)
+    packed = ImageSet(
+        lazy,
+        card["levels"],
+        None if labels is None else labels_tensor(labels),
+        tuple(classes),
+        name=brief(card["name"]),
+        names=tuple(map(printable, names)),
+        skipped=card["skipped"],
+    )
+    if packed.classes and packed.label_count > len(packed.classes):
+        raise DataError(f"{LABELS} counts more classes than {CARD} names")
+    return packed
 
 
 def prepared_keys(folder: Path, images: int) -> np.ndarray:
@@ -151,21 +172,33 @@ def prepared_keys(folder: Path, images: int) -> np.ndarray:
     Raises:
         DataError: damaged.
     """
+    with _intact(printable(folder.resolve().name)):
+        keys = FileArray(folder / KEYS).whole()
+        if keys.shape != (images,) or keys.dtype != np.uint64:
+            raise DataError(f"{KEYS} does not fit {IMAGES}")
+        return keys
+
+
+@contextlib.contextmanager
+def _intact(where: str) -> Iterator[None]:
+    """Says that a packed set is damaged, whatever its files make a reader stumble over."""
     try:
-        keys = np.load(_regular(folder / KEYS), allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        where = printable(folder.name)
-        raise DataError(f"{where}: the packed set is damaged: {error}") from error
-    if keys.shape != (images,) or keys.dtype != np.uint64:
-        raise DataError(f"{printable(folder.name)}: {KEYS} does not fit {IMAGES}")
-    return keys
+        yield
+    except (ResourceError, MemoryError) as error:
+        raise ResourceError(f"{where} {error or 'does not fit into memory'}") from error
+    except Exception as error:
+        reason = str(error) if isinstance(error, DataError) else unreadable(error)
+        raise DataError(
+            f"{where}: the packed set is damaged: {reason}", hint="prepare it again"
+        ) from error
 
 
-def _regular(path: Path) -> Path:
-    """A path, unless reading it could wait for ever."""
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{path.name} is no regular file")
-    return path
+def _json(path: Path, kind: type) -> Any:
+    """What a file of JSON holds, if it is of this kind."""
+    found = json.loads(content(path))
+    if type(found) is not kind:
+        raise DataError(f"{path.name} holds something else")
+    return found
 
 
 @contextlib.contextmanager

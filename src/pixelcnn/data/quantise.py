@@ -7,6 +7,7 @@ integers, and :meth:`PixelModel.encode` alone turns levels into network input.
 
 import dataclasses
 import logging
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,8 @@ from torch import Tensor
 
 from pixelcnn.config import check_choice, check_integer
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.tensors import CHUNK, dtype_of
+from pixelcnn.data.lazy import each, pieces
+from pixelcnn.data.tensors import dtype_of
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.shapes import MAX_LEVELS
 
@@ -90,21 +92,24 @@ def threshold_table(source: int, threshold: float) -> np.ndarray:
 
 
 def look_up(images: Tensor, table: np.ndarray, levels: int) -> Tensor:
-    """Every value replaced by its entry in the table, as a new tensor of the type for ``levels``."""
+    """Every value replaced by its entry in the table; lazy images stay lazy."""
     entries = torch.from_numpy(table).to(dtype_of(levels))
-    result = torch.empty(images.shape, dtype=entries.dtype)
-    for start in range(0, len(images), CHUNK):
-        block = images[start : start + CHUNK]
-        result[start : start + CHUNK] = entries[block.to(torch.int64)]
-    return result
+
+    def step(some: Tensor) -> Tensor:
+        result = torch.empty(some.shape, dtype=entries.dtype)
+        for piece in pieces(some):
+            part = some[piece]
+            result[piece] = entries.index_select(0, part.flatten().int()).view_as(part)
+        return result
+
+    return each(images, step, bound=levels)
 
 
 def occupied(images: Tensor, levels: int) -> int:
     """How many of the levels occur."""
     seen = torch.zeros(levels, dtype=torch.bool)
-    for start in range(0, len(images), CHUNK):
-        block = images[start : start + CHUNK].flatten()
-        seen |= torch.bincount(block, minlength=levels) > 0
+    for piece in pieces(images):
+        seen |= torch.bincount(images[piece].flatten(), minlength=levels) > 0
     return int(seen.sum())
 
 
@@ -153,22 +158,27 @@ def _in_bins(images: ImageSet, levels: int) -> ImageSet:
     return dataclasses.replace(images, images=values, levels=levels, quantisation=name)
 
 
-def exceeds(values: np.ndarray, bound: int) -> bool:
-    """Whether any value is above the bound; reads no further than the first block that is."""
+def exceeds(values: Any, bound: int) -> bool:
+    """Whether any value is above the bound; reads no further than the first piece that is."""
     if values.dtype.kind == "u" and bound >= np.iinfo(values.dtype).max:
         return False
-    blocks = (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))
-    return any(bool((block > bound).any()) for block in blocks)
+    return any(bool((values[piece] > bound).any()) for piece in pieces(values))
 
 
-def source_levels(values: np.ndarray, wanted: int | None = None) -> int:
+def extent(values: Any) -> tuple[int, int]:
+    """Smallest and largest of the integers, read piece by piece."""
+    ends = [(int(part.min()), int(part.max())) for part in (values[p] for p in pieces(values))]
+    return min(low for low, _ in ends), max(high for _, high in ends)
+
+
+def source_levels(values: Any, wanted: int | None = None) -> int:
     """How many levels the integer values of an array have, where nobody said.
 
     Values that fit into the levels asked for are taken as already quantised. Else 0 and 1 are two
     levels, up to 255 are 256, and more are the next power of two.
 
     Args:
-        values: integers, the first axis counting images.
+        values: integers, the first axis counting images; an array, or one in a file.
         wanted: levels to be made of them, if any.
 
     Raises:
@@ -180,11 +190,16 @@ def source_levels(values: np.ndarray, wanted: int | None = None) -> int:
         >>> source_levels(np.array([0, 1])), source_levels(np.array([0, 1000]))
         (2, 1024)
     """
-    if values.dtype.kind == "i" and values.size and values.min() < 0:
-        raise DataError(f"levels count from 0, but the smallest value is {values.min()}")
+    if values.dtype != np.uint8:
+        low, high = extent(values)
+        if low < 0:
+            raise DataError(f"levels count from 0, but the smallest value is {low}")
+        if high >= MAX_LEVELS:
+            raise DataError(
+                f"values above {MAX_LEVELS - 1} cannot be levels, the largest is {high}",
+                hint="at most 65,536 levels",
+            )
     if wanted is not None and not exceeds(values, wanted - 1):
         return wanted
-    for bound in (2, 256, *(2**bits for bits in range(9, 17))):
-        if not exceeds(values, bound - 1):
-            return bound
-    raise DataError(f"values above {MAX_LEVELS - 1} cannot be levels", hint="at most 65,536 levels")
+    bounds = (2, 256, *(2**bits for bits in range(9, 16)))
+    return next((bound for bound in bounds if not exceeds(values, bound - 1)), MAX_LEVELS)

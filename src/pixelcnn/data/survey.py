@@ -10,7 +10,7 @@ from pixelcnn.data.files import ImageFile, find_images, printable
 from pixelcnn.data.geometry import SMALLER, as_size, too_small
 from pixelcnn.data.picture import Picture, read_picture
 from pixelcnn.data.reading import Reading
-from pixelcnn.errors import DataError
+from pixelcnn.errors import DataError, ResourceError
 
 log = logging.getLogger("pixelcnn")
 
@@ -114,6 +114,8 @@ def examine(
             _check_use(picture, reading)
         except DataError as error:
             yield FileReport(file.name, str(error)), None
+        except ResourceError as error:
+            raise ResourceError(f"{printable(file.name)} {error}", hint=error.hint) from error
         else:
             channels, height, width = picture.pixels.shape
             notes, bits = picture.notes, picture.bits

@@ -1,45 +1,38 @@
 """Kaggle-style CSV: one image a row, one column a pixel, perhaps a header and a label column.
 
-Digits are parsed a block at a time with NumPy, about as fast as the file is read, and every bad row is
-known by its line number.
+Arrow parses the numbers of some whole lines together. Where it stumbles, these lines are looked at one by
+one, so that every bad row is known by its line, its column and what stands there.
 """
 
 import dataclasses
 import logging
-import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from pixelcnn.data.arrays import from_values
+from pixelcnn.data.columns import Columns, columns_of, pixel_shape
 from pixelcnn.data.files import printable
+from pixelcnn.data.gate import afford, brief, named, opened
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.reading import Reading
 from pixelcnn.errors import DataError
 
 log = logging.getLogger("pixelcnn")
 
-BLOCK = 2**23
+BLOCK = 2**22
 """Bytes that are parsed together."""
-LABEL_NAMES = frozenset(("label", "labels", "class", "target", "y"))
-INDEX_NAMES = frozenset(("", "id", "index", "imageid", "unnamed: 0"))
+MAX_LINE = 2**23
+"""Bytes; a million pixels of five digits and more."""
 NAMED = 10
 """Bad rows that one message names."""
-MAX_DIGITS = 5
-COMMA, NEWLINE, ZERO, NINE = b",\n09"
+MAX_VALUE = 65_535
+MAX_COLUMNS = 2**20
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
-
-@dataclasses.dataclass(frozen=True)
-class Columns:
-    """What the columns of a table mean."""
-
-    count: int
-    pixels: np.ndarray
-    label: int | None
-    header: int
-    """Number of the line with the names; 0 if there is none."""
+QUOTED = re.compile(rb'(?<![^,\n])[ \t]*"([^",\n]*)"[ \t]*(?=[,\n])')
+"""A whole field in quotes."""
 
 
 def read_table(path: Path, reading: Reading) -> ImageSet:
@@ -56,36 +49,58 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
 
     Raises:
         DataError: no rows, rows that are bad (by line number), or columns that make no image.
+        ResourceError: more values than the memory holds.
     """
     where = printable(path.name)
-    columns = _columns(path, reading, where)
-    good: list[np.ndarray] = []
-    bad: list[tuple[int, str]] = []
-    for first_line, text in _blocks(path, after=columns.header):
-        rows, wrong = parse_rows(text, columns.count)
-        bad.extend((first_line + line, reason) for line, reason in wrong)
-        good.append(rows)
+    with named(where):
+        columns = _columns(path, reading, where)
+        shape = pixel_shape(len(columns.pixels), reading, where)
+        values, labels, bad = _values(path, columns)
     if bad:
         _refuse(bad, where, reading.skip_bad)
-    table = np.concatenate([np.empty((0, columns.count), np.uint16), *good])
-    if not len(table):
+    if not len(values):
         raise DataError(f"{where} holds no rows of numbers")
-    shape = pixel_shape(len(columns.pixels), reading, where)
-    values = table[:, columns.pixels].reshape(-1, *shape)
-    labels = None if columns.label is None else table[:, columns.label]
-    layout = reading.layout if len(shape) == 3 else "nhw"
-    settled = dataclasses.replace(reading, layout=layout)
-    if int(values.max()) < 256:
-        values = values.astype(np.uint8)
+    settled = dataclasses.replace(reading, layout=reading.layout if len(shape) == 3 else "nhw")
+    values = values.reshape(-1, *shape)
     images = from_values(values, labels, reading.source_levels, settled, where)
     return dataclasses.replace(images, skipped=len(bad))
 
 
-def parse_rows(text: np.ndarray, count: int) -> tuple[np.ndarray, list[tuple[int, str]]]:
+Bad = list[tuple[int, str]]
+"""Numbers of lines that are no rows, with the reason."""
+
+
+def _values(path: Path, columns: Columns) -> tuple[np.ndarray, np.ndarray | None, Bad]:
+    """The pixels ``(rows, pixels)`` of a whole table, its labels, and its bad rows.
+
+    Bytes as long as all values fit into them.
+    """
+    parts: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
+    bad: Bad = []
+    for first_line, text in _blocks(path, after=columns.header):
+        rows, wrong = parse_rows(text, columns.count)
+        bad.extend((first_line + line, reason) for line, reason in wrong)
+        pixels = rows[:, columns.pixels]
+        parts.append(pixels.astype(np.uint8) if pixels.max(initial=0) < 256 else pixels)
+        if columns.label is not None:
+            labels.append(rows[:, columns.label])
+        afford(parts[-1].nbytes)
+    kind = max((part.dtype for part in parts), key=lambda each: each.itemsize, default=np.uint8)
+    whole = np.empty((sum(map(len, parts)), len(columns.pixels)), kind)
+    at = len(whole)
+    while parts:  # freed one by one while they are copied
+        last = parts.pop()
+        whole[at - len(last) : at] = last
+        at -= len(last)
+    return whole, np.concatenate(labels) if labels else None, bad
+
+
+def parse_rows(text: bytes, count: int) -> tuple[np.ndarray, Bad]:
     """Lines of non-negative integers.
 
     Args:
-        text: bytes of whole lines, each ended by a newline.
+        text: whole lines, each ended by a newline.
         count: numbers in a line.
 
     Returns:
@@ -93,43 +108,60 @@ def parse_rows(text: np.ndarray, count: int) -> tuple[np.ndarray, list[tuple[int
         with the reason. Empty lines are neither.
 
     Example:
-        >>> rows, bad = parse_rows(np.frombuffer(b"1,20\\n3,x\\n\\n5,6\\n", np.uint8), 2)
+        >>> rows, bad = parse_rows(b"1,20\\n3,x\\n\\n5,6\\n", 2)
         >>> rows.tolist(), bad
-        ([[1, 20], [5, 6]], [(1, 'a value that is no whole number from 0 to 65535')])
+        ([[1, 20], [5, 6]], [(1, "'x' in column 2 is no whole number from 0 to 65535")])
     """
-    separator = (text == COMMA) | (text == NEWLINE)
-    ends = np.flatnonzero(separator)
-    lengths = np.diff(ends, prepend=-1) - 1
-    line_ends = np.flatnonzero(text[ends] == NEWLINE)
-    fields = np.diff(line_ends, prepend=-1)
-    line_of = np.repeat(np.arange(len(fields)), fields)
-    empty = (fields == 1) & (lengths[line_ends] == 0)
-    foreign = ~separator & ((text < ZERO) | (text > NINE))
-    no_number = np.zeros(len(fields), dtype=bool)
-    no_number[line_of[(lengths == 0) | (lengths > MAX_DIGITS)]] = True
-    no_number[np.searchsorted(ends[line_ends], np.flatnonzero(foreign))] = True
-    values = np.zeros(len(ends), dtype=np.int32)
-    for place in range(min(int(lengths.max(initial=0)), MAX_DIGITS)):
-        has = lengths > place
-        digit = text[ends[has] - 1 - place].astype(np.int32) - ZERO
-        values[has] += digit * 10**place
-    no_number[line_of[values > 65_535]] = True
-    good = (fields == count) & ~no_number & ~empty
-    bad = [
-        (line, _reason(int(fields[line]), count))
-        for line in np.flatnonzero(~good & ~empty).tolist()
-    ]
-    return values[good[line_of]].astype(np.uint16).reshape(-1, count), bad
+    if b'"' in text:
+        text = QUOTED.sub(rb"\1", text)
+    rows = _parsed(text, count)
+    if rows is not None:
+        return rows, []
+    lines = text.split(b"\n")
+    wrong = {number: _wrong(line, count) for number, line in enumerate(lines) if line.strip()}
+    good = b"".join(lines[number] + b"\n" for number, reason in wrong.items() if not reason)
+    rows = _parsed(good, count)
+    assert rows is not None, "every line was looked at"
+    return rows, [(number, reason) for number, reason in wrong.items() if reason]
 
 
-def _reason(fields: int, count: int) -> str:
-    if fields != count:
-        return f"{fields} values instead of {count}"
-    return "a value that is no whole number from 0 to 65535"
+def _parsed(text: bytes, count: int) -> np.ndarray | None:
+    """The numbers, if all lines are good; Arrow reads them as one column, so that it needs little memory."""
+    import pyarrow
+    from pyarrow import csv
+
+    if not text:
+        return np.empty((0, count), np.uint16)
+    lines = text[:-1].split(b"\n")
+    if {line.count(b",") for line in lines} != {count - 1} or b"x" in text or b"X" in text:
+        return None  # Arrow would take 0x1F for a number
+    try:
+        column = csv.read_csv(
+            pyarrow.BufferReader(text.replace(b",", b"\n")),
+            csv.ReadOptions(use_threads=False, block_size=2 * MAX_LINE, column_names=["value"]),
+            csv.ParseOptions(quote_char=False, ignore_empty_lines=False),
+            csv.ConvertOptions(column_types={"value": pyarrow.uint16()}, null_values=[""]),
+        )["value"]
+    except pyarrow.ArrowInvalid:
+        return None
+    return None if column.null_count else column.to_numpy().reshape(-1, count)
 
 
-def _blocks(path: Path, after: int = 0) -> Iterator[tuple[int, np.ndarray]]:
-    """Whole lines after the given one, as :func:`parse_rows` wants them, and the number of the first."""
+def _wrong(line: bytes, count: int) -> str:
+    """What keeps a line from being a row; empty if nothing does."""
+    if line.count(b",") + 1 != count:
+        return f"{line.count(b',') + 1} values instead of {count}"
+    for number, field in enumerate(line.split(b","), 1):
+        plain = field.strip(b" \t")
+        digits = plain.lstrip(b"0") or b"0"
+        if not plain.isdigit() or len(digits) > 5 or int(digits) > MAX_VALUE:
+            shown = brief(field.decode("utf-8", errors="replace"), 20)
+            return f"'{shown}' in column {number} is no whole number from 0 to {MAX_VALUE}"
+    return ""
+
+
+def _blocks(path: Path, after: int = 0) -> Iterator[tuple[int, bytes]]:
+    """Whole lines after the given one, ended by plain newlines, and the number of the first."""
     line = 1
     for lines in _line_blocks(path):
         count, first = lines.count(b"\n"), line
@@ -137,107 +169,48 @@ def _blocks(path: Path, after: int = 0) -> Iterator[tuple[int, np.ndarray]]:
             lines = lines[lines.index(b"\n") + 1 :]
             line += 1
         if lines:
-            # Spaces, quotes, tabs and carriage returns mean nothing here.
-            yield line, np.frombuffer(lines.translate(None, b' "\r\t'), dtype=np.uint8)
+            yield line, lines
         line = first + count
 
 
 def _line_blocks(path: Path) -> Iterator[bytes]:
-    """The bytes of a file, cut behind newlines; the last line gets one if it has none."""
+    """The bytes of a file, cut behind newlines of any system; the last line gets one if it has none."""
     rest = b""
-    try:
-        with path.open("rb") as stream:
-            if stream.read(3) != BYTE_ORDER_MARK:
-                stream.seek(0)
-            while block := stream.read(BLOCK):
-                cut = (text := rest + block).rfind(b"\n") + 1
-                rest = text[cut:]
-                if cut:
-                    yield text[:cut]
-    except OSError as error:
-        raise DataError(f"{printable(path.name)} cannot be read: {error.strerror}") from error
+    with opened(path) as stream:
+        if stream.read(len(BYTE_ORDER_MARK)) != BYTE_ORDER_MARK:
+            stream.seek(0)
+        while block := stream.read(BLOCK):
+            if block.endswith(b"\r"):
+                block += stream.read(1)
+            if b"\r" in block:
+                block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            cut = (text := rest + block).rfind(b"\n") + 1
+            rest = text[cut:]
+            if len(rest) > MAX_LINE:
+                raise DataError(
+                    f"has a line of more than {MAX_LINE:,} bytes: it is no table of images"
+                )
+            if cut:
+                yield text[:cut]
     if rest:
         yield rest + b"\n"
 
 
 def _columns(path: Path, reading: Reading, where: str) -> Columns:
     """What the columns mean, from the first line that is not empty."""
-    start = next(((n, text) for n, text in _blocks(path) if (text != NEWLINE).any()), None)
-    if start is None:
-        raise DataError(f"{where} is empty")
-    lines = bytes(start[1]).decode("utf-8", errors="replace").split("\n")
-    offset = next(number for number, line in enumerate(lines) if line)
-    fields, header = lines[offset].lower().split(","), start[0] + offset
-    numbers = [int(field) for field in fields if field.isdecimal()]
-    if len(numbers) < len(fields):
-        return _named_columns(fields, header, where)
-    # pandas numbers columns that have no names
-    counted = len(fields) > 1 and numbers in (
-        list(range(len(fields))),
-        list(range(1, len(fields) + 1)),
-    )
-    label = 0 if _starts_with_label(len(fields), reading) else None
-    pixels = np.arange(0 if label is None else 1, len(fields))
-    return Columns(len(fields), pixels, label, header if counted else 0)
-
-
-def _named_columns(fields: list[str], header: int, where: str) -> Columns:
-    """What the columns mean by their names."""
-    labels = [at for at, name in enumerate(fields) if name in LABEL_NAMES]
-    others = [at for at, name in enumerate(fields) if name in INDEX_NAMES]
-    if len(labels) > 1:
-        raise DataError(f"{where} has {len(labels)} label columns")
-    if others:
-        log.info("%s: column %s left out", where, ", ".join(fields[at] or "1" for at in others))
-    pixels = np.array([at for at in range(len(fields)) if at not in {*labels, *others}], dtype=int)
-    return Columns(len(fields), pixels, labels[0] if labels else None, header)
-
-
-def _starts_with_label(count: int, reading: Reading) -> bool:
-    """Whether a row without a header has one number more than an image."""
-    if reading.shape is not None:
-        return count - 1 == reading.shape.dimensions
-    return not _is_image(count) and _is_image(count - 1)
-
-
-def _is_image(pixels: int) -> bool:
-    """Whether this many pixels are a square image, grey or of three channels."""
-    return any(
-        pixels % channels == 0 and math.isqrt(pixels // channels) ** 2 == pixels // channels
-        for channels in (1, 3)
-    )
-
-
-def pixel_shape(count: int, reading: Reading, where: str) -> tuple[int, ...]:
-    """Axes of the images in rows of so many pixels, in the layout of the file.
-
-    Example:
-        >>> pixel_shape(784, Reading(), "fashion.csv")
-        (28, 28)
-
-    Raises:
-        DataError: no square, and no model that says; or colours whose order is not said.
-    """
-    if reading.shape is not None and reading.shape.dimensions == count:
-        channels, height, width = reading.shape
-    else:
-        grey = math.isqrt(count) ** 2 == count
-        channels = 1 if grey or count % 3 else 3
-        height = width = math.isqrt(count // channels)
-    if channels * height * width != count or count == 0:
-        raise DataError(
-            f"{where}: {count} pixel columns are no square image",
-            hint="name the label column `label` in a header line, or store the images as .npy",
-        )
-    if channels == 1:
-        return height, width
-    if reading.layout not in {"nhwc", "nchw"}:
-        raise DataError(
-            f"{where}: {count} pixel columns hold {channels} channels in an unknown order",
-            hint="say --layout 'n c h w' (whole planes) or 'n h w c' (pixel by pixel)",
-        )
-    planes = reading.layout == "nchw"
-    return (channels, height, width) if planes else (height, width, channels)
+    for first_line, text in _blocks(path):
+        lines = text.split(b"\n")
+        header = next((number for number, line in enumerate(lines) if line.strip()), None)
+        if header is not None:
+            count = lines[header].count(b",") + 1
+            if count > MAX_COLUMNS:
+                raise DataError(f"has {count:,} columns, at most {MAX_COLUMNS:,} are read")
+            line = QUOTED.sub(rb"\1", lines[header] + b"\n")
+            fields = line.decode("utf-8", errors="replace").lower().split(",")
+            return columns_of(
+                [field.strip() for field in fields], first_line + header, reading, where
+            )
+    raise DataError("is empty")
 
 
 def _refuse(bad: list[tuple[int, str]], where: str, skip_bad: bool) -> None:

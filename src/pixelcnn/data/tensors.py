@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pixelcnn.data.lazy import LazyImages, each, pieces
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import ImageShape, image_shape
 
-CHUNK = 4096
-"""Images that are looked at together, so that a memory-mapped set never lies in memory whole."""
+MAX_CLASSES = 65_536
+"""Labels beyond are no classes: a network would need as many weights for them."""
 
 
 def dtype_of(levels: int) -> torch.dtype:
@@ -19,7 +20,7 @@ def dtype_of(levels: int) -> torch.dtype:
 
 
 def levels_tensor(images: Any, levels: int) -> Tensor:
-    """Images as a tensor of the right type, checked against ``levels``."""
+    """Images as a tensor of the right type, checked against ``levels``; lazy ones stay lazy."""
     tensor = images if isinstance(images, Tensor) else torch.from_numpy(np.asarray(images))
     if tensor.ndim != 4:
         raise DataError(f"images have four axes n c h w, got the shape {tuple(tensor.shape)}")
@@ -27,23 +28,28 @@ def levels_tensor(images: Any, levels: int) -> Tensor:
         raise DataError(f"images are integer levels, got {tensor.dtype}")
     image_shape(tuple(tensor.shape[1:]))  # type: ignore[arg-type]
     if tensor.dtype == torch.bool:
-        tensor = tensor.to(torch.uint8)
+        tensor = each(tensor, lambda some: some.to(torch.uint8), bound=2)
+    bound = tensor.bound if isinstance(tensor, LazyImages) else None
     full = tensor.dtype == torch.uint8 and levels == 256
-    if not full and tensor.numel():
+    if not full and tensor.numel() and (bound is None or bound > levels):
         low, high = extent(tensor)
         if low < 0 or high >= levels:
             raise DataError(
                 f"{levels} levels are the values 0 to {levels - 1}, these run from {low} to {high}",
                 hint="say how many levels the values have, or quantise them first",
             )
-    return tensor.to(dtype_of(levels))
+        bound = high + 1
+    dtype = dtype_of(levels)
+    if isinstance(tensor, LazyImages) and tensor.dtype == dtype and tensor.bound == bound:
+        return tensor
+    return each(tensor, lambda some: some.to(dtype), bound)
 
 
 def extent(values: Tensor) -> tuple[int, int]:
     """Smallest and largest value, read piece by piece."""
     lows, highs = [], []
-    for start in range(0, len(values), CHUNK):
-        low, high = torch.aminmax(values[start : start + CHUNK])
+    for piece in pieces(values):
+        low, high = torch.aminmax(values[piece])
         lows.append(int(low))
         highs.append(int(high))
     return min(lows), max(highs)
@@ -51,22 +57,27 @@ def extent(values: Tensor) -> tuple[int, int]:
 
 def labels_tensor(labels: Any) -> Tensor:
     """Labels as int64 ``(n,)``, checked."""
-    tensor = torch.as_tensor(labels)
+    tensor = _numbers(labels, "labels are integers (n,)")
     if tensor.ndim != 1 or tensor.dtype.is_floating_point or tensor.dtype.is_complex:
         raise DataError(f"labels are integers (n,), got {tensor.dtype} {tuple(tensor.shape)}")
-    if tensor.numel() and int(tensor.min()) < 0:
-        raise DataError(f"labels count from 0, got {int(tensor.min())}")
-    return tensor.to(torch.int64)
+    found = tensor.to(torch.int64)
+    if found.numel():
+        low, high = int(found.min()), int(found.max())
+        if low < 0:
+            raise DataError(f"labels count from 0, got {low}")
+        if high >= MAX_CLASSES:
+            raise DataError(f"labels count up to {MAX_CLASSES - 1}, got {high}")
+    return found
 
 
 def condition_tensor(condition: Any, shape: ImageShape) -> Tensor:
     """Vectors or maps as float32, checked."""
-    tensor = torch.as_tensor(condition)
-    if tensor.ndim not in (2, 4) or (tensor.ndim == 4 and tensor.shape[2:] != shape[1:]):
-        raise DataError(
-            f"a condition is vectors (n, d), or maps (n, d, {shape.height}, {shape.width}) as large as"
-            f" the images, got {tuple(tensor.shape)}"
-        )
+    maps = f"maps (n, d, {shape.height}, {shape.width}) as large as the images"
+    kind = f"a condition is vectors (n, d), or {maps}"
+    tensor = _numbers(condition, kind)
+    wrong_maps = tensor.ndim == 4 and tensor.shape[2:] != shape[1:]
+    if tensor.ndim not in (2, 4) or wrong_maps or tensor.dtype.is_complex or not tensor.shape[1]:
+        raise DataError(f"{kind}, got {tensor.dtype} {tuple(tensor.shape)}")
     found = tensor.to(torch.float32)
     if not found.isfinite().all():
         bad = found.flatten(1).isfinite().all(1).logical_not().nonzero()[:, 0]
@@ -76,3 +87,12 @@ def condition_tensor(condition: Any, shape: ImageShape) -> Tensor:
             hint="leave these images out, or replace the values",
         )
     return found
+
+
+def _numbers(values: Any, wanted: str) -> Tensor:
+    """Values as a tensor of whatever type of number they have."""
+    try:
+        return torch.as_tensor(values)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        kind = getattr(values, "dtype", type(values).__name__)
+        raise DataError(f"{wanted}, got {str(kind)[:60]}") from error

@@ -15,6 +15,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from pixelcnn import streams
 from pixelcnn.data import ImageSet
+from pixelcnn.data.lazy import whole
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.layers import Dropout, set_dropout_generator
 from pixelcnn.model import PixelModel
@@ -204,7 +205,7 @@ class Batches:
 def on_device(data: ImageSet, device: torch.device) -> ImageSet:
     """A set whose images, and their places, lie on a device."""
     index = None if data.index is None else data.index.to(device)
-    return dataclasses.replace(data, images=data.images.to(device), index=index)
+    return dataclasses.replace(data, images=whole(data.images, device), index=index)
 
 
 def pinned(tensor: Tensor) -> Tensor:

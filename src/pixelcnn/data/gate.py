@@ -1,0 +1,127 @@
+"""The gate that every data file passes before a reader touches it.
+
+A reader trusts what it is given: that opening comes to an end, that a file is as long as its header says,
+that there is room for what it declares. Here that is found out first, from the file itself and before
+anything is allocated.
+"""
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from pixelcnn import memory
+from pixelcnn.errors import DataError, PixelCNNError, ResourceError
+
+FLAGS = ("O_RDONLY", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY")
+"""How a file is opened, as far as the system knows it: never waiting for the other end of a pipe."""
+
+
+def opened(path: Path) -> BinaryIO:
+    """A regular file with something in it, open for reading; links are followed.
+
+    Raises:
+        DataError: the reason alone, to be put after the file's name.
+    """
+    try:
+        _check(os.stat(path))  # opening alone can set a device to work
+        descriptor = os.open(path, sum(getattr(os, flag, 0) for flag in FLAGS))
+    except (OSError, ValueError) as error:
+        raise DataError(unreadable(error)) from error
+    try:
+        _check(os.fstat(descriptor))
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _check(status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise DataError("is not a regular file")
+    if status.st_size == 0:
+        raise DataError("is empty")
+
+
+def content(path: Path, times: int = 10) -> bytes:
+    """All that a file holds.
+
+    Args:
+        path: of the file.
+        times: how many bytes of memory each byte of it takes, once it is parsed.
+
+    Raises:
+        DataError: the reason alone, see :func:`opened`.
+        ResourceError: the memory does not hold it.
+    """
+    with opened(path) as stream:
+        afford(times * size_of(stream))
+        return stream.read()
+
+
+def size_of(stream: BinaryIO) -> int:
+    """Bytes of an open file."""
+    return os.fstat(stream.fileno()).st_size
+
+
+def unreadable(error: Exception) -> str:
+    """What a reader complains of, in one short line that can follow a file's name.
+
+    Example:
+        >>> unreadable(PermissionError(13, "Permission denied"))
+        'cannot be read: Permission denied'
+    """
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return f"cannot be read: {brief(text.splitlines()[0])}"
+
+
+def brief(text: str, most: int = 200) -> str:
+    """Text from a file that fits in one line, however long it is and whatever is in it.
+
+    Example:
+        >>> print(brief("a" + chr(27) + "b" * 9, most=6))
+        a\\x1bb...
+    """
+    start = text[:most]
+    plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in start)
+    return plain if len(plain) <= most and len(text) <= most else plain[:most] + "..."
+
+
+@contextlib.contextmanager
+def named(where: str) -> Iterator[None]:
+    """Puts a file's name before what is wrong with it; given damaged files, readers raise nearly anything.
+
+    Raises:
+        DataError: for every exception that is none of this package.
+        ResourceError: for want of memory.
+    """
+    try:
+        yield
+    except PixelCNNError as error:
+        text = str(error)
+        if text.startswith(where):
+            raise
+        raise type(error)(f"{where} {text}", hint=error.hint) from error
+    except MemoryError as error:
+        raise ResourceError(f"{where} does not fit into memory") from error
+    except Exception as error:
+        raise DataError(f"{where} {unreadable(error)}") from error
+
+
+def afford(size: int) -> None:
+    """Says in time that something does not fit into memory; Linux would only kill the process later.
+
+    Args:
+        size: bytes that are about to be taken.
+
+    Raises:
+        ResourceError: the reason alone, to be put after a name.
+    """
+    free = memory.available()
+    if free is not None and size > free:
+        raise ResourceError(
+            f"needs {size:,} bytes of memory, {free:,} are free",
+            hint="images in an .npy file, or packed by `pixelcnn data prepare`, are read a batch at a time",
+        )

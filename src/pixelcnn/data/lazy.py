@@ -1,0 +1,222 @@
+"""Images that stay where they are until they are indexed, and become levels then.
+
+A set larger than memory is an ordinary :class:`ImageSet` whose ``images`` are :class:`LazyImages`. What is
+done to all images alike (types, axes, crops, bins, thresholds) is put off with :func:`each` until some of
+them are read.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pixelcnn.data.gate import afford
+
+PIECE = 2**23
+"""Bytes that are looked at together, so that images in a file never lie in memory whole."""
+Rows = slice | Tensor
+"""Some images: a slice, or indices ``(k,)`` int64, from 0 on."""
+
+PROPERTIES = (
+    "shape",
+    "dtype",
+    "device",
+    "ndim",
+    "nbytes",
+    "itemsize",
+    "layout",
+    "requires_grad",
+    "is_cuda",
+)
+METHODS = (
+    Tensor.__len__, Tensor.size, Tensor.dim, Tensor.numel, Tensor.nelement, Tensor.element_size,
+    Tensor.is_floating_point, Tensor.is_complex, Tensor.is_signed,
+)  # fmt: skip
+FACTS = frozenset((*METHODS, *(getattr(Tensor, name).__get__ for name in PROPERTIES)))
+"""What is known without reading."""
+
+
+class LazyImages(Tensor):
+    """A tensor ``(n, ...)`` that is read when it is indexed.
+
+    ``images[rows]`` reads these rows and is an ordinary tensor, and iterating reads piece by piece. Whatever
+    else is asked for, :func:`torch.cat` or ``images.float()``, reads everything: it works as with any tensor,
+    if the memory holds it. It cannot be written to.
+
+    Args:
+        shape: of all images.
+        dtype: of the values.
+        read: gives some rows.
+        bound: the values are known to lie in ``[0, bound)``.
+
+    Raises:
+        ResourceError: everything is asked for, and is larger than memory.
+        TypeError: something is to be written.
+
+    Example:
+        >>> numbers = LazyImages((5, 1), torch.int64, lambda rows: torch.arange(5)[rows, None])
+        >>> numbers.shape, numbers[1:3].tolist(), int(numbers.sum())
+        (torch.Size([5, 1]), [[1], [2]], 10)
+    """
+
+    read: Callable[[Rows], Tensor]
+    bound: int | None
+
+    @staticmethod
+    def __new__(
+        cls: type["LazyImages"],
+        shape: Sequence[int],
+        dtype: torch.dtype,
+        read: Callable[[Rows], Tensor],
+        bound: int | None = None,
+    ) -> "LazyImages":
+        return Tensor._make_wrapper_subclass(cls, tuple(shape), dtype=dtype)
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        dtype: torch.dtype,
+        read: Callable[[Rows], Tensor],
+        bound: int | None = None,
+    ) -> None:
+        self.read, self.bound = read, bound
+
+    @classmethod
+    def __torch_function__(
+        cls, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if function in FACTS:
+            with torch._C.DisableTorchFunctionSubclass():
+                return function(*args, **(kwargs or {}))
+        if function is Tensor.__getitem__ and isinstance(args[0], LazyImages):
+            return _indexed(args[0], args[1])
+        if function is Tensor.__iter__:
+            return _one_by_one(args[0])
+        name = getattr(function, "__name__", "")
+        if name == "__setitem__" or (name.endswith("_") and not name.endswith("__")):
+            raise TypeError(f"images that lie in a file cannot be written to ({name})")
+        return function(*_read(args), **_read(kwargs or {}))
+
+    @classmethod
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        return function(*_read(args), **_read(kwargs or {}))
+
+
+def whole(images: Tensor, device: torch.device | None = None) -> Tensor:
+    """All images as an ordinary tensor, by default where they are.
+
+    Raises:
+        ResourceError: larger than memory.
+    """
+    if not isinstance(images, LazyImages):
+        return images if device is None else images.to(device)
+    place = device or images.device
+    if place.type == "cpu":
+        afford(images.nbytes)
+    result = torch.empty(images.shape, dtype=images.dtype, device=place)
+    for piece in pieces(images):
+        result[piece] = images.read(piece).to(place)
+    return result
+
+
+def each(images: Tensor, step: Callable[[Tensor], Tensor], bound: int | None = None) -> Tensor:
+    """Does the same to every image: at once in memory, when they are read where they are lazy.
+
+    Args:
+        images: ``(n, ...)``.
+        step: from some images to as many others.
+        bound: the results lie in ``[0, bound)``.
+
+    Example:
+        >>> each(torch.tensor([[1], [2]]), lambda some: some + 1).tolist()
+        [[2], [3]]
+    """
+    if not isinstance(images, LazyImages):
+        return step(images)
+    example = step(torch.zeros((1, *images.shape[1:]), dtype=images.dtype))
+    shape = (len(images), *example.shape[1:])
+    return LazyImages(shape, example.dtype, lambda rows: step(images.read(rows)), bound)
+
+
+def chosen(images: Tensor, rows: Rows) -> Tensor:
+    """Some of the images; lazy ones stay so."""
+    if not isinstance(images, LazyImages):
+        return images[rows]
+    if isinstance(rows, Tensor):
+        places = rows % len(images) if len(images) else rows
+        return LazyImages(
+            (len(rows), *images.shape[1:]),
+            images.dtype,
+            lambda which: images.read(places[which]),
+            images.bound,
+        )
+    inner = range(len(images))[_forward(rows)]
+
+    def read(which: Rows) -> Tensor:
+        if isinstance(which, Tensor):
+            return images.read(which * inner.step + inner.start)
+        part = inner[which]
+        return images.read(slice(part.start, part.stop, part.step))
+
+    return LazyImages((len(inner), *images.shape[1:]), images.dtype, read, images.bound)
+
+
+def _indexed(images: LazyImages, which: Any) -> Tensor:
+    """What ``images[which]`` is."""
+    if isinstance(which, tuple) and which and isinstance(which[0], int | slice):
+        if isinstance(which[0], int):
+            return _indexed(images, which[0])[which[1:]]
+        return _indexed(images, which[0])[(slice(None), *which[1:])]
+    if isinstance(which, slice):
+        return images.read(slice(*_forward(which).indices(len(images))))
+    if isinstance(which, int):
+        at = range(len(images))[which]
+        return images.read(slice(at, at + 1))[0]
+    if which is None or which is Ellipsis or isinstance(which, tuple):
+        return whole(images)[which]
+    rows = torch.as_tensor(which)
+    if rows.dtype == torch.bool and rows.ndim == 1:
+        rows = rows.nonzero()[:, 0]
+    if rows.ndim != 1 or rows.is_floating_point():
+        return whole(images)[which]
+    if len(rows) and not -len(images) <= int(rows.min()) <= int(rows.max()) < len(images):
+        raise IndexError(f"an index is out of range for {len(images)} images")
+    return images.read(rows.to("cpu", torch.int64) % max(len(images), 1))
+
+
+def _forward(rows: slice) -> slice:
+    """A slice, if it counts upwards as tensors want it."""
+    if rows.step is not None and rows.step < 1:
+        raise ValueError("step must be greater than zero")
+    return rows
+
+
+def _one_by_one(images: LazyImages) -> Iterator[Tensor]:
+    for piece in pieces(images):
+        yield from images.read(piece)
+
+
+def _read(arguments: Any) -> Any:
+    """Arguments of a function, with ordinary tensors in place of lazy ones."""
+    if isinstance(arguments, LazyImages):
+        return whole(arguments)
+    if isinstance(arguments, list | tuple):
+        return type(arguments)(map(_read, arguments))
+    if isinstance(arguments, dict):
+        return {name: _read(value) for name, value in arguments.items()}
+    return arguments
+
+
+def pieces(values: Any) -> Iterator[slice]:
+    """Neighbours on the first axis of an array or tensor that are about :data:`PIECE` bytes together.
+
+    Example:
+        >>> [(piece.start, piece.stop) for piece in pieces(torch.zeros(5, 2**22, dtype=torch.uint8))]
+        [(0, 2), (2, 4), (4, 5)]
+    """
+    count = len(values)
+    step = max(1, PIECE * count // max(values.nbytes, 1))
+    return (slice(start, min(start + step, count)) for start in range(0, count, step))
