@@ -1,16 +1,11 @@
 """Which data a model is scored on, brought to levels as its training data were."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pixelcnn import data
 from pixelcnn.cli.console import say
 from pixelcnn.config import check_choice
-from pixelcnn.data.geometry import FITS
-from pixelcnn.data.quantise import BINARISE
-from pixelcnn.data.sets import SPLITS
 from pixelcnn.errors import ConfigError
-from pixelcnn.shapes import MAX_LEVELS
 
 if TYPE_CHECKING:
     from pixelcnn.data import ImageSet
@@ -22,17 +17,8 @@ CODING = ("threshold", "binarise", "rgb")
 GEOMETRY = ("size", "fit")
 """Keys that say how images get the model's size."""
 
-KNOWN: dict[str, Callable[[Any], bool]] = {
-    "name": lambda value: isinstance(value, str),
-    "levels": lambda value: type(value) is int and 2 <= value <= MAX_LEVELS,
-    "threshold": lambda value: type(value) is float and 0 < value < 1,
-    "binarise": BINARISE.__contains__,
-    "rgb": lambda value: isinstance(value, bool),
-    "labels": lambda value: isinstance(value, bool),
-    "split": SPLITS.__contains__,
-    "fit": FITS.__contains__,
-}
-"""What a record may say of its data beside the size, and which values make sense."""
+SETTINGS = ("name", "levels", "threshold", "binarise", "rgb", "labels", "split", "fit")
+"""Keys of a training record that say what was trained on, beside the size."""
 
 
 def split_of(
@@ -98,13 +84,12 @@ def trained_on(model: "PixelModel", folder: str) -> dict[str, Any]:
 
 
 def recorded(model: "PixelModel") -> dict[str, Any]:
-    """What a model's record says of its training data: settings that are known, of the types that they have.
+    """What a model's record says of its training data; the size is the model's own.
 
-    Paths are left out, and the size is the model's own.
+    Records of files are checked when they are read, see :mod:`pixelcnn.record`.
     """
-    found = model.record.get("data")
-    found = found if isinstance(found, dict) else {}
-    kept = {key: found[key] for key, fits in KNOWN.items() if key in found and fits(found[key])}
+    found = model.record.get("data", {})
+    kept = {key: found[key] for key in SETTINGS if found.get(key) is not None}
     return kept | ({"size": tuple(model.shape[1:])} if found.get("size") else {})
 
 

@@ -6,6 +6,7 @@ A file is what ``torch.save`` writes, followed by 40 bytes: a mark and the SHA-2
 import hashlib
 import io
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,25 @@ def read(path: Path) -> dict[str, Any]:
             f"{path.name}: checkpoint format {found}, this version reads format {FORMAT.decode()}",
             hint="go on with the version of pixelcnn that environment.json names",
         )
-    loaded: dict[str, Any] = torch.load(io.BytesIO(body), "cpu", weights_only=True)
+    return _loaded(path, body)
+
+
+def _loaded(path: Path, body: bytes) -> dict[str, Any]:
+    """What was saved: a folder may come from anybody, and anybody can compute a digest."""
+    try:
+        members = zipfile.ZipFile(io.BytesIO(body)).infolist()
+        packed = any(each.compress_type != zipfile.ZIP_STORED for each in members)
+        if packed or sum(each.file_size for each in members) > len(body):
+            raise ValueError("it unpacks to more than it holds")
+        loaded = torch.load(io.BytesIO(body), "cpu", weights_only=True)
+        if not isinstance(loaded, dict):
+            raise TypeError(f"it holds a {type(loaded).__name__}")
+    except Exception as error:  # PyTorch's reader raises nearly anything
+        reason = (str(error) or type(error).__name__).splitlines()[0][:100]
+        raise ModelError(
+            f"{path.name}: not a checkpoint of a training: {reason}",
+            hint="an earlier one may be whole",
+        ) from error
     return loaded
 
 

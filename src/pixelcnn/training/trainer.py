@@ -12,7 +12,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from pixelcnn.errors import TrainingError
+from pixelcnn.errors import ModelError, TrainingError
 from pixelcnn.training import checkpoints, divergence
 from pixelcnn.training.averaging import WeightAverage
 from pixelcnn.training.batches import Batches
@@ -199,7 +199,21 @@ class Trainer:
         }
 
     def load_state_dict(self, content: dict[str, Any]) -> None:
-        """Goes on from there."""
+        """Goes on from there.
+
+        Raises:
+            ModelError: it is not the state of such a training.
+        """
+        try:
+            self._load(content)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+            raise ModelError(
+                f"the checkpoint is not of this training: {reason}",
+                hint="start anew in another folder with --run",
+            ) from error
+
+    def _load(self, content: dict[str, Any]) -> None:
         state = self.state
         state.step = content["step"]
         state.epoch = max(1, math.ceil(state.step / self.per_epoch))
