@@ -95,7 +95,10 @@ def test_no_submodule_takes_the_place_of_a_public_function():
     ("package", "registry"), [(networks, networks.NETWORKS), (outputs, outputs.OUTPUTS)]
 )
 def test_every_file_is_registered(package, registry):
-    files = {path.stem for path in Path(package.__file__).parent.glob("[a-z]*.py")} - {"base", "options"}
+    files = {path.stem for path in Path(package.__file__).parent.glob("[a-z]*.py")} - {
+        "base",
+        "options",
+    }
     registered = {registry[name].__module__.rpartition(".")[2] for name in registry}
     assert files == registered
 

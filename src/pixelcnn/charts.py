@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+
+from pixelcnn.text import escaped as escape
 
 COLOURS = ("var(--accent, #2f6fde)", "var(--second, #c4552d)")
 LEFT, RIGHT, TOP, BOTTOM = 56, 620, 34, 240

@@ -1,15 +1,27 @@
 """Commands in a terminal, as people run them: progress is drawn, and gone when the result is there."""
 
 import csv
+import io
+import logging
 import os
 import re
 import sys
+import tomllib
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from typer.testing import CliRunner
 
 from pixelcnn import checkpoint
+from pixelcnn.charts import learning_curve
+from pixelcnn.cli import app, console
+from pixelcnn.cli.report import Section, page
+from pixelcnn.cli.score import Row, as_csv
+from pixelcnn.text import printable
+from pixelcnn.training import toml
 from terminal import CTRL_C, Finished, Terminal, in_terminal
 
 PIXELCNN = (sys.executable, "-m", "pixelcnn")
@@ -139,3 +151,122 @@ def test_the_demo_ends_with_its_numbers(tmp_path, options):
     check(found)
     assert found.lines[-1].split() == ["look", "at", str(Path("tour/index.html"))]
     assert (tmp_path / "tour/index.html").is_file()
+
+
+# ---------------------------------------------------------------- names that strangers chose
+
+ESCAPES = "\x1b[2J\x1b]0;title\x07\x9b31m\r\n\u202egnp\u2066\u200b[red]:dog:$x^2$<b>"
+"""Moves the cursor, sets the title, turns the text around, and what markup languages read."""
+
+
+def shown(text):
+    """What a terminal would not show as it is."""
+    return {c for c in text if not c.isprintable() and c != "\n"}
+
+
+@pytest.fixture
+def evil(here, tiny):
+    """A model, images and a recipe with such names."""
+    folder = here / f"f{ESCAPES.replace('/', '')}"
+    for kind in (f"=cat{ESCAPES}", f"dog{ESCAPES}"):
+        (folder / kind).mkdir(parents=True)
+        for number in range(12):
+            path = folder / kind / f"{number}{ESCAPES}.png"
+            Image.new("L", (8, 8), 16 * number).save(path)
+    made = tiny()
+    made.record["data"] = {**made.record["data"], "name": f"n{ESCAPES}"}
+    checkpoint.save(made, here / f"m{ESCAPES}.safetensors")
+    recipe = here / f"r{ESCAPES}.toml"
+    recipe.write_text('[network]\nname = "nothing\\u001b[2J"\n', encoding="utf-8")
+    return folder, here / f"m{ESCAPES}.safetensors", recipe
+
+
+def test_no_name_reaches_the_terminal_as_a_command(evil):
+    folder, model, recipe = evil
+    picture = next(folder.rglob("*.png"))
+    missing = f"missing{ESCAPES}"
+    for words in (
+        ("score", model, folder),
+        ("score", model, folder, "--out", f"s{ESCAPES}.csv"),
+        ("score", model, missing),
+        ("--debug", "score", model, missing),
+        ("score", model, folder, f"--{ESCAPES}"),
+        (f"command{ESCAPES}",),
+        ("evaluate", model),
+        ("sample", model, "-n", 1, "--out", f"o{ESCAPES}.png"),
+        ("sample", missing),
+        ("sample", model, "--engine", missing),
+        ("complete", model, picture, "-n", 1, "--known", "top", "--out", f"c{ESCAPES}.png"),
+        ("info", model),
+        ("info", recipe),
+        ("info", missing),
+        ("data", "check", folder),
+        ("data", "check", missing),
+        ("train", recipe, "--dry-run"),
+        ("train", "--set", f"data.name='{missing}'", "--dry-run"),
+    ):
+        found = CliRunner().invoke(app, [str(word) for word in words])
+        said = found.stdout + found.stderr
+        assert said and shown(said) == set(), words
+        assert not re.search(r"^.{0,3}gnp", said, re.MULTILINE), words  # no line was broken
+
+
+@pytest.mark.slow
+def test_no_name_reaches_the_terminal_or_the_log_of_a_training(run, evil):
+    folder, _, _ = evil
+    words = ("train", "--data", folder, "--epochs", 1, "--run", f"run{ESCAPES}")
+    found = run(*words, "--set", "network.width=8", "--set", "network.depth=1")
+    log = next(Path().glob("run*/train.log")).read_text(encoding="utf-8")
+    assert shown(found.stdout + found.stderr + log) == set()
+    assert "gnp" in found.stdout
+
+
+def test_markup_in_a_cell_is_text(capsys):
+    console.table("[red]t", ("a",), [("[bold]:dog: $x$ " + ESCAPES,)])
+    text = capsys.readouterr().out
+    assert "[red]t" in text and "[bold]:dog: $x$ \\x1b[2J" in text
+    assert shown(text) == set()
+
+
+def test_what_the_library_logs_is_one_line(capsys):
+    console.Talk().emit(logging.LogRecord("x", 20, "", 0, "a %s", (ESCAPES,), None))
+    text = capsys.readouterr().err
+    assert text.startswith("note: a \\x1b") and text.count("\n") == 1
+    assert shown(text) == set()
+
+
+def test_a_page_shows_names_as_they_are_written():
+    section = Section("t" + ESCAPES, ["p" + ESCAPES], rows=[["r" + ESCAPES]], command="c" + ESCAPES)
+    text = page("p" + ESCAPES, "l", [("f", ESCAPES, "r")], [section], ESCAPES)
+    text += learning_curve({ESCAPES: [(1, 2.0), (2, 1.0)]}, ESCAPES, ESCAPES)
+    assert shown(text) == set()
+    assert "<b>" not in text
+
+
+def test_a_recipe_is_written_in_escapes_that_it_is_read_from():
+    text = toml.dumps({"data": {"name": f"Grüße {ESCAPES}\x7f\U000e0041"}})
+    assert shown(text) == set() and "Grüße" in text
+    assert tomllib.loads(text)["data"]["name"] == f"Grüße {ESCAPES}\x7f\U000e0041"
+
+
+@pytest.mark.parametrize("name", ["Grüße", "写真", "फ़ोटो", "صورة", "а\u0301", "a\u3000b", "🐕"])
+def test_letters_of_all_scripts_stay(name):
+    assert printable(name) == name
+
+
+def test_no_character_but_letters_marks_signs_and_spaces_is_printed():
+    hidden = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+    for code in range(sys.maxunicode + 1):
+        character = chr(code)
+        if (unicodedata.category(character) in hidden) != (printable(character) != character):
+            raise AssertionError(f"U+{code:04X}")
+
+
+@pytest.mark.parametrize(
+    "sign", ["=", "+", "-", "@", "\t=", "\r=", "\n=", " =", "＝", "＋", "－", "＠"]
+)
+def test_a_cell_is_never_a_formula(sign):
+    row = Row(f"{sign}cmd|'/c calc'!A1", -1.5, -2.0, 50.0, -3.0)
+    (_, found) = csv.reader(io.StringIO(as_csv([row]), newline=""))
+    assert found[0].startswith(("'", "\\t", "\\r", "\\n"))
+    assert found[1:] == ["-1.5000", "-2.0000", "50.00", "-3.0000"]

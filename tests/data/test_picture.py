@@ -141,6 +141,7 @@ def test_floating_point_pixels_are_refused(tmp_path):
         read_picture(path)
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize(
     ("width", "height", "message"),
     [

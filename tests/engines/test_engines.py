@@ -154,13 +154,13 @@ def test_native_is_the_automatic_choice_where_it_can_be_had():
 
 
 def test_without_a_compiler_the_torch_engine_runs_and_says_why(monkeypatch):
-    build.library.cache_clear()
+    build._tried.cache_clear()
     monkeypatch.setenv("PIXELCNN_NATIVE", "0")
     try:
         choice = engines.choose(model_of("pixelcnn", (1, 5, 7)))
         assert (choice.name, choice.reason) == ("cached", "PIXELCNN_NATIVE=0")
     finally:
-        build.library.cache_clear()
+        build._tried.cache_clear()
 
 
 class Unusual(networks.Network):

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from pixelcnn import compiling, engines, outputs
+from pixelcnn.compiling import compiler
 from pixelcnn.errors import ResourceError
 from pixelcnn.layers import MaskedConv2d, fused
 from pixelcnn.masks import LAYOUTS, PAST
@@ -134,8 +135,8 @@ def test_it_is_pytorchs_block_on_other_processors(afresh, monkeypatch, calls, ta
     """Each has tiles of its own."""
     if "avx2" not in compiling.processor():
         pytest.skip("the processor cannot run it")
-    flags = tuple(target if flag == "-march=native" else flag for flag in compiling.FLAGS)
-    monkeypatch.setattr(compiling, "FLAGS", flags)
+    flags = tuple(target if flag == "-march=native" else flag for flag in compiler.FLAGS)
+    monkeypatch.setattr(compiler, "FLAGS", flags)
     assert error(a_block(3, kernel=7), images()) < TOLERANCE
     assert len(calls) == 2
 
@@ -153,10 +154,10 @@ def test_it_is_pytorchs_block_on_other_processors(afresh, monkeypatch, calls, ta
 def test_a_wrong_source_is_noticed(monkeypatch, right, wrong):
     load = compiling.load
 
-    def broken(name, sources):
+    def broken(name, sources, functions):
         assert sources["fused.cpp"].count(right.encode()) == 1
         changed = sources["fused.cpp"].replace(right.encode(), wrong.encode())
-        return load(name, sources | {"fused.cpp": changed})
+        return load(name, sources | {"fused.cpp": changed}, functions)
 
     monkeypatch.setattr(compiling, "load", broken)
     assert error(a_block(3), images()) > 100 * TOLERANCE

@@ -2,6 +2,7 @@
 
 import io
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from typer.core import TyperGroup
 from pixelcnn import __version__
 from pixelcnn.cli import failures, options
 from pixelcnn.cli.complete import complete
-from pixelcnn.cli.console import listen, result, slowness_said
+from pixelcnn.cli.console import listen, result, results, slowness_said
 from pixelcnn.cli.data import app as data_app
 from pixelcnn.cli.demo import demo
 from pixelcnn.cli.evaluate import evaluate
@@ -119,7 +120,7 @@ def root(
         result(f"pixelcnn {__version__}")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        result(context.get_help())
+        results(context.get_help())
     listen()
 
 
@@ -131,6 +132,8 @@ app.add_typer(data_app, name="data")
 def main() -> None:
     """Entry point of the ``pixelcnn`` script."""
     failures.catch_signals()
+    # Pillow warns of large pictures and odd metadata; our limits decide.
+    warnings.filterwarnings("ignore", module=r"PIL\b")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a file name may be no text at all

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pixelcnn.errors import SlowSampling
+from pixelcnn.text import printable, printable_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,12 +25,17 @@ Advance = Callable[[int, int], None]
 
 def result(text: str = "") -> None:
     """One line of what the user asked for, on stdout."""
-    print(text)
+    print(printable(text))
+
+
+def results(text: str) -> None:
+    """Several lines of it, whose ends are this package's own."""
+    print(printable_lines(text))
 
 
 def say(text: str) -> None:
     """One line of talk, on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def emit(value: Mapping[str, Any]) -> None:
@@ -111,7 +117,7 @@ def console() -> "Console":
     """A rich console on stdout: in a pipe, a row is a line; in a terminal, legible however narrow."""
     from rich.console import Console
 
-    found = Console(highlight=False, markup=False)
+    found = Console(highlight=False, markup=False, emoji=False)
     found.width = max(found.width, NARROWEST) if sys.stdout.isatty() else UNBOUNDED
     return found
 
@@ -123,19 +129,21 @@ def table(
     from rich import box
     from rich.table import Table
 
-    drawn = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE)
+    drawn = Table(
+        title=printable(title) or None, title_justify="left", title_style="bold", box=box.SIMPLE
+    )
     for index, column in enumerate(columns):
         numbers = index in right
         drawn.add_column(
             column, justify="right" if numbers else "left", no_wrap=numbers, overflow="fold"
         )
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*map(printable, row))
     screen = console()
     with screen.capture() as text:
         screen.print(drawn)
     lines = [line.rstrip() for line in text.get().splitlines()]
-    result("\n".join(lines).strip("\n"))
+    print("\n".join(lines).strip("\n"))  # with rich's own escapes in a terminal
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import typer
 
 from pixelcnn.errors import DISK_FULL, PixelCNNError
+from pixelcnn.text import one_line, printable_lines
 
 INTERRUPTED = 130
 UNREAD = 141
@@ -95,19 +96,6 @@ def report(failure: Failure) -> None:
             print(f"hint: {one_line(failure.hint)}", file=sys.stderr)
 
 
-def one_line(text: str) -> str:
-    r"""Newlines become blanks, other control characters are spelt out.
-
-    A file name may hold both, and must not be able to move the cursor of a terminal.
-
-    Example:
-        >>> print(one_line("a\nb\x1b[2J"))
-        a b\x1b[2J
-    """
-    words = " ".join(text.split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
-
-
 def guarded(action: Callable[[], Any], debug: bool) -> int:
     """Runs ``action`` and gives the exit code; says what went wrong, if anything did.
 
@@ -129,7 +117,7 @@ def guarded(action: Callable[[], Any], debug: bool) -> int:
         return error.code if isinstance(error.code, int) else int(error.code is not None)
     except (Exception, KeyboardInterrupt, Terminated) as error:
         if debug:
-            traceback.print_exc()
+            print(printable_lines(traceback.format_exc()), end="", file=sys.stderr)
         failure = describe(error)
         report(failure)
         return failure.code

@@ -6,9 +6,10 @@ It requests nothing, runs no script, follows the reader's light or dark setting 
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib import resources
 from pathlib import Path
+
+from pixelcnn.text import escaped as escape
 
 TYPES = {".png": "image/png", ".gif": "image/gif"}
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"

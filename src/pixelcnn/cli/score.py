@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from pixelcnn.cli import options
-from pixelcnn.cli.console import emit, progress, result, say
+from pixelcnn.cli.console import emit, progress, results, say
+from pixelcnn.text import cell
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,15 +92,11 @@ def score(
         found = {"files": files} if files else {"rows": [row._asdict() for row in rows]}
         emit(summary(loaded, images, nats) | {"shard": shard} | found)
     elif out is None:
-        result(as_csv(rows).rstrip("\n"))
+        results(as_csv(rows).rstrip("\n"))
     else:
         average = f", {float(nats.mean()):.2f} nats on average" if rows else ""
         say(f"{len(rows)} images{average}")
         output.done(out)
-
-
-FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
-"""What a formula begins with, in some spreadsheet or other."""
 
 
 class Row(NamedTuple):
@@ -165,7 +162,7 @@ def summary(model: "PixelModel", images: "ImageSet", nats: "Tensor") -> dict[str
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """Rows as CSV text with a header; an unknown percentile is left empty.
+    """Rows as CSV text with a header; an unknown percentile is left empty, names are :func:`cell`.
 
     Example:
         >>> print(as_csv([Row("a.png", 8.0, 2.8854, 50.0, -2.0)]), end="")
@@ -178,15 +175,5 @@ def as_csv(rows: Sequence[Row]) -> str:
     for row in rows:
         rank = "" if math.isnan(row.percentile) else f"{row.percentile:.2f}"
         numbers = (f"{row.nats:.4f}", f"{row.bits_per_dim:.4f}", rank, f"{row.nats_minus_png:.4f}")
-        writer.writerow([no_formula(row.name), *numbers])
+        writer.writerow([cell(row.name), *numbers])
     return text.getvalue()
-
-
-def no_formula(name: str) -> str:
-    """The name of a file, written so that no spreadsheet takes it for something to compute.
-
-    Example:
-        >>> no_formula("=1+1.png"), no_formula("a=1.png")
-        ('./=1+1.png', 'a=1.png')
-    """
-    return f"./{name}" if name.startswith(FORMULA) else name

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pixelcnn.cli import options
-from pixelcnn.cli.console import emit, result, say
+from pixelcnn.cli.console import emit, result, results, say
 
 if TYPE_CHECKING:
     from pixelcnn.training import History
@@ -173,5 +173,5 @@ def _show(prepared: "Prepared", json: bool) -> None:
     if json:
         emit(summary | {"recipe": prepared.recipe.tables()})
         return
-    result(prepared.recipe.dumps())
+    results(prepared.recipe.dumps())
     model_info.show(prepared.model, summary)

@@ -9,6 +9,7 @@ import torch
 
 from pixelcnn.data.picture import FORMATS, SUFFIXES
 from pixelcnn.errors import DataError
+from pixelcnn.text import printable as printable  # noqa: PLC0414  # for the modules beside this one
 
 log = logging.getLogger("pixelcnn")
 
@@ -22,16 +23,6 @@ class ImageFile:
 
     path: Path
     name: str
-
-
-def printable(name: str) -> str:
-    """A file name that fits in one line, whatever is in it.
-
-    Example:
-        >>> print(printable("two" + chr(10) + "lines.png"))
-        two\\nlines.png
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def find_images(root: Path) -> list[ImageFile]:

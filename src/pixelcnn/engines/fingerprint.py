@@ -162,7 +162,7 @@ class _Attributes:
 
     def add_members(self, value: object, depth: int) -> None:
         """The attributes of an object, but those that every module has."""
-        for name, member in vars(value).items():
+        for name, member in list(vars(value).items()):
             if name not in INTERNAL:
                 self.add(name)
                 self.add(member, depth + 1)

@@ -7,7 +7,6 @@ apply, and :func:`gated_residual` then says so by None.
 import ctypes
 import functools
 import itertools
-import logging
 import os
 from typing import Any
 
@@ -36,7 +35,8 @@ LEAST_PANEL = 8
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 """Where PyTorch keeps what a user has hung on a layer."""
 
-logger = logging.getLogger("pixelcnn")
+FUNCTIONS = ("pixelcnn_fused_panel", "pixelcnn_fused_block")
+"""What the library has."""
 
 
 def gated_residual(
@@ -165,11 +165,12 @@ def _leading_past(features: Features) -> int:
 def _library() -> ctypes.CDLL | None:
     """The compiled source, or None for good: a compiler that failed once is not tried at every step."""
     try:
-        library = compiling.load("block", compiling.sources_of("pixelcnn.layers", "fused.cpp"))
-        library.pixelcnn_fused_panel.restype = ctypes.c_int64
-    except (compiling.NotBuilt, OSError, AttributeError) as error:
-        logger.info("PyTorch computes the blocks: %s", error)
+        library = compiling.load(
+            "block", compiling.sources_of("pixelcnn.layers", "fused.cpp"), FUNCTIONS
+        )
+    except compiling.NotBuilt:
         return None
+    library.pixelcnn_fused_panel.restype = ctypes.c_int64
     return library
 
 

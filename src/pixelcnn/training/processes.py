@@ -211,7 +211,8 @@ def joined(devices: int, nodes: int) -> Iterator[Processes]:
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
-        os.environ.clear()
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
         os.environ.update(before)
 
 

@@ -1,13 +1,14 @@
 """What a training says to people: a bar in a terminal and in a notebook, lines elsewhere and in a log."""
 
+import importlib.util
 import os
 import sys
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
 from pixelcnn.folders import append_inside
+from pixelcnn.text import printable
 from pixelcnn.training.callbacks import TrainingState
 from pixelcnn.training.likelihood import Validation
 
@@ -48,6 +49,7 @@ class Talk:
         if key and key in self._said:
             return
         self._said.add(key)
+        line = printable(line)
         if self.verbose and show:
             try:
                 self._write(line)
@@ -126,9 +128,10 @@ def in_notebook() -> bool:
 
 def make_bar(step: int, steps: int) -> Any:
     """A bar of tqdm: a widget in a notebook that has ipywidgets, else a line."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about ipywidgets that are not there
-        from tqdm.auto import tqdm
+    if in_notebook() and importlib.util.find_spec("ipywidgets"):
+        from tqdm.notebook import tqdm
+    else:
+        from tqdm.std import tqdm
 
     class Bar(tqdm):
         monitor_interval = 0  # no thread of its own

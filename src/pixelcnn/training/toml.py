@@ -58,9 +58,17 @@ def literal(value: Any) -> str:
             raise ConfigError(
                 f"{shown(value)} is no text that a recipe can hold", hint=hint
             ) from None
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return "".join(map(_escaped, json.dumps(value, ensure_ascii=False)))
     assert isinstance(value, int), f"recipes hold plain values, not {type(value).__name__}"
     return str(value)
+
+
+def _escaped(character: str) -> str:
+    """A character of a string; what a terminal would obey, or not show, is escaped."""
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def parse_value(text: str) -> Any:

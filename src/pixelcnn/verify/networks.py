@@ -95,7 +95,12 @@ class NetworkChecks:
         except (TypeError, ValueError) as error:
             raise ConformanceError(f"an argument is not JSON: {error}") from error
         registered = any(NETWORKS[name] is kind for name in NETWORKS)
-        twin = from_config(NETWORKS, to_config(NETWORKS, network)) if registered else kind(**values)
+        with fixed_noise(0):
+            twin = (
+                from_config(NETWORKS, to_config(NETWORKS, network))
+                if registered
+                else kind(**values)
+            )
         shapes, again = (
             {name: tuple(t.shape) for name, t in n.state_dict().items()} for n in (network, twin)
         )

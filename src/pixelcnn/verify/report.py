@@ -1,5 +1,6 @@
 """What became of each promise."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -114,22 +115,32 @@ class Report:
         return "\n".join([self.subject, *lines])
 
 
+_running, _threads, _lock = 0, 1, threading.Lock()
+
+
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """One thread, and random numbers that leave the caller's alone.
+def one_thread() -> Iterator[None]:
+    """One thread for each operation, in a ``with`` block.
 
-    The checks are thousands of small passes; threads that wait for each other slow them tenfold.
+    The checks are thousands of small passes; threads that wait for each other slow them tenfold. PyTorch
+    has one number for those that begin, and one for each that has: checks that run at once in several
+    threads all give back what was there before the first of them.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    global _running, _threads  # noqa: PLW0603
+    with _lock:
+        if _running == 0:
+            _threads = torch.get_num_threads()
+        _running += 1
+        torch.set_num_threads(1)
     try:
-        with torch.random.fork_rng(devices=[]):
-            yield
+        yield
     finally:
-        torch.set_num_threads(threads)
+        with _lock:
+            _running -= 1
+            torch.set_num_threads(_threads)
 
 
-@undisturbed()
+@one_thread()
 def run(subject: str, checks: Sequence[Check], progress: Progress | None = None) -> Report:
     """Puts every promise to the test; one that is broken does not keep the others from being tried.
 

@@ -6,24 +6,37 @@ import functools
 from pixelcnn import compiling
 from pixelcnn.compiling import NotBuilt
 
+FUNCTIONS = tuple(
+    f"pixelcnn_{name}" for name in ("codes", "lanes", "open", "together", "close", "step", "fill")
+)
+"""What the library has."""
 
-@functools.cache
+
 def library() -> ctypes.CDLL:
     """The native engine, built if need be.
 
     Raises:
         NotBuilt: see :func:`pixelcnn.compiling.load`.
     """
-    return compiling.load("engine", compiling.sources_of("pixelcnn.engines.native", "engine.cpp"))
+    found, reason = _tried()
+    if found is None:
+        raise NotBuilt(reason)
+    return found
 
 
 def why_not() -> str:
-    """Why there is no native engine here; empty if there is one."""
+    """Why there is no native engine in this process; empty if there is one."""
+    return _tried()[1]
+
+
+@functools.cache
+def _tried() -> tuple[ctypes.CDLL | None, str]:
+    """The library, or why there is none, for good: what failed once is not tried at every call."""
+    sources = compiling.sources_of("pixelcnn.engines.native", "engine.cpp")
     try:
-        library()
+        return compiling.load("engine", sources, FUNCTIONS), ""
     except NotBuilt as error:
-        return str(error)
-    return ""
+        return None, str(error)
 
 
 @functools.cache

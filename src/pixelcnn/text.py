@@ -1,0 +1,68 @@
+"""Text that others wrote, such as file names, made fit for a terminal, a page and a spreadsheet.
+
+A terminal obeys control characters: they can hide lines, change its title, even have it type. Format
+characters (Unicode's Cf) turn the direction of text, so that a name reads as another. Both are spelt out;
+letters of all scripts, marks and spaces stay.
+"""
+
+import html
+import unicodedata
+
+FORMULA = ("=", "+", "-", "@")
+"""How a cell begins that a spreadsheet takes for a formula."""
+
+
+def printable(text: str) -> str:
+    r"""Text in one line: what is no letter, mark, digit, sign or space is spelt out.
+
+    Example:
+        >>> print(printable("two" + chr(10) + "lines" + chr(27) + "[2J" + chr(0x202E) + "gnp.exe"))
+        two\nlines\x1b[2J\u202egnp.exe
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if _shown(c) else c.encode("unicode_escape").decode() for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """The same for several lines, whose ends stay."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def one_line(text: str) -> str:
+    r"""Newlines and other white space become blanks, control characters are spelt out.
+
+    Example:
+        >>> print(one_line("a\nb\x1b[2J"))
+        a b\x1b[2J
+    """
+    return printable(" ".join(text.split()))
+
+
+def escaped(text: str) -> str:
+    """Text for a page in HTML or SVG.
+
+    Example:
+        >>> escaped("<b>" + chr(27))
+        '&lt;b&gt;\\\\x1b'
+    """
+    return html.escape(printable_lines(text))
+
+
+def cell(text: str) -> str:
+    """Text for a cell of a table: a spreadsheet shows it, and never computes it.
+
+    An apostrophe before a text that begins as a formula does is what OWASP recommends ("CSV injection"), and
+    what spreadsheets themselves write; another program takes it off again. Numbers are no text.
+
+    Example:
+        >>> cell("=1+1.png"), cell("-5.png"), cell("a=b.png")
+        ("'=1+1.png", "'-5.png", 'a=b.png')
+    """
+    shown = printable(text)
+    begins = unicodedata.normalize("NFKC", shown.lstrip())  # full-width signs count, too
+    return f"'{shown}" if begins.startswith(FORMULA) else shown
+
+
+def _shown(character: str) -> bool:
+    return character.isprintable() or unicodedata.category(character) == "Zs"
