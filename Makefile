@@ -31,7 +31,7 @@ test:         ## fast tests (5 to 11 minutes on 2 cores)
 	$(INSTALL) test
 	$(PYTEST) -m "not slow" $(ARGS)
 
-test-all:     ## all tests, trainings and fresh environments too
+test-all:     ## all tests, trainings, fresh environments and a minute of each attack too
 	$(INSTALL) test
 	$(PYTEST) $(ARGS)
 
