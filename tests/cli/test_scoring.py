@@ -2,12 +2,14 @@
 
 import csv
 import io
+import json
 import re
 
 import numpy as np
 import pytest
 import torch
 
+from forgery import forged
 from pixelcnn import checkpoint, data, scoring
 from pixelcnn.cli import sources
 
@@ -110,26 +112,6 @@ def test_settings_of_an_honest_record_are_kept(tiny):
     assert sources.recorded(made) == honest
     made.record["data"] = honest = {"name": "digits", "levels": 4, "binarise": "dynamic"}
     assert sources.recorded(made) == honest
-
-
-def test_a_hostile_record_changes_no_measurement(run, model, tiny, here):
-    made = tiny()
-    made.record["data"] |= HOSTILE
-    few = ("--limit", 5, "--json")
-    assert run("evaluate", saved(made, here), *few).json == run("evaluate", model, *few).json
-
-
-@pytest.mark.parametrize("data", [[], "digits", 7, [["name", "digits"]], True])
-def test_a_record_whose_data_are_no_table_names_none(run, tiny, here, data):
-    made = tiny()
-    made.record["data"] = data
-    assert "--data" in run("evaluate", saved(made, here), code=2).hint
-
-
-def saved(made, here):
-    """The path of a model, written."""
-    checkpoint.save(made, here / "m.safetensors")
-    return "m.safetensors"
 
 
 def test_images_of_another_shape_are_a_mismatch(run, model):
