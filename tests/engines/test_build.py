@@ -581,9 +581,15 @@ def wait_for(path):
     raise TimeoutError(path)
 
 
+INTERRUPTIBLE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+"""What a shell starts in the background ignores Ctrl-C."""
+
+
 def test_ctrl_c_ends_the_compiler_too(cache):
     cache.compiles(f"sleep 1000 &\necho $! > {cache.root}/pid\nwait")
-    running = subprocess.Popen([sys.executable, "-c", PROGRAM], stderr=subprocess.DEVNULL)
+    running = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTIBLE + PROGRAM], stderr=subprocess.DEVNULL
+    )
     child = int(wait_for(cache.root / "pid"))
     running.send_signal(signal.SIGINT)
     assert running.wait(10) == -signal.SIGINT
@@ -597,7 +603,9 @@ def test_ctrl_c_ends_waiting_and_a_dead_process_holds_no_lock(cache):
     child = int(wait_for(cache.root / "pid"))
     said = cache.root / "said"
     told = f"import logging; logging.basicConfig(level=20, filename={str(said)!r})\n"
-    waiter = subprocess.Popen([sys.executable, "-c", told + PROGRAM], stderr=subprocess.DEVNULL)
+    waiter = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTIBLE + told + PROGRAM], stderr=subprocess.DEVNULL
+    )
     assert "waiting for it" in wait_for(said)
     waiter.send_signal(signal.SIGINT)
     assert waiter.wait(10) == -signal.SIGINT
