@@ -61,7 +61,7 @@ def _named_columns(fields: list[str], header: int, where: str) -> Columns:
         raise DataError(f"{where} has {len(labels)} label columns")
     if others:
         log.info("%s: column %s left out", where, ", ".join(fields[at] or "1" for at in others))
-    pixels = np.array([at for at in range(len(fields)) if at not in {*labels, *others}], dtype=int)
+    pixels = np.delete(np.arange(len(fields)), [*labels, *others])
     return Columns(len(fields), pixels, labels[0] if labels else None, header)
 
 
