@@ -1,6 +1,7 @@
 """Writing files: whole or not at all, to what a path means, and nothing else is touched."""
 
 import errno
+import io
 import os
 import pty
 import random
@@ -391,6 +392,63 @@ def test_a_named_pipe_is_written_into_and_waited_for(tmp_path, caplog):
     assert fifo.read_bytes() == b"new"
     writer.join()
     assert stat.S_ISFIFO(fifo.stat().st_mode)
+
+
+# In parts.
+
+
+def parts_of(*contents):
+    """Parts, and an error in the place of one."""
+    for content in contents:
+        if isinstance(content, BaseException):
+            raise content
+        yield content
+
+
+def test_parts_are_taken_one_after_another_as_they_are_written(target):
+    size = 3 * io.DEFAULT_BUFFER_SIZE
+
+    def parts():
+        yield b"a" * size
+        (temporary,) = target.parent.glob(".target.*.tmp")
+        assert temporary.stat().st_size == size
+        assert target.read_bytes() == b"the old content"
+        yield b"b"
+
+    write_atomically(target, parts())
+    assert target.read_bytes() == b"a" * size + b"b"
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "of another file"), KeyboardInterrupt()])
+def test_what_making_a_part_raises_is_passed_on_and_nothing_is_left(target, error):
+    with pytest.raises(type(error)) as caught:
+        write_atomically(target, parts_of(b"new", error))
+    assert caught.value is error
+    assert [p.name for p in target.parent.iterdir()] == ["target"]
+    assert target.read_bytes() == b"the old content"
+
+
+def test_no_part_is_made_for_a_place_that_cannot_be_written(tmp_path):
+    def parts():
+        raise AssertionError
+        yield b""
+
+    with pytest.raises(FileNotFoundError):
+        write_atomically(tmp_path / "missing" / "new", parts())
+
+
+def test_a_pipe_gets_each_part_when_it_is_made():
+    ours, theirs = os.pipe()
+
+    def parts():
+        yield b"first"
+        assert os.read(ours, 100) == b"first"
+        yield b"second"
+
+    write_atomically(f"/dev/fd/{theirs}", parts())
+    os.close(theirs)
+    assert os.read(ours, 100) == b"second"
+    os.close(ours)
 
 
 def test_what_a_path_means_is_known_before(target, tmp_path):

@@ -7,9 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from pixelcnn import PixelModel, networks, outputs
-from pixelcnn.errors import ConfigError, DataError
-from pixelcnn.sampling import complete, invert, sample, stream, temper, uniforms
+from pixelcnn import PixelModel, memory, networks, outputs
+from pixelcnn.errors import ConfigError, DataError, ResourceError
+from pixelcnn.sampling import (
+    BYTES_OF_A_JOB,
+    batches,
+    complete,
+    invert,
+    sample,
+    stream,
+    temper,
+    uniforms,
+)
 from pixelcnn.shapes import ImageShape, coding_order
 from pixelcnn.walk import drive, walk
 
@@ -50,8 +59,35 @@ def plain():
     return PixelModel(networks.PixelCNN(1, 1, width=4, depth=1), outputs.Bernoulli(), (1, 5, 7))
 
 
+def test_batches_are_drawn_as_they_are_asked_for(plain):
+    calls = []
+    drawn = batches(
+        plain, 7, seed=3, first=2, batch_size=3, callback=lambda *now: calls.append(now)
+    )
+    assert calls == []
+    first = next(drawn)
+    assert {total for _, total, _ in calls} == {3 * 35}
+    assert calls[-1][0] == 35
+    parts = [first, *drawn]
+    assert [len(part) for part in parts] == [3, 3, 1]
+    assert calls[-1][0] == 3 * 35
+    assert torch.equal(torch.cat(parts), sample(plain, 7, seed=3, first=2))
+    assert list(batches(plain, 0)) == []
+
+
+def test_batches_need_memory_for_one(plain, monkeypatch):
+    need = 2 * plain.shape.dimensions * (1 + BYTES_OF_A_JOB)
+    monkeypatch.setattr(memory, "available", lambda: need)
+    assert len(next(batches(plain, 1_000, batch_size=2))) == 2
+    with pytest.raises(ResourceError, match="1000 images of 1x5x7 need"):
+        sample(plain, 1_000, batch_size=2)
+    with pytest.raises(ResourceError, match="3 images of 1x5x7 need"):
+        batches(plain, 1_000, batch_size=3)
+
+
 DRAWS = {
     "sample": lambda model, n=1, **options: sample(model, n, **options),
+    "batches": lambda model, n=1, **options: batches(model, n, **options),
     "stream": lambda model, n=1, **options: stream(model, n, **options),
     "complete": lambda model, **options: complete(
         model, torch.zeros(1, *model.shape, dtype=torch.uint8), KNOWN, **options
@@ -73,7 +109,7 @@ def test_the_lowest_temperatures_are_zero(plain, engine):
     assert torch.equal(sample(plain, 4, temperature=1e-310, engine=engine), coldest)
 
 
-@pytest.mark.parametrize("draw", [sample, stream])
+@pytest.mark.parametrize("draw", [sample, batches, stream])
 @pytest.mark.parametrize(
     ("options", "message"),
     [

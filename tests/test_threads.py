@@ -1,5 +1,7 @@
 """Several threads at once: no call shows in another thread, and the process is left as it was."""
 
+import os
+import subprocess
 import sys
 import threading
 import warnings
@@ -175,3 +177,27 @@ def test_checks_in_several_threads_draw_nothing_and_give_back_the_number_of_thre
         assert ends == [2, 2] and torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+FORKED = """
+import os
+import torch
+import pixelcnn as px
+from pixelcnn import networks, outputs
+
+torch.set_num_threads(4)
+model = px.PixelModel(networks.GatedPixelCNN(1, 1, width=32, depth=1), outputs.Bernoulli(), (1, 28, 28))
+images = torch.zeros(16, 1, 28, 28, dtype=torch.uint8)
+before = px.score(model, images)
+child = os.fork()
+if child == 0:
+    torch.set_num_threads(1)
+    os._exit(int(not torch.allclose(px.score(model, images), before)))
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks")
+def test_a_forked_process_scores_on_one_thread():
+    assert subprocess.run([sys.executable, "-c", FORKED], timeout=120, check=False).returncode == 0

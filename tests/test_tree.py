@@ -71,6 +71,39 @@ def test_writing_a_malicious_file_for_a_test_is_fine():
     assert not unsafe("np.save(path, objects, allow_pickle=True)")
 
 
+def forks(source: str) -> bool:
+    """Whether a module forks, or leaves it to the system how its workers start.
+
+    PyTorch's threads do not come along into a forked process, which then waits for them for ever.
+    """
+    calls = [n.func for n in ast.walk(ast.parse(source)) if isinstance(n, ast.Call)]
+    called = {ast.unparse(function) for function in calls}
+    pools = {"ProcessPoolExecutor"} | (
+        {"Pool", "Process"} if "multiprocessing" in source else set()
+    )
+    starts = {name.split(".")[-1] for name in called} & pools
+    return "os.fork" in called or (bool(starts) and "spawn" not in source)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=label)
+def test_nothing_forks(path):
+    assert not forks(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import os\nos.fork()", True),
+        ("import multiprocessing\nmultiprocessing.Pool(4)", True),
+        ("from concurrent.futures import ProcessPoolExecutor\nProcessPoolExecutor(4)", True),
+        ("ProcessPoolExecutor(mp_context=multiprocessing.get_context('spawn'))", False),
+        ("torch.random.fork_rng()", False),
+    ],
+)
+def test_forks_are_recognised(source, expected):
+    assert forks(source) is expected
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=label)
 def test_modules_stay_small(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MODULE_LINES

@@ -1,16 +1,17 @@
 """Drawing levels from probabilities with given uniform numbers, whoever they are drawn for."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn import streams
-from pixelcnn.devices import float64_device
-from pixelcnn.engines import Drawer, Walker
+from pixelcnn import engines, streams
+from pixelcnn.devices import exact_convolutions, float64_device
+from pixelcnn.engines import Drawer, Engine, Walker
 from pixelcnn.inversion import invert, temper
 from pixelcnn.model import PixelModel
 from pixelcnn.shapes import ImageShape
@@ -107,3 +108,61 @@ def _rows(shape: ImageShape, walker: Drawer, job: Job) -> Iterator[Lot]:
         row, column, channel = torch.cartesian_prod(torch.arange(before, done), columns, channels).T
         yield torch.stack([channel, row, column], 1), images[:, channel, row, column]
         before = done
+
+
+def in_batches(
+    model: PixelModel,
+    engine: str,
+    given: tuple[Tensor, Tensor] | None,
+    indices: Sequence[int],
+    seed: int,
+    temperature: float,
+    condition: Tensor | None,
+    batch_size: int,
+    callback: Callable[[int, int, Tensor], None] | None,
+) -> Iterator[Tensor]:
+    """Images, a batch at a time as they are asked for.
+
+    Args:
+        model: of the images.
+        engine: its name; the engine is chosen at once.
+        given: levels and which of them are known; None if none is.
+        indices: of the images' streams.
+        seed: of the uniform numbers.
+        temperature: see :func:`pixelcnn.inversion.temper`.
+        condition: of the images, checked by the model.
+        batch_size: images at a time.
+        callback: see :data:`pixelcnn.sampling.Progress`.
+    """
+    streams.sample(seed, 0)  # raises now what is wrong with a seed, not with the first batch
+    chosen, starts = engines.choose(model, engine), range(0, len(indices), batch_size)
+    dimensions = model.shape.dimensions
+
+    def batch(number: int, start: int) -> Tensor:
+        def report(done: int, now: Tensor) -> None:
+            assert callback is not None
+            callback(number * dimensions + done, len(starts) * dimensions, now)
+
+        part = slice(start, start + batch_size)
+        known = None if given is None else (given[0][part], given[1][part])
+        own = None if condition is None else condition[part]
+        job = job_of(model, known, indices[part], seed, temperature, own)
+        with exact_convolutions(model.device):
+            return _draw(chosen, job, report if callback else None).to(model.image_dtype)
+
+    return itertools.starmap(batch, enumerate(starts))
+
+
+def _draw(engine: Engine, job: Job, report: Callable[[int, Tensor], None] | None) -> Tensor:
+    """The images of a job; reports sub-pixels done and the images so far."""
+    walker = engine.start(len(job.given), job.condition)
+    if isinstance(walker, Drawer) and report is None:
+        return walker.fill(*job[:4])
+    images, done = job.given.clone(), 0
+    for positions, levels in lots_of(engine.model, walker, job):
+        channel, row, column = positions.T
+        images[:, channel, row, column] = levels.cpu()
+        done += len(positions)
+        if report is not None:
+            report(done, images)
+    return images

@@ -13,7 +13,7 @@ import secrets
 import select
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pixelcnn.errors import DISK_FULL, ResourceError
@@ -31,7 +31,9 @@ OPEN_FILES = ("/dev/fd", "/proc/self/fd", "/proc/thread-self/fd")
 ACCESS_LIST = "system.posix_acl_access"
 
 
-def write_atomically(path: AnyPath, content: bytes, *, follow: bool = True) -> None:
+def write_atomically(
+    path: AnyPath, content: bytes | Iterable[bytes], *, follow: bool = True
+) -> None:
     """Writes a file so that a reader, or a crash at any moment, sees the old or the new one.
 
     Links are followed to the file they mean. A temporary file beside it takes over mode, owner and access
@@ -41,7 +43,7 @@ def write_atomically(path: AnyPath, content: bytes, *, follow: bool = True) -> N
 
     Args:
         path: of the file.
-        content: all of it.
+        content: all of it, or its parts, of which each is taken when those before it are written.
         follow: links, and write into what is no regular file; otherwise both are replaced.
 
     Raises:
@@ -57,12 +59,13 @@ def write_atomically(path: AnyPath, content: bytes, *, follow: bool = True) -> N
         ...     target.read_bytes(), link.is_symlink()
         (b'content', True)
     """
-    with _told(path, len(content)):
+    parts = _Parts(content)
+    with _told(path, parts):
         place = destination(path) if follow else Path(path)
         if isinstance(place, int) or (follow and _is_special(place)):
-            _write_into(place, content)
+            _write_into(place, parts)
         else:
-            _replace(place, content)
+            _replace(place, parts)
 
 
 def destination(path: AnyPath) -> Path | int:
@@ -152,17 +155,36 @@ def check_target(path: AnyPath) -> None:
                     raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
 
+class _Parts:
+    """What is written: its bytes so far, and the error of whoever makes them, if that is what ended it."""
+
+    def __init__(self, content: bytes | Iterable[bytes]) -> None:
+        self.parts = [content] if isinstance(content, bytes) else content
+        self.size = 0
+        self.failure: OSError | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for part in self.parts:
+                self.size += len(part)
+                yield part
+        except OSError as error:
+            self.failure = error
+            raise
+
+
 @contextlib.contextmanager
-def _told(path: AnyPath, size: int = 0) -> Iterator[None]:
+def _told(path: AnyPath, parts: _Parts | None = None) -> Iterator[None]:
     """Errors name the target as it was given, not what it leads to, nor a temporary file."""
+    parts = parts or _Parts(b"")
     try:
         yield
-    except BrokenPipeError:  # nobody's fault: whoever read it has left
-        raise
     except OSError as error:
+        if error is parts.failure or isinstance(error, BrokenPipeError):
+            raise  # no fault of the target; or nobody's, as whoever read it has left
         if error.errno in DISK_FULL:
             raise ResourceError(
-                f"disk full: cannot write {Path(path).name}, which needs {size:,} bytes",
+                f"disk full: cannot write {Path(path).name}, which needs {parts.size:,} bytes or more",
                 hint="free some space",
             ) from error
         error.filename, error.filename2 = os.fspath(path), None
@@ -178,7 +200,7 @@ def _is_special(place: Path) -> bool:
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
-def _write_into(place: Path | int, content: bytes) -> None:
+def _write_into(place: Path | int, parts: Iterable[bytes]) -> None:
     """Writes into what is there, from where it stands on."""
     if isinstance(place, int):
         if sys.stdout is not None:
@@ -187,14 +209,13 @@ def _write_into(place: Path | int, content: bytes) -> None:
     else:
         handle = _open_special(place)
     try:
-        rest = memoryview(content)
-        while rest:
-            try:
-                rest = rest[os.write(handle, rest) :]
-            except (
-                BlockingIOError
-            ):  # a pipe that is full, opened by somebody who did not want to wait
-                select.select([], [handle], [])
+        for part in parts:
+            rest = memoryview(part)
+            while rest:
+                try:
+                    rest = rest[os.write(handle, rest) :]
+                except BlockingIOError:  # full, and opened by somebody who did not want to wait
+                    select.select([], [handle], [])
     finally:
         os.close(handle)
 
@@ -214,7 +235,7 @@ def _open_special(place: Path) -> int:
     return os.open(place, flags)
 
 
-def _replace(target: Path, content: bytes) -> None:
+def _replace(target: Path, parts: Iterable[bytes]) -> None:
     """Writes a regular file, whole or not at all."""
     before = _before(target)
     temporary = target.with_name(f".{target.name[:24]}.{secrets.token_hex(8)}.tmp")
@@ -224,7 +245,7 @@ def _replace(target: Path, content: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             if before is not None:
                 _keep_access(file.fileno(), target, before)
-            file.write(content)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
@@ -235,11 +256,7 @@ def _replace(target: Path, content: bytes) -> None:
 
 
 def _before(target: Path) -> os.stat_result | None:
-    """The regular file that is to be replaced, if there is one.
-
-    Raises:
-        OSError: it is a folder, or is protected from being written.
-    """
+    """The regular file that is to be replaced, if there is one; no folder, nor what is protected."""
     try:
         status = os.lstat(target)
     except FileNotFoundError:
@@ -274,14 +291,10 @@ def _keep_access(handle: int, target: Path, before: os.stat_result) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes a rename survive a power cut; not every platform can open a folder."""
-    try:
+    """Makes a rename survive a power cut; not every platform can open a folder, or sync it."""
+    with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    except OSError:
-        pass
-    finally:
-        os.close(handle)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

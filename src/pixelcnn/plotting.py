@@ -7,8 +7,7 @@ smoothing, so that every pixel of the model stays one visible square.
 
 import io
 import math
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +53,13 @@ def to_rgb(images: Any, levels: int) -> Bytes:
         >>> to_rgb([[[[0, 1]]]], levels=2).tolist()
         [[[[0, 0, 0], [255, 255, 255]]]]
     """
+    pixels = brightness(levels)[_checked(images, levels)].transpose(0, 2, 3, 1)
+    order = {1: [0, 0, 0], 2: [0, 1, 0]}.get(pixels.shape[-1], [0, 1, 2])
+    return np.ascontiguousarray(pixels[..., order])
+
+
+def _checked(images: Any, levels: int) -> NDArray[Any]:
+    """Images as an array of levels that may be indices."""
     values = np.asarray(images)
     if values.ndim != 4:
         raise DataError(
@@ -63,24 +69,43 @@ def to_rgb(images: Any, levels: int) -> Bytes:
         values.size and not 0 <= values.min() <= values.max() < levels
     ):
         raise DataError(f"a picture needs integers from 0 to {levels - 1}")
-    pixels = brightness(levels)[values.astype(np.int64)].transpose(0, 2, 3, 1)
-    order = {1: [0, 0, 0], 2: [0, 1, 0]}.get(pixels.shape[-1], [0, 1, 2])
-    return np.ascontiguousarray(pixels[..., order])
+    return values.astype(np.uint8) if values.dtype.kind == "b" else values
 
 
-def brightness(levels: int) -> Bytes:
-    """The 8-bit value of each level, a table ``(levels,)``: evenly spaced, within the level's bin.
+def brightness(levels: int, shades: int = 256) -> NDArray[Any]:
+    """The value of each level, a table ``(levels,)``: evenly spaced, within the level's bin.
+
+    Args:
+        levels: the number of levels.
+        shades: how many values there are, 256 in 8 bits or 65,536 in 16; fewer than levels share them.
 
     Example:
-        >>> brightness(4).tolist()
-        [0, 85, 170, 255]
+        >>> brightness(4).tolist(), brightness(4, 65_536).tolist()
+        ([0, 85, 170, 255], [0, 21845, 43690, 65535])
     """
     level = np.arange(levels)
-    even = np.rint(level * 255 / (levels - 1))
-    if levels <= 256:
-        first, after = -(-level * 256 // levels), -(-(level + 1) * 256 // levels)
+    even = np.rint(level * (shades - 1) / (levels - 1))
+    if levels <= shades:
+        first, after = -(-level * shades // levels), -(-(level + 1) * shades // levels)
         even = np.clip(even, first, after - 1)
-    return even.astype(np.uint8)
+    return even.astype(np.uint8 if shades == 256 else np.uint16)
+
+
+def pictures(images: Any, levels: int) -> Iterator[Image.Image]:
+    """Each image (n, c, h, w) at its own size: one channel is grey, in 16 bits if levels are more than 256.
+
+    Quantising grey values in equal bins gives the levels back. Colours have 8 bits: Pillow writes no more.
+
+    Example:
+        >>> [picture.mode for picture in pictures(np.zeros((2, 1, 8, 8), int), levels=4_096)]
+        ['I;16', 'I;16']
+    """
+    values = _checked(images, levels)
+    if values.shape[1] == 1:
+        values = brightness(levels, 256 if levels <= 256 else 65_536)[values[:, 0]]
+    else:
+        values = to_rgb(values, levels)
+    return map(Image.fromarray, values)
 
 
 def enlargement(side: int, target: int = 96) -> int:
@@ -91,6 +116,26 @@ def enlargement(side: int, target: int = 96) -> int:
         (12, 3, 1)
     """
     return max(1, target // side)
+
+
+def canvas(
+    count: int, height: int, width: int, columns: int | None = None, scale: int | None = None
+) -> tuple[int, int]:
+    """Height and width in pixels of the :func:`grid` of so many images.
+
+    Example:
+        >>> canvas(6, 8, 8, scale=2)
+        (38, 56)
+    """
+    factor, gap, columns = _layout(count, max(height, width), columns, scale)
+    rows = math.ceil(count / columns)
+    return rows * (height * factor + gap) + gap, columns * (width * factor + gap) + gap
+
+
+def _layout(count: int, side: int, columns: int | None, scale: int | None) -> tuple[int, int, int]:
+    """Enlargement, pixels between images, and images in a row."""
+    factor = scale or enlargement(side)
+    return factor, max(2, factor // 3), columns or math.ceil(math.sqrt(count))
 
 
 def grid(
@@ -116,18 +161,14 @@ def tiles(rgb: Bytes, columns: int | None = None, scale: int | None = None) -> I
     count, height, width, _ = rgb.shape
     if count == 0:
         raise DataError("no images to draw")
-    factor = scale or enlargement(max(height, width))
-    columns = columns or math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
-    gap = max(2, factor // 3)
-    step_x, step_y = width * factor + gap, height * factor + gap
-    canvas = np.full((rows * step_y + gap, columns * step_x + gap, 3), PAPER, np.uint8)
-    large = rgb.repeat(factor, axis=1).repeat(factor, axis=2)
-    for index, tile in enumerate(large):
-        top = gap + index // columns * step_y
-        left = gap + index % columns * step_x
-        canvas[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
-    return Image.fromarray(canvas)
+    factor, gap, columns = _layout(count, max(height, width), columns, scale)
+    paper = np.full((*canvas(count, height, width, columns, factor), 3), PAPER, np.uint8)
+    for index, image in enumerate(rgb):
+        tile = image.repeat(factor, axis=0).repeat(factor, axis=1)
+        top = gap + index // columns * (tile.shape[0] + gap)
+        left = gap + index % columns * (tile.shape[1] + gap)
+        paper[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+    return Image.fromarray(paper)
 
 
 def save_grid(
@@ -257,28 +298,3 @@ def stacked(pictures: Sequence[Image.Image]) -> Image.Image:
         canvas.paste(picture, ((width - picture.width) // 2, top))
         top += picture.height
     return canvas
-
-
-def save_animation(
-    frames: Sequence[Image.Image], path: Any, seconds: float = 5.0, pause: float = 1.5
-) -> None:
-    """Writes frames as an animated GIF that repeats for ever, a file whole or not at all.
-
-    Args:
-        frames: pictures of one size.
-        path: the file to write, by name or open.
-        seconds: time from the first frame to the last.
-        pause: how long the last frame stays, in seconds.
-    """
-    if not frames:
-        raise DataError("no frames to animate")
-    # GIF counts hundredths of a second, and browsers slow anything below two of them down.
-    each = max(20, round(1000 * seconds / len(frames)) // 10 * 10)
-    durations = [each] * (len(frames) - 1) + [round(1000 * pause)]
-    first, *rest = [frame.convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
-    buffer = io.BytesIO()
-    first.save(buffer, "GIF", save_all=True, append_images=rest, duration=durations, loop=0)
-    if isinstance(path, str | os.PathLike):
-        write_atomically(path, buffer.getvalue())
-    else:
-        path.write(buffer.getvalue())

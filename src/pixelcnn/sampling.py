@@ -1,7 +1,7 @@
 """Drawing images, whole ones or the missing part of given ones."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -9,9 +9,8 @@ from torch import Tensor
 
 from pixelcnn import engines
 from pixelcnn.config import check_integer
-from pixelcnn.devices import Device, exact_convolutions, placed
-from pixelcnn.drawing import Job, Lot, job_of, lots_of, uniforms
-from pixelcnn.engines import Drawer, Engine
+from pixelcnn.devices import Device, placed
+from pixelcnn.drawing import Lot, in_batches, job_of, lots_of, uniforms
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.extent import require
 from pixelcnn.inversion import invert, temper
@@ -19,6 +18,7 @@ from pixelcnn.model import PixelModel
 
 __all__ = [
     "Progress",
+    "batches",
     "check_memory",
     "complete",
     "invert",
@@ -56,6 +56,9 @@ def sample(
 ) -> Tensor:
     """Draws images: image i of a seed is the same for any count, batch size or order.
 
+    All are held in memory, see :func:`batches` for more. A process that was forked after PyTorch had computed
+    waits for ever for the threads that it lacks: spawn it.
+
     Args:
         model: computes in evaluation mode, whatever mode it is in.
         n: number of images.
@@ -85,7 +88,50 @@ def sample(
     """
     model, temperature, indices = placed(model, device), _checked(temperature), _indices(n, first)
     condition = model.check_condition(condition, n)
-    return _drawn(model, engine, None, indices, seed, temperature, condition, batch_size, callback)
+    check_integer("batch_size", batch_size, 1, 2**31)
+    check_memory(model, n, batch_size)
+    drawn = in_batches(
+        model, engine, None, indices, seed, temperature, condition, batch_size, callback
+    )
+    return _together(model, n, drawn)
+
+
+def batches(
+    model: PixelModel,
+    n: int = 16,
+    *,
+    seed: int = 0,
+    temperature: float = 1.0,
+    condition: Any = None,
+    engine: str = "auto",
+    first: int = 0,
+    batch_size: int = 64,
+    device: Device | None = None,
+    callback: Progress | None = None,
+) -> Iterator[Tensor]:
+    """Draws the images that :func:`sample` draws, and gives each batch as it is drawn.
+
+    Memory for one batch is enough for any number of images. Arguments and errors are those of
+    :func:`sample`; errors are raised at once, not with the first batch.
+
+    Yields:
+        Levels ``(batch_size, c, h, w)``, of the last batch perhaps fewer, as :func:`sample` returns them.
+
+    Example:
+        >>> from pixelcnn import networks, outputs
+        >>> network = networks.PixelCNN(channels=1, out=1, width=8, depth=1)
+        >>> model = PixelModel(network, outputs.Bernoulli(), shape=(1, 5, 7))
+        >>> [len(images) for images in batches(model, 10, batch_size=4)]
+        [4, 4, 2]
+    """
+    model, temperature, indices = placed(model, device), _checked(temperature), _indices(n, first)
+    condition = model.check_condition(condition, n)
+    check_integer("batch_size", batch_size, 1, 2**31)
+    together = min(n, batch_size)
+    check_memory(model, together, together)
+    return in_batches(
+        model, engine, None, indices, seed, temperature, condition, batch_size, callback
+    )
 
 
 def stream(
@@ -102,6 +148,7 @@ def stream(
     """Draws the images that :func:`sample` draws, and gives their levels as they are drawn.
 
     All images are drawn together, in lots: a row or a few at a time on the native engine, else a sub-pixel.
+    So memory for all of them is needed; :func:`batches` needs it for some.
 
     Args:
         model: see :func:`sample`, as for all arguments.
@@ -195,6 +242,7 @@ def complete(
         ConfigError: an option out of range.
     """
     check_integer("n", n, 1, 2**31)
+    check_integer("batch_size", batch_size, 1, 2**31)
     model, temperature = placed(model, device), _checked(temperature)
     mask = torch.as_tensor(known).cpu()
     given = torch.as_tensor(images).cpu()
@@ -215,38 +263,18 @@ def complete(
         condition = condition.repeat_interleave(n, 0)
     indices = [j * 2**32 + k for j in range(len(given)) for k in range(n)]
     pair = given.repeat_interleave(n, 0), mask.repeat_interleave(n, 0)
-    return _drawn(model, engine, pair, indices, seed, temperature, condition, batch_size, callback)
+    drawn = in_batches(
+        model, engine, pair, indices, seed, temperature, condition, batch_size, callback
+    )
+    return _together(model, len(indices), drawn)
 
 
-def _drawn(
-    model: PixelModel,
-    engine: str,
-    given: tuple[Tensor, Tensor] | None,
-    indices: Sequence[int],
-    seed: int,
-    temperature: float,
-    condition: Tensor | None,
-    batch_size: int,
-    callback: Progress | None,
-) -> Tensor:
-    """All images, a batch at a time; ``given`` are levels and which of them are known."""
-    check_integer("batch_size", batch_size, 1, 2**31)
-    check_memory(model, len(indices), batch_size)
-    images = torch.empty((len(indices), *model.shape), dtype=model.image_dtype)
-    chosen, starts = engines.choose(model, engine), range(0, len(indices), batch_size)
-    dimensions = model.shape.dimensions
-    for number, start in enumerate(starts):
-
-        def report(done: int, now: Tensor, before: int = number * dimensions) -> None:
-            assert callback is not None
-            callback(before + done, len(starts) * dimensions, now)
-
-        part = slice(start, start + batch_size)
-        known = None if given is None else (given[0][part], given[1][part])
-        own = None if condition is None else condition[part]
-        job = job_of(model, known, indices[part], seed, temperature, own)
-        with exact_convolutions(model.device):
-            images[part] = _draw(chosen, job, report if callback else None)
+def _together(model: PixelModel, n: int, drawn: Iterator[Tensor]) -> Tensor:
+    """One tensor of all batches."""
+    images, done = torch.empty((n, *model.shape), dtype=model.image_dtype), 0
+    for batch in drawn:
+        images[done : done + len(batch)] = batch
+        done += len(batch)
     return images
 
 
@@ -267,18 +295,3 @@ def check_memory(model: PixelModel, n: int, together: int) -> None:
         f"{n} images of {model.shape}",
         "fewer images, or a smaller batch_size, need less",
     )
-
-
-def _draw(engine: Engine, job: Job, report: Callable[[int, Tensor], None] | None) -> Tensor:
-    """The images of a job; reports sub-pixels done and the images so far."""
-    walker = engine.start(len(job.given), job.condition)
-    if isinstance(walker, Drawer) and report is None:
-        return walker.fill(*job[:4])
-    images, done = job.given.clone(), 0
-    for positions, levels in lots_of(engine.model, walker, job):
-        channel, row, column = positions.T
-        images[:, channel, row, column] = levels.cpu()
-        done += len(positions)
-        if report is not None:
-            report(done, images)
-    return images

@@ -7,11 +7,17 @@ import stat
 import subprocess
 import sys
 import threading
+import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+
+from pixelcnn import checkpoint, sampling
+from pixelcnn.cli import output
+from pixelcnn.errors import ResourceError
 
 SLOW = pytest.mark.slow
 
@@ -64,6 +70,104 @@ def test_stdout_is_not_for_two_things(run, model, images, capfd, command):
     words = [] if command == "sample" else [images]
     error = run(command, model, *words, "--json", "--out", "/dev/stdout", code=2).error
     assert error == "/dev/stdout and --json would both be stdout"
+
+
+def lots(images, alive, error=None):
+    """Images two at a time; an error in the place of the last. Keeps in a list who of them is alive."""
+    for start in range(0, len(images), 2):
+        if error is not None and start + 2 >= len(images):
+            raise error
+        lot = images[start : start + 2].clone()
+        alive.append(weakref.ref(lot))
+        yield lot
+
+
+WRITERS = {
+    "a.npy": lambda batches, path: output.save_array(batches, 11, path),
+    "a.npz": lambda batches, path: output.save_array(batches, 11, path),
+    "a": lambda batches, path: output.save_each(batches, 11, path, 17),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_images_are_written_as_they_come_and_let_go(here, name):
+    Path("a").mkdir()
+    images, alive = torch.randint(17, (11, 1, 2, 3), dtype=torch.uint8), []
+
+    def counted():
+        for lot in lots(images, alive):
+            assert sum(each() is not None for each in alive) <= 4
+            yield lot
+
+    files = WRITERS[name](counted(), Path(name))
+    if name == "a":
+        found = np.stack([np.asarray(Image.open(file)) for file in files])[:, None].astype(int)
+        found = found * 17 // 256
+        assert files == [f"a/sample-{index:04d}.png" for index in range(11)]
+    else:
+        stored = np.load(name)
+        found = stored if name == "a.npy" else stored["images"]
+        assert found.dtype == np.uint8
+    assert np.array_equal(found, images.numpy())
+
+
+def test_an_array_in_parts_is_that_of_numpy(here):
+    images = torch.randint(4_096, (7, 3, 2, 5), dtype=torch.int32)
+    output.save_array(images.split(3), 7, Path("a.npy"))
+    np.save("b.npy", images.numpy())
+    assert Path("a.npy").read_bytes() == Path("b.npy").read_bytes()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ResourceError("no memory")])
+@pytest.mark.parametrize("name", WRITERS)
+def test_what_stops_the_drawing_leaves_no_part_of_a_file(here, name, error):
+    Path("a").mkdir()
+    images = torch.zeros(11, 1, 2, 3, dtype=torch.uint8)
+    with pytest.raises(type(error)):
+        WRITERS[name](lots(images, [], error), Path(name))
+    assert os.listdir() == ["a"]
+    for file in Path("a").iterdir():
+        Image.open(file).verify()
+    assert len(os.listdir("a")) == (10 if name == "a" else 0)
+
+
+def test_names_of_many_pictures_sort_as_they_are_numbered(here):
+    images = [torch.zeros(1, 1, 1, 1, dtype=torch.uint8)]
+    assert output.save_each(images, 10_000, here, 2) == [str(here / "sample-0000.png")]
+    assert output.save_each(images, 10_001, here, 2) == [str(here / "sample-00000.png")]
+
+
+@pytest.mark.parametrize(
+    ("command", "suffix", "said"),
+    [
+        ("sample", "png", "20,000 images of 1x8x8 are too many for a picture, which takes 3,306"),
+        ("sample", "gif", "20,000 images of 1x8x8 are too many for an animation, which takes 196"),
+        ("complete", "png", "80,004 images of 1x8x8 are too many for a picture"),
+        ("complete", "gif", "80,000 images of 1x8x8 are too many for an animation"),
+    ],
+)
+def test_more_images_than_a_picture_takes_are_refused_before_they_are_drawn(
+    run, model, images, monkeypatch, command, suffix, said
+):
+    for name in ("batches", "complete"):
+        monkeypatch.setattr(sampling, name, lambda *_, **__: pytest.fail("has drawn"))
+    words = [] if command == "sample" else [images]
+    outcome = run(command, model, *words, "-n", 20_000, "--out", f"a.{suffix}", code=2)
+    assert outcome.error.startswith(said)
+    assert ".npy" in outcome.hint
+    assert os.listdir() == [images]
+
+
+def test_an_image_that_is_too_large_for_a_picture_is_refused(run, tiny, here):
+    checkpoint.save(tiny((1, 1_500, 1_500), 2), here / "m.safetensors")
+    outcome = run("sample", "m.safetensors", "-n", 1, "--out", "a.gif", code=2)
+    assert outcome.error == "an image of 1x1500x1500 is too large for an animation"
+
+
+def test_an_array_that_the_disk_cannot_hold_is_refused_before_it_is_drawn(run, model, here):
+    outcome = run("sample", model, "-n", 10**15, "--out", "a.npy", code=5)
+    assert outcome.error.startswith("a.npy needs 64,000,000,000,000,000 bytes")
+    assert os.listdir() == []
 
 
 @pytest.mark.parametrize("command", ["sample", "complete"])

@@ -1,5 +1,6 @@
 """The demo and its page."""
 
+import io
 import re
 from html.parser import HTMLParser
 
@@ -125,6 +126,16 @@ def test_a_film_shows_what_is_known_from_the_start():
     made = film.Film(ImageShape(1, 2, 2), 2, known=known, frames=4)
     made(1, 4, np.ones((1, 1, 2, 2), int))
     assert (made.pictures[0][0] == 255).all(-1).tolist() == [[True, False], [False, True]]
+
+
+def test_animations_repeat_and_rest_on_the_last_frame():
+    frames = (Image.new("RGB", (8, 8), (20 * i, 0, 0)) for i in range(10))
+    content = film.animation(frames, seconds=1.0, pause=2.0)
+    with Image.open(io.BytesIO(content)) as shown:
+        assert (shown.n_frames, shown.info["loop"]) == (10, 0)
+        assert shown.info["duration"] == 100
+        shown.seek(9)
+        assert shown.info["duration"] == 2000
 
 
 def test_the_histogram_baseline_is_a_distribution():

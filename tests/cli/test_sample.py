@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pixelcnn import checkpoint, engines, sampling
+from pixelcnn import checkpoint, data, engines, sampling
 from pixelcnn.program import Unlowerable
 
 
@@ -37,6 +37,32 @@ def test_sample_into_a_folder(run, model, here):
     assert files == ["sample-0000.png", "sample-0001.png"]
     with Image.open(here / "drawn/some/sample-0000.png") as picture:
         assert (picture.mode, picture.size) == ("L", (8, 8))
+
+
+def test_more_than_256_levels_are_all_in_a_folder_of_grey_pictures(run, tiny, here):
+    checkpoint.save(tiny(levels=1_000), here / "m.safetensors")
+    assert "note" not in run("sample", "m.safetensors", "-n", 3, "--out", "drawn").stderr
+    run("sample", "m.safetensors", "-n", 3, "--out", "a.npy")
+    found = data.load_all("drawn", levels=1_000).images
+    assert found.max() > 256
+    assert np.array_equal(found.numpy(), np.load("a.npy"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "levels", "out", "lost", "instead"),
+    [
+        ((1, 2, 2), 1_000, "a.png", "8 bits of 1,000 levels", ".npy, .npz and a folder have all"),
+        ((1, 2, 2), 1_000, "a.gif", "8 bits of 1,000 levels", ".npy, .npz and a folder have all"),
+        ((3, 2, 2), 1_000, "a", "8 bits of 1,000 levels", ".npy and .npz have all"),
+        ((4, 2, 2), 257, "a", "3 of 4 channels and 8 bits of 257 levels", ".npy and .npz have all"),
+        ((4, 2, 2), 4, "a.png", "3 of 4 channels", ".npy and .npz have all"),
+    ],
+)
+def test_what_pictures_do_not_show_is_said(run, tiny, here, shape, levels, out, lost, instead):
+    checkpoint.save(tiny(shape, levels), here / "m.safetensors")
+    said = run("sample", "m.safetensors", "-n", 1, "--out", out).stderr
+    assert f"note: pictures show {lost}; {instead}\n" in said
+    assert "note" not in run("sample", "m.safetensors", "-n", 1, "--out", "a.npy").stderr
 
 
 def test_sample_animation_shows_the_drawing(run, model, here):

@@ -71,6 +71,9 @@ def complete(
     given, condition = pictures.load(loaded, images, label, own)
     if pictures.later_pixels_known(mask):
         say("note: raster order ignores known pixels that come later than the drawn one")
+    columns = count + (kind == "grid")  # which shows what was given, too
+    output.check_room(kind, out, len(given) * columns, loaded, columns)
+    output.say_what_is_lost(kind, loaded)
     shot = film.Film(loaded.shape, loaded.levels, mask) if kind == "animation" else None
     with progress("completing") as advance:
         drawn = sampling.complete(
@@ -84,9 +87,9 @@ def complete(
             **film.drawing(shot, engine, batch_size, len(given) * count, advance),
         )
     if kind == "folder":
-        files = output.save_each(drawn, out, loaded.levels, name="completion")
+        files = output.save_each([drawn], len(drawn), out, loaded.levels, "completion")
     elif kind == "array":
-        files = output.save_array(drawn, out)
+        files = output.save_array([drawn], len(drawn), out)
     elif shot is not None:
         files = shot.save(out, columns=count)
     else:

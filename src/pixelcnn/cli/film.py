@@ -1,11 +1,13 @@
 """Watching a walk: the partial images of a drawing, as an animation."""
 
 import io
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from pixelcnn import plotting
 from pixelcnn.cli.console import Advance
@@ -44,12 +46,27 @@ class Film:
             self.pictures.append(plotting.reveal(images, self.levels, seen))
         self._due = reached
 
-    def save(self, path: Path, columns: int | None = None, scale: int | None = None) -> list[Path]:
-        """Writes the animation; see :func:`pixelcnn.plotting.tiles` and ``save_animation``."""
-        frames = [plotting.tiles(picture, columns, scale) for picture in self.pictures]
-        buffer = io.BytesIO()
-        plotting.save_animation(frames, buffer)
-        return write(path, buffer.getvalue())
+    def save(self, path: Path, columns: int | None = None, scale: int | None = None) -> list[str]:
+        """Writes the :func:`animation` of these images in a grid, see :func:`pixelcnn.plotting.tiles`."""
+        frames = (plotting.tiles(picture, columns, scale) for picture in self.pictures)
+        return write(path, animation(frames))
+
+
+def animation(frames: Iterable[Image.Image], seconds: float = 5.0, pause: float = 1.5) -> bytes:
+    """An animated GIF that repeats for ever.
+
+    Args:
+        frames: pictures of one size, at least one.
+        seconds: time from the first frame to the last.
+        pause: how long the last frame stays, in seconds.
+    """
+    first, *rest = [frame.convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
+    # GIF counts hundredths of a second, and browsers slow anything below two of them down.
+    each = max(20, round(1000 * seconds / (1 + len(rest))) // 10 * 10)
+    durations = [each] * len(rest) + [round(1000 * pause)]
+    buffer = io.BytesIO()
+    first.save(buffer, "GIF", save_all=True, append_images=rest, duration=durations, loop=0)
+    return buffer.getvalue()
 
 
 def drawing(

@@ -1,17 +1,29 @@
 """Where drawn images go: a grid, an animation, an array, or one picture each."""
 
+import bisect
 import io
+import itertools
+import math
+import shutil
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from pixelcnn import files
+from pixelcnn import files, plotting
 from pixelcnn.cli.console import result, say
-from pixelcnn.errors import ConfigError
+from pixelcnn.errors import ConfigError, ResourceError
+
+if TYPE_CHECKING:
+    from pixelcnn.model import PixelModel
 
 Kind = Literal["grid", "animation", "array", "folder"]
 TO_FILE = "choose a file with --out"
+MOST_PIXELS: dict[Kind, int] = {"grid": 2**25, "animation": 2**21}
+"""Of a picture, and of each frame: more take gigabytes to write, and programs refuse to open them."""
+PICTURES = {"grid": "a picture", "animation": "an animation"}
 KINDS: dict[str, Kind] = {".png": "grid", ".gif": "animation", ".npy": "array", ".npz": "array"}
 
 
@@ -79,43 +91,151 @@ def done(path: Path) -> None:
     (say if files.is_stdout(path) else result)(str(path))
 
 
-def save_array(images: Any, path: Path, labels: list[int] | None = None) -> list[Path]:
-    """Writes levels (n, c, h, w); an ``.npz`` has the keys ``images`` and, if given, ``labels``."""
-    buffer = io.BytesIO()
-    levels = np.asarray(images)
-    if path.suffix.lower() == ".npy":
-        np.save(buffer, levels)
-    elif labels is None:
-        np.savez_compressed(buffer, images=levels)
-    else:
-        np.savez_compressed(buffer, images=levels, labels=np.array(labels))
-    return write(path, buffer.getvalue())
+def check_room(kind: Kind, path: Path, count: int, model: "PixelModel", columns: int = 0) -> None:
+    """Whether so many images of a model make one picture, or fit on the disk; before they are drawn.
+
+    Args:
+        kind: of output.
+        path: of the output.
+        count: images in all, side by side in a picture.
+        model: of the images.
+        columns: images in a row of a picture; 0 for about a square.
+
+    Raises:
+        ConfigError: they make no picture that programs open; it says how many do.
+        ResourceError: the array is larger than what is free on the disk.
+    """
+    most = MOST_PIXELS.get(kind)
+    if most is None:
+        if path.suffix.lower() == ".npy" and not files.is_direct(path):
+            _check_disk(path, count * model.shape.dimensions * model.image_dtype.itemsize)
+        return
+
+    _, height, width = model.shape
+
+    def pixels(images: int) -> int:
+        row = min(columns, images) or None
+        return math.prod(plotting.canvas(images, height, width, row))
+
+    if pixels(count) > most:
+        fit = bisect.bisect_right(range(1, count), most, key=pixels)
+        several = f"{count:,} images of {model.shape} are too many for {PICTURES[kind]}, which takes {fit:,}"
+        raise ConfigError(
+            several if fit else f"an image of {model.shape} is too large for {PICTURES[kind]}",
+            hint="--out with .npy, .npz or a name without suffix (a folder) takes any size and number",
+        )
 
 
-def save_each(images: Any, folder: Path, levels: int, name: str = "sample") -> list[Path]:
-    """Writes one PNG an image, ``sample-0000.png`` and so on, at its own size."""
-    from PIL import Image
+def _check_disk(path: Path, size: int) -> None:
+    free = shutil.disk_usage(path.resolve().parent).free
+    if size > free:
+        raise ResourceError(
+            f"{path} needs {size:,} bytes, {free:,} are free on its disk",
+            hint="free some space, or write somewhere else with --out",
+        )
 
-    from pixelcnn import plotting
 
-    paths: list[Path] = []
-    for index, rgb in enumerate(plotting.to_rgb(images, levels)):
-        picture = Image.fromarray(rgb)
-        if len(images[0]) == 1:
-            picture = picture.convert("L")
-        path = folder / f"{name}-{index:04d}.png"
-        paths += save_picture(picture, path)
+def say_what_is_lost(kind: Kind, model: "PixelModel") -> None:
+    """One line where pictures do not show all levels, or all channels, of a model's images."""
+    lost, channels = [], model.shape.channels
+    if channels > 3:
+        lost.append(f"3 of {channels} channels")
+    if model.levels > 256 and (kind != "folder" or channels > 1):
+        lost.append(f"8 bits of {model.levels:,} levels")
+    if lost and kind != "array":
+        all_of_it = ".npy, .npz and a folder have" if channels == 1 else ".npy and .npz have"
+        say(f"note: pictures show {' and '.join(lost)}; {all_of_it} all")
+
+
+def save_array(
+    batches: Iterable[Any], count: int, path: Path, labels: list[int] | None = None
+) -> list[str]:
+    """Writes levels (n, c, h, w) as they come; an ``.npz`` has the keys ``images`` and, if given, ``labels``.
+
+    Args:
+        batches: levels (some, c, h, w), at least one of them.
+        count: images of all batches together.
+        path: its suffix is ``.npy`` or ``.npz``.
+        labels: of the images.
+    """
+    parts = _npy(batches, count)
+    if path.suffix.lower() != ".npy":
+        named = {"images": parts}
+        if labels is not None:
+            named["labels"] = _npy([np.array(labels)], count)
+        parts = _npz(named)
+    return write(path, parts)
+
+
+def _npy(batches: Iterable[Any], count: int) -> Iterator[bytes]:
+    """The parts of an ``.npy`` file of all rows of some arrays."""
+    arrays = iter(map(np.asarray, batches))
+    first = next(arrays)
+    header = io.BytesIO()
+    descr, shape = np.lib.format.dtype_to_descr(first.dtype), (count, *first.shape[1:])
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": descr, "fortran_order": False, "shape": shape}
+    )
+    yield header.getvalue()
+    for array in itertools.chain([first], arrays):
+        yield array.tobytes()
+
+
+class _Pipe(io.RawIOBase):
+    """What was written since it was last asked for."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+
+    def write(self, part: Any) -> int:
+        self.parts.append(bytes(part))
+        return len(part)
+
+    def taken(self) -> bytes:
+        parts, self.parts = self.parts, []
+        return b"".join(parts)
+
+
+def _npz(arrays: Mapping[str, Iterable[bytes]]) -> Iterator[bytes]:
+    """The parts of an ``.npz`` archive, compressed, of the parts of ``.npy`` files."""
+    pipe = _Pipe()
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, parts in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                for part in parts:
+                    member.write(part)
+                    yield pipe.taken()
+    yield pipe.taken()
+
+
+def save_each(
+    batches: Iterable[Any], count: int, folder: Path, levels: int, name: str = "sample"
+) -> list[str]:
+    """Writes one PNG an image as they come, ``sample-0000.png`` and so on, at its own size.
+
+    Args:
+        batches: levels (some, c, h, w).
+        count: images of all batches together; their names are of one length.
+        folder: where to.
+        levels: the number of levels.
+        name: what the names begin with.
+    """
+    digits, paths = max(4, len(str(count - 1))), list[str]()
+    for batch in batches:
+        for picture in plotting.pictures(batch, levels):
+            path = folder / f"{name}-{len(paths):0{digits}d}.png"
+            paths += save_picture(picture, path)
     return paths
 
 
-def save_picture(picture: Any, path: Path) -> list[Path]:
+def save_picture(picture: Any, path: Path) -> list[str]:
     """Writes a Pillow image as PNG, whole or not at all."""
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG", optimize=True)
     return write(path, buffer.getvalue())
 
 
-def write(path: Path, content: bytes) -> list[Path]:
+def write(path: Path, content: bytes | Iterable[bytes]) -> list[str]:
     """Writes a file, whole or not at all, in place of what was there; gives its path."""
     files.write_atomically(path, content)
-    return [path]
+    return [str(path)]

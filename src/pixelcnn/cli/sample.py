@@ -38,16 +38,19 @@ def sample(
 
     The same seed draws the same images, whatever the batch size.
     """
+    import torch
+
     from pixelcnn import plotting, sampling
     from pixelcnn.cli import conditions, film, models, output
 
     kind = output.kind_of(out, json=json)
     loaded = models.load(model, device=device)
-    sampling.check_memory(loaded, count, 1)
+    output.check_room(kind, out, count, loaded)
+    output.say_what_is_lost(kind, loaded)
     labels = conditions.labels(loaded, label, count)
     shot = film.Film(loaded.shape, loaded.levels) if kind == "animation" else None
     with progress("drawing") as advance:
-        images = sampling.sample(
+        drawn = sampling.batches(
             loaded,
             count,
             seed=seed,
@@ -55,17 +58,19 @@ def sample(
             condition=conditions.tensor(labels),
             **film.drawing(shot, engine, batch_size, count, advance),
         )
-    if kind == "folder":
-        files = output.save_each(images, out, loaded.levels)
-    elif kind == "array":
-        files = output.save_array(images, out, labels)
-    elif shot is not None:
+        if kind == "folder":
+            files = output.save_each(drawn, count, out, loaded.levels)
+        elif kind == "array":
+            files = output.save_array(drawn, count, out, labels)
+        else:
+            images = torch.cat(list(drawn))
+    if shot is not None:
         files = shot.save(out)
-    else:
+    elif kind == "grid":
         files = output.save_picture(plotting.grid(images, loaded.levels), out)
     if json:
         facts = {"levels": loaded.levels, "seed": seed, "temperature": temperature}
-        emit({"files": files, "shape": images.shape, **facts, "labels": labels})
+        emit({"files": files, "shape": (count, *loaded.shape), **facts, "labels": labels})
         return
     say(f"{count} images of {loaded.shape}, {loaded.levels} levels, seed {seed}")
     output.done(out)
