@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 
 from pixelcnn import data
+from pixelcnn.cli.conditions import class_number
 from pixelcnn.data.files import class_labels, find_images
-from pixelcnn.errors import DataError
+from pixelcnn.errors import ConfigError, DataError
 
 GOOD = 12
 
@@ -193,8 +194,27 @@ def test_folders_are_classes_if_every_image_lies_in_one(write_image, tmp_path):
     assert images.classes == ("cat", "dog")
     assert images.labels.tolist() == [0, 0, 1]
     assert data.load_all(tmp_path / "pets", labels=False).labels is None
-    write_image("pets/4.png")
+    for number in range(4, 8):
+        write_image(f"pets/{number}.png")
     assert data.load_all(tmp_path / "pets").labels is None
+
+
+def test_a_stray_picture_beside_class_folders_is_refused_or_left_out(write_image, tmp_path, caplog):
+    for name in ("dog/1.png", "cat/2.png", "cat/deep/3.png", "stray.png"):
+        write_image(f"pets/{name}")
+    with pytest.raises(DataError, match=r"stray\.png lies beside the class folders") as caught:
+        data.load_all(tmp_path / "pets")
+    assert "data.labels=false" in caught.value.hint and "--skip-bad" in caught.value.hint
+    assert [each.name for each in data.check_folder(tmp_path / "pets").errors] == ["stray.png"]
+    with pytest.raises(DataError, match="stray"):
+        data.prepare(tmp_path / "pets", tmp_path / "packed")
+    left = data.load_all(tmp_path / "pets", skip_bad=True)
+    assert (len(left), left.skipped, left.classes) == (3, 1, ("cat", "dog"))
+    assert len(data.load_all(tmp_path / "pets", labels=False)) == 4
+    assert "no labels" not in caplog.text
+    whole = data.load_all(tmp_path / "pets", shape=(1, 6, 5))
+    assert (len(whole), whole.labels) == (4, None)
+    assert "no labels: 1 of 4 images lie beside class folders" in caplog.text
 
 
 def test_a_single_folder_is_no_class():
@@ -283,8 +303,11 @@ def test_images_that_do_not_fit_into_memory_are_a_resource_error(
 
 def test_levels_that_image_files_do_not_have_are_refused(write_image, tmp_path):
     write_image("a.png")
-    with pytest.raises(DataError, match="the files have 256 levels, not 17"):
+    with pytest.raises(DataError, match=r"a\.png holds the value \d+, but 17 levels") as caught:
         data.load_all(tmp_path, source_levels=17)
+    assert "source_levels" in caught.value.hint
+    write_image("b.png", pixels=np.full((6, 5), 16, np.uint8))
+    assert data.load_all(tmp_path, source_levels=17, skip_bad=True).names == ("b.png",)
 
 
 def test_names_of_images_can_be_printed_and_written_whatever_the_files_are_called(
@@ -298,3 +321,242 @@ def test_names_of_images_can_be_printed_and_written_whatever_the_files_are_calle
     expected = ("a\\nb.png", "esc\\x1b[2J.png", "\\udcff.png")
     assert data.load_all(folder).names == expected
     assert sorted(data.prepare(folder, tmp_path / "packed").names) == sorted(expected)
+
+
+def stored_as(kind, path, values):
+    """Few values in the way of one format."""
+    if kind == "palette":
+        image = Image.fromarray(values, "P")
+        image.putpalette([200, 0, 0, 0, 200, 0, 0, 0, 200, 90, 90, 90, 0, 0, 0])
+        image.save(path.with_suffix(".png"))
+    elif kind == "maxval":
+        head = f"P5 {values.shape[1]} {values.shape[0]} 4\n".encode()
+        path.with_suffix(".pgm").write_bytes(head + values.tobytes())
+    elif kind == "plain":
+        head = f"P2 {values.shape[1]} {values.shape[0]} 7\n"
+        path.with_suffix(".pgm").write_text(head + " ".join(map(str, values.flatten())))
+    elif kind == "sixteen":
+        Image.fromarray(values.astype(np.uint16)).save(path.with_suffix(".png"))
+    elif kind == "bits":
+        Image.fromarray(values > 0).save(path.with_suffix(".tif"))
+    else:
+        Image.fromarray(values).save(path.with_suffix(kind))
+
+
+KINDS = [".png", ".bmp", ".tif", ".webp", ".pgm", "palette", "maxval", "plain", "sixteen"]
+MAPS = np.random.default_rng(0).integers(0, 5, (4, 6, 5), np.uint8)
+MASKS = MAPS // 3
+
+
+@pytest.mark.parametrize("levels", [None, 2, 5])
+@pytest.mark.parametrize(("kind", "source", "values"), [
+    *((kind, 5, MAPS) for kind in KINDS if kind != ".webp"),
+    *((kind, 2, MASKS) for kind in [*KINDS[:3], "bits", "palette", "sixteen"]),
+])  # fmt: skip
+def test_values_of_files_are_levels_if_it_is_said(tmp_path, caplog, kind, source, values, levels):
+    for number, each in enumerate(values):
+        stored_as(kind, tmp_path / f"{number}", each)
+    images = data.load_all(tmp_path, source_levels=source, levels=levels)
+    np.save(tmp_path / "same.npy", values)
+    same = data.load_all(tmp_path / "same.npy", source_levels=source, levels=levels)
+    assert torch.equal(images.images, same.images)
+    assert images.levels == same.levels
+    assert "largest value" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (MASKS, "the largest value is 1 of 255: say --set data.source_levels=2 "),
+        (MAPS, "the largest value is 4 of 255: say --set data.source_levels=5 "),
+        (MAPS.astype(np.uint16) * 1023, "4092 of 65535: say --set data.source_levels=4096 "),
+        (MAPS.astype(np.uint16) * 50, "200 of 65535: store them with 8 bits"),
+        (MAPS * 63, ""),
+        (MAPS * 0, ""),
+        (MASKS > 0, ""),
+    ],
+    ids=["masks", "maps", "12 bits", "8 of 16", "full", "black", "bits"],
+)
+def test_few_values_are_told_once_a_folder_and_never_guessed(tmp_path, caplog, values, told):
+    for number, each in enumerate(values):
+        Image.fromarray(each).save(tmp_path / f"{number}.png")
+    images = data.load_all(tmp_path, levels=256 if values.dtype == bool else None)
+    assert caplog.text.count("largest value") == (1 if told else 0)
+    assert told in caplog.text
+    assert told in data.check_folder(tmp_path).warning
+    assert bool(told) == bool(data.check_folder(tmp_path).warning)
+    if values.dtype == np.uint8:
+        assert np.array_equal(images.images[:, 0].numpy(), values)
+
+
+def test_twelve_bits_fill_their_levels(tmp_path):
+    values = np.random.default_rng(0).integers(0, 4096, (6, 5), np.uint16)
+    Image.fromarray(values).save(tmp_path / "a.png")
+    images = data.load_all(tmp_path, source_levels=4096)
+    assert (images.levels, images.images[0, 0].tolist()) == (4096, values.tolist())
+    few = data.load_all(tmp_path, source_levels=4096, levels=16)
+    assert few.images[0, 0].tolist() == (values // 256).tolist()
+
+
+@pytest.mark.parametrize("source", [256, 65_536])
+def test_a_whole_range_is_that_of_the_format(tmp_path, source):
+    deep = np.random.default_rng(0).integers(0, 65_536, (6, 5), np.uint16)
+    Image.fromarray(deep).save(tmp_path / "a.png")
+    Image.fromarray((deep >> 8).astype(np.uint8)).save(tmp_path / "b.png")
+    images = data.load_all(tmp_path, source_levels=source)
+    assert images.levels == source
+    expected = [deep >> 8, deep >> 8] if source == 256 else [deep, (deep >> 8) * 257]
+    assert np.array_equal(images.images[:, 0].numpy(), np.stack(expected).astype(int))
+
+
+def test_stored_levels_stay_levels_when_they_are_resized_or_padded(tmp_path):
+    Image.fromarray(MAPS[0]).save(tmp_path / "a.png")
+    for fit in ("resize", "pad", "crop"):
+        size = (9, 9) if fit != "crop" else (3, 3)
+        images = data.load_all(tmp_path, source_levels=5, size=size, fit=fit)
+        assert images.images.max() <= 4 and images.levels == 5
+
+
+def test_test_folders_are_read_as_the_training_folder(tmp_path):
+    for part, maps in (("train", MAPS), ("test", MASKS)):
+        (tmp_path / part).mkdir()
+        for number, each in enumerate(maps):
+            Image.fromarray(each).save(tmp_path / part / f"{number}.png")
+    parts = data.load(tmp_path, source_levels=5)
+    assert {part.levels for part in parts} == {5}
+    assert np.array_equal(parts.test.images[:, 0].numpy(), MASKS)
+
+
+def test_a_packed_folder_has_the_levels_that_are_said(tmp_path):
+    (tmp_path / "maps").mkdir()
+    for number, each in enumerate(MAPS):
+        Image.fromarray(each).save(tmp_path / "maps" / f"{number}.png")
+    data.prepare(tmp_path / "maps", tmp_path / "packed")
+    images = data.load_all(tmp_path / "packed", source_levels=5)
+    assert (images.levels, images.images[:].unique().tolist()) == (5, [0, 1, 2, 3, 4])
+    with pytest.raises(DataError, match="maps: 2 levels are the values 0 to 1"):
+        data.load_all(tmp_path / "packed", source_levels=2)[0:1].images[:]
+
+
+@pytest.mark.parametrize("options", [{"threshold": 0.5}, {"levels": 2}, {"binarise": "threshold"}])
+def test_a_threshold_that_leaves_one_level_warns(tmp_path, caplog, options):
+    np.save(tmp_path / "dark.npy", MAPS.astype(np.uint8))
+    data.load_all(tmp_path / "dark.npy", source_levels=256, **options)
+    assert "threshold 0.5 of 256 levels makes every pixel 0" in caplog.text
+    caplog.clear()
+    data.load_all(tmp_path / "dark.npy", source_levels=5, **options)
+    assert not caplog.text
+
+
+PART_NAMES = [
+    ("train", "test"), ("Training", "Testing"), ("TRAIN", "TEST"), ("train", "dev"),
+    ("train_images", "test_images"), ("train-set", "test-set"), ("seg_train", "seg_test"),
+    ("train", "validation"), ("train2017", "val2017"), ("trainset", "testset"), ("train", "test images"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("above", ["", "archive/"])
+@pytest.mark.parametrize("below", ["", "images/", "same/"])
+@pytest.mark.parametrize("parts", PART_NAMES, ids="+".join)
+def test_folders_with_names_of_parts_are_parts(write_image, tmp_path, caplog, parts, below, above):
+    for part, n in zip(parts, (8, 5), strict=True):
+        inner = below.replace("same", part)
+        for i in range(n):
+            name = f"{part}/{inner}{'dog' if i % 2 else 'cat'}/{part[:3]}{i}{'x' * i}.png"
+            write_image(f"set/{above}{name}")
+    (tmp_path / "set" / "__MACOSX").mkdir()
+    splits = data.load(tmp_path / "set")
+    assert {each.classes for each in splits} == {("cat", "dog")}
+    val_is_given = parts[1].lower().startswith(("val", "dev"))
+    given = splits.val if val_is_given else splits.test
+    assert len(given) == 5
+    assert all(name.startswith(parts[1]) for name in given.names)
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("names", [("train", "bus"), ("test", "val"), ("training-shoe", "sandal")])
+def test_one_class_may_be_called_like_a_part(write_image, tmp_path, names):
+    for name in names:
+        for i in range(3):
+            write_image(f"set/{name}/{name}{i}{'x' * i}.png")
+    assert data.load_all(tmp_path / "set").classes == tuple(sorted(names))
+
+
+def test_classes_called_like_parts_are_told(write_image, tmp_path, caplog):
+    for name in ("test_cats", "train_dogs", "cats"):
+        write_image(f"set/{name}/1.png")
+    data.load_all(tmp_path / "set")
+    assert "classes are called test_cats, train_dogs: are they parts of a set?" in caplog.text
+
+
+def test_what_lies_beside_the_parts_is_left_out_and_told(write_image, tmp_path, caplog):
+    for name in ("train", "test", "extra"):
+        for i in range(4):
+            write_image(f"set/{name}/{name}{i}{'x' * i}.png")
+    write_image("set/preview.png")
+    whole = data.load_all(tmp_path / "set")
+    assert {name.split("/")[0] for name in whole.names} == {"train", "test"}
+    assert "2 of its entries are no parts of the set, left out: extra, preview.png" in caplog.text
+    write_image("set/Training/1.png")
+    with pytest.raises(DataError, match="Training and train could both be the part train"):
+        data.load(tmp_path / "set")
+
+
+@pytest.mark.parametrize("beside", ["labels", "masks", "Annotations"])
+def test_masks_beside_a_folder_of_images_are_no_images(write_image, tmp_path, caplog, beside):
+    for name in ("images/cat/1.png", "images/dog/2.png", f"{beside}/cat/1.png"):
+        write_image(f"set/{name}")
+    images = data.load_all(tmp_path / "set")
+    assert images.names == ("images/cat/1.png", "images/dog/2.png")
+    assert images.classes == ("cat", "dog")
+    assert f"{beside} beside a folder of images left out" in caplog.text
+
+
+def test_class_folders_stand_in_the_order_of_their_numbers():
+    for names in (
+        ["1", "2", "10"],
+        ["class 9", "class 10"],
+        ["01", "2", "010"],
+        ["a", "b2", "b10"],
+    ):
+        assert class_labels([f"{name}/x.png" for name in reversed(names)])[1] == tuple(names)
+
+
+def test_a_class_is_the_same_however_its_accents_are_composed(write_image, tmp_path):
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    labels, classes = class_labels([f"{composed}/1.png", f"{apart}/2.png", "tea/3.png"])
+    assert (labels.tolist(), classes) == ([0, 0, 1], (composed, "tea"))
+    for part, cafe in (("train", composed), ("test", apart)):
+        for i in range(5):
+            write_image(f"set/{part}/{cafe if i % 2 else 'tea'}/{part}{i}{'x' * i}.png")
+    assert data.load(tmp_path / "set").test.classes == (composed, "tea")
+
+
+@pytest.mark.parametrize(
+    ("label", "names", "found"),
+    [
+        ("1", ["1", "2", "10"], 0),
+        ("10", ["1", "2", "10"], 2),
+        ("0", ["1", "2", "10"], None),
+        ("3", ["1", "2", "10"], None),
+        ("1", ["00", "01"], 1),
+        ("1", ["01", "1"], 1),
+        ("1", ["01", "001"], None),
+        ("0", ["0", "cat"], 0),
+        ("1", ["0", "cat"], None),
+        ("1", ["cat", "dog"], 1),
+        ("Cat", ["cat", "Cat"], 1),
+        ("CAFE\u0301", ["tea", "caf\u00e9"], 1),
+        ("2", [], 2),
+        ("3", [], None),
+    ],
+)
+def test_a_label_that_is_a_number_is_a_name_where_names_are_numbers(label, names, found):
+    classes = len(names) or 3
+    if found is not None:
+        assert class_number(label, classes, names) == found
+        return
+    with pytest.raises(ConfigError, match="no class called") as caught:
+        class_number(label, classes, names)
+    assert all(name in caught.value.hint for name in names)
+    assert ("0 to" in caught.value.hint) == (not names)

@@ -257,3 +257,92 @@ def test_a_picture_larger_than_memory_is_a_resource_error(write_image, monkeypat
         read_picture(path)
     with pytest.raises(ResourceError, match=r"^a\.png needs"):
         data.load_all(path)
+
+
+DEEP = np.random.default_rng(0).integers(0, 65_536, (5, 7, 4)).astype(np.uint16)
+
+
+def deep_png(path, make_png, pixels):
+    """A PNG with two bytes a value."""
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    colour = {3: 2, 4: 6, 2: 4}[pixels.shape[-1]]
+    path.write_bytes(make_png(pixels.shape[1], pixels.shape[0], rows, depth=16, colour=colour))
+    return path
+
+
+def deep_tiff(path, pixels, order):
+    """An uncompressed TIFF of three times 16 bits in either byte order."""
+    height, width, channels = pixels.shape
+    tags = [
+        (256, 3, 1, width), (257, 3, 1, height), (258, 3, 3, 8), (259, 3, 1, 1), (262, 3, 1, 2),
+        (273, 4, 1, 200), (277, 3, 1, channels), (278, 3, 1, height), (279, 4, 1, pixels.size * 2),
+    ]  # fmt: skip
+    body = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 14)
+    body += struct.pack(order + "3H", 16, 16, 16) + struct.pack(order + "H", len(tags))
+    for tag, kind, count, value in tags:
+        packed = struct.pack(order + ("H2x" if kind == 3 and count == 1 else "I"), value)
+        body += struct.pack(order + "HHI", tag, kind, count) + packed
+    path.write_bytes(body.ljust(200, b"\0") + pixels.astype(order + "u2").tobytes())
+    return path
+
+
+@pytest.mark.parametrize("options", [{"wide": True}, {"stored": True}])
+@pytest.mark.parametrize("kind", ["png", "opaque", "tiff <", "tiff >"])
+def test_colour_of_sixteen_bits_keeps_them(tmp_path, make_png, kind, options):
+    pixels = DEEP[..., :3]
+    if kind.startswith("tiff"):
+        path = deep_tiff(tmp_path / "a.tif", pixels, kind[-1])
+    else:
+        alpha = np.full_like(DEEP[..., :1], 65_535)
+        whole = np.concatenate([pixels, alpha], -1) if kind == "opaque" else pixels
+        path = deep_png(tmp_path / "a.png", make_png, whole)
+    picture = read_picture(path, **options)
+    assert (picture.bits, picture.pixels.dtype) == (16, np.uint16)
+    assert np.array_equal(picture.pixels, pixels.transpose(2, 0, 1))
+    assert picture.notes == (("opaque alpha channel dropped",) if kind == "opaque" else ())
+    assert picture.largest == pixels.max()
+    narrow = read_picture(path)
+    assert np.array_equal(narrow.pixels, pixels.transpose(2, 0, 1) >> 8)
+    assert narrow.notes[0] == "16 bits reduced to 8"
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_transparent_colour_of_sixteen_bits_says_what_is_dropped(tmp_path, make_png, channels):
+    path = deep_png(tmp_path / "a.png", make_png, DEEP[..., :channels])
+    assert "16 bits reduced to 8" in read_picture(path, wide=True).notes
+    with pytest.raises(DataError, match="8 of its 16 bits only"):
+        read_picture(path, stored=True)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_grey_of_few_bits_is_read_as_stored(tmp_path, make_png, depth):
+    values = np.random.default_rng(0).integers(0, 2**depth, (3, 8), np.uint8)
+    bits = (values[..., None] >> np.arange(depth)[::-1]) & 1
+    rows = b"".join(b"\0" + np.packbits(row.flatten()).tobytes() for row in bits)
+    path = tmp_path / "a.png"
+    path.write_bytes(make_png(8, 3, rows, depth=depth))
+    assert np.array_equal(read_picture(path, stored=True).pixels[0], values)
+    assert np.array_equal(read_picture(path).pixels[0], values * (255 // (2**depth - 1)))
+
+
+@pytest.mark.parametrize(("maxval", "magic"), [(15, "P5"), (4095, "P5"), (999, "P2"), (100, "P6")])
+def test_a_maxval_is_told_and_undone(tmp_path, maxval, magic):
+    channels = 3 if magic == "P6" else 1
+    values = np.arange(24 * channels) * maxval // (24 * channels - 1)
+    body = values.astype(">u2" if maxval > 255 else "u1").tobytes()
+    body = " ".join(map(str, values)).encode() if magic == "P2" else body
+    path = tmp_path / "a.pnm"
+    path.write_bytes(f"{magic} 6 4 {maxval}\n".encode() + body)
+    picture = read_picture(path, stored=True)
+    expected = values.reshape(4, 6, channels).transpose(2, 0, 1)
+    assert np.array_equal(picture.pixels, expected)
+    assert not picture.notes
+    assert f"values 0 to {maxval} stretched over the whole range" in read_picture(path).notes
+
+
+def test_colour_of_a_large_maxval_says_what_is_dropped(tmp_path):
+    path = tmp_path / "a.ppm"
+    path.write_bytes(b"P6 1 1 65535\n" + struct.pack(">3H", 256, 512, 65_535))
+    assert read_picture(path, wide=True).notes == ("16 bits reduced to 8",)
+    with pytest.raises(DataError, match="8 of its 16 bits only"):
+        read_picture(path, stored=True)

@@ -1,11 +1,13 @@
 """Kaggle-style CSV."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
 
 from pixelcnn import data
-from pixelcnn.errors import DataError
+from pixelcnn.errors import ConfigError, DataError
 
 NOISE = np.random.default_rng(0).integers(0, 256, (30, 4, 4), np.uint8)
 LABELS = np.arange(30) % 10
@@ -124,7 +126,7 @@ def test_blocks_do_not_matter(tmp_path, monkeypatch):
     path = stored(tmp_path, "\n".join(lines))
     whole = data.load_all(path, skip_bad=True)
     for block in (1, 7, 64, 100):
-        monkeypatch.setattr("pixelcnn.data.table.BLOCK", block)
+        monkeypatch.setattr("pixelcnn.data.lines.BLOCK", block)
         assert data.load_all(path, skip_bad=True).content_hash == whole.content_hash
         with pytest.raises(DataError, match="line 21: 18 values"):
             data.load_all(path)
@@ -212,7 +214,7 @@ def test_a_label_column_of_text_is_named(tmp_path):
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 @pytest.mark.parametrize("block", [1, 5, 2**22])
 def test_lines_end_as_on_any_system_and_are_counted(tmp_path, monkeypatch, end, block):
-    monkeypatch.setattr("pixelcnn.data.table.BLOCK", block)
+    monkeypatch.setattr("pixelcnn.data.lines.BLOCK", block)
     path = stored(tmp_path, end.join(["9,2,3,4", "", "5,6,7,8", "x,1,2,3"]).encode())
     with pytest.raises(DataError, match="1 bad rows: line 4: 'x'"):
         data.load_all(path)
@@ -220,8 +222,8 @@ def test_lines_end_as_on_any_system_and_are_counted(tmp_path, monkeypatch, end, 
 
 
 def test_a_line_without_end_is_refused_and_not_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr("pixelcnn.data.table.BLOCK", 100)
-    monkeypatch.setattr("pixelcnn.data.table.MAX_LINE", 1000)
+    monkeypatch.setattr("pixelcnn.data.lines.BLOCK", 100)
+    monkeypatch.setattr("pixelcnn.data.lines.MAX_LINE", 1000)
     with pytest.raises(DataError, match="a line of more than 1,000 bytes"):
         data.load_all(stored(tmp_path, "1," * 5000))
     monkeypatch.setattr("pixelcnn.data.table.MAX_COLUMNS", 100)
@@ -234,3 +236,169 @@ def test_values_are_kept_as_bytes_where_they_fit(tmp_path):
     wide[-1, 0, 0] = 60_000
     assert data.load_all(stored(tmp_path, text(wide))).images.dtype == torch.int32
     assert data.load_all(stored(tmp_path, text())).images.dtype == torch.uint8
+
+
+DIGITS = data.load_all("digits")
+DIGIT_ROWS, DIGIT_LABELS = DIGITS.images.reshape(-1, 64).numpy(), DIGITS.labels.numpy()
+
+
+def headerless(tmp_path, *columns, separator=","):
+    """A table of columns side by side, without names."""
+    rows = np.column_stack(columns).tolist()
+    return stored(tmp_path, "\n".join(separator.join(map(str, row)) for row in rows) + "\n")
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", " "])
+@pytest.mark.parametrize("end", ["first", "last"])
+def test_without_a_header_the_classes_are_found_at_either_end(tmp_path, caplog, end, separator):
+    columns = [DIGIT_LABELS, DIGIT_ROWS] if end == "first" else [DIGIT_ROWS, DIGIT_LABELS]
+    images = data.load_all(headerless(tmp_path, *columns, separator=separator))
+    assert np.array_equal(images.labels.numpy(), DIGIT_LABELS)
+    assert np.array_equal(images.images.reshape(-1, 64).numpy(), DIGIT_ROWS)
+    assert f"the {end} column is taken for it" in caplog.text
+
+
+def chosen_or_asked(path, end):
+    """A table that is read, or refused with a hint that makes it readable."""
+    with contextlib.suppress(DataError):
+        return data.load_all(path)
+    with pytest.raises(DataError, match="could be its class") as caught:
+        data.load_all(path)
+    assert "label_column" in caught.value.hint
+    return data.load_all(path, label_column=end)
+
+
+@pytest.mark.parametrize("end", ["first", "last"])
+@pytest.mark.parametrize(
+    ("pixels", "labels"),
+    [
+        (NOISE > 127, LABELS),  # two levels and ten classes
+        (NOISE, np.arange(30) % 26 + 1),  # each class once: no evidence
+        (NOISE, np.arange(30) % 2 * 4 + 3),  # only threes and sevens
+        (NOISE > 127, np.arange(30) % 2),  # a class looks like a pixel
+        (np.zeros_like(NOISE), np.full(30, 3)),  # one class
+        (NOISE[:1], LABELS[:1]),  # one row
+        (NOISE // 128 * 255, LABELS),
+        (np.pad(NOISE[:, 1:3, 1:3], ((0, 0), (1, 1), (1, 1))), np.arange(30) % 3),
+    ],
+    ids=["binary", "26", "gap", "alike", "constant", "row", "0-255", "margin"],
+)
+def test_a_label_is_never_taken_for_a_pixel_without_being_asked(tmp_path, end, pixels, labels):
+    rows = pixels.reshape(len(pixels), -1).astype(int)
+    columns = [labels, rows] if end == "first" else [rows, labels]
+    path = headerless(tmp_path, *columns)
+    images = chosen_or_asked(path, end)
+    assert images.labels.tolist() == labels.tolist()
+    assert np.array_equal(images.images.reshape(len(rows), -1).numpy(), rows)
+
+
+def test_a_label_column_is_named_or_said(tmp_path):
+    path = stored(tmp_path, text().replace("label", "Kind", 1))
+    with pytest.raises(DataError, match="17 pixel columns") as caught:
+        data.load_all(path)
+    assert "label_column" in caught.value.hint
+    for wanted in ("Kind", "kind", "first"):
+        assert data.load_all(path, label_column=wanted).labels.tolist() == LABELS.tolist()
+    with pytest.raises(DataError, match="no column called kin"):
+        data.load_all(path, label_column="kin")
+    plain = stored(tmp_path, text(labels=None, header=False), "plain.csv")
+    assert data.load_all(plain, label_column="none").labels is None
+    with pytest.raises(DataError, match="no header, so no column is called kind"):
+        data.load_all(plain, label_column="kind")
+
+
+def test_a_label_column_goes_with_tables_only(tmp_path):
+    np.save(tmp_path / "a.npy", NOISE)
+    for source in (tmp_path / "a.npy", "digits"):
+        with pytest.raises(ConfigError, match="label_column goes with"):
+            data.load_all(source, label_column="last")
+
+
+NAMES = {
+    "pixel0": [f"pixel{i}" for i in range(16)],
+    "px_01": [f"px_{i + 1:02}" for i in range(16)],
+    "1x1": [f"{i // 4 + 1}x{i % 4 + 1}" for i in range(16)],
+    "9x9": [f"{i // 4 + 8}x{i % 4 + 8}" for i in range(16)],
+    "0": [str(i) for i in range(16)],
+}
+
+
+@pytest.mark.parametrize("labels", [LABELS, None])
+@pytest.mark.parametrize("order", ["image", "text", "reversed"])
+@pytest.mark.parametrize("names", NAMES)
+def test_columns_stand_in_the_order_of_the_numbers_in_their_names(tmp_path, names, order, labels):
+    if names == "0" and order == "reversed":
+        return  # numbers from high to low could be an image
+    names = NAMES[names]
+    columns = dict(zip(names, NOISE.reshape(30, 16).T.tolist(), strict=True))
+    chosen = {"image": names, "text": sorted(names), "reversed": names[::-1]}[order]
+    rows = [[columns[name][row] for name in chosen] for row in range(30)]
+    if labels is not None:
+        chosen = ["label", *chosen]
+        rows = [[label, *row] for label, row in zip(labels.tolist(), rows, strict=True)]
+    lines = [",".join(map(str, row)) for row in [chosen, *rows]]
+    images = data.load_all(stored(tmp_path, "\n".join(lines)))
+    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
+    assert (images.labels is None) == (labels is None)
+
+
+def test_names_that_say_no_order_keep_that_of_the_file(tmp_path):
+    names = ["b", "a", "d", "c"], ["r1", "g1", "b1", "r2"], ["1x1", "2x1", "1x2", "2x2"]
+    for each in names:
+        path = stored(tmp_path, ",".join(each) + "\n1,2,3,4\n5,6,7,8\n")
+        assert data.load_all(path).images[0].flatten().tolist() == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("name", ["", "id", "Unnamed: 0", "Unnamed: 0.1", '"index"'])
+@pytest.mark.parametrize("value", ["7", "70000", "a.png", "", '"x"', "-1.5"])
+@pytest.mark.parametrize("place", [0, 1, 17])
+def test_what_stands_in_a_column_that_is_left_out_does_not_matter(tmp_path, name, value, place):
+    lines = [line.split(",") for line in text().splitlines()]
+    for number, line in enumerate(lines):
+        line.insert(place, value if number else name)
+    images = data.load_all(stored(tmp_path, "\n".join(map(",".join, lines))))
+    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
+    assert images.labels.tolist() == LABELS.tolist()
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("block", [1, 7, 2**22])
+def test_every_encoding_with_a_mark_is_read(tmp_path, monkeypatch, newline, encoding, block):
+    monkeypatch.setattr("pixelcnn.data.lines.BLOCK", block)
+    content = text(newline=newline).encode(encoding)
+    content = b"\xfe\xff" + content if encoding == "utf-16-be" else content
+    images = data.load_all(stored(tmp_path, content))
+    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
+    assert images.labels.tolist() == LABELS.tolist()
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("separator", [";", "\t", " ", "  ", " \t"])
+def test_columns_are_separated_by_any_of_these(tmp_path, separator, header):
+    content = text(header=header).replace(",", separator)
+    images = data.load_all(stored(tmp_path, content, "table.tsv"))
+    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
+    assert images.labels.tolist() == LABELS.tolist()
+    quoted = '"' + text().replace(",", f'"{separator}"').replace("\n", '"\n"')[:-1]
+    images = data.load_all(stored(tmp_path, quoted, "quoted.tsv"))
+    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
+
+
+@pytest.mark.parametrize(
+    ("separator", "name"), [(";", "semicolons"), ("\t", "tabs"), (" ", "blanks")]
+)
+def test_a_bad_row_is_told_with_what_separates_the_columns(tmp_path, separator, name):
+    rows = ["9,2,3,4", "1,2,9.5,4", "1,2,3", "5,6,7,8"]
+    path = stored(tmp_path, "\n".join(rows).replace(",", separator).replace("9.5", "9,5"))
+    told = rf"2 bad rows \(columns separated by {name}\): line 2: '9,5' in column 3"
+    with pytest.raises(DataError, match=told):
+        data.load_all(path)
+    assert len(data.load_all(path, skip_bad=True)) == 2
+
+
+@pytest.mark.parametrize("name", ["", "label"])
+def test_a_header_of_very_many_columns_takes_time_in_proportion(tmp_path, name):
+    path = stored(tmp_path, ",".join([name] * 50_000) + ",x\n1,2\n")
+    with pytest.raises(DataError):
+        data.load_all(path)

@@ -1,6 +1,7 @@
 """Class labels on the command line."""
 
 import dataclasses
+import unicodedata
 from typing import TYPE_CHECKING
 
 from pixelcnn.annotations import shown
@@ -73,21 +74,35 @@ def class_names(model: "PixelModel") -> list[str]:
 
 
 def class_number(label: str, classes: int, names: list[str]) -> int:
-    """The number of a class given by name or number.
+    """The number of a class given by its name, or by its number where no name is a number.
 
     Example:
         >>> class_number("coat", 10, ["shirt", "Coat"]), class_number("3", 10, [])
         (1, 3)
+        >>> class_number("2", 3, ["1", "2", "10"])
+        1
     """
-    folded = [name.lower() for name in names]
-    if label.lower() in folded:
-        return folded.index(label.lower())
-    if 0 <= options.number(label) < classes:
-        return options.number(label)
-    known = f"0 to {classes - 1}" + (f", or {', '.join(names)}" if names else "")
+    exact, folded = ([_folded(name, case) for name in names] for case in (False, True))
+    for known, wanted in ((exact, _folded(label, False)), (folded, _folded(label, True))):
+        if wanted in known:
+            return known.index(wanted)
+    number, numbers = options.number(label), [options.number(name) for name in names]
+    if number >= 0 and numbers.count(number) == 1:
+        return numbers.index(number)  # such as 1 for a class called 01
+    counted = max(numbers, default=-1) < 0
+    if counted and 0 <= number < classes:
+        return number
+    hint = ", or ".join(filter(None, (f"0 to {classes - 1}" if counted else "", ", ".join(names))))
     raise ConfigError(
-        f"no class called {shown(label)}.{closest(label.lower(), folded)}", hint=f"known: {known}"
+        f"no class called {shown(label)}.{closest(_folded(label, True), folded)}",
+        hint=f"known: {hint}",
     )
+
+
+def _folded(name: str, case: bool) -> str:
+    """A name to compare: however its accents are composed, and perhaps in whatever case."""
+    plain = unicodedata.normalize("NFC", name)
+    return plain.casefold() if case else plain
 
 
 def tensor(classes: list[int] | None) -> "Tensor | None":

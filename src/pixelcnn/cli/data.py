@@ -56,6 +56,8 @@ def check(
         rows = [(f.status, f.name, f.detail) for f in found.files if f.status != "ok"]
         if rows:
             table("", ("", "file", "what"), rows)
+        if found.warning:
+            say(f"warning: {found.warning}")
         result(found.summary)
         if found.hint:
             say(f"hint: {found.hint}")
@@ -118,5 +120,6 @@ def _as_json(found: "FolderReport") -> dict[str, Any]:
         "images": len(found.files),
         "errors": len(found.errors),
         "problem": found.problem,
+        "warning": found.warning,
         "files": files,
     }

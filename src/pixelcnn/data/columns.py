@@ -3,16 +3,23 @@
 import dataclasses
 import logging
 import math
+import re
 
 import numpy as np
 
-from pixelcnn.data.reading import Reading
+from pixelcnn.data.gate import brief
+from pixelcnn.data.reading import Reading, typed
 from pixelcnn.errors import DataError
+from pixelcnn.registry import closest
 
 log = logging.getLogger("pixelcnn")
 
 LABEL_NAMES = frozenset(("label", "labels", "class", "target", "y"))
-INDEX_NAMES = frozenset(("", "id", "index", "imageid", "unnamed: 0"))
+INDEX_NAMES = frozenset(("", "id", "index", "imageid"))
+UNNAMED = re.compile(r"unnamed: ?\d+(\.\d+)?")
+"""What pandas calls a column without a name, such as the index of the table it had read before."""
+MOST_CLASSES = 1_000
+"""Values above are not taken for classes unless a name says so."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,27 +28,46 @@ class Columns:
 
     count: int
     pixels: np.ndarray
+    """Places of the pixels, in the order of the image."""
     label: int | None
     header: int
     """Number of the line with the names; 0 if there is none."""
+    ignored: tuple[int, ...] = ()
+    """Places of columns that are neither, whatever stands in them."""
+    undecided: bool = False
+    """Whether the first or the last of ``pixels`` is the label: the values have to tell."""
 
 
 def columns_of(fields: list[str], line: int, reading: Reading, where: str) -> Columns:
-    """What columns mean that begin with these fields: names, or the first row of numbers."""
+    """What columns mean that begin with these fields: names, or the first row of numbers.
+
+    Raises:
+        DataError: several label columns, or none as asked for.
+    """
     numbers = [field for field in fields if _is_number(field)]
     names = [field for field in fields if not _is_number(field)]
-    counted = len(fields) > 1 and numbers in (
-        list(map(str, range(len(numbers)))),
-        list(map(str, range(1, len(numbers) + 1))),
-    )  # pandas numbers columns that have no names
-    if names and counted and {*names} <= LABEL_NAMES | INDEX_NAMES:
-        return _named_columns(fields, line, where)
+    counted = len(fields) > 1 and _is_counted(numbers)
+    known = all(
+        name in LABEL_NAMES or _is_index(name) or name == reading.label_column for name in names
+    )
     # A row of data in which some values are bad must not be taken for names, and vanish.
-    if len(names) > 9 * len(numbers) and 2 * len({*names}) >= len(names):
-        return _named_columns(fields, line, where)
-    label = 0 if _starts_with_label(len(fields), reading) else None
-    pixels = np.arange(0 if label is None else 1, len(fields))
-    return Columns(len(fields), pixels, label, line if counted and not names else 0)
+    named = len(names) > 9 * len(numbers) and 2 * len({*names}) >= len(names)
+    if named or (names and counted and known):
+        return _named_columns(fields, line, reading, where)
+    pixels = np.array(_in_order(fields, where) if counted else range(len(fields)), dtype=int)
+    header = line if counted and not names else 0
+    wanted = reading.label_column
+    if wanted is None and _has_label(len(fields), reading):
+        return Columns(len(fields), pixels, None, header, undecided=True)
+    if wanted is None or wanted == "none":
+        return Columns(len(fields), pixels, None, header)
+    if wanted not in {"first", "last"}:
+        raise DataError(
+            f"{where} has no header, so no column is called {brief(wanted)}",
+            hint=f"say {typed('label_column')} first, last or none",
+        )
+    label = pixels[0 if wanted == "first" else -1]
+    return Columns(len(fields), pixels[pixels != label], int(label), header)
 
 
 def _is_number(field: str) -> bool:
@@ -53,23 +79,132 @@ def _is_number(field: str) -> bool:
     return True
 
 
-def _named_columns(fields: list[str], header: int, where: str) -> Columns:
+def _is_counted(numbers: list[str]) -> bool:
+    """Whether these count the columns from 0 or 1, as pandas does where there are no names.
+
+    In order, or as they are sorted as text: 0, 1, 10, 11, ..., 2, 20.
+    """
+    ranges = ([str(n + first) for n in range(len(numbers))] for first in (0, 1))
+    return any(numbers in (names, sorted(names)) for names in ranges)
+
+
+def _is_index(name: str) -> bool:
+    return name in INDEX_NAMES or UNNAMED.fullmatch(name) is not None
+
+
+def _named_columns(fields: list[str], header: int, reading: Reading, where: str) -> Columns:
     """What the columns mean by their names."""
-    labels = [at for at, name in enumerate(fields) if name in LABEL_NAMES]
-    others = [at for at, name in enumerate(fields) if name in INDEX_NAMES]
+    labels = _label_places(fields, reading.label_column, where)
     if len(labels) > 1:
         raise DataError(f"{where} has {len(labels)} label columns")
+    others = [at for at, name in enumerate(fields) if _is_index(name) and at not in labels]
     if others:
-        log.info("%s: column %s left out", where, ", ".join(fields[at] or "1" for at in others))
-    pixels = np.delete(np.arange(len(fields)), [*labels, *others])
-    return Columns(len(fields), pixels, labels[0] if labels else None, header)
+        shown = brief(", ".join(fields[at] or str(at + 1) for at in others))
+        log.info("%s: column %s left out", where, shown)
+    left_out = {*labels, *others}
+    rest = [at for at in range(len(fields)) if at not in left_out]
+    order = _in_order([fields[at] for at in rest], where)
+    pixels = np.array([rest[at] for at in order], dtype=int)
+    return Columns(len(fields), pixels, labels[0] if labels else None, header, tuple(others))
 
 
-def _starts_with_label(count: int, reading: Reading) -> bool:
+def _label_places(fields: list[str], wanted: str | None, where: str) -> list[int]:
+    """Places of the label columns by their names, or of the one asked for."""
+    if wanted is None:
+        return [at for at, name in enumerate(fields) if name in LABEL_NAMES]
+    if wanted in fields:
+        return [fields.index(wanted)]
+    if wanted in {"first", "last", "none"}:
+        return {"first": [0], "last": [len(fields) - 1]}.get(wanted, [])
+    raise DataError(
+        f"{where} has no column called {brief(wanted)}.{closest(wanted, fields)}",
+        hint=f"columns: {brief(', '.join(fields))}",
+    )
+
+
+def _in_order(names: list[str], where: str) -> list[int]:
+    """Places of the columns by the numbers in their names, if they have numbers and agree otherwise.
+
+    Two numbers are a row and a column; names that count along the columns first are left as they are.
+
+    Example:
+        >>> _in_order(["pixel0", "pixel1", "pixel10", "pixel2"], "a.csv")
+        [0, 1, 3, 2]
+        >>> _in_order(["1x1", "2x1", "1x2", "2x2"], "a.csv"), _in_order(["r0", "g0"], "a.csv")
+        ([0, 1, 2, 3], [0, 1])
+    """
+    as_they_are = list(range(len(names)))
+    patterns = {re.sub(r"\d+", "0", name) for name in names}
+    keys = [tuple(map(int, re.findall(r"[0-9]{1,9}", name))) for name in names]
+    if len(patterns) != 1 or len({*keys}) != len(keys):
+        return as_they_are
+    if keys in (sorted(keys), sorted(keys, key=lambda key: key[::-1])):
+        return as_they_are
+    log.warning("%s: columns put in the order of the numbers in their names", where)
+    return sorted(as_they_are, key=keys.__getitem__)
+
+
+def _has_label(count: int, reading: Reading) -> bool:
     """Whether a row without a header has one number more than an image."""
     if reading.shape is not None:
         return count - 1 == reading.shape.dimensions
     return not _is_image(count) and _is_image(count - 1)
+
+
+def label_end(first: np.ndarray, last: np.ndarray, highest: int, where: str) -> int:
+    """Which of two columns holds the classes: 0 for the first, -1 for the last.
+
+    Classes are few, counted from 0 or 1 without gaps, and each is about as frequent as the others; a pixel
+    in a corner has many values, or nearly always the same.
+
+    Args:
+        first: values ``(n,)`` of the first column.
+        last: of the last.
+        highest: of all the pixels between them.
+        where: start of a message.
+
+    Raises:
+        DataError: both could be.
+
+    Example:
+        >>> label_end(np.array([0, 0, 0, 0]), np.array([1, 0, 0, 1]), 16, "digits.csv")
+        -1
+    """
+    rank, common, beyond = {}, {}, {}
+    for end, values in ((0, first), (-1, last)):
+        common[end] = float(np.bincount(values).max(initial=0)) / max(len(values), 1)
+        rank[end] = _class_rank(values, common[end])
+        beyond[end] = rank[end] > 0 and bool(values.max(initial=0) > highest)
+    likely = [
+        end
+        for end, other in ((0, -1), (-1, 0))
+        if rank[end]
+        and beyond[end] >= beyond[other]
+        and (
+            rank[end] > rank[other]
+            or beyond[end] > beyond[other]
+            or 2 * common[end] <= common[other]
+        )
+    ]
+    if len(likely) == 1:
+        name = "last" if likely[0] else "first"
+        log.warning("%s: no header names a label, the %s column is taken for it", where, name)
+        return likely[0]
+    raise DataError(
+        f"{where}: a row has one number more than an image, and either the first or the last could be "
+        "its class",
+        hint=f"say {typed('label_column')} first or last, or name it `label` in a header line",
+    )
+
+
+def _class_rank(values: np.ndarray, common: float) -> int:
+    """2 for values that count classes without gaps, 1 for a few, 0 for those that cannot be classes."""
+    distinct = np.unique(values).astype(np.int64)
+    if not 2 <= len(distinct) <= len(values) / 2 or distinct[-1] > MOST_CLASSES:
+        return 0
+    if common > min(0.75, 2 / len(distinct)):
+        return 0
+    return 2 if distinct[0] <= 1 and distinct[-1] - distinct[0] + 1 == len(distinct) else 1
 
 
 def _is_image(pixels: int) -> bool:
@@ -99,7 +234,8 @@ def pixel_shape(count: int, reading: Reading, where: str) -> tuple[int, ...]:
     if channels * height * width != count or count == 0:
         raise DataError(
             f"{where}: {count} pixel columns are no square image",
-            hint="name the label column `label` in a header line, or store the images as .npy",
+            hint="if one of them is the label, name it `label` in a header line or with "
+            f"{typed('label_column')}; or store the images as .npy",
         )
     if channels == 1:
         return height, width

@@ -3,6 +3,9 @@
 import dataclasses
 import logging
 import os
+import re
+import unicodedata
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -13,8 +16,19 @@ from pixelcnn.text import printable as printable  # noqa: PLC0414  # for the mod
 
 log = logging.getLogger("pixelcnn")
 
-PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-"""Names of folders that are parts of a set, not classes."""
+PARTS = {
+    "train": ("train", "training", "trainset"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing", "testset"),
+}
+"""Words in the names of folders that are parts of a set, not classes."""
+IMAGES = frozenset(("images", "image", "imgs", "img", "data", "dataset", "set"))
+"""Words in the names of folders that say nothing about what is in them."""
+ANNOTATIONS = frozenset(("labels", "masks", "mask", "annotations", "annotation", "segmentations"))
+"""Names of folders beside one of images whose pictures are no images of the set."""
+ALONE = "lies beside the class folders, so it has no label"
+FEW = 0.1
+"""Share of images beside class folders up to which they are taken for a mistake."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,13 +37,16 @@ class ImageFile:
 
     path: Path
     name: str
+    problem: str = ""
+    """What keeps it from having a label that the others have."""
 
 
 def find_images(root: Path) -> list[ImageFile]:
     """The image files in a folder and all folders below, in the order of their names' bytes.
 
-    Files are known by their suffix; hidden ones and others are left out. Linked folders are followed,
-    each folder once, so links in a circle do no harm.
+    Files are known by their suffix; hidden ones and others are left out, and so are masks and the like in a
+    folder beside one of images. Linked folders are followed, each folder once, so links in a circle do no
+    harm.
 
     Raises:
         DataError: no image, or a folder that cannot be read.
@@ -44,7 +61,7 @@ def find_images(root: Path) -> list[ImageFile]:
             folders.clear()
             continue
         visited.add(place)
-        folders[:] = sorted((f for f in folders if not f.startswith(".")), key=os.fsencode)
+        folders[:] = sorted(_of_images(folders, root), key=os.fsencode)
         for file in files:
             path = Path(parent, file)
             if path.suffix.lower() in SUFFIXES and not file.startswith("."):
@@ -56,7 +73,29 @@ def find_images(root: Path) -> list[ImageFile]:
         raise DataError(f"{where} holds no images", hint=f"known formats: {', '.join(FORMATS)}")
     if others:
         log.info("%s: %d files are no images by their names, left out", where, others)
-    return sorted(found, key=lambda each: os.fsencode(each.name))
+    found.sort(key=lambda each: os.fsencode(each.name))
+    alone = _beside_classes([each.name for each in found])
+    return [
+        dataclasses.replace(each, problem=ALONE) if each.name in alone else each for each in found
+    ]
+
+
+def _hidden(folder: str) -> bool:
+    return folder.startswith(".") or folder == "__MACOSX"
+
+
+def _of_images(folders: list[str], root: Path) -> list[str]:
+    """The folders in one that are looked through."""
+    visible = [folder for folder in folders if not _hidden(folder)]
+    kinds = {folder: folder.lower() for folder in visible}
+    annotations = [folder for folder in visible if kinds[folder] in ANNOTATIONS]
+    if not annotations or not IMAGES & {*kinds.values()}:
+        return visible
+    log.warning(
+        "%s: %s beside a folder of images left out",
+        printable(root.name), ", ".join(map(printable, annotations)),
+    )  # fmt: skip
+    return [folder for folder in visible if folder not in annotations]
 
 
 def _unreadable(error: OSError) -> DataError:
@@ -70,33 +109,112 @@ def _refuse(error: OSError) -> None:
 def part_folders(root: Path) -> dict[str, Path]:
     """Folders that hold the parts of a set: ``train``, ``test`` and perhaps ``val``.
 
-    Empty unless a folder has ``train`` and one of the others, and no other folder beside them.
+    They may be called ``Training``, ``test_images``, ``dev`` and the like, and lie in a single folder. Empty
+    unless there is one for training and another part; what lies beside them is left out with a warning.
 
     Raises:
-        DataError: a folder that cannot be read.
+        DataError: a folder that cannot be read, or two that could be the same part.
     """
+    folders, pictures = _inside(root)
+    if len(folders) == 1 and not pictures:
+        folders, pictures = _inside(folders[0])
+    found = {path: _part(path.name) for path in folders}
+    rest = next((rest for part, rest in found.values() if part == "train"), None)
+    parts: dict[str, Path] = {}
+    for path, (part, other) in found.items():
+        if part and other == rest:
+            if part in parts:
+                first, second = printable(parts[part].name), printable(path.name)
+                raise DataError(
+                    f"{printable(root.name)}: {first} and {second} could both be the part {part}",
+                    hint="rename one of them, or put both into one folder",
+                )
+            parts[part] = path
+    if "train" not in parts or len(parts) < 2:
+        return {}
+    others = [path.name for path in folders if path not in parts.values()] + pictures
+    if others:
+        log.warning(
+            "%s: %d of its entries are no parts of the set, left out: %s", printable(root.name),
+            len(others), ", ".join(map(printable, others[:3])) + (", ..." if others[3:] else ""),
+        )  # fmt: skip
+    return parts
+
+
+def _inside(root: Path) -> tuple[list[Path], list[str]]:
+    """The visible folders in one, in order, and the names of its pictures."""
     try:
-        folders = {path.name: path for path in root.iterdir() if path.is_dir()}
+        shown = sorted((each for each in root.iterdir() if not _hidden(each.name)), key=os.fsencode)
+        folders = [path for path in shown if path.is_dir()]
     except OSError as error:
         raise _unreadable(error) from error
-    visible = {name: path for name, path in folders.items() if not name.startswith(".")}
-    parts = {PARTS[name.lower()]: path for name, path in visible.items() if name.lower() in PARTS}
-    complete = "train" in parts and len(parts) > 1 and len(parts) == len(visible)
-    return parts if complete else {}
+    return folders, [path.name for path in shown if path.suffix.lower() in SUFFIXES]
+
+
+def _part(folder: str) -> tuple[str, tuple[str, ...]]:
+    """The part of a set that a folder's name says, if it says one, and the words that are left.
+
+    Example:
+        >>> _part("seg_train"), _part("Test-Images2"), _part("cats")
+        (('train', ('seg',)), ('test', ()), ('', ('cats',)))
+    """
+    words = re.findall(r"[^\W\d_]+", folder.lower())
+    parts = [part for word in words for part, names in PARTS.items() if word in names]
+    known = {name for names in PARTS.values() for name in names} | IMAGES
+    rest = tuple(word for word in words if word not in known)
+    return (parts[0] if len(parts) == 1 else "", rest)
 
 
 def class_labels(names: list[str]) -> tuple[torch.Tensor | None, tuple[str, ...]]:
     """Labels from the first folder of each name, if every image lies in one and there are several.
 
+    A folder that holds all others and is called ``images`` or like a part is none. Names are put in the
+    order of the numbers in them, and count as the same however their accents are composed.
+
     Example:
         >>> class_labels(["cat/1.png", "dog/1.png", "cat/2.png"])
         (tensor([0, 1, 0]), ('cat', 'dog'))
+        >>> class_labels(["10/1.png", "9/1.png"])[1]
+        ('9', '10')
     """
-    if not all("/" in name for name in names):
-        return None, ()
-    folders = [name.split("/", 1)[0] for name in names]
-    classes = sorted(set(folders), key=os.fsencode)
+    folders = _class_folders(names)
+    classes = sorted({*folders} - {""}, key=_natural)
     if len(classes) < 2:
         return None, ()
+    if alone := folders.count(""):
+        log.warning("no labels: %d of %d images lie beside class folders", alone, len(names))
+        return None, ()
+    if len(parts := [name for name in classes if _part(name)[0]]) > 1:
+        log.warning(
+            "classes are called %s: are they parts of a set?", ", ".join(map(printable, parts))
+        )
     number = {name: index for index, name in enumerate(classes)}
     return torch.tensor([number[folder] for folder in folders]), tuple(map(printable, classes))
+
+
+def _class_folders(names: list[str]) -> list[str]:
+    """The folder of each name that could be its class; empty where it lies in none."""
+    paths = [name.split("/") for name in names]
+    while paths and len(paths[0]) > 1 and _says_nothing(paths[0][0]):
+        if any(len(path) < 2 or path[0] != paths[0][0] for path in paths):
+            break
+        paths = [path[1:] for path in paths]
+    return [unicodedata.normalize("NFC", path[0]) if len(path) > 1 else "" for path in paths]
+
+
+def _says_nothing(folder: str) -> bool:
+    return folder.lower() in IMAGES or _part(folder)[0] != ""
+
+
+def _natural(name: str) -> tuple[list[int | bytes], bytes]:
+    """A key by which 2 comes before 10."""
+    pieces = re.split(r"([0-9]+)", name)
+    return [int(p) if at % 2 else os.fsencode(p) for at, p in enumerate(pieces)], os.fsencode(name)
+
+
+def _beside_classes(names: list[str]) -> set[str]:
+    """The few images that lie beside class folders."""
+    folders = _class_folders(names)
+    counts = Counter(folders)
+    few = 0 < counts[""] <= max(1, FEW * len(names)) and len(counts) > 2
+    return {name for name, folder in zip(names, folders, strict=True) if few and not folder}

@@ -53,7 +53,7 @@ def _read(files: list[ImageFile], reading: Reading, where: str) -> ImageSet:
     for row, picture in enumerate(pictures):
         pixels[row] = conform(picture, target)
     names = [each.name for each in good]
-    labels, classes = class_labels(names)
+    labels, classes = class_labels(names) if reading.labels else (None, ())
     return ImageSet(
         torch.from_numpy(pixels),
         target.levels,

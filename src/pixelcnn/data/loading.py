@@ -36,6 +36,7 @@ def load(
     skip_bad: bool = False,
     shape: Sequence[int] | None = None,
     source_levels: Levels | None = None,
+    label_column: str | None = None,
     test: Source | None = None,
     labels: bool = True,
     root: Source | None = None,
@@ -62,8 +63,8 @@ def load(
         layout: axes of an array or of colours in a table: ``n h w``, ``n h w c`` or ``n c h w``.
         skip_bad: leave out files and rows that cannot be read.
         shape: (channels, height, width) of a model: settles layouts, and the channels of image files.
-        source_levels: how many levels the stored values of an array or a table have, where it cannot
-            be seen from them.
+        source_levels: how many levels the stored values have, where it cannot be seen from them.
+        label_column: of a table: ``first``, ``last``, ``none`` or its name, where it cannot be seen.
         test: own data only: a second path with the test images.
         labels: keep labels.
         root: where named sets are looked for before the user's cache; default ``$PIXELCNN_DATA``.
@@ -80,7 +81,13 @@ def load(
     """
     coding = Coding(levels=levels, threshold=threshold, binarise=binarise)
     if data in DATASETS:
-        _own_only(str(data), test=test, layout=layout, source_levels=source_levels)
+        _own_only(
+            str(data),
+            test=test,
+            layout=layout,
+            source_levels=source_levels,
+            label_column=label_column,
+        )
         parts = named_splits(str(data), split, _path(root), download)
         parts = Splits(*(fitted(part, as_size(size), fit) for part in parts))
     else:
@@ -88,7 +95,9 @@ def load(
             raise ConfigError(
                 "own data have no split but standard", hint=f"leave out {typed('split')}"
             )
-        reading = _reading(coding, size, fit, layout, skip_bad, shape, source_levels)
+        reading = _reading(
+            coding, size, fit, layout, skip_bad, shape, source_levels, label_column, labels
+        )
         parts = own_splits(existing(data), reading, None if test is None else existing(test))
     train, val, rest = (_finished(part, coding, rgb=rgb, labels=labels) for part in parts)
     return Splits(train, val.frozen(), rest.frozen())
@@ -108,6 +117,7 @@ def load_all(
     skip_bad: bool = False,
     shape: Sequence[int] | None = None,
     source_levels: Levels | None = None,
+    label_column: str | None = None,
     labels: bool = True,
     root: Source | None = None,
     download: bool = True,
@@ -126,6 +136,7 @@ def load_all(
         skip_bad: as for :func:`load`.
         shape: as for :func:`load`.
         source_levels: as for :func:`load`.
+        label_column: as for :func:`load`.
         labels: as for :func:`load`.
         root: as for :func:`load`.
         download: as for :func:`load`.
@@ -140,10 +151,12 @@ def load_all(
     """
     coding = Coding(levels=levels, threshold=threshold, binarise=binarise)
     if data in DATASETS:
-        _own_only(str(data), layout=layout, source_levels=source_levels)
+        _own_only(str(data), layout=layout, source_levels=source_levels, label_column=label_column)
         images = fitted(named_whole(str(data), _path(root), download), as_size(size), fit)
     else:
-        reading = _reading(coding, size, fit, layout, skip_bad, shape, source_levels)
+        reading = _reading(
+            coding, size, fit, layout, skip_bad, shape, source_levels, label_column, labels
+        )
         if isinstance(data, str | Path):
             images = read_own(existing(data), reading)
         else:
@@ -172,6 +185,8 @@ def _reading(
     skip_bad: bool,
     shape: Sequence[int] | None,
     source_levels: int | None,
+    label_column: str | None,
+    labels: bool,
 ) -> Reading:
     return Reading(
         size=as_size(size),
@@ -181,6 +196,8 @@ def _reading(
         shape=None if shape is None else image_shape(tuple(shape)),  # type: ignore[arg-type]
         levels=coding.bins,
         source_levels=source_levels,
+        label_column=label_column,
+        labels=labels,
     )
 
 

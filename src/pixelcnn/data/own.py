@@ -11,7 +11,7 @@ import torch
 from pixelcnn.data.arrays import read_array
 from pixelcnn.data.files import ImageFile, part_folders, printable
 from pixelcnn.data.folder import read_files, read_folder
-from pixelcnn.data.gate import brief
+from pixelcnn.data.gate import brief, named
 from pixelcnn.data.geometry import fitted
 from pixelcnn.data.image_set import ImageSet, Splits, joined
 from pixelcnn.data.picture import SUFFIXES
@@ -20,12 +20,13 @@ from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.sets import DATASETS
 from pixelcnn.data.splits import THREE_WAYS, TWO_WAYS, content_keys, parts_by_content
 from pixelcnn.data.table import read_table
-from pixelcnn.errors import DataError, UnknownName
+from pixelcnn.errors import ConfigError, DataError, UnknownName
 from pixelcnn.registry import closest
 
-READERS = {".npy": read_array, ".npz": read_array, ".csv": read_table}
+TABLES = (".csv", ".tsv")
+READERS = {".npy": read_array, ".npz": read_array} | dict.fromkeys(TABLES, read_table)
 
-KINDS = "a folder of images, image files, .npy, .npz or .csv"
+KINDS = "a folder of images, image files, .npy, .npz, .csv or .tsv"
 
 
 def existing(data: Path | str) -> Path:
@@ -53,11 +54,21 @@ def read_own(path: Path, reading: Reading) -> ImageSet:
     """Whatever lies at a path, in one piece and in its order.
 
     Raises:
+        ConfigError: an option for tables, and this is none.
         DataError: it cannot be used.
     """
+    if reading.label_column is not None and (path.is_dir() or path.suffix.lower() not in TABLES):
+        raise ConfigError(
+            f"label_column goes with a table, {printable(path.name)} is none",
+            hint=f"leave out {typed('label_column')}",
+        )
     packed = prepared_folder(path)
     if packed is not None:
-        return fitted(read_prepared(packed), reading.size, reading.fit)
+        images = read_prepared(packed)
+        levels = reading.source_levels or images.levels
+        with named(f"{images.name}:"):
+            images = dataclasses.replace(images, levels=levels)
+        return fitted(images, reading.size, reading.fit)
     if path.is_dir():
         if parts := part_folders(path):
             return joined(*read_parts(path, parts, reading).values())

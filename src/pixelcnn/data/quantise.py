@@ -106,9 +106,11 @@ def look_up(images: Tensor, table: np.ndarray, levels: int) -> Tensor:
 
 
 def occupied(images: Tensor, levels: int) -> int:
-    """How many of the levels occur."""
+    """How many of the levels occur; reads no further than the first piece by which all did."""
     seen = torch.zeros(levels, dtype=torch.bool)
     for piece in pieces(images):
+        if seen.all():
+            break
         seen |= torch.bincount(images[piece].flatten(), minlength=levels) > 0
     return int(seen.sum())
 
@@ -142,6 +144,11 @@ def coded(images: ImageSet, coding: Coding) -> ImageSet:
 def _at_threshold(images: ImageSet, threshold: float) -> ImageSet:
     values = look_up(images.images, threshold_table(images.levels, threshold), 2)
     name = f"threshold {threshold:g}"
+    if len(images) and occupied(values, 2) == 1:
+        log.warning(
+            "%s (%s): %s of %d levels makes every pixel %d",
+            images.name, images.split, name, images.levels, int(values[:1].max()),
+        )  # fmt: skip
     return dataclasses.replace(images, images=values, levels=2, binarisation=name)
 
 

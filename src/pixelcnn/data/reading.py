@@ -9,6 +9,8 @@ from pixelcnn.data.geometry import FITS
 from pixelcnn.errors import ConfigError
 from pixelcnn.shapes import MAX_LEVELS, ImageShape
 
+FULL_RANGE = (256, 65_536)
+"""Levels of image files whose values fill the range of their format."""
 LAYOUTS = ("nhw", "nhwc", "nchw")
 FLAGS = ("size", "fit", "layout", "skip_bad")
 """Options that the command line has under their own names."""
@@ -53,7 +55,12 @@ class Reading:
     levels: int | None = None
     """Levels that the values will be quantised to."""
     source_levels: Annotated[int, Range(2, MAX_LEVELS)] | None = None
-    """Levels of the stored values, where they are known."""
+    """Levels of the stored values, where they are known. For image files 256 and 65,536 mean that the
+    values fill the range of their format; with any other number they are levels as they stand there."""
+    labels: bool = True
+    """Whether labels are wanted."""
+    label_column: str | None = None
+    """Of a table: ``first``, ``last``, ``none``, or its name in the header."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -65,10 +72,19 @@ class Reading:
                     f"no layout {self.layout!r}", hint="one of: n h w, n h w c, n c h w"
                 )
             object.__setattr__(self, "layout", layout)
+        if self.label_column is not None:
+            object.__setattr__(self, "label_column", self.label_column.strip().lower())
         if self.channels is None and self.shape is not None:
             object.__setattr__(self, "channels", self.shape.channels)
 
     @property
+    def stored(self) -> bool:
+        """Whether the values of image files are levels as they stand there."""
+        return self.source_levels not in {None, *FULL_RANGE}
+
+    @property
     def wide(self) -> bool:
         """Whether image files are read with 65,536 levels, not 256."""
+        if self.source_levels in FULL_RANGE:
+            return self.source_levels > 256
         return self.levels is not None and self.levels > 256

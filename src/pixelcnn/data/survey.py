@@ -6,15 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pixelcnn.data.files import ImageFile, find_images, printable
+from pixelcnn.data.files import ALONE, ImageFile, find_images, printable
 from pixelcnn.data.geometry import SMALLER, as_size, too_small
 from pixelcnn.data.picture import Picture, read_picture
-from pixelcnn.data.reading import Reading
+from pixelcnn.data.reading import Reading, typed
 from pixelcnn.errors import DataError, ResourceError
 
 log = logging.getLogger("pixelcnn")
 
 COLOUR = "is in colour, but grey images are needed"
+BEYOND = "holds the value"
 NAMED = 20
 """Bad files that one message names; the log and the report name all."""
 
@@ -32,6 +33,13 @@ class FileReport:
     channels: int = 0
     bits: int = 0
     """1, 8 or 16 per sub-pixel."""
+    largest: int = 255
+    """Value of a sub-pixel as it is stored."""
+
+    @property
+    def full(self) -> int:
+        """The largest value that could be stored."""
+        return 65_535 if self.bits == 16 else 255
 
     @property
     def status(self) -> str:
@@ -55,6 +63,8 @@ class FolderReport:
     problem: str = ""
     """What keeps the good files from becoming one set, such as different sizes."""
     hint: str = ""
+    warning: str = ""
+    """What the good files have in common that may not be meant, such as few values."""
 
     @property
     def errors(self) -> tuple[FileReport, ...]:
@@ -80,13 +90,19 @@ class FolderReport:
         return f"{text}, {counts['error']} bad" + (f"; {self.problem}" if self.problem else "")
 
 
-def check_folder(folder: Path | str, size: object = None, fit: str = "crop") -> FolderReport:
+def check_folder(
+    folder: Path | str,
+    size: object = None,
+    fit: str = "crop",
+    source_levels: int | None = None,
+) -> FolderReport:
     """Decodes every image of a folder and reports on each.
 
     Args:
         folder: looked through with all folders below.
         size: as for :func:`pixelcnn.data.load`.
         fit: as for :func:`pixelcnn.data.load`.
+        source_levels: as for :func:`pixelcnn.data.load`.
 
     Raises:
         DataError: no such folder, or no image in it.
@@ -94,14 +110,15 @@ def check_folder(folder: Path | str, size: object = None, fit: str = "crop") -> 
     root = Path(folder)
     if not root.is_dir():
         raise DataError(f"{printable(str(folder))} is not a folder")
-    reading = Reading(size=as_size(size), fit=fit)
+    reading = Reading(size=as_size(size), fit=fit, source_levels=source_levels)
     reports = tuple(report for report, _ in examine(find_images(root), reading))
+    good = [each for each in reports if not each.error]
     problem, hint = "", ""
     try:
-        common_size([each for each in reports if not each.error], reading)
+        common_size(good, reading)
     except DataError as error:
         problem, hint = str(error), error.hint
-    return FolderReport(printable(root.name), reports, problem, hint)
+    return FolderReport(printable(root.name), reports, problem, hint, few_values(good, reading))
 
 
 def examine(
@@ -109,8 +126,11 @@ def examine(
 ) -> Iterator[tuple[FileReport, Picture | None]]:
     """Decodes one file after the other; bad ones have an error in place of a picture."""
     for file in files:
+        if file.problem and reading.labels and reading.shape is None:
+            yield FileReport(file.name, file.problem), None
+            continue
         try:
-            picture = read_picture(file.path, wide=reading.wide)
+            picture = read_picture(file.path, wide=reading.wide, stored=reading.stored)
             _check_use(picture, reading)
         except DataError as error:
             yield FileReport(file.name, str(error)), None
@@ -118,8 +138,8 @@ def examine(
             raise ResourceError(f"{printable(file.name)} {error}", hint=error.hint) from error
         else:
             channels, height, width = picture.pixels.shape
-            notes, bits = picture.notes, picture.bits
-            yield FileReport(file.name, "", notes, height, width, channels, bits), picture
+            known = (height, width, channels, picture.bits, picture.largest)
+            yield FileReport(file.name, "", picture.notes, *known), picture
 
 
 def _check_use(picture: Picture, reading: Reading) -> None:
@@ -129,6 +149,28 @@ def _check_use(picture: Picture, reading: Reading) -> None:
         raise DataError(reason)
     if reading.channels == 1 and not picture.grey:
         raise DataError(COLOUR)
+    if reading.source_levels is not None and reading.stored:
+        largest, levels = int(picture.pixels.max()), reading.source_levels
+        if largest >= levels:
+            raise DataError(f"{BEYOND} {largest}, but {levels} levels are 0 to {levels - 1}")
+
+
+def few_values(good: list[FileReport], reading: Reading) -> str:
+    """What to say of files whose values leave the upper three quarters of their range empty; else nothing.
+
+    Dark pictures look like that, and so do masks, label maps, and 12 bits stored in 16.
+    """
+    if reading.source_levels is not None or not good or all(each.bits == 1 for each in good):
+        return ""
+    fullest = max(good, key=lambda each: each.largest / each.full)
+    largest, full = fullest.largest, fullest.full
+    if not 0 < largest <= full // 4:
+        return ""
+    levels = max(largest + 1, 2) if largest < 64 else 2 ** largest.bit_length()
+    remedy = f"say {typed('source_levels')}".replace("levels=", f"levels={levels}")
+    if levels == 256:
+        remedy = "store them with 8 bits"
+    return f"the largest value is {largest} of {full}: {remedy} if these are levels"
 
 
 def common_size(good: list[FileReport], reading: Reading) -> tuple[int, int]:
@@ -182,6 +224,10 @@ def _remedy(bad: list[FileReport]) -> str:
         return "--fit pad or --fit resize takes smaller ones (in Python fit=)"
     if all(each.error == COLOUR for each in bad):
         return "make them grey, or take a model for colour"
+    if all(each.error == ALONE for each in bad):
+        return "move them into one, take all without labels: --set data.labels=false (in Python labels=False)"
+    if all(BEYOND in each.error for each in bad):
+        return f"say how many levels the values have: {typed('source_levels')}"
     return "mend or remove them"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from pixelcnn.data.geometry import cropped, padded
 from pixelcnn.data.picture import Picture
 from pixelcnn.data.reading import Reading
-from pixelcnn.data.survey import FileReport, common_size
+from pixelcnn.data.survey import FileReport, common_size, few_values
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import ImageShape
 
@@ -50,15 +50,16 @@ def settle(good: list[FileReport], reading: Reading, where: str) -> Target:
         log.warning("%s: %d of %d images brought to %s", where, changed, len(good), kind)
     if reading.fit == "resize" and reading.size:
         log.warning("%s: images resized to %dx%d", where, *size)
-    levels = _levels(good, reading)
-    if reading.source_levels not in {None, levels}:
-        raise DataError(f"{where}: the files have {levels} levels, not {reading.source_levels}")
-    return Target(ImageShape(channels, *size), levels, reading.fit)
+    if few := few_values(good, reading):
+        log.warning("%s: %s", where, few)
+    return Target(ImageShape(channels, *size), _levels(good, reading), reading.fit)
 
 
 def _levels(good: list[FileReport], reading: Reading) -> int:
-    """2 if every file has one bit and nothing speaks against it, else 256 (65,536 if wide)."""
-    wanted = reading.levels in {None, 2} and reading.source_levels in {None, 2}
+    """What was said, else 2 if every file has one bit and nothing speaks against it, else 256 or 65,536."""
+    if reading.source_levels is not None and reading.stored:
+        return reading.source_levels
+    wanted = reading.levels in {None, 2} and reading.source_levels is None
     if wanted and reading.fit != "resize" and all(each.bits == 1 for each in good):
         return 2
     return 65_536 if reading.wide else 256
@@ -73,7 +74,7 @@ def conform(picture: Picture, target: Target) -> np.ndarray:
         pixels = np.repeat(pixels, channels, axis=0)
     size = (target.shape.height, target.shape.width)
     if target.fit == "resize":
-        pixels = resized(pixels, size)
+        pixels = resized(pixels, size).clip(0, target.levels - 1)
     pixels = padded(cropped(pixels, size), size)
     if target.levels == 2:
         pixels = pixels > 0

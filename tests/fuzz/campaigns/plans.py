@@ -10,8 +10,8 @@ from engines.native.jobs import all_jobs
 from fuzz.case import Campaign, Case, Fault
 
 EXACT, HALF = 1e-4, 3e-2
-"""How far parameters of two builds may differ, against the largest: of float32, where norms of few features enlarge
-rounding, and of bfloat16 products."""
+"""How far parameters of two builds may differ, against the largest: of float32 (norms of few features enlarge
+rounding), and of bfloat16 products."""
 AVOIDED = 10**6
 """Plans of one seed; the next seed begins behind them."""
 
