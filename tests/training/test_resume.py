@@ -1,6 +1,8 @@
 """A training that was interrupted ends where the uninterrupted one ends."""
 
 import dataclasses
+import hashlib
+import io
 import os
 import random
 import shutil
@@ -8,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 
 import pytest
 import torch
@@ -296,13 +299,27 @@ def test_a_checkpoint_runs_no_code(tmp_path):
 
     path = tmp_path / "step-00000001.ckpt"
     checkpoints.write(path, {"x": Malicious(tmp_path)})
-    with pytest.raises(pickle.UnpicklingError):
+    with pytest.raises(ModelError, match="running code"):
         checkpoints.read(path)
     assert not (tmp_path / "ran").exists()
     path.write_bytes(pickle.dumps(Malicious(tmp_path)))
     with pytest.raises(ModelError, match="damaged"):
         checkpoints.read(path)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_checkpoint_unpacks_to_no_more_than_it_holds(tmp_path):
+    path, buffer = tmp_path / "step-00000001.ckpt", io.BytesIO()
+    torch.save({"x": torch.zeros(2**20)}, buffer)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(buffer) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
+        for member in old.infolist():
+            new.writestr(member.filename, old.read(member))
+    content = packed.getvalue()
+    mark = checkpoints.MARK + checkpoints.FORMAT
+    path.write_bytes(content + mark + hashlib.sha256(content).digest())
+    with pytest.raises(ModelError, match="unpacks to more than it holds"):
+        checkpoints.read(path)
 
 
 class Malicious:

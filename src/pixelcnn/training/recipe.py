@@ -27,7 +27,6 @@ FREE = (*LENGTH, "devices", "nodes")
 
 MARK = "recipe: "
 """What stands before the name in the first comment of a resolved recipe."""
-
 Table = dict[str, Any]
 
 
