@@ -153,3 +153,17 @@ def test_an_unknown_format_is_refused_by_its_number(file):
 
 def test_the_header_is_read_without_weights(file):
     assert describe(file)["config"]["shape"] == [1, 5, 7]
+
+
+def test_a_compiled_model_is_written_as_what_it_was_made_of(model, tmp_path):
+    path, images = tmp_path / "model.safetensors", torch.randint(3, (2, 1, 5, 7))
+    save(torch.compile(model, backend="eager"), path)
+    assert torch.equal(load(path).log_prob(images), model.eval().log_prob(images))
+
+
+def test_what_holds_a_compiled_part_is_not_written(model, tmp_path):
+    model.network = torch.compile(model.network, backend="eager")
+    with pytest.raises(ModelError, match="network of this model is compiled"):
+        save(model, tmp_path / "model.safetensors")
+    with pytest.raises(ModelError, match="must be a PixelModel"):
+        save(torch.nn.Linear(1, 1), tmp_path / "model.safetensors")

@@ -11,6 +11,7 @@ from forgery import forged
 from pixelcnn import PixelModel, checkpoint, load, networks, outputs, record, save
 from pixelcnn.cli import app
 from pixelcnn.errors import ModelError
+from pixelcnn.record import checked, source_levels
 
 WHOLE = {
     "recipe": "digits",
@@ -180,3 +181,26 @@ def test_what_a_record_holds_in_python_types_is_written_in_those_of_json(file, t
     save(model, tmp_path / "m.safetensors")
     found = checkpoint.describe(tmp_path / "m.safetensors")["record"]
     assert found["classes"] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("found", "levels"),
+    [
+        ({"source_levels": 4096, "quantisation": "256 -> 2 equal bins"}, 4096),
+        ({"data": {"source_levels": 320}}, 320),
+        ({"quantisation": "4096 -> 8 equal bins"}, 4096),
+        ({"binarisation": "fixed", "data": {"name": "binarized-mnist"}}, 8),
+        ({}, 8),
+        ({"binarisation": "threshold 0.33", "data": {"name": "mnist"}}, 256),
+        ({"binarisation": "dynamic", "data": {"name": "digits"}}, 17),
+        ({"data": {"name": "scans.npy", "binarise": "dynamic"}}, 256),
+        ({"data": {}, "quantisation": "none"}, 8),
+    ],
+)
+def test_older_records_say_what_the_stored_values_were(found, levels):
+    assert source_levels(checked(found), 8) == levels
+
+
+def test_the_shipped_model_takes_values_as_it_did():
+    found = checkpoint.describe("mnist")["record"]
+    assert source_levels(found, found["levels"]) == 2

@@ -50,6 +50,7 @@ def save(
             not what :mod:`pixelcnn.record` expects.
         ResourceError: the disk is full.
     """
+    model = uncompiled(model)
     own = model.state_dict()
     tensors = {name: t.detach().cpu().contiguous() for name, t in own.items()}
     if raw is not None:
@@ -72,6 +73,24 @@ def save(
     write_atomically(
         path, safetensors.torch.save(tensors, {KEY: json.dumps(header, allow_nan=False)})
     )
+
+
+def uncompiled(model: Any) -> PixelModel:
+    """The model inside what ``torch.compile`` made of it, with the names that files have; others as they are.
+
+    Raises:
+        ModelError: no model, or one that holds a compiled part.
+    """
+    found = getattr(model, "_orig_mod", model)
+    if not isinstance(found, PixelModel):
+        raise ModelError(f"model must be a PixelModel, got {type(found).__name__}")
+    inside = [name for name, part in found.named_modules() if hasattr(part, "_orig_mod")]
+    if inside:
+        raise ModelError(
+            f"{inside[0]} of this model is compiled, and files hold models that are not",
+            hint="compile the whole model, torch.compile(model), or in place, model.compile()",
+        )
+    return found
 
 
 def load(

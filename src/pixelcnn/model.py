@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pixelcnn.charts import table
 from pixelcnn.config import Config, from_config, to_config
+from pixelcnn.data.tensors import as_tensor, numbers_of
 from pixelcnn.errors import ConfigError, DataError, ModelError
 from pixelcnn.layers import features_last, masked_weights
 from pixelcnn.networks import NETWORKS, Network
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pixelcnn")
 
-INTEGERS = (
-    torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.uint16, torch.uint32,
-)  # fmt: skip
+INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 class PixelModel(nn.Module):
@@ -211,7 +210,7 @@ class PixelModel(nn.Module):
             DataError: not integers, or out of the model's range.
             ModelError: images of another shape than the model's.
         """
-        tensor = torch.as_tensor(images)
+        tensor = numbers_of(images, "images are integer levels (n, c, h, w)")
         if tensor.dtype == torch.bool:
             tensor = tensor.to(torch.uint8)
         if tensor.dtype not in INTEGERS:
@@ -255,7 +254,7 @@ class PixelModel(nn.Module):
                 f"this model is conditional: it needs a {kind} of size {size} per image"
             )
         try:
-            tensor = torch.as_tensor(condition)
+            tensor = as_tensor(condition)
         except (TypeError, ValueError, RuntimeError) as error:
             raise ConfigError(
                 f"a {kind} condition is made of numbers, got {condition!r}"
@@ -270,12 +269,15 @@ class PixelModel(nn.Module):
                 f"a {kind} condition for {n} images is {(n, *tail)}, got {tuple(tensor.shape)}"
             )
         if kind != "label":
+            if tensor.is_complex() or not bool(tensor.to(self.dtype).isfinite().all()):
+                raise ConfigError(f"a {kind} condition is made of finite numbers, this one is not")
             return tensor.to(self.device, self.dtype)
+        tensor = tensor.to(self.device, torch.int64)
         if n and not 0 <= int(tensor.min()) <= int(tensor.max()) < size:
             raise ConfigError(
                 f"labels must lie in 0..{size - 1}, got {int(tensor.min())}..{int(tensor.max())}"
             )
-        return tensor.to(self.device, torch.int64)
+        return tensor
 
     def log_prob_map(self, images: Any, condition: Any = None) -> Tensor:
         """Log-probability of every sub-pixel given its past, in nats, ``(n, c, h, w)``.

@@ -6,6 +6,7 @@ Keys that nobody reads yet are kept as they are.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -64,6 +65,60 @@ def as_json(record: object) -> dict[str, Any]:
             hint="model.record holds JSON types, and finite numbers",
         ) from error
     return checked(plain)
+
+
+NAMED = {"digits": 17, "binarized-mnist": 2}
+"""Levels of the values of named data sets that have not 256."""
+
+
+def source_levels(record: Mapping[str, Any], levels: int) -> int:
+    """How many levels the stored values had that a model was trained on.
+
+    Older records do not say it in so many words: then it is what their data's ``source_levels`` says, or
+    their quantisation, or it is the model's own number if nothing was binarised, or that of the named data
+    set, or 256.
+
+    Args:
+        record: of the model.
+        levels: of the model.
+
+    Example:
+        >>> source_levels({"source_levels": 4096}, 16), source_levels({"binarisation": "fixed"}, 2)
+        (4096, 2)
+        >>> source_levels({"binarisation": "threshold 0.33", "data": {"name": "mnist"}}, 2)
+        256
+    """
+    data = record.get("data") or {}
+    if said := record.get("source_levels") or data.get("source_levels"):
+        return int(said)
+    if found := re.match(r"(\d{1,5}) -> ", record.get("quantisation", "")):
+        return min(max(int(found[1]), 2), MAX_LEVELS)
+    if record.get("binarisation", "none") in ("none", "fixed") and not data.get("binarise"):
+        return levels
+    return NAMED.get(str(data.get("name")), 256)
+
+
+def coding(binarisation: str, quantisation: str) -> str:
+    """How levels came about, in words; of dynamic binarisation any draw is the same coding.
+
+    Example:
+        >>> coding("dynamic, seed 0", "none"), coding("none", "256 -> 8 equal bins"), coding("fixed", "none")
+        ('binarisation dynamic', '256 -> 8 equal bins', 'levels as given')
+    """
+    kind = "" if binarisation in ("none", "fixed") else f"binarisation {binarisation}"
+    ways = (kind.partition(",")[0], "" if quantisation == "none" else quantisation)
+    return ", ".join(filter(None, ways)) or "levels as given"
+
+
+def classes_seen(record: Mapping[str, Any], classes: int) -> list[int]:
+    """The classes that images were trained on, of those that a model counts: labels may have gaps.
+
+    Example:
+        >>> classes_seen({"classes_seen": [1, 2]}, 3), classes_seen({}, 3)
+        ([1, 2], [0, 1, 2])
+    """
+    seen = [label for label in record.get("classes_seen") or () if label < classes]
+    return seen or list(range(classes))
 
 
 def text(name: str, value: Any) -> Any:
@@ -179,6 +234,7 @@ DATA: dict[str, Check] = {
     "shape": listing(SIDE, 3),
     "source_levels": number(2, MAX_LEVELS, whole=True),
     "labels": flag,
+    "usual_levels": number(2, MAX_LEVELS, whole=True),
 }
 """Arguments of :func:`pixelcnn.data.load` that a file may give."""
 
@@ -200,7 +256,9 @@ RECORD: dict[str, Check] = {
     "quantisation": text,
     "skipped": COUNT,
     "levels": number(2, MAX_LEVELS, whole=True),
+    "source_levels": number(2, MAX_LEVELS, whole=True),
     "classes": listing(text, MAX_LEVELS),
+    "classes_seen": listing(COUNT, MAX_LEVELS),
     "seed": COUNT,
     "training": table({}),
     "versions": table({}),

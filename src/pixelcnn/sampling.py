@@ -4,11 +4,13 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pixelcnn import engines
 from pixelcnn.config import check_integer
+from pixelcnn.data.tensors import numbers_of
 from pixelcnn.devices import Device, placed
 from pixelcnn.drawing import Lot, in_batches, job_of, lots_of, uniforms
 from pixelcnn.errors import ConfigError, DataError
@@ -189,13 +191,15 @@ def stream(
 
 def _indices(n: int, first: int) -> range:
     """Indices of n images, of which each has a stream of its own."""
-    check_integer("n", n, 0, 2**31)
-    check_integer("first", first, 0, 2**63 - n)
+    n = check_integer("n", n, 0, 2**31)
+    first = check_integer("first", first, 0, 2**63 - n)
     return range(first, first + n)
 
 
 def _checked(temperature: float) -> float:
     """A temperature that can be drawn at; so low a one that its logarithms overflow is 0."""
+    if isinstance(temperature, np.generic):
+        temperature = temperature.item()
     number = isinstance(temperature, float | int) and math.isfinite(temperature)
     if not number or temperature < 0:
         raise ConfigError(f"temperature must be a finite number of at least 0, got {temperature!r}")
@@ -241,11 +245,11 @@ def complete(
         DataError, ModelError: images or a mask that do not fit the model.
         ConfigError: an option out of range.
     """
-    check_integer("n", n, 1, 2**31)
-    check_integer("batch_size", batch_size, 1, 2**31)
+    n = check_integer("n", n, 1, 2**31)
+    batch_size = check_integer("batch_size", batch_size, 1, 2**31)
     model, temperature = placed(model, device), _checked(temperature)
-    mask = torch.as_tensor(known).cpu()
-    given = torch.as_tensor(images).cpu()
+    mask = numbers_of(known, "known must be a bool mask").cpu()
+    given = numbers_of(images, "images are integer levels (n, c, h, w)").cpu()
     if mask.dtype != torch.bool:
         raise DataError(f"known must be a bool mask, got {str(mask.dtype).removeprefix('torch.')}")
     check_memory(model, len(given) * n, batch_size)

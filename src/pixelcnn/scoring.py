@@ -1,6 +1,6 @@
 """Exact likelihoods of images and data sets."""
 
-import io
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,13 +11,32 @@ import torch
 from torch import Tensor
 
 from pixelcnn.charts import table
+from pixelcnn.complexity import png_nats
+from pixelcnn.conditioning import condition_of, renumbered
 from pixelcnn.config import check_integer
 from pixelcnn.data import ImageSet
+from pixelcnn.data.tensors import numbers_of
 from pixelcnn.devices import Device, exact_convolutions, float64_device, placed
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.extent import require_batch
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
+from pixelcnn.record import coding
+
+log = logging.getLogger("pixelcnn")
+
+__all__ = [
+    "Score",
+    "bits_per_dim",
+    "condition_of",
+    "evaluate",
+    "percentiles",
+    "png_nats",
+    "renumbered",
+    "score",
+    "standard_error",
+    "training_coding",
+]
 
 BATCH_SIZE = 64
 
@@ -35,6 +54,8 @@ class Score:
         split: the part of it.
         levels: of its pixels.
         binarisation: how levels came about.
+        quantisation: likewise, of more than two levels.
+        training_coding: how the levels of the training images came about, in words; None if unknown.
         content_hash: SHA-256 of the levels that were scored.
         weights: ``"averaged"`` or ``"raw"``.
         parameters: of the model.
@@ -48,9 +69,17 @@ class Score:
     split: str
     levels: int
     binarisation: str
+    quantisation: str
+    training_coding: str | None
     content_hash: str
     weights: str
     parameters: int
+
+    @property
+    def as_trained(self) -> bool | None:
+        """Whether levels came about as in training: else the numbers do not compare. None if unknown."""
+        own = coding(self.binarisation, self.quantisation)
+        return None if self.training_coding is None else own == self.training_coding
 
     @property
     def bits_per_dim(self) -> float:
@@ -75,6 +104,9 @@ class Score:
             "split": self.split,
             "levels": self.levels,
             "binarisation": self.binarisation,
+            "quantisation": self.quantisation,
+            "training_coding": self.training_coding,
+            "as_trained": self.as_trained,
             "content_hash": self.content_hash,
             "weights": self.weights,
             "parameters": self.parameters,
@@ -127,7 +159,8 @@ def score(
         >>> score(model, torch.zeros(3, 1, 5, 7, dtype=torch.uint8)).dtype
         torch.float64
     """
-    check_integer("batch_size", batch_size, 1, 2**31)
+    batch_size = check_integer("batch_size", batch_size, 1, 2**31)
+    images = numbers_of(images, "images are integer levels (n, c, h, w)")
     model = evaluation_view(placed(model, device))
     condition = model.check_condition(condition, len(images))
     require_batch(model, images[:batch_size])
@@ -142,51 +175,6 @@ def score(
             if callback is not None:
                 callback(min(start + batch_size, len(images)), len(images))
     return nats
-
-
-def condition_of(model: PixelModel, data: ImageSet) -> Tensor | None:
-    """What the images of a data set are given to a model with: labels, vectors or maps; None if nothing.
-
-    Labels with names count as the model's classes do, whatever other classes its training data had.
-
-    Raises:
-        ModelError: the data have not what the model needs, or a class that it does not know.
-    """
-    kind, size = model.network.condition, model.network.condition_size
-    if kind is None:
-        return None
-    found = data.given(kind)
-    if found is None:
-        raise ModelError(
-            f"this model needs a {kind} for each image, {data.name} has none",
-            hint="--label says one for all"
-            if kind == "label"
-            else f"store the {kind}s as 'condition' in an .npz file (in Python ImageSet(condition=))",
-        )
-    if kind != "label" and found.shape[1] != size:
-        raise ModelError(
-            f"this model needs {kind}s of size {size}, {data.name} has {found.shape[1]}"
-        )
-    return renumbered(found, data.classes, model) if kind == "label" else found
-
-
-def renumbered(labels: Tensor, classes: tuple[str, ...], model: PixelModel) -> Tensor:
-    """Labels by their names, as a model counts its classes.
-
-    Raises:
-        ModelError: a class that it does not know.
-    """
-    known = list(model.record.get("classes") or [])
-    if known and classes and list(classes) != known:
-        unknown = [name for name in classes if name not in known]
-        if unknown:
-            raise ModelError(f"this model knows no class {unknown[0]!r}, only {', '.join(known)}")
-        return torch.tensor([known.index(name) for name in classes])[labels]
-    if len(labels) and int(labels.max()) >= model.network.condition_size:
-        raise ModelError(
-            f"this model knows {model.network.condition_size} classes, a label is {int(labels.max())}"
-        )
-    return labels
 
 
 def evaluate(
@@ -240,10 +228,27 @@ def evaluate(
         split=data.split,
         levels=data.levels,
         binarisation=data.binarisation,
+        quantisation=data.quantisation,
+        training_coding=training_coding(model, data),
         content_hash=data.content_hash,
         weights=str(model.record.get("weights", "raw")),
         parameters=model.parameters_count,
     )
+
+
+def training_coding(model: PixelModel, data: ImageSet) -> str | None:
+    """How the levels of the training images came about, saying so if those of a data set did otherwise."""
+    record = model.record
+    if "binarisation" not in record:
+        return None
+    trained = coding(record["binarisation"], record.get("quantisation", "none"))
+    own = coding(data.binarisation, data.quantisation)
+    if own != trained:
+        log.warning(
+            "%s: %s, but the model was trained with %s, so its likelihoods do not compare",
+            data.name, own, trained,
+        )  # fmt: skip
+    return trained
 
 
 def standard_error(nats: Tensor) -> float:
@@ -269,32 +274,3 @@ def percentiles(model: PixelModel, nats: Tensor) -> Tensor:
             "this model holds no validation scores", hint="train it with a validation set"
         )
     return torch.from_numpy(np.interp(nats.numpy(), quantiles, np.linspace(0, 100, len(quantiles))))
-
-
-def png_nats(images: Tensor, levels: int) -> Tensor:
-    """Size of each image as an optimised PNG in nats, float64 ``(n,)``.
-
-    The complexity term of Serra et al., Input complexity and out-of-distribution detection, 2020.
-
-    Args:
-        images: integer levels ``(n, c, h, w)``; other than 3 channels are stacked into one grey picture.
-        levels: up to 256 are stored in 8 bits, more in 16.
-    """
-    from PIL import Image
-
-    sizes = []
-    for image in (each.cpu().numpy() for each in images):
-        channels, height, width = image.shape
-        if levels > 256:
-            picture = Image.fromarray(image.reshape(channels * height, width).astype(np.uint16))
-        elif channels == 3:
-            picture = Image.fromarray(image.transpose(1, 2, 0).astype(np.uint8))
-        else:
-            sheet = image.reshape(channels * height, width).astype(np.uint8)
-            picture = (
-                Image.fromarray(sheet * 255).convert("1") if levels == 2 else Image.fromarray(sheet)
-            )
-        buffer = io.BytesIO()
-        picture.save(buffer, "PNG", optimize=True)
-        sizes.append(8 * buffer.tell() * math.log(2))
-    return torch.tensor(sizes, dtype=torch.float64)

@@ -60,8 +60,55 @@ def test_one_image_has_no_error(run, model):
 def test_evaluate_gives_other_data_the_models_levels(run, model):
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8)).astype(np.uint8)
     np.save("own.npy", images)
-    found = run("evaluate", model, "--data", "own.npy", "--split", "all", "--json").json
+    command = ("evaluate", model, "--data", "own.npy", "--split", "all", "--json")
+    assert "--source-levels" in run(*command, code=3).hint  # those of training were 17
+    found = run(*command, "--source-levels", 256).json
     assert (found["images"], found["levels"], found["data"]) == (40, 17, "own.npy")
+
+
+RAMP = np.arange(64).reshape(1, 8, 8)
+FORMS = {
+    "npy": lambda name, values: np.save(name, values.astype(np.uint16)),
+    "npz": lambda name, values: np.savez(name, values.astype(np.int64)),
+    "csv": lambda name, values: np.savetxt(name, values.reshape(-1, 64), "%d", ","),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    "source", [{"source_levels": 4096}, {"quantisation": "4096 -> 17 equal bins"}]
+)
+def test_the_score_of_an_image_depends_on_no_other(run, tiny, here, form, source):
+    made = tiny()
+    made.record = {"data": {"name": "train.npy", "levels": 17}} | source
+    model, bright = saved(made, here), np.full_like(RAMP, 4095)
+    FORMS[form](f"alone.{form}", RAMP * 20)
+    FORMS[form](f"both.{form}", np.concatenate([RAMP * 20, bright]))
+    FORMS[form](f"dark.{form}", RAMP // 8)
+    alone, both = (rows(run("score", model, f"{n}.{form}").stdout) for n in ("alone", "both"))
+    assert alone[0] | {"name": ""} == both[0] | {"name": ""}
+    levels = torch.from_numpy(RAMP * 20 * 17 // 4096)[:, None]
+    assert float(alone[0]["nats"]) == pytest.approx(float(scoring.score(made, levels)), abs=1e-4)
+    done = {}
+    for name in ("alone", "both"):
+        run("complete", model, f"{name}.{form}", "-n", 1, "--out", f"{name}-done.npz")
+        with np.load(f"{name}-done.npz") as found:
+            done[name] = found["images"][0]
+            assert found["levels"] == 17
+    assert np.array_equal(done["alone"], done["both"])
+    assert "count as dark ones of 4096" in run("score", model, f"dark.{form}").stderr
+    assert "dark" not in run("score", model, f"dark.{form}", "--source-levels", 17).stderr
+
+
+def test_levels_that_sample_wrote_are_scored_as_they_are(run, tiny, here):
+    made = tiny()
+    made.record = {"data": {"name": "train.npy", "levels": 17}, "source_levels": 256}
+    model = saved(made, here)
+    run("sample", model, "-n", 2, "--out", "new.npz")
+    found = rows(run("score", model, "new.npz").stdout)
+    with np.load("new.npz") as drawn:
+        nats = scoring.score(made, drawn["images"])
+    assert [float(row["nats"]) for row in found] == pytest.approx(nats.tolist(), abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +159,12 @@ def test_settings_of_an_honest_record_are_kept(tiny):
     assert sources.recorded(made) == honest
     made.record["data"] = honest = {"name": "digits", "levels": 4, "binarise": "dynamic"}
     assert sources.recorded(made) == honest
+
+
+def saved(made, here):
+    """The path of a model, written."""
+    checkpoint.save(made, here / "m.safetensors")
+    return "m.safetensors"
 
 
 def test_images_of_another_shape_are_a_mismatch(run, model):
@@ -295,3 +348,37 @@ def test_a_spreadsheet_gets_no_formula_and_a_program_the_name(run, model, here, 
     (row,) = csv.DictReader(io.StringIO(table))
     assert row["name"] == f"'{name}"
     assert run("score", model, "photos", "--json").json["rows"][0]["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("record", "same", "words"),
+    [
+        ({"binarisation": "none"}, True, "levels as given"),
+        ({"binarisation": "fixed"}, True, "levels as given"),
+        ({"binarisation": "dynamic"}, False, "binarisation dynamic"),
+        (
+            {"binarisation": "none", "quantisation": "256 -> 17 equal bins"},
+            False,
+            "256 -> 17 equal bins",
+        ),
+        ({}, None, None),
+    ],
+)
+def test_data_coded_otherwise_than_in_training_say_so(run, tiny, here, record, same, words):
+    made = tiny()
+    made.record = {"data": {"name": "digits"}} | record
+    outcome = run("evaluate", saved(made, here), "--limit", 5, "--json")
+    assert (outcome.json["as_trained"], outcome.json["training_coding"]) == (same, words)
+    said = f"digits: levels as given, but the model was trained with {words}"
+    for text in (outcome.stderr, run("score", "m.safetensors", "digits").stderr):
+        assert (said in text) == (same is False)
+
+
+def test_any_draw_of_dynamic_binarisation_is_the_same_coding(run, tiny, here):
+    made = tiny(levels=2)
+    made.record = {"data": {"name": "digits", "binarise": "dynamic"}, "binarisation": "dynamic"}
+    command = ("evaluate", saved(made, here), "--limit", 5, "--json")
+    assert run(*command).json["as_trained"] is True
+    made.record |= {"binarisation": "threshold 0.5"}
+    saved(made, here)
+    assert run(*command).json["as_trained"] is False

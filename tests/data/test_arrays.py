@@ -77,7 +77,7 @@ def test_a_shape_that_fits_both_ways_stays_ambiguous():
 )
 def test_any_integer_type_is_taken(tmp_path, dtype):
     values = (NOISE // 4).astype(dtype)
-    images = data.load_all(stored(tmp_path, values))
+    images = data.load_all(stored(tmp_path, values), source_levels=256)
     assert images.images.dtype == torch.uint8
     assert np.array_equal(images.images[:, 0].numpy(), NOISE // 4)
     assert images.levels == 256
@@ -111,13 +111,18 @@ def test_floats_are_refused_with_the_remedy(tmp_path):
     ("values", "options", "levels"),
     [
         (NOISE > 128, {}, 2),
-        (NOISE % 2, {}, 2),
+        (NOISE % 2, {}, 256),
+        (NOISE % 2, {"source_levels": 2}, 2),
+        (NOISE % 2, {"usual_levels": 2, "levels": 2}, 2),
         (NOISE, {}, 256),
         (NOISE % 17, {}, 256),
         (NOISE % 17, {"source_levels": 17}, 17),
-        (NOISE % 17, {"levels": 17}, 17),
+        (NOISE % 17, {"usual_levels": 17}, 17),
+        (NOISE % 17, {"source_levels": 17, "usual_levels": 256}, 17),
+        (NOISE > 128, {"usual_levels": 256}, 2),
         (NOISE % 17, {"source_levels": 17, "levels": 2}, 2),
-        (NOISE.astype(np.uint16) * 4, {}, 1024),
+        (NOISE.astype(np.uint16) * 4, {}, 65_536),
+        (NOISE.astype(np.uint16) * 4, {"source_levels": 1024}, 1024),
         (NOISE, {"levels": 8}, 8),
     ],
 )
@@ -240,10 +245,11 @@ def test_maps_of_65536_codes_are_levels_as_they_are(tmp_path):
 
 def test_the_number_of_codes_can_be_said(tmp_path):
     codes = np.random.default_rng(0).integers(0, 300, (20, 5, 7))
-    assert data.load_all(stored(tmp_path, codes)).levels == 512
+    with pytest.raises(DataError, match="int64 does not say of how many levels"):
+        data.load_all(stored(tmp_path, codes))
     assert data.load_all(stored(tmp_path, codes), source_levels=320).levels == 320
     np.savez(tmp_path / "codes.npz", images=codes, levels=310)
-    assert data.load_all(tmp_path / "codes.npz").levels == 310
+    assert data.load_all(tmp_path / "codes.npz", usual_levels=320).levels == 310
 
 
 @pytest.mark.parametrize("axes", [(3,), (3, 5, 7)])
@@ -252,3 +258,47 @@ def test_an_archive_may_hold_a_condition(tmp_path, axes):
     np.savez(tmp_path / "given.npz", images=NOISE, condition=condition)
     images = data.load_all(tmp_path / "given.npz")
     assert torch.equal(images.condition, torch.from_numpy(condition).float())
+
+
+GIVEN = np.arange(24.0).reshape(12, 2)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [GIVEN.astype(">f8"), GIVEN.astype(">i4"), GIVEN.astype("f2"), GIVEN[::-1][::-1], GIVEN > 3],
+)
+def test_a_condition_of_any_number_is_taken(tmp_path, given):
+    np.savez(tmp_path / "given.npz", images=NOISE, condition=given)
+    found = data.load_all(tmp_path / "given.npz").condition
+    assert np.array_equal(found.numpy(), given.astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        np.where(GIVEN == 7, np.nan, GIVEN),
+        np.where(GIVEN == 7, -np.inf, GIVEN),
+        GIVEN * 1e300,
+        GIVEN.astype(str),
+        GIVEN + 0j,
+        GIVEN.astype("M8[s]"),
+        np.zeros((12, 2), [("a", "f4")]),
+    ],
+)
+def test_a_condition_that_is_no_finite_number_is_refused_and_named(tmp_path, given):
+    np.savez(tmp_path / "given.npz", images=NOISE, condition=given)
+    with pytest.raises(DataError, match=r"given\.npz: .*condition"):
+        data.load_all(tmp_path / "given.npz")
+
+
+def test_values_taken_as_in_training_that_may_be_levels_already_are_said(tmp_path, caplog):
+    images = data.load_all(stored(tmp_path, NOISE % 4), levels=4, usual_levels=256)
+    assert images.images.max() == 0
+    assert "all values are below 4, and count as dark ones of 256" in caplog.text
+    assert data.load_all(stored(tmp_path, NOISE % 4), levels=4, source_levels=4).levels == 4
+
+
+def test_a_set_knows_the_levels_that_its_own_were_made_of(tmp_path):
+    path = stored(tmp_path, NOISE)
+    for options in ({}, {"levels": 4}, {"threshold": 0.3}, {"binarise": "dynamic"}):
+        assert data.load_all(path, **options).source_levels == 256

@@ -1,5 +1,7 @@
 """The one type for images."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -202,3 +204,14 @@ def test_a_notebook_is_shown_the_first_images_whatever_they_are():
         assert "40 images of" in page
         assert "<grey>" not in page
     assert "img" not in images[:0]._repr_html_()
+
+
+def test_the_coins_of_an_evaluated_image_depend_on_no_other():
+    images = dynamic()
+    drawn = images.frozen(4).images
+    alone = ImageSet(GREYS[3:4], 2, grey_levels=images.grey_levels, binarisation="dynamic")
+    assert torch.equal(alone.frozen(4).images, drawn[3:4])
+    backwards = dataclasses.replace(images, images=GREYS.flip(0))
+    assert torch.equal(backwards.frozen(4).images, drawn.flip(0))
+    assert torch.equal(images[[5, 2]].frozen(4).images, drawn[[5, 2]])
+    assert len(images[:0].frozen(4)) == 0

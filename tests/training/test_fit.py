@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from pixelcnn import checkpoint, networks, outputs, scoring
+from pixelcnn.cli import conditions
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import ConfigError, DataError, ModelError, ResourceError, TrainingError
 from pixelcnn.model import PixelModel
@@ -43,8 +44,8 @@ def test_the_run_folder_holds_what_it_promises(finished):
     _, history = finished
     names = {path.name for path in history.run.iterdir()}
     assert names >= {
-        "recipe.toml", "environment.json", "best.safetensors", "last.safetensors", "checkpoints",
-        "metrics.csv", "train.log", "samples",
+        "recipe.toml", "environment.json", "content.json", "best.safetensors", "last.safetensors",
+        "checkpoints", "metrics.csv", "train.log", "samples",
     }  # fmt: skip
     assert len(list((history.run / "checkpoints").iterdir())) == 2
     assert [path.name for path in (history.run / "samples").iterdir()] == ["epoch-0003.png"]
@@ -302,3 +303,29 @@ def test_data_that_do_not_fit_are_refused(case):
 def test_an_unknown_option_is_refused():
     with pytest.raises(ConfigError, match="no training option called 'epoch'"):
         fit(model(), *digits(), verbose=False, epoch=3)
+
+
+def test_a_compiled_model_trains_the_one_inside(tmp_path):
+    made, (train, val) = model(), digits()
+    compiled = torch.compile(made, backend="eager")
+    fit(compiled, train, val, run=tmp_path / "run", verbose=False, epochs=1)
+    assert same(checkpoint.load(tmp_path / "run").state_dict(), made.state_dict())
+    with pytest.raises(ModelError, match="must be a PixelModel"):
+        fit(torch.nn.Linear(1, 1), train, val, epochs=1)
+
+
+def test_classes_that_no_image_has_are_not_drawn(tmp_path, monkeypatch):
+    (train, val), drawn = digits(), []
+    train, val = (
+        dataclasses.replace(s, labels=s.labels % 3 * 2 + 1, classes=()) for s in (train, val)
+    )
+    net = model(condition="label", condition_size=train.label_count)
+    sample = pictures.sampling.sample
+    monkeypatch.setattr(
+        pictures.sampling, "sample",
+        lambda *a, **k: drawn.extend(k["condition"].tolist()) or sample(*a, **k),
+    )  # fmt: skip
+    fit(net, train, val, tmp_path / "run", epochs=1, sample_count=4, verbose=False)
+    assert net.record["classes_seen"] == [1, 3, 5]
+    assert drawn[:4] == [1, 3, 5, 1]
+    assert conditions.labels(net, None, 4) == [1, 3, 5, 1]

@@ -364,3 +364,14 @@ def test_sigterm_to_a_process(tmp_path, root):
     found = checkpoints.latest(run / "checkpoints", print)
     assert found is not None
     assert int(found[1]["step"]) >= len(digits()[0]) // 16
+
+
+@pytest.mark.parametrize("other", ["images", "val"])
+def test_a_training_does_not_go_on_on_other_images(tmp_path, other):
+    run = tmp_path / "run"
+    train(run, epochs=1)
+    before = (run / "best.safetensors").read_bytes()
+    with pytest.raises(ConfigError, match="was started on other") as caught:
+        train(run, resume=True, epochs=2, **{other: 9})
+    assert caught.value.exit_code == 2
+    assert (run / "best.safetensors").read_bytes() == before

@@ -15,7 +15,7 @@ from pixelcnn.training.run import RunFolder
 
 def test_a_new_folder_is_laid_out(tmp_path):
     with RunFolder(tmp_path / "a" / "b") as folder:
-        folder.begin("[data]\n")
+        folder.begin("[data]\n", {})
         assert folder.recipe.read_text() == "[data]\n"
         assert folder.checkpoints.is_dir()
         assert folder.samples.is_dir()
@@ -24,7 +24,7 @@ def test_a_new_folder_is_laid_out(tmp_path):
 
 def test_a_run_is_refused_without_resume(tmp_path):
     with RunFolder(tmp_path / "run") as folder:
-        folder.begin("")
+        folder.begin("", {})
     with (
         pytest.raises(ConfigError, match=r"run already holds \w") as caught,
         RunFolder(tmp_path / "run"),
@@ -133,7 +133,7 @@ def contents(folder):
 def test_no_link_is_followed_in_a_run_folder(tmp_path, place, link):
     victim, trap = tmp_path / "victim", tmp_path / "run" / place
     with RunFolder(tmp_path / "run") as folder:
-        folder.begin("")
+        folder.begin("", {})
     victim.mkdir()
     (victim / "file").write_text("dear to somebody")
     if trap.is_dir():
@@ -170,7 +170,7 @@ def test_a_run_folder_may_be_reached_by_a_link(tmp_path):
     (tmp_path / "large disk").mkdir()
     (tmp_path / "runs").symlink_to("large disk")
     with RunFolder(tmp_path / "runs" / "a") as folder:
-        folder.begin("")
+        folder.begin("", {})
     (tmp_path / "b").symlink_to("runs/a")
     with RunFolder(tmp_path / "b", resume=True):
         pass
@@ -182,14 +182,14 @@ def test_a_start_that_was_killed_can_be_resumed(left, tmp_path):
     for name in left:
         (tmp_path / name).write_text("")
     with RunFolder(tmp_path, resume=True) as folder:
-        folder.begin("")
+        folder.begin("", {})
 
 
 def test_leftovers_of_an_interrupted_write_go(tmp_path):
     with RunFolder(tmp_path / "run") as folder:
-        folder.begin("")
+        folder.begin("", {})
         (folder.path / ".best.safetensors.x1.tmp").write_text("")
         (folder.checkpoints / ".step-00000001.ckpt.x2.tmp").write_text("")
     with RunFolder(tmp_path / "run", resume=True) as folder:
-        folder.begin("")
+        folder.begin("", {})
         assert not list(folder.path.glob("**/.*.tmp"))

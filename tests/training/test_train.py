@@ -1,5 +1,8 @@
 """``train_recipe``: the rules of the run folder, and what a resumed run accepts."""
 
+import shutil
+
+import numpy as np
 import pytest
 
 from pixelcnn import checkpoint, data
@@ -79,8 +82,6 @@ def test_a_start_that_fails_leaves_nothing_to_refuse(tmp_path):
 
 
 def test_own_data_keep_their_folder_to_themselves(tmp_path):
-    import numpy as np
-
     path = tmp_path / "secret" / "mine.npz"
     path.parent.mkdir()
     np.savez(path, images=np.random.default_rng(0).integers(0, 4, (40, 5, 7)).astype(np.uint8))
@@ -131,3 +132,51 @@ def test_a_model_to_start_from_becomes_the_parent(tmp_path):
     assert str(tmp_path).encode() not in (second.run / "best.safetensors").read_bytes()
     start = prepare(recipes.get("digits").with_overrides([f"training.init='{first.run}'"])).model
     assert same(dict(start.state_dict()), dict(old.state_dict()))
+
+
+def stored_images(path, seed=0):
+    path.parent.mkdir(exist_ok=True)
+    np.save(path, np.random.default_rng(seed).integers(0, 4, (40, 5, 7)).astype(np.uint8))
+    return [f"data.name='{path}'", "data.source_levels=4"]
+
+
+def test_a_run_goes_on_where_its_images_lie_now(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path, moved = tmp_path / "a" / "mine.npy", tmp_path / "b" / "other.npy"
+    where = stored_images(path)
+    monkeypatch.chdir(path.parent)
+    first = go(tmp_path / "run", "data.name='mine.npy'", "data.source_levels=4")
+    monkeypatch.chdir(tmp_path)
+    assert train_recipe(None, first.run, resume=True, verbose=False).steps == first.steps
+    assert go(first.run, *where, resume=True).steps == first.steps
+    moved.parent.mkdir()
+    shutil.move(path, moved)
+    longer = ["training.epochs=2", f"data.name='{moved}'"]
+    assert train_recipe(None, first.run, overrides=longer, resume=True, verbose=False).rows
+    assert train_recipe(None, first.run, resume=True, verbose=False).steps == 2 * first.steps
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_run_does_not_go_on_on_other_images(tmp_path, older):
+    first = go(tmp_path / "run", *stored_images(tmp_path / "a.npy"))
+    if older:
+        (first.run / "content.json").unlink()
+    before = {path.name: path.read_bytes() for path in first.run.glob("*.*") if path.is_file()}
+    record = checkpoint.load(first.run).record["content_hash"]
+    other = stored_images(tmp_path / "b.npy", seed=1)
+    stored_images(tmp_path / "a.npy", seed=1)  # the same path, another content
+    for settings in (other, []):
+        with pytest.raises(ConfigError, match=record["train"][:16]) as caught:
+            train_recipe(None, first.run, overrides=settings, resume=True, verbose=False)
+        assert "--data" in caught.value.hint
+    assert {
+        path.name: path.read_bytes() for path in first.run.glob("*.*") if path.is_file()
+    } == before
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"train": 7}', "not JSON", '"train"'])
+def test_a_damaged_list_of_content_lets_no_other_images_in(tmp_path, text):
+    first = go(tmp_path / "run", *stored_images(tmp_path / "a.npy"))
+    (first.run / "content.json").write_text(text)
+    with pytest.raises(ConfigError, match="was started on other"):
+        go(first.run, *stored_images(tmp_path / "b.npy", seed=1), resume=True)

@@ -35,6 +35,7 @@ def complete(
     fit: options.Fit = None,
     layout: options.Layout = None,
     skip_bad: options.SkipBad = False,
+    source_levels: options.SourceLevels = None,
     label: options.TakenAs = None,
     engine: options.Engine = "auto",
     batch_size: options.BatchSize = 64,
@@ -67,7 +68,10 @@ def complete(
     loaded = models.load(model, device=device)
     sampling.check_memory(loaded, count, 1)
     mask = pictures.known_pixels(known, loaded.shape)
-    own = {"size": options.sides(size), "fit": fit, "layout": layout, "skip_bad": skip_bad}
+    own = {
+        "size": options.sides(size), "fit": fit, "layout": layout, "skip_bad": skip_bad,
+        "source_levels": source_levels,
+    }  # fmt: skip
     given, condition = pictures.load(loaded, images, label, own)
     if pictures.later_pixels_known(mask):
         say("note: raster order ignores known pixels that come later than the drawn one")
@@ -89,7 +93,7 @@ def complete(
     if kind == "folder":
         files = output.save_each([drawn], len(drawn), out, loaded.levels, "completion")
     elif kind == "array":
-        files = output.save_array([drawn], len(drawn), out)
+        files = output.save_array([drawn], len(drawn), out, loaded.levels)
     elif shot is not None:
         files = shot.save(out, columns=count)
     else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pixelcnn.annotations import shown
 from pixelcnn.cli import options
 from pixelcnn.errors import ConfigError, ModelError
+from pixelcnn.record import classes_seen
 from pixelcnn.registry import closest
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def labels(model: "PixelModel", label: str | None, count: int) -> list[int] | None:
-    """The classes of ``count`` images: the one asked for, or every class in turn.
+    """The classes of ``count`` images: the one asked for, or in turn every one that was trained on.
 
     Returns:
         None for a model without condition.
@@ -36,7 +37,8 @@ def labels(model: "PixelModel", label: str | None, count: int) -> list[int] | No
             f"this model is conditioned on a {condition}, which the command line cannot give",
             hint="use pixelcnn.sample or pixelcnn.complete in Python with condition=…",
         )
-    return [index % model.network.condition_size for index in range(count)]
+    seen = classes_seen(model.record, model.network.condition_size)
+    return [seen[index % len(seen)] for index in range(count)]
 
 
 def taken_as(model: "PixelModel", images: "ImageSet", label: str | None) -> "ImageSet":

@@ -25,6 +25,7 @@ def evaluate(
     fit: options.Fit = None,
     layout: options.Layout = None,
     skip_bad: options.SkipBad = False,
+    source_levels: options.SourceLevels = None,
     label: options.TakenAs = None,
     batch_size: options.BatchSize = 64,
     device: options.Device = None,
@@ -50,7 +51,10 @@ def evaluate(
     if keep_memory:
         memory.keep_memory()
     loaded = models.load(model, weights=weights, device=device)
-    own = {"size": options.sides(size), "fit": fit, "layout": layout, "skip_bad": skip_bad}
+    own = {
+        "size": options.sides(size), "fit": fit, "layout": layout, "skip_bad": skip_bad,
+        "source_levels": source_levels,
+    }  # fmt: skip
     images = sources.split_of(loaded, data, split, own, folder=model)
     images = conditions.taken_as(loaded, images, label)
     with progress("evaluating") as advance:

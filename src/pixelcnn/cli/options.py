@@ -60,6 +60,17 @@ Layout = Annotated[
         default="from their shape",
     ),
 ]
+SourceLevels = Annotated[
+    int | None,
+    said(
+        "--source-levels",
+        metavar="N",
+        min=2,
+        max=65_536,
+        help="Own arrays and tables: how many levels the stored values have.",
+        default="what the file says, else as in training",
+    ),
+]
 SkipBad = Annotated[
     bool,
     said(

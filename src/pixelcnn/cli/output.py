@@ -148,31 +148,33 @@ def say_what_is_lost(kind: Kind, model: "PixelModel") -> None:
 
 
 def save_array(
-    batches: Iterable[Any], count: int, path: Path, labels: list[int] | None = None
+    batches: Iterable[Any], count: int, path: Path, levels: int, labels: list[int] | None = None
 ) -> list[str]:
-    """Writes levels (n, c, h, w) as they come; an ``.npz`` has the keys ``images`` and, if given, ``labels``.
+    """Writes levels (n, c, h, w) as they come; an ``.npz`` says how many there are, and holds given labels.
 
     Args:
         batches: levels (some, c, h, w), at least one of them.
         count: images of all batches together.
         path: its suffix is ``.npy`` or ``.npz``.
+        levels: the number of levels.
         labels: of the images.
     """
     parts = _npy(batches, count)
     if path.suffix.lower() != ".npy":
-        named = {"images": parts}
+        named = {"images": parts, "levels": _npy([np.array(levels)])}
         if labels is not None:
             named["labels"] = _npy([np.array(labels)], count)
         parts = _npz(named)
     return write(path, parts)
 
 
-def _npy(batches: Iterable[Any], count: int) -> Iterator[bytes]:
-    """The parts of an ``.npy`` file of all rows of some arrays."""
+def _npy(batches: Iterable[Any], count: int | None = None) -> Iterator[bytes]:
+    """The parts of an ``.npy`` file of all rows of some arrays, or of one array as it is."""
     arrays = iter(map(np.asarray, batches))
     first = next(arrays)
     header = io.BytesIO()
-    descr, shape = np.lib.format.dtype_to_descr(first.dtype), (count, *first.shape[1:])
+    descr = np.lib.format.dtype_to_descr(first.dtype)
+    shape = first.shape if count is None else (count, *first.shape[1:])
     np.lib.format.write_array_header_1_0(
         header, {"descr": descr, "fortran_order": False, "shape": shape}
     )

@@ -61,7 +61,7 @@ def sample(
         if kind == "folder":
             files = output.save_each(drawn, count, out, loaded.levels)
         elif kind == "array":
-            files = output.save_array(drawn, count, out, labels)
+            files = output.save_array(drawn, count, out, loaded.levels, labels)
         else:
             images = torch.cat(list(drawn))
     if shot is not None:

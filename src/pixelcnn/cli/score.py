@@ -34,6 +34,7 @@ def score(
     fit: options.Fit = None,
     layout: options.Layout = None,
     skip_bad: options.SkipBad = False,
+    source_levels: options.SourceLevels = None,
     label: options.TakenAs = None,
     batch_size: options.BatchSize = 64,
     device: options.Device = None,
@@ -73,8 +74,11 @@ def score(
     if keep_memory:
         memory.keep_memory()
     loaded = models.load(model, device=device)
-    prepared = sources.preparation(loaded, options.sides(size), fit, layout, skip_bad)
+    prepared = sources.preparation(
+        loaded, options.sides(size), fit, layout, skip_bad, source_levels
+    )
     images = conditions.taken_as(loaded, sets.load_all(data, **prepared), label)
+    scoring.training_coding(loaded, images)
     names = images.names or [str(index) for index in range(len(images))]
     chosen = options.part_of(part, len(images))
     images, names = images[chosen], names[chosen]

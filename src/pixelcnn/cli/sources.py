@@ -1,8 +1,9 @@
 """Which data a model is scored on, brought to levels as its training data were."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pixelcnn import data
+from pixelcnn import data, record
 from pixelcnn.cli.console import say
 from pixelcnn.config import check_choice
 from pixelcnn.errors import ConfigError
@@ -25,7 +26,7 @@ def split_of(
     model: "PixelModel",
     source: str | None,
     split: str,
-    own: dict[str, Any],
+    own: Mapping[str, Any],
     folder: str,
 ) -> "ImageSet":
     """The part of a data set that a model is evaluated on.
@@ -99,6 +100,7 @@ def preparation(
     fit: str | None = None,
     layout: str | None = None,
     skip_bad: bool = False,
+    source_levels: int | None = None,
 ) -> dict[str, Any]:
     """Arguments of :func:`pixelcnn.data.load` that give other data the model's levels and shape.
 
@@ -108,11 +110,20 @@ def preparation(
         fit: how; by default as the training data.
         layout: order of an array's axes.
         skip_bad: leave out files that cannot be read.
+        source_levels: how many levels the stored values of an array or a table have; by default as many
+            as those of the training data.
     """
     settings = recorded(model)
     arguments = {key: settings[key] for key in CODING + GEOMETRY if key in settings}
     if not {"threshold", "binarise"} & set(arguments):
         arguments["levels"] = model.levels
-    given = {"size": size, "fit": fit, "layout": layout, "skip_bad": skip_bad or None}
+    arguments["usual_levels"] = record.source_levels(model.record, model.levels)
+    given = {
+        "size": size,
+        "fit": fit,
+        "layout": layout,
+        "skip_bad": skip_bad or None,
+        "source_levels": source_levels,
+    }
     arguments |= {key: value for key, value in given.items() if value is not None}
     return arguments | {"shape": tuple(model.shape)}

@@ -13,7 +13,7 @@ from pixelcnn.data.gate import brief, named, opened
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lazy import LazyImages
 from pixelcnn.data.npy import MAGIC, Archive, FileArray
-from pixelcnn.data.quantise import extent, source_levels
+from pixelcnn.data.quantise import SOURCE, extent, note_coded, source_levels
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.tensors import MAX_CLASSES, dtype_of
 from pixelcnn.errors import DataError
@@ -60,8 +60,8 @@ def from_values(
     Args:
         values: ``n h w``, ``n h w c`` or ``n c h w``, in memory or in a file.
         labels: integers ``(n,)``.
-        known: levels of the values; ``None`` infers them, see
-            :func:`pixelcnn.data.quantise.source_levels`.
+        known: levels of the values, if something says so. Else booleans have 2, and other values as many
+            as ``reading.usual_levels``, or as :func:`pixelcnn.data.quantise.source_levels` says.
         reading: the rest.
         where: name of the set, and the start of every message.
 
@@ -71,19 +71,22 @@ def from_values(
     check_integers(values, where)
     axes = order_of(values, reading, where)
     with named(f"{where}:"):
-        levels = known or source_levels(values, reading.levels)
+        usual = None if values.dtype == np.bool_ else reading.usual_levels
+        if not known and usual:
+            note_coded(values, usual, reading.levels)
+        levels = known or usual or source_levels(values, reading.levels)
         return ImageSet(_images(values, axes, levels), levels, _labels(labels), name=where)
 
 
 def _images(values: Values, axes: tuple[int, ...], levels: int) -> Tensor:
     """The values as ``n c h w`` of the type for so many levels; of a file they are read when used."""
     plain = np.uint8 if levels <= 256 else np.int32
-    if values.dtype not in (np.uint8, np.bool_):
+    if values.dtype != np.bool_ and (values.dtype != np.uint8 or levels < 256):
         low, high = extent(values)
         if not 0 <= low <= high < levels:
             raise DataError(
                 f"{levels} levels are the values 0 to {levels - 1}, these run from {low} to {high}",
-                hint="say how many levels the values have, or quantise them first",
+                hint=f"say how many levels they have with {SOURCE}",
             )
 
     def ordered(some: np.ndarray) -> Tensor:

@@ -68,13 +68,17 @@ class ImageSet:
     """Levels of the grey values of a dynamic set; ``None`` for all others."""
     condition: Tensor | None = None
     """What each image is given besides itself: vectors ``(n, d)`` or maps ``(n, d, h, w)``, float32."""
+    source_levels: int | None = None
+    """Levels of the stored values that these levels were made of; by default the same."""
     index: Tensor | None = None
     """Place of each image in the whole split: what dynamic binarisation is keyed by."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.levels, int) or not 2 <= self.levels <= MAX_LEVELS:
-            raise DataError(f"a set of images has 2 to {MAX_LEVELS} levels, got {self.levels!r}")
+        object.__setattr__(self, "levels", _count(self.levels))
+        if self.grey_levels is not None:
+            object.__setattr__(self, "grey_levels", _count(self.grey_levels))
         stored = self.grey_levels or self.levels
+        object.__setattr__(self, "source_levels", _count(self.source_levels or stored))
         object.__setattr__(self, "images", levels_tensor(self.images, stored))
         if self.labels is not None:
             object.__setattr__(self, "labels", labels_tensor(self.labels))
@@ -186,13 +190,14 @@ class ImageSet:
 
         Returns:
             uint8 up to 256 levels, else int32, on the images' device. Of a dynamic set an image depends
-            on nothing but its grey values, its place in the set, the seed and the epoch.
+            on nothing but its grey values, the seed and the epoch, and in training its place in the set.
         """
         rows = _rows(indices, len(self))
         images = self.images[rows]
         if self.grey_levels is None:
             return images
-        return coin_flips(images, self.grey_levels, seed, epoch, self._places(rows))
+        places = _content_places(images) if epoch is None else self._places(rows)
+        return coin_flips(images, self.grey_levels, seed, epoch, places)
 
     def _places(self, rows: slice | Tensor) -> Tensor:
         """Place of some images in the whole split."""
@@ -249,6 +254,24 @@ def as_bytes(images: Tensor) -> bytes:
     """The values of some images, little-endian, in order."""
     array = images.cpu().contiguous().numpy()
     return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def _content_places(images: Tensor) -> Tensor:
+    """A place for each image that follows from its values: 63 bits of their SHA-256, int64 ``(k,)``.
+
+    So the coins of evaluation depend on no other image, nor on the file that it lies in.
+    """
+    digests = (hashlib.sha256(as_bytes(image)).digest() for image in images)
+    keys = [int.from_bytes(each[:8], "big") >> 1 for each in digests]
+    return torch.tensor(keys, dtype=torch.int64)
+
+
+def _count(levels: Any) -> int:
+    """A number of levels as an ``int``: NumPy's integers are integers, too."""
+    found = levels.item() if isinstance(levels, np.generic) else levels
+    if not isinstance(found, int) or isinstance(found, bool) or not 2 <= found <= MAX_LEVELS:
+        raise DataError(f"a set of images has 2 to {MAX_LEVELS} levels, got {levels!r}")
+    return found
 
 
 def _rows(which: Any, n: int) -> slice | Tensor:

@@ -37,6 +37,7 @@ def load(
     shape: Sequence[int] | None = None,
     source_levels: Levels | None = None,
     label_column: str | None = None,
+    usual_levels: Levels | None = None,
     test: Source | None = None,
     labels: bool = True,
     root: Source | None = None,
@@ -63,7 +64,9 @@ def load(
         layout: axes of an array or of colours in a table: ``n h w``, ``n h w c`` or ``n c h w``.
         skip_bad: leave out files and rows that cannot be read.
         shape: (channels, height, width) of a model: settles layouts, and the channels of image files.
-        source_levels: how many levels the stored values have, where it cannot be seen from them.
+        source_levels: how many levels the stored values have. By default what an archive says itself,
+            then what ``usual_levels`` says, then what the type of the values says.
+        usual_levels: as ``source_levels``, for data that do not say it themselves; other data ignore it.
         label_column: of a table: ``first``, ``last``, ``none`` or its name, where it cannot be seen.
         test: own data only: a second path with the test images.
         labels: keep labels.
@@ -96,7 +99,16 @@ def load(
                 "own data have no split but standard", hint=f"leave out {typed('split')}"
             )
         reading = _reading(
-            coding, size, fit, layout, skip_bad, shape, source_levels, label_column, labels
+            coding,
+            size,
+            fit,
+            layout,
+            skip_bad,
+            shape,
+            source_levels,
+            usual_levels,
+            label_column,
+            labels,
         )
         parts = own_splits(existing(data), reading, None if test is None else existing(test))
     train, val, rest = (_finished(part, coding, rgb=rgb, labels=labels) for part in parts)
@@ -118,6 +130,7 @@ def load_all(
     shape: Sequence[int] | None = None,
     source_levels: Levels | None = None,
     label_column: str | None = None,
+    usual_levels: Levels | None = None,
     labels: bool = True,
     root: Source | None = None,
     download: bool = True,
@@ -137,6 +150,7 @@ def load_all(
         shape: as for :func:`load`.
         source_levels: as for :func:`load`.
         label_column: as for :func:`load`.
+        usual_levels: as for :func:`load`.
         labels: as for :func:`load`.
         root: as for :func:`load`.
         download: as for :func:`load`.
@@ -155,7 +169,16 @@ def load_all(
         images = fitted(named_whole(str(data), _path(root), download), as_size(size), fit)
     else:
         reading = _reading(
-            coding, size, fit, layout, skip_bad, shape, source_levels, label_column, labels
+            coding,
+            size,
+            fit,
+            layout,
+            skip_bad,
+            shape,
+            source_levels,
+            usual_levels,
+            label_column,
+            labels,
         )
         if isinstance(data, str | Path):
             images = read_own(existing(data), reading)
@@ -185,6 +208,7 @@ def _reading(
     skip_bad: bool,
     shape: Sequence[int] | None,
     source_levels: int | None,
+    usual_levels: int | None,
     label_column: str | None,
     labels: bool,
 ) -> Reading:
@@ -194,10 +218,11 @@ def _reading(
         layout=layout,
         skip_bad=skip_bad,
         shape=None if shape is None else image_shape(tuple(shape)),  # type: ignore[arg-type]
-        levels=coding.bins,
+        levels=coding.wanted,
         source_levels=source_levels,
         label_column=label_column,
         labels=labels,
+        usual_levels=usual_levels,
     )
 
 

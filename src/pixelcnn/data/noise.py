@@ -28,7 +28,7 @@ def coin_flips(images: Tensor, levels: int, seed: int, epoch: int | None, index:
         levels: of the grey values; black stays 0, full brightness becomes 1.
         seed: not negative.
         epoch: of training, not negative; None for the one draw of evaluation.
-        index: place of each image in its set, int64 ``(k,)``.
+        index: place of each image in its set, or in evaluation of its content, int64 ``(k,)``.
 
     Returns:
         uint8 on the images' device, bit for bit the same on every device.

@@ -22,6 +22,8 @@ from pixelcnn.shapes import MAX_LEVELS
 
 log = logging.getLogger("pixelcnn")
 
+SOURCE = "source_levels (training: --set data.source_levels=N; else --source-levels N)"
+"""How to say how many levels stored values have: for hints."""
 BINARISE = ("threshold", "dynamic")
 
 
@@ -64,9 +66,9 @@ class Coding:
             )
 
     @property
-    def bins(self) -> int | None:
-        """Levels to quantise to in equal bins; ``None`` if binarised or kept."""
-        return None if self.binarise else self.levels
+    def wanted(self) -> int | None:
+        """Levels of the result; ``None`` if they are kept."""
+        return 2 if self.binarise else self.levels
 
 
 def equal_bins(source: int, levels: int) -> np.ndarray:
@@ -167,8 +169,6 @@ def _in_bins(images: ImageSet, levels: int) -> ImageSet:
 
 def exceeds(values: Any, bound: int) -> bool:
     """Whether any value is above the bound; reads no further than the first piece that is."""
-    if values.dtype.kind == "u" and bound >= np.iinfo(values.dtype).max:
-        return False
     return any(bool((values[piece] > bound).any()) for piece in pieces(values))
 
 
@@ -179,34 +179,65 @@ def extent(values: Any) -> tuple[int, int]:
 
 
 def source_levels(values: Any, wanted: int | None = None) -> int:
-    """How many levels the integer values of an array have, where nobody said.
+    """How many levels the integers of an array have, where nobody said: by their type alone.
 
-    Values that fit into the levels asked for are taken as already quantised. Else 0 and 1 are two
-    levels, up to 255 are 256, and more are the next power of two.
+    Booleans have 2, integers of 16 bits 65,536, and all others 256. The values themselves decide nothing, or
+    the same image would mean something else in another file; they may only contradict.
 
     Args:
         values: integers, the first axis counting images; an array, or one in a file.
         wanted: levels to be made of them, if any.
 
     Raises:
-        DataError: negative values, or more than 65,536 levels.
+        DataError: negative values or values beyond the levels of their type; or none beyond those wanted, so
+            that they may be levels already.
 
     Example:
-        >>> source_levels(np.array([0, 16])), source_levels(np.array([0, 16]), wanted=17)
-        (256, 17)
-        >>> source_levels(np.array([0, 1])), source_levels(np.array([0, 1000]))
-        (2, 1024)
+        >>> source_levels(np.array([0, 16])), source_levels(np.array([False]))
+        (256, 2)
+        >>> source_levels(np.array([0, 1], np.uint16))
+        65536
     """
+    if values.dtype == np.bool_:
+        return 2
+    levels = MAX_LEVELS if values.dtype.itemsize == 2 else 256
     if values.dtype != np.uint8:
-        low, high = extent(values)
-        if low < 0:
-            raise DataError(f"levels count from 0, but the smallest value is {low}")
-        if high >= MAX_LEVELS:
-            raise DataError(
-                f"values above {MAX_LEVELS - 1} cannot be levels, the largest is {high}",
-                hint="at most 65,536 levels",
-            )
-    if wanted is not None and not exceeds(values, wanted - 1):
-        return wanted
-    bounds = (2, 256, *(2**bits for bits in range(9, 16)))
-    return next((bound for bound in bounds if not exceeds(values, bound - 1)), MAX_LEVELS)
+        _check_range(values, levels)
+    if wanted is not None and wanted < levels and not exceeds(values, wanted - 1):
+        raise DataError(
+            f"all values are below {wanted}: are they the {wanted} levels asked for already, or dark"
+            f" ones of {levels}?",
+            hint=f"say how many levels they have, {wanted} or {levels}, with {SOURCE}",
+        )
+    if not exceeds(values, levels // 2 - 1):
+        log.info(
+            "%s values are taken for %d levels, though none is above %d; say otherwise with %s",
+            values.dtype, levels, levels // 2 - 1, SOURCE,
+        )  # fmt: skip
+    return levels
+
+
+def note_coded(values: Any, levels: int, wanted: int | None) -> None:
+    """Says of values that are taken for so many levels if they may be the levels wanted already."""
+    if wanted is not None and wanted < levels and not exceeds(values, wanted - 1):
+        log.warning(
+            "all values are below %d, and count as dark ones of %d; if they are levels already, as"
+            " sample writes them, say %d with %s", wanted, levels, wanted, SOURCE,
+        )  # fmt: skip
+
+
+def _check_range(values: Any, levels: int) -> None:
+    """Refuses values that are no levels of their type."""
+    low, high = extent(values)
+    if low < 0:
+        raise DataError(f"levels count from 0, but the smallest value is {low}")
+    if high >= MAX_LEVELS:
+        raise DataError(
+            f"values above {MAX_LEVELS - 1} cannot be levels, the largest is {high}",
+            hint="at most 65,536 levels",
+        )
+    if high >= levels:
+        raise DataError(
+            f"its values run from {low} to {high}, and {values.dtype} does not say of how many levels",
+            hint=f"say how many with {SOURCE}",
+        )

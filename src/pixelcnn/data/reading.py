@@ -57,6 +57,8 @@ class Reading:
     source_levels: Annotated[int, Range(2, MAX_LEVELS)] | None = None
     """Levels of the stored values, where they are known. For image files 256 and 65,536 mean that the
     values fill the range of their format; with any other number they are levels as they stand there."""
+    usual_levels: Annotated[int, Range(2, MAX_LEVELS)] | None = None
+    """Levels of stored values that do not say so themselves, as those of an array or a table."""
     labels: bool = True
     """Whether labels are wanted."""
     label_column: str | None = None

@@ -13,15 +13,43 @@ from pixelcnn.shapes import ImageShape, image_shape
 MAX_CLASSES = 65_536
 """Labels beyond are no classes: a network would need as many weights for them."""
 
+SIGNED = {torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: torch.int64}
+"""What holds the values of an unsigned type; of 64 bits the largest become negative."""
+
 
 def dtype_of(levels: int) -> torch.dtype:
     """How this many levels are stored."""
     return torch.uint8 if levels <= 256 else torch.int32
 
 
+def as_tensor(values: Any) -> Tensor:
+    """Whatever holds numbers as a tensor: arrays of any byte order and strides, lists, tensors.
+
+    Memory is shared where PyTorch can; it knows neither foreign byte orders nor negative strides, and
+    computes little with unsigned integers of more than a byte: those become signed ones.
+
+    Raises:
+        TypeError, ValueError, RuntimeError: these are no numbers.
+
+    Example:
+        >>> as_tensor(np.array([1, 2, 3], ">i2")[::-1]).tolist()
+        [3, 2, 1]
+    """
+    if isinstance(values, Tensor):
+        return values.to(SIGNED[values.dtype]) if values.dtype in SIGNED else values
+    array = np.asarray(values)
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    # A stride that is no multiple of a value's size comes from one field of a structured array.
+    size = max(array.dtype.itemsize, 1)
+    if any(stride < 0 or stride % size for stride in array.strides):
+        array = array.copy()
+    return as_tensor(torch.from_numpy(array))
+
+
 def levels_tensor(images: Any, levels: int) -> Tensor:
     """Images as a tensor of the right type, checked against ``levels``; lazy ones stay lazy."""
-    tensor = images if isinstance(images, Tensor) else torch.from_numpy(np.asarray(images))
+    tensor = numbers_of(images, "images are integer levels")
     if tensor.ndim != 4:
         raise DataError(f"images have four axes n c h w, got the shape {tuple(tensor.shape)}")
     if tensor.dtype.is_floating_point or tensor.dtype.is_complex:
@@ -57,7 +85,7 @@ def extent(values: Tensor) -> tuple[int, int]:
 
 def labels_tensor(labels: Any) -> Tensor:
     """Labels as int64 ``(n,)``, checked."""
-    tensor = _numbers(labels, "labels are integers (n,)")
+    tensor = numbers_of(labels, "labels are integers (n,)")
     if tensor.ndim != 1 or tensor.dtype.is_floating_point or tensor.dtype.is_complex:
         raise DataError(f"labels are integers (n,), got {tensor.dtype} {tuple(tensor.shape)}")
     found = tensor.to(torch.int64)
@@ -74,7 +102,7 @@ def condition_tensor(condition: Any, shape: ImageShape) -> Tensor:
     """Vectors or maps as float32, checked."""
     maps = f"maps (n, d, {shape.height}, {shape.width}) as large as the images"
     kind = f"a condition is vectors (n, d), or {maps}"
-    tensor = _numbers(condition, kind)
+    tensor = numbers_of(condition, kind)
     wrong_maps = tensor.ndim == 4 and tensor.shape[2:] != shape[1:]
     if tensor.ndim not in (2, 4) or wrong_maps or tensor.dtype.is_complex or not tensor.shape[1]:
         raise DataError(f"{kind}, got {tensor.dtype} {tuple(tensor.shape)}")
@@ -89,10 +117,14 @@ def condition_tensor(condition: Any, shape: ImageShape) -> Tensor:
     return found
 
 
-def _numbers(values: Any, wanted: str) -> Tensor:
-    """Values as a tensor of whatever type of number they have."""
+def numbers_of(values: Any, wanted: str) -> Tensor:
+    """Values as a tensor of whatever type of number they have, see :func:`as_tensor`.
+
+    Raises:
+        DataError: these are no numbers; ``wanted`` says what they ought to be.
+    """
     try:
-        return torch.as_tensor(values)
+        return as_tensor(values)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         kind = getattr(values, "dtype", type(values).__name__)
         raise DataError(f"{wanted}, got {str(kind)[:60]}") from error

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from pixelcnn import devices
+from pixelcnn.checkpoint import uncompiled
 from pixelcnn.config import gated
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import ConfigError
@@ -37,7 +40,7 @@ from pixelcnn.training.validator import Validator
 
 @gated
 def fit(
-    model: PixelModel,
+    model: nn.Module,
     train: ImageSet,
     val: ImageSet,
     run: str | Path | None = None,
@@ -56,7 +59,8 @@ def fit(
     handlers and random state are afterwards what they were.
 
     Args:
-        model: trained in place.
+        model: trained in place. Of one that ``torch.compile`` made, the model inside; to train compiled,
+            say ``compile=True``.
         train: training images.
         val: validation images; dynamically binarised ones are drawn once.
         run: folder for models, checkpoints, metrics and samples; nothing is written without one.
@@ -85,6 +89,7 @@ def fit(
     """
     since = time.monotonic()
     options = TrainingOptions.from_table((options or TrainingOptions()).as_table() | overrides)
+    model = uncompiled(model)
     check_fit(model, train, val)
     if run is None and resume:
         raise ConfigError("resume needs a run folder", hint="pass run=...")
@@ -102,7 +107,7 @@ def fit(
                 goes = held_folder.recipe.exists() and goes_on(
                     held_folder.stored(), recipe, str(held_folder.path)
                 )
-                held_folder.begin(recipe.dumps())
+                held_folder.begin(recipe.dumps(), notes["content_hash"])
                 return goes
 
             folder, replan = held_folder, processes.on_main(begin)

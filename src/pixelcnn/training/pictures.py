@@ -15,6 +15,7 @@ from pixelcnn import plotting, sampling
 from pixelcnn.data import ImageSet
 from pixelcnn.folders import write_inside
 from pixelcnn.model import PixelModel
+from pixelcnn.record import classes_seen
 from pixelcnn.scoring import condition_of
 from pixelcnn.training.callbacks import TrainingState
 from pixelcnn.training.likelihood import Stopped
@@ -51,7 +52,7 @@ def draw_grid(
     """Draws images and saves them as one picture, which it returns.
 
     Args:
-        model: a class-conditional one draws its classes in turn.
+        model: a class-conditional one draws the classes that it was trained on in turn.
         path: of the picture.
         count: images.
         seed: of the uniform numbers: the same for every epoch, so that pictures compare.
@@ -64,7 +65,7 @@ def draw_grid(
         Stopped: ``stop`` said so.
     """
     if model.network.condition == "label":
-        given = torch.arange(model.network.condition_size)
+        given = torch.tensor(classes_seen(model.record, model.network.condition_size))
     condition = None if given is None else given[torch.arange(count) % len(given)]
     callback = watch(seconds, stop)
     images = sampling.sample(model, count, seed=seed, condition=condition, callback=callback)

@@ -25,6 +25,9 @@ LENGTH = ("epochs", "max_time")
 FREE = (*LENGTH, "devices", "nodes")
 """Training options that a resumed run may change."""
 
+PLACES = ("name", "test", "root", "download")
+"""Where the data of a resumed run lie: not where, but what they are has to be the same."""
+
 MARK = "recipe: "
 """What stands before the name in the first comment of a resolved recipe."""
 Table = dict[str, Any]
@@ -169,7 +172,8 @@ def goes_on(stored: Recipe, now: Recipe, where: str) -> bool:
         where: the run folder.
 
     Raises:
-        ConfigError: they contradict each other in more than how long, and on how many devices.
+        ConfigError: they contradict each other in more than how long, on how many devices, and where the
+            data lie.
     """
     if now.name != stored.name:
         raise ConfigError(
@@ -179,7 +183,8 @@ def goes_on(stored: Recipe, now: Recipe, where: str) -> bool:
     before, after = stored.tables(), now.tables()
     for table, key in ((t, k) for t in TABLES for k in {**before[t], **after[t]}):
         old, new = before[table].get(key), after[table].get(key)
-        if old != new and not (table == "training" and key in FREE):
+        free = key in FREE if table == "training" else table == "data" and key in PLACES
+        if old != new and not free:
             raise ConfigError(
                 f"{where} was started with {table}.{key} = {old!r}, not {new!r}",
                 hint="leave the setting out, or choose another folder with --run",
@@ -280,14 +285,7 @@ def parse_setting(setting: str) -> Setting:
 def _check_table(table: str, values: Table, of: Callable[..., Any], derived: Iterable[str]) -> None:
     """Refuses keys that mean nothing, and values that ``of`` does not take as arguments.
 
-    Args:
-        table: its name.
-        values: its keys and values; ``name`` says of what.
-        of: a function or a constructor.
-        derived: arguments that no recipe gives.
-
-    Raises:
-        ConfigError: names the key, and what is known or taken.
+    Those that are ``derived`` no recipe gives.
     """
     known = ["name", *(key for key in arguments(of) if key not in derived)]
     check_keys(f"key in [{table}]", values, known)

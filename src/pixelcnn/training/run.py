@@ -7,19 +7,26 @@ import platform
 import re
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 
-from pixelcnn.errors import DISK_FULL, ConfigError, ResourceError
+from pixelcnn import checkpoint
+from pixelcnn.errors import DISK_FULL, ConfigError, ModelError, ResourceError
 from pixelcnn.folders import check_folder, open_inside, read_inside, write_inside
+from pixelcnn.model_file import strict_json
 from pixelcnn.training.processes import Processes
 from pixelcnn.training.recipe import Recipe, parse
 
 OURS = ("checkpoints", "samples", "tensorboard")
 """The folders in a run folder that nobody else has business in."""
 
+PARTS = {"train": "training", "val": "validation"}
+CONTENT = "content.json"
+"""Content hashes of the images of a training."""
+SHOWN = 16
+"""Digits of a content hash that messages show."""
 PACKAGES = ("pixelcnn", "torch", "numpy", "accelerate", "safetensors", "pillow")
 
 RESUME = "free some space and continue with --resume"
@@ -116,19 +123,57 @@ class RunFolder:
     ) -> None:
         self.release()
 
-    def begin(self, recipe: str) -> None:
+    def begin(self, recipe: str, content: Mapping[str, str]) -> None:
         """Lays the folder out for a training: its recipe, the versions in use, places for what comes.
+
+        Args:
+            recipe: as TOML.
+            content: content hashes of the training and validation images.
 
         Until then nothing but the lock is written, so that a start that fails leaves nothing behind. The
         recipe comes first: what else is there belongs to a run that can be resumed.
+
+        Raises:
+            ConfigError: the folder's training was started on other images.
         """
+        self.check_content(content)
         for leftover in (*self.path.glob(".*.tmp"), *self.path.glob("*/.*.tmp")):
             leftover.unlink(missing_ok=True)
         write_inside(self.recipe, recipe.encode())
         self.checkpoints.mkdir(exist_ok=True)
         self.samples.mkdir(exist_ok=True)
+        write_inside(self.path / CONTENT, (json.dumps(dict(content), indent=2) + "\n").encode())
         environment = json.dumps(versions(), indent=2) + "\n"
         write_inside(self.path / "environment.json", environment.encode())
+
+    def content(self) -> dict[str, str]:
+        """The content hashes of the images of the folder's training; empty if it tells of none."""
+        with contextlib.suppress(OSError, ValueError):
+            found = strict_json(read_inside(self.path / CONTENT).decode())
+            if isinstance(found, dict) and all(isinstance(found.get(part), str) for part in PARTS):
+                return {part: found[part] for part in PARTS}
+        for path in (self.best, self.last):  # a run of an older version
+            with contextlib.suppress(ModelError):
+                found = checkpoint.describe(path)["record"].get("content_hash", {})
+                return {part: found[part] for part in PARTS if part in found}
+        return {}
+
+    def check_content(self, now: Mapping[str, str]) -> None:
+        """Compares the images of a training that goes on with those that it was started on.
+
+        Args:
+            now: content hashes of the training and validation images.
+
+        Raises:
+            ConfigError: they are others; a best validation on other images means nothing.
+        """
+        for part, before in self.content().items():
+            if now[part] != before:
+                raise ConfigError(
+                    f"{self.path} was started on other {PARTS[part]} images: their content hash is"
+                    f" {before[:SHOWN]}, that of today's {now[part][:SHOWN]}",
+                    hint="give the same images with --data, or choose another folder with --run",
+                )
 
     def stored(self) -> Recipe:
         """The recipe that the folder holds.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixelcnn import checkpoint
-from pixelcnn.data import Splits
+from pixelcnn.data import DATASETS, Splits
 from pixelcnn.devices import resolve_device
 from pixelcnn.folders import is_plain
 from pixelcnn.model import PixelModel
@@ -87,6 +87,7 @@ def request(
     """
     named = recipe is not None
     start = recipe if isinstance(recipe, Recipe) else recipes.get(recipe or DEFAULT)
+    overrides = [*overrides, *located(start.with_overrides(overrides))]
     fresh, remarks = start.with_overrides(overrides), tuple[str, ...]()
     path = default_run(fresh, resume=resume) if run is None else Path(run)
     if run is None and path.name != base_name(fresh):
@@ -99,6 +100,16 @@ def request(
     chosen = stored.with_overrides(overrides)
     name = fresh.name if named else stored.name
     return Request(dataclasses.replace(chosen, name=name), path, resume, stored, remarks)
+
+
+def located(recipe: Recipe) -> list[Setting]:
+    """The paths of a recipe's own data in full, so that a run goes on from wherever it is resumed."""
+    found = ((key, recipe.data.get(key)) for key in ("name", "test"))
+    return [
+        Setting("data", key, str(Path(value).expanduser().absolute()))
+        for key, value in found
+        if isinstance(value, str) and value not in DATASETS and Path(value).expanduser().exists()
+    ]
 
 
 def prepare(recipe: Recipe, *, trained: bool = False) -> Prepared:
@@ -177,12 +188,12 @@ def train_recipe(
             ready = ready or prepare(recipe, trained=trained)
             chosen = ready.recipe.options.trackers if trackers is None else trackers
             check_trackers(chosen, asked.run)
-            processes.on_main(lambda: folder.begin(ready.recipe.dumps()))
             train, val = ready.splits.train, ready.splits.val
             options, source = ready.recipe.options, ready.recipe.data
             notes = training_record(
                 ready.model, train, val, options, recipe=recipe.name, data=source
             )
+            processes.on_main(lambda: folder.begin(ready.recipe.dumps(), notes["content_hash"]))
             return run_training(
                 ready.model, train, val, options, folder, notes, processes,
                 replan=replan, remarks=[*asked.remarks, *ready.notes], verbose=verbose,

@@ -1,0 +1,93 @@
+"""Any integers are images: of every type, byte order and stride, wherever Python takes images."""
+
+import numpy as np
+import pytest
+import torch
+
+import pixelcnn as px
+from pixelcnn import data, networks, outputs
+from pixelcnn.data.tensors import as_tensor
+
+BITS = np.random.default_rng(0).integers(0, 2, (4, 1, 5, 7)).astype(np.uint8)
+TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", ">i2", ">u8")
+RECORDS = np.zeros(BITS.shape, [("skipped", "u1"), ("level", "<i2")])
+RECORDS["level"] = BITS
+VIEWS = {
+    "flipped": np.ascontiguousarray(BITS[:, :, ::-1])[:, :, ::-1],
+    "reversed": np.ascontiguousarray(BITS[::-1])[::-1],
+    "every second": np.repeat(BITS, 2, axis=3)[..., ::2],
+    "Fortran order": np.asfortranarray(BITS),
+    "one field of records": RECORDS["level"],
+    "booleans": BITS.astype(bool),
+    "a tensor": torch.from_numpy(BITS),
+    "a list": BITS.tolist(),
+}
+EVERY = {name: BITS.astype(name) for name in TYPES} | VIEWS
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    network = networks.PixelCNN(1, 1, width=6, depth=1, condition="label", condition_size=3)
+    return px.PixelModel(network, outputs.Bernoulli(), (1, 5, 7)).eval()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_every_integer_array_is_images(model, name):
+    images, labels = EVERY[name], np.array([0, 2, 1, 1], ">u4")[::-1]
+    known = np.zeros((1, 1, 5, 7), bool)
+    assert torch.equal(data.ImageSet(images, 2, labels).images, torch.from_numpy(BITS))
+    assert torch.equal(px.score(model, images, labels), px.score(model, BITS, [1, 1, 2, 0]))
+    assert px.complete(model, images, known[..., ::-1], condition=labels).shape == BITS.shape
+
+
+@pytest.mark.parametrize("name", ["float", "cat", None, object()])
+def test_what_is_no_integer_is_refused_in_one_line(model, name):
+    images = BITS.astype(float) if name == "float" else name
+    known = np.ones((1, 1, 5, 7), bool)
+    for call in (
+        lambda: data.ImageSet(images, 2),
+        lambda: px.score(model, images, 0),
+        lambda: px.complete(model, images, known, condition=0),
+        lambda: px.complete(model, BITS, images, condition=0),
+    ):
+        with pytest.raises(px.PixelCNNError):
+            call()
+
+
+def test_memory_is_shared_where_it_can_be():
+    whole = BITS.copy()
+    as_tensor(whole)[0, 0, 0, 0] = 7
+    assert whole[0, 0, 0, 0] == 7
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.uint8, np.int32])
+def test_counts_of_numpy_are_integers(model, kind):
+    assert type(data.ImageSet(BITS, kind(2)).levels) is int
+    drawn = px.sample(model, kind(2), seed=kind(1), first=kind(3), condition=kind(2))
+    again = px.sample(model, 2, seed=1, first=3, condition=2, temperature=np.float32(1))
+    assert torch.equal(drawn, again)
+    known = np.zeros((1, 1, 5, 7), bool)
+    done = px.complete(model, BITS, known, n=kind(2), batch_size=kind(3), condition=0)
+    assert len(done) == 8
+    assert len(px.score(model, BITS, 0, batch_size=kind(3))) == 4
+
+
+@pytest.mark.parametrize("levels", [np.True_, True, 2.0, "2", None, np.float64(2), 1, 65_537])
+def test_what_is_no_number_of_levels_is_refused(levels):
+    with pytest.raises(px.PixelCNNError, match="levels"):
+        data.ImageSet(BITS, levels)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300, 1j])
+@pytest.mark.parametrize("kind", ["vector", "map"])
+def test_a_condition_is_finite(kind, value):
+    network = networks.PixelCNN(1, 1, width=6, depth=1, condition=kind, condition_size=2)
+    model = px.PixelModel(network, outputs.Bernoulli(), (1, 5, 7)).eval()
+    condition = np.full((2,) if kind == "vector" else (2, 5, 7), value)
+    for call in (
+        lambda: px.sample(model, 2, condition=condition),
+        lambda: px.score(model, BITS, condition),
+    ):
+        with pytest.raises(px.PixelCNNError, match="finite"):
+            call()
