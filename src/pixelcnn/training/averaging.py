@@ -56,9 +56,14 @@ class WeightAverage:
         return {"updates": self.updates, "values": self.values}
 
     def load_state_dict(self, state: dict[str, object]) -> None:
-        """From a checkpoint."""
+        """From a checkpoint.
+
+        Raises:
+            TypeError, ValueError, RuntimeError: it is that of no such average.
+        """
         updates, values = state["updates"], state["values"]
-        assert isinstance(updates, int) and isinstance(values, list)
+        if not isinstance(updates, int) or not isinstance(values, list):
+            raise TypeError("it holds no average of weights")
         self.updates = updates
         for own, stored in zip(self.values, values, strict=True):
             own.copy_(stored)

@@ -206,19 +206,29 @@ class Trainer:
         """
         try:
             self._load(content)
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0][:200]
             raise ModelError(
                 f"the checkpoint is not of this training: {reason}",
                 hint="start anew in another folder with --run",
             ) from error
 
+    def _moments(self, content: dict[str, Any]) -> dict[str, Any]:
+        """What the optimiser has gathered; its settings are those of the recipe, whatever a file says."""
+        own, moments = self.optimizer.state_dict(), content["state"]
+        weights = [weight for group in self.optimizer.param_groups for weight in group["params"]]
+        for number, moment in moments.items():
+            for value in moment.values():
+                if value.shape not in (weights[number].shape, torch.Size()):
+                    raise ValueError(f"moments of the shape {tuple(value.shape)}")
+        return own | {"state": moments}
+
     def _load(self, content: dict[str, Any]) -> None:
         state = self.state
         state.step = content["step"]
         state.epoch = max(1, math.ceil(state.step / self.per_epoch))
         self.model.load_state_dict(content["model"])
-        self.optimizer.load_state_dict(content["optimizer"])
+        self.optimizer.load_state_dict(self._moments(content["optimizer"]))
         self.average.load_state_dict(content["average"])
         self.saver.restore(content["best"])
         state.best = self.saver.best.nats if self.saver.best.step >= 0 else None

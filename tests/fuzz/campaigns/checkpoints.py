@@ -117,6 +117,8 @@ class Checkpoints(Campaign):
             ["nothing", "folder", "pipe", "victim", "link", "nowhere", "zero", "empty"]
         )
         case.tell(f"{path.name} becomes {kind}")
+        if not path.parent.is_dir():  # what was damaged before was the folder itself
+            return path.name
         if kind == "folder":
             path.mkdir()
         elif kind == "pipe":
