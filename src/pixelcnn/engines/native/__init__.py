@@ -10,7 +10,7 @@ from torch import Tensor
 from pixelcnn.compiling import NotBuilt
 from pixelcnn.engines.native.build import library, why_not
 from pixelcnn.engines.native.plan import Plan, obstacle, plan
-from pixelcnn.errors import PixelCNNError, ResourceError
+from pixelcnn.errors import ModelError, ResourceError
 from pixelcnn.model import PixelModel
 from pixelcnn.program import Condition, Program
 from pixelcnn.shapes import Position
@@ -130,7 +130,7 @@ class NativeEngine:
             int64 ``(n, c, h, w)``.
 
         Raises:
-            PixelCNNError: the parameters of a level that is to be drawn are no distribution's, since they
+            ModelError: the parameters of a level that is to be drawn are no distribution's, since they
                 are not finite; the message names the position.
         """
         step = self.model.shape.height if callback is None else 0
@@ -183,7 +183,7 @@ class NativeEngine:
         )
         if code:
             message = f"native engine: {self._error.value.decode()}"
-            raise ResourceError(message) if code == 2 else PixelCNNError(message)
+            raise ResourceError(message) if code == 2 else ModelError(message)
 
 
 def _pointer(array: np.ndarray) -> ctypes.c_void_p:
