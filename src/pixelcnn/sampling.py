@@ -90,7 +90,7 @@ def sample(
     """
     model, temperature, indices = placed(model, device), _checked(temperature), _indices(n, first)
     condition = model.check_condition(condition, n)
-    check_integer("batch_size", batch_size, 1, 2**31)
+    n, batch_size = len(indices), check_integer("batch_size", batch_size, 1, 2**31)
     check_memory(model, n, batch_size)
     drawn = in_batches(
         model, engine, None, indices, seed, temperature, condition, batch_size, callback
@@ -128,8 +128,8 @@ def batches(
     """
     model, temperature, indices = placed(model, device), _checked(temperature), _indices(n, first)
     condition = model.check_condition(condition, n)
-    check_integer("batch_size", batch_size, 1, 2**31)
-    together = min(n, batch_size)
+    batch_size = check_integer("batch_size", batch_size, 1, 2**31)
+    together = min(len(indices), batch_size)
     check_memory(model, together, together)
     return in_batches(
         model, engine, None, indices, seed, temperature, condition, batch_size, callback
