@@ -294,8 +294,5 @@ def check_memory(model: PixelModel, n: int, together: int) -> None:
         ResourceError: they do not; it says what they need.
     """
     each = n * model.image_dtype.itemsize + min(n, together) * BYTES_OF_A_JOB
-    require(
-        each * model.shape.dimensions,
-        f"{n} images of {model.shape}",
-        "fewer images, or a smaller batch_size, need less",
-    )
+    remedy = "fewer images, or a smaller batch_size, need less"
+    require(each * model.shape.dimensions, f"{n} images of {model.shape}", remedy)

@@ -1,12 +1,17 @@
 """``pixelcnn complete``: let a model draw the unknown part of given images."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pixelcnn.cli import options
 from pixelcnn.cli.console import emit, progress, say
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pixelcnn.cli.film import Film
 
 
 def complete(
@@ -68,11 +73,10 @@ def complete(
     loaded = models.load(model, device=device)
     sampling.check_memory(loaded, count, 1)
     mask = pictures.known_pixels(known, loaded.shape)
-    own = {
-        "size": options.sides(size), "fit": fit, "layout": layout, "skip_bad": skip_bad,
-        "source_levels": source_levels,
-    }  # fmt: skip
-    given, condition = pictures.load(loaded, images, label, own)
+    own: dict[str, Any] = {"size": options.sides(size), "fit": fit, "layout": layout}
+    given, condition = pictures.load(
+        loaded, images, label, own | {"skip_bad": skip_bad, "source_levels": source_levels}
+    )
     if pictures.later_pixels_known(mask):
         say("note: raster order ignores known pixels that come later than the drawn one")
     columns = count + (kind == "grid")  # which shows what was given, too
@@ -90,17 +94,26 @@ def complete(
             condition=condition,
             **film.drawing(shot, engine, batch_size, len(given) * count, advance),
         )
-    if kind == "folder":
-        files = output.save_each([drawn], len(drawn), out, loaded.levels, "completion")
-    elif kind == "array":
-        files = output.save_array([drawn], len(drawn), out, loaded.levels)
-    elif shot is not None:
-        files = shot.save(out, columns=count)
-    else:
+    if kind == "grid":
         beside = plotting.completions(given, mask, drawn, loaded.levels)
         files = output.save_picture(beside, out)
+    else:
+        files = _saved(kind, out, drawn, loaded.levels, shot, count)
     if json:
         emit({"files": files, "shape": drawn.shape, "levels": loaded.levels, "seed": seed})
         return
     say(f"{len(given)} given, {count} completions of each, seed {seed}")
     output.done(out)
+
+
+def _saved(
+    kind: str, out: Path, drawn: "Tensor", levels: int, shot: "Film | None", count: int
+) -> list[str]:
+    """Writes completions without what was given; the paths of the files."""
+    from pixelcnn.cli import output
+
+    if shot is not None:
+        return shot.save(out, columns=count)
+    if kind == "folder":
+        return output.save_each([drawn], len(drawn), out, levels, "completion")
+    return output.save_array([drawn], len(drawn), out, levels)
