@@ -112,7 +112,7 @@ NORMED = [n for n in NETWORKS if "norm" in inspect.signature(NETWORKS[n]).parame
 def test_a_black_image_gives_no_huge_gradient_at_first(name, channels):
     """A norm of features that are all zero would multiply gradients by a thousand, layer after layer."""
     known = inspect.signature(NETWORKS[name]).parameters
-    norm = "position" if known["norm"].annotation is str else True
+    norm = True if known["norm"].annotation is bool else "position"
     depth = {"depth": 4} if "depth" in known else {"blocks": 2}
     network = NETWORKS[name](channels, out=2 * channels, width=32, norm=norm, **depth)
     network(torch.zeros(2, channels, 5, 7)).square().sum().backward()

@@ -560,3 +560,15 @@ def test_a_label_that_is_a_number_is_a_name_where_names_are_numbers(label, names
         class_number(label, classes, names)
     assert all(name in caught.value.hint for name in names)
     assert ("0 to" in caught.value.hint) == (not names)
+
+
+def test_pictures_that_would_all_be_black_are_refused_unless_their_levels_are_known(tmp_path):
+    masks = np.random.default_rng(0).integers(0, 2, (5, 5, 7)).astype(np.uint8)
+    for number, mask in enumerate(masks):
+        Image.fromarray(mask).save(tmp_path / f"{number}.png")
+    with pytest.raises(DataError, match="the largest value is 1 of 255"):
+        data.load_all(tmp_path, levels=2)
+    found = data.load_all(tmp_path, levels=2, source_levels=2).images
+    assert torch.equal(found[:, 0], torch.from_numpy(masks))
+    assert not data.load_all(tmp_path, levels=2, source_levels=256).images.any()
+    assert not data.load_all(tmp_path, levels=2, usual_levels=256).images.any()  # to be scored

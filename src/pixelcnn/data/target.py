@@ -51,6 +51,13 @@ def settle(good: list[FileReport], reading: Reading, where: str) -> Target:
     if reading.fit == "resize" and reading.size:
         log.warning("%s: images resized to %dx%d", where, *size)
     if few := few_values(good, reading):
+        # A model's images may be as dark as they like; these would all be black to train on.
+        if reading.usual_levels is None and max(each.largest for each in good) < (
+            reading.levels or 0
+        ):
+            raise DataError(
+                f"{where}: {few}", hint="if they are dark, and 0 to 255 is their range, say 256"
+            )
         log.warning("%s: %s", where, few)
     return Target(ImageShape(channels, *size), _levels(good, reading), reading.fit)
 
