@@ -83,8 +83,8 @@ def lots(images, alive, error=None):
 
 
 WRITERS = {
-    "a.npy": lambda batches, path: output.save_array(batches, 11, path),
-    "a.npz": lambda batches, path: output.save_array(batches, 11, path),
+    "a.npy": lambda batches, path: output.save_array(batches, 11, path, 256),
+    "a.npz": lambda batches, path: output.save_array(batches, 11, path, 256),
     "a": lambda batches, path: output.save_each(batches, 11, path, 17),
 }
 
@@ -113,7 +113,7 @@ def test_images_are_written_as_they_come_and_let_go(here, name):
 
 def test_an_array_in_parts_is_that_of_numpy(here):
     images = torch.randint(4_096, (7, 3, 2, 5), dtype=torch.int32)
-    output.save_array(images.split(3), 7, Path("a.npy"))
+    output.save_array(images.split(3), 7, Path("a.npy"), 256)
     np.save("b.npy", images.numpy())
     assert Path("a.npy").read_bytes() == Path("b.npy").read_bytes()
 

@@ -39,7 +39,7 @@ def recipe(here):
 
 
 def test_train_evaluate_and_score_from_the_run_folder(run, recipe, here):
-    outcome = run("train", recipe, "--run", "r", "--set", "data.levels=4")
+    outcome = run("train", recipe, "--run", "r", "--set", "data.source_levels=4")
     assert outcome.stdout == "r\n"
     assert "epoch 2/2" in outcome.stderr
     found = run("evaluate", "r", "--json").json
@@ -71,7 +71,7 @@ def test_folder_names_and_label_columns_are_classes(run, recipe, here, make, dat
     make(here)
     words = ["--data", data, "--set", "network.condition=label", "--set", "data.levels=2"]
     if data.endswith("csv"):
-        words += ["--set", "data.shape=[1, 5, 7]"]
+        words += ["--set", "data.shape=[1, 5, 7]", "--set", "data.source_levels=2"]
     run("train", recipe, *words, "--epochs", 1, "--run", "r")
     assert checkpoint.load(here / "r").network.condition_size == 2
     assert run("sample", "r", "--label", label, "-n", 2, "--json").json["labels"] == [1, 1]
@@ -185,7 +185,7 @@ def test_a_run_of_ones_own_data_is_measured_on_them(run, recipe, here):
     run("train", recipe, "--data", "photos", "--size", 8, "--epochs", 1, "--run", "r")
     outcome = run("evaluate", "r", "--split", "all", "--json")
     assert outcome.json["images"] == 12
-    assert outcome.stderr == "measuring on photos, as the recipe of the run says\n"
+    assert outcome.stderr == f"measuring on {here / 'photos'}, as the recipe of the run says\n"
 
 
 def test_a_loss_that_is_not_finite_stops_at_once(run, recipe, here):

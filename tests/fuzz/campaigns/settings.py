@@ -144,7 +144,9 @@ class Settings(Campaign):
         """``train --set table.key=VALUE``, for every network and output that has the key."""
         table, name, key = case.draw.choice(self.keys)
         network = (
-            name if table == "network" else case.draw.choice(["pixelcnn", "pixelcnn", *NETWORKS])
+            name
+            if table == "network" and name
+            else case.draw.choice(["pixelcnn", "pixelcnn", *NETWORKS])
         )
         given = {f"network.{k}": v for k, v in small(network).items()}
         if table == "output" and name:
