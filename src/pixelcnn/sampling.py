@@ -88,13 +88,12 @@ def sample(
         >>> sample(model, 2, seed=1).shape
         torch.Size([2, 1, 5, 7])
     """
-    model, temperature, indices = placed(model, device), _checked(temperature), _indices(n, first)
-    condition = model.check_condition(condition, n)
-    n, batch_size = len(indices), check_integer("batch_size", batch_size, 1, 2**31)
+    n, batch_size = len(_indices(n, first)), check_integer("batch_size", batch_size, 1, 2**31)
     check_memory(model, n, batch_size)
-    drawn = in_batches(
-        model, engine, None, indices, seed, temperature, condition, batch_size, callback
-    )
+    drawn = batches(
+        model, n, seed=seed, temperature=temperature, condition=condition, engine=engine, first=first,
+        batch_size=batch_size, device=device, callback=callback,
+    )  # fmt: skip
     return _together(model, n, drawn)
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from pixelcnn import compiling
-from pixelcnn.compiling import NotBuilt, compiler, folder, library
+from pixelcnn.compiling import NotBuilt, compiler, folder
+from pixelcnn.compiling import cache as libraries
 from pixelcnn.engines.native import build
 
 pytestmark = pytest.mark.skipif(bool(build.why_not()), reason="no native engine here")
@@ -154,7 +155,7 @@ def test_the_cache_is_private_whatever_the_umask(cache, umask):
 
 
 def obtain(stem="key"):
-    return library.obtain("tiny", stem, SOURCE, os.environ["CXX"], ("tiny_seven",))
+    return libraries.obtain("tiny", stem, SOURCE, os.environ["CXX"], ("tiny_seven",))
 
 
 def test_many_that_start_at_once_compile_once(cache, caplog):
@@ -194,7 +195,7 @@ def test_what_killed_builds_leave_is_removed_by_the_next(cache):
     used, unused = cache.folder / "engine-1.so", cache.folder / "engine-2.so"
     used.touch()
     unused.touch()
-    os.utime(unused, (time.time() - 2 * library.UNUSED,) * 2)
+    os.utime(unused, (time.time() - 2 * libraries.UNUSED,) * 2)
     cache.load(**{"tiny.h": b"new"})
     assert cache.names() == [".sha256", ".sha256", ".so", ".so", ".so", "lock"]
     assert used.exists()
@@ -299,9 +300,9 @@ def test_any_byte_that_has_changed_is_noticed(cache):
         )
         with (
             folder.open_folder(str(cache.folder)) as opened,
-            pytest.raises(library._Damaged, match="has changed"),
+            pytest.raises(libraries._Damaged, match="has changed"),
         ):
-            library._take(opened, cache.file("so").stem, ())
+            libraries._take(opened, cache.file("so").stem, ())
 
 
 def test_a_library_without_our_functions_is_built_anew(cache, caplog):
@@ -332,7 +333,7 @@ def test_no_other_bytes_are_loaded_than_were_checked(cache):
 
 
 def test_without_sealed_memory_it_is_loaded_from_the_folder(cache, monkeypatch):
-    monkeypatch.setattr(library, "_unchangeable", lambda *_: "")
+    monkeypatch.setattr(libraries, "_unchangeable", lambda *_: "")
     assert cache.seven() == 7
 
 
@@ -439,7 +440,7 @@ def test_a_folder_that_is_exchanged_after_the_look_is_not_used(cache):
 def test_without_a_home_there_is_a_note_and_no_engine(cache, monkeypatch, caplog, home):
     monkeypatch.delenv("XDG_CACHE_HOME")
     if home is None:
-        monkeypatch.setattr(library.os.path, "expanduser", lambda path: path)
+        monkeypatch.setattr(libraries.os.path, "expanduser", lambda path: path)
     else:
         monkeypatch.setenv("HOME", home)
     for _ in range(2):
@@ -485,8 +486,8 @@ def test_a_disk_that_is_full_is_a_reason_and_not_remembered(cache, monkeypatch, 
 
 
 def test_a_file_system_that_runs_no_programs_is_a_reason(cache, monkeypatch):
-    monkeypatch.setattr(library.os, "ST_NOEXEC", os.ST_RDONLY | 0xFFFF, raising=False)
-    monkeypatch.setattr(library.os, "fstatvfs", lambda _: os.statvfs_result((1,) * 10))
+    monkeypatch.setattr(libraries.os, "ST_NOEXEC", os.ST_RDONLY | 0xFFFF, raising=False)
+    monkeypatch.setattr(libraries.os, "fstatvfs", lambda _: os.statvfs_result((1,) * 10))
     with pytest.raises(NotBuilt, match="noexec"):
         cache.load()
 
@@ -528,13 +529,13 @@ def test_a_build_that_failed_is_tried_again_when_something_has_changed(cache, mo
         (4, "2", {"tiny.h": b"new"}, "2026-01-02"),
     ):
         cache.compiles("exit 1", version)
-        monkeypatch.setattr(library, "_today", lambda day=day: day)
+        monkeypatch.setattr(libraries, "_today", lambda day=day: day)
         for _ in range(2):
             with pytest.raises(NotBuilt):
                 cache.load(**sources)
         assert cache.compiled == compiled
     cache.compiles(f'cp {cache.tiny} "$last"', "2")
-    monkeypatch.setattr(library, "_today", lambda: "2026-01-03")
+    monkeypatch.setattr(libraries, "_today", lambda: "2026-01-03")
     assert cache.load(**{"tiny.h": b"new"}).tiny_seven() == 7
 
 

@@ -6,10 +6,10 @@ from typing import Any
 from pixelcnn import extent
 from pixelcnn.cli import summary as layers
 from pixelcnn.cli.console import result, table, with_error
-from pixelcnn.data.files import printable
 from pixelcnn.model import PixelModel
 from pixelcnn.networks import NETWORKS
 from pixelcnn.outputs import OUTPUTS
+from pixelcnn.text import printable
 from pixelcnn.verify.receptive_field import receptive_field
 
 SIDE = 33

@@ -1,7 +1,7 @@
 """Compiles C++ of this package once for this machine, into the user's cache, and loads what was compiled.
 
 A library's name ends in a hash of its sources, the compiler and the processor, so a change of any of them
-builds anew. What the cache holds is not believed: see :mod:`pixelcnn.compiling.library`.
+builds anew. What the cache holds is not believed: see :mod:`pixelcnn.compiling.cache`.
 """
 
 import ctypes
@@ -47,7 +47,7 @@ def load(name: str, sources: Mapping[str, bytes], functions: Sequence[str]) -> c
 def _load(name: str, sources: Mapping[str, bytes], functions: Sequence[str]) -> ctypes.CDLL:
     if os.name != "posix":
         raise NotBuilt("C++ is compiled on Linux and macOS only")
-    from pixelcnn.compiling.library import obtain
+    from pixelcnn.compiling.cache import obtain
 
     compiler = find_compiler()
     return obtain(name, key(sources, compiler), sources, compiler, functions)

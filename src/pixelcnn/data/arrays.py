@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.data.files import printable
 from pixelcnn.data.gate import brief, named, opened
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lazy import LazyImages
@@ -18,6 +17,7 @@ from pixelcnn.data.reading import Reading
 from pixelcnn.data.tensors import MAX_CLASSES, dtype_of
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import ImageShape
+from pixelcnn.text import printable
 
 MANY_CHANNELS = 4
 """An axis longer than this is not taken for channels unless the model or the user says so."""

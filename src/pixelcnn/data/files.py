@@ -12,7 +12,7 @@ import torch
 
 from pixelcnn.data.picture import FORMATS, SUFFIXES
 from pixelcnn.errors import DataError
-from pixelcnn.text import printable as printable  # noqa: PLC0414  # for the modules beside this one
+from pixelcnn.text import printable
 
 log = logging.getLogger("pixelcnn")
 

@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pixelcnn.data.files import ImageFile, class_labels, find_images, printable
+from pixelcnn.data.files import ImageFile, class_labels, find_images
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.survey import accepted, examine
 from pixelcnn.data.target import conform, settle
 from pixelcnn.errors import ResourceError
+from pixelcnn.text import printable
 
 
 def read_folder(root: Path, reading: Reading) -> ImageSet:

@@ -4,7 +4,6 @@ import base64
 import dataclasses
 import functools
 import hashlib
-import html
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from pixelcnn.data.noise import coin_flips
 from pixelcnn.data.tensors import condition_tensor, labels_tensor, levels_tensor
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import MAX_LEVELS, ImageShape, image_shape
+from pixelcnn.text import escaped
 
 SHOWN = 30
 """Images that a notebook shows of a set."""
@@ -102,10 +102,10 @@ class ImageSet:
         from pixelcnn import plotting
 
         if not len(self):
-            return html.escape(repr(self))
+            return escaped(repr(self))
         grid = plotting.grid(self.images[:SHOWN].cpu(), self.grey_levels or self.levels, columns=10)
         source = base64.b64encode(grid._repr_png_() or b"").decode("ascii")
-        return f'<img src="data:image/png;base64,{source}"><br>{html.escape(repr(self))}'
+        return f'<img src="data:image/png;base64,{source}"><br>{escaped(repr(self))}'
 
     @property
     def shape(self) -> ImageShape:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from pixelcnn.data.arrays import read_array
-from pixelcnn.data.files import ImageFile, part_folders, printable
+from pixelcnn.data.files import ImageFile, part_folders
 from pixelcnn.data.folder import read_files, read_folder
 from pixelcnn.data.gate import brief, named
 from pixelcnn.data.geometry import fitted
@@ -22,6 +22,7 @@ from pixelcnn.data.splits import THREE_WAYS, TWO_WAYS, content_keys, parts_by_co
 from pixelcnn.data.table import read_table
 from pixelcnn.errors import ConfigError, DataError, UnknownName
 from pixelcnn.registry import closest
+from pixelcnn.text import printable
 
 TABLES = (".csv", ".tsv")
 READERS = {".npy": read_array, ".npz": read_array} | dict.fromkeys(TABLES, read_table)

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from pixelcnn.data.files import ImageFile, printable
+from pixelcnn.data.files import ImageFile
 from pixelcnn.data.picture import read_picture
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.splits import content_key
@@ -25,6 +25,7 @@ from pixelcnn.data.survey import FileReport, examine
 from pixelcnn.data.target import Target, conform
 from pixelcnn.errors import ConfigError
 from pixelcnn.folders import check_folder, check_inside, open_inside, read_inside, write_inside
+from pixelcnn.text import printable
 
 PLAN, SURVEY, PIXELS, KEYS = "plan.json", "survey.jsonl", "pixels.bin", "keys.bin"
 BLOCK = 2**24

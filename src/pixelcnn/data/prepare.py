@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pixelcnn.data.files import class_labels, find_images, printable
+from pixelcnn.data.files import class_labels, find_images
 from pixelcnn.data.gate import brief, content, unreadable
 from pixelcnn.data.geometry import as_size
 from pixelcnn.data.image_set import ImageSet
@@ -26,6 +26,7 @@ from pixelcnn.data.survey import accepted
 from pixelcnn.data.target import settle
 from pixelcnn.data.tensors import labels_tensor
 from pixelcnn.errors import DISK_FULL, ConfigError, DataError, ResourceError
+from pixelcnn.text import printable
 
 FORMAT = 1
 CARD = "prepared.json"

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from pixelcnn.data.files import ALONE, ImageFile, find_images, printable
+from pixelcnn.data.files import ALONE, ImageFile, find_images
 from pixelcnn.data.geometry import SMALLER, as_size, too_small
 from pixelcnn.data.picture import Picture, read_picture
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.errors import DataError, ResourceError
+from pixelcnn.text import printable
 
 log = logging.getLogger("pixelcnn")
 

@@ -14,12 +14,12 @@ import numpy as np
 
 from pixelcnn.data.arrays import from_values
 from pixelcnn.data.columns import Columns, columns_of, label_end, pixel_shape
-from pixelcnn.data.files import printable
 from pixelcnn.data.gate import afford, brief, named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lines import MAX_LINE, line_blocks
 from pixelcnn.data.reading import Reading
 from pixelcnn.errors import DataError
+from pixelcnn.text import printable
 
 log = logging.getLogger("pixelcnn")
 

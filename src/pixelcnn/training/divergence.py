@@ -2,8 +2,8 @@
 
 import math
 
-from pixelcnn.data.files import printable
 from pixelcnn.errors import TrainingError
+from pixelcnn.text import printable
 from pixelcnn.training.batches import Batches
 from pixelcnn.training.likelihood import Validation
 from pixelcnn.training.progress import Talk

@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import html
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 from pixelcnn.charts import learning_curve
 from pixelcnn.errors import ConfigError
 from pixelcnn.folders import append_inside, read_inside, write_inside
+from pixelcnn.text import escaped
 
 COLUMNS = ("step", "epoch", "loss", "val_loss", "bits_per_dim", "learning_rate")
 
@@ -176,7 +176,7 @@ class History:
         words += "" if self.run is None else f", in {self.run}"
         curves = bits_per_dim_curves(self.rows)
         drawn = learning_curve(curves, "epoch", "bits/dim") if curves else ""
-        return f'<div style="max-width: 40em">{drawn}<p>{html.escape(words)}</p></div>'
+        return f'<div style="max-width: 40em">{drawn}<p>{escaped(words)}</p></div>'
 
 
 def curve(rows: Sequence[Row], name: str) -> list[tuple[int, float]]:
