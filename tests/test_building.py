@@ -9,9 +9,9 @@ import torch
 
 import pixelcnn as px
 import tiny
-from pixelcnn import config, outputs
+from pixelcnn import building, config, outputs
 from pixelcnn.data import ImageSet, Splits
-from pixelcnn.errors import ConfigError, UnknownName
+from pixelcnn.errors import ConfigError, ResourceError, UnknownName
 from pixelcnn.networks import NETWORKS
 from pixelcnn.training import recipe as recipes
 
@@ -170,3 +170,16 @@ def test_what_differs_from_the_recipe_is_logged(caplog):
     assert caplog.messages == [
         "recipe keras-mnist: 5 levels: a categorical output instead of a Bernoulli"
     ]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_what_memory_cannot_hold_in_training_is_refused_before_it_is_built(name, monkeypatch):
+    data = images(3)
+    built = px.create_model(name, data, **small(name))
+    needed = building.BYTES * sum(each.numel() for each in built.parameters())
+    monkeypatch.setattr(building.memory, "available", lambda: needed)
+    assert same(px.create_model(name, data, **small(name)), built)
+    monkeypatch.setattr(building.memory, "available", lambda: needed - 1)
+    monkeypatch.setattr(building, "PixelModel", None)
+    with pytest.raises(ResourceError, match="too large to be trained in the"):
+        px.create_model(name, data, **small(name))

@@ -5,9 +5,10 @@ from typing import Any
 
 import torch
 
-from pixelcnn import config
+from pixelcnn import config, memory
+from pixelcnn.budget import Budget, OverBudget
 from pixelcnn.data import ImageSet, Splits
-from pixelcnn.errors import ConfigError
+from pixelcnn.errors import ConfigError, ResourceError
 from pixelcnn.layers import CONDITIONS
 from pixelcnn.model import PixelModel
 from pixelcnn.networks import NETWORKS
@@ -19,6 +20,11 @@ DERIVED = ("channels", "out", "order", "condition_size", "rows", "columns", "cod
 
 WIDTHS = ("width", "bottleneck", "head_width")
 """Arguments that count features, of which every channel needs one."""
+
+MOST_TENSORS = 2**20
+"""Of a network; so many are built in some seconds."""
+BYTES = 20
+"""That training takes for a parameter: the weight, its gradient, two moments and its average."""
 
 Table = dict[str, Any]
 
@@ -48,6 +54,7 @@ def create_model(
         UnknownName: no such network or output.
         ConfigError: an argument that is unknown, of the wrong type or out of range, or that follows from
             the images; a condition that they have not.
+        ResourceError: a network that memory does not hold, before it is built.
 
     Example:
         >>> from pixelcnn import data
@@ -66,9 +73,36 @@ def create_model(
     distribution = _output(output, images.levels)
     given = {k: list(v) if isinstance(v, tuple) else v for k, v in arguments.items()}
     derived = {k: v for k, v in _derived(given, distribution, images).items() if k in known}
+    table = {"name": network} | given | derived
+    _check_memory(table)
     with torch.device("cpu"), DrawFrom(torch.Generator().manual_seed(seed)):
-        built = config.from_config(NETWORKS, {"name": network} | given | derived)
+        built = config.from_config(NETWORKS, table)
     return PixelModel(built, distribution, images.shape)
+
+
+def _check_memory(network: Table) -> None:
+    """Builds a network without its numbers, and refuses one that memory does not hold while it is trained.
+
+    Raises:
+        ConfigError: as :func:`pixelcnn.config.from_config`.
+        ResourceError: it is too large.
+    """
+    free = memory.available()
+    if free is None:
+        return
+    try:
+        with torch.device("meta"), Budget(MOST_TENSORS, free // BYTES):
+            built = config.from_config(NETWORKS, network)
+        needed = BYTES * sum(each.numel() for each in built.parameters())
+        if needed > free:
+            raise OverBudget(f"{needed:,} bytes")
+    except OverBudget as error:
+        raise ResourceError(
+            f"the network is too large to be trained in the {free:,} bytes of memory that are free",
+            hint="give it fewer or narrower layers",
+        ) from error
+    except (NotImplementedError, RuntimeError):
+        return  # a network that looks at its numbers while it is built
 
 
 def adapted(
