@@ -161,10 +161,10 @@ def _some_images(model: PixelModel) -> tuple[Tensor, Tensor | None]:
         return levels.to(model.device), None
     if kind == "label":
         labels = torch.tensor([0, size - 1])
-        return levels.to(model.device), model.check_condition(labels, n)
+        return levels.to(model.device), labels.to(model.device)
     shape = (n, size) if kind == "vector" else (n, size, *model.shape[1:])
     values = torch.randn(shape, generator=generator, dtype=torch.float64)
-    return levels.to(model.device), model.check_condition(values, n)
+    return levels.to(model.device), values.to(model.device, model.dtype)
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ It is what a program *means*: what stepwise engines give is compared with it, an
 sets of positions in place of numbers it says what each output depends on.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
 import torch
@@ -16,13 +16,20 @@ from pixelcnn.program import Attend, Condition, Input, Node, Past, Program, Sum,
 
 
 @torch.no_grad()
-def compute(program: Program, x: Tensor, condition: Tensor | None = None) -> Tensor:
+def compute(
+    program: Program,
+    x: Tensor,
+    condition: Tensor | None = None,
+    observe: Callable[[int, Tensor], None] | None = None,
+) -> Tensor:
     """The parameters of whole images.
 
     Args:
         program: of a network; its weights say the arithmetic.
         x: scaled levels, or codes, as ``forward`` takes them, ``(n, channels, h, w)``.
         condition: as ``forward`` takes it.
+        observe: called with the number of each node and its values ``(n, positions, features)``, in the order
+            of the nodes, those of a recurrence after its last one.
 
     Returns:
         ``(n, out, h, w)``.
@@ -46,7 +53,7 @@ def compute(program: Program, x: Tensor, condition: Tensor | None = None) -> Ten
     height, width = x.shape[2:]
     some = next((node.taps[0].weight for node in program.nodes if isinstance(node, Sum)), x)
     nothing = some.new_zeros(len(x), 1, 1)
-    found = _Interpreter(program, (height, width), given, nothing, "compute").run()
+    found = _Interpreter(program, (height, width), given, nothing, "compute").run(observe)
     return found.expand(len(x), -1, -1).unflatten(1, (height, width)).movedim(-1, 1)
 
 
@@ -127,13 +134,17 @@ class _Interpreter:
         node = self.program.nodes[number]
         return node.sources[0] if isinstance(node, Past) else number
 
-    def run(self) -> Tensor:
+    def run(self, observe: Callable[[int, Tensor], None] | None = None) -> Tensor:
         """The value of the last node, ``(n, positions, features)``."""
         for number, node in enumerate(self.program.nodes):
             if number in self.recurrences:
                 self._recur(self.recurrences[number])
             elif not isinstance(node, Past) and number not in self.within | self.values:
                 self.values[number] = self._made(node)
+            made = self.recurrences.get(number, () if number in self.within else (number,))
+            for each in sorted(made) if observe is not None else ():
+                if each in self.values:
+                    observe(each, self.values[each])  # type: ignore[misc]
             for source in {source for source, last in self.needed_until.items() if last == number}:
                 self.values.pop(source, None)
         return self.values[len(self.program.nodes) - 1]

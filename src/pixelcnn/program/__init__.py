@@ -10,6 +10,7 @@ can be computed is derived from what it reads, not written: see :mod:`pixelcnn.e
 from pixelcnn.program.beginnings import Condition, Given, Input, Lookup, Past, Position, check_past
 from pixelcnn.program.elementwise import ELEMENTWISE, Elementwise
 from pixelcnn.program.features import Attend, Cat, Norm, Slice
+from pixelcnn.program.integers import INTEGERS, Requantise, RoundedMul, RoundedNorm, Table
 from pixelcnn.program.node import ROW_START, UNITS, Node, Reader, Unlowerable
 from pixelcnn.program.program import Program
 from pixelcnn.program.sums import Depthwise, Sum, Tap, Taps
@@ -19,12 +20,14 @@ OTHERS: tuple[type[Node], ...] = (
     *(Input, Condition, Position, Past, Lookup),
     *(Taps, Depthwise, Slice, Cat, Norm, Attend),
     *(Flatten, FlatCondition, Dense, Unflatten),
+    RoundedNorm,
 )
-PRIMITIVES: dict[str, type[Node]] = {kind.op: kind for kind in OTHERS} | ELEMENTWISE
+PRIMITIVES: dict[str, type[Node]] = {kind.op: kind for kind in OTHERS} | ELEMENTWISE | INTEGERS
 """Every primitive by its name."""
 
 __all__ = [
     "ELEMENTWISE",
+    "INTEGERS",
     "PRIMITIVES",
     "ROW_START",
     "UNITS",
@@ -45,8 +48,12 @@ __all__ = [
     "Position",
     "Program",
     "Reader",
+    "Requantise",
+    "RoundedMul",
+    "RoundedNorm",
     "Slice",
     "Sum",
+    "Table",
     "Tap",
     "Taps",
     "Unflatten",

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pixelcnn.engines.cached.products import Operation
-from pixelcnn.program import ELEMENTWISE, Elementwise, Lookup, Norm
+from pixelcnn.program import ELEMENTWISE, INTEGERS, Elementwise, Lookup, Norm, RoundedNorm
 
 WRITERS: dict[str, Callable[..., Any]] = {
     "relu": partial(torch.clamp, min=0),
@@ -89,9 +89,17 @@ def norm(node: Norm, run: slice, sources: Sequence[Tensor], out: Tensor) -> Oper
     return apply
 
 
+def rounded_norm(
+    node: RoundedNorm, run: slice, sources: Sequence[Tensor], out: Tensor
+) -> Operation:
+    """A run of the features of a norm in whole numbers, arguments as :func:`elementwise`."""
+    return lambda: out.copy_(node.of(sources[0])[..., run])
+
+
 TABLE: dict[str, Callable[..., Operation]] = {
-    **dict.fromkeys(ELEMENTWISE, elementwise),
+    **dict.fromkeys((*ELEMENTWISE, *INTEGERS), elementwise),
     "lookup": lookup,
     "norm": norm,
+    "rounded_norm": rounded_norm,
 }
 """What computes a run of the features of a primitive that reads its own position alone."""

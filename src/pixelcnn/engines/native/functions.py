@@ -2,7 +2,7 @@
 
 from pixelcnn.engines.native.build import code
 from pixelcnn.engines.native.layout import Pool
-from pixelcnn.program import Elementwise, Node
+from pixelcnn.program import Elementwise, Node, Table
 
 
 def function_words(node: Node, features: list[int], pool: Pool) -> list[int]:
@@ -19,4 +19,6 @@ def function_words(node: Node, features: list[int], pool: Pool) -> list[int]:
         words.append(pool.add(node.parameter.cpu()[features]))
     if node.constants:
         words.append(pool.add(node.constants))
+    if isinstance(node, Table):
+        words.append(pool.shared(node.table))
     return words

@@ -50,6 +50,7 @@ class Pool:
     def __init__(self, lanes: int) -> None:
         self.lanes = lanes
         self._parts: list[np.ndarray] = []
+        self._shared: dict[int, int] = {}
         self._size = 0
 
     def add(self, values: Tensor | Sequence[float]) -> int:
@@ -65,6 +66,12 @@ class Pool:
         if self._size >= 2**31:
             raise Unlowerable("too many weights for the native engine")
         return start
+
+    def shared(self, values: Tensor) -> int:
+        """As :meth:`add`, but the same tensor is taken in once."""
+        if id(values) not in self._shared:
+            self._shared[id(values)] = self.add(values)
+        return self._shared[id(values)]
 
     def packed(self, matrix: Tensor) -> int:
         """Takes ``(inputs, outputs)`` in as ``(blocks, inputs, lanes)``: for so many outputs, all inputs."""

@@ -95,4 +95,13 @@ inline Sigmoids sigmoids(Doubles x) {
     return {doubles(longs(small) ^ swap), doubles(longs(large) ^ swap)};
 }
 
+// To the nearest whole number, of two the even one, computed in doubles: exact where the product of the first two
+// has no more than 52 bits. No more than the limit either side of zero.
+inline Vector rounded(Vector a, Vector b, Vector factor, Vector limit) {
+    constexpr double whole = 0x1.8p52;
+    const WholeDoubles product = __builtin_convertvector(a, WholeDoubles) * __builtin_convertvector(b, WholeDoubles) *
+                            __builtin_convertvector(factor, WholeDoubles);
+    return within(__builtin_convertvector((product + whole) - whole, Vector), -limit, limit);
+}
+
 }  // namespace

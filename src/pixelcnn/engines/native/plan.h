@@ -294,6 +294,11 @@ struct Plan {
             function.constants.first = splat(constants[0]);
             function.constants.second = splat(constants[takes.constants - 1]);
         }
+        if (function.op == TABLE) {
+            const float limit = function.constants.first[0];
+            require(limit >= 0 && limit <= 1 << 20, "entries of a table");
+            function.constants.table = floats(in, 2 * int64_t(limit) + 1);
+        }
         return function;
     }
 

@@ -17,6 +17,7 @@ from pixelcnn.outputs import Bernoulli, Categorical, LogisticMixture, Output
 from pixelcnn.outputs.logistic_mixture import BROADEST, SHARPEST
 from pixelcnn.program import (
     ELEMENTWISE,
+    INTEGERS,
     ROW_START,
     Condition,
     Dense,
@@ -63,7 +64,7 @@ def known_primitives() -> set[str]:
     Raises:
         NotBuilt: there is no native engine here.
     """
-    functions = {op for op in ELEMENTWISE if op in codes("operation")}
+    functions = {op for op in (*ELEMENTWISE, *INTEGERS) if op in codes("operation")}
     units = {Flatten.op, Dense.op, Unflatten.op}
     return {Taps.op, Depthwise.op, *units, *EMITTERS, *functions}
 
@@ -132,13 +133,12 @@ def _plan(model: PixelModel, program: Program, together: int) -> Plan:
 def _header(model: PixelModel, steps: int, instructions: Instructions) -> list[int]:
     """The image, what its levels are divided by, and the output."""
     output, levels = model.output, model.levels
-    divisor = 1 if model.network.embedding else levels - 1
     words = [
         MAGIC,
         instructions.pool.lanes,
         *model.shape,
         levels,
-        divisor,
+        model.divisor,
         steps,
         code("output", OUTPUTS[type(output)]),
     ]

@@ -9,7 +9,16 @@ namespace {
 // The constants of a function, or what it takes for each feature.
 struct Constants {
     Vector first{}, second{};
+    const float* table = nullptr;  // of TABLE: 2 first + 1 numbers
 };
+
+// An entry for each number from -limit to limit; what is none takes the first.
+inline Vector looked_up(Vector a, const Constants& c) {
+    const Vector places = choose(a >= -c.first, within(a, -c.first, c.first), -c.first) + c.first;
+    Vector found;
+    for (int lane = 0; lane < LANES; ++lane) found[lane] = c.table[int32_t(places[lane])];
+    return found;
+}
 
 template <Operation op>
 inline Vector apply(Vector a, Vector b, const Constants& c) {
@@ -42,6 +51,9 @@ inline Vector apply(Vector a, Vector b, const Constants& c) {
         case MUL: return a * b;
         case GATE: return hyperbolic(a) * sigmoid(b);
         case LINEAR_GATE: return a * sigmoid(b);
+        case REQUANTISE: return rounded(a, b, one, c.first);
+        case ROUNDED_MUL: return rounded(a, b, c.first, c.second);
+        case TABLE: return looked_up(a, c);
         default: return a;
     }
 }

@@ -27,6 +27,7 @@ constexpr int LANES = 8;
 constexpr int LANES = 4;
 #endif
 typedef float Vector __attribute__((vector_size(LANES * sizeof(float))));
+typedef double WholeDoubles __attribute__((vector_size(LANES * sizeof(double))));
 typedef int32_t Integers __attribute__((vector_size(LANES * sizeof(int32_t))));
 
 struct Refused : std::runtime_error {

@@ -1,0 +1,155 @@
+"""From the twin's parameters to the frequencies that a range coder counts with, in whole numbers.
+
+A frequency is at least 1, and those of a sub-pixel's levels sum to :data:`TOTAL`. Everything is 64-bit
+integers, but for tables and factors of single float64 operations.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pixelcnn.codec.functions import exp, sigmoid, tanh
+from pixelcnn.errors import ModelError
+from pixelcnn.outputs import Bernoulli, Categorical, LogisticMixture, Output
+from pixelcnn.outputs.logistic_mixture import BROADEST, SHARPEST, first_row
+
+BITS = 24
+TOTAL = 2**BITS
+"""Of a sub-pixel's frequencies."""
+WEIGHT = 28
+"""Bits of an unnormalised weight."""
+FINE = 10
+"""Bits behind the point of what a sigmoid is looked up for."""
+CURVE = 26
+"""Bits of the sigmoid's values."""
+PLACE = 12
+"""Bits behind the point of a mean, in levels."""
+SHARP = 24
+"""Bits behind the point of the inverse of a scale."""
+
+
+class Frequencies:
+    """What the levels of a sub-pixel count, given the twin's parameters of its pixel.
+
+    Args:
+        output: of the model.
+        scale: what 1 of a parameter stands for.
+        limit: no parameter is larger, nor smaller than its negative.
+
+    Raises:
+        ModelError: there is no integer form of this output.
+    """
+
+    def __init__(self, output: Output, scale: float, limit: int) -> None:
+        self.output, self.limit = output, limit
+        kinds: dict[type[Output], Callable[..., Any]] = {
+            Bernoulli: _Softmax, Categorical: _Softmax, LogisticMixture: _Mixture,
+        }  # fmt: skip
+        if type(output) not in kinds:
+            raise ModelError(f"the output {type(output).__name__} has no integer form")
+        self._weights = kinds[type(output)](output, scale, limit)
+
+    def __call__(self, parameters: Tensor, before: Tensor) -> Tensor:
+        """Frequencies of one channel, int64 ``(..., levels)``.
+
+        Args:
+            parameters: whole numbers of one pixel, ``(..., parameters_per_pixel)``.
+            before: levels of the pixel's earlier channels, ``(..., k)``; channel k is meant.
+        """
+        return shared(self._weights(parameters.long(), before.long()))
+
+
+def shared(weights: Tensor) -> Tensor:
+    """Frequencies in proportion to weights below 2^39, ``(..., levels)``; what is left goes to the largest.
+
+    Example:
+        >>> shared(torch.tensor([0, 3, 1])).tolist()
+        [1, 12582911, 4194304]
+    """
+    levels = weights.shape[-1]
+    total = weights.sum(-1, keepdim=True).clamp(min=1)
+    found = weights * (TOTAL - levels) // total + 1
+    rest = TOTAL - found.sum(-1, keepdim=True)
+    return found.scatter_add(-1, weights.argmax(-1, keepdim=True), rest)
+
+
+class _Softmax:
+    """Logits: of each level, or of level 1 against 0."""
+
+    def __init__(self, output: Output, scale: float, limit: int) -> None:
+        self.output = output
+        self.table = decay(scale, 2 * limit)
+
+    def __call__(self, parameters: Tensor, before: Tensor) -> Tensor:
+        channel = before.shape[-1]
+        if isinstance(self.output, Bernoulli):
+            logit = parameters[..., channel, None]
+            logits = torch.cat([torch.zeros_like(logit), logit], -1)
+        else:
+            levels = self.output.levels
+            logits = parameters[..., channel * levels : (channel + 1) * levels]
+        return self.table[logits.amax(-1, keepdim=True) - logits]
+
+
+class _Mixture:
+    """Logistic distributions, see :class:`pixelcnn.outputs.LogisticMixture`."""
+
+    def __init__(self, output: LogisticMixture, scale: float, limit: int) -> None:
+        self.output, self.limit = output, limit
+        values = np.arange(-limit, limit + 1, dtype=np.float64) * scale
+        half = (output.levels - 1) / 2
+        self.decay = decay(scale, 2 * limit)
+        self.means = _whole((values + 1.0) * half * 2**PLACE)
+        narrow, broad = math.log(SHARPEST / half), math.log(BROADEST)
+        self.inverses = _whole(exp(-np.clip(values, narrow, broad)) / half * 2**SHARP)
+        self.slopes = _whole(tanh(values) * 2**PLACE)
+        reach = np.arange(-(32 << FINE), (32 << FINE) + 1, dtype=np.float64)
+        self.curve = _whole(sigmoid(reach / 2**FINE) * 2**CURVE)
+        self.cuts = 2 * torch.arange(output.levels - 1) + 1
+
+    def __call__(self, parameters: Tensor, before: Tensor) -> Tensor:
+        table = parameters.unflatten(-1, (-1, self.output.components))
+        logits, channel = table[..., 0, :], before.shape[-1]
+        weights = parts(self.decay[logits.amax(-1, keepdim=True) - logits])
+        for earlier in range(channel):
+            below = self._below(table, before, earlier)
+            level = before[..., earlier, None, None].expand(*below.shape[:-1], 1)
+            piece = below.gather(-1, level + 1) - below.gather(-1, level)
+            weights = parts(weights * piece[..., 0] >> CURVE - 12)
+        below = self._below(table, before, channel)
+        pieces = below[..., 1:] - below[..., :-1]
+        return (weights[..., None] * pieces).sum(-2) >> BITS + CURVE - WEIGHT
+
+    def _below(self, table: Tensor, before: Tensor, channel: int) -> Tensor:
+        """Probability of all levels below each, and of all, ``(..., components, levels + 1)``."""
+        row, levels = first_row(channel), self.output.levels
+        mean = self.means[table[..., row, :] + self.limit]
+        for earlier in range(channel):
+            slope = self.slopes[table[..., row + 2 + earlier, :] + self.limit]
+            mean = mean + (slope * (2 * before[..., earlier, None] - (levels - 1)) >> 1)
+        inverse = self.inverses[table[..., row + 1, :] + self.limit]
+        distance = (self.cuts.to(mean.device) << PLACE - 1) - mean[..., None]
+        place = (distance * inverse[..., None]) >> PLACE + SHARP - FINE
+        middle = self.curve[place.clamp(-(32 << FINE), 32 << FINE) + (32 << FINE)]
+        nothing = torch.zeros_like(middle[..., :1])
+        return torch.cat([nothing, middle, nothing + 2**CURVE], -1)
+
+
+def parts(weights: Tensor) -> Tensor:
+    """Weights in proportion that sum to at most :data:`TOTAL`; alike where all are zero."""
+    total = weights.sum(-1, keepdim=True)
+    weights = torch.where(total == 0, torch.ones_like(weights), weights)
+    return weights * TOTAL // weights.sum(-1, keepdim=True)
+
+
+def decay(scale: float, most: int) -> Tensor:
+    """``exp(-k scale)`` for k from 0 to ``most``, with :data:`WEIGHT` bits behind the point."""
+    return _whole(exp(-np.arange(most + 1, dtype=np.float64) * scale) * 2**WEIGHT)
+
+
+def _whole(values: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.floor(values + 0.5).astype(np.int64))

@@ -1,0 +1,90 @@
+"""Primitives of integer programs: values are whole numbers, held in floats that represent them exactly."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pixelcnn.program.elementwise import Elementwise
+from pixelcnn.program.features import Norm
+from pixelcnn.program.node import Reader
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Requantise(Elementwise):
+    """``factor x`` to the nearest whole number, of two the even one, between ``-limit`` and ``limit``.
+
+    Each factor, ``parameter``, is a whole number of at most 24 bits over a power of two, and the values have
+    at most 28: so the product is exact in float64, and the rest the same on every machine.
+    """
+
+    op, takes, takes_parameter = "requantise", ("limit",), True
+
+    def function(self, *values: Tensor) -> Tensor:
+        assert self.parameter is not None
+        limit = self.constants[0]
+        return (values[0] * self.parameter).round_().clamp_(-limit, limit)
+
+
+class RoundedMul(Elementwise):
+    """As :class:`Requantise`, of the product of two values and one factor for all features."""
+
+    op, arity, takes = "rounded_mul", 2, ("factor", "limit")
+
+    def function(self, *values: Tensor) -> Tensor:
+        factor, limit = self.constants
+        return (values[0] * values[1]).mul_(factor).round_().clamp_(-limit, limit)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Table(Elementwise):
+    """An entry of a table for each value, the first one for ``-limit``.
+
+    Attributes:
+        table: whole numbers, ``(2 limit + 1,)``.
+    """
+
+    op, takes = "table", ("limit",)
+    table: Tensor
+
+    def function(self, *values: Tensor) -> Tensor:
+        places = (values[0] + self.constants[0]).long()
+        return self.table[places].to(values[0].dtype)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RoundedNorm(Norm):
+    """As :class:`Norm`, to the nearest whole number between ``-limit`` and ``limit``.
+
+    The sum of squares is exact; the quotient, the root and all else are single operations of float64.
+
+    Attributes:
+        limit: of the result.
+    """
+
+    limit: float
+
+    op = "rounded_norm"
+
+    def compute(self, read: Reader) -> Tensor:
+        return self.of(read.own(self.sources[0]))
+
+    def of(self, x: Tensor) -> Tensor:
+        """The norm of whole numbers ``(..., width)``."""
+        y = torch.empty_like(x)
+        groups = torch.tensor(self.groups)
+        for group in range(max(self.groups) + 1):
+            members = (groups == group).nonzero()[:, 0]
+            some = x[..., members]
+            if self.centred:
+                some = some * len(members) - some.sum(-1, keepdim=True)
+            mean = some.square().sum(-1, keepdim=True) / len(members)
+            least = self.epsilon * (len(members) ** 2 if self.centred else 1)
+            y[..., members] = some * self.gain[members] / (mean + least).sqrt()
+        if self.bias is not None:
+            y = y + self.bias
+        return y.round_().clamp_(-self.limit, self.limit)
+
+
+INTEGERS: dict[str, type[Elementwise]] = {kind.op: kind for kind in (Requantise, RoundedMul, Table)}
+"""Every primitive that only integer programs have, by its name."""

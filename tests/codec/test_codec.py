@@ -1,0 +1,278 @@
+"""What was compressed comes back, costs what the model says, and is the same whatever computes it."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import pixelcnn as px
+from pixelcnn import networks, outputs
+from pixelcnn.codec import container
+from pixelcnn.codec.coding import Integers, decode, encode
+from pixelcnn.codec.compression import _integers, fingerprint
+from pixelcnn.codec.fixed import SINGLE, Precision
+from pixelcnn.codec.frequencies import TOTAL, shared
+from pixelcnn.codec.twin import Twin
+from pixelcnn.engines import native
+from pixelcnn.engines.cached import CachedEngine
+from pixelcnn.engines.programs import program_of
+from pixelcnn.errors import DataError, ModelError
+from pixelcnn.networks import NETWORKS
+from pixelcnn.shapes import coding_order
+from tiny import label, tiny_models
+
+WITHOUT = ("made", "snail")
+"""Networks that have no integer form yet."""
+SHAPE = (1, 5, 7)
+
+
+def small_model(levels=2, channels=1, **arguments):
+    """A small model of some levels."""
+    output = outputs.Bernoulli() if levels == 2 else outputs.Categorical(levels=levels)
+    out = output.parameters_per_pixel(channels)
+    torch.manual_seed(0)
+    network = networks.PixelCNN(
+        channels, out, width=6, depth=1, first_kernel=3, kernel=3, **arguments
+    )
+    return px.PixelModel(network, output, (channels, *SHAPE[1:]))
+
+
+def images_of(model, n=4):
+    drawn = torch.Generator().manual_seed(0)
+    return torch.randint(0, model.levels, (n, *model.shape), generator=drawn)
+
+
+def labels_of(model, n=4):
+    return torch.arange(n) % 2 if model.network.condition == "label" else None
+
+
+def cases():
+    """Every model with an integer form; slow are all but one of each network."""
+    seen = set()
+    for model in (model for channels in (3, 1) for model in tiny_models(channels)):
+        name = NETWORKS.name_of(type(model.network))
+        if name not in WITHOUT:
+            fast = name not in seen and name != "pixelcnnpp"
+            seen.add(name)
+            yield pytest.param(model, id=label(model), marks=[] if fast else [pytest.mark.slow])
+
+
+def calibrated(model, n=4):
+    model = model.float().eval()
+    px.calibrate(model, images_of(model, n), labels_of(model, n))
+    return model
+
+
+@pytest.mark.parametrize("model", list(cases()))
+def test_every_engine_gives_the_same_whole_numbers(model):
+    model = calibrated(model)
+    levels, labels = images_of(model), labels_of(model)
+    integers, _ = _integers(model, model.shape)
+    whole = integers.parameters(levels, labels, batch_size=3)
+    walkers = [CachedEngine(integers, integers.twin.program, 4, labels)]
+    if integers.native:
+        walkers.append(native.NativeEngine(integers, integers.twin.program, 4, labels, threads=2))
+    steps = model.shape.channels if model.network.order == "channel" else 1
+    for position in coding_order(model.shape):
+        channel, row, column = position
+        mine = (
+            slice(None)
+            if steps == 1
+            else slice(*(channel + np.array([0, 1])) * model.network.out // steps)
+        )
+        for walker in walkers:
+            found = walker.parameters(levels, position)[:, mine]
+            assert found.int().equal(whole[:, mine, row, column])
+    packed = px.compress(model, levels.numpy(), labels)
+    assert np.array_equal(px.decompress(model, packed), levels.numpy())
+
+
+@pytest.mark.parametrize("name", WITHOUT)
+def test_a_network_without_an_integer_form_is_refused_by_the_name_of_what_has_none(name):
+    model = next(m for m in tiny_models(1) if label(m).startswith(name)).float()
+    with pytest.raises(
+        ModelError, match=r"no integer form: node %[0-9]+: [a-z]+ has no integer form"
+    ):
+        px.compress(calibrated(model), images_of(model))
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    """The shipped model, calibrated, and images of its own drawing."""
+    model = px.load("mnist")
+    images = px.sample(model, 24, seed=0)
+    px.calibrate(model, images[:8])
+    return model, images[8:]
+
+
+def test_a_file_costs_what_the_model_says(shipped):
+    model, images = shipped
+    size = float(px.score(model, images).sum()) / math.log(2) / 8
+    assert size < len(px.compress(model, images)) <= size * 1.01 + 100
+
+
+def test_the_bytes_are_the_same_for_any_number_of_threads():
+    model = calibrated(small_model())
+    images = images_of(model, 7)
+    before, packed = torch.get_num_threads(), set()
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        try:
+            packed.add(px.compress(model, images))
+        finally:
+            torch.set_num_threads(before)
+    assert len(packed) == 1
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.dtype(">u2"), np.bool_])
+def test_an_array_comes_back_with_its_type(dtype):
+    model = calibrated(small_model(2))
+    images = images_of(model).numpy().astype(dtype)
+    found = px.decompress(model, px.compress(model, images))
+    assert found.dtype == np.dtype(dtype).newbyteorder("<") and np.array_equal(found, images)
+
+
+def test_a_list_of_sizes_comes_back_as_a_list():
+    model = calibrated(small_model(4))
+    drawn = np.random.default_rng(0)
+    sizes = [(1, 1), (1, 7), (7, 1), (5, 7), (5, 7), (2, 3)]
+    images = [drawn.integers(0, 4, (1, *size)) for size in sizes]
+    found = px.decompress(model, px.compress(model, images))
+    assert [one.tolist() for one in found] == [one.tolist() for one in images]
+
+
+def test_noise_costs_hardly_more_than_itself(shipped):
+    noise = np.random.default_rng(0).integers(0, 2, (3, 1, 28, 28), np.uint8)
+    assert len(px.compress(shipped[0], noise)) <= len(np.packbits(noise)) + 64
+
+
+def test_the_least_likely_levels_come_back():
+    model = calibrated(small_model(5, channels=3))
+    integers, _ = _integers(model, model.shape)
+    walker, levels = integers.start(1, None), torch.zeros(1, *model.shape, dtype=torch.int64)
+    for position in coding_order(model.shape):
+        channel, row, column = position
+        counts = integers.frequencies(
+            walker.parameters(levels, position), levels[:, :channel, row, column]
+        )
+        levels[:, channel, row, column] = counts.argmin(-1)
+    assert decode(integers, encode(integers, levels), 1).equal(levels)
+
+
+def test_another_model_is_refused_by_name():
+    one, other = calibrated(small_model(2)), calibrated(small_model(2))
+    with torch.no_grad():
+        next(other.parameters()).mul_(-3)
+    packed = px.compress(one, images_of(one))
+    with pytest.raises(ModelError, match=r"[0-9a-f]{16}, this one is [0-9a-f]{16}"):
+        px.decompress(other, packed)
+
+
+def test_a_model_that_was_never_calibrated_says_how():
+    with pytest.raises(ModelError, match="how large its values become") as caught:
+        px.compress(small_model(2), np.zeros((1, 1, 5, 7), int))
+    assert "calibrate" in caught.value.hint
+
+
+def test_ranges_survive_a_file(tmp_path):
+    model = calibrated(small_model(2))
+    px.save(model, tmp_path / "m.safetensors")
+    packed = px.compress(model, images_of(model))
+    again = px.load(tmp_path / "m.safetensors")
+    assert np.array_equal(px.decompress(again, packed), images_of(model).numpy())
+
+
+def test_a_class_is_part_of_the_file():
+    model = calibrated(small_model(2, condition="label", condition_size=3))
+    images = images_of(model)
+    packed = px.compress(model, images, torch.tensor([2, 0, 1, 2]))
+    assert container.read(packed).labels == (2, 0, 1, 2)
+    assert np.array_equal(px.decompress(model, packed), images.numpy())
+
+
+def test_damage_is_always_noticed():
+    model = calibrated(small_model(2))
+    packed = px.compress(model, images_of(model))
+    for place in range(len(packed)):
+        changed = bytearray(packed)
+        changed[place] ^= 1 << place % 8
+        for damaged in (bytes(changed), packed[:place]):
+            with pytest.raises(DataError):
+                px.decompress(model, damaged)
+    with pytest.raises(DataError, match="something follows"):
+        px.decompress(model, packed + b"\0")
+
+
+def test_pixels_that_decode_to_others_are_noticed():
+    model = calibrated(small_model(2))
+    content = container.read(px.compress(model, images_of(model)))
+    other = dataclasses.replace(content, digest=bytes(8))
+    with pytest.raises(DataError, match="the decoded pixels are others"):
+        px.decompress(model, container.write(other))
+
+
+def reference_decode(words, frequencies):
+    """One symbol of each row of frequencies, by the arithmetic that ``docs/format.md`` writes down."""
+    words, mask = [*map(int, words), 0, 0], 2**64 - 1
+    point, at, lower, size = words[0] << 32 | words[1], 2, 0, mask
+    for counts in frequencies:
+        scale = size >> 24
+        ends = np.cumsum(counts)
+        symbol = int(np.searchsorted(ends, (point - lower & mask) // scale, side="right"))
+        lower = lower + scale * int(ends[symbol] - counts[symbol]) & mask
+        size = scale * int(counts[symbol])
+        if size < 2**32:
+            word = words[at] if at < len(words) else 0
+            lower, size, point, at = (
+                lower << 32 & mask,
+                size << 32,
+                (point << 32 & mask) | word,
+                at + 1,
+            )
+        yield symbol
+
+
+def test_another_program_reads_the_words():
+    model = calibrated(small_model(5))
+    integers, _ = _integers(model, model.shape)
+    levels = images_of(model)
+    whole = integers.parameters(levels, None, 4)
+    order = list(coding_order(model.shape))
+    counts = [
+        integers.frequencies(whole[:, :, p.row, p.column], levels[:, : p.channel, p.row, p.column])
+        for p in order
+    ]
+    words = encode(integers, levels)
+    found = list(reference_decode(words, torch.cat(counts).numpy()))
+    assert found == [int(levels[i, p.channel, p.row, p.column]) for p in order for i in range(4)]
+
+
+@pytest.mark.parametrize("levels", [2, 5, 256])
+def test_frequencies_are_at_least_one_and_have_one_sum(levels):
+    weights = torch.randint(0, 2**28, (50, levels), generator=torch.Generator().manual_seed(0))
+    weights[0], weights[1, 1:] = 0, 0
+    found = shared(weights)
+    assert (found >= 1).all() and (found.sum(-1) == TOTAL).all()
+
+
+def test_sums_that_float32_does_not_hold_go_to_float64(monkeypatch):
+    model = calibrated(small_model(5))
+    program = program_of(model)
+    wide = Twin(program, 5, model.record["activation_ranges"], Precision(16, 16, 16))
+    assert wide.largest >= SINGLE
+    integers = Integers(model, wide, model.shape)
+    assert not integers.native
+    levels = images_of(model)
+    assert decode(integers, encode(integers, levels), 4).equal(levels)
+
+
+def test_a_fingerprint_is_of_every_number():
+    model = calibrated(small_model(2))
+    ranges = model.record["activation_ranges"]
+    names = {
+        fingerprint(Twin(program_of(model), 2, values, Precision()), model)
+        for values in (ranges, [value * 1.5 for value in ranges])
+    }
+    assert len(names) == 2
