@@ -13,7 +13,7 @@ help:         ## show this list
 	@grep -hE '^[a-z-]+: *##' $(MAKEFILE_LIST) | sed -e 's/: *## */	/' | expand -t 14
 
 setup:        ## install everything for development
-	$(INSTALL) test,bench,docs
+	$(INSTALL) test,data,science,bench,docs
 
 demo:         ## train, evaluate, sample, complete and verify on embedded digits (2 minutes)
 	$(INSTALL)
@@ -28,11 +28,11 @@ check:        ## formatting, lint, types, import order, spelling
 	$(BIN)/codespell
 
 test:         ## fast tests (5 to 11 minutes on 2 cores)
-	$(INSTALL) test
+	$(INSTALL) test,data,science
 	$(PYTEST) -m "not slow" $(ARGS)
 
 test-all:     ## all tests, trainings, fresh environments and a minute of each attack too
-	$(INSTALL) test
+	$(INSTALL) test,data,science
 	$(PYTEST) $(ARGS)
 
 bench:        ## how fast this machine trains, scores and samples

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pixelcnn import data
-from pixelcnn.data.arrays import infer_layout
+from pixelcnn.data.layout import infer_layout
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.shapes import ImageShape
 
@@ -101,10 +101,19 @@ def test_what_cannot_be_levels_is_refused_and_named(tmp_path, values, message):
         data.load_all(stored(tmp_path, values))
 
 
-def test_floats_are_refused_with_the_remedy(tmp_path):
+@pytest.mark.parametrize("scale", [1, 255, 1e6])
+def test_real_numbers_are_refused_with_the_remedy_and_never_cast(tmp_path, scale):
     with pytest.raises(DataError) as caught:
-        data.load_all(stored(tmp_path, NOISE / 255))
-    assert "(255 * x).round().astype(np.uint8)" in caught.value.hint
+        data.load_all(stored(tmp_path, NOISE / NOISE.max() * scale))
+    assert "quantise=" in caught.value.hint
+    assert ("[0,1]" in caught.value.hint) == (scale == 1)
+    assert "uint8" not in caught.value.hint
+
+
+def test_a_model_of_integers_has_no_way_for_real_numbers(tmp_path):
+    with pytest.raises(DataError) as caught:
+        data.load_all(stored(tmp_path, NOISE / 255), usual_levels=256)
+    assert "a model trained with data.quantise takes real numbers" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -153,7 +162,7 @@ def test_archives_hold_images_labels_and_levels(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"a": NOISE, "b": NOISE}, "holds the arrays a, b"),
+        ({"a": NOISE, "b": NOISE}, r"holds the arrays a \(12, 5, 7\), b \(12"),
         ({"images": NOISE, "labels": np.arange(11)}, "11 labels for 12 images"),
         ({"images": NOISE, "labels": np.arange(12) / 2}, "labels are integers"),
         ({"images": NOISE, "labels": np.arange(12) - 1}, "labels count from 0"),
@@ -257,7 +266,8 @@ def test_an_archive_may_hold_a_condition(tmp_path, axes):
     condition = np.random.default_rng(0).normal(size=(12, *axes))
     np.savez(tmp_path / "given.npz", images=NOISE, condition=condition)
     images = data.load_all(tmp_path / "given.npz")
-    assert torch.equal(images.condition, torch.from_numpy(condition).float())
+    kind = torch.float64 if len(axes) == 1 else torch.float32
+    assert torch.equal(images.condition, torch.from_numpy(condition).to(kind))
 
 
 GIVEN = np.arange(24.0).reshape(12, 2)
@@ -278,7 +288,7 @@ def test_a_condition_of_any_number_is_taken(tmp_path, given):
     [
         np.where(GIVEN == 7, np.nan, GIVEN),
         np.where(GIVEN == 7, -np.inf, GIVEN),
-        GIVEN * 1e300,
+        GIVEN[:, :, None, None] * np.full((5, 7), 1e300),
         GIVEN.astype(str),
         GIVEN + 0j,
         GIVEN.astype("M8[s]"),

@@ -227,14 +227,15 @@ def test_a_line_without_end_is_refused_and_not_kept(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="a line of more than 1,000 bytes"):
         data.load_all(stored(tmp_path, "1," * 5000))
     monkeypatch.setattr("pixelcnn.data.table.MAX_COLUMNS", 100)
-    with pytest.raises(DataError, match="has 151 columns"):
+    with pytest.raises(DataError, match="has 150 columns"):
         data.load_all(stored(tmp_path, "1," * 150 + "\n"))
 
 
 def test_values_are_kept_as_bytes_where_they_fit(tmp_path):
     wide = NOISE.astype(int)
     wide[-1, 0, 0] = 60_000
-    assert data.load_all(stored(tmp_path, text(wide))).images.dtype == torch.int32
+    wide = stored(tmp_path, text(wide), "wide.csv")
+    assert data.load_all(wide, source_levels=65_536).images.dtype == torch.int32
     assert data.load_all(stored(tmp_path, text())).images.dtype == torch.uint8
 
 
@@ -402,3 +403,119 @@ def test_a_header_of_very_many_columns_takes_time_in_proportion(tmp_path, name):
     path = stored(tmp_path, ",".join([name] * 50_000) + ",x\n1,2\n")
     with pytest.raises(DataError):
         data.load_all(path)
+
+
+def test_values_beyond_a_byte_ask_how_many_levels_they_have(tmp_path):
+    wide = NOISE.astype(int)
+    wide[3, 1, 2] = 300
+    path = stored(tmp_path, text(wide))
+    with pytest.raises(DataError, match="values run up to 300, and a table does not say") as caught:
+        data.load_all(path)
+    assert "source_levels" in caught.value.hint
+    for options in ({"source_levels": 1024}, {"usual_levels": 1024}):
+        assert data.load_all(path, **options).levels == 1024
+    labelled = stored(tmp_path, text(NOISE, LABELS + 300))
+    assert data.load_all(labelled).levels == 256
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_separators_at_the_end_of_each_line_make_no_column(tmp_path, separator, header):
+    content = text(header=header).replace("\n", ",\n").replace(",", separator)
+    images = data.load_all(stored(tmp_path, content))
+    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
+    assert images.labels.tolist() == LABELS.tolist()
+    rows = content.splitlines()
+    rows[5] += "7"
+    with (
+        pytest.raises(DataError, match="line 6: 18 values instead of 17")
+        if not header
+        else (contextlib.nullcontext())
+    ):
+        data.load_all(stored(tmp_path, "\n".join(rows)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: "# made by a program\n# on a day\n" + t,
+        lambda t: "# " + t,  # as NumPy's savetxt writes names
+        lambda t: t.replace("\n", "\n# in between, with, commas\n"),
+        lambda t: "sep=,\n" + t,
+    ],
+)
+def test_comments_are_no_rows_but_may_name_the_columns(tmp_path, change):
+    images = data.load_all(stored(tmp_path, change(text())))
+    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
+    assert images.labels.tolist() == LABELS.tolist()
+    bad = change(text()) + "1,2\n"
+    with pytest.raises(DataError, match=f"line {len(bad.splitlines())}: 2 values"):
+        data.load_all(stored(tmp_path, bad))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_an_encoding_without_a_mark_is_seen(tmp_path, encoding):
+    images = data.load_all(stored(tmp_path, text().encode(encoding)))
+    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz"])
+def test_a_packed_table_is_read(tmp_path, suffix):
+    import gzip
+    import lzma
+
+    pack = {".gz": gzip.compress, ".xz": lzma.compress}[suffix]
+    path = stored(tmp_path, pack(text().encode()), f"table.csv{suffix}")
+    assert np.array_equal(data.load_all(path).images[:, 0].numpy(), NOISE)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DataError, match=r"table\.csv"):
+        data.load_all(path)
+
+
+def test_a_quoted_field_with_a_separator_in_it_is_told(tmp_path):
+    path = stored(tmp_path, text() + '0,"1,234"' + ",1" * 15 + "\n")
+    with pytest.raises(DataError, match=r'line 32: 18 values instead of 17, .* "1,234"'):
+        data.load_all(path)
+
+
+def test_columns_of_a_condition_are_numbers_of_any_kind_beside_the_pixels(tmp_path):
+    mass, age = np.linspace(-1, 1, 30).round(3), np.arange(30) * 1_000
+    rows = [line.split(",") for line in text().splitlines()]
+    for number, row in enumerate(rows):
+        row.insert(1, "Mass" if number == 0 else str(mass[number - 1]))
+        row.append("age" if number == 0 else f"{age[number - 1]}")
+    path = stored(tmp_path, "\n".join(map(",".join, rows)))
+    images = data.load_all(path, condition="age, Mass")
+    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
+    assert images.labels.tolist() == LABELS.tolist()
+    assert images.condition_names == ("age", "Mass")
+    wanted = np.column_stack([age, mass])
+    assert np.array_equal(images.condition.numpy(), wanted)
+    rows[4][1] = rows[7][-1] = "x"
+    rows[9][3] = "?"
+    bad = stored(tmp_path, "\n".join(map(",".join, rows)), "bad.csv")
+    with pytest.raises(DataError, match="line 5: 'x' in column 2 is no finite number; line 8: 'x'"):
+        data.load_all(bad, condition=["age", "mass"])
+    kept = data.load_all(bad, condition=["age", "mass"], skip_bad=True)
+    good = np.delete(np.arange(30), [3, 6, 8])
+    assert np.array_equal(kept.condition.numpy(), wanted[good])
+    assert np.array_equal(kept.images[:, 0].numpy(), NOISE[good])
+
+
+def test_a_condition_that_no_column_is_called_is_named(tmp_path):
+    with pytest.raises(DataError, match="no column called mas"):
+        data.load_all(stored(tmp_path, text()), condition="mas")
+    with pytest.raises(DataError, match="no header, so no column is called mass"):
+        data.load_all(stored(tmp_path, text(header=False)), condition="mass")
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_real_numbers_are_parsed_where_they_are_to_be_quantised(separator):
+    from pixelcnn.data.parsing import Dialect, parse_rows
+
+    lines = b"1.5,-2e3,0\n nan,1,2\n1_0,1,2\n3,4,1e99\n7, 8 ,9\n"
+    if separator == ";":
+        lines = lines.replace(b",", b";").replace(b".", b",")
+    rows, _, bad = parse_rows(lines, 3, Dialect(separator.encode(), real=True))
+    assert rows.tolist() == [[1.5, -2000, 0], [7, 8, 9]]
+    assert [line for line, _ in bad] == [1, 2, 3]

@@ -1,4 +1,8 @@
-"""Arrays: ``.npy`` (read as it is needed) and ``.npz`` with ``images`` and perhaps ``labels``."""
+"""Arrays of any kind as a set: in memory, or in a file of which no more is read than is needed.
+
+NumPy's ``.npy`` and ``.npz``, HDF5, Zarr, FITS and IDX are told apart by what they begin with, and differ in
+nothing else: a :class:`pixelcnn.data.stored.Container` gives their arrays.
+"""
 
 import dataclasses
 from pathlib import Path
@@ -8,79 +12,178 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.data.gate import brief, named, opened
+from pixelcnn.data import fits, hdf5, idx, npy, zarr_store
+from pixelcnn.data.bins import Bins
+from pixelcnn.data.condition_columns import named_condition
+from pixelcnn.data.gate import brief, named
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.lazy import LazyImages
-from pixelcnn.data.npy import MAGIC, Archive, FileArray
+from pixelcnn.data.keys import images_key, labels_key, parts_of
+from pixelcnn.data.layout import order_of
+from pixelcnn.data.lazy import LazyImages, Rows, pieces
+from pixelcnn.data.packed import OpenFile
 from pixelcnn.data.quantise import SOURCE, extent, note_coded, source_levels
-from pixelcnn.data.reading import Reading
-from pixelcnn.data.tensors import MAX_CLASSES, dtype_of
-from pixelcnn.errors import DataError
-from pixelcnn.shapes import ImageShape
+from pixelcnn.data.raw import RawSet, check_finite, plain_type
+from pixelcnn.data.reading import Reading, typed
+from pixelcnn.data.stored import Container, Indexed, Single, StoredArray
+from pixelcnn.data.tensors import MAX_CLASSES, as_tensor
+from pixelcnn.errors import DataError, PixelCNNError
 from pixelcnn.text import printable
 
-MANY_CHANNELS = 4
-"""An axis longer than this is not taken for channels unless the model or the user says so."""
-ASK = "say how its axes are laid out: --layout 'n h w', 'n h w c' or 'n c h w' (in Python layout=)"
-AXES = {"nhw": (0, 1, 2), "nchw": (0, 1, 2, 3), "nhwc": (0, 3, 1, 2)}
-"""Where the axes of a layout stand in order."""
+STORED = ("shape", "dtype", "chunks", "__getitem__")
+"""What tells an array that another library reads as it is indexed."""
 
-Values = np.ndarray | FileArray
+Values = np.ndarray | StoredArray
 
 
 def read_array(path: Path, reading: Reading) -> ImageSet:
-    """An ``.npy`` or ``.npz`` file as a set; what lies in an ``.npy`` file stays there until it is used.
+    """The images of a file of arrays as a set; those that are large stay there until they are used.
 
     Args:
-        path: an array, or an archive with ``images``, perhaps ``labels`` ``(n,)``, ``condition`` (vectors
-            ``(n, d)`` or maps ``(n, d, h, w)``) and ``levels`` (their number), or with one array.
-        reading: how; ``layout`` or ``shape`` settle axes that are not clear, ``source_levels`` says
-            how many levels the values have.
+        path: one array, or several by name: the images (``images``, ``x_train``, ``x``, ``data``, or the only
+            ones), perhaps ``labels`` ``(n,)`` (or ``y``, ``y_train``, ``target``), ``condition`` (vectors
+            ``(n, d)`` or maps ``(n, d, h, w)``) and ``levels`` (their number).
+        reading: how; ``key`` names the images, ``condition`` what is given besides them, ``layout`` or
+            ``shape`` settle axes that are not clear, ``source_levels`` says how many levels the values have.
 
     Raises:
+        ConfigError: a library for this format is not installed.
         DataError: damaged, not integers, negative, of unclear axes, or with Python objects inside.
         ResourceError: an archive whose arrays are larger than memory.
     """
     where = printable(path.name)
     with named(where):
-        arrays = _arrays(path)
-    known = reading.source_levels or _stored_levels(arrays.get("levels"), where)
-    images = from_values(arrays["images"], arrays.get("labels"), known, reading, where)
-    if "condition" not in arrays:
-        return images
+        container = contained(path)
+        key = images_key(container, reading.key)
+        values = taken(container, key)
+        beside = labels_key(container.names, key)
+        labels = None if beside is None or not reading.labels else _whole(taken(container, beside))
+        stored = _whole(taken(container, "levels")) if "levels" in container.names else None
+    known = reading.source_levels or _stored_levels(stored, where)
+    images = from_values(values, labels, known, reading, where)
     with named(f"{where}:"):
-        return dataclasses.replace(images, condition=arrays["condition"])
+        given, names = named_condition(container, reading.condition, len(images))
+        return dataclasses.replace(images, condition=given, condition_names=names)
+
+
+def part_keys(path: Path) -> dict[str, str]:
+    """Which arrays of a file are parts of one set, see :func:`pixelcnn.data.keys.parts_of`."""
+    with named(printable(path.name)):
+        return parts_of(contained(path))
+
+
+def contained(path: Path) -> Container:
+    """The arrays of a file or a store, by what it begins with.
+
+    Raises:
+        DataError: the reason alone: damaged, or nothing that is known.
+        ConfigError: a library for this format is not installed.
+    """
+    if path.is_dir():
+        return zarr_store.Zarr(path)
+    file = OpenFile(path)
+    start = file.stream.read(len(fits.MAGIC))
+    file.stream.seek(0)
+    if start.startswith(npy.MAGIC):
+        return Single(images=npy.FileArray(file))
+    if idx.is_idx(start):
+        return idx.read_idx(path, file)
+    if start.startswith(hdf5.MAGIC):
+        return hdf5.Hdf5(file)
+    if start.startswith(fits.MAGIC):
+        return fits.Fits(file)
+    return npy.Archive(file)
+
+
+def taken(container: Container, name: str) -> Values:
+    """An array by its name, which is said if it cannot be used.
+
+    Raises:
+        DataError: it cannot be used.
+    """
+    try:
+        return container[name]
+    except PixelCNNError as error:
+        raise type(error)(f"holds {brief(name)}, which {error}", hint=error.hint) from error
+
+
+def _whole(values: Values) -> np.ndarray:
+    return values if isinstance(values, np.ndarray) else values.whole()
 
 
 def from_values(
-    values: Values, labels: Any, known: int | None, reading: Reading, where: str
+    values: Any, labels: Any, known: int | None, reading: Reading, where: str
 ) -> ImageSet:
-    """An array with any layout and integer type as a set.
+    """An array with any layout, type of number, byte order and strides as a set.
 
     Args:
-        values: ``n h w``, ``n h w c`` or ``n c h w``, in memory or in a file.
-        labels: integers ``(n,)``.
-        known: levels of the values, if something says so. Else booleans have 2, and other values as many
-            as ``reading.usual_levels``, or as :func:`pixelcnn.data.quantise.source_levels` says.
+        values: ``n h w``, ``n h w c`` or ``n c h w``: an array, a tensor, nested lists, or what is read as it
+            is indexed, such as a data set of h5py or an array of zarr.
+        labels: integers ``(n,)`` of any such kind.
+        known: levels of the values, if something says so. Else they are measured values if ``reading`` says
+            so; else booleans have 2 levels, and other values as many as ``reading.usual_levels``, or as
+            :func:`pixelcnn.data.quantise.source_levels` says.
         reading: the rest.
         where: name of the set, and the start of every message.
 
     Raises:
         DataError: as :func:`read_array`.
     """
-    check_integers(values, where)
-    axes = order_of(values, reading, where)
+    with named(where):
+        values = as_values(values)
+    check_numbers(values, reading, where)
+    axes = order_of(values.shape, reading, where)
+    with named(where):
+        check_finite(values)
     with named(f"{where}:"):
+        if bins := _bins_of_levels(values, known, reading):
+            images = _levels(values, axes, bins.levels, where)
+            return ImageSet(
+                images, bins.levels, _labels(labels), name=where,
+                quantisation=bins.describe(), bins=bins,
+            )  # fmt: skip
+        if reading.measured:
+            images = _ordered(values, axes, plain_type(values.dtype), where)
+            return RawSet(images, labels=_labels(labels), name=where)
         usual = None if values.dtype == np.bool_ else reading.usual_levels
         if not known and usual:
             note_coded(values, usual, reading.levels)
         levels = known or usual or source_levels(values, reading.levels)
-        return ImageSet(_images(values, axes, levels), levels, _labels(labels), name=where)
+        return ImageSet(_levels(values, axes, levels, where), levels, _labels(labels), name=where)
 
 
-def _images(values: Values, axes: tuple[int, ...], levels: int) -> Tensor:
-    """The values as ``n c h w`` of the type for so many levels; of a file they are read when used."""
-    plain = np.uint8 if levels <= 256 else np.int32
+def as_values(values: Any) -> Values:
+    """Numbers of any kind as an array, in memory that is shared where it can be, or read as it is indexed.
+
+    Raises:
+        DataError: the reason alone: these are no numbers, or some of them are masked.
+
+    Example:
+        >>> as_values(torch.tensor([1, 2], dtype=torch.uint8)).dtype, as_values([[1], [2]]).shape
+        (dtype('uint8'), (2, 1))
+    """
+    if isinstance(values, StoredArray):
+        return values
+    if isinstance(values, Tensor):
+        plain = values.float() if values.dtype == torch.bfloat16 else values
+        return plain.numpy(force=True)
+    if isinstance(values, np.ma.MaskedArray) and values.mask.any():
+        raise DataError(
+            "has masked values, which are no levels", hint="say what they are: x.filled(0)"
+        )
+    if not isinstance(values, np.ndarray) and all(hasattr(values, name) for name in STORED):
+        return Indexed(values)
+    return np.asarray(values)
+
+
+def _bins_of_levels(values: Values, known: int | None, reading: Reading) -> Bins | None:
+    """The bins that were asked for, if the values are levels of them already, as their archive says."""
+    bins = reading.quantise if reading.measured else None
+    levels = values.dtype.kind in "bui" and isinstance(bins, Bins) and bins.levels == known
+    return bins if levels else None  # type: ignore[return-value]
+
+
+def _levels(values: Values, axes: tuple[int, ...], levels: int, where: str) -> Tensor:
+    """The values as ``n c h w`` of the type for so many levels."""
     if values.dtype != np.bool_ and (values.dtype != np.uint8 or levels < 256):
         low, high = extent(values)
         if not 0 <= low <= high < levels:
@@ -88,99 +191,56 @@ def _images(values: Values, axes: tuple[int, ...], levels: int) -> Tensor:
                 f"{levels} levels are the values 0 to {levels - 1}, these run from {low} to {high}",
                 hint=f"say how many levels they have with {SOURCE}",
             )
+    bound = 2 if values.dtype == np.bool_ else 256 if values.dtype == np.uint8 else levels
+    return _ordered(values, axes, np.dtype(np.uint8 if levels <= 256 else np.int32), where, bound)
+
+
+def _ordered(
+    values: Values, axes: tuple[int, ...], plain: np.dtype, where: str, bound: int | None = None
+) -> Tensor:
+    """The values as ``n c h w`` of a type; of a file they are read when used."""
 
     def ordered(some: np.ndarray) -> Tensor:
-        moved = torch.from_numpy(some.astype(plain, copy=False)).permute(axes)
+        moved = as_tensor(some.astype(plain, copy=False)).permute(axes)
         return moved[:, None] if len(axes) == 3 else moved
+
+    def read(rows: Rows) -> Tensor:
+        with named(f"{where}:"):
+            return ordered(values[rows]).contiguous()
 
     if isinstance(values, np.ndarray):
         return ordered(values)
     sides = tuple(values.shape[axis] for axis in axes)
     shape = (sides[0], 1, *sides[1:]) if len(axes) == 3 else sides
-    bound = 2 if values.dtype == np.bool_ else 256 if values.dtype == np.uint8 else levels
-    dtype = dtype_of(levels)
-    return LazyImages(shape, dtype, lambda rows: ordered(values[rows]).contiguous(), bound)
+    dtype = torch.from_numpy(np.empty(0, plain)).dtype
+    return LazyImages(shape, dtype, read, bound)
 
 
-def _arrays(path: Path) -> dict[str, Any]:
-    """The arrays of a file under their names; a single one is called ``images``."""
-    with opened(path) as stream:
-        if stream.peek(len(MAGIC))[: len(MAGIC)] == MAGIC:  # type: ignore[attr-defined]
-            return {"images": FileArray(path)}
-        archive = Archive(stream)
-        names = archive.names
-        if "images" in names:
-            wanted = [name for name in ("images", "labels", "condition", "levels") if name in names]
-            return {name: archive[name] for name in wanted}
-        if len(names) == 1:
-            return {"images": archive[names[0]]}
-    raise DataError(
-        f"holds the arrays {brief(', '.join(names)) or 'none'}",
-        hint="call them images and labels, or store one array",
-    )
-
-
-def check_integers(values: Values, where: str) -> None:
-    """Looks at the type of an array, before any of its values is read.
+def check_numbers(values: Values, reading: Reading, where: str) -> None:
+    """Looks at the type of an array, before its values are read.
 
     Raises:
-        DataError: neither integers nor booleans, saying how to make levels of it; or none at all.
+        DataError: real numbers that nothing says how to quantise, no numbers at all, or no values.
     """
     kind = values.dtype.kind
-    if kind == "f":
-        raise DataError(
-            f"{where} holds {values.dtype} numbers, but levels are integers",
-            hint="scale [0, 1] with (255 * x).round().astype(np.uint8), "
-            "or keep whole numbers with x.astype(np.uint8)",
-        )
-    if kind not in "bui":
-        raise DataError(
-            f"{where} holds {brief(str(values.dtype), 60)} values, but levels are integers"
-        )
+    if kind not in "buif" or (kind == "f" and not reading.measured):
+        shown = brief(str(values.dtype), 60)
+        what = "numbers" if kind == "f" else "values"
+        hint = real_hint(values, reading) if kind == "f" else ""
+        raise DataError(f"{where} holds {shown} {what}, but levels are integers", hint=hint)
     if values.size == 0:
         raise DataError(f"{where} is empty: its shape is {values.shape}")
 
 
-def order_of(values: Values, reading: Reading, where: str) -> tuple[int, ...]:
-    """Where the axes of an array stand, in the order ``n c h w``; of ``n h w`` the three it has.
-
-    Raises:
-        DataError: not three or four axes, or a layout that does not fit or is not clear.
-    """
-    layout = reading.layout or infer_layout(values.shape, reading.shape, where)
-    if len(layout) != values.ndim:
-        raise DataError(f"{where}: layout {' '.join(layout)} for the shape {values.shape}")
-    return AXES[layout]
-
-
-def infer_layout(shape: tuple[int, ...], model: ImageShape | None, where: str) -> str:
-    """The layout of an array by its shape, and by the shape the model takes.
-
-    Example:
-        >>> infer_layout((9, 28, 28), None, "a.npy"), infer_layout((9, 3, 8, 8), None, "a.npy")
-        ('nhw', 'nchw')
-        >>> infer_layout((9, 3, 4, 3), ImageShape(3, 3, 4), "a.npy")
-        'nhwc'
-
-    Raises:
-        DataError: no layout fits, or two do.
-    """
-    if len(shape) == 3 and (shape[-1] > MANY_CHANNELS or (model and model[1:] == shape[1:])):
-        return "nhw"
-    if len(shape) != 4:
-        hint = ASK if len(shape) == 3 else "store it as n h w, n h w c or n c h w"
-        raise DataError(f"{where}: the shape {shape} is no set of images", hint=hint)
-    first, last = shape[1:], (shape[3], shape[1], shape[2])
-    candidates: dict[str, Any] = {"nchw": first, "nhwc": last}
-    if model is not None:
-        exact = [name for name, one in candidates.items() if one == tuple(model)]
-        alike = [name for name, one in candidates.items() if one[0] == model.channels]
-    else:
-        exact, alike = [], [n for n, one in candidates.items() if one[0] <= MANY_CHANNELS]
-    fitting = exact or alike
-    if len(fitting) == 1:
-        return fitting[0]
-    raise DataError(f"{where}: the shape {shape} is ambiguous", hint=ASK)
+def real_hint(values: Values, reading: Reading) -> str:
+    """How real numbers become levels; a model of integers has no way for them."""
+    if reading.quantise is not None or reading.usual_levels is not None:
+        return "store the levels as integers; a model trained with data.quantise takes real numbers"
+    remedy = f"say how they become levels with {typed('quantise')}: range, quantiles, two numbers or edges"
+    first = values[next(pieces(values), slice(0))]
+    if first.size and 0 <= first.min() <= first.max() <= 1:
+        remedy += "; [0,1] if that is their range"
+    return remedy
 
 
 def _stored_levels(levels: Any, where: str) -> int | None:
@@ -194,8 +254,14 @@ def _stored_levels(levels: Any, where: str) -> int | None:
 
 
 def _labels(labels: Any) -> Any:
-    """Labels of any integer type as one that torch counts with."""
-    if labels is None or labels.dtype.kind not in "bui":
-        return labels
-    most = min(MAX_CLASSES, int(labels.max(initial=0)))  # beyond it an int64 could turn negative
-    return np.minimum(labels, labels.dtype.type(most)).astype(np.int64)
+    """Labels of any integer type as one that torch counts with; a column of them as a row."""
+    if labels is None:
+        return None
+    found = as_values(labels)
+    found = _whole(found)
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
+    if found.dtype.kind not in "bui":
+        return found
+    most = min(MAX_CLASSES, int(found.max(initial=0)))  # beyond it an int64 could turn negative
+    return np.minimum(found, found.dtype.type(most)).astype(np.int64)

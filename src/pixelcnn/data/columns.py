@@ -34,6 +34,8 @@ class Columns:
     """Number of the line with the names; 0 if there is none."""
     ignored: tuple[int, ...] = ()
     """Places of columns that are neither, whatever stands in them."""
+    given: tuple[int, ...] = ()
+    """Places of the columns of a condition."""
     undecided: bool = False
     """Whether the first or the last of ``pixels`` is the label: the values have to tell."""
 
@@ -44,16 +46,20 @@ def columns_of(fields: list[str], line: int, reading: Reading, where: str) -> Co
     Raises:
         DataError: several label columns, or none as asked for.
     """
-    numbers = [field for field in fields if _is_number(field)]
-    names = [field for field in fields if not _is_number(field)]
+    numbers = [field for field in fields if is_number(field)]
+    names = [field for field in fields if not is_number(field)]
     counted = len(fields) > 1 and _is_counted(numbers)
-    known = all(
-        name in LABEL_NAMES or _is_index(name) or name == reading.label_column for name in names
-    )
+    asked = {reading.label_column, *map(str.lower, reading.condition)}
+    known = all(name in LABEL_NAMES or _is_index(name) or name in asked for name in names)
     # A row of data in which some values are bad must not be taken for names, and vanish.
     named = len(names) > 9 * len(numbers) and 2 * len({*names}) >= len(names)
     if named or (names and counted and known):
         return _named_columns(fields, line, reading, where)
+    if reading.condition:
+        raise DataError(
+            f"{where} has no header, so no column is called {brief(reading.condition[0], 60)}",
+            hint="name its columns in a first line",
+        )
     pixels = np.array(_in_order(fields, where) if counted else range(len(fields)), dtype=int)
     header = line if counted and not names else 0
     wanted = reading.label_column
@@ -70,7 +76,7 @@ def columns_of(fields: list[str], line: int, reading: Reading, where: str) -> Co
     return Columns(len(fields), pixels[pixels != label], int(label), header)
 
 
-def _is_number(field: str) -> bool:
+def is_number(field: str) -> bool:
     """Whether a field is a number of any kind, if only one that no pixel can have."""
     try:
         float(field)
@@ -94,30 +100,38 @@ def _is_index(name: str) -> bool:
 
 def _named_columns(fields: list[str], header: int, reading: Reading, where: str) -> Columns:
     """What the columns mean by their names."""
-    labels = _label_places(fields, reading.label_column, where)
+    given = tuple(_place(fields, name.lower(), where) for name in reading.condition)
+    labels = [at for at in _label_places(fields, reading.label_column, where) if at not in given]
     if len(labels) > 1:
         raise DataError(f"{where} has {len(labels)} label columns")
-    others = [at for at, name in enumerate(fields) if _is_index(name) and at not in labels]
+    taken = {*labels, *given}
+    others = [at for at, name in enumerate(fields) if _is_index(name) and at not in taken]
     if others:
         shown = brief(", ".join(fields[at] or str(at + 1) for at in others))
         log.info("%s: column %s left out", where, shown)
-    left_out = {*labels, *others}
+    left_out = {*taken, *others}
     rest = [at for at in range(len(fields)) if at not in left_out]
     order = _in_order([fields[at] for at in rest], where)
     pixels = np.array([rest[at] for at in order], dtype=int)
-    return Columns(len(fields), pixels, labels[0] if labels else None, header, tuple(others))
+    label = labels[0] if labels else None
+    return Columns(len(fields), pixels, label, header, tuple(others), given)
 
 
 def _label_places(fields: list[str], wanted: str | None, where: str) -> list[int]:
     """Places of the label columns by their names, or of the one asked for."""
     if wanted is None:
         return [at for at, name in enumerate(fields) if name in LABEL_NAMES]
-    if wanted in fields:
-        return [fields.index(wanted)]
-    if wanted in {"first", "last", "none"}:
+    if wanted not in fields and wanted in {"first", "last", "none"}:
         return {"first": [0], "last": [len(fields) - 1]}.get(wanted, [])
+    return [_place(fields, wanted, where)]
+
+
+def _place(fields: list[str], name: str, where: str) -> int:
+    """Where a column of a name stands."""
+    if name in fields:
+        return fields.index(name)
     raise DataError(
-        f"{where} has no column called {brief(wanted)}.{closest(wanted, fields)}",
+        f"{where} has no column called {brief(name)}.{closest(name, fields)}",
         hint=f"columns: {brief(', '.join(fields))}",
     )
 
@@ -172,7 +186,8 @@ def label_end(first: np.ndarray, last: np.ndarray, highest: int, where: str) -> 
     """
     rank, common, beyond = {}, {}, {}
     for end, values in ((0, first), (-1, last)):
-        common[end] = float(np.bincount(values).max(initial=0)) / max(len(values), 1)
+        counts = np.unique(values, return_counts=True)[1]
+        common[end] = float(counts.max(initial=0)) / max(len(values), 1)
         rank[end] = _class_rank(values, common[end])
         beyond[end] = rank[end] > 0 and bool(values.max(initial=0) > highest)
     likely = [
@@ -199,6 +214,8 @@ def label_end(first: np.ndarray, last: np.ndarray, highest: int, where: str) -> 
 
 def _class_rank(values: np.ndarray, common: float) -> int:
     """2 for values that count classes without gaps, 1 for a few, 0 for those that cannot be classes."""
+    if values.dtype.kind == "f":
+        return 0
     distinct = np.unique(values).astype(np.int64)
     if not 2 <= len(distinct) <= len(values) / 2 or distinct[-1] > MOST_CLASSES:
         return 0

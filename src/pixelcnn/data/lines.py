@@ -1,11 +1,12 @@
 """The lines of a text file, whichever system wrote it: its newlines, its encoding, its byte order mark."""
 
 import codecs
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from pixelcnn.data.gate import opened
+from pixelcnn.data.packed import unpacked
 from pixelcnn.errors import DataError
 
 BLOCK = 2**22
@@ -22,10 +23,21 @@ ENCODINGS = {
 """By the mark that a file begins with; the longer marks first."""
 
 
-def line_blocks(path: Path, after: int = 0) -> Iterator[tuple[int, bytes]]:
-    """Whole lines after the given one, ended by plain newlines, and the number of the first."""
+COMMENT = re.compile(rb"(?m)^[ \t]*#.*$")
+
+
+def line_blocks(path: Path, after: int = 0, comments: bool = False) -> Iterator[tuple[int, bytes]]:
+    """Whole lines after the given one, ended by plain newlines, and the number of the first.
+
+    Args:
+        path: of the file, perhaps packed.
+        after: number of a line.
+        comments: keep what lines that begin with ``#`` say; else they are empty.
+    """
     line = 1
     for lines in _whole_lines(path):
+        if not comments and b"#" in lines:
+            lines = COMMENT.sub(b"", lines)
         count, first = lines.count(b"\n"), line
         while line <= after and lines:
             lines = lines[lines.index(b"\n") + 1 :]
@@ -38,7 +50,7 @@ def line_blocks(path: Path, after: int = 0) -> Iterator[tuple[int, bytes]]:
 def _whole_lines(path: Path) -> Iterator[bytes]:
     """The bytes of a file, cut behind newlines of any system; the last line gets one if it has none."""
     rest = b""
-    with opened(path) as stream:
+    with unpacked(path) as stream:
         for block in _decoded(stream):
             if b"\r" in block:
                 block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -58,7 +70,7 @@ def _decoded(stream: BinaryIO) -> Iterator[bytes]:
     """Blocks of a file as UTF-8 without a mark; none ends between a return and its line feed."""
     start = stream.read(4)
     mark = next((mark for mark in ENCODINGS if start.startswith(mark)), b"")
-    encoding = ENCODINGS.get(mark, "")
+    encoding = ENCODINGS.get(mark) or _unmarked(start)
     plain = encoding in {"", "utf-8-sig"}
     stream.seek(len(mark) if plain else 0)
     decoder = codecs.getincrementaldecoder(encoding or "utf-8")()
@@ -70,3 +82,12 @@ def _decoded(stream: BinaryIO) -> Iterator[bytes]:
     decoder.decode(b"", final=True)
     if kept:
         yield kept
+
+
+def _unmarked(start: bytes) -> str:
+    """The encoding of a file without a mark; two bytes a character show by the zeros between digits."""
+    if len(start) < 4 or 0 not in start:
+        return ""
+    if start[1::2] == b"\0\0" and all(start[::2]):
+        return "utf-16-le"
+    return "utf-16-be" if start[::2] == b"\0\0" and all(start[1::2]) else ""

@@ -8,6 +8,7 @@ import dataclasses
 import io
 import math
 import os
+import struct
 import threading
 import zipfile
 from pathlib import Path
@@ -15,23 +16,23 @@ from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
-from torch import Tensor
 
-from pixelcnn.data.gate import afford, brief, opened, size_of
-from pixelcnn.errors import DataError, ResourceError
+from pixelcnn.data.gate import afford, brief
+from pixelcnn.data.packed import OpenFile
+from pixelcnn.data.stored import ALWAYS_FINE, MAX_AXES, Container, StoredArray, check_growth
+from pixelcnn.errors import DataError
 
 MAGIC = b"\x93NUMPY"
 """The first bytes of an ``.npy`` file, whatever it is called."""
 MAX_HEADER = 10_000
 """Bytes; what NumPy itself reads."""
-MAX_AXES = 8
-MAX_RATIO, ALWAYS_FINE = 200, 2**28
-"""An array that grows more than so many times while it is unpacked, and beyond so many bytes, is refused."""
 MAX_INDEX = 2**20
 """Bytes of an archive that zipfile may ask for at once: its index, which it reads whole."""
 ENCRYPTED = 1
 BLOCK, MAX_READ = 2**20, 2**30
 """Bytes of one read: out of an archive, and of a file, where no system takes more than 2 GB."""
+COLUMN = 2**16
+"""Rows of an array in Fortran's order that are read together, if they are small."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +72,7 @@ def read_header(stream: IO[bytes], size: int) -> Header:
     if header.dtype.hasobject:
         raise DataError(
             "is no plain array: Python objects are never loaded",
-            hint="store integers: np.save(path, images.astype(np.uint8))",
+            hint="store numbers: np.save(path, np.stack(images))",
         )
     if not header.dtype.itemsize:
         raise DataError(f"holds {header.dtype} values, which have no size")
@@ -103,62 +104,39 @@ def _parsed(stream: IO[bytes]) -> Header:
     return Header(shape, fortran, dtype, len(start) + width + length)
 
 
-class FileArray:
-    """An array in an ``.npy`` file, of which only what is indexed is read.
+class FileArray(StoredArray):
+    """An array in a file, of which only what is indexed is read.
 
     Plain reads, since a file that is cut while it is mapped ends the process with a signal.
 
     Args:
-        path: the file; it stays open as long as there is this object.
+        file: an ``.npy`` file, or one that is open; it stays so as long as there is this object.
+        header: where the array lies in it; by default what the file begins with.
 
     Raises:
         DataError: the reason alone, see :func:`read_header`.
-        ResourceError: the order of its values is that of Fortran, and the memory does not hold them.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._stream: BinaryIO = opened(path)
+    def __init__(self, file: Path | OpenFile, header: Header | None = None) -> None:
+        self._file = OpenFile(file) if isinstance(file, Path) else file
         self._lock = threading.Lock()
-        self.header = read_header(self._stream, size_of(self._stream))
+        self.header = header or read_header(self._file.stream, self._file.size)
         self.shape, self.dtype = self.header.shape, self.header.dtype
-        self.ndim, self.size, self.nbytes = (
-            len(self.shape),
-            math.prod(self.shape),
-            self.header.nbytes,
-        )
         self._whole: np.ndarray | None = None
+        if (
+            self.header.fortran
+        ):  # the first value of each row, then the second: rows share their pages
+            self.block = max(1, min(COLUMN, BLOCK * len(self) // max(self.nbytes, 1)))
 
-    def __del__(self) -> None:
-        if stream := getattr(self, "_stream", None):
-            stream.close()
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, which: slice | Tensor) -> np.ndarray:
-        """Some rows: a slice, or indices from 0 on.
-
-        Raises:
-            DataError: the file has become shorter, or cannot be read any more.
-        """
+    def rows(self, start: int, stop: int) -> np.ndarray:
         if self.header.fortran:
-            return self.whole()[which]
-        if isinstance(which, slice):
-            rows = range(len(self))[which]
-            result = np.empty((len(rows), *self.shape[1:]), self.dtype)
-            if rows.step == 1:
-                self._fill(result, rows.start)
-                return result
-            places = list(rows)
-        else:
-            places = which.tolist()
-        result = np.empty((len(places), *self.shape[1:]), self.dtype)
-        for place, row in zip(result, places, strict=True):
-            self._fill(place[None], row)
+            return self._across(start, stop)
+        result = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        self._fill(result, start * math.prod(self.shape[1:]))
         return result
 
     def whole(self) -> np.ndarray:
-        """All values."""
+        """All values, kept for the next time."""
         if self._whole is None:
             afford(self.nbytes)
             values = np.empty(self.shape, self.dtype, order="F" if self.header.fortran else "C")
@@ -166,10 +144,19 @@ class FileArray:
             self._whole = values
         return self._whole
 
-    def _fill(self, rows: np.ndarray, first: int) -> None:
-        """Reads neighbouring rows, C-contiguous, from their place in the file."""
-        left = _bytes_of(rows)
-        place = self.header.offset + first * math.prod(self.shape[1:]) * self.dtype.itemsize
+    def _across(self, start: int, stop: int) -> np.ndarray:
+        """Rows of an array in Fortran's order, whose values lie as far apart as it has rows."""
+        if self.nbytes <= ALWAYS_FINE:
+            return self.whole()[start:stop]
+        columns = np.empty((math.prod(self.shape[1:]), stop - start), self.dtype)
+        for place, column in enumerate(columns):
+            self._fill(column, place * len(self) + start)
+        return np.ascontiguousarray(columns.T.reshape((-1, *self.shape[1:]), order="F"))
+
+    def _fill(self, values: np.ndarray, first: int) -> None:
+        """Reads neighbouring values, C-contiguous, from the place of the first of them."""
+        left = _bytes_of(values)
+        place = self.header.offset + first * self.dtype.itemsize
         while left:
             try:
                 count = self._read_into(left, place)
@@ -182,10 +169,10 @@ class FileArray:
     def _read_into(self, buffer: memoryview, place: int) -> int:
         """One read at a place of the file; threads and forked processes share the descriptor."""
         if hasattr(os, "preadv"):
-            return os.preadv(self._stream.fileno(), [buffer[:MAX_READ]], place)
+            return os.preadv(self._file.stream.fileno(), [buffer[:MAX_READ]], place)
         with self._lock:
-            self._stream.seek(place)
-            return self._stream.readinto(buffer)  # type: ignore[attr-defined]
+            self._file.stream.seek(place)
+            return self._file.stream.readinto(buffer)  # type: ignore[attr-defined]
 
 
 def _bytes_of(values: np.ndarray) -> memoryview:
@@ -193,19 +180,20 @@ def _bytes_of(values: np.ndarray) -> memoryview:
     return memoryview(values.reshape(-1).view(np.uint8).data)
 
 
-class Archive:
+class Archive(Container):
     """The arrays of an ``.npz`` file by their names.
 
     Args:
-        stream: of the file.
+        file: that is open.
 
     Raises:
         DataError: no archive, or an encrypted, doubled or impossible member, when it is asked for.
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, file: OpenFile) -> None:
+        self._file = file
         try:
-            self._archive = zipfile.ZipFile(_Bounded(stream))
+            self._archive = zipfile.ZipFile(_Bounded(file.stream))
         except zipfile.BadZipFile as error:
             raise DataError(
                 "is neither an array nor an archive of arrays",
@@ -215,28 +203,44 @@ class Archive:
         for info in self._archive.infolist():
             if info.filename.endswith(".npy"):
                 self._members.setdefault(info.filename.removesuffix(".npy"), []).append(info)
-        self.names = tuple(self._members)
+        self.names, self.aliases = tuple(self._members), {}
 
-    def __getitem__(self, name: str) -> np.ndarray:
+    def shape(self, name: str) -> tuple[int, ...]:
+        info = self._checked(name)
+        with self._archive.open(info) as member:
+            return read_header(member, info.file_size).shape
+
+    def __getitem__(self, name: str) -> np.ndarray | FileArray:
+        """An array; it stays in the file if it is large and not compressed."""
+        info = self._checked(name)
+        if info.compress_type == zipfile.ZIP_STORED and info.file_size > ALWAYS_FINE:
+            return self._in_place(info)
+        return self._array(info)
+
+    def _checked(self, name: str) -> zipfile.ZipInfo:
+        """The member of a name, if it is one that NumPy could have written."""
         first, *others = self._members[name]
         if others:
-            raise DataError(f"holds {len(others) + 1} arrays called {brief(name)}")
-        try:
-            return self._array(first)
-        except (DataError, ResourceError) as error:
-            text = f"holds {brief(name)}, which {error}"
-            raise type(error)(text, hint=error.hint) from error
+            raise DataError(f"is there {len(others) + 1} times")
+        if first.flag_bits & ENCRYPTED:
+            raise DataError("is encrypted")
+        if first.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+            raise DataError("is compressed in a way that NumPy does not use")
+        check_growth(first.compress_size, first.file_size)
+        return first
+
+    def _in_place(self, info: zipfile.ZipInfo) -> FileArray:
+        """A member that is not compressed, where it lies in the file."""
+        with self._archive.open(info) as member:
+            header = read_header(member, info.file_size)
+        stream = self._file.stream
+        stream.seek(info.header_offset + 26)  # the lengths of the name and of what follows it
+        start = info.header_offset + 30 + sum(struct.unpack("<HH", stream.read(4)))
+        if start + info.file_size > self._file.size:
+            raise DataError("is damaged: it ends early")
+        return FileArray(self._file, dataclasses.replace(header, offset=start + header.offset))
 
     def _array(self, info: zipfile.ZipInfo) -> np.ndarray:
-        if info.flag_bits & ENCRYPTED:
-            raise DataError("is encrypted")
-        if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-            raise DataError("is compressed in a way that NumPy does not use")
-        if info.file_size > max(MAX_RATIO * info.compress_size, ALWAYS_FINE):
-            raise DataError(
-                f"unpacks {info.compress_size:,} bytes to {info.file_size:,}",
-                hint="if that is right, store it as .npy: np.save(path, images)",
-            )
         with self._archive.open(info) as stream:
             header = read_header(stream, info.file_size)
             afford(header.nbytes)

@@ -1,5 +1,6 @@
 """What a set of images holds, as tensors of the right type, checked."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from pixelcnn.data.lazy import LazyImages, each, pieces
 from pixelcnn.errors import DataError
-from pixelcnn.shapes import ImageShape, image_shape
+from pixelcnn.shapes import MAX_LEVELS, ImageShape, image_shape
 
 MAX_CLASSES = 65_536
 """Labels beyond are no classes: a network would need as many weights for them."""
@@ -73,6 +74,12 @@ def levels_tensor(images: Any, levels: int) -> Tensor:
     return each(tensor, lambda some: some.to(dtype), bound)
 
 
+def as_bytes(images: Tensor) -> bytes:
+    """The values of some images, little-endian, in order."""
+    array = images.cpu().contiguous().numpy()
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
 def extent(values: Tensor) -> tuple[int, int]:
     """Smallest and largest value, read piece by piece."""
     lows, highs = [], []
@@ -98,20 +105,36 @@ def labels_tensor(labels: Any) -> Tensor:
     return found
 
 
-def condition_tensor(condition: Any, shape: ImageShape) -> Tensor:
-    """Vectors or maps as float32, checked."""
+def condition_tensor(condition: Any, shape: ImageShape, names: Sequence[str] = ()) -> Tensor:
+    """Vectors as float64, since parameters may be 1e45, or maps as float32; checked.
+
+    Args:
+        condition: vectors ``(n, d)`` or maps ``(n, d, h, w)``.
+        shape: of the images.
+        names: of the features.
+
+    Raises:
+        DataError: no finite numbers, or of another shape; it names the image and the feature.
+    """
     maps = f"maps (n, d, {shape.height}, {shape.width}) as large as the images"
     kind = f"a condition is vectors (n, d), or {maps}"
     tensor = numbers_of(condition, kind)
     wrong_maps = tensor.ndim == 4 and tensor.shape[2:] != shape[1:]
     if tensor.ndim not in (2, 4) or wrong_maps or tensor.dtype.is_complex or not tensor.shape[1]:
         raise DataError(f"{kind}, got {tensor.dtype} {tuple(tensor.shape)}")
-    found = tensor.to(torch.float32)
+    if names and len(names) != tensor.shape[1]:
+        raise DataError(f"the condition has {tensor.shape[1]} features and {len(names)} names")
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if list(names).count(name) > 1)
+        raise DataError(f"two features of the condition are called {twice}")
+    found = tensor.to(torch.float64 if tensor.ndim == 2 else torch.float32)
     if not found.isfinite().all():
-        bad = found.flatten(1).isfinite().all(1).logical_not().nonzero()[:, 0]
+        bad = found.flatten(2).isfinite().all(-1) if found.ndim == 4 else found.isfinite()
+        rows, features = bad.logical_not().nonzero().unbind(1)
+        name = names[int(features[0])] if names else f"feature {int(features[0]) + 1}"
         raise DataError(
-            f"the condition of {len(bad)} of {len(found)} images holds NaN or infinity, the first is"
-            f" image {int(bad[0])}",
+            f"the condition of {len(rows.unique())} of {len(found)} images holds NaN or infinity, the"
+            f" first is {name} of image {int(rows[0])}",
             hint="leave these images out, or replace the values",
         )
     return found
@@ -128,3 +151,32 @@ def numbers_of(values: Any, wanted: str) -> Tensor:
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         kind = getattr(values, "dtype", type(values).__name__)
         raise DataError(f"{wanted}, got {str(kind)[:60]}") from error
+
+
+def level_count(levels: Any) -> int:
+    """A number of levels as an ``int``: NumPy's integers are integers, too."""
+    found = levels.item() if isinstance(levels, np.generic) else levels
+    if not isinstance(found, int) or isinstance(found, bool) or not 2 <= found <= MAX_LEVELS:
+        raise DataError(f"a set of images has 2 to {MAX_LEVELS} levels, got {levels!r}")
+    return found
+
+
+def rows_of(which: Any, n: int) -> slice | Tensor:
+    """A choice of images as a slice where it is one, else as indices."""
+    if isinstance(which, slice):
+        return which
+    if isinstance(which, int | np.integer):
+        at = range(n)[which]
+        return slice(at, at + 1)
+    if isinstance(which, Sequence) and not len(which):
+        return slice(0, 0)
+    indices = torch.as_tensor(which)
+    if indices.dtype == torch.bool:
+        indices = indices.nonzero()[:, 0]
+    indices = indices.to(torch.int64)
+    if indices.device.type != "cpu":
+        return indices  # looking at them would wait for the device
+    length = len(indices)
+    if length and bool((indices == torch.arange(length) + indices[0]).all()) and indices[0] >= 0:
+        return slice(int(indices[0]), int(indices[0]) + length)
+    return indices

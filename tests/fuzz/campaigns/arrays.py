@@ -1,6 +1,8 @@
-"""``.npy`` and ``.npz`` files: whole ones, damaged, and ones whose headers lie."""
+"""Files of arrays: whole ones, damaged, and ones whose headers lie."""
 
+import gzip
 import io
+import shutil
 import struct
 import zipfile
 import zlib
@@ -153,11 +155,46 @@ def bomb() -> bytes:
     return local + body + central + end
 
 
+def scientific(folder: Path) -> list[Path]:
+    """Files and stores of the extra ``science``, and IDX files: small ones, of every layout in use."""
+    import h5py
+    import zarr
+    from astropy.io import fits
+
+    images = (np.arange(12 * 64) % 17).astype(np.uint8).reshape(12, 8, 8)
+    layouts: dict[str, dict[str, Any]] = {
+        "plain": {},
+        "gzip": {"chunks": (5, 8, 8), "compression": "gzip", "shuffle": True, "fletcher32": True},
+        "lzf": {"chunks": (5, 8, 8), "compression": "lzf"},
+    }
+    for name, layout in layouts.items():
+        with h5py.File(folder / f"{name}.h5", "w") as file:
+            file.create_dataset("group/images", data=images, **layout)
+            file["group/labels"] = np.arange(12) % 3
+    stores: dict[str, dict[str, Any]] = {
+        "two": {"zarr_format": 2, "chunks": (5, 8, 8)},
+        "three": {"chunks": (5, 8, 8), "compressors": zarr.codecs.BloscCodec()},
+        "shards": {"chunks": (2, 8, 8), "shards": (4, 8, 8)},
+    }
+    for name, options in stores.items():
+        array = zarr.create_array(
+            folder / f"{name}.zarr", shape=images.shape, dtype="u1", **options
+        )
+        array[:] = images
+    fits.PrimaryHDU(images.astype("u2")).writeto(folder / "plain.fits")
+    tiles = fits.CompImageHDU(images.astype("i2"), name="SCI")
+    fits.HDUList([fits.PrimaryHDU(), tiles]).writeto(folder / "tiles.fits")
+    content = bytes([0, 0, 8, 3]) + struct.pack(">3I", *images.shape) + images.tobytes()
+    (folder / "a-images-idx3-ubyte").write_bytes(content)
+    (folder / "b-images-idx3-ubyte.gz").write_bytes(gzip.compress(content))
+    return sorted(folder.iterdir())
+
+
 class Arrays(Campaign):
     """Arrays and archives through ``load_all`` and ``data check``."""
 
     name = "arrays"
-    about = ".npy and .npz files (load_all, data check)"
+    about = "files of arrays: NumPy, HDF5, Zarr, FITS, IDX (load_all, data check)"
     full = 2_500
     few = 8
 
@@ -165,11 +202,19 @@ class Arrays(Campaign):
         images = (np.arange(192) % 17).reshape(3, 8, 8)
         kinds = ("u1", "i4", "<u2", ">i8", "b1")
         self.whole = [npy(images.astype(kind)) for kind in kinds] + [npy(np.asfortranarray(images))]
+        (place := folder / "science").mkdir()
+        self.scientific = scientific(place)
         self.bomb = folder / "bomb.npz"
         self.bomb.write_bytes(bomb())
 
     def run(self, case: Case) -> None:
-        kind = case.draw.randrange(12)
+        kind = case.draw.randrange(18)
+        options = {key: case.draw.choice(choices) for key, choices in OPTIONS.items()}
+        if case.draw.random() < 0.6:
+            options = {}
+        if kind >= 12:
+            read(case, self.damaged(case), options)
+            return
         path = case.folder / case.draw.choice(["x.npy", "x.npz"])
         if kind == 0:
             if case.draw.randrange(3) == 0:
@@ -178,8 +223,20 @@ class Arrays(Campaign):
             case.draw.choice(PLACES)(path)
         else:
             path.write_bytes(self.content(case, kind))
-        options = {key: case.draw.choice(choices) for key, choices in OPTIONS.items()}
-        read(case, path, {} if case.draw.random() < 0.6 else options)
+        read(case, path, options)
+
+    def damaged(self, case: Case) -> Path:
+        """A copy of a scientific file, or of a store, in which some bytes are others."""
+        whole = case.draw.choice(self.scientific)
+        path = case.folder / whole.name
+        if whole.is_dir():
+            shutil.copytree(whole, path)
+            part = case.draw.choice(sorted(each for each in path.rglob("*") if each.is_file()))
+        else:
+            part = Path(shutil.copy(whole, path))
+        case.tell(f"damaged: {part.relative_to(case.folder)}")
+        part.write_bytes(mutation.mutated(case.draw, part.read_bytes()))
+        return path
 
     def explode(self, case: Case) -> None:
         """What is larger than any memory is refused for what it says, not once memory has run out."""

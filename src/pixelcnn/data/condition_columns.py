@@ -1,0 +1,67 @@
+"""What images are given besides themselves, by the names of columns or arrays: vectors, or maps."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pixelcnn.data.gate import brief
+from pixelcnn.data.keys import listing
+from pixelcnn.data.stored import Container
+from pixelcnn.data.tensors import numbers_of
+from pixelcnn.errors import DataError
+
+DEFAULT = "condition"
+"""The array that is taken unless others are named."""
+
+
+def named_condition(
+    container: Container, names: tuple[str, ...], images: int
+) -> tuple[Tensor | None, tuple[str, ...]]:
+    """The vectors ``(n, d)`` or maps ``(n, d, h, w)`` that arrays of a container hold, and their names.
+
+    Args:
+        container: of the arrays.
+        names: of arrays ``(n,)``, ``(n, d)`` or maps, which are put side by side; without names the
+            array called ``condition``, if there is one.
+        images: how many there are.
+
+    Raises:
+        DataError: the reason alone: no such array, or one of another length.
+    """
+    if not names:
+        if DEFAULT not in container.names:
+            return None, ()
+        return numbers_of(_whole(container, DEFAULT), "a condition is numbers"), ()
+    if missing := [name for name in names if name not in container.names]:
+        raise DataError(
+            f"holds no array called {brief(missing[0], 60)}",
+            hint=f"it holds {listing(container, container.names)}",
+        )
+    arrays = [_whole(container, name) for name in names]
+    for name, values in zip(names, arrays, strict=True):
+        if values.ndim == 0 or len(values) != images:
+            raise DataError(f"holds {brief(name, 60)} {values.shape} for {images} images")
+        if values.dtype.kind not in "buif":
+            raise DataError(
+                f"holds {brief(name, 60)} of {brief(str(values.dtype), 60)}, no numbers"
+            )
+    axes = {values.ndim for values in arrays}
+    if axes <= {1, 2}:
+        columns = [values.reshape(images, -1) for values in arrays]
+    elif axes <= {3, 4} and len({values.shape[-2:] for values in arrays}) == 1:
+        columns = [values.reshape(images, -1, *values.shape[-2:]) for values in arrays]
+    else:
+        shapes = ", ".join(f"{n} {v.shape}" for n, v in zip(names, arrays, strict=True))
+        raise DataError(f"holds {brief(shapes)}: neither vectors nor maps of one size")
+    spelt = [
+        name if part.shape[1] == 1 else f"{name}[{at}]"
+        for name, part in zip(names, columns, strict=True)
+        for at in range(part.shape[1])
+    ]
+    values = np.concatenate([part.astype(np.float64) for part in columns], axis=1)
+    return torch.from_numpy(values), tuple(spelt)
+
+
+def _whole(container: Container, name: str) -> np.ndarray:
+    values = container[name]
+    return values if isinstance(values, np.ndarray) else values.whole()

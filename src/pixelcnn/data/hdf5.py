@@ -1,0 +1,226 @@
+"""HDF5 files: data sets by their paths, read a block of rows at a time.
+
+A file may name other files: in links, as the source of virtual data sets, as the place of raw values, as
+filters. None of these names is ever followed. HDF5 itself reads and writes nothing but the one stream that it
+is given, so that even a name that was overlooked leads nowhere.
+"""
+
+import itertools
+import math
+import re
+import zlib
+from typing import Any
+
+import numpy as np
+
+from pixelcnn.data.gate import afford, brief
+from pixelcnn.data.packed import OpenFile
+from pixelcnn.data.stored import (
+    ALWAYS_FINE,
+    MAX_ARRAYS,
+    MAX_DEPTH,
+    TOGETHER,
+    Container,
+    StoredArray,
+    check_growth,
+    check_kind,
+    needed,
+)
+from pixelcnn.errors import DataError
+
+MAGIC = b"\x89HDF\r\n\x1a\n"
+"""The first bytes of an HDF5 file."""
+GZIP, SHUFFLE, FLETCHER32, LZF = 1, 2, 3, 32_000
+FILTERS = (GZIP, SHUFFLE, FLETCHER32, LZF)
+"""What every build of h5py reads, without code from elsewhere."""
+LZF_MOST = 88
+"""How many times LZF can shorten at most."""
+LZF_TOKEN = re.compile(
+    b"|".join(
+        [re.escape(bytes([n])) + b".{%d}" % (n + 1) for n in range(32)]
+        + [rb"[\x20-\xdf].", rb"[\xe0-\xff].."]
+    ),
+    re.DOTALL,
+)
+"""Some bytes as they are, or a short or a long repetition of earlier ones."""
+REPACK = "h5repack -f GZIP=4 OLD NEW writes it so that every program reads it"
+
+
+class Hdf5(Container):
+    """The data sets of an HDF5 file by their paths, such as ``group/images``.
+
+    Args:
+        file: that is open.
+
+    Raises:
+        DataError: the reason alone: damaged.
+        ConfigError: h5py is not installed.
+    """
+
+    def __init__(self, file: OpenFile) -> None:
+        self._open, self.aliases = file, {}
+        self._h5py = needed("h5py", "an HDF5 file")
+        self._file = self._h5py.File(file.stream, "r", rdcc_nbytes=TOGETHER)
+        self._found: dict[str, Any] = {}
+        self._look_through()
+        self.names = tuple(self._found)
+
+    def _look_through(self) -> None:
+        """Finds the data sets behind hard links."""
+        h5py = self._h5py
+        left: list[tuple[str, Any, int]] = [("", self._file, 0)]
+        count = 0
+        while left:
+            prefix, group, depth = left.pop(0)
+            for name in group:
+                count += 1
+                if count > MAX_ARRAYS or depth > MAX_DEPTH:
+                    raise DataError("holds too many groups in groups to look through")
+                path = f"{prefix}{name}"
+                if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                    self.links += (path,)
+                elif (kind := group.get(name, getclass=True)) is h5py.Dataset:
+                    self._found[path] = group[name]
+                elif kind is h5py.Group:
+                    left.append((f"{path}/", group[name], depth + 1))
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return tuple(self._found[name].shape or ())
+
+    def __getitem__(self, name: str) -> "Hdf5Array":
+        return Hdf5Array(self._found[name], self)
+
+
+class Hdf5Array(StoredArray):
+    """A data set of an HDF5 file.
+
+    Args:
+        values: as h5py has it.
+        owner: whose stream is read.
+
+    Raises:
+        DataError: the reason alone: it lies elsewhere, is packed in an unusual way, holds no numbers, or
+            fewer than it declares.
+    """
+
+    def __init__(self, values: Any, owner: Hdf5) -> None:
+        self._values, self._owner = values, owner
+        self._vetted: set[tuple[int, ...]] = set()
+        properties = values.id.get_create_plist()
+        if values.is_virtual or properties.get_external_count():
+            raise DataError(
+                "is a name for values in other files, which is never followed",
+                hint="store the values themselves: h5repack, or in h5py create_dataset(name, data=old[:])",
+            )
+        if values.shape is None:
+            raise DataError("is empty")
+        self.shape, self.dtype = tuple(map(int, values.shape)), values.dtype
+        check_kind(self.dtype, self.shape)
+        self._chunks: tuple[int, ...] | None = values.chunks
+        filters = [properties.get_filter(each) for each in range(properties.get_nfilters())]
+        self._check_filters(filters)
+        self._check_size(int(values.id.get_storage_size()))
+        self.block = self._chunks[0] if self._chunks else 1
+
+    def _check_filters(self, filters: list[tuple[Any, ...]]) -> None:
+        kinds = [each[0] for each in filters]
+        for kind, each in zip(kinds, filters, strict=True):
+            if kind not in FILTERS:
+                called = brief(each[3].decode("utf-8", "replace"), 40) if each[3] else "unknown"
+                raise DataError(
+                    f"is packed by filter {kind} ({called}), which is not read", hint=REPACK
+                )
+            width = self.dtype.itemsize
+            honest = {SHUFFLE: (0, width), LZF: (2, width * math.prod(self._chunks or ()))}
+            if kind in honest and each[2][honest[kind][0] :][:1] != honest[kind][1:]:
+                raise DataError("is damaged: it is packed as values of another size")
+        if len(kinds) != len(set(kinds)) or {GZIP, LZF} <= set(kinds):
+            raise DataError("is packed twice", hint=REPACK)
+        self._filters = kinds
+
+    def _check_size(self, stored: int) -> None:
+        if not self.size:
+            return
+        if self._chunks is None:
+            if stored != self.nbytes:
+                raise DataError(
+                    f"is damaged: it declares {self.nbytes:,} bytes of values and holds {stored:,}"
+                )
+            return
+        chunk = math.prod(self._chunks) * self.dtype.itemsize
+        check_growth(stored, self.nbytes)
+        check_growth(stored, chunk)
+        afford(chunk)
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        if self._chunks is not None:
+            self._vet(start, stop)
+        return np.asarray(self._values[start:stop] if self.shape else self._values[()])
+
+    def _vet(self, start: int, stop: int) -> None:
+        """Looks once at every chunk of some rows: does it hold as many bytes as it should?
+
+        HDF5 itself gives gzip as much memory as it asks for, and reads on behind a chunk that is too short.
+        """
+        assert self._chunks is not None, "there are chunks to look at"
+        sides = [range(0, side, c) for side, c in zip(self.shape, self._chunks, strict=True)]
+        sides[0] = range(start - start % self._chunks[0], stop, self._chunks[0])
+        size = math.prod(self._chunks) * self.dtype.itemsize
+        for at in itertools.product(*sides):
+            if at in self._vetted:
+                continue
+            info = self._values.id.get_chunk_info_by_coord(at)
+            if info.byte_offset is not None and not self._is_whole(at, info, size):
+                raise DataError("is damaged: a chunk holds other bytes than it declares")
+            self._vetted.add(at)
+
+    def _is_whole(self, at: tuple[int, ...], info: Any, size: int) -> bool:
+        """Whether a chunk as it lies in the file unpacks to ``size`` bytes, or does no harm else."""
+        applied = [
+            each for bit, each in enumerate(self._filters) if not info.filter_mask >> bit & 1
+        ]
+        if info.size > 2 * size + 2**16:
+            return False
+        if not {GZIP, LZF} & set(applied):
+            return bool(info.size == size + 4 * (FLETCHER32 in applied))
+        if LZF in applied and info.size * LZF_MOST < ALWAYS_FINE:
+            return True  # its memory is that of the chunk, and grows no further than this
+        _, packed = self._values.id.read_direct_chunk(at)
+        return _unpacked_size(packed, applied, size) == size
+
+
+def _unpacked_size(packed: bytes, filters: list[int], size: int) -> int:
+    """Bytes of values in a packed chunk that should have ``size``."""
+    rest, checksums = list(filters), 0
+    while rest and rest[-1] in (FLETCHER32, SHUFFLE):
+        checksums += 4 * (rest.pop() == FLETCHER32)
+    inner = 4 * (FLETCHER32 in rest)
+    content = packed[: len(packed) - checksums]
+    return (_gzip_size(content, size + inner) if GZIP in rest else _lzf_size(content)) - inner
+
+
+def _gzip_size(packed: bytes, most: int) -> int:
+    """How many bytes gzip makes of some; -1 for more than ``most``, or if they are damaged."""
+    decoder = zlib.decompressobj()
+    try:
+        found = len(decoder.decompress(packed, most + 1))
+    except zlib.error:
+        return -1
+    return found if decoder.eof else -1
+
+
+def _lzf_size(packed: bytes) -> int:
+    """How many bytes LZF makes of some; -1 if they are damaged.
+
+    Example:
+        >>> _lzf_size(b"\\x01ab" + b"\\x20\\x01"), _lzf_size(b"\\x05a")
+        (5, -1)
+    """
+    tokens = LZF_TOKEN.findall(packed)
+    if sum(map(len, tokens)) != len(packed):
+        return -1
+    longest = 7
+    return sum(
+        t[0] + 1 if t[0] < 32 else 2 + (t[0] >> 5 if t[0] >> 5 < longest else longest + t[1])
+        for t in tokens
+    )

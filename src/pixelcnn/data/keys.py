@@ -1,0 +1,123 @@
+"""Which of several arrays are the images, which are their labels, and which are parts of one set."""
+
+from collections.abc import Iterable
+
+from pixelcnn.data.gate import brief
+from pixelcnn.data.reading import typed
+from pixelcnn.data.stored import Container
+from pixelcnn.errors import DataError
+from pixelcnn.registry import closest
+
+IMAGES = ("images", "x", "data")
+LABELS = ("labels", "y", "label", "target", "targets")
+"""What the arrays of images and of labels are called, those that are meant first."""
+PARTS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+"""Words for parts of a set, before or after those for images or labels."""
+
+
+def images_key(container: Container, key: str | None) -> str:
+    """The name of the array of images.
+
+    Args:
+        container: of the arrays.
+        key: as the user calls it; without it ``images``, ``x_train``, ``x`` or ``data``, in a group or not
+            and in letters of any case, else the only array, or the only one with three or four axes.
+
+    Raises:
+        DataError: there is none, or several could be meant.
+    """
+    names = container.names
+    if key is not None:
+        return _meant(container, key)
+    for word in (IMAGES[0], "x_train", *IMAGES[1:]):
+        for known in (_plain, _last):
+            if len(found := [name for name in names if known(name) == word]) == 1:
+                return found[0]
+    shaped = names if len(names) == 1 else [n for n in names if len(container.shape(n)) in (3, 4)]
+    if len(shaped) == 1:
+        return shaped[0]
+    held = f"holds the arrays {listing(container, names) or 'none'}"
+    raise DataError(
+        held + _links(container),
+        hint=f"say which holds the images: {typed('key')}; or call them images and labels",
+    )
+
+
+def _links(container: Container) -> str:
+    """What to say of names that are not followed."""
+    if not container.links:
+        return ""
+    return f", and links, which are never followed: {brief(', '.join(container.links), 60)}"
+
+
+def _meant(container: Container, key: str) -> str:
+    """The array that a user calls so."""
+    wanted, names = key.strip("/"), container.names
+    for name in (wanted, container.aliases.get(wanted, "")):
+        if name in names:
+            return name
+    for known in (_plain, _last):
+        if len(found := [name for name in names if known(name) == wanted.lower()]) == 1:
+            return found[0]
+    raise DataError(
+        f"holds no array called {brief(key, 60)}.{closest(wanted, list(names))}"
+        + _links(container),
+        hint=f"it holds {listing(container, names)}",
+    )
+
+
+def labels_key(names: Iterable[str], images: str) -> str | None:
+    """The name of the labels that go with an array of images.
+
+    Example:
+        >>> labels_key(["x_train", "y_train", "x_test", "y_test"], "x_test")
+        'y_test'
+        >>> labels_key(["a/images", "a/labels", "b/labels"], "a/images"), labels_key(["x", "p"], "x")
+        ('a/labels', None)
+    """
+    group, _, last = images.rpartition("/")
+    words = last.lower().split("_")
+    wanted = []
+    for label in LABELS:
+        swapped = "_".join(label if word in IMAGES else word for word in words)
+        wanted += [swapped] if swapped != last.lower() else []
+    if not any(word in IMAGES for word in words) or len(words) == 1:
+        wanted += LABELS
+    beside = {
+        name.rpartition("/")[2].lower(): name for name in names if name.rpartition("/")[0] == group
+    }
+    return next((beside[word] for word in wanted if word in beside), None)
+
+
+def parts_of(container: Container) -> dict[str, str]:
+    """The arrays of images that are parts of one set, such as ``x_train`` and ``x_test`` of Keras.
+
+    Also ``train_images``, ``images_test``, ``val/x`` and the like; nothing unless there is a part to train on
+    and another one.
+    """
+    found: dict[str, str] = {}
+    for name in container.names:
+        words = _plain(name).replace("/", "_").split("_")
+        if len(words) != 2:
+            continue
+        for part, spellings in PARTS.items():
+            if any({*words} == {spelling, kind} for spelling in spellings for kind in IMAGES):
+                found.setdefault(part, name)
+    return {part: found[part] for part in PARTS if part in found} if _complete(found) else {}
+
+
+def _complete(parts: dict[str, str]) -> bool:
+    return "train" in parts and len(parts) > 1
+
+
+def _plain(name: str) -> str:
+    return name.lower()
+
+
+def _last(name: str) -> str:
+    return name.rpartition("/")[2].lower()
+
+
+def listing(container: Container, names: Iterable[str]) -> str:
+    """Names of arrays with their shapes, for a message."""
+    return brief(", ".join(f"{name} {container.shape(name)}" for name in names))

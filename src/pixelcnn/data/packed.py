@@ -1,0 +1,119 @@
+"""Files packed by gzip or xz: their content, never more of it than is plausible."""
+
+import errno
+import gzip
+import lzma
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from pixelcnn.data.gate import opened, size_of
+from pixelcnn.data.stored import check_growth
+from pixelcnn.errors import DataError, ResourceError
+
+PACKINGS = (".gz", ".xz")
+"""Ends of names of packed files."""
+BLOCK = 2**20
+"""Bytes that are unpacked at a time."""
+DICTIONARY = 2**27
+"""Bytes that unpacking may take by itself: twice what ``xz -9`` needs."""
+
+
+class OpenFile:
+    """A file that is closed with the last of the objects that read it.
+
+    Args:
+        path: of the file, perhaps packed.
+
+    Raises:
+        DataError, ResourceError: see :func:`unpacked`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.stream = unpacked(path)
+
+    def __del__(self) -> None:
+        if stream := getattr(self, "stream", None):
+            stream.close()
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return size_of(self.stream)
+
+
+def plain_name(path: Path) -> str:
+    """The name of a file in lower case, without the end that says how it is packed.
+
+    Example:
+        >>> plain_name(Path("a/Digits.CSV.gz"))
+        'digits.csv'
+    """
+    name = path.name.lower()
+    return name[:-3] if name.endswith(PACKINGS) else name
+
+
+def blocks(path: Path) -> Iterator[bytes]:
+    """The content of a file piece by piece, unpacked if it is packed by its name.
+
+    Raises:
+        DataError: the reason alone: damaged, or it grows beyond what is plausible.
+    """
+    suffix = path.suffix.lower()
+    with opened(path) as stream:
+        if suffix not in PACKINGS:
+            yield from iter(lambda: stream.read(BLOCK), b"")
+            return
+        size, done = size_of(stream), 0
+        for block in _gzip(stream) if suffix == ".gz" else _xz(stream):
+            done += len(block)
+            check_growth(size, done)
+            yield block
+
+
+def unpacked(path: Path) -> BinaryIO:
+    """A file, open for reading; if it is packed, a nameless temporary file of its content.
+
+    Raises:
+        DataError: the reason alone.
+        ResourceError: there is no room for the content.
+    """
+    if path.suffix.lower() not in PACKINGS:
+        return opened(path)
+    with tempfile.TemporaryFile(prefix="pixelcnn-") as file:
+        for block in blocks(path):
+            try:
+                file.write(block)
+            except OSError as error:
+                if error.errno == errno.ENOSPC:
+                    raise ResourceError(
+                        f"does not fit into {tempfile.gettempdir()} when it is unpacked",
+                        hint="unpack it yourself, or set TMPDIR to a folder with more room",
+                    ) from error
+                raise
+        if not file.tell():
+            raise DataError("is empty")
+        file.flush()
+        file.seek(0)
+        return os.fdopen(os.dup(file.fileno()), "rb")
+
+
+def _gzip(stream: BinaryIO) -> Iterator[bytes]:
+    with gzip.GzipFile(fileobj=stream) as file:
+        yield from iter(lambda: file.read(BLOCK), b"")
+
+
+def _xz(stream: BinaryIO) -> Iterator[bytes]:
+    """The content of one stream after the other."""
+    rest = stream.read(BLOCK)
+    while rest:
+        decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, DICTIONARY)
+        while not decoder.eof:
+            if decoder.needs_input and not rest and not (rest := stream.read(BLOCK)):
+                raise DataError("is damaged: it ends early")
+            if block := decoder.decompress(rest, BLOCK):
+                yield block
+            rest = b""
+        rest = decoder.unused_data or stream.read(BLOCK)

@@ -1,0 +1,202 @@
+"""Numbers in lines of text: Arrow parses whole lines together, and where it stumbles each is looked at.
+
+So every bad row is known by its line, its column and what stands there.
+"""
+
+import dataclasses
+import functools
+import math
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from pixelcnn.data.gate import brief
+from pixelcnn.data.lines import MAX_LINE
+
+MAX_VALUE = 65_535
+SEPARATORS = {b",": "commas", b";": "semicolons", b"\t": "tabs", b"|": "bars", b" ": "blanks"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Dialect:
+    """How numbers are written."""
+
+    separator: bytes = b","
+    """One byte; of blanks any number separate."""
+    trailing: bool = False
+    """Whether a line ends with a separator."""
+    real: bool = False
+    """Whether they are any numbers, not only whole ones from 0 on; where no comma separates, a decimal
+    comma is understood."""
+
+    @property
+    def wanted(self) -> str:
+        """What a field should be, in words."""
+        return "finite number" if self.real else f"whole number from 0 to {MAX_VALUE}"
+
+
+class Rows(NamedTuple):
+    """Numbers from lines of text."""
+
+    values: np.ndarray
+    """Of the good lines ``(rows, columns)``, uint16, or float32 of any numbers."""
+    given: np.ndarray
+    """The columns apart, float64 ``(rows, places)``."""
+    bad: list[tuple[int, str]]
+    """Lines that are no rows, counted from 0, with the reason."""
+
+
+def parse_rows(
+    text: bytes,
+    count: int,
+    dialect: Dialect = Dialect(),
+    ignored: tuple[int, ...] = (),
+    given: tuple[int, ...] = (),
+) -> Rows:
+    """Lines of numbers.
+
+    Args:
+        text: whole lines, each ended by a newline; empty ones are no rows, and not bad.
+        count: numbers in a line.
+        dialect: how they are written.
+        ignored: places of columns in which anything may stand; they become 0.
+        given: places of columns of any finite numbers, which are kept apart; here they become 0.
+
+    Example:
+        >>> rows, _, bad = parse_rows(b"1,20\\n3,x\\n\\n5,6\\n", 2)
+        >>> rows.tolist(), bad
+        ([[1, 20], [5, 6]], [(1, "'x' in column 2 is no whole number from 0 to 65535")])
+    """
+    lines = plain(text, dialect).split(b"\n")
+    apart: dict[int, list[float]] = {}
+    wrong: dict[int, str] = {}
+    for number, line in enumerate(lines) if ignored or given else ():
+        if line.strip():
+            lines[number], apart[number], wrong[number] = _without(
+                line, count, dialect, ignored, given
+            )
+    good = [n for n, line in enumerate(lines) if line.strip() and not wrong.get(n)]
+    values = _parsed(b"".join(lines[n] + b"\n" for n in good), count, dialect)
+    if values is None:
+        wrong |= {n: _wrong(lines[n], count, dialect) for n in good}
+        good = [n for n in good if not wrong[n]]
+        values = _parsed(b"".join(lines[n] + b"\n" for n in good), count, dialect)
+        assert values is not None, "every line was looked at"
+    numbers = [apart[n] for n in good] if given else []
+    kept = np.array(numbers, np.float64).reshape(len(good), len(given))
+    return Rows(values, kept, [(n, reason) for n, reason in sorted(wrong.items()) if reason])
+
+
+def plain(text: bytes, dialect: Dialect) -> bytes:
+    """Lines without quotes around fields, with one separator between them and none at their ends."""
+    if dialect.separator == b" ":
+        text = re.sub(rb"(?m)^ | $", b"", re.sub(rb"[ \t]+", b" ", text))
+    if b'"' in text:
+        text = _quoted(dialect.separator).sub(rb"\1", text)
+    if dialect.trailing:
+        text = re.sub(rb"(?m)" + re.escape(dialect.separator) + rb"[ \t]*$", b"", text)
+    return text
+
+
+@functools.cache
+def _quoted(separator: bytes) -> re.Pattern[bytes]:
+    """A whole field in quotes."""
+    blanks = {b"\t": b" *", b" ": b""}.get(separator, b"[ \t]*")
+    field = rb'(?<![^S\n])B"([^"S\n]*)"B(?=[S\n])'
+    escaped = re.escape(separator) if separator == b"|" else separator
+    return re.compile(field.replace(b"S", escaped).replace(b"B", blanks))
+
+
+def _without(
+    line: bytes, count: int, dialect: Dialect, ignored: tuple[int, ...], given: tuple[int, ...]
+) -> tuple[bytes, list[float], str]:
+    """A line with 0 in the columns that are no pixels, the numbers of some of them, and what is wrong."""
+    fields = line.split(dialect.separator)
+    if len(fields) != count:
+        return line, [], _wrong(line, count, dialect)
+    real, wrong = dataclasses.replace(dialect, real=True), ""
+    numbers = []
+    for place in given:
+        if not _fits(fields[place], real) and not wrong:
+            wrong = _unlike(fields[place], place + 1, real)
+        numbers.append(0.0 if wrong else _number(fields[place], real))
+    for place in (*ignored, *given):
+        fields[place] = b"0"
+    return dialect.separator.join(fields), numbers, wrong
+
+
+def _parsed(text: bytes, count: int, dialect: Dialect) -> np.ndarray | None:
+    """The numbers, if all lines are good; Arrow reads them as one column, so that it needs little memory."""
+    import pyarrow
+    from pyarrow import csv
+
+    kind = np.float32 if dialect.real else np.uint16
+    if not text:
+        return np.empty((0, count), kind)
+    lines = text[:-1].split(b"\n")
+    if {line.count(dialect.separator) for line in lines} != {count - 1} or re.search(
+        b"[xX_]", text
+    ):
+        return None  # Arrow would take 0x1F for a number
+    column = text.replace(dialect.separator, b"\n")
+    if dialect.real:
+        column = re.sub(rb"(?m)[ \t]+$|^[ \t]+", b"", column)
+        column = column if dialect.separator == b"," else column.replace(b",", b".")
+    try:
+        found = csv.read_csv(
+            pyarrow.BufferReader(column),
+            csv.ReadOptions(use_threads=False, block_size=2 * MAX_LINE, column_names=["value"]),
+            csv.ParseOptions(quote_char=False, ignore_empty_lines=False),
+            csv.ConvertOptions(
+                column_types={"value": pyarrow.from_numpy_dtype(kind)}, null_values=[""]
+            ),
+        )["value"]
+    except pyarrow.ArrowInvalid:
+        return None
+    if found.null_count:
+        return None
+    values = found.to_numpy().reshape(-1, count)
+    return values if not dialect.real or np.isfinite(values).all() else None
+
+
+def _wrong(line: bytes, count: int, dialect: Dialect) -> str:
+    """What keeps a line from being a row; empty if nothing does."""
+    fields = line.split(dialect.separator)
+    if len(fields) != count:
+        reason = f"{len(fields)} values instead of {count}"
+        inside = re.search(rb'"[^"]*' + re.escape(dialect.separator) + rb'[^"]*"', line)
+        return f"{reason}, counting those in {_shown(inside[0])}" if inside else reason
+    bad = (n for n, field in enumerate(fields, 1) if not _fits(field, dialect))
+    number = next(bad, None)
+    return "" if number is None else _unlike(fields[number - 1], number, dialect)
+
+
+def _fits(field: bytes, dialect: Dialect) -> bool:
+    """Whether a field is such a number."""
+    if dialect.real:
+        return math.isfinite(_number(field, dialect))
+    digits = (stripped := field.strip(b" \t")).lstrip(b"0") or b"0"
+    return stripped.isdigit() and len(digits) <= 5 and int(digits) <= MAX_VALUE
+
+
+def _number(field: bytes, dialect: Dialect) -> float:
+    """A field as a number that float32 holds; NaN if it is none."""
+    text = field.strip(b" \t")
+    if dialect.separator != b",":
+        text = text.replace(b",", b".")
+    if not re.fullmatch(rb"[+-]?[0-9.]{1,400}([eE][+-]?[0-9]{1,9})?", text):
+        return math.nan
+    try:
+        number = float(text)
+    except ValueError:
+        return math.nan
+    return number if abs(number) <= float(np.finfo(np.float32).max) else math.nan
+
+
+def _unlike(field: bytes, column: int, dialect: Dialect) -> str:
+    return f"'{_shown(field)}' in column {column} is no {dialect.wanted}"
+
+
+def _shown(field: bytes) -> str:
+    return brief(field.decode("utf-8", errors="replace"), 20)

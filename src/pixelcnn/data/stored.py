@@ -1,0 +1,201 @@
+"""Arrays that stay where they are stored, one beside others or alone: rows are read when they are indexed.
+
+A format is a :class:`Container`, which knows its arrays by name, and a :class:`StoredArray`, which reads
+neighbouring rows. Everything else is the same for all of them.
+"""
+
+import abc
+import importlib
+import math
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from pixelcnn.data.gate import afford, brief
+from pixelcnn.errors import ConfigError, DataError
+
+MAX_AXES = 8
+MAX_ARRAYS = 10_000
+"""Arrays and groups that one file is looked through for."""
+MAX_DEPTH = 16
+"""Of groups in groups."""
+MAX_RATIO, ALWAYS_FINE = 200, 2**28
+"""What grows more than so many times while it is unpacked, and beyond so many bytes, is refused."""
+TOGETHER = 2**26
+"""Bytes of one block of rows that are kept for the next read."""
+
+
+class StoredArray(abc.ABC):
+    """An array of which only what is indexed is read.
+
+    Attributes:
+        shape: of all of it.
+        dtype: of its values, in the byte order of the file.
+        block: rows that are stored together, so that reading one of them costs as much as reading all.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    block: int = 1
+
+    @abc.abstractmethod
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Neighbouring rows, which nobody else writes to."""
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Of the values."""
+        return self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, which: slice | Tensor) -> np.ndarray:
+        """Some rows: a slice that counts upwards, or indices from 0 on.
+
+        Raises:
+            DataError: they cannot be read any more.
+        """
+        if isinstance(which, slice):
+            chosen = range(len(self))[which]
+            if chosen.step == 1:
+                return self.rows(chosen.start, max(chosen.start, chosen.stop))
+            places = np.array(chosen, np.int64)
+        else:
+            places = which.numpy()
+        result = np.empty((len(places), *self.shape[1:]), self.dtype)
+        blocks = places // self.block
+        order = np.argsort(blocks, kind="stable")
+        cuts = np.flatnonzero(np.diff(blocks[order])) + 1
+        for together in np.split(order, cuts) if len(order) else ():
+            inside = places[together]
+            first, last = int(inside.min()), int(inside.max())
+            result[together] = self.rows(first, last + 1)[inside - first]
+        return result
+
+    def whole(self) -> np.ndarray:
+        """All values.
+
+        Raises:
+            ResourceError: larger than memory.
+        """
+        afford(self.nbytes)
+        return self.rows(0, len(self)) if self.shape else self.rows(0, 1)
+
+
+class Indexed(StoredArray):
+    """An array of another library that is indexed as NumPy's are, such as one of h5py or zarr.
+
+    Example:
+        >>> Indexed(np.arange(6).reshape(3, 2))[1:].tolist()
+        [[2, 3], [4, 5]]
+    """
+
+    def __init__(self, values: Any) -> None:
+        self._values = values
+        self.shape, self.dtype = tuple(map(int, values.shape)), np.dtype(values.dtype)
+        chunks = getattr(values, "chunks", None)
+        first = chunks[0] if isinstance(chunks, tuple) and chunks else 1
+        self.block = max(1, first) if isinstance(first, int) else 1
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        return np.asarray(self._values[start:stop])
+
+
+class Container(abc.ABC):
+    """Arrays by their names.
+
+    Attributes:
+        names: of the arrays, groups before them with ``/`` between.
+        aliases: other ways to call them.
+        links: names that lead elsewhere, and are never followed.
+    """
+
+    names: tuple[str, ...]
+    aliases: dict[str, str]
+    links: tuple[str, ...] = ()
+
+    @abc.abstractmethod
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Of an array, without reading it."""
+
+    @abc.abstractmethod
+    def __getitem__(self, name: str) -> np.ndarray | StoredArray:
+        """An array; its values are looked at no sooner than they are indexed, or checked and read at once.
+
+        Raises:
+            DataError: the reason alone: it cannot be read.
+        """
+
+
+class Single(Container):
+    """One array that has no name, or one with labels beside it."""
+
+    aliases: dict[str, str] = {}  # noqa: RUF012  # nothing is ever added
+
+    def __init__(self, **arrays: StoredArray) -> None:
+        self._arrays, self.names = arrays, tuple(arrays)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self._arrays[name].shape
+
+    def __getitem__(self, name: str) -> StoredArray:
+        return self._arrays[name]
+
+
+def check_growth(packed: int, size: int) -> None:
+    """Refuses what is a bomb, or cannot be told from one.
+
+    Args:
+        packed: bytes in the file.
+        size: bytes that they become.
+
+    Raises:
+        DataError: the reason alone.
+    """
+    if size > max(MAX_RATIO * packed, ALWAYS_FINE):
+        raise DataError(
+            f"unpacks {packed:,} bytes to {size:,}",
+            hint="if that is right, store it as .npy: np.save(path, images)",
+        )
+
+
+def check_kind(dtype: Any, shape: tuple[int, ...]) -> None:
+    """Refuses what is no array of numbers.
+
+    Raises:
+        DataError: the reason alone.
+    """
+    if dtype.hasobject or dtype.kind not in "buifc":
+        raise DataError(
+            f"is of {brief(str(dtype), 60)} values, which are no numbers",
+            hint="Python objects are never loaded, and text is no image",
+        )
+    if len(shape) > MAX_AXES:
+        raise DataError(f"has {len(shape)} axes")
+
+
+def needed(library: str, what: str) -> Any:
+    """A library of the extra ``science``.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        return importlib.import_module(library)
+    except ImportError as error:
+        raise ConfigError(
+            f"{what} needs {library.partition('.')[0]}, which is not installed",
+            hint="pip install 'pixelcnn[science]'",
+        ) from error

@@ -1,0 +1,240 @@
+"""How the chunks of a Zarr array are coded: the order of their values, their bytes, their packing."""
+
+import bz2
+import dataclasses
+import itertools
+import lzma
+import math
+import struct
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from pixelcnn.data.gate import brief, opened, size_of
+from pixelcnn.data.stored import needed
+from pixelcnn.errors import DataError
+
+KNOWN = "zarr writes what is read here with the codecs zstd, blosc, gzip or none"
+MISSING = 2**64 - 1
+"""Place and size of a chunk that a shard lacks."""
+
+Unpack = Callable[[bytes, int], bytes]
+"""Packed bytes, and how many they become at most."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Codecs:
+    """How an array becomes the bytes of a chunk; here the way back."""
+
+    dtype: np.dtype
+    """Of the values, in the byte order of the file."""
+    order: tuple[int, ...]
+    """Where the axes of the array stand in the file."""
+    packings: tuple[str, ...] = ()
+    """In the order in which they were applied."""
+    shard: tuple[int, ...] | None = None
+    """Sides of the chunks that a file holds several of, with an index."""
+    inner: "Codecs | None" = None
+    """Of these chunks."""
+    index: "Codecs | None" = None
+    """Of the index."""
+    index_first: bool = False
+
+    def decoded(self, data: bytes, shape: tuple[int, ...]) -> np.ndarray:
+        """The values of a chunk.
+
+        Raises:
+            DataError: other bytes than such a chunk has.
+        """
+        size = math.prod(shape) * self.dtype.itemsize
+        for name in reversed(self.packings):
+            data = UNPACKERS[name](data, size + 4 * len(self.packings))
+        if len(data) != size:
+            raise DataError(
+                f"is damaged: a chunk holds {len(data):,} bytes of values, not {size:,}"
+            )
+        stored = tuple(shape[axis] for axis in self.order)
+        return np.frombuffer(data, self.dtype).reshape(stored).transpose(np.argsort(self.order))
+
+    def read_shard(self, path: Path, shape: tuple[int, ...], first: int, part: np.ndarray) -> None:
+        """Puts the rows from ``first`` on of a shard into an array, as far as the shard has them.
+
+        Raises:
+            DataError: it is damaged.
+        """
+        assert self.shard is not None and self.inner is not None, "only a shard is read so"
+        grid = tuple(a // b for a, b in zip(shape, self.shard, strict=True))
+        with opened(path) as stream:
+            places = self._index_of(stream, grid)
+            deep, last = self.shard[0], first + len(part)
+            rows = range(first // deep, (last - 1) // deep + 1)
+            for index in itertools.product(rows, *map(range, grid[1:])):
+                offset, size = map(int, places[index])
+                if offset == size == MISSING:
+                    continue
+                if offset + size > size_of(stream):
+                    raise DataError("is damaged: a shard ends early")
+                stream.seek(offset)
+                chunk = self.inner.decoded(stream.read(size), self.shard)
+                start = index[0] * deep
+                low, high = max(first, start), min(last, start + deep)
+                rest = (
+                    slice(i * n, i * n + n) for i, n in zip(index[1:], self.shard[1:], strict=True)
+                )
+                part[(slice(low - first, high - first), *rest)] = chunk[low - start : high - start]
+
+    def _index_of(self, stream: BinaryIO, grid: tuple[int, ...]) -> np.ndarray:
+        """Offset and size of each chunk of a shard."""
+        assert self.index is not None, "a shard has one"
+        length = 16 * math.prod(grid) + 4 * len(self.index.packings)
+        if length > size_of(stream):
+            raise DataError("is damaged: a shard ends early")
+        stream.seek(0 if self.index_first else size_of(stream) - length)
+        return self.index.decoded(stream.read(length), (*grid, 2))
+
+
+def codecs_3(listed: Any, dtype: np.dtype, axes: int) -> Codecs:
+    """What a description of version 3 says.
+
+    Raises:
+        DataError: a codec that is not read.
+        KeyError, TypeError, ValueError: it lacks something.
+    """
+    order, packings, seen = tuple(range(axes)), [], False
+    found = Codecs(dtype, order)
+    for each in listed:
+        name, settings = each["name"], each.get("configuration") or {}
+        if name == "transpose" and not seen:
+            order = tuple(order[axis] for axis in permutation(settings["order"], axes))
+        elif name == "bytes" and not seen:
+            big = settings.get("endian", "little") == "big"
+            found, seen = dataclasses.replace(found, dtype=_ordered(dtype, big)), True
+        elif name == "sharding_indexed" and not seen:
+            found, seen = _sharded(settings, dtype, axes), True
+        elif name in UNPACKERS and seen:
+            packings.append(name)
+        else:
+            raise DataError(f"is coded by {brief(str(name), 40)}, which is not read", hint=KNOWN)
+    if not seen or (found.shard is not None and (packings or order != tuple(range(axes)))):
+        raise DataError("is coded in an order that is not read", hint=KNOWN)
+    _check_packings(packings)
+    return dataclasses.replace(found, order=order, packings=tuple(packings))
+
+
+def _ordered(dtype: np.dtype, big: bool) -> np.dtype:
+    return dtype.newbyteorder(">" if big else "<")
+
+
+def _sharded(settings: Mapping[str, Any], dtype: np.dtype, axes: int) -> Codecs:
+    """Codecs of shards, each a file of several chunks."""
+    sides = settings["chunk_shape"]
+    if not all(type(side) is int and side > 0 for side in sides):
+        raise DataError(f"has chunks {brief(str(sides), 60)} in shards")
+    inner = codecs_3(settings["codecs"], dtype, axes)
+    index = codecs_3(settings["index_codecs"], np.dtype("<u8"), axes + 1)
+    if inner.shard is not None or index.shard is not None or set(index.packings) - {"crc32c"}:
+        raise DataError("has shards in shards, or an index that is packed", hint=KNOWN)
+    first = settings.get("index_location", "end") == "start"
+    return Codecs(dtype, tuple(range(axes)), (), tuple(sides), inner, index, first)
+
+
+def codecs_2(described: Mapping[str, Any], axes: int) -> Codecs:
+    """What a description of version 2 says.
+
+    Raises:
+        DataError: a filter or a compressor that is not read.
+        KeyError, TypeError, ValueError: it lacks something.
+    """
+    if described.get("filters"):
+        names = ", ".join(str(each["id"]) for each in described["filters"])
+        raise DataError(f"is filtered by {brief(names, 60)}, which is not read", hint=KNOWN)
+    packer = described.get("compressor")
+    packings = () if packer is None else (str(packer["id"]),)
+    if unknown := [name for name in packings if name not in UNPACKERS]:
+        raise DataError(f"is packed by {brief(unknown[0], 40)}, which is not read", hint=KNOWN)
+    plain = tuple(range(axes))
+    order = {"C": plain, "F": plain[::-1]}[described["order"]]
+    return Codecs(np.dtype(described["dtype"]), order, packings)
+
+
+def permutation(order: Sequence[int], axes: int) -> Sequence[int]:
+    """An order of axes, checked."""
+    if sorted(order) != list(range(axes)):
+        raise DataError(f"has axes in the order {brief(str(order), 60)}")
+    return order
+
+
+def _check_packings(names: list[str]) -> None:
+    if sum(name != "crc32c" for name in names) > 1:
+        raise DataError("is packed twice", hint=KNOWN)
+
+
+def _too_much(most: int) -> DataError:
+    return DataError(f"is damaged: a chunk unpacks to more than its {most:,} bytes")
+
+
+def _stream(data: bytes, most: int, decoder: Any) -> bytes:
+    """What a decoder of the standard library makes of some bytes."""
+    found: bytes = decoder.decompress(data, most + 1)
+    if len(found) > most:
+        raise _too_much(most)
+    if not decoder.eof:
+        raise DataError("is damaged: a chunk ends early")
+    return found
+
+
+def _zstd(data: bytes, most: int) -> bytes:
+    import pyarrow
+
+    with pyarrow.CompressedInputStream(pyarrow.BufferReader(data), "zstd") as stream:
+        found: bytes = stream.read(most + 1)
+    if len(found) > most:
+        raise _too_much(most)
+    return found
+
+
+def _blosc(data: bytes, most: int) -> bytes:
+    """Blosc trusts the sizes in its header."""
+    blosc = needed("numcodecs.blosc", "a Zarr array packed by blosc")
+    if len(data) < 16:
+        raise DataError("is damaged: a chunk ends early")
+    size, _, packed = struct.unpack_from("<3I", data, 4)
+    if size > most:
+        raise _too_much(most)
+    if packed != len(data):
+        raise DataError("is damaged: a chunk ends early")
+    return bytes(blosc.decompress(data))
+
+
+def _lz4(data: bytes, most: int) -> bytes:
+    import pyarrow
+
+    size = int.from_bytes(data[:4], "little")
+    if size > most:
+        raise _too_much(most)
+    return pyarrow.Codec("lz4_raw").decompress(data[4:], size, asbytes=True)
+
+
+def _crc32c(data: bytes, most: int) -> bytes:
+    """The bytes before a checksum, if it is theirs."""
+    crc32c = needed("google_crc32c", "a Zarr array with checksums")
+    body, said = data[:-4], data[-4:]
+    if crc32c.value(body).to_bytes(4, "little") != said:
+        raise DataError("is damaged: the checksum of a chunk does not agree")
+    return body
+
+
+UNPACKERS: dict[str, Unpack] = {
+    "gzip": lambda data, most: _stream(data, most, zlib.decompressobj(31)),
+    "zlib": lambda data, most: _stream(data, most, zlib.decompressobj()),
+    "bz2": lambda data, most: _stream(data, most, bz2.BZ2Decompressor()),
+    "lzma": lambda data, most: _stream(data, most, lzma.LZMADecompressor(memlimit=2**27)),
+    "zstd": _zstd,
+    "blosc": _blosc,
+    "lz4": _lz4,
+    "crc32c": _crc32c,
+}
+"""By the names that both versions have for them."""

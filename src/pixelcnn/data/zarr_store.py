@@ -1,0 +1,238 @@
+"""Zarr stores in a folder, versions 2 and 3: arrays by their paths, chunks decoded as they are needed.
+
+A chunk is a file of its own. It is read here and not by the library ``zarr``, which starts threads and
+unpacks whatever a chunk claims to hold: here a chunk passes the same gate as every file, and becomes no
+larger than the array says.
+
+Sources: the Zarr core specification, version 3.1, and the Zarr storage specification, version 2
+(https://zarr-specs.readthedocs.io).
+"""
+
+import itertools
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pixelcnn.data.gate import afford, brief, content
+from pixelcnn.data.stored import (
+    MAX_ARRAYS,
+    MAX_AXES,
+    MAX_DEPTH,
+    TOGETHER,
+    Container,
+    StoredArray,
+    check_growth,
+    check_kind,
+)
+from pixelcnn.data.zarr_codecs import Codecs, codecs_2, codecs_3
+from pixelcnn.errors import DataError
+
+ARRAY_2, GROUP_2, NODE_3 = ".zarray", ".zgroup", "zarr.json"
+MAX_METADATA = 2**20
+"""Bytes of a description."""
+
+
+def is_store(folder: Path) -> bool:
+    """Whether a folder is a Zarr store."""
+    return any((folder / name).is_file() for name in (NODE_3, ARRAY_2, GROUP_2))
+
+
+class Zarr(Container):
+    """The arrays of a Zarr store by their paths, such as ``group/images``; a lone one is called ``images``.
+
+    Args:
+        folder: of the store; links in it to other folders are not followed.
+
+    Raises:
+        DataError: the reason alone: damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.aliases: dict[str, str] = {}
+        self._found: dict[str, tuple[Path, Mapping[str, Any]]] = {}
+        left, count = [("", folder, 0)], 0
+        while left:
+            name, place, depth = left.pop(0)
+            count += 1
+            if count > MAX_ARRAYS or depth > MAX_DEPTH:
+                raise DataError("holds too many groups in groups to look through")
+            described = _description(place)
+            if described is not None and "shape" in described:
+                self._found[name or "images"] = place, described
+            else:
+                left += [
+                    (f"{name}/{e.name}".lstrip("/"), Path(e.path), depth + 1)
+                    for e in _folders(place)
+                ]
+        self.names = tuple(self._found)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return _sides(self._found[name][1]["shape"])
+
+    def __getitem__(self, name: str) -> "ZarrArray":
+        return ZarrArray(*self._found[name])
+
+
+def _folders(place: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(place) as entries:
+        found = [each for each in entries if each.is_dir(follow_symlinks=False)]
+    return sorted(found, key=lambda each: each.name)
+
+
+def _description(place: Path) -> Mapping[str, Any] | None:
+    """What a folder of a store says of itself, if it is an array or a group."""
+    for name in (NODE_3, ARRAY_2, GROUP_2):
+        if not (place / name).exists():
+            continue
+        if (place / name).stat().st_size > MAX_METADATA:
+            raise DataError(f"is no Zarr store: its {name} is larger than {MAX_METADATA:,} bytes")
+        found = json.loads(content(place / name))
+        if isinstance(found, dict) and found.get("zarr_format") in (2, 3):
+            return found
+        raise DataError(f"is damaged: its {name} describes no array or group")
+    return None
+
+
+def _sides(value: Any) -> tuple[int, ...]:
+    """A shape, as JSON has it."""
+    if not isinstance(value, list) or len(value) > MAX_AXES:
+        raise DataError(f"declares the shape {brief(str(value))}")
+    if not all(type(side) is int and 0 <= side < 2**63 for side in value):
+        raise DataError(f"declares the shape {brief(str(value))}")
+    return tuple(value)
+
+
+class ZarrArray(StoredArray):
+    """An array of a Zarr store.
+
+    Args:
+        folder: of the array.
+        described: what its description says, version 2 or 3.
+
+    Raises:
+        DataError: the reason alone: no numbers, or a description that is not understood.
+    """
+
+    def __init__(self, folder: Path, described: Mapping[str, Any]) -> None:
+        self._folder, self.shape = folder, _sides(described.get("shape"))
+        try:
+            self._understand(described)
+        except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+            raise DataError(
+                f"is damaged: its description lacks or misspells {brief(str(error), 60)}"
+            ) from error
+        if len(self._chunks) != len(self.shape) or not all(self._chunks):
+            raise DataError(f"has chunks {self._chunks} for the shape {self.shape}")
+        inner = self._codecs.shard or self._chunks
+        if len(inner) != len(self.shape) or any(
+            a % b for a, b in zip(self._chunks, inner, strict=True)
+        ):
+            raise DataError(f"has chunks {inner} in shards {self._chunks}")
+        self.block = inner[0] if inner else 1
+        self._chunk_bytes = math.prod(inner) * self.dtype.itemsize
+        stored = sum(_size(entry) for entry in _files(folder)) if self.size else 0
+        check_growth(stored, self.nbytes)
+        check_growth(stored, self._chunk_bytes)
+        afford(self._chunk_bytes)
+        self._kept: tuple[tuple[int, ...], np.ndarray] | None = None
+
+    def _understand(self, described: Mapping[str, Any]) -> None:
+        """Sets what the description says beside the shape."""
+        if described["zarr_format"] == 3:
+            grid, keys = described["chunk_grid"], described["chunk_key_encoding"]
+            if grid["name"] != "regular" or keys["name"] not in ("default", "v2"):
+                raise DataError("has chunks of several sizes, or names for them, that are not read")
+            kind = described["data_type"]
+            self.dtype = np.dtype("?" if kind == "bool" else kind if isinstance(kind, str) else "O")
+            self._chunks = _sides(grid["configuration"]["chunk_shape"])
+            default = "/" if keys["name"] == "default" else "."
+            self._separator = keys.get("configuration", {}).get("separator", default)
+            self._prefix = "c" if keys["name"] == "default" else ""
+            check_kind(self.dtype, self.shape)
+            self._codecs: Codecs = codecs_3(described["codecs"], self.dtype, len(self.shape))
+        else:
+            kind = described["dtype"]
+            self.dtype = np.dtype(kind if isinstance(kind, str) else "O")
+            self._chunks = _sides(described["chunks"])
+            self._separator = described.get("dimension_separator", ".")
+            self._prefix = ""
+            check_kind(self.dtype, self.shape)
+            self._codecs = codecs_2(described, len(self.shape))
+        if self._separator not in (".", "/"):
+            raise DataError(f"has chunks named with {brief(str(self._separator), 9)} in between")
+        self._fill = np.zeros((), self.dtype)
+        if (value := described.get("fill_value")) is not None:
+            self._fill[...] = value
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        if not self.shape:
+            return self._chunk(()).copy()
+        result = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        if not result.size:
+            return result
+        for place in self._places(start, stop):
+            at = tuple(index * side for index, side in zip(place, self._chunks, strict=True))
+            first, last = max(start, at[0]), min(stop, at[0] + self._chunks[0])
+            rest = tuple(
+                slice(a, a + side) for a, side in zip(at[1:], self._chunks[1:], strict=True)
+            )
+            target = result[(slice(first - start, last - start), *rest)]
+            part = self._rows_of(place, first - at[0], last - at[0])
+            target[...] = part[tuple(map(slice, target.shape))]
+        return result
+
+    def _places(self, start: int, stop: int) -> Iterator[tuple[int, ...]]:
+        """The chunks that hold some rows, by their place in the grid."""
+        first = range(start // self._chunks[0], (stop - 1) // self._chunks[0] + 1)
+        sides = zip(self.shape[1:], self._chunks[1:], strict=True)
+        return itertools.product(first, *(range(-(-side // chunk)) for side, chunk in sides))
+
+    def _rows_of(self, place: tuple[int, ...], first: int, last: int) -> np.ndarray:
+        """Some rows of a chunk."""
+        if self._codecs.shard is None:
+            return self._chunk(place)[first:last]
+        path = self._path(place)
+        shape = (last - first, *self._chunks[1:])
+        afford(math.prod(shape) * self.dtype.itemsize)
+        part = np.full(shape, self._fill, self.dtype)
+        if path.exists():
+            self._codecs.read_shard(path, self._chunks, first, part)
+        return part
+
+    def _chunk(self, place: tuple[int, ...]) -> np.ndarray:
+        """A chunk; the last one is kept, if it is not large."""
+        if self._kept is not None and self._kept[0] == place:
+            return self._kept[1]
+        path = self._path(place)
+        if path.exists():
+            found = self._codecs.decoded(content(path, 1), self._chunks)
+        else:
+            found = np.broadcast_to(self._fill, self._chunks)
+        self._kept = (place, found) if found.nbytes <= TOGETHER else None
+        return found
+
+    def _path(self, place: tuple[int, ...]) -> Path:
+        parts = [*filter(None, [self._prefix]), *map(str, place)]
+        return self._folder / (self._separator.join(parts) or "0")
+
+
+def _files(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """All files below a folder; links to folders are not followed."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(Path(entry.path))
+            else:
+                yield entry
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    try:
+        return entry.stat().st_size
+    except OSError:  # a link to nowhere
+        return 0
