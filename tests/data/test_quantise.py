@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from pixelcnn.data import ImageSet
+from pixelcnn.data.coding import Coding
 from pixelcnn.data.quantise import (
-    Coding,
     coded,
     equal_bins,
     look_up,

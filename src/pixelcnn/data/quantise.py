@@ -1,4 +1,4 @@
-"""From the values of a source to the levels of a model: equal bins, a threshold, or coin flips.
+"""From the values of a source to the levels of a model: bins, a threshold, or coin flips.
 
 Quantise first, then scale: a model must never see more of its past than the levels it has to predict,
 or it learns from detail that sampling cannot give back. So every function here maps integers to
@@ -13,62 +13,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.config import check_choice, check_integer
+from pixelcnn.data.bins import Bins
+from pixelcnn.data.coding import Coding
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lazy import each, pieces
 from pixelcnn.data.tensors import dtype_of
-from pixelcnn.errors import ConfigError, DataError
+from pixelcnn.errors import DataError
 from pixelcnn.shapes import MAX_LEVELS
 
 log = logging.getLogger("pixelcnn")
 
 SOURCE = "source_levels (training: --set data.source_levels=N; else --source-levels N)"
 """How to say how many levels stored values have: for hints."""
-BINARISE = ("threshold", "dynamic")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Coding:
-    """What to make of the values of a source.
-
-    Raises:
-        ConfigError: options that contradict each other.
-
-    Example:
-        >>> Coding(threshold=0.33).binarise
-        'threshold'
-    """
-
-    levels: int | None = None
-    """Levels of the result; ``None`` keeps those of the source."""
-    threshold: float | None = None
-    """From this share of the range on a value becomes 1."""
-    binarise: str | None = None
-    """``threshold`` (at 0.5 unless said), ``dynamic``, or ``None``."""
-
-    def __post_init__(self) -> None:
-        if self.levels is not None:
-            check_integer("levels", self.levels, 2, MAX_LEVELS)
-        if self.binarise is not None:
-            check_choice("binarise", self.binarise, BINARISE)
-        if self.threshold is not None:
-            if not isinstance(self.threshold, int | float) or not 0 < self.threshold < 1:
-                raise ConfigError(f"threshold must lie between 0 and 1, got {self.threshold!r}")
-            if self.binarise == "dynamic":
-                raise ConfigError("dynamic binarisation has no threshold", hint="drop one of them")
-            object.__setattr__(self, "binarise", "threshold")
-        elif self.binarise == "threshold":
-            object.__setattr__(self, "threshold", 0.5)
-        if self.binarise is not None and self.levels not in {None, 2}:
-            raise ConfigError(
-                f"{self.binarise} binarisation makes 2 levels, but levels = {self.levels}",
-                hint="drop levels, or the binarisation",
-            )
-
-    @property
-    def wanted(self) -> int | None:
-        """Levels of the result; ``None`` if they are kept."""
-        return 2 if self.binarise else self.levels
 
 
 def equal_bins(source: int, levels: int) -> np.ndarray:
@@ -124,6 +80,8 @@ def coded(images: ImageSet, coding: Coding) -> ImageSet:
     levels are a fixed binarisation already and stay as given.
     """
     source = images.levels
+    if coding.quantise is not None:
+        return _measured(images, coding)
     if source == 2:
         return dataclasses.replace(images, binarisation="fixed")
     if coding.binarise == "dynamic":
@@ -165,6 +123,41 @@ def _in_bins(images: ImageSet, levels: int) -> ImageSet:
         "%s (%s): %s, %d of them occupied", images.name, images.split, name, count,
     )  # fmt: skip
     return dataclasses.replace(images, images=values, levels=levels, quantisation=name)
+
+
+def _measured(images: ImageSet, coding: Coding) -> ImageSet:
+    """Measured values in bins, saying how many lie in none; levels of these bins as they are."""
+    bins: Bins = coding.quantise
+    if images.bins == bins:
+        return images
+    if coding.source_levels is not None:
+        plain = dataclasses.replace(coding, quantise=None, levels=bins.levels)
+        found = coded(images, plain)
+        if found.levels != bins.levels:
+            raise DataError(
+                f"{images.name} has {found.levels} levels, and the bins are {bins.levels}",
+                hint=f"say how many levels the values have with {SOURCE}",
+            )
+        return dataclasses.replace(
+            found, binarisation="none", quantisation=bins.describe(), bins=bins
+        )
+    where = f"{images.name} ({images.split})"
+    real = images.images.dtype.is_floating_point
+    if bins.real is not None and bins.real != real:
+        kinds = ("integers", "real numbers")
+        log.warning(
+            "%s: these values are %s, the bins were made for %s; if they are levels already, say how many"
+            " with %s", where, kinds[real], kinds[bins.real], SOURCE,
+        )  # fmt: skip
+    if count := bins.outside(images.images):
+        log.warning(
+            "%s: %s of %s values lie outside the %s, and count as the outermost",
+            where, f"{count:,}", f"{images.images.numel():,}", bins.describe(),
+        )  # fmt: skip
+    levels = each(images.images, bins.levels_of, bound=bins.levels)
+    known = {field.name: getattr(images, field.name) for field in dataclasses.fields(ImageSet)}
+    coding_of = {"levels": bins.levels, "quantisation": bins.describe(), "bins": bins}
+    return ImageSet(**known | {"images": levels, "source_levels": None} | coding_of)
 
 
 def exceeds(values: Any, bound: int) -> bool:
