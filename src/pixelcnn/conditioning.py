@@ -1,37 +1,91 @@
 """What the images of a data set are given to a model with."""
 
+import logging
+
 import torch
 from torch import Tensor
 
-from pixelcnn.data import ImageSet
-from pixelcnn.errors import ModelError
+from pixelcnn.data import ImageSet, tags
+from pixelcnn.errors import ConfigError, ModelError
 from pixelcnn.model import PixelModel
+from pixelcnn.statistics import SHOWN, Statistics, order_of
+from pixelcnn.text import printable
+
+log = logging.getLogger("pixelcnn")
 
 
 def condition_of(model: PixelModel, data: ImageSet) -> Tensor | None:
     """What the images of a data set are given to a model with: labels, vectors or maps; None if nothing.
 
-    Labels with names count as the model's classes do, whatever other classes its training data had.
+    Names decide, not their order: labels count as the model's classes do, and features come in its order.
+    Vectors and maps are in units of their own, see :meth:`PixelModel.check_condition`. A network that is told
+    of augmentation is told that there is none.
 
     Raises:
         ModelError: the data have not what the model needs, or a class that it does not know.
     """
-    kind, size = model.network.condition, model.network.condition_size
+    own = tags.of(model)
+    kind, size = own.kind, own.size
     if kind is None:
-        return None
+        told: Tensor | None = own.whole(None, len(data))
+        return told
     found = data.given(kind)
     if found is None:
+        names = f": {model.statistics.described()}" if model.statistics is not None else ""
         raise ModelError(
-            f"this model needs a {kind} for each image, {data.name} has none",
+            f"this model needs a {kind} for each image, {data.name} has none{names}",
             hint="--label says one for all"
             if kind == "label"
-            else f"store the {kind}s as 'condition' in an .npz file (in Python ImageSet(condition=))",
+            else "--condition says one for all, or names a file with one for each (in Python condition=)",
         )
-    if kind != "label" and found.shape[1] != size:
+    if kind == "label":
+        return renumbered(found, data.classes, model)
+    if model.statistics is not None and model.statistics.names and data.condition_names:
+        where = data.name or "the set of images"
+        return in_order(found, data.condition_names, model.statistics.names, where)
+    if found.shape[1] != size:
         raise ModelError(
             f"this model needs {kind}s of size {size}, {data.name} has {found.shape[1]}"
         )
-    return renumbered(found, data.classes, model) if kind == "label" else found
+    return found
+
+
+def in_order(
+    condition: Tensor, names: tuple[str, ...], wanted: tuple[str, ...], where: str
+) -> Tensor:
+    """The features of some data by their names; what is not wanted is left out, and that is said.
+
+    Raises:
+        ModelError: one is missing.
+    """
+    if names == wanted:
+        return condition
+    try:
+        order = order_of(names, wanted, where)
+    except ConfigError as error:
+        raise ModelError(str(error), hint=error.hint) from error
+    if others := [name for name in names if name not in wanted]:
+        shown = ", ".join(map(printable, others[:SHOWN]))
+        log.warning("%s: the model is not given %s", where, shown)
+    return condition[:, order]
+
+
+def check_names(train: ImageSet, val: ImageSet) -> None:
+    """Raises :class:`ModelError` where validation images lack a feature that training images have."""
+    if val.condition is not None and train.condition_names and val.condition_names:
+        in_order(val.condition, val.condition_names, train.condition_names, val.name)
+
+
+def statistics_for(model: PixelModel, train: ImageSet) -> Statistics | None:
+    """Those that a model is to be trained with: its own if it was trained before, else of the images.
+
+    None for a model of labels, or of nothing; and for one that was trained on numbers as they were.
+    """
+    kind = model.network.condition
+    if kind in (None, "label") or model.statistics is not None or "steps" in model.record:
+        return model.statistics
+    found = train.given(str(kind))
+    return None if found is None else Statistics.of(found, train.condition_names)
 
 
 def renumbered(labels: Tensor, classes: tuple[str, ...], model: PixelModel) -> Tensor:
@@ -46,8 +100,9 @@ def renumbered(labels: Tensor, classes: tuple[str, ...], model: PixelModel) -> T
         if unknown:
             raise ModelError(f"this model knows no class {unknown[0]!r}, only {', '.join(known)}")
         return torch.tensor([known.index(name) for name in classes])[labels]
-    if len(labels) and int(labels.max()) >= model.network.condition_size:
+    classes_known = tags.of(model).size
+    if len(labels) and int(labels.max()) >= classes_known:
         raise ModelError(
-            f"this model knows {model.network.condition_size} classes, a label is {int(labels.max())}"
+            f"this model knows {classes_known} classes, a label is {int(labels.max())}"
         )
     return labels

@@ -1,12 +1,12 @@
-"""Class labels on the command line."""
+"""What images are given on the command line: class labels, see also :mod:`pixelcnn.cli.features`."""
 
 import dataclasses
 import unicodedata
 from typing import TYPE_CHECKING
 
 from pixelcnn.annotations import shown
-from pixelcnn.cli import options
-from pixelcnn.errors import ConfigError, ModelError
+from pixelcnn.cli import features, options
+from pixelcnn.errors import ConfigError
 from pixelcnn.record import classes_seen
 from pixelcnn.registry import closest
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pixelcnn.model import PixelModel
 
 
+SHOWN = 30
+"""Classes that a message lists."""
+
+
 def labels(model: "PixelModel", label: str | None, count: int) -> list[int] | None:
     """The classes of ``count`` images: the one asked for, or in turn every one that was trained on.
 
@@ -25,28 +29,53 @@ def labels(model: "PixelModel", label: str | None, count: int) -> list[int] | No
 
     Raises:
         ConfigError: a label that the model does not know, or for a model without classes.
-        ModelError: a model whose condition is no class; the command line cannot give it.
     """
-    condition = model.network.condition
+    from pixelcnn.data import tags
+
+    own = tags.of(model)
     if label is not None:
         return [chosen(model, label)] * count
-    if condition is None:
+    if own.kind is None:
         return None
-    if condition != "label":
-        raise ModelError(
-            f"this model is conditioned on a {condition}, which the command line cannot give",
-            hint="use pixelcnn.sample or pixelcnn.complete in Python with condition=…",
-        )
-    seen = classes_seen(model.record, model.network.condition_size)
+    seen = classes_seen(model.record, own.size)
     return [seen[index % len(seen)] for index in range(count)]
 
 
-def taken_as(model: "PixelModel", images: "ImageSet", label: str | None) -> "ImageSet":
-    """Images that all count as the class asked for; without one, as they come.
+def given(
+    model: "PixelModel", label: str | None, condition: str | None, count: int | None
+) -> features.Given:
+    """What to draw from a model, and how many images.
+
+    Args:
+        model: conditional or not.
+        label: what ``--label`` says.
+        condition: what ``--condition`` says.
+        count: what ``-n`` says.
 
     Raises:
-        ConfigError: a label that the model does not know, or for a model without classes.
+        ConfigError: what the model does not take, or nothing where it needs something.
+        DataError: a file that cannot be used.
     """
+    if model.network.condition in ("vector", "map") or condition is not None:
+        if label is not None:
+            chosen(model, label)  # which says that there are no classes
+        return features.given(model, condition, count)
+    count = count or features.ALONE
+    classes = labels(model, label, count)
+    return features.Given(tensor(classes), count, facts={"labels": classes})
+
+
+def taken_as(
+    model: "PixelModel", images: "ImageSet", label: str | None, condition: str | None = None
+) -> "ImageSet":
+    """Images that all count as the class, or are given the condition, asked for; without, as they come.
+
+    Raises:
+        ConfigError: a label or a condition that the model does not know or take.
+        DataError: a file of conditions that cannot be used.
+    """
+    if condition is not None:
+        return features.taken_as(model, images, condition)
     if label is None:
         return images
     import torch
@@ -61,12 +90,24 @@ def chosen(model: "PixelModel", label: str) -> int:
     Raises:
         ConfigError: a label that the model does not know, or for a model without classes.
     """
-    if model.network.condition != "label":
+    from pixelcnn.data import tags
+
+    own = tags.of(model)
+    if own.kind != "label":
         raise ConfigError(
             "this model is not class-conditional, so there is no --label to choose",
-            hint="train one with a recipe that has labels, such as gated-mnist-labels",
+            hint="say what it is given with --condition"
+            if model.network.condition
+            else "train one with a recipe that has labels, such as gated-mnist-labels",
         )
-    return class_number(label, model.network.condition_size, class_names(model))
+    number = class_number(label, own.size, class_names(model))
+    seen = classes_seen(model.record, own.size)
+    if number not in seen:
+        raise ConfigError(
+            f"the model has seen no image of class {shown(label)} in training",
+            hint=f"it has seen {', '.join(map(str, seen[:SHOWN]))}{', …' * (len(seen) > SHOWN)}",
+        )
+    return number
 
 
 def class_names(model: "PixelModel") -> list[str]:

@@ -1,29 +1,46 @@
 """``pixelcnn sample``: draw images from a trained model."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pixelcnn.cli import options
 from pixelcnn.cli.console import emit, progress, say
 
+if TYPE_CHECKING:
+    from pixelcnn.cli.features import Given
+    from pixelcnn.model import PixelModel
+
 
 def sample(
     model: options.Model,
-    count: Annotated[int, typer.Option("-n", "--count", metavar="N", min=1, help="Images.")] = 16,
+    count: Annotated[
+        int | None,
+        options.said(
+            "-n",
+            "--count",
+            metavar="N",
+            min=1,
+            help="Images; of several conditions, of each.",
+            default="16; 1 of each condition of a file, 4 of each value of a range",
+        ),
+    ] = None,
     seed: options.Seed = 0,
     temperature: options.Temperature = 1.0,
     label: options.Label = None,
+    condition: options.Condition = None,
     engine: options.Engine = "auto",
     batch_size: options.BatchSize = 64,
     device: options.Device = None,
+    written: options.As = None,
     out: Annotated[
         Path,
         typer.Option(
             "-o",
             "--out",
-            help=".png a grid, .gif the drawing, .npy or .npz the levels (n, c, h, w), "
+            help=".png a grid, .gif the drawing, .npy or .npz the levels or values (n, c, h, w), "
             "a name without suffix a folder with one PNG each. Replaced if it is there.",
         ),
     ] = Path("samples.png"),
@@ -36,7 +53,8 @@ def sample(
       pixelcnn sample runs/digits-digits -n 64 --seed 7
       pixelcnn sample runs/digits-digits --out drawing.gif
 
-    The same seed draws the same images, whatever the batch size.
+    The same seed draws the same images, whatever the batch size. A model of vectors or maps is told what
+    to draw: --condition mass=2.5,age=1, or mass=1:5,age=1 for a table whose columns walk the mass.
     """
     import torch
 
@@ -45,32 +63,50 @@ def sample(
 
     kind = output.kind_of(out, json=json)
     loaded = models.load(model, device=device)
-    output.check_room(kind, out, count, loaded)
+    unit = output.written_as(written, kind, loaded)
+    given = conditions.given(loaded, label, condition, count)
+    count, columns = given.count, given.columns
+    output.check_room(kind, out, count, loaded, columns or 0, unit=unit)
     output.say_what_is_lost(kind, loaded)
-    labels = conditions.labels(loaded, label, count)
     shot = film.Film(loaded.shape, loaded.levels) if kind == "animation" else None
     with progress("drawing") as advance:
-        drawn = sampling.batches(
-            loaded,
-            count,
-            seed=seed,
-            temperature=temperature,
-            condition=conditions.tensor(labels),
+        drawn: Iterable[Any] = sampling.batches(
+            loaded, count, seed=seed, temperature=temperature, condition=given.condition,
             **film.drawing(shot, engine, batch_size, count, advance),
-        )
+        )  # fmt: skip
         if kind == "folder":
             files = output.save_each(drawn, count, out, loaded.levels)
         elif kind == "array":
-            files = output.save_array(drawn, count, out, loaded.levels, labels)
+            drawn, kept = output.in_unit(drawn, unit, loaded), given_arrays(loaded, given)
+            files = output.save_array(drawn, count, out, loaded.levels, kept)
         else:
             images = torch.cat(list(drawn))
     if shot is not None:
-        files = shot.save(out)
+        files = shot.save(out, columns=columns)
     elif kind == "grid":
-        files = output.save_picture(plotting.grid(images, loaded.levels), out)
+        files = output.save_picture(plotting.grid(images, loaded.levels, columns=columns), out)
     if json:
-        facts = {"levels": loaded.levels, "seed": seed, "temperature": temperature}
-        emit({"files": files, "shape": (count, *loaded.shape), **facts, "labels": labels})
+        facts = {"levels": loaded.levels, "as": unit, "seed": seed, "temperature": temperature}
+        shape = {"shape": (count, *loaded.shape)}
+        emit({"files": files, **shape, **facts, "labels": None, **given.facts})
         return
-    say(f"{count} images of {loaded.shape}, {loaded.levels} levels, seed {seed}")
+    what = f"; {given.said}" if given.said else ""
+    say(f"{count} images of {loaded.shape}, {loaded.levels} levels, seed {seed}{what}")
     output.done(out)
+
+
+def given_arrays(model: "PixelModel", given: "Given") -> dict[str, Any]:
+    """What images were drawn of, as arrays for an ``.npz``: a set of data that can be trained on."""
+    if given.condition is None:
+        return {}
+    if model.network.condition == "label":
+        return {"labels": given.condition.numpy()}
+    import numpy as np
+
+    single = given.condition.ndim in (1, 3)
+    values = (
+        given.condition.expand(given.count, *given.condition.shape) if single else given.condition
+    )
+    names = () if model.statistics is None else model.statistics.names
+    named = {"condition_names": np.array(names)} if names else {}
+    return {"condition": values.numpy(), **named}

@@ -36,9 +36,9 @@ class ConditionBias(nn.Module):
         check_choice("condition", kind, CONDITIONS[1:])
         check_integer("condition_size", size, 1, 65_536)
         self.kind, self.size, self.width, self.stride = kind, size, width, stride
-        self.weight = nn.Parameter(
-            torch.randn(size, width) * (0.1 if kind == "label" else size**-0.5)
-        )
+        # Classes, and features of size one, begin as a bias of a tenth.
+        spread = 0.1 if kind == "label" else 0.1 * size**-0.5
+        self.weight = nn.Parameter(torch.randn(size, width) * spread)
 
     def forward(self, condition: Tensor) -> Tensor:
         if self.kind == "label":

@@ -1,0 +1,257 @@
+"""Vectors and maps that lie in files of their own: tables of parameters, arrays, and pictures."""
+
+import csv
+import dataclasses
+import logging
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pixelcnn.data.files import find_images
+from pixelcnn.data.folder import read_files, read_folder
+from pixelcnn.data.gate import afford, brief, named, opened, size_of
+from pixelcnn.data.geometry import cropped
+from pixelcnn.data.image_set import ImageSet
+from pixelcnn.data.lines import line_blocks
+from pixelcnn.data.picture import SUFFIXES
+from pixelcnn.data.reading import CONDITION_ARRAYS, CONDITION_TABLES, Reading, typed
+from pixelcnn.data.tensors import as_tensor
+from pixelcnn.errors import DataError
+from pixelcnn.shapes import ImageShape
+from pixelcnn.text import printable
+
+log = logging.getLogger("pixelcnn")
+
+FILES = ("name", "names", "file", "files", "filename", "file_name", "image", "path")
+"""What the column of a table is called that says which image a row belongs to."""
+KEYS = ("condition", "conditions", "maps", "map", "vectors")
+"""What an array of an archive is called, unless it is the only one."""
+FULL = 65_536
+"""Levels that pictures of maps are read with: 8 bits fill them evenly, and 16 keep all they have."""
+
+
+class Features(NamedTuple):
+    """Vectors or maps from a file.
+
+    Attributes:
+        values: vectors ``(n, d)``, float64, or maps ``(n, d, h, w)``, float32.
+        names: of the d features, if they have any.
+        files: the image that each belongs to, if the file says so.
+    """
+
+    values: Tensor
+    names: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+def given_by(
+    images: ImageSet,
+    source: str | None,
+    size: Sequence[int] | None,
+    fit: str | None,
+    *,
+    one_for_all: bool = False,
+) -> ImageSet:
+    """Images with the vectors or maps of a file or a folder.
+
+    Rows, and arrays, go with the images in order; rows and pictures that name their images by name.
+
+    Args:
+        images: brought to their size already.
+        source: see :func:`read_features`; None for the images as they are.
+        size: what the images were brought to.
+        fit: how: maps are treated alike.
+        one_for_all: a file of one vector or map is for all images.
+
+    Raises:
+        DataError: a file that cannot be used, an image without a map, or another number of them.
+    """
+    if source is None:
+        return images
+    found = read_features(Path(source).expanduser(), size, fit)
+    values, where = found.values, printable(Path(source).name)
+    if found.files:
+        values = values[_rows(found.files, images, where)]
+    if one_for_all and len(values) == 1:
+        values = values.expand(len(images), *values.shape[1:])
+    if len(values) != len(images):
+        raise DataError(f"{where} holds {len(values)} conditions for {len(images)} images")
+    if values.ndim == 4:
+        values = fitted_maps(values, images.shape, fit, where)
+    with named(f"{where}:"):
+        return dataclasses.replace(images, condition=values, condition_names=found.names)
+
+
+def read_features(
+    path: Path, size: Sequence[int] | None = None, fit: str | None = None
+) -> Features:
+    """Vectors or maps from a file.
+
+    Args:
+        path: a table of parameters with a header (and perhaps a column ``name`` of images), an ``.npy`` of
+            ``(n, d)``, ``(n, h, w)`` or ``(n, d, h, w)``, an ``.npz`` with one such array or ``condition``,
+            a picture, or a folder of pictures: grey or RGB, as maps in [0, 1].
+        size: height and width that pictures are brought to.
+        fit: how.
+
+    Raises:
+        DataError: it is damaged, or holds something else.
+    """
+    where, suffix = printable(path.name), path.suffix.lower()
+    if not path.exists():
+        raise DataError(f"there is no file or folder {printable(str(path))}")
+    if path.is_dir() or suffix in SUFFIXES:
+        return _pictures(path, size, fit)
+    with named(where):
+        if suffix in CONDITION_TABLES:
+            return _table(path)
+        if suffix in CONDITION_ARRAYS:
+            return _array(path)
+    raise DataError(
+        f"{where} is no condition", hint="give .csv, .npy, .npz, a picture, or a folder of pictures"
+    )
+
+
+def fitted_maps(maps: Tensor, shape: ImageShape, fit: str | None, where: str) -> Tensor:
+    """Maps ``(n, d, h, w)`` cropped about the centre as images are.
+
+    Raises:
+        DataError: they would have to be resized or padded; or of patches, cut as these are.
+    """
+    height, width = maps.shape[2:]
+    if (height, width) == tuple(shape[1:]):
+        return maps
+    if fit in (None, "crop") and height >= shape.height and width >= shape.width:
+        return cropped(maps, (shape.height, shape.width))
+    raise DataError(
+        f"{where}: maps of {height}x{width} do not fit images of {shape.height}x{shape.width}",
+        hint="arrays of maps are cropped like images, never resized; a folder of pictures is resized, too",
+    )
+
+
+def _rows(files: tuple[str, ...], images: ImageSet, where: str) -> list[int]:
+    """The row of each image, by its name."""
+    if not images.names:
+        raise DataError(
+            f"{where} names the images that it belongs to, but those of {images.name} have no names",
+            hint="store maps as .npy (n, d, h, w), parameters without a column of names",
+        )
+    known = {_stem(name): row for row, name in enumerate(files)}
+    missing = [name for name in images.names if _stem(name) not in known]
+    if missing:
+        more = f", and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise DataError(
+            f"{where} has nothing for {printable(missing[0])}{more}", hint="name it as the image"
+        )
+    if len(known) < len(files):
+        raise DataError(f"{where} names an image twice")
+    return [known[_stem(name)] for name in images.names]
+
+
+def _stem(name: str) -> str:
+    """A name without its suffix, with ``/`` between its parts."""
+    plain = name.replace("\\", "/")
+    head, dot, suffix = plain.rpartition(".")
+    return head if dot and f".{suffix.lower()}" in SUFFIXES else plain
+
+
+def _pictures(path: Path, size: Sequence[int] | None, fit: str | None) -> Features:
+    """Pictures as maps in [0, 1]."""
+    sides = None if size is None else (size[0], size[1])
+    if fit == "patches":
+        raise DataError(
+            f"{printable(path.name)}: maps cannot follow patches", hint=f"another {typed('fit')}"
+        )
+    more = {} if fit is None else {"fit": fit}
+    reading = Reading(size=sides, source_levels=FULL, labels=False, **more)  # type: ignore[arg-type]
+    if path.is_dir():
+        pictures = read_folder(path, reading)
+    else:
+        single = [each for each in find_images(path.parent) if each.path.name == path.name]
+        pictures = read_files(single[:1], reading, printable(path.name))
+    maps = pictures.images[:].float() / (pictures.levels - 1)
+    return Features(maps, files=pictures.names if path.is_dir() else ())
+
+
+def _array(path: Path) -> Features:
+    """The vectors or maps of an ``.npy`` or ``.npz`` file."""
+    with opened(path) as stream:
+        afford(size_of(stream))
+        found = np.load(stream, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            values, names = found, tuple[str, ...]()
+        else:
+            key = next((key for key in KEYS if key in found.files), None)
+            if key is None and len(found.files) != 1:
+                raise DataError(
+                    f"holds the arrays {brief(', '.join(found.files)) or 'none'}",
+                    hint="call the vectors or maps condition",
+                )
+            values = found[key or found.files[0]]
+            listed = found["condition_names"] if "condition_names" in found.files else ()
+            names = tuple(str(name) for name in listed)
+    if values.dtype.kind not in "buif":
+        raise DataError(f"holds {brief(str(values.dtype), 60)} values, but conditions are numbers")
+    if values.ndim == 3:
+        values = values[:, None]
+    if values.ndim not in (2, 4) or not values.size:
+        raise DataError(f"holds {values.shape}: vectors are (n, d), maps (n, h, w) or (n, d, h, w)")
+    kind = torch.float64 if values.ndim == 2 else torch.float32
+    return Features(as_tensor(values).to(kind), names)
+
+
+def _table(path: Path) -> Features:
+    """The columns of numbers of a table, and the names in its column of names."""
+    rows, header, names, files = list[list[float]](), list[str](), list[str](), list[str]()
+    at: int | None = None
+    for number, line in enumerate(_lines(path), 1):
+        fields = [field.strip() for field in line]
+        if not any(fields):
+            continue
+        if not header and not rows and not all(map(_is_number, fields)):
+            header = fields
+            at = next((i for i, name in enumerate(fields) if name.lower() in FILES), None)
+            names = [name for i, name in enumerate(fields) if i != at]
+            continue
+        width = len(header) or len(fields if not rows else rows[0])
+        if len(fields) != width:
+            raise DataError(f"line {number}: {len(fields)} values instead of {width}")
+        if at is not None:
+            files.append(fields.pop(at))
+        rows.append([_number(f, number, column, names) for column, f in enumerate(fields)])
+    if not rows or not rows[0]:
+        raise DataError("holds no rows of numbers")
+    if len({*names}) != len(names):
+        raise DataError("has two columns of one name")
+    return Features(torch.tensor(rows, dtype=torch.float64), tuple(names), tuple(files))
+
+
+def _lines(path: Path) -> list[list[str]]:
+    """The fields of a table of text."""
+    text = b"".join(lines for _, lines in line_blocks(path)).decode("utf-8")
+    first = next((line for line in text.split("\n") if line.strip()), "")
+    separator = max(",;\t", key=first.count)
+    return list(csv.reader(text.split("\n"), delimiter=separator))
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def _number(field: str, line: int, column: int, names: list[str]) -> float:
+    """A finite number; errors name the line and the column."""
+    if _is_number(field) and math.isfinite(float(field)):
+        return float(field)
+    name = names[column] if names else str(column + 1)
+    raise DataError(
+        f"line {line}: {brief(repr(field), 30)} in column {brief(name, 60)} is no finite number"
+    )

@@ -1,0 +1,178 @@
+"""What a model is given besides the image: labels, vectors or maps, checked and standardised."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pixelcnn.data.tensors import as_tensor
+from pixelcnn.errors import ConfigError
+from pixelcnn.networks import Network
+from pixelcnn.registry import closest
+from pixelcnn.shapes import ImageShape
+from pixelcnn.statistics import SHOWN, Statistics, order_of
+from pixelcnn.text import printable
+
+log = logging.getLogger("pixelcnn")
+
+
+def standardised(
+    condition: Tensor, network: Network, known: Statistics | None, dtype: torch.dtype
+) -> Tensor:
+    """Vectors or maps as a network is given them, in its type of number; labels as they are.
+
+    The one place where a condition is scaled.
+    """
+    if network.condition == "label":
+        return condition
+    return condition.to(dtype) if known is None else known.standardised(condition, dtype)
+
+
+def checked(
+    condition: Any,
+    n: int,
+    network: Network,
+    shape: ImageShape,
+    known: Statistics | None,
+    dtype: torch.dtype,
+) -> Tensor:
+    """Vectors ``(n, d)`` or maps ``(n, d, h, w)`` for n images, standardised.
+
+    Args:
+        condition: in the units of the training data, see :func:`features`.
+        n: number of images.
+        network: takes them.
+        shape: of the images.
+        known: of the features; None for a model that takes numbers as they are.
+        dtype: of the result.
+
+    Raises:
+        ConfigError: not finite numbers, or of another shape; it names the features.
+    """
+    found = features(condition, n, network, shape, known)
+    ready = standardised(found, network, known, dtype)
+    if not bool(ready.isfinite().all()):
+        reason = not_finite(found, known)
+        raise ConfigError(f"a {network.condition} is made of finite numbers, but {reason}")
+    if known is not None:
+        known.say_if_far(found)
+    return ready.expand(n, *ready.shape) if _single(ready) else ready
+
+
+def labels(condition: Any, n: int, classes: int, seen: Sequence[int]) -> Tensor:
+    """Labels of n images, int64 ``(n,)``.
+
+    Args:
+        condition: one, or n of them.
+        n: number of images.
+        classes: that the model counts.
+        seen: those of them that images were trained on; others are warned of.
+
+    Raises:
+        ConfigError: no integers, another number of them, or out of range.
+    """
+    tensor = _tensor(condition, "label")
+    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise ConfigError(f"labels are integers from 0 to {classes - 1}, got {condition!r}")
+    tensor = tensor.expand(n) if tensor.ndim == 0 else tensor
+    if tuple(tensor.shape) != (n,):
+        raise ConfigError(f"a label condition for {n} images is {(n,)}, got {tuple(tensor.shape)}")
+    tensor = tensor.to(torch.int64)
+    if n and not 0 <= int(tensor.min()) <= int(tensor.max()) < classes:
+        raise ConfigError(
+            f"labels must lie in 0..{classes - 1}, got {int(tensor.min())}..{int(tensor.max())}"
+        )
+    if len(seen) < classes:
+        unseen = sorted({*tensor.tolist()} - {*seen})
+        if unseen:
+            log.warning("no image of class %s was trained on", ", ".join(map(str, unseen[:SHOWN])))
+    return tensor
+
+
+def features(
+    condition: Any, n: int, network: Network, shape: ImageShape, known: Statistics | None
+) -> Tensor:
+    """Vectors or maps of n images in their own units, on whatever device they are; one alone has no axis n.
+
+    Args:
+        condition: numbers, or a number, a vector or maps for each name.
+        n: number of images.
+        network: takes vectors or maps.
+        shape: of the images.
+        known: of the features; None for a model that has not been trained.
+
+    Raises:
+        ConfigError: no numbers, or of another shape; it names the features.
+    """
+    kind, size = str(network.condition), network.condition_size
+    tail = (size,) if kind == "vector" else (size, *shape[1:])
+    if isinstance(condition, Mapping):
+        condition = _together(condition, kind, shape, known)
+    tensor = _tensor(condition, kind)
+    if tensor.is_complex():
+        raise ConfigError(f"a {kind} condition is made of finite numbers, got complex ones")
+    if tuple(tensor.shape) not in {tail, (n, *tail)}:
+        names = f": {known.described()}" if known is not None else ""
+        raise ConfigError(
+            f"a {kind} condition for {n} images is {(n, *tail)}, or {tail} for all, got"
+            f" {tuple(tensor.shape)}{names}"
+        )
+    return tensor
+
+
+def _together(
+    condition: Mapping[Any, Any], kind: str, shape: ImageShape, known: Statistics | None
+) -> Tensor:
+    """The values of each name as one tensor, in the order of the model."""
+    if known is None or not known.names:
+        raise ConfigError(
+            f"the features of this model's {kind} have no names, got {', '.join(map(str, condition))}",
+            hint="pass their values in order",
+        )
+    names = [str(name) for name in condition]
+    unknown = [name for name in names if name not in known.names]
+    if unknown:
+        raise ConfigError(
+            f"this model is given nothing called {printable(unknown[0])}."
+            f"{closest(unknown[0], list(known.names))}",
+            hint=f"it is given {known.described()}",
+        )
+    order_of(names, known.names, "the condition")
+    values = [_tensor(condition[name], kind).double() for name in known.names]
+    if kind == "map":
+        values = [v[..., None, None] if v.ndim < 2 else v for v in values]
+    try:
+        whole = torch.broadcast_tensors(
+            *values, *([torch.empty(shape[1:])] if kind == "map" else [])
+        )
+    except RuntimeError as error:
+        shapes = ", ".join(
+            f"{n} {tuple(v.shape)}" for n, v in zip(known.names, values, strict=True)
+        )
+        raise ConfigError(f"the condition's features do not fit each other: {shapes}") from error
+    return torch.stack(whole[: len(values)], -1 if kind == "vector" else -3)
+
+
+def _tensor(values: Any, kind: str) -> Tensor:
+    try:
+        return as_tensor(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"a {kind} condition is made of numbers, got {values!r}") from error
+
+
+def not_finite(condition: Tensor, known: Statistics | None) -> str:
+    """Which number of vectors or maps cannot be computed with, in words."""
+    rows = condition[None] if _single(condition) else condition
+    bad = rows.double().reshape(*rows.shape[:2], -1).isfinite().all(-1).logical_not().nonzero()
+    if not len(bad):
+        return "this one is too far from those of training"
+    image, feature = bad[0].tolist()
+    name = known.name(feature) if known is not None else f"feature {feature + 1}"
+    return f"{name} of image {image} is not"
+
+
+def _single(condition: Tensor) -> bool:
+    """Whether this is one vector or map, without an axis of images."""
+    return condition.ndim in (1, 3)
