@@ -12,13 +12,16 @@ image of a sample       seed, image            0, 0, 0                    image 
 fixed shuffle of a set  2016, 0                0, 0, 0
 order of an epoch       seed, 0                epoch, 0, 1
 dropout of a step       seed, 0                step, rank, 2
+patches of an epoch     seed, 0                epoch, patch, 4
 coins of an epoch       seed, 2**64-2 - epoch  0, 0, place of the image   epoch < 2**62
 coins of evaluation     seed, 2**64-1          0, 0, place of the image
+augmentation            seed, 2**64-2 - epoch  0, 1, image                epoch < 2**62
 ======================  =====================  =========================  ==============================
 
 Completion k of image j is image ``j * 2**32 + k`` of a sample. Second words of a key below 2**63 belong to
-samples, those above to coins. Order and dropout share their key with image 0 of a sample, which never
-leaves the zeros of the counter, and differ from each other in its highest word.
+samples, those above to coins and augmentation, whose counters differ in a word. Order, dropout and patches
+share their key with image 0 of a sample, which never leaves the zeros of the counter, and differ from each
+other in its highest word.
 
 One pair does share words, because both were published so: the fixed shuffle, which no seed changes, has those
 of image 0 of seed 2016.
@@ -45,8 +48,10 @@ EPOCH_BITS = 62
 """Of the epochs that have coins of their own."""
 SPLITS = 2016
 """Key of the fixed shuffle (the year of the PixelCNN papers)."""
-ORDER, DROPOUT = 1, 2
+ORDER, DROPOUT, PATCHES = 1, 2, 4
 """Highest word of the counter of the streams that share a key with samples."""
+AUGMENTATION = 1
+"""Middle word of the counter of the stream that shares a key with coins."""
 
 ROUNDS = 10
 MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
@@ -78,9 +83,8 @@ def sample(seed: int, image: int) -> Stream:
     Raises:
         ConfigError: a seed or an image out of range, as in all functions here.
     """
-    return Stream(
-        (_checked("seed", seed, WORD_BITS), _checked("image index", image, SAMPLE_BITS)), (0, 0, 0)
-    )
+    seed = _checked("seed", seed, WORD_BITS)
+    return Stream((seed, _checked("image index", image, SAMPLE_BITS)), (0, 0, 0))
 
 
 def split() -> Stream:
@@ -101,13 +105,29 @@ def dropout(seed: int, step: int, rank: int) -> Stream:
     return Stream((_checked("seed", seed, WORD_BITS), 0), place)
 
 
+def patch(seed: int, epoch: int, index: int) -> Stream:
+    """The stream of the place of a patch in its photograph, in an epoch of training."""
+    place = (_checked("epoch", epoch, WORD_BITS), _checked("patch", index, WORD_BITS), PATCHES)
+    return Stream((_checked("seed", seed, WORD_BITS), 0), place)
+
+
 def coins(seed: int, epoch: int | None, image: int) -> Stream:
     """The stream of an image's coins in an epoch of training, or in evaluation if None."""
     return Stream(_coin_key(seed, epoch), (0, 0, _checked("image", image, WORD_BITS)))
 
 
+def augmentation(seed: int, epoch: int, image: int) -> Stream:
+    """The stream of how an image is augmented in an epoch of training."""
+    return Stream(_coin_key(seed, epoch), (0, AUGMENTATION, _checked("image", image, WORD_BITS)))
+
+
 def coin_words(
-    seed: int, epoch: int | None, images: Tensor, count: int, device: torch.device
+    seed: int,
+    epoch: int | None,
+    images: Tensor,
+    count: int,
+    device: torch.device,
+    middle: int = 0,
 ) -> Tensor:
     """The first ``count`` words of the coins of some images, on a device.
 
@@ -117,29 +137,28 @@ def coin_words(
         images: places in the set, int64 ``(k,)``.
         count: of words for each.
         device: where they are wanted. Anywhere but on the CPU they are computed there.
+        middle: word of the counter: 0 for coins, :data:`AUGMENTATION` for what shares their key.
 
     Returns:
         int64 ``(k, count)``: the bits of the unsigned words.
     """
     key = _coin_key(seed, epoch)
     if device.type != "cpu":
-        return philox_words(key, images.to(device), count)
-    words, same_key = (
-        np.empty((len(images), count), dtype=np.uint64),
-        np.array(key, dtype=np.uint64),
-    )
+        return philox_words(key, images.to(device), count, middle)
+    words, same_key = np.empty((len(images), count), np.uint64), np.array(key, np.uint64)
     for row, image in enumerate(images.tolist()):
-        words[row] = _words(same_key, (0, 0, image), count)
+        words[row] = _words(same_key, (0, middle, image), count)
     return torch.from_numpy(words.view(np.int64))
 
 
-def philox_words(key: tuple[int, int], highest: Tensor, count: int) -> Tensor:
-    """Words of the streams ``Stream(key, (0, 0, h))`` for each h in ``highest``, on its device.
+def philox_words(key: tuple[int, int], highest: Tensor, count: int, middle: int = 0) -> Tensor:
+    """Words of the streams ``Stream(key, (0, middle, h))`` for each h in ``highest``, on its device.
 
     Args:
         key: of all streams.
         highest: int64 ``(k,)``, the bits of unsigned words.
         count: of words for each.
+        middle: word of the counter.
 
     Returns:
         int64 ``(k, count)``: the bits of the unsigned words.
@@ -152,7 +171,8 @@ def philox_words(key: tuple[int, int], highest: Tensor, count: int) -> Tensor:
     blocks = torch.arange(1, -(-count // 4) + 1, device=highest.device).expand(len(highest), -1)
     nothing = torch.zeros_like(blocks)
     place = torch.stack((nothing, highest[:, None].expand_as(blocks)))
-    return philox(key, torch.stack((blocks, nothing)), place).reshape(len(highest), -1)[:, :count]
+    even = torch.stack((blocks, torch.full_like(blocks, middle)))
+    return philox(key, even, place).reshape(len(highest), -1)[:, :count]
 
 
 def philox(key: tuple[int, int], even: Tensor, odd: Tensor) -> Tensor:

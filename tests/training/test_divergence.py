@@ -4,6 +4,8 @@ import contextlib
 import dataclasses
 import json
 import math
+import os
+import signal
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from pixelcnn import checkpoint, networks, outputs
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import DataError, TrainingError
 from pixelcnn.model import PixelModel
-from pixelcnn.training import checkpoints, fit, validator
+from pixelcnn.training import Interrupted, checkpoints, fit, loop, validator
 from pixelcnn.training.batches import Batches
 from training.trainings import QUICK, digits, explode, model, state, train
 
@@ -50,6 +52,28 @@ def test_it_goes_back_five_times_and_no_more(monkeypatch, tmp_path):
     with pytest.raises(TrainingError, match="the loss of step 6 is nan"):
         train(tmp_path / "run", epochs=3, on_nan="rewind")
     assert state(tmp_path / "run")["rewound"] == 5
+
+
+@pytest.mark.parametrize("on_nan", ["stop", "rewind"])
+def test_a_signal_at_a_step_that_diverged_keeps_nothing_of_it(on_nan, monkeypatch, tmp_path):
+    going = loop.do_what_is_due
+
+    def ring(trainer):
+        if trainer.state.step == 6 and not trainer.rewound:
+            torch.nn.init.constant_(next(trainer.model.parameters()), math.nan)
+            os.kill(os.getpid(), signal.SIGTERM)
+        going(trainer)
+
+    monkeypatch.setattr(loop, "do_what_is_due", ring)
+    expected = TrainingError if on_nan == "stop" else Interrupted
+    with pytest.raises(expected) as caught:
+        train(tmp_path / "run", epochs=3, on_nan=on_nan)
+    if on_nan == "stop":
+        assert str(caught.value) == "the weights after step 6 are not finite"
+    for name in ("best", "last"):
+        path = tmp_path / "run" / f"{name}.safetensors"
+        assert not path.exists() or checkpoint.load(path).record["steps"] <= 4
+    assert state(tmp_path / "run")["step"] == 4
 
 
 @pytest.mark.parametrize("on_nan", ["stop", "skip", "rewind"])
@@ -100,7 +124,7 @@ def test_a_condition_that_is_not_finite_is_found_on_load(value):
     vectors = torch.zeros(6, 3)
     vectors[4, 1] = value
     with pytest.raises(
-        DataError, match="of 1 of 6 images holds NaN or infinity, the first is image 4"
+        DataError, match="of 1 of 6 images holds NaN or infinity, the first is feature 2 of image 4"
     ):
         ImageSet(torch.zeros(6, 1, 2, 2, dtype=torch.uint8), 2, condition=vectors)
 
@@ -116,7 +140,7 @@ def test_the_error_says_where_the_nan_was(monkeypatch):
         (1, 8, 8),
     )
     given.condition[7] = math.nan
-    with pytest.raises(TrainingError, match="their condition holds values that are not finite"):
+    with pytest.raises(DataError, match="the condition holds NaN or infinity"):
         fit(net, given, told, verbose=False, **QUICK)
     monkeypatch.setattr(Batches, "__getitem__", Batches.__getitem__)
     explode(2)

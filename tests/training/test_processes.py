@@ -70,6 +70,22 @@ def test_a_place_that_is_no_number_is_refused(key, value):
         placed({"RANK": "0", "WORLD_SIZE": "1", key: value})
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"RANK": "2", "WORLD_SIZE": "2"},
+        {"RANK": "0", "WORLD_SIZE": "0"},
+        {"RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "2", "LOCAL_WORLD_SIZE": "2"},
+        {"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "2"},
+        {"SLURM_PROCID": "0", "SLURM_LOCALID": "2", "SLURM_STEP_NUM_TASKS": "2"},
+    ],
+)
+def test_a_place_beyond_the_processes_that_there_are_is_refused(place):
+    with pytest.raises(ConfigError, match=r"is no place among \d processes") as caught:
+        placed(place)
+    assert "launcher" in caught.value.hint
+
+
 def test_they_evaluate_as_one_does(nursery, tmp_path):
     found = []
     for size in (1, 2, 3):

@@ -5,7 +5,9 @@ batches.
 """
 
 import dataclasses
+import functools
 import math
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -14,12 +16,17 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from pixelcnn import streams
-from pixelcnn.data import ImageSet
-from pixelcnn.data.lazy import whole
-from pixelcnn.errors import DataError, ModelError
+from pixelcnn.conditioning import check_names, condition_of
+from pixelcnn.data import ImageSet, tags
+from pixelcnn.data.augmentation import Augmentation
+from pixelcnn.data.lazy import is_drawn, whole
+from pixelcnn.errors import ConfigError, DataError, ModelError
 from pixelcnn.layers import Dropout, set_dropout_generator
 from pixelcnn.model import PixelModel
-from pixelcnn.scoring import condition_of
+from pixelcnn.training.options import TrainingOptions
+
+MAP_AXES = 4
+"""Of conditions that are maps."""
 
 
 def check_fit(model: PixelModel, train: ImageSet, val: ImageSet) -> None:
@@ -42,6 +49,29 @@ def check_fit(model: PixelModel, train: ImageSet, val: ImageSet) -> None:
                 hint=f"load the data with levels={model.levels}",
             )
         condition_of(model, images)
+    if model.network.condition in ("vector", "map"):
+        check_names(train, val)
+
+
+def augmentation_of(model: PixelModel, options: TrainingOptions) -> Augmentation | None:
+    """How a training transforms its images; None if it does not.
+
+    Raises:
+        ConfigError: a shift out of the image, or a model that is not told of these transformations.
+    """
+    names, told = options.augment, model.record.get("tags", {}).get("transformations", [])
+    if options.augment_tag and sorted(names) != sorted(told):
+        raise ConfigError(
+            "augment_tag needs a model that is told of "
+            + ", ".join(names)
+            + (
+                f", this one is told of {', '.join(told)}"
+                if told
+                else ", this one is told of nothing"
+            ),
+            hint=f"build it with create_model(..., tags={list(names)})",
+        )
+    return Augmentation(names, model.shape) if names else None
 
 
 def order(seed: int, epoch: int, images: int) -> np.ndarray:
@@ -88,6 +118,10 @@ def draws_globally(model: nn.Module) -> bool:
     return any(isinstance(m, _DropoutNd) and not isinstance(m, Dropout) for m in model.modules())
 
 
+def _as_it_is(condition: Tensor) -> Tensor:
+    return condition
+
+
 @dataclasses.dataclass(frozen=True)
 class Batch:
     """Images of one step on one process."""
@@ -109,14 +143,18 @@ class Batches:
     """The batches of a training set by step.
 
     Use as a context where the device is a GPU. A set that fits into a third of its free memory lies there
-    whole, with the order of the epoch, and coins of dynamic binarisation are tossed there. Of a larger set a
-    thread prepares the next batch in pinned memory. Either way no step waits for a copy.
+    whole, with the order of the epoch, and coins of dynamic binarisation are tossed there. Of a larger set,
+    and of patches that are others in each epoch, a thread prepares the next batch in pinned memory. Either
+    way no step waits for a copy.
 
     Args:
         data: training images.
         batch_size: images a step over all processes.
         seed: of the order and of dynamic binarisation.
         condition: labels, vectors or maps of all training images; None for a model without.
+        prepare: makes of them what the network is given.
+        augmentation: how each image, and its map, is transformed anew in each epoch; None for not.
+        tagged: as what the network is told of it; None if it is not.
         rank: of this process.
         processes: that share each step.
         device: where the batches are wanted.
@@ -129,22 +167,27 @@ class Batches:
         seed: int,
         *,
         condition: Tensor | None = None,
+        prepare: Callable[[Tensor], Tensor] = _as_it_is,
+        augmentation: Augmentation | None = None,
+        tagged: tags.Tags | None = None,
         rank: int = 0,
         processes: int = 1,
         device: str = "cpu",
     ) -> None:
         self.batch_size, self.seed = min(batch_size, len(data)), seed
         self.rank, self.processes = rank, processes
+        self.augmentation, self.tagged = augmentation, tagged
         self.steps_per_epoch = math.ceil(len(data) / self.batch_size)
         self._device, self._thread = torch.device(device), ThreadPoolExecutor(1)
         self._next: tuple[int, Future[Batch]] | None = None
         self._order: tuple[int, np.ndarray, Tensor] | None = None
         resident = self._device.type != "cpu" and size_of(data, condition) <= room_on(self._device)
+        resident = resident and not is_drawn(data.images)
         self._ahead = self._device.type == "cuda" and not resident
         self.data = on_device(data, self._device) if resident else data
-        self.condition = condition
+        self.condition, self._prepare = condition, prepare
         if resident and condition is not None:
-            self.condition = self._sent(condition)
+            self.condition, self._prepare = self._sent(prepare(condition)), _as_it_is
 
     def __enter__(self) -> "Batches":
         return self
@@ -194,12 +237,24 @@ class Batches:
             which, weight = slice(first, first + 1), 0.0
         numbers, places = self._ordered(epoch)
         index = places[which]
-        levels = self.data.levels_at(index, self.seed, epoch)
-        condition = None if self.condition is None else self.condition[index]
+        levels, condition = self._chosen(index, epoch)
         if self._ahead:
             levels = pinned(levels)
             condition = None if condition is None else pinned(condition)
         return Batch(numbers[which], levels, condition, len(everyone), weight)
+
+    def _chosen(self, index: Tensor, epoch: int) -> tuple[Tensor, Tensor | None]:
+        """Levels and condition of some images in an epoch, augmented."""
+        condition = None if self.condition is None else self._prepare(self.condition[index])
+        if self.augmentation is None:
+            return self.data.levels_at(index, self.seed, epoch), condition
+        numbers = self.augmentation.draw(self.seed, epoch, index)
+        transform = functools.partial(self.augmentation.apply, numbers=numbers)
+        if condition is not None and condition.ndim == MAP_AXES:
+            condition = transform(condition)
+        elif condition is not None and self.tagged is not None:
+            condition = self.tagged.told(condition, numbers)
+        return self.data.levels_at(index, self.seed, epoch, transform), condition
 
 
 def on_device(data: ImageSet, device: torch.device) -> ImageSet:

@@ -9,12 +9,19 @@ import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pixelcnn.errors import ModelError
+from pixelcnn.conditioning import statistics_for
+from pixelcnn.data import ImageSet
+from pixelcnn.errors import ConfigError, ModelError
 from pixelcnn.folders import read_inside, write_inside
+from pixelcnn.model import PixelModel
+from pixelcnn.statistics import Statistics
+
+if TYPE_CHECKING:
+    from pixelcnn.training.run import RunFolder
 
 MARK, FORMAT = b"pxcktp", b"02"
 DIGEST = hashlib.sha256().digest_size
@@ -114,3 +121,29 @@ def latest(folder: Path, say: Callable[[str], None]) -> tuple[Path, dict[str, An
             hint=getattr(failure, "hint", "") or "start anew in another folder with --run",
         ) from failure
     return None
+
+
+def settled(model: PixelModel, train: ImageSet, folder: "RunFolder | None") -> Statistics | None:
+    """Those of the condition that a training has, or had when it was started.
+
+    Raises:
+        ConfigError: it was started on other values.
+    """
+    fresh = statistics_for(model, train)
+    if model.network.condition in (None, "label") or folder is None:
+        return fresh
+    found = latest(folder.checkpoints, lambda _: None)
+    if found is None:
+        return fresh
+    stored = found[1].get("condition")
+    if stored is None:
+        return None  # an older run, which took the values as they were
+    before = Statistics.from_config(stored, model.network.condition_size)
+    ours = model.statistics is None and fresh is not None  # else they are those of a parent
+    if ours and fresh is not None and (before.low, before.high) != (fresh.low, fresh.high):
+        raise ConfigError(
+            f"{folder.path} was started on other conditions, {before.described()}, than"
+            f" {fresh.described()}",
+            hint="give the same data with --data, or choose another folder with --run",
+        )
+    return before

@@ -47,6 +47,11 @@ def of_validation(nats: float, step: int) -> TrainingError:
     )
 
 
+def of_weights(step: int) -> TrainingError:
+    """The error of weights that are not finite, found where they were to be kept."""
+    return TrainingError(f"the weights after step {step} are not finite", hint=HINT)
+
+
 def warn(found: Validation, levels: int, talk: Talk) -> None:
     """Says so if a model knows less after its first epoch than nothing at all."""
     most = math.log2(levels)

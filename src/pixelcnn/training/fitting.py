@@ -11,14 +11,15 @@ from torch import nn
 
 from pixelcnn import devices
 from pixelcnn.checkpoint import uncompiled
+from pixelcnn.conditioning import condition_of
 from pixelcnn.config import gated
-from pixelcnn.data import ImageSet
+from pixelcnn.data import ImageSet, tags
 from pixelcnn.errors import ConfigError
 from pixelcnn.model import PixelModel
-from pixelcnn.scoring import condition_of
+from pixelcnn.sources import training_sets
 from pixelcnn.training import checkpoints, loop
 from pixelcnn.training.acceleration import accelerated
-from pixelcnn.training.batches import Batches, check_fit
+from pixelcnn.training.batches import Batches, augmentation_of, check_fit
 from pixelcnn.training.callbacks import Trackers, check_trackers
 from pixelcnn.training.caller import lay_out, memory, preserved
 from pixelcnn.training.history import History
@@ -41,8 +42,8 @@ from pixelcnn.training.validator import Validator
 @gated
 def fit(
     model: nn.Module,
-    train: ImageSet,
-    val: ImageSet,
+    train: Any,
+    val: Any = None,
     run: str | Path | None = None,
     options: TrainingOptions | None = None,
     *,
@@ -61,8 +62,10 @@ def fit(
     Args:
         model: trained in place. Of one that ``torch.compile`` made, the model inside; to train compiled,
             say ``compile=True``.
-        train: training images.
-        val: validation images; dynamically binarised ones are drawn once.
+        train: training images: a set, or any other source of images, see :func:`pixelcnn.score`; of what
+            comes in parts the one to train on.
+        val: validation images, likewise; dynamically binarised ones are drawn once. By default the validation
+            part of ``train``, or a tenth of it, chosen by content.
         run: folder for models, checkpoints, metrics and samples; nothing is written without one.
         options: how to train.
         resume: continue what ``run`` holds, fine if that is nothing or a finished training.
@@ -90,7 +93,9 @@ def fit(
     since = time.monotonic()
     options = TrainingOptions.from_table((options or TrainingOptions()).as_table() | overrides)
     model = uncompiled(model)
+    train, val = training_sets(model, train, val)
     check_fit(model, train, val)
+    augmentation_of(model, options)
     if run is None and resume:
         raise ConfigError("resume needs a run folder", hint="pass run=...")
     if options.init is not None:
@@ -152,14 +157,16 @@ def run_training(
     """
     device = processes.device(devices.resolve_device(options.device))
     precision = processes.on_main(lambda: resolve_precision(options.precision, device))
-    processes.check_same(notes["content_hash"]["train"] + notes["content_hash"]["val"], "data")
+    processes.check_same("".join(notes["content_hash"].values()), "data")
     val = val.frozen().limit(options.validation_images or None)
+    model.statistics = processes.on_main(lambda: checkpoints.settled(model, train, folder))
     path = folder.path if folder is not None and processes.is_main else None
     wanted = options.trackers if trackers is None else trackers
     batches = Batches(
         train, options.batch_size, options.seed,
-        condition=condition_of(model, train), rank=processes.rank, processes=processes.size,
-        device=device,
+        condition=condition_of(model, train), prepare=model.standardised,
+        augmentation=augmentation_of(model, options), tagged=tags.of(model) if options.augment_tag else None,
+        rank=processes.rank, processes=processes.size, device=device,
     )  # fmt: skip
     with (
         batches,
@@ -175,12 +182,11 @@ def run_training(
         lay_out(model, device, precision, channels_last=options.channels_last)
         window = min(options.log_every, batches.steps_per_epoch)
         recorder = Recorder(path and path / "metrics.csv", window, tracked, talk)
-        most = options.epochs * batches.steps_per_epoch
         validator = Validator(model, val, options, precision, processes, stop, talk)
         trainer = Trainer(
-            Loss(model, precision, channels_last=options.channels_last),
-            batches, options, Clock(options, most, len(val), precision, since), accelerator,
-            processes, folder, stop, recorder, callbacks, validator,
+            Loss(model, precision, channels_last=options.channels_last), batches, options,
+            Clock(options, options.epochs * batches.steps_per_epoch, len(val), precision, since),
+            accelerator, processes, folder, stop, recorder, callbacks, validator,
             Grids(val, options, folder, stop, processes, recorder),
         )  # fmt: skip
         if restore(trainer, replan=replan):
@@ -219,6 +225,9 @@ def greet(trainer: Trainer, validating: int, device: str, remarks: Sequence[str]
     for remark in remarks:
         trainer.recorder.talk.say(remark)
     model, batches, step = trainer.model, trainer.batches, trainer.state.step
+    if batches.augmentation is not None:
+        told = ", told to the network" if batches.tagged is not None else ""
+        trainer.recorder.talk.say(f"augmented: {batches.augmentation}{told}")
     kind = "bfloat16" if trainer.precision == "bf16" else f"float{trainer.precision}"
     length = trainer.options.max_time or f"{trainer.plan.steps:,} steps"
     trainer.recorder.talk.say(

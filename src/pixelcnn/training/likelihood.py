@@ -120,7 +120,7 @@ def validate(
             index = torch.arange(first, max(first, min(first + batch_size, len(data))))
             if not len(index):
                 continue
-            condition = None if given is None else given[index]
+            condition = None if given is None else model.standardised(given[index])
             levels = data.levels_at(index, 0, 0)
             found = log_prob(model, levels, condition, precision, channels_last=channels_last)
             nats[index] = -found.flatten(1).to(exact).double().sum(1).cpu()

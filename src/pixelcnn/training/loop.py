@@ -186,6 +186,8 @@ def judge(trainer: Trainer, found: Validation) -> None:
 
 def stop_early(trainer: Trainer) -> None:
     """After a signal: the checkpoint first, whatever the validation takes; then the rest."""
+    if not trainer.is_finite:
+        trainer.go_back(divergence.of_weights(trainer.state.step))
     step, steps = trainer.state.step, trainer.plan.steps
     if step < steps:
         trainer.save_checkpoint()

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from pixelcnn import devices
 from pixelcnn.annotations import Range, shown
 from pixelcnn.config import check_fields, check_keys
+from pixelcnn.data.augmentation import check_names
 from pixelcnn.errors import ConfigError
 
 Optimizer = Literal["adam", "adamw", "nadam", "rmsprop"]
@@ -73,8 +74,13 @@ class TrainingOptions:
     """Epochs between validations; the end of the training always validates."""
     validation_images: Steps = 2_000
     """Validation images in use, evenly spread over the set; 0 takes all of them."""
+    augment: tuple[str, ...] = ()
+    """How training images are transformed, another way each epoch: any of ``flip``, ``flip-vertical``,
+    ``shift N`` (by up to N pixels) and ``rotate``. Validation images never are."""
+    augment_tag: bool = False
+    """Tell the network how each image was transformed; elsewhere it is told that none is."""
     seed: Annotated[int, Range(0, 2**63 - 1)] = 0
-    """Fixes initial weights, batch order, dynamic binarisation and dropout."""
+    """Fixes initial weights, batch order, augmentation, dynamic binarisation and dropout."""
     precision: Literal["auto", "32", "bf16", "64"] = "auto"
     """``32``, ``64``, or ``bf16`` (autocast; weights stay 32 bit); ``auto`` takes bf16 where it is fast."""
     channels_last: bool = True
@@ -117,6 +123,12 @@ class TrainingOptions:
         if self.max_time is not None and duration("max_time", self.max_time) <= 0:
             raise invalid("max_time", self.max_time, "use a time above zero, as 45s, 10m or 1h30m")
         duration("checkpoint_every", self.checkpoint_every)
+        try:
+            check_names(self.augment)
+        except ConfigError as error:
+            raise ConfigError(f"training.{error}", hint=error.hint) from None
+        if self.augment_tag and not self.augment:
+            raise invalid("augment_tag", True, "set training.augment, or leave it out")
         if self.schedule_by == "time" and self.max_time is None:
             raise invalid("schedule_by", "time", "set max_time, whose share it is a function of")
 
@@ -124,6 +136,11 @@ class TrainingOptions:
     def seconds(self) -> float:
         """:attr:`max_time` in seconds; infinite where there is none."""
         return math.inf if self.max_time is None else duration("max_time", self.max_time)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Transformations of which the network is told."""
+        return self.augment if self.augment_tag else ()
 
     @property
     def checkpoint_seconds(self) -> float:

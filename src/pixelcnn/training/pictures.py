@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from pixelcnn import plotting, sampling
-from pixelcnn.data import ImageSet
+from pixelcnn.data import ImageSet, tags
 from pixelcnn.folders import write_inside
 from pixelcnn.model import PixelModel
 from pixelcnn.record import classes_seen
@@ -64,8 +64,8 @@ def draw_grid(
         TooSlow: once it shows that all of it would take longer.
         Stopped: ``stop`` said so.
     """
-    if model.network.condition == "label":
-        given = torch.tensor(classes_seen(model.record, model.network.condition_size))
+    if (own := tags.of(model)).kind == "label":
+        given = torch.tensor(classes_seen(model.record, own.size))
     condition = None if given is None else given[torch.arange(count) % len(given)]
     callback = watch(seconds, stop)
     images = sampling.sample(model, count, seed=seed, condition=condition, callback=callback)

@@ -146,7 +146,7 @@ def placed(environment: Mapping[str, str]) -> Processes | None:
         None for a process that nobody placed.
 
     Raises:
-        ConfigError: machines with different numbers of processes, or what is no number.
+        ConfigError: machines with different numbers of processes, what is no number, or no place among them.
 
     Example:
         >>> placed({"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"})
@@ -166,8 +166,11 @@ def placed(environment: Mapping[str, str]) -> Processes | None:
 
     if "RANK" in environment and "WORLD_SIZE" in environment:
         rank, size = number("RANK", 0), number("WORLD_SIZE", 1)
-        return Processes(rank, size, number("LOCAL_RANK", rank), number("LOCAL_WORLD_SIZE", size))
-    tasks, nodes = number("SLURM_STEP_NUM_TASKS", 1), number("SLURM_STEP_NUM_NODES", 1)
+        local_rank, local_size = number("LOCAL_RANK", rank), number("LOCAL_WORLD_SIZE", size)
+        _check_place("RANK", rank, "WORLD_SIZE", size)
+        _check_place("LOCAL_RANK", local_rank, "LOCAL_WORLD_SIZE", local_size)
+        return Processes(rank, size, local_rank, local_size)
+    tasks, nodes = number("SLURM_STEP_NUM_TASKS", 1), max(1, number("SLURM_STEP_NUM_NODES", 1))
     if tasks == 1 or "SLURM_PROCID" not in environment:
         return None  # a shell or a batch script: its tasks have not been started
     if tasks % nodes:
@@ -175,7 +178,19 @@ def placed(environment: Mapping[str, str]) -> Processes | None:
             f"{tasks} tasks on {nodes} machines: each machine needs the same number",
             hint="use srun --ntasks-per-node",
         )
-    return Processes(number("SLURM_PROCID", 0), tasks, number("SLURM_LOCALID", 0), tasks // nodes)
+    rank, local_rank = number("SLURM_PROCID", 0), number("SLURM_LOCALID", 0)
+    _check_place("SLURM_PROCID", rank, "SLURM_STEP_NUM_TASKS", tasks)
+    _check_place("SLURM_LOCALID", local_rank, "tasks of a machine", tasks // nodes)
+    return Processes(rank, tasks, local_rank, tasks // nodes)
+
+
+def _check_place(place: str, number: int, count: str, size: int) -> None:
+    """Refuses a process beyond those that there are."""
+    if number >= size:
+        raise ConfigError(
+            f"{place} = {number} is no place among {size} processes ({count}): places count from 0",
+            hint="leave these environment variables to the launcher, or unset them",
+        )
 
 
 @contextlib.contextmanager

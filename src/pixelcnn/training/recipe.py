@@ -10,7 +10,7 @@ from pixelcnn import data
 from pixelcnn.annotations import shown
 from pixelcnn.building import DERIVED, adapted, create_model
 from pixelcnn.config import arguments, check_keys, check_values, checked
-from pixelcnn.data import ImageSet, Splits
+from pixelcnn.data import ImageSet, Splits, tags
 from pixelcnn.errors import ConfigError, UnknownName
 from pixelcnn.folders import check_name
 from pixelcnn.model import PixelModel
@@ -25,8 +25,8 @@ LENGTH = ("epochs", "max_time")
 FREE = (*LENGTH, "devices", "nodes")
 """Training options that a resumed run may change."""
 
-PLACES = ("name", "test", "root", "download")
-"""Where the data of a resumed run lie: not where, but what they are has to be the same."""
+PLACES = ("name", "test", "root", "download", "workers", "condition")
+"""Where the data of a resumed run lie and how they are read: what they are has to be the same."""
 
 MARK = "recipe: "
 """What stands before the name in the first comment of a resolved recipe."""
@@ -135,9 +135,9 @@ class Recipe:
             ConfigError: a class-conditional recipe and data without labels, or arguments that do not fit.
         """
         network, output, notes = adapted(self.network, self.output, train)
-        return create_model(
-            network.pop("name"), train, seed=self.options.seed, output=output, **network
-        ), notes
+        name, seed, told = network.pop("name"), self.options.seed, self.options.tags
+        model = create_model(name, train, seed=seed, output=output, tags=told, **network)
+        return model, notes
 
 
 def of_model(
@@ -156,8 +156,9 @@ def of_model(
         name: of the recipe.
         about: what it is.
     """
-    config = model.config()
-    network = {k: v for k, v in config["network"].items() if k not in DERIVED and v is not None}
+    config, own = model.config(), {"condition": tags.of(model).kind}
+    known = {k: own.get(k, v) for k, v in config["network"].items() if k not in DERIVED}
+    network = {k: v for k, v in known.items() if v is not None}
     output = {k: v for k, v in config["output"].items() if k != "levels" and v is not None}
     tables = {"data": data, "network": network, "output": output, "training": options.as_table()}
     return Recipe(name=name, about=about, **tables)

@@ -1,11 +1,17 @@
 """The training record: what a model file says about how its weights came to be."""
 
+import hashlib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pixelcnn.checkpoint import fingerprint
-from pixelcnn.data import ImageSet
+from pixelcnn.data import DATASETS, ImageSet, tags
+from pixelcnn.data.hugging_face import NAME, PREFIX
+from pixelcnn.data.lazy import pieces
+from pixelcnn.data.reading import condition_names
+from pixelcnn.data.tensors import as_bytes
 from pixelcnn.model import PixelModel
 from pixelcnn.training.likelihood import Validation
 from pixelcnn.training.options import TrainingOptions
@@ -37,24 +43,63 @@ def training_record(
         recipe: its name, if there is one.
         data: what to pass to :func:`pixelcnn.data.load` for the same sets; paths lose their folders.
     """
+    told = {"tags": model.record["tags"]} if "tags" in model.record else {}
+    tagged = " (tagged)" if options.augment_tag else ""
     settings = {k: v for k, v in options.as_table().items() if k not in PLACES}
-    return {
-        "recipe": recipe,
-        "data": {key: nameless(value) for key, value in (data or source_of(train)).items()},
-        "split": {"train": train.split, "val": val.split},
-        "images": {"train": len(train), "val": len(val)},
-        "content_hash": {"train": train.content_hash, "val": val.content_hash},
-        "binarisation": train.binarisation,
-        "quantisation": train.quantisation,
-        "skipped": train.skipped,
-        "levels": train.levels,
-        "source_levels": train.source_levels,
-        "classes": list(train.classes),
-        "classes_seen": [] if train.labels is None else train.labels.unique().tolist(),
-        "seed": options.seed,
-        "training": settings,
-        "versions": versions(),
-    } | parent(model)
+    return (
+        {
+            "recipe": recipe,
+            "data": recorded_data(data or source_of(train))
+            | ({"fit": train.fit} if train.fit else {}),
+            "split": {"train": train.split, "val": val.split},
+            "images": {"train": len(train), "val": len(val)},
+            "content_hash": content_of(model, train=train, val=val),
+            "binarisation": train.binarisation,
+            "quantisation": train.quantisation,
+            "skipped": train.skipped,
+            "levels": train.levels,
+            "source_levels": train.source_levels,
+            "picture_levels": train.picture_levels,
+            "bins": None if train.bins is None else train.bins.as_record(),
+            "classes": list(train.classes),
+            "classes_seen": [] if train.labels is None else train.labels.unique().tolist(),
+            "seed": options.seed,
+            "augmentation": (", ".join(options.augment) or "none") + tagged,
+            "training": settings,
+            "versions": versions(),
+        }
+        | told
+        | parent(model)
+    )
+
+
+def content_of(model: PixelModel, **sets: ImageSet) -> dict[str, str]:
+    """Content hashes of sets by their names, and of what a model is given with them.
+
+    The latter are SHA-256 (hex) of the labels, vectors or maps, under ``NAME_condition``.
+    """
+    found = {name: images.content_hash for name, images in sets.items()}
+    kind = tags.of(model).kind
+    for name, images in sets.items():
+        if kind is not None and (given := images.given(kind)) is not None:
+            digest = hashlib.sha256(f"{given.dtype} {tuple(given.shape)}\n".encode())
+            for piece in pieces(given):
+                digest.update(as_bytes(given[piece]))
+            found[f"{name}_condition"] = digest.hexdigest()
+    return found
+
+
+def recorded_data(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of :func:`pixelcnn.data.load` that a model file keeps; of a file of conditions nothing.
+
+    Example:
+        >>> recorded_data({"name": "/home/ada/a.csv", "condition": "mass,age"})
+        {'name': 'a.csv', 'condition': ['mass', 'age']}
+    """
+    found = {key: nameless(value) for key, value in data.items()}
+    names = list(condition_names(data.get("condition")))
+    found.pop("condition", None)
+    return found | ({"condition": names} if names else {})
 
 
 def parent(model: PixelModel) -> dict[str, Any]:
@@ -110,6 +155,8 @@ def source_of(images: ImageSet) -> dict[str, Any]:
         found["binarise"] = "dynamic"
     elif images.quantisation != "none":
         found["levels"] = images.levels
+    if images.fit:
+        found |= {"size": list(images.shape[1:]), "fit": images.fit}
     if images.split.startswith("tutorial"):
         found["split"] = "tutorial"
     return found
@@ -119,9 +166,12 @@ def nameless(value: Any) -> Any:
     """A path without the folders that lead to it, which are nobody's business; other values as they are.
 
     Example:
-        >>> nameless("/home/ada/photos/"), nameless("mnist"), nameless(0.33)
-        ('photos', 'mnist', 0.33)
+        >>> nameless("/home/ada/photos/"), nameless("mnist"), nameless("../mnist"), nameless("hf:ada/cats")
+        ('photos', 'mnist', './mnist', 'hf:ada/cats')
     """
-    if isinstance(value, str) and re.search(r"[/\\]", value):
-        return Path(value.replace("\\", "/")).name
-    return value
+    if not isinstance(value, str) or not re.search(r"[/\\]", value):
+        return value
+    if value.startswith(PREFIX) and NAME.fullmatch(value.removeprefix(PREFIX).partition(":")[0]):
+        return value  # where it lies is known to everybody
+    name = Path(value.replace("\\", "/")).name
+    return f"./{name}" if name in DATASETS else name  # not the named set

@@ -22,9 +22,13 @@ from pixelcnn.training.recipe import Recipe, parse
 OURS = ("checkpoints", "samples", "tensorboard")
 """The folders in a run folder that nobody else has business in."""
 
-PARTS = {"train": "training", "val": "validation"}
+IMAGES = {"train": "training images", "val": "validation images"}
+PARTS = IMAGES | {
+    "train_condition": "labels or conditions of the training images",
+    "val_condition": "labels or conditions of the validation images",
+}
 CONTENT = "content.json"
-"""Content hashes of the images of a training."""
+"""Content hashes of the images of a training, and of what a model is given with them."""
 SHOWN = 16
 """Digits of a content hash that messages show."""
 PACKAGES = ("pixelcnn", "torch", "numpy", "accelerate", "safetensors", "pillow")
@@ -128,13 +132,13 @@ class RunFolder:
 
         Args:
             recipe: as TOML.
-            content: content hashes of the training and validation images.
+            content: content hashes, see :func:`pixelcnn.training.record.content_of`.
 
         Until then nothing but the lock is written, so that a start that fails leaves nothing behind. The
         recipe comes first: what else is there belongs to a run that can be resumed.
 
         Raises:
-            ConfigError: the folder's training was started on other images.
+            ConfigError: the folder's training was started on other images, labels or conditions.
         """
         self.check_content(content)
         for leftover in (*self.path.glob(".*.tmp"), *self.path.glob("*/.*.tmp")):
@@ -147,11 +151,11 @@ class RunFolder:
         write_inside(self.path / "environment.json", environment.encode())
 
     def content(self) -> dict[str, str]:
-        """The content hashes of the images of the folder's training; empty if it tells of none."""
+        """The content hashes of the folder's training; empty if it tells of none."""
         with contextlib.suppress(OSError, ValueError):
             found = strict_json(read_inside(self.path / CONTENT).decode())
-            if isinstance(found, dict) and all(isinstance(found.get(part), str) for part in PARTS):
-                return {part: found[part] for part in PARTS}
+            if isinstance(found, dict) and all(isinstance(found.get(part), str) for part in IMAGES):
+                return {part: found[part] for part in PARTS if isinstance(found.get(part), str)}
         for path in (self.best, self.last):  # a run of an older version
             with contextlib.suppress(ModelError):
                 found = checkpoint.describe(path)["record"].get("content_hash", {})
@@ -162,17 +166,18 @@ class RunFolder:
         """Compares the images of a training that goes on with those that it was started on.
 
         Args:
-            now: content hashes of the training and validation images.
+            now: content hashes, see :func:`pixelcnn.training.record.content_of`.
 
         Raises:
             ConfigError: they are others; a best validation on other images means nothing.
         """
         for part, before in self.content().items():
-            if now[part] != before:
+            today = now.get(part, "none")
+            if today != before:
                 raise ConfigError(
-                    f"{self.path} was started on other {PARTS[part]} images: their content hash is"
-                    f" {before[:SHOWN]}, that of today's {now[part][:SHOWN]}",
-                    hint="give the same images with --data, or choose another folder with --run",
+                    f"{self.path} was started on other {PARTS[part]}: their content hash is"
+                    f" {before[:SHOWN]}, that of today's {today[:SHOWN]}",
+                    hint="give the same data with --data, or choose another folder with --run",
                 )
 
     def stored(self) -> Recipe:

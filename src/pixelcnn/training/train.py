@@ -14,7 +14,7 @@ from pixelcnn.devices import resolve_device
 from pixelcnn.folders import is_plain
 from pixelcnn.model import PixelModel
 from pixelcnn.training import recipe as recipes
-from pixelcnn.training.batches import check_fit
+from pixelcnn.training.batches import augmentation_of, check_fit
 from pixelcnn.training.recipe import Recipe, Setting, goes_on, of_model
 from pixelcnn.training.record import nameless, training_record
 from pixelcnn.training.run import RunFolder, held
@@ -104,7 +104,7 @@ def request(
 
 def located(recipe: Recipe) -> list[Setting]:
     """The paths of a recipe's own data in full, so that a run goes on from wherever it is resumed."""
-    found = ((key, recipe.data.get(key)) for key in ("name", "test"))
+    found = ((key, recipe.data.get(key)) for key in ("name", "test", "condition"))
     return [
         Setting("data", key, str(Path(value).expanduser().absolute()))
         for key, value in found
@@ -131,6 +131,7 @@ def prepare(recipe: Recipe, *, trained: bool = False) -> Prepared:
         model = checkpoint.load(options.init)
         notes = [f"network and output are those of {nameless(options.init)}, which it starts from"]
     check_fit(model, splits.train, splits.val)
+    augmentation_of(model, options)
     resolved = of_model(model, recipe.data, options, recipe.name, recipe.about)
     return Prepared(resolved, model, splits, notes)
 
@@ -203,7 +204,7 @@ def train_recipe(
 
 def base_name(recipe: Recipe) -> str:
     """``RECIPE-DATA``: a plain name, whatever the data's path."""
-    stem = Path(str(nameless(recipe.data.get("name", "data")))).stem
+    stem = Path(str(nameless(recipe.data.get("name", "data")))).stem.replace(":", "-")
     tail = re.sub(r"[/\\]", "-", "".join(c for c in stem if c.isprintable()))
     while not is_plain(f"data-{tail}"):
         tail = tail[:-1]

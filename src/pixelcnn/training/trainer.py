@@ -145,6 +145,11 @@ class Trainer:
         self.recorder.talk.say(f"warning: {error}; skipped")
         return False
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether all weights are finite numbers."""
+        return all(bool(weight.isfinite().all()) for weight in self.model.parameters())
+
     def go_back(self, error: TrainingError) -> None:
         """Goes back to the last checkpoint at half the rate, if that is wanted and still allowed.
 
@@ -188,6 +193,7 @@ class Trainer:
         return {
             "step": self.state.step,
             "model": self.model.state_dict(),
+            "condition": self.model.config().get("condition"),
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state_dict(),
             "best": dataclasses.asdict(self.saver.best),

@@ -1,0 +1,96 @@
+"""Training on vectors and maps in any unit."""
+
+import dataclasses
+
+import pytest
+import torch
+
+import pixelcnn as px
+from pixelcnn.data import ImageSet
+from pixelcnn.errors import ConfigError, ModelError
+from pixelcnn.training import fit, loop
+from training.trainings import QUICK, assert_same_end, digits, model
+
+SCALE, SHIFT = torch.tensor([1e4, 1e-3]).double(), torch.tensor([1.5e4, 7.0]).double()
+
+
+def described(images: ImageSet, kind: str, physical: bool) -> ImageSet:
+    """Digits with their ink and their width, in one unit or another."""
+    ink = images.images.double()
+    facts = torch.stack([ink.mean((1, 2, 3)), (ink > 4).any(2)[:, 0].double().sum(1)], 1)
+    facts = facts * SCALE + SHIFT if physical else facts
+    if kind == "map":
+        facts = facts[:, :, None, None].expand(-1, -1, 8, 8)
+    return dataclasses.replace(images, condition=facts, condition_names=("ink", "width"))
+
+
+def train(kind="vector", physical=True, run=None, sets=None, net=None, **options):
+    sets = sets or [described(part, kind, physical) for part in digits(48, 12)]
+    net = net or model(condition=kind, condition_size=2)
+    return net, sets, fit(net, *sets, run, verbose=False, **(QUICK | {"epochs": 2} | options))
+
+
+@pytest.mark.parametrize("kind", ["vector", pytest.param("map", marks=pytest.mark.slow)])
+def test_units_change_nothing(kind):
+    (one, sets, history), (other, physical, same) = (train(kind, way) for way in (False, True))
+    assert same.best == pytest.approx(history.best, rel=1e-5)
+    for net, parts, nats in ((one, sets, history.best), (other, physical, same.best)):
+        assert px.evaluate(net, parts[1]).nats == pytest.approx(nats, rel=1e-5)
+    drawn = [
+        px.sample(n, 4, condition=p[1].condition[:4]) for n, p in ((one, sets), (other, physical))
+    ]
+    assert (drawn[0] != drawn[1]).double().mean() < 0.02  # an uniform number on a boundary
+    assert other.statistics.names == ("ink", "width")
+
+
+class Killed(BaseException):
+    """Stands for a process that is gone."""
+
+
+def test_a_resumed_training_ends_where_the_whole_one_ends(tmp_path, monkeypatch):
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    train(run=whole, checkpoint_every="0s")
+    going = loop.do_what_is_due
+    with monkeypatch.context() as patch:
+
+        def die(trainer):
+            if trainer.state.step == 2:
+                raise Killed
+            going(trainer)
+
+        patch.setattr(loop, "do_what_is_due", die)
+        with pytest.raises(Killed):
+            train(run=run, checkpoint_every="0s")
+    train(run=run, resume=True, checkpoint_every="0s")
+    assert_same_end(run, whole)
+    assert px.load(run).statistics == px.load(whole).statistics
+
+
+def test_a_training_goes_on_with_its_own_conditions_only(tmp_path):
+    train(run=tmp_path / "run")
+    with pytest.raises(ConfigError, match="other labels or conditions"):
+        train(run=tmp_path / "run", physical=False, resume=True)
+
+
+def test_a_model_that_is_trained_on_keeps_its_statistics():
+    net, sets, _ = train()
+    before = net.statistics
+    turned = [
+        dataclasses.replace(
+            s, condition=s.condition.flip(1) + 1, condition_names=s.condition_names[::-1]
+        )
+        for s in sets
+    ]
+    train(sets=turned, net=net, epochs=1)
+    assert net.statistics == before
+    older = model(condition="vector", condition_size=2)
+    older.record["steps"] = 7
+    train(sets=sets, net=older, epochs=1)
+    assert older.statistics is None
+
+
+def test_validation_images_have_the_features_of_training_images():
+    sets = [described(part, "vector", True) for part in digits(48, 12)]
+    sets[1] = dataclasses.replace(sets[1], name="val", condition_names=("ink", "height"))
+    with pytest.raises(ModelError, match="val lacks width"):
+        train(sets=sets)
