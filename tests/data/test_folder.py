@@ -130,23 +130,121 @@ def test_different_sizes_are_refused_naming_two_files_and_the_remedy(write_image
 def test_a_size_crops_about_the_centre_and_names_what_is_too_small(write_image, tmp_path):
     path = write_image("a.png", size=(9, 8))
     write_image("b.png", size=(6, 6))
-    images = data.load_all(tmp_path, size=(5, 6))
+    images = data.load_all(tmp_path, size=(5, 6), fit="crop")
     with Image.open(path) as image:
         pixels = np.asarray(image)
     assert images.images[0, 0].tolist() == pixels[2:7, 1:7].tolist()
     with pytest.raises(DataError, match=r"b\.png is 6x6, smaller than 7x7"):
-        data.load_all(tmp_path, size=7)
+        data.load_all(tmp_path, size=7, fit="crop")
     padded = data.load_all(tmp_path, size=7, fit="pad")
     assert padded.shape == (1, 7, 7)
     assert int(padded.images[1, 0, 6].sum()) == 0
 
 
-def test_resizing_happens_on_request_and_is_said(write_image, tmp_path, caplog):
-    for i in range(3):
-        write_image(f"{i}.png", "RGB", size=(40 + i, 30))
-    images = data.load_all(tmp_path, size=10, fit="resize")
+@pytest.mark.parametrize(
+    ("sizes", "fit", "told"),
+    [
+        ([(40, 40)] * 3, None, "photos: 40x40 resized to 10x10"),
+        ([(40, 30), (41, 30)], "resize", "photos: 2 sizes from 40x30 to 41x30 resized to 10x10, the longer"),
+        ([(8, 8), (20, 20)], None, "2 sizes from 8x8 to 20x20 resized to 10x10, 1 of 2 enlarged"),
+        ([(40, 40), (10, 10)], "nearest", "40x40 scaled without mixing pixels to 10x10"),
+        ([(40, 30)], "crop", "photos: 40x30 cropped to the central 10x10"),
+        ([(4, 30)], "pad", "photos: 4x30 cropped or padded to 10x10"),
+        ([(40, 30)], "patches", "photos: 40x30 cut into patches of 10x10"),
+        ([(10, 10)], None, ""),
+    ],
+)  # fmt: skip
+def test_what_is_done_for_a_size_is_said_in_one_line(
+    write_image, tmp_path, caplog, sizes, fit, told
+):
+    for number, size in enumerate(sizes):
+        write_image(f"photos/{number}.png", "RGB", size=size)
+    images = data.load_all(tmp_path / "photos", size=10, fit=fit)
     assert images.shape == (3, 10, 10)
-    assert "resized to 10x10" in caplog.text
+    assert len(caplog.records) == bool(told)
+    assert told in caplog.text
+    assert images.fit == (fit or "resize")
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_resizing_averages_all_pixels_so_a_fine_pattern_is_not_aliased(tmp_path, bits):
+    board = (np.indices((64, 64)).sum(0) % 2 * (2**bits - 1)).astype(f"uint{bits}")
+    Image.fromarray(board).save(tmp_path / "a.png")
+    grey = data.load_all(tmp_path, size=8, source_levels=2**bits).images / (2**bits - 1)
+    assert ((grey - 0.5).abs() < 0.02).all()
+    corner = data.load_all(tmp_path, size=8, fit="crop", source_levels=2**bits).images
+    assert torch.equal(corner[0, 0], torch.from_numpy(board[28:36, 28:36].astype(int)))
+
+
+def test_resizing_keeps_the_centre_of_the_longer_side(tmp_path):
+    ramp = np.repeat(np.arange(0, 240, 2, dtype=np.uint8)[None], 40, 0)
+    Image.fromarray(ramp).save(tmp_path / "a.png")
+    found = data.load_all(tmp_path, size=4).images[0, 0].float()
+    assert ((found - torch.arange(89, 240, 20)[:4]).abs() < 2).all()
+
+
+def test_large_jpegs_are_decoded_smaller_without_a_difference_to_be_seen(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    photo = Image.fromarray(noise).resize((1600, 1200), Image.Resampling.BICUBIC)
+    photo.save(tmp_path / "a.jpg", quality=95)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    photo.save(tmp_path / "b.jpg", quality=95, exif=turned)
+    upright, rotated = data.load_all(tmp_path, size=(24, 32)).images.int()
+    with Image.open(tmp_path / "a.jpg") as whole:
+        expected = np.asarray(whole.resize((32, 24), Image.Resampling.LANCZOS))
+    assert (upright - torch.from_numpy(expected.astype(int)).permute(2, 0, 1)).abs().max() <= 1
+    assert rotated.shape == upright.shape and not torch.equal(rotated, upright)
+
+
+def test_no_more_than_one_whole_picture_a_thread_is_in_memory(tmp_path, monkeypatch):
+    import threading
+
+    from pixelcnn.data import decoding
+
+    for number in range(9):
+        Image.new("L", (64, 64), number).save(tmp_path / f"{number}.png")
+    inside, most, read = set(), [], decoding.read_picture
+
+    def counted(*arguments, **named):
+        inside.add(threading.get_ident())
+        most.append(len(inside))
+        picture = read(*arguments, **named)
+        inside.discard(threading.get_ident())
+        assert picture.pixels.nbytes == 16
+        return picture
+
+    monkeypatch.setattr(decoding, "read_picture", counted)
+    for workers in (0, 3):
+        images = data.load_all(tmp_path, size=4, workers=workers)
+        assert images.images[:, 0, 0, 0].tolist() == list(range(9))
+        assert max(most) <= max(workers, 1)
+        assert len(most) == 9, "each file is decoded once"
+        most.clear()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
+
+
+def test_an_interruption_ends_the_threads(tmp_path, monkeypatch):
+    import threading
+
+    from pixelcnn.data import decoding
+
+    for number in range(40):
+        Image.new("L", (8, 8), number).save(tmp_path / f"{number}.png")
+    done = []
+
+    def stopped(path, **named):
+        done.append(path)
+        if path.name == "5.png":
+            raise KeyboardInterrupt
+        return read(path, **named)
+
+    read = decoding.read_picture
+    monkeypatch.setattr(decoding, "read_picture", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        data.load_all(tmp_path, workers=2)
+    assert len(done) < 40
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]
 
 
 def test_resizing_keeps_a_flat_picture_flat(write_image, tmp_path):
@@ -411,10 +509,29 @@ def test_a_whole_range_is_that_of_the_format(tmp_path, source):
 
 def test_stored_levels_stay_levels_when_they_are_resized_or_padded(tmp_path):
     Image.fromarray(MAPS[0]).save(tmp_path / "a.png")
-    for fit in ("resize", "pad", "crop"):
+    for fit in ("nearest", "pad", "crop"):
         size = (9, 9) if fit != "crop" else (3, 3)
         images = data.load_all(tmp_path, source_levels=5, size=size, fit=fit)
         assert images.images.max() <= 4 and images.levels == 5
+    assert data.load_all(tmp_path, source_levels=5, size=(6, 5)).levels == 5
+    for fit in (None, "resize"):
+        with pytest.raises(
+            DataError, match="6x5 would be resized to 9x9, but the values are 5"
+        ) as no:
+            data.load_all(tmp_path, source_levels=5, size=9, fit=fit)
+        assert "--fit nearest, crop or pad" in no.value.hint
+
+
+def test_black_and_white_is_never_mixed_unless_grey_is_asked_for(tmp_path):
+    mask = np.kron(np.random.default_rng(0).random((8, 8)) > 0.5, np.ones((4, 4), bool))
+    Image.fromarray(mask).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match="they are black and white, and resizing mixes them"):
+        data.load_all(tmp_path, size=8)
+    nearest = data.load_all(tmp_path, size=8, fit="nearest")
+    assert (nearest.levels, nearest.images[0, 0].bool().tolist()) == (2, mask[::4, ::4].tolist())
+    assert data.load_all(tmp_path, size=5, levels=256).images.unique().numel() > 2
+    assert data.load_all(tmp_path, size=5, source_levels=256).levels == 256
+    assert data.load_all(tmp_path, size=5, source_levels=256, levels=2).levels == 2
 
 
 def test_test_folders_are_read_as_the_training_folder(tmp_path):

@@ -1,10 +1,11 @@
 """Sizes of arrays."""
 
+import numpy as np
 import pytest
 import torch
 
-from pixelcnn.data import ImageSet
-from pixelcnn.data.geometry import as_size, fitted, in_colour
+from pixelcnn.data import ImageSet, load_all
+from pixelcnn.data.geometry import as_size, fitted, in_colour, in_grey
 from pixelcnn.errors import ConfigError, DataError
 
 IMAGES = ImageSet(torch.arange(1, 36).reshape(1, 1, 5, 7), 256, name="ramp")
@@ -35,6 +36,26 @@ def test_a_crop_never_enlarges_and_an_array_is_never_resized():
         fitted(IMAGES, (6, 6), "crop")
     with pytest.raises(ConfigError, match="resized"):
         fitted(IMAGES, (3, 3), "resize")
+
+
+@pytest.mark.parametrize("axes", [(5, 8, 8, 3), (5, 3, 8, 8), (5, 8, 8)])
+@pytest.mark.parametrize("wanted", [{"grey": True}, {"rgb": True}])
+def test_arrays_of_either_kind_become_what_a_model_takes(tmp_path, axes, wanted):
+    np.save(tmp_path / "a.npy", np.full(axes, 7, np.uint8))
+    channels = 1 if "grey" in wanted else 3
+    images = load_all(tmp_path / "a.npy", shape=(channels, 8, 8), **wanted)
+    assert images.shape == (channels, 8, 8)
+    assert images.images.unique().tolist() == [7]
+    assert load_all("digits", size=8, **wanted).shape == (channels, 8, 8)
+
+
+def test_colour_becomes_grey_by_its_brightness():
+    colours = torch.tensor([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255], [3, 3, 3]])
+    grey = in_grey(ImageSet(colours.view(5, 3, 1, 1), 256)).images.flatten().tolist()
+    assert grey == [76, 150, 29, 255, 3]
+    assert in_grey(IMAGES) is IMAGES
+    with pytest.raises(DataError, match="2 channels"):
+        in_grey(ImageSet(torch.zeros(1, 2, 3, 3, dtype=torch.uint8), 2))
 
 
 def test_grey_becomes_three_equal_channels():

@@ -48,6 +48,13 @@ def test_indexing_is_that_of_an_ordinary_tensor(which):
     assert torch.equal(found, GREYS[which])
 
 
+def test_iterating_reads_a_piece_at_a_time():
+    log = []
+    for image, expected in zip(read_on_demand(log=log), GREYS, strict=True):
+        assert torch.equal(image, expected)
+    assert max(log) == 4
+
+
 def test_an_index_out_of_range_is_an_index_error():
     for which in (23, -24, [0, 23], torch.tensor([-24])):
         with pytest.raises(IndexError):

@@ -13,7 +13,8 @@ from PIL import Image
 
 from pixelcnn import data
 from pixelcnn.data import picture
-from pixelcnn.data.picture import FORMATS, MAX_PIXELS, SUFFIXES, read_picture
+from pixelcnn.data.depth import FORMATS
+from pixelcnn.data.picture import MAX_PIXELS, SUFFIXES, read_picture
 from pixelcnn.errors import DataError, ResourceError
 
 RED, GREY = (200, 10, 30), (90, 90, 90)

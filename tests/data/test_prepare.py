@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from pixelcnn import data
+from pixelcnn.data import decoding
 from pixelcnn.data.lazy import LazyImages
 from pixelcnn.data.packing import PIXELS, PLAN, SURVEY
 from pixelcnn.data.splits import content_keys
@@ -90,22 +91,16 @@ class Cut(BaseException):
 
 def interrupt(pets, out, monkeypatch, at):
     """Packs until so many files have been decoded, then stops for ever."""
-    from pixelcnn.data import packing, survey
+    left, read = [at], decoding.read_picture
 
-    left = [at]
-
-    def decoding(read):
-        def decode(*arguments, **named):
-            left[0] -= 1
-            if left[0] < 0:
-                raise Cut
-            return read(*arguments, **named)
-
-        return decode
+    def until_cut(*arguments, **named):
+        left[0] -= 1
+        if left[0] < 0:
+            raise Cut
+        return read(*arguments, **named)
 
     with monkeypatch.context() as patch:
-        for module in (survey, packing):
-            patch.setattr(module, "read_picture", decoding(module.read_picture))
+        patch.setattr(decoding, "read_picture", until_cut)
         with pytest.raises(Cut):
             data.prepare(pets, out)
 
@@ -113,14 +108,10 @@ def interrupt(pets, out, monkeypatch, at):
 @pytest.fixture
 def decoded(monkeypatch):
     """Counts the files that are decoded."""
-    from pixelcnn.data import packing, survey
-
-    count = []
-    for module in (survey, packing):
-        read = module.read_picture
-        monkeypatch.setattr(
-            module, "read_picture", lambda *a, read=read, **k: (count.append(1), read(*a, **k))[1]
-        )
+    count, read = [], decoding.read_picture
+    monkeypatch.setattr(
+        decoding, "read_picture", lambda *a, **k: (count.append(1), read(*a, **k))[1]
+    )
     return count
 
 

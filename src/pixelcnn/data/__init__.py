@@ -7,18 +7,25 @@ Example:
     (ImageShape(channels=1, height=8, width=8), 17, 'digits')
 """
 
+from pixelcnn.data.bins import Bins
+from pixelcnn.data.check import DataReport, FolderReport, check, check_folder
 from pixelcnn.data.image_set import ImageSet, Splits
 from pixelcnn.data.loading import load, load_all
 from pixelcnn.data.prepare import prepare
+from pixelcnn.data.reading import Options
 from pixelcnn.data.sets import DATASETS
-from pixelcnn.data.survey import FileReport, FolderReport, check_folder
+from pixelcnn.data.survey import FileReport
 
 __all__ = [
     "DATASETS",
+    "Bins",
+    "DataReport",
     "FileReport",
     "FolderReport",
     "ImageSet",
+    "Options",
     "Splits",
+    "check",
     "check_folder",
     "load",
     "load_all",

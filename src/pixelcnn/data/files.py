@@ -7,10 +7,12 @@ import re
 import unicodedata
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from pixelcnn.data.picture import FORMATS, SUFFIXES
+from pixelcnn.data.depth import FORMATS
+from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.errors import DataError
 from pixelcnn.text import printable
 
@@ -33,9 +35,10 @@ FEW = 0.1
 
 @dataclasses.dataclass(frozen=True)
 class ImageFile:
-    """An image file, and its name below the folder with ``/`` between the parts."""
+    """An image, and its name below the folder with ``/`` between the parts."""
 
-    path: Path
+    path: Any
+    """Where it lies, or what it holds: see :data:`pixelcnn.data.picture.Content`."""
     name: str
     problem: str = ""
     """What keeps it from having a label that the others have."""
@@ -68,11 +71,13 @@ def find_images(root: Path) -> list[ImageFile]:
                 found.append(ImageFile(path, path.relative_to(root).as_posix()))
             else:
                 others += 1
-    where = printable(root.name)
     if not found:
+        where = printable(root.name)
         raise DataError(f"{where} holds no images", hint=f"known formats: {', '.join(FORMATS)}")
     if others:
-        log.info("%s: %d files are no images by their names, left out", where, others)
+        log.info(
+            "%s: %d files are no images by their names, left out", printable(root.name), others
+        )
     found.sort(key=lambda each: os.fsencode(each.name))
     alone = _beside_classes([each.name for each in found])
     return [
@@ -165,21 +170,26 @@ def _part(folder: str) -> tuple[str, tuple[str, ...]]:
     return (parts[0] if len(parts) == 1 else "", rest)
 
 
-def class_labels(names: list[str]) -> tuple[torch.Tensor | None, tuple[str, ...]]:
+def class_labels(
+    names: list[str], known: tuple[str, ...] = ()
+) -> tuple[torch.Tensor | None, tuple[str, ...]]:
     """Labels from the first folder of each name, if every image lies in one and there are several.
 
-    A folder that holds all others and is called ``images`` or like a part is none. Names are put in the
-    order of the numbers in them, and count as the same however their accents are composed.
+    A single one counts if its name is known as that of a class. A folder that holds all others and is called
+    ``images`` or like a part is none. Names are put in the order of the numbers in them, and count as the
+    same however their accents are composed.
 
     Example:
         >>> class_labels(["cat/1.png", "dog/1.png", "cat/2.png"])
         (tensor([0, 1, 0]), ('cat', 'dog'))
         >>> class_labels(["10/1.png", "9/1.png"])[1]
         ('9', '10')
+        >>> class_labels(["dog/1.png"], known=("cat", "dog"))
+        (tensor([0]), ('dog',))
     """
     folders = _class_folders(names)
     classes = sorted({*folders} - {""}, key=_natural)
-    if len(classes) < 2:
+    if len(classes) < 2 and not {*map(printable, classes)} & {*known}:
         return None, ()
     if alone := folders.count(""):
         log.warning("no labels: %d of %d images lie beside class folders", alone, len(names))

@@ -7,14 +7,19 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from pixelcnn.config import check_choice, check_integer
+from pixelcnn.config import check_integer
 from pixelcnn.data.gate import brief
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.lazy import each
+from pixelcnn.data.lazy import each, pieces
+from pixelcnn.data.patches import in_patches
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.shapes import MAX_SIDE
 
-FITS = ("crop", "pad", "resize")
+FITS = ("resize", "nearest", "crop", "pad", "patches")
+SCALED = ("resize", "nearest")
+"""Ways to fit a size for image files alone."""
+LUMA = (299, 587, 114)
+"""What red, green and blue add to brightness, in thousandths (ITU-R BT.601)."""
 SMALLER = "smaller than"
 
 Pixels = TypeVar("Pixels", np.ndarray, torch.Tensor)
@@ -46,19 +51,14 @@ def as_size(size: Any) -> tuple[int, int] | None:
     return sides[0], sides[1]
 
 
-def check_fit(fit: str) -> None:
-    """Raises :class:`ConfigError` for an unknown way to fit a size."""
-    check_choice("fit", fit, FITS)
-
-
 def too_small(height: int, width: int, size: tuple[int, int], fit: str) -> str:
-    """Why an image cannot be brought to a size by cropping alone; empty if it can.
+    """Why an image cannot be brought to a size by cutting alone; empty if it can.
 
     Example:
         >>> too_small(5, 9, (8, 8), "crop")
         'is 5x9, smaller than 8x8'
     """
-    if fit != "crop" or (height >= size[0] and width >= size[1]):
+    if fit not in {"crop", "patches"} or (height >= size[0] and width >= size[1]):
         return ""
     return f"is {height}x{width}, {SMALLER} {size[0]}x{size[1]}"
 
@@ -81,12 +81,12 @@ def padded(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.pad(pixels, [(0, 0)] * (pixels.ndim - 2) + sides)
 
 
-def fitted(images: ImageSet, size: tuple[int, int] | None, fit: str) -> ImageSet:
-    """The set cropped about the centre, or padded with level 0, to a size.
+def fitted(images: ImageSet, size: tuple[int, int] | None, fit: str | None = None) -> ImageSet:
+    """The set cropped about the centre (the default), padded with level 0, or cut into patches of a size.
 
     Raises:
-        ConfigError: ``fit="resize"``: levels in arrays are never mixed.
-        DataError: an image smaller than the size, with ``fit="crop"``.
+        ConfigError: ``fit`` is ``resize`` or ``nearest``: arrays keep their values.
+        DataError: an image smaller than the size, and not to be padded.
 
     Example:
         >>> digits = ImageSet(torch.ones(1, 1, 2, 3, dtype=torch.uint8), levels=2)
@@ -96,22 +96,51 @@ def fitted(images: ImageSet, size: tuple[int, int] | None, fit: str) -> ImageSet
     height, width = images.shape[1:]
     if size is None or size == (height, width):
         return images
-    if fit == "resize":
+    if fit in SCALED:
         raise ConfigError(
             "only image files are resized, arrays keep their levels",
             hint="--fit crop or --fit pad (in Python fit=)",
         )
-    reason = too_small(height, width, size, fit)
+    reason = too_small(height, width, size, fit or "crop")
     if reason:
         raise DataError(
             f"{images.name}: an image {reason}",
             hint="--fit pad puts level 0 around it (in Python fit='pad')",
         )
+    if fit == "patches":
+        return in_patches(images, images.images, size)
 
     def step(some: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(padded(cropped(some, size).numpy(), size)))
 
     return dataclasses.replace(images, images=each(images.images, step))
+
+
+def in_grey(images: ImageSet) -> ImageSet:
+    """A set in colour as its brightness (ITU-R BT.601), rounded to levels; a grey set as it is.
+
+    Raises:
+        DataError: any other number of channels.
+
+    Example:
+        >>> in_grey(ImageSet(torch.tensor([[[[255]], [[0]], [[0]]]]), 256)).images.tolist()
+        [[[[76]]]]
+    """
+    if images.shape.channels == 1:
+        return images
+    if images.shape.channels != 3:
+        raise DataError(
+            f"{images.name} has {images.shape.channels} channels, not 3: no grey from it"
+        )
+    weights = torch.tensor(LUMA, dtype=torch.int32).view(3, 1, 1)
+
+    def step(some: torch.Tensor) -> torch.Tensor:
+        grey = torch.empty_like(some[:, :1])
+        for piece in pieces(some):
+            grey[piece] = ((some[piece] * weights).sum(1, keepdim=True) + 500) // 1000
+        return grey
+
+    return dataclasses.replace(images, images=each(images.images, step, images.levels))
 
 
 def in_colour(images: ImageSet) -> ImageSet:

@@ -4,20 +4,28 @@ import base64
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.data.lazy import LazyImages, chosen, pieces, whole
-from pixelcnn.data.noise import coin_flips
-from pixelcnn.data.tensors import condition_tensor, labels_tensor, levels_tensor
+from pixelcnn.data.bins import Bins
+from pixelcnn.data.lazy import LazyImages, chosen, concatenated, pieces
+from pixelcnn.data.noise import coin_flips, content_places
+from pixelcnn.data.tensors import (
+    as_bytes,
+    condition_tensor,
+    labels_tensor,
+    level_count,
+    levels_tensor,
+    rows_of,
+)
 from pixelcnn.errors import DataError
-from pixelcnn.shapes import MAX_LEVELS, ImageShape, image_shape
+from pixelcnn.shapes import ImageShape, image_shape
 from pixelcnn.text import escaped
 
+Step = Callable[[Tensor], Tensor]
 SHOWN = 30
 """Images that a notebook shows of a set."""
 
@@ -57,9 +65,10 @@ class ImageSet:
     split: str = "all"
     """``train``, ``val``, ``test``, ``all``, ``tutorial-train`` or ``tutorial-val``."""
     binarisation: str = "none"
-    """``none``, ``fixed`` (two levels as given), ``threshold T``, ``dynamic`` or ``dynamic, seed S``."""
+    """``none``, ``fixed`` (two levels as given), ``unsaid`` (levels of an array,
+    however they came about), ``threshold T``, ``dynamic`` or ``dynamic, seed S``."""
     quantisation: str = "none"
-    """``none`` or ``256 -> 8 equal bins``."""
+    """``none``, ``256 -> 8 equal bins``, or ``bins`` in words."""
     names: tuple[str, ...] = ()
     """Of the images, where they come from files; what cannot be printed is spelt out."""
     skipped: int = 0
@@ -67,28 +76,43 @@ class ImageSet:
     grey_levels: int | None = None
     """Levels of the grey values of a dynamic set; ``None`` for all others."""
     condition: Tensor | None = None
-    """What each image is given besides itself: vectors ``(n, d)`` or maps ``(n, d, h, w)``, float32."""
+    """What each image is given besides itself, in units of its own: vectors ``(n, d)``, float64, or maps
+    ``(n, d, h, w)``, float32."""
     source_levels: int | None = None
     """Levels of the stored values that these levels were made of; by default the same."""
+    condition_names: tuple[str, ...] = ()
+    """Of the ``d`` features of the condition, if they have any."""
     index: Tensor | None = None
     """Place of each image in the whole split: what dynamic binarisation is keyed by."""
+    bins: Bins | None = None
+    """What made the levels of measured values; ``None`` if they were integers from the start."""
+    group: Tensor | None = None
+    """Number of the photograph that each image is a patch of, int64 ``(n,)``."""
+    fit: str = ""
+    """How pictures of other sizes are brought to this one, see :class:`Options`; empty if nobody asked."""
+    picture_levels: int | None = None
+    """How many levels the stored values of image files have, where these do not fill their range."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "levels", _count(self.levels))
+        object.__setattr__(self, "levels", level_count(self.levels))
         if self.grey_levels is not None:
-            object.__setattr__(self, "grey_levels", _count(self.grey_levels))
+            object.__setattr__(self, "grey_levels", level_count(self.grey_levels))
         stored = self.grey_levels or self.levels
-        object.__setattr__(self, "source_levels", _count(self.source_levels or stored))
-        object.__setattr__(self, "images", levels_tensor(self.images, stored))
+        object.__setattr__(self, "source_levels", level_count(self.source_levels or stored))
+        object.__setattr__(self, "images", self._tensor(stored))
         if self.labels is not None:
             object.__setattr__(self, "labels", labels_tensor(self.labels))
         if self.condition is not None:
-            object.__setattr__(self, "condition", condition_tensor(self.condition, self.shape))
-        for what in ("labels", "names", "condition", "index"):
+            found = condition_tensor(self.condition, self.shape, self.condition_names)
+            object.__setattr__(self, "condition", found)
+        for what in ("labels", "names", "condition", "index", "group"):
             values = getattr(self, what)
             unnamed = what == "names" and not values
             if values is not None and len(values) != len(self) and not unnamed:
                 raise DataError(f"{len(values)} {what} for {len(self)} images")
+
+    def _tensor(self, stored: int) -> Tensor:
+        return levels_tensor(self.images, stored)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -129,9 +153,8 @@ class ImageSet:
         if kind == "label":
             return self.labels
         axes = 2 if kind == "vector" else 4
-        return (
-            self.condition if self.condition is not None and self.condition.ndim == axes else None
-        )
+        fits = self.condition is not None and self.condition.ndim == axes
+        return self.condition if fits else None
 
     @functools.cached_property
     def content_hash(self) -> str:
@@ -152,7 +175,7 @@ class ImageSet:
         A range of neighbours shares memory with this set, other choices are copied; images in a file
         stay there.
         """
-        rows = _rows(which, len(self))
+        rows = rows_of(which, len(self))
         indices = rows if isinstance(rows, Tensor) else torch.arange(len(self))[rows]
         index = indices if self.index is None else self.index[rows]
         return dataclasses.replace(
@@ -162,6 +185,7 @@ class ImageSet:
             names=tuple(self.names[i] for i in indices.tolist()) if self.names else (),
             condition=None if self.condition is None else self.condition[rows],
             index=index if self.dynamic else None,
+            group=None if self.group is None else self.group[rows],
         )
 
     def limit(self, n: int | None) -> "ImageSet":
@@ -179,24 +203,31 @@ class ImageSet:
             raise DataError(f"at least one image is needed, got a limit of {n}")
         return self[torch.arange(n) * len(self) // n]
 
-    def levels_at(self, indices: Any, seed: int = 0, epoch: int | None = 0) -> Tensor:
+    def levels_at(
+        self, indices: Any, seed: int = 0, epoch: int | None = 0, transform: Step | None = None
+    ) -> Tensor:
         """Integer levels ``(k, c, h, w)`` of the images at ``indices``.
 
         Args:
             indices: which images: a slice, indices or a mask of booleans.
-            seed: of dynamic binarisation; other sets ignore it.
-            epoch: a dynamic set draws new binary images in each, and those of evaluation for None;
-                other sets ignore it.
+            seed: of dynamic binarisation and of patches; other sets ignore it.
+            epoch: a dynamic set draws new binary images in each, one of patches takes others, and those of
+                evaluation for None; other sets ignore it.
+            transform: augments levels; the grey values of a dynamic set before coins are tossed for them.
 
         Returns:
             uint8 up to 256 levels, else int32, on the images' device. Of a dynamic set an image depends
             on nothing but its grey values, the seed and the epoch, and in training its place in the set.
         """
-        rows = _rows(indices, len(self))
-        images = self.images[rows]
+        rows = rows_of(indices, len(self))
+        if isinstance(self.images, LazyImages):
+            images = self.images.drawn(rows, seed, epoch)
+        else:
+            images = self.images[rows]
+        images = images if transform is None else transform(images)
         if self.grey_levels is None:
             return images
-        places = _content_places(images) if epoch is None else self._places(rows)
+        places = content_places(images) if epoch is None else self._places(rows)
         return coin_flips(images, self.grey_levels, seed, epoch, places)
 
     def _places(self, rows: slice | Tensor) -> Tensor:
@@ -208,19 +239,21 @@ class ImageSet:
         return rows % len(self)
 
     def frozen(self, seed: int = 0) -> "ImageSet":
-        """A dynamic set drawn once, for evaluation; any other set is itself.
+        """A dynamic set drawn once, and patches in their grid, for evaluation; any other set is itself.
 
         The draw is none that an epoch of training with the same seed sees.
         """
         if not self.dynamic:
+            if isinstance(self.images, LazyImages) and self.images.draw:
+                return dataclasses.replace(self, images=self.images.fixed())
             return self
-        drawn = functools.partial(self.levels_at, seed=seed, epoch=None)
         lazy = isinstance(self.images, LazyImages)
+        draw = functools.partial(self.levels_at, seed=seed, epoch=None)
         return dataclasses.replace(
             self,
-            images=LazyImages(self.images.shape, torch.uint8, drawn, 2)
+            images=LazyImages(self.images.shape, torch.uint8, draw, 2)
             if lazy
-            else drawn(slice(None)),
+            else draw(slice(None)),
             binarisation=f"dynamic, seed {seed}",
             grey_levels=None,
             index=None,
@@ -238,58 +271,19 @@ class Splits(NamedTuple):
 def joined(first: ImageSet, *others: ImageSet) -> ImageSet:
     """Sets of the same kind, one after the other, under the name of the first."""
     parts = (first, *others)
+    groups, photographs = [], 0
+    for part in parts:
+        if part.group is not None:
+            groups.append(part.group + photographs)
+            photographs += int(part.group.max()) + 1
     labels = [part.labels for part in parts if part.labels is not None]
     conditions = [part.condition for part in parts if part.condition is not None]
     return dataclasses.replace(
         first,
-        images=torch.cat([whole(part.images) for part in parts]),
+        images=concatenated([part.images for part in parts]),
         labels=torch.cat(labels) if len(labels) == len(parts) else None,
         names=tuple(name for part in parts for name in part.names),
         condition=torch.cat(conditions) if len(conditions) == len(parts) else None,
         skipped=sum(part.skipped for part in parts),
+        group=torch.cat(groups) if len(groups) == len(parts) else None,
     )
-
-
-def as_bytes(images: Tensor) -> bytes:
-    """The values of some images, little-endian, in order."""
-    array = images.cpu().contiguous().numpy()
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
-
-
-def _content_places(images: Tensor) -> Tensor:
-    """A place for each image that follows from its values: 63 bits of their SHA-256, int64 ``(k,)``.
-
-    So the coins of evaluation depend on no other image, nor on the file that it lies in.
-    """
-    digests = (hashlib.sha256(as_bytes(image)).digest() for image in images)
-    keys = [int.from_bytes(each[:8], "big") >> 1 for each in digests]
-    return torch.tensor(keys, dtype=torch.int64)
-
-
-def _count(levels: Any) -> int:
-    """A number of levels as an ``int``: NumPy's integers are integers, too."""
-    found = levels.item() if isinstance(levels, np.generic) else levels
-    if not isinstance(found, int) or isinstance(found, bool) or not 2 <= found <= MAX_LEVELS:
-        raise DataError(f"a set of images has 2 to {MAX_LEVELS} levels, got {levels!r}")
-    return found
-
-
-def _rows(which: Any, n: int) -> slice | Tensor:
-    """A choice of images as a slice where it is one, else as indices."""
-    if isinstance(which, slice):
-        return which
-    if isinstance(which, int | np.integer):
-        at = range(n)[which]
-        return slice(at, at + 1)
-    if isinstance(which, Sequence) and not len(which):
-        return slice(0, 0)
-    indices = torch.as_tensor(which)
-    if indices.dtype == torch.bool:
-        indices = indices.nonzero()[:, 0]
-    indices = indices.to(torch.int64)
-    if indices.device.type != "cpu":
-        return indices  # looking at them would wait for the device
-    length = len(indices)
-    if length and bool((indices == torch.arange(length) + indices[0]).all()) and indices[0] >= 0:
-        return slice(int(indices[0]), int(indices[0]) + length)
-    return indices

@@ -17,6 +17,8 @@ PIECE = 2**23
 """Bytes that are looked at together, so that images in a file never lie in memory whole."""
 Rows = slice | Tensor
 """Some images: a slice, or indices ``(k,)`` int64, from 0 on."""
+Draw = Callable[[Rows, int, int], Tensor]
+"""What training sees in place of some rows, for a seed and an epoch."""
 
 PROPERTIES = (
     "shape",
@@ -49,6 +51,8 @@ class LazyImages(Tensor):
         dtype: of the values.
         read: gives some rows.
         bound: the values are known to lie in ``[0, bound)``.
+        draw: gives what an epoch of training sees in place of some rows, for a seed and an epoch; by default
+            these rows.
 
     Raises:
         ResourceError: everything is asked for, and is larger than memory.
@@ -62,6 +66,7 @@ class LazyImages(Tensor):
 
     read: Callable[[Rows], Tensor]
     bound: int | None
+    draw: Draw | None
 
     @staticmethod
     def __new__(
@@ -70,6 +75,7 @@ class LazyImages(Tensor):
         dtype: torch.dtype,
         read: Callable[[Rows], Tensor],
         bound: int | None = None,
+        draw: Draw | None = None,
     ) -> "LazyImages":
         return Tensor._make_wrapper_subclass(cls, tuple(shape), dtype=dtype)
 
@@ -79,8 +85,23 @@ class LazyImages(Tensor):
         dtype: torch.dtype,
         read: Callable[[Rows], Tensor],
         bound: int | None = None,
+        draw: Draw | None = None,
     ) -> None:
-        self.read, self.bound = read, bound
+        self.read, self.bound, self.draw = read, bound, draw
+
+    def drawn(self, rows: Rows, seed: int, epoch: int | None) -> Tensor:
+        """What an epoch of training sees in place of some rows; these themselves if it is None."""
+        if epoch is None or self.draw is None:
+            return self[rows]
+        return self.draw(rows % len(self) if isinstance(rows, Tensor) else rows, seed, epoch)
+
+    def fixed(self) -> "LazyImages":
+        """The images as every epoch sees them alike."""
+        return LazyImages(self.shape, self.dtype, self.read, self.bound)
+
+    def __iter__(self) -> Iterator[Tensor]:  # that of tensors unbinds them all at once
+        for piece in pieces(self):
+            yield from self.read(piece)
 
     @classmethod
     def __torch_function__(
@@ -91,8 +112,6 @@ class LazyImages(Tensor):
                 return function(*args, **(kwargs or {}))
         if function is Tensor.__getitem__ and isinstance(args[0], LazyImages):
             return _indexed(args[0], args[1])
-        if function is Tensor.__iter__:
-            return _one_by_one(args[0])
         name = getattr(function, "__name__", "")
         if name == "__setitem__" or (name.endswith("_") and not name.endswith("__")):
             raise TypeError(f"images that lie in a file cannot be written to ({name})")
@@ -138,30 +157,84 @@ def each(images: Tensor, step: Callable[[Tensor], Tensor], bound: int | None = N
         return step(images)
     example = step(torch.zeros((1, *images.shape[1:]), dtype=images.dtype))
     shape = (len(images), *example.shape[1:])
-    return LazyImages(shape, example.dtype, lambda rows: step(images.read(rows)), bound)
+    draw = images.draw
+    return LazyImages(
+        shape,
+        example.dtype,
+        lambda rows: step(images.read(rows)),
+        bound,
+        None if draw is None else lambda rows, seed, epoch: step(draw(rows, seed, epoch)),
+    )
+
+
+def is_drawn(images: Tensor) -> bool:
+    """Whether each epoch of training sees others in place of these images."""
+    return isinstance(images, LazyImages) and images.draw is not None
+
+
+def concatenated(parts: Sequence[Tensor]) -> Tensor:
+    """Images one part after the other; lazy if a part is.
+
+    Example:
+        >>> concatenated([torch.tensor([[1]]), torch.tensor([[2], [3]])]).tolist()
+        [[1], [2], [3]]
+    """
+    if not any(isinstance(part, LazyImages) for part in parts):
+        return torch.cat(list(parts))
+    ends = torch.tensor([len(part) for part in parts]).cumsum(0)
+    bounds = [part.bound if isinstance(part, LazyImages) else None for part in parts]
+
+    def gather(rows: Rows, read: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        places = torch.arange(int(ends[-1]))[rows] if isinstance(rows, slice) else rows
+        number = torch.searchsorted(ends, places, right=True)
+        result = torch.empty((len(places), *parts[0].shape[1:]), dtype=parts[0].dtype)
+        for index, part in enumerate(parts):
+            mine = number == index
+            if mine.any():
+                result[mine] = read(part, places[mine] - int(ends[index]) + len(part))
+        return result
+
+    return LazyImages(
+        (int(ends[-1]), *parts[0].shape[1:]),
+        parts[0].dtype,
+        lambda rows: gather(rows, lambda part, places: part[places]),
+        None if None in bounds else max(bounds),  # type: ignore[type-var]
+        (
+            lambda rows, seed, epoch: gather(
+                rows, lambda p, i: p.drawn(i, seed, epoch) if isinstance(p, LazyImages) else p[i]
+            )
+        )
+        if any(map(is_drawn, parts))
+        else None,
+    )
 
 
 def chosen(images: Tensor, rows: Rows) -> Tensor:
     """Some of the images; lazy ones stay so."""
     if not isinstance(images, LazyImages):
         return images[rows]
-    if isinstance(rows, Tensor):
-        places = rows % len(images) if len(images) else rows
-        return LazyImages(
-            (len(rows), *images.shape[1:]),
-            images.dtype,
-            lambda which: images.read(places[which]),
-            images.bound,
-        )
-    inner = range(len(images))[_forward(rows)]
+    inner = (
+        range(len(images))[_forward(rows)]
+        if isinstance(rows, slice)
+        else rows % max(len(images), 1)
+    )
 
-    def read(which: Rows) -> Tensor:
+    def places(which: Rows) -> Rows:
+        if isinstance(inner, Tensor):
+            return inner[which]
         if isinstance(which, Tensor):
-            return images.read(which * inner.step + inner.start)
+            return which * inner.step + inner.start
         part = inner[which]
-        return images.read(slice(part.start, part.stop, part.step))
+        return slice(part.start, part.stop, part.step)
 
-    return LazyImages((len(inner), *images.shape[1:]), images.dtype, read, images.bound)
+    draw = images.draw
+    return LazyImages(
+        (len(inner), *images.shape[1:]),
+        images.dtype,
+        lambda which: images.read(places(which)),
+        images.bound,
+        None if draw is None else lambda which, seed, epoch: draw(places(which), seed, epoch),
+    )
 
 
 def _indexed(images: LazyImages, which: Any) -> Tensor:
@@ -192,11 +265,6 @@ def _forward(rows: slice) -> slice:
     if rows.step is not None and rows.step < 1:
         raise ValueError("step must be greater than zero")
     return rows
-
-
-def _one_by_one(images: LazyImages) -> Iterator[Tensor]:
-    for piece in pieces(images):
-        yield from images.read(piece)
 
 
 def _read(arguments: Any) -> Any:

@@ -1,77 +1,44 @@
-"""``load`` and ``load_all``: from a name or a path to images as integer levels."""
+"""``load`` and ``load_all``: from any source to images as integer levels."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any, Literal, Unpack
 
-from pixelcnn.annotations import Range
-from pixelcnn.config import gated
-from pixelcnn.data.geometry import as_size, fitted, in_colour
+from pixelcnn.config import checked, gated
+from pixelcnn.data.coding import Coding
+from pixelcnn.data.geometry import as_size, fitted, in_colour, in_grey
 from pixelcnn.data.image_set import ImageSet, Splits
-from pixelcnn.data.own import existing, own_splits, read_listed, read_own
-from pixelcnn.data.quantise import Coding, coded
-from pixelcnn.data.reading import Reading, typed
+from pixelcnn.data.quantise import coded
+from pixelcnn.data.reading import Options, Reading, typed
 from pixelcnn.data.sets import DATASETS, named_splits, named_whole
+from pixelcnn.data.sources import is_path, parts_of, splits_from, whole_of
+from pixelcnn.data.splits import Parts
 from pixelcnn.errors import ConfigError
-from pixelcnn.shapes import MAX_LEVELS, image_shape
-
-Source = str | Path
-Size = int | str | Sequence[int]
-Levels = Annotated[int, Range(2, MAX_LEVELS)]
 
 
 @gated
 def load(
-    data: Source = "digits",
+    data: Any = "digits",
     *,
-    levels: Levels | None = None,
-    threshold: Annotated[float, Range(0, 1)] | None = None,
-    binarise: Literal["threshold", "dynamic"] | None = None,
-    rgb: bool = False,
     split: Literal["standard", "tutorial"] = "standard",
-    size: Size | None = None,
-    fit: Literal["crop", "pad", "resize"] = "crop",
-    layout: str | None = None,
-    skip_bad: bool = False,
-    shape: Sequence[int] | None = None,
-    source_levels: Levels | None = None,
-    label_column: str | None = None,
-    usual_levels: Levels | None = None,
-    test: Source | None = None,
-    labels: bool = True,
-    root: Source | None = None,
-    download: bool = True,
+    test: Any = None,
+    **options: Unpack[Options],
 ) -> Splits:
     """A data set in three parts: to train on, to choose by, to report on.
 
     Args:
         data: one of :data:`DATASETS`, else a path: a folder of images (with class folders as labels,
-            or with folders ``train``, ``test`` and perhaps ``val``), an image file, ``.npy``, ``.npz``
-            (``images``, perhaps ``labels``), a Kaggle-style ``.csv``, or a prepared folder.
-        levels: quantise to this many in equal bins; ``None`` keeps those of the data.
-        threshold: binarise: from this share of the range on, a value becomes 1.
-        binarise: ``threshold`` (at 0.5 unless ``threshold`` says), or ``dynamic``: training images are
-            drawn anew in each epoch with the grey value as the probability of a 1, validation and
-            test images once, with seed 0.
-        rgb: give grey images three equal channels.
+            or with folders ``train``, ``test`` and perhaps ``val``), an image file, a file of arrays
+            (``.npy``, ``.npz``, ``.h5``, ``.zarr``, ``.fits``, IDX: ``images``, perhaps ``labels``), a
+            Kaggle-style ``.csv``, or a prepared folder. Or what holds images: an array or a tensor,
+            pictures of Pillow, an :class:`ImageSet`, a dataset of Hugging Face (also by name:
+            ``"hf:OWNER/NAME"``), a dataset or a loader of PyTorch.
         split: ``standard``, or ``tutorial``: official training and test images in one piece, of which
             the last tenth validates. For comparison with the tutorials only, since it trains on test
             images.
-        size: a side, or (height, width), that images are brought to; never by resizing unless asked.
-        fit: ``crop`` about the centre and refuse smaller images; ``pad`` with level 0 what is smaller;
-            ``resize`` (image files only) to the shorter side, then crop.
-        layout: axes of an array or of colours in a table: ``n h w``, ``n h w c`` or ``n c h w``.
-        skip_bad: leave out files and rows that cannot be read.
-        shape: (channels, height, width) of a model: settles layouts, and the channels of image files.
-        source_levels: how many levels the stored values have. By default what an archive says itself,
-            then what ``usual_levels`` says, then what the type of the values says.
-        usual_levels: as ``source_levels``, for data that do not say it themselves; other data ignore it.
-        label_column: of a table: ``first``, ``last``, ``none`` or its name, where it cannot be seen.
-        test: own data only: a second path with the test images.
-        labels: keep labels.
-        root: where named sets are looked for before the user's cache; default ``$PIXELCNN_DATA``.
-        download: fetch named sets that are missing.
+        test: own data only: a second source with the test images.
+        **options: see :class:`pixelcnn.data.Options`.
 
     Raises:
         ConfigError: options that contradict each other, or do not go with the data; an unknown name.
@@ -81,79 +48,33 @@ def load(
         >>> train, val, test = load("digits", levels=2)
         >>> len(train), len(val), len(test), train.binarisation
         (1297, 200, 300, 'threshold 0.5')
+        >>> [len(part) for part in load(torch.arange(250).reshape(10, 5, 5), source_levels=250)]
+        [7, 2, 1]
     """
-    coding = Coding(levels=levels, threshold=threshold, binarise=binarise)
-    if data in DATASETS:
-        _own_only(
-            str(data),
-            test=test,
-            layout=layout,
-            source_levels=source_levels,
-            label_column=label_column,
-        )
-        parts = named_splits(str(data), split, _path(root), download)
-        parts = Splits(*(fitted(part, as_size(size), fit) for part in parts))
+    coding = Coding.of(options)
+    if _named(data):
+        _own_only(str(data), options | {"test": test})
+        whole = named_splits(str(data), split, *_origin(options))
+        size, fit = as_size(options.get("size")), options.get("fit")
+        parts = Splits(*(fitted(part, size, fit) for part in whole))
     else:
         if split != "standard":
             raise ConfigError(
                 "own data have no split but standard", hint=f"leave out {typed('split')}"
             )
-        reading = _reading(
-            coding,
-            size,
-            fit,
-            layout,
-            skip_bad,
-            shape,
-            source_levels,
-            usual_levels,
-            label_column,
-            labels,
-        )
-        parts = own_splits(existing(data), reading, None if test is None else existing(test))
-    train, val, rest = (_finished(part, coding, rgb=rgb, labels=labels) for part in parts)
+        parts = splits_from(_plain(data), Reading.of(coding.wanted, options), _plain(test))
+    coding = coding.settled(parts.train)
+    train, val, rest = (_finished(part, coding, options) for part in parts)
     return Splits(train, val.frozen(), rest.frozen())
 
 
 @gated
-def load_all(
-    data: Source | Sequence[Source],
-    *,
-    levels: Levels | None = None,
-    threshold: Annotated[float, Range(0, 1)] | None = None,
-    binarise: Literal["threshold", "dynamic"] | None = None,
-    rgb: bool = False,
-    size: Size | None = None,
-    fit: Literal["crop", "pad", "resize"] = "crop",
-    layout: str | None = None,
-    skip_bad: bool = False,
-    shape: Sequence[int] | None = None,
-    source_levels: Levels | None = None,
-    label_column: str | None = None,
-    usual_levels: Levels | None = None,
-    labels: bool = True,
-    root: Source | None = None,
-    download: bool = True,
-) -> ImageSet:
+def load_all(data: Any, **options: Unpack[Options]) -> ImageSet:
     """Images in one piece and in their order: to score, complete or compress.
 
     Args:
         data: as for :func:`load`, or several image files.
-        levels: as for :func:`load`, like all others. Dynamic binarisation is drawn once, with seed 0.
-        threshold: as for :func:`load`.
-        binarise: as for :func:`load`.
-        rgb: as for :func:`load`.
-        size: as for :func:`load`.
-        fit: as for :func:`load`.
-        layout: as for :func:`load`.
-        skip_bad: as for :func:`load`.
-        shape: as for :func:`load`.
-        source_levels: as for :func:`load`.
-        label_column: as for :func:`load`.
-        usual_levels: as for :func:`load`.
-        labels: as for :func:`load`.
-        root: as for :func:`load`.
-        download: as for :func:`load`.
+        **options: see :class:`pixelcnn.data.Options`. Dynamic binarisation is drawn once, with seed 0.
 
     Raises:
         ConfigError: options that contradict each other, or do not go with the data; an unknown name.
@@ -163,71 +84,66 @@ def load_all(
         >>> load_all("digits").split
         'all'
     """
-    coding = Coding(levels=levels, threshold=threshold, binarise=binarise)
-    if data in DATASETS:
-        _own_only(str(data), layout=layout, source_levels=source_levels, label_column=label_column)
-        images = fitted(named_whole(str(data), _path(root), download), as_size(size), fit)
+    coding = Coding.of(options).settled(None)
+    if _named(data):
+        _own_only(str(data), options)
+        whole = named_whole(str(data), *_origin(options))
+        images = fitted(whole, as_size(options.get("size")), options.get("fit"))
     else:
-        reading = _reading(
-            coding,
-            size,
-            fit,
-            layout,
-            skip_bad,
-            shape,
-            source_levels,
-            usual_levels,
-            label_column,
-            labels,
-        )
-        if isinstance(data, str | Path):
-            images = read_own(existing(data), reading)
-        else:
-            images = read_listed(data, reading)
-    return _finished(images, coding, rgb=rgb, labels=labels).frozen()
+        images = whole_of(_plain(data), Reading.of(coding.wanted, options))
+    return _finished(images, coding, options).frozen()
 
 
-def _own_only(name: str, **options: object) -> None:
+@gated
+def parts_in(data: Any, **options: Unpack[Options]) -> Parts:
+    """A source in the parts that it comes in: ``all``, or some of ``train``, ``val`` and ``test``.
+
+    Arguments and errors as :func:`load`.
+    """
+    coding = Coding.of(options)
+    if _named(data):
+        return load(data, **options)._asdict()
+    found = parts_of(_plain(data), Reading.of(coding.wanted, options))
+    coding = coding.settled(found.get("train", found.get("all")))
+    return {name: _finished(part, coding, options) for name, part in found.items()}
+
+
+def _named(data: Any) -> bool:
+    """Whether a source is a named set; of an array nobody may ask whether it is in a list."""
+    return isinstance(data, str) and data in DATASETS
+
+
+def _plain(source: Any) -> Any:
+    """A source; of a text or a path checked that it could be one."""
+    return checked("data", source, str | Path) if is_path(source) else source
+
+
+OWN = ("test", "layout", "source_levels", "label_column", "key", "condition", "skip_bad")
+"""Options that named sets have no use for."""
+
+
+def _own_only(name: str, options: Mapping[str, object]) -> None:
     """Raises :class:`ConfigError` for an option that a named set has no use for."""
-    for option, value in options.items():
-        if value is not None:
+    for option in OWN:
+        if not any(options.get(option) is none for none in (None, False)):
             raise ConfigError(
                 f"{option} goes with own data, not with {name}", hint=f"leave out {typed(option)}"
             )
 
 
-def _path(root: Source | None) -> Path | None:
-    return None if root is None else Path(root).expanduser()
+def _origin(options: Options) -> tuple[Path | None, bool]:
+    """Where named sets are looked for, and whether those that are missing are fetched."""
+    root = options.get("root")
+    return None if root is None else Path(root).expanduser(), options.get("download", True)
 
 
-def _reading(
-    coding: Coding,
-    size: Size | None,
-    fit: str,
-    layout: str | None,
-    skip_bad: bool,
-    shape: Sequence[int] | None,
-    source_levels: int | None,
-    usual_levels: int | None,
-    label_column: str | None,
-    labels: bool,
-) -> Reading:
-    return Reading(
-        size=as_size(size),
-        fit=fit,
-        layout=layout,
-        skip_bad=skip_bad,
-        shape=None if shape is None else image_shape(tuple(shape)),  # type: ignore[arg-type]
-        levels=coding.wanted,
-        source_levels=source_levels,
-        label_column=label_column,
-        labels=labels,
-        usual_levels=usual_levels,
-    )
-
-
-def _finished(images: ImageSet, coding: Coding, *, rgb: bool, labels: bool) -> ImageSet:
+def _finished(images: ImageSet, coding: Coding, options: Options) -> ImageSet:
     """Colour and levels, after everything that depends on the images as they came."""
-    if not labels:
+    if not options.get("labels", True):
         images = dataclasses.replace(images, labels=None, classes=())
-    return coded(in_colour(images) if rgb else images, coding)
+    if options.get("rgb"):
+        images = in_colour(images)
+    elif options.get("grey"):
+        images = in_grey(images)
+    binary = images.levels == 2 and images.binarisation != "none"  # a set that was made so before
+    return images if binary else coded(images, coding)

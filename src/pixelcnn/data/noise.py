@@ -6,6 +6,7 @@ of any size and order, on any number of processes and any device, and training r
 """
 
 import functools
+import hashlib
 import math
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn import streams
+from pixelcnn.data.tensors import as_bytes
 
 CHUNK = 512
 """Images whose coins lie in memory at a time."""
@@ -48,6 +50,16 @@ def coin_flips(images: Tensor, levels: int, seed: int, epoch: int | None, index:
         uniforms = words >> (64 - BITS) & (2**BITS - 1)
         bits[part] = uniforms < bounds.index_select(0, grey[part].flatten().int()).view_as(uniforms)
     return bits.reshape(images.shape)
+
+
+def content_places(images: Tensor) -> Tensor:
+    """A place for each image that follows from its values: 63 bits of their SHA-256, int64 ``(k,)``.
+
+    So the coins of evaluation depend on no other image, nor on the file that it lies in.
+    """
+    digests = (hashlib.sha256(as_bytes(image)).digest() for image in images)
+    keys = [int.from_bytes(each[:8], "big") >> 1 for each in digests]
+    return torch.tensor(keys, dtype=torch.int64)
 
 
 @functools.lru_cache(maxsize=16)

@@ -17,13 +17,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from pixelcnn.data.decoding import decoded
 from pixelcnn.data.files import ImageFile
-from pixelcnn.data.picture import read_picture
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.splits import content_key
-from pixelcnn.data.survey import FileReport, examine
-from pixelcnn.data.target import Target, conform
-from pixelcnn.errors import ConfigError
+from pixelcnn.data.survey import FileReport, Target
+from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.folders import check_folder, check_inside, open_inside, read_inside, write_inside
 from pixelcnn.text import printable
 
@@ -62,7 +61,7 @@ class Workshop:
         """A report on each file."""
         reports = _stored_reports(self.path / SURVEY)
         with _appending(self.path / SURVEY) as stream:
-            for report, _ in examine(self.files[len(reports) :], self.reading):
+            for report, _ in decoded(self.files[len(reports) :], self.reading):
                 stream.write(json.dumps(dataclasses.astuple(report)).encode() + b"\n")
                 reports.append(report)
         return reports
@@ -72,8 +71,10 @@ class Workshop:
         keys = self._checked(target)
         # Plain writes, since a full disk ends a write to a mapped file with a signal.
         with _appending(self.path / PIXELS) as stream, _appending(self.path / KEYS) as marks:
-            for file in files[len(keys) :]:
-                pixels = np.ascontiguousarray(conform(read_picture(file.path), target)).tobytes()
+            for report, found in decoded(files[len(keys) :], self.reading):
+                if found is None:  # it has changed in the meantime
+                    raise DataError(f"{printable(report.name)} {report.error}")
+                pixels = target.conform(found).tobytes()
                 keys.append(content_key(target.shape, pixels))
                 stream.write(pixels)
                 marks.write(np.uint64(keys[-1]).tobytes())

@@ -5,13 +5,17 @@ Pillow decodes, from a fixed list of formats. Everything that would change pixel
 """
 
 import dataclasses
+import io
 import re
-import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 
+from pixelcnn.data import depth
+from pixelcnn.data.depth import FORMATS
+from pixelcnn.data.frame import ROTATED, Frame, upright
 from pixelcnn.data.gate import afford, brief, opened
 from pixelcnn.errors import DataError, PixelCNNError, ResourceError
 from pixelcnn.shapes import MAX_SIDE
@@ -19,7 +23,6 @@ from pixelcnn.shapes import MAX_SIDE
 if TYPE_CHECKING:
     from PIL import Image
 
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 SUFFIXES = frozenset(
     (
         ".png", ".jpg", ".jpeg", ".jpe", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm",
@@ -38,6 +41,8 @@ SHALLOW = "16 bits reduced to 8"
 OPAQUE = "opaque alpha channel dropped"
 SEEN_THROUGH = "transparency laid over white"
 """A note on a picture."""
+REAL, WIDE = "its pixels are floating-point numbers, not levels", "more than 16 bits"
+"""Why a picture cannot be used without bins."""
 STRETCHED = {"L;2": 85, "L;4": 17}
 """What grey values of two and of four bits are multiplied by to fill the range of a byte."""
 SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N", "I")
@@ -50,13 +55,15 @@ class Picture:
     """One decoded image: grey or RGB."""
 
     pixels: np.ndarray
-    """``(channels, height, width)``, uint8, or uint16 when read wide or as stored."""
+    """``(channels, height, width)``, uint8, or uint16 when read wide or as stored; float32 if these count."""
     bits: int
-    """1, 8 or 16 per sub-pixel in the file; 1-bit pixels are 0 and full brightness, unless as stored."""
+    """1, 8, 16 or 32 per sub-pixel in the file; 1-bit pixels are 0 and full brightness, unless as stored."""
     notes: tuple[str, ...] = ()
     """What had to be done to it."""
     largest: int = 255
     """Value of a sub-pixel as it is stored: up to 65,535 if there are 16 bits, else up to 255."""
+    size: tuple[int, int] = (0, 0)
+    """Height and width of the whole picture, upright."""
 
     @property
     def grey(self) -> bool:
@@ -64,21 +71,38 @@ class Picture:
         return bool((self.pixels == self.pixels[:1]).all())
 
 
-def read_picture(path: Path, *, wide: bool = False, stored: bool = False) -> Picture:
+Content: TypeAlias = "Path | bytes | Image.Image | Callable[[], Any]"
+"""What a picture is read of: a file, the bytes of one, one of Pillow's, or a function that gives it."""
+
+
+def read_picture(
+    source: Content,
+    *,
+    wide: bool = False,
+    stored: bool = False,
+    floats: bool = False,
+    frame: Frame | None = None,
+) -> Picture:
     """Decodes an image file, whatever it holds.
 
     Args:
-        path: of the file.
+        source: see :data:`Content`.
         wide: give 65,536 levels instead of 256.
         stored: give the values as they stand in the file, whatever range they could fill: single bits, the
             indices of a palette, all 16 bits.
+        floats: give floating-point pixels, and integers of more than 16 bits, too, as they are.
+        frame: what to keep; no more than one whole picture is in memory before.
 
     Raises:
         DataError: the reason alone, to be put after the file's name.
     """
     try:
-        with opened(path) as stream:
-            return _decode(stream, wide, stored)
+        how = How(wide, stored, floats, frame)
+        content = source() if callable(source) else source
+        if not isinstance(content, Path | bytes):
+            return _taken(content.copy(), how)
+        with io.BytesIO(content) if isinstance(content, bytes) else opened(content) as stream:
+            return _decode(stream, how)
     except PixelCNNError:
         raise
     except MemoryError as error:
@@ -88,7 +112,27 @@ def read_picture(path: Path, *, wide: bool = False, stored: bool = False) -> Pic
         raise DataError(_reason(error)) from error
 
 
-def _decode(stream: BinaryIO, wide: bool, stored: bool) -> Picture:
+class How(NamedTuple):
+    """The arguments of :func:`read_picture`."""
+
+    wide: bool
+    stored: bool
+    floats: bool
+    frame: Frame | None
+
+    def array(self, pixels: np.ndarray) -> np.ndarray:
+        """What is kept of an array ``(channels, height, width)``."""
+        return self.frame.array(pixels) if self.frame else pixels
+
+    def image(self, image: "Image.Image") -> np.ndarray:
+        """What is kept of an image, as such an array."""
+        pixels = np.asarray(self.frame.image(image) if self.frame else image)
+        if pixels.ndim == 2:
+            return self.array(pixels[None])
+        return self.array(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+
+
+def _decode(stream: BinaryIO, how: How) -> Picture:
     from PIL import Image
 
     with Image.open(stream, formats=FORMATS) as file:
@@ -104,68 +148,48 @@ def _decode(stream: BinaryIO, wide: bool, stored: bool) -> Picture:
         if getattr(image, "is_animated", False):
             notes.append("first of several frames taken")
             image.seek(0)
-        raw = _raw_mode(image)
+        raw, most = depth.raw_mode(image), depth.maxval(image)
         deep = raw.startswith(("RGB;16", "RGBA;16", "LA;16"))
         afford(BYTES_PER_PIXEL * width * height * (1 + deep))
-        most = _maxval(image)
-        image, turned = _upright(image)
-        notes += turned
-        low = _low_bytes(stream) if deep and (wide or stored) and raw[:2] != "LA" else None
-        picture = None if low is None else _joined_bytes(image, low)
+        if how.frame:
+            how.frame.draft(image)
+        image, turn = upright(image)
+        size = (width, height) if turn in ROTATED else (height, width)
+        notes += ["turned as its EXIF orientation says"] if turn > 1 else []
+        picture = None
+        if deep and (how.wide or how.stored) and raw[:2] != "LA":
+            picture = _deep(image, upright(depth.low_bytes(stream))[0], how)
         if picture is None and (deep or (most > 255 and image.mode == "RGB")):
-            picture = _shallow(image, wide, stored)
+            picture = _shallow(image, how)
         elif picture is None:
-            picture = _stretched(_levels(image, wide, stored), most, raw, stored)
-    return dataclasses.replace(picture, notes=(*notes, *picture.notes))
+            picture = _stretched(_levels(image, how), most, raw, how.stored)
+    return dataclasses.replace(picture, notes=(*notes, *picture.notes), size=size)
 
 
-def _upright(image: "Image.Image") -> "tuple[Image.Image, list[str]]":
-    """A picture decoded and turned as its orientation says, and whether it was turned."""
-    from PIL import ImageOps
-
-    image.load()
-    if image.getexif().get(0x0112, 1) in range(2, 9):
-        return ImageOps.exif_transpose(image), ["turned as its EXIF orientation says"]
-    return image, []
-
-
-def _low_bytes(stream: BinaryIO) -> "Image.Image":
-    """The lower byte of every 16-bit value of a colour picture.
-
-    Pillow decodes the upper bytes alone. Told that the bytes come in the other order, it gives the lower.
-    """
-    from PIL import Image
-
-    stream.seek(0)
-    swapped = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}
-    image: Any = Image.open(stream, formats=FORMATS)
-
-    def other(arguments: Any) -> Any:
-        if isinstance(arguments, str):
-            return arguments[:-1] + swapped[arguments[-1]]
-        return (other(arguments[0]), *arguments[1:])
-
-    image.tile = [tile._replace(args=other(tile.args)) for tile in image.tile]
-    return _upright(image)[0]
+def _taken(image: "Image.Image", how: How) -> Picture:
+    """One of Pillow's, already in memory."""
+    image, turn = upright(image)
+    picture = _levels(image, how)
+    notes = ["turned as its EXIF orientation says"] if turn > 1 else []
+    return dataclasses.replace(
+        picture, notes=(*notes, *picture.notes), size=(image.height, image.width)
+    )
 
 
-def _joined_bytes(high: "Image.Image", low: "Image.Image") -> Picture | None:
-    """Colour of 16 bits from upper and lower bytes; None if it can be seen through."""
-    upper, lower = np.asarray(high), np.asarray(low)
-    opaque = upper.shape[-1] == 3 or bool((upper[..., 3:] & lower[..., 3:] == 255).all())
-    if not opaque:
+def _deep(image: "Image.Image", low: "Image.Image", how: How) -> Picture | None:
+    """Colour of 16 bits, all of them; None if it can be seen through."""
+    pixels = depth.joined_bytes(image, low)
+    if pixels is None:
         return None
-    pixels = upper[..., :3].astype(np.uint16) << 8 | lower[..., :3]
-    notes = () if upper.shape[-1] == 3 else (OPAQUE,)
-    pixels = np.ascontiguousarray(pixels.transpose(2, 0, 1))
-    return Picture(pixels, 16, notes, largest=int(pixels.max()))
+    notes = (OPAQUE,) if image.mode == "RGBA" else ()
+    return Picture(how.array(pixels), 16, notes, int(pixels.max()))
 
 
-def _shallow(image: "Image.Image", wide: bool, stored: bool) -> Picture:
+def _shallow(image: "Image.Image", how: How) -> Picture:
     """Of 16 bits of colour or with transparency the eight that can be had."""
-    if stored:
+    if how.stored:
         raise DataError("can be read with 8 of its 16 bits only, not with the levels it holds")
-    picture = _levels(image, wide, stored)
+    picture = _levels(image, how)
     return dataclasses.replace(
         picture, bits=16, notes=(SHALLOW, *picture.notes), largest=picture.largest * 257
     )
@@ -174,7 +198,10 @@ def _shallow(image: "Image.Image", wide: bool, stored: bool) -> Picture:
 def _stretched(picture: Picture, most: int, raw: str, stored: bool) -> Picture:
     """Values of fewer bits, which Pillow has stretched over its range: as stored, or with a note."""
     if raw[:3] in STRETCHED and stored:
-        return dataclasses.replace(picture, pixels=picture.pixels // STRETCHED[raw[:3]])
+        factor = STRETCHED[raw[:3]]
+        return dataclasses.replace(
+            picture, pixels=picture.pixels // factor, largest=picture.largest // factor
+        )
     if most in {0, 255, 65_535}:
         return picture
     if not stored:
@@ -182,15 +209,8 @@ def _stretched(picture: Picture, most: int, raw: str, stored: bool) -> Picture:
         return dataclasses.replace(picture, notes=(note, *picture.notes))
     full = 65_535 if picture.bits == 16 else 255
     pixels = (picture.pixels.astype(np.float64) * most / full).round()
-    return dataclasses.replace(picture, pixels=pixels.astype(picture.pixels.dtype))
-
-
-def _maxval(image: "Image.Image") -> int:
-    """Largest value that a PNM file says it may hold; 0 where the format says none."""
-    tiles: Any = getattr(image, "tile", None)
-    if image.format != "PPM" or not tiles or not isinstance(tiles[0][3], tuple):
-        return 0
-    return next((each for each in tiles[0][3] if isinstance(each, int)), 0)
+    largest = round(picture.largest * most / full)
+    return dataclasses.replace(picture, pixels=pixels.astype(picture.pixels.dtype), largest=largest)
 
 
 def _scans(stream: BinaryIO) -> int:
@@ -204,22 +224,16 @@ def _scans(stream: BinaryIO) -> int:
     return scans
 
 
-def _raw_mode(image: "Image.Image") -> str:
-    """How the file stores its pixels, which Pillow may have narrowed."""
-    tiles: Any = getattr(image, "tile", None)
-    arguments = tiles[0][3] if tiles else ""
-    first = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
-    return first if isinstance(first, str) else ""
-
-
-def _levels(image: "Image.Image", wide: bool, stored: bool) -> Picture:
+def _levels(image: "Image.Image", how: How) -> Picture:
     """A loaded image in grey or RGB."""
+    if how.floats and image.mode in {"F", "I"}:
+        return Picture(how.image(image), 32, largest=0)
     if image.mode in SIXTEEN_BITS:
-        return _sixteen_bits(image, wide or stored)
+        return _sixteen_bits(image, how)
     bits, notes = (1 if image.mode == "1" else 8), []
-    if stored and image.mode in {"1", "P"}:
+    if how.stored and image.mode in {"1", "P"}:
         pixels = np.asarray(image)[None].astype(np.uint8)
-        return Picture(pixels, bits, largest=int(pixels.max()))
+        return Picture(how.array(pixels), bits, largest=int(pixels.max()))
     if image.mode in ALPHA or "transparency" in image.info:
         image, note = _flattened(image)
         notes.append(note)
@@ -230,28 +244,27 @@ def _levels(image: "Image.Image", wide: bool, stored: bool) -> Picture:
         notes.append(f"{image.mode} converted to RGB")
         image = image.convert("RGB")
     elif image.mode not in {"1", "L", "RGB"}:
-        kind = "floating-point numbers" if image.mode == "F" else f"of kind {image.mode}"
-        raise DataError(f"its pixels are {kind}, not levels")
-    pixels = np.asarray(image.convert("L") if image.mode == "1" else image)
-    pixels = pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        raise DataError(REAL if image.mode == "F" else f"its pixels are of kind {image.mode}")
+    image = image.convert("L") if image.mode == "1" else image
+    pixels = how.image(image)
     if "palette looked up" in notes and (pixels == pixels[:1]).all():
         pixels = pixels[:1]
-    largest = int(pixels.max())
-    if wide and not stored:
+    largest = int(np.max(image.getextrema()))
+    if how.wide and not how.stored:
         pixels = pixels.astype(np.uint16) * np.uint16(257)
     return Picture(pixels, bits, tuple(notes), largest)
 
 
-def _sixteen_bits(image: "Image.Image", whole: bool) -> Picture:
+def _sixteen_bits(image: "Image.Image", how: How) -> Picture:
     """Grey of 16 bits; 32-bit integers count if they fit."""
     pixels = np.asarray(image)[None]
     low, high = int(pixels.min()), int(pixels.max())
     if low < 0 or high >= 2**16:
-        raise DataError(f"its pixels run from {low} to {high}, more than 16 bits")
+        raise DataError(f"its pixels run from {low} to {high}, {WIDE}")
     pixels = pixels.astype(np.uint16)
-    if whole:
-        return Picture(pixels, 16, largest=high)
-    return Picture((pixels >> 8).astype(np.uint8), 16, (SHALLOW,), high)
+    if how.wide or how.stored:
+        return Picture(how.array(pixels), 16, largest=high)
+    return Picture(how.array((pixels >> 8).astype(np.uint8)), 16, (SHALLOW,), high)
 
 
 def _flattened(image: "Image.Image") -> "tuple[Image.Image, str]":

@@ -22,8 +22,7 @@ from pixelcnn.data.lazy import LazyImages
 from pixelcnn.data.npy import FileArray
 from pixelcnn.data.packing import Callback, Workshop, alone
 from pixelcnn.data.reading import Reading
-from pixelcnn.data.survey import accepted
-from pixelcnn.data.target import settle
+from pixelcnn.data.survey import accepted, settle
 from pixelcnn.data.tensors import labels_tensor
 from pixelcnn.errors import DISK_FULL, ConfigError, DataError, ResourceError
 from pixelcnn.text import printable
@@ -39,13 +38,13 @@ def prepare(
     out: Path | str,
     *,
     size: Any = None,
-    fit: str = "crop",
+    fit: str = "resize",
     skip_bad: bool = False,
     callback: Callback | None = None,
 ) -> ImageSet:
     """Packs the images of a folder into the new folder ``out``, which :func:`load` takes as data.
 
-    Each file is decoded twice, first to check all, then to pack; no more than one is in memory.
+    Each file is decoded twice, first to check all, then to pack; no more than one a thread is in memory.
     ``out`` appears when it is complete, or not at all. Whatever ends the work before, the same call
     goes on with it; until then ``.out.partial`` beside ``out`` holds what there is.
 
@@ -53,7 +52,7 @@ def prepare(
         folder: looked through with all folders below.
         out: must not exist yet.
         size: as for :func:`pixelcnn.data.load`.
-        fit: as for :func:`pixelcnn.data.load`.
+        fit: as for :func:`pixelcnn.data.load`; patches are taken from a packed set when it is used.
         skip_bad: leave out files that cannot be read.
         callback: called with the number of packed images and of all.
 
@@ -73,6 +72,10 @@ def prepare(
         shutil.rmtree(work, ignore_errors=True)
         raise ConfigError(
             f"{printable(str(out))} exists already", hint="choose another name, or remove it"
+        )
+    if fit == "patches":
+        raise ConfigError(
+            "patches are not packed", hint="pack whole images, and train on them with --fit patches"
         )
     reading = Reading(size=as_size(size), fit=fit, skip_bad=skip_bad)
     files = find_images(root)

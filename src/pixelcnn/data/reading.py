@@ -1,19 +1,99 @@
-"""How own data are to be read."""
+"""How images are to be read: what a caller says of it, and what the readers are told."""
 
 import dataclasses
-from typing import Annotated
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, TypedDict, TypeGuard
 
 from pixelcnn.annotations import Range
 from pixelcnn.config import check_choice, check_fields
-from pixelcnn.data.geometry import FITS
+from pixelcnn.data.bins import Bins
+from pixelcnn.data.frame import Frame
+from pixelcnn.data.geometry import FITS, as_size
+from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.errors import ConfigError
-from pixelcnn.shapes import MAX_LEVELS, ImageShape
+from pixelcnn.shapes import MAX_LEVELS, ImageShape, image_shape
 
 FULL_RANGE = (256, 65_536)
 """Levels of image files whose values fill the range of their format."""
 LAYOUTS = ("nhw", "nhwc", "nchw")
-FLAGS = ("size", "fit", "layout", "skip_bad")
+FLAGS = ("size", "fit", "layout", "skip_bad", "grey", "rgb", "key")
 """Options that the command line has under their own names."""
+
+
+Levels = Annotated[int, Range(2, MAX_LEVELS)]
+Quantise = Literal["range", "quantiles"] | Bins | Sequence[float]
+
+
+class Options(TypedDict, total=False):
+    """Keyword arguments of :func:`pixelcnn.data.load` and :func:`pixelcnn.data.load_all`."""
+
+    levels: Levels | None
+    """Quantise to this many in equal bins; ``None`` keeps those of the data."""
+    quantise: Quantise | None
+    """Make levels of measured values, real numbers or integers of any size: ``range``, ``levels`` equal bins
+    (256 by default) from the smallest to the largest value of the training images; ``quantiles``, bins that
+    hold equally many of their values; two numbers, equal bins of that range; more numbers, the edges of
+    the bins; or :class:`pixelcnn.data.Bins`."""
+    threshold: Annotated[float, Range(0, 1)] | None
+    """Binarise: from this share of the range on, a value becomes 1."""
+    binarise: Literal["threshold", "dynamic"] | None
+    """``threshold`` (at 0.5 unless ``threshold`` says), or ``dynamic``: training images are drawn anew in
+    each epoch with the grey value as the probability of a 1, others once, with seed 0."""
+    rgb: bool
+    """Give grey images three equal channels."""
+    grey: bool
+    """Make images in colour grey, by their brightness (ITU-R BT.601)."""
+    size: int | str | Sequence[int] | None
+    """A side, or (height, width), that images are brought to."""
+    fit: Literal["resize", "nearest", "crop", "pad", "patches"] | None
+    """How. Image files are scaled to the shorter side, and the centre is kept: with ``resize``, the default,
+    over all pixels (Lanczos), with ``nearest`` without mixing any. Whatever it is, ``crop``, for arrays the
+    default, takes the centre as it is and refuses smaller images, ``pad`` puts level 0 around what is
+    smaller, and ``patches`` cuts each image into a grid of them, and in training takes others each epoch."""
+    layout: str | None
+    """Axes of an array or of colours in a table: ``n h w``, ``n h w c`` or ``n c h w``."""
+    skip_bad: bool
+    """Leave out files and rows that cannot be read."""
+    shape: Sequence[int] | None
+    """(channels, height, width) of a model: settles layouts, and the channels of image files."""
+    source_levels: Levels | None
+    """How many levels the stored values have. By default what an archive says itself, then what
+    ``usual_levels`` says, then what the type of the values says."""
+    usual_levels: Levels | None
+    """As ``source_levels``, for arrays and tables that do not say it themselves."""
+    picture_levels: Levels | None
+    """As ``source_levels``, for image files alone: those of a model's training data."""
+    workers: Annotated[int, Range(0, 256)] | None
+    """Threads that decode image files; by default as many as there are processors, at most 8, and none
+    beside this one for small folders; 0 for none beside this one."""
+    label_column: str | None
+    """Of a table: ``first``, ``last``, ``none`` or its name, where it cannot be seen."""
+    key: str | None
+    """Of a file of arrays: the one with the images, by its name (``group/images``), or of FITS the number of
+    its unit; of a Hugging Face dataset the column;
+    by default ``images``, ``x_train``, ``x``, ``data``, the only one or the only one of images."""
+    condition: str | Sequence[str] | None
+    """What images are given besides themselves: names of columns of a table, or of arrays in their file; or
+    a file of its own with a row, an array or a picture for each, see
+    :func:`pixelcnn.data.conditions.read_features`."""
+    labels: bool
+    """Keep labels."""
+    root: str | Path | None
+    """Where named sets are looked for before the user's cache; default ``$PIXELCNN_DATA``."""
+    download: bool
+    """Fetch named sets that are missing."""
+
+
+RESTRICTED = {
+    "layout": "arrays and tables",
+    "skip_bad": "image files and tables",
+    "label_column": "a table",
+    "key": "data with several arrays or columns",
+    "condition": "a table or a file of arrays",
+}
+"""Options that only some kinds of own data have a use for, and which these are."""
 
 
 def typed(option: str) -> str:
@@ -25,6 +105,37 @@ def typed(option: str) -> str:
     """
     flag = option.replace("_", "-") if option in FLAGS else f"set data.{option}="
     return f"--{flag} (in Python {option}=)"
+
+
+CONDITION_TABLES, CONDITION_ARRAYS = (".csv", ".tsv"), (".npy", ".npz")
+"""Files of conditions, by suffix; pictures may be maps, too."""
+
+
+def is_condition_file(condition: object) -> TypeGuard[str]:
+    """Whether ``condition=`` is a file or a folder, not names: by its suffix, its end, or being a folder.
+
+    Example:
+        >>> is_condition_file("params.csv"), is_condition_file("maps/"), is_condition_file("sim/mass,sim/age")
+        (True, True, False)
+    """
+    if not isinstance(condition, str):
+        return False
+    if Path(condition).suffix.lower() in (*CONDITION_TABLES, *CONDITION_ARRAYS, *SUFFIXES):
+        return True
+    return condition.endswith(("/", os.sep)) or Path(condition).expanduser().is_dir()
+
+
+def condition_names(condition: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The names of columns or arrays that ``condition=`` lists; none where it is a file.
+
+    Example:
+        >>> condition_names("mass, age"), condition_names(["mass"]), condition_names("maps/")
+        (('mass', 'age'), ('mass',), ())
+    """
+    if condition is None or is_condition_file(condition):
+        return ()
+    listed = condition.split(",") if isinstance(condition, str) else condition
+    return tuple(name.strip() for name in listed if name.strip())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,9 +152,8 @@ class Reading:
 
     size: tuple[int, int] | None = None
     """Height and width to bring all images to; ``None`` leaves them as they are."""
-    fit: str = "crop"
-    """``crop`` about the centre (smaller images are refused), ``pad`` (crops what is larger and pads
-    what is smaller with level 0), or ``resize`` (image files only: scaled, then cropped)."""
+    fit: str | None = None
+    """How, see :class:`Options`; ``None`` is ``resize`` for image files and ``crop`` for arrays."""
     layout: str | None = None
     """Axes of an array, where they are not clear."""
     skip_bad: bool = False
@@ -59,14 +169,59 @@ class Reading:
     values fill the range of their format; with any other number they are levels as they stand there."""
     usual_levels: Annotated[int, Range(2, MAX_LEVELS)] | None = None
     """Levels of stored values that do not say so themselves, as those of an array or a table."""
+    quantise: Quantise | None = None
+    """How measured values will become levels. With ``source_levels`` the values are levels already."""
+    picture_levels: Annotated[int, Range(2, MAX_LEVELS)] | None = None
+    """As ``source_levels``, for image files alone."""
     labels: bool = True
     """Whether labels are wanted."""
+    classes: tuple[str, ...] = ()
+    """Known already, so that a single folder of that name is one of them."""
+    grey: bool = False
+    """Whether images in colour will be made grey."""
+    workers: int | None = None
+    """Threads that decode; ``None`` for as many as make sense."""
+    download: bool = True
+    """Whether what is missing may be fetched."""
     label_column: str | None = None
     """Of a table: ``first``, ``last``, ``none``, or its name in the header."""
+    key: str | None = None
+    """Name of the array with the images."""
+    condition: tuple[str, ...] = ()
+    """Names of columns or arrays that images are given besides themselves."""
+    condition_file: str | None = None
+    """A file of its own for them."""
+
+    @classmethod
+    def of(cls, wanted: int | None, options: Options) -> "Reading":
+        """What the readers are told of a caller's options.
+
+        Args:
+            wanted: levels that the values will be quantised to.
+            options: as given.
+        """
+        apart = {"levels", "size", "shape", "condition", "condition_file"}
+        known = {each.name for each in dataclasses.fields(cls)} - apart
+        shape, condition = options.get("shape"), options.get("condition")
+        if options.get("grey") and options.get("rgb"):
+            raise ConfigError("images are made grey or RGB, not both", hint="drop one of them")
+        if shape is not None and options.get("grey") and len(shape) == 3:
+            shape = (3, *shape[1:])  # what a model for grey images is given may be in colour
+        return cls(
+            levels=wanted,
+            size=as_size(options.get("size")),
+            condition=condition_names(condition),
+            condition_file=condition if is_condition_file(condition) else None,
+            shape=None if shape is None else image_shape(tuple(shape)),  # type: ignore[arg-type]
+            **{key: value for key, value in options.items() if key in known},  # type: ignore[arg-type]
+        )
 
     def __post_init__(self) -> None:
         check_fields(self)
-        check_choice("fit", self.fit, FITS)
+        if self.fit is not None:
+            check_choice("fit", self.fit, FITS)
+        if self.fit == "patches" and self.size is None:
+            raise ConfigError("patches have a size", hint=f"say which: {typed('size')}")
         if self.layout is not None:
             layout = self.layout.replace(" ", "").replace(",", "").lower()
             if layout not in LAYOUTS:
@@ -76,8 +231,26 @@ class Reading:
             object.__setattr__(self, "layout", layout)
         if self.label_column is not None:
             object.__setattr__(self, "label_column", self.label_column.strip().lower())
-        if self.channels is None and self.shape is not None:
+        if self.channels is None and self.shape is not None and not self.grey:
             object.__setattr__(self, "channels", self.shape.channels)
+
+    @property
+    def measured(self) -> bool:
+        """Whether values are read as they are, to be quantised later."""
+        return self.quantise is not None and self.source_levels is None
+
+    @property
+    def of_pictures(self) -> "Reading":
+        """The same for image files."""
+        known = self.source_levels or self.picture_levels
+        return dataclasses.replace(self, source_levels=known, fit=self.fit or "resize")
+
+    @property
+    def frame(self) -> Frame | None:
+        """What is kept of an image file; ``None`` if all of it."""
+        if self.size is None or self.fit == "patches":
+            return None
+        return Frame(self.size, self.fit or "resize")
 
     @property
     def stored(self) -> bool:
@@ -90,3 +263,27 @@ class Reading:
         if self.source_levels in FULL_RANGE:
             return self.source_levels > 256
         return self.levels is not None and self.levels > 256
+
+
+def check_useful(reading: Reading, useful: frozenset[str], where: str) -> None:
+    """Refuses what was asked of data that have no use for it.
+
+    Args:
+        reading: what was asked.
+        useful: those of :data:`RESTRICTED` that the data have a use for.
+        where: what the data are called.
+
+    Raises:
+        ConfigError: names the option.
+
+    Example:
+        >>> check_useful(Reading(skip_bad=True), frozenset(["layout"]), "a.npy")
+        Traceback (most recent call last):
+        pixelcnn.errors.ConfigError: skip_bad goes with image files and tables, a.npy is none
+    """
+    for option in RESTRICTED.keys() - useful:
+        if getattr(reading, option):
+            raise ConfigError(
+                f"{option} goes with {RESTRICTED[option]}, {where} is none",
+                hint=f"leave out {typed(option)}",
+            )

@@ -1,13 +1,20 @@
 """Which images train, which validate and which test: fixed, and independent of any library's shuffle."""
 
+import dataclasses
 import hashlib
 
 import numpy as np
+import torch
 
 from pixelcnn import streams
-from pixelcnn.data.image_set import ImageSet, as_bytes
+from pixelcnn.data.image_set import ImageSet, Splits, joined
+from pixelcnn.data.reading import Reading, typed
+from pixelcnn.data.tensors import as_bytes
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import ImageShape
+
+Parts = dict[str, ImageSet]
+"""Images as a source has them: under ``all``, or under ``train`` and others of ``val`` and ``test``."""
 
 THREE_WAYS = (0.8, 0.9)
 """Own data: up to the first share trains, up to the second validates, the rest tests."""
@@ -42,9 +49,16 @@ def content_key(shape: ImageShape, pixels: bytes) -> int:
 def content_keys(images: ImageSet) -> np.ndarray:
     """The content key of each image: ``(n,)`` uint64.
 
-    Its name, its place in a folder and the other images do not matter.
+    Its name, its place in a folder and the other images do not matter. All patches of a photograph have the
+    key of all their pixels together.
     """
     shape = images.shape
+    if images.group is not None:
+        digests = [hashlib.sha256(str(shape).encode()) for _ in range(int(images.group.max()) + 1)]
+        for number, patch in zip(images.group.tolist(), images.images, strict=True):
+            digests[number].update(as_bytes(patch))
+        found = [int.from_bytes(digest.digest()[:8], "big") for digest in digests]
+        return np.array(found, dtype=np.uint64)[images.group.numpy()]
     keys = (content_key(shape, as_bytes(image)) for image in images.images)
     return np.fromiter(keys, dtype=np.uint64, count=len(images))
 
@@ -80,3 +94,72 @@ def _ranked(keys: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
     smaller = [max(1, round(n * (b - a))) for a, b in zip(shares, (*shares[1:], 1.0), strict=True)]
     cuts = n - np.cumsum(smaller[::-1])[::-1]
     return np.searchsorted(cuts, place, side="right")
+
+
+def splits_of(parts: Parts, keys: np.ndarray | None = None, test: ImageSet | None = None) -> Splits:
+    """Own data in three parts.
+
+    Data in one piece give 80 % train, 10 % validate and 10 % test, by the content of each image; with a test
+    set 90 % and 10 %. Of data that come in parts, what is missing is a tenth of ``train``.
+
+    Args:
+        parts: what there is.
+        keys: content keys of the images, if they are known.
+        test: a test set from elsewhere.
+
+    Raises:
+        DataError: too few different images, or a test set that does not fit.
+    """
+    sets, whole = dict(parts), parts.get("all")
+    if test is not None:
+        whole = joined(*parts.values())
+        sets = {"all": whole, "test": matched(test, whole, "test")}
+    missing = [part for part in Splits._fields if part not in sets]
+    if whole is not None or len(missing) == 1:
+        origin = sets["train"] if whole is None else whole
+        found = content_keys(origin) if keys is None else keys
+        cut = parts_by_content(found, THREE_WAYS if len(missing) == 3 else TWO_WAYS)
+        names = missing if whole is not None else ["train", *missing]
+        sets |= {name: origin[part] for name, part in zip(names, cut, strict=True)}
+    return Splits(*(_called(sets[part], part) for part in Splits._fields))
+
+
+def _called(images: ImageSet, part: str) -> ImageSet:
+    """The part of a set; those that trained on test images keep saying so."""
+    kept = images.split.startswith("tutorial")
+    return images if kept else dataclasses.replace(images, split=part)
+
+
+def alike(reading: Reading, train: ImageSet) -> Reading:
+    """How to read data that go with a training set."""
+    levels = reading.source_levels if reading.measured else train.levels
+    return dataclasses.replace(
+        reading,
+        channels=train.shape.channels,
+        source_levels=levels,
+        shape=train.shape,
+        classes=train.classes,
+    )
+
+
+def matched(other: ImageSet, train: ImageSet, part: str) -> ImageSet:
+    """Another part of a set, with labels counted as in the training set.
+
+    Raises:
+        DataError: another shape, other levels, or a class that does not occur in training.
+    """
+    if other.shape != train.shape or other.levels != train.levels:
+        raise DataError(
+            f"{part} images are {other.shape} with {other.levels} levels, "
+            f"but training images are {train.shape} with {train.levels}",
+            hint=f"bring both to one shape: {typed('size')}, {typed('layout')} or {typed('levels')}",
+        )
+    if not (other.classes and train.classes) or other.classes == train.classes:
+        return other
+    unknown = [name for name in other.classes if name not in train.classes]
+    if unknown or other.labels is None:
+        raise DataError(
+            f"{part} images have classes that training images lack: {', '.join(unknown)}"
+        )
+    number = torch.from_numpy(np.array([train.classes.index(name) for name in other.classes]))
+    return dataclasses.replace(other, labels=number[other.labels], classes=train.classes)

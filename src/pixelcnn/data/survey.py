@@ -1,22 +1,35 @@
-"""Looks at every file of a folder before anything is done with it, and reports."""
+"""What was found in the files of a folder: what is said of it, and the one shape and depth of all."""
 
 import dataclasses
 import logging
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from pathlib import Path
 
-from pixelcnn.data.files import ALONE, ImageFile, find_images
-from pixelcnn.data.geometry import SMALLER, as_size, too_small
-from pixelcnn.data.picture import Picture, read_picture
+import numpy as np
+
+from pixelcnn.data.files import ALONE
+from pixelcnn.data.geometry import SCALED, SMALLER
+from pixelcnn.data.picture import REAL, WIDE
+from pixelcnn.data.quantise import SOURCE
 from pixelcnn.data.reading import Reading, typed
-from pixelcnn.errors import DataError, ResourceError
+from pixelcnn.errors import DataError
+from pixelcnn.shapes import ImageShape
 from pixelcnn.text import printable
 
 log = logging.getLogger("pixelcnn")
 
 COLOUR = "is in colour, but grey images are needed"
 BEYOND = "holds the value"
+DONE = {
+    "resize": "resized to",
+    "nearest": "scaled without mixing pixels to",
+    "crop": "cropped to the central",
+    "pad": "cropped or padded to",
+    "patches": "cut into patches of",
+}
+"""What is said of pictures that are brought to a size."""
+
+
 NAMED = 20
 """Bad files that one message names; the log and the report name all."""
 
@@ -33,7 +46,7 @@ class FileReport:
     width: int = 0
     channels: int = 0
     bits: int = 0
-    """1, 8 or 16 per sub-pixel."""
+    """1, 8, 16 or 32 per sub-pixel."""
     largest: int = 255
     """Value of a sub-pixel as it is stored."""
 
@@ -55,146 +68,6 @@ class FileReport:
         return self.error or ", ".join((known, *self.notes))
 
 
-@dataclasses.dataclass(frozen=True)
-class FolderReport:
-    """What :func:`check_folder` found."""
-
-    folder: str
-    files: tuple[FileReport, ...]
-    problem: str = ""
-    """What keeps the good files from becoming one set, such as different sizes."""
-    hint: str = ""
-    warning: str = ""
-    """What the good files have in common that may not be meant, such as few values."""
-
-    @property
-    def errors(self) -> tuple[FileReport, ...]:
-        """Files that cannot be used."""
-        return tuple(each for each in self.files if each.error)
-
-    @property
-    def ok(self) -> bool:
-        """Whether the folder can be trained on as it is."""
-        return not self.errors and not self.problem
-
-    @property
-    def summary(self) -> str:
-        """One line.
-
-        Example:
-            >>> FolderReport("cats", (FileReport("a.png"), FileReport("b.png", "is empty"))).summary
-            'cats: 2 images, 1 good, 0 with a note, 1 bad'
-        """
-        counts = Counter(each.status for each in self.files)
-        good = len(self.files) - counts["error"]
-        text = f"{self.folder}: {len(self.files)} images, {good} good, {counts['note']} with a note"
-        return f"{text}, {counts['error']} bad" + (f"; {self.problem}" if self.problem else "")
-
-
-def check_folder(
-    folder: Path | str,
-    size: object = None,
-    fit: str = "crop",
-    source_levels: int | None = None,
-) -> FolderReport:
-    """Decodes every image of a folder and reports on each.
-
-    Args:
-        folder: looked through with all folders below.
-        size: as for :func:`pixelcnn.data.load`.
-        fit: as for :func:`pixelcnn.data.load`.
-        source_levels: as for :func:`pixelcnn.data.load`.
-
-    Raises:
-        DataError: no such folder, or no image in it.
-    """
-    root = Path(folder)
-    if not root.is_dir():
-        raise DataError(f"{printable(str(folder))} is not a folder")
-    reading = Reading(size=as_size(size), fit=fit, source_levels=source_levels)
-    reports = tuple(report for report, _ in examine(find_images(root), reading))
-    good = [each for each in reports if not each.error]
-    problem, hint = "", ""
-    try:
-        common_size(good, reading)
-    except DataError as error:
-        problem, hint = str(error), error.hint
-    return FolderReport(printable(root.name), reports, problem, hint, few_values(good, reading))
-
-
-def examine(
-    files: Iterable[ImageFile], reading: Reading
-) -> Iterator[tuple[FileReport, Picture | None]]:
-    """Decodes one file after the other; bad ones have an error in place of a picture."""
-    for file in files:
-        if file.problem and reading.labels and reading.shape is None:
-            yield FileReport(file.name, file.problem), None
-            continue
-        try:
-            picture = read_picture(file.path, wide=reading.wide, stored=reading.stored)
-            _check_use(picture, reading)
-        except DataError as error:
-            yield FileReport(file.name, str(error)), None
-        except ResourceError as error:
-            raise ResourceError(f"{printable(file.name)} {error}", hint=error.hint) from error
-        else:
-            channels, height, width = picture.pixels.shape
-            known = (height, width, channels, picture.bits, picture.largest)
-            yield FileReport(file.name, "", picture.notes, *known), picture
-
-
-def _check_use(picture: Picture, reading: Reading) -> None:
-    """Raises :class:`DataError` for a good image that cannot be brought to what is needed."""
-    _, height, width = picture.pixels.shape
-    if reading.size and (reason := too_small(height, width, reading.size, reading.fit)):
-        raise DataError(reason)
-    if reading.channels == 1 and not picture.grey:
-        raise DataError(COLOUR)
-    if reading.source_levels is not None and reading.stored:
-        largest, levels = int(picture.pixels.max()), reading.source_levels
-        if largest >= levels:
-            raise DataError(f"{BEYOND} {largest}, but {levels} levels are 0 to {levels - 1}")
-
-
-def few_values(good: list[FileReport], reading: Reading) -> str:
-    """What to say of files whose values leave the upper three quarters of their range empty; else nothing.
-
-    Dark pictures look like that, and so do masks, label maps, and 12 bits stored in 16.
-    """
-    if reading.source_levels is not None or not good or all(each.bits == 1 for each in good):
-        return ""
-    fullest = max(good, key=lambda each: each.largest / each.full)
-    largest, full = fullest.largest, fullest.full
-    if not 0 < largest <= full // 4:
-        return ""
-    levels = max(largest + 1, 2) if largest < 64 else 2 ** largest.bit_length()
-    remedy = f"say {typed('source_levels')}".replace("levels=", f"levels={levels}")
-    if levels == 256:
-        remedy = "store them with 8 bits"
-    return f"the largest value is {largest} of {full}: {remedy} if these are levels"
-
-
-def common_size(good: list[FileReport], reading: Reading) -> tuple[int, int]:
-    """Height and width asked for, else those that all files share.
-
-    Raises:
-        DataError: they differ, naming two files.
-    """
-    if reading.size is not None:
-        return reading.size
-    if not good:
-        raise DataError("no good image")
-    first = good[0]
-    for other in good[1:]:
-        if (other.height, other.width) != (first.height, first.width):
-            raise DataError(
-                f"images differ in size: {printable(first.name)} is {first.height}x{first.width}, "
-                f"{printable(other.name)} is {other.height}x{other.width}",
-                hint="give a size to bring them to: --size HEIGHTxWIDTH (in Python size=)",
-            )
-    return first.height, first.width
-
-
 def accepted(reports: list[FileReport], where: str, skip_bad: bool) -> list[FileReport]:
     """The good files, after telling of every bad one and of what is done to the good.
 
@@ -204,10 +77,11 @@ def accepted(reports: list[FileReport], where: str, skip_bad: bool) -> list[File
     bad = [each for each in reports if each.error]
     good = [each for each in reports if not each.error]
     if bad and not (skip_bad and good):
-        named = "; ".join(f"{printable(each.name)} {each.error}" for each in bad[:NAMED])
-        more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+        shown = 1 if not good and len({each.error for each in bad}) == 1 else NAMED
+        named = "; ".join(f"{printable(each.name)} {each.error}" for each in bad[:shown])
+        more = f"; and {len(bad) - shown} more" if len(bad) > shown else ""
         hint = _remedy(bad) + (", or leave them out: --skip-bad" if good else "")
-        hint += ", `pixelcnn data check` lists them all" if more else ""
+        hint += ", `pixelcnn data check` lists them all" if more and shown == NAMED else ""
         raise DataError(
             f"{where}: {len(bad)} of {len(reports)} files cannot be used: {named}{more}", hint=hint
         )
@@ -222,13 +96,15 @@ def accepted(reports: list[FileReport], where: str, skip_bad: bool) -> list[File
 def _remedy(bad: list[FileReport]) -> str:
     """What to do about files that cannot be used."""
     if all(SMALLER in each.error for each in bad):
-        return "--fit pad or --fit resize takes smaller ones (in Python fit=)"
+        return "--fit resize or --fit pad takes smaller ones (in Python fit=)"
+    if all(each.error.endswith((REAL, WIDE)) for each in bad):
+        return f"say how they become levels with {typed('quantise')}: range, quantiles, two numbers or edges"
     if all(each.error == COLOUR for each in bad):
-        return "make them grey, or take a model for colour"
+        return f"{typed('grey')} makes them grey"
     if all(each.error == ALONE for each in bad):
         return "move them into one, take all without labels: --set data.labels=false (in Python labels=False)"
     if all(BEYOND in each.error for each in bad):
-        return f"say how many levels the values have: {typed('source_levels')}"
+        return f"say how many levels the values have, 256 if they fill their range, with {SOURCE}"
     return "mend or remove them"
 
 
@@ -242,3 +118,155 @@ def _tell(good: list[FileReport], where: str) -> None:
             first.setdefault(note, printable(each.name))
     for note, count in counts.items():
         log.warning("%s: %s: %d of %d files, first %s", where, note, count, len(good), first[note])
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """Shape and levels of every image of a set that comes from files."""
+
+    shape: ImageShape
+    """Of the images, or of the patches."""
+    levels: int
+    measured: np.dtype | None = None
+    """Type of measured values, which are no levels yet."""
+
+    @property
+    def dtype(self) -> "np.dtype | type[np.generic]":
+        """Of the values in memory."""
+        if self.measured is not None:
+            return self.measured
+        return np.uint8 if self.levels <= 256 else np.int32
+
+    def conform(self, pixels: np.ndarray) -> np.ndarray:
+        """A picture's levels ``(channels, height, width)`` with the channels and the depth of all."""
+        channels = self.shape.channels
+        if channels == 1:
+            pixels = pixels[:1]
+        elif len(pixels) == 1:
+            pixels = np.repeat(pixels, channels, axis=0)
+        if self.levels == 2 and self.measured is None:
+            pixels = pixels > 0
+        return np.require(pixels, self.dtype, ["C", "W"])
+
+
+def settle(good: list[FileReport], reading: Reading, where: str) -> Target:
+    """The shape that was asked for, else the files' own; colour if any file has colour.
+
+    Raises:
+        DataError: sizes differ and none was asked for, channels that files cannot have, or levels that are
+            names and would be mixed.
+    """
+    size = common_size(good, reading, where)
+    kinds = Counter(each.channels for each in good)
+    channels = reading.channels or max(kinds)
+    if channels not in {1, 3}:
+        raise DataError(f"{where}: image files have 1 or 3 channels, {channels} are needed")
+    changed = len(good) - kinds[channels]
+    if changed:
+        kind = "RGB" if channels == 3 else "grey"
+        log.warning("%s: %d of %d images brought to %s", where, changed, len(good), kind)
+    levels = _levels(good, reading)
+    _tell_size(good, reading, size, levels, where)
+    _tell_values(good, reading, where)
+    return Target(ImageShape(channels, *size), levels)
+
+
+def _tell_size(
+    good: list[FileReport], reading: Reading, size: tuple[int, int], levels: int, where: str
+) -> None:
+    """Says how pictures of other sizes are brought to this one, unless it would mix levels that are names."""
+    others = [each for each in good if (each.height, each.width) != size]
+    fit, to = reading.fit or "resize", "{}x{}".format(*size)
+    if not others:
+        return
+    if fit == "resize" and (reading.stored or levels == 2):
+        kind = f"the values are {levels} levels" if reading.stored else "they are black and white"
+        raise DataError(
+            f"{where}: {sizes(others)} would be resized to {to}, but {kind}, and resizing mixes them",
+            hint="keep them with --fit nearest, crop or pad (in Python fit=)"
+            + ("" if reading.stored else f"; or make grey of them: {typed('source_levels')} 256"),
+        )
+    smaller = [each for each in others if each.height < size[0] or each.width < size[1]]
+    enlarged = f", {len(smaller)} of {len(good)} enlarged" if smaller and fit in SCALED else ""
+    cut = any(each.height * size[1] != each.width * size[0] for each in others)
+    rest = ", the longer side cropped" if cut and fit in SCALED else ""
+    log.warning("%s: %s %s %s%s%s", where, sizes(others), DONE[fit], to, rest, enlarged)
+
+
+def _tell_values(good: list[FileReport], reading: Reading, where: str) -> None:
+    """Says that few values occur; they would all be black to train on if they are below the levels wanted."""
+    few = few_values(good, reading)
+    darkest = max(each.largest for each in good) < (reading.levels or 0)
+    if (
+        few and darkest and reading.usual_levels is None
+    ):  # a model's images may be as dark as they like
+        raise DataError(
+            f"{where}: {few}", hint="if they are dark, and 0 to 255 is their range, say 256"
+        )
+    if few:
+        log.warning("%s: %s", where, few)
+
+
+def _levels(good: list[FileReport], reading: Reading) -> int:
+    """What was said, else 2 if every file has one bit and nothing speaks against it, else 256 or 65,536."""
+    if reading.source_levels is not None and reading.stored:
+        return reading.source_levels
+    wanted = reading.levels in {None, 2} and reading.source_levels is None
+    if wanted and all(each.bits == 1 for each in good):
+        return 2
+    return 65_536 if reading.wide else 256
+
+
+def few_values(good: list[FileReport], reading: Reading) -> str:
+    """What to say of files whose values leave the upper three quarters of their range empty; else nothing.
+
+    Dark pictures look like that, and so do masks, label maps, and 12 bits stored in 16.
+    """
+    if reading.measured or reading.source_levels is not None or not good:
+        return ""
+    if all(each.bits == 1 for each in good):
+        return ""
+    fullest = max(good, key=lambda each: each.largest / each.full)
+    largest, full = fullest.largest, fullest.full
+    if not 0 < largest <= full // 4:
+        return ""
+    levels = max(largest + 1, 2) if largest < 64 else 2 ** largest.bit_length()
+    remedy = f"say {typed('source_levels')}".replace("levels=", f"levels={levels}")
+    if levels == 256:
+        remedy = "store them with 8 bits"
+    return f"the largest value is {largest} of {full}: {remedy} if these are levels"
+
+
+def common_size(good: list[FileReport], reading: Reading, where: str) -> tuple[int, int]:
+    """Height and width asked for, else those that all files share.
+
+    Raises:
+        DataError: they differ, naming two files.
+    """
+    if reading.size is not None:
+        return reading.size
+    if not good:
+        raise DataError(f"{where}: no good image")
+    first = good[0]
+    for other in good[1:]:
+        if (other.height, other.width) != (first.height, first.width):
+            raise DataError(
+                f"{where}: images differ in size: {printable(first.name)} is {first.height}x"
+                f"{first.width}, {printable(other.name)} is {other.height}x{other.width}",
+                hint="give a size to bring them to: --size HEIGHTxWIDTH (in Python size=)",
+            )
+    return first.height, first.width
+
+
+def sizes(good: list[FileReport]) -> str:
+    """The sizes of some files, in words.
+
+    Example:
+        >>> some = [FileReport("a", height=4, width=6), FileReport("b", height=8, width=8)]
+        >>> sizes(some[:1]), sizes(some)
+        ('4x6', '2 sizes from 4x6 to 8x8')
+    """
+    found = {(each.height, each.width) for each in good}
+    ends = [min(found, key=math.prod), max(found, key=math.prod)]
+    low, high = (f"{height}x{width}" for height, width in ends)
+    return low if len(found) == 1 else f"{len(found)} sizes from {low} to {high}"

@@ -1,0 +1,248 @@
+"""Looks at data before anything is done with them, and reports."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from pixelcnn.data.decoding import watched
+from pixelcnn.data.files import class_labels, find_images, part_folders
+from pixelcnn.data.geometry import as_size
+from pixelcnn.data.image_set import ImageSet, Splits
+from pixelcnn.data.lazy import pieces
+from pixelcnn.data.loading import load_all
+from pixelcnn.data.prepare import prepared_folder
+from pixelcnn.data.reading import Reading
+from pixelcnn.data.sets import DATASETS
+from pixelcnn.data.splits import content_key, content_keys
+from pixelcnn.data.survey import FileReport, few_values, settle
+from pixelcnn.errors import DataError
+from pixelcnn.shapes import MAX_LEVELS, ImageShape
+from pixelcnn.text import printable
+
+
+@dataclasses.dataclass(frozen=True)
+class FolderReport:
+    """What :func:`check_folder` found."""
+
+    folder: str
+    files: tuple[FileReport, ...]
+    problem: str = ""
+    """What keeps the good files from becoming one set, such as different sizes."""
+    hint: str = ""
+    warning: str = ""
+    """What the good files have in common that may not be meant, such as few values."""
+
+    @property
+    def errors(self) -> tuple[FileReport, ...]:
+        """Files that cannot be used."""
+        return tuple(each for each in self.files if each.error)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the folder can be trained on as it is."""
+        return not self.errors and not self.problem
+
+    @property
+    def summary(self) -> str:
+        """One line.
+
+        Example:
+            >>> FolderReport("cats", (FileReport("a.png"), FileReport("b.png", "is empty"))).summary
+            'cats: 2 images, 1 good, 0 with a note, 1 bad'
+        """
+        counts = Counter(each.status for each in self.files)
+        good = len(self.files) - counts["error"]
+        text = f"{self.folder}: {len(self.files)} images, {good} good, {counts['note']} with a note"
+        return f"{text}, {counts['error']} bad" + (f"; {self.problem}" if self.problem else "")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataReport:
+    """What :func:`check` found in data of any kind."""
+
+    name: str
+    parts: Mapping[str, int]
+    """Images that can be used, of each part; of data in one piece the only part is ``all``."""
+    shapes: Mapping[str, int]
+    """How many images have each shape, as ``3x32x32``; the most frequent first."""
+    levels: int
+    """Values that a sub-pixel can take as it is stored; 0 if no image can be used."""
+    occurring: int
+    """Values that occur."""
+    classes: Mapping[str, int]
+    """Images of each class, by its name or number; empty without labels."""
+    duplicates: int
+    """Images that are the same as an earlier one of their part."""
+    shared: Mapping[str, int]
+    """Different images that lie in two parts, as ``train and test``."""
+    folders: tuple[FolderReport, ...] = ()
+    """What was found in the files of each part, if these are image files."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the data can be trained on as they are."""
+        return all(folder.ok for folder in self.folders)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What is known of the images, a line each."""
+        found = {
+            "images": _counted(self.parts)
+            if len(self.parts) > 1
+            else str(sum(self.parts.values())),
+            "shapes": _counted(self.shapes) if len(self.shapes) > 1 else "".join(self.shapes),
+            "levels": f"{self.levels}, {self.occurring} of them occur",
+            "classes": _counted(self.classes) or "none",
+            "duplicates": str(self.duplicates),
+        }
+        if len(self.parts) > 1:
+            found["in two parts"] = _counted(self.shared) or "none"
+        return found
+
+
+def _counted(counts: Mapping[str, int], most: int = 20) -> str:
+    """Names and numbers in one line."""
+    shown = ", ".join(f"{name}: {count}" for name, count in list(counts.items())[:most])
+    return shown + (f", and {len(counts) - most} more" if len(counts) > most else "")
+
+
+class Tally:
+    """What is counted while images go by, one at a time."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, Counter[int]] = {}
+        self.shapes: Counter[str] = Counter()
+        self.classes: Counter[str] = Counter()
+        self.seen = np.zeros(MAX_LEVELS, bool)
+
+    def add(self, part: str, pixels: np.ndarray) -> None:
+        """An image as stored, ``(channels, height, width)``."""
+        channels, height, width = pixels.shape
+        shape = ImageShape(channels, height, width)
+        self.shapes[str(shape)] += 1
+        self.keys.setdefault(part, Counter())[content_key(shape, pixels.tobytes())] += 1
+        self.seen[pixels.ravel()] = True
+
+    def add_set(self, part: str, images: ImageSet) -> None:
+        """Images of one shape."""
+        self.shapes[str(images.shape)] += len(images)
+        self.keys.setdefault(part, Counter()).update(content_keys(images).tolist())
+        for piece in pieces(images.images):
+            self.seen[images.images[piece].numpy().ravel()] = True
+
+    def add_labels(self, images: ImageSet | None, names: list[str]) -> None:
+        """The classes of a set, or of files by their names."""
+        labels, classes = (
+            class_labels(names, tuple(self.classes))
+            if images is None
+            else (images.labels, images.classes)
+        )
+        if labels is not None:
+            self.classes.update(classes[i] if classes else str(i) for i in labels.tolist())
+
+    def report(self, name: str, levels: int, folders: tuple[FolderReport, ...] = ()) -> DataReport:
+        """What has been counted."""
+        both = combinations(self.keys.items(), 2)
+        shared = {f"{a} and {b}": len(x.keys() & y.keys()) for (a, x), (b, y) in both}
+        return DataReport(
+            name,
+            {part: keys.total() for part, keys in self.keys.items()},
+            dict(self.shapes.most_common()),
+            levels,
+            int(self.seen.sum()),
+            dict(self.classes),
+            sum(keys.total() - len(keys) for keys in self.keys.values()),
+            {pair: count for pair, count in shared.items() if count},
+            folders,
+        )
+
+
+def check(
+    data: Path | str,
+    size: object = None,
+    fit: str | None = None,
+    source_levels: int | None = None,
+) -> DataReport:
+    """Reads every image of a data set, and reports what there is.
+
+    Args:
+        data: a folder of images, perhaps with folders for its parts, an array, a table, or a named set.
+        size: as for :func:`pixelcnn.data.load`.
+        fit: as for :func:`pixelcnn.data.load`.
+        source_levels: as for :func:`pixelcnn.data.load`.
+
+    Raises:
+        DataError: no such data, no image in them, or an array or a table that cannot be used.
+
+    Example:
+        >>> check("digits").facts["classes"][:16]
+        '0: 178, 1: 182, '
+    """
+    path, tally = Path(data).expanduser(), Tally()
+    if data not in DATASETS and path.is_dir() and prepared_folder(path) is None:
+        reading = Reading(size=as_size(size), fit=fit, source_levels=source_levels).of_pictures
+        parts = part_folders(path) or {"all": path}
+        order = [part for part in (*Splits._fields, "all") if part in parts]
+        found = [_checked(parts[part], part, reading, tally) for part in order]
+        name = printable(path.resolve().name)
+        levels = max((levels for _, levels in found), default=0)
+        return tally.report(name, levels, tuple(report for report, _ in found))
+    if data not in DATASETS and not path.exists():
+        raise DataError(f"there is no file or folder {printable(str(data))}")
+    images = load_all(data, size=size, fit=fit, source_levels=source_levels)  # type: ignore[arg-type]
+    tally.add_set("all", images)
+    tally.add_labels(images, [])
+    return tally.report(images.name, images.levels)
+
+
+def check_folder(
+    folder: Path | str,
+    size: object = None,
+    fit: str | None = None,
+    source_levels: int | None = None,
+) -> FolderReport:
+    """Decodes every image of a folder and reports on each file; see :func:`check` for the images in them.
+
+    Args:
+        folder: looked through with all folders below.
+        size: as for :func:`pixelcnn.data.load`.
+        fit: as for :func:`pixelcnn.data.load`.
+        source_levels: as for :func:`pixelcnn.data.load`.
+
+    Raises:
+        DataError: no such folder, or no image in it.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise DataError(f"{printable(str(folder))} is not a folder")
+    reading = Reading(size=as_size(size), fit=fit, source_levels=source_levels).of_pictures
+    return _checked(root, "all", reading, Tally())[0]
+
+
+def _checked(root: Path, part: str, reading: Reading, tally: Tally) -> tuple[FolderReport, int]:
+    """A report on the files of a folder, and the levels of its images; 0 if none can be used."""
+    where = printable(root.resolve().name)
+    reports = []
+    for report, pixels in watched(find_images(root), reading, where):
+        reports.append(report)
+        if pixels is not None:
+            tally.add(part, pixels)
+    good = [each for each in reports if not each.error]
+    problem, hint, levels = "", "", 0
+    if good:
+        tally.add_labels(None, [each.name for each in good])
+        levels = (
+            2
+            if all(each.bits == 1 for each in good)
+            else 256 ** (1 + any(e.bits == 16 for e in good))
+        )
+    try:
+        levels = settle(good, reading, where).levels
+    except DataError as error:
+        problem, hint = str(error).removeprefix(f"{where}: "), error.hint
+    warning = few_values(good, reading)
+    return FolderReport(where, tuple(reports), problem, hint, warning), levels

@@ -1,0 +1,126 @@
+"""Decodes image files, several at a time, each straight into what is kept of it."""
+
+import os
+import sys
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from pixelcnn.data.files import ImageFile
+from pixelcnn.data.geometry import too_small
+from pixelcnn.data.picture import read_picture
+from pixelcnn.data.raw import check_finite
+from pixelcnn.data.reading import Reading
+from pixelcnn.data.survey import BEYOND, COLOUR, FileReport
+from pixelcnn.errors import DataError, ResourceError
+from pixelcnn.text import printable
+
+MOST = 8
+"""Threads by default: each holds a whole picture."""
+SMALL = 2**22
+"""Bytes of all files together that are decoded before threads would help."""
+
+
+class Decoded(NamedTuple):
+    """What became of one file."""
+
+    report: FileReport
+    pixels: np.ndarray | None
+    """Levels as stored ``(channels, height, width)``; None for a file that cannot be used."""
+
+
+def decode(file: ImageFile, reading: Reading) -> Decoded:
+    """One file; a bad one has an error in place of pixels.
+
+    Raises:
+        ResourceError: it does not fit into memory.
+    """
+    if file.problem and reading.labels and reading.shape is None:
+        return Decoded(FileReport(file.name, file.problem), None)
+    try:
+        measured = reading.measured
+        picture = read_picture(
+            file.path, wide=reading.wide, stored=reading.stored or measured, floats=measured,
+            frame=reading.frame,
+        )  # fmt: skip
+        check_finite(picture.pixels)
+        height, width = picture.size
+        if reading.size and (reason := too_small(height, width, reading.size, reading.fit or "")):
+            raise DataError(reason)
+        if reading.channels == 1 and not picture.grey:
+            raise DataError(COLOUR)
+        levels = reading.source_levels
+        if levels is not None and reading.stored and picture.largest >= levels:
+            raise DataError(
+                f"{BEYOND} {picture.largest}, but {levels} levels are 0 to {levels - 1}"
+            )
+    except DataError as error:
+        return Decoded(FileReport(file.name, str(error)), None)
+    except ResourceError as error:
+        raise ResourceError(f"{printable(file.name)} {error}", hint=error.hint) from error
+    known = (height, width, len(picture.pixels), picture.bits, picture.largest)
+    return Decoded(FileReport(file.name, "", picture.notes, *known), picture.pixels)
+
+
+def watched(files: Sequence[ImageFile], reading: Reading, where: str) -> Iterator[Decoded]:
+    """As :func:`decoded`, with a bar on a terminal if it takes long."""
+    from tqdm.std import tqdm
+
+    hidden = not (sys.stderr and sys.stderr.isatty())
+    with tqdm(
+        total=len(files), desc=f"reading {where}", disable=hidden, leave=False, delay=1
+    ) as bar:
+        for each in decoded(files, reading):
+            bar.update()
+            yield each
+
+
+def decoded(files: Sequence[ImageFile], reading: Reading) -> Iterator[Decoded]:
+    """These files in their order, a few of them decoded ahead of what is asked for.
+
+    Pillow lets other threads run while it decodes, so threads do what processes would, without starting
+    any. Each holds one picture; they end with this iterator.
+    """
+    workers = _workers(files, reading)
+    if not workers:
+        yield from (decode(file, reading) for file in files)
+        return
+    pool = ThreadPoolExecutor(workers, "decode")
+    ahead: deque[Future[Decoded]] = deque()
+    try:
+        for file in files:
+            ahead.append(pool.submit(decode, file, reading))
+            if len(ahead) > 2 * workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _workers(files: Sequence[ImageFile], reading: Reading) -> int:
+    """How many threads decode; 0 for none beside this one."""
+    if reading.workers is not None:
+        return reading.workers
+    processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    count = min(MOST, len(files), processors)
+    return count if count > 1 and _large(files) else 0
+
+
+def _large(files: Sequence[ImageFile]) -> bool:
+    """Whether files are more than :data:`SMALL` bytes together; looks no further than needed."""
+    total = 0
+    for file in files:
+        if not isinstance(file.path, Path):
+            return False  # bytes are there already, and nobody knows of a function what it costs
+        try:
+            total += os.stat(file.path).st_size
+        except OSError:
+            continue  # decoding says what is wrong with it
+        if total > SMALL:
+            return True
+    return False

@@ -1,0 +1,122 @@
+"""The columns of a dataset of Hugging Face: which hold images and labels, and what stands in them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pixelcnn.data import items
+from pixelcnn.data.gate import brief
+from pixelcnn.data.reading import Reading, typed
+from pixelcnn.errors import ConfigError, DataError
+
+
+def image_column(features: Any, reading: Reading, where: str) -> str:
+    """The column of images: the one that is asked for, or the only one of its kind."""
+    pictures = [name for name in features if kind_of(features[name]) == "Image"]
+    arrays = [name for name in features if kind_of(features[name]) == "array"]
+    known = pictures or arrays
+    if reading.key is not None:
+        if reading.key not in [*pictures, *arrays]:
+            raise ConfigError(
+                f"{where} has no column of images called {reading.key}",
+                hint=f"those it has: {', '.join([*pictures, *arrays]) or 'none'}",
+            )
+        return reading.key
+    if len(known) != 1:
+        kinds = brief(", ".join(f"{name}: {features[name]}" for name in features), 300)
+        raise DataError(
+            f"{where} has {len(known) or 'no'} columns of images ({kinds})",
+            hint=f"say which: {typed('key')}"
+            if known
+            else "a column of type Image or Array2D is needed",
+        )
+    return known[0]
+
+
+def label_column(features: Any, reading: Reading, where: str) -> str | None:
+    """The column of labels: the one asked for, the only ``ClassLabel``, or integers with a usual name."""
+    wanted = reading.label_column
+    if not reading.labels or wanted == "none":
+        return None
+    if wanted is not None:
+        found = [name for name in features if name.lower() == wanted]
+        if not found:
+            raise ConfigError(
+                f"{where} has no column called {wanted}", hint=f"columns: {', '.join(features)}"
+            )
+        return found[0]
+    classes = [name for name in features if type(features[name]).__name__ == "ClassLabel"]
+    if len(classes) > 1:
+        raise DataError(
+            f"{where} has several columns of labels: {', '.join(classes)}",
+            hint=f"say which, or none: {typed('label_column')}",
+        )
+    usual = [
+        name
+        for name in features
+        if name.lower() in items.LABELS and "int" in str(getattr(features[name], "dtype", ""))
+    ]
+    return next(iter(classes or usual), None)
+
+
+def kind_of(feature: Any) -> str:
+    """``Image``, ``array`` for what can be images otherwise, or empty."""
+    name = type(feature).__name__
+    if name in {"Image", "Array2D", "Array3D"}:
+        return "Image" if name == "Image" else "array"
+    depth = 0
+    while type(feature).__name__ in {"List", "LargeList", "Sequence"}:
+        feature, depth = feature.feature, depth + 1
+    return "array" if depth in {2, 3} and type(feature).__name__ == "Value" else ""
+
+
+def array_of(column: Any) -> Any:
+    """Nested lists of numbers as an array.
+
+    Raises:
+        DataError: lists of different lengths, or without values.
+    """
+    array = column.combine_chunks()
+    array = getattr(array, "storage", array)
+    shape = [len(array)]
+    while hasattr(array, "flatten") and array.type.num_fields:
+        flat = array.flatten()
+        if array.null_count or len(flat) % max(len(array), 1) or _ragged(array):
+            raise DataError("images differ in shape")
+        shape.append(len(flat) // max(len(array), 1))
+        array = flat
+    if array.null_count:
+        raise DataError("values are missing")
+    return np.array(array.to_numpy(zero_copy_only=False)).reshape(shape)  # its own memory
+
+
+def _ragged(lists: Any) -> bool:
+    """Whether lists have different lengths."""
+    from pyarrow import compute
+
+    return len(compute.unique(compute.list_value_length(lists))) > 1
+
+
+def content_of(value: Any) -> Any:
+    """What an encoded picture is read of: its bytes, or a local file; no bytes where it is missing."""
+    if isinstance(value, Mapping) and value.get("bytes") is not None:
+        return value["bytes"]
+    if isinstance(value, Mapping) and value.get("path"):
+        return Path(value["path"])
+    return b""
+
+
+def labels_of(column: Any, name: str, where: str) -> Any:
+    """Labels as integers; None if there are none, which the Hub writes as -1."""
+    found = column.to_pylist()
+    if all(label in {None, -1} for label in found):
+        return None
+    for index, label in enumerate(found):
+        if type(label) is not int:
+            raise DataError(
+                f"{where}: {name} of image {index} is {label!r}, not an integer",
+                hint=f"leave labels out: {items.WITHOUT}",
+            )
+    return np.array(found)

@@ -1,0 +1,249 @@
+"""Datasets and loaders of PyTorch, and whatever else gives items: an image each, perhaps with its label.
+
+They are read once, from the first item to the last. Transforms may give other images the next time, and a set
+of images does not change: so what was read is kept, in memory or, beyond 256 MB, in a temporary file.
+"""
+
+import dataclasses
+import functools
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
+
+from pixelcnn.annotations import shown
+from pixelcnn.data.arrays import from_values
+from pixelcnn.data.gate import brief
+from pixelcnn.data.image_set import ImageSet
+from pixelcnn.data.pictures import read_stored
+from pixelcnn.data.reading import Reading, typed
+from pixelcnn.data.rows import HELD, Spool
+from pixelcnn.data.splits import Parts
+from pixelcnn.data.tensors import as_tensor
+from pixelcnn.errors import DataError, PixelCNNError
+from pixelcnn.text import printable
+
+log = logging.getLogger("pixelcnn")
+
+USEFUL = frozenset(("layout", "key", "label_column", "skip_bad"))
+"""Options that these datasets have a use for."""
+IMAGES = ("image", "images", "img", "pixel_values", "pixels")
+LABELS = ("label", "labels", "class", "target", "y")
+"""Names under which items that are dictionaries have their image and their label."""
+WITHOUT = "--set data.labels=false (in Python labels=False)"
+
+
+class Item(NamedTuple):
+    """One image as it came, and its label if there is one."""
+
+    image: Any
+    label: Any = None
+
+
+def fits(source: Any) -> bool:
+    """Whether something gives items: a dataset or a loader, or what has a length and an order.
+
+    Example:
+        >>> fits([(np.zeros((2, 2)), 1)]), fits({}), fits("a")
+        (True, False, False)
+    """
+    if isinstance(source, Dataset | DataLoader):
+        return True
+    plain = isinstance(source, Mapping | str | bytes | bytearray | int | float)
+    return not plain and hasattr(source, "__getitem__") and hasattr(source, "__len__")
+
+
+def paired(source: Any) -> bool:
+    """Whether a list holds pairs of an image and its label."""
+    if not isinstance(source, list | tuple) or not source:
+        return False
+    first = source[0]
+    if not isinstance(first, tuple | list) or len(first) != 2:
+        return False
+    image, label = first
+    single = isinstance(label, int | float) or getattr(label, "ndim", None) == 0
+    return single and not isinstance(image, int | float | str)
+
+
+def read(source: Any, reading: Reading) -> Parts:
+    """All items as one set; images that are pictures are decoded, others are arrays of levels.
+
+    Raises:
+        DataError: no image can be told in an item, or images do not go together.
+    """
+    name = printable(
+        getattr(getattr(source, "dataset", source), "__class__", type(source)).__name__
+    )
+    again = None
+    if not isinstance(source, DataLoader | IterableDataset):
+        again = functools.partial(_image_at, source, reading, name)
+    found = items_of(source, reading, name)
+    return {"all": set_of(found, classes_of(source), reading, name, again)}
+
+
+def _image_at(source: Any, reading: Reading, where: str, index: int) -> Any:
+    return told(source[index], reading, where).image
+
+
+def set_of(
+    found: Iterable[Item],
+    classes: Sequence[str],
+    reading: Reading,
+    where: str,
+    again: Callable[[int], Any] | None = None,
+) -> ImageSet:
+    """Items as a set.
+
+    Args:
+        found: the items; read once.
+        classes: names of the labels, if there are some.
+        reading: how.
+        where: name of the set, and the start of every message.
+        again: gives the image of an item once more, so that no more pictures than :data:`HELD` are kept.
+
+    Raises:
+        DataError: see :func:`read`.
+    """
+    pictures: list[Any] = []
+    size = 0
+    spool, labels, first = Spool(), [], None
+    for index, (image, label) in enumerate(found):
+        labels.append(_number(label, index, where) if reading.labels else None)
+        if _encoded(image):
+            size += len(image) if isinstance(image, bytes) else 4 * image.width * image.height
+            if again is not None and size > HELD:
+                image = functools.partial(again, index)
+            pictures.append(image)
+            continue
+        row = _array(image, index, where)
+        first = row if first is None else first
+        if row.shape != first.shape or row.dtype != first.dtype:
+            raise DataError(
+                f"{where}: item {index} is {row.dtype} {row.shape}, item 0 {first.dtype} {first.shape}",
+                hint="bring all to one shape and type in the dataset",
+            )
+        spool.append(row.tobytes())
+    if bool(pictures) == (first is not None):
+        kinds = "pictures and arrays" if pictures else "no items"
+        raise DataError(f"{where} holds {kinds}", hint="images of one kind are needed")
+    numbers = None if None in labels else np.array(labels)
+    if first is None:
+        images = read_stored(
+            lambda rows: [pictures[row] for row in rows],
+            len(pictures),
+            numbers,
+            reading,
+            where,
+            kept=True,
+        )
+    else:
+        values = spool.array(first.shape, first.dtype)
+        held = values[:] if not spool.on_disk else values
+        images = from_values(held, numbers, reading.source_levels, reading, where)
+    return dataclasses.replace(images, classes=tuple(classes) if numbers is not None else ())
+
+
+def items_of(source: Any, reading: Reading, where: str) -> Iterator[Item]:
+    """The items of a dataset, or of the batches of a loader, in their order.
+
+    PyTorch's random state is afterwards what it was, though every loader draws from it.
+    """
+    with torch.random.fork_rng(devices=[]):
+        if isinstance(source, DataLoader):
+            if isinstance(source.sampler, RandomSampler):
+                log.warning("%s: its loader shuffles, so the images are in another order", where)
+            for batch in source:
+                item = told(batch, reading, where)
+                if source.batch_size is None and source.batch_sampler is None:
+                    yield item
+                    continue
+                labels = [None] * len(item.image) if item.label is None else item.label
+                for image, label in zip(item.image, labels, strict=True):
+                    yield Item(image, label)
+        elif isinstance(source, IterableDataset):
+            yield from (told(item, reading, where) for item in source)
+        else:
+            yield from (told(source[index], reading, where) for index in range(len(source)))
+
+
+def told(item: Any, reading: Reading, where: str) -> Item:
+    """Image and label of an item: alone, a pair, or under the names of a dictionary.
+
+    Raises:
+        DataError: neither.
+
+    Example:
+        >>> told({"image": 1, "label": 2}, Reading(), "a"), told((1, 2), Reading(), "a")
+        (Item(image=1, label=2), Item(image=1, label=2))
+    """
+    if isinstance(item, Mapping):
+        image = _chosen(item, reading.key, IMAGES)
+        if image is None:
+            raise DataError(
+                f"{where}: its items hold {brief(', '.join(map(str, item)))}: which is the image?",
+                hint=f"say {typed('key')}",
+            )
+        label = _chosen(item, reading.label_column, LABELS)
+        return Item(item[image], None if label is None else item[label])
+    if isinstance(item, tuple | list) and item:
+        if len(item) > 2:
+            raise DataError(
+                f"{where}: its items hold {len(item)} things, not an image and its label",
+                hint="let the dataset give pairs, or dictionaries with image and label",
+            )
+        return Item(*item)
+    return Item(item)
+
+
+def _chosen(names: Iterable[Any], said: str | None, usual: tuple[str, ...]) -> Any:
+    """The name that was asked for, else the one that is usual, if there is one."""
+    wanted = (said,) if said else usual
+    return next((name for name in names if str(name).lower() in wanted), None)
+
+
+def classes_of(source: Any) -> tuple[str, ...]:
+    """Names of the classes, where the dataset or the one inside of it says them."""
+    while source is not None:
+        names = getattr(source, "classes", None)
+        if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+            return tuple(map(printable, names))
+        source = getattr(source, "dataset", None)
+    return ()
+
+
+def _encoded(image: Any) -> bool:
+    """Whether an image is a picture of Pillow, or the bytes of a file."""
+    kinds = (kind.__module__ == "PIL.Image" for kind in type(image).__mro__)
+    return isinstance(image, bytes) or any(kinds)
+
+
+def _array(image: Any, index: int, where: str) -> np.ndarray:
+    """An image that is an array or a tensor."""
+    try:
+        tensor = as_tensor(image).detach().cpu()
+        found = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    except PixelCNNError:
+        raise
+    except Exception as error:  # of anybody's class
+        raise DataError(f"{where}: item {index} is no image: {shown(image)}") from error
+    if found.ndim not in (2, 3):
+        raise DataError(f"{where}: item {index} is no image: its shape is {found.shape}")
+    return found
+
+
+def _number(label: Any, index: int, where: str) -> int | None:
+    """A label as an integer; None if there is none."""
+    if label is None:
+        return None
+    single = isinstance(label, Tensor | np.generic | np.ndarray) and label.ndim == 0
+    plain = label.item() if single else label
+    if isinstance(plain, bool) or not isinstance(plain, int):
+        raise DataError(
+            f"{where}: the label of item {index} is {shown(label)}, not an integer",
+            hint=f"leave labels out: {WITHOUT}",
+        )
+    return plain

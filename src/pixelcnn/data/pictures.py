@@ -1,0 +1,97 @@
+"""Pictures that are no folder: files one by one, Pillow's, the bytes of files in a data set."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pixelcnn.data.decoding import decode
+from pixelcnn.data.files import ImageFile
+from pixelcnn.data.folder import read_files
+from pixelcnn.data.image_set import ImageSet
+from pixelcnn.data.lazy import LazyImages, Rows, whole
+from pixelcnn.data.picture import Content
+from pixelcnn.data.reading import Reading
+from pixelcnn.data.rows import HELD
+from pixelcnn.data.survey import accepted, settle
+from pixelcnn.errors import ConfigError, DataError
+from pixelcnn.text import printable
+
+TOGETHER = 64
+"""Pictures that are fetched at a time while all are looked at."""
+
+
+def read_pictures(sources: Sequence[Content], reading: Reading) -> ImageSet:
+    """Files, pictures of Pillow or bytes, in the order given."""
+    if not sources:
+        raise DataError("no image files given")
+    files = [
+        ImageFile(source, source.name if isinstance(source, Path) else f"image {index}")
+        for index, source in enumerate(sources)
+    ]
+    where = printable(files[0].name) if len(files) == 1 else f"{len(files)} image files"
+    images = read_files(files, reading, where)
+    return images if isinstance(sources[0], Path) else dataclasses.replace(images, names=())
+
+
+def read_stored(
+    fetch: Callable[[Sequence[int]], list[Any]],
+    count: int,
+    labels: Any,
+    reading: Reading,
+    where: str,
+    *,
+    kept: bool = False,
+) -> ImageSet:
+    """Pictures that a data set holds: looked at once, and decoded when they are used if they are many.
+
+    Args:
+        fetch: gives what some of them are read of, see :data:`pixelcnn.data.picture.Content`.
+        count: of the pictures.
+        labels: integers ``(count,)`` or None.
+        reading: how.
+        where: name of the set, and the start of every message.
+        kept: decode all now: they may be others when they are asked for again.
+
+    Raises:
+        DataError: bad pictures, or different sizes where none was asked for.
+    """
+    reading = reading.of_pictures
+    if reading.measured or reading.fit == "patches":
+        option = "quantise" if reading.measured else "fit='patches'"
+        raise ConfigError(
+            f"{option} goes with files and arrays, {where} is a data set of pictures",
+            hint=f"write the pictures into a folder, or leave out {option}",
+        )
+    steps = (range(start, min(start + TOGETHER, count)) for start in range(0, count, TOGETHER))
+    reports = [
+        decode(ImageFile(source, f"image {index}"), reading).report
+        for step in steps
+        for index, source in zip(step, fetch(step), strict=True)
+    ]
+    target = settle(accepted(reports, where, reading.skip_bad), reading, where)
+    places = torch.tensor([index for index, each in enumerate(reports) if not each.error])
+    dtype = torch.uint8 if target.levels <= 256 else torch.int32
+
+    def read(rows: Rows) -> Tensor:
+        found = torch.empty((len(places[rows]), *target.shape), dtype=dtype)
+        for row, source in zip(found, fetch(places[rows].tolist()), strict=True):
+            report, pixels = decode(ImageFile(source, where), reading)
+            if pixels is None:
+                raise DataError(f"{where}: a picture {report.error}")
+            row.copy_(torch.from_numpy(target.conform(pixels)))
+        return found
+
+    images: Tensor = LazyImages((len(places), *target.shape), dtype, read, target.levels)
+    if kept or images.nbytes <= HELD:
+        images = whole(images)
+    return ImageSet(
+        images,
+        target.levels,
+        None if labels is None else torch.as_tensor(labels)[places],
+        name=where,
+        skipped=count - len(places),
+    )

@@ -1,0 +1,84 @@
+"""Reports on data."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixelcnn import data
+from pixelcnn.errors import DataError
+
+VALUES = np.random.default_rng(0).integers(0, 256, (12, 6, 5), np.uint8) // 16 * 16
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """Twelve pictures to train on, one of them twice, and four to test on, all of one class."""
+    for part, chosen in (("train", [*range(12), 3]), ("test", [3])):
+        for place, number in enumerate(chosen):
+            path = tmp_path / "set" / part / ("cat", "dog")[number % 2] / f"{place}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(VALUES[number]).save(path)
+    for number in range(3):
+        Image.fromarray(VALUES[number] + 1).save(tmp_path / f"set/test/dog/new{number}.png")
+    return tmp_path / "set"
+
+
+def test_a_report_has_shapes_levels_classes_and_duplicates_within_and_across_parts(parts):
+    found = data.check(parts)
+    assert found.ok
+    assert found.parts == {"train": 13, "test": 4}
+    assert found.shapes == {"1x6x5": 17}
+    assert (found.levels, found.occurring) == (256, len({*VALUES.flat, *(VALUES[:3] + 1).flat}))
+    assert found.classes == {"cat": 6, "dog": 11}
+    assert (found.duplicates, found.shared) == (1, {"train and test": 1})
+    assert [folder.folder for folder in found.folders] == ["train", "test"]
+
+
+def test_a_test_folder_with_one_class_keeps_its_labels(parts):
+    test = data.load(parts).test
+    assert (test.classes, test.labels.tolist()) == (("cat", "dog"), [1] * 4)
+    train = data.load(parts / "train", test=parts / "test")
+    assert train.test.labels.tolist() == [1] * 4
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "csv", "packed", "digits"])
+def test_arrays_tables_packed_and_named_sets_are_reported(tmp_path, parts, kind):
+    path = tmp_path / f"a.{kind}"
+    labels = np.arange(12) % 3
+    if kind == "npy":
+        np.save(path, VALUES)
+    elif kind == "npz":
+        np.savez(path, images=VALUES, labels=labels)
+    elif kind == "csv":
+        rows = np.concatenate([labels[:, None], VALUES[:, :5].reshape(12, -1)], 1)
+        np.savetxt(
+            path,
+            rows,
+            "%d",
+            ",",
+            header="label," + ",".join(f"p{i}" for i in range(25)),
+            comments="",
+        )
+    elif kind == "packed":
+        data.prepare(parts / "train", path)
+    found = data.check("digits" if kind == "digits" else path)
+    assert found.ok and not found.folders
+    assert sum(found.parts.values()) == {"packed": 13, "digits": 1797}.get(kind, 12)
+    assert found.duplicates == (kind == "packed")
+    assert len(found.classes) == {"npy": 0, "packed": 2, "digits": 10}.get(kind, 3)
+    assert found.levels == (17 if kind == "digits" else 256)
+    assert 0 < found.occurring <= 17
+
+
+def test_what_is_not_there_is_refused(tmp_path):
+    with pytest.raises(DataError, match="there is no file or folder"):
+        data.check(tmp_path / "nowhere")
+
+
+def test_pictures_of_several_sizes_are_counted_and_are_no_set(parts):
+    Image.fromarray(VALUES[0, :4]).save(parts / "train" / "cat" / "small.png")
+    found = data.check(parts)
+    assert not found.ok
+    assert found.shapes == {"1x6x5": 17, "1x4x5": 1}
+    assert "differ in size" in found.folders[0].problem
+    assert data.check(parts, size=4).ok
