@@ -1,6 +1,7 @@
 """Fixtures shared by the tests."""
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +15,32 @@ hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=No
 hypothesis.settings.load_profile("repeatable")
 
 
+LONG = re.compile(
+    r"test_lookup.py::.*(pixelcnnpp|made|snail|lstm)"
+    r"|test_cuda.py::.*(pixelcnnpp|snail|lstm)"
+    r"|test_engines.py::test_cached_equals_full\[(pixelcnnpp|snail|diagonal)"
+    r"|test_engines.py::test_every_engine_draws_the_same_pixels\[(gated|compact|pixelcnnpp|snail)"
+    r"|test_networks.py::test_(models|networks)_of_codes_.*(pixelcnnpp|snail|diagonal)"
+    r"|test_pixelcnnpp.py::test_it_keeps_its_promises_at_any_number_of_scales"
+    r"|test_pixelcnnpp.py::test_it_keeps_its_promises_with_any_norm"
+    r"|test_pixelrnn.py::test_it_keeps_its_promises_with_a_condition\[diagonal"
+    r"|test_snail.py::test_it_keeps_its_promises_with_a"
+    r"|test_conformance.py::.*one_side_is_even\[(pixelcnnpp|snail|diagonal)"
+    r"|test_codec.py::test_every_engine.*\[diagonal"
+    r"|test_kills.py::test_a_training_survives\[(interrupt|terminate).*-2"
+    r"|test_processes.py::.*(they_train_as_one_would\[3|sizes1|same_step\[1|all_go_on\[1)"
+    r"|test_terminal.py::.*\[(20 columns|dumb)"
+    r"|test_fit.py::test_a_vector_or_a_map_.*\[map"
+)
+"""Variants that take seconds, of which a sibling, or the conformance of the same network, is fast."""
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Gives slow tests more time, unless they set their own."""
+    """Marks what takes long as slow, and gives slow tests more time, unless they set their own."""
     for item in items:
+        if LONG.search(item.nodeid):
+            item.add_marker(pytest.mark.slow)
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT))
 

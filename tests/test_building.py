@@ -9,7 +9,7 @@ import torch
 
 import pixelcnn as px
 import tiny
-from pixelcnn import building, config, outputs
+from pixelcnn import budget, building, config, outputs
 from pixelcnn.data import ImageSet, Splits
 from pixelcnn.errors import ConfigError, ResourceError, UnknownName
 from pixelcnn.networks import NETWORKS
@@ -177,6 +177,8 @@ def test_what_memory_cannot_hold_in_training_is_refused_before_it_is_built(name,
     data = images(3)
     built = px.create_model(name, data, **small(name))
     needed = building.BYTES * sum(each.numel() for each in built.parameters())
+    monkeypatch.setattr(building, "FEW", 0)
+    monkeypatch.setattr(budget, "FEW_NUMBERS", 0)
     monkeypatch.setattr(building.memory, "available", lambda: needed)
     assert same(px.create_model(name, data, **small(name)), built)
     monkeypatch.setattr(building.memory, "available", lambda: needed - 1)

@@ -4,14 +4,14 @@ import datetime
 import json
 import math
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypedDict, Unpack
 
 import numpy as np
 import pytest
 
-from pixelcnn import networks, outputs
+from pixelcnn import config, networks, outputs
 from pixelcnn.annotations import Range, fitting
-from pixelcnn.config import arguments, checked, from_config, to_config
+from pixelcnn.config import arguments, checked, from_config, gated, to_config
 from pixelcnn.errors import ConfigError, UnknownName
 from pixelcnn.networks import NETWORKS
 from pixelcnn.outputs import OUTPUTS
@@ -119,3 +119,23 @@ def test_numpy_scalars_leave_no_trace_in_a_configuration():
     assert json.dumps(to_config(NETWORKS, network))
     assert outputs.Categorical(levels=np.int64(7)) == outputs.Categorical(levels=7)
     assert type(outputs.Categorical(levels=np.int64(7)).levels) is int
+
+
+class Options(TypedDict, total=False):
+    """Of a function that takes them by ``Unpack``."""
+
+    side: Annotated[int, Range(1, 9)]
+
+
+@gated
+def area(name: str = "", **options: Unpack[Options]) -> tuple[str, int]:
+    return name, options.get("side", 1) ** 2
+
+
+def test_unpacked_options_are_parameters_of_their_own():
+    assert list(config.arguments(area)) == ["name", "side"]
+    assert area("a", side=np.int64(3)) == ("a", 9)
+    with pytest.raises(ConfigError, match="side must be an integer from 1 to 9, got 10"):
+        area(side=10)
+    with pytest.raises(ConfigError, match=r"no option called 'sides'\. Did you mean 'side'"):
+        area(sides=3)

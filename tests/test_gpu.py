@@ -12,6 +12,8 @@ import tiny
 from engines.walks import condition_for, images_of, model_of, parameters
 from pixelcnn import sampling
 from pixelcnn.data import ImageSet
+from pixelcnn.data.augmentation import Augmentation
+from pixelcnn.data.tags import Tags
 from pixelcnn.engines.cached import CachedEngine
 from pixelcnn.engines.cuda import CudaEngine
 from pixelcnn.engines.trace import trace
@@ -92,9 +94,11 @@ def test_a_resumed_training_ends_bit_for_bit_where_the_uninterrupted_one_ends(
 @pytest.mark.parametrize("room", [0, 10**9])
 def test_batches_are_those_of_the_processor(room, monkeypatch):
     monkeypatch.setattr(batches_module, "room_on", lambda device: room)
-    data, given = grey(), torch.arange(40)
-    here = Batches(data, 16, seed=3, condition=given)
-    with Batches(data, 16, seed=3, condition=given, device="cuda") as there:
+    data, ways = grey(), Augmentation(("shift 1", "rotate"), grey().shape)
+    given = {"condition": torch.arange(40), "augmentation": ways}
+    given |= {"tagged": Tags("label", 40, ways.count)}
+    here = Batches(data, 16, seed=3, **given)
+    with Batches(data, 16, seed=3, device="cuda", **given) as there:
         assert there.data.images.is_cuda == bool(room)
         for step in range(2 * here.steps_per_epoch):
             batch = there[step]
@@ -163,7 +167,7 @@ def test_waiting_in_a_step_would_be_noticed(watched, monkeypatch):
 @pytest.mark.parametrize("precision", ["32", "bf16"])
 def test_no_step_waits_for_the_gpu(room, precision, watched, monkeypatch):
     monkeypatch.setattr(batches_module, "room_on", lambda device: room)
-    px.fit(model(), *digits(), precision=precision, **OPTIONS)
+    px.fit(model(), *digits(), precision=precision, augment=["shift 1", "rotate"], **OPTIONS)
     assert watched == list(range(1, 8))
 
 

@@ -1,11 +1,13 @@
 """Pictures show the numbers they are given."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from pixelcnn import plotting
+from pixelcnn import data, plotting, png
 from pixelcnn.errors import DataError
 
 
@@ -23,12 +25,21 @@ def test_quantising_a_picture_gives_the_levels_back(levels):
 
 
 @pytest.mark.parametrize("levels", [2, 256, 257, 1_000, 4_096, 65_535, 65_536])
-def test_quantising_a_grey_picture_gives_the_levels_back(levels):
-    (picture,) = plotting.pictures(np.arange(levels).reshape(1, 1, 1, levels), levels)
-    pixels = np.asarray(picture)[0].astype(int)
-    shades = 256 if levels <= 256 else 65_536
-    assert picture.mode == {256: "L", 65_536: "I;16"}[shades]
-    assert (pixels * levels // shades).tolist() == list(range(levels))
+@pytest.mark.parametrize("channels", [1, 3])
+def test_reading_a_png_file_gives_the_levels_back(tmp_path, levels, channels):
+    every = np.arange(levels + -levels % channels) % levels
+    images = every.reshape(1, -1, 1, channels).transpose(0, 3, 1, 2)
+    (tmp_path / "image.png").write_bytes(next(png.files(images, levels)))
+    found = data.load_all(tmp_path / "image.png", levels=levels)
+    assert found.levels == levels
+    assert np.array_equal(found.images, images)
+
+
+def test_a_colour_file_of_16_bits_is_one_for_other_programs():
+    colours = np.random.default_rng(0).integers(0, 65_536, (5, 7, 3)).astype(np.uint16)
+    with Image.open(io.BytesIO(png.deep(colours))) as picture:
+        assert (picture.size, picture.mode) == ((7, 5), "RGB")
+        assert np.array_equal(picture, colours >> 8)
 
 
 def test_levels_are_evenly_bright():

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from pixelcnn import PixelModel, memory, networks, outputs
+from pixelcnn.drawing import BYTES_OF_A_JOB
 from pixelcnn.errors import ConfigError, DataError, ResourceError
 from pixelcnn.sampling import (
-    BYTES_OF_A_JOB,
     batches,
     complete,
+    completions,
     invert,
     sample,
     stream,
@@ -190,6 +191,22 @@ def test_completion_never_changes_a_known_level(model, seed):
     drawn = complete(model, images, known, n=2, seed=seed)
     kept = known.repeat_interleave(2, 0)
     assert torch.equal(drawn[kept], images.repeat_interleave(2, 0)[kept].to(torch.uint8))
+
+
+def test_completions_come_in_batches_of_any_size(plain, monkeypatch):
+    given = sample(plain, 3, seed=4)
+    mask = torch.arange(5)[None, None, :, None].expand(1, 1, 5, 7) < 2
+    whole = complete(plain, given, mask, n=3, seed=5)
+    need = 4 * plain.shape.dimensions * (1 + BYTES_OF_A_JOB)
+    monkeypatch.setattr(memory, "available", lambda: need)
+    drawn = completions(plain, given, mask, n=3, seed=5, batch_size=4)
+    parts = list(drawn)
+    assert [len(part) for part in parts] == [4, 4, 1]
+    assert torch.equal(torch.cat(parts), whole)
+    with pytest.raises(ResourceError, match="9 images of 1x5x7 need"):
+        complete(plain, given, mask, n=3, batch_size=4)
+    with pytest.raises(ResourceError, match="5 images of 1x5x7 need"):
+        completions(plain, given, mask, n=3, batch_size=5)
 
 
 def test_completing_everything_is_sampling(model):

@@ -30,6 +30,8 @@ def everything(seed):
         yield f"dropout of step {step} on {rank}", streams.dropout(seed, step, rank)
     for epoch, image in itertools.product([None, *EPOCHS], STEPS):
         yield f"coins of image {image} in epoch {epoch}", streams.coins(seed, epoch, image)
+    for epoch, image in itertools.product(EPOCHS, STEPS):
+        yield f"augmentation of {image} in epoch {epoch}", streams.augmentation(seed, epoch, image)
 
 
 def every_stream():

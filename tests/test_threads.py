@@ -16,6 +16,7 @@ from pixelcnn.data.picture import read_picture
 from pixelcnn.streams import DrawFrom
 from pixelcnn.training.progress import make_bar
 from pixelcnn.verify import check_network
+from pixelcnn.verify.report import one_thread
 
 THREADS = 4
 SHAPE = (1, 3, 4)
@@ -175,6 +176,25 @@ def test_checks_in_several_threads_draw_nothing_and_give_back_the_number_of_thre
 
         together(draw, check, check)
         assert ends == [2, 2] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_thread_that_begins_during_checks_computes_with_as_many_threads_as_ever():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    found = []
+
+    def first_use():
+        torch.ones(3).sum()
+        found.append(torch.get_num_threads())
+
+    try:
+        with one_thread():
+            assert torch.get_num_threads() == 1
+            together(first_use)
+        together(first_use)
+        assert found == [2, 2] and torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
 

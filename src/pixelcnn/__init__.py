@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from pixelcnn import data, engines, errors, layers, masks, networks, outputs, verify, walk
     from pixelcnn.building import create_model
     from pixelcnn.checkpoint import load, save
+    from pixelcnn.codec import calibrate, compress, decompress
     from pixelcnn.errors import PixelCNNError
     from pixelcnn.model import PixelModel
-    from pixelcnn.sampling import complete, sample, stream
+    from pixelcnn.physical import values
+    from pixelcnn.sampling import batches, complete, sample, stream
     from pixelcnn.scoring import Score, evaluate, score
     from pixelcnn.training import TrainingOptions, fit
 
@@ -24,8 +26,12 @@ _NAMES = {
     "PixelModel": "model",
     "Score": "scoring",
     "TrainingOptions": "training",
+    "batches": "sampling",
+    "calibrate": "codec",
     "complete": "sampling",
+    "compress": "codec",
     "create_model": "building",
+    "decompress": "codec",
     "evaluate": "scoring",
     "fit": "training",
     "load": "checkpoint",
@@ -33,6 +39,7 @@ _NAMES = {
     "save": "checkpoint",
     "score": "scoring",
     "stream": "sampling",
+    "values": "physical",
 }
 
 __all__ = [
@@ -40,9 +47,13 @@ __all__ = [
     "PixelModel",
     "Score",
     "TrainingOptions",
+    "batches",
+    "calibrate",
     "complete",
+    "compress",
     "create_model",
     "data",
+    "decompress",
     "engines",
     "errors",
     "evaluate",
@@ -56,6 +67,7 @@ __all__ = [
     "save",
     "score",
     "stream",
+    "values",
     "verify",
     "walk",
 ]

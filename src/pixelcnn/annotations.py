@@ -60,7 +60,7 @@ class Range:
 
 
 def fitting(value: Any, kind: Any) -> Any:
-    """A value that fits an annotation, in plain types: lists become tuples, NumPy's scalars Python's.
+    """A value that fits an annotation, in plain types: lists become tuples, NumPy's numbers Python's.
 
     Nothing is taken for something else: a boolean is no integer, nor is 3.0, and a number is no text.
 
@@ -77,8 +77,8 @@ def fitting(value: Any, kind: Any) -> Any:
         >>> fitting(1, float), fitting([3, 5], tuple[int, ...]), fitting(32, Literal["auto", "32"])
         (1.0, (3, 5), '32')
     """
-    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
-        value = value.item()
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) in (0, 1):
+        value = value.tolist()
     origin, members = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return _within(fitting(value, members[0]), members[1:])

@@ -1,6 +1,7 @@
 """New models for some images: whatever the images decide, follows them."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,10 +9,13 @@ import torch
 from pixelcnn import config, memory
 from pixelcnn.budget import Budget, OverBudget
 from pixelcnn.data import ImageSet, Splits
+from pixelcnn.data.augmentation import Augmentation
+from pixelcnn.data.reading import typed
+from pixelcnn.data.tags import Tags
 from pixelcnn.errors import ConfigError, ResourceError
 from pixelcnn.layers import CONDITIONS
 from pixelcnn.model import PixelModel
-from pixelcnn.networks import NETWORKS
+from pixelcnn.networks import NETWORKS, Network
 from pixelcnn.outputs import OUTPUTS, Output
 from pixelcnn.streams import DrawFrom
 
@@ -21,8 +25,10 @@ DERIVED = ("channels", "out", "order", "condition_size", "rows", "columns", "cod
 WIDTHS = ("width", "bottleneck", "head_width")
 """Arguments that count features, of which every channel needs one."""
 
-MOST_TENSORS = 2**20
+MOST_TENSORS = 2**17
 """Of a network; so many are built in some seconds."""
+FEW = 2**24
+"""Numbers of a network that is built without asking how much memory there is."""
 BYTES = 20
 """That training takes for a parameter: the weight, its gradient, two moments and its average."""
 
@@ -35,6 +41,7 @@ def create_model(
     *,
     seed: int = 0,
     output: str | Mapping[str, Any] | Output | None = None,
+    tags: Sequence[str] = (),
     **arguments: Any,
 ) -> PixelModel:
     """A new model for some images, on the CPU: channels, size, levels and classes follow them.
@@ -48,6 +55,8 @@ def create_model(
         seed: of the weights, in [0, 2**63).
         output: a registered name, a table of a name and arguments, or an output; for None a Bernoulli
             for two levels, else a categorical one.
+        tags: transformations of which the network is told in training with ``augment_tag``, see
+            :class:`pixelcnn.data.augmentation.Augmentation`.
         **arguments: of the network, without those that follow from the images and the output.
 
     Raises:
@@ -72,12 +81,25 @@ def create_model(
             )
     distribution = _output(output, images.levels)
     given = {k: list(v) if isinstance(v, tuple) else v for k, v in arguments.items()}
-    derived = {k: v for k, v in _derived(given, distribution, images).items() if k in known}
+    count = Augmentation(tuple(tags), images.shape).count
+    found = _derived(given, distribution, images, count)
+    derived = {k: v for k, v in found.items() if k in known}
     table = {"name": network} | given | derived
-    _check_memory(table)
-    with torch.device("cpu"), DrawFrom(torch.Generator().manual_seed(seed)):
-        built = config.from_config(NETWORKS, table)
-    return PixelModel(built, distribution, images.shape)
+    try:
+        built = _built(table, seed, Budget(MOST_TENSORS, FEW))
+    except OverBudget:
+        _check_memory(table)
+        built = _built(table, seed, contextlib.nullcontext())
+    model = PixelModel(built, distribution, images.shape)
+    if count > 1:
+        model.record = {"tags": {"transformations": list(tags), "count": count}}
+    return model
+
+
+def _built(network: Table, seed: int, limit: contextlib.AbstractContextManager[Any]) -> Network:
+    """A network with weights of a seed, built within a limit."""
+    with torch.device("cpu"), DrawFrom(torch.Generator().manual_seed(seed)), limit:
+        return config.from_config(NETWORKS, network)
 
 
 def _check_memory(network: Table) -> None:
@@ -137,7 +159,7 @@ def _images(train: ImageSet | Splits) -> ImageSet:
     return train.train if isinstance(train, Splits) else train
 
 
-def _derived(arguments: Table, output: Output, images: ImageSet) -> Table:
+def _derived(arguments: Table, output: Output, images: ImageSet, tags: int) -> Table:
     """Arguments that follow from the images and the output; a network may take only some of them."""
     channels, height, width = images.shape
     derived: Table = {
@@ -149,8 +171,10 @@ def _derived(arguments: Table, output: Output, images: ImageSet) -> Table:
     }
     if arguments.get("embedding"):
         derived["codes"] = images.levels
-    if arguments.get("condition") is not None:
-        derived["condition_size"] = _condition_size(arguments["condition"], images)
+    kind = arguments.get("condition")
+    if kind is not None or tags > 1:
+        own = Tags(kind, 0 if kind is None else _condition_size(kind, images), tags)
+        derived["condition"], derived["condition_size"] = own.network
     return derived
 
 
@@ -165,7 +189,9 @@ def _condition_size(kind: str, images: ImageSet) -> int:
     if given is None:
         raise ConfigError(
             f"the network is conditional, but {images.name or 'the set of images'} has no {kind}s",
-            hint=f"use data with {kind}s, or set network.condition to none",
+            hint=f"use data with {kind}s"
+            + ("" if kind == "label" else f", say where they are with {typed('condition')}")
+            + ", or set network.condition to none",
         )
     return images.label_count if kind == "label" else given.shape[1]
 

@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, Any, ParamSpec, TypeVar, Unpack, get_args, get_origin
 from typing import get_type_hints as hints_of
 
 from pixelcnn.annotations import Range, Unfit, choice, described, fitting, one_of, shown
@@ -23,6 +23,7 @@ P = ParamSpec("P")
 Config = dict[str, Any]
 
 MAX_INTEGER = 1_000_000
+VAR_KEYWORD = inspect.Parameter.VAR_KEYWORD
 
 
 def checked(name: str, value: object, kind: Any, hint: str = "") -> Any:
@@ -85,16 +86,31 @@ def arguments(kind: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 @functools.cache
 def _signature(kind: Callable[..., Any]) -> inspect.Signature:
-    return inspect.signature(kind)
+    """A signature in which the keys of ``**options: Unpack[Options]`` are parameters of their own."""
+    signature = inspect.signature(kind)
+    options = _unpacked(kind)
+    single = [each for each in signature.parameters.values() if each.kind is not VAR_KEYWORD]
+    rest = [each for each in signature.parameters.values() if each.kind is VAR_KEYWORD]
+    named = [inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY) for key in options or ()]
+    return signature.replace(parameters=[*single, *(rest if options is None else named)])
 
 
 @functools.cache
 def annotations(kind: Callable[..., Any]) -> dict[str, Any]:
     """The annotations of the parameters; none where they cannot be read."""
     try:
-        return hints_of(kind.__init__ if isinstance(kind, type) else kind, include_extras=True)  # type: ignore[misc]
+        found = hints_of(kind.__init__ if isinstance(kind, type) else kind, include_extras=True)  # type: ignore[misc]
     except (NameError, TypeError):
         return {}
+    return found | (_unpacked(kind) or {})
+
+
+def _unpacked(kind: Callable[..., Any]) -> dict[str, Any] | None:
+    """The annotations of a function's ``**options: Unpack[Options]``; None if it has none."""
+    for parameter in inspect.signature(kind).parameters.values():
+        if parameter.kind is VAR_KEYWORD and get_origin(parameter.annotation) is Unpack:
+            return hints_of(get_args(parameter.annotation)[0], include_extras=True)
+    return None
 
 
 def check_values(kind: Callable[..., Any], values: Mapping[str, Any], prefix: str = "") -> Config:
@@ -111,8 +127,10 @@ def check_values(kind: Callable[..., Any], values: Mapping[str, Any], prefix: st
 
 
 def _remedy(parameter: inspect.Parameter | None) -> str:
-    if parameter is None or parameter.default is parameter.empty:
+    if parameter is None:
         return ""
+    if parameter.default is parameter.empty:
+        return "leave it out" if parameter.kind is parameter.KEYWORD_ONLY else ""
     return f"leave it out for the default, {shown(parameter.default)}"
 
 
@@ -128,8 +146,9 @@ def gated(function: Callable[P, T]) -> Callable[P, T]:
         pixelcnn.errors.ConfigError: side must be an integer, got True
     """
     signature = inspect.signature(function)
-    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    several = (inspect.Parameter.VAR_POSITIONAL, VAR_KEYWORD)
     single = [name for name, each in signature.parameters.items() if each.kind not in several]
+    options = _unpacked(function)
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -139,6 +158,11 @@ def gated(function: Callable[P, T]) -> Callable[P, T]:
             return function(*args, **kwargs)  # its own message names the function
         given = {name: bound.arguments[name] for name in single if name in bound.arguments}
         bound.arguments.update(check_values(function, given))
+        if options is not None:
+            rest = next(n for n, p in signature.parameters.items() if p.kind is VAR_KEYWORD)
+            named = bound.arguments.get(rest, {})
+            check_keys("option", named, [*single, *options])
+            bound.arguments[rest] = check_values(function, named)
         return function(*bound.args, **bound.kwargs)
 
     return call

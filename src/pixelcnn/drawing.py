@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -10,12 +11,21 @@ import torch
 from torch import Tensor
 
 from pixelcnn import engines, streams
+from pixelcnn.config import check_integer
 from pixelcnn.devices import exact_convolutions, float64_device
 from pixelcnn.engines import Drawer, Engine, Walker
+from pixelcnn.errors import ConfigError
+from pixelcnn.extent import require
 from pixelcnn.inversion import invert, temper
 from pixelcnn.model import PixelModel
 from pixelcnn.shapes import ImageShape
 from pixelcnn.walk import visit
+
+COLDEST = 1e-300
+"""Lower temperatures are 0."""
+
+BYTES_OF_A_JOB = 33
+"""For each sub-pixel of a batch: random words, uniforms, levels before and after, and whether it is known."""
 
 Lot = tuple[Tensor, Tensor]
 """Positions ``(k, 3)`` and their levels ``(n, k)``."""
@@ -48,6 +58,23 @@ def uniforms(seed: int, indices: Sequence[int], shape: ImageShape) -> Tensor:
     for i, index in enumerate(indices):
         words[i] = streams.sample(seed, index).words(shape.dimensions).reshape(words.shape[1:])
     return torch.from_numpy((words >> np.uint64(11)) * 2.0**-53).permute(0, 3, 1, 2)
+
+
+def indices_of(n: int, first: int) -> range:
+    """Indices of n images, of which each has a stream of its own."""
+    n = check_integer("n", n, 0, 2**31)
+    first = check_integer("first", first, 0, 2**63 - n)
+    return range(first, first + n)
+
+
+def temperature_of(temperature: float) -> float:
+    """A temperature that can be drawn at; so low a one that its logarithms overflow is 0."""
+    if isinstance(temperature, np.generic):
+        temperature = temperature.item()
+    number = isinstance(temperature, float | int) and math.isfinite(temperature)
+    if not number or temperature < 0:
+        raise ConfigError(f"temperature must be a finite number of at least 0, got {temperature!r}")
+    return 0.0 if temperature < COLDEST else float(temperature)
 
 
 class Job(NamedTuple):
@@ -110,14 +137,27 @@ def _rows(shape: ImageShape, walker: Drawer, job: Job) -> Iterator[Lot]:
         before = done
 
 
+class Wanted(NamedTuple):
+    """Some images that are to be drawn.
+
+    Attributes:
+        indices: of their streams.
+        images: levels and which of them are known, ``(n, c, h, w)`` each; None if none is.
+        condition: of the images, checked by the model.
+    """
+
+    indices: Sequence[int]
+    images: tuple[Tensor, Tensor] | None
+    condition: Tensor | None
+
+
 def in_batches(
     model: PixelModel,
     engine: str,
-    given: tuple[Tensor, Tensor] | None,
-    indices: Sequence[int],
+    n: int,
+    wanted: Callable[[range], Wanted],
     seed: int,
     temperature: float,
-    condition: Tensor | None,
     batch_size: int,
     callback: Callable[[int, int, Tensor], None] | None,
 ) -> Iterator[Tensor]:
@@ -126,16 +166,15 @@ def in_batches(
     Args:
         model: of the images.
         engine: its name; the engine is chosen at once.
-        given: levels and which of them are known; None if none is.
-        indices: of the images' streams.
+        n: images in all.
+        wanted: those with some numbers in ``range(n)``.
         seed: of the uniform numbers.
         temperature: see :func:`pixelcnn.inversion.temper`.
-        condition: of the images, checked by the model.
         batch_size: images at a time.
         callback: see :data:`pixelcnn.sampling.Progress`.
     """
     streams.sample(seed, 0)  # raises now what is wrong with a seed, not with the first batch
-    chosen, starts = engines.choose(model, engine), range(0, len(indices), batch_size)
+    chosen, starts = engines.choose(model, engine), range(0, n, batch_size)
     dimensions = model.shape.dimensions
 
     def batch(number: int, start: int) -> Tensor:
@@ -143,10 +182,8 @@ def in_batches(
             assert callback is not None
             callback(number * dimensions + done, len(starts) * dimensions, now)
 
-        part = slice(start, start + batch_size)
-        known = None if given is None else (given[0][part], given[1][part])
-        own = None if condition is None else condition[part]
-        job = job_of(model, known, indices[part], seed, temperature, own)
+        indices, images, condition = wanted(range(start, min(start + batch_size, n)))
+        job = job_of(model, images, indices, seed, temperature, condition)
         with exact_convolutions(model.device):
             return _draw(chosen, job, report if callback else None).to(model.image_dtype)
 
@@ -166,3 +203,28 @@ def _draw(engine: Engine, job: Job, report: Callable[[int, Tensor], None] | None
         if report is not None:
             report(done, images)
     return images
+
+
+def together(model: PixelModel, n: int, drawn: Iterator[Tensor]) -> Tensor:
+    """One tensor of all batches."""
+    images, done = torch.empty((n, *model.shape), dtype=model.image_dtype), 0
+    for batch in drawn:
+        images[done : done + len(batch)] = batch
+        done += len(batch)
+    return images
+
+
+def check_memory(model: PixelModel, n: int, together: int) -> None:
+    """Whether images, and what they are drawn from, fit into memory.
+
+    Args:
+        model: of the images.
+        n: images in all.
+        together: drawn at a time.
+
+    Raises:
+        ResourceError: they do not; it says what they need.
+    """
+    each = n * model.image_dtype.itemsize + min(n, together) * BYTES_OF_A_JOB
+    remedy = "fewer images, or a smaller batch_size, need less"
+    require(each * model.shape.dimensions, f"{n} images of {model.shape}", remedy)

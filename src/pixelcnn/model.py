@@ -8,21 +8,24 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from pixelcnn import given
 from pixelcnn.charts import table
 from pixelcnn.config import Config, from_config, to_config
-from pixelcnn.data.tensors import as_tensor, numbers_of
+from pixelcnn.data import tags
+from pixelcnn.data.tensors import numbers_of
 from pixelcnn.errors import ConfigError, DataError, ModelError
 from pixelcnn.layers import features_last, masked_weights
 from pixelcnn.networks import NETWORKS, Network
 from pixelcnn.outputs import OUTPUTS, Output
+from pixelcnn.record import classes_seen
 from pixelcnn.shapes import image_shape
+from pixelcnn.statistics import Statistics
 
 if TYPE_CHECKING:
     from pixelcnn.data import ImageSet, Splits
     from pixelcnn.training.recipe import Recipe
 
 log = logging.getLogger("pixelcnn")
-
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
@@ -36,6 +39,7 @@ class PixelModel(nn.Module):
 
     Attributes:
         record: how the model was trained, in JSON types; empty for a new model.
+        statistics: of the vectors or maps it is given, set by training; None to take them as they are.
 
     Raises:
         ConfigError: the parts do not fit, or would silently ignore the dependence between channels.
@@ -53,6 +57,7 @@ class PixelModel(nn.Module):
         super().__init__()
         self.network, self.output, self.shape = network, output, image_shape(shape)
         self.record: dict[str, Any] = {}
+        self.statistics: Statistics | None = None
         if network.channels != self.shape.channels:
             raise ConfigError(
                 f"a network for {network.channels} channels cannot model {self.shape} images"
@@ -89,6 +94,11 @@ class PixelModel(nn.Module):
         return self.output.levels
 
     @property
+    def divisor(self) -> int:
+        """What levels are divided by as input of the network; 1 if it embeds them."""
+        return 1 if self.network.embedding else self.levels - 1
+
+    @property
     def device(self) -> torch.device:
         """Where the parameters are."""
         return next(self.parameters()).device
@@ -115,13 +125,12 @@ class PixelModel(nn.Module):
 
     def _repr_html_(self) -> str:
         """What a notebook shows; :func:`print` shows the layers."""
-        masked = masked_weights(self)
         rows = [
             ("network", type(self.network).__name__),
             ("output", self.output),
             ("images", f"{self.shape} (channels x height x width), {self.levels} levels"),
             ("condition", self.network.condition or "none"),
-            ("parameters", f"{self.parameters_count:,}, {masked:,} of them masked"),
+            ("parameters", f"{self.parameters_count:,}, {masked_weights(self):,} of them masked"),
         ]
         if found := self.record.get("validation"):
             rows.append(("validation", f"{found['bits_per_dim']:.4f} bits/dim"))
@@ -129,12 +138,13 @@ class PixelModel(nn.Module):
 
     def config(self) -> Config:
         """What builds the same model again, in JSON types."""
+        statistics = {} if self.statistics is None else {"condition": self.statistics.as_config()}
         return {
             "network": to_config(NETWORKS, self.network),
             "output": to_config(OUTPUTS, self.output),
             "shape": list(self.shape),
             "levels": self.levels,
-        }
+        } | statistics
 
     @staticmethod
     def from_config(config: Config) -> "PixelModel":
@@ -144,10 +154,13 @@ class PixelModel(nn.Module):
             ConfigError: something is missing, unknown or out of range.
         """
         try:
-            network, output, shape = config["network"], config["output"], config["shape"]
-            return PixelModel(
-                from_config(NETWORKS, network), from_config(OUTPUTS, output), tuple(shape)
-            )
+            network = from_config(NETWORKS, config["network"])
+            output = from_config(OUTPUTS, config["output"])
+            model = PixelModel(network, output, tuple(config["shape"]))
+            if "condition" in config:
+                size = network.condition_size
+                model.statistics = Statistics.from_config(config["condition"], size)
+            return model
         except (KeyError, TypeError, ValueError) as error:
             raise ConfigError(f"not a model configuration: {error!r}") from error
 
@@ -191,9 +204,8 @@ class PixelModel(nn.Module):
             levels: integers of any shape.
             dtype: of the input, the model's if None; looking that up takes longer than scaling a pixel.
         """
-        if self.network.embedding:
-            return levels.long()
-        return levels.to(dtype or self.dtype) / (self.levels - 1)
+        embeds = self.network.embedding
+        return levels.long() if embeds else levels.to(dtype or self.dtype) / self.divisor
 
     def forward(self, levels: Tensor, condition: Tensor | None = None) -> Tensor:
         """Parameters ``(n, out, h, w)`` of every position from levels ``(n, c, h, w)``, unchecked."""
@@ -236,48 +248,37 @@ class PixelModel(nn.Module):
     def check_condition(self, condition: Any, n: int) -> Tensor | None:
         """A condition for n images on the model's device, or None for an unconditional model.
 
+        Vectors and maps come in the units of the training data, and leave standardised: so what this gives
+        must not be passed in again.
+
         Args:
             condition: a label or labels ``(n,)``, vectors ``(n, d)`` or maps ``(n, d, h, w)``; one is
-                repeated for all images.
+                repeated for all images. Features with names may come as a mapping of names to values.
             n: number of images.
 
         Raises:
-            ConfigError: missing, unwanted, of the wrong shape, or a label out of range.
+            ConfigError: missing, unwanted, of the wrong shape, not finite, or a label out of range.
         """
-        kind, size = self.network.condition, self.network.condition_size
+        kind, size, own = self.network.condition, self.network.condition_size, tags.of(self)
+        condition = own.whole(condition, n)
         if kind is None:
             if condition is not None:
                 raise ConfigError("this model is unconditional, but got a condition")
             return None
         if condition is None:
+            names = f": {self.statistics.described()}" if self.statistics is not None else ""
             raise ConfigError(
-                f"this model is conditional: it needs a {kind} of size {size} per image"
+                f"this model is conditional: it needs a {kind} of size {size} per image{names}"
             )
-        try:
-            tensor = as_tensor(condition)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise ConfigError(
-                f"a {kind} condition is made of numbers, got {condition!r}"
-            ) from error
-        if kind == "label" and tensor.dtype not in INTEGERS:
-            raise ConfigError(f"labels are integers from 0 to {size - 1}, got {condition!r}")
-        tail = {"label": (), "vector": (size,), "map": (size, *self.shape[1:])}[kind]
-        if tensor.ndim == len(tail):
-            tensor = tensor.expand(n, *tensor.shape)
-        if tuple(tensor.shape) != (n, *tail):
-            raise ConfigError(
-                f"a {kind} condition for {n} images is {(n, *tail)}, got {tuple(tensor.shape)}"
-            )
-        if kind != "label":
-            if tensor.is_complex() or not bool(tensor.to(self.dtype).isfinite().all()):
-                raise ConfigError(f"a {kind} condition is made of finite numbers, this one is not")
-            return tensor.to(self.device, self.dtype)
-        tensor = tensor.to(self.device, torch.int64)
-        if n and not 0 <= int(tensor.min()) <= int(tensor.max()) < size:
-            raise ConfigError(
-                f"labels must lie in 0..{size - 1}, got {int(tensor.min())}..{int(tensor.max())}"
-            )
-        return tensor
+        if kind == "label":
+            seen = classes_seen(self.record, size) if own.count == 1 else range(size)
+            return given.labels(condition, n, size, seen).to(self.device)
+        found = given.checked(condition, n, self.network, self.shape, self.statistics, self.dtype)
+        return found.to(self.device)
+
+    def standardised(self, condition: Tensor) -> Tensor:
+        """Vectors or maps in their own units as the network is given them; labels as they are."""
+        return given.standardised(condition, self.network, self.statistics, self.dtype)
 
     def log_prob_map(self, images: Any, condition: Any = None) -> Tensor:
         """Log-probability of every sub-pixel given its past, in nats, ``(n, c, h, w)``.

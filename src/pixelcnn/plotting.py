@@ -7,7 +7,7 @@ smoothing, so that every pixel of the model stays one visible square.
 
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +34,18 @@ EMBER = (
 reads the same in grey and with any colour vision. The stops lie on matplotlib's CC0 map inferno."""
 
 
-def to_rgb(images: Any, levels: int) -> Bytes:
-    """Levels as 8-bit colours ``(n, height, width, 3)``.
+def to_rgb(images: Any, levels: int, shades: int = 256) -> NDArray[Any]:
+    """Levels as colours ``(n, height, width, 3)``, of 8 bits unless there are more shades.
 
     One channel is grey, three are red, green and blue. Two are magenta and green, so that equal
     values look grey. Of four and more the first three are shown.
 
-    Up to 256 levels, quantising the colours in equal bins gives the levels back.
+    As long as shades are no fewer than levels, quantising the colours in equal bins gives the levels back.
 
     Args:
         images: integer levels (n, c, h, w).
         levels: the number of levels; level 0 is black, ``levels - 1`` full brightness.
+        shades: see :func:`brightness`.
 
     Raises:
         DataError: not four axes, or no levels.
@@ -53,7 +54,7 @@ def to_rgb(images: Any, levels: int) -> Bytes:
         >>> to_rgb([[[[0, 1]]]], levels=2).tolist()
         [[[[0, 0, 0], [255, 255, 255]]]]
     """
-    pixels = brightness(levels)[_checked(images, levels)].transpose(0, 2, 3, 1)
+    pixels = brightness(levels, shades)[_checked(images, levels)].transpose(0, 2, 3, 1)
     order = {1: [0, 0, 0], 2: [0, 1, 0]}.get(pixels.shape[-1], [0, 1, 2])
     return np.ascontiguousarray(pixels[..., order])
 
@@ -89,23 +90,6 @@ def brightness(levels: int, shades: int = 256) -> NDArray[Any]:
         first, after = -(-level * shades // levels), -(-(level + 1) * shades // levels)
         even = np.clip(even, first, after - 1)
     return even.astype(np.uint8 if shades == 256 else np.uint16)
-
-
-def pictures(images: Any, levels: int) -> Iterator[Image.Image]:
-    """Each image (n, c, h, w) at its own size: one channel is grey, in 16 bits if levels are more than 256.
-
-    Quantising grey values in equal bins gives the levels back. Colours have 8 bits: Pillow writes no more.
-
-    Example:
-        >>> [picture.mode for picture in pictures(np.zeros((2, 1, 8, 8), int), levels=4_096)]
-        ['I;16', 'I;16']
-    """
-    values = _checked(images, levels)
-    if values.shape[1] == 1:
-        values = brightness(levels, 256 if levels <= 256 else 65_536)[values[:, 0]]
-    else:
-        values = to_rgb(values, levels)
-    return map(Image.fromarray, values)
 
 
 def enlargement(side: int, target: int = 96) -> int:

@@ -7,21 +7,28 @@ Keys that nobody reads yet are kept as they are.
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from pixelcnn.checks import (
+    COUNT,
+    EDGES,
+    MOST,
+    SIDE,
+    Check,
+    ascending,
+    file_name,
+    flag,
+    listing,
+    number,
+    optional,
+    rule,
+    sides,
+    table,
+    text,
+)
 from pixelcnn.errors import ModelError
-from pixelcnn.shapes import MAX_LEVELS, MAX_SIDE
-
-LONGEST = 4_096
-"""Characters of a text."""
-MOST = 2**63
-"""Of what is counted."""
-LARGEST = 1e18
-"""Of what is measured: more nats than any image has."""
-
-Check = Callable[[str, Any], Any]
-"""Gives a value of a key back as it may be used, or raises :class:`ModelError`."""
+from pixelcnn.shapes import MAX_LEVELS
 
 
 def checked(record: object) -> dict[str, Any]:
@@ -67,6 +74,8 @@ def as_json(record: object) -> dict[str, Any]:
     return checked(plain)
 
 
+UNSAID = "unsaid"
+"""The binarisation of levels of which nobody says how they came about, as those of an array."""
 NAMED = {"digits": 17, "binarized-mnist": 2}
 """Levels of the values of named data sets that have not 256."""
 
@@ -93,7 +102,7 @@ def source_levels(record: Mapping[str, Any], levels: int) -> int:
         return int(said)
     if found := re.match(r"(\d{1,5}) -> ", record.get("quantisation", "")):
         return min(max(int(found[1]), 2), MAX_LEVELS)
-    if record.get("binarisation", "none") in ("none", "fixed") and not data.get("binarise"):
+    if record.get("binarisation", "none") in ("none", "fixed", UNSAID) and not data.get("binarise"):
         return levels
     return NAMED.get(str(data.get("name")), 256)
 
@@ -105,7 +114,7 @@ def coding(binarisation: str, quantisation: str) -> str:
         >>> coding("dynamic, seed 0", "none"), coding("none", "256 -> 8 equal bins"), coding("fixed", "none")
         ('binarisation dynamic', '256 -> 8 equal bins', 'levels as given')
     """
-    kind = "" if binarisation in ("none", "fixed") else f"binarisation {binarisation}"
+    kind = "" if binarisation in ("none", "fixed", UNSAID) else f"binarisation {binarisation}"
     ways = (kind.partition(",")[0], "" if quantisation == "none" else quantisation)
     return ", ".join(filter(None, ways)) or "levels as given"
 
@@ -121,103 +130,15 @@ def classes_seen(record: Mapping[str, Any], classes: int) -> list[int]:
     return seen or list(range(classes))
 
 
-def text(name: str, value: Any) -> Any:
-    """Characters, not too many of them."""
-    if not isinstance(value, str) or len(value) > LONGEST:
-        raise _unlike(name, value, f"a text of at most {LONGEST:,} characters")
-    return value
-
-
-def file_name(name: str, value: Any) -> Any:
-    """A name of a data set, or the last part of a path: a model chooses no folders."""
-    if any(separator in text(name, value) for separator in "/\\\0"):
-        raise _unlike(name, value, "a name, not a path")
-    return value
-
-
-def flag(name: str, value: Any) -> Any:
-    """True or false."""
-    if not isinstance(value, bool):
-        raise _unlike(name, value, "true or false")
-    return value
-
-
-def number(low: float = -LARGEST, high: float = LARGEST, *, whole: bool = False) -> Check:
-    """A number in a range; with ``whole`` an integer."""
-    kinds = int if whole else int | float
-
-    def check(name: str, value: Any) -> Any:
-        if isinstance(value, bool) or not isinstance(value, kinds) or not low <= value <= high:
-            kind = "an integer" if whole else "a number"
-            raise _unlike(name, value, f"{kind} from {low} to {high}")
-        return value
-
-    return check
-
-
-def optional(check: Check) -> Check:
-    """What ``check`` wants, or nothing."""
-    return lambda name, value: None if value is None else check(name, value)
-
-
-def listing(check: Check, most: int) -> Check:
-    """At most so many values, each of which is what ``check`` wants."""
-
-    def every(name: str, value: Any) -> Any:
-        if not isinstance(value, list) or len(value) > most:
-            raise _unlike(name, value, f"a list of at most {most:,} values")
-        return [check(f"{name}[{index}]", item) for index, item in enumerate(value)]
-
-    return every
-
-
-def ascending(name: str, value: Any) -> Any:
-    """Numbers, none of them below the one before."""
-    numbers = listing(number(), 10_001)(name, value)
-    if numbers != sorted(numbers):
-        raise _unlike(name, value, "numbers in ascending order")
-    return numbers
-
-
-def sides(name: str, value: Any) -> Any:
-    """A side of an image, two of them, or both as text."""
-    if isinstance(value, list):
-        return listing(SIDE, 2)(name, value)
-    return text(name, value) if isinstance(value, str) else SIDE(name, value)
-
-
-def table(known: Mapping[str, Check], *, strict: bool = False, needs: Sequence[str] = ()) -> Check:
-    """An object whose known keys hold what they ought to.
-
-    Args:
-        known: what each key holds.
-        strict: leave out all others.
-        needs: keys that it must have.
-    """
-
-    def check(name: str, value: Any) -> Any:
-        if not isinstance(value, dict):
-            raise _unlike(name, value, "an object")
-        for key in needs:
-            if key not in value:
-                raise ModelError(f"{name} lacks {key}")
-        return {
-            key: known[key](f"{name}.{key}", item) if key in known else item
-            for key, item in value.items()
-            if key in known or not strict
-        }
-
-    return check
-
-
-def _unlike(name: str, value: Any, wanted: str) -> ModelError:
-    shown = repr(value) if isinstance(value, str | int | float | None) else type(value).__name__
-    return ModelError(f"{name} must be {wanted}, got {shown[:60]}")
-
-
-SIDE = number(1, MAX_SIDE, whole=True)
-COUNT = number(0, MOST, whole=True)
 PARTS = ("train", "val", "test")
+CONDITIONS = tuple(f"{part}_condition" for part in PARTS)
+
+BINS: dict[str, Check] = {
+    "edges": EDGES,
+    "levels": number(2, MAX_LEVELS, whole=True),
+    "real": flag,
+}
+"""What is said of :class:`pixelcnn.data.Bins`; two edges are a range that equal bins divide."""
 
 DATA: dict[str, Check] = {
     "name": file_name,
@@ -225,7 +146,9 @@ DATA: dict[str, Check] = {
     "levels": number(2, MAX_LEVELS, whole=True),
     "threshold": number(0, 1),
     "binarise": text,
+    "quantise": rule,
     "rgb": flag,
+    "grey": flag,
     "split": text,
     "size": sides,
     "fit": text,
@@ -234,7 +157,10 @@ DATA: dict[str, Check] = {
     "shape": listing(SIDE, 3),
     "source_levels": number(2, MAX_LEVELS, whole=True),
     "labels": flag,
+    "key": text,
+    "condition": listing(text, MAX_LEVELS),
     "usual_levels": number(2, MAX_LEVELS, whole=True),
+    "picture_levels": number(2, MAX_LEVELS, whole=True),
 }
 """Arguments of :func:`pixelcnn.data.load` that a file may give."""
 
@@ -246,27 +172,37 @@ VALIDATION: dict[str, Check] = {
     "precision": text,
 }
 
+TAGS: dict[str, Check] = {
+    "transformations": listing(text, 8),
+    "count": number(1, MAX_LEVELS, whole=True),
+}
+
 RECORD: dict[str, Check] = {
     "recipe": text,
     "data": table({key: optional(check) for key, check in DATA.items()}, strict=True),
     "split": table(dict.fromkeys(PARTS, text)),
     "images": table(dict.fromkeys(PARTS, COUNT)),
-    "content_hash": table(dict.fromkeys(PARTS, text)),
+    "content_hash": table(dict.fromkeys((*PARTS, *CONDITIONS), text)),
     "binarisation": text,
     "quantisation": text,
+    "bins": optional(table(BINS, strict=True, needs=("edges", "levels"))),
     "skipped": COUNT,
     "levels": number(2, MAX_LEVELS, whole=True),
     "source_levels": number(2, MAX_LEVELS, whole=True),
+    "picture_levels": optional(number(2, MAX_LEVELS, whole=True)),
     "classes": listing(text, MAX_LEVELS),
     "classes_seen": listing(COUNT, MAX_LEVELS),
     "seed": COUNT,
+    "augmentation": text,
+    "tags": table(TAGS, needs=("count",)),
     "training": table({}),
     "versions": table({}),
     "steps": COUNT,
     "epochs": number(0, MOST),
     "images_seen": COUNT,
     "validation": table(VALIDATION, needs=("nats_per_image", "stderr", "bits_per_dim")),
-    "validation_quantiles": ascending,
+    "validation_quantiles": ascending(10_001),
+    "activation_ranges": listing(number(0), 100_000),
     "weights": text,
     "fingerprint": text,
 }

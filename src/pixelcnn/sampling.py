@@ -1,28 +1,38 @@
 """Drawing images, whole ones or the missing part of given ones."""
 
-import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pixelcnn import engines
 from pixelcnn.config import check_integer
-from pixelcnn.data.tensors import numbers_of
 from pixelcnn.devices import Device, placed
-from pixelcnn.drawing import Lot, in_batches, job_of, lots_of, uniforms
-from pixelcnn.errors import ConfigError, DataError
-from pixelcnn.extent import require
+from pixelcnn.drawing import (
+    Lot,
+    Wanted,
+    check_memory,
+    in_batches,
+    indices_of,
+    job_of,
+    lots_of,
+    temperature_of,
+    together,
+    uniforms,
+)  # fmt: skip
+from pixelcnn.errors import DataError
 from pixelcnn.inversion import invert, temper
+from pixelcnn.known import known_pixels
 from pixelcnn.model import PixelModel
+from pixelcnn.sources import levels_of
 
 __all__ = [
     "Progress",
     "batches",
     "check_memory",
     "complete",
+    "completions",
     "invert",
     "sample",
     "stream",
@@ -35,12 +45,6 @@ Progress = Callable[[int, int, Tensor], None]
 
 After every front, or after every row on the native engine.
 """
-
-BYTES_OF_A_JOB = 33
-"""For each sub-pixel of a batch: random words, uniforms, levels before and after, and whether it is known."""
-
-COLDEST = 1e-300
-"""Lower temperatures are 0."""
 
 
 def sample(
@@ -88,13 +92,13 @@ def sample(
         >>> sample(model, 2, seed=1).shape
         torch.Size([2, 1, 5, 7])
     """
-    n, batch_size = len(_indices(n, first)), check_integer("batch_size", batch_size, 1, 2**31)
+    n, batch_size = len(indices_of(n, first)), check_integer("batch_size", batch_size, 1, 2**31)
     check_memory(model, n, batch_size)
     drawn = batches(
         model, n, seed=seed, temperature=temperature, condition=condition, engine=engine, first=first,
         batch_size=batch_size, device=device, callback=callback,
     )  # fmt: skip
-    return _together(model, n, drawn)
+    return together(model, n, drawn)
 
 
 def batches(
@@ -125,14 +129,18 @@ def batches(
         >>> [len(images) for images in batches(model, 10, batch_size=4)]
         [4, 4, 2]
     """
-    model, temperature, indices = placed(model, device), _checked(temperature), _indices(n, first)
+    model, temperature = placed(model, device), temperature_of(temperature)
+    indices = indices_of(n, first)
     condition = model.check_condition(condition, n)
     batch_size = check_integer("batch_size", batch_size, 1, 2**31)
-    together = min(len(indices), batch_size)
-    check_memory(model, together, together)
-    return in_batches(
-        model, engine, None, indices, seed, temperature, condition, batch_size, callback
-    )
+    some = min(len(indices), batch_size)
+    check_memory(model, some, some)
+
+    def wanted(which: range) -> Wanted:
+        part = slice(which.start, which.stop)
+        return Wanted(indices[part], None, None if condition is None else condition[part])
+
+    return in_batches(model, engine, len(indices), wanted, seed, temperature, batch_size, callback)
 
 
 def stream(
@@ -151,15 +159,7 @@ def stream(
     All images are drawn together, in lots: a row or a few at a time on the native engine, else a sub-pixel.
     So memory for all of them is needed; :func:`batches` needs it for some.
 
-    Args:
-        model: see :func:`sample`, as for all arguments.
-        n: number of images.
-        seed: of the uniform numbers.
-        temperature: 1 for exact samples.
-        condition: a label, vector or map for a conditional model.
-        engine: name of the engine.
-        first: index of the first image.
-        device: where to compute.
+    Arguments are those of :func:`sample`.
 
     Yields:
         Positions ``(k, 3)`` as channel, row and column, int64, and their levels ``(n, k)``, uint8 up to 256
@@ -179,30 +179,17 @@ def stream(
         >>> torch.equal(images, sample(model, 2, seed=1))
         True
     """
-    model, temperature, indices = placed(model, device), _checked(temperature), _indices(n, first)
+    model, temperature, indices = (
+        placed(model, device),
+        temperature_of(temperature),
+        indices_of(n, first),
+    )
     condition = model.check_condition(condition, n)
     check_memory(model, n, n)
     job = job_of(model, None, indices, seed, temperature, condition)
     chosen = engines.choose(model, engine)
     lots = lots_of(model, chosen.start(n, condition), job)
     return ((positions, levels.to("cpu", model.image_dtype)) for positions, levels in lots)
-
-
-def _indices(n: int, first: int) -> range:
-    """Indices of n images, of which each has a stream of its own."""
-    n = check_integer("n", n, 0, 2**31)
-    first = check_integer("first", first, 0, 2**63 - n)
-    return range(first, first + n)
-
-
-def _checked(temperature: float) -> float:
-    """A temperature that can be drawn at; so low a one that its logarithms overflow is 0."""
-    if isinstance(temperature, np.generic):
-        temperature = temperature.item()
-    number = isinstance(temperature, float | int) and math.isfinite(temperature)
-    if not number or temperature < 0:
-        raise ConfigError(f"temperature must be a finite number of at least 0, got {temperature!r}")
-    return 0.0 if temperature < COLDEST else float(temperature)
 
 
 def complete(
@@ -218,24 +205,28 @@ def complete(
     batch_size: int = 64,
     device: Device | None = None,
     callback: Progress | None = None,
+    **options: Any,
 ) -> Tensor:
     """Draws the unknown part of images; known levels never change.
 
     A drawn level depends on the levels before it in coding order, known or drawn. Known levels that come
-    later are kept, but do not influence it: exact for a known top, an approximation for other masks.
+    later are kept, but do not influence it: exact for a known top, an approximation for other masks. All
+    images are held in memory, see :func:`completions` for more.
 
     Args:
         model: the model.
-        images: integer levels ``(m, c, h, w)``; their unknown levels are ignored.
-        known: bool ``(m or 1, c or 1, h, w)``.
+        images: integer levels ``(m, c, h, w)``, or any other source of images, see :func:`pixelcnn.score`;
+            unknown levels in an array are ignored.
+        known: ``top``, ``left``, a picture whose white part is known, or bool ``(m or 1, c or 1, h, w)``.
         n: completions of each image; completion k of image j draws from stream ``j * 2**32 + k``.
         seed: of the uniform numbers.
         temperature: see :func:`sample`.
-        condition: for each of the m images, or one for all.
+        condition: for each of the m images, or one for all; by default what the source says of each.
         engine: see :func:`sample`.
         batch_size: images drawn at a time.
         device: see :func:`sample`.
         callback: see :data:`Progress`.
+        **options: of :class:`pixelcnn.data.Options`, for data that are to be read otherwise than in training.
 
     Returns:
         Levels ``(m * n, c, h, w)`` on the CPU, the n completions of the first image first.
@@ -244,14 +235,47 @@ def complete(
         DataError, ModelError: images or a mask that do not fit the model.
         ConfigError: an option out of range.
     """
+    given, condition, _ = levels_of(model, images, condition, options)
+    total = len(given) * check_integer("n", n, 1, 2**31)
+    check_memory(model, total, check_integer("batch_size", batch_size, 1, 2**31))
+    drawn = completions(
+        model, given, known, n=n, seed=seed, temperature=temperature, condition=condition,
+        engine=engine, batch_size=batch_size, device=device, callback=callback,
+    )  # fmt: skip
+    return together(model, total, drawn)
+
+
+def completions(
+    model: PixelModel,
+    images: Any,
+    known: Any,
+    *,
+    n: int = 1,
+    seed: int = 0,
+    temperature: float = 1.0,
+    condition: Any = None,
+    engine: str = "auto",
+    batch_size: int = 64,
+    device: Device | None = None,
+    callback: Progress | None = None,
+    **options: Any,
+) -> Iterator[Tensor]:
+    """Draws the completions that :func:`complete` draws, and gives each batch as it is drawn.
+
+    Beside the images, memory for one batch is enough for any number of completions. Arguments and errors are
+    those of :func:`complete`; errors are raised at once.
+
+    Yields:
+        Levels ``(batch_size, c, h, w)``, of the last batch perhaps fewer.
+    """
     n = check_integer("n", n, 1, 2**31)
     batch_size = check_integer("batch_size", batch_size, 1, 2**31)
-    model, temperature = placed(model, device), _checked(temperature)
-    mask = numbers_of(known, "known must be a bool mask").cpu()
-    given = numbers_of(images, "images are integer levels (n, c, h, w)").cpu()
-    if mask.dtype != torch.bool:
-        raise DataError(f"known must be a bool mask, got {str(mask.dtype).removeprefix('torch.')}")
-    check_memory(model, len(given) * n, batch_size)
+    model, temperature = placed(model, device), temperature_of(temperature)
+    mask = known_pixels(known, model.shape)
+    given, condition, _ = levels_of(model, images, condition, options)
+    given = given.cpu()
+    some = min(len(given) * n, batch_size)
+    check_memory(model, some, some)
     try:
         mask = mask.expand(len(given), *model.shape)
         given = torch.where(mask, given, torch.zeros_like(given))
@@ -260,38 +284,15 @@ def complete(
             f"a mask of shape {tuple(mask.shape)} does not fit images {tuple(given.shape)}",
             hint="known is (n or 1, channels or 1, height, width)",
         ) from error
-    given = model.check(given).cpu()
-    condition = model.check_condition(condition, len(given))
-    if condition is not None:
-        condition = condition.repeat_interleave(n, 0)
-    indices = [j * 2**32 + k for j in range(len(given)) for k in range(n)]
-    pair = given.repeat_interleave(n, 0), mask.repeat_interleave(n, 0)
-    drawn = in_batches(
-        model, engine, pair, indices, seed, temperature, condition, batch_size, callback
+    given = model.check(given).to("cpu", model.image_dtype)
+    told = model.check_condition(condition, len(given))
+
+    def wanted(which: range) -> Wanted:
+        indices = [number // n * 2**32 + number % n for number in which]
+        rows = torch.arange(which.start, which.stop) // n
+        pair = given[rows].long(), mask[rows]
+        return Wanted(indices, pair, None if told is None else told[rows.to(told.device)])
+
+    return in_batches(
+        model, engine, len(given) * n, wanted, seed, temperature, batch_size, callback
     )
-    return _together(model, len(indices), drawn)
-
-
-def _together(model: PixelModel, n: int, drawn: Iterator[Tensor]) -> Tensor:
-    """One tensor of all batches."""
-    images, done = torch.empty((n, *model.shape), dtype=model.image_dtype), 0
-    for batch in drawn:
-        images[done : done + len(batch)] = batch
-        done += len(batch)
-    return images
-
-
-def check_memory(model: PixelModel, n: int, together: int) -> None:
-    """Whether images, and what they are drawn from, fit into memory.
-
-    Args:
-        model: of the images.
-        n: images in all.
-        together: drawn at a time.
-
-    Raises:
-        ResourceError: they do not; it says what they need.
-    """
-    each = n * model.image_dtype.itemsize + min(n, together) * BYTES_OF_A_JOB
-    remedy = "fewer images, or a smaller batch_size, need less"
-    require(each * model.shape.dimensions, f"{n} images of {model.shape}", remedy)

@@ -15,20 +15,20 @@ from pixelcnn.complexity import png_nats
 from pixelcnn.conditioning import condition_of, renumbered
 from pixelcnn.config import check_integer
 from pixelcnn.data import ImageSet
-from pixelcnn.data.tensors import numbers_of
 from pixelcnn.devices import Device, exact_convolutions, float64_device, placed
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.extent import require_batch
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
-from pixelcnn.record import coding
-
-log = logging.getLogger("pixelcnn")
+from pixelcnn.physical import density
+from pixelcnn.record import UNSAID, coding
+from pixelcnn.sources import levels_of, set_of
 
 __all__ = [
     "Score",
     "bits_per_dim",
     "condition_of",
+    "density",
     "evaluate",
     "percentiles",
     "png_nats",
@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 BATCH_SIZE = 64
+log = logging.getLogger("pixelcnn")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +56,14 @@ class Score:
         levels: of its pixels.
         binarisation: how levels came about.
         quantisation: likewise, of more than two levels.
+        augmentation: of the training images, such as ``flip, shift 2 (tagged)``; ``none`` without. What is
+            scored are images as they are, and ``tagged`` networks are told so.
         training_coding: how the levels of the training images came about, in words; None if unknown.
         content_hash: SHA-256 of the levels that were scored.
         weights: ``"averaged"`` or ``"raw"``.
         parameters: of the model.
+        nats_density: of measured values: mean minus log-density per image, in nats and in the units of the
+            values, which is ``nats`` and the mean logarithm of the bins' widths; None for other images.
     """
 
     nats: float
@@ -70,16 +75,19 @@ class Score:
     levels: int
     binarisation: str
     quantisation: str
+    augmentation: str = "none"
     training_coding: str | None
     content_hash: str
     weights: str
     parameters: int
+    nats_density: float | None = None
 
     @property
     def as_trained(self) -> bool | None:
         """Whether levels came about as in training: else the numbers do not compare. None if unknown."""
         own = coding(self.binarisation, self.quantisation)
-        return None if self.training_coding is None else own == self.training_coding
+        unknown = self.training_coding is None or self.binarisation == UNSAID
+        return None if unknown else own == self.training_coding
 
     @property
     def bits_per_dim(self) -> float:
@@ -96,6 +104,7 @@ class Score:
         return {
             "nats_per_image": self.nats,
             "stderr": self.stderr,
+            "nats_per_image_density": self.nats_density,
             "bits_per_dim": self.bits_per_dim,
             "bits_per_dim_stderr": self.bits_per_dim_stderr,
             "images": self.images,
@@ -105,6 +114,7 @@ class Score:
             "levels": self.levels,
             "binarisation": self.binarisation,
             "quantisation": self.quantisation,
+            "augmentation": self.augmentation,
             "training_coding": self.training_coding,
             "as_trained": self.as_trained,
             "content_hash": self.content_hash,
@@ -136,20 +146,27 @@ def score(
     batch_size: int = BATCH_SIZE,
     device: Device | None = None,
     callback: Callable[[int, int], None] | None = None,
+    **options: Any,
 ) -> Tensor:
     """Negative log-likelihood of each image in nats, float64 ``(n,)``, on the CPU.
 
+    A process that was forked after PyTorch had computed waits for ever for the threads that it lacks:
+    spawn it.
+
     Args:
         model: computes in evaluation mode, whatever mode it is in.
-        images: integer levels ``(n, c, h, w)``.
-        condition: see :meth:`PixelModel.check_condition`.
+        images: an array or a tensor of integer levels: ``(n, c, h, w)``, or another order of axes that the
+            model's shape settles. Or any other source of :func:`pixelcnn.data.load`, of which all images
+            are taken, and become levels as the training images did: see :mod:`pixelcnn.sources`.
+        condition: see :meth:`PixelModel.check_condition`; by default what the source says of each image.
         batch_size: images scored at a time.
         device: where to compute, see :func:`pixelcnn.devices.resolve_device`; None for where the model is.
             Elsewhere a copy of the model computes.
         callback: called with images done and images in all.
+        **options: of :class:`pixelcnn.data.Options`, for data that are to be read otherwise than in training.
 
     Raises:
-        DataError, ModelError, ConfigError: see :meth:`PixelModel.log_prob_map`.
+        DataError, ModelError, ConfigError: see :meth:`PixelModel.log_prob_map`, :func:`pixelcnn.data.load`.
         ConfigError: a batch size out of range, or a device that is not there.
         ResourceError: a batch does not fit into memory.
 
@@ -160,7 +177,9 @@ def score(
         torch.float64
     """
     batch_size = check_integer("batch_size", batch_size, 1, 2**31)
-    images = numbers_of(images, "images are integer levels (n, c, h, w)")
+    images, condition, read = levels_of(model, images, condition, options)
+    if read is not None:
+        training_coding(model, read)
     model = evaluation_view(placed(model, device))
     condition = model.check_condition(condition, len(images))
     require_batch(model, images[:batch_size])
@@ -170,7 +189,8 @@ def score(
         for start in range(0, len(images), batch_size):
             part = slice(start, start + batch_size)
             some = None if condition is None else condition[part]
-            found = model.log_prob_map(images[part], some)
+            levels = model.check(images[part])
+            found = model.output.log_prob(model(levels, some), levels)
             nats[part] = -found.to(exact).double().sum((1, 2, 3)).cpu()
             if callback is not None:
                 callback(min(start + batch_size, len(images)), len(images))
@@ -179,46 +199,48 @@ def score(
 
 def evaluate(
     model: PixelModel,
-    data: ImageSet,
+    data: Any,
     *,
+    split: str | None = None,
+    condition: Any = None,
     limit: int | None = None,
     batch_size: int = BATCH_SIZE,
     device: Device | None = None,
     callback: Callable[[int, int], None] | None = None,
+    **options: Any,
 ) -> Score:
     """Mean negative log-likelihood of a data set, with its standard error and what it was measured on.
 
     Args:
         model: the model.
-        data: dynamically binarised sets are drawn once, with seed 0.
+        data: a set, or any other source of images, see :func:`score`. Dynamically binarised sets are drawn
+            once, with seed 0.
+        split: ``train``, ``val``, ``test`` or ``all``; by default ``test`` of a named set, of a path and of
+            what comes in parts, and all of anything else.
+        condition: see :func:`score`; not with ``limit``.
         limit: score so many images only, evenly spread over the set.
         batch_size: images scored at a time.
         device: see :func:`score`.
         callback: called with images done and images in all.
+        **options: see :func:`score`.
 
     Raises:
         DataError: an empty set, or levels that the model does not have.
         ModelError: images of another shape than the model's.
         ConfigError: a device that is not there.
     """
-    if not isinstance(data, ImageSet):
-        raise DataError(f"evaluate takes an ImageSet, got {type(data).__name__}; see score")
-    data = data.frozen() if limit is None else data.frozen().limit(limit)
+    data = set_of(model, data, split, options).frozen().limit(limit)
     if len(data) == 0:
         raise DataError(f"{data.name} ({data.split}) holds no image")
-    if data.levels != model.levels:
-        raise ModelError(
-            f"this model is for {model.levels} levels, {data.name} has {data.levels}",
-            hint=f"load the data with {model.levels} levels",
-        )
     nats = score(
         model,
         data.images,
-        condition_of(model, data),
+        condition_of(model, data) if condition is None else condition,
         batch_size=batch_size,
         device=device,
         callback=callback,
     )
+    densities = density(model, data, nats)
     return Score(
         nats=float(nats.mean()),
         stderr=standard_error(nats),
@@ -229,10 +251,12 @@ def evaluate(
         levels=data.levels,
         binarisation=data.binarisation,
         quantisation=data.quantisation,
+        augmentation=str(model.record.get("augmentation", "none")),
         training_coding=training_coding(model, data),
         content_hash=data.content_hash,
         weights=str(model.record.get("weights", "raw")),
         parameters=model.parameters_count,
+        nats_density=None if densities is None else float(densities.mean()),
     )
 
 
@@ -243,7 +267,7 @@ def training_coding(model: PixelModel, data: ImageSet) -> str | None:
         return None
     trained = coding(record["binarisation"], record.get("quantisation", "none"))
     own = coding(data.binarisation, data.quantisation)
-    if own != trained:
+    if own != trained and data.binarisation != UNSAID:
         log.warning(
             "%s: %s, but the model was trained with %s, so its likelihoods do not compare",
             data.name, own, trained,

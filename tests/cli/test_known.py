@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixelcnn.cli.pictures import known_pixels
 from pixelcnn.errors import ConfigError, DataError, ModelError
+from pixelcnn.known import known_pixels
 from pixelcnn.shapes import ImageShape
 
 SHAPE = ImageShape(3, 4, 6)
@@ -54,7 +54,7 @@ def test_what_is_no_picture_is_refused_in_one_line(tmp_path):
         with pytest.raises(DataError, match=message):
             known_pixels(str(tmp_path / name), SHAPE)
     for name in ("none.png", "x" * 300, "nul\0"):
-        with pytest.raises(ConfigError, match="no such file"):
+        with pytest.raises(ConfigError, match="nor a file"):
             known_pixels(name, SHAPE)
 
 

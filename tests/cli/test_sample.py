@@ -39,8 +39,9 @@ def test_sample_into_a_folder(run, model, here):
         assert (picture.mode, picture.size) == ("L", (8, 8))
 
 
-def test_more_than_256_levels_are_all_in_a_folder_of_grey_pictures(run, tiny, here):
-    checkpoint.save(tiny(levels=1_000), here / "m.safetensors")
+@pytest.mark.parametrize("channels", [1, 3])
+def test_more_than_256_levels_are_all_in_a_folder_of_pictures(run, tiny, here, channels):
+    checkpoint.save(tiny((channels, 8, 8), levels=1_000), here / "m.safetensors")
     assert "note" not in run("sample", "m.safetensors", "-n", 3, "--out", "drawn").stderr
     run("sample", "m.safetensors", "-n", 3, "--out", "a.npy")
     found = data.load_all("drawn", levels=1_000).images
@@ -53,8 +54,15 @@ def test_more_than_256_levels_are_all_in_a_folder_of_grey_pictures(run, tiny, he
     [
         ((1, 2, 2), 1_000, "a.png", "8 bits of 1,000 levels", ".npy, .npz and a folder have all"),
         ((1, 2, 2), 1_000, "a.gif", "8 bits of 1,000 levels", ".npy, .npz and a folder have all"),
-        ((3, 2, 2), 1_000, "a", "8 bits of 1,000 levels", ".npy and .npz have all"),
-        ((4, 2, 2), 257, "a", "3 of 4 channels and 8 bits of 257 levels", ".npy and .npz have all"),
+        ((3, 2, 2), 1_000, "a.png", "8 bits of 1,000 levels", ".npy, .npz and a folder have all"),
+        (
+            (4, 2, 2),
+            257,
+            "a.png",
+            "3 of 4 channels and 8 bits of 257 levels",
+            ".npy and .npz have all",
+        ),
+        ((4, 2, 2), 257, "a", "3 of 4 channels", ".npy and .npz have all"),
         ((4, 2, 2), 4, "a.png", "3 of 4 channels", ".npy and .npz have all"),
     ],
 )
@@ -129,11 +137,6 @@ def test_unknown_labels_teach(run, labelled):
 
 def test_a_label_for_a_model_without_classes(run, model):
     assert "not class-conditional" in run("sample", model, "--label", "1", code=2).error
-
-
-def test_a_condition_that_words_cannot_give(run, tiny, here):
-    checkpoint.save(tiny(condition="vector", condition_size=2), here / "m.safetensors")
-    assert "Python" in run("sample", "m.safetensors", code=4).hint
 
 
 @pytest.mark.parametrize("engine", [*engines.NAMES, "warp"])

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from forgery import forged
-from pixelcnn import checkpoint, data, scoring
-from pixelcnn.cli import sources
+from pixelcnn import checkpoint, data, scoring, sources
 
 KEYS = {
     "nats_per_image", "stderr", "bits_per_dim", "bits_per_dim_stderr", "images", "dimensions", "data",

@@ -9,6 +9,8 @@ from pixelcnn.cli import options
 from pixelcnn.cli.console import emit, progress, say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Tensor
 
     from pixelcnn.cli.film import Film
@@ -20,7 +22,7 @@ def complete(
         list[str],
         typer.Argument(
             metavar="IMAGE...",
-            help="Picture files, folders or arrays.",
+            help="Picture files, folders, arrays or hf:NAME.",
             show_default=False,
         ),
     ],
@@ -39,18 +41,23 @@ def complete(
     size: options.Size = None,
     fit: options.Fit = None,
     layout: options.Layout = None,
+    key: options.Key = None,
     skip_bad: options.SkipBad = False,
+    grey: options.Grey = False,
+    rgb: options.Rgb = False,
     source_levels: options.SourceLevels = None,
     label: options.TakenAs = None,
+    condition: options.GivenAs = None,
     engine: options.Engine = "auto",
     batch_size: options.BatchSize = 64,
     device: options.Device = None,
+    written: options.As = None,
     out: Annotated[
         Path,
         typer.Option(
             "-o",
             "--out",
-            help=".png side by side, .gif the drawing, .npy or .npz the levels, "
+            help=".png side by side, .gif the drawing, .npy or .npz the levels or values, "
             "a name without suffix a folder with one PNG each. Replaced if it is there.",
         ),
     ] = Path("completions.png"),
@@ -66,54 +73,67 @@ def complete(
     Known pixels never change. Pixels are drawn row by row from the top left, so a known pixel
     that comes later has no influence on those drawn before it.
     """
-    from pixelcnn import plotting, sampling
+    from pixelcnn import known as masks
+    from pixelcnn import sampling
     from pixelcnn.cli import film, models, output, pictures
 
     kind = output.kind_of(out, json=json)
     loaded = models.load(model, device=device)
-    sampling.check_memory(loaded, count, 1)
-    mask = pictures.known_pixels(known, loaded.shape)
-    own: dict[str, Any] = {"size": options.sides(size), "fit": fit, "layout": layout}
-    given, condition = pictures.load(
-        loaded, images, label, own | {"skip_bad": skip_bad, "source_levels": source_levels}
-    )
-    if pictures.later_pixels_known(mask):
+    mask = masks.known_pixels(known, loaded.shape)
+    own: dict[str, Any] = {"size": options.sides(size), "fit": fit, "layout": layout, "key": key}
+    own |= {"grey": grey or None, "rgb": rgb or None, "skip_bad": skip_bad or None}
+    own |= {"source_levels": source_levels}
+    given, values = pictures.load(loaded, images, label, own, condition)
+    if masks.later_pixels_known(mask):
         say("note: raster order ignores known pixels that come later than the drawn one")
     columns = count + (kind == "grid")  # which shows what was given, too
-    output.check_room(kind, out, len(given) * columns, loaded, columns)
+    unit = output.written_as(written, kind, loaded)
+    output.check_room(kind, out, len(given) * columns, loaded, columns, unit)
     output.say_what_is_lost(kind, loaded)
     shot = film.Film(loaded.shape, loaded.levels, mask) if kind == "animation" else None
     with progress("completing") as advance:
-        drawn = sampling.complete(
+        drawn = sampling.completions(
             loaded,
             given,
             mask,
             n=count,
             seed=seed,
             temperature=temperature,
-            condition=condition,
+            condition=values,
             **film.drawing(shot, engine, batch_size, len(given) * count, advance),
         )
-    if kind == "grid":
-        beside = plotting.completions(given, mask, drawn, loaded.levels)
-        files = output.save_picture(beside, out)
-    else:
-        files = _saved(kind, out, drawn, loaded.levels, shot, count)
+        saved = output.in_unit(drawn, unit, loaded) if kind == "array" else drawn
+        files = _saved(kind, out, saved, loaded.levels, given, mask, shot, count)
     if json:
-        emit({"files": files, "shape": drawn.shape, "levels": loaded.levels, "seed": seed})
+        shape = (len(given) * count, *loaded.shape)
+        facts = {"levels": loaded.levels, "as": unit, "seed": seed}
+        emit({"files": files, "shape": shape} | facts)
         return
     say(f"{len(given)} given, {count} completions of each, seed {seed}")
     output.done(out)
 
 
 def _saved(
-    kind: str, out: Path, drawn: "Tensor", levels: int, shot: "Film | None", count: int
+    kind: str,
+    out: Path,
+    drawn: "Iterable[Tensor]",
+    levels: int,
+    given: "Tensor",
+    mask: "Tensor",
+    shot: "Film | None",
+    count: int,
 ) -> list[str]:
-    """Writes completions without what was given; the paths of the files."""
+    """Writes completions as they are drawn, or all of them as one picture; the paths of the files."""
+    import torch
+
+    from pixelcnn import plotting
     from pixelcnn.cli import output
 
+    if kind == "folder":
+        return output.save_each(drawn, len(given) * count, out, levels, "completion")
+    if kind == "array":
+        return output.save_array(drawn, len(given) * count, out, levels)
+    together = torch.cat(list(drawn))
     if shot is not None:
         return shot.save(out, columns=count)
-    if kind == "folder":
-        return output.save_each([drawn], len(drawn), out, levels, "completion")
-    return output.save_array([drawn], len(drawn), out, levels)
+    return output.save_picture(plotting.completions(given, mask, together, levels), out)

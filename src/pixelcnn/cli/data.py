@@ -9,10 +9,10 @@ from pixelcnn.cli import options
 from pixelcnn.cli.console import emit, progress, result, say, table
 
 if TYPE_CHECKING:
-    from pixelcnn.data import FolderReport
+    from pixelcnn.data import DataReport
 
 app = typer.Typer(
-    help="""Check a folder of images, or pack it into one array.
+    help="""Check data before training on them, or pack a folder into one array.
 
     \b
     Examples:
@@ -23,6 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+Data = Annotated[str, typer.Argument(metavar="DATA", help=options.DATA_HELP, show_default=False)]
 Folder = Annotated[
     Path,
     typer.Argument(
@@ -33,34 +34,29 @@ Folder = Annotated[
 
 @app.command()
 def check(
-    folder: Folder,
+    data: Data,
     size: options.Size = None,
     fit: options.Fit = None,
+    source_levels: options.SourceLevels = None,
     json: options.Json = False,
 ) -> None:
-    """Decode every image of a folder and report on each.
+    """Read every image and report: bad files, shapes, levels, classes, duplicates.
 
     \b
     Examples:
       pixelcnn data check photos/
-      pixelcnn data check photos/ --size 32 --json
+      pixelcnn data check digits --json
 
+    Duplicates have the same pixels; folders train and test are compared with each other, too.
     Exit code 3 when a file cannot be used, or when sizes differ and none was given.
     """
-    from pixelcnn import data
+    from pixelcnn import data as sets
 
-    found = data.check_folder(folder, size=options.sides(size), fit=fit or "crop")
+    found = sets.check(data, options.sides(size), fit, source_levels)
     if json:
         emit(_as_json(found))
     else:
-        rows = [(f.status, f.name, f.detail) for f in found.files if f.status != "ok"]
-        if rows:
-            table("", ("", "file", "what"), rows)
-        if found.warning:
-            say(f"warning: {found.warning}")
-        result(found.summary)
-        if found.hint:
-            say(f"hint: {found.hint}")
+        _show(found)
     if not found.ok:
         raise typer.Exit(3)
 
@@ -91,7 +87,7 @@ def prepare(
     sides = options.sides(size)
     with progress("packing") as advance:
         images = data.prepare(
-            folder, out, size=sides, fit=fit or "crop", skip_bad=skip_bad, callback=advance
+            folder, out, size=sides, fit=fit or "resize", skip_bad=skip_bad, callback=advance
         )
     if json:
         emit(
@@ -109,17 +105,35 @@ def prepare(
     result(str(out))
 
 
-def _as_json(found: "FolderReport") -> dict[str, Any]:
+def _show(found: "DataReport") -> None:
+    """What was found, for people."""
+    for folder in found.folders:
+        rows = [(f.status, f.name, f.detail) for f in folder.files if f.status != "ok"]
+        if rows:
+            table("", ("", "file", "what"), rows)
+    for fact, text in found.facts.items():
+        result(f"{fact:12}  {text}")
+    for folder in found.folders:
+        result(folder.summary)
+        if folder.hint:
+            say(f"hint: {folder.hint}")
+
+
+def _as_json(found: "DataReport") -> dict[str, Any]:
+    """What was found; ``folder`` and what follows it are of image files, of all parts together."""
     files = [
         {"name": f.name, "status": f.status, "detail": f.detail, "notes": list(f.notes)}
-        for f in found.files
+        for folder in found.folders
+        for f in folder.files
     ]
+    facts = ("parts", "shapes", "levels", "occurring", "classes", "duplicates", "shared")
     return {
-        "folder": found.folder,
+        "folder": found.name,
         "ok": found.ok,
-        "images": len(found.files),
-        "errors": len(found.errors),
-        "problem": found.problem,
-        "warning": found.warning,
+        "images": len(files) or sum(found.parts.values()),
+        "errors": sum(len(folder.errors) for folder in found.folders),
+        "problem": "; ".join(filter(None, (folder.problem for folder in found.folders))),
+        "warning": "; ".join(filter(None, (folder.warning for folder in found.folders))),
+        **{fact: getattr(found, fact) for fact in facts},
         "files": files,
     }

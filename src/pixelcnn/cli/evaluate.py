@@ -6,6 +6,7 @@ import typer
 
 from pixelcnn.cli import options
 from pixelcnn.cli.console import emit, progress, result, with_error
+from pixelcnn.text import printable
 
 if TYPE_CHECKING:
     from pixelcnn.scoring import Score
@@ -24,9 +25,13 @@ def evaluate(
     size: options.Size = None,
     fit: options.Fit = None,
     layout: options.Layout = None,
+    key: options.Key = None,
     skip_bad: options.SkipBad = False,
+    grey: options.Grey = False,
+    rgb: options.Rgb = False,
     source_levels: options.SourceLevels = None,
     label: options.TakenAs = None,
+    condition: options.GivenAs = None,
     batch_size: options.BatchSize = 64,
     device: options.Device = None,
     keep_memory: options.KeepMemory = False,
@@ -52,11 +57,11 @@ def evaluate(
         memory.keep_memory()
     loaded = models.load(model, weights=weights, device=device)
     own = {
-        "size": options.sides(size), "fit": fit, "layout": layout, "skip_bad": skip_bad,
-        "source_levels": source_levels,
+        "size": options.sides(size), "fit": fit, "layout": layout, "skip_bad": skip_bad or None,
+        "source_levels": source_levels, "key": key, "grey": grey or None, "rgb": rgb or None,
     }  # fmt: skip
     images = sources.split_of(loaded, data, split, own, folder=model)
-    images = conditions.taken_as(loaded, images, label)
+    images = conditions.taken_as(loaded, images, label, condition)
     with progress("evaluating") as advance:
         score = scoring.evaluate(
             loaded, images, limit=limit, batch_size=batch_size, callback=advance
@@ -70,7 +75,11 @@ def evaluate(
 def show(score: "Score") -> None:
     """Prints a score as aligned lines."""
     result(f"nats/image  {with_error(score.nats, score.stderr)}")
+    if score.nats_density is not None:
+        result(f"density     {score.nats_density:.4f} nats/image, in the units of the values")
     result(f"bits/dim    {with_error(score.bits_per_dim, score.bits_per_dim_stderr)}")
     result(f"images      {score.images} of {score.data} ({score.split})")
     result(f"levels      {score.levels}, binarisation {score.binarisation}")
+    if score.augmentation != "none":
+        result(f"trained     on augmented images: {printable(score.augmentation)}")
     result(f"model       {score.parameters:,} parameters, {score.weights} weights")

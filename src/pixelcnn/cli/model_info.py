@@ -6,14 +6,18 @@ from typing import Any
 from pixelcnn import extent
 from pixelcnn.cli import summary as layers
 from pixelcnn.cli.console import result, table, with_error
+from pixelcnn.data import tags
 from pixelcnn.model import PixelModel
 from pixelcnn.networks import NETWORKS
 from pixelcnn.outputs import OUTPUTS
+from pixelcnn.record import classes_seen
 from pixelcnn.text import printable
 from pixelcnn.verify.receptive_field import receptive_field
 
 SIDE = 33
 """Side of the image on which reach is measured: larger ones add nothing but time."""
+NAMED = 12
+"""Classes that are named."""
 
 
 def summary(model: PixelModel) -> dict[str, Any]:
@@ -27,7 +31,9 @@ def summary(model: PixelModel) -> dict[str, Any]:
         "output": OUTPUTS.name_of(type(model.output)),
         "shape": list(model.shape),
         "levels": model.levels,
-        "condition": model.network.condition,
+        "condition": tags.of(model).kind,
+        "condition_features": features(model),
+        "tags": tags.of(model).count,
         "parameters": model.parameters_count,
         "live_parameters": model.live_parameters_count,
         "receptive_field": field.as_json() | {"image": [height, width]},
@@ -55,8 +61,11 @@ def show(model: PixelModel, numbers: dict[str, Any]) -> None:
         result(f"(output shapes are those of a part of {_by(numbers['layers_image'])} pixels)")
     result(f"network          {numbers['network']}, output {numbers['output']}")
     result(f"images           {model.shape} (channels x height x width), {model.levels} levels")
-    if model.network.condition:
-        result(f"condition        {model.network.condition} ({model.network.condition_size})")
+    told = tags.of(model)
+    if told.kind:
+        result(f"condition        {condition(model)}")
+    if told.count > 1:
+        result(f"tags             {told.count}: images as they are, and as they were augmented")
     live = f"{numbers['live_parameters']:,} of them not masked"
     result(f"parameters       {numbers['parameters']:,}, {live}")
     result(
@@ -66,6 +75,30 @@ def show(model: PixelModel, numbers: dict[str, Any]) -> None:
         + (f"; of {_by(field['image'])} pixels" if field["image"] != whole else "")
     )
     result(f"blind spot       {numbers['blind_spot'] or 'none'}" + _unit(numbers["blind_spot"]))
+
+
+def features(model: PixelModel) -> list[dict[str, Any]]:
+    """What the features of a vector or map were in training: names, means, deviations and ranges."""
+    known = model.statistics
+    if known is None:
+        return []
+    numbers = zip(known.mean, known.std, known.low, known.high, strict=True)
+    return [
+        {"name": known.name(at), "mean": mean, "std": std, "low": low, "high": high}
+        for at, (mean, std, low, high) in enumerate(numbers)
+    ]
+
+
+def condition(model: PixelModel) -> str:
+    """What a model is given besides the image, in words."""
+    kind, size = model.network.condition, model.network.condition_size
+    if kind == "label":
+        seen = len(classes_seen(model.record, size))
+        names = ", ".join(map(printable, model.record.get("classes", [])[:NAMED]))
+        gaps = "" if seen == size else f", {seen} of them seen in training"
+        return f"label of {size} classes{gaps}" + (f": {names}" if names else "")
+    known = "" if model.statistics is None else f": {model.statistics.described()}"
+    return f"{kind} of {size} features{known}"
 
 
 def _by(sides: list[int]) -> str:
@@ -88,6 +121,8 @@ def history(record: dict[str, Any]) -> list[str]:
         recipe = f" of recipe {printable(record['recipe'])}" if record.get("recipe") else ""
         name = printable(record.get("data", {}).get("name") or "own data")
         lines.append(f"trained          {record['steps']} steps{recipe} on {name}")
+    if (augmentation := record.get("augmentation", "none")) != "none":
+        lines.append(f"augmented        {printable(augmentation)}")
     if found := record.get("validation"):
         lines.append(
             f"validation       {with_error(found['nats_per_image'], found['stderr'])} nats/image, "

@@ -9,7 +9,7 @@ from pixelcnn.shapes import MAX_SIDE
 
 DATA_HELP = (
     "digits, mnist, binarized-mnist, fashion-mnist, cifar-10, a folder of images, "
-    "or an .npy, .npz or .csv file."
+    "an .npy, .npz, .h5, .zarr, .fits, IDX or .csv file, or hf:NAME."
 )
 
 
@@ -40,16 +40,34 @@ Size = Annotated[
     str | None,
     said(
         metavar="HEIGHTxWIDTH",
-        help="Own images: the size to bring them to, see --fit; one number means a square.",
+        help="Images: the size to bring them to, see --fit; one number means a square.",
         default="as they are",
     ),
 ]
 Fit = Annotated[
     str | None,
     said(
-        metavar="crop|pad|resize",
-        help="Own images, how they get the size: cut about the centre, with black around, or scaled.",
-        default="as in training, else crop",
+        metavar="resize|nearest|crop|pad|patches",
+        help="Images, how they get the size. The shorter side scaled and the centre kept: resize averages "
+        "all pixels, nearest mixes none (masks, label maps). As they are: crop cuts the centre out, pad puts "
+        "black around smaller ones, patches cuts a photograph into a grid, in training anywhere.",
+        default="as in training, else resize for image files and crop for arrays",
+    ),
+]
+Grey = Annotated[
+    bool,
+    said(
+        "--grey",
+        help="Images in colour: make them grey, by their brightness.",
+        default="as in training, else off",
+    ),
+]
+Rgb = Annotated[
+    bool,
+    said(
+        "--rgb",
+        help="Grey images: give them three equal channels.",
+        default="as in training, else off",
     ),
 ]
 Layout = Annotated[
@@ -60,6 +78,14 @@ Layout = Annotated[
         default="from their shape",
     ),
 ]
+Key = Annotated[
+    str | None,
+    said(
+        metavar="NAME",
+        help="Own files of several arrays (.npz, .h5, .zarr, .fits): the one with the images.",
+        default="images, x_train, x, data, or the only one",
+    ),
+]
 SourceLevels = Annotated[
     int | None,
     said(
@@ -67,8 +93,17 @@ SourceLevels = Annotated[
         metavar="N",
         min=2,
         max=65_536,
-        help="Own arrays and tables: how many levels the stored values have.",
+        help="Own data: how many levels the stored values have; of image files 256 is their whole range.",
         default="what the file says, else as in training",
+    ),
+]
+As = Annotated[
+    str | None,
+    said(
+        "--as",
+        metavar="values|levels",
+        help="Models of measured values: what an .npy or .npz file holds.",
+        default="values, the centres of their bins",
     ),
 ]
 SkipBad = Annotated[
@@ -109,6 +144,24 @@ TakenAs = Annotated[
         metavar="CLASS",
         help="Class-conditional models: the class to take all images for, by number or name.",
         default="each image's own, from its folder or label column",
+    ),
+]
+Condition = Annotated[
+    str | None,
+    said(
+        metavar="NAME=VALUE,...|FILE",
+        help="Vector- and map-conditional models: what to draw; 1:5 walks a range. Or a .csv or .npy file, "
+        "a picture, or a folder of them.",
+        default="none; classes have --label",
+    ),
+]
+GivenAs = Annotated[
+    str | None,
+    said(
+        "--condition",
+        metavar="NAME=VALUE,...|FILE",
+        help="Vector- and map-conditional models: what to take all images for, or a file with one for each.",
+        default="each image's own",
     ),
 ]
 BatchSize = Annotated[

@@ -8,18 +8,21 @@ import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
+import torch
 
-from pixelcnn import files, plotting
+from pixelcnn import files, physical, plotting, png
 from pixelcnn.cli.console import result, say
+from pixelcnn.config import check_choice
 from pixelcnn.errors import ConfigError, ResourceError
 
 if TYPE_CHECKING:
     from pixelcnn.model import PixelModel
 
 Kind = Literal["grid", "animation", "array", "folder"]
+Unit = Literal["values", "levels"]
 TO_FILE = "choose a file with --out"
 MOST_PIXELS: dict[Kind, int] = {"grid": 2**25, "animation": 2**21}
 """Of a picture, and of each frame: more take gigabytes to write, and programs refuse to open them."""
@@ -91,7 +94,39 @@ def done(path: Path) -> None:
     (say if files.is_stdout(path) else result)(str(path))
 
 
-def check_room(kind: Kind, path: Path, count: int, model: "PixelModel", columns: int = 0) -> None:
+def written_as(asked: str | None, kind: Kind, model: "PixelModel") -> Unit:
+    """What an array of a model's images holds: measured values, unless levels are asked for, or are all.
+
+    Args:
+        asked: what ``--as`` says.
+        kind: of output.
+        model: of the images.
+
+    Raises:
+        ConfigError: values are asked for of a picture, or of a model that has none; or anything else.
+    """
+    bins = physical.bins_of(model)
+    if asked is not None:
+        check_choice("--as", asked, get_args(Unit))
+    if asked == "values" and (kind != "array" or bins is None):
+        reason = "pictures show levels" if bins else "the levels of this model stand for no values"
+        raise ConfigError(f"--as values: {reason}", hint="--out with .npy or .npz takes both")
+    if kind != "array" or bins is None or asked == "levels":
+        return "levels"
+    say(f"note: values, the centres of {bins.describe()}; --as levels writes levels")
+    return "values"
+
+
+def in_unit(batches: Iterable[Any], unit: Unit, model: "PixelModel") -> Iterable[Any]:
+    """Levels as they come, as what is to be written of them."""
+    if unit == "levels":
+        return batches
+    return (physical.values(model, batch) for batch in batches)
+
+
+def check_room(
+    kind: Kind, path: Path, count: int, model: "PixelModel", columns: int = 0, unit: Unit = "levels"
+) -> None:
     """Whether so many images of a model make one picture, or fit on the disk; before they are drawn.
 
     Args:
@@ -100,6 +135,7 @@ def check_room(kind: Kind, path: Path, count: int, model: "PixelModel", columns:
         count: images in all, side by side in a picture.
         model: of the images.
         columns: images in a row of a picture; 0 for about a square.
+        unit: of what is written.
 
     Raises:
         ConfigError: they make no picture that programs open; it says how many do.
@@ -108,7 +144,12 @@ def check_room(kind: Kind, path: Path, count: int, model: "PixelModel", columns:
     most = MOST_PIXELS.get(kind)
     if most is None:
         if path.suffix.lower() == ".npy" and not files.is_direct(path):
-            _check_disk(path, count * model.shape.dimensions * model.image_dtype.itemsize)
+            one = (
+                physical.values(model, 0)
+                if unit == "values"
+                else torch.empty((), dtype=model.image_dtype)
+            )
+            _check_disk(path, count * model.shape.dimensions * one.itemsize)
         return
 
     _, height, width = model.shape
@@ -140,30 +181,33 @@ def say_what_is_lost(kind: Kind, model: "PixelModel") -> None:
     lost, channels = [], model.shape.channels
     if channels > 3:
         lost.append(f"3 of {channels} channels")
-    if model.levels > 256 and (kind != "folder" or channels > 1):
+    if model.levels > 256 and kind != "folder":
         lost.append(f"8 bits of {model.levels:,} levels")
     if lost and kind != "array":
-        all_of_it = ".npy, .npz and a folder have" if channels == 1 else ".npy and .npz have"
+        all_of_it = ".npy, .npz and a folder have" if channels <= 3 else ".npy and .npz have"
         say(f"note: pictures show {' and '.join(lost)}; {all_of_it} all")
 
 
 def save_array(
-    batches: Iterable[Any], count: int, path: Path, levels: int, labels: list[int] | None = None
+    batches: Iterable[Any],
+    count: int,
+    path: Path,
+    levels: int,
+    given: Mapping[str, Any] | None = None,
 ) -> list[str]:
-    """Writes levels (n, c, h, w) as they come; an ``.npz`` says how many there are, and holds given labels.
+    """Writes images (n, c, h, w) as they come; an ``.npz`` says how many there are, and what they were given.
 
     Args:
-        batches: levels (some, c, h, w), at least one of them.
+        batches: levels or values (some, c, h, w), at least one of them.
         count: images of all batches together.
         path: its suffix is ``.npy`` or ``.npz``.
         levels: the number of levels.
-        labels: of the images.
+        given: more arrays, such as ``labels``.
     """
     parts = _npy(batches, count)
     if path.suffix.lower() != ".npy":
         named = {"images": parts, "levels": _npy([np.array(levels)])}
-        if labels is not None:
-            named["labels"] = _npy([np.array(labels)], count)
+        named |= {name: _npy([values]) for name, values in (given or {}).items()}
         parts = _npz(named)
     return write(path, parts)
 
@@ -224,17 +268,15 @@ def save_each(
     """
     digits, paths = max(4, len(str(count - 1))), list[str]()
     for batch in batches:
-        for picture in plotting.pictures(batch, levels):
+        for content in png.files(batch, levels):
             path = folder / f"{name}-{len(paths):0{digits}d}.png"
-            paths += save_picture(picture, path)
+            paths += write(path, content)
     return paths
 
 
 def save_picture(picture: Any, path: Path) -> list[str]:
     """Writes a Pillow image as PNG, whole or not at all."""
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", optimize=True)
-    return write(path, buffer.getvalue())
+    return write(path, png.encoded(picture))
 
 
 def write(path: Path, content: bytes | Iterable[bytes]) -> list[str]:

@@ -26,16 +26,20 @@ def score(
         str,
         typer.Argument(
             metavar="DATA",
-            help="A folder of images, a picture, an .npy, .npz or .csv file, or a named data set.",
+            help="A folder of images, a picture, an .npy, .npz or .csv file, hf:NAME, or a named data set.",
             show_default=False,
         ),
     ],
     size: options.Size = None,
     fit: options.Fit = None,
     layout: options.Layout = None,
+    key: options.Key = None,
     skip_bad: options.SkipBad = False,
+    grey: options.Grey = False,
+    rgb: options.Rgb = False,
     source_levels: options.SourceLevels = None,
     label: options.TakenAs = None,
+    condition: options.GivenAs = None,
     batch_size: options.BatchSize = 64,
     device: options.Device = None,
     keep_memory: options.KeepMemory = False,
@@ -57,16 +61,16 @@ def score(
     \b
     Examples:
       pixelcnn score runs/digits-digits digits --out scores.csv
-      pixelcnn score runs/digits-digits photos/ --size 8 --fit resize | sort -t, -k5 -g | tail
+      pixelcnn score runs/digits-digits photos/ --size 8 | sort -t, -k5 -g | tail
 
     A CSV row holds name, nats, bits_per_dim, percentile (against the model's validation images: 99
     is less likely than 99 % of them) and nats_minus_png. The last one subtracts the size of the
     image as a PNG file: plain images are likely under any model, so the likelihood alone misleads.
+    Of a model of measured values a last column, nats_density, is minus log-density in their units.
     With --json the rows, or the file that --out names, come with their mean.
     """
-    from pixelcnn import data as sets
-    from pixelcnn import memory, scoring
-    from pixelcnn.cli import conditions, models, output, sources
+    from pixelcnn import memory, scoring, sources
+    from pixelcnn.cli import conditions, models, output
 
     if out is not None:
         output.make_way(out, json=json)
@@ -74,10 +78,12 @@ def score(
     if keep_memory:
         memory.keep_memory()
     loaded = models.load(model, device=device)
-    prepared = sources.preparation(
-        loaded, options.sides(size), fit, layout, skip_bad, source_levels
-    )
-    images = conditions.taken_as(loaded, sets.load_all(data, **prepared), label)
+    own = {
+        "size": options.sides(size), "fit": fit, "layout": layout, "skip_bad": skip_bad or None,
+        "source_levels": source_levels, "key": key, "grey": grey or None, "rgb": rgb or None,
+    }  # fmt: skip
+    images = sources.set_of(loaded, data, "all", own)
+    images = conditions.taken_as(loaded, images, label, condition)
     scoring.training_coding(loaded, images)
     names = images.names or [str(index) for index in range(len(images))]
     chosen = options.part_of(part, len(images))
@@ -93,7 +99,7 @@ def score(
     rows = scored(loaded, images, names, nats)
     files = [] if out is None else output.write(out, as_csv(rows).encode())
     if json:
-        found = {"files": files} if files else {"rows": [row._asdict() for row in rows]}
+        found = {"files": files} if files else {"rows": [as_json(row) for row in rows]}
         emit(summary(loaded, images, nats) | {"shard": shard} | found)
     elif out is None:
         results(as_csv(rows).rstrip("\n"))
@@ -112,6 +118,7 @@ class Row(NamedTuple):
         bits_per_dim: the same in bits per sub-pixel.
         percentile: among the model's validation scores, 0 to 100; NaN if it stores none.
         nats_minus_png: nats minus the size as a PNG file.
+        nats_density: minus log-density in the units of measured values; None of other images.
     """
 
     name: str
@@ -119,6 +126,7 @@ class Row(NamedTuple):
     bits_per_dim: float
     percentile: float
     nats_minus_png: float
+    nats_density: float | None = None
 
 
 def scored(
@@ -130,8 +138,13 @@ def scored(
     ranks = percentiles(model, nats)
     png = scoring.png_nats(images.images, model.levels).tolist()
     bits = [scoring.bits_per_dim(value, model.shape.dimensions) for value in nats.tolist()]
-    columns = zip(names, nats.tolist(), bits, ranks, png, strict=True)
-    return [Row(name, value, bit, rank, value - size) for name, value, bit, rank, size in columns]
+    found = scoring.density(model, images, nats)
+    densities = [None] * len(nats) if found is None else found.tolist()
+    columns = zip(names, nats.tolist(), bits, ranks, png, densities, strict=True)
+    return [
+        Row(name, value, bit, rank, value - size, density)
+        for name, value, bit, rank, size, density in columns
+    ]
 
 
 def percentiles(model: "PixelModel", nats: "Tensor") -> list[float]:
@@ -152,10 +165,12 @@ def summary(model: "PixelModel", images: "ImageSet", nats: "Tensor") -> dict[str
     from pixelcnn import scoring
 
     dimensions = model.shape.dimensions
+    densities = scoring.density(model, images, nats)
     mean, error = float(nats.mean()), scoring.standard_error(nats)
     return {
         "nats_per_image": mean,
         "stderr": error,
+        "nats_per_image_density": None if densities is None else float(densities.mean()),
         "bits_per_dim": scoring.bits_per_dim(mean, dimensions),
         "bits_per_dim_stderr": scoring.bits_per_dim(error, dimensions),
         "images": len(nats),
@@ -165,8 +180,15 @@ def summary(model: "PixelModel", images: "ImageSet", nats: "Tensor") -> dict[str
     }
 
 
+def as_json(row: Row) -> dict[str, Any]:
+    """A row under the names of the columns that it has."""
+    return {name: value for name, value in row._asdict().items() if value is not None}
+
+
 def as_csv(rows: Sequence[Row]) -> str:
     """Rows as CSV text with a header; an unknown percentile is left empty, names are :func:`cell`.
+
+    There is a column of densities if the rows have any.
 
     Example:
         >>> print(as_csv([Row("a.png", 8.0, 2.8854, 50.0, -2.0)]), end="")
@@ -175,9 +197,11 @@ def as_csv(rows: Sequence[Row]) -> str:
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Row._fields)
+    measured = any(row.nats_density is not None for row in rows)
+    writer.writerow(Row._fields if measured else Row._fields[:-1])
     for row in rows:
         rank = "" if math.isnan(row.percentile) else f"{row.percentile:.2f}"
         numbers = (f"{row.nats:.4f}", f"{row.bits_per_dim:.4f}", rank, f"{row.nats_minus_png:.4f}")
-        writer.writerow([cell(row.name), *numbers])
+        density = (f"{row.nats_density:.4f}",) if measured else ()
+        writer.writerow([cell(row.name), *numbers, *density])
     return text.getvalue()

@@ -84,7 +84,10 @@ def train(
     size: options.Size = None,
     fit: options.Fit = None,
     layout: options.Layout = None,
+    key: options.Key = None,
     skip_bad: options.SkipBad = False,
+    grey: options.Grey = False,
+    rgb: options.Rgb = False,
     dry_run: Annotated[
         bool,
         options.said("--dry-run", help="Only check everything and show the model.", default="off"),
@@ -107,7 +110,8 @@ def train(
 
     pair = options.sides(size)
     own: dict[str, Any] = {"name": data, "size": None if pair is None else list(pair), "fit": fit}
-    own |= {"layout": layout, "skip_bad": skip_bad or None}
+    own |= {"layout": layout, "key": key, "skip_bad": skip_bad or None}
+    own |= {"grey": grey or None, "rgb": rgb or None}
     how: dict[str, Any] = {
         "epochs": epochs,
         "max_time": max_time,

@@ -13,6 +13,7 @@ from pixelcnn.errors import ConformanceError
 from pixelcnn.extent import representative
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
+from pixelcnn.record import classes_seen
 from pixelcnn.shapes import ImageShape, Position
 from pixelcnn.verify.agreement import (
     check_full_size,
@@ -121,7 +122,13 @@ class ModelChecks:
     def condition(self, shape: ImageShape) -> Tensor | None:
         """A random condition for an image of a shape."""
         drawn = random_condition(self.model.network, 1, shape.height, shape.width, seed=0)
-        return None if drawn is None else drawn[0]
+        if drawn is None:
+            return None
+        if self.model.network.condition == "label":
+            seen = classes_seen(self.model.record, self.model.network.condition_size)
+            return torch.tensor(seen[int(drawn[0]) % len(seen)])
+        known = self.model.statistics
+        return (drawn if known is None else known.physical(drawn))[0]
 
     def no_leaks(self) -> str:
         """By gradient and by changing levels; which layer is at fault the network's own check says."""

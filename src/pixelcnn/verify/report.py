@@ -115,29 +115,23 @@ class Report:
         return "\n".join([self.subject, *lines])
 
 
-_running, _threads, _lock = 0, 1, threading.Lock()
-
-
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One thread for each operation, in a ``with`` block.
+    """One thread for each operation of this thread, in a ``with`` block.
 
     The checks are thousands of small passes; threads that wait for each other slow them tenfold. PyTorch
-    has one number for those that begin, and one for each that has: checks that run at once in several
-    threads all give back what was there before the first of them.
+    has one number for each thread that has begun to compute, and one that it gives to those that begin; it
+    sets both at once. So another thread sets the latter back.
     """
-    global _running, _threads  # noqa: PLW0603
-    with _lock:
-        if _running == 0:
-            _threads = torch.get_num_threads()
-        _running += 1
-        torch.set_num_threads(1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    other = threading.Thread(target=torch.set_num_threads, args=(before,))
+    other.start()
+    other.join()
     try:
         yield
     finally:
-        with _lock:
-            _running -= 1
-            torch.set_num_threads(_threads)
+        torch.set_num_threads(before)
 
 
 @one_thread()

@@ -1,0 +1,99 @@
+"""Which pixels of an image are known: a half, a mask, or a picture of one."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pixelcnn.data.gate import brief, named
+from pixelcnn.data.picture import SEEN_THROUGH, read_picture
+from pixelcnn.data.sources import is_picture
+from pixelcnn.data.tensors import numbers_of
+from pixelcnn.errors import ConfigError, DataError, ModelError
+from pixelcnn.shapes import ImageShape
+
+LUMA = (299, 587, 114)
+"""What red, green and blue add to brightness, in thousandths (ITU-R BT.601)."""
+
+
+def known_pixels(known: Any, shape: ImageShape) -> Tensor:
+    """The mask that ``top``, ``left``, a picture or an array stands for, bool ``(n or 1, c or 1, h, w)``.
+
+    Args:
+        known: ``top``, ``left``; a picture, or the path of one, whose white part is known; or booleans
+            ``(n or 1, c or 1, h, w)``, or ``(h, w)`` for all images.
+        shape: of the model's images.
+
+    Raises:
+        ConfigError: neither a word we know nor a file.
+        DataError: a file that is no picture, or an array that is no mask.
+        ModelError: a picture of another size.
+
+    Example:
+        >>> known_pixels("top", ImageShape(1, 2, 2)).int().tolist()
+        [[[[1, 1], [0, 0]]]]
+    """
+    mask = torch.zeros(1, 1, shape.height, shape.width, dtype=torch.bool)
+    if isinstance(known, str) and known == "top":
+        mask[:, :, : shape.height // 2] = True
+    elif isinstance(known, str) and known == "left":
+        mask[..., : shape.width // 2] = True
+    elif is_picture(known) or (isinstance(known, str | Path) and _exists(Path(known))):
+        mask[0, 0] = _read_mask(known if is_picture(known) else Path(known), shape)
+    elif isinstance(known, str | Path):
+        raise ConfigError(
+            f"{brief(str(known))} is no known part, nor a file",
+            hint="use top, left, or a mask picture (white = known)",
+        )
+    else:
+        return _of_array(known)
+    return mask
+
+
+def _of_array(known: Any) -> Tensor:
+    mask = numbers_of(known, "known must be a bool mask").cpu()
+    if mask.dtype != torch.bool:
+        raise DataError(f"known must be a bool mask, got {str(mask.dtype).removeprefix('torch.')}")
+    return mask[None, None] if mask.ndim == 2 else mask
+
+
+def _exists(path: Path) -> bool:
+    """Whether anything lies at a path, if only what cannot be read."""
+    try:
+        return path.exists()
+    except OSError:  # such as a name that is too long
+        return False
+
+
+def _read_mask(source: Any, shape: ImageShape) -> Tensor:
+    """The white part of a picture, bool ``(h, w)``, by the same reader as every picture."""
+    where = "the picture" if is_picture(source) else str(source)
+    with named(where):
+        picture = read_picture(source)
+    _, height, width = picture.pixels.shape
+    if (height, width) != (shape.height, shape.width):
+        raise ModelError(
+            f"{where}: the mask is {height}x{width}, "
+            f"the model's images are {shape.height}x{shape.width}",
+            hint="draw the mask at the size of the model's images",
+        )
+    if SEEN_THROUGH in picture.notes:
+        raise DataError(
+            f"{where}: the mask is transparent in places, which is neither known nor unknown",
+            hint="make it white where pixels are known, and black elsewhere",
+        )
+    weights = LUMA if len(picture.pixels) == 3 else (1000,)
+    return torch.from_numpy(np.tensordot(weights, picture.pixels.astype(int), 1) >= 127_500)
+
+
+def later_pixels_known(mask: Tensor) -> bool:
+    """Whether a known pixel comes after an unknown one in raster order.
+
+    Example:
+        >>> later_pixels_known(known_pixels("top", ImageShape(1, 4, 4)))
+        False
+    """
+    flat = mask.any(1).flatten(1)
+    return bool((flat[:, 1:] & ~flat[:, :-1]).any())

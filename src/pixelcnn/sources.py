@@ -1,0 +1,254 @@
+"""Images for a model, of whatever source: in its shape, and in levels as its training images became them.
+
+Two things may be meant by integers. Those of an array or a tensor in the caller's hands are *levels of the
+model*, as :func:`pixelcnn.sample` gives them. All other sources (paths, names, pictures, datasets) hold
+*stored values*, which become levels as those of the training images did: of as many source levels, by the
+same threshold or bins, in the same size. With ``source_levels`` the values of an array are stored ones, too.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from pixelcnn import data, physical, record
+from pixelcnn.conditioning import condition_of
+from pixelcnn.config import check_choice
+from pixelcnn.data import ImageSet, Splits
+from pixelcnn.data.lazy import each
+from pixelcnn.data.loading import parts_in
+from pixelcnn.data.sources import ARRAY, is_array, is_path, tensor_of
+from pixelcnn.data.splits import TWO_WAYS, content_keys, parts_by_content
+from pixelcnn.errors import DataError, ModelError
+from pixelcnn.model import PixelModel
+from pixelcnn.shapes import ImageShape
+
+PARTS = ("train", "val", "test", "all")
+CODING = ("threshold", "binarise")
+"""Keys of a training record that say how stored values become levels: they hold for other data, too."""
+GEOMETRY = ("size", "fit", "rgb", "grey", "condition")
+"""Keys that say how images get the model's shape."""
+SETTINGS = ("name", "levels", *CODING, *GEOMETRY[1:], "labels", "split")
+"""Keys of a training record that say what was trained on, beside the size."""
+
+LAYOUTS = {
+    "nchw": (0, 1, 2, 3),
+    "nhwc": (0, 3, 1, 2),
+    "nhw": (0, None, 1, 2),
+    "chw": (None, 0, 1, 2),
+    "hwc": (None, 2, 0, 1),
+    "hw": (None, None, 0, 1),
+}
+"""Where the axes of an array stand, in the order ``n c h w``; None for one that it lacks."""
+
+
+def recorded(model: PixelModel) -> dict[str, Any]:
+    """What a model's record says of its training data; the size is the model's own.
+
+    Pictures used to be cropped to a size unless their record says otherwise.
+    Records of files are checked when they are read, see :mod:`pixelcnn.record`.
+    """
+    found = model.record.get("data", {})
+    kept = {key: found[key] for key in SETTINGS if found.get(key) is not None}
+    return {"size": tuple(model.shape[1:]), "fit": "crop"} | kept if found.get("size") else kept
+
+
+def preparation(model: PixelModel, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Arguments of :func:`pixelcnn.data.load` that give other data the model's levels and shape.
+
+    Args:
+        model: its record says how stored values became levels.
+        options: some of :class:`pixelcnn.data.Options`, which win; None counts as left out.
+    """
+    settings, given = recorded(model), given_of(options)
+    found = {key: settings[key] for key in GEOMETRY if key in settings}
+    if not given.keys() & {*CODING, "levels", "quantise"}:
+        found |= {key: settings[key] for key in CODING if key in settings}
+        if not found.keys() & {"threshold", "binarise"}:
+            found["levels"] = model.levels
+        found |= physical.coding(model)
+    found["picture_levels"] = model.record.get("picture_levels")
+    found["usual_levels"] = record.source_levels(model.record, model.levels)
+    return found | given | {"shape": tuple(model.shape)}
+
+
+def given_of(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The options that say something."""
+    return {key: value for key, value in (options or {}).items() if value is not None}
+
+
+def set_of(
+    model: PixelModel,
+    source: Any,
+    split: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> ImageSet:
+    """Images for a model as a set; a dynamic one drawn once.
+
+    Args:
+        model: whose images these are.
+        source: any source of :func:`pixelcnn.data.load`.
+        split: ``train``, ``val``, ``test`` or ``all``; by default ``test`` of a named set, of a path and of
+            what comes in parts, and all of anything else.
+        options: see :func:`preparation`.
+
+    Raises:
+        ConfigError, DataError: see :func:`pixelcnn.data.load`.
+        ModelError: levels that are not the model's.
+    """
+    if split is not None:
+        check_choice("split", split, PARTS)
+    given = given_of(options)
+    if is_array(source):
+        source, given = _array(model, source, given)
+    if not (isinstance(source, ImageSet | Splits) and not given):
+        given = preparation(model, given)
+    several = is_path(source) or isinstance(source, Splits | Mapping)
+    if split == "all" or (split is None and not several):
+        images = data.load_all(source, **given)
+    else:
+        images = getattr(data.load(source, **given), split or "test")
+    return agreeing(model, images)
+
+
+def levels_of(
+    model: PixelModel, source: Any, condition: Any = None, options: Mapping[str, Any] | None = None
+) -> tuple[Tensor, Any, ImageSet | None]:
+    """All images of a source as the model's levels, and what they are given to it with.
+
+    Levels in an array are not looked at, nor copied.
+
+    Args:
+        model: see :func:`set_of`, as for the errors.
+        source: likewise.
+        condition: of the images; by default what the source says of each.
+        options: likewise.
+
+    Returns:
+        Levels ``(n, c, h, w)``, the condition, and the set that both come from unless it is an array.
+    """
+    given = given_of(options)
+    if is_array(source) and not given.keys() - {"layout"}:
+        values = tensor_of(source)
+        if physical.bins_of(model) is None or not values.is_floating_point():
+            return arranged(values, model.shape, given.get("layout")), condition, None
+    images = set_of(model, source, "all", given)
+    found = condition_of(model, images) if condition is None else condition
+    return images.images, found, images
+
+
+def training_sets(model: PixelModel, train: Any, val: Any = None) -> tuple[ImageSet, ImageSet]:
+    """What a model is trained on and what it is validated on.
+
+    Args:
+        model: to be trained.
+        train: any source; of what comes in parts the one to train on.
+        val: likewise; by default the validation part of ``train``, or a tenth of it by content.
+
+    Raises:
+        ConfigError, DataError, ModelError: see :func:`set_of`.
+    """
+    if val is not None:
+        return _part(model, train, "train"), _part(model, val, "val")
+    if is_path(train) or isinstance(train, Splits | Mapping):
+        arguments = {} if isinstance(train, Splits) else preparation(model)
+        parts = data.load(train, **arguments)
+        return agreeing(model, parts.train), agreeing(model, parts.val)
+    whole = _part(model, train, "train")
+    kept, cut = parts_by_content(content_keys(whole), TWO_WAYS)
+    return whole[kept], whole[cut]
+
+
+def _part(model: PixelModel, source: Any, part: str) -> ImageSet:
+    """A whole source, or its part of this name."""
+    if isinstance(source, ImageSet):
+        return source
+    given: dict[str, Any] = {}
+    if is_array(source):
+        source, given = _array(model, source, given)
+    given = {} if isinstance(source, ImageSet | Splits) else preparation(model, given)
+    parts = parts_in(source, **given)
+    if "all" not in parts and part not in parts:
+        raise DataError(
+            f"{parts['train'].name} has no part {part}", hint="give a set of images for it"
+        )
+    return parts.get("all") or parts[part]
+
+
+def agreeing(model: PixelModel, images: ImageSet) -> ImageSet:
+    """A set that has as many levels as a model.
+
+    Raises:
+        ModelError: it has others.
+    """
+    if len(images) and images.levels != model.levels:
+        settings = recorded(model)
+        words = [f"{key}={settings[key]!r}" for key in CODING if key in settings]
+        raise ModelError(
+            f"this model is for {model.levels} levels, {images.name} has {images.levels}",
+            hint=f"load the data with {', '.join(words) or f'{model.levels} levels'}",
+        )
+    return images
+
+
+def _array(model: PixelModel, source: Any, given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """An array as a set if it holds the model's levels; else in the model's order, with how to read it."""
+    values = tensor_of(source)
+    images = arranged(values, model.shape, given.get("layout"))
+    levels = not (images.is_floating_point() or images.is_complex())
+    levels = levels and not given.keys() & {*CODING, "levels", "quantise", "source_levels"}
+    known = images.ndim == 4 and tuple(images.shape[1:]) == tuple(model.shape)
+    if levels and known and not given.keys() - {"layout"}:
+        return ImageSet(images, model.levels, name=ARRAY, binarisation=record.UNSAID), {}
+    if levels:
+        given = given | {"source_levels": model.levels}
+    return (images, given | {"layout": "n c h w"}) if known else (values, given)
+
+
+def arranged(images: Tensor, shape: ImageShape, layout: str | None = None) -> Tensor:
+    """Images with their axes in the order ``n c h w``, as a model's shape settles it; never a copy.
+
+    Several images may be ``n c h w``, ``n h w c`` or ``n h w``, a single one ``c h w``, ``h w c`` or ``h w``.
+    Four axes that fit as they stand are not asked for more; what fits in no way comes back as it is.
+
+    Args:
+        images: of any axes.
+        shape: of the model.
+        layout: what the axes are, where they fit in two ways.
+
+    Raises:
+        DataError: they do, and lead to different images.
+
+    Example:
+        >>> import torch
+        >>> [tuple(arranged(torch.zeros(s), ImageShape(3, 4, 5)).shape) for s in ((2, 4, 5, 3), (3, 4, 5))]
+        [(2, 3, 4, 5), (1, 3, 4, 5)]
+    """
+    wanted = None if layout is None else layout.replace(" ", "").replace(",", "").lower()
+    found: dict[tuple[int | None, ...], str] = {}
+    for name, axes in LAYOUTS.items():
+        if images.ndim == len(name) and wanted in {None, name}:
+            sides = tuple(1 if axis is None else images.shape[axis] for axis in axes)
+            if sides[1:] == tuple(shape):
+                if name == "nchw":
+                    return images
+                # Axes of length 1 do not matter: (1, h, w) is one image of one channel in any case.
+                key = tuple(axis for axis in axes if axis is not None and images.shape[axis] > 1)
+                found.setdefault(key, name)
+    if len(found) > 1:
+        ways = " or ".join(" ".join(name) for name in found.values())
+        raise DataError(
+            f"an array of shape {tuple(images.shape)} may be {ways} for images of {shape}",
+            hint="say which: layout=, or pass n c h w",
+        )
+    if not found:
+        return images
+    axes = LAYOUTS[next(iter(found.values()))]
+
+    def move(some: Tensor) -> Tensor:
+        moved = some.permute([axis for axis in axes if axis is not None])
+        for place, axis in enumerate(axes):
+            moved = moved if axis is not None else moved.unsqueeze(place)
+        return moved
+
+    return move(images) if axes[0] is None else each(images, move)

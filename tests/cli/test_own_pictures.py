@@ -1,0 +1,87 @@
+"""Pictures are read by every command as those that a model was trained on."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pixelcnn import checkpoint, record
+from pixelcnn.data import load
+from pixelcnn.sources import preparation, recorded
+
+TINY = ("--epochs", 1, "--set", "network.width=4", "--set", "network.depth=1", "--run", "run")
+
+
+def saved(folder, values):
+    """Pictures of these values, one file each."""
+    folder.mkdir(parents=True)
+    for number, each in enumerate(values):
+        Image.fromarray(each).save(folder / f"{number}.png")
+
+
+def rows(outcome):
+    """Nats of each scored image by its name."""
+    return dict(line.split(",")[:2] for line in outcome.stdout.splitlines()[1:])
+
+
+def test_the_score_of_a_mask_does_not_depend_on_the_files_beside_it(run, here):
+    masks = np.random.default_rng(0).integers(0, 2, (9, 8, 8), np.uint8)
+    masks[4] = 0
+    saved(here / "masks", masks)
+    saved(here / "alone", masks[4:5])
+    run("train", "digits", "--data", "masks", "--set", "data.source_levels=2", *TINY)
+    together, alone = rows(run("score", "run", "masks")), rows(run("score", "run", "alone"))
+    assert alone["0.png"] == together["4.png"]
+    assert run("evaluate", "run", "--data", "masks", "--split", "all", "--json").json["levels"] == 2
+    run("complete", "run", "alone/0.png", "-n", 1)
+    saved(here / "white", masks[:1] * 255)
+    outcome = run("score", "run", "white", code=3)
+    assert "holds the value 255, but 2 levels are 0 to 1" in outcome.error
+    assert "--source-levels" in outcome.hint
+    run("score", "run", "white", "--source-levels", 256)
+
+
+def test_photographs_are_brought_to_size_and_grey_as_in_training(run, here):
+    values = np.random.default_rng(0).integers(0, 256, (9, 20, 24, 3), np.uint8)
+    saved(here / "photos", values)
+    options = ("--data", "photos", "--size", 8, "--grey", "--set", "data.levels=4")
+    assert "20x24 resized to 8x8" in run("train", "digits", *options, *TINY).stderr
+    known = checkpoint.load(here / "run/best.safetensors")
+    assert {"size": (8, 8), "fit": "resize", "grey": True}.items() <= recorded(known).items()
+    assert "--data" not in run("score", "run", "photos").stderr
+    assert "resized" in run("evaluate", "run").stderr
+    images = load("photos", size=8, grey=True, levels=4)
+    assert images.train.content_hash == known.record["content_hash"]["train"]
+    colour = load("photos", size=8).train.images.int()
+    luma = (colour * torch.tensor([299, 587, 114]).view(3, 1, 1)).sum(1, keepdim=True)
+    assert torch.equal((luma + 500) // 1000, load("photos", size=8, grey=True).train.images.int())
+
+
+def test_patches_are_trained_on_and_evaluated(run, here):
+    saved(here / "photos", np.random.default_rng(0).integers(0, 256, (6, 20, 24), np.uint8))
+    options = ("--data", "photos", "--size", 8, "--fit", "patches", "--set", "data.levels=4")
+    run("train", "digits", *options, *TINY)
+    outcome = run("evaluate", "run")
+    assert "photos (patches) (test)" in outcome.stdout
+    assert "cut into patches of 8x8" in outcome.stderr
+    assert len(rows(run("score", "run", "photos"))) == 6 * 2 * 3
+
+
+@pytest.mark.parametrize("flags", [("--grey", "--rgb"), ("--fit", "patches"), ("--fit", "stretch")])
+def test_what_contradicts_itself_is_a_usage_error(run, here, flags):
+    saved(here / "photos", np.zeros((4, 8, 8), np.uint8))
+    run("train", "digits", "--data", "photos", *flags, "--dry-run", code=2)
+
+
+def test_pictures_of_older_models_are_cropped_as_they_were(tiny):
+    model = tiny()
+    model.record["data"] = {"name": "photos", "size": 8}
+    assert recorded(model)["fit"] == "crop"
+    assert preparation(model)["fit"] == "crop"
+    assert preparation(model, {"fit": "resize"})["fit"] == "resize"
+
+
+def test_a_record_refuses_levels_that_are_none():
+    assert record.checked({"picture_levels": 2, "data": {"grey": True}})
+    with pytest.raises(Exception, match="picture_levels"):
+        record.checked({"picture_levels": 1})
