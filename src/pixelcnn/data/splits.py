@@ -2,12 +2,14 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 
 from pixelcnn import streams
 from pixelcnn.data.image_set import ImageSet, Splits, joined
+from pixelcnn.data.lazy import pieces
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.tensors import as_bytes
 from pixelcnn.errors import DataError
@@ -55,12 +57,20 @@ def content_keys(images: ImageSet) -> np.ndarray:
     shape = images.shape
     if images.group is not None:
         digests = [hashlib.sha256(str(shape).encode()) for _ in range(int(images.group.max()) + 1)]
-        for number, patch in zip(images.group.tolist(), images.images, strict=True):
-            digests[number].update(as_bytes(patch))
+        for number, patch in zip(images.group.tolist(), _each(images), strict=True):
+            digests[number].update(patch)
         found = [int.from_bytes(digest.digest()[:8], "big") for digest in digests]
         return np.array(found, dtype=np.uint64)[images.group.numpy()]
-    keys = (content_key(shape, as_bytes(image)) for image in images.images)
+    keys = (content_key(shape, pixels) for pixels in _each(images))
     return np.fromiter(keys, dtype=np.uint64, count=len(images))
+
+
+def _each(images: ImageSet) -> Iterator[bytes]:
+    """The bytes of each image; a tensor of PyTorch for each would take a kilobyte more."""
+    for piece in pieces(images.images):
+        some = images.images[piece]
+        together, size = as_bytes(some), some[:1].numel() * some.element_size()
+        yield from (together[at : at + size] for at in range(0, len(together), size))
 
 
 def parts_by_content(keys: np.ndarray, shares: tuple[float, ...] = THREE_WAYS) -> list[np.ndarray]:

@@ -18,7 +18,7 @@ from pixelcnn.masks import Features
 from pixelcnn.networks import NETWORKS, Network
 from pixelcnn.networks.base import ORDERS
 from pixelcnn.outputs import Output
-from pixelcnn.program import ELEMENTWISE, Program
+from pixelcnn.program import ELEMENTWISE, Program, Requantise, RoundedMul, Table
 
 OUTPUTS = (
     outputs.Bernoulli(),
@@ -137,6 +137,10 @@ def written_jobs() -> Iterator[Job]:
             found = p.elementwise(op, *(x,) * kind.arity, constants=constants, parameter=each)
             more = {"centred": True, "bias": programs.random(width)}
             x = p.norm(found, programs.random(width), features, 1e-3, **more)
+        each = programs.random(width)
+        x = p.add(Requantise(sources=(x,), width=width, constants=(7.0,), parameter=each))
+        x = p.add(RoundedMul(sources=(x, x), width=width, constants=(0.25, 7.0)))
+        x = p.add(Table(sources=(x,), width=width, constants=(7.0,), table=programs.random(15)))
         place = p.position(programs.random(11, width), programs.random(13, width), x)
         big = p.elementwise("add", x, place)
         return p.attend(big, x, big, 2, programs.random(2 * width))

@@ -296,7 +296,7 @@ struct Plan {
         }
         if (function.op == TABLE) {
             const float limit = function.constants.first[0];
-            require(limit >= 0 && limit <= 1 << 20, "entries of a table");
+            require(limit >= 0 && limit <= 1 << 20 && limit == float(int32_t(limit)), "entries of a table");
             function.constants.table = floats(in, 2 * int64_t(limit) + 1);
         }
         return function;
