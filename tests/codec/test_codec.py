@@ -98,6 +98,16 @@ def test_a_network_without_an_integer_form_is_refused_by_the_name_of_what_has_no
         px.compress(calibrated(model), images_of(model))
 
 
+def test_weights_that_are_summed_anew_are_refused():
+    output = outputs.LogisticMixture(levels=4, components=2)
+    network = networks.PixelCNNpp(
+        1, output.parameters_per_pixel(1), width=6, blocks=1, order="pixel", norm="weight"
+    )
+    model = calibrated(px.PixelModel(network, output, (1, 4, 4)))
+    with pytest.raises(ModelError, match="not the same on every machine"):
+        px.compress(model, images_of(model))
+
+
 @pytest.fixture(scope="module")
 def shipped():
     """The shipped model, calibrated, and images of its own drawing."""

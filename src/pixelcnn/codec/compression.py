@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.parametrize import is_parametrized
 
 from pixelcnn.codec import container
 from pixelcnn.codec.calibration import ranges
@@ -240,6 +241,10 @@ def _integers(model: PixelModel, shape: ImageShape) -> tuple[Integers, bytes]:
             hint="pixelcnn.calibrate(model, images), and save it: images like those to be compressed",
         )
     with _integer_form():
+        if any(map(is_parametrized, model.network.modules())):
+            raise Unlowerable(
+                "its weights are normed by sums that are not the same on every machine"
+            )
         program = program_of(evaluation_view(model))
         key = (tuple(known), model.output)
         kept = _twins.setdefault(program, {})
