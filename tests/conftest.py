@@ -31,6 +31,13 @@ LONG = re.compile(
     r"|test_processes.py::.*(they_train_as_one_would\[3|sizes1|same_step\[1|all_go_on\[1)"
     r"|test_terminal.py::.*\[(20 columns|dumb)"
     r"|test_fit.py::test_a_vector_or_a_map_.*\[map"
+    r"|test_benchmarks.py::test_growth"
+    r"|test_processes.py::.*(evaluate_as_one|sizes0|is_skipped_by_all)"
+    r"|test_conformance.py::test_networks_keep_their_promises\[(pixelcnnpp|snail|diagonal-bilstm)-3"
+    r"|test_recipe.py::test_every_recipe_builds\[(pixelcnnpp-cifar10|snail-cifar10)\]"
+    r"|test_engines.py::test_native_equals_full\[pixelcnnpp"
+    r"|test_drawing.py::.*levels=4099"
+    r"|test_truth.py::.*colour-plain"
 )
 """Variants that take seconds, of which a sibling, or the conformance of the same network, is fast."""
 
