@@ -8,14 +8,12 @@ import torch
 from torch import Tensor
 
 from pixelcnn.data.gate import brief, named
+from pixelcnn.data.geometry import LUMA
 from pixelcnn.data.picture import SEEN_THROUGH, read_picture
 from pixelcnn.data.sources import is_picture
 from pixelcnn.data.tensors import numbers_of
 from pixelcnn.errors import ConfigError, DataError, ModelError
 from pixelcnn.shapes import ImageShape
-
-LUMA = (299, 587, 114)
-"""What red, green and blue add to brightness, in thousandths (ITU-R BT.601)."""
 
 
 def known_pixels(known: Any, shape: ImageShape) -> Tensor:

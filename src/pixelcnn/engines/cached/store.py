@@ -102,10 +102,6 @@ class Store:
         first = self.reach[base].left + right
         return self.rows[base][-1 + down, first : first + step * (count - 1) + 1 : step, :, part]
 
-    def is_stored(self, number: int) -> bool:
-        """Whether more than the current position of a value is kept."""
-        return self.places[number].number in self.rows
-
     def next_row(self, row: int) -> None:
         """Moves values up if a row of their grid begins; the new row is written before it is read."""
         self.current = row
