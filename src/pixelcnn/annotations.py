@@ -83,11 +83,21 @@ def fitting(value: Any, kind: Any) -> Any:
     if origin is Annotated:
         return _within(fitting(value, members[0]), members[1:])
     if origin in (Union, types.UnionType):
-        return _first_fitting(value, members)
+        for member in members:
+            try:
+                return fitting(value, member)
+            except Unfit:
+                continue
+        raise Unfit
     if origin is Literal:
         return choice(value, members)
     if origin in (tuple, collections.abc.Sequence):
         return _items(value, members, any_length=_any_length(origin, members))
+    return _single(value, kind)
+
+
+def _single(value: Any, kind: Any) -> Any:
+    """A value that fits a kind without members."""
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value) if abs(value) < 2**1023 else math.inf
     if isinstance(kind, type) and kind is not Any and not isinstance(value, kind):
@@ -121,15 +131,6 @@ def _within(value: Any, rules: tuple[Any, ...]) -> Any:
     if any(isinstance(rule, Range) and value not in rule for rule in rules):
         raise Unfit
     return value
-
-
-def _first_fitting(value: Any, kinds: tuple[Any, ...]) -> Any:
-    for kind in kinds:
-        try:
-            return fitting(value, kind)
-        except Unfit:
-            continue
-    raise Unfit
 
 
 def _any_length(origin: Any, members: tuple[Any, ...]) -> bool:

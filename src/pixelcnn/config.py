@@ -26,7 +26,7 @@ MAX_INTEGER = 1_000_000
 VAR_KEYWORD = inspect.Parameter.VAR_KEYWORD
 
 
-def checked(name: str, value: object, kind: Any, hint: str = "") -> Any:
+def checked(name: str, value: object, kind: Any, hint: str | Callable[[], str] = "") -> Any:
     """A value in plain types, as :func:`pixelcnn.annotations.fitting` gives it.
 
     Raises:
@@ -40,8 +40,9 @@ def checked(name: str, value: object, kind: Any, hint: str = "") -> Any:
     try:
         return fitting(value, kind)
     except Unfit:
-        pass
-    raise ConfigError(f"{name} must be {described(kind)}, got {shown(value)}", hint=hint)
+        remedy = hint if isinstance(hint, str) else hint()
+        message = f"{name} must be {described(kind)}, got {shown(value)}"
+        raise ConfigError(message, hint=remedy) from None
 
 
 def check_integer(name: str, value: object, low: int, high: int) -> int:
@@ -121,7 +122,12 @@ def check_values(kind: Callable[..., Any], values: Mapping[str, Any], prefix: st
     """
     known, kinds = arguments(kind), annotations(kind)
     return {
-        name: checked(f"{prefix}{name}", value, kinds.get(name, Any), _remedy(known.get(name)))
+        name: checked(
+            f"{prefix}{name}",
+            value,
+            kinds.get(name, Any),
+            functools.partial(_remedy, known.get(name)),
+        )
         for name, value in values.items()
     }
 
@@ -148,6 +154,7 @@ def gated(function: Callable[P, T]) -> Callable[P, T]:
     signature = inspect.signature(function)
     several = (inspect.Parameter.VAR_POSITIONAL, VAR_KEYWORD)
     single = [name for name, each in signature.parameters.items() if each.kind not in several]
+    rest = next((n for n, p in signature.parameters.items() if p.kind is VAR_KEYWORD), "")
     options = _unpacked(function)
 
     @functools.wraps(function)
@@ -156,12 +163,12 @@ def gated(function: Callable[P, T]) -> Callable[P, T]:
             bound = signature.bind(*args, **kwargs)
         except TypeError:
             return function(*args, **kwargs)  # its own message names the function
+        if options is not None:
+            check_keys("option", kwargs, [*single, *options])
         given = {name: bound.arguments[name] for name in single if name in bound.arguments}
         bound.arguments.update(check_values(function, given))
         if options is not None:
-            rest = next(n for n, p in signature.parameters.items() if p.kind is VAR_KEYWORD)
-            named = bound.arguments.get(rest, {})
-            check_keys("option", named, [*single, *options])
+            named = {name: value for name, value in kwargs.items() if name not in single}
             bound.arguments[rest] = check_values(function, named)
         return function(*bound.args, **bound.kwargs)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from pixelcnn.data.gate import brief, named
 from pixelcnn.data.geometry import LUMA
 from pixelcnn.data.picture import SEEN_THROUGH, read_picture
-from pixelcnn.data.sources import is_picture
+from pixelcnn.data.pictures import is_picture
 from pixelcnn.data.tensors import numbers_of
 from pixelcnn.errors import ConfigError, DataError, ModelError
 from pixelcnn.shapes import ImageShape

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from pixelcnn.errors import ResourceError
+
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 """Parameters of glibc's ``mallopt``."""
 
@@ -28,6 +30,23 @@ def keep_memory() -> bool:
     return bool(
         mallopt(MMAP_MAX, 0) and mallopt(TRIM_THRESHOLD, 2**31 - 1) and mallopt(TOP_PAD, 2**26)
     )
+
+
+def afford(size: int) -> None:
+    """Says in time that something does not fit into memory; Linux would only kill the process later.
+
+    Args:
+        size: bytes that are about to be taken.
+
+    Raises:
+        ResourceError: the reason alone, to be put after a name.
+    """
+    free = available()
+    if free is not None and size > free:
+        raise ResourceError(
+            f"needs {size:,} bytes of memory, {free:,} are free",
+            hint="images in an .npy file, or packed by `pixelcnn data prepare`, are read a batch at a time",
+        )
 
 
 def available() -> int | None:

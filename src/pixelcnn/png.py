@@ -3,14 +3,15 @@
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from pixelcnn import plotting
+from pixelcnn.data.depth import SAMPLED
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -18,8 +19,9 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 def files(images: Any, levels: int) -> Iterator[bytes]:
     """Each image at its own size, with 16 bits if levels are more than 256.
 
-    Quantising the values in equal bins gives the levels back; two channels and more than three become
-    colours as in :func:`pixelcnn.plotting.to_rgb`.
+    Quantising the values in equal bins gives the levels back. Where these are fewer than the values of the
+    format, the file says how many, so that it is read so. Two channels and more than three become colours
+    as in :func:`pixelcnn.plotting.to_rgb`.
 
     Args:
         images: integer levels ``(n, c, h, w)``.
@@ -35,19 +37,21 @@ def files(images: Any, levels: int) -> Iterator[bytes]:
     shades = 256 if levels <= 256 else 65_536
     for colours in plotting.to_rgb(images, levels, shades):
         pixels = colours[..., 0] if np.shape(images)[1] == 1 else colours
-        yield (
-            deep(pixels) if pixels.ndim == 3 and shades > 256 else encoded(Image.fromarray(pixels))
-        )
+        said = {} if levels == shades else {SAMPLED: str(levels)}
+        is_deep = pixels.ndim == 3 and shades > 256
+        yield deep(pixels, said) if is_deep else encoded(Image.fromarray(pixels), said)
 
 
-def encoded(picture: Image.Image) -> bytes:
-    """A Pillow image as a PNG file."""
-    buffer = io.BytesIO()
-    picture.save(buffer, format="PNG", optimize=True)
+def encoded(picture: Image.Image, said: Mapping[str, str] | None = None) -> bytes:
+    """A Pillow image as a PNG file, with texts by their keywords."""
+    buffer, texts = io.BytesIO(), PngImagePlugin.PngInfo()
+    for keyword, text in (said or {}).items():
+        texts.add_text(keyword, text)
+    picture.save(buffer, format="PNG", optimize=True, pnginfo=texts)
     return buffer.getvalue()
 
 
-def deep(colours: NDArray[np.uint16]) -> bytes:
+def deep(colours: NDArray[np.uint16], said: Mapping[str, str] | None = None) -> bytes:
     """Colours of 16 bits ``(height, width, 3)`` as a PNG file, which Pillow does not write.
 
     ISO/IEC 15948:2004: rows of big-endian values, each after the number of its filter. Here that is 2,
@@ -58,7 +62,11 @@ def deep(colours: NDArray[np.uint16]) -> bytes:
     above = np.concatenate([np.zeros_like(rows[:1]), rows[:-1]])
     filtered = np.concatenate([np.full((height, 1), 2, np.uint8), rows - above], axis=1)
     header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(filtered.tobytes(), 9)), (b"IEND", b""))
+    texts = (
+        (b"tEXt", f"{keyword}\0{text}".encode("latin-1")) for keyword, text in (said or {}).items()
+    )
+    pixels = zlib.compress(filtered.tobytes(), 9)
+    chunks = ((b"IHDR", header), *texts, (b"IDAT", pixels), (b"IEND", b""))
     return SIGNATURE + b"".join(_chunk(kind, content) for kind, content in chunks)
 
 

@@ -15,10 +15,12 @@ from pixelcnn import data, physical, record
 from pixelcnn.conditioning import condition_of
 from pixelcnn.config import check_choice
 from pixelcnn.data import ImageSet, Splits
+from pixelcnn.data.content import content_keys
 from pixelcnn.data.lazy import each
 from pixelcnn.data.loading import parts_in
-from pixelcnn.data.sources import ARRAY, is_array, is_path, tensor_of
-from pixelcnn.data.splits import TWO_WAYS, content_keys, parts_by_content
+from pixelcnn.data.sources import is_path
+from pixelcnn.data.splits import TWO_WAYS, parts_by_content
+from pixelcnn.data.values import ARRAY, is_array, tensor_of
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.model import PixelModel
 from pixelcnn.shapes import ImageShape
@@ -77,6 +79,12 @@ def given_of(options: Mapping[str, Any] | None) -> dict[str, Any]:
     return {key: value for key, value in (options or {}).items() if value is not None}
 
 
+def beside(condition: Any, source: Any, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Options of a source that need not hold what images are given, if that is said beside it."""
+    unneeded = condition is not None and is_path(source)
+    return given_of(options) | ({"condition": ()} if unneeded else {})
+
+
 def set_of(
     model: PixelModel,
     source: Any,
@@ -132,7 +140,7 @@ def levels_of(
         values = tensor_of(source)
         if physical.bins_of(model) is None or not values.is_floating_point():
             return arranged(values, model.shape, given.get("layout")), condition, None
-    images = set_of(model, source, "all", given)
+    images = set_of(model, source, "all", beside(condition, source, given))
     found = condition_of(model, images) if condition is None else condition
     return images.images, found, images
 
@@ -155,7 +163,7 @@ def training_sets(model: PixelModel, train: Any, val: Any = None) -> tuple[Image
         parts = data.load(train, **arguments)
         return agreeing(model, parts.train), agreeing(model, parts.val)
     whole = _part(model, train, "train")
-    kept, cut = parts_by_content(content_keys(whole), TWO_WAYS)
+    kept, cut = parts_by_content(content_keys(whole.images, whole.group), TWO_WAYS)
     return whole[kept], whole[cut]
 
 

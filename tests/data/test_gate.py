@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pixelcnn import data, memory
-from pixelcnn.data.gate import afford, named, opened
+from pixelcnn.data.gate import named, opened
 from pixelcnn.errors import DataError, PixelCNNError, ResourceError
 
 SUFFIXES = (".npy", ".npz", ".csv", ".png")
@@ -95,14 +95,14 @@ def test_every_failure_of_a_reader_gets_the_files_name():
 
 def test_memory_that_is_not_there_is_a_resource_error(monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "available", lambda: 1000)
-    afford(1000)
+    memory.afford(1000)
     with pytest.raises(ResourceError, match="needs 1,001 bytes of memory, 1,000 are free"):
-        afford(1001)
+        memory.afford(1001)
     np.savez(tmp_path / "a.npz", images=np.zeros((9, 20, 20), np.uint8))
     with pytest.raises(ResourceError, match=r"a\.npz holds images, which needs 3,600 bytes"):
         data.load_all(tmp_path / "a.npz")
     monkeypatch.setattr(memory, "available", lambda: None)
-    afford(2**70)
+    memory.afford(2**70)
 
 
 def test_available_memory_is_the_least_of_all_limits(monkeypatch, tmp_path):

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from pixelcnn.data import ImageSet, load_all
-from pixelcnn.data.geometry import as_size, fitted, in_colour, in_grey
+from pixelcnn.data.geometry import fitted, in_colour, in_grey
+from pixelcnn.data.reading import as_size
 from pixelcnn.errors import ConfigError, DataError
 
 IMAGES = ImageSet(torch.arange(1, 36).reshape(1, 1, 5, 7), 256, name="ramp")

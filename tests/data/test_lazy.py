@@ -8,10 +8,10 @@ import torch
 
 from pixelcnn import data, networks, outputs, scoring
 from pixelcnn.data import ImageSet, lazy
+from pixelcnn.data.content import content_keys
 from pixelcnn.data.geometry import fitted, in_colour
 from pixelcnn.data.lazy import LazyImages, chosen, each, whole
 from pixelcnn.data.quantise import Coding, coded
-from pixelcnn.data.splits import content_keys
 from pixelcnn.errors import DataError, ResourceError
 from pixelcnn.model import PixelModel
 from pixelcnn.training.batches import Batches
@@ -143,7 +143,7 @@ def test_a_set_in_a_file_is_the_set_in_memory(coding, rgb):
     assert (eager.levels, eager.binarisation, eager.quantisation) == (
         late.levels, late.binarisation, late.quantisation,
     )  # fmt: skip
-    assert np.array_equal(content_keys(eager), content_keys(late))
+    assert np.array_equal(content_keys(eager.images), content_keys(late.images))
 
 
 def test_nothing_reads_more_than_a_piece_at_a_time():
@@ -158,7 +158,7 @@ def test_nothing_reads_more_than_a_piece_at_a_time():
     batches = Batches(images, 4, seed=0)
     for step in range(batches.steps_per_epoch):
         assert torch.equal(batches[step].levels, Batches(eager, 4, seed=0)[step].levels)
-    content_keys(images)
+    content_keys(images.images)
     assert max(log) <= 4
     assert sum(log) > 4 * 23
 

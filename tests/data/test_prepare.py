@@ -14,9 +14,9 @@ import torch
 
 from pixelcnn import data
 from pixelcnn.data import decoding
+from pixelcnn.data.content import content_keys
 from pixelcnn.data.lazy import LazyImages
 from pixelcnn.data.packing import PIXELS, PLAN, SURVEY
-from pixelcnn.data.splits import content_keys
 from pixelcnn.errors import ConfigError, DataError, ResourceError
 from pixelcnn.training.batches import Batches
 
@@ -325,7 +325,7 @@ def test_thousands_of_files_survive_kills_and_train_in_flat_memory(tmp_path, wri
     whole = data.load_all(tmp_path / "many", size=16)
     packed = data.load_all(tmp_path / "packed")
     assert len(packed) == 6_000
-    assert np.array_equal(np.sort(content_keys(packed)), np.sort(content_keys(whole)))
+    assert np.array_equal(np.sort(content_keys(packed.images)), np.sort(content_keys(whole.images)))
     batches = Batches(packed, 64, seed=0)
     batches[0]
     before = anonymous_memory()

@@ -9,7 +9,8 @@ from pixelcnn import data
 from pixelcnn.data import items, pictures
 from pixelcnn.data.lazy import LazyImages, concatenated
 from pixelcnn.data.rows import Spool
-from pixelcnn.data.sources import KINDS_OF_SOURCES, is_array
+from pixelcnn.data.sources import IN_MEMORY
+from pixelcnn.data.values import is_array
 from pixelcnn.errors import ConfigError, DataError
 
 VALUES = np.random.default_rng(0).integers(0, 256, (40, 6, 5), np.uint8)
@@ -185,10 +186,10 @@ def test_what_is_no_source_is_refused_in_one_line(source):
 
 def test_every_kind_of_source_is_told_from_the_others():
     sources = [
-        data.load("digits").test, data.load("digits"), "hf:ada/cats", "a.png", PICTURES[0], PICTURES,
+        data.load("digits").test, data.load("digits"), "hf:ada/cats", PICTURES[0], PICTURES,
         VALUES, [VALUES], Items([VALUES[0]]), [(VALUES[0], 1)],
     ]  # fmt: skip
     for source in sources:
-        assert sum(kind.fits(source) for kind in KINDS_OF_SOURCES) >= 1, source
+        assert sum(kind.fits(source) for kind in IN_MEMORY) >= 1, source
     assert not is_array("a.png")
     assert not is_array(PICTURES)

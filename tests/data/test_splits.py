@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from pixelcnn.data import ImageSet
+from pixelcnn.data.content import content_keys
 from pixelcnn.data.splits import (
     TWO_WAYS,
-    content_keys,
     parts_by_content,
     permutation,
     shuffled_parts,
@@ -39,17 +39,17 @@ def test_shuffled_parts_are_disjoint_complete_and_in_file_order():
 
 def test_content_keys_are_the_same_for_ever_and_for_any_integer_type():
     image = ImageSet(torch.arange(12).reshape(1, 1, 3, 4), 256)
-    assert content_keys(image).tolist() == [15088811401924618430]
+    assert content_keys(image.images).tolist() == [15088811401924618430]
 
 
 def test_own_data_split_about_80_10_10():
-    sizes = [len(part) for part in parts_by_content(content_keys(noise(5000)))]
+    sizes = [len(part) for part in parts_by_content(content_keys(noise(5000).images))]
     assert sum(sizes) == 5000
     assert np.allclose(sizes, [4000, 500, 500], atol=5 * np.sqrt(5000 * 0.1))
 
 
 def test_an_image_stays_in_its_part_when_others_come_and_go():
-    keys = content_keys(noise(500))
+    keys = content_keys(noise(500).images)
     where = {keys[i]: part for part, found in enumerate(parts_by_content(keys)) for i in found}
     fewer = np.random.default_rng(1).permutation(keys)[:300]
     for part, found in enumerate(parts_by_content(fewer)):
@@ -59,7 +59,7 @@ def test_an_image_stays_in_its_part_when_others_come_and_go():
 def test_copies_of_an_image_are_never_on_two_sides():
     once = noise(40)
     twice = ImageSet(torch.cat([once.images, once.images.flip(0)]), 256)
-    keys = content_keys(twice)
+    keys = content_keys(twice.images)
     parts = [set(keys[part].tolist()) for part in parts_by_content(keys)]
     assert not parts[0] & parts[1]
     assert not parts[0] & parts[2]
@@ -69,7 +69,7 @@ def test_copies_of_an_image_are_never_on_two_sides():
 @pytest.mark.parametrize("n", [3, 4, 7, 12])
 def test_even_a_handful_of_images_gives_every_part_something(n):
     for shares in ((0.8, 0.9), TWO_WAYS):
-        parts = parts_by_content(content_keys(noise(n)), shares)
+        parts = parts_by_content(content_keys(noise(n).images), shares)
         assert all(len(part) for part in parts)
         assert len(parts[0]) >= len(parts[1])
         assert sorted(np.concatenate(parts).tolist()) == list(range(n))
@@ -78,4 +78,4 @@ def test_even_a_handful_of_images_gives_every_part_something(n):
 def test_too_few_different_images_are_refused():
     same = ImageSet(torch.zeros(9, 1, 3, 4, dtype=torch.uint8), 2)
     with pytest.raises(DataError, match="1 different images cannot be split into 3 parts"):
-        parts_by_content(content_keys(same))
+        parts_by_content(content_keys(same.images))

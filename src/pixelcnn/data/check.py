@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
+from pixelcnn.config import gated
+from pixelcnn.data.content import content_key, content_keys
 from pixelcnn.data.decoding import watched
 from pixelcnn.data.files import class_labels, find_images, part_folders
-from pixelcnn.data.geometry import as_size
-from pixelcnn.data.image_set import ImageSet, Splits
+from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lazy import pieces
 from pixelcnn.data.loading import load_all
 from pixelcnn.data.prepare import prepared_folder
-from pixelcnn.data.reading import Reading
+from pixelcnn.data.reading import Fit, Levels, Reading, as_size
 from pixelcnn.data.sets import DATASETS
-from pixelcnn.data.splits import content_key, content_keys
 from pixelcnn.data.survey import FileReport, few_values, settle
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import MAX_LEVELS, ImageShape
@@ -130,7 +130,9 @@ class Tally:
     def add_set(self, part: str, images: ImageSet) -> None:
         """Images of one shape."""
         self.shapes[str(images.shape)] += len(images)
-        self.keys.setdefault(part, Counter()).update(content_keys(images).tolist())
+        self.keys.setdefault(part, Counter()).update(
+            content_keys(images.images, images.group).tolist()
+        )
         for piece in pieces(images.images):
             self.seen[images.images[piece].numpy().ravel()] = True
 
@@ -161,11 +163,12 @@ class Tally:
         )
 
 
+@gated
 def check(
     data: Path | str,
     size: object = None,
-    fit: str | None = None,
-    source_levels: int | None = None,
+    fit: Fit | None = None,
+    source_levels: Levels | None = None,
 ) -> DataReport:
     """Reads every image of a data set, and reports what there is.
 
@@ -186,8 +189,7 @@ def check(
     if data not in DATASETS and path.is_dir() and prepared_folder(path) is None:
         reading = Reading(size=as_size(size), fit=fit, source_levels=source_levels).of_pictures
         parts = part_folders(path) or {"all": path}
-        order = [part for part in (*Splits._fields, "all") if part in parts]
-        found = [_checked(parts[part], part, reading, tally) for part in order]
+        found = [_checked(folder, part, reading, tally) for part, folder in parts.items()]
         name = printable(path.resolve().name)
         levels = max((levels for _, levels in found), default=0)
         return tally.report(name, levels, tuple(report for report, _ in found))
@@ -199,11 +201,12 @@ def check(
     return tally.report(images.name, images.levels)
 
 
+@gated
 def check_folder(
     folder: Path | str,
     size: object = None,
-    fit: str | None = None,
-    source_levels: int | None = None,
+    fit: Fit | None = None,
+    source_levels: Levels | None = None,
 ) -> FolderReport:
     """Decodes every image of a folder and reports on each file; see :func:`check` for the images in them.
 

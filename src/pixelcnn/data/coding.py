@@ -35,11 +35,18 @@ class Coding:
     """How measured values become levels: a rule, :class:`Bins`, or ``None`` for integer levels."""
     source_levels: int | None = None
     """Levels of the stored values, where they are levels already."""
+    labels: bool = True
+    """Whether labels are kept."""
+    rgb: bool = False
+    """Whether grey images get three equal channels."""
+    grey: bool = False
+    """Whether images in colour become grey."""
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> "Coding":
         """What a caller's options say of it, see :class:`pixelcnn.data.reading.Options`."""
-        return cls(**{each.name: options.get(each.name) for each in dataclasses.fields(cls)})
+        known = {each.name for each in dataclasses.fields(cls)}
+        return cls(**{key: value for key, value in options.items() if key in known})
 
     def __post_init__(self) -> None:
         if self.levels is not None:

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from pixelcnn.data.files import find_images
-from pixelcnn.data.folder import read_files, read_folder
-from pixelcnn.data.gate import afford, brief, named, opened, size_of
+from pixelcnn.data.folder import read_files
+from pixelcnn.data.gate import brief, named, opened, size_of
 from pixelcnn.data.geometry import cropped
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lines import line_blocks
@@ -22,6 +22,7 @@ from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import CONDITION_ARRAYS, CONDITION_TABLES, Reading, typed
 from pixelcnn.data.tensors import as_tensor
 from pixelcnn.errors import DataError
+from pixelcnn.memory import afford
 from pixelcnn.shapes import ImageShape
 from pixelcnn.text import printable
 
@@ -169,11 +170,10 @@ def _pictures(path: Path, size: Sequence[int] | None, fit: str | None) -> Featur
         )
     more = {} if fit is None else {"fit": fit}
     reading = Reading(size=sides, source_levels=FULL, labels=False, **more)  # type: ignore[arg-type]
-    if path.is_dir():
-        pictures = read_folder(path, reading)
-    else:
-        single = [each for each in find_images(path.parent) if each.path.name == path.name]
-        pictures = read_files(single[:1], reading, printable(path.name))
+    files = find_images(path if path.is_dir() else path.parent)
+    if not path.is_dir():
+        files = [each for each in files if each.path.name == path.name][:1]
+    pictures = read_files(files, reading.of_pictures, printable(path.resolve().name))
     maps = pictures.images[:].float() / (pictures.levels - 1)
     return Features(maps, files=pictures.names if path.is_dir() else ())
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pixelcnn.data.depth import levels_of
 from pixelcnn.data.files import ImageFile
 from pixelcnn.data.geometry import too_small
 from pixelcnn.data.picture import read_picture
@@ -53,17 +54,17 @@ def decode(file: ImageFile, reading: Reading) -> Decoded:
             raise DataError(reason)
         if reading.channels == 1 and not picture.grey:
             raise DataError(COLOUR)
-        levels = reading.source_levels
-        if levels is not None and reading.stored and picture.largest >= levels:
-            raise DataError(
-                f"{BEYOND} {picture.largest}, but {levels} levels are 0 to {levels - 1}"
-            )
+        pixels, largest, levels = picture.pixels, picture.largest, reading.source_levels
+        if levels is not None and reading.stored and picture.sampled:
+            pixels = levels_of(pixels, picture.bits, levels)
+        elif levels is not None and reading.stored and largest >= levels:
+            raise DataError(f"{BEYOND} {largest}, but {levels} levels are 0 to {levels - 1}")
     except DataError as error:
         return Decoded(FileReport(file.name, str(error)), None)
     except ResourceError as error:
         raise ResourceError(f"{printable(file.name)} {error}", hint=error.hint) from error
-    known = (height, width, len(picture.pixels), picture.bits, picture.largest)
-    return Decoded(FileReport(file.name, "", picture.notes, *known), picture.pixels)
+    known = (height, width, len(pixels), picture.bits, largest)
+    return Decoded(FileReport(file.name, "", picture.notes, *known), pixels)
 
 
 def watched(files: Sequence[ImageFile], reading: Reading, where: str) -> Iterator[Decoded]:

@@ -8,6 +8,8 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL import Image
 
+SAMPLED = "pixelcnn:levels"
+"""What this package's PNG files say of levels that fill their range, but are fewer than its values."""
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 
 
@@ -25,6 +27,11 @@ def maxval(image: "Image.Image") -> int:
     if image.format != "PPM" or not tiles or not isinstance(tiles[0][3], tuple):
         return 0
     return next((each for each in tiles[0][3] if isinstance(each, int)), 0)
+
+
+def levels_of(pixels: np.ndarray, bits: int, levels: int) -> np.ndarray:
+    """The levels that became values of the whole range of 8 or 16 bits, as :mod:`pixelcnn.png` makes them."""
+    return (pixels.astype(np.int64) * levels >> bits).astype(pixels.dtype)
 
 
 def low_bytes(stream: BinaryIO) -> Any:

@@ -143,7 +143,7 @@ def part_folders(root: Path) -> dict[str, Path]:
             "%s: %d of its entries are no parts of the set, left out: %s", printable(root.name),
             len(others), ", ".join(map(printable, others[:3])) + (", ..." if others[3:] else ""),
         )  # fmt: skip
-    return parts
+    return {part: parts[part] for part in PARTS if part in parts}
 
 
 def _inside(root: Path) -> tuple[list[Path], list[str]]:

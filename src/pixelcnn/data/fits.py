@@ -2,7 +2,6 @@
 
 import math
 import threading
-import warnings
 from typing import Any
 
 import numpy as np
@@ -37,12 +36,10 @@ class Fits(Container):
     def __init__(self, file: OpenFile) -> None:
         self._file, self.lock = file, threading.Lock()
         fits = needed("astropy.io.fits", "a FITS file")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is wrong is said by this module, or does no harm
-            self._units = fits.open(file.stream, mode="readonly", memmap=False, lazy_load_hdus=True)
-            self._found: dict[str, Any] = {}
-            self.aliases: dict[str, str] = {}
-            self._look_through()
+        self._units = fits.open(file.stream, mode="readonly", memmap=False, lazy_load_hdus=True)
+        self._found: dict[str, Any] = {}
+        self.aliases: dict[str, str] = {}
+        self._look_through()
         self.names = tuple(self._found)
 
     def _look_through(self) -> None:
@@ -105,8 +102,7 @@ class FitsArray(StoredArray):
         self.block = 1 if self._alone else max(1, tile[0])
 
     def rows(self, start: int, stop: int) -> np.ndarray:
-        with self._owner.lock, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with self._owner.lock:
             if self._alone:
                 found = self._unit.section[:][None][start:stop]
             else:

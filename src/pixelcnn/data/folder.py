@@ -4,27 +4,36 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from pixelcnn.data.decoding import watched
-from pixelcnn.data.files import ImageFile, class_labels, find_images
+from pixelcnn.data.files import ImageFile, class_labels, find_images, part_folders
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.patches import in_patches
+from pixelcnn.data.patches import PATCHES, in_patches
 from pixelcnn.data.raw import RawSet, plain_type
 from pixelcnn.data.reading import Reading
-from pixelcnn.data.survey import FileReport, Target, accepted, common_size, settle
+from pixelcnn.data.splits import Parts, alike, matched
+from pixelcnn.data.survey import FileReport, accepted, common_size, settle
 from pixelcnn.errors import ResourceError
 from pixelcnn.text import printable
 
 
-def read_folder(root: Path, reading: Reading) -> ImageSet:
-    """The images of a folder and of all folders below.
+def read_folder(root: Path, reading: Reading) -> Parts:
+    """The images of a folder and of all folders below, or of its folders ``train``, ``val`` and ``test``.
 
     Raises:
         DataError: no images, bad ones (all are named), or different sizes where none was asked for.
         ResourceError: more than the memory holds.
     """
-    return read_files(find_images(root), reading, printable(root.resolve().name))
+    sets, reading = Parts(), reading.of_pictures
+    for part, folder in (part_folders(root) or {"all": root}).items():
+        options = alike(reading, sets["train"]) if sets else reading
+        images = read_files(find_images(folder), options, printable(folder.resolve().name))
+        if part != "all":
+            names = tuple(f"{folder.name}/{name}" for name in images.names)
+            name = printable(root.resolve().name) + (PATCHES if images.fit == "patches" else "")
+            images = dataclasses.replace(images, name=name, names=names)
+        sets[part] = matched(images, sets["train"], part) if sets else images
+    return sets
 
 
 def read_files(files: list[ImageFile], reading: Reading, where: str) -> ImageSet:
@@ -32,14 +41,13 @@ def read_files(files: list[ImageFile], reading: Reading, where: str) -> ImageSet
 
     Args:
         files: what to read.
-        reading: how.
+        reading: how, see :attr:`Reading.of_pictures`.
         where: name of the set, and the start of every message.
 
     Raises:
         DataError: bad files, or different sizes where none was asked for.
         ResourceError: more than the memory holds.
     """
-    reading = reading.of_pictures
     try:
         reports, pictures = _decoded(files, reading, where)
         good = accepted(reports, where, reading.skip_bad)
@@ -47,12 +55,27 @@ def read_files(files: list[ImageFile], reading: Reading, where: str) -> ImageSet
         if reading.measured:
             kind = np.result_type(*{each.dtype for each in pictures})
             target = dataclasses.replace(target, measured=plain_type(kind))
-        return _as_set(good, pictures, target, reading, where, len(files) - len(good))
+        photographs = reading.size if reading.fit == "patches" else None
+        pixels, apart = target.together(pictures, apart=photographs is not None)
     except MemoryError as error:
         raise ResourceError(
             f"{where}: {len(files)} images do not fit into memory",
             hint="pack them once with `pixelcnn data prepare`, and use the packed set",
         ) from error
+    names = [each.name for each in good]
+    labels, classes = class_labels(names, reading.classes) if reading.labels else (None, ())
+    images = (RawSet if reading.measured else ImageSet)(
+        pixels,
+        target.levels,
+        labels,
+        classes,
+        name=where,
+        names=tuple(map(printable, names)),
+        skipped=len(files) - len(good),
+        fit="" if reading.size is None or reading.fit is None else reading.fit,
+        picture_levels=reading.source_levels if reading.stored else None,
+    )
+    return images if photographs is None else in_patches(images, apart, photographs)
 
 
 def _decoded(
@@ -72,42 +95,3 @@ def _decoded(
                 )  # which fails at once unless there is one
             pictures.append(pixels)
     return reports, pictures
-
-
-def _as_set(
-    good: list[FileReport],
-    pictures: list[np.ndarray],
-    target: Target,
-    reading: Reading,
-    where: str,
-    skipped: int,
-) -> ImageSet:
-    """The set of good pictures, or of their patches."""
-    patches = reading.fit == "patches"
-    # Photographs of different sizes are no array: of a single pixel each, they only stand for themselves.
-    shape = (target.shape.channels, 1, 1) if patches else target.shape
-    pixels = np.zeros((len(good), *shape), target.dtype)
-    photographs: list[torch.Tensor] = []
-    for row in range(len(good)):
-        picture = target.conform(pictures[row])
-        pictures[row] = np.empty(0)  # so that the picture is in memory once
-        if patches:
-            photographs.append(torch.from_numpy(picture))
-        else:
-            pixels[row] = picture
-    names = [each.name for each in good]
-    labels, classes = class_labels(names, reading.classes) if reading.labels else (None, ())
-    images = (RawSet if reading.measured else ImageSet)(
-        torch.from_numpy(pixels),
-        target.levels,
-        labels,
-        classes,
-        name=where,
-        names=tuple(map(printable, names)),
-        skipped=skipped,
-        fit="" if reading.size is None or reading.fit is None else reading.fit,
-        picture_levels=reading.source_levels if reading.stored else None,
-    )
-    if reading.size is None or not patches:
-        return images
-    return in_patches(images, photographs, reading.size)

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from pixelcnn import memory
 from pixelcnn.errors import DataError, PixelCNNError, ResourceError
+from pixelcnn.memory import afford
 
 FLAGS = ("O_RDONLY", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY")
 """How a file is opened, as far as the system knows it: never waiting for the other end of a pipe."""
@@ -108,20 +108,3 @@ def named(where: str) -> Iterator[None]:
         raise ResourceError(f"{where} does not fit into memory") from error
     except Exception as error:
         raise DataError(f"{where} {unreadable(error)}") from error
-
-
-def afford(size: int) -> None:
-    """Says in time that something does not fit into memory; Linux would only kill the process later.
-
-    Args:
-        size: bytes that are about to be taken.
-
-    Raises:
-        ResourceError: the reason alone, to be put after a name.
-    """
-    free = memory.available()
-    if free is not None and size > free:
-        raise ResourceError(
-            f"needs {size:,} bytes of memory, {free:,} are free",
-            hint="images in an .npy file, or packed by `pixelcnn data prepare`, are read a batch at a time",
-        )

@@ -1,21 +1,16 @@
 """Sizes and channels of images that are arrays already."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 
-from pixelcnn.config import check_integer
-from pixelcnn.data.gate import brief
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lazy import each, pieces
 from pixelcnn.data.patches import in_patches
 from pixelcnn.errors import ConfigError, DataError
-from pixelcnn.shapes import MAX_SIDE
 
-FITS = ("resize", "nearest", "crop", "pad", "patches")
 SCALED = ("resize", "nearest")
 """Ways to fit a size for image files alone."""
 LUMA = (299, 587, 114)
@@ -23,32 +18,6 @@ LUMA = (299, 587, 114)
 SMALLER = "smaller than"
 
 Pixels = TypeVar("Pixels", np.ndarray, torch.Tensor)
-
-
-def as_size(size: Any) -> tuple[int, int] | None:
-    """Height and width from ``None``, a number (a square), a pair, or text like ``28`` or ``28x20``.
-
-    Raises:
-        ConfigError: none of these.
-
-    Example:
-        >>> as_size(28), as_size("28x20"), as_size([8, 9])
-        ((28, 28), (28, 20), (8, 9))
-    """
-    if size is None:
-        return None
-    if isinstance(size, str):
-        parts = size.lower().split("x")
-        sides: list[Any] = [int(p) if p.strip().isdecimal() and len(p) < 10 else p for p in parts]
-    else:
-        sides = list(size) if isinstance(size, Sequence) else [size]
-    if len(sides) == 1:
-        sides *= 2
-    if len(sides) != 2:
-        raise ConfigError(f"size must be a side, or height x width, got {brief(repr(size))}")
-    for side in sides:
-        check_integer("size", side, 1, MAX_SIDE)
-    return sides[0], sides[1]
 
 
 def too_small(height: int, width: int, size: tuple[int, int], fit: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pixelcnn.data.gate import afford, brief
+from pixelcnn.data.gate import brief
 from pixelcnn.data.packed import OpenFile
 from pixelcnn.data.stored import (
     ALWAYS_FINE,
@@ -27,6 +27,7 @@ from pixelcnn.data.stored import (
     needed,
 )
 from pixelcnn.errors import DataError
+from pixelcnn.memory import afford
 
 MAGIC = b"\x89HDF\r\n\x1a\n"
 """The first bytes of an HDF5 file."""

@@ -89,7 +89,7 @@ def read_saved(path: Path, reading: Reading) -> Parts:
     return read(found, reading, where)
 
 
-def read_file(path: Path, reading: Reading) -> ImageSet:
+def read_file(path: Path, reading: Reading) -> Parts:
     """A Parquet or Arrow file; an Arrow file stays where it is, of the other the library caches a copy."""
     datasets, where = _library(), printable(path.name)
     with _told(where):
@@ -97,7 +97,7 @@ def read_file(path: Path, reading: Reading) -> ImageSet:
             found = datasets.Dataset.from_file(str(path))
         else:
             found = datasets.Dataset.from_parquet(str(path))
-    return _one(found, reading, where)
+    return {"all": _one(found, reading, where)}
 
 
 def read(source: Any, reading: Reading, where: str = "") -> Parts:

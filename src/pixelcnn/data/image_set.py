@@ -11,18 +11,17 @@ import torch
 from torch import Tensor
 
 from pixelcnn.data.bins import Bins
-from pixelcnn.data.lazy import LazyImages, chosen, concatenated, pieces
+from pixelcnn.data.content import as_bytes
+from pixelcnn.data.lazy import LazyImages, chosen, concatenated, pieces, rows_of
 from pixelcnn.data.noise import coin_flips, content_places
 from pixelcnn.data.tensors import (
-    as_bytes,
     condition_tensor,
     labels_tensor,
     level_count,
     levels_tensor,
-    rows_of,
 )
 from pixelcnn.errors import DataError
-from pixelcnn.shapes import ImageShape, image_shape
+from pixelcnn.shapes import ImageShape
 from pixelcnn.text import escaped
 
 Step = Callable[[Tensor], Tensor]
@@ -93,26 +92,26 @@ class ImageSet:
     picture_levels: int | None = None
     """How many levels the stored values of image files have, where these do not fill their range."""
 
+    as_tensor = staticmethod(levels_tensor)
+    """Makes of images, and the number of their levels, what :attr:`images` is."""
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", level_count(self.levels))
         if self.grey_levels is not None:
             object.__setattr__(self, "grey_levels", level_count(self.grey_levels))
         stored = self.grey_levels or self.levels
         object.__setattr__(self, "source_levels", level_count(self.source_levels or stored))
-        object.__setattr__(self, "images", self._tensor(stored))
         if self.labels is not None:
             object.__setattr__(self, "labels", labels_tensor(self.labels))
+        object.__setattr__(self, "images", self.as_tensor(self.images, stored))
         if self.condition is not None:
             found = condition_tensor(self.condition, self.shape, self.condition_names)
             object.__setattr__(self, "condition", found)
         for what in ("labels", "names", "condition", "index", "group"):
             values = getattr(self, what)
             unnamed = what == "names" and not values
-            if values is not None and len(values) != len(self) and not unnamed:
-                raise DataError(f"{len(values)} {what} for {len(self)} images")
-
-    def _tensor(self, stored: int) -> Tensor:
-        return levels_tensor(self.images, stored)
+            if values is not None and len(values) != len(self.images) and not unnamed:
+                raise DataError(f"{len(values)} {what} for {len(self.images)} images")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -134,7 +133,7 @@ class ImageSet:
     @property
     def shape(self) -> ImageShape:
         """Channels, height and width."""
-        return image_shape(tuple(self.images.shape[1:]))  # type: ignore[arg-type]
+        return ImageShape(*self.images.shape[1:])
 
     @property
     def dynamic(self) -> bool:
@@ -175,16 +174,18 @@ class ImageSet:
         A range of neighbours shares memory with this set, other choices are copied; images in a file
         stay there.
         """
+        dynamic, index = self.dynamic, None
         rows = rows_of(which, len(self))
         indices = rows if isinstance(rows, Tensor) else torch.arange(len(self))[rows]
-        index = indices if self.index is None else self.index[rows]
+        if dynamic:
+            index = indices if self.index is None else self.index[rows]
         return dataclasses.replace(
             self,
             images=chosen(self.images, rows),
             labels=None if self.labels is None else self.labels[rows],
             names=tuple(self.names[i] for i in indices.tolist()) if self.names else (),
             condition=None if self.condition is None else self.condition[rows],
-            index=index if self.dynamic else None,
+            index=index,
             group=None if self.group is None else self.group[rows],
         )
 

@@ -8,10 +8,11 @@ them are read.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.data.gate import afford
+from pixelcnn.memory import afford
 
 PIECE = 2**23
 """Bytes that are looked at together, so that images in a file never lie in memory whole."""
@@ -21,16 +22,8 @@ Draw = Callable[[Rows, int, int], Tensor]
 """What training sees in place of some rows, for a seed and an epoch."""
 
 PROPERTIES = (
-    "shape",
-    "dtype",
-    "device",
-    "ndim",
-    "nbytes",
-    "itemsize",
-    "layout",
-    "requires_grad",
-    "is_cuda",
-)
+    "shape", "dtype", "device", "ndim", "nbytes", "itemsize", "layout", "requires_grad", "is_cuda",
+)  # fmt: skip
 METHODS = (
     Tensor.__len__, Tensor.size, Tensor.dim, Tensor.numel, Tensor.nelement, Tensor.element_size,
     Tensor.is_floating_point, Tensor.is_complex, Tensor.is_signed,
@@ -194,18 +187,17 @@ def concatenated(parts: Sequence[Tensor]) -> Tensor:
                 result[mine] = read(part, places[mine] - int(ends[index]) + len(part))
         return result
 
+    def draw(rows: Rows, seed: int, epoch: int) -> Tensor:
+        return gather(
+            rows, lambda p, i: p.drawn(i, seed, epoch) if isinstance(p, LazyImages) else p[i]
+        )
+
     return LazyImages(
         (int(ends[-1]), *parts[0].shape[1:]),
         parts[0].dtype,
         lambda rows: gather(rows, lambda part, places: part[places]),
         None if None in bounds else max(bounds),  # type: ignore[type-var]
-        (
-            lambda rows, seed, epoch: gather(
-                rows, lambda p, i: p.drawn(i, seed, epoch) if isinstance(p, LazyImages) else p[i]
-            )
-        )
-        if any(map(is_drawn, parts))
-        else None,
+        draw if any(map(is_drawn, parts)) else None,
     )
 
 
@@ -213,11 +205,8 @@ def chosen(images: Tensor, rows: Rows) -> Tensor:
     """Some of the images; lazy ones stay so."""
     if not isinstance(images, LazyImages):
         return images[rows]
-    inner = (
-        range(len(images))[_forward(rows)]
-        if isinstance(rows, slice)
-        else rows % max(len(images), 1)
-    )
+    count = len(images)
+    inner = range(count)[_forward(rows)] if isinstance(rows, slice) else rows % max(count, 1)
 
     def places(which: Rows) -> Rows:
         if isinstance(inner, Tensor):
@@ -235,6 +224,27 @@ def chosen(images: Tensor, rows: Rows) -> Tensor:
         images.bound,
         None if draw is None else lambda which, seed, epoch: draw(places(which), seed, epoch),
     )
+
+
+def rows_of(which: Any, n: int) -> slice | Tensor:
+    """A choice of images as a slice where it is one, else as indices."""
+    if isinstance(which, slice):
+        return which
+    if isinstance(which, int | np.integer):
+        at = range(n)[which]
+        return slice(at, at + 1)
+    if isinstance(which, Sequence) and not len(which):
+        return slice(0, 0)
+    indices = torch.as_tensor(which)
+    if indices.dtype == torch.bool:
+        indices = indices.nonzero()[:, 0]
+    indices = indices.to(torch.int64)
+    if indices.device.type != "cpu":
+        return indices  # looking at them would wait for the device
+    length = len(indices)
+    if length and bool((indices == torch.arange(length) + indices[0]).all()) and indices[0] >= 0:
+        return slice(int(indices[0]), int(indices[0]) + length)
+    return indices
 
 
 def _indexed(images: LazyImages, which: Any) -> Tensor:

@@ -1,18 +1,17 @@
 """``load`` and ``load_all``: from any source to images as integer levels."""
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
-from pixelcnn.config import checked, gated
+from pixelcnn.config import gated
 from pixelcnn.data.coding import Coding
-from pixelcnn.data.geometry import as_size, fitted, in_colour, in_grey
+from pixelcnn.data.geometry import fitted
 from pixelcnn.data.image_set import ImageSet, Splits
 from pixelcnn.data.quantise import coded
-from pixelcnn.data.reading import Options, Reading, typed
+from pixelcnn.data.reading import Options, Reading, as_size, typed
 from pixelcnn.data.sets import DATASETS, named_splits, named_whole
-from pixelcnn.data.sources import is_path, parts_of, splits_from, whole_of
+from pixelcnn.data.sources import parts_of, splits_from, whole_of
 from pixelcnn.data.splits import Parts
 from pixelcnn.errors import ConfigError
 
@@ -51,20 +50,19 @@ def load(
         >>> [len(part) for part in load(torch.arange(250).reshape(10, 5, 5), source_levels=250)]
         [7, 2, 1]
     """
-    coding = Coding.of(options)
-    if _named(data):
+    named, coding = _named(data), Coding.of(options)
+    if named:
         _own_only(str(data), options | {"test": test})
         whole = named_splits(str(data), split, *_origin(options))
         size, fit = as_size(options.get("size")), options.get("fit")
         parts = Splits(*(fitted(part, size, fit) for part in whole))
+    elif split != "standard":
+        hint = f"leave out {typed('split')}"
+        raise ConfigError("own data have no split but standard", hint=hint)
     else:
-        if split != "standard":
-            raise ConfigError(
-                "own data have no split but standard", hint=f"leave out {typed('split')}"
-            )
-        parts = splits_from(_plain(data), Reading.of(coding.wanted, options), _plain(test))
+        parts = splits_from(data, Reading.of(coding.wanted, options), test)
     coding = coding.settled(parts.train)
-    train, val, rest = (_finished(part, coding, options) for part in parts)
+    train, val, rest = (coded(part, coding) for part in parts)
     return Splits(train, val.frozen(), rest.frozen())
 
 
@@ -90,8 +88,8 @@ def load_all(data: Any, **options: Unpack[Options]) -> ImageSet:
         whole = named_whole(str(data), *_origin(options))
         images = fitted(whole, as_size(options.get("size")), options.get("fit"))
     else:
-        images = whole_of(_plain(data), Reading.of(coding.wanted, options))
-    return _finished(images, coding, options).frozen()
+        images = whole_of(data, Reading.of(coding.wanted, options))
+    return coded(images, coding).frozen()
 
 
 @gated
@@ -103,19 +101,14 @@ def parts_in(data: Any, **options: Unpack[Options]) -> Parts:
     coding = Coding.of(options)
     if _named(data):
         return load(data, **options)._asdict()
-    found = parts_of(_plain(data), Reading.of(coding.wanted, options))
+    found = parts_of(data, Reading.of(coding.wanted, options))
     coding = coding.settled(found.get("train", found.get("all")))
-    return {name: _finished(part, coding, options) for name, part in found.items()}
+    return {name: coded(part, coding) for name, part in found.items()}
 
 
 def _named(data: Any) -> bool:
     """Whether a source is a named set; of an array nobody may ask whether it is in a list."""
     return isinstance(data, str) and data in DATASETS
-
-
-def _plain(source: Any) -> Any:
-    """A source; of a text or a path checked that it could be one."""
-    return checked("data", source, str | Path) if is_path(source) else source
 
 
 OWN = ("test", "layout", "source_levels", "label_column", "key", "condition", "skip_bad")
@@ -135,15 +128,3 @@ def _origin(options: Options) -> tuple[Path | None, bool]:
     """Where named sets are looked for, and whether those that are missing are fetched."""
     root = options.get("root")
     return None if root is None else Path(root).expanduser(), options.get("download", True)
-
-
-def _finished(images: ImageSet, coding: Coding, options: Options) -> ImageSet:
-    """Colour and levels, after everything that depends on the images as they came."""
-    if not options.get("labels", True):
-        images = dataclasses.replace(images, labels=None, classes=())
-    if options.get("rgb"):
-        images = in_colour(images)
-    elif options.get("grey"):
-        images = in_grey(images)
-    binary = images.levels == 2 and images.binarisation != "none"  # a set that was made so before
-    return images if binary else coded(images, coding)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn import streams
-from pixelcnn.data.tensors import as_bytes
+from pixelcnn.data.content import as_bytes
 
 CHUNK = 512
 """Images whose coins lie in memory at a time."""

@@ -17,10 +17,11 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 from numpy.lib import format as npy
 
-from pixelcnn.data.gate import afford, brief
+from pixelcnn.data.gate import brief
 from pixelcnn.data.packed import OpenFile
 from pixelcnn.data.stored import ALWAYS_FINE, MAX_AXES, Container, StoredArray, check_growth
 from pixelcnn.errors import DataError
+from pixelcnn.memory import afford
 
 MAGIC = b"\x93NUMPY"
 """The first bytes of an ``.npy`` file, whatever it is called."""

@@ -17,10 +17,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from pixelcnn.data.content import content_key
 from pixelcnn.data.decoding import decoded
 from pixelcnn.data.files import ImageFile
 from pixelcnn.data.reading import Reading
-from pixelcnn.data.splits import content_key
 from pixelcnn.data.survey import FileReport, Target
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.folders import check_folder, check_inside, open_inside, read_inside, write_inside

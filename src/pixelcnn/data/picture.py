@@ -16,19 +16,17 @@ import numpy as np
 from pixelcnn.data import depth
 from pixelcnn.data.depth import FORMATS
 from pixelcnn.data.frame import ROTATED, Frame, upright
-from pixelcnn.data.gate import afford, brief, opened
+from pixelcnn.data.gate import brief, opened
 from pixelcnn.errors import DataError, PixelCNNError, ResourceError
+from pixelcnn.memory import afford
 from pixelcnn.shapes import MAX_SIDE
 
 if TYPE_CHECKING:
     from PIL import Image
 
 SUFFIXES = frozenset(
-    (
-        ".png", ".jpg", ".jpeg", ".jpe", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm",
-        ".pbm", ".pnm",
-    )
-)  # fmt: skip
+    ".png .jpg .jpeg .jpe .gif .bmp .webp .tif .tiff .ppm .pgm .pbm .pnm".split()  # noqa: SIM905
+)
 """Names by which image files are found in a folder."""
 MAX_PIXELS = 2**26
 """Of one file; a few bytes can declare a picture that fills the memory."""
@@ -40,6 +38,7 @@ BYTES_PER_PIXEL = 16
 SHALLOW = "16 bits reduced to 8"
 OPAQUE = "opaque alpha channel dropped"
 SEEN_THROUGH = "transparency laid over white"
+TURNED = "turned as its EXIF orientation says"
 """A note on a picture."""
 REAL, WIDE = "its pixels are floating-point numbers, not levels", "more than 16 bits"
 """Why a picture cannot be used without bins."""
@@ -64,6 +63,8 @@ class Picture:
     """Value of a sub-pixel as it is stored: up to 65,535 if there are 16 bits, else up to 255."""
     size: tuple[int, int] = (0, 0)
     """Height and width of the whole picture, upright."""
+    sampled: bool = False
+    """Whether its values are levels that this package stretched over the range of the format."""
 
     @property
     def grey(self) -> bool:
@@ -155,7 +156,7 @@ def _decode(stream: BinaryIO, how: How) -> Picture:
             how.frame.draft(image)
         image, turn = upright(image)
         size = (width, height) if turn in ROTATED else (height, width)
-        notes += ["turned as its EXIF orientation says"] if turn > 1 else []
+        notes += [TURNED] if turn > 1 else []
         picture = None
         if deep and (how.wide or how.stored) and raw[:2] != "LA":
             picture = _deep(image, upright(depth.low_bytes(stream))[0], how)
@@ -163,17 +164,16 @@ def _decode(stream: BinaryIO, how: How) -> Picture:
             picture = _shallow(image, how)
         elif picture is None:
             picture = _stretched(_levels(image, how), most, raw, how.stored)
-    return dataclasses.replace(picture, notes=(*notes, *picture.notes), size=size)
+    told, sampled = (*notes, *picture.notes), depth.SAMPLED in image.info
+    return dataclasses.replace(picture, notes=told, size=size, sampled=sampled)
 
 
 def _taken(image: "Image.Image", how: How) -> Picture:
     """One of Pillow's, already in memory."""
     image, turn = upright(image)
     picture = _levels(image, how)
-    notes = ["turned as its EXIF orientation says"] if turn > 1 else []
-    return dataclasses.replace(
-        picture, notes=(*notes, *picture.notes), size=(image.height, image.width)
-    )
+    notes = (TURNED, *picture.notes) if turn > 1 else picture.notes
+    return dataclasses.replace(picture, notes=notes, size=(image.height, image.width))
 
 
 def _deep(image: "Image.Image", low: "Image.Image", how: How) -> Picture | None:
@@ -181,8 +181,8 @@ def _deep(image: "Image.Image", low: "Image.Image", how: How) -> Picture | None:
     pixels = depth.joined_bytes(image, low)
     if pixels is None:
         return None
-    notes = (OPAQUE,) if image.mode == "RGBA" else ()
-    return Picture(how.array(pixels), 16, notes, int(pixels.max()))
+    opaque = (OPAQUE,) if image.mode == "RGBA" else ()
+    return Picture(how.array(pixels), 16, opaque, int(pixels.max()))
 
 
 def _shallow(image: "Image.Image", how: How) -> Picture:

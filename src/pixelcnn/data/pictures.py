@@ -11,11 +11,11 @@ from torch import Tensor
 from pixelcnn.data.decoding import decode
 from pixelcnn.data.files import ImageFile
 from pixelcnn.data.folder import read_files
-from pixelcnn.data.image_set import ImageSet
+from pixelcnn.data.image_set import ImageSet, Splits
 from pixelcnn.data.lazy import LazyImages, Rows, whole
-from pixelcnn.data.picture import Content
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.rows import HELD
+from pixelcnn.data.splits import Parts
 from pixelcnn.data.survey import accepted, settle
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.text import printable
@@ -24,8 +24,25 @@ TOGETHER = 64
 """Pictures that are fetched at a time while all are looked at."""
 
 
-def read_pictures(sources: Sequence[Content], reading: Reading) -> ImageSet:
-    """Files, pictures of Pillow or bytes, in the order given."""
+def is_picture(source: Any) -> bool:
+    """Whether something is a picture of Pillow, which need not be imported to know."""
+    return any(kind.__module__ == "PIL.Image" for kind in type(source).__mro__)
+
+
+def listed(source: Any) -> bool:
+    """Whether something is a picture, or a list of pictures, paths and the bytes of files."""
+    if is_picture(source) or isinstance(source, bytes):
+        return True
+    several = isinstance(source, Sequence) and not isinstance(source, Splits | str)
+    return several and all(
+        is_picture(each) or isinstance(each, str | Path | bytes) for each in source
+    )
+
+
+def read_listed(source: Any, reading: Reading) -> Parts:
+    """Files, pictures of Pillow or bytes, alone or in the order given."""
+    several = source if isinstance(source, list | tuple) else [source]
+    sources = [Path(each) if isinstance(each, str) else each for each in several]
     if not sources:
         raise DataError("no image files given")
     files = [
@@ -33,8 +50,10 @@ def read_pictures(sources: Sequence[Content], reading: Reading) -> ImageSet:
         for index, source in enumerate(sources)
     ]
     where = printable(files[0].name) if len(files) == 1 else f"{len(files)} image files"
-    images = read_files(files, reading, where)
-    return images if isinstance(sources[0], Path) else dataclasses.replace(images, names=())
+    images = read_files(files, reading.of_pictures, where)
+    if not isinstance(sources[0], Path):
+        images = dataclasses.replace(images, names=())
+    return {"all": images}
 
 
 def read_stored(

@@ -5,6 +5,7 @@ neighbours, and taking one copies nothing.
 """
 
 import contextlib
+import dataclasses
 import json
 import shutil
 from collections.abc import Iterator
@@ -14,14 +15,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from pixelcnn.config import gated
 from pixelcnn.data.files import class_labels, find_images
-from pixelcnn.data.gate import brief, content, unreadable
-from pixelcnn.data.geometry import as_size
+from pixelcnn.data.gate import brief, content, named, unreadable
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lazy import LazyImages
 from pixelcnn.data.npy import FileArray
 from pixelcnn.data.packing import Callback, Workshop, alone
-from pixelcnn.data.reading import Reading
+from pixelcnn.data.reading import Fit, Reading, as_size
+from pixelcnn.data.splits import Parts
 from pixelcnn.data.survey import accepted, settle
 from pixelcnn.data.tensors import labels_tensor
 from pixelcnn.errors import DISK_FULL, ConfigError, DataError, ResourceError
@@ -33,12 +35,13 @@ GO_ON = "free some space and repeat the command: it goes on where it was"
 IMAGES, LABELS, KEYS, NAMES = "images.npy", "labels.npy", "keys.npy", "names.json"
 
 
+@gated
 def prepare(
     folder: Path | str,
     out: Path | str,
     *,
     size: Any = None,
-    fit: str = "resize",
+    fit: Fit = "resize",
     skip_bad: bool = False,
     callback: Callback | None = None,
 ) -> ImageSet:
@@ -126,6 +129,19 @@ def prepared_folder(path: Path) -> Path | None:
         return folder if (folder / CARD).is_file() else None
     except OSError:
         return None
+
+
+def read_parts(path: Path, reading: Reading) -> Parts:
+    """A packed set as a source, see :func:`prepared_folder`."""
+    folder = prepared_folder(path)
+    assert folder is not None, "asked before"
+    images = read_prepared(folder)
+    levels = reading.source_levels or images.levels
+    with named(f"{images.name}:"):
+        images = dataclasses.replace(images, levels=levels)
+    if reading.stored:  # the pictures that were packed had these values
+        images = dataclasses.replace(images, picture_levels=levels)
+    return {"all": images}
 
 
 def read_prepared(folder: Path) -> ImageSet:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pixelcnn.data.bins import Bins
 from pixelcnn.data.coding import Coding
+from pixelcnn.data.geometry import in_colour, in_grey
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lazy import each, pieces
 from pixelcnn.data.tensors import dtype_of
@@ -74,12 +75,20 @@ def occupied(images: Tensor, levels: int) -> int:
 
 
 def coded(images: ImageSet, coding: Coding) -> ImageSet:
-    """The set with the levels that were asked for, saying how it came by them.
+    """The set with the colour and the levels that were asked for, saying how it came by them.
 
     More levels than the source has cannot be made: then it keeps its own, and the log says so. Two
     levels are a fixed binarisation already and stay as given.
     """
+    if not coding.labels:
+        images = dataclasses.replace(images, labels=None, classes=())
+    if coding.rgb:
+        images = in_colour(images)
+    elif coding.grey:
+        images = in_grey(images)
     source = images.levels
+    if source == 2 and images.binarisation != "none":  # a set that was made so before
+        return images
     if coding.quantise is not None:
         return _measured(images, coding)
     if source == 2:

@@ -4,13 +4,12 @@ import math
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lazy import pieces
-from pixelcnn.data.tensors import numbers_of
+from pixelcnn.data.tensors import measured_tensor
 from pixelcnn.errors import DataError
-from pixelcnn.shapes import MAX_LEVELS, image_shape
+from pixelcnn.shapes import MAX_LEVELS
 
 REAL = (np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64))
 """Real numbers that PyTorch holds as they are."""
@@ -29,20 +28,13 @@ class RawSet(ImageSet):
         torch.float32
     """
 
+    as_tensor = staticmethod(measured_tensor)
+
     def __init__(self, images: Any, levels: int = MAX_LEVELS, *args: Any, **others: Any) -> None:
         super().__init__(images, levels, *args, **others)
 
     def __repr__(self) -> str:
         return f"<RawSet {self.name}: {len(self):,} images of {self.shape}, {self.images.dtype}>"
-
-    def _tensor(self, stored: int) -> Tensor:
-        values = numbers_of(self.images, "measured images are numbers")
-        if values.ndim != 4 or values.is_complex():
-            raise DataError(
-                f"measured images are real numbers n c h w, got {values.dtype} {tuple(values.shape)}"
-            )
-        image_shape(tuple(values.shape[1:]))  # type: ignore[arg-type]
-        return values
 
 
 def plain_type(dtype: np.dtype) -> np.dtype:

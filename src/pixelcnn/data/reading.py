@@ -4,16 +4,16 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TypedDict, TypeGuard
+from typing import Annotated, Any, Literal, TypedDict, TypeGuard
 
 from pixelcnn.annotations import Range
-from pixelcnn.config import check_choice, check_fields
+from pixelcnn.config import check_integer
 from pixelcnn.data.bins import Bins
 from pixelcnn.data.frame import Frame
-from pixelcnn.data.geometry import FITS, as_size
+from pixelcnn.data.gate import brief
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.errors import ConfigError
-from pixelcnn.shapes import MAX_LEVELS, ImageShape, image_shape
+from pixelcnn.shapes import MAX_LEVELS, MAX_SIDE, ImageShape, image_shape
 
 FULL_RANGE = (256, 65_536)
 """Levels of image files whose values fill the range of their format."""
@@ -24,6 +24,7 @@ FLAGS = ("size", "fit", "layout", "skip_bad", "grey", "rgb", "key")
 
 Levels = Annotated[int, Range(2, MAX_LEVELS)]
 Quantise = Literal["range", "quantiles"] | Bins | Sequence[float]
+Fit = Literal["resize", "nearest", "crop", "pad", "patches"]
 
 
 class Options(TypedDict, total=False):
@@ -47,7 +48,7 @@ class Options(TypedDict, total=False):
     """Make images in colour grey, by their brightness (ITU-R BT.601)."""
     size: int | str | Sequence[int] | None
     """A side, or (height, width), that images are brought to."""
-    fit: Literal["resize", "nearest", "crop", "pad", "patches"] | None
+    fit: Fit | None
     """How. Image files are scaled to the shorter side, and the centre is kept: with ``resize``, the default,
     over all pixels (Lanczos), with ``nearest`` without mixing any. Whatever it is, ``crop``, for arrays the
     default, takes the centre as it is and refuses smaller images, ``pad`` puts level 0 around what is
@@ -86,16 +87,6 @@ class Options(TypedDict, total=False):
     """Fetch named sets that are missing."""
 
 
-RESTRICTED = {
-    "layout": "arrays and tables",
-    "skip_bad": "image files and tables",
-    "label_column": "a table",
-    "key": "data with several arrays or columns",
-    "condition": "a table or a file of arrays",
-}
-"""Options that only some kinds of own data have a use for, and which these are."""
-
-
 def typed(option: str) -> str:
     """How an option of this package's ``load`` is given, on the command line and in Python: for hints.
 
@@ -105,6 +96,32 @@ def typed(option: str) -> str:
     """
     flag = option.replace("_", "-") if option in FLAGS else f"set data.{option}="
     return f"--{flag} (in Python {option}=)"
+
+
+def as_size(size: Any) -> tuple[int, int] | None:
+    """Height and width from ``None``, a number (a square), a pair, or text like ``28`` or ``28x20``.
+
+    Raises:
+        ConfigError: none of these.
+
+    Example:
+        >>> as_size(28), as_size("28x20"), as_size([8, 9])
+        ((28, 28), (28, 20), (8, 9))
+    """
+    if size is None:
+        return None
+    if isinstance(size, str):
+        parts = size.lower().split("x")
+        sides: list[Any] = [int(p) if p.strip().isdecimal() and len(p) < 10 else p for p in parts]
+    else:
+        sides = list(size) if isinstance(size, Sequence) else [size]
+    if len(sides) == 1:
+        sides *= 2
+    if len(sides) != 2:
+        raise ConfigError(f"size must be a side, or height x width, got {brief(repr(size))}")
+    for side in sides:
+        check_integer("size", side, 1, MAX_SIDE)
+    return sides[0], sides[1]
 
 
 CONDITION_TABLES, CONDITION_ARRAYS = (".csv", ".tsv"), (".npy", ".npz")
@@ -140,10 +157,10 @@ def condition_names(condition: str | Sequence[str] | None) -> tuple[str, ...]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reading:
-    """Options of every reader of own data.
+    """What every reader of own data is told; :class:`Options` have been checked before.
 
     Raises:
-        ConfigError: an option that cannot be used.
+        ConfigError: a layout that there is not, or patches without a size.
 
     Example:
         >>> Reading(layout="n h w c").layout
@@ -164,14 +181,14 @@ class Reading:
     """Channels that image files are brought to; by default those of ``shape``."""
     levels: int | None = None
     """Levels that the values will be quantised to."""
-    source_levels: Annotated[int, Range(2, MAX_LEVELS)] | None = None
+    source_levels: int | None = None
     """Levels of the stored values, where they are known. For image files 256 and 65,536 mean that the
     values fill the range of their format; with any other number they are levels as they stand there."""
-    usual_levels: Annotated[int, Range(2, MAX_LEVELS)] | None = None
+    usual_levels: int | None = None
     """Levels of stored values that do not say so themselves, as those of an array or a table."""
     quantise: Quantise | None = None
     """How measured values will become levels. With ``source_levels`` the values are levels already."""
-    picture_levels: Annotated[int, Range(2, MAX_LEVELS)] | None = None
+    picture_levels: int | None = None
     """As ``source_levels``, for image files alone."""
     labels: bool = True
     """Whether labels are wanted."""
@@ -191,6 +208,14 @@ class Reading:
     """Names of columns or arrays that images are given besides themselves."""
     condition_file: str | None = None
     """A file of its own for them."""
+    measured: bool = dataclasses.field(init=False)
+    """Whether values are read as they are, to be quantised later."""
+    stored: bool = dataclasses.field(init=False)
+    """Whether the values of image files are levels as they stand there."""
+    wide: bool = dataclasses.field(init=False)
+    """Whether image files are read with 65,536 levels, not 256."""
+    frame: Frame | None = dataclasses.field(init=False)
+    """What is kept of an image file; ``None`` if all of it."""
 
     @classmethod
     def of(cls, wanted: int | None, options: Options) -> "Reading":
@@ -217,9 +242,6 @@ class Reading:
         )
 
     def __post_init__(self) -> None:
-        check_fields(self)
-        if self.fit is not None:
-            check_choice("fit", self.fit, FITS)
         if self.fit == "patches" and self.size is None:
             raise ConfigError("patches have a size", hint=f"say which: {typed('size')}")
         if self.layout is not None:
@@ -233,57 +255,19 @@ class Reading:
             object.__setattr__(self, "label_column", self.label_column.strip().lower())
         if self.channels is None and self.shape is not None and not self.grey:
             object.__setattr__(self, "channels", self.shape.channels)
-
-    @property
-    def measured(self) -> bool:
-        """Whether values are read as they are, to be quantised later."""
-        return self.quantise is not None and self.source_levels is None
+        known, full = self.source_levels, self.source_levels in FULL_RANGE
+        framed = None if self.fit == "patches" else self.size
+        settled = {
+            "measured": self.quantise is not None and known is None,
+            "stored": known is not None and not full,
+            "wide": ((known if full else self.levels) or 0) > 256,
+            "frame": None if framed is None else Frame(framed, self.fit or "resize"),
+        }
+        for name, value in settled.items():
+            object.__setattr__(self, name, value)
 
     @property
     def of_pictures(self) -> "Reading":
         """The same for image files."""
         known = self.source_levels or self.picture_levels
         return dataclasses.replace(self, source_levels=known, fit=self.fit or "resize")
-
-    @property
-    def frame(self) -> Frame | None:
-        """What is kept of an image file; ``None`` if all of it."""
-        if self.size is None or self.fit == "patches":
-            return None
-        return Frame(self.size, self.fit or "resize")
-
-    @property
-    def stored(self) -> bool:
-        """Whether the values of image files are levels as they stand there."""
-        return self.source_levels not in {None, *FULL_RANGE}
-
-    @property
-    def wide(self) -> bool:
-        """Whether image files are read with 65,536 levels, not 256."""
-        if self.source_levels in FULL_RANGE:
-            return self.source_levels > 256
-        return self.levels is not None and self.levels > 256
-
-
-def check_useful(reading: Reading, useful: frozenset[str], where: str) -> None:
-    """Refuses what was asked of data that have no use for it.
-
-    Args:
-        reading: what was asked.
-        useful: those of :data:`RESTRICTED` that the data have a use for.
-        where: what the data are called.
-
-    Raises:
-        ConfigError: names the option.
-
-    Example:
-        >>> check_useful(Reading(skip_bad=True), frozenset(["layout"]), "a.npy")
-        Traceback (most recent call last):
-        pixelcnn.errors.ConfigError: skip_bad goes with image files and tables, a.npy is none
-    """
-    for option in RESTRICTED.keys() - useful:
-        if getattr(reading, option):
-            raise ConfigError(
-                f"{option} goes with {RESTRICTED[option]}, {where} is none",
-                hint=f"leave out {typed(option)}",
-            )

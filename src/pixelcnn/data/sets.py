@@ -8,13 +8,14 @@ import numpy as np
 import torch
 
 from pixelcnn.config import check_choice
+from pixelcnn.data.course import COURSE, shape_splits, shapes, tinted
 from pixelcnn.data.image_set import ImageSet, Splits, joined
 from pixelcnn.data.obtain import contents
 from pixelcnn.data.official import DIGITS, OFFICIAL, READERS, OfficialSet
 from pixelcnn.data.splits import shuffled_parts
 from pixelcnn.errors import ConfigError
 
-DATASETS = ("digits", *OFFICIAL)
+DATASETS = ("digits", *OFFICIAL, *COURSE)
 """Names that :func:`pixelcnn.data.load` knows."""
 
 DIGITS_PARTS = (1_297, 200, 300)
@@ -42,6 +43,10 @@ def named_splits(name: str, split: str, root: Path | None, download: bool) -> Sp
     if name == "digits":
         whole = embedded_digits()
         return _cut(whole, *shuffled_parts(len(whole), *DIGITS_PARTS))
+    if name == "mnist-colour":
+        return Splits(*map(tinted, named_splits("mnist", split, root, download)))
+    if name in COURSE:
+        return shape_splits(colour=name == "shapes-colour")
     dataset = OFFICIAL[name]
     train, test = (_part(dataset, part, root, download) for part in ("train", "test"))
     if "val" in dataset.parts:
@@ -54,6 +59,10 @@ def named_whole(name: str, root: Path | None, download: bool) -> ImageSet:
     """A named set in one piece: the official parts one after the other, in the order of the files."""
     if name == "digits":
         return embedded_digits()
+    if name == "mnist-colour":
+        return tinted(named_whole("mnist", root, download))
+    if name in COURSE:
+        return shapes(colour=name == "shapes-colour")
     dataset = OFFICIAL[name]
     whole = joined(*(_part(dataset, part, root, download) for part in dataset.parts))
     return dataclasses.replace(whole, split="all")

@@ -1,32 +1,50 @@
-"""Every kind of source that images are taken from: how it is told, and what reads it."""
+"""Every kind of source that images are taken from: how it is told, what it has a use for, what reads it."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from pixelcnn.data import hugging_face, items
-from pixelcnn.data.arrays import from_values
+from pixelcnn.config import checked
+from pixelcnn.data import hugging_face, items, pictures, prepare, values, zarr_store
+from pixelcnn.data.arrays import part_keys, read_array
 from pixelcnn.data.conditions import given_by
-from pixelcnn.data.gate import named
+from pixelcnn.data.folder import read_folder
+from pixelcnn.data.gate import brief
 from pixelcnn.data.geometry import fitted
+from pixelcnn.data.idx import NAME
 from pixelcnn.data.image_set import ImageSet, Splits, joined
-from pixelcnn.data.lazy import LazyImages, Rows
-from pixelcnn.data.own import KINDS, read_path
-from pixelcnn.data.pictures import read_pictures
-from pixelcnn.data.prepare import prepared_folder, prepared_keys
-from pixelcnn.data.reading import Reading, check_useful
-from pixelcnn.data.rows import RowArray
-from pixelcnn.data.splits import Parts, alike, splits_of
-from pixelcnn.data.tensors import as_tensor, numbers_of
-from pixelcnn.errors import ConfigError, DataError
+from pixelcnn.data.packed import plain_name
+from pixelcnn.data.picture import SUFFIXES
+from pixelcnn.data.reading import Reading, typed
+from pixelcnn.data.sets import DATASETS
+from pixelcnn.data.splits import Parts, alike, matched, splits_of
+from pixelcnn.data.table import read_table
+from pixelcnn.errors import ConfigError, DataError, UnknownName
+from pixelcnn.registry import closest
+from pixelcnn.text import printable
 
-ARRAY = "array"
-"""The name of a set that was made of an array."""
+ARRAYS = (
+    ".npy", ".npz", ".h5", ".hdf5", ".hdf", ".he5", ".nc", ".fits", ".fit", ".fts", ".fz", ".idx",
+)  # fmt: skip
+TABLES = (".csv", ".tsv", ".txt", ".dat")
+KINDS = (
+    "a folder of images, image files, .npy, .npz, .h5, .zarr, .fits, IDX files (…-idx3-ubyte), .csv or .tsv,"
+    " each packed by .gz or .xz or not; .parquet or .arrow"
+)
+RESTRICTED = {
+    "layout": "arrays and tables",
+    "skip_bad": "image files and tables",
+    "label_column": "a table",
+    "key": "data with several arrays or columns",
+    "condition": "a table or a file of arrays",
+}
+"""Options that only some kinds of own data have a use for, and which these are."""
+OF_PICTURES = frozenset(("skip_bad",))
+OF_TABLES = frozenset(("layout", "skip_bad", "label_column", "condition"))
+OF_ARRAYS = frozenset(("layout", "key", "condition"))
+"""Those of them that kinds of files have a use for."""
 
 
 class Kind(NamedTuple):
@@ -35,37 +53,23 @@ class Kind(NamedTuple):
     Attributes:
         fits: whether something is of this kind.
         read: its images, in the parts that it has.
-        useful: options of :data:`pixelcnn.data.reading.RESTRICTED` that it has a use for; None if ``read``
-            looks after that.
+        useful: options of :data:`RESTRICTED` that it has a use for.
     """
 
     fits: Callable[[Any], bool]
     read: Callable[[Any, Reading], Parts]
-    useful: frozenset[str] | None = frozenset()
+    useful: frozenset[str] = frozenset()
 
 
-def parts_of(source: Any, reading: Reading) -> Parts:
-    """The images of any source but a named set, in the size that was asked for.
-
-    Raises:
-        ConfigError: no images can be taken from it, or an option does not go with it.
-        DataError: it cannot be used.
-    """
-    kind = next((kind for kind in KINDS_OF_SOURCES if kind.fits(source)), None)
-    if kind is None:
-        raise ConfigError(
-            f"no images can be taken from something of type {type(source).__name__}",
-            hint="an array, a tensor, pictures of Pillow, an ImageSet, a dataset of Hugging Face or PyTorch,"
-            f" hf:NAME, or {KINDS}",
-        )
-    if kind.useful is not None:
-        check_useful(reading, kind.useful, f"the {type(source).__name__}")
-    parts = kind.read(source, reading)
-    parts = {name: fitted(part, reading.size, reading.fit) for name, part in parts.items()}
-    return {
-        name: given_by(part, reading.condition_file, reading.size, reading.fit)
-        for name, part in parts.items()
-    }
+def splits_from(source: Any, reading: Reading, test: Any = None) -> Splits:
+    """A source in three parts, see :func:`pixelcnn.data.splits.splits_of`."""
+    parts, other, keys = parts_of(source, reading), None, None
+    if test is not None:
+        other = whole_of(test, alike(reading, next(iter(parts.values()))))
+    packed = prepare.prepared_folder(Path(source).expanduser()) if is_path(source) else None
+    if packed is not None and parts["all"].group is None:
+        keys = prepare.prepared_keys(packed, len(parts["all"]))
+    return splits_of(parts, keys, other)
 
 
 def whole_of(source: Any, reading: Reading) -> ImageSet:
@@ -74,15 +78,40 @@ def whole_of(source: Any, reading: Reading) -> ImageSet:
     return parts[0] if len(parts) == 1 else dataclasses.replace(joined(*parts), split="all")
 
 
-def splits_from(source: Any, reading: Reading, test: Any = None) -> Splits:
-    """A source in three parts, see :func:`pixelcnn.data.splits.splits_of`."""
-    parts, other, keys = parts_of(source, reading), None, None
-    if test is not None:
-        other = whole_of(test, alike(reading, next(iter(parts.values()))))
-    packed = prepared_folder(Path(source).expanduser()) if is_path(source) else None
-    if packed is not None and parts["all"].group is None:
-        keys = prepared_keys(packed, len(parts["all"]))
-    return splits_of(parts, keys, other)
+def parts_of(source: Any, reading: Reading) -> Parts:
+    """The images of any source but a named set, in the size that was asked for.
+
+    A folder with folders ``train`` and ``test`` says for itself what are parts, and so does a file with
+    ``x_train`` and ``x_test``.
+
+    Raises:
+        ConfigError: no images can be taken from it, or an option does not go with it.
+        DataError: it is not there, or cannot be used.
+    """
+    source = existing(source) if is_path(source) else source
+    kinds = ON_DISK if isinstance(source, Path) else IN_MEMORY
+    kind = next((kind for kind in kinds if kind.fits(source)), None)
+    if kind is None and isinstance(source, Path):
+        name = printable(source.name)
+        raise DataError(f"{name} is no known kind of data", hint=f"known: {KINDS}")
+    if kind is None:
+        raise ConfigError(
+            f"no images can be taken from something of type {type(source).__name__}",
+            hint="an array, a tensor, pictures of Pillow, an ImageSet, a dataset of Hugging Face or PyTorch,"
+            f" hf:NAME, or {KINDS}",
+        )
+    check_useful(reading, kind.useful, source)
+    parts = kind.read(source, reading)
+    for part, images in parts.items():
+        if isinstance(source, Path) and (name := source.absolute().name) in DATASETS:
+            # A model file must not take it for the named set.
+            images = dataclasses.replace(images, name=f"./{name}")
+        if reading.size is not None:
+            images = fitted(images, reading.size, reading.fit)
+        if reading.condition_file is not None:
+            images = given_by(images, reading.condition_file, reading.size, reading.fit)
+        parts[part] = images
+    return parts
 
 
 def is_path(source: Any) -> bool:
@@ -90,112 +119,105 @@ def is_path(source: Any) -> bool:
     return isinstance(source, str | Path)
 
 
-def is_array(source: Any) -> bool:
-    """Whether something is an array, or a list that one can be made of: not of pictures or paths.
+def check_useful(reading: Reading, useful: frozenset[str], source: Any) -> None:
+    """Refuses what was asked of data that have no use for it.
+
+    Args:
+        reading: what was asked.
+        useful: those of :data:`RESTRICTED` that the data have a use for.
+        source: the data.
+
+    Raises:
+        ConfigError: names the option.
 
     Example:
-        >>> is_array(np.zeros(3)), is_array([[0, 1]]), is_array(["a.png"])
-        (True, True, False)
+        >>> check_useful(Reading(skip_bad=True), frozenset(["layout"]), Path("a.npy"))
+        Traceback (most recent call last):
+        pixelcnn.errors.ConfigError: skip_bad goes with image files and tables, a.npy is none
     """
-    if isinstance(source, list | tuple) and not isinstance(source, Splits):
-        if not source or items.paired(source):
-            return False
-        return is_array(source[0]) or isinstance(source[0], int | float)
-    return not is_picture(source) and hasattr(source, "__array__")
-
-
-def is_picture(source: Any) -> bool:
-    """Whether something is a picture of Pillow, which need not be imported to know."""
-    return any(kind.__module__ == "PIL.Image" for kind in type(source).__mro__)
-
-
-def values_of(source: Any) -> Any:
-    """An array, or a list of arrays of one shape, as one array or tensor.
-
-    Raises:
-        DataError: arrays of different shapes, or no numbers.
-    """
-    if isinstance(source, list | tuple):
-        if isinstance(source[0], Tensor):
-            source = [
-                each if isinstance(each, Tensor) else torch.as_tensor(each) for each in source
-            ]
-        try:
-            shapes = sorted({tuple(np.shape(each)) for each in source})
-        except ValueError as error:
-            raise DataError("a list that is no array: its parts have different lengths") from error
-        if len(shapes) > 1:
-            raise DataError(
-                f"a list of images of different shapes: {shapes[0]} and {shapes[1]}",
-                hint="bring them to one shape; labels go into data.ImageSet(images, labels=…)",
+    for option in RESTRICTED.keys() - useful:
+        if getattr(reading, option):
+            where = f"the {type(source).__name__}"
+            where = printable(source.name) if isinstance(source, Path) else where
+            raise ConfigError(
+                f"{option} goes with {RESTRICTED[option]}, {where} is none",
+                hint=f"leave out {typed(option)}",
             )
-        return torch.stack(source) if isinstance(source[0], Tensor) else np.asarray(source)
-    return source if isinstance(source, Tensor) else np.asarray(source)
 
 
-def tensor_of(source: Any) -> Tensor:
-    """An array as a tensor that shares its memory; one that cannot be written to, as in a file, lazily.
+def existing(data: Path | str) -> Path | str:
+    """The path that was meant; the name of a dataset of Hugging Face stays one.
 
     Raises:
-        DataError: see :func:`values_of`.
+        UnknownName: no such path, and it looks like the name of a set.
+        DataError: no such path.
     """
-    values = values_of(source)
-    if isinstance(values, Tensor) or values.flags.writeable or not values.ndim:
-        return numbers_of(values, "images are integer levels (n, c, h, w)")
-    dtype = numbers_of(np.array(values[:0]), "images are integer levels (n, c, h, w)").dtype
-    # PyTorch has no tensors that cannot be written to, and warns of sharing such memory.
-    return LazyImages(values.shape, dtype, lambda rows: as_tensor(np.array(values[rows])))
-
-
-def _read_array(source: Any, reading: Reading) -> Parts:
-    with named(f"{ARRAY}:"):
-        values = values_of(source)
-        if isinstance(values, Tensor):
-            values = _of_tensor(values)
-        elif not values.flags.writeable:
-            values = RowArray(values.shape, values.dtype, _copies(values))
-    return {"all": from_values(values, None, reading.source_levels, reading, ARRAY)}
-
-
-def _copies(values: np.ndarray) -> Callable[[Rows], np.ndarray]:
-    return lambda rows: np.array(values[rows])
-
-
-def _of_tensor(values: Tensor) -> Any:
-    """A tensor as an array, lazily if it is lazy; types that NumPy has not become others."""
-    if isinstance(values, LazyImages):
-        dtype = torch.empty(0, dtype=values.dtype).numpy().dtype
-        return RowArray(tuple(values.shape), dtype, lambda rows: values[rows].numpy())
-    plain = values.detach().cpu()
-    wide = plain.is_floating_point() and plain.dtype.itemsize < 4
-    return (plain.float() if wide else numbers_of(plain, "images are numbers")).numpy()
-
-
-def _read_pictures(source: Any, reading: Reading) -> Parts:
-    listed = source if isinstance(source, list | tuple) else [source]
-    return {
-        "all": read_pictures([Path(each) if is_path(each) else each for each in listed], reading)
-    }
-
-
-def _listed(source: Any) -> bool:
-    single = is_picture(source) or isinstance(source, bytes)
-    if isinstance(source, Splits) or not isinstance(source, Sequence) or is_path(source):
-        return single
-    return single or all(
-        is_picture(each) or is_path(each) or isinstance(each, bytes) for each in source
+    if hugging_face.named(checked("data", data, str | Path)):
+        return data
+    path = Path(data).expanduser()
+    try:
+        if path.exists():
+            return path
+    except OSError as error:
+        raise DataError(f"{brief(str(data), 300)} cannot be read: {error.strerror}") from error
+    text = brief(str(data), 300)
+    if os.sep in text or path.suffix:
+        raise DataError(f"there is no file or folder {text}")
+    raise UnknownName(
+        f"no data set called {text!r}, and no such folder.{closest(text, list(DATASETS))}",
+        hint=f"known: {', '.join(DATASETS)}, hf:NAME; or {KINDS}",
     )
 
 
-KINDS_OF_SOURCES = (
+def holds_arrays(path: Path) -> bool:
+    """Whether a path is a file of arrays.
+
+    Example:
+        >>> holds_arrays(Path("train-images-idx3-ubyte.gz")), holds_arrays(Path("a.H5"))
+        (True, True)
+    """
+    name = plain_name(path)
+    return name.endswith(ARRAYS) or NAME.search(name) is not None
+
+
+def _read_arrays(path: Path, reading: Reading) -> Parts:
+    """The images of a file of arrays, or those of each part of a set, in the shape of ``train``."""
+    sets: Parts = {}
+    for part, key in (part_keys(path) if reading.key is None else {}).items():
+        options = alike(reading, sets["train"]) if sets else reading
+        images = read_array(path, dataclasses.replace(options, key=key))
+        sets[part] = matched(images, sets["train"], part) if sets else images
+    return sets or {"all": read_array(path, reading)}
+
+
+ON_DISK = (
+    Kind(hugging_face.saved, hugging_face.read_saved, hugging_face.USEFUL),
+    Kind(lambda path: prepare.prepared_folder(path) is not None, prepare.read_parts),
+    Kind(zarr_store.is_store, _read_arrays, OF_ARRAYS),
+    Kind(Path.is_dir, read_folder, OF_PICTURES),
+    Kind(holds_arrays, _read_arrays, OF_ARRAYS),
+    Kind(
+        lambda path: plain_name(path).endswith(TABLES),
+        lambda path, reading: {"all": read_table(path, reading)},
+        OF_TABLES,
+    ),
+    Kind(
+        lambda path: path.suffix.lower() in hugging_face.SUFFIXES,
+        hugging_face.read_file,
+        hugging_face.USEFUL,
+    ),
+    Kind(lambda path: path.suffix.lower() in SUFFIXES, pictures.read_listed, OF_PICTURES),
+)
+"""Kinds of files and folders, asked in this order."""
+
+IN_MEMORY = (
     Kind(lambda source: isinstance(source, ImageSet), lambda source, _: {"all": source}),
     Kind(lambda source: isinstance(source, Splits), lambda source, _: source._asdict()),
     Kind(hugging_face.named, hugging_face.read_named, hugging_face.USEFUL),
-    Kind(is_path, read_path, None),
     Kind(hugging_face.fits, hugging_face.read, hugging_face.USEFUL),
     Kind(items.paired, items.read, items.USEFUL),
-    Kind(_listed, _read_pictures, frozenset(("skip_bad",))),
-    Kind(is_array, _read_array, frozenset(("layout",))),
+    Kind(pictures.listed, pictures.read_listed, OF_PICTURES),
+    Kind(values.is_array, values.read_values, frozenset(("layout",))),
     Kind(items.fits, items.read, items.USEFUL),
 )
-"""Asked in this order."""
+"""Kinds of everything else, likewise."""

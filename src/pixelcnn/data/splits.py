@@ -1,19 +1,15 @@
 """Which images train, which validate and which test: fixed, and independent of any library's shuffle."""
 
 import dataclasses
-import hashlib
-from collections.abc import Iterator
 
 import numpy as np
 import torch
 
 from pixelcnn import streams
+from pixelcnn.data.content import content_keys
 from pixelcnn.data.image_set import ImageSet, Splits, joined
-from pixelcnn.data.lazy import pieces
 from pixelcnn.data.reading import Reading, typed
-from pixelcnn.data.tensors import as_bytes
 from pixelcnn.errors import DataError
-from pixelcnn.shapes import ImageShape
 
 Parts = dict[str, ImageSet]
 """Images as a source has them: under ``all``, or under ``train`` and others of ``val`` and ``test``."""
@@ -40,37 +36,6 @@ def shuffled_parts(n: int, *sizes: int) -> list[np.ndarray]:
     """The fixed shuffle, cut into parts of these sizes; each part keeps the order of the file."""
     assert sum(sizes) == n, f"{sizes} of {n}"
     return [np.sort(part) for part in np.split(permutation(n), np.cumsum(sizes)[:-1])]
-
-
-def content_key(shape: ImageShape, pixels: bytes) -> int:
-    """The first 64 bits of the SHA-256 of an image: its shape and its values."""
-    digest = hashlib.sha256(str(shape).encode() + pixels).digest()
-    return int.from_bytes(digest[:8], "big")
-
-
-def content_keys(images: ImageSet) -> np.ndarray:
-    """The content key of each image: ``(n,)`` uint64.
-
-    Its name, its place in a folder and the other images do not matter. All patches of a photograph have the
-    key of all their pixels together.
-    """
-    shape = images.shape
-    if images.group is not None:
-        digests = [hashlib.sha256(str(shape).encode()) for _ in range(int(images.group.max()) + 1)]
-        for number, patch in zip(images.group.tolist(), _each(images), strict=True):
-            digests[number].update(patch)
-        found = [int.from_bytes(digest.digest()[:8], "big") for digest in digests]
-        return np.array(found, dtype=np.uint64)[images.group.numpy()]
-    keys = (content_key(shape, pixels) for pixels in _each(images))
-    return np.fromiter(keys, dtype=np.uint64, count=len(images))
-
-
-def _each(images: ImageSet) -> Iterator[bytes]:
-    """The bytes of each image; a tensor of PyTorch for each would take a kilobyte more."""
-    for piece in pieces(images.images):
-        some = images.images[piece]
-        together, size = as_bytes(some), some[:1].numel() * some.element_size()
-        yield from (together[at : at + size] for at in range(0, len(together), size))
 
 
 def parts_by_content(keys: np.ndarray, shares: tuple[float, ...] = THREE_WAYS) -> list[np.ndarray]:
@@ -127,17 +92,16 @@ def splits_of(parts: Parts, keys: np.ndarray | None = None, test: ImageSet | Non
     missing = [part for part in Splits._fields if part not in sets]
     if whole is not None or len(missing) == 1:
         origin = sets["train"] if whole is None else whole
-        found = content_keys(origin) if keys is None else keys
+        found = content_keys(origin.images, origin.group) if keys is None else keys
         cut = parts_by_content(found, THREE_WAYS if len(missing) == 3 else TWO_WAYS)
         names = missing if whole is not None else ["train", *missing]
         sets |= {name: origin[part] for name, part in zip(names, cut, strict=True)}
-    return Splits(*(_called(sets[part], part) for part in Splits._fields))
-
-
-def _called(images: ImageSet, part: str) -> ImageSet:
-    """The part of a set; those that trained on test images keep saying so."""
-    kept = images.split.startswith("tutorial")
-    return images if kept else dataclasses.replace(images, split=part)
+    for part, images in sets.items():
+        if not images.split.startswith(
+            "tutorial"
+        ):  # those trained on test images, and keep saying so
+            sets[part] = dataclasses.replace(images, split=part)
+    return Splits(*(sets[part] for part in Splits._fields))
 
 
 def alike(reading: Reading, train: ImageSet) -> Reading:

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from pixelcnn.data.gate import afford, brief
+from pixelcnn.data.gate import brief
 from pixelcnn.errors import ConfigError, DataError
+from pixelcnn.memory import afford
 
 MAX_AXES = 8
 MAX_ARRAYS = 10_000

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 
 import numpy as np
+import torch
 
 from pixelcnn.data.files import ALONE
 from pixelcnn.data.geometry import SCALED, SMALLER
@@ -147,6 +148,24 @@ class Target:
         if self.levels == 2 and self.measured is None:
             pixels = pixels > 0
         return np.require(pixels, self.dtype, ["C", "W"])
+
+    def together(
+        self, pictures: list[np.ndarray], *, apart: bool
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Pictures as one tensor, and one by one if they may differ in size; each is dropped from the list.
+
+        Those of different sizes are no array: there a single pixel of each only stands for it.
+        """
+        shape = (self.shape.channels, 1, 1) if apart else self.shape
+        pixels, single = np.zeros((len(pictures), *shape), self.dtype), []
+        for row, picture in enumerate(pictures):
+            conforming = self.conform(picture)
+            pictures[row] = np.empty(0)  # so that the picture is in memory once
+            if apart:
+                single.append(torch.from_numpy(conforming))
+            else:
+                pixels[row] = conforming
+        return torch.from_numpy(pixels), single
 
 
 def settle(good: list[FileReport], reading: Reading, where: str) -> Target:

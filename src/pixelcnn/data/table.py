@@ -13,13 +13,14 @@ import torch
 
 from pixelcnn.data.arrays import from_values
 from pixelcnn.data.columns import Columns, columns_of, is_number, label_end, pixel_shape
-from pixelcnn.data.gate import afford, named
+from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lines import line_blocks
 from pixelcnn.data.parsing import SEPARATORS, Dialect, parse_rows, plain
 from pixelcnn.data.quantise import SOURCE
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.errors import DataError
+from pixelcnn.memory import afford
 from pixelcnn.text import printable
 
 log = logging.getLogger("pixelcnn")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pixelcnn.data.lazy import LazyImages, each, pieces
 from pixelcnn.errors import DataError
-from pixelcnn.shapes import MAX_LEVELS, ImageShape, image_shape
+from pixelcnn.shapes import MAX_LEVELS, ImageShape
 
 MAX_CLASSES = 65_536
 """Labels beyond are no classes: a network would need as many weights for them."""
@@ -48,14 +48,14 @@ def as_tensor(values: Any) -> Tensor:
     return as_tensor(torch.from_numpy(array))
 
 
-def levels_tensor(images: Any, levels: int) -> Tensor:
+def levels_tensor(images: Any, levels: int, /) -> Tensor:
     """Images as a tensor of the right type, checked against ``levels``; lazy ones stay lazy."""
-    tensor = numbers_of(images, "images are integer levels")
+    tensor, dtype = numbers_of(images, "images are integer levels"), dtype_of(levels)
     if tensor.ndim != 4:
         raise DataError(f"images have four axes n c h w, got the shape {tuple(tensor.shape)}")
     if tensor.dtype.is_floating_point or tensor.dtype.is_complex:
         raise DataError(f"images are integer levels, got {tensor.dtype}")
-    image_shape(tuple(tensor.shape[1:]))  # type: ignore[arg-type]
+    ImageShape(*tensor.shape[1:]).checked()
     if tensor.dtype == torch.bool:
         tensor = each(tensor, lambda some: some.to(torch.uint8), bound=2)
     bound = tensor.bound if isinstance(tensor, LazyImages) else None
@@ -68,16 +68,20 @@ def levels_tensor(images: Any, levels: int) -> Tensor:
                 hint="say how many levels the values have, or quantise them first",
             )
         bound = high + 1
-    dtype = dtype_of(levels)
     if isinstance(tensor, LazyImages) and tensor.dtype == dtype and tensor.bound == bound:
         return tensor
     return each(tensor, lambda some: some.to(dtype), bound)
 
 
-def as_bytes(images: Tensor) -> bytes:
-    """The values of some images, little-endian, in order."""
-    array = images.cpu().contiguous().numpy()
-    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+def measured_tensor(images: Any, _: int, /) -> Tensor:
+    """Measured images as a tensor of their own type, checked; lazy ones stay lazy."""
+    values = numbers_of(images, "measured images are numbers")
+    if values.ndim != 4 or values.is_complex():
+        raise DataError(
+            f"measured images are real numbers n c h w, got {values.dtype} {tuple(values.shape)}"
+        )
+    ImageShape(*values.shape[1:]).checked()
+    return values
 
 
 def extent(values: Tensor) -> tuple[int, int]:
@@ -159,24 +163,3 @@ def level_count(levels: Any) -> int:
     if not isinstance(found, int) or isinstance(found, bool) or not 2 <= found <= MAX_LEVELS:
         raise DataError(f"a set of images has 2 to {MAX_LEVELS} levels, got {levels!r}")
     return found
-
-
-def rows_of(which: Any, n: int) -> slice | Tensor:
-    """A choice of images as a slice where it is one, else as indices."""
-    if isinstance(which, slice):
-        return which
-    if isinstance(which, int | np.integer):
-        at = range(n)[which]
-        return slice(at, at + 1)
-    if isinstance(which, Sequence) and not len(which):
-        return slice(0, 0)
-    indices = torch.as_tensor(which)
-    if indices.dtype == torch.bool:
-        indices = indices.nonzero()[:, 0]
-    indices = indices.to(torch.int64)
-    if indices.device.type != "cpu":
-        return indices  # looking at them would wait for the device
-    length = len(indices)
-    if length and bool((indices == torch.arange(length) + indices[0]).all()) and indices[0] >= 0:
-        return slice(int(indices[0]), int(indices[0]) + length)
-    return indices

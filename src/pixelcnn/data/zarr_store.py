@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from pixelcnn.data.gate import afford, brief, content
+from pixelcnn.data.gate import brief, content
 from pixelcnn.data.stored import (
     MAX_ARRAYS,
     MAX_AXES,
@@ -31,6 +31,7 @@ from pixelcnn.data.stored import (
 )
 from pixelcnn.data.zarr_codecs import Codecs, codecs_2, codecs_3
 from pixelcnn.errors import DataError
+from pixelcnn.memory import afford
 
 ARRAY_2, GROUP_2, NODE_3 = ".zarray", ".zgroup", "zarr.json"
 MAX_METADATA = 2**20
