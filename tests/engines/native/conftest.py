@@ -8,6 +8,7 @@ import pytest
 from engines.native import harness
 from engines.native.harness import Job, Result, library_result
 from engines.native.jobs import all_jobs
+from engines.native.jobs import coder_jobs as jobs_of_coder
 
 Build = Callable[..., Path]
 
@@ -31,6 +32,14 @@ def jobs() -> list[Job]:
     if reason := harness.native.why_not():
         pytest.skip(reason)
     return list(all_jobs())
+
+
+@pytest.fixture(scope="session")
+def coder_jobs() -> list[Job]:
+    """Every job whose levels are coded."""
+    if reason := harness.native.why_not():
+        pytest.skip(reason)
+    return list(jobs_of_coder())
 
 
 @pytest.fixture(scope="session")

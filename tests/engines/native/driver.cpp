@@ -3,8 +3,12 @@
 //   driver run JOBS RESULTS            every job: its parameters at given levels, and what it draws
 //   driver damage JOBS FIRST COUNT     damaged copies of the jobs: each is refused, or runs
 //
-// A file is a sequence of arrays: the number of items (int64), then the items. A job is seven arrays
-// (see harness.py), a result three: the engine's complaint, parameters, drawn levels.
+//   driver code JOBS RESULTS           every job: the words of its levels, and whether they come back
+//   driver miscode JOBS FIRST COUNT    words and tables that no encoder has: refused, or some levels
+//
+// A file is a sequence of arrays: the number of items (int64), then the items. A job is eight arrays
+// (see harness.py), a result three: the engine's complaint, parameters, drawn levels; or two: the complaint
+// and the words.
 
 #include "engine.cpp"
 
@@ -71,6 +75,7 @@ struct Job {
     std::vector<float> weights, conditions;
     std::vector<uint8_t> known;
     std::vector<double> uniform;
+    std::vector<int64_t> tables;  // the largest parameter, and what it is looked up in; none of what codes nothing
 };
 
 Job read_job(File& file) {
@@ -86,6 +91,7 @@ Job read_job(File& file) {
     job.levels = file.read<int32_t>();
     job.known = file.read<uint8_t>();
     job.uniform = file.read<double>();
+    job.tables = file.read<int64_t>();
     return job;
 }
 
@@ -135,6 +141,42 @@ struct Session {
                       threads, complaint, sizeof complaint);
     }
 };
+
+// Encodes levels, or decodes words into them; the words that were written.
+std::vector<uint32_t> code(Session& session, const Job& job, std::vector<int32_t>& levels,
+                           const std::vector<uint32_t>* words) {
+    constexpr uint32_t none = 0;  // an empty array has no address of its own
+    const uint32_t* given = !words ? nullptr : words->empty() ? &none : words->data();
+    auto failed = pixelcnn_tables(session.engine, job.tables.data() + 1, int64_t(job.tables.size()) - 1,
+                                  int32_t(job.tables.at(0)), given, words ? int64_t(words->size()) : 0,
+                                  session.complaint, sizeof session.complaint);
+    for (int32_t row = 0; row < session.plan().height && !failed; ++row)
+        failed = pixelcnn_code(session.engine, levels.data(), row, row + 1, session.threads, session.complaint,
+                               sizeof session.complaint);
+    std::vector<uint32_t> found;
+    if (failed || words) return found;
+    int64_t count = 0;
+    pixelcnn_words(session.engine, nullptr, &count, session.complaint, sizeof session.complaint);
+    found.resize(size_t(count));
+    pixelcnn_words(session.engine, found.data(), &count, session.complaint, sizeof session.complaint);
+    return found;
+}
+
+int code_all(const char* jobs, const char* results) {
+    File out(results, "wb");
+    for (const Job& job : read_jobs(jobs)) {
+        Session one(job), other(job);
+        std::vector<int32_t> levels = job.levels, found(levels.size(), 0);
+        const std::vector<uint32_t> words = code(one, job, levels, nullptr);
+        if (!one.complaint[0]) code(other, job, found, &words);
+        if (!one.complaint[0] && !other.complaint[0] && found != job.levels)
+            std::snprintf(other.complaint, sizeof other.complaint, "other levels come back");
+        const char* complaint = one.complaint[0] ? one.complaint : other.complaint;
+        out.write(complaint, std::strlen(complaint));
+        out.write(words.data(), words.size());
+    }
+    return 0;
+}
 
 int run(const char* jobs, const char* results) {
     File out(results, "wb");
@@ -255,13 +297,41 @@ int damage_all(const char* path, uint64_t first, uint64_t count) {
     return 0;
 }
 
+int miscode_all(const char* path, uint64_t first, uint64_t count) {
+    const std::vector<Job> jobs = read_jobs(path);
+    int64_t refused = 0;
+    for (uint64_t number = first; number < first + count; ++number) {
+        std::fprintf(stderr, "damaged words %llu\n", static_cast<unsigned long long>(number));
+        Random random{number};
+        Job job = jobs[random.below(jobs.size())];
+        std::vector<int32_t> levels = job.levels;
+        Session first_one(job);
+        std::vector<uint32_t> words = code(first_one, job, levels, nullptr);
+        switch (random.below(4)) {
+            case 0: resize(words, random); break;
+            case 1: job.tables.resize(random.below(2) ? 1 + random.below(job.tables.size()) : job.tables.size() + 1); break;
+            case 2: job.levels[random.below(levels.size())] = odd_value(job.words, 0, random); break;
+            default: words[random.below(words.size())] = uint32_t(random.next());
+        }
+        Session session(job), again(job);
+        code(session, job, levels, &words);
+        code(again, job, job.levels, nullptr);
+        refused += session.complaint[0] || again.complaint[0];
+    }
+    std::printf("%lld\n", static_cast<long long>(refused));
+    return 0;
+}
+
 }  // namespace
 
 int main(int count, char** words) {
     const std::string action = count > 1 ? words[1] : "";
     if (action == "run" && count == 4) return run(words[2], words[3]);
+    if (action == "code" && count == 4) return code_all(words[2], words[3]);
+    if (action == "miscode" && count == 5)
+        return miscode_all(words[2], std::strtoull(words[3], nullptr, 10), std::strtoull(words[4], nullptr, 10));
     if (action == "damage" && count == 5)
         return damage_all(words[2], std::strtoull(words[3], nullptr, 10), std::strtoull(words[4], nullptr, 10));
-    std::fprintf(stderr, "usage: driver run JOBS RESULTS | driver damage JOBS FIRST COUNT\n");
+    std::fprintf(stderr, "usage: driver run|code JOBS RESULTS | driver damage|miscode JOBS FIRST COUNT\n");
     return 2;
 }

@@ -14,8 +14,9 @@ import pytest
 import torch
 
 from pixelcnn import PixelModel, compiling
+from pixelcnn.codec.coding import Integers
 from pixelcnn.engines import native
-from pixelcnn.engines.native import NativeEngine
+from pixelcnn.engines.native import NativeEngine, Tables
 from pixelcnn.engines.trace import trace
 from pixelcnn.program import Program
 from pixelcnn.sampling import uniforms
@@ -55,13 +56,14 @@ SANITIZERS = {
 class Job(NamedTuple):
     """One plan, and what it is run on."""
 
-    model: PixelModel
+    model: PixelModel | Integers
     n: int
     condition: torch.Tensor | None
     threads: int = 1
     half: bool = False
     temperature: float = 1.0
     written: Program | None = None
+    tables: Tables | None = None
 
     @property
     def program(self) -> Program:
@@ -138,7 +140,7 @@ def write_jobs(path: Path, jobs: Sequence[Job], lanes: int | None) -> None:
 
 
 def arrays_of(job: Job, lanes: int | None) -> Iterator[np.ndarray]:
-    """Settings, words, weights, conditions, levels, known, uniforms."""
+    """Settings, words, weights, conditions, levels, known, uniforms, tables of the coder."""
     program = job.program
     plan = native.plan(job.model, program, lanes)
     yield np.array([job.n, job.threads, job.half, job.temperature], np.float64)
@@ -148,6 +150,8 @@ def arrays_of(job: Job, lanes: int | None) -> Iterator[np.ndarray]:
     yield job.levels.numpy().astype(np.int32)
     yield job.known.numpy().astype(np.uint8)
     yield job.uniforms.contiguous().numpy()
+    of_coder = job.tables and np.concatenate([[job.tables.limit], job.tables.numbers])
+    yield np.zeros(0, np.int64) if of_coder is None else of_coder.astype(np.int64)
 
 
 def read_results(path: Path, jobs: Iterable[Job]) -> Iterator[Result]:
@@ -158,6 +162,14 @@ def read_results(path: Path, jobs: Iterable[Job]) -> Iterator[Result]:
             parameters = _read(file, np.float32)
             drawn = _read(file, np.int32).reshape(job.n, *job.model.shape)
             yield Result(complaint, parameters.reshape(-1, job.n, job.model.network.out), drawn)
+
+
+def read_words(path: Path, jobs: Iterable[Job]) -> Iterator[tuple[str, np.ndarray]]:
+    """What the driver wrote for each job whose levels were coded: its complaint, and the words."""
+    with path.open("rb") as file:
+        for _ in jobs:
+            complaint = _read(file, np.uint8).tobytes().decode()
+            yield complaint, _read(file, np.uint32)
 
 
 def library_result(job: Job) -> Result:

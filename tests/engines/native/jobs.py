@@ -12,7 +12,8 @@ from engines import units
 from engines.depthwise import KINDS, Depthwise
 from engines.native import programs
 from engines.native.harness import Job
-from pixelcnn import PixelModel, outputs
+from pixelcnn import PixelModel, calibrate, outputs
+from pixelcnn.codec.integers import integers
 from pixelcnn.layers import CONDITIONS, MaskedConv2d
 from pixelcnn.masks import Features
 from pixelcnn.networks import NETWORKS, Network
@@ -117,6 +118,22 @@ def all_jobs() -> Iterator[Job]:
         yield Job(model, 1, condition_for(model, 1), 3, False, 1.0)
     yield from unit_jobs()
     yield from written_jobs()
+
+
+def coder_jobs() -> Iterator[Job]:
+    """Integer twins with the tables of their outputs: images in one slice and in several, 1 to 3 threads."""
+    torch.manual_seed(0)
+    kinds = (outputs.Bernoulli(), outputs.Categorical(levels=5), outputs.LogisticMixture(levels=19))
+    for output, channels, name in itertools.product(kinds, (1, 3), ("pixelcnn", "gated-pixelcnn")):
+        order = ORDERS[output.couples_channels]
+        out = output.parameters_per_pixel(channels)
+        network = NETWORKS[name](channels, out, width=6, depth=1, kernel=3, order=order)
+        model = PixelModel(network, output, (channels, 3, 5)).eval()
+        calibrate(model, torch.randint(0, model.levels, (8, *model.shape)))
+        twin, _ = integers(model, model.shape)
+        for n, threads in ((1, 1), (5, 2), (70, 3)):
+            tables = twin.frequencies.tables
+            yield Job(twin, n, None, threads, written=twin.twin.program, tables=tables)
 
 
 def unit_jobs() -> Iterator[Job]:

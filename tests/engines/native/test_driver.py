@@ -7,6 +7,7 @@ import pytest
 
 from engines.native import harness
 from engines.native.harness import ADDRESS, COMPILERS, TARGETS, THREAD
+from pixelcnn.codec.coding import encode
 
 pytestmark = pytest.mark.slow
 
@@ -96,6 +97,31 @@ def test_a_damaged_plan_is_refused_or_runs(sanitized, job_file, compiler, target
     assert done.returncode == 0, done.stderr[-4000:]
     refused, ran, _too_large = map(int, done.stdout.split())
     assert refused > DAMAGED // 10 and ran > DAMAGED // 10
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("flags", [ADDRESS, THREAD], ids=["address", "thread"])
+def test_no_sanitizer_reports_on_the_coder(sanitized, coder_jobs, tmp_path, compiler, flags):
+    """The words are the library's, whatever the threads, and their levels come back."""
+    path, given, found = sanitized(compiler, "native", flags), tmp_path / "jobs", tmp_path / "words"
+    harness.write_jobs(given, coder_jobs, None)
+    done = harness.run([path, "code", given, found])
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr[-4000:]
+    for job, (complaint, words) in zip(
+        coder_jobs, harness.read_words(found, coder_jobs), strict=True
+    ):
+        assert complaint == "" and np.array_equal(words, encode(job.model, job.levels))
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_words_and_tables_of_no_encoder_are_refused_or_decoded(
+    sanitized, coder_jobs, tmp_path, compiler
+):
+    path = sanitized(compiler, "native", ADDRESS)
+    harness.write_jobs(tmp_path / "jobs", coder_jobs, None)
+    done = harness.run([path, "miscode", tmp_path / "jobs", "0", "1000"])
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert int(done.stdout) > 300
 
 
 def test_the_damage_is_found_where_a_check_is_missing(tmp_path, job_file):

@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,9 +16,21 @@ from pixelcnn.model import PixelModel
 from pixelcnn.program import Condition, Program
 from pixelcnn.shapes import Position
 
-__all__ = ["NativeEngine", "NotBuilt", "Plan", "library", "obstacle", "plan", "why_not"]
+__all__ = ["NativeEngine", "NotBuilt", "Plan", "Tables", "library", "obstacle", "plan", "why_not"]
 
 MESSAGE = 256
+
+
+class Tables(NamedTuple):
+    """What the counts of a twin's output are looked up in, see :mod:`pixelcnn.codec.frequencies`.
+
+    Attributes:
+        numbers: int64, all tables one after the other.
+        limit: no parameter is larger, nor smaller than its negative.
+    """
+
+    numbers: np.ndarray
+    limit: int
 
 
 class NativeEngine:
@@ -170,6 +183,63 @@ class NativeEngine:
                 ctypes.c_int32(self.threads),
             )
             yield done, torch.from_numpy(levels).long()
+
+    def encode(
+        self, levels: Tensor, tables: Tables, callback: Callable[[int], None] | None = None
+    ) -> np.ndarray:
+        """The words of a range coder for all images, of a plan in whole numbers.
+
+        Args:
+            levels: ``(n, c, h, w)``.
+            tables: of the output.
+            callback: called with rows done, after every row.
+
+        Returns:
+            uint32: :mod:`pixelcnn.codec.coding` says what they mean.
+        """
+        held = np.array(levels.numpy(), np.int32, order="C")
+        self._code(held, tables, None, callback)
+        count = ctypes.c_int64()
+        self._call("words", self._handle, None, ctypes.byref(count))
+        words = np.empty(count.value, np.uint32)
+        self._call("words", self._handle, _pointer(words), ctypes.byref(count))
+        return words
+
+    def decode(
+        self, words: np.ndarray, tables: Tables, callback: Callable[[int], None] | None = None
+    ) -> Tensor:
+        """The images of some words, int64 ``(n, c, h, w)``; see :meth:`encode`.
+
+        Raises:
+            ModelError: no encoder wrote these words.
+        """
+        levels = np.zeros((self.n, *self.model.shape), np.int32)
+        self._code(levels, tables, np.ascontiguousarray(words, np.uint32), callback)
+        return torch.from_numpy(levels).long()
+
+    def _code(
+        self,
+        levels: np.ndarray,
+        tables: Tables,
+        words: np.ndarray | None,
+        callback: Callable[[int], None] | None,
+    ) -> None:
+        """Encodes levels, or decodes words into them, a row at a time."""
+        numbers = np.ascontiguousarray(tables.numbers, np.int64)
+        self._call(
+            "tables",
+            self._handle,
+            _pointer(numbers),
+            ctypes.c_int64(len(numbers)),
+            ctypes.c_int32(tables.limit),
+            None if words is None else _pointer(words),
+            ctypes.c_int64(0 if words is None else len(words)),
+        )
+        for row in range(self.model.shape.height):
+            ends = ctypes.c_int32(row), ctypes.c_int32(row + 1), ctypes.c_int32(self.threads)
+            self._call("code", self._handle, _pointer(levels), *ends)
+            if callback is not None:
+                callback(row + 1)
 
     def _take(self, levels: Tensor, position: Position) -> None:
         """Copies what was chosen at the last position; channel -1 stands for all channels."""

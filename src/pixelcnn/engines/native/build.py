@@ -7,7 +7,19 @@ from pixelcnn import compiling
 from pixelcnn.compiling import NotBuilt
 
 FUNCTIONS = tuple(
-    f"pixelcnn_{name}" for name in ("codes", "lanes", "open", "together", "close", "step", "fill")
+    f"pixelcnn_{name}"
+    for name in (
+        "codes",
+        "lanes",
+        "open",
+        "together",
+        "close",
+        "step",
+        "fill",
+        "tables",
+        "code",
+        "words",
+    )
 )
 """What the library has."""
 

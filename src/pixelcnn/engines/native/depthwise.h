@@ -19,11 +19,14 @@ void strip(const Product& p, int64_t row, int32_t first) {
         const float* x = p.x[s] + row * p.x_stride + first;
         for (int r = 0; r < ROWS_; ++r) sum[r] = accumulate<false>(sum[r], weight, read(x + r * p.x_stride));
     }
+    const bool at_once = p.ends_at_once();
+    if (at_once)
+        end_at_once<ROWS_>(p, row, first, std::min(LANES, rest), [&](int r) -> Vector& { return sum[r]; });
     for (int r = 0; r < ROWS_; ++r) {
         float* out = p.out + (row + r) * p.out_stride + first;
         CUT ? store_some(out, sum[r], rest) : store(out, sum[r]);
     }
-    if (p.function->op != COPY || p.residual) end(p, row, ROWS_, first, std::min(LANES, rest));
+    if (!at_once) end(p, row, ROWS_, first, std::min(LANES, rest));
 }
 
 template <int ROWS_>

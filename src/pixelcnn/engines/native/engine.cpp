@@ -13,7 +13,7 @@
 #include <new>
 #include <system_error>
 
-#include "slice.h"
+#include "coding.h"
 
 namespace {
 
@@ -25,6 +25,7 @@ struct Engine {
     int32_t walks = 1;  // of a slice: rows that advance together
     std::vector<std::unique_ptr<Slice>> slices;
     int64_t next = 0;  // the sub-pixel that comes next, in coding order
+    std::unique_ptr<Coding> coding;
 
     // Conditions live as long as the engine.
     Engine(const int32_t* words, int64_t word_count, const float* weights, int64_t weight_count, int32_t n,
@@ -74,31 +75,47 @@ struct Engine {
         for (auto& slice : slices) slice->begin(row_begin, row_end);
         // Walks of one slice wait for each other, so each has a thread; slices can follow each other.
         const size_t shares = slices.size() * size_t(walks), count = walks > 1 ? shares : std::min(threads, shares);
-        std::atomic<int32_t> together{0};  // walks of a slice, once it is known how many threads there are
+        share(count, [&](size_t worker, size_t started) {
+            const int32_t together = started == count ? walks : 1;  // walks of a slice
+            for (size_t share = worker; share < shares; share += count) {
+                const auto number = int32_t(share / slices.size());
+                if (number < together)
+                    slices[share % slices.size()]->fill(job, row_begin, row_end, number, together);
+            }
+        });
+    }
+
+    void code(int32_t* levels, int32_t row_begin, int32_t row_end, size_t threads) {
+        coding->begin();
+        share(std::min(threads, slices.size()), [&](size_t worker, size_t started) {
+            if (worker < started) coding->work(slices, worker, started, levels, row_begin, row_end);
+        });
+    }
+
+    // Work for some threads: each hears its number, and how many were started. Where the system has no more
+    // threads, this one does their work after its own.
+    template <typename Work>
+    static void share(size_t count, const Work& work) {
+        std::atomic<size_t> started{0};  // once it is known
         std::vector<std::exception_ptr> failures(count);
-        const auto work = [&](size_t worker) {
-            while (together == 0) std::this_thread::yield();
+        const auto one = [&](size_t worker) {
+            while (started == 0) std::this_thread::yield();
             try {
-                for (size_t share = worker; share < shares; share += count) {
-                    const auto number = int32_t(share / slices.size());
-                    if (number < together)
-                        slices[share % slices.size()]->fill(job, row_begin, row_end, number, together);
-                }
+                work(worker, started);
             } catch (...) {
                 failures[worker] = std::current_exception();
             }
         };
         std::vector<std::thread> others;
         others.reserve(count);
-        size_t started = 1;
+        size_t running = 1;
         try {
-            for (; started < count; ++started) others.emplace_back(work, started);
+            for (; running < count; ++running) others.emplace_back(one, running);
         } catch (const std::system_error&) {
-            // The system has no more threads: this one does their share.
         }
-        together = started == count ? walks : 1;
-        work(0);
-        for (size_t worker = started; worker < count; ++worker) work(worker);
+        started = running;
+        one(0);
+        for (size_t worker = running; worker < count; ++worker) one(worker);
         for (auto& thread : others) thread.join();
         for (auto& failure : failures)
             if (failure) std::rethrow_exception(failure);
@@ -168,6 +185,42 @@ int pixelcnn_fill(void* handle, int32_t* levels, const uint8_t* known, const dou
         engine.visit(row_begin * row, row_end * row, [&] {
             engine.fill({levels, known, uniform, temperature}, row_begin, row_end, size_t(threads));
         });
+    });
+}
+
+// Before images are coded: the numbers of the output's tables, and the words to decode, or null to encode. Neither
+// is copied: they live until the last row is coded.
+int pixelcnn_tables(void* handle, const int64_t* numbers, int64_t count, int32_t limit, const uint32_t* words,
+                    int64_t word_count, char* error, int64_t error_size) {
+    Engine& engine = *static_cast<Engine*>(handle);
+    return guarded(error, error_size, [&] {
+        require(count >= 0 && word_count >= 0, "arguments");
+        const Tables tables(engine.plan, numbers, count, limit);
+        engine.coding = std::make_unique<Coding>(engine.plan, tables, words, word_count);
+    });
+}
+
+// Encodes the levels of the next rows, or decodes them.
+int pixelcnn_code(void* handle, int32_t* levels, int32_t row_begin, int32_t row_end, int32_t threads, char* error,
+                  int64_t error_size) {
+    Engine& engine = *static_cast<Engine*>(handle);
+    return guarded(error, error_size, [&] {
+        require(0 <= row_begin && row_begin <= row_end && row_end <= engine.plan.height, "rows out of range");
+        require(threads >= 1 && engine.coding, "arguments");
+        const int64_t row = int64_t(engine.plan.width) * engine.plan.channels;
+        engine.visit(row_begin * row, row_end * row,
+                     [&] { engine.code(levels, row_begin, row_end, size_t(threads)); });
+    });
+}
+
+// The words of what was encoded, and how many there are; they are copied where there is a place for so many.
+int pixelcnn_words(void* handle, uint32_t* words, int64_t* count, char* error, int64_t error_size) {
+    Engine& engine = *static_cast<Engine*>(handle);
+    return guarded(error, error_size, [&] {
+        require(engine.coding && !engine.coding->decodes(), "arguments");
+        const std::vector<uint32_t> found = engine.coding->words();
+        if (words && *count >= int64_t(found.size())) std::copy(found.begin(), found.end(), words);
+        *count = int64_t(found.size());
     });
 }
 }

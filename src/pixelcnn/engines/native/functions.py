@@ -22,3 +22,10 @@ def function_words(node: Node, features: list[int], pool: Pool) -> list[int]:
     if isinstance(node, Table):
         words.append(pool.shared(node.table))
     return words
+
+
+def table_gate_words(product: Node, table: Node, pool: Pool) -> list[int]:
+    """The same of a rounded product with what a table gives."""
+    assert isinstance(product, Elementwise) and isinstance(table, Table)
+    constants = pool.add((*product.constants, *table.constants))
+    return [code("operation", "table_gate"), constants, pool.shared(table.table)]

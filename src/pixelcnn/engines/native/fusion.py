@@ -32,7 +32,8 @@ class Fusion:
     Attributes:
         inside: nodes that are never stored, since the only node that reads them is computed with them.
         endings: of the nodes that hold the result of a product.
-        gates: for a product with a sigmoid: the name of the gate, and the two values it reads.
+        gates: for a product with a sigmoid or a table: the name of the gate, and the two values it reads.
+        tables: the table of such a product.
         homes: nodes whose features are some of another node's, from a feature on: a slice's of its source,
             a past's of what it is the past of, a value's of the only ``cat`` that reads it.
         scans: the number of the right-to-left recurrence that a node is in.
@@ -41,6 +42,7 @@ class Fusion:
     inside: set[int] = field(default_factory=set)
     endings: dict[int, Ending] = field(default_factory=dict)
     gates: dict[int, tuple[str, tuple[int, int]]] = field(default_factory=dict)
+    tables: dict[int, int] = field(default_factory=dict)
     homes: dict[int, tuple[int, int]] = field(default_factory=dict)
     scans: dict[int, int] = field(default_factory=dict)
 
@@ -79,6 +81,8 @@ class _Fuser:
         for number, node in enumerate(program.nodes):
             if node.op == "mul":
                 self._gate(number)
+            elif node.op == "rounded_mul":
+                self._table_gate(number)
         for number, node in enumerate(program.nodes):
             if isinstance(node, Sum):
                 self._ending(number)
@@ -135,6 +139,17 @@ class _Fuser:
             read, name = self.program.nodes[value].sources[0], "gate"
         self.fusion.inside.add(sigmoid)
         self.fusion.gates[number] = name, (read, self.program.nodes[sigmoid].sources[0])
+
+    def _table_gate(self, number: int) -> None:
+        """Anything times a table, in either order, rounded."""
+        sources = self.program.nodes[number].sources
+        for value, table in (sources, sources[::-1]):
+            if self.program.nodes[table].op == "table" and self._only_reader(table) == number:
+                self.fusion.inside.add(table)
+                self.fusion.tables[number] = table
+                read = self.program.nodes[table].sources[0]
+                self.fusion.gates[number] = "table_gate", (value, read)
+                return
 
     def _ending(self, number: int) -> None:
         last, function, residual = number, None, None

@@ -24,7 +24,9 @@ struct Product {
     const Function* function;
 
     // Whether sums end in registers; others are read again.
-    bool ends_at_once() const { return function->op == COPY || function->op == RELU; }
+    bool ends_at_once() const {
+        return function->op == COPY || function->op == RELU || function->op == REQUANTISE;
+    }
 };
 
 // sum + a * b, of floats or of pairs of bfloat16.
@@ -58,6 +60,20 @@ void end(const Product& p, int64_t row, int64_t rows, int32_t first, int32_t cou
     }
 }
 
+// The same of a block of outputs while they are in registers: of each row, the first count of them.
+template <int ROWS_, typename Sum>
+inline void end_at_once(const Product& p, int64_t row, int32_t first, int32_t count, const Sum& sum) {
+    const auto read = [count](const float* at) { return count < LANES ? load_some(at, count) : load(at); };
+    if (p.function->op == RELU)
+        for (int r = 0; r < ROWS_; ++r) sum(r) = apply<RELU>(sum(r), sum(r), Constants{});
+    if (p.function->op == REQUANTISE) {
+        const Halves factor = widen(read(p.function->per_feature + first));
+        for (int r = 0; r < ROWS_; ++r) sum(r) = rounded(widen(sum(r)), factor, p.function->constants.first);
+    }
+    if (p.residual)
+        for (int r = 0; r < ROWS_; ++r) sum(r) = sum(r) + read(p.residual + (row + r) * p.residual_stride + first);
+}
+
 // ROWS_ rows by BLOCKS_ blocks of outputs, summed over the segments in order. The last block may be cut.
 template <int ROWS_, int BLOCKS_, bool CUT, bool HALF>
 void tile(const Product& p, int64_t row, int32_t block) {
@@ -85,15 +101,10 @@ void tile(const Product& p, int64_t row, int32_t block) {
         for (int b = 0; b < BLOCKS_; ++b) w[b] += count * LANES;
     }
     const bool at_once = p.ends_at_once();
-    if (p.function->op == RELU)
-        for (int r = 0; r < ROWS_; ++r)
-            for (int b = 0; b < BLOCKS_; ++b) sum[r][b] = apply<RELU>(sum[r][b], sum[r][b], Constants{});
-    if (at_once && p.residual)
-        for (int r = 0; r < ROWS_; ++r)
-            for (int b = 0; b < BLOCKS_; ++b) {
-                const float* residual = p.residual + (row + r) * p.residual_stride + (block + b) * LANES;
-                sum[r][b] = sum[r][b] + (CUT && b + 1 == BLOCKS_ ? load_some(residual, last) : load(residual));
-            }
+    if (at_once)
+        for (int b = 0; b < BLOCKS_; ++b)
+            end_at_once<ROWS_>(p, row, (block + b) * LANES, CUT && b + 1 == BLOCKS_ ? last : LANES,
+                               [&](int r) -> Vector& { return sum[r][b]; });
     for (int r = 0; r < ROWS_; ++r)
         for (int b = 0; b < BLOCKS_; ++b) {
             float* out = p.out + (row + r) * p.out_stride + (block + b) * LANES;

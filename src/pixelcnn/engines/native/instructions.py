@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from torch import Tensor
 
 from pixelcnn.engines.native.build import code
-from pixelcnn.engines.native.functions import function_words
+from pixelcnn.engines.native.functions import function_words, table_gate_words
 from pixelcnn.engines.native.fusion import Fusion
 from pixelcnn.engines.native.layout import Pool
 from pixelcnn.engines.native.places import Place, Places, runs
@@ -133,7 +133,10 @@ class Instructions:
         reads = [[self.places.of(source, f) for f in features] for source in sources]
         targets = [self.places.of(number, f) for f in features]
         for low, high in runs([targets, *reads]):
-            if number in self.fusion.gates:
+            if number in self.fusion.tables:
+                table = self.program.nodes[self.fusion.tables[number]]
+                function = table_gate_words(node, table, self.pool)
+            elif number in self.fusion.gates:
                 function = [code("operation", op)]
             else:
                 function = function_words(node, features[low:high], self.pool)

@@ -95,13 +95,17 @@ inline Sigmoids sigmoids(Doubles x) {
     return {doubles(longs(small) ^ swap), doubles(longs(large) ^ swap)};
 }
 
-// To the nearest whole number, of two the even one, computed in doubles: exact where the product of the first two
-// has no more than 52 bits. No more than the limit either side of zero.
-inline Vector rounded(Vector a, Vector b, Vector factor, Vector limit) {
-    constexpr double whole = 0x1.8p52;
-    const WholeDoubles product = __builtin_convertvector(a, WholeDoubles) * __builtin_convertvector(b, WholeDoubles) *
-                            __builtin_convertvector(factor, WholeDoubles);
-    return within(__builtin_convertvector((product + whole) - whole, Vector), -limit, limit);
+// To the nearest whole number, of two the even one: exact where the product has no more than 52 bits. No more than
+// the limit either side of zero.
+inline Vector rounded(const Halves& a, const Halves& factor, Vector limit) {
+    const Doubles magic = 6755399441055744.0 - Doubles{};  // 1.5 * 2^52: adding it rounds to an integer
+    const Halves product{(a.low * factor.low + magic) - magic, (a.high * factor.high + magic) - magic};
+    return within(narrow(product), -limit, limit);
+}
+
+inline Halves multiplied(Vector a, Vector b) {
+    const Halves x = widen(a), y = widen(b);
+    return {x.low * y.low, x.high * y.high};
 }
 
 }  // namespace

@@ -292,10 +292,11 @@ struct Plan {
         if (takes.constants) {
             const float* constants = floats(in, takes.constants);
             function.constants.first = splat(constants[0]);
-            function.constants.second = splat(constants[takes.constants - 1]);
+            function.constants.second = splat(constants[std::min(1, takes.constants - 1)]);
+            function.constants.third = splat(constants[takes.constants - 1]);
         }
-        if (function.op == TABLE) {
-            const float limit = function.constants.first[0];
+        if (function.op == TABLE || function.op == TABLE_GATE) {
+            const float limit = function.constants.third[0];
             require(limit >= 0 && limit <= 1 << 20 && limit == float(int32_t(limit)), "entries of a table");
             function.constants.table = floats(in, 2 * int64_t(limit) + 1);
         }

@@ -8,15 +8,16 @@ namespace {
 
 // The constants of a function, or what it takes for each feature.
 struct Constants {
-    Vector first{}, second{};
-    const float* table = nullptr;  // of TABLE: 2 first + 1 numbers
+    Vector first{}, second{}, third{};
+    const float* table = nullptr;  // of TABLE and TABLE_GATE: twice the last of them and one more number
 };
 
 // An entry for each number from -limit to limit; what is none takes the first.
-inline Vector looked_up(Vector a, const Constants& c) {
-    const Vector places = choose(a >= -c.first, within(a, -c.first, c.first), -c.first) + c.first;
-    Vector found;
-    for (int lane = 0; lane < LANES; ++lane) found[lane] = c.table[int32_t(places[lane])];
+inline Vector looked_up(Vector a, Vector limit, const Constants& c) {
+    const Vector places = choose(a >= -limit, within(a, -limit, limit), -limit) + limit;
+    const Integers at = __builtin_convertvector(places, Integers);
+    Vector found{};
+    for (int lane = 0; lane < LANES; ++lane) found[lane] = c.table[at[lane]];
     return found;
 }
 
@@ -51,9 +52,10 @@ inline Vector apply(Vector a, Vector b, const Constants& c) {
         case MUL: return a * b;
         case GATE: return hyperbolic(a) * sigmoid(b);
         case LINEAR_GATE: return a * sigmoid(b);
-        case REQUANTISE: return rounded(a, b, one, c.first);
-        case ROUNDED_MUL: return rounded(a, b, c.first, c.second);
-        case TABLE: return looked_up(a, c);
+        case REQUANTISE: return rounded(widen(a), widen(b), c.first);
+        case ROUNDED_MUL: return rounded(multiplied(a, b), widen(c.first), c.second);
+        case TABLE: return looked_up(a, c.first, c);
+        case TABLE_GATE: return rounded(multiplied(a, looked_up(b, c.third, c)), widen(c.first), c.second);
         default: return a;
     }
 }

@@ -27,7 +27,6 @@ constexpr int LANES = 8;
 constexpr int LANES = 4;
 #endif
 typedef float Vector __attribute__((vector_size(LANES * sizeof(float))));
-typedef double WholeDoubles __attribute__((vector_size(LANES * sizeof(double))));
 typedef int32_t Integers __attribute__((vector_size(LANES * sizeof(int32_t))));
 
 struct Refused : std::runtime_error {
@@ -170,6 +169,77 @@ inline Doubles doubles(Longs i) {
     std::memcpy(&v, &i, sizeof v);
     return v;
 }
+
+// A vector of floats as doubles: as many as two registers hold.
+struct Halves {
+    Doubles low, high;
+};
+
+#if defined(__AVX512F__)
+// With masks of all lanes: what leaves lanes undefined makes compilers warn.
+inline Halves widen(Vector v) {
+    __m512d all;
+    std::memcpy(&all, &v, sizeof v);
+    const __m512d low = _mm512_maskz_cvtps_pd(0xff, _mm256_castpd_ps(_mm512_maskz_extractf64x4_pd(0xf, all, 0)));
+    const __m512d high = _mm512_maskz_cvtps_pd(0xff, _mm256_castpd_ps(_mm512_maskz_extractf64x4_pd(0xf, all, 1)));
+    Halves halves;
+    std::memcpy(&halves.low, &low, sizeof low);
+    std::memcpy(&halves.high, &high, sizeof high);
+    return halves;
+}
+
+inline Vector narrow(const Halves& halves) {
+    __m512d low, high;
+    std::memcpy(&low, &halves.low, sizeof low);
+    std::memcpy(&high, &halves.high, sizeof high);
+    const __m256d first = _mm256_castps_pd(_mm512_maskz_cvtpd_ps(0xff, low));
+    const __m256d rest = _mm256_castps_pd(_mm512_maskz_cvtpd_ps(0xff, high));
+    __m512d all = _mm512_maskz_insertf64x4(0xff, _mm512_setzero_pd(), first, 0);
+    all = _mm512_maskz_insertf64x4(0xff, all, rest, 1);
+    Vector v;
+    std::memcpy(&v, &all, sizeof v);
+    return v;
+}
+#elif defined(__AVX2__)
+inline Halves widen(Vector v) {
+    __m256 all;
+    std::memcpy(&all, &v, sizeof v);
+    const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(all));
+    const __m256d high = _mm256_cvtps_pd(_mm256_extractf128_ps(all, 1));
+    Halves halves;
+    std::memcpy(&halves.low, &low, sizeof low);
+    std::memcpy(&halves.high, &high, sizeof high);
+    return halves;
+}
+
+inline Vector narrow(const Halves& halves) {
+    __m256d low, high;
+    std::memcpy(&low, &halves.low, sizeof low);
+    std::memcpy(&high, &halves.high, sizeof high);
+    const __m256 all = _mm256_set_m128(_mm256_cvtpd_ps(high), _mm256_cvtpd_ps(low));
+    Vector v;
+    std::memcpy(&v, &all, sizeof v);
+    return v;
+}
+#else
+inline Halves widen(Vector v) {
+    Halves halves{};
+    for (int k = 0; k < DOUBLES; ++k) {
+        halves.low[k] = double(v[k]);
+        halves.high[k] = double(v[k + DOUBLES]);
+    }
+    return halves;
+}
+
+inline Vector narrow(const Halves& halves) {
+    Vector v{};
+    for (int k = 0; k < DOUBLES; ++k) {
+        v[k] = float(halves.low[k]);
+        v[k + DOUBLES] = float(halves.high[k]);
+    }
+    return v;
+}
+#endif
 
 inline Doubles load(const double* p) {
     Doubles v;
