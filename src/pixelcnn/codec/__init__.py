@@ -5,7 +5,8 @@ A :class:`~pixelcnn.codec.twin.Twin` is a model's program in integers; its param
 :mod:`~pixelcnn.codec.container` wraps the words into a file.
 """
 
-from pixelcnn.codec.compression import calibrate, compress, decompress
+from pixelcnn.codec.calibration import calibrate
+from pixelcnn.codec.compression import compress, decompress
 from pixelcnn.codec.fixed import Precision
 from pixelcnn.codec.twin import Twin
 

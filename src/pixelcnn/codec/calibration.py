@@ -1,41 +1,154 @@
-"""The largest values of each node of a model's program, from which its integer twin takes its scales."""
+"""What a model's integer twin needs to know of its values, measured on images, and what the twin costs."""
 
+import copy
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from pixelcnn.codec.frequencies import BITS
+from pixelcnn.codec.integers import RANGES, integer_form, integers
+from pixelcnn.devices import placed
 from pixelcnn.engines import parallel
 from pixelcnn.engines.programs import program_of
+from pixelcnn.errors import DataError, ModelError
+from pixelcnn.extent import cropped, cropped_condition
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
 
-BATCH = 16
+LOSS = "integer_loss"
+"""Key of a model's record that holds how many more bits its twin takes, as a share of its own."""
+LARGEST = 4_096
+"""Pixels that are looked at of an image."""
+RANGED, COMPARED, AT_ONCE = 65_536, 4_096, 16_384
+"""Pixels of all images together: of which ranges are taken, the twin is compared, and in one pass."""
+IMAGES = 64
+"""Looked at, at most."""
+LEAST = 1e-300
+"""Of a probability whose logarithm is taken."""
+
+
+def calibrate(
+    model: PixelModel, images: Any, condition: Any = None, *, most: int = IMAGES
+) -> float:
+    """Measures what a model's integer twin needs to know, and keeps it in the model's record.
+
+    Training does so with validation images; this is for models that were trained before, or elsewhere, and
+    for weights that were changed since: ranges that do not fit them cost bits, though never a pixel.
+
+    Args:
+        model: its record gets the keys ``activation_ranges`` and ``integer_loss``; left as it is in all else.
+        images: some integer levels ``(n, c, h, w)`` like those that are to be compressed; 64 of them, evenly
+            spread, are looked at, or fewer if they are large.
+        condition: see :meth:`PixelModel.check_condition`.
+        most: images that are looked at.
+
+    Returns:
+        How many more bits the twin takes than the model's likelihood says, as a share of these: 0.001 is one
+        in a thousand; see :func:`excess`, measured on a few of the images.
+
+    Raises:
+        DataError: no images.
+        ModelError: the model has no integer form; the message says why.
+
+    Example:
+        >>> from pixelcnn import networks, outputs
+        >>> model = PixelModel(networks.PixelCNN(1, 1, width=4, depth=1), outputs.Bernoulli(), (1, 5, 7))
+        >>> calibrate(model, torch.zeros(10, 1, 5, 7, dtype=torch.uint8)) < 0.001
+        True
+    """
+    levels = model.check(images)
+    if not len(levels):
+        raise DataError("calibration needs at least one image")
+    given = model.check_condition(condition, len(levels))
+    view = copy.copy(cropped(placed(model, "cpu"), LARGEST))
+    _, height, width = view.shape
+    pixels = height * width
+    some = spread(len(levels), min(most, max(1, RANGED // pixels)))
+    levels = levels[some, :, :height, :width].cpu()
+    given = None if given is None else cropped_condition(view, given[some].cpu())
+    view.record = {RANGES: ranges(view, levels, given)}
+    few = spread(len(levels), max(1, COMPARED // pixels))
+    loss = excess(view, levels[few], None if given is None else given[few])
+    model.record |= view.record | {LOSS: loss}
+    return loss
 
 
 @torch.no_grad()
-def ranges(model: PixelModel, images: Any, condition: Any = None) -> list[float]:
+def ranges(model: PixelModel, levels: Tensor, given: Tensor | None = None) -> list[float]:
     """The largest absolute value of each node of a model's program over some images.
 
     Args:
-        model: as it is to be used.
-        images: integer levels ``(n, c, h, w)``, like those that are to be compressed.
-        condition: see :meth:`PixelModel.check_condition`.
+        model: on the CPU.
+        levels: int64 ``(n, c, h, w)``.
+        given: the condition as the network is given it.
 
     Raises:
-        Unlowerable: the model has no program.
+        ModelError: the model has no program.
     """
-    model = evaluation_view(model)
-    program, levels = program_of(model), model.check(images)
-    given = model.check_condition(condition, len(levels))
+    with integer_form():
+        program = program_of(model)
     largest = [0.0] * len(program.nodes)
 
     def observe(number: int, values: Tensor) -> None:
         if values.numel() and values.dtype.is_floating_point:
             largest[number] = max(largest[number], float(values.abs().max()))
 
-    for start in range(0, len(levels), BATCH):
-        part = slice(start, start + BATCH)
+    for part in batches(levels):
         some = None if given is None else given[part]
         parallel.compute(program, model.encode(levels[part]), some, observe)
+    if not all(map(math.isfinite, largest)):
+        raise ModelError("values of this model are not finite numbers: it has diverged")
     return largest
+
+
+@torch.no_grad()
+def excess(model: PixelModel, levels: Tensor, given: Tensor | None = None) -> float:
+    """How many more bits a model's integer twin takes, as a share of what some images take.
+
+    It is the divergence of the twin's distributions from the model's at all positions of the images: what is
+    to be expected, without the chance of the levels that these images happen to have.
+
+    Args:
+        model: on the CPU, calibrated.
+        levels: int64 ``(n, c, h, w)``.
+        given: the condition as the network is given it.
+
+    Raises:
+        ModelError: the model has no integer form.
+    """
+    twin, _ = integers(model, model.shape)
+    view, more, own = evaluation_view(model), 0.0, 0.0
+    for image in range(len(levels)):
+        one = levels[image : image + 1]
+        some = None if given is None else given[image : image + 1]
+        whole = twin.parameters(one, some, 1).flatten(2)[0].T
+        parameters = view.network(model.encode(one), some).flatten(2)[0].T
+        known = one.flatten(2)[0].T
+        for channel in range(known.shape[1]):
+            chances = model.output.pmf(parameters, known[:, :channel])
+            counts = twin.frequencies(whole, known[:, :channel])
+            ratio = (chances * 2**BITS / counts).clamp(min=LEAST).log()
+            more += float((chances * ratio).sum())
+            chosen = chances.gather(-1, known[:, channel : channel + 1])
+            own -= float(chosen.clamp(min=LEAST).log().sum())
+    return more / own if own else 0.0
+
+
+def spread(total: int, few: int) -> Tensor:
+    """At most ``few`` numbers below ``total``, evenly spread.
+
+    Example:
+        >>> spread(10, 3)
+        tensor([0, 3, 6])
+    """
+    few = min(few, total)
+    return torch.arange(few) * total // few
+
+
+def batches(levels: Tensor) -> Sequence[slice]:
+    """Parts of some images that are computed in one pass each."""
+    size = max(1, AT_ONCE // (levels.shape[2] * levels.shape[3]))
+    return [slice(start, start + size) for start in range(0, len(levels), size)]

@@ -3,24 +3,26 @@
 The stream is that of constriction's range coder with words of 32 bits, a state of 64 and frequencies of 24.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
-from constriction import stream
 from torch import Tensor
 
 from pixelcnn.codec.fixed import SINGLE
 from pixelcnn.codec.frequencies import Frequencies
+from pixelcnn.codec.numbers import Damaged
 from pixelcnn.codec.twin import Twin
-from pixelcnn.engines import Walker, native, parallel
+from pixelcnn.engines import parallel
 from pixelcnn.engines.cached import CachedEngine
+from pixelcnn.engines.native import NativeEngine, obstacle
+from pixelcnn.errors import ModelError
 from pixelcnn.model import PixelModel
-from pixelcnn.shapes import ImageShape, Position, coding_order
+from pixelcnn.shapes import ImageShape, coding_order
 
-LAW = stream.model.Categorical(perfect=False)
+NONE = "is damaged: words that no encoder wrote"
 BATCH = 32
 """Images that are computed at once where all of their positions are."""
 Callback = Callable[[int, int], None]
@@ -57,13 +59,15 @@ class Integers:
     @cached_property
     def native(self) -> bool:
         """Whether the native engine computes it: it has all primitives, and float32 all numbers."""
-        return self.twin.largest < SINGLE and not native.obstacle(self, self.twin.program)  # type: ignore[arg-type]
+        return self.twin.largest < SINGLE and not obstacle(self, self.twin.program)  # type: ignore[arg-type]
 
-    def start(self, n: int, condition: Tensor | None) -> Walker:
-        """A walker at the first position of n images, of the fastest engine."""
-        kind: Any = native.NativeEngine if self.native else CachedEngine
-        walker: Walker = kind(self, self.twin.program, n, condition)
-        return walker
+    def start(self, n: int, condition: Tensor | None) -> CachedEngine:
+        """A walker at the first position of n images."""
+        return CachedEngine(self, self.twin.program, n, condition)  # type: ignore[arg-type]
+
+    def start_native(self, n: int, condition: Tensor | None) -> NativeEngine:
+        """The same in C++."""
+        return NativeEngine(self, self.twin.program, n, condition)  # type: ignore[arg-type]
 
     def parameters(self, levels: Tensor, condition: Tensor | None, batch_size: int) -> Tensor:
         """The parameters of whole images at once, int32 ``(n, out, h, w)``."""
@@ -75,36 +79,35 @@ class Integers:
         return found
 
 
-def encode(model: Integers, levels: Tensor, condition: Tensor | None = None) -> np.ndarray:
+def encode(
+    model: Integers,
+    levels: Tensor,
+    condition: Tensor | None = None,
+    callback: Callback | None = None,
+) -> np.ndarray:
     """The words of some images.
 
     Args:
         model: in whole numbers.
         levels: integers ``(n, c, h, w)``.
         condition: labels ``(n,)``.
+        callback: called with rows done and rows in all.
     """
-    coder = stream.queue.RangeEncoder()
-    for position, counts in _counts(model, levels, condition):
-        channel, row, column = position
-        coder.encode(levels[:, channel, row, column].numpy().astype(np.int32), LAW, _law(counts))
+    report = _reported(model, callback)
+    if model.native:
+        engine = model.start_native(len(levels), condition)
+        return engine.encode(levels, model.frequencies.tables, report)
+    stream = library()
+    coder, law = stream.queue.RangeEncoder(), stream.model.Categorical(perfect=False)
+    whole = model.parameters(levels, condition, BATCH)
+    for channel, row, column in coding_order(model.shape):
+        before = levels[:, :channel, row, column]
+        counts = model.frequencies(whole[:, :, row, column], before)
+        coder.encode(levels[:, channel, row, column].numpy().astype(np.int32), law, _given(counts))
+        if report is not None and (channel, column + 1) == (model.shape[0] - 1, model.shape.width):
+            report(row + 1)
     words: np.ndarray = coder.get_compressed()
     return words
-
-
-def _counts(
-    model: Integers, levels: Tensor, condition: Tensor | None
-) -> Iterator[tuple[Position, Tensor]]:
-    """The frequencies of each position of known images."""
-    walker = model.start(len(levels), condition) if model.native else None
-    whole = None if walker else model.parameters(levels, condition, BATCH)
-    for position in coding_order(model.shape):
-        channel, row, column = position
-        if walker is not None:
-            parameters = walker.parameters(levels, position)
-        else:
-            assert whole is not None
-            parameters = whole[:, :, row, column]
-        yield position, model.frequencies(parameters, levels[:, :channel, row, column])
 
 
 def decode(
@@ -114,7 +117,7 @@ def decode(
     condition: Tensor | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
-    """The images of some words, int64 ``(n, c, h, w)``; whatever words there are, levels come out.
+    """The images of some words, int64 ``(n, c, h, w)``.
 
     Args:
         model: in whole numbers.
@@ -122,25 +125,52 @@ def decode(
         n: images in it.
         condition: as in encoding.
         callback: called with rows done and rows in all.
+
+    Raises:
+        Damaged: no encoder wrote these words.
     """
+    report = _reported(model, callback)
+    if model.native:
+        engine = model.start_native(n, condition)
+        try:
+            return engine.decode(words, model.frequencies.tables, report)
+        except ModelError as error:
+            raise Damaged(NONE) from error
     levels = torch.zeros(n, *model.shape, dtype=torch.int64)
-    coder = stream.queue.RangeDecoder(words)
+    # What an encoder wrote is read to its end, and one word further at most.
+    words = np.concatenate([words, np.zeros(2, np.uint32)])
+    stream = library()
+    coder, law = stream.queue.RangeDecoder(words), stream.model.Categorical(perfect=False)
     walker = model.start(n, condition)
     for position in coding_order(model.shape):
         channel, row, column = position
         parameters = walker.parameters(levels, position)
         counts = model.frequencies(parameters, levels[:, :channel, row, column])
-        found = coder.decode(LAW, _law(counts))
+        try:
+            found = coder.decode(law, _given(counts))
+        except AssertionError as error:  # the library's word for it
+            raise Damaged(NONE) from error
+        if coder.maybe_exhausted():
+            raise Damaged(NONE)
         levels[:, channel, row, column] = torch.from_numpy(found.astype(np.int64))
-        if (
-            callback is not None
-            and column + 1 == model.shape.width
-            and channel + 1 == model.shape[0]
-        ):
-            callback(row + 1, model.shape.height)
+        if report is not None and (channel, column + 1) == (model.shape[0] - 1, model.shape.width):
+            report(row + 1)
     return levels
 
 
-def _law(counts: Tensor) -> np.ndarray:
+def library() -> Any:
+    """The range coder where there is no native engine, which has its own."""
+    from constriction import stream
+
+    return stream
+
+
+def _reported(model: Integers, callback: Callback | None) -> Callable[[int], None] | None:
+    if callback is None:
+        return None
+    return lambda rows: callback(rows, model.shape.height)
+
+
+def _given(counts: Tensor) -> np.ndarray:
     """Frequencies as the coder takes them: it adds 1 to each, and scales what it is given to the rest."""
     return (counts - 1).numpy().astype(np.float64)

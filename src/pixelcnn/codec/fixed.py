@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pixelcnn.program import Cat, Input, Past, Program, Slice, Unlowerable
+from pixelcnn.program import Cat, Flatten, Input, Past, Program, Slice, Unflatten, Unlowerable
 
 LIMIT = 2**15 - 1
 """Steps of a value on either side of zero."""
@@ -17,14 +17,12 @@ EXACT = 2**53
 """Whole numbers below are floats of 64 bits."""
 DIGITS, FACTOR = 52, 24
 """Bits of a product that is rounded afterwards, and of its factor at most."""
-WIDEST = 2**20
-"""Largest number that a table is made for."""
-NOWHERE = -1
-"""Number of a past as such: what is made are pasts as sums read them."""
+FAINTEST = 2.0**-100
+"""A value that stays below is nothing: its steps would be too small to be told from zero."""
+APART = 2.0**100
+"""How many times as large as another a scale may be: a float of 32 bits holds the factor."""
 BYTE = 255
 """A value with so few steps is read as it is."""
-
-
 SINGLE = 2**24
 """Whole numbers below are floats of 32 bits."""
 
@@ -42,6 +40,19 @@ class Precision:
     weights: int = 8
     activations: int = 12
     fewest: int = 9
+
+    def steps(self, few: int, total: float) -> int:
+        """Steps that a sum reads of a value: as many as leave it exact in float32.
+
+        Args:
+            few: that the value has; up to :data:`BYTE` it is read as it is.
+            total: of the sum's weights; the bias counts as another activation's worth.
+        """
+        for bits in range(self.activations, self.fewest - 1, -1):
+            most = int(2 ** (bits - 1) - 1)
+            if total * (few if few <= max(most, BYTE) else most) < SINGLE // 2:
+                return most
+        return int(2 ** (self.activations - 1) - 1)
 
 
 class Fixed(NamedTuple):
@@ -66,10 +77,15 @@ def whole(values: Tensor, scale: float) -> Tensor:
 def factor(ratio: Tensor, limit: int) -> Tensor:
     """Ratios as whole numbers over powers of two, whose products with numbers up to a limit are exact.
 
+    Raises:
+        Unlowerable: the numbers leave no bits for it, or it is out of all proportion.
+
     Example:
         >>> factor(torch.tensor([0.3], dtype=torch.float64), 2**40 - 1).item() * 2**13
         2458.0
     """
+    if not bool((ratio.abs() < APART).all()):
+        raise Unlowerable("values out of all proportion to each other")
     bits = torch.tensor(min(FACTOR, DIGITS - limit.bit_length()))
     if bits < 8:
         raise Unlowerable(
@@ -89,15 +105,17 @@ def scales(program: Program, levels: int, ranges: Sequence[float]) -> list[float
         return number
 
     for number, node in enumerate(program.nodes):
-        if isinstance(node, Cat | Slice | Past) or node.op in ("add", "sub"):
+        if isinstance(node, Cat | Slice | Past | Flatten | Unflatten) or node.op in ("add", "sub"):
             for source in node.sources:
                 if not isinstance(program.nodes[source], Input):
                     owner[root(source)] = root(number)
     largest = [0.0] * len(owner)
-    for number, found in enumerate(ranges):
-        largest[root(number)] = max(largest[root(number)], found)
-    scales = [(largest[root(number)] or 1.0) * MARGIN / LIMIT for number in range(len(owner))]
+    for number, size in enumerate(ranges):
+        largest[root(number)] = max(largest[root(number)], size)
+    found = [largest[root(number)] for number in range(len(owner))]
     return [
-        1 / (levels - 1) if isinstance(node, Input) else scale
-        for node, scale in zip(program.nodes, scales, strict=True)
+        1 / (levels - 1)
+        if isinstance(node, Input)
+        else (size if size > FAINTEST else 1.0) * MARGIN / LIMIT
+        for node, size in zip(program.nodes, found, strict=True)
     ]

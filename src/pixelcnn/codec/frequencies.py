@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.codec.functions import exp, sigmoid, tanh
+from pixelcnn.engines.native import Tables
 from pixelcnn.errors import ModelError
 from pixelcnn.outputs import Bernoulli, Categorical, LogisticMixture, Output
 from pixelcnn.outputs.logistic_mixture import BROADEST, SHARPEST, first_row
@@ -30,6 +31,10 @@ PLACE = 12
 """Bits behind the point of a mean, in levels."""
 SHARP = 24
 """Bits behind the point of the inverse of a scale."""
+FARTHEST = 2.0**21
+"""Levels between a mean and the lowest level at most, so that no product outgrows 64 bits."""
+SPARE = 12
+"""Bits of a mixture's sums that are too many for a product."""
 
 
 class Frequencies:
@@ -51,7 +56,7 @@ class Frequencies:
         }  # fmt: skip
         if type(output) not in kinds:
             raise ModelError(f"the output {type(output).__name__} has no integer form")
-        self._weights = kinds[type(output)](output, scale, limit)
+        self._below = kinds[type(output)](output, scale, limit)
 
     def __call__(self, parameters: Tensor, before: Tensor) -> Tensor:
         """Frequencies of one channel, int64 ``(..., levels)``.
@@ -60,21 +65,16 @@ class Frequencies:
             parameters: whole numbers of one pixel, ``(..., parameters_per_pixel)``.
             before: levels of the pixel's earlier channels, ``(..., k)``; channel k is meant.
         """
-        return shared(self._weights(parameters.long(), before.long()))
+        below, total = self._below(parameters.long(), before.long())
+        levels = below.shape[-1] - 1
+        ends = below * (TOTAL - levels) // total + torch.arange(levels + 1)
+        ends[..., -1] = TOTAL
+        return ends.diff(dim=-1)
 
-
-def shared(weights: Tensor) -> Tensor:
-    """Frequencies in proportion to weights below 2^39, ``(..., levels)``; what is left goes to the largest.
-
-    Example:
-        >>> shared(torch.tensor([0, 3, 1])).tolist()
-        [1, 12582911, 4194304]
-    """
-    levels = weights.shape[-1]
-    total = weights.sum(-1, keepdim=True).clamp(min=1)
-    found = weights * (TOTAL - levels) // total + 1
-    rest = TOTAL - found.sum(-1, keepdim=True)
-    return found.scatter_add(-1, weights.argmax(-1, keepdim=True), rest)
+    @property
+    def tables(self) -> Tables:
+        """What a native engine looks up."""
+        return Tables(np.concatenate([each.numpy() for each in self._below.tables]), self.limit)
 
 
 class _Softmax:
@@ -82,9 +82,12 @@ class _Softmax:
 
     def __init__(self, output: Output, scale: float, limit: int) -> None:
         self.output = output
-        self.table = decay(scale, 2 * limit)
+        # Their sum times TOTAL is below 2^62.
+        bits = min(WEIGHT, 62 - BITS - (output.levels - 1).bit_length())
+        self.decay = decay(scale, 2 * limit, bits)
+        self.tables = (self.decay,)
 
-    def __call__(self, parameters: Tensor, before: Tensor) -> Tensor:
+    def __call__(self, parameters: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         channel = before.shape[-1]
         if isinstance(self.output, Bernoulli):
             logit = parameters[..., channel, None]
@@ -92,7 +95,9 @@ class _Softmax:
         else:
             levels = self.output.levels
             logits = parameters[..., channel * levels : (channel + 1) * levels]
-        return self.table[logits.amax(-1, keepdim=True) - logits]
+        below = self.decay[logits.amax(-1, keepdim=True) - logits].cumsum(-1)
+        below = torch.cat([torch.zeros_like(below[..., :1]), below], -1)
+        return below, below[..., -1:]
 
 
 class _Mixture:
@@ -103,15 +108,17 @@ class _Mixture:
         values = np.arange(-limit, limit + 1, dtype=np.float64) * scale
         half = (output.levels - 1) / 2
         self.decay = decay(scale, 2 * limit)
-        self.means = _whole((values + 1.0) * half * 2**PLACE)
+        means = np.clip((values + 1.0) * half, -FARTHEST, FARTHEST)
+        self.means = _whole(means * 2**PLACE)
         narrow, broad = math.log(SHARPEST / half), math.log(BROADEST)
         self.inverses = _whole(exp(-np.clip(values, narrow, broad)) / half * 2**SHARP)
         self.slopes = _whole(tanh(values) * 2**PLACE)
         reach = np.arange(-(32 << FINE), (32 << FINE) + 1, dtype=np.float64)
         self.curve = _whole(sigmoid(reach / 2**FINE) * 2**CURVE)
         self.cuts = 2 * torch.arange(output.levels - 1) + 1
+        self.tables = (self.decay, self.means, self.inverses, self.slopes, self.curve)
 
-    def __call__(self, parameters: Tensor, before: Tensor) -> Tensor:
+    def __call__(self, parameters: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         table = parameters.unflatten(-1, (-1, self.output.components))
         logits, channel = table[..., 0, :], before.shape[-1]
         weights = parts(self.decay[logits.amax(-1, keepdim=True) - logits])
@@ -119,10 +126,9 @@ class _Mixture:
             below = self._below(table, before, earlier)
             level = before[..., earlier, None, None].expand(*below.shape[:-1], 1)
             piece = below.gather(-1, level + 1) - below.gather(-1, level)
-            weights = parts(weights * piece[..., 0] >> CURVE - 12)
-        below = self._below(table, before, channel)
-        pieces = below[..., 1:] - below[..., :-1]
-        return (weights[..., None] * pieces).sum(-2) >> BITS + CURVE - WEIGHT
+            weights = parts(weights * piece[..., 0] >> CURVE - SPARE)
+        below = (weights[..., None] * self._below(table, before, channel)).sum(-2) >> SPARE
+        return below, torch.tensor(2 ** (BITS + CURVE - SPARE))
 
     def _below(self, table: Tensor, before: Tensor, channel: int) -> Tensor:
         """Probability of all levels below each, and of all, ``(..., components, levels + 1)``."""
@@ -146,9 +152,9 @@ def parts(weights: Tensor) -> Tensor:
     return weights * TOTAL // weights.sum(-1, keepdim=True)
 
 
-def decay(scale: float, most: int) -> Tensor:
-    """``exp(-k scale)`` for k from 0 to ``most``, with :data:`WEIGHT` bits behind the point."""
-    return _whole(exp(-np.arange(most + 1, dtype=np.float64) * scale) * 2**WEIGHT)
+def decay(scale: float, most: int, bits: int = WEIGHT) -> Tensor:
+    """``exp(-k scale)`` for k from 0 to ``most``, with so many bits behind the point."""
+    return _whole(exp(-np.arange(most + 1, dtype=np.float64) * scale) * 2**bits)
 
 
 def _whole(values: np.ndarray) -> Tensor:

@@ -1,41 +1,33 @@
 """The integer twin of a program: the same network in whole numbers, which are the same on every machine.
 
 A value of the network stands as a whole number times a scale, one scale for all values that are added up or
-put side by side. It has :data:`LIMIT` steps to the largest value that was seen in calibration and a quarter
-more, and what is beyond is cut off. What a sum reads is rounded to fewer steps first, and its weights to as
-many, a scale for each output; so its partial sums, in any order, are whole numbers that a float of the
-arithmetic holds exactly. Smooth functions are tables.
+put side by side: :data:`LIMIT` steps to the largest value seen in calibration and a quarter more. What a sum
+reads is rounded to fewer steps first, and its weights to as many, a scale for each output; so its partial
+sums, in any order, are whole numbers that a float holds exactly. Smooth functions are tables.
 
 The twin follows from the weights and the ranges by single operations of float64, which are rounded alike on
 every machine, and by comparisons: nothing is summed in floats.
 """
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.codec.fixed import (
-    BYTE,
-    EXACT,
-    LIMIT,
-    NOWHERE,
-    SINGLE,
-    WIDEST,
-    Fixed,
-    Precision,
-    factor,
-    scales,
-    whole,
-)
+from pixelcnn.codec.bounds import bounds
+from pixelcnn.codec.fixed import BYTE, EXACT, LIMIT, Fixed, Precision, factor, scales, whole
 from pixelcnn.codec.functions import tabulated
+from pixelcnn.codec.weights import rounded, with_weights
 from pixelcnn.program import (
     Cat,
     Condition,
+    Dense,
     Elementwise,
+    Flatten,
     Input,
     Lookup,
     Node,
@@ -49,9 +41,14 @@ from pixelcnn.program import (
     Slice,
     Sum,
     Table,
-    Tap,
+    Unflatten,
     Unlowerable,
 )
+
+WIDEST = 2**20
+"""Largest number that a table is made for."""
+NOWHERE = -1
+"""Number of a past as such: what is made are pasts as sums read them."""
 
 
 class Twin:
@@ -66,7 +63,7 @@ class Twin:
     Attributes:
         program: in whole numbers, held in float64.
         scale: what 1 of its parameters stands for.
-        largest: partial sum that can occur.
+        largest: number that can occur, partial sums included, see :mod:`pixelcnn.codec.bounds`.
 
     Raises:
         Unlowerable: a primitive has no integer form, or sums would be too large.
@@ -76,9 +73,13 @@ class Twin:
         self, program: Program, levels: int, ranges: Sequence[float], precision: Precision
     ) -> None:
         self.source, self.levels, self.precision = program, levels, precision
-        self.program, self.largest = Program(), 0
+        self.program = Program()
         self.scales = scales(program, levels, ranges)
         self.made: dict[int, Fixed] = {}
+        self.remade: dict[int, Callable[[float, int], Node]] = {}
+        self.readers = Counter(
+            s for n in program.nodes for s in n.sources * (1 + isinstance(n, Past))
+        )
         self.narrowed: dict[tuple[int, int], Fixed] = {}
         for number, node in enumerate(program.nodes):
             try:
@@ -86,8 +87,12 @@ class Twin:
             except Unlowerable as error:
                 raise Unlowerable(f"node %{number}: {error}") from error
             self._bind(number)
-        last = self.made[len(program.nodes) - 1]
-        self.scale, self.limit = last.scale, last.limit
+        limits = bounds(self.program, levels)
+        if any(limits[each.number] > each.limit for each in self.made.values() if each.number >= 0):
+            raise AssertionError("a value of the twin outgrows what it was built for")
+        self.largest = max(limits)
+        _, self.scale, self.limit = self.made[len(program.nodes) - 1]
+        self.remade.clear()  # what it holds of tables
 
     def _make(self, number: int, node: Node) -> Fixed:
         scale = self.scales[number]
@@ -96,16 +101,19 @@ class Twin:
         if isinstance(node, Condition):
             return self._condition(node, scale)
         if isinstance(node, Position):
-            rows, columns = whole(node.rows, scale), whole(node.columns, scale)
-            added = self.program.add(replace(node, rows=rows, columns=columns))
+            of_rows, of_columns = whole(node.rows, scale), whole(node.columns, scale)
+            added = self.program.add(replace(node, rows=of_rows, columns=of_columns))
             return Fixed(added, scale, 2 * LIMIT)
         if isinstance(node, Past):
             return Fixed(NOWHERE, scale, LIMIT)
         if isinstance(node, Lookup):
             source = self.made[node.sources[0]].number
             return Fixed(self.program.lookup(source, whole(node.table, scale)), scale, LIMIT)
-        if isinstance(node, Sum):
+        if isinstance(node, Sum | Dense):
             return self._sum(node, scale)
+        if isinstance(node, Flatten | Unflatten):
+            read = self.made[node.sources[0]]
+            return read._replace(number=self.program.add(replace(node, sources=(read.number,))))
         if isinstance(node, Slice | Cat):
             sources = [self._at_scale(self.made[source], scale) for source in node.sources]
             added = self.program.add(replace(node, sources=tuple(each.number for each in sources)))
@@ -119,9 +127,8 @@ class Twin:
     def _condition(self, node: Condition, scale: float) -> Fixed:
         if node.kind != "label":
             raise Unlowerable(f"a {node.kind} condition has no integer form")
-        return Fixed(
-            self.program.add(replace(node, weight=whole(node.weight, scale))), scale, LIMIT
-        )
+        added = self.program.add(replace(node, weight=whole(node.weight, scale)))
+        return Fixed(added, scale, LIMIT)
 
     def _bind(self, number: int) -> None:
         """Makes what stands for a node's past mean it: sums read a past in as few steps as any value."""
@@ -131,85 +138,77 @@ class Twin:
                     if source == past:
                         self.program.bind(read.number, self._narrow(number, most).number)
 
-    def _is_bound(self, number: int) -> bool:
-        """Whether a past stands for a node: then it has no more than :data:`LIMIT` steps."""
-        return any(isinstance(n, Past) and number in n.sources for n in self.source.nodes)
-
     def _bounded(self, number: int, value: Fixed) -> Fixed:
-        beyond = value.limit > (LIMIT if self._is_bound(number) else WIDEST)
-        return self._rounded(value, value.scale, LIMIT) if beyond else value
+        """A node for which a past stands has no more than :data:`LIMIT` steps."""
+        bound = any(isinstance(n, Past) and number in n.sources for n in self.source.nodes)
+        most = LIMIT if bound else WIDEST
+        return value if value.limit <= most else self._rounded(value, value.scale, LIMIT)
 
     def _rounded(self, value: Fixed, scale: float, limit: int) -> Fixed:
         """A value at another scale, cut off at a limit."""
-        width = self.program.width(value.number)
-        ratio = torch.full((width,), value.scale, dtype=torch.float64) / scale
+        ratio = torch.full((self.program.width(value.number),), value.scale, dtype=torch.float64)
         return self._requantised(value, ratio, scale, limit)
 
     def _requantised(self, value: Fixed, ratio: Tensor, scale: float, limit: int) -> Fixed:
-        node = Requantise(
-            sources=(value.number,),
-            width=len(ratio),
-            clock=self.program.nodes[value.number].clock,
-            constants=(float(limit),),
-            parameter=factor(ratio, value.limit),
-        )
-        return Fixed(self.program.add(node), scale, limit)
+        """A value times ratios of its scale and another one, cut off at a limit."""
+
+        def make(scale: float, limit: int) -> Node:
+            return Requantise(
+                sources=(value.number,),
+                width=len(ratio),
+                clock=self.program.nodes[value.number].clock,
+                constants=(float(limit),),
+                parameter=factor(ratio / scale, value.limit),
+            )
+
+        return self._added(make, scale, limit)
+
+    def _added(self, make: Callable[[float, int], Node], scale: float, limit: int) -> Fixed:
+        """A new node of a scale and limit, which may get others while nothing else reads it."""
+        number = self.program.add(make(scale, limit))
+        self.remade[number] = make
+        return Fixed(number, scale, limit)
 
     def _at_scale(self, value: Fixed, scale: float) -> Fixed:
         """A value at the scale of what it is combined with; only the image has one of its own."""
         return value if value.scale == scale else self._rounded(value, scale, LIMIT)
 
     def _narrow(self, source: int, most: int) -> Fixed:
-        """A value as a sum reads it, in no more than so many steps unless it has few."""
+        """A value as a sum reads it, in no more than so many steps unless it has few.
+
+        What nothing else reads, a past neither, is rounded once, to these steps alone.
+        """
         value, node = self.made[source], self.source.nodes[source]
         if value.limit <= max(most, BYTE):
             return value
+        if value.number in self.remade and self.readers[source] == 1:
+            scale = value.scale * value.limit / most
+            self.program.nodes[value.number] = self.remade[value.number](scale, most)
+            self.made[source] = Fixed(value.number, scale, most)
+            return self.made[source]
         if (source, most) not in self.narrowed:
-            scale = value.scale * min(value.limit, LIMIT) / most
-            if isinstance(node, Past):
-                past = self.program.add(replace(node, sources=()))
-                self.narrowed[source, most] = Fixed(past, scale, most)
-            else:
-                self.narrowed[source, most] = self._rounded(value, scale, most)
+            scale, past = value.scale * min(value.limit, LIMIT) / most, isinstance(node, Past)
+            self.narrowed[source, most] = (
+                Fixed(self.program.add(replace(node, sources=())), scale, most)
+                if past
+                else self._rounded(value, scale, most)
+            )
         return self.narrowed[source, most]
 
-    def _steps(self, source: int, total: float) -> int:
-        """Steps that a sum of so large weights reads of a value: as many as leave it exact in float32.
-
-        The bias counts as another activation's worth.
-        """
-        few = self.made[source].limit
-        for bits in range(self.precision.activations, self.precision.fewest - 1, -1):
-            most = 2 ** (bits - 1) - 1
-            if total * (few if few <= max(most, BYTE) else most) < SINGLE // 2:
-                return most
-        return int(2 ** (self.precision.activations - 1) - 1)
-
-    def _sum(self, node: Sum, scale: float) -> Fixed:
-        depthwise = node.taps[0].weight.dim() == 1
-        most = 2 ** (self.precision.weights - 1) - 1
-        weights = [tap.weight.detach().double().cpu() * tap.live.cpu() for tap in node.taps]
-        sizes = [w.abs() if depthwise else w.abs().amax(1) for w in weights]
-        step = torch.stack(sizes).amax(0) / most
-        step = torch.where(step > 0, step, torch.ones_like(step))
-        integers = [torch.round(w / (step if depthwise else step[:, None])) for w in weights]
-        sums = [w.abs() if depthwise else w.abs().sum(1) for w in integers]
-        total = torch.stack(sums).sum(0)
-        read = self._narrow(node.sources[0], self._steps(node.sources[0], float(total.max())))
+    def _sum(self, node: Sum | Dense, scale: float) -> Fixed:
+        integers, step = rounded(node, self.precision.weights)
+        total = torch.stack([w.abs() if w.dim() == 1 else w.abs().sum(1) for w in integers]).sum(0)
+        few = self.made[node.sources[0]].limit
+        read = self._narrow(node.sources[0], self.precision.steps(few, float(total.max())))
         bias = torch.zeros(node.width, dtype=torch.float64)
         if node.bias is not None:
             bias = torch.round(node.bias.detach().double().cpu() / (step * read.scale))
-        bound = int((total * read.limit + bias.abs()).max())
-        if bound >= EXACT:
-            raise Unlowerable(f"sums up to 2^{math.log2(bound):.1f} are not exact")
-        self.largest = max(self.largest, bound)
-        taps = tuple(
-            Tap(tap.down, tap.right, w, tap.live.cpu(), tap.phase)
-            for tap, w in zip(node.taps, integers, strict=True)
-        )
-        added = self.program.add(replace(node, sources=(read.number,), taps=taps, bias=bias))
-        found = Fixed(added, read.scale, bound)
-        return self._requantised(found, step * read.scale / scale, scale, LIMIT)
+        size = float((total * read.limit + bias.abs()).max())
+        if not size < EXACT:
+            raise Unlowerable(f"sums up to {size:.1g} are not exact")
+        added = self.program.add(with_weights(node, integers, bias, read.number))
+        found = Fixed(added, read.scale, int(size))
+        return self._requantised(found, step * read.scale, scale, LIMIT)
 
     def _norm(self, node: Norm, scale: float) -> Fixed:
         """The gain takes the scale of the result; epsilon that of the square of what is read."""
@@ -219,7 +218,6 @@ class Twin:
         size = max(node.groups.count(group) for group in set(node.groups)) if node.centred else 1
         if (source.limit * 2 * size) ** 2 * node.width >= EXACT:
             raise Unlowerable(f"a centred norm of {size} features is not exact")
-        bias = None if node.bias is None else node.bias.detach().double().cpu() / scale
         added = RoundedNorm(
             sources=(source.number,),
             width=node.width,
@@ -228,7 +226,7 @@ class Twin:
             groups=node.groups,
             epsilon=node.epsilon / source.scale**2,
             centred=node.centred,
-            bias=bias,
+            bias=None if node.bias is None else node.bias.detach().double().cpu() / scale,
             limit=float(LIMIT),
         )
         return Fixed(self.program.add(added), scale, LIMIT)
@@ -238,19 +236,20 @@ class Twin:
         if node.op in ("add", "sub"):
             one, other = (self._at_scale(source, scale) for source in sources)
             added = self.program.elementwise(node.op, one.number, other.number)
-            self.largest = max(self.largest, one.limit + other.limit)
             return Fixed(added, scale, one.limit + other.limit)
         if node.op == "mul":
-            one, other = sources
-            ratio = torch.tensor(one.scale * other.scale / scale, dtype=torch.float64)
-            constants = factor(ratio, one.limit * other.limit).item(), float(LIMIT)
-            product = RoundedMul(
-                sources=(one.number, other.number),
-                width=node.width,
-                clock=node.clock,
-                constants=constants,
-            )
-            return Fixed(self.program.add(product), scale, LIMIT)
+            (one, other), largest = sources, math.prod(each.limit for each in sources)
+            ratio = torch.tensor(one.scale * other.scale, dtype=torch.float64)
+
+            def make(scale: float, limit: int) -> Node:
+                return RoundedMul(
+                    sources=(one.number, other.number),
+                    width=node.width,
+                    clock=node.clock,
+                    constants=(factor(ratio / scale, largest).item(), float(limit)),
+                )
+
+            return self._added(make, scale, LIMIT)
         if node.op == "prelu":
             return self._prelu(node, sources[0], scale)
         return self._table(node, sources[0], scale)
@@ -259,26 +258,28 @@ class Twin:
         if source.limit > WIDEST:
             source = self._rounded(source, source.scale, LIMIT)
         places = np.arange(-source.limit, source.limit + 1, dtype=np.float64)
-        entries = whole(torch.from_numpy(tabulated(node, places * source.scale)), scale)
-        added = Table(
-            sources=(source.number,),
-            width=node.width,
-            clock=node.clock,
-            constants=(float(source.limit),),
-            table=entries,
-        )
-        return Fixed(self.program.add(added), scale, LIMIT)
+        entries = torch.from_numpy(tabulated(node, places * source.scale))
+
+        def make(scale: float, limit: int) -> Node:
+            return Table(
+                sources=(source.number,),
+                width=node.width,
+                clock=node.clock,
+                constants=(float(source.limit),),
+                table=torch.round(entries / scale).clamp(-limit, limit),
+            )
+
+        return self._added(make, scale, LIMIT)
 
     def _prelu(self, node: Elementwise, source: Fixed, scale: float) -> Fixed:
         """The part above zero, and that below it times a slope a feature."""
         assert node.parameter is not None
         above = self.program.elementwise("relu", source.number)
         below = self.program.elementwise("sub", source.number, above)
-        slopes = node.parameter.detach().double().cpu() * source.scale / scale
-        ratio = torch.full_like(slopes, source.scale) / scale
+        slopes = node.parameter.detach().double().cpu()
         parts = [
-            self._requantised(Fixed(part, source.scale, source.limit), each, scale, LIMIT)
-            for part, each in ((above, ratio), (below, slopes))
+            self._requantised(source._replace(number=part), each * source.scale, scale, LIMIT)
+            for part, each in ((above, torch.ones_like(slopes)), (below, slopes))
         ]
         added = self.program.elementwise("add", *(part.number for part in parts))
         return Fixed(added, scale, 2 * LIMIT)

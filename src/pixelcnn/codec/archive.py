@@ -1,0 +1,257 @@
+"""Many images as the bytes of one file, and back, a block at a time.
+
+What is in memory at once is one block, whatever the number of images, and one image of several tiles.
+"""
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, groupby, islice
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pixelcnn.codec import container
+from pixelcnn.codec.coding import Integers, decode, encode
+from pixelcnn.codec.container import CODED, STORED, Block, Reader
+from pixelcnn.codec.entries import Entry, Form, Size
+from pixelcnn.codec.integers import of_shape, twin_of
+from pixelcnn.codec.numbers import Damaged
+from pixelcnn.codec.tiles import block_of, join, split, tile_of
+from pixelcnn.codec.twin import Twin
+from pixelcnn.errors import DataError, ModelError, PixelCNNError
+from pixelcnn.model import PixelModel
+from pixelcnn.shapes import ImageShape
+
+Callback = Callable[[int, int], None]
+
+
+class Input(NamedTuple):
+    """Images that are to be compressed.
+
+    Attributes:
+        entry: what is written of them.
+        read: some of them, by the first and the one behind the last: integer levels ``(k, c, h, w)``.
+    """
+
+    entry: Entry
+    read: Callable[[int, int], Any]
+
+
+def entry_of(
+    model: PixelModel,
+    form: Form,
+    shape: ImageShape,
+    count: int,
+    labels: Sequence[int] = (),
+    name: str = "",
+) -> Entry:
+    """What is written of some images, which are split into tiles where they are too large.
+
+    Raises:
+        ModelError: images of other channels than the model's.
+    """
+    if shape.channels != model.shape.channels:
+        raise ModelError(f"this model is for {model.shape} images, got one of {shape}")
+    return Entry(name, form, Size(shape, tile_of(shape, model.network.largest)), count, labels)
+
+
+def pack(
+    model: PixelModel,
+    inputs: Sequence[Input],
+    *,
+    verify: bool = True,
+    callback: Callback | None = None,
+) -> Iterator[bytes]:
+    """The bytes of a file in parts.
+
+    Args:
+        model: with ranges in its record.
+        inputs: neighbours of one size share their blocks.
+        verify: decode each block again, and compare.
+        callback: called with tiles done and tiles in all; an image that is coded whole is one tile.
+
+    Raises:
+        DataError: levels that are out of the model's range.
+        ModelError: a model without ranges or an integer form.
+    """
+    twin, fingerprint = twin_of(model)
+    labelled = model.network.condition is not None
+    entries = [each.entry for each in inputs]
+    blocks = _blocks(model, twin, inputs, labelled, verify)
+    total = sum(entry.count * entry.size.tiles for entry in entries)
+    yield from container.write(fingerprint, entries, labelled, _counted(blocks, total, callback))
+
+
+def unpack(
+    model: PixelModel, reader: Reader, callback: Callback | None = None
+) -> Iterator[tuple[Entry, np.ndarray]]:
+    """The entries of a file, each with some of its images until it has had all.
+
+    Args:
+        model: the one that compressed them.
+        reader: of the file, all of whose checksums are compared before the first image.
+        callback: as in :func:`pack`.
+
+    Yields:
+        An entry and levels ``(k, c, h, w)``, uint8 up to 256 levels, else int32; of an entry without images
+        once, none of them.
+
+    Raises:
+        DataError: damaged.
+        ModelError: compressed with another model.
+    """
+    reader.check()  # before the twin is made, which takes long
+    twin = check_model(model, reader)
+    total = reader.header.entries.tiles if callback is not None else 0
+    tiles = _Tiles(_counted(_decoded(model, twin, reader), total, callback))
+    for entry in reader.header.entries:
+        shape, left = entry.size.shape, entry.count
+        if not left:
+            yield entry, np.zeros((0, *shape), np.uint8)
+        while left:
+            some = join(tiles.take(entry.size.tiles, left), shape)
+            left -= len(some)
+            yield entry, some.numpy()
+
+
+def check_model(model: PixelModel, reader: Reader) -> Twin:
+    """The integer twin of a model, which has to be the one that a file was compressed with.
+
+    Raises:
+        ModelError: names both fingerprints.
+        Damaged: labels for a model without, or none for one with.
+    """
+    twin, fingerprint = twin_of(model)
+    header = reader.header
+    if header.fingerprint != fingerprint:
+        raise ModelError(
+            f"compressed with the model {header.fingerprint.hex()}, this one is {fingerprint.hex()}",
+            hint="take the model file that compressed it",
+        )
+    if header.entries.labelled != (model.network.condition is not None):
+        raise Damaged("is damaged: labels for a model without, or none for one with")
+    return twin
+
+
+def _blocks(
+    model: PixelModel, twin: Twin, inputs: Sequence[Input], labelled: bool, verify: bool
+) -> Iterator[tuple[int, Block]]:
+    """All blocks, each with the number of its tiles."""
+    for shape, some in groupby(inputs, lambda each: each.entry.size.tile_shape):
+        program = of_shape(model, twin, shape)
+        for levels, labels in _together(model, some, block_of(shape)):
+            given = torch.tensor(labels) if labelled else None
+            yield len(levels), _block(program, levels, given, verify)
+
+
+def _together(
+    model: PixelModel, inputs: Iterable[Input], size: int
+) -> Iterator[tuple[Tensor, list[int]]]:
+    """Tiles and their labels, so many at a time as there are in a block."""
+    waiting: list[Tensor] = []
+    labels: list[int] = []
+    for entry, read in inputs:
+        per_image = entry.size.tiles
+        step = max(1, size // per_image)
+        for start in range(0, entry.count, step):
+            stop = min(start + step, entry.count)
+            levels = _checked(model, entry, read(start, stop), stop - start)
+            waiting.append(split(levels, entry.size.tile))
+            labels += [each for each in entry.labels[start:stop] for _ in range(per_image)]
+            while sum(map(len, waiting)) >= size:
+                tiles = torch.cat(waiting)
+                yield tiles[:size].long(), labels[:size]
+                waiting, labels = [tiles[size:]], labels[size:]
+    if sum(map(len, waiting)):
+        yield torch.cat(waiting).long(), labels
+
+
+def _checked(model: PixelModel, entry: Entry, images: Any, count: int) -> Tensor:
+    shape, levels = entry.size.shape, torch.as_tensor(images)
+    if tuple(levels.shape) != (count, *shape):
+        raise DataError(f"images have become others while they were read: {tuple(levels.shape)}")
+    low, high = (int(levels.min()), int(levels.max())) if levels.numel() else (0, 0)
+    if not 0 <= low <= high < model.levels:
+        raise DataError(
+            f"levels must lie in 0..{model.levels - 1}, got {low}..{high}",
+            hint="quantise the images to the model's levels",
+        )
+    return levels
+
+
+def _block(model: Integers, levels: Tensor, labels: Tensor | None, verify: bool) -> Block:
+    """Images coded, or stored where that takes fewer bytes."""
+    plain = container.stored(levels.numpy(), model.levels)
+    words = encode(model, levels, labels)
+    payload = words.astype("<u4").tobytes()
+    if len(payload) + container.HASH >= len(plain):
+        return Block(STORED, plain)
+    if verify and not decode(model, words, len(levels), labels).equal(levels):
+        raise PixelCNNError(
+            "images do not come back as they were: nothing is written",
+            hint="this is a bug, or memory that is not to be relied on",
+        )
+    return Block(CODED, payload, container.digest(levels.numpy()))
+
+
+def _decoded(model: PixelModel, twin: Twin, reader: Reader) -> Iterator[tuple[int, Tensor]]:
+    """The tiles of each block, in a type that takes little room."""
+    labels = chain.from_iterable(map(_tile_labels, reader.header.entries))
+    known = max(1, model.network.condition_size)
+    program: Integers | None = None
+    for shape, count, block in reader.blocks():
+        if program is None or program.shape != shape:
+            program = of_shape(model, twin, shape)
+        given = None
+        if reader.header.entries.labelled:
+            given = torch.tensor(array("q", islice(labels, count)))
+            if int(given.max()) >= known:
+                raise Damaged("is damaged: a label out of range")
+        levels = _levels(program, block, count, given)
+        yield count, levels.to(model.image_dtype)
+
+
+def _levels(model: Integers, block: Block, count: int, labels: Tensor | None) -> Tensor:
+    if block.mode == STORED:
+        return container.unstored(block.payload, model.levels, (count, *model.shape))
+    if len(block.payload) % 4:
+        raise Damaged("is damaged: a block of half words")
+    words = np.frombuffer(block.payload, "<u4").astype(np.uint32)
+    levels = decode(model, words, count, labels)
+    if container.digest(levels.numpy()) != block.digest:
+        raise Damaged("is damaged: the decoded pixels are others")
+    return levels
+
+
+def _tile_labels(entry: Entry) -> Iterator[int]:
+    return (label for label in entry.labels for _ in range(entry.size.tiles))
+
+
+def _counted(
+    blocks: Iterable[tuple[int, Any]], total: int, callback: Callback | None
+) -> Iterator[Any]:
+    """What blocks hold, telling how many tiles are done."""
+    done = 0
+    for count, block in blocks:
+        done += count
+        if callback is not None:
+            callback(done, total)
+        yield block
+
+
+class _Tiles:
+    """Tiles of blocks, from which images are taken."""
+
+    def __init__(self, blocks: Iterator[Tensor]) -> None:
+        self.blocks, self.waiting = blocks, list[Tensor]()
+
+    def take(self, per_image: int, most: int) -> Tensor:
+        """The tiles of as many whole images as are there, at least one and no more than ``most``."""
+        while sum(map(len, self.waiting)) < per_image:
+            self.waiting.append(next(self.blocks))
+        tiles = torch.cat(self.waiting)
+        count = min(len(tiles) // per_image, most) * per_image
+        self.waiting = [tiles[count:]] if count < len(tiles) else []
+        return tiles[:count]

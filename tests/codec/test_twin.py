@@ -1,0 +1,273 @@
+"""A twin is proven exact when it is built, is the same in every process, and is refused by name otherwise."""
+
+import contextlib
+import copy
+import dataclasses
+import hashlib
+import math
+import os
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
+from torch.overrides import TorchFunctionMode
+from typer.testing import CliRunner
+
+import pixelcnn as px
+from codec import test_exactness as exact
+from forgery import forged
+from pixelcnn import networks, outputs
+from pixelcnn.cli import app
+from pixelcnn.codec.bounds import bounds, check_arithmetic
+from pixelcnn.codec.calibration import excess
+from pixelcnn.codec.fixed import EXACT
+from pixelcnn.codec.integers import integers
+from pixelcnn.codec.weights import normed, settled
+from pixelcnn.engines import parallel
+from pixelcnn.errors import ModelError
+from pixelcnn.program import Unlowerable
+
+SHAPE = (1, 3, 5)
+HERE = torch.backends.cpu.get_cpu_capability()
+CAPABILITIES = ["default", "avx2", "avx512"][: {"AVX2": 2, "AVX512": 3}.get(HERE, 1)]
+"""Instruction sets that torch can be told to use, of those that this processor has."""
+
+
+def model_of(network=None):
+    """A small binary model, calibrated, and images."""
+    torch.manual_seed(0)
+    network = network or networks.PixelCNN(1, 1, width=4, depth=1, first_kernel=3, kernel=3)
+    model = px.PixelModel(network, outputs.Bernoulli(), SHAPE).eval()
+    images = torch.randint(0, 2, (5, *SHAPE), generator=torch.Generator().manual_seed(0))
+    px.calibrate(model, images)
+    return model, images.numpy()
+
+
+def twin_of(model):
+    return integers(model, model.shape)[0].twin
+
+
+def fingerprint_of(model):
+    return integers(model, model.shape)[1].hex()
+
+
+def broken(program, op, **changes):
+    """A program with other attributes of its first primitive of a name."""
+    other = copy.copy(program)
+    number = next(n for n, node in enumerate(program.nodes) if node.op == op)
+    node = program.nodes[number]
+    values = {key: change(node) for key, change in changes.items()}
+    other.nodes = [*program.nodes]
+    other.nodes[number] = dataclasses.replace(node, **values)
+    return other
+
+
+def scaled(factor):
+    return lambda node: tuple(tap._replace(weight=tap.weight * factor) for tap in node.taps)
+
+
+@pytest.mark.parametrize(
+    ("op", "changes", "why"),
+    [
+        ("taps", {"taps": scaled(0.5)}, "not whole"),
+        ("taps", {"taps": scaled(2.0**46)}, "numbers up to"),
+        ("taps", {"bias": lambda node: node.bias + 0.25}, "not whole"),
+        ("requantise", {"parameter": lambda node: node.parameter / 3}, "products of"),
+        ("table", {"table": lambda node: node.table[1:]}, "a table of"),
+        ("table", {"constants": lambda node: (node.constants[0] - 1,)}, "a table of"),
+    ],
+)
+def test_a_program_that_is_not_exact_is_refused(op, changes, why):
+    network = networks.GatedPixelCNN(1, 1, width=4, depth=1, first_kernel=3, kernel=3)
+    program = twin_of(model_of(network)[0]).program
+    assert max(bounds(program, 2)) < EXACT
+    with pytest.raises(Unlowerable, match=why):
+        bounds(broken(program, op, **changes), 2)
+
+
+def test_no_value_outgrows_what_was_proven():
+    model, images = model_of()
+    found, _ = integers(model, model.shape)
+    limits, seen = bounds(found.twin.program, 2), {}
+    parallel.compute(
+        found.twin.program,
+        torch.from_numpy(images).double(),
+        observe=lambda number, values: seen.update({number: float(values.abs().max())}),
+    )
+    assert all(value <= limits[number] for number, value in seen.items())
+    assert found.twin.largest == max(limits)
+
+
+class Reduced(TorchFunctionMode):
+    """Products of matrices in single precision, as a setting may make them."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func in (torch.Tensor.matmul, torch.Tensor.__matmul__, torch.matmul):
+            return func(args[0].float(), args[1].float()).double()
+        return func(*args, **(kwargs or {}))
+
+
+def test_reduced_precision_is_noticed_at_the_start():
+    check_arithmetic()
+    with Reduced(), pytest.raises(ModelError, match="float64 is not computed in full"):
+        check_arithmetic()
+
+
+def test_settings_for_reduced_precision_change_no_byte():
+    model, images = model_of()
+    packed = px.compress(model, images)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert px.compress(model, images) == packed
+            assert np.array_equal(px.decompress(model, packed), images)
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def test_a_normed_weight_is_rounded_once():
+    drawn = torch.Generator().manual_seed(0)
+    direction = torch.randn(3, 2, 3, 5, generator=drawn)
+    length = torch.randn(3, 1, 1, 1, generator=drawn)
+    for dim, lengths in ((0, length), (-1, torch.tensor(1.5))):
+        found = normed(lengths, direction, dim)
+        expected = (
+            torch._weight_norm(direction.double(), lengths.double(), dim) if dim == 0 else None
+        )
+        if expected is not None:
+            assert torch.allclose(found, expected, rtol=1e-14)
+        row = direction[0] if dim == 0 else direction
+        exact = sum(Fraction(value) ** 2 for value in row.flatten().tolist())
+        norm = math.sqrt(exact)  # of a float that is the exact sum, rounded once
+        assert (
+            found[0].flatten()[0] == direction.flatten()[0].double() / norm * lengths.flatten()[0]
+        )
+
+
+def test_weight_norm_has_an_integer_form_and_stays():
+    output = outputs.LogisticMixture(levels=4, components=2)
+    network = networks.PixelCNNpp(
+        1, output.parameters_per_pixel(1), width=4, blocks=1, scales=2, norm="weight"
+    )
+    model = px.PixelModel(network, output, (1, 4, 4)).eval()
+    images = torch.randint(0, 4, (3, 1, 4, 4), generator=torch.Generator().manual_seed(0)).numpy()
+    assert abs(px.calibrate(model, images)) < 0.005
+    before = model.log_prob(images)
+    assert np.array_equal(px.decompress(model, px.compress(model, images)), images)
+    assert torch.equal(model.log_prob(images), before)  # the model is still what it was
+    assert settled(network) is not network and "parametrizations" in str(network)
+
+
+def test_a_weight_that_is_computed_otherwise_is_refused_by_its_layer():
+    network = networks.PixelCNN(1, 1, width=4, depth=1, first_kernel=3, kernel=3)
+    spectral_norm(network.head[-1])
+    with pytest.raises(
+        ModelError, match=r"layer 'head\.\d+': its weight is computed.*_SpectralNorm"
+    ):
+        model_of(network)
+
+
+def test_any_weight_norm_will_do():
+    network = networks.PixelCNN(1, 1, width=4, depth=1, first_kernel=3, kernel=3)
+    weight_norm(network.head[-1], dim=None)
+    model, images = model_of(network)
+    assert np.array_equal(px.decompress(model, px.compress(model, images)), images)
+
+
+def test_calibration_says_what_whole_numbers_cost():
+    model, images = model_of()
+    record = model.record
+    assert record["integer_loss"] == px.calibrate(model, images) < 1e-6
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(4)
+    assert excess(model, torch.from_numpy(images)) > 0.01  # ranges that are not these weights'
+    assert px.calibrate(model, images) < 1e-6
+
+
+def test_calibration_leaves_a_model_as_it_was():
+    model, images = model_of()
+    before = model.train().record.copy()
+    network = networks.NETWORKS["snail"](1, 1, width=4, depth=1)
+    other = px.PixelModel(network, outputs.Bernoulli(), SHAPE)
+    with pytest.raises(ModelError, match="attend"):
+        px.calibrate(other, images)
+    assert not other.record
+    px.calibrate(model, images)
+    assert model.training and model.record.keys() == before.keys()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "null",
+        "{}",
+        '"2"',
+        "[-1]",
+        "[true]",
+        "[NaN]",
+        "[1e999]",
+        "[null]",
+        "[[1]]",
+        "[1e19]",
+        "[]",
+        "[2]",
+    ],
+)
+def test_ranges_that_are_none_are_refused_on_one_line(tmp_path, value):
+    model, images = model_of()
+    px.save(model, tmp_path / "m.safetensors")
+    np.save(tmp_path / "x.npy", images)
+    path = tmp_path / "forged.safetensors"
+    forged(tmp_path / "m.safetensors", path, {"record.activation_ranges": value})
+    found = CliRunner().invoke(app, ["compress", str(path), str(tmp_path / "x.npy"), "-c"])
+    assert found.exit_code == 4 and not found.stdout
+    assert found.stderr.count("error:") == 1 and "bug" not in found.stderr
+
+
+@pytest.mark.parametrize("network", ["pixelcnn", "pixelcnnpp", "row-lstm"])
+def test_ranges_out_of_all_proportion_are_refused_or_cost_only_bits(network):
+    model, images = exact.model_of(network)
+    images = images[:2].numpy()
+    ranges, some = model.record["activation_ranges"], np.random.default_rng(0)
+    for size in (0, 5e-324, 1e-31, 1e-3, 1e6, 10**18):
+        for share in (0.1, 1.0):
+            chosen = some.random(len(ranges)) < share
+            model.record["activation_ranges"] = [
+                size if other else kept for other, kept in zip(chosen, ranges, strict=True)
+            ]
+            with contextlib.suppress(ModelError):
+                assert np.array_equal(px.decompress(model, px.compress(model, images)), images)
+
+
+BUILD = """
+import sys; sys.path.insert(0, {tests!r})
+from codec.test_twin import fingerprint_of, model_of
+import pixelcnn as px
+model, images = model_of()
+model.record["activation_ranges"] = {ranges!r}
+import torch, hashlib
+print(fingerprint_of(model), hashlib.sha256(px.compress(model, images)).hexdigest(), torch.get_num_threads())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("capability", CAPABILITIES)
+def test_every_process_builds_the_same_twin(threads, capability):
+    model, images = model_of()
+    code = BUILD.format(
+        tests=str(Path(__file__).parents[1]), ranges=model.record["activation_ranges"]
+    )
+    known = os.environ | {"OMP_NUM_THREADS": str(threads), "ATEN_CPU_CAPABILITY": capability}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=known, capture_output=True, text=True, check=True
+    )
+    digest = hashlib.sha256(px.compress(model, images)).hexdigest()
+    assert done.stdout.split() == [fingerprint_of(model), digest, str(threads)]
