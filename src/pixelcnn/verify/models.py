@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from pixelcnn import checkpoint
+from pixelcnn.codec.integers import RANGES
 from pixelcnn.devices import float64_device, placed
-from pixelcnn.errors import ConformanceError
-from pixelcnn.extent import representative
+from pixelcnn.errors import ConformanceError, ModelError
+from pixelcnn.extent import FEW_POSITIONS, cropped, representative
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
 from pixelcnn.record import classes_seen
@@ -22,6 +23,7 @@ from pixelcnn.verify.agreement import (
     program_in_use,
 )
 from pixelcnn.verify.causality import flips, gradients, place
+from pixelcnn.verify.compression import check_compression
 from pixelcnn.verify.networks import NetworkChecks
 from pixelcnn.verify.outputs import OutputChecks
 from pixelcnn.verify.probability import (
@@ -38,7 +40,7 @@ from pixelcnn.verify.probing import (
     random_levels,
     randomise,
 )
-from pixelcnn.verify.report import Check
+from pixelcnn.verify.report import Check, Noted
 from pixelcnn.verify.samples import check_samples
 
 HEIGHT, WIDTH = 5, 7
@@ -91,6 +93,7 @@ class ModelChecks:
             Check("sampling has a program", self.program),
             Check("samples follow the probabilities", self.samples),
             Check("image i of a seed is always the same", self.reproducible),
+            Check("images compress to what they cost, and come back", self.compresses),
         ]
 
     def finite(self) -> str:
@@ -199,6 +202,15 @@ class ModelChecks:
         """For any count and batch size, in the type that models are used in."""
         model = resized(copy.deepcopy(self.random).float().to(self.device), 3, 4)
         return check_reproducible(model, self.condition(model.shape))
+
+    def compresses(self) -> str:
+        """Images that it draws, in whole numbers; a model without an integer form breaks no promise."""
+        model = copy.copy(cropped(self.original, FEW_POSITIONS))
+        condition = self.condition(model.shape)
+        try:
+            return check_compression(model, condition, calibrated=RANGES in model.record)
+        except ModelError as error:
+            raise Noted(str(error)) from error
 
 
 def coding_numbers(probe: Probe, shape: ImageShape) -> tuple[Tensor, Tensor]:
