@@ -23,6 +23,8 @@ COMMANDS = [
     ("sample",),
     ("complete",),
     ("score",),
+    ("compress",),
+    ("decompress",),
     ("verify",),
     ("info",),
     ("data",),
@@ -49,9 +51,10 @@ def test_every_option_shows_its_default(run, words):
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_only_three_short_options(run, words):
+def test_only_three_short_options_and_those_of_zstd(run, words):
     found = re.findall(r"(?<=\n  )-\w\b", run(*words, "--help").stdout)
-    assert set(found) <= {"-n", "-o", "-f"}
+    more = {"-c", "-k", "-t", "-l"} if "compress" in " ".join(words) else set()
+    assert set(found) <= {"-n", "-o", "-f"} | more
 
 
 def test_without_a_command_the_help_appears(run):

@@ -113,6 +113,9 @@ def test_maps_are_pictures_or_arrays(run, maps, here):
 
 @pytest.mark.parametrize("command", ["score", "evaluate", "complete"])
 def test_images_are_taken_as_what_a_condition_says(run, vectors, here, command):
+    trained = checkpoint.load(vectors)
+    trained.record = {"data": {"name": "given.npz", "condition": ["mass", "age"]}}
+    checkpoint.save(trained, here / "columns.safetensors")
     images = torch.randint(17, (2, 8, 8), generator=torch.Generator().manual_seed(0))
     np.savez(here / "plain.npz", images=images.numpy(), levels=17)
     given = np.array([[12000.0, 1]] * 2)
@@ -120,15 +123,17 @@ def test_images_are_taken_as_what_a_condition_says(run, vectors, here, command):
     np.save(here / "facts.npy", given)
     more = {"score": ("--json",), "evaluate": ("--split", "all", "--json"), "complete": ("-n", 1)}
 
-    def found(name, *words):
+    def found(name, *words, model=vectors):
         source = ("--data", name) if command == "evaluate" else (name,)
         out = ("--out", "a.npy") if command == "complete" else ()
-        outcome = run(command, vectors, *source, *more[command], *out, *words)
+        outcome = run(command, model, *source, *more[command], *out, *words)
         return np.load("a.npy").tolist() if out else outcome.json["nats_per_image"]
 
     expected = found("given.npz")
     assert found("plain.npz", "--condition", "mass=12000,age=1") == expected
     assert found("plain.npz", "--condition", "facts.npy") == expected
+    recorded = "columns.safetensors"  # which would take them from arrays of these names
+    assert found("plain.npz", "--condition", "mass=12000,age=1", model=recorded) == expected
     np.save(here / "one.npy", given[:1])
     assert found("plain.npz", "--condition", "one.npy") == expected
     assert found("given.npz", "--condition", "19000,1") != expected or command == "complete"

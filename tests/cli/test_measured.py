@@ -138,3 +138,9 @@ def test_from_floats_to_floats(run, maps):
     run("sample", "out", "-n", 4, "--out", "drawn.npy")
     run("score", "out", "drawn.npy")
     run("score", "out", maps)
+
+
+def test_info_says_what_the_levels_stand_for(run, measured, model):
+    assert f"values           {BINS.describe()}" in run("info", measured).stdout
+    assert Bins.of_record(run("info", measured, "--json").json) == BINS
+    assert run("info", model, "--json").json["bins"] is None

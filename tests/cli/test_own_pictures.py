@@ -85,3 +85,14 @@ def test_a_record_refuses_levels_that_are_none():
     assert record.checked({"picture_levels": 2, "data": {"grey": True}})
     with pytest.raises(Exception, match="picture_levels"):
         record.checked({"picture_levels": 1})
+
+
+@pytest.mark.parametrize("levels", [2, 5, 300])
+def test_pictures_of_samples_score_as_their_levels_do(run, tiny, here, levels):
+    model = tiny(levels=levels)
+    model.record = {"picture_levels": levels, "data": {"name": "maps"}}
+    checkpoint.save(model, here / "maps.safetensors")
+    run("sample", "maps.safetensors", "-n", 3, "--out", "drawn/")
+    run("sample", "maps.safetensors", "-n", 3, "--out", "drawn.npy")
+    scores = [rows(run("score", "maps.safetensors", name)) for name in ("drawn/", "drawn.npy")]
+    assert list(scores[0].values()) == list(scores[1].values())

@@ -166,6 +166,9 @@ def test_the_demo_leaves_pictures_and_a_page(run, here, monkeypatch):
         "digits.png", "samples.png", "completions.png", "bits.png", "mean-bits.png", "odd.png", "digit.png",
     }  # fmt: skip
     assert (folder / "drawing.gif").stat().st_size > 1000
+    sizes = found["bytes_per_image"]
+    assert (folder / "digits.pxc").stat().st_size == pytest.approx(300 * sizes["pxc"])
+    assert sizes["pxc"] < sizes["png_sheet"] < sizes["png"]
     assert found["promises_kept"] == found["promises"]
     assert found["nats_per_image"] < found["uniform_nats"]
     assert run("evaluate", "runs/demo/run", "--json").json["nats_per_image"] == pytest.approx(

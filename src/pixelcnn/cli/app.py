@@ -12,11 +12,14 @@ from typer.core import TyperGroup
 from pixelcnn import __version__
 from pixelcnn.cli import failures, options
 from pixelcnn.cli.complete import complete
+from pixelcnn.cli.compress import compress
 from pixelcnn.cli.console import listen, result, results, slowness_said
 from pixelcnn.cli.data import app as data_app
+from pixelcnn.cli.decompress import decompress
 from pixelcnn.cli.demo import demo
 from pixelcnn.cli.evaluate import evaluate
 from pixelcnn.cli.info import info
+from pixelcnn.cli.reproduce import reproduce
 from pixelcnn.cli.sample import sample
 from pixelcnn.cli.score import score
 from pixelcnn.cli.train import train
@@ -32,6 +35,10 @@ SYNONYMS = {
     "check": "verify",
     "summary": "info",
     "list": "info",
+    "pack": "compress",
+    "encode": "compress",
+    "unpack": "decompress",
+    "decode": "decompress",
 }
 """What the same thing is called elsewhere: suggested, not accepted."""
 
@@ -109,7 +116,7 @@ def root(
         ),
     ] = False,
 ) -> None:
-    """Exact-likelihood image models: train, evaluate, sample, complete, score and verify.
+    """Exact-likelihood image models: train, evaluate, sample, complete, score, compress.
 
     \b
     Examples:
@@ -124,7 +131,20 @@ def root(
     listen()
 
 
-for command in (demo, train, evaluate, sample, complete, score, verify, info):
+USES = (
+    demo,
+    train,
+    evaluate,
+    sample,
+    complete,
+    score,
+    compress,
+    decompress,
+    verify,
+    info,
+    reproduce,
+)
+for command in USES:
     app.command()(command)
 app.add_typer(data_app, name="data")
 

@@ -88,7 +88,8 @@ class Talk(logging.Handler):
 
 
 def listen() -> None:
-    """From now on shows what the library logs."""
+    """From now on shows what the library logs, and not what its reader of FITS warns of beside."""
+    warnings.filterwarnings("ignore", module=r"astropy\.")
     log = logging.getLogger("pixelcnn")
     if not any(isinstance(handler, Talk) for handler in log.handlers):
         log.addHandler(Talk())

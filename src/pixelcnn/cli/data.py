@@ -52,7 +52,7 @@ def check(
     """
     from pixelcnn import data as sets
 
-    found = sets.check(data, options.sides(size), fit, source_levels)
+    found = sets.check(data, options.sides(size), fit, source_levels)  # type: ignore[arg-type]
     if json:
         emit(_as_json(found))
     else:
@@ -87,7 +87,12 @@ def prepare(
     sides = options.sides(size)
     with progress("packing") as advance:
         images = data.prepare(
-            folder, out, size=sides, fit=fit or "resize", skip_bad=skip_bad, callback=advance
+            folder,
+            out,
+            size=sides,
+            fit=fit or "resize",  # type: ignore[arg-type]
+            skip_bad=skip_bad,
+            callback=advance,
         )
     if json:
         emit(

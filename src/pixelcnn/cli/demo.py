@@ -36,8 +36,8 @@ def demo(
       pixelcnn demo
       pixelcnn demo --out tour --max-time 10m
 
-    Trains, evaluates, samples, completes, scores and verifies; leaves pictures and index.html, a
-    page that explains them. Nothing is downloaded.
+    Trains, evaluates, compresses, samples, completes, scores and verifies; leaves pictures and
+    index.html, a page that explains them. Nothing is downloaded.
     """
     from pixelcnn.cli import tour
 

@@ -38,21 +38,31 @@ def evaluate(
     weights: Annotated[
         str, typer.Option(metavar="averaged|raw", help="Which weights of the model file.")
     ] = "averaged",
+    compare: Annotated[
+        str | None,
+        options.said(
+            metavar="CODEC,...",
+            help="Say, too, what png, webp, jxl and jbig need for the same images.",
+            default="none",
+        ),
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Measure the likelihood of a data set.
 
     \b
     Examples:
-      pixelcnn evaluate runs/digits-digits
       pixelcnn evaluate runs/digits-digits --split val --limit 100 --json
+      pixelcnn evaluate runs/digits-digits --compare png,webp,jxl,jbig
 
     Gives nats per image and bits per dimension with standard errors. Lower is better.
-    Numbers compare only for equal data, split, levels and binarisation.
+    Numbers compare only for equal data, split, levels and binarisation. --compare takes at most 1,000
+    images, evenly spread, the same for all; cjxl and pbmtojbg are in libjxl-tools and jbigkit-bin.
     """
     from pixelcnn import memory, scoring
-    from pixelcnn.cli import conditions, models, sources
+    from pixelcnn.cli import comparison, conditions, models, sources
 
+    codecs = comparison.names(compare) if compare is not None else None
     if keep_memory:
         memory.keep_memory()
     loaded = models.load(model, weights=weights, device=device)
@@ -60,16 +70,21 @@ def evaluate(
         "size": options.sides(size), "fit": fit, "layout": layout, "skip_bad": skip_bad or None,
         "source_levels": source_levels, "key": key, "grey": grey or None, "rgb": rgb or None,
     }  # fmt: skip
-    images = sources.split_of(loaded, data, split, own, folder=model)
+    images = sources.split_of(loaded, data, split, own, folder=model, condition=condition)
     images = conditions.taken_as(loaded, images, label, condition)
     with progress("evaluating") as advance:
         score = scoring.evaluate(
             loaded, images, limit=limit, batch_size=batch_size, callback=advance
         )
+    compared = None
+    if codecs is not None:
+        compared = comparison.compare(loaded, images.frozen().limit(limit), codecs)
     if json:
-        emit(score.as_json())
-    else:
-        show(score)
+        emit(score.as_json() | ({} if compared is None else {"compared": compared.as_json()}))
+        return
+    show(score)
+    if compared is not None:
+        comparison.show(compared, score.images)
 
 
 def show(score: "Score") -> None:

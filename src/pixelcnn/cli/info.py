@@ -18,9 +18,9 @@ def info(
     name: Annotated[
         str | None,
         typer.Argument(
-            metavar="NAME|MODEL",
-            help="A recipe, a model file, a run folder, or the name of a model, data set, network "
-            "or output.",
+            metavar="NAME|MODEL|FILE.pxc",
+            help="A recipe, a model file, a run folder, a file of compressed images, or the name of a "
+            "model, data set, network or output.",
             show_default="list everything",
         ),
     ] = None,
@@ -54,9 +54,12 @@ def info(
         _list(json)
         return
     from pixelcnn import checkpoint
-    from pixelcnn.cli import inventory
+    from pixelcnn.cli import contents, inventory
     from pixelcnn.training import recipe as recipes
 
+    if contents.is_packed(name):
+        contents.show([name], json)
+        return
     kinds = inventory.kinds(name)
     if "recipe" in kinds or name.endswith(".toml"):
         _recipe(recipes.get(name), options.sides(size), program, json)

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from pixelcnn import extent
+from pixelcnn import extent, physical
 from pixelcnn.cli import summary as layers
 from pixelcnn.cli.console import result, table, with_error
 from pixelcnn.data import tags
@@ -25,12 +25,13 @@ def summary(model: PixelModel) -> dict[str, Any]:
     side = min(SIDE, 1 + math.isqrt(extent.MOST_NUMBERS // (8 * extent.widest(model.network))))
     height, width = min(model.shape.height, side), min(model.shape.width, side)
     field = receptive_field(model.network, height, width)
-    shown = extent.representative(model)
+    shown, bins = extent.representative(model), physical.bins_of(model)
     return {
         "network": NETWORKS.name_of(type(model.network)),
         "output": OUTPUTS.name_of(type(model.output)),
         "shape": list(model.shape),
         "levels": model.levels,
+        "bins": None if bins is None else bins.as_record(),
         "condition": tags.of(model).kind,
         "condition_features": features(model),
         "tags": tags.of(model).count,
@@ -61,6 +62,8 @@ def show(model: PixelModel, numbers: dict[str, Any]) -> None:
         result(f"(output shapes are those of a part of {_by(numbers['layers_image'])} pixels)")
     result(f"network          {numbers['network']}, output {numbers['output']}")
     result(f"images           {model.shape} (channels x height x width), {model.levels} levels")
+    if (bins := physical.bins_of(model)) is not None:
+        result(f"values           {bins.describe()}")
     told = tags.of(model)
     if told.kind:
         result(f"condition        {condition(model)}")
@@ -128,4 +131,6 @@ def history(record: dict[str, Any]) -> list[str]:
             f"validation       {with_error(found['nats_per_image'], found['stderr'])} nats/image, "
             f"{found['bits_per_dim']:.4f} bits/dim"
         )
+    if (loss := record.get("integer_loss")) is not None:
+        lines.append(f"compression      {loss:+.2%} bits, in whole numbers")
     return lines

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pixelcnn.cli.conditions import taken_as
 from pixelcnn.conditioning import condition_of
-from pixelcnn.sources import set_of
+from pixelcnn.sources import beside, set_of
 
 if TYPE_CHECKING:
     from pixelcnn.model import PixelModel
@@ -35,7 +35,10 @@ def load(
         ModelError: images of another size than the model's, or without the condition that it needs.
         ConfigError: a label that the model does not know.
     """
-    parts = [taken_as(model, set_of(model, path, "all", own), label, condition) for path in paths]
+    parts = [
+        taken_as(model, set_of(model, path, "all", beside(condition, path, own)), label, condition)
+        for path in paths
+    ]
     images = torch.cat([model.check(part.images).cpu() for part in parts])
     conditions = [each for part in parts if (each := condition_of(model, part)) is not None]
     return images, torch.cat(conditions) if conditions else None

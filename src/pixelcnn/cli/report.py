@@ -162,7 +162,7 @@ def bars_html(bars: Sequence[Bar], unit: str) -> str:
         f'<td class="value">{bar.value:.2f}</td></tr>'
         for bar in bars
     )
-    heading = f'<tr><th>model</th><th></th><th class="value">{escape(unit)}</th></tr>'
+    heading = f'<tr><th></th><th></th><th class="value">{escape(unit)}</th></tr>'
     return f'<div class="scroll"><table>\n{heading}\n{rows}\n</table></div>'
 
 

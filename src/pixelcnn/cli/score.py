@@ -82,7 +82,7 @@ def score(
         "size": options.sides(size), "fit": fit, "layout": layout, "skip_bad": skip_bad or None,
         "source_levels": source_levels, "key": key, "grey": grey or None, "rgb": rgb or None,
     }  # fmt: skip
-    images = sources.set_of(loaded, data, "all", own)
+    images = sources.set_of(loaded, data, "all", sources.beside(condition, data, own))
     images = conditions.taken_as(loaded, images, label, condition)
     scoring.training_coding(loaded, images)
     names = images.names or [str(index) for index in range(len(images))]

@@ -7,16 +7,18 @@ from typing import Any
 from pixelcnn import __version__, checkpoint, data, scoring
 from pixelcnn.cli import baselines, output, report, story, uses
 from pixelcnn.cli.console import say, with_error
+from pixelcnn.scoring import Score
 from pixelcnn.training import train_recipe
 from pixelcnn.training.recipe import Setting
 from pixelcnn.verify import check_model
+from pixelcnn.verify.report import Report
 
 RECIPE = "digits"
 TITLE = "A model of handwritten digits"
 LEAD = (
     "This page was written by one command, pixelcnn demo. In {time} it trained a small PixelCNN on "
     "handwritten digits and then used it in every way there is: to measure, to draw, to complete, "
-    "to find odd images, and to check itself."
+    "to compress, to find odd images, and to check itself."
 )
 
 
@@ -34,42 +36,52 @@ def take(folder: Path, seed: int, max_time: str) -> dict[str, Any]:
     began = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     run = folder / "run"
-    say("1/4 training: predict every pixel of a digit from the pixels before it")
+    say("1/5 training: predict every pixel of a digit from the pixels before it")
     limits = {"max_time": max_time, "seed": seed}
     train_recipe(RECIPE, run, overrides=[Setting("training", *limit) for limit in limits.items()])
     seconds = time.monotonic() - began
-    say("2/4 measuring on digits that were put aside")
+    say("2/5 measuring on digits that were put aside")
     digits, model = data.load("digits"), checkpoint.load(run)
     score = scoring.evaluate(model, digits.test)
     stage = story.Stage(folder, str(run), model, digits, seed)
-    say("3/4 checking that the model keeps its promises")
+    say("3/5 checking that the model keeps its promises")
     promises = check_model(model)
-    say("4/4 drawing, completing and writing the page")
-    sections = [
+    say("4/5 compressing those digits, beside PNG and WebP")
+    sizes = uses.compressed(stage)
+    say("5/5 drawing, completing and writing the page")
+    sections = chapters(stage, max_time, score, promises, sizes)
+    page = folder / "index.html"
+    lead = LEAD.format(time=duration(time.monotonic() - began))
+    facts = story.facts(stage, score, seconds)
+    footer = f"Made with pixelcnn {__version__}, seed {seed}."
+    output.write(page, report.page(TITLE, lead, facts, sections, footer).encode())
+    return score.as_json() | {
+        "uniform_nats": baselines.uniform_nats(model.shape, model.levels),
+        "histogram_nats": float(baselines.histogram_nats(digits.train, digits.test).mean()),
+        "bytes_per_image": sizes,
+        "promises_kept": sum(row.passed for row in promises.rows),
+        "promises": len(promises.rows),
+        "seconds": round(time.monotonic() - began, 1),
+        "model": str(run / "best.safetensors"),
+        "report": str(page),
+    }
+
+
+def chapters(
+    stage: story.Stage, max_time: str, score: Score, promises: Report, sizes: dict[str, float]
+) -> list[report.Section]:
+    """The parts of the page, in order."""
+    return [
         story.the_data(stage),
         story.training(stage, max_time),
         story.evaluation(stage, score),
         uses.samples(stage),
         uses.completion(stage),
         uses.surprise(stage),
+        uses.compression(stage, sizes),
         uses.anomalies(stage),
         uses.promises(stage, promises),
     ]
-    page = folder / "index.html"
-    facts = story.facts(stage, score, seconds)
-    lead = LEAD.format(time=duration(time.monotonic() - began))
-    footer = f"Made with pixelcnn {__version__}, seed {seed}."
-    output.write(page, report.page(TITLE, lead, facts, sections, footer).encode())
-    kept = sum(row.passed for row in promises.rows)
-    return score.as_json() | {
-        "uniform_nats": baselines.uniform_nats(model.shape, model.levels),
-        "histogram_nats": float(baselines.histogram_nats(digits.train, digits.test).mean()),
-        "promises_kept": kept,
-        "promises": len(promises.rows),
-        "seconds": round(time.monotonic() - began, 1),
-        "model": str(run / "best.safetensors"),
-        "report": str(page),
-    }
 
 
 def duration(seconds: float) -> str:
@@ -84,6 +96,7 @@ def duration(seconds: float) -> str:
 
 def lines(numbers: dict[str, Any]) -> list[tuple[str, str]]:
     """What the demo says at the end: names and values."""
+    sizes = numbers["bytes_per_image"]
     return [
         (
             "test digits",
@@ -94,6 +107,11 @@ def lines(numbers: dict[str, Any]) -> list[tuple[str, str]]:
             "to compare",
             f"{numbers['histogram_nats']:.2f} a histogram for each pixel, "
             f"{numbers['uniform_nats']:.2f} any level alike",
+        ),
+        (
+            "as a file",
+            f"{sizes['pxc']:.1f} bytes a digit; PNG {sizes['png']:.1f} ({sizes['png_sheet']:.1f} in one "
+            f"sheet), WebP {sizes['webp']:.1f} ({sizes['webp_sheet']:.1f})",
         ),
         ("promises", f"{numbers['promises_kept']} of {numbers['promises']} kept"),
         ("time", f"{numbers['seconds']:.0f} s"),

@@ -1,15 +1,17 @@
 """The chapters of the demo about what a trained model is good for."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from pixelcnn import plotting, sampling, scoring
+from pixelcnn import codec, image_codecs, plotting, sampling, scoring
 from pixelcnn.cli.baselines import auroc
 from pixelcnn.cli.film import Film
-from pixelcnn.cli.output import save_picture
-from pixelcnn.cli.report import Figure, Section
+from pixelcnn.cli.output import save_picture, write
+from pixelcnn.cli.report import Bar, Figure, Section
 from pixelcnn.cli.story import Stage
 from pixelcnn.verify.report import Report
 
@@ -70,6 +72,50 @@ def completion(stage: Stage) -> Section:
             )
         ],
         command=f"pixelcnn complete {stage.run} {one} --known top -n 7",
+    )
+
+
+def compressed(stage: Stage) -> dict[str, float]:
+    """Bytes that a test digit takes, by how it is packed; the model's file is written and read again."""
+    model, images = stage.model, stage.digits.test.images
+    if "activation_ranges" not in model.record:
+        codec.calibrate(model, stage.digits.val.images)
+    blob = codec.compress(model, images, verify=False)
+    assert np.array_equal(codec.decompress(model, blob), images)
+    write(stage.folder / "digits.pxc", blob)
+    found: dict[str, float] = {}
+    for name in ("png", "webp"):
+        size = image_codecs.sizes(name, images, stage.levels)
+        assert size.files is not None and size.sheet is not None
+        found |= {name: size.files, f"{name}_sheet": size.sheet}
+    return {name: size / len(images) for name, size in (found | {"pxc": len(blob)}).items()}
+
+
+def compression(stage: Stage, sizes: Mapping[str, float]) -> Section:
+    """What digits take as files.
+
+    Args:
+        stage: of the demo.
+        sizes: see :func:`compressed`.
+    """
+    ways = {
+        "png": "PNG, a file each", "webp": "WebP, a file each", "png_sheet": "PNG, one sheet of all",
+        "webp_sheet": "WebP, one sheet of all", "pxc": "this model, one file of all",
+    }  # fmt: skip
+    return Section(
+        "Compressing without loss",
+        [
+            "What is probable can be written with few bits: a range coder spends on each pixel what "
+            "the model says it is worth. All test digits together became one file, and came back from "
+            "it the same, pixel by pixel. It is read with the model at hand, and with whole numbers "
+            "alone, so that it is the same on every machine.",
+            "The other formats know nothing of digits. In files of their own most of what they take "
+            "is the file's frame, so they may put all digits into one large picture, too.",
+        ],
+        bars=[Bar(title, sizes[name], ours=name == "pxc") for name, title in ways.items()],
+        unit="bytes a digit",
+        command="blob = px.compress(model, images)         # in Python: the bytes of a .pxc file\n"
+        "images = px.decompress(model, blob)",
     )
 
 

@@ -1,0 +1,213 @@
+"""``pixelcnn decompress``: the images of ``.pxc`` files, as they were."""
+
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pixelcnn.cli import options
+from pixelcnn.cli.compress import STDOUT, check_new, check_stdout, to_stdout
+from pixelcnn.cli.console import emit, progress, say
+from pixelcnn.errors import ConfigError
+from pixelcnn.text import printable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from pixelcnn.codec.container import Reader
+    from pixelcnn.codec.entries import Entry
+    from pixelcnn.model import PixelModel
+
+
+def decompress(
+    model: options.Model,
+    packed: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE.pxc...",
+            help="What 'pixelcnn compress' wrote; - is standard input.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        str | None,
+        options.said(
+            "-o",
+            "--out",
+            metavar="DIR|FILE",
+            help="A folder for all that is in it; or the name of the one file that is in it.",
+            default="beside FILE.pxc",
+        ),
+    ] = None,
+    force: Annotated[
+        bool, options.said("-f", "--force", help="Replace files that are there.", default="off")
+    ] = False,
+    stdout: Annotated[
+        bool,
+        options.said(
+            "-c", "--stdout", help="Write the one file that is in it to stdout.", default="off"
+        ),
+    ] = False,
+    test: Annotated[
+        bool, options.said("-t", "--test", help="Decode and check, write nothing.", default="off")
+    ] = False,
+    listed: Annotated[
+        bool,
+        options.said(
+            "-l",
+            "--list",
+            help="List what is in it, as 'pixelcnn info FILE.pxc' does; MODEL is not opened.",
+            default="off",
+        ),
+    ] = False,
+    json: options.Json = False,
+) -> None:
+    """Decompress images to what they were.
+
+    \b
+    Examples:
+      pixelcnn sample runs/digits-digits -o a.npy && pixelcnn compress runs/digits-digits a.npy
+      pixelcnn decompress runs/digits-digits a.npy.pxc -o again.npy
+
+    Arrays come back as .npy files, pictures as PNG files under their names with their folders. All
+    checksums are compared before the first file is written, and the pixels of each before it appears.
+    """
+    from pixelcnn.cli import contents, models, output
+
+    if listed:
+        contents.show(packed, json)
+        return
+    loaded = models.load(model, device="cpu")
+    if test:
+        contents.check(loaded, packed, json)
+        return
+    if stdout and out not in {None, str(STDOUT)}:
+        raise ConfigError("-c and -o would both say where to write", hint="leave out one of them")
+    written: list[str] = []
+    results: list[Path] = []
+    images = 0
+    for name in packed:
+        with contents.reader(name) as reader:
+            place = Place(reader, name, str(STDOUT) if stdout else out)
+            place.check(force, json)
+            images += reader.header.entries.images
+            some = _restore(loaded, reader, place)
+            written += some
+            results.append(Path(some[0]) if len(some) == 1 else place.folder)
+    if json:
+        emit({"written": written, "images": images})
+        return
+    say(f"{contents.count(images, 'image')} in {contents.count(len(written), 'file')}")
+    for result in dict.fromkeys(results):
+        if result != STDOUT:
+            output.done(result)
+
+
+class Place:
+    """Where the entries of a file go.
+
+    Args:
+        reader: of the file.
+        name: of the file.
+        out: what ``-o`` says.
+
+    Raises:
+        ConfigError: several files are in it, and only one has a place.
+    """
+
+    def __init__(self, reader: "Reader", name: str, out: str | None) -> None:
+        from pixelcnn.cli import contents
+
+        self.entries = reader.header.entries
+        path = Path(name)
+        stem = path.stem if path.suffix.lower() == contents.SUFFIX else path.name
+        self.stem = "images" if name == contents.STDIN else stem
+        first = next(iter(self.entries), None)
+        several = len(self.entries) != 1 or (first is not None and len(self._names(first)) != 1)
+        self.only, self.folder = None, Path(out or ("." if name == contents.STDIN else path.parent))
+        into = out is not None and (out.endswith("/") or self.folder.is_dir())
+        if several and (out == str(STDOUT) or (out and self.folder.suffix and not into)):
+            raise ConfigError(
+                f"{printable(name)} holds {len(self.entries):,} files, {out} is one",
+                hint="-o FOLDER/ takes all",
+            )
+        if not several and not into and (out is not None or name == contents.STDIN):
+            self.only = STDOUT if out is None else self.folder
+
+    def _names(self, entry: "Entry") -> list[str]:
+        from pixelcnn.codec.entries import LIST, PICTURE
+
+        if entry.name:
+            return [entry.name]
+        if entry.form.kind == LIST:
+            return [
+                f"{self.stem}/{entry.number:04d}-{index:04d}.npy" for index in range(entry.count)
+            ]
+        suffix = ".png" if entry.form.kind == PICTURE else ".npy"
+        return [self.stem if self.stem.lower().endswith(suffix) else self.stem + suffix]
+
+    def targets(self, entry: "Entry") -> list[Path]:
+        """The files of an entry."""
+        names = self._names(entry)
+        return [self.only] if self.only is not None else [self.folder / each for each in names]
+
+    def check(self, force: bool, json: bool) -> None:
+        """Looks whether all files can be written, before any is.
+
+        Raises:
+            ConfigError: one is there already, or would be written twice.
+            OSError: one cannot be written.
+        """
+        if self.only == STDOUT:
+            check_stdout(force, json)
+            return
+        seen: set[Path] = set()
+        for entry in self.entries:
+            for target in self.targets(entry):
+                if target in seen:
+                    raise ConfigError(f"two of its files are called {target}", hint="-c writes one")
+                seen.add(target)
+                if target.is_dir():
+                    raise ConfigError(f"{target} is a folder", hint="choose another with -o")
+                check_new(target, force)
+
+
+def _restore(model: "PixelModel", reader: "Reader", place: Place) -> list[str]:
+    """Writes all files of one; gives their names."""
+    from pixelcnn import files
+    from pixelcnn.codec.archive import unpack
+
+    written: list[str] = []
+    with progress("decompressing") as advance:
+        for entry, pairs in groupby(unpack(model, reader, advance), lambda pair: pair[0]):
+            contents = _contents(entry, (levels for _, levels in pairs))
+            for target, content in zip(place.targets(entry), contents, strict=True):
+                if target == STDOUT:
+                    to_stdout(iter(content))
+                else:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    files.write_atomically(target, content)
+                written.append(str(target))
+    return written
+
+
+def _contents(entry: "Entry", levels: "Iterator[np.ndarray]") -> "Iterator[Any]":
+    """The content of each file of an entry, in parts."""
+    from dataclasses import replace
+
+    from pixelcnn.cli import held
+    from pixelcnn.codec.entries import LAYOUTS, LIST, MODES, PICTURE
+
+    form, shape = entry.form, entry.size.shape
+    if form.kind == PICTURE:
+        (some,) = levels
+        yield [held.as_picture(form.restored(some)[0], [*MODES][form.type])]
+    elif form.kind == LIST:
+        single = replace(form, layout=LAYOUTS.index("chw"))
+        for some in levels:
+            for one in some:
+                yield held.as_array(single, [one[None]], shape, 1)
+    else:
+        yield held.as_array(form, levels, shape, entry.count)

@@ -1,0 +1,239 @@
+"""What files hold, as the values that stand there: to be had back as they are."""
+
+import io
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pixelcnn import png
+from pixelcnn.codec.entries import FILE, LAYOUTS, MODES, PICTURE, TYPES, Form
+from pixelcnn.data import npy
+from pixelcnn.data.arrays import contained, taken
+from pixelcnn.data.gate import named
+from pixelcnn.data.keys import images_key, labels_key
+from pixelcnn.data.lazy import pieces
+from pixelcnn.data.picture import OPAQUE, read_picture
+from pixelcnn.errors import ModelError
+from pixelcnn.shapes import ImageShape, image_shape
+
+HARMLESS = {
+    OPAQUE,
+    "palette looked up",
+    "turned as its EXIF orientation says",
+}
+"""What may be done to a picture without changing a pixel of what is seen."""
+AXES = {
+    layout: tuple(layout.index(axis) for axis in "nchw" if axis in layout) for layout in LAYOUTS
+}
+"""Of each layout, where the axes stand that come first as ``n c h w``."""
+MOST_VALUES = 65_536
+
+
+class Held(NamedTuple):
+    """Images of one shape.
+
+    Attributes:
+        form: how they come back, but for the values of levels.
+        shape: of each.
+        images: how many.
+        occurring: all of their values, each once, in order.
+        read: the values ``(k, c, h, w)`` of some, by the first and the one behind the last.
+        labels: of all, if the file has them.
+    """
+
+    form: Form
+    shape: ImageShape
+    images: int
+    occurring: np.ndarray
+    read: Callable[[int, int], np.ndarray]
+    labels: Any = None
+
+
+def picture(content: Path | bytes, where: str, done: Counter[str]) -> Held:
+    """A picture of 1, 8 or 16 bits, grey or in colour.
+
+    Args:
+        content: its file, or what that holds.
+        where: its name.
+        done: what had to be done to pictures, counted.
+
+    Raises:
+        DataError: it cannot be read.
+        ModelError: it can be seen through, or is of a kind whose pixels would not all come back.
+    """
+    pixels, mode, notes = _pixels(content, where)
+    done.update(notes)
+    shape = image_shape(pixels.shape)
+
+    def read(start: int, stop: int) -> np.ndarray:
+        return _pixels(content, where)[0][None]
+
+    form = Form(PICTURE, [*MODES].index(mode))
+    return Held(form, shape, 1, np.unique(pixels), read)
+
+
+def _pixels(content: Path | bytes, where: str) -> tuple[np.ndarray, str, list[str]]:
+    """The pixels ``(c, h, w)`` of a picture, its mode, and what had to be done to it."""
+    with named(f"{where}:"):
+        found = read_picture(content)
+        if found.bits == 16:
+            found = read_picture(content, wide=True)
+        if lost := [note for note in found.notes if note not in HARMLESS]:
+            raise ModelError(
+                f"not all of it would come back: {lost[0]}",
+                hint="convert it first, to grey or colours of 8 or 16 bits without transparency",
+            )
+    grey = len(found.pixels) == 1
+    if found.bits == 1:
+        return found.pixels // 255, "1", list(found.notes)
+    mode = ("I;16" if grey else "RGB;16") if found.bits == 16 else ("L" if grey else "RGB")
+    return found.pixels, mode, list(found.notes)
+
+
+def as_picture(pixels: np.ndarray, mode: str) -> bytes:
+    """The pixels ``(c, h, w)`` of a picture as a PNG file of its mode."""
+    from PIL import Image
+
+    if mode == "RGB;16":
+        return png.deep(pixels.transpose(1, 2, 0))
+    if mode == "RGB":
+        return png.encoded(Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))))
+    plain = Image.fromarray(pixels[0] * 255 if mode == "1" else pixels[0])
+    return png.encoded(plain.convert("1") if mode == "1" else plain)
+
+
+def array(
+    content: Path | bytes, where: str, shape: ImageShape, layout: str | None, own_labels: bool
+) -> Held:
+    """The images of a file of arrays, or of an ``.npy`` file in memory.
+
+    Args:
+        content: the file, or what it holds.
+        where: its name.
+        shape: of the model; it settles which axis is which.
+        layout: one of :data:`LAYOUTS`, with blanks or without; None to go by the shape.
+        own_labels: whether labels in it are wanted.
+
+    Raises:
+        DataError: it cannot be read, or holds no integers.
+    """
+    labels = None
+    with named(f"{where}:"):
+        if isinstance(content, bytes):
+            values: Any = _in_memory(content)
+        else:
+            container = contained(content)
+            key = images_key(container, None)
+            values = taken(container, key)
+            if own_labels and (name := labels_key(container.names, key)) is not None:
+                found = taken(container, name)
+                labels = found if isinstance(found, np.ndarray) else found.whole()
+        if values.dtype.str not in TYPES:
+            raise ModelError(
+                f"holds {values.dtype} values, and lossless are whole numbers alone",
+                hint="levels, as 'pixelcnn sample --as levels' writes them",
+            )
+        name = _layout(values.shape, shape, layout)
+        return _held(values, name, labels)
+
+
+def _held(values: Any, layout: str, labels: Any) -> Held:
+    single = layout[0] != "n"
+    axes = AXES[layout]
+
+    def read(start: int, stop: int) -> np.ndarray:
+        some = _whole(values) if single else values[start:stop]
+        some = np.transpose(np.asarray(some), axes)
+        some = some if "c" in layout else np.expand_dims(some, -3)
+        return some[None] if single else some
+
+    lengths = dict(zip(layout, values.shape, strict=True))
+    shape = image_shape((lengths.get("c", 1), lengths["h"], lengths["w"]))
+    header = getattr(values, "header", None)
+    fortran = bool(header.fortran if header is not None else _only_fortran(values))
+    number = TYPES.index(values.dtype.str)
+    form = Form(FILE, number, LAYOUTS.index(layout), fortran)
+    return Held(form, shape, lengths.get("n", 1), _occurring(values), read, labels)
+
+
+def _only_fortran(values: Any) -> bool:
+    flags = getattr(values, "flags", None)
+    return flags is not None and flags.f_contiguous and not flags.c_contiguous
+
+
+def _whole(values: Any) -> np.ndarray:
+    return values if isinstance(values, np.ndarray) else values.whole()
+
+
+def _in_memory(content: bytes) -> np.ndarray:
+    stream = io.BytesIO(content)
+    header = npy.read_header(stream, len(content))
+    flat = np.frombuffer(content, header.dtype, offset=header.offset)
+    return flat.reshape(header.shape, order="F" if header.fortran else "C")
+
+
+def _occurring(values: Any) -> np.ndarray:
+    """The values of an array, read piece by piece; of more than there can be levels, the ends alone."""
+    found = np.zeros(0, np.int64)
+    if not values.ndim:
+        return found
+    for piece in pieces(values):
+        some = np.unique(values[piece])
+        if some.size and int(some[-1]) >= MOST_VALUES:
+            return np.array([0, MOST_VALUES])
+        found = np.union1d(found, some.astype(np.int64))
+    return found
+
+
+def _layout(shape: Sequence[int], model: ImageShape, wanted: str | None) -> str:
+    """Which axis is which: as was said, else as fits the model's images best.
+
+    Raises:
+        DataError: none fits.
+    """
+    plain = None if wanted is None else wanted.replace(" ", "").replace(",", "").lower()
+    fitting = []
+    for layout in LAYOUTS:
+        if len(layout) == len(shape) and plain in {None, layout}:
+            lengths = dict(zip(layout, shape, strict=True))
+            sides = (lengths.get("c", 1), lengths["h"], lengths["w"])
+            if sides[0] == model.channels and min(sides) > 0:
+                fitting.append((sides != tuple(model), layout))
+    if not fitting:
+        raise ModelError(
+            f"an array of shape {tuple(shape)} holds no images of {model.channels} channels",
+            hint="axes are n c h w, n h w c, n h w, c h w, h w c or h w; see --layout",
+        )
+    return min(fitting, key=lambda each: each[0])[1]
+
+
+def as_array(form: Form, pieces_of: Any, shape: ImageShape, count: int) -> Any:
+    """The parts of an ``.npy`` file of values ``(k, c, h, w)`` that come piece by piece."""
+    layout = LAYOUTS[form.layout]
+    lengths = dict(zip("nchw", (count, *shape), strict=True))
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header,
+        {
+            "descr": np.lib.format.dtype_to_descr(form.dtype),
+            "fortran_order": form.fortran,
+            "shape": tuple(lengths[axis] for axis in layout),
+        },
+    )
+    yield header.getvalue()
+    ordered = (_ordered(form.restored(levels), layout) for levels in pieces_of)
+    if form.fortran:  # whose first values are those of all images
+        yield np.concatenate(list(ordered)).tobytes(order="F")
+        return
+    for some in ordered:
+        yield some.tobytes()
+
+
+def _ordered(values: np.ndarray, layout: str) -> np.ndarray:
+    """Values ``(k, c, h, w)`` with the axes of a layout."""
+    values = values if "c" in layout else values[:, 0]
+    values = values if layout[0] == "n" else values[0]
+    return np.transpose(values, np.argsort(AXES[layout]))

@@ -1,0 +1,224 @@
+"""What is to be compressed: picture files, folders of them, files of arrays, and named data sets."""
+
+import dataclasses
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pixelcnn import sources
+from pixelcnn.cli import conditions, held
+from pixelcnn.cli.console import Advance, say
+from pixelcnn.codec.archive import Input, entry_of
+from pixelcnn.codec.entries import FILE, TYPES, Form, check_names, fits
+from pixelcnn.codec.values import Stored, Values
+from pixelcnn.conditioning import condition_of, renumbered
+from pixelcnn.config import check_choice
+from pixelcnn.data import DATASETS, zarr_store
+from pixelcnn.data.files import class_labels, find_images
+from pixelcnn.data.npy import MAGIC
+from pixelcnn.data.sources import existing, holds_arrays
+from pixelcnn.errors import ConfigError, DataError, ModelError
+from pixelcnn.text import printable
+
+if TYPE_CHECKING:
+    from pixelcnn.model import PixelModel
+
+STDIN = "-"
+PNG, NPY = ".png", ".npy"
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """One file, or part of a named data set, before it is looked into.
+
+    Attributes:
+        name: what it will be called when it comes back; empty for standard input.
+        content: where it lies, or what it holds; of a named data set its name and part.
+        label: its class, if its folder says one.
+    """
+
+    name: str
+    content: Path | bytes | tuple[str, str]
+    label: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes, as far as they are known."""
+        if isinstance(self.content, Path):
+            return self.content.stat().st_size
+        return len(self.content) if isinstance(self.content, bytes) else 0
+
+
+def of(model: "PixelModel", word: str) -> list[Asked]:
+    """The files that one word of the command line means.
+
+    Raises:
+        DataError, UnknownName: there is nothing of this name, or nothing in it.
+    """
+    name, _, part = word.partition(":")
+    if word == STDIN:
+        return [Asked("", sys.stdin.buffer.read())]
+    if name in DATASETS and not os.path.lexists(word):
+        check_choice("the part of a data set", part or "test", sources.PARTS)
+        return [Asked(f"{name}-{part or 'test'}{NPY}", (name, part or "test"))]
+    path = existing(word)
+    if not isinstance(path, Path):
+        raise ConfigError(f"{word} is no file", hint="save its images as .npy, and compress that")
+    if path.is_dir() and not zarr_store.is_store(path):
+        return _folder(model, path)
+    if _is_array(path):
+        return [Asked(_ending(path.name, NPY), path)]
+    return [Asked(_ending(path.name, PNG), path)]
+
+
+def _is_array(path: Path) -> bool:
+    return zarr_store.is_store(path) or holds_arrays(path)
+
+
+def _folder(model: "PixelModel", root: Path) -> list[Asked]:
+    """The pictures of a folder, which is part of their names; a folder of each class may say the label."""
+    files = find_images(root)
+    known = tuple(conditions.class_names(model))
+    labels: list[int | None] = [None] * len(files)
+    if model.network.condition == "label":
+        found, classes = class_labels([file.name for file in files], known)
+        if found is not None:
+            labels = list(renumbered(found, classes, model).tolist())
+    folder = os.path.basename(os.path.abspath(root))
+    prefix = f"{folder}/" if folder else ""
+    return [
+        Asked(prefix + _ending(file.name, PNG), file.path, label)
+        for file, label in zip(files, labels, strict=True)
+    ]
+
+
+def _ending(name: str, suffix: str) -> str:
+    """What a file is called that comes back as another kind: ``photo.jpg.png``."""
+    return name if name.lower().endswith(suffix) else name + suffix
+
+
+def prepared(
+    model: "PixelModel",
+    asked: Sequence[Asked],
+    label: str | None,
+    layout: str | None,
+    advance: Advance,
+) -> list[Input]:
+    """Looks into all inputs: what sizes and values they have; those of one size come together.
+
+    Args:
+        model: that is to compress them.
+        asked: the inputs.
+        label: the class of all, if they have no other.
+        layout: axes of arrays, where their shape leaves a doubt.
+        advance: called with inputs done and in all.
+
+    Raises:
+        DataError: one cannot be read.
+        ModelError: one does not fit the model, or has no label where the model needs one.
+        ConfigError: two would come back under one name.
+    """
+    check_names(each.name for each in asked)
+    number = None if label is None else conditions.chosen(model, label)
+    stored, done = Stored(model), Counter[str]()
+    found: list[tuple[Asked, held.Held, Values, list[int]]] = []
+    for index, one in enumerate(asked):
+        if not fits(one.name):
+            raise ConfigError(
+                f"{one.name!r} cannot be the name of a file everywhere", hint="rename it"
+            )
+        holds = _look(model, one, layout, done)
+        where = printable(one.name or "standard input")
+        if holds.shape.channels != model.shape.channels:
+            raise ModelError(
+                f"{where} has {holds.shape.channels} channels, this model is for {model.shape.channels}",
+                hint="only images with the model's channels come back as they were",
+            )
+        values = stored.values(holds.occurring, where)
+        labels = _labels(model, one, holds, number, where)
+        found.append((one, holds._replace(occurring=np.zeros(0)), values, labels))
+        advance(index + 1, len(asked))
+    for note, count in done.items():
+        say(f"note: {note} ({count:,} picture{'s' * (count > 1)})")
+    inputs = [_input(model, *each) for each in found]
+    return sorted(inputs, key=lambda each: (each.entry.size.tile_shape, each.entry.size))
+
+
+def _look(model: "PixelModel", one: Asked, layout: str | None, done: Counter[str]) -> held.Held:
+    where = printable(one.name or "standard input")
+    if isinstance(one.content, tuple):
+        return _named_set(model, *one.content)
+    bits = one.content if isinstance(one.content, bytes) else b""
+    if not bits and isinstance(one.content, bytes):
+        raise DataError("standard input is empty")
+    arrays = bits.startswith(MAGIC) or (isinstance(one.content, Path) and _is_array(one.content))
+    if not arrays:
+        return held.picture(one.content, where, done)
+    wanted = model.network.condition == "label"
+    return held.array(one.content, where, model.shape, layout, wanted)
+
+
+def _named_set(model: "PixelModel", name: str, part: str) -> held.Held:
+    images = sources.set_of(model, name, part)
+    levels = images.images
+    labels = condition_of(model, images) if model.network.condition == "label" else None
+    number = TYPES.index("|u1" if model.levels <= 256 else "<i4")
+
+    def read(start: int, stop: int) -> np.ndarray:
+        some: np.ndarray = levels[start:stop].numpy()
+        return some
+
+    return held.Held(Form(FILE, number), images.shape, len(images), np.zeros(0), read, labels)
+
+
+def _labels(
+    model: "PixelModel", one: Asked, holds: held.Held, number: int | None, where: str
+) -> list[int]:
+    """What the model is given with each image of an input."""
+    kind = model.network.condition
+    if kind is None:
+        return []
+    if kind != "label":
+        raise ModelError(f"a model with a {kind} condition has no integer form")
+    given: list[int] | None = None
+    if number is not None:
+        given = [number] * holds.images
+    elif holds.labels is not None:
+        given = [int(each) for each in holds.labels]
+    elif one.label is not None:
+        given = [one.label] * holds.images
+    if given is None:
+        raise ModelError(
+            f"this model needs the class of each image, {where} has none", hint="--label CLASS"
+        )
+    import torch
+
+    checked = model.check_condition(torch.tensor(given, dtype=torch.long), holds.images)
+    assert checked is not None
+    return [int(each) for each in checked.tolist()]
+
+
+def _input(
+    model: "PixelModel", one: Asked, holds: held.Held, values: Values, labels: list[int]
+) -> Input:
+    form = dataclasses.replace(holds.form, values=values.table)
+    entry = entry_of(model, form, holds.shape, holds.images, labels, one.name)
+    return Input(entry, partial(_levels, holds, values, one.name))
+
+
+def _levels(holds: held.Held, values: Values, name: str, start: int, stop: int) -> np.ndarray:
+    found = values.levels(holds.read(start, stop))
+    if found.size and int(found.min()) < 0:
+        raise DataError(f"{printable(name)} has changed while it was read")
+    return found
+
+
+def sized(asked: Sequence[Asked]) -> int:
+    """Bytes of all inputs."""
+    return sum(each.size for each in asked)

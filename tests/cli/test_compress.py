@@ -1,0 +1,344 @@
+"""What ``compress`` writes, ``decompress`` gives back as it was; and both have the manners of zstd."""
+
+import functools
+import io
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+import pixelcnn as px
+from pixelcnn import networks, outputs, png
+from pixelcnn.cli import app
+from pixelcnn.cli import models as cli_models
+from pixelcnn.cli.contents import amount
+from terminal import in_terminal
+
+FOUR = np.random.default_rng(0)
+KEPT = functools.cache(cli_models.load)
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """Files of tiny models with ranges: ``binary``, ``grey``, ``colour`` and ``labelled``."""
+    folder = tmp_path_factory.mktemp("models")
+
+    def make(name, output, channels=1, **condition):
+        torch.manual_seed(0)
+        out = output.parameters_per_pixel(channels)
+        order = "pixel" if output.couples_channels and channels > 1 else "channel"
+        network = networks.PixelCNN(
+            channels, out, width=6, depth=0, first_kernel=3, order=order, **condition
+        )
+        model = px.PixelModel(network, output, (channels, 8, 8)).eval()
+        images = np.arange(4 * channels * 64).reshape(4, channels, 8, 8) % output.levels
+        model.record["classes"] = ["cat", "dog"] if condition else None
+        model.record = {key: value for key, value in model.record.items() if value}
+        px.calibrate(model, images, [0, 1, 0, 1] if condition else None)
+        px.save(model, folder / f"{name}.safetensors")
+
+    make("binary", outputs.Bernoulli())
+    make("eight", outputs.Categorical(levels=8))
+    make("grey", outputs.Categorical(levels=256))
+    make("colour", outputs.LogisticMixture(levels=256, components=1), channels=3)
+    make("labelled", outputs.Bernoulli(), condition="label", condition_size=2)
+    return {path.stem: path for path in folder.iterdir()}
+
+
+@pytest.fixture(autouse=True)
+def loaded_once(monkeypatch):
+    """The integer form of a model takes longer to make than a small image to code."""
+    monkeypatch.setattr(cli_models, "load", KEPT)
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return image.mode, np.asarray(image).tolist()
+
+
+def save(path, values, mode=None):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(values)
+    (image.convert(mode) if mode else image).save(path)
+    return path
+
+
+ARRAYS = {
+    "several": FOUR.integers(0, 256, (3, 8, 8), np.uint8),
+    "channels first": FOUR.integers(0, 256, (3, 1, 4, 5)).astype(">u2"),
+    "channels last": FOUR.integers(0, 256, (3, 4, 5, 1)).astype("<i8"),
+    "one": FOUR.integers(0, 256, (4, 5), np.uint8),
+    "Fortran": np.asfortranarray(FOUR.integers(0, 256, (3, 8, 9), np.uint8)),
+    "booleans": FOUR.integers(0, 2, (3, 8, 8)).astype(bool),
+    "none": np.zeros((0, 8, 8), np.uint8),
+    "one pixel": np.full((1, 1, 1), 200, np.uint8),
+    "a row": FOUR.integers(0, 256, (1, 1, 23), np.uint8),
+    "a column": FOUR.integers(0, 256, (1, 23, 1), np.uint8),
+}
+
+
+FAST = {"several", "channels first", "Fortran", "none", "one pixel", "a row"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param(values, id=name, marks=[] if name in FAST else [pytest.mark.slow])
+        for name, values in ARRAYS.items()
+    ],
+)
+def test_an_array_comes_back_as_the_same_file(run, models, values):
+    np.save("a b.npy", values)
+    before = Path("a b.npy").read_bytes()
+    assert run("compress", models["grey"], "a b.npy").stdout == "a b.npy.pxc\n"
+    Path("a b.npy").unlink()
+    run("decompress", models["grey"], "a b.npy.pxc")
+    assert Path("a b.npy").read_bytes() == before
+
+
+@pytest.mark.parametrize("levels", [pytest.param("binary", marks=pytest.mark.slow), "eight"])
+def test_what_sample_writes_comes_back(run, models, levels):
+    run("sample", models[levels], "-n", 5, "-o", "drawn")
+    run("compress", models[levels], "drawn", "-o", "d.pxc")
+    run("decompress", models[levels], "d.pxc", "-o", "again")
+    for path in Path("drawn").iterdir():
+        assert pixels(path) == pixels(Path("again", path))
+    assert len(json.loads(run("info", "d.pxc", "--json").stdout)["entries"]) == 5
+
+
+def test_pictures_come_back_with_their_modes_names_and_sizes(run, models, here):
+    grey = FOUR.integers(0, 256, (6, 9), np.uint8)
+    mask = (grey > 99) * np.uint8(255)
+    save("in/sub/ü -x.png", grey)
+    save("in/-lead.png", mask, "1")
+    save("in/tiny.png", grey[:1, :1])
+    save("in/row.PNG", grey[:1])
+    save("in/column.bmp", grey[:, :1])
+    run("compress", models["grey"], "in", "-o", "p.pxc")
+    run("decompress", models["grey"], "p.pxc", "-o", "out")
+    for name in ("sub/ü -x.png", "-lead.png", "tiny.png", "row.PNG"):
+        assert pixels(Path("in", name)) == pixels(Path("out/in", name))
+    assert pixels("in/column.bmp") == pixels("out/in/column.bmp.png")
+
+
+def test_colours_come_back_and_palettes_as_what_they_show(run, models):
+    colours = FOUR.integers(0, 256, (5, 6, 3), np.uint8)
+    save("a.png", colours)
+    Image.fromarray(colours).convert("P").save("p.gif")
+    opaque = np.dstack([colours, np.full((5, 6), 255, np.uint8)])
+    save("o.png", opaque)
+    said = run("compress", models["colour"], "a.png", "p.gif", "o.png", "-o", "c.pxc").stderr
+    assert "note: palette looked up (1 picture)" in said
+    run("decompress", models["colour"], "c.pxc", "-o", "out")
+    assert pixels("a.png") == pixels("out/a.png") == pixels("out/o.png")
+    with Image.open("p.gif") as shown:
+        assert np.array_equal(np.asarray(shown.convert("RGB")), pixels("out/p.gif.png")[1])
+
+
+def test_sixteen_bits_come_back_where_levels_tell_them_apart(run, models):
+    deep = (FOUR.integers(0, 200, (5, 6)) * 256).astype(np.uint16)
+    save("deep.png", deep)
+    save("wide.png", FOUR.integers(0, 200, (5, 6, 3), np.uint8))
+    run("compress", models["grey"], "deep.png")
+    run("decompress", models["grey"], "deep.png.pxc", "-o", "again.png")
+    assert pixels("deep.png") == pixels("again.png")
+    colours = (FOUR.integers(0, 200, (5, 6, 3)) * 257).astype(np.uint16)
+    Path("wide.png").write_bytes(png.deep(colours))
+    run("compress", models["colour"], "wide.png")
+    run("decompress", models["colour"], "wide.png.pxc", "-o", "again.png", "-f")
+    assert Path("again.png").read_bytes() == Path("wide.png").read_bytes()
+
+
+def test_what_would_not_come_back_is_refused_by_name(run, models):
+    grey = FOUR.integers(0, 256, (8, 8), np.uint8)
+    save("grey.png", grey)
+    assert "256 levels" not in run("compress", models["binary"], "grey.png", code=4).stdout
+    outcome = run("compress", models["binary"], "grey.png", code=4)
+    assert "grey.png has" in outcome.error and "2 levels" in outcome.error
+    assert "has 1 channels" in run("compress", models["colour"], "grey.png", code=4).error
+    save("seen.png", np.dstack([grey, grey, grey, grey]))
+    assert "transparency" in run("compress", models["colour"], "seen.png", code=4).error
+    np.save("f.npy", np.zeros((1, 8, 8), np.float32))
+    assert "float32" in run("compress", models["grey"], "f.npy", code=4).error
+    np.save("n.npy", np.full((1, 8, 8), -1))
+    assert "from -1 to" in run("compress", models["grey"], "n.npy", code=4).error
+    frames = [Image.fromarray(grey), Image.fromarray(grey.T)]
+    frames[0].save("moves.gif", save_all=True, append_images=frames[1:])
+    assert "frames" in run("compress", models["grey"], "moves.gif", code=4).error
+    assert not list(Path().glob("*.pxc"))
+
+
+def test_classes_are_the_names_of_folders(run, models):
+    for name in ("dog/1.png", "cat/2.png", "dog/3.png"):
+        save(Path("in", name), np.zeros((8, 8), np.uint8))
+    run("compress", models["labelled"], "in", "-o", "l.pxc")
+    entries = run("info", "l.pxc", "--json").json["entries"]
+    assert {entry["name"]: entry["labels"] for entry in entries} == {
+        "in/cat/2.png": [0], "in/dog/1.png": [1], "in/dog/3.png": [1],
+    }  # fmt: skip
+    np.save("a.npy", np.zeros((2, 8, 8), np.uint8))
+    assert "class of each image" in run("compress", models["labelled"], "a.npy", code=4).error
+    run("compress", models["labelled"], "a.npy", "--label", "dog")
+    np.savez("z.npz", images=np.ones((2, 8, 8), np.uint8), labels=[1, 0])
+    run("compress", models["labelled"], "z.npz")
+    for name in ("a.npy", "z.npz"):
+        run("decompress", models["labelled"], f"{name}.pxc", "-o", "out/")
+    assert np.load("out/z.npz.npy").all()
+
+
+@pytest.mark.slow
+def test_a_named_set_is_compressed_by_its_part(run, models):
+    torch.manual_seed(0)
+    output = outputs.Categorical(levels=17)
+    model = px.PixelModel(networks.PixelCNN(1, 17, width=6, depth=0), output, (1, 8, 8)).eval()
+    px.calibrate(model, np.arange(64).reshape(1, 1, 8, 8) % 17)
+    px.save(model, "d.safetensors")
+    run("compress", "d.safetensors", "digits:val", "-o", "v.pxc", "--no-verify")
+    run("decompress", "d.safetensors", "v.pxc")
+    assert np.load("digits-val.npy").shape == (200, 1, 8, 8)
+
+
+def test_nothing_is_replaced_without_force(run, models):
+    np.save("a.npy", np.zeros((1, 8, 8), np.uint8))
+    run("compress", models["grey"], "a.npy")
+    first = Path("a.npy.pxc").read_bytes()
+    Path("a.npy.pxc").write_bytes(b"mine")
+    assert "is there already" in run("compress", models["grey"], "a.npy", code=2).error
+    run("compress", models["grey"], "a.npy", "-f", "-k")
+    assert Path("a.npy.pxc").read_bytes() == first and Path("a.npy").exists()
+    assert "is there already" in run("decompress", models["grey"], "a.npy.pxc", code=2).error
+    run("decompress", models["grey"], "a.npy.pxc", "-f")
+
+
+def test_inputs_without_out_go_to_a_file_each(run, models):
+    for name in "ab":
+        np.save(f"{name}.npy", np.zeros((1, 8, 8), np.uint8))
+    outcome = run("compress", models["grey"], "a.npy", "b.npy")
+    assert outcome.stdout == "a.npy.pxc\nb.npy.pxc\n"
+    assert outcome.stderr.startswith("2 files 384 B -> ")
+    found = run("compress", models["grey"], "a.npy", "b.npy", "-o", "x/all.pxc", "--json").json
+    assert (found["files"], found["images"], found["bytes_before"]) == (2, 2, 384)
+    assert found["bytes_after"] == Path("x/all.pxc").stat().st_size and found["verified"]
+    run("decompress", models["grey"], "x/all.pxc", "-o", "x")
+    assert Path("x/b.npy").read_bytes() == Path("b.npy").read_bytes()
+    assert "holds 2 files" in run("decompress", models["grey"], "x/all.pxc", "-c", code=2).error
+
+
+def test_testing_and_listing_write_nothing(run, models):
+    np.save("a.npy", np.zeros((3, 8, 8), np.uint8))
+    run("compress", models["grey"], "a.npy")
+    Path("a.npy").unlink()
+    for command in ("compress", "decompress"):
+        assert "3 images as they were" in run(command, models["grey"], "a.npy.pxc", "-t").stderr
+        assert "1x8x8" in run(command, "no such model", "a.npy.pxc", "-l").stdout
+    assert os.listdir() == ["a.npy.pxc"]
+    assert "1x8x8" in run("info", "a.npy.pxc").stdout
+
+
+def test_another_model_and_damage_are_told_apart(run, models):
+    np.save("a.npy", np.zeros((3, 8, 8), np.uint8))
+    run("compress", models["grey"], "a.npy")
+    wrong = run("decompress", models["eight"], "a.npy.pxc", "-o", "b.npy", code=4)
+    assert wrong.error.startswith("a.npy.pxc compressed with the model ")
+    data = bytearray(Path("a.npy.pxc").read_bytes())
+    data[-9] ^= 4
+    Path("a.npy.pxc").write_bytes(data)
+    damaged = run("decompress", models["grey"], "a.npy.pxc", "-o", "b.npy", code=3)
+    assert damaged.error == "a.npy.pxc is damaged: a checksum is wrong"
+    assert not Path("b.npy").exists()
+    assert "no .pxc file" in run("decompress", models["grey"], models["grey"], code=3).error
+
+
+def test_a_model_without_ranges_says_how_to_get_them(run, model):
+    np.save("a.npy", np.zeros((3, 8, 8), np.uint8))
+    assert "calibrate" in run("compress", model, "a.npy", code=4).hint
+
+
+def test_shards_take_every_nth_file_and_skip_what_is_done(run, models):
+    for number in range(5):
+        save(f"in/{number}.png", np.full((8, 8), number, np.uint8))
+    first = run("compress", models["grey"], "in", "--shard", "1/2", "--json").json
+    assert first["written"] == [f"in/{number}.png.pxc" for number in (0, 2, 4)]
+    Path("in/2.png.pxc").write_bytes(b"damaged")
+    again = run("compress", models["grey"], "in", "--shard", "1/2", "--json").json
+    assert again["written"] == ["in/2.png.pxc"] and len(again["skipped"]) == 2
+    assert (
+        "leave out -o" in run("compress", models["grey"], "in", "--shard", "1/2", "-c", code=2).hint
+    )
+
+
+def test_shards_that_are_done_say_no_size(run, models):
+    save("in/0.png", np.zeros((8, 8), np.uint8))
+    run("compress", models["grey"], "in", "--shard", "1/1")
+    assert "->" not in run("compress", models["grey"], "in", "--shard", "1/1").stderr
+
+
+def test_datasets_of_hugging_face_are_no_files(run, models):
+    assert "hf:mnist is no file" in run("compress", models["grey"], "hf:mnist", code=2).error
+
+
+def test_pipes_carry_both(run, models):
+    buffer = io.BytesIO()
+    np.save(buffer, np.arange(64, dtype=np.uint8).reshape(1, 8, 8))
+    there = CliRunner().invoke(app, ["compress", str(models["grey"]), "-"], input=buffer.getvalue())
+    assert there.exit_code == 0, there.stderr
+    back = CliRunner().invoke(
+        app, ["decompress", str(models["grey"]), "-"], input=there.stdout_bytes
+    )
+    assert back.stdout_bytes == buffer.getvalue()
+    Path("s.pxc").write_bytes(there.stdout_bytes)
+    run("decompress", models["grey"], "s.pxc")
+    assert Path("s.npy").read_bytes() == buffer.getvalue()
+
+
+def test_lists_and_arrays_of_python_come_back_as_arrays(run, models):
+    model = px.load(models["grey"])
+    images = [np.zeros((1, 8, 8), np.uint8), np.ones((1, 3, 2), np.uint8)]
+    Path("l.pxc").write_bytes(px.compress(model, images))
+    Path("a.pxc").write_bytes(px.compress(model, np.stack(images[:1])))
+    run("decompress", models["grey"], "l.pxc", "a.pxc", "-o", "out")
+    assert sorted(os.listdir("out/l")) == ["0000-0000.npy", "0001-0000.npy"]
+    assert np.load("out/a.npy").shape == (1, 1, 8, 8)
+    save("p.png", np.full((8, 8), 7, np.uint8))
+    run("compress", models["grey"], "p.png")
+    (found,) = px.decompress(model, Path("p.png.pxc").read_bytes())
+    assert (found == 7).all() and found.shape == (1, 8, 8)
+
+
+def test_what_is_not_there_or_empty_is_said(run, models, here):
+    Path("empty").mkdir()
+    assert "holds no images" in run("compress", models["grey"], "empty", code=3).error
+    run("compress", models["grey"], "gone.png", code=3)
+    Path("nothing.npy").touch()
+    assert "is empty" in run("compress", models["grey"], "nothing.npy", code=3).error
+    Path("text.png").write_text("no picture")
+    assert "not an image" in run("compress", models["grey"], "text.png", code=3).error
+    save("a/x.png", np.zeros((8, 8), np.uint8))
+    shutil.copytree("a", "b/a")
+    found = run("compress", models["grey"], "a", "b/a", "-o", "t.pxc", code=2)
+    assert "two inputs would both come back as a/x.png" in found.error
+    assert not list(Path().glob("*.pxc"))
+
+
+@pytest.mark.slow
+def test_a_terminal_gets_no_bytes_and_no_bar_that_stays(models, here):
+    np.save("a.npy", np.zeros((3, 8, 8), np.uint8))
+    program = [sys.executable, "-m", "pixelcnn"]
+    refused = in_terminal([*program, "compress", models["grey"], "a.npy", "-c"], folder=here)
+    assert refused.code == 2 and "is a terminal" in refused.text
+    found = in_terminal([*program, "compress", models["grey"], "a.npy"], folder=here)
+    assert found.code == 0 and found.lines[-1] == "a.npy.pxc" and len(found.lines) == 2
+
+
+def test_amounts_are_said_as_people_say_them():
+    assert [amount(size) for size in (0, 999, 1_000, 999_960, 10**18)] == [
+        "0 B", "999 B", "1.0 kB", "1.0 MB", "1.0 EB",
+    ]  # fmt: skip

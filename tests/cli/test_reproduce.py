@@ -1,0 +1,86 @@
+"""``pixelcnn reproduce``: both figures beside each other, in one unit."""
+
+import json
+
+import numpy as np
+import pytest
+
+RECIPE = """# A small network for tests.
+[data]
+name = "images.npy"
+source_levels = 4
+
+[network]
+name = "pixelcnn"
+width = 8
+depth = 1
+
+[output]
+name = "categorical"
+
+[training]
+epochs = 2
+batch_size = 16
+sample_count = 0
+
+[published]
+figure = 2.5
+unit = "bits/dim"
+source = "nobody, never"
+settings = ["training.epochs=1"]
+note = "made up"
+"""
+
+
+@pytest.fixture
+def recipe(here):
+    (here / "small.toml").write_text(RECIPE)
+    np.save(here / "images.npy", np.random.default_rng(0).integers(0, 4, (60, 5, 7), np.uint8))
+    return "small.toml"
+
+
+def test_the_published_figure_stands_beside_ours(run, recipe, here):
+    outcome = run("reproduce", recipe)
+    lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in outcome.stdout.splitlines()}
+    assert lines["published"] == "2.5 bits/dim  (nobody, never)"
+    assert lines["note"] == "made up"
+    ours = json.loads((here / "runs/reproduce-small/result.json").read_text())
+    assert f"{ours['bits_per_dim']:.1f}"[0] == lines["ours"][0]
+    assert lines["ours"].endswith(" bits/dim") and lines["difference"].endswith(" below")
+    assert ours["epochs"] == 1, "the published setting counts"
+    assert lines["trained"].startswith(f"{ours['steps']} steps, 1 epochs")
+
+
+def test_what_was_reproduced_is_not_trained_and_measured_again(run, recipe, here):
+    first = run("reproduce", recipe, "--json").json
+    path = here / "runs/reproduce-small/result.json"
+    marked = json.loads(path.read_text()) | {"nats_per_image": 1.25}
+    path.write_text(json.dumps(marked))
+    second = run("reproduce", recipe, "--json").json
+    assert second["ours"] == first["ours"] | {"nats_per_image": 1.25}
+    assert second["published"]["figure"] == 2.5
+
+
+def test_a_recipe_without_a_figure_names_those_that_have_one(run):
+    outcome = run("reproduce", "digits", code=2)
+    assert outcome.error == "recipe digits has no published figure to set beside ours"
+    assert "keras-mnist" in outcome.hint and "uva-mnist" in outcome.hint
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("figure = 2.5\n", "published.figure"),
+        ('source = "nobody, never"\n', "published.source"),
+        ('unit = "bits/dim"\n', ""),
+    ],
+)
+def test_a_published_table_needs_a_figure_and_a_source(run, recipe, here, line, said):
+    (here / "small.toml").write_text(RECIPE.replace(line, ""))
+    outcome = run("reproduce", recipe, "--set", "training.epochs=1", code=2 if said else 0)
+    assert said in outcome.stderr
+
+
+def test_a_misspelt_key_of_a_published_table_is_named(run, recipe, here):
+    (here / "small.toml").write_text(RECIPE.replace("note =", "notes ="))
+    assert "Did you mean 'note'?" in run("reproduce", recipe, code=2).error
