@@ -95,7 +95,7 @@ def error(block, x):
     )
 
 
-@pytest.mark.parametrize("kernel", [3, 5, 7])
+@pytest.mark.parametrize("kernel", fused.COLUMNS)
 @pytest.mark.parametrize("colours", [1, 2, 3])
 @pytest.mark.parametrize("size", [(1, 7), (2, 8), (5, 9), (7, 13)])
 def test_it_is_pytorchs_block_in_value_and_gradients(calls, kernel, colours, size):
@@ -241,7 +241,7 @@ def replaced():
     ("block", "x"),
     [
         pytest.param(lambda: a_block(norm=True), images, id="norm"),
-        pytest.param(lambda: a_block(kernel=9), images, id="a large kernel"),
+        pytest.param(lambda: a_block(kernel=13), images, id="a large kernel"),
         pytest.param(lambda: a_block(width=WIDTH + 4), lambda: images(width=WIDTH + 4), id="width"),
         pytest.param(lambda: a_block(middle=WIDTH + 4), images, id="middle"),
         pytest.param(a_block, lambda: images(size=(9, 6)), id="a narrow image"),

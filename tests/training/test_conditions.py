@@ -94,3 +94,26 @@ def test_validation_images_have_the_features_of_training_images():
     sets[1] = dataclasses.replace(sets[1], name="val", condition_names=("ink", "height"))
     with pytest.raises(ModelError, match="val lacks width"):
         train(sets=sets)
+
+
+@pytest.mark.parametrize("classes", [("c", "b"), ("b",), ()], ids=str)
+def test_a_fine_tuned_model_keeps_counting_its_classes_as_before(classes):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 2, (6, 1, 3, 3), generator=generator)
+    parent = ImageSet(images, 2, torch.tensor([0, 1, 2] * 2), ("a", "b", "c"))
+    made = px.create_model("gated-pixelcnn", parent, condition="label", width=4, depth=1)
+    fit(made, parent, parent, epochs=1, verbose=False)
+    others = torch.tensor([0, len(classes) - 1] * 3) if classes else torch.tensor([1, 2] * 3)
+    child = dataclasses.replace(parent, labels=others, classes=classes)
+    fit(made, child, child, epochs=1, verbose=False)
+    assert made.record["classes"] == ["a", "b", "c"]
+    assert made.record["classes_seen"] == ([1] if classes == ("b",) else [1, 2])
+
+
+def test_a_class_that_the_parent_does_not_know_is_refused():
+    images = torch.zeros(6, 1, 3, 3, dtype=torch.uint8)
+    parent = ImageSet(images, 2, torch.tensor([0, 1] * 3), ("a", "b"))
+    made = px.create_model("gated-pixelcnn", parent, condition="label", width=4, depth=1)
+    fit(made, parent, parent, epochs=1, verbose=False)
+    with pytest.raises(ModelError, match="knows no class 'c', only a, b"):
+        fit(made, dataclasses.replace(parent, classes=("a", "c")), parent, verbose=False)

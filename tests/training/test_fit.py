@@ -172,7 +172,7 @@ def test_precisions(precision):
     assert net.record["validation"]["precision"] == ("32" if precision == "bf16" else "64")
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "nadam", "rmsprop"])
+@pytest.mark.parametrize("optimizer", ["adamw", "muon", "nadam", "rmsprop"])
 def test_optimisers(optimizer):
     assert math.isfinite(train(None, epochs=1, optimizer=optimizer, gradient_clip=1.0)[1].best)
 

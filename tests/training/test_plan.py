@@ -8,7 +8,7 @@ import pytest
 
 from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.plan import Clock, Plan
-from pixelcnn.training.schedules import learning_rate
+from pixelcnn.training.schedules import share_of_peak
 
 
 class Machine:
@@ -104,10 +104,10 @@ def test_the_learning_rate_goes_on_smoothly_where_the_plan_changes():
     options = TrainingOptions(schedule="cosine")
     plan = Plan(steps=100, steps_per_epoch=10)
     shorter = plan.again(step=50, steps=70)
-    before = learning_rate(options, plan.position(50), plan.steps)
-    after = learning_rate(options, shorter.position(50), shorter.steps)
+    before = share_of_peak(options, plan.position(50), plan.steps)
+    after = share_of_peak(options, shorter.position(50), shorter.steps)
     assert after == pytest.approx(before)
-    assert learning_rate(options, shorter.position(70), 70) == pytest.approx(1e-5)
+    assert share_of_peak(options, shorter.position(70), 70) == pytest.approx(0.01)
 
 
 def test_a_resumed_training_measures_anew_before_it_settles(machine):

@@ -63,6 +63,18 @@ def test_they_train_as_one_would(size, nursery, alone, tmp_path):
     assert (run / "train.log").read_text().count("epoch 2/2") == 1
 
 
+@pytest.mark.slow
+def test_they_take_the_steps_of_muon_together(nursery, tmp_path):
+    """Its steps change more than its gradients do, where a direction is hardly ever seen: 1e-3, not 1e-6."""
+    runs = [tmp_path / "alone", tmp_path / "together"]
+    for size, run in enumerate(runs, 1):
+        nursery.finish(run, size=size, optimizer="muon", width=16, **EXACT)
+    one, two = (checkpoint.load(run / "last.safetensors") for run in runs)
+    pairs = zip(one.parameters(), two.parameters(), strict=True)
+    assert max(float((a - b).detach().abs().max()) for a, b in pairs) < 1e-3
+    assert numbers(runs[0]) == pytest.approx(numbers(runs[1]), abs=1e-3, nan_ok=True)
+
+
 @pytest.mark.parametrize("value", ["abc", "-1", "", "\u0663", "9" * 5_000])
 @pytest.mark.parametrize("key", ["RANK", "LOCAL_WORLD_SIZE"])
 def test_a_place_that_is_no_number_is_refused(key, value):

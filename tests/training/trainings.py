@@ -23,6 +23,7 @@ QUICK: dict[str, Any] = {
     "learning_rate": 3e-3,
     "weight_average": 0.9,
     "sample_count": 0,
+    "calibration_images": 0,
     "log_every": 2,
     "seed": 1,
 }
@@ -35,11 +36,11 @@ def digits(train: int = 60, val: int = 12) -> tuple[ImageSet, ImageSet]:
     return splits.train.limit(train), splits.val.limit(val)
 
 
-def model(dropout: float = 0.2, **arguments: Any) -> PixelModel:
+def model(dropout: float = 0.2, width: int = 6, **arguments: Any) -> PixelModel:
     """A tiny model of the digits, always the same."""
     torch.manual_seed(7)
     network = networks.GatedPixelCNN(
-        1, 17, width=6, depth=2, first_kernel=3, dropout=dropout, **arguments
+        1, 17, width=width, depth=2, first_kernel=3, dropout=dropout, **arguments
     )
     return PixelModel(network, outputs.Categorical(levels=17), (1, 8, 8))
 
@@ -51,10 +52,11 @@ def train(
     images: int = 60,
     val: int = 12,
     dropout: float = 0.2,
+    width: int = 6,
     **options: Any,
 ) -> tuple[PixelModel, History]:
     """Trains the tiny model on a few digits, four steps an epoch."""
-    net, sets = model(dropout), digits(images, val)
+    net, sets = model(dropout, width), digits(images, val)
     return net, fit(net, *sets, run, resume=resume, verbose=False, **(QUICK | options))
 
 

@@ -391,7 +391,8 @@ extern "C" int64_t pixelcnn_fused_panel() { return PANEL; }
 // Forward where no gradient of the output is given, backward where it is. Returns 1 where memory ends.
 extern "C" int32_t pixelcnn_fused_block(const Shape* shape, int64_t threads, const Given* given, const Written* to) {
     try {
-        auto f = shape->columns == 7 ? run<7> : shape->columns == 5 ? run<5> : run<3>;
+        auto f = shape->columns == 11 ? run<11> : shape->columns == 9 ? run<9> : shape->columns == 7 ? run<7>
+                 : shape->columns == 5 ? run<5> : run<3>;
         f(*shape, threads, *given, *to);
         return 0;
     } catch (const std::exception&) { return 1; }

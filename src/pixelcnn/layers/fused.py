@@ -23,7 +23,7 @@ from pixelcnn.layers.gated import LinearGate
 from pixelcnn.layers.masked import MaskedConv2d
 from pixelcnn.masks import PAST, Features
 
-COLUMNS = (3, 5, 7)
+COLUMNS = (3, 5, 7, 9, 11)
 """Columns of the depthwise kernels that the source is written for."""
 
 LEAST_WIDTH = 7

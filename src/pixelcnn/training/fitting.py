@@ -20,6 +20,7 @@ from pixelcnn.sources import training_sets
 from pixelcnn.training import checkpoints, loop
 from pixelcnn.training.acceleration import accelerated
 from pixelcnn.training.batches import Batches, augmentation_of, check_fit
+from pixelcnn.training.calibration import calibrate_kept
 from pixelcnn.training.callbacks import Trackers, check_trackers
 from pixelcnn.training.caller import lay_out, memory, preserved
 from pixelcnn.training.history import History
@@ -31,7 +32,7 @@ from pixelcnn.training.precision import resolve_precision
 from pixelcnn.training.processes import Processes, joined
 from pixelcnn.training.progress import Talk
 from pixelcnn.training.recipe import goes_on, of_model
-from pixelcnn.training.record import training_record
+from pixelcnn.training.record import training_record, validation_record
 from pixelcnn.training.recorder import Recorder
 from pixelcnn.training.run import RunFolder, held
 from pixelcnn.training.signals import Interrupted, StopFlag
@@ -275,15 +276,16 @@ def finish(trainer: Trainer, validating: int) -> History:
             found = trainer.validator(trainer.state, "32")
         except Stopped as stopped:
             raise interrupted(trainer, "stopped after the last step; all is saved") from stopped
-        saver.annotate_best(found, "32")
+        saver.annotate_best(validation_record(found, "32"))
         best = found.mean
     bits = best / model.shape.dimensions / math.log(2)
     trainer.recorder.talk.say(
         f"best at step {saver.best.step}: {best:.3f} nats an image, {bits:.4f} bits/dim,"
         f" on {validating} validation images"
     )
-    # The model holds the best weights. Of a training that was over before, a kill may have left them undrawn.
-    trainer.draw(averaged=False, anew=bool(trainer.recorder.rows))
+    calibrate_kept(trainer)
+    # Of a training that was over before, a kill may have left them undrawn.
+    trainer.draw(averaged=False, anew=bool(trainer.recorder.rows))  # the best weights
     run = None if trainer.folder is None else trainer.folder.path
     return History(
         tuple(trainer.recorder.rows), trainer.state.step, best, trainer.reason or "done", run

@@ -53,9 +53,10 @@ def take_step(trainer: Trainer) -> None:
     trainer.accelerator.backward(loss)
     if options.gradient_clip:
         trainer.accelerator.clip_grad_norm_(model.parameters(), options.gradient_clip)
-    state.learning_rate = trainer.learning_rate
+    share = trainer.share_of_peak(state.step)
+    state.learning_rate = options.learning_rate * share
     for group in trainer.optimizer.param_groups:
-        group["lr"] = state.learning_rate
+        group["lr"] = group["peak"] * share
     if trainer.is_usable(loss):
         trainer.optimizer.step()
     trainer.optimizer.zero_grad()

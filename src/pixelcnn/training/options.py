@@ -11,8 +11,8 @@ from pixelcnn.config import check_fields, check_keys
 from pixelcnn.data.augmentation import check_names
 from pixelcnn.errors import ConfigError
 
-Optimizer = Literal["adam", "adamw", "nadam", "rmsprop"]
-Schedule = Literal["constant", "exponential", "cosine", "one-cycle"]
+Optimizer = Literal["adam", "adamw", "muon", "nadam", "rmsprop"]
+Schedule = Literal["constant", "exponential", "cosine", "linear", "one-cycle"]
 OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 
@@ -43,25 +43,29 @@ class TrainingOptions:
     batch_size: Positive = 128
     """Images a step, over all processes; the last step of an epoch takes what is left."""
     optimizer: Optimizer = "adam"
-    """``adam``, ``adamw``, ``nadam`` or ``rmsprop``."""
+    """``adam``, ``adamw``, ``muon`` (for matrices, with ``adamw`` for the rest; see
+    :class:`pixelcnn.training.muon.Muon`), ``nadam`` or ``rmsprop``."""
     learning_rate: Annotated[float, Range(0, 1_000_000)] = 1e-3
     """Peak learning rate."""
+    matrix_learning_rate: Annotated[float, Range(0, 1_000_000)] = 2e-2
+    """Peak learning rate of the matrices that ``muon`` steps; it follows the same schedule."""
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     """Decay of the running gradient and squared gradient (the second one only for ``rmsprop``)."""
     eps: Share = 1e-8
     """Added to the root of the squared gradient."""
     weight_decay: Annotated[float, Range(0, 100)] = 0.0
-    """Decay of kernels, never of biases and other vectors; decoupled for ``adamw`` and ``nadam``."""
+    """Decay of kernels, never of biases and other vectors; decoupled for all but ``adam`` and ``rmsprop``."""
     momentum: Share = 0.0
     """Momentum of ``rmsprop``."""
     schedule: Schedule = "constant"
-    """``constant``, ``exponential``, ``cosine`` or ``one-cycle``."""
+    """``constant``, ``exponential``, ``cosine``, ``linear`` or ``one-cycle``."""
     warmup_steps: Steps = 0
-    """Steps of linear rise from zero; ``one-cycle`` with 0 rises over the first fifth of the run."""
+    """Steps of linear rise from zero; with 0, ``one-cycle`` rises over the first fifth of the run and
+    ``linear`` over the first tenth."""
     learning_rate_decay: Share = 0.999995
     """Factor a step of the ``exponential`` schedule."""
     final_learning_rate: Share = 0.01
-    """Where ``cosine`` and ``one-cycle`` end, as a fraction of the peak."""
+    """Where ``cosine``, ``linear`` and ``one-cycle`` end, as a fraction of the peak."""
     schedule_by: Literal["steps", "time"] = "steps"
     """What the schedule is a function of: ``steps``, or ``time``, the share of ``max_time`` that is over."""
     gradient_clip: Annotated[float, Range(0, 1_000_000)] = 0.0
@@ -74,6 +78,9 @@ class TrainingOptions:
     """Epochs between validations; the end of the training always validates."""
     validation_images: Steps = 2_000
     """Validation images in use, evenly spread over the set; 0 takes all of them."""
+    calibration_images: Count = 32
+    """Validation images on which the ranges of values that compression needs are measured at the end; 0
+    leaves that to :func:`pixelcnn.calibrate`."""
     augment: tuple[str, ...] = ()
     """How training images are transformed, another way each epoch: any of ``flip``, ``flip-vertical``,
     ``shift N`` (by up to N pixels) and ``rotate``. Validation images never are."""

@@ -19,6 +19,7 @@ from pixelcnn.outputs import OUTPUTS
 from pixelcnn.registry import closest
 from pixelcnn.training import toml
 from pixelcnn.training.options import TrainingOptions
+from pixelcnn.training.published import Published, optional
 
 TABLES = ("data", "network", "output", "training")
 LENGTH = ("epochs", "max_time")
@@ -44,6 +45,7 @@ class Recipe:
         network: ``name`` and arguments of a network, without those that follow from the data.
         output: ``name`` and arguments of an output, without the levels.
         training: fields of :class:`TrainingOptions`.
+        published: what others reported for the same task, if anything.
 
     Example:
         >>> parse(get("keras-mnist").dumps(), "again").network["width"]
@@ -56,6 +58,7 @@ class Recipe:
     network: Table = dataclasses.field(default_factory=dict)
     output: Table = dataclasses.field(default_factory=dict)
     training: Table = dataclasses.field(default_factory=dict)
+    published: Published | None = None
 
     def __post_init__(self) -> None:
         check_name(self.name, "a recipe")
@@ -82,12 +85,8 @@ class Recipe:
 
     def tables(self) -> dict[str, Table]:
         """The four tables; training with every default spelt out."""
-        return {
-            "data": self.data,
-            "network": self.network,
-            "output": self.output,
-            "training": self.options.as_table(),
-        }
+        tables: dict[str, Table] = {name: getattr(self, name) for name in TABLES}
+        return tables | {"training": self.options.as_table()}
 
     def dumps(self) -> str:
         """The resolved recipe as TOML."""
@@ -104,7 +103,7 @@ class Recipe:
         Raises:
             ConfigError: no such table or key, or a value that cannot be used.
         """
-        tables = {name: dict(getattr(self, name)) for name in TABLES}
+        tables: dict[str, Any] = {name: dict(getattr(self, name)) for name in TABLES}
         for override in overrides:
             table, key, value = parse_setting(override) if isinstance(override, str) else override
             check_keys("table", [table], TABLES)
@@ -113,7 +112,7 @@ class Recipe:
             tables[table][key] = value
             if value is None:
                 del tables[table][key]
-        return Recipe(name=self.name, about=self.about, **tables)
+        return dataclasses.replace(self, **tables)
 
     def load(self) -> Splits:
         """Loads the data."""
@@ -160,8 +159,8 @@ def of_model(
     known = {k: own.get(k, v) for k, v in config["network"].items() if k not in DERIVED}
     network = {k: v for k, v in known.items() if v is not None}
     output = {k: v for k, v in config["output"].items() if k != "levels" and v is not None}
-    tables = {"data": data, "network": network, "output": output, "training": options.as_table()}
-    return Recipe(name=name, about=about, **tables)
+    tables: Table = {"data": data, "network": network, "output": output}
+    return Recipe(name=name, about=about, **tables, training=options.as_table())
 
 
 def goes_on(stored: Recipe, now: Recipe, where: str) -> bool:
@@ -242,12 +241,14 @@ def parse(text: str, name: str) -> Recipe:
         ConfigError: not TOML, or tables, keys or values that mean nothing.
     """
     tables = toml.loads(text, f"recipe {name}")
-    check_keys("table", tables, TABLES)
+    check_keys("table", tables, (*TABLES, "published"))
+    figure = optional(tables.pop("published", None))
     lines = (line for line in text.splitlines() if line.startswith("#"))
     comments = [line.removeprefix("#").strip() for line in lines]
     if comments and comments[0].startswith(MARK):
         name = comments.pop(0).removeprefix(MARK).strip()
-    return Recipe(name=name, about=comments[0] if comments else "", **tables)
+    about = comments[0] if comments else ""
+    return Recipe(name=name, about=about, **tables, published=figure)
 
 
 def folder() -> Any:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from pixelcnn.checkpoint import fingerprint
+from pixelcnn.conditioning import condition_of
 from pixelcnn.data import DATASETS, ImageSet, tags
+from pixelcnn.data.content import as_bytes
 from pixelcnn.data.hugging_face import NAME, PREFIX
 from pixelcnn.data.lazy import pieces
 from pixelcnn.data.reading import condition_names
-from pixelcnn.data.tensors import as_bytes
 from pixelcnn.model import PixelModel
 from pixelcnn.training.likelihood import Validation
 from pixelcnn.training.options import TrainingOptions
@@ -45,6 +46,9 @@ def training_record(
     """
     told = {"tags": model.record["tags"]} if "tags" in model.record else {}
     tagged = " (tagged)" if options.augment_tag else ""
+    classes, labels = list(train.classes), train.labels
+    if labels is not None and tags.of(model).kind == "label":  # as the network is told them
+        classes, labels = model.record.get("classes") or classes, condition_of(model, train)
     settings = {k: v for k, v in options.as_table().items() if k not in PLACES}
     return (
         {
@@ -61,8 +65,8 @@ def training_record(
             "source_levels": train.source_levels,
             "picture_levels": train.picture_levels,
             "bins": None if train.bins is None else train.bins.as_record(),
-            "classes": list(train.classes),
-            "classes_seen": [] if train.labels is None else train.labels.unique().tolist(),
+            "classes": classes,
+            "classes_seen": [] if labels is None else labels.unique().tolist(),
             "seed": options.seed,
             "augmentation": (", ".join(options.augment) or "none") + tagged,
             "training": settings,

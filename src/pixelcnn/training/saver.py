@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from pixelcnn.model import PixelModel
 from pixelcnn.training.averaging import WeightAverage
 from pixelcnn.training.likelihood import Validation
 from pixelcnn.training.processes import Processes
-from pixelcnn.training.record import validation_record
 from pixelcnn.training.run import RunFolder
 
 
@@ -87,14 +87,28 @@ class Saver:
         weights, self.model.record = self.processes.on_main(self._recalled)
         self.model.load_state_dict(weights)
 
-    def annotate_best(self, found: Validation, precision: str) -> None:
-        """Replaces the validation in the record of the recalled best model, and of its file."""
-        self.model.record |= validation_record(found, precision)
+    def annotate_best(self, found: dict[str, Any]) -> None:
+        """Replaces keys in the record of the recalled best model, and of its file."""
+        self.model.record |= found
         if self.folder is not None:
-            raw = None
-            if self.average.decay:
-                raw = checkpoint.load(self.folder.best, weights="raw").state_dict()
-            self._write(self.folder.best, raw)
+            self._annotate(self.model, self.folder.best)
+
+    def annotate_last(self, measure: Callable[[PixelModel], dict[str, Any]]) -> None:
+        """Replaces keys in the record of the file of the last model by what is measured of it."""
+        if self.folder is None or not self.folder.last.exists():
+            return
+        last = checkpoint.load(self.folder.last)
+        before = dict(last.record)
+        last.record |= measure(last)
+        if last.record != before:
+            self._annotate(last, self.folder.last)
+
+    def _annotate(self, model: PixelModel, path: Path) -> None:
+        """Writes a model anew whose record has changed, with the raw weights that its file holds."""
+        averaged = checkpoint.describe(path)["record"].get("weights") == "averaged"
+        raw = checkpoint.load(path, weights="raw").state_dict() if averaged else None
+        check_inside(path)
+        checkpoint.save(model, path, raw=raw)
 
     def _recalled(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if self.folder is None:

@@ -1,49 +1,52 @@
-"""Optimisers, and the learning rate as a function of the step."""
+"""Optimisers, and their learning rates as a function of the step."""
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
 
+from pixelcnn.training.muon import Muon, inner_matrices
 from pixelcnn.training.options import TrainingOptions
 
 START = 1 / 25
 """Where the one-cycle schedule starts, as a fraction of the peak."""
 
-RISE = 0.2
-"""Part of a one-cycle run in which the learning rate rises, unless ``warmup_steps`` says otherwise."""
+RISES = {"one-cycle": 0.2, "linear": 0.1}
+"""Part of a run in which the learning rate rises, unless ``warmup_steps`` says otherwise."""
 
 
-def learning_rate(options: TrainingOptions, step: float, steps: int) -> float:
-    """The learning rate of a step: a pure function, so that a resumed run continues the same curve.
+def share_of_peak(options: TrainingOptions, step: float, steps: int) -> float:
+    """The learning rate of a step as a share of its peak; a resumed run continues the same curve.
 
     Args:
-        options: peak, schedule, warm-up.
+        options: schedule, warm-up.
         step: the step about to be taken, from 0; between two of them where the number of steps was
             settled anew, see :class:`pixelcnn.training.plan.Plan`.
         steps: steps of the whole run.
 
     Reference (one-cycle): Smith and Topin, Super-Convergence, 2018; the cosine form, without its cycle
-    of the momentum.
+    of the momentum. (linear): Defazio et al., Optimal Linear Decay Learning Rate Schedules and Further
+    Refinements, 2023.
 
     Example:
-        >>> options = TrainingOptions(learning_rate=1.0, schedule="exponential", learning_rate_decay=0.5)
-        >>> [learning_rate(options, step, 4) for step in range(3)]
+        >>> options = TrainingOptions(schedule="exponential", learning_rate_decay=0.5)
+        >>> [share_of_peak(options, step, 4) for step in range(3)]
         [1.0, 0.5, 0.25]
     """
-    peak, warmup = options.learning_rate, options.warmup_steps
-    if options.schedule == "one-cycle":
-        warmup = warmup or max(1, round(RISE * steps))
-        if step < warmup:
-            return peak * _cosine(step / warmup, START, 1.0)
-    elif step < warmup:
-        return peak * (step + 1) / (warmup + 1)
-    if options.schedule == "exponential":
-        return peak * options.learning_rate_decay**step
-    if options.schedule == "constant":
-        return peak
-    done = (step - warmup) / max(1, steps - warmup)
-    return peak * _cosine(min(done, 1.0), 1.0, options.final_learning_rate)
+    schedule, last = options.schedule, options.final_learning_rate
+    warmup = options.warmup_steps
+    if schedule in RISES and not warmup:
+        warmup = max(1, round(RISES[schedule] * steps))
+    if step < warmup:
+        one_cycle = schedule == "one-cycle"
+        return _cosine(step / warmup, START, 1.0) if one_cycle else (step + 1) / (warmup + 1)
+    if schedule == "exponential":
+        return options.learning_rate_decay**step
+    if schedule == "constant":
+        return 1.0
+    done = min((step - warmup) / max(1, steps - warmup), 1.0)
+    return 1 - done * (1 - last) if schedule == "linear" else _cosine(done, 1.0, last)
 
 
 def _cosine(part: float, first: float, last: float) -> float:
@@ -52,14 +55,22 @@ def _cosine(part: float, first: float, last: float) -> float:
 
 
 def optimiser(model: nn.Module, options: TrainingOptions) -> torch.optim.Optimizer:
-    """The optimiser of a model's parameters; kernels and matrices decay, vectors do not."""
+    """The optimiser of a model's parameters; kernels and matrices decay, vectors do not.
+
+    Every group has its ``peak``, of which a step takes :func:`share_of_peak`.
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": options.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
+    matrices = inner_matrices(model) if options.optimizer == "muon" else []
+    taken = {id(matrix) for matrix in matrices}
+    rest = [parameter for parameter in parameters if id(parameter) not in taken]
     rate, eps, betas = options.learning_rate, options.eps, options.betas
+    decay, matrix_rate = options.weight_decay, options.matrix_learning_rate
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in rest if p.ndim > 1], "weight_decay": decay, "peak": rate},
+        {"params": [p for p in rest if p.ndim <= 1], "weight_decay": 0.0, "peak": rate},
+        {"params": matrices, "weight_decay": decay, "peak": matrix_rate, "matrices": True},
+    ]
+    groups = [group | {"lr": group["peak"]} for group in groups if group["params"]]
     if options.optimizer == "rmsprop":
         return torch.optim.RMSprop(
             groups, rate, alpha=betas[1], eps=eps, momentum=options.momentum, foreach=True
@@ -69,5 +80,5 @@ def optimiser(model: nn.Module, options: TrainingOptions) -> torch.optim.Optimiz
             groups, rate, betas, eps, decoupled_weight_decay=True, foreach=True
         )
     fused = parameters[0].device.type in ("cpu", "cuda")
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[options.optimizer]
-    return kind(groups, rate, betas, eps, fused=fused)
+    kinds = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "muon": Muon}
+    return kinds[options.optimizer](groups, rate, betas, eps, fused=fused)

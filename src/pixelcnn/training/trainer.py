@@ -24,7 +24,7 @@ from pixelcnn.training.processes import Processes
 from pixelcnn.training.recorder import Recorder
 from pixelcnn.training.run import RunFolder
 from pixelcnn.training.saver import Saver
-from pixelcnn.training.schedules import learning_rate, optimiser
+from pixelcnn.training.schedules import optimiser, share_of_peak
 from pixelcnn.training.signals import StopFlag
 from pixelcnn.training.validator import Validator
 
@@ -89,10 +89,10 @@ class Trainer:
         self.began = self.saved = self.drawn = time.monotonic()
         self.idle, self.reason, self.snapshot = 0.0, "", dict[str, Any]()
 
-    @property
-    def learning_rate(self) -> float:
-        """Of the next step."""
-        return self._rate(self.state.step)
+    def share_of_peak(self, step: int) -> float:
+        """The learning rates of a step, as a share of their peaks."""
+        share = share_of_peak(self.options, self.plan.position(step), self.plan.steps)
+        return share / 2**self.rewound
 
     def tell(self, event: str) -> None:
         """Tells the callbacks what has happened."""
@@ -241,8 +241,4 @@ class Trainer:
         self.recorder.load_state_dict(content["recorder"], state.step)
         self.ended, self.rewound = content["ended"], content["rewound"]
         self.follow(Plan(**content["plan"]))
-        state.learning_rate = self._rate(state.step - 1)
-
-    def _rate(self, step: int) -> float:
-        rate = learning_rate(self.options, self.plan.position(step), self.plan.steps)
-        return rate / 2**self.rewound
+        state.learning_rate = self.options.learning_rate * self.share_of_peak(state.step - 1)
