@@ -6,11 +6,22 @@ differ from machine to machine and from day to day: compare lines of one run, an
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from benchmarks import family, gpu, growth, sampling, training
+from benchmarks import (
+    codec_rates,
+    codec_speed,
+    family,
+    gpu,
+    growth,
+    sampling,
+    speedrun,
+    training,
+    trainings,
+)
 from benchmarks.machine import describe, machine
 from benchmarks.models import RECIPES, models
 
@@ -19,6 +30,8 @@ BATCHES, QUICK_BATCHES = (1, 16, 64, 256), (1, 16)
 TRAINED = {"keras-mnist": 128, "gated-mnist": 16, "digits": 32}
 QUICK_TRAINED = {"digits": 32}
 """Recipes whose training step is measured, and the images of a batch."""
+IMAGES, QUICK_IMAGES = 1_000, 20
+"""Test images of a data set in the part codec."""
 Json = list[dict[str, object]]
 
 
@@ -69,6 +82,34 @@ def on_gpu(options: argparse.Namespace) -> Iterator[Json]:
     print(f"report: {options.out / 'gpu.md'}\n")
 
 
+def code(options: argparse.Namespace) -> Iterator[Json]:
+    """Prints a table of what images cost, and how far the files lie above their models."""
+    models = codec_rates.chosen(options.model)
+    limit = options.images or (QUICK_IMAGES if options.quick else IMAGES)
+    columns = []
+    for column in codec_rates.run(options.sets, models, limit):
+        columns.append(column)
+        print(f"{codec_rates.SETS[column.name]} is done", flush=True)
+        yield [column.as_json()]
+    print(f"\n{codec_rates.report(columns)}\n", flush=True)
+    for column in columns:
+        if column.images and (model := models.get(column.name)):
+            found = codec_rates.check(model, codec_rates.load(column.name, limit).test)
+            print(f"{column.name}, {found}\n", flush=True)
+            yield [{"data": column.name, **found._asdict()}]
+
+
+def code_fast(options: argparse.Namespace) -> Iterator[Json]:
+    """Prints how fast images are coded, a table a model, and in how much memory."""
+    for row in codec_speed.run(options.rounds, quick=options.quick):
+        print(f"{codec_speed.report(row, options.rounds)}\n", flush=True)
+        yield [row.as_json()]
+    sizes = codec_speed.QUICK_GROWTH if options.quick else codec_speed.GROWTH
+    peaks = codec_speed.memory(sizes)
+    print(f"{codec_speed.memory_report(peaks)}\n", flush=True)
+    yield [found._asdict() for found in peaks]
+
+
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Json]]] = {
     "sampling": sample,
     "family": relate,
@@ -76,8 +117,14 @@ PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Json]]] = {
     "training": train,
 }
 """What ``all`` measures."""
-APART = {"gpu": on_gpu}
+CODEC = {"codec-rates": code, "codec-speed": code_fast}
+APART = CODEC | {"gpu": on_gpu}
 """What has to be asked for by name."""
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "trainings": trainings.main,
+    "speedrun": speedrun.main,
+}
+"""What measures nothing of its own beside others, and has options of its own."""
 
 
 def numbers(text: str) -> tuple[int, ...]:
@@ -91,7 +138,11 @@ def numbers(text: str) -> tuple[int, ...]:
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
     """The command line; a quick run is short in every way that is not asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("parts", nargs="*", help=f"{', '.join(PARTS)} or all (all); or gpu")
+    parser.add_argument(
+        "parts",
+        nargs="*",
+        help=f"{', '.join(PARTS)} or all (all); or {', '.join([*APART, *COMMANDS])}",
+    )
     parser.add_argument("--quick", action="store_true", help="a minute or two, without Keras")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every run's seconds, too")
     parser.add_argument("--rounds", type=int, help="runs of each contender (5; quick 3)")
@@ -99,7 +150,19 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--networks", nargs="*", default=RECIPES, choices=RECIPES, help="sample from these recipes"
     )
-    parser.add_argument("--model", nargs="*", default=(), help="and from these model files")
+    parser.add_argument(
+        "--model",
+        nargs="*",
+        default=(),
+        help="and from these model files; of the part codec-rates: DATASET=FILE",
+    )
+    parser.add_argument(
+        "--images", type=int, default=IMAGES, help=f"of the part codec ({IMAGES:,})"
+    )
+    parser.add_argument(
+        "--sets", nargs="*", default=list(codec_rates.SETS), choices=codec_rates.SETS,
+        help="data sets of the part codec-rates",
+    )  # fmt: skip
     parser.add_argument("--no-keras", dest="keras", action="store_false", help="without Keras")
     parser.add_argument("--plot", type=Path, help=f"of the growth ({PICTURE.name}; quick none)")
     parser.add_argument("--minutes", type=float, default=8.0, help="of the part gpu (8)")
@@ -108,8 +171,12 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, metavar="FOLDER",
                         help="with the data sets, for the part gpu ($PIXELCNN_DATA)")  # fmt: skip
     options = parser.parse_args(words)
+    both = {"codec": tuple(CODEC)}
+    options.parts = [part for word in options.parts for part in both.get(word, (word,))]
     if unknown := set(options.parts) - {*PARTS, *APART, "all"}:
-        parser.error(f"no part called {unknown.pop()!r}; known: {', '.join(PARTS)}, all, gpu")
+        parser.error(
+            f"no part called {unknown.pop()!r}; known: {', '.join(PARTS | APART)}, codec, all"
+        )
     if not options.minutes > 0:
         parser.error(f"--minutes must be above 0, got {options.minutes:g}")
     if not options.parts or "all" in options.parts:
@@ -123,8 +190,15 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
 
 def main(words: Sequence[str] | None = None) -> None:
     """Measures the parts one after the other."""
+    words = sys.argv[1:] if words is None else words
+    if words and words[0] in COMMANDS:
+        sys.exit(COMMANDS[words[0]](words[1:]))
     options = parse(words)
-    how = "" if options.parts == ["gpu"] else f"medians of {options.rounds} alternating runs\n"
+    how = (
+        ""
+        if set(options.parts) <= set(APART)
+        else f"medians of {options.rounds} alternating runs\n"
+    )
     print(f"{describe()}\n{how}", flush=True)
     measured: dict[str, object] = {"machine": machine(), "rounds": options.rounds}
     for part in options.parts:

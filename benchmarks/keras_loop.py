@@ -1,8 +1,9 @@
 """The Keras tutorial's network and its sampling loop, for an environment of its own.
 
 Reads numbers of images from stdin, a line each, and answers with the seconds that one turn of the loop
-takes, or, after the word "train", one training step. Knows nothing of this package: the interpreter that
-runs it has Keras 3 and one of its backends.
+takes, or, after the word "train", one training step. After the word "learn", a time and a folder with
+images it trains on these for so long, and answers with the validation loss in nats a pixel. Knows nothing
+of this package: the interpreter that runs it has Keras 3 and one of its backends.
 
 Reference: keras.io/examples/generative/pixelcnn by ADMoreau, 2020. Deviations: written anew; no fixed batch
 size of the input, no progress bar; random numbers become numpy arrays, which the torch backend needs.
@@ -74,12 +75,36 @@ def step(model: keras.Model, pixels: np.ndarray) -> None:
     model.train_on_batch(pixels, pixels)
 
 
+def learn(model: keras.Model, seconds: float, folder: str) -> float:
+    """Trains as the tutorial does, in batches of 128 in a shuffled order; the loss of all of ``val.npy``.
+
+    Args:
+        model: as it starts.
+        seconds: of training; the validation comes after them.
+        folder: with ``train.npy`` and ``val.npy``, zeros and ones ``(n, 28, 28, 1)``.
+    """
+    images, shuffle = np.load(f"{folder}/train.npy"), np.random.default_rng(0)
+    start = time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        order = shuffle.permutation(len(images))
+        for begin in range(0, len(order), 128):
+            if time.perf_counter() - start >= seconds:
+                break
+            step(model, images[order[begin : begin + 128]].astype("float32"))
+    pixels = np.load(f"{folder}/val.npy").astype("float32")
+    return float(model.evaluate(pixels, pixels, batch_size=128, verbose=0))
+
+
 def main() -> None:
     """Announces itself, then answers until the input ends."""
     model = network()
     assert model.count_params() == 532_673
     print("ready", keras.__version__, os.environ["KERAS_BACKEND"], flush=True)
     for line in sys.stdin:
+        if line.startswith("learn "):
+            _, limit, folder = line.strip().split(maxsplit=2)
+            print(learn(network(), float(limit), folder), flush=True)
+            continue
         *training, n = line.split()
         pixels = np.zeros((int(n), *SHAPE), "float32")
         if training:

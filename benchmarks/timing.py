@@ -22,6 +22,11 @@ class Timing(NamedTuple):
         return statistics.median(self.runs)
 
     @property
+    def best(self) -> float:
+        """The run that nothing else has slowed down, of a program that does the same each time."""
+        return min(self.runs)
+
+    @property
     def spread(self) -> float:
         """How far the runs lie apart: (slowest - fastest) / median."""
         return (max(self.runs) - min(self.runs)) / self.median

@@ -1,0 +1,423 @@
+"""A speed-run of likelihood: fixed data and splits, the clock, and whether a few runs show what they seem to.
+
+The clock runs from before the first step to after the last validation of the training. What counts is then
+measured outside it: all validation images, float32, the weights that the training ends with. Test images are
+never looked at. LEADERBOARD.md has the rules, and the rows.
+"""
+
+import argparse
+import copy
+import dataclasses
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import pixelcnn as px
+from benchmarks.keras_backends import BACKENDS, loop
+from benchmarks.machine import processor
+from benchmarks.naive import naive
+from benchmarks.significance import p_value
+from benchmarks.trainings import allowed, revision
+from pixelcnn import memory
+from pixelcnn.data import Splits
+from pixelcnn.model import PixelModel
+from pixelcnn.training import recipe as recipes
+from pixelcnn.training.options import TrainingOptions
+from pixelcnn.training.published import Unit, in_unit
+
+ROOT = Path(__file__).parents[1]
+BOARD, ROWS = ROOT / "LEADERBOARD.md", Path(__file__).with_name("leaderboard.jsonl")
+MARK = "<!-- python -m benchmarks speedrun --board -->"
+"""Before and after the tables of the board, which are made of the rows."""
+SIGNIFICANT = 0.01
+TOLERANCE = 1.02
+"""Of a limit on the time: a training ends between two steps."""
+
+OURS, PLAIN, KERAS = "ours", "plain PyTorch", "Keras"
+Json = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Track:
+    """What is to be reached, on what.
+
+    Attributes:
+        about: in words.
+        recipe: what stands on the track as it is; ``--set`` changes it in all but its data.
+        settings: its data, and the time of its training.
+        plain: a recipe whose network plain PyTorch trains beside it.
+        unit: of the figure.
+        target: the figure to reach; the least time wins.
+        limit: seconds; without a target the best figure after them wins.
+        cores: that may compute.
+        device: that computes.
+    """
+
+    about: str
+    recipe: str
+    plain: str
+    unit: Unit
+    settings: tuple[str, ...] = ()
+    target: float | None = None
+    limit: float | None = None
+    cores: int = 2
+    device: str = "cpu"
+
+
+MNIST = ("data.name=binarized-mnist",)
+EXAMPLE = ("data.name=mnist", "data.threshold=0.33", "data.split=tutorial")
+MINUTES = (
+    "training.learning_rate=6e-3",
+    "training.matrix_learning_rate=2e-2",
+    "training.weight_decay=0.01",
+)
+"""Rates of ``compact-mnist`` for some minutes: those of the recipe are for hours."""
+TRACKS = {
+    "mnist-81.30": Track(
+        "time to 81.30 nats (PixelCNN's figure) on binarized MNIST's validation file, 2 cores",
+        "compact-mnist",
+        "gated-mnist",
+        "nats",
+        (*MNIST, *MINUTES, "training.max_time=13m"),
+        target=81.30,
+    ),
+    "mnist-15m": Track(
+        "best nats on binarized MNIST's validation file after 15 minutes of 2 cores",
+        "compact-mnist",
+        "gated-mnist",
+        "nats",
+        (*MNIST, *MINUTES, "training.max_time=15m"),
+        limit=900,
+    ),
+    "mnist-150m": Track(
+        "best nats on binarized MNIST's validation file after 150 minutes of 2 cores",
+        "compact-mnist",
+        "gated-mnist",
+        "nats",
+        (*MNIST, "training.epochs=1000", "training.max_time=150m"),
+        limit=9_000,
+    ),
+    "keras": Track(
+        "time to 0.0831 nats/dim on the Keras example's split of MNIST at threshold 0.33, 2 cores",
+        "compact-mnist",
+        "keras-mnist",
+        "nats/dim",
+        (*EXAMPLE, *MINUTES, "training.max_time=45s"),
+        target=0.0831,
+    ),
+    "cifar-60m": Track(
+        "bits/dim of CIFAR-10's validation images after 60 minutes of 2 cores",
+        "compact-cifar10",
+        "chainer-cifar10",
+        "bits/dim",
+        ("data.name=cifar-10", "training.max_time=60m"),
+        limit=3_600,
+    ),
+    "cifar-gpu-10m": Track(
+        "bits/dim of CIFAR-10's validation images after 10 minutes of one GPU",
+        "compact-cifar10",
+        "chainer-cifar10",
+        "bits/dim",
+        ("data.name=cifar-10", "training.epochs=1000", "training.max_time=10m"),
+        limit=600,
+        device="cuda",
+    ),
+}
+
+
+class StopAt:
+    """A callback of ``fit``: a figure on all validation images that is low enough ends the training.
+
+    Args:
+        nats: of an image.
+    """
+
+    def __init__(self, nats: float) -> None:
+        self.nats = nats
+
+    def on_validation(self, state: Any) -> None:
+        """Stops it, if that is reached."""
+        if state.validation.mean <= self.nats:
+            state.stop("target")
+
+
+def run(track: Track, settings: Sequence[str], seed: int, contender: str = OURS) -> Json:
+    """One run: its seconds, and its figure in the unit of the track.
+
+    Args:
+        track: what to reach.
+        settings: values of the recipe that are to be others.
+        seed: of everything random.
+        contender: who trains.
+    """
+    name = track.recipe if contender == OURS else track.plain
+    fixed = [f"training.seed={seed}", f"training.device={track.device}"]
+    if track.target is not None:
+        fixed.append("training.validation_images=0")
+    recipe = recipes.get(name).with_overrides([*track.settings, *settings, *fixed])
+    splits = recipe.load()
+    model, _ = recipe.build(splits.train)
+    one = in_unit(1.0, model.shape.dimensions, track.unit)
+    if contender.startswith(KERAS):
+        return imitated(contender, model, splits, recipe.options.seconds, one) | {"seed": seed}
+    target = None if track.target is None else track.target / one
+    way = fitted if contender == OURS else learned
+    start = time.perf_counter()
+    trained, steps = way(model, splits, recipe.options, target)
+    seconds = time.perf_counter() - start
+    score = px.evaluate(trained, splits.val)
+    return {
+        "seed": seed,
+        "seconds": round(seconds, 1),
+        "steps": steps,
+        "nats": score.nats,
+        "images": score.images,
+        "figure": score.nats * one,
+        "parameters": model.parameters_count,
+    }
+
+
+def fitted(
+    model: PixelModel, splits: Splits, options: TrainingOptions, target: float | None
+) -> tuple[PixelModel, int]:
+    """Trains with this library; the model, and its steps."""
+    callbacks = [] if target is None else [StopAt(target)]
+    train, val = splits.train, splits.val
+    history = px.fit(
+        model, train, val, options=options, callbacks=callbacks, trackers=[], verbose=False
+    )
+    return model, history.steps
+
+
+def learned(
+    model: PixelModel, splits: Splits, options: TrainingOptions, target: float | None
+) -> tuple[PixelModel, int]:
+    """Trains as a tutorial does until the time is over: dense kernels, Adam, batches in a shuffled order."""
+    twin = naive(model).to(options.device).train()
+    optimizer = torch.optim.Adam(twin.parameters(), lr=1e-3)
+    shuffle = torch.Generator().manual_seed(options.seed)
+    start, step, epoch = time.perf_counter(), 0, 0
+    while time.perf_counter() - start < options.seconds:
+        order = torch.randperm(len(splits.train), generator=shuffle).split(options.batch_size)
+        for batch in order:
+            if time.perf_counter() - start >= options.seconds:
+                break
+            images = splits.train.levels_at(batch, epoch).to(options.device).long()
+            optimizer.zero_grad()
+            parameters = twin.network(twin.encode(images))
+            (-twin.output.log_prob(parameters, images).mean()).backward()
+            optimizer.step()
+            step += 1
+        epoch += 1
+    return copy.deepcopy(twin).eval(), step
+
+
+def imitated(contender: str, model: PixelModel, splits: Splits, seconds: float, one: float) -> Json:
+    """A run of the Keras example itself: its network, its optimiser, for so many seconds."""
+    backend = contender.removeprefix(f"{KERAS}, ")
+    with tempfile.TemporaryDirectory() as folder, loop(backend) as running:
+        for name in ("train", "val"):
+            levels = getattr(splits, name).images.permute(0, 2, 3, 1)
+            np.save(Path(folder) / f"{name}.npy", levels.numpy())
+        nats = running.ask(f"learn {seconds} {folder}") * model.shape.dimensions
+    figure = {"nats": nats, "figure": nats * one, "images": len(splits.val)}
+    return figure | {"seconds": seconds, "steps": None, "parameters": model.parameters_count}
+
+
+def summary(track_name: str, contender: str, settings: Sequence[str], runs: Sequence[Json]) -> Json:
+    """A row of the board."""
+    track = TRACKS[track_name]
+    figures = [each["figure"] for each in runs]
+    row = {
+        "track": track_name,
+        "contender": contender,
+        "recipe": track.recipe if contender == OURS else track.plain,
+        "parameters": runs[0]["parameters"],
+        "seconds": statistics.fmean(each["seconds"] for each in runs),
+        "figure": statistics.fmean(figures),
+        "runs": list(runs),
+        "command": command(track_name, contender, settings, len(runs)),
+        "commit": revision(),
+        "processor": where(track),
+        "note": "",
+    }
+    return row | judged(row, standing(track_name))
+
+
+def where(track: Track) -> str:
+    """What computed."""
+    if track.device != "cpu":
+        return torch.cuda.get_device_name()
+    cores = min(track.cores, len(allowed()))
+    return f"{cores} core{'s' if cores > 1 else ''} of {processor()}"
+
+
+def judged(row: Json, before: Json | None) -> Json:
+    """Whether a row is a record, and the chance that its runs only happen to look like one.
+
+    Args:
+        row: with its runs.
+        before: the record that stands.
+    """
+    track = TRACKS[row["track"]]
+    figures = [each["figure"] for each in row["runs"]]
+    if track.target is not None:
+        p = p_value(figures, track.target)
+        better = before is None or row["seconds"] < before["seconds"]
+    else:
+        against = before["figure"] if before else None
+        p = None if against is None else p_value(figures, against)
+        in_time = row["seconds"] <= TOLERANCE * (track.limit or 0)
+        better = in_time and (against is None or row["figure"] < against)
+        if before is None:
+            return {"p": None, "record": better and len(figures) > 1}
+    return {"p": p, "record": better and p is not None and p < SIGNIFICANT}
+
+
+def command(track: str, contender: str, settings: Sequence[str], runs: int) -> str:
+    """The words that make such a row."""
+    words = ["python -m benchmarks speedrun", track, f"--runs {runs}"]
+    words += [f"--set {setting}" for setting in settings]
+    others = {PLAIN: ["--plain"], OURS: []}
+    keras = ["--keras", contender.removeprefix(f"{KERAS}, ")]
+    return " ".join([*words, *others.get(contender, keras)])
+
+
+def rows(path: Path = ROWS) -> list[Json]:
+    """The rows of the board, in the order in which they came."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def standing(track: str, path: Path = ROWS) -> Json | None:
+    """The last record of a track."""
+    found = [row for row in rows(path) if row["track"] == track and row["record"]]
+    return found[-1] if found else None
+
+
+def append(row: Json, path: Path) -> None:
+    """Adds a row to a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def board(found: Sequence[Json]) -> str:
+    """The tables: a track each, with the best first."""
+    parts = []
+    for name, track in TRACKS.items():
+        mine = [row for row in found if row["track"] == name]
+        mine.sort(key=lambda row: row["figure"] if track.target is None else row["seconds"])
+        head = [line(COLUMNS), "|" + "---|" * len(COLUMNS)]
+        body = [*head, *(line(cells(row, track)) for row in mine)] if mine else ["No row yet."]
+        parts.append(
+            f"## `{name}`\n\n{track.about[0].upper()}{track.about[1:]}.\n\n" + "\n".join(body)
+        )
+    return "\n\n".join(parts)
+
+
+COLUMNS = (
+    "who, recipe", "seconds", "figure, runs", "p", "record", "parameters", "processor",
+    "command, commit", "note",
+)  # fmt: skip
+
+
+def line(texts: Sequence[str]) -> str:
+    """A row of a table in Markdown."""
+    return f"| {' | '.join(texts)} |"
+
+
+def cells(row: Json, track: Track) -> tuple[str, ...]:
+    """A row as Markdown."""
+    figures = [each["figure"] for each in row["runs"]]
+    digits = 4 if track.unit != "nats" else 2
+    spread = f" ± {statistics.stdev(figures):.{digits}f}" if len(figures) > 1 else ""
+    return (
+        f"{row['contender']}, `{row['recipe']}`",
+        f"{row['seconds']:.0f}",
+        f"{row['figure']:.{digits}f}{spread} {track.unit}, {len(figures)}",
+        "-" if row["p"] is None else f"{row['p']:.2g}",
+        "yes" if row["record"] else "no",
+        f"{row['parameters']:,}",
+        row["processor"],
+        f"`{row['command']}`, `{row['commit']}`",
+        row["note"] or "-",
+    )
+
+
+def with_board(page: str, found: Sequence[Json]) -> str:
+    """The page with its tables made anew."""
+    head, _, rest = page.partition(MARK)
+    _, _, tail = rest.partition(MARK)
+    return f"{head}{MARK}\n\n{board(found)}\n\n{MARK}{tail}"
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The command line."""
+    tracks = "\n".join(f"  {name:14} {track.about}" for name, track in TRACKS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks speedrun", description=__doc__, epilog=f"tracks:\n{tracks}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("track", nargs="?", choices=TRACKS, metavar="TRACK")
+    parser.add_argument("--runs", type=int, default=1, help="with seeds 0, 1, ... (1)")
+    parser.add_argument("--set", dest="settings", action="append", default=[],
+                        metavar="TABLE.KEY=VALUE", help="another value of the recipe")  # fmt: skip
+    parser.add_argument("--plain", action="store_true", help="a plain PyTorch loop instead")
+    parser.add_argument("--keras", choices=BACKENDS, help="its example, on the track keras")
+    parser.add_argument("--out", type=Path, default=Path("runs/speedrun.jsonl"), metavar="FILE",
+                        help="rows are added to it (runs/speedrun.jsonl)")  # fmt: skip
+    parser.add_argument("--board", action="store_true",
+                        help="make the tables of LEADERBOARD.md anew; with a track, add its row")  # fmt: skip
+    options = parser.parse_args(words)
+    if options.track is None and not options.board:
+        parser.error("give a track, or --board")
+    if options.keras and (options.track != "keras" or options.plain):
+        parser.error("--keras is for the track keras, and a contender of its own")
+    if options.runs < 1:
+        parser.error(f"--runs must be at least 1, got {options.runs}")
+    for setting in options.settings:
+        if setting.startswith("data."):
+            parser.error(f"--set {setting}: the data of a track are fixed")
+    return options
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs a track and adds its row."""
+    options = parse(words)
+    if options.track is not None:
+        measure(options)
+    if options.board:
+        page = BOARD.read_text(encoding="utf-8")
+        BOARD.write_text(with_board(page, rows()), encoding="utf-8")
+        print(f"board: {BOARD}")
+    return 0
+
+
+def measure(options: argparse.Namespace) -> None:
+    """All runs of a track; every one is printed as it ends."""
+    track: Track = TRACKS[options.track]
+    if track.device == "cpu":
+        torch.set_num_threads(track.cores)
+        if hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, set(sorted(allowed())[: track.cores]))
+    memory.keep_memory()
+    contender, runs = PLAIN if options.plain else OURS, []
+    if options.keras:
+        contender = f"{KERAS}, {options.keras}"
+    for seed in range(options.runs):
+        runs.append(run(track, options.settings, seed, contender))
+        print(json.dumps(runs[-1]), flush=True)
+    row = summary(options.track, contender, options.settings, runs)
+    append(row, options.out)
+    if options.board:
+        append(row, ROWS)
+    print(json.dumps({key: value for key, value in row.items() if key != "runs"}))

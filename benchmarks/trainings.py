@@ -1,0 +1,344 @@
+"""The trainings behind RESULTS.md, one after the other: what is done, what comes next, and its figures.
+
+Anybody can start the queue, stop it in any way, and start it again: a training goes on from its last
+checkpoint. What validates best is kept; test images are scored once, when a training is over.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import processor
+from benchmarks.tables import table
+from pixelcnn.cli.console import with_error
+from pixelcnn.errors import ConfigError, PixelCNNError
+from pixelcnn.files import write_atomically
+from pixelcnn.training import recipe as recipes
+from pixelcnn.training.history import read_rows
+from pixelcnn.training.result import result_of, stored
+from pixelcnn.training.run import RunFolder
+
+ROW = "row.json"
+"""What a finished training leaves in its folder: a row for RESULTS.md, and all that it was made from."""
+PATIENCE = 20.0
+"""Seconds between two looks at a folder that another process holds."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """A training of the queue.
+
+    Attributes:
+        name: of its run folder.
+        recipe: that it trains.
+        minutes: of one core; on several it takes that much less time.
+        settings: values of the recipe that are to be others.
+    """
+
+    name: str
+    recipe: str
+    minutes: float
+    settings: tuple[str, ...] = ()
+
+    def seeded(self, seed: int) -> "Training":
+        """The same from another seed, in a folder of its own."""
+        if not seed:
+            return self
+        settings = (*self.settings, f"training.seed={seed}")
+        return dataclasses.replace(self, name=f"{self.name}-{seed}", settings=settings)
+
+    def command(self, run: Path, cores: int) -> list[str]:
+        """The words after ``pixelcnn`` that begin it, or go on with it: how long is settled at its start."""
+        words = ["train", self.recipe, "--run", str(run), "--resume"]
+        for setting in self.settings:
+            words += ["--set", setting]
+        if not (run / "recipe.toml").exists():
+            words += ["--max-time", f"{round(self.minutes * 60 / cores)}s"]
+        return words
+
+
+TIMED = ("training.epochs=1000",)
+"""The time decides how long a training is, not the epochs of its recipe."""
+
+QUEUE = (
+    # The tutorials.
+    Training("keras-mnist", "keras-mnist", 60),
+    Training("keras-mnist-tutorial", "keras-mnist", 60, ("data.split=tutorial",)),
+    Training("keras-prelu-mnist", "keras-prelu-mnist", 60),
+    Training("fashion-mnist", "fashion-mnist", 60),
+    Training("chainer-mnist-2", "chainer-mnist", 36),
+    Training("chainer-mnist-4", "chainer-mnist", 36, ("data.levels=4",)),
+    Training("chainer-mnist-8", "chainer-mnist", 36, ("data.levels=8",)),
+    Training("chainer-mnist-256", "chainer-mnist", 36, ("data.levels=256",)),
+    Training("chainer-colour-mnist", "chainer-colour-mnist", 60),
+    Training("chainer-cifar10", "chainer-cifar10", 60),
+    Training("annotated-cifar10", "annotated-cifar10", 60),
+    # Courses.
+    Training("shapes", "shapes", 24, TIMED),
+    Training("shapes-colour", "shapes-colour", 24, TIMED),
+    Training("mnist-binary", "mnist-binary", 24, TIMED),
+    Training("mnist-colour", "mnist-colour", 24, TIMED),
+    # The models that come with the package.
+    Training("mnist", "compact-mnist", 300, TIMED),
+    Training("fashion", "compact-fashion", 300, TIMED),
+    Training("cifar-10", "compact-cifar10", 300, TIMED),
+    Training("mnist-labels", "compact-mnist-labels", 120, TIMED),
+    Training("mnist-grey", "uva-mnist", 120, TIMED),
+    Training("digits", "digits", 4),
+    # The rest of the family.
+    Training("gated-cifar10", "gated-cifar10", 120, TIMED),
+    Training("pixelcnnpp-cifar10-small", "pixelcnnpp-cifar10-small", 120, TIMED),
+    Training("pixelcnnpp-mnist", "pixelcnnpp-mnist", 60, TIMED),
+    Training("snail-mnist", "snail-mnist", 60, TIMED),
+    Training("row-lstm-mnist", "row-lstm-mnist", 60, TIMED),
+    Training("diagonal-bilstm-mnist", "diagonal-bilstm-mnist", 60, TIMED),
+    Training("made-mnist", "made-mnist", 30),
+)
+"""In the order in which they run."""
+
+APART = {
+    "pixelcnnpp-cifar10": "none yet: needs a GPU",
+    "snail-cifar10": "none yet: needs a GPU",
+    "vq-prior": "for data of your own",
+    "fashion-csv": "for data of your own",
+    "gated-mnist": "in RESULTS.md",
+    "gated-mnist-labels": "in RESULTS.md",
+}
+"""Recipes that no training of the queue is of, and why."""
+
+
+def chosen(names: Sequence[str], seed: int) -> list[Training]:
+    """The trainings of these names, in the order of the queue; all of them without a name.
+
+    Raises:
+        KeyError: there is none of such a name.
+    """
+    known = {each.name: each for each in QUEUE}
+    wanted = {known[name].name for name in names} or set(known)
+    return [each.seeded(seed) for each in QUEUE if each.name in wanted]
+
+
+def state(training: Training, root: Path) -> tuple[str, str]:
+    """How far a training is, in a word, and its figure so far in words."""
+    run = root / training.name
+    row = finished(run)
+    if row is not None:
+        return "done", f"{row['figure']} {row['part']}"
+    try:
+        rows = [each for each in read_rows(run / "metrics.csv") if each.bits_per_dim is not None]
+    except (OSError, ValueError, KeyError):
+        rows = []
+    if not (run / "recipe.toml").exists():
+        return "waiting", f"{training.minutes:g} min of a core"
+    if not rows:
+        return "begun", "not validated yet"
+    best = min(rows, key=lambda row: row.bits_per_dim or 0.0)
+    return "begun", f"{best.bits_per_dim:.4f} bits/dim valid, step {rows[-1].step:,}"
+
+
+def finished(run: Path) -> dict[str, Any] | None:
+    """The row that a finished training left, if what it was made from is still there."""
+    try:
+        row: dict[str, Any] = json.loads((run / ROW).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return row if row.get("fingerprint") == stored(run).get("fingerprint") else None
+
+
+def overview(trainings: Sequence[Training], root: Path) -> str:
+    """A table of all of them."""
+    rows = [(each.name, each.recipe, *state(each, root)) for each in trainings]
+    return table(("training", "recipe", "state", "figure"), rows)
+
+
+def row_of(training: Training, run: Path, cores: int) -> dict[str, Any]:
+    """The row of a training that is over; its test images are scored now, or were before."""
+    found = result_of(run)
+    binary = "" if found["binarisation"] == "none" else f", {found['binarisation']}"
+    levels = f"{found['levels']} levels{binary}"
+    nats = with_error(found["nats_per_image"], found["stderr"])
+    bits = f"{found['bits_per_dim']:.4f}"
+    steps = f"{found['steps']:,} steps of {found['tables']['training']['batch_size']}"
+    spent = "" if found["seconds"] is None else f", {found['seconds'] / 60:.0f} min"
+    how = f"{steps}{spent} on {cores} core{'s' if cores > 1 else ''}"
+    commit = revision()
+    cells = (
+        f"`{training.recipe}`",
+        f"{found['data']}, {levels}",
+        f"{found['split']}, {found['images']:,}",
+        nats,
+        bits,
+        f"{found['parameters']:,}",
+        how,
+        f"`{commit}`",
+    )
+    return {
+        "name": training.name,
+        "line": "| " + " | ".join(cells) + " |",
+        "figure": f"{nats} nats, {bits} bits/dim",
+        "part": found["split"],
+        "command": "pixelcnn " + " ".join(beginning(training, cores)),
+        "cores": cores,
+        "commit": commit,
+        "processor": processor(),
+        "samples": sorted(path.name for path in (run / "samples").glob("*.png")),
+        "fingerprint": found["fingerprint"],
+        "result": found,
+    }
+
+
+def beginning(training: Training, cores: int) -> list[str]:
+    """The command line that begins a training, in the folder where it would lie by itself."""
+    words = training.command(Path("runs") / training.name, cores)
+    return [word for word in words if word != "--resume"]
+
+
+def revision() -> str:
+    """The commit of this tree, ``+`` where it was changed since; ``unknown`` outside a repository."""
+    here = Path(__file__).parent
+    try:
+        words = ["git", "describe", "--always", "--exclude=*", "--dirty=+"]
+        ran = subprocess.run(words, cwd=here, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return ran.stdout.strip()
+
+
+def wait_for(run: Path) -> None:
+    """Waits while another process trains in a folder, such as one that was left by a killed queue."""
+    said = False
+    while True:
+        try:
+            with RunFolder(run, resume=True):
+                return
+        except ConfigError as error:
+            if "in use" not in str(error):
+                raise
+            if not said:
+                print(f"{error}: waiting", flush=True)
+            said = True
+        time.sleep(PATIENCE)
+
+
+def train(training: Training, root: Path, cores: int) -> int:
+    """Trains to the end, in a process of its own; its exit code."""
+    run = root / training.name
+    wait_for(run)
+    words = [sys.executable, "-m", "pixelcnn", *training.command(run, cores)]
+    threads = {"OMP_NUM_THREADS": str(cores)}
+    with subprocess.Popen(words, env=os.environ | threads, stdout=subprocess.DEVNULL) as child:
+
+        def pass_on(signum: int, frame: object) -> None:
+            child.send_signal(signum)
+
+        before = {number: signal.signal(number, pass_on) for number in STOPS}
+        try:
+            return child.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+STOPS = (signal.SIGINT, signal.SIGTERM)
+"""What stops the queue: the training saves its state first."""
+STOPPED = (130, 143)
+
+
+def work(trainings: Sequence[Training], root: Path, cores: int) -> Iterator[tuple[Training, str]]:
+    """Trains what is not done, and says of each how it ended.
+
+    Raises:
+        KeyboardInterrupt: a signal stopped it.
+    """
+    for training in trainings:
+        run = root / training.name
+        if finished(run) is not None:
+            yield training, "done before"
+            continue
+        code = train(training, root, cores)
+        if code in STOPPED:
+            raise KeyboardInterrupt
+        if code:
+            yield training, f"failed with exit code {code}"
+            continue
+        try:
+            row = row_of(training, run, cores)
+        except PixelCNNError as error:
+            yield training, f"failed: {error}"
+            continue
+        write_atomically(run / ROW, (json.dumps(row, indent=2) + "\n").encode())
+        yield training, f"done: {row['figure']}"
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks trainings", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of trainings (all of them)")
+    parser.add_argument("--list", action="store_true", help="say what is done and what is next")
+    parser.add_argument("--lines", action="store_true", help="print the rows for RESULTS.md")
+    parser.add_argument("--core", default="", metavar="N,…",
+                        help="the cores to train on (all that this process may use)")  # fmt: skip
+    parser.add_argument("--root", type=Path, default=Path("runs/trainings"), metavar="DIR",
+                        help="of the run folders (runs/trainings)")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="another seed, in folders of its own")
+    options = parser.parse_args(words)
+    try:
+        options.trainings = chosen(options.names, options.seed)
+    except KeyError as error:
+        known = ", ".join(each.name for each in QUEUE)
+        parser.error(f"no training called {error.args[0]!r}; known: {known}")
+    try:
+        cores = {int(word) for word in options.core.split(",")} if options.core else allowed()
+    except ValueError:
+        parser.error(f"--core takes numbers such as 0,1, got {options.core!r}")
+    if not cores <= allowed():
+        parser.error(f"--core {options.core}: this process may use {sorted(allowed())}")
+    options.cores = cores
+    return options
+
+
+def allowed() -> set[int]:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return set(os.sched_getaffinity(0))
+    return set(range(os.cpu_count() or 1))
+
+
+def main(words: Sequence[str]) -> int:
+    """Says how far the trainings are, or goes on with them; 1 where one of them failed."""
+    options = parse(words)
+    if options.lines:
+        rows = (finished(options.root / each.name) for each in options.trainings)
+        print("\n".join(row["line"] for row in rows if row is not None))
+        return 0
+    print(overview(options.trainings, options.root), flush=True)
+    if options.list:
+        return 0
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, options.cores)
+    failed = False
+    try:
+        for training, ending in work(options.trainings, options.root, len(options.cores)):
+            print(f"{training.name}: {ending}", flush=True)
+            failed |= ending.startswith("failed")
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on", flush=True)
+        return STOPPED[0]
+    print(f"\n{overview(options.trainings, options.root)}")
+    return int(failed)
+
+
+def untrained() -> dict[str, str]:
+    """Recipes without a finished training in this queue, and what it would take."""
+    minutes = dict(APART)
+    for each in reversed(QUEUE):
+        minutes[each.recipe] = f"none yet: {each.minutes:g} min of a core"
+    return {name: minutes[name] for name in recipes.names()}
