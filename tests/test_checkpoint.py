@@ -11,7 +11,7 @@ import torch
 
 from pixelcnn import PixelModel, load, networks, outputs, save
 from pixelcnn.checkpoint import _digest, describe
-from pixelcnn.errors import ModelError
+from pixelcnn.errors import ConfigError, ModelError
 
 
 @pytest.fixture
@@ -49,6 +49,52 @@ def test_raw_weights_lie_beside_the_averaged_ones(model, tmp_path):
         assert torch.equal(averaged.state_dict()[name], tensor)
         assert torch.equal(raws.state_dict()[name], tensor + 1)
     assert (averaged.record["weights"], raws.record["weights"]) == ("averaged", "raw")
+
+
+@pytest.mark.parametrize(("dtype", "digits"), [("float16", 11), ("bfloat16", 8)])
+def test_weights_kept_in_half_precision_are_loaded_as_rounded(model, tmp_path, dtype, digits):
+    full, half = tmp_path / "full.safetensors", tmp_path / "half.safetensors"
+    save(model, full)
+    save(model, half, dtype=dtype)
+    again = load(half)
+    assert again.dtype == torch.float32 and again.record == load(full).record
+    for name, tensor in model.state_dict().items():
+        found = again.state_dict()[name]
+        assert torch.equal(found, tensor.to(getattr(torch, dtype)).float())
+        torch.testing.assert_close(found, tensor, rtol=2.0**-digits, atol=1e-7)
+    assert 2 * size_of_tensors(half) == size_of_tensors(full)
+
+
+def size_of_tensors(path):
+    """Bytes of the tensors of a file."""
+    content = path.read_bytes()
+    return len(content) - 8 - struct.unpack("<Q", content[:8])[0]
+
+
+def test_a_model_is_the_same_in_whichever_precision_its_rounded_weights_are_kept(model, tmp_path):
+    save(model, tmp_path / "half.safetensors", dtype="float16")
+    save(load(tmp_path / "half.safetensors"), tmp_path / "full.safetensors")
+    half, full = (describe(tmp_path / f"{name}.safetensors") for name in ("half", "full"))
+    assert half["fingerprint"] == full["fingerprint"]
+
+
+def test_averaged_weights_stay_so_where_the_raw_ones_are_left_out(model, tmp_path):
+    raw = {name: tensor + 1 for name, tensor in model.state_dict().items()}
+    save(model, tmp_path / "both.safetensors", raw=raw)
+    save(load(tmp_path / "both.safetensors"), tmp_path / "one.safetensors", dtype="bfloat16")
+    for asked in ("averaged", "raw"):
+        assert load(tmp_path / "one.safetensors", weights=asked).record["weights"] == "averaged"
+
+
+def test_weights_out_of_reach_of_half_precision_are_refused(model, tmp_path):
+    with torch.no_grad():
+        next(model.parameters()).fill_(7e4)
+    with pytest.raises(ModelError, match="70000, which float16 cannot hold") as caught:
+        save(model, tmp_path / "m.safetensors", dtype="float16")
+    assert "bfloat16" in caught.value.hint
+    with pytest.raises(ConfigError, match="dtype must be"):
+        save(model, tmp_path / "m.safetensors", dtype="float8")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_model_in_double_precision_comes_back_in_it(model, tmp_path):

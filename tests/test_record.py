@@ -39,6 +39,8 @@ WHOLE = {
         "precision": "32",
     },
     "validation_quantiles": [1.0, 20.0, 20.0, 40.0],
+    "activation_ranges": [1.0, 0.5],
+    "integer_loss": 0.001,
 }
 ODD = {
     "null": "null",
@@ -75,6 +77,7 @@ COMMANDS = {
     "sample": ("sample", "-n", "1", "--out", "s.npy"),
     "score": ("score", "grey.npy"),
     "complete": ("complete", "grey.npy", "--known", "top", "-n", "1", "--out", "c.npy"),
+    "compress": ("compress", "grey.npy", "-c"),
     "verify": ("verify",),
 }
 

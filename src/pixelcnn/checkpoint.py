@@ -19,6 +19,7 @@ from torch import Tensor
 
 from pixelcnn import record as records
 from pixelcnn.budget import Budget, OverBudget
+from pixelcnn.config import check_choice
 from pixelcnn.devices import Device, move, resolve_device
 from pixelcnn.errors import ConfigError, ModelError
 from pixelcnn.extent import require
@@ -27,9 +28,21 @@ from pixelcnn.model import PixelModel
 from pixelcnn.model_file import FLOATS, KEY, KINDS, ModelFile, damaged, opened, strict_json
 from pixelcnn.registry import closest
 from pixelcnn.streams import DrawFrom
-from pixelcnn.weights import RAW, Unlike, check_finite, check_types, compare, layout_of
+from pixelcnn.weights import (
+    HALVES,
+    RAW,
+    Unlike,
+    check_finite,
+    check_types,
+    compare,
+    layout_of,
+    rounded,
+    widened,
+)
 
 FORMAT = 1
+COMPUTES = "float32"
+"""What a model computes in whose weights are kept in half precision to save space."""
 
 
 def save(
@@ -37,6 +50,7 @@ def save(
     path: str | os.PathLike[str],
     *,
     raw: Mapping[str, Tensor] | None = None,
+    dtype: str | None = None,
 ) -> None:
     """Writes a model as one file: whole or not at all.
 
@@ -44,10 +58,14 @@ def save(
         model: its weights are what ``load`` gives by default.
         path: of the file, by convention ending in ``.safetensors``.
         raw: the weights before averaging, kept beside the model's averaged ones.
+        dtype: ``"float16"`` or ``"bfloat16"``: weights are rounded to it, which halves the file. ``load``
+            gives the rounded ones in float32; what was measured before they were rounded is not quite theirs.
+            None keeps them as they are.
 
     Raises:
         ModelError: a weight is not a finite number, or of a type that files do not hold; or the record is
             not what :mod:`pixelcnn.record` expects.
+        ConfigError: another ``dtype``.
         ResourceError: the disk is full.
     """
     model = uncompiled(model)
@@ -62,13 +80,18 @@ def save(
         compare(own, {name: layout_of(tensor) for name, tensor in tensors.items()})
     except Unlike as error:
         raise ModelError(f"this model cannot be written: {error}") from error
-    weights = "raw" if raw is None else "averaged"
+    if dtype is not None:
+        check_choice("dtype", dtype, HALVES)
+        tensors = rounded(tensors, dtype)
+    weights = model.record.get("weights", "raw") if raw is None else "averaged"
     header = {
         "format": FORMAT,
         "config": model.config(),
         "record": records.as_json(model.record | {"weights": weights}),
-        "fingerprint": fingerprint(model.config(), tensors),
+        "fingerprint": fingerprint(model.config(), widened(tensors) if dtype else tensors),
     }
+    if dtype is not None:
+        header["computes"] = COMPUTES
     header["digest"] = _digest(header)
     write_atomically(
         path, safetensors.torch.save(tensors, {KEY: json.dumps(header, allow_nan=False)})
@@ -100,7 +123,8 @@ def load(
 
     Args:
         source: a model file, a run folder (its ``best.safetensors``), or the name of a shipped model.
-        weights: ``"averaged"``, or ``"raw"`` for those before averaging.
+        weights: ``"averaged"``, or ``"raw"`` for those before averaging. A file that holds but one kind gives
+            that kind.
         device: where to put it, see :func:`pixelcnn.devices.resolve_device`.
 
     Returns:
@@ -118,26 +142,30 @@ def load(
         header = _header(file)
         size = sum(layout.end - layout.begin for layout in file.tensors.values())
         require(
-            2 * size, f"the weights of {path.name}", "close other programs, or use a smaller model"
+            (4 if "computes" in header else 2) * size,
+            f"the weights of {path.name}",
+            "close other programs, or use a smaller model",
         )
         model = _build(file, header["config"])
         tensors = {name: file.numbers_of(name) for name in file.tensors}
+    if "computes" in header:
+        tensors = widened(tensors)
     if fingerprint(header["config"], tensors) != header.get("fingerprint"):
         raise damaged(path, "its fingerprint does not match its content")
     try:
         check_finite(tensors)
     except ModelError as error:
         raise ModelError(f"{path}: {error}", hint=error.hint) from error
-    averaged = header["record"].get("weights") == "averaged"
-    if averaged != any(name.startswith(RAW) for name in tensors):
-        raise damaged(path, "it should hold raw weights beside averaged ones, or neither")
-    prefix = RAW if averaged and weights == "raw" else ""
+    both = any(name.startswith(RAW) for name in tensors)
+    if both and header["record"].get("weights") != "averaged":
+        raise damaged(path, "it holds raw weights beside others that are not averaged")
+    prefix = RAW if both and weights == "raw" else ""
     chosen = {name: tensors[prefix + name] for name in model.state_dict()}
     floating = [tensor.dtype for tensor in chosen.values() if tensor.is_floating_point()]
     if floating:
         model.to(floating[0])
     model.load_state_dict(chosen)
-    model.record = header["record"] | ({"weights": "raw"} if weights == "raw" else {})
+    model.record = header["record"] | ({"weights": "raw"} if prefix else {})
     return move(model, device).eval()
 
 
@@ -216,6 +244,8 @@ def _header(file: ModelFile) -> dict[str, Any]:
         )
     if not isinstance(header.get("config"), dict):
         raise damaged(path, "no configuration")
+    if header.get("computes", COMPUTES) != COMPUTES:
+        raise damaged(path, f"it computes in {str(header['computes'])[:20]}")
     if header.get("digest") != _digest(header):
         raise damaged(path, "its header does not match its digest")
     try:

@@ -76,7 +76,7 @@ def as_json(record: object) -> dict[str, Any]:
 
 UNSAID = "unsaid"
 """The binarisation of levels of which nobody says how they came about, as those of an array."""
-NAMED = {"digits": 17, "binarized-mnist": 2}
+NAMED = {"digits": 17, "binarized-mnist": 2, "shapes": 2, "shapes-colour": 4, "mnist-colour": 4}
 """Levels of the values of named data sets that have not 256."""
 
 
@@ -203,6 +203,7 @@ RECORD: dict[str, Check] = {
     "validation": table(VALIDATION, needs=("nats_per_image", "stderr", "bits_per_dim")),
     "validation_quantiles": ascending(10_001),
     "activation_ranges": listing(number(0), 100_000),
+    "integer_loss": number(),
     "weights": text,
     "fingerprint": text,
 }

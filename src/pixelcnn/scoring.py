@@ -11,18 +11,18 @@ import torch
 from torch import Tensor
 
 from pixelcnn.charts import table
-from pixelcnn.complexity import png_nats
 from pixelcnn.conditioning import condition_of, renumbered
 from pixelcnn.config import check_integer
 from pixelcnn.data import ImageSet
 from pixelcnn.devices import Device, exact_convolutions, float64_device, placed
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.extent import require_batch
+from pixelcnn.image_codecs import png_nats
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
 from pixelcnn.physical import density
 from pixelcnn.record import UNSAID, coding
-from pixelcnn.sources import levels_of, set_of
+from pixelcnn.sources import beside, levels_of, set_of
 
 __all__ = [
     "Score",
@@ -229,7 +229,7 @@ def evaluate(
         ModelError: images of another shape than the model's.
         ConfigError: a device that is not there.
     """
-    data = set_of(model, data, split, options).frozen().limit(limit)
+    data = set_of(model, data, split, beside(condition, data, options)).frozen().limit(limit)
     if len(data) == 0:
         raise DataError(f"{data.name} ({data.split}) holds no image")
     nats = score(

@@ -23,6 +23,20 @@ class ImageShape(NamedTuple):
     height: int
     width: int
 
+    def checked(self) -> "ImageShape":
+        """The shape itself.
+
+        Raises:
+            ConfigError: larger than this package handles, or without a pixel.
+        """
+        sides = 1 <= self.height <= MAX_SIDE and 1 <= self.width <= MAX_SIDE
+        if not (sides and 1 <= self.channels <= MAX_CHANNELS):
+            raise ConfigError(
+                f"image shape {shown(tuple(self))} is out of range",
+                hint=f"1 to {MAX_CHANNELS} channels, sides of 1 to {MAX_SIDE}",
+            )
+        return self
+
     @property
     def dimensions(self) -> int:
         """Number of sub-pixels."""
@@ -39,18 +53,12 @@ def image_shape(shape: tuple[int, int, int] | list[int]) -> ImageShape:
         ConfigError: not three positive integers, or larger than this package handles.
     """
     try:
-        channels, height, width = fitting(shape, tuple[int, int, int])
+        return ImageShape(*fitting(shape, tuple[int, int, int])).checked()
     except Unfit:
         raise ConfigError(
             f"an image shape is (channels, height, width), got {shown(shape)}",
             hint="three integers, as (1, 28, 28)",
         ) from None
-    if not (1 <= channels <= MAX_CHANNELS and 1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
-        raise ConfigError(
-            f"image shape {shown(shape)} is out of range",
-            hint=f"1 to {MAX_CHANNELS} channels, sides of 1 to {MAX_SIDE}",
-        )
-    return ImageShape(channels, height, width)
 
 
 class Position(NamedTuple):

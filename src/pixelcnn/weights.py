@@ -12,6 +12,10 @@ RAW = "raw."
 """Before the names of weights as they were before averaging."""
 
 
+HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
+"""Types in which the weights of a model that computes in float32 can be kept."""
+
+
 class Unlike(Exception):
     """Tensors are not those of a model."""
 
@@ -71,6 +75,44 @@ def check_finite(tensors: Mapping[str, Tensor]) -> None:
                 f"`{name}` holds a value that is not a finite number",
                 hint="a training that diverged leaves such weights; use those of an earlier one",
             )
+
+
+def rounded(tensors: Mapping[str, Tensor], dtype: str) -> dict[str, Tensor]:
+    """Tensors with floating-point numbers rounded to nearest.
+
+    Args:
+        tensors: of a model.
+        dtype: one of :data:`HALVES`.
+
+    Raises:
+        ModelError: a number that is too large for it.
+
+    Example:
+        >>> rounded({"bias": torch.tensor([1 / 3])}, "bfloat16")["bias"].item()
+        0.333984375
+    """
+    found = {
+        name: tensor.to(HALVES[dtype]) if tensor.is_floating_point() else tensor
+        for name, tensor in tensors.items()
+    }
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(found[name].isfinite().all()):
+            largest = float(tensor.abs().max())
+            raise ModelError(
+                f"`{name}` holds {largest:.6g}, which {dtype} cannot hold",
+                hint="bfloat16 reaches as far as float32" if dtype == "float16" else "",
+            )
+    return found
+
+
+def widened(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors whose floating-point numbers are float32, which holds those of half precision exactly.
+
+    Example:
+        >>> widened({"bias": torch.tensor([0.5], dtype=torch.float16)})["bias"].dtype
+        torch.float32
+    """
+    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
 
 
 def _plain(dtype: torch.dtype | None) -> str:

@@ -19,6 +19,7 @@ from fuzz.campaigns import CAMPAIGNS, exits
 from fuzz.case import Campaign, Fault, Outcome, attempt, judge
 from fuzz.supervisor import Worker
 from pixelcnn import checkpoint, compiling, data, scoring
+from pixelcnn.codec import archive
 from pixelcnn.training import checkpoints, recipe
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are watched as on Linux")
@@ -158,6 +159,7 @@ BROKEN = {
     "disks": (checkpoints, "write_atomically", in_place),
     "libraries": (compiling, "load", trusting),
     "threads": (px, "sample", for_everybody),
+    "packed": (archive, "decode", raising(ValueError("no such word"))),
 }
 """What is broken for each campaign, and how. Those of the native engine have theirs in its tests."""
 

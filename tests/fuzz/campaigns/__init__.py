@@ -6,6 +6,7 @@ from fuzz.campaigns.exits import Disks, Exits, Kills
 from fuzz.campaigns.libraries import Libraries
 from fuzz.campaigns.models import Models
 from fuzz.campaigns.outs import Outs
+from fuzz.campaigns.packed import Packed
 from fuzz.campaigns.pictures import Pictures
 from fuzz.campaigns.plans import Jobs, Plans
 from fuzz.campaigns.records import Records
@@ -17,7 +18,7 @@ from fuzz.case import Campaign
 CAMPAIGNS: dict[str, type[Campaign]] = {
     kind.name: kind
     for kind in (
-        Models, Records, Tables, Arrays, Pictures, Settings, Outs, Checkpoints, Exits, Kills, Disks,
+        Models, Packed, Records, Tables, Arrays, Pictures, Settings, Outs, Checkpoints, Exits, Kills, Disks,
         Libraries, Threads, Plans, Jobs,
     )
 }  # fmt: skip

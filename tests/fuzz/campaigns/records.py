@@ -13,7 +13,7 @@ from fuzz.case import Campaign, Case, Fault
 from pixelcnn import checkpoint
 from training.trainings import train
 
-READERS = ("info", "evaluate", "sample", "score", "complete")
+READERS = ("info", "evaluate", "sample", "score", "complete", "compress")
 
 
 def trained(folder: Path) -> bytes:
@@ -28,9 +28,7 @@ class Records(Campaign):
     """Whatever the record of a model says, every command that reads it works or refuses."""
 
     name = "records"
-    about = (
-        "training records with altered keys and values (info, evaluate, sample, score, complete)"
-    )
+    about = "training records with altered keys and values (info, evaluate, sample, score, ...)"
     full = 1_800
     few = 2
 
@@ -75,6 +73,7 @@ class Records(Campaign):
             ],
             "sample": ["-n", 1, *out, *json],
             "score": [self.images, "--json"],
+            "compress": [self.images, "-c"],
             "complete": [self.picture, "-n", 1, *out, *json],
         }[reader]
 
