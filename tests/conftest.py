@@ -38,6 +38,10 @@ LONG = re.compile(
     r"|test_engines.py::test_native_equals_full\[pixelcnnpp"
     r"|test_drawing.py::.*levels=4099"
     r"|test_truth.py::.*colour-plain"
+    r"|test_conformance.py::test_models_keep_their_promises\[pixelcnnpp"
+    r"|test_engines.py::test_native_numbers_depend_on_the_image_alone\[pixelcnnpp-3"
+    r"|test_trainings.py::test_the_queue_trains"
+    r"|test_speedrun.py::test_plain_pytorch"
 )
 """Variants that take seconds, of which a sibling, or the conformance of the same network, is fast."""
 
