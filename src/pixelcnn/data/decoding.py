@@ -109,7 +109,7 @@ def _workers(files: Sequence[ImageFile], reading: Reading) -> int:
         return reading.workers
     processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     count = min(MOST, len(files), processors)
-    return count if count > 1 and _large(files) else 0
+    return count if _large(files) and count > 1 else 0
 
 
 def _large(files: Sequence[ImageFile]) -> bool:
