@@ -167,6 +167,18 @@ GivenAs = Annotated[
 BatchSize = Annotated[
     int, typer.Option(metavar="N", min=1, help="Images at a time; only speed and memory change.")
 ]
+Settings = Annotated[
+    list[str] | None,
+    said(
+        "--set",
+        metavar="TABLE.KEY=VALUE",
+        help="Change a value of the recipe, as in training.learning_rate=1e-4; repeatable.",
+        default="nothing",
+    ),
+]
+MaxTime = Annotated[
+    str | None, said(metavar="TIME", help="Longest training, as 45s or 10m.", default="none")
+]
 Device = Annotated[
     str | None,
     said(

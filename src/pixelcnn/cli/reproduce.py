@@ -21,19 +21,8 @@ def reproduce(
         Path | None,
         options.said(metavar="DIR", help="The run folder.", default="runs/reproduce-RECIPE"),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        options.said(
-            "--set",
-            metavar="TABLE.KEY=VALUE",
-            help="Change a value of the recipe; repeatable.",
-            default="nothing",
-        ),
-    ] = None,
-    max_time: Annotated[
-        str | None,
-        options.said(metavar="TIME", help="Longest training, as 45s or 10m.", default="none"),
-    ] = None,
+    settings: options.Settings = None,
+    max_time: options.MaxTime = None,
     seed: Annotated[
         int | None,
         options.said(metavar="N", help="Of weights, batches and noise.", default="the recipe's"),

@@ -27,15 +27,7 @@ def train(
         str | None,
         options.said(metavar="DATA", help=options.DATA_HELP, default="the recipe's own data set"),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        options.said(
-            "--set",
-            metavar="TABLE.KEY=VALUE",
-            help="Change a value of the recipe, as in training.learning_rate=1e-4; repeatable.",
-            default="nothing",
-        ),
-    ] = None,
+    settings: options.Settings = None,
     run: Annotated[
         Path | None,
         options.said(metavar="DIR", help="The run folder.", default="runs/RECIPE-DATA"),
@@ -48,10 +40,7 @@ def train(
         int | None,
         options.said(metavar="N", help="Passes over the data.", default="the recipe's"),
     ] = None,
-    max_time: Annotated[
-        str | None,
-        options.said(metavar="TIME", help="Longest training, as 45s or 10m.", default="none"),
-    ] = None,
+    max_time: options.MaxTime = None,
     batch_size: Annotated[
         int | None, options.said(metavar="N", help="Images a step.", default="the recipe's")
     ] = None,
