@@ -115,7 +115,7 @@ TRACKS = {
     ),
     "cifar-60m": Track(
         "bits/dim of CIFAR-10's validation images after 60 minutes of 2 cores",
-        "compact-cifar10",
+        "compact-cifar10-small",
         "chainer-cifar10",
         "bits/dim",
         ("data.name=cifar-10", "training.max_time=60m"),

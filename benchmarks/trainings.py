@@ -89,7 +89,7 @@ QUEUE = (
     # The models that come with the package.
     Training("mnist", "compact-mnist", 300, TIMED),
     Training("fashion", "compact-fashion", 300, TIMED),
-    Training("cifar-10", "compact-cifar10", 300, TIMED),
+    Training("cifar-10", "compact-cifar10-small", 300, TIMED),
     Training("mnist-labels", "compact-mnist-labels", 120, TIMED),
     Training("mnist-grey", "uva-mnist", 120, TIMED),
     Training("digits", "digits", 4),
@@ -106,6 +106,7 @@ QUEUE = (
 
 APART = {
     "pixelcnnpp-cifar10": "none yet: needs a GPU",
+    "compact-cifar10": "none yet: needs a GPU",
     "snail-cifar10": "none yet: needs a GPU",
     "vq-prior": "for data of your own",
     "fashion-csv": "for data of your own",

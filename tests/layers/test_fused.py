@@ -76,19 +76,21 @@ def images(n=2, width=WIDTH, size=(5, 9), layout=torch.channels_last):
     return torch.randn(n, width, *size).contiguous(memory_format=layout)
 
 
-def values_and_gradients(block, x, grad):
+def values_and_gradients(block, x, grad, bias=None):
     x = x.detach().clone(memory_format=torch.preserve_format).requires_grad_()
-    y = block(x, None)
+    y = block(x, bias)
     wanted = [x, *(p for p in block.parameters() if p.requires_grad)]
+    wanted += [] if bias is None else [bias]
     return [y.detach(), *torch.autograd.grad(y, wanted, grad.to(y))]
 
 
-def error(block, x):
+def error(block, x, bias=None):
     """The largest relative error of the block's value and gradients."""
     grad = torch.randn(x.shape)
-    found = values_and_gradients(block, x, grad)
-    exact = values_and_gradients(copy.deepcopy(block).double(), x.double(), grad)
-    assert len(found) == 7
+    found = values_and_gradients(block, x, grad, bias)
+    bias = None if bias is None else bias.detach().double().requires_grad_()
+    exact = values_and_gradients(copy.deepcopy(block).double(), x.double(), grad, bias)
+    assert len(found) == 7 + (bias is not None)
     return max(
         float((ours - theirs).abs().max() / theirs.abs().max())
         for ours, theirs in zip(found, exact, strict=True)
@@ -118,6 +120,14 @@ def test_it_is_pytorchs_block_for_other_widths(calls, width, middle, layout):
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_it_is_pytorchs_block_on_two_threads(calls, n):
     assert error(a_block(3, kernel=7), images(n)) < TOLERANCE
+    assert len(calls) == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("n", [1, 5])
+def test_it_is_pytorchs_block_with_a_bias_of_each_image(calls, n):
+    bias = torch.randn(n, 2 * WIDTH, 1, 1, requires_grad=True)
+    assert error(a_block(3), images(n), bias) < TOLERANCE
     assert len(calls) == 2
 
 
@@ -260,10 +270,18 @@ def test_pytorch_computes_what_it_is_not_written_for(calls, block, x):
     assert not calls
 
 
-def test_pytorch_computes_a_block_with_a_condition(calls):
-    network = Compact(1, 2, width=WIDTH, depth=1, condition="label", condition_size=3)
-    network(torch.randn(2, 1, 7, 7), torch.tensor([0, 2])).sum().backward()
-    assert not calls
+@pytest.mark.parametrize(
+    ("kind", "condition", "blocks"),
+    [
+        ("label", torch.tensor([0, 2]), 2),
+        ("vector", torch.randn(2, 3), 2),
+        ("map", torch.randn(2, 3, 7, 7), 0),
+    ],
+)
+def test_pytorch_computes_a_condition_of_every_position_only(calls, kind, condition, blocks):
+    network = Compact(1, 2, width=WIDTH, depth=1, condition=kind, condition_size=3)
+    network(torch.randn(2, 1, 7, 7), condition).sum().backward()
+    assert len(calls) == blocks
 
 
 def test_pytorch_computes_dropout_which_is_in_training_only(calls):

@@ -8,6 +8,8 @@
 // spread as [vector of features][column][lane] with zeros on both sides. The first features have seen finished rows
 // only (`past`): what the masks make of their weights is zero in known places, which are left out.
 //
+// `widen` has a bias for each image, so that a condition of whole images costs nothing.
+//
 // Every sum is taken in a fixed order. Threads share out whole images, and their gradients of weights are added in
 // the order of the threads: the same number of threads gives the same bits.
 
@@ -182,7 +184,7 @@ template <int TAPS> INLINE void learn_taps(long width, const float* grad, const 
 template <int COLUMNS>
 class Worker {
   public:
-    Floats grad_kernels, grad_widen, grad_widen_bias, grad_mix, grad_mix_bias;
+    Floats grad_kernels, grad_widen, grad_mix, grad_mix_bias;
 
     Worker(const Shape& shape, const Weights& all, const Given& from, bool back)
         : q(shape), weights(all), given(from), C(q.features), M(q.middle), W(q.width),
@@ -191,7 +193,7 @@ class Worker {
         if (!back) return;
         grads.resize(q.rows * spread_size), grad_gated.resize(W * M), grad_wide.resize(W * 2 * M);
         grad_z.resize(W * C), grad_kernels.resize(q.rows * COLUMNS * C), grad_widen.resize(2 * M * C);
-        grad_widen_bias.resize(2 * M), grad_mix.resize(C * M), grad_mix_bias.resize(C);
+        grad_mix.resize(C * M), grad_mix_bias.resize(C);
     }
 
     void forward(long first, long last, const Written& to) {
@@ -202,7 +204,7 @@ class Worker {
             float *out = to.out + row * W * C, *z = to.kept + row * W * (C + 2 * M), *a = z + W * C, *s = a + W * M;
             spread(x, slot(inputs, r));
             rows_above(r);
-            gates(z, a, s);
+            gates(bias_of(given.widen_bias, row / q.height), z, a, s);
             for (long e = 0; e < W * M; e += LANES) store(&gated[e], load(a + e) * load(s + e));
             for (long p = 0, e = 0; p < W; p++)
                 for (long c = 0; c < C; c += LANES, e += LANES) store(out + e, load(x + e) + load(given.mix_bias + c));
@@ -215,6 +217,7 @@ class Worker {
     void backward(long first, long last, const Written& to) {
         for (long i = first; i < last; i++) {
             const float* x = given.x + i * q.height * W * C;
+            float* widen_bias = std::fill_n(bias_of(to.widen_bias, i), 2 * M, 0.0f) - 2 * M;
             for (long r = q.height - 1; r > q.height - q.rows && r >= 0; r--) spread(x + r * W * C, slot(inputs, r));
             for (long r = q.height - 1; r >= 0; r--) {
                 const long row = i * q.height + r, top = r - q.rows + 1;
@@ -222,7 +225,7 @@ class Worker {
                 rows_above(r);
                 for (long j = 0; j < q.rows; j++) below[j] = r + j >= q.height ? zeros.data() : slot(grads, r + j);
                 const float *z = to.kept + row * W * (C + 2 * M), *grad = given.grad + row * W * C;
-                through_gates(grad, z + W * C, z + W * (C + M));
+                through_gates(grad, z + W * C, z + W * (C + M), widen_bias);
                 learn_weights(grad, z);
                 through_widen();
                 spread(grad_z.data(), slot(grads, r));
@@ -233,8 +236,8 @@ class Worker {
     }
 
     void add(const Worker& other) {
-        for (Floats Worker::*part : {&Worker::grad_kernels, &Worker::grad_widen, &Worker::grad_widen_bias,
-                                     &Worker::grad_mix, &Worker::grad_mix_bias})
+        for (Floats Worker::*part : {&Worker::grad_kernels, &Worker::grad_widen, &Worker::grad_mix,
+                                     &Worker::grad_mix_bias})
             for (size_t i = 0; i < (this->*part).size(); i++) (this->*part)[i] += (other.*part)[i];
     }
 
@@ -282,9 +285,11 @@ class Worker {
             else features<BACK, false>(rows, kernels + c, base + c, out + c, c);
     }
 
-    void gates(float* z, float* a, float* s) {
+    template <typename T> T* bias_of(T* biases, long image) { return biases + image * 2 * M; }
+
+    void gates(const float* bias, float* z, float* a, float* s) {
         depthwise<false>(above.data(), weights.kernels.data(), z, z);
-        for (long p = 0; p < W; p++) std::copy_n(given.widen_bias, 2 * M, &wide[p * 2 * M]);
+        for (long p = 0; p < W; p++) std::copy_n(bias, 2 * M, &wide[p * 2 * M]);
         const long split = down_to_panel(q.middle_past);
         for (long half = 0; half < 2; half++) {
             const float* w = weights.widen.data() + half * M * C;
@@ -298,14 +303,14 @@ class Worker {
         }
     }
 
-    void through_gates(const float* grad, const float* a, const float* s) {
+    void through_gates(const float* grad, const float* a, const float* s, float* bias) {
         const long split = up_to_panel(q.middle_past);
         const float* mix = weights.mix_back.data();
         product(W, split, C, {grad, C, 1}, mix, PANEL, C * PANEL, grad_gated.data(), M, false);
         product(W, M - split, C - q.past, {grad + q.past, C, 1}, mix + split * C + q.past * PANEL, PANEL, C * PANEL,
                 grad_gated.data() + split, M, false);
         for (long c = 0; c < M; c += LANES) {
-            Vector sum_a = load(&grad_widen_bias[c]), sum_b = load(&grad_widen_bias[M + c]);
+            Vector sum_a = load(bias + c), sum_b = load(bias + M + c);
             for (long p = 0; p < W; p++) {
                 const long e = p * M + c;
                 const Vector va = load(a + e), vs = load(s + e), gate = va * vs;
@@ -313,7 +318,7 @@ class Worker {
                 store(&gated[e], gate), store(&grad_wide[p * 2 * M + c], da), store(&grad_wide[p * 2 * M + M + c], db);
                 sum_a += da, sum_b += db;
             }
-            store(&grad_widen_bias[c], sum_a), store(&grad_widen_bias[M + c], sum_b);
+            store(bias + c, sum_a), store(bias + M + c, sum_b);
         }
     }
 
@@ -378,8 +383,7 @@ template <int COLUMNS> void run(const Shape& q, long parts, const Given& given, 
     auto& sum = workers[0];
     for (long t = 1; t < parts; t++) sum.add(workers[t]);
     auto write = [](const Floats& from, float* out) { std::copy(from.begin(), from.end(), out); };
-    write(sum.grad_widen, to.widen), write(sum.grad_widen_bias, to.widen_bias);
-    write(sum.grad_mix, to.mix), write(sum.grad_mix_bias, to.mix_bias);
+    write(sum.grad_widen, to.widen), write(sum.grad_mix, to.mix), write(sum.grad_mix_bias, to.mix_bias);
     for (long c = 0, taps = q.rows * COLUMNS; c < q.features; c++)
         for (long t = 0; t < taps; t++) to.kernels[c * taps + t] = sum.grad_kernels[t * q.features + c];
 }

@@ -46,8 +46,9 @@ def gated_residual(
     gate: LinearGate,
     dropout: Dropout,
     mix: MaskedConv2d,
+    bias: Tensor | None = None,
 ) -> Tensor | None:
-    """``x + mix(a * sigmoid(b))``, where ``a`` and ``b`` are the halves of ``widen(space(x))``.
+    """``x + mix(a * sigmoid(b))``, where ``a`` and ``b`` are the halves of ``widen(space(x)) + bias``.
 
     Gradients are those of PyTorch's code up to rounding, and can be taken once. The same number of
     threads (:func:`torch.get_num_threads`) gives the same bits; another number adds the gradients of the
@@ -60,12 +61,13 @@ def gated_residual(
         gate: between them.
         dropout: before ``mix``.
         mix: 1x1, back to the features of ``x``.
+        bias: of each image ``(n, features, 1, 1)``, from its condition.
 
     Returns:
         ``(n, features, h, w)``; None where the layers have to compute it: no gradient is wanted; not
         float32 on the CPU; autocast; dropout at work; compiling or tracing; sizes that the source is
-        not written for; a layer with hooks, or of another class; no compiler; or ``PIXELCNN_FUSED=0``
-        in the environment.
+        not written for, such as a bias of every position; a layer with hooks, or of another class; no
+        compiler; or ``PIXELCNN_FUSED=0`` in the environment.
 
     Raises:
         ResourceError: not enough memory.
@@ -86,6 +88,12 @@ def gated_residual(
         return None
     if not _fits(x, space, widen, mix) or (dropout.training and dropout.p > 0):
         return None
+    assert widen.bias is not None
+    biases = widen.bias.expand(len(x), -1)
+    if bias is not None:
+        if bias.dtype is not torch.float32 or bias.shape != (*biases.shape, 1, 1):
+            return None
+        biases = biases + bias.flatten(1)
     library = _library()
     if library is None:
         return None
@@ -98,7 +106,7 @@ def gated_residual(
         x,
         space.effective_weight(),
         widen.effective_weight(),
-        widen.bias,
+        biases,
         mix.effective_weight(),
         mix.bias,
         past,

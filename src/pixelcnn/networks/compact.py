@@ -76,8 +76,9 @@ class CompactBlock(nn.Module):
             self.mix.weight.mul_(INITIAL_SCALE)
 
     def forward(self, x: Tensor, bias: Tensor | None) -> Tensor:
-        if bias is None and self.norm is None:
-            fused = gated_residual(x, self.space, self.widen, self.gate, self.dropout, self.mix)
+        if self.norm is None:
+            layers = (self.space, self.widen, self.gate, self.dropout, self.mix)
+            fused = gated_residual(x, *layers, bias)
             if fused is not None:
                 return fused
         y = self.widen(self.space(x if self.norm is None else self.norm(x)))
