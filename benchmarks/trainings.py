@@ -22,6 +22,7 @@ from pixelcnn.cli.console import with_error
 from pixelcnn.errors import ConfigError, PixelCNNError
 from pixelcnn.files import write_atomically
 from pixelcnn.training import recipe as recipes
+from pixelcnn.training.command import command_of
 from pixelcnn.training.history import read_rows
 from pixelcnn.training.result import result_of, stored
 from pixelcnn.training.run import RunFolder
@@ -186,7 +187,7 @@ def row_of(training: Training, run: Path, cores: int) -> dict[str, Any]:
         "line": "| " + " | ".join(cells) + " |",
         "figure": f"{nats} nats, {bits} bits/dim",
         "part": found["split"],
-        "command": "pixelcnn " + " ".join(beginning(training, cores)),
+        "command": command_of(RunFolder(run).stored()),
         "cores": cores,
         "commit": commit,
         "processor": processor(),
@@ -194,12 +195,6 @@ def row_of(training: Training, run: Path, cores: int) -> dict[str, Any]:
         "fingerprint": found["fingerprint"],
         "result": found,
     }
-
-
-def beginning(training: Training, cores: int) -> list[str]:
-    """The command line that begins a training, in the folder where it would lie by itself."""
-    words = training.command(Path("runs") / training.name, cores)
-    return [word for word in words if word != "--resume"]
 
 
 def revision() -> str:

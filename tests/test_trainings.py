@@ -86,7 +86,7 @@ def test_the_queue_trains_what_is_not_done_and_leaves_a_row(queue, tmp_path, cap
     assert main(["short", *root]) == 0
     row = finished(tmp_path / "short")
     assert row["line"].startswith("| `digits` | digits, 17 levels | test, 300 |")
-    assert row["command"].startswith("pixelcnn train digits --run runs/short --set")
+    assert row["command"].startswith("pixelcnn train digits --set")
     assert row["result"]["images"] == 300 and str(tmp_path) not in row["command"]
     assert state(queue, tmp_path) == ("done", f"{row['figure']} test")
     capsys.readouterr()

@@ -1,19 +1,17 @@
 """Makes a run's best model one that comes with the package: its file, its card, and samples, none picked.
 
 python docs/models/ship.py NAME RUN                      # weights in float16
-python docs/models/ship.py NAME RUN --dtype float32
+python docs/models/ship.py NAME RUN --dtype float32 --machine "one core of a …"
 
-Everything on the card is measured here, with the weights as they are kept, or read from the run folder:
-`row.json`, where `python -m benchmarks trainings` made the run, says how. Test images are scored once.
+Everything on the card is measured here, with the weights as they are kept, or read from the run folder.
+Test images are scored once.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -22,6 +20,8 @@ from pixelcnn import checkpoint, plotting
 from pixelcnn.data import Splits
 from pixelcnn.model import PixelModel
 from pixelcnn.scoring import Score
+from pixelcnn.training.command import command_of
+from pixelcnn.training.result import seconds_of
 from pixelcnn.training.run import RunFolder
 
 MODELS = Path(px.__file__).parent / "models"
@@ -69,8 +69,9 @@ def drawn(model: PixelModel, path: Path) -> None:
     picture.save(path, optimize=True)
 
 
-def card(name: str, model: PixelModel, run: Path, splits: Splits, dtype: str) -> str:
+def card(model: PixelModel, splits: Splits, options: argparse.Namespace) -> str:
     """What one wants to know of a model before using it."""
+    name, run = options.name, options.run
     recipe, record, config = RunFolder(run).stored(), model.record, model.config()
     full, few = px.evaluate(model, splits.test), px.evaluate(model, splits.test, limit=CHECKED)
     fingerprint = checkpoint.describe(MODELS / f"{name}.safetensors")["fingerprint"]
@@ -84,7 +85,7 @@ def card(name: str, model: PixelModel, run: Path, splits: Splits, dtype: str) ->
 
 ![Samples with seed 0]({name}.png)
 
-{model.parameters_count:,} parameters, {record["weights"]} weights kept in {dtype}; network
+{model.parameters_count:,} parameters, {record["weights"]} weights kept in {options.dtype}; network
 `{config["network"]["name"]}`, output `{config["output"]["name"]}`; fingerprint `{fingerprint[:16]}`.
 
 ## Data
@@ -104,7 +105,7 @@ in float32 with the weights as they are kept: `pixelcnn evaluate {name}`.
 
 ## Made with
 
-{made(run)}
+{made(run, options.machine)}
 
 ## Licence
 
@@ -123,21 +124,15 @@ def coding(score: Score) -> str:
     return ", ".join([f"{score.levels} levels", *ways])
 
 
-def made(run: Path) -> str:
+def made(run: Path, machine: str) -> str:
     """The command, and what it took."""
-    path = run / "row.json"
-    record = px.load(run).record
-    steps = f"{record['steps']:,} steps of {record['training']['batch_size']} images"
+    folder = RunFolder(run)
+    record, taken = px.load(run).record, seconds_of(folder)
+    spent = "" if taken is None else f" in {taken / 60:.0f} min"
+    steps = f"{record['steps']:,} steps of {record['training']['batch_size']} images{spent}"
     versions = f"pixelcnn {version('pixelcnn')}, torch {record['versions']['torch']}"
-    if not path.exists():
-        return f"Recipe `{record['recipe']}`, seed {record['seed']}: {steps}; {versions}."
-    row: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    minutes = row["result"]["seconds"] / 60
-    cores = f"{row['cores']} core{'s' if row['cores'] > 1 else ''}"
-    return (
-        f"`{row['command']}` at commit `{row['commit']}`: {steps} in {minutes:.0f} min\n"
-        f"on {cores} of {row['processor']}; {versions}."
-    )
+    on = f"on {machine}; " if machine else ""
+    return f"`{command_of(folder.stored())}`:\n{steps}; {on}{versions}."
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
@@ -146,6 +141,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("name")
     parser.add_argument("run", type=Path)
     parser.add_argument("--dtype", default="float16", choices=("float16", "bfloat16", "float32"))
+    parser.add_argument("--machine", default="", help="that trained it, in words")
     return parser.parse_args(words)
 
 
@@ -155,7 +151,7 @@ def main(words: Sequence[str]) -> None:
     path, splits = MODELS / f"{options.name}.safetensors", RunFolder(options.run).stored().load()
     model = kept(options.run, path, options.dtype, splits)
     drawn(model, CARDS / f"{options.name}.png")
-    text = card(options.name, model, options.run, splits, options.dtype)
+    text = card(model, splits, options)
     (CARDS / f"{options.name}.md").write_text(text, encoding="utf-8")
     total = sum(file.stat().st_size for file in MODELS.glob("*.safetensors"))
     size = path.stat().st_size
