@@ -1,6 +1,7 @@
 """Draws the pictures of trained models in these pages. Seed 0; no sample and no image is picked.
 
 python docs/pictures/draw.py digits mnist                            # samples, and completions
+python docs/pictures/draw.py models mnist-labels fashion cifar-10    # a row of each, in colour
 python docs/pictures/draw.py classes runs/gated-mnist-labels-mnist   # a row for each class
 python docs/pictures/draw.py family RUN RUN ...                      # a row for each model
 """
@@ -14,6 +15,7 @@ from PIL import Image
 
 import pixelcnn as px
 from pixelcnn import data, plotting
+from pixelcnn.cli import gallery
 
 COLUMNS = 10
 
@@ -49,10 +51,16 @@ def family(*sources: str) -> Image.Image:
     return plotting.grid(torch.cat(samples), models[0].levels, columns=COLUMNS, scale=2)
 
 
+def models(*names: str) -> Image.Image:
+    """Samples of models that come with the package, a row each."""
+    return plotting.stacked([gallery.row(px.load(name), seed=0) for name in names])
+
+
 PICTURES: dict[str, Callable[..., Image.Image]] = {
     "digits": digits,
     "classes": classes,
     "family": family,
+    "models": models,
 }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixelcnn import charts
+from pixelcnn import charts, checkpoint
 from pixelcnn.cli import baselines, demo, film, report, tour
 from pixelcnn.data import ImageSet
 from pixelcnn.shapes import ImageShape
@@ -164,6 +164,7 @@ def test_the_demo_leaves_pictures_and_a_page(run, here, monkeypatch):
     assert self_contained((folder / "index.html").read_text(encoding="utf-8"))
     assert {path.name for path in folder.glob("*.png")} == {
         "digits.png", "samples.png", "completions.png", "bits.png", "mean-bits.png", "odd.png", "digit.png",
+        *(f"model-{name}.png" for name in checkpoint.shipped()),
     }  # fmt: skip
     assert (folder / "drawing.gif").stat().st_size > 1000
     sizes = found["bytes_per_image"]

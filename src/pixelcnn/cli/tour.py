@@ -7,6 +7,7 @@ from typing import Any
 from pixelcnn import __version__, checkpoint, data, scoring
 from pixelcnn.cli import baselines, output, report, story, uses
 from pixelcnn.cli.console import say, with_error
+from pixelcnn.cli.gallery import gallery
 from pixelcnn.scoring import Score
 from pixelcnn.training import train_recipe
 from pixelcnn.training.recipe import Setting
@@ -81,6 +82,7 @@ def chapters(
         uses.compression(stage, sizes),
         uses.anomalies(stage),
         uses.promises(stage, promises),
+        gallery(stage.folder, stage.seed),
     ]
 
 
