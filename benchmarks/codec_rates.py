@@ -31,7 +31,13 @@ SETS = {
     "cifar-10": "CIFAR-10", "kodak": "Kodak",
 }  # fmt: skip
 """Data sets that are measured, and what tables call them."""
-SHIPPED = {"binarized-mnist": "mnist"}
+SHIPPED = {
+    "binarized-mnist": "mnist",
+    "mnist": "mnist-grey",
+    "fashion-mnist": "fashion",
+    "cifar-10": "cifar-10",
+    "kodak": "cifar-10",
+}
 """Models that come with the package."""
 CROP = 128
 """Side of the square that is cut out of the middle of each Kodak photograph."""

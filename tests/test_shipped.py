@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import pixelcnn as px
-from pixelcnn import checkpoint
+from pixelcnn import checkpoint, engines
 from training.trainings import train
 
 MODELS = sorted(checkpoint.shipped())
@@ -27,7 +27,7 @@ def stated(text, check):
 
 
 def test_every_model_that_ever_came_along_still_does():
-    assert {"mnist"} <= set(MODELS)
+    assert {"cifar-10", "digits", "fashion", "mnist", "mnist-grey", "mnist-labels"} <= set(MODELS)
 
 
 def test_every_model_has_a_card_and_every_card_a_model():
@@ -40,13 +40,16 @@ def test_all_models_together_are_a_small_download():
     assert sum(path.stat().st_size for path in checkpoint.shipped().values()) <= LIMIT
 
 
-def pattern_score(model):
-    """Nats of an image that needs no data, given the first class where the model counts classes."""
-    pattern = (torch.arange(model.shape.dimensions) * 7 // 3 % 5 % model.levels).reshape(
-        1, *model.shape
-    )
+def pattern_of(model):
+    """An image that needs no data, and the first class where the model counts classes."""
+    levels = torch.arange(model.shape.dimensions) * 7 // 3 % 5 % model.levels
     labels = torch.zeros(1, dtype=torch.int64) if model.network.condition else None
-    return float(px.score(model, pattern, labels))
+    return levels.reshape(1, *model.shape), labels
+
+
+def pattern_score(model):
+    """Nats of that image."""
+    return float(px.score(model, *pattern_of(model)))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -61,6 +64,15 @@ def test_a_card_says_what_the_file_holds(name):
     assert checkpoint.describe(name)["fingerprint"][:16] in text
     for heading in ("Data", "Measured", "Made with", "Licence"):
         assert f"\n## {heading}\n" in text
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_shipped_model_draws_natively_and_codes(name):
+    model = px.load(name)
+    assert engines.choose(model).name == "native"
+    image, label = pattern_of(model)
+    blob = px.compress(model, image, label)
+    assert torch.equal(torch.as_tensor(px.decompress(model, blob)), image)
 
 
 @pytest.mark.usefixtures("data_root")
