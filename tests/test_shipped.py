@@ -9,6 +9,7 @@ import torch
 
 import pixelcnn as px
 from pixelcnn import checkpoint, engines
+from pixelcnn.codec.integers import integers
 from training.trainings import train
 
 MODELS = sorted(checkpoint.shipped())
@@ -70,6 +71,7 @@ def test_a_card_says_what_the_file_holds(name):
 def test_a_shipped_model_draws_natively_and_codes(name):
     model = px.load(name)
     assert engines.choose(model).name == "native"
+    assert integers(model, model.shape)[0].native
     image, label = pattern_of(model)
     blob = px.compress(model, image, label)
     assert torch.equal(torch.as_tensor(px.decompress(model, blob)), image)

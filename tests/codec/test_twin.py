@@ -25,7 +25,7 @@ from pixelcnn import networks, outputs
 from pixelcnn.cli import app
 from pixelcnn.codec.bounds import bounds, check_arithmetic
 from pixelcnn.codec.calibration import excess
-from pixelcnn.codec.fixed import EXACT
+from pixelcnn.codec.fixed import EXACT, SINGLE
 from pixelcnn.codec.integers import integers
 from pixelcnn.codec.weights import normed, settled
 from pixelcnn.engines import parallel
@@ -110,6 +110,18 @@ class Reduced(TorchFunctionMode):
         if func in (torch.Tensor.matmul, torch.Tensor.__matmul__, torch.matmul):
             return func(args[0].float(), args[1].float()).double()
         return func(*args, **(kwargs or {}))
+
+
+def test_weights_that_decayed_to_nothing_leave_sums_exact_in_float32():
+    """A unit that a training lets die keeps a bias that is far larger than its weights."""
+    network = networks.Compact(1, 1, width=8, depth=2, kernel=3, first_kernel=3)
+    with torch.no_grad():
+        for block in network.blocks:
+            block.widen.weight[3:5] *= 1e-12
+            block.widen.bias[3:5] = -2.5
+    model, images = model_of(network)
+    assert twin_of(model).largest < SINGLE
+    assert abs(excess(model, torch.from_numpy(images))) < 0.01
 
 
 def test_reduced_precision_is_noticed_at_the_start():

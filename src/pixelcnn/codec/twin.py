@@ -19,9 +19,19 @@ import torch
 from torch import Tensor
 
 from pixelcnn.codec.bounds import bounds
-from pixelcnn.codec.fixed import BYTE, EXACT, LIMIT, Fixed, Precision, factor, scales, whole
+from pixelcnn.codec.fixed import (
+    BYTE,
+    EXACT,
+    LIMIT,
+    SINGLE,
+    Fixed,
+    Precision,
+    factor,
+    scales,
+    whole,
+)
 from pixelcnn.codec.functions import tabulated
-from pixelcnn.codec.weights import rounded, with_weights
+from pixelcnn.codec.weights import rounded, sizes, with_weights
 from pixelcnn.program import (
     Cat,
     Condition,
@@ -197,12 +207,16 @@ class Twin:
 
     def _sum(self, node: Sum | Dense, scale: float) -> Fixed:
         integers, step = rounded(node, self.precision.weights)
-        total = torch.stack([w.abs() if w.dim() == 1 else w.abs().sum(1) for w in integers]).sum(0)
-        few = self.made[node.sources[0]].limit
-        read = self._narrow(node.sources[0], self.precision.steps(few, float(total.max())))
+        few, most = self.made[node.sources[0]].limit, float(sizes(integers).max())
+        read = self._narrow(node.sources[0], self.precision.steps(few, most))
         bias = torch.zeros(node.width, dtype=torch.float64)
         if node.bias is not None:
-            bias = torch.round(node.bias.detach().double().cpu() / (step * read.scale))
+            # Weights that decayed to next to nothing would leave a bias of very many of their steps.
+            exact = node.bias.detach().double().cpu()
+            least = exact.abs() / (read.scale * (SINGLE // 2 - 1))
+            integers, step = rounded(node, self.precision.weights, least)
+            bias = torch.round(exact / (step * read.scale))
+        total = sizes(integers)
         size = float((total * read.limit + bias.abs()).max())
         if not size < EXACT:
             raise Unlowerable(f"sums up to {size:.1g} are not exact")

@@ -83,15 +83,28 @@ def normed(length: Tensor, direction: Tensor, dim: int) -> Tensor:
     return direction / torch.tensor(norms, dtype=torch.float64).reshape(shape) * length
 
 
-def rounded(node: Sum | Dense, bits: int) -> tuple[list[Tensor], Tensor]:
-    """All weights of a sum as whole numbers of so many bits, sign included, and the step of each output."""
+def rounded(
+    node: Sum | Dense, bits: int, least: Tensor | float = 0.0
+) -> tuple[list[Tensor], Tensor]:
+    """All weights of a sum as whole numbers of so many bits, sign included, and the step of each output.
+
+    Args:
+        node: the sum.
+        bits: of the largest weight of an output, unless its step would be smaller than the least.
+        least: step of each output.
+    """
     held: Sequence[Any] = [node] if isinstance(node, Dense) else node.taps
     weights = [each.weight.detach().double().cpu() * each.live.cpu() for each in held]
     depthwise = weights[0].dim() == 1
-    sizes = [w.abs() if depthwise else w.abs().amax(1) for w in weights]
-    step = torch.stack(sizes).amax(0) / (2 ** (bits - 1) - 1)
-    step = torch.where(step > 0, step, torch.ones_like(step))
+    largest = [w.abs() if depthwise else w.abs().amax(1) for w in weights]
+    step = torch.stack(largest).amax(0) / (2 ** (bits - 1) - 1)
+    step = torch.where(step > 0, step, torch.ones_like(step)).maximum(torch.as_tensor(least))
     return [torch.round(w / (step if depthwise else step[:, None])) for w in weights], step
+
+
+def sizes(weights: Sequence[Tensor]) -> Tensor:
+    """Of each output the sum of its weights' sizes."""
+    return torch.stack([w.abs() if w.dim() == 1 else w.abs().sum(1) for w in weights]).sum(0)
 
 
 def with_weights(node: Sum | Dense, weights: list[Tensor], bias: Tensor, source: int) -> Node:
