@@ -19,12 +19,11 @@ from benchmarks.tables import table
 from pixelcnn import PixelModel, checkpoint, codec, data, scoring
 from pixelcnn.cli import comparison
 from pixelcnn.codec.frequencies import TOTAL, Frequencies
+from pixelcnn.codec.integers import twin_of
 from pixelcnn.data import ImageSet
 from pixelcnn.engines import parallel
-from pixelcnn.engines.programs import program_of
 from pixelcnn.errors import DataError
 from pixelcnn.image_codecs import CODECS
-from pixelcnn.modes import evaluation_view
 
 SETS = {
     "binarized-mnist": "MNIST, binary", "mnist": "MNIST, grey", "fashion-mnist": "Fashion-MNIST",
@@ -226,8 +225,7 @@ def check(model: PixelModel, images: ImageSet) -> Check:
 @torch.inference_mode()
 def twin_bits(model: PixelModel, images: ImageSet, batch: int = 32) -> float:
     """-log2 of the probability of images under a model's integer twin, from whole images at once."""
-    program = program_of(evaluation_view(model))
-    twin = codec.Twin(program, model.levels, model.record[RANGES], codec.Precision())
+    twin, _ = twin_of(model)
     frequencies, bits = Frequencies(model.output, twin.scale, twin.limit), 0.0
     for start in range(0, len(images), batch):
         levels = images.images[start : start + batch].long()

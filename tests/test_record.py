@@ -40,6 +40,7 @@ WHOLE = {
     },
     "validation_quantiles": [1.0, 20.0, 20.0, 40.0],
     "activation_ranges": [1.0, 0.5],
+    "integer_precision": "single",
     "integer_loss": 0.001,
 }
 ODD = {

@@ -203,6 +203,7 @@ RECORD: dict[str, Check] = {
     "validation": table(VALIDATION, needs=("nats_per_image", "stderr", "bits_per_dim")),
     "validation_quantiles": ascending(10_001),
     "activation_ranges": listing(number(0), 100_000),
+    "integer_precision": text,
     "integer_loss": number(),
     "weights": text,
     "fingerprint": text,

@@ -91,8 +91,8 @@ def test_info_about_a_data_set_needs_no_data(run, name, monkeypatch):
 
 
 def test_info_says_what_a_data_set_holds(run):
-    found = run("info", "cifar-10", "--json").json
-    assert (found["kind"], found["shape"], found["classes"]) == ("data set", [3, 32, 32], 10)
+    found = run("info", "binarized-mnist", "--json").json
+    assert (found["kind"], found["shape"], found["classes"]) == ("data set", [1, 28, 28], 0)
     digits = data.load("digits")
     assert inventory.KNOWN["digits"].images == tuple(map(len, digits))
 
@@ -217,21 +217,21 @@ MODEL_COMMANDS = [
 @pytest.mark.parametrize("words", MODEL_COMMANDS, ids=lambda words: words[0])
 def test_a_name_that_is_no_model_is_told_apart(run, words):
     command, *rest = words
-    recipe = run(command, "digits", *rest, code=4)
-    assert recipe.error == "digits is a recipe and a data set, not a model"
-    assert "pixelcnn train digits" in recipe.hint
-    assert "data set" in run(command, "cifar-10", *rest, code=4).error
+    recipe = run(command, "fashion-mnist", *rest, code=4)
+    assert recipe.error == "fashion-mnist is a recipe and a data set, not a model"
+    assert "pixelcnn train fashion-mnist" in recipe.hint
+    assert "data set" in run(command, "binarized-mnist", *rest, code=4).error
     assert "is a network" in run(command, "gated-pixelcnn", *rest, code=4).error
     assert "is an output" in run(command, "bernoulli", *rest, code=4).error
 
 
 def test_a_missing_model_points_to_the_run_folders(run, model, here):
-    (here / "runs/digits-digits").mkdir(parents=True)
-    (here / "runs/digits-digits/best.safetensors").write_bytes(model.read_bytes())
-    assert run("sample", "digits", code=4).hint == "give its run folder: runs/digits-digits"
-    outcome = run("sample", "runs/digits", code=4)
-    assert "Did you mean 'runs/digits-digits'?" in outcome.error
-    assert "runs/digits-digits" in run("sample", "runs", code=4).hint
+    (here / "runs/shapes-shapes").mkdir(parents=True)
+    (here / "runs/shapes-shapes/best.safetensors").write_bytes(model.read_bytes())
+    assert run("sample", "shapes", code=4).hint == "give its run folder: runs/shapes-shapes"
+    outcome = run("sample", "runs/shapes", code=4)
+    assert "Did you mean 'runs/shapes-shapes'?" in outcome.error
+    assert "runs/shapes-shapes" in run("sample", "runs", code=4).hint
 
 
 def test_a_run_folder_is_a_model(run, model, here):

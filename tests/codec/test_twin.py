@@ -203,6 +203,25 @@ def test_calibration_says_what_whole_numbers_cost():
     assert px.calibrate(model, images) < 1e-6
 
 
+def test_a_model_that_coarse_steps_would_cost_too_much_takes_finer_ones():
+    """Large parameters, whose errors are as large as what they decide."""
+    torch.manual_seed(0)
+    network = networks.Compact(1, 4, width=16, depth=2, kernel=3, first_kernel=3)
+    with torch.no_grad():
+        network.head[3].weight *= 300
+    model = px.PixelModel(network, outputs.Categorical(levels=4), SHAPE).eval()
+    images = px.sample(model, 5, seed=0)
+    fine = px.calibrate(model, images)
+    assert model.record["integer_precision"] == "double" and fine < 0.002
+    blob = px.compress(model, images)
+    assert torch.equal(torch.as_tensor(px.decompress(model, blob)), images)
+    model.record["integer_precision"] = "single"
+    assert excess(model, images) > max(0.002, 10 * fine)
+    model.record["integer_precision"] = "half"
+    with pytest.raises(ModelError, match="'half' precision"):
+        integers(model, SHAPE)
+
+
 def test_calibration_leaves_a_model_as_it_was():
     model, images = model_of()
     before = model.train().record.copy()

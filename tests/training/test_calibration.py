@@ -8,7 +8,7 @@ from pixelcnn import data, networks, outputs
 from pixelcnn.training import fit
 from training.trainings import QUICK, digits, train
 
-KEYS = {"activation_ranges", "integer_loss"}
+KEYS = {"activation_ranges", "integer_precision", "integer_loss"}
 OPTIONS = QUICK | {"epochs": 1, "calibration_images": 3}
 
 

@@ -63,6 +63,8 @@ def info(
     kinds = inventory.kinds(name)
     if "recipe" in kinds or name.endswith(".toml"):
         _recipe(recipes.get(name), options.sides(size), program, json)
+        if name in checkpoint.shipped():
+            say(f"note: {name} is a model that comes with the package, too")
     elif Path(name).exists() or name in checkpoint.shipped():
         _model(name, program, json)
     elif part := inventory.part(name):

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pixelcnn.codec.fixed import PRECISIONS
 from pixelcnn.codec.frequencies import BITS
-from pixelcnn.codec.integers import RANGES, integer_form, integers
+from pixelcnn.codec.integers import NAME, RANGES, integer_form, integers
 from pixelcnn.devices import placed
 from pixelcnn.engines import parallel
 from pixelcnn.engines.programs import program_of
@@ -20,6 +21,8 @@ from pixelcnn.modes import evaluation_view
 
 LOSS = "integer_loss"
 """Key of a model's record that holds how many more bits its twin takes, as a share of its own."""
+TOLERATED = 0.002
+"""Such share, for which the coarser of two precisions is taken: it is computed many times as fast."""
 LARGEST = 4_096
 """Pixels that are looked at of an image."""
 RANGED, COMPARED, AT_ONCE = 65_536, 4_096, 16_384
@@ -39,7 +42,8 @@ def calibrate(
     for weights that were changed since: ranges that do not fit them cost bits, though never a pixel.
 
     Args:
-        model: its record gets the keys ``activation_ranges`` and ``integer_loss``; left as it is in all else.
+        model: its record gets ``activation_ranges``, ``integer_precision`` and ``integer_loss``; left as it
+            is in all else.
         images: some integer levels ``(n, c, h, w)`` like those that are to be compressed; 64 of them, evenly
             spread, are looked at, or fewer if they are large.
         condition: see :meth:`PixelModel.check_condition`.
@@ -71,7 +75,12 @@ def calibrate(
     given = None if given is None else cropped_condition(view, given[some].cpu())
     view.record = {RANGES: ranges(view, levels, given)}
     few = spread(len(levels), max(1, COMPARED // pixels))
-    loss = excess(view, levels[few], None if given is None else given[few])
+    loss = math.inf
+    for name in PRECISIONS:
+        view.record[NAME] = name
+        loss = excess(view, levels[few], None if given is None else given[few])
+        if loss <= TOLERATED:
+            break
     model.record |= view.record | {LOSS: loss}
     return loss
 

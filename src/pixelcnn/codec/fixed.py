@@ -55,6 +55,10 @@ class Precision:
         return int(2 ** (self.activations - 1) - 1)
 
 
+PRECISIONS = {"single": Precision(), "double": Precision(12, 16, 16)}
+"""By name: sums that float32 holds where the weights let it, and finer ones, which take float64."""
+
+
 class Fixed(NamedTuple):
     """A value of the twin.
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from pixelcnn.codec.bounds import check_arithmetic
 from pixelcnn.codec.coding import Integers
 from pixelcnn.codec.container import FINGERPRINT, VERSION
-from pixelcnn.codec.fixed import Precision
+from pixelcnn.codec.fixed import PRECISIONS
 from pixelcnn.codec.twin import Twin
 from pixelcnn.codec.weights import settled
 from pixelcnn.config import to_config
@@ -29,7 +29,8 @@ from pixelcnn.shapes import ImageShape
 
 RANGES = "activation_ranges"
 """Key of a model's record that holds the largest values of its program's nodes."""
-PRECISION = Precision()
+NAME = "integer_precision"
+"""Key of the name in :data:`PRECISIONS` with which its sums are taken; ``single`` without one."""
 
 
 class _Kept(NamedTuple):
@@ -61,7 +62,7 @@ def twin_of(model: PixelModel) -> tuple[Twin, bytes]:
     Raises:
         ModelError: it was never calibrated, or has no integer form.
     """
-    known = model.record.get(RANGES)
+    known, name = model.record.get(RANGES), model.record.get(NAME, "single")
     if known is None:
         raise ModelError(
             "this model does not say how large its values become",
@@ -70,7 +71,11 @@ def twin_of(model: PixelModel) -> tuple[Twin, bytes]:
     check_arithmetic()
     with integer_form():
         program = program_of(model)
-        key = (tuple(known), model.output)
+        if name not in PRECISIONS:
+            raise Unlowerable(
+                f"sums of {name!r} precision, which is none of {', '.join(PRECISIONS)}"
+            )
+        key = (tuple(known), name, model.output)
         kept = _twins.get(model.network)
         if kept is None or kept.program is not program or kept.key != key:
             if len(known) != len(program.nodes):
@@ -79,7 +84,7 @@ def twin_of(model: PixelModel) -> tuple[Twin, bytes]:
                 )
             network = settled(model.network)
             exact = program if network is model.network else trace(network)
-            twin = Twin(exact, model.levels, known, PRECISION)
+            twin = Twin(exact, model.levels, known, PRECISIONS[name])
             kept = _twins[model.network] = _Kept(program, key, twin, fingerprint(twin, model))
         return kept.twin, kept.fingerprint
 
