@@ -210,7 +210,7 @@ def test_a_model_that_coarse_steps_would_cost_too_much_takes_finer_ones():
     with torch.no_grad():
         network.head[3].weight *= 300
     model = px.PixelModel(network, outputs.Categorical(levels=4), SHAPE).eval()
-    images = px.sample(model, 5, seed=0)
+    images = px.sample(model, 5, seed=0).long()
     fine = px.calibrate(model, images)
     assert model.record["integer_precision"] == "double" and fine < 0.002
     blob = px.compress(model, images)
