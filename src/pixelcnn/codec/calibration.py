@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pixelcnn.codec.fixed import PRECISIONS
 from pixelcnn.codec.frequencies import BITS
-from pixelcnn.codec.integers import NAME, RANGES, integer_form, integers
+from pixelcnn.codec.integers import PRECISION, RANGES, integer_form, integers
 from pixelcnn.devices import placed
 from pixelcnn.engines import parallel
 from pixelcnn.engines.programs import program_of
@@ -77,7 +77,7 @@ def calibrate(
     few = spread(len(levels), max(1, COMPARED // pixels))
     loss = math.inf
     for name in PRECISIONS:
-        view.record[NAME] = name
+        view.record[PRECISION] = name
         loss = excess(view, levels[few], None if given is None else given[few])
         if loss <= TOLERATED:
             break

@@ -29,7 +29,7 @@ from pixelcnn.shapes import ImageShape
 
 RANGES = "activation_ranges"
 """Key of a model's record that holds the largest values of its program's nodes."""
-NAME = "integer_precision"
+PRECISION = "integer_precision"
 """Key of the name in :data:`PRECISIONS` with which its sums are taken; ``single`` without one."""
 
 
@@ -62,7 +62,7 @@ def twin_of(model: PixelModel) -> tuple[Twin, bytes]:
     Raises:
         ModelError: it was never calibrated, or has no integer form.
     """
-    known, name = model.record.get(RANGES), model.record.get(NAME, "single")
+    known, name = model.record.get(RANGES), model.record.get(PRECISION, "single")
     if known is None:
         raise ModelError(
             "this model does not say how large its values become",

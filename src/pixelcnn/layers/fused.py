@@ -61,7 +61,7 @@ def gated_residual(
         gate: between them.
         dropout: before ``mix``.
         mix: 1x1, back to the features of ``x``.
-        bias: of each image ``(n, features, 1, 1)``, from its condition.
+        bias: of each image, from its condition: ``(n, twice the features that mix reads, 1, 1)``.
 
     Returns:
         ``(n, features, h, w)``; None where the layers have to compute it: no gradient is wanted; not

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from pixelcnn.codec.calibration import LOSS, calibrate
-from pixelcnn.codec.integers import NAME, RANGES
+from pixelcnn.codec.integers import PRECISION, RANGES
 from pixelcnn.conditioning import condition_of
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import PixelCNNError
@@ -44,4 +44,4 @@ def measured(model: PixelModel, images: ImageSet, most: int) -> dict[str, Any]:
             calibrate(model, levels, condition_of(model, some), most=most)
         except PixelCNNError:  # to be trained is no promise to be compressed
             return {}
-    return {key: model.record[key] for key in (RANGES, NAME, LOSS) if key in model.record}
+    return {key: model.record[key] for key in (RANGES, PRECISION, LOSS) if key in model.record}
