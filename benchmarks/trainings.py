@@ -117,15 +117,18 @@ APART = {
 """Recipes that no training of the queue is of, and why."""
 
 
-def chosen(names: Sequence[str], seed: int) -> list[Training]:
+def chosen(names: Sequence[str], seed: int, share: float = 1.0) -> list[Training]:
     """The trainings of these names, in the order of the queue; all of them without a name.
+
+    Each takes that share of its time.
 
     Raises:
         KeyError: there is none of such a name.
     """
     known = {each.name: each for each in QUEUE}
     wanted = {known[name].name for name in names} or set(known)
-    return [each.seeded(seed) for each in QUEUE if each.name in wanted]
+    queue = [dataclasses.replace(each, minutes=each.minutes * share) for each in QUEUE]
+    return [each.seeded(seed) for each in queue if each.name in wanted]
 
 
 def state(training: Training, root: Path) -> tuple[str, str]:
@@ -285,9 +288,13 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--root", type=Path, default=Path("runs/trainings"), metavar="DIR",
                         help="of the run folders (runs/trainings)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="another seed, in folders of its own")
+    parser.add_argument("--share", type=float, default=1.0, metavar="S",
+                        help="of its time that each training takes, such as 0.2 (1)")  # fmt: skip
     options = parser.parse_args(words)
+    if not 0 < options.share <= 1:
+        parser.error(f"--share lies above 0 and at most at 1, got {options.share:g}")
     try:
-        options.trainings = chosen(options.names, options.seed)
+        options.trainings = chosen(options.names, options.seed, options.share)
     except KeyError as error:
         known = ", ".join(each.name for each in QUEUE)
         parser.error(f"no training called {error.args[0]!r}; known: {known}")

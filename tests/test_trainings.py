@@ -74,6 +74,10 @@ def test_a_training_is_begun_for_so_long_and_goes_on_as_it_was(queue, tmp_path):
     assert "--max-time" not in queue.command(run, cores=1)
 
 
+def test_a_share_of_its_time_makes_a_training_shorter(queue):
+    assert trainings.parse(["short", "--share", "0.2"]).trainings[0].minutes == 1
+
+
 def in_this_process(training, root, cores):
     """Trains on a few images."""
     settings = [*training.settings, "training.batch_size=400", "training.epochs=1"]
@@ -126,8 +130,10 @@ def test_a_signal_stops_the_queue(queue, tmp_path, monkeypatch, capsys):
     assert "the same command goes on" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", [["nonsense"], ["--core", "x"], ["--core", "4096"]])
-def test_an_unknown_training_or_core_is_a_usage_error(words):
+@pytest.mark.parametrize(
+    "words", [["nonsense"], ["--core", "x"], ["--core", "4096"], ["--share", "0"]]
+)
+def test_an_unknown_training_core_or_share_is_a_usage_error(words):
     with pytest.raises(SystemExit) as ending:
         trainings.parse(words)
     assert ending.value.code == 2
