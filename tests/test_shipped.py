@@ -71,8 +71,8 @@ def test_a_card_says_what_the_file_holds(name):
 def test_a_shipped_model_draws_natively_and_codes(name):
     model = px.load(name)
     assert engines.choose(model).name == "native"
-    coarse = model.record["integer_precision"] == "single"
-    assert integers(model, model.shape)[0].native == coarse and model.record["integer_loss"] < 0.002
+    assert integers(model, model.shape)[0].native == model.record["integer_precision"]
+    assert model.record["integer_loss"] < 0.002
     image, label = pattern_of(model)
     blob = px.compress(model, image, label, verify=False)
     assert torch.equal(torch.as_tensor(px.decompress(model, blob)), image)

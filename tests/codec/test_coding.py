@@ -8,7 +8,8 @@ import pixelcnn as px
 from pixelcnn import networks
 from pixelcnn.codec.coding import Integers, decode, encode
 from pixelcnn.codec.frequencies import TOTAL, Frequencies
-from pixelcnn.codec.integers import integers
+from pixelcnn.codec.fixed import PRECISIONS
+from pixelcnn.codec.integers import PRECISION, integers
 from pixelcnn.codec.numbers import Damaged
 from pixelcnn.outputs import Bernoulli, Categorical, LogisticMixture
 from pixelcnn.shapes import ImageShape, coding_order
@@ -21,16 +22,17 @@ OUTPUTS = {
 }
 
 
-def in_integers(output, channels=1):
+def in_integers(output, channels=1, precision="single", width=6):
     """A small model in whole numbers."""
     torch.manual_seed(0)
     out = output.parameters_per_pixel(channels)
     order = "pixel" if output.couples_channels else "channel"
     network = networks.PixelCNN(
-        channels, out, width=6, depth=1, first_kernel=3, kernel=3, order=order
+        channels, out, width=width, depth=1, first_kernel=3, kernel=3, order=order
     )
     model = px.PixelModel(network, output, (channels, 3, 5)).eval()
     px.calibrate(model, images_of(model, 8))
+    model.record[PRECISION] = precision
     return integers(model, model.shape)[0]
 
 
@@ -40,15 +42,17 @@ def images_of(model, n):
 
 
 def cases():
-    """Every output, of one channel and of three."""
-    for name, output in OUTPUTS.items():
-        for channels in (1, 3):
-            yield pytest.param(in_integers(output, channels), id=f"{name}-{channels}")
+    """Every output, of one channel and of three, in sums of floats and of doubles."""
+    for precision in PRECISIONS:
+        for name, output in OUTPUTS.items():
+            for channels in (1, 3):
+                model = in_integers(output, channels, precision)
+                yield pytest.param(model, id=f"{name}-{channels}-{precision}")
 
 
 def without_native(model):
     other = Integers(model, model.twin, model.shape)
-    other.native = False
+    other.native = None
     return other
 
 
@@ -61,6 +65,19 @@ def test_the_native_coder_writes_the_words_of_the_library(model):
     assert np.array_equal(words, encode(without_native(model), levels))
     assert decode(model, words, 4).equal(levels)
     assert decode(without_native(model), words, 4).equal(levels)
+
+
+@pytest.mark.parametrize("images", [1, 2, 13])
+def test_wide_sums_of_doubles_are_exact(images):
+    """Several blocks of outputs, the last of which is cut, for tiles of every height."""
+    model = in_integers(OUTPUTS["many"], precision="double", width=84)
+    if not model.native:
+        pytest.skip("there is no native engine here")
+    assert model.native == "double"
+    levels = images_of(model, images)
+    words = encode(model, levels)
+    assert np.array_equal(words, encode(without_native(model), levels))
+    assert decode(model, words, images).equal(levels)
 
 
 def test_threads_take_turns():
@@ -113,7 +130,7 @@ def test_words_end_no_earlier_than_the_images(native):
 def test_a_few_words_that_promise_many_pixels_are_refused_in_their_first_row(native):
     model = in_integers(Bernoulli())
     wide = Integers(model, model.twin, ImageShape(1, 524, 1_000))
-    wide.native = native and model.native
+    wide.native = model.native if native else None
     told = []
     for words in ([], [2**32 - 1] * 2):
         with pytest.raises(Damaged):

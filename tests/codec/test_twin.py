@@ -100,7 +100,7 @@ def test_no_value_outgrows_what_was_proven():
         observe=lambda number, values: seen.update({number: float(values.abs().max())}),
     )
     assert all(value <= limits[number] for number, value in seen.items())
-    assert found.twin.largest == max(limits)
+    assert found.twin.limits == limits
 
 
 class Reduced(TorchFunctionMode):
@@ -120,7 +120,7 @@ def test_weights_that_decayed_to_nothing_leave_sums_exact_in_float32():
             block.widen.weight[3:5] *= 1e-12
             block.widen.bias[3:5] = -2.5
     model, images = model_of(network)
-    assert twin_of(model).largest < SINGLE
+    assert max(twin_of(model).limits) < SINGLE
     assert abs(excess(model, torch.from_numpy(images))) < 0.01
 
 

@@ -17,9 +17,10 @@ from pixelcnn.codec.numbers import Damaged
 from pixelcnn.codec.twin import Twin
 from pixelcnn.engines import parallel
 from pixelcnn.engines.cached import CachedEngine
-from pixelcnn.engines.native import NativeEngine, obstacle
+from pixelcnn.engines.native import Arithmetic, NativeEngine, obstacle
 from pixelcnn.errors import ModelError
 from pixelcnn.model import PixelModel
+from pixelcnn.program import Dense, Sum
 from pixelcnn.shapes import ImageShape, coding_order
 
 NONE = "is damaged: words that no encoder wrote"
@@ -57,17 +58,25 @@ class Integers:
         return Frequencies(self.output, self.twin.scale, self.twin.limit)
 
     @cached_property
-    def native(self) -> bool:
-        """Whether the native engine computes it: it has all primitives, and float32 all numbers."""
-        return self.twin.largest < SINGLE and not obstacle(self, self.twin.program)  # type: ignore[arg-type]
+    def native(self) -> Arithmetic | None:
+        """What the native engine sums in; None where it cannot compute the twin: it stores values as floats."""
+        if obstacle(self, self.twin.program):  # type: ignore[arg-type]
+            return None
+        if max(self.twin.limits) < SINGLE:
+            return "single"
+        nodes = list(zip(self.twin.program.nodes, self.twin.limits, strict=True))
+        stored = max(limit for node, limit in nodes if not isinstance(node, Sum))
+        units = any(isinstance(node, Dense) for node, _ in nodes)
+        return None if units or stored >= SINGLE else "double"
 
     def start(self, n: int, condition: Tensor | None) -> CachedEngine:
         """A walker at the first position of n images."""
         return CachedEngine(self, self.twin.program, n, condition)  # type: ignore[arg-type]
 
     def start_native(self, n: int, condition: Tensor | None) -> NativeEngine:
-        """The same in C++."""
-        return NativeEngine(self, self.twin.program, n, condition)  # type: ignore[arg-type]
+        """The same in C++, if it can be."""
+        kind = self.native or "single"
+        return NativeEngine(self, self.twin.program, n, condition, arithmetic=kind)  # type: ignore[arg-type]
 
     def parameters(self, levels: Tensor, condition: Tensor | None, batch_size: int) -> Tensor:
         """The parameters of whole images at once, int32 ``(n, out, h, w)``."""

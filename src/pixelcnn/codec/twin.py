@@ -73,7 +73,7 @@ class Twin:
     Attributes:
         program: in whole numbers, held in float64.
         scale: what 1 of its parameters stands for.
-        largest: number that can occur, partial sums included, see :mod:`pixelcnn.codec.bounds`.
+        limits: largest number of each node, partial sums included, see :mod:`pixelcnn.codec.bounds`.
 
     Raises:
         Unlowerable: a primitive has no integer form, or sums would be too large.
@@ -100,7 +100,7 @@ class Twin:
         limits = bounds(self.program, levels)
         if any(limits[each.number] > each.limit for each in self.made.values() if each.number >= 0):
             raise AssertionError("a value of the twin outgrows what it was built for")
-        self.largest = max(limits)
+        self.limits = limits
         _, self.scale, self.limit = self.made[len(program.nodes) - 1]
         self.remade.clear()  # what it holds of tables
 
@@ -189,7 +189,7 @@ class Twin:
         What nothing else reads, a past neither, is rounded once, to these steps alone.
         """
         value, node = self.made[source], self.source.nodes[source]
-        if value.limit <= max(most, BYTE):
+        if value.limit <= max(most, BYTE) and value.number != NOWHERE:
             return value
         if value.number in self.remade and self.readers[source] == 1:
             scale = value.scale * value.limit / most

@@ -133,8 +133,8 @@ class Engine:
         if self.name == "cuda":
             return cuda.CudaEngine(self.view, self.program, n, condition)
         if self.name.startswith("native"):
-            half = self.name == "native-bf16"
-            return native.NativeEngine(self.view, self.program, n, condition, half=half)
+            kind: native.Arithmetic = "half" if self.name == "native-bf16" else "single"
+            return native.NativeEngine(self.view, self.program, n, condition, arithmetic=kind)
         walker = CachedEngine(self.view, self.program, n, condition)
         if found_out(self.model, self.program, CACHED) is not None:
             return walker

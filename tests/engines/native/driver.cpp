@@ -69,7 +69,7 @@ struct File {
 };
 
 struct Job {
-    int32_t images = 0, threads = 0, half = 0;
+    int32_t images = 0, threads = 0, arithmetic = 0;
     double temperature = 0;
     std::vector<int32_t> words, levels;
     std::vector<float> weights, conditions;
@@ -83,7 +83,7 @@ Job read_job(File& file) {
     const auto settings = file.read<double>();
     job.images = int32_t(settings.at(0));
     job.threads = int32_t(settings.at(1));
-    job.half = int32_t(settings.at(2));
+    job.arithmetic = int32_t(settings.at(2));
     job.temperature = settings.at(3);
     job.words = file.read<int32_t>();
     job.weights = file.read<float>();
@@ -110,7 +110,7 @@ struct Session {
 
     explicit Session(const Job& job) : threads(job.threads) {
         pixelcnn_open(job.words.data(), int64_t(job.words.size()), job.weights.data(), int64_t(job.weights.size()),
-                      job.images, job.threads, job.half, job.conditions.data(), int64_t(job.conditions.size()),
+                      job.images, job.threads, job.arithmetic, job.conditions.data(), int64_t(job.conditions.size()),
                       &engine, complaint, sizeof complaint);
     }
     ~Session() {

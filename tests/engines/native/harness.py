@@ -16,7 +16,8 @@ import torch
 from pixelcnn import PixelModel, compiling
 from pixelcnn.codec.coding import Integers
 from pixelcnn.engines import native
-from pixelcnn.engines.native import NativeEngine, Tables
+from pixelcnn.engines.native import Arithmetic, NativeEngine, Tables
+from pixelcnn.engines.native.build import code
 from pixelcnn.engines.trace import trace
 from pixelcnn.program import Program
 from pixelcnn.sampling import uniforms
@@ -60,7 +61,7 @@ class Job(NamedTuple):
     n: int
     condition: torch.Tensor | None
     threads: int = 1
-    half: bool = False
+    arithmetic: Arithmetic = "single"
     temperature: float = 1.0
     written: Program | None = None
     tables: Tables | None = None
@@ -143,7 +144,9 @@ def arrays_of(job: Job, lanes: int | None) -> Iterator[np.ndarray]:
     """Settings, words, weights, conditions, levels, known, uniforms, tables of the coder."""
     program = job.program
     plan = native.plan(job.model, program, lanes)
-    yield np.array([job.n, job.threads, job.half, job.temperature], np.float64)
+    yield np.array(
+        [job.n, job.threads, code("arithmetic", job.arithmetic), job.temperature], np.float64
+    )
     yield plan.words
     yield plan.weights
     yield native.condition_values(program, plan, job.condition)
@@ -174,7 +177,7 @@ def read_words(path: Path, jobs: Iterable[Job]) -> Iterator[tuple[str, np.ndarra
 
 def library_result(job: Job) -> Result:
     """The same from the library."""
-    kind = {"threads": job.threads, "half": job.half}
+    kind = {"threads": job.threads, "arithmetic": job.arithmetic}
     start = functools.partial(NativeEngine, job.model, job.program, job.n, job.condition, **kind)
     engine, levels = start(), job.levels
     parameters = [engine.parameters(levels, at).numpy() for at in coding_order(job.model.shape)]

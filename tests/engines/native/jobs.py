@@ -13,7 +13,9 @@ from engines.depthwise import KINDS, Depthwise
 from engines.native import programs
 from engines.native.harness import Job
 from pixelcnn import PixelModel, calibrate, outputs
-from pixelcnn.codec.integers import integers
+from pixelcnn.codec.fixed import PRECISIONS
+from pixelcnn.codec.integers import PRECISION, integers
+from pixelcnn.engines.native import Arithmetic
 from pixelcnn.layers import CONDITIONS, MaskedConv2d
 from pixelcnn.masks import Features
 from pixelcnn.networks import NETWORKS, Network
@@ -107,15 +109,15 @@ def all_jobs() -> Iterator[Job]:
     """
     torch.manual_seed(0)
     turns = itertools.cycle(itertools.product(BATCHES, THREADS, TEMPERATURES))
-    halves = itertools.cycle((False, False, False, True))
+    kinds: itertools.cycle[Arithmetic] = itertools.cycle(("single", "single", "single", "half"))
     for output, channels, size, width in settings():
         for network in networks(channels, output, width, size):
             model = model_of(network, output, size)
             n, threads, temperature = next(turns)
-            yield Job(model, n, condition_for(model, n), threads, next(halves), temperature)
+            yield Job(model, n, condition_for(model, n), threads, next(kinds), temperature)
     for network in networks(1, OUTPUTS[0], 6, WIDE):
         model = model_of(network, OUTPUTS[0], WIDE)
-        yield Job(model, 1, condition_for(model, 1), 3, False, 1.0)
+        yield Job(model, 1, condition_for(model, 1), 3, "single", 1.0)
     yield from unit_jobs()
     yield from written_jobs()
 
@@ -130,10 +132,15 @@ def coder_jobs() -> Iterator[Job]:
         network = NETWORKS[name](channels, out, width=6, depth=1, kernel=3, order=order)
         model = PixelModel(network, output, (channels, 3, 5)).eval()
         calibrate(model, torch.randint(0, model.levels, (8, *model.shape)))
-        twin, _ = integers(model, model.shape)
-        for n, threads in ((1, 1), (5, 2), (70, 3)):
-            tables = twin.frequencies.tables
-            yield Job(twin, n, None, threads, written=twin.twin.program, tables=tables)
+        for precision, (n, threads) in itertools.product(PRECISIONS, ((1, 1), (5, 2), (70, 3))):
+            model.record[PRECISION] = precision
+            twin, _ = integers(model, model.shape)
+            tables, program, kind = (
+                twin.frequencies.tables,
+                twin.twin.program,
+                twin.native or "single",
+            )
+            yield Job(twin, n, None, threads, kind, written=program, tables=tables)
 
 
 def unit_jobs() -> Iterator[Job]:
@@ -162,7 +169,8 @@ def written_jobs() -> Iterator[Job]:
         big = p.elementwise("add", x, place)
         return p.attend(big, x, big, 2, programs.random(2 * width))
 
-    for channels, width, half in itertools.product((1, 3), (18, 34), (False, True)):
+    kinds: tuple[Arithmetic, ...] = ("single", "half")
+    for channels, width, kind in itertools.product((1, 3), (18, 34), kinds):
         shape = (channels, 5, 7)
         program = programs.program_of(shape, middle, width)
-        yield Job(programs.model_of(shape), 5, None, 2, half, 1.0, program)
+        yield Job(programs.model_of(shape), 5, None, 2, kind, 1.0, program)

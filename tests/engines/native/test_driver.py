@@ -50,10 +50,10 @@ def results_of(path, jobs_at, jobs, folder):
 def assert_same(jobs, found, expected):
     """The same parameters, and the same images where products are in float32."""
     for job, mine, theirs in zip(jobs, found, expected, strict=True):
-        off = (HALF if job.half else EXACT) * (1 + np.abs(theirs.parameters).max())
+        off = (HALF if job.arithmetic == "half" else EXACT) * (1 + np.abs(theirs.parameters).max())
         assert mine.complaint == ""
         np.testing.assert_allclose(mine.parameters, theirs.parameters, rtol=0, atol=off)
-        if not job.half:
+        if job.arithmetic == "single":
             np.testing.assert_array_equal(mine.drawn, theirs.drawn)
 
 

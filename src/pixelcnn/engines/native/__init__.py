@@ -2,14 +2,14 @@
 
 import ctypes
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pixelcnn.compiling import NotBuilt
-from pixelcnn.engines.native.build import library, why_not
+from pixelcnn.engines.native.build import code, library, why_not
 from pixelcnn.engines.native.plan import Plan, obstacle, plan
 from pixelcnn.errors import ModelError, ResourceError
 from pixelcnn.model import PixelModel
@@ -19,6 +19,7 @@ from pixelcnn.shapes import Position
 __all__ = ["NativeEngine", "NotBuilt", "Plan", "Tables", "library", "obstacle", "plan", "why_not"]
 
 MESSAGE = 256
+Arithmetic = Literal["single", "half", "double"]
 
 
 class Tables(NamedTuple):
@@ -36,7 +37,7 @@ class Tables(NamedTuple):
 class NativeEngine:
     """Walks a program over the positions of n images.
 
-    Computes in float32. Every number depends on the model and the image alone: it is the same for any n,
+    Computes in float32, sums included unless they are told otherwise. Every number depends on the model and the image alone: it is the same for any n,
     number of threads, and whether levels are drawn inside or given from outside.
 
     Args:
@@ -45,8 +46,9 @@ class NativeEngine:
         n: number of images, at least 1.
         condition: checked by the model.
         threads: among which images are divided; torch's number if None.
-        half: multiply in bfloat16, with sums in float32: about twice as fast where the processor has it, and
-            parameters off by some 1e-2.
+        arithmetic: of sums over taps: ``single``; ``half`` to multiply in bfloat16 and sum in float32, which is
+            about twice as fast where the processor has it, with parameters off by some 1e-2; or ``double`` for
+            plans in whole numbers, whose sums are rounded before they are stored.
 
     Raises:
         NotBuilt: there is no native engine here.
@@ -63,7 +65,7 @@ class NativeEngine:
         condition: Tensor | None,
         *,
         threads: int | None = None,
-        half: bool = False,
+        arithmetic: Arithmetic = "single",
     ) -> None:
         self._handle = ctypes.c_void_p()
         self._library = library()
@@ -80,7 +82,7 @@ class NativeEngine:
             ctypes.c_int64(len(layout.weights)),
             ctypes.c_int32(n),
             ctypes.c_int32(self.threads),
-            ctypes.c_int32(half),
+            ctypes.c_int32(code("arithmetic", arithmetic)),
             _pointer(values),
             ctypes.c_int64(len(values)),
             ctypes.byref(self._handle),

@@ -63,7 +63,7 @@ def codes(group: str) -> dict[str, int]:
     """The numbers of a group of a plan's words by name: the source has the only list of them.
 
     Args:
-        group: operation, kind, storage, start or output.
+        group: operation, kind, storage, start, output or arithmetic.
 
     Raises:
         NotBuilt: see :func:`library`.

@@ -29,10 +29,9 @@ struct Engine {
 
     // Conditions live as long as the engine.
     Engine(const int32_t* words, int64_t word_count, const float* weights, int64_t weight_count, int32_t n,
-           int32_t threads, bool half, const float* conditions, int64_t condition_count)
-        : plan(words, word_count, weights, weight_count), wave(plan) {
+           int32_t threads, Arithmetic arithmetic, const float* conditions, int64_t condition_count)
+        : plan(words, word_count, weights, weight_count, arithmetic), wave(plan) {
         require(n >= 1, "no images");
-        if (half) plan.halve_weights();
         const int32_t share = n / threads + (n % threads > 0);
         const int32_t size = std::max(1, std::min(SLICE, share));
         walks = wave.walks(threads / ((n + size - 1) / size));
@@ -146,12 +145,13 @@ int32_t pixelcnn_lanes() { return LANES; }
 
 // Conditions are not copied: they live as long as the engine.
 int pixelcnn_open(const int32_t* words, int64_t word_count, const float* weights, int64_t weight_count, int32_t n,
-                  int32_t threads, int32_t half, const float* conditions, int64_t condition_count, void** engine,
-                  char* error, int64_t error_size) {
+                  int32_t threads, int32_t arithmetic, const float* conditions, int64_t condition_count,
+                  void** engine, char* error, int64_t error_size) {
     return guarded(error, error_size, [&] {
+        require(arithmetic >= 0 && arithmetic < ARITHMETICS, "arithmetic");
         require(threads >= 1 && word_count >= 0 && weight_count >= 0 && condition_count >= 0, "arguments");
-        *engine = new Engine(words, word_count, weights, weight_count, n, threads, half != 0, conditions,
-                             condition_count);
+        *engine = new Engine(words, word_count, weights, weight_count, n, threads, Arithmetic(arithmetic),
+                             conditions, condition_count);
     });
 }
 

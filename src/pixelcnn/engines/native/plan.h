@@ -1,8 +1,8 @@
 // A plan as it is read: every index, size and order of execution is checked before anything runs.
 #pragma once
 
-#include "half.h"
 #include "instruction.h"
+#include "weights.h"
 
 namespace {
 
@@ -25,17 +25,19 @@ struct Reader {
 struct Plan {
     Floats pool;
     std::vector<Floats> half_pools;
+    std::vector<Aligned<double>> wide_pools;
     List<Value> values;
     List<Memory> memories;
     List<std::vector<Instruction>> queues;  // of units: what is computed once, as it becomes due
     List<std::vector<Instruction>> phases;  // row start, each step, after the pixel, row end
     List<bool> has_partial;
+    Arithmetic arithmetic;
     int32_t channels, height, width, levels, divisor, steps, output, result;
     int32_t components = 0;             // of a mixture
     double sharpest = 0, broadest = 0;  // its extreme scales: in levels, and in half ranges of them
 
-    Plan(const int32_t* words, int64_t word_count, const float* weights, int64_t weight_count)
-        : pool(weight_count) {
+    Plan(const int32_t* words, int64_t word_count, const float* weights, int64_t weight_count, Arithmetic sums)
+        : pool(weight_count), arithmetic(sums) {
         std::copy(weights, weights + weight_count, pool.data());
         Reader in{words, words + word_count};
         require(in.next() == MAGIC, "not a plan");
@@ -67,13 +69,13 @@ struct Plan {
             for (int32_t i = 0; i < instructions; ++i) phases.back().push_back(read(in, phase));
         }
         require(in.at == in.end, "the plan has a tail");
-    }
-
-    // Adds weights in bfloat16 to every product: (blocks, pairs, LANES, 2).
-    void halve_weights() {
+        require(arithmetic != DOUBLE || queues.empty(), "units are not summed in doubles");
         for (auto& phase : phases)
-            for (Instruction& i : phase)
-                if (i.kind == PRODUCT && !i.segments.empty()) halve_weight(i);
+            for (Instruction& i : phase) {
+                if (arithmetic == HALF && i.kind == PRODUCT && !i.segments.empty())
+                    half_pools.push_back(halved_weight(i));
+                if (arithmetic == DOUBLE && i.sums()) wide_pools.push_back(widened_weight(i));
+            }
     }
 
     // Of a pixel.
@@ -374,26 +376,6 @@ struct Plan {
         i.a = in.next();
         i.a_start = in.next();
         beside(i.every, i.a, i.a_start, memory.heads * int64_t(memory.value));
-    }
-
-    void halve_weight(Instruction& i) {
-        for (const Segment& segment : i.segments) i.half_depth += pairs(segment.count);
-        const auto blocks = int32_t(whole(i.count) / LANES);
-        half_pools.emplace_back(int64_t(blocks) * i.half_depth * LANES);
-        float* out = half_pools.back().data();
-        i.half_weight = out;
-        for (int32_t block = 0; block < blocks; ++block) {
-            const float* in = i.weight + int64_t(block) * i.depth * LANES;
-            for (const Segment& segment : i.segments) {
-                for (int32_t k = 0; k < segment.count; k += 2, out += LANES)
-                    for (int32_t lane = 0; lane < LANES; ++lane) {
-                        const float second = k + 1 < segment.count ? in[(k + 1) * LANES + lane] : 0.0f;
-                        const float pair[2] = {in[k * LANES + lane], second};
-                        halve(pair, 2, out + lane);
-                    }
-                in += int64_t(segment.count) * LANES;
-            }
-        }
     }
 };
 

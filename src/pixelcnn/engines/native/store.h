@@ -18,10 +18,11 @@ class Rows {
     int32_t walks() const { return walks_; }
 
     // Adds a place of zeros; all places together stay within bounds.
-    void take(List<Floats>& list, int64_t floats) {
-        sum_ += floats;
-        require(floats < MAX_FLOATS && sum_ < MAX_FLOATS, "too much state");
-        list.emplace_back(floats);
+    template <typename Number>
+    void take(List<Aligned<Number>>& list, int64_t count) {
+        sum_ += count;
+        require(count < MAX_FLOATS && sum_ < MAX_FLOATS, "too much state");
+        list.emplace_back(count);
     }
 
     // Rows that are kept of a value: as many as are read above any that is walked.
@@ -75,7 +76,9 @@ class Store {
             const Value& value = plan.values[i];
             const int64_t position = int64_t(n_) * value.stride();
             rows.take(now_, value.storage == NOW ? position : 0);
-            rows.take(partials_, plan.has_partial[i] ? position * value.columns : 0);
+            const int64_t partial = plan.has_partial[i] ? position * value.columns : 0;
+            rows.take(partials_, plan.arithmetic == DOUBLE ? 0 : partial);
+            rows.take(wide_partials_, plan.arithmetic == DOUBLE ? partial : 0);
         }
         top_.assign(plan.values.size(), 0);
     }
@@ -94,8 +97,13 @@ class Store {
     }
 
     // What finished rows add to a sum.
-    float* partial(int32_t number, int32_t column) {
-        return partials_[number].data() + int64_t(column) * n_ * plan_.values[number].stride();
+    template <typename Number>
+    Number* partial(int32_t number, int32_t column) {
+        const int64_t at = int64_t(column) * n_ * plan_.values[number].stride();
+        if constexpr (std::is_same_v<Number, double>)
+            return wide_partials_[number].data() + at;
+        else
+            return partials_[number].data() + at;
     }
 
     // Moves to a row of the image, and so of all grids that have one there.
@@ -127,6 +135,7 @@ class Store {
     Rows& rows_;
     int32_t n_;
     List<Floats> now_, partials_;  // of each value
+    List<Aligned<double>> wide_partials_;
     List<int32_t> top_;
 };
 

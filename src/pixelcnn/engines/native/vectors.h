@@ -257,23 +257,25 @@ inline double total(Doubles v) {
 
 inline int32_t whole_doubles(int32_t doubles) { return (doubles + DOUBLES - 1) / DOUBLES * DOUBLES; }
 
-// Zeroed floats that begin at a cache line, so that vectors do not straddle two.
-class Floats {
+// Zeroed numbers that begin at a cache line, so that vectors do not straddle two.
+template <typename Number>
+class Aligned {
   public:
-    explicit Floats(int64_t count) : data_(size_t(count) + LANES, 0.0f) {
-        const size_t past = reinterpret_cast<uintptr_t>(data_.data()) / sizeof(float) % LANES;
+    explicit Aligned(int64_t count) : data_(size_t(count) + LANES, Number{}) {
+        const size_t past = reinterpret_cast<uintptr_t>(data_.data()) / sizeof(Number) % LANES;
         skip_ = (LANES - past) % LANES;
     }
-    Floats(const Floats&) = delete;  // a copy would begin elsewhere
-    Floats(Floats&&) = default;
-    Floats& operator=(Floats&&) = default;
-    float* data() { return data_.data() + skip_; }
-    const float* data() const { return data_.data() + skip_; }
+    Aligned(const Aligned&) = delete;  // a copy would begin elsewhere
+    Aligned(Aligned&&) = default;
+    Aligned& operator=(Aligned&&) = default;
+    Number* data() { return data_.data() + skip_; }
+    const Number* data() const { return data_.data() + skip_; }
     int64_t size() const { return int64_t(data_.size()) - LANES; }
 
   private:
-    std::vector<float> data_;
+    std::vector<Number> data_;
     size_t skip_;
 };
+using Floats = Aligned<float>;
 
 }  // namespace

@@ -138,7 +138,8 @@ class Walk {
         const int64_t rows = int64_t(n_) * columns;
         switch (i.kind) {
             case PRODUCT:
-            case DEPTHWISE: return sums(i, column, columns);
+            case DEPTHWISE:
+                return plan_.arithmetic == DOUBLE ? sums<double>(i, column, columns) : sums<float>(i, column, columns);
             case POINTWISE: return pointwise(i, column, rows);
             case NORM:
                 return norm(i, store_.at(i.a, 0, column), stride(i.a), to(i, column), stride(i.to), rows);
@@ -155,17 +156,20 @@ class Walk {
     float* to(const Instruction& i, int32_t column) { return store_.at(i.to, 0, column) + i.to_start; }
     int64_t stride(int32_t number) const { return plan_.values[number].stride(); }
 
+    template <typename Number>
     void sums(const Instruction& i, int32_t column, int32_t columns) {
         const int64_t rows = int64_t(n_) * columns;
-        Product p;
-        p.out_stride = stride(i.to);
+        Product<Number> p{};
+        p.out_stride = p.partial_stride = stride(i.to);
         p.function = &i.function;
         p.residual = i.residual < 0 ? nullptr : store_.at(i.residual, 0, column) + i.residual_start;
         p.residual_stride = i.residual < 0 ? 0 : stride(i.residual);
-        p.out = i.into_partial ? store_.partial(i.to, column) + i.to_start : to(i, column);
-        p.base = i.start == PARTIAL ? store_.partial(i.to, column) + i.to_start : i.bias;
-        p.base_stride = i.start == PARTIAL ? stride(i.to) : 0;
+        p.out = to(i, column);
+        if (i.into_partial) p.partial = store_.partial<Number>(i.to, column) + i.to_start;
+        if (i.start == PARTIAL) p.begun = store_.partial<Number>(i.to, column) + i.to_start;
+        p.bias = i.bias;
         p.count = i.count;
+        p.depth = i.depth;
         p.x_stride = stride(i.from);
         p.segments = i.segments.data();
         p.segment_count = int32_t(i.segments.size());
@@ -173,18 +177,26 @@ class Walk {
         const int32_t source = column / i.step * i.stride;
         for (const Segment& segment : i.segments)
             pointers_.push_back(store_.at(i.from, segment.down, source + segment.right) + segment.first);
-        p.half = i.half_weight != nullptr;
-        p.depth = p.half ? i.half_depth : i.depth;
-        p.weight = p.half ? i.half_weight : i.weight;
         const Segment whole{0, 0, 0, i.half_depth};
-        if (p.half) {
-            halve_rows(i, rows, p.x_stride);
-            p.segments = &whole;
-            p.segment_count = 1;
-            p.x_stride = i.half_depth;
+        if constexpr (std::is_same_v<Number, double>) {
+            p.weight = i.wide_weight;
+        } else {
+            p.weight = i.weight;
+            if (i.half_weight) halve(p, i, whole, rows);
         }
         p.x = pointers_.data();
         i.kind == PRODUCT ? multiply(p, rows) : weigh(p, n_, columns);
+    }
+
+    // A product of pairs of bfloat16.
+    void halve(Product<float>& p, const Instruction& i, const Segment& whole, int64_t rows) {
+        halve_rows(i, rows, p.x_stride);
+        p.half = true;
+        p.depth = i.half_depth;
+        p.weight = i.half_weight;
+        p.segments = &whole;
+        p.segment_count = 1;
+        p.x_stride = i.half_depth;
     }
 
     // Gathers the segments of all rows as pairs of bfloat16, one row after the other.
@@ -193,7 +205,7 @@ class Walk {
         float* out = halves_.data();
         for (int64_t r = 0; r < rows; ++r)
             for (size_t s = 0; s < i.segments.size(); ++s) {
-                halve(pointers_[s] + r * stride, i.segments[s].count, out);
+                ::halve(pointers_[s] + r * stride, i.segments[s].count, out);
                 out += pairs(i.segments[s].count);
             }
         pointers_.assign(1, halves_.data());
