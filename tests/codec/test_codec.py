@@ -15,7 +15,6 @@ from pixelcnn.codec.fixed import PRECISIONS, SINGLE, Precision
 from pixelcnn.codec.integers import PRECISION, fingerprint
 from pixelcnn.codec.integers import integers as _integers
 from pixelcnn.codec.twin import Twin
-from pixelcnn.engines import native
 from pixelcnn.engines.cached import CachedEngine
 from pixelcnn.engines.programs import program_of
 from pixelcnn.errors import DataError, ModelError

@@ -7,8 +7,8 @@ import torch
 import pixelcnn as px
 from pixelcnn import networks
 from pixelcnn.codec.coding import Integers, decode, encode
-from pixelcnn.codec.frequencies import TOTAL, Frequencies
 from pixelcnn.codec.fixed import PRECISIONS
+from pixelcnn.codec.frequencies import TOTAL, Frequencies
 from pixelcnn.codec.integers import PRECISION, integers
 from pixelcnn.codec.numbers import Damaged
 from pixelcnn.outputs import Bernoulli, Categorical, LogisticMixture

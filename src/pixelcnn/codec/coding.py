@@ -59,7 +59,10 @@ class Integers:
 
     @cached_property
     def native(self) -> Arithmetic | None:
-        """What the native engine sums in; None where it cannot compute the twin: it stores values as floats."""
+        """What the native engine sums in; None where it cannot compute the twin.
+
+        It stores values as floats, whatever it sums in.
+        """
         if obstacle(self, self.twin.program):  # type: ignore[arg-type]
             return None
         if max(self.twin.limits) < SINGLE:

@@ -37,8 +37,9 @@ class Tables(NamedTuple):
 class NativeEngine:
     """Walks a program over the positions of n images.
 
-    Computes in float32, sums included unless they are told otherwise. Every number depends on the model and the image alone: it is the same for any n,
-    number of threads, and whether levels are drawn inside or given from outside.
+    Computes in float32, sums included unless they are told otherwise. Every number depends on the model and
+    the image alone: it is the same for any n, number of threads, and whether levels are drawn inside or given
+    from outside.
 
     Args:
         model: in evaluation mode, on the CPU.
@@ -46,8 +47,8 @@ class NativeEngine:
         n: number of images, at least 1.
         condition: checked by the model.
         threads: among which images are divided; torch's number if None.
-        arithmetic: of sums over taps: ``single``; ``half`` to multiply in bfloat16 and sum in float32, which is
-            about twice as fast where the processor has it, with parameters off by some 1e-2; or ``double`` for
+        arithmetic: of sums over taps: ``single``; ``half`` to multiply in bfloat16 and sum in float32, about
+            twice as fast where the processor has it, with parameters off by some 1e-2; or ``double``, for
             plans in whole numbers, whose sums are rounded before they are stored.
 
     Raises:
