@@ -68,7 +68,7 @@
     X(LOGISTIC_MIXTURE)
 
 // What products multiply and sum in: floats; pairs of bfloat16, with sums of floats; or doubles.
-#define PIXELCNN_ARITHMETICS(X) \
+#define PIXELCNN_PRECISIONS(X) \
     X(SINGLE)                   \
     X(HALF)                     \
     X(DOUBLE)
@@ -82,7 +82,7 @@ enum Kind : int32_t { PIXELCNN_KINDS(PIXELCNN_NAME) KINDS };
 enum Storage : int32_t { PIXELCNN_STORAGES(PIXELCNN_NAME) STORAGES };
 enum Start : int32_t { PIXELCNN_STARTS(PIXELCNN_NAME) STARTS };
 enum Output : int32_t { PIXELCNN_OUTPUTS(PIXELCNN_NAME) OUTPUTS };
-enum Arithmetic : int32_t { PIXELCNN_ARITHMETICS(PIXELCNN_NAME) ARITHMETICS };
+enum Arithmetic : int32_t { PIXELCNN_PRECISIONS(PIXELCNN_NAME) PRECISIONS };
 #undef PIXELCNN_NAME
 #undef PIXELCNN_FUNCTION
 
@@ -106,7 +106,7 @@ constexpr char CODES[] =
     "storage" PIXELCNN_STORAGES(PIXELCNN_SPELL) "\n"
     "start" PIXELCNN_STARTS(PIXELCNN_SPELL) "\n"
     "output" PIXELCNN_OUTPUTS(PIXELCNN_SPELL) "\n"
-    "arithmetic" PIXELCNN_ARITHMETICS(PIXELCNN_SPELL) "\n"
+    "arithmetic" PIXELCNN_PRECISIONS(PIXELCNN_SPELL) "\n"
     "takes" PIXELCNN_OPERATIONS(PIXELCNN_SPELL_TAKEN);
 #undef PIXELCNN_SPELL
 #undef PIXELCNN_SPELL_TAKEN

@@ -148,7 +148,7 @@ int pixelcnn_open(const int32_t* words, int64_t word_count, const float* weights
                   int32_t threads, int32_t arithmetic, const float* conditions, int64_t condition_count,
                   void** engine, char* error, int64_t error_size) {
     return guarded(error, error_size, [&] {
-        require(arithmetic >= 0 && arithmetic < ARITHMETICS, "arithmetic");
+        require(arithmetic >= 0 && arithmetic < PRECISIONS, "arithmetic");
         require(threads >= 1 && word_count >= 0 && weight_count >= 0 && condition_count >= 0, "arguments");
         *engine = new Engine(words, word_count, weights, weight_count, n, threads, Arithmetic(arithmetic),
                              conditions, condition_count);
