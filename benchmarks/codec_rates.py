@@ -3,6 +3,7 @@
 All of a data set's rows are about the same test images, evenly spread over the set.
 """
 
+import copy
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -131,7 +132,9 @@ def measure(name: str, model: PixelModel | None, limit: int | None) -> Column:
     else:
         if RANGES not in model.record:
             codec.calibrate(model, training.images)
-        rows += comparison.own(model, test)
+        of_size = copy.copy(model)  # photographs are larger than what it was trained on
+        of_size.shape = test.shape
+        rows += comparison.own(of_size, test)
         size = 16 * model.parameters_count / (len(test) * dimensions)
         column.notes["model"] = (
             f"{model.parameters_count:,} parameters, in half precision {size:.4f}"

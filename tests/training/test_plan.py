@@ -7,7 +7,7 @@ import time
 import pytest
 
 from pixelcnn.training.options import TrainingOptions
-from pixelcnn.training.plan import Clock, Plan
+from pixelcnn.training.plan import FEWEST, Clock, Plan
 from pixelcnn.training.schedules import share_of_peak
 
 
@@ -92,6 +92,21 @@ def test_epochs_limit_what_time_allows(machine):
         machine.now += 10.0
         clock.measure(step)
     assert clock.settle(Plan(40, 10), 19).steps == 40
+
+
+@pytest.mark.parametrize(("pace", "images"), [(0.1, 5_000), (10.0, 480), (1_000.0, FEWEST)])
+def test_a_validation_takes_a_tenth_of_the_time_at_most(pace, images, machine):
+    """A step is of 16 images, and an image validates in a third of the time that it trains."""
+    clock = Clock(TrainingOptions(max_time="1000s", batch_size=16), 10**6, 5_000, "32", machine.now)
+    clock.measure(0)
+    for step in range(1, 6):
+        machine.now += pace
+        clock.measure(step)
+    assert clock.affordable == images
+
+
+def test_without_a_time_limit_all_images_validate(machine):
+    assert Clock(TrainingOptions(), 40, 5_000, "32", machine.now).affordable == 5_000
 
 
 def test_earlier_runs_count(machine):

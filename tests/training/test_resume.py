@@ -17,7 +17,7 @@ import torch
 
 from pixelcnn import checkpoint
 from pixelcnn.errors import ConfigError, ModelError, ResourceError
-from pixelcnn.training import Interrupted, checkpoints, loop, pictures, validator
+from pixelcnn.training import Interrupted, checkpoints, loop, pictures, plan, validator
 from pixelcnn.training.signals import StopFlag
 from training.trainings import assert_same_end, digits, same, state, train
 
@@ -49,6 +49,17 @@ def test_after_a_kill(step, whole, tmp_path, monkeypatch):
             train(run, epochs=3, checkpoint_every="0s")
     train(run, resume=True, epochs=3, checkpoint_every="0s")
     assert_same_end(run, whole)
+
+
+def test_the_same_images_validate_after_a_resume(tmp_path, monkeypatch):
+    """How many there is time for is settled once."""
+    run = tmp_path / "run"
+    monkeypatch.setattr(plan.Clock, "affordable", property(lambda clock: 7))
+    train(run, epochs=1)
+    monkeypatch.setattr(plan.Clock, "affordable", property(lambda clock: 11))
+    model, _ = train(run, resume=True, epochs=2)
+    assert model.record["validation"]["images"] == 7
+    assert "7 images validate" in (run / "train.log").read_text()
 
 
 STOPS = [(signum, step) for signum in (signal.SIGINT, signal.SIGTERM) for step in (3, 8, 12)]

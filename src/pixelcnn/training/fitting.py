@@ -195,7 +195,7 @@ def run_training(
         else:
             greet(trainer, len(val), device, remarks)
             run_loop(trainer)
-        return finish(trainer, len(val))
+        return finish(trainer)
 
 
 def restore(trainer: Trainer, *, replan: bool) -> bool:
@@ -266,7 +266,7 @@ def interrupted(trainer: Trainer, what: str) -> Interrupted:
     return Interrupted(what, signum=trainer.stop.agreed or trainer.stop.signum, hint=hint)
 
 
-def finish(trainer: Trainer, validating: int) -> History:
+def finish(trainer: Trainer) -> History:
     """Puts the best weights back, scores them in full precision, and draws what they can do."""
     model, saver = trainer.model, trainer.saver
     saver.recall_best()
@@ -281,7 +281,7 @@ def finish(trainer: Trainer, validating: int) -> History:
     bits = best / model.shape.dimensions / math.log(2)
     trainer.recorder.talk.say(
         f"best at step {saver.best.step}: {best:.3f} nats an image, {bits:.4f} bits/dim,"
-        f" on {validating} validation images"
+        f" on {trainer.model.record['validation']['images']} validation images"
     )
     calibrate_kept(trainer)
     # Of a training that was over before, a kill may have left them undrawn.

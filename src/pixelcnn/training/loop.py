@@ -155,6 +155,8 @@ def wants_grid(trainer: Trainer) -> bool:
 def validated(trainer: Trainer) -> Validation | None:
     """A validation of the averaged weights; None if a signal came, or if it made the training go back."""
     start = time.monotonic()
+    if not trainer.validating:
+        trainer.settle_validation(trainer.processes.on_main(lambda: trainer.clock.affordable))
     try:
         with trainer.average.applied():
             found = trainer.validator(trainer.state)

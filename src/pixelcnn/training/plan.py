@@ -18,6 +18,9 @@ WARM = 3
 TRIAL, MOST = 0.02, 0.2
 """Parts of the time that are measured before the number of steps is settled: normally, and at most."""
 
+VALIDATING, FEWEST = 0.1, 64
+"""Part of the time that a validation takes at most, and images that it has all the same."""
+
 FORWARD = 1 / 3
 """Cost of scoring an image beside that of training on it, until a validation has been measured."""
 
@@ -134,6 +137,15 @@ class Clock:
         return self.pace
 
     @property
+    def affordable(self) -> int:
+        """Validation images: all that there are, or as many as leave the time to the training."""
+        if math.isinf(self.options.seconds):
+            return self.images
+        pace = self.pace or max(self.elapsed, 1e-9) / max(self.step, 1)
+        most = VALIDATING * self.options.seconds * self.options.batch_size / (FORWARD * pace)
+        return min(self.images, max(FEWEST, int(most)))
+
+    @property
     def knows(self) -> bool:
         """Whether enough has been measured to settle the number of steps."""
         trial, whole = TRIAL * self.options.seconds, MOST * self.options.seconds
@@ -147,7 +159,7 @@ class Clock:
         known = self.knows or (by_time and self.pace > 0)
         if math.isinf(self.options.seconds) or not known or step >= plan.steps:
             return plan
-        check = self.validation or FORWARD * self.pace * self.images / self.options.batch_size
+        check = self.validation or FORWARD * self.pace * self.affordable / self.options.batch_size
         pace = self.pace + check / (plan.steps_per_epoch * self.options.validate_every)
         left = self.left - RESERVE * self.options.seconds - self.last_validations * check
         off = abs(left - (plan.steps - step) * pace)

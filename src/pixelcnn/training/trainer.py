@@ -86,6 +86,7 @@ class Trainer:
         self.plan = plan
         self.pending: list[Tensor] = []
         self.first = self.ended = self.skipped = self.rewound = self.next_look = 0
+        self.validating = 0  # images, once that is settled
         self.began = self.saved = self.drawn = time.monotonic()
         self.idle, self.reason, self.snapshot = 0.0, "", dict[str, Any]()
 
@@ -116,6 +117,13 @@ class Trainer:
             self.draw_grid(self.state, seconds, anew=anew)
         self.drawn = time.monotonic()
         self.clock.pause(self.drawn - start)
+
+    def settle_validation(self, images: int) -> None:
+        """Validates on no more images than these from now on, always the same ones."""
+        if images < len(self.validator.data):
+            self.validator.data = self.validator.data.limit(images)
+            self.recorder.talk.say(f"{images:,} images validate: more would take too much of the time")
+        self.validating = self.clock.images = len(self.validator.data)
 
     # What is not finite.
 
@@ -202,6 +210,7 @@ class Trainer:
             "rewound": self.rewound,
             "plan": dataclasses.asdict(self.plan),
             "elapsed": self.clock.elapsed,
+            "validating": self.validating,
         }
 
     def load_state_dict(self, content: dict[str, Any]) -> None:
@@ -241,4 +250,6 @@ class Trainer:
         self.recorder.load_state_dict(content["recorder"], state.step)
         self.ended, self.rewound = content["ended"], content["rewound"]
         self.follow(Plan(**content["plan"]))
+        if content.get("validating"):
+            self.settle_validation(content["validating"])
         state.learning_rate = self.options.learning_rate * self.share_of_peak(state.step - 1)
