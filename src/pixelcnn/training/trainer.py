@@ -122,7 +122,9 @@ class Trainer:
         """Validates on no more images than these from now on, always the same ones."""
         if images < len(self.validator.data):
             self.validator.data = self.validator.data.limit(images)
-            self.recorder.talk.say(f"{images:,} images validate: more would take too much of the time")
+            self.recorder.talk.say(
+                f"{images:,} images validate: more would take too much of the time"
+            )
         self.validating = self.clock.images = len(self.validator.data)
 
     # What is not finite.
