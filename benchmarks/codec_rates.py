@@ -132,9 +132,7 @@ def measure(name: str, model: PixelModel | None, limit: int | None) -> Column:
     else:
         if RANGES not in model.record:
             codec.calibrate(model, training.images)
-        of_size = copy.copy(model)  # photographs are larger than what it was trained on
-        of_size.shape = test.shape
-        rows += comparison.own(of_size, test)
+        rows += comparison.own(_sized(model, test), test)
         size = 16 * model.parameters_count / (len(test) * dimensions)
         column.notes["model"] = (
             f"{model.parameters_count:,} parameters, in half precision {size:.4f}"
@@ -144,6 +142,13 @@ def measure(name: str, model: PixelModel | None, limit: int | None) -> Column:
     if model is not None and ".pxc" in column.bits:
         column.bits[".pxc with the model"] = column.bits[".pxc"] + size
     return column
+
+
+def _sized(model: PixelModel, images: ImageSet) -> PixelModel:
+    """The model for images of this size: photographs are larger than what it was trained on."""
+    sized = copy.copy(model)
+    sized.shape = images.shape
+    return sized
 
 
 def _enter(column: Column, row: comparison.Row, dimensions: int) -> None:
@@ -220,6 +225,7 @@ def check(model: PixelModel, images: ImageSet) -> Check:
         model: with activation ranges, without a condition.
         images: that it takes.
     """
+    model = _sized(model, images)
     file = len(codec.compress(model, images.images, verify=False))
     float_bits = float(scoring.score(model, images.images).sum()) / math.log(2)
     return Check(len(images), file, twin_bits(model, images) / 8, float_bits / 8)
