@@ -18,7 +18,7 @@ void strip(const Product<Number>& p, int64_t row, int32_t first) {
         for (int r = 0; r < ROWS_; ++r)
             sum[r] = accumulate(sum[r], weight, as_block<Number>(load_block(x + r * p.x_stride, count)));
     }
-    end_at_once<ROWS_>(p, row, first, count, [&](int r) -> const Block<Number>& { return sum[r]; });
+    finish<ROWS_>(p, row, first, count, [&](int r) -> const Block<Number>& { return sum[r]; });
     if (!p.ends_at_once()) end(p, row, ROWS_, first, count);
 }
 

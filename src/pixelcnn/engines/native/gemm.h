@@ -52,7 +52,7 @@ void end(const Product<Number>& p, int64_t row, int64_t rows, int32_t first, int
 
 // Stores a block of outputs that are in registers: of each row, the first count of them.
 template <int ROWS_, typename Number, typename Sum>
-inline void end_at_once(const Product<Number>& p, int64_t row, int32_t first, int32_t count, const Sum& sum) {
+inline void finish(const Product<Number>& p, int64_t row, int32_t first, int32_t count, const Sum& sum) {
     if (p.partial) {
         for (int r = 0; r < ROWS_; ++r) store_block(p.partial + (row + r) * p.partial_stride + first, sum(r), count);
         return;
@@ -97,7 +97,7 @@ void tile(const Product<Number>& p, int64_t row, int32_t block) {
         for (int b = 0; b < BLOCKS_; ++b) w[b] += depth * LANES;
     }
     for (int b = 0; b < BLOCKS_; ++b)
-        end_at_once<ROWS_>(p, row, (block + b) * LANES, count(b),
+        finish<ROWS_>(p, row, (block + b) * LANES, count(b),
                            [&](int r) -> const Block<Number>& { return sum[r][b]; });
     if (!p.ends_at_once()) end(p, row, ROWS_, block * LANES, std::min(BLOCKS_ * LANES, p.count - block * LANES));
 }
