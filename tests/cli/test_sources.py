@@ -227,6 +227,18 @@ def test_fit_takes_any_source(tiny, place, model):
     assert sum(made.record["images"].values()) == 23
 
 
+def test_images_without_a_name_train_in_a_run_folder_that_asks_for_data(tiny, tmp_path, run):
+    unnamed, folder = data.ImageSet(LEVELS, levels=4), tmp_path / "run"
+    for resume in (False, True):
+        px.fit(
+            tiny(SHAPE, levels=4), unnamed, unnamed, folder, resume=resume, epochs=1, verbose=False
+        )
+    assert run("evaluate", folder, code=2).hint == "give --data"
+    np.save(tmp_path / "levels.npy", LEVELS.numpy())
+    given = run("evaluate", folder, "--data", tmp_path / "levels.npy", "--split", "all", "--json")
+    assert given.json["images"] == len(LEVELS)
+
+
 def test_a_set_that_comes_in_parts_is_trained_on_its_own(tiny):
     made, splits = tiny(), data.load("digits")
     for source in ("digits", splits):

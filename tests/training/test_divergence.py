@@ -119,6 +119,25 @@ def test_knowing_less_than_nothing_is_a_warning(tmp_path):
     assert "worse than" not in (tmp_path / "good" / "train.log").read_text()
 
 
+def test_a_new_mixture_that_learns_is_no_divergence(tmp_path):
+    images = torch.randint(256, (64, 1, 5, 7), generator=torch.Generator().manual_seed(0))
+    made = ImageSet(images.to(torch.uint8), levels=256)
+    output = outputs.LogisticMixture(levels=256, components=5)
+    network = networks.PixelCNN(1, output.parameters_per_pixel(1), width=8, depth=1)
+    options = QUICK | {"epochs": 1, "learning_rate": 1e-4, "batch_size": 8}
+    fit(
+        PixelModel(network, output, (1, 5, 7)),
+        made,
+        made,
+        tmp_path / "run",
+        verbose=False,
+        **options,
+    )
+    log = (tmp_path / "run" / "train.log").read_text()
+    assert "worse than" not in log
+    assert float(log.split("val ")[1].split("(")[1].split()[0]) > 8
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_condition_that_is_not_finite_is_found_on_load(value):
     vectors = torch.zeros(6, 3)

@@ -64,9 +64,9 @@ def trained_on(model: "PixelModel", folder: str) -> dict[str, Any]:
     from pixelcnn.training.run import RunFolder
 
     run = RunFolder(folder)
-    if run.recipe.is_file():
-        found = dict(run.stored().data)
-        say(f"measuring on {found.get('name')}, as the recipe of the run says")
+    found = dict(run.stored().data) if run.recipe.is_file() else {}
+    if "name" in found:
+        say(f"measuring on {found['name']}, as the recipe of the run says")
         return found | {
             key: settings[key] for key in ("size", "fit") if {key, "size"} <= {*settings}
         }

@@ -11,6 +11,9 @@ from pixelcnn.training.progress import Talk
 MAX_SKIPPED, MAX_REWOUND = 3, 5
 """Steps that may be left out, and times that a training may go back."""
 
+WORSE = 1.1
+"""How many times the first loss a validation is that warns: one batch tells it to a few hundredths."""
+
 NAMED = 16
 """Images of a bad step that are named."""
 
@@ -52,10 +55,19 @@ def of_weights(step: int) -> TrainingError:
     return TrainingError(f"the weights after step {step} are not finite", hint=HINT)
 
 
-def warn(found: Validation, levels: int, talk: Talk) -> None:
-    """Says so if a model knows less after its first epoch than nothing at all."""
+def warn(found: Validation, first: float, levels: int, talk: Talk) -> None:
+    """Says so if a model knows less than nothing at all, and clearly less than at first.
+
+    A new mixture's guess is worse than a uniform one for its first steps.
+
+    Args:
+        found: after the first epoch.
+        first: the loss of the first step of this call.
+        levels: of the model.
+        talk: what says it.
+    """
     most = math.log2(levels)
-    if found.bits_per_dim > most:
+    if found.bits_per_dim > most and found.loss > WORSE * first:
         talk.say(
             f"warning: {found.bits_per_dim:.3f} bits/dim is worse than {most:.3f}, a guess among"
             f" {levels} levels: the training may be diverging; try a lower training.learning_rate"

@@ -178,7 +178,8 @@ def judge(trainer: Trainer, found: Validation) -> None:
     saver.judge(state.step, found)
     state.validation, state.best = found, saver.best.nats
     if not trainer.ended:
-        divergence.warn(found, trainer.model.levels, trainer.recorder.talk)
+        recorder = trainer.recorder
+        divergence.warn(found, recorder.first, trainer.model.levels, recorder.talk)
     with trainer.average.applied():
         trainer.tell("on_validation")
     if trainer.options.patience and saver.best.worse >= trainer.options.patience:

@@ -151,7 +151,7 @@ def source_of(images: ImageSet) -> dict[str, Any]:
         >>> source_of(data.load("digits", levels=4).train)
         {'name': 'digits', 'levels': 4}
     """
-    found: dict[str, Any] = {"name": images.name}
+    found: dict[str, Any] = {"name": images.name} if images.name else {}
     kind, _, rest = images.binarisation.partition(" ")
     if kind == "threshold":
         found["threshold"] = float(rest)

@@ -1,5 +1,6 @@
 """The numbers of a training as it goes on: means of its losses, rows, and who is told them."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,14 @@ class Recorder:
 
     Attributes:
         rows: those of this call.
+        first: the loss of the first step of this call, NaN before it.
     """
 
     def __init__(self, metrics: Path | None, window: int, trackers: Trackers, talk: Talk) -> None:
         self.metrics, self.trackers, self.talk = Metrics(metrics), trackers, talk
         self.window, self.epoch = Mean(window), Mean()
         self.rows: list[Row] = []
+        self.first = math.nan
 
     def begin(self) -> None:
         """Drops what was written after the state that the training goes on from."""
@@ -33,6 +36,7 @@ class Recorder:
 
     def add(self, loss: float) -> None:
         """The loss of a step."""
+        self.first = loss if math.isnan(self.first) else self.first
         self.window.add(loss)
         self.epoch.add(loss)
 
