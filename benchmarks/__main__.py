@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import (
+    averages,
     codec_rates,
     codec_speed,
     family,
@@ -123,6 +124,7 @@ APART = CODEC | {"gpu": on_gpu}
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "trainings": trainings.main,
     "speedrun": speedrun.main,
+    "averages": averages.main,
 }
 """What measures nothing of its own beside others, and has options of its own."""
 

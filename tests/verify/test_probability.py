@@ -61,9 +61,9 @@ def test_all_images_together_have_probability_one(levels, shape):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_registered_pair_has_total_probability_one(channels):
     for tiny in tiny_models(channels, 1, 2):
-        model = PixelModel(randomise(tiny.network, seed=0), tiny.output, tiny.shape).eval()
-        condition = None if tiny.network.condition is None else torch.tensor(1)
-        if model.levels**model.shape.dimensions <= 1000:
+        if tiny.levels**tiny.shape.dimensions <= 1000:
+            model = PixelModel(randomise(tiny.network, seed=0), tiny.output, tiny.shape).eval()
+            condition = None if tiny.network.condition is None else torch.tensor(1)
             assert total_probability(model, condition) == pytest.approx(1.0, abs=1e-12)
 
 
