@@ -88,6 +88,7 @@ def tell(answer: object) -> None:
 
 def serve() -> None:
     """Forks a training for each one that stdin describes and tells its id; for an id, how it ended."""
+    import torch._dynamo  # the first optimiser of a process would import it
     import torch.utils.tensorboard  # noqa: F401
 
     import pixelcnn.training.fitting  # noqa: F401
