@@ -67,9 +67,11 @@ def check_keys(what: str, keys: Iterable[object], known: Iterable[str]) -> None:
         ConfigError: names the key, what was probably meant, and what is known.
 
     Example:
-        >>> check_keys("option", ["epoch"], ["epochs", "seed"])
-        Traceback (most recent call last):
-        pixelcnn.errors.ConfigError: no option called 'epoch'. Did you mean 'epochs'?
+        >>> try:
+        ...     check_keys("option", ["epoch"], ["epochs", "seed"])
+        ... except ConfigError as error:
+        ...     print(error)
+        no option called 'epoch'. Did you mean 'epochs'?
     """
     known = list(known)
     for key in keys:
@@ -147,9 +149,11 @@ def gated(function: Callable[P, T]) -> Callable[P, T]:
         >>> @gated
         ... def squared(side: int = 1) -> int:
         ...     return side * side
-        >>> squared(True)
-        Traceback (most recent call last):
-        pixelcnn.errors.ConfigError: side must be an integer, got True
+        >>> try:
+        ...     squared(True)
+        ... except ConfigError as error:
+        ...     print(error)
+        side must be an integer, got True
     """
     signature = inspect.signature(function)
     several = (inspect.Parameter.VAR_POSITIONAL, VAR_KEYWORD)

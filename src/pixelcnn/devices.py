@@ -12,6 +12,7 @@ from torch import nn
 
 from pixelcnn.annotations import shown
 from pixelcnn.errors import ConfigError
+from pixelcnn.modes import require_model
 
 Device = str | torch.device
 """A device by name, see :func:`resolve_device`, or as torch has it."""
@@ -75,6 +76,7 @@ def placed(model: _Module, device: Device | None) -> _Module:
     Raises:
         ConfigError: see :func:`resolve_device`; or a device that cannot compute in the model's type.
     """
+    require_model(model)
     if device is None:
         return model
     there, here = torch.device(resolve_device(device)), next(model.parameters()).device

@@ -18,6 +18,7 @@ from pixelcnn.errors import ConfigError
 from pixelcnn.extent import require
 from pixelcnn.inversion import invert, temper
 from pixelcnn.model import PixelModel
+from pixelcnn.modes import require_model
 from pixelcnn.shapes import ImageShape
 from pixelcnn.walk import visit
 
@@ -225,6 +226,7 @@ def check_memory(model: PixelModel, n: int, together: int) -> None:
     Raises:
         ResourceError: they do not; it says what they need.
     """
+    require_model(model)
     each = n * model.image_dtype.itemsize + min(n, together) * BYTES_OF_A_JOB
     remedy = "fewer images, or a smaller batch_size, need less"
     require(each * model.shape.dimensions, f"{n} images of {model.shape}", remedy)

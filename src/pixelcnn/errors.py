@@ -23,6 +23,8 @@ DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 class PixelCNNError(Exception):
     """Base of the tree: ``str(error)`` is one line, ``error.hint`` the remedy (may be empty).
 
+    A traceback shows the hint as a note, under the message.
+
     Example:
         >>> error = DataError("images.npy: 3 axes expected, got 7", hint="pass n h w")
         >>> error.exit_code, error.hint
@@ -34,6 +36,8 @@ class PixelCNNError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        if hint:
+            self.add_note(f"hint: {hint}")
 
 
 class SlowSampling(UserWarning):

@@ -67,6 +67,30 @@ def cropped(model: PixelModel, positions: int) -> PixelModel:
     return view
 
 
+def sized(model: PixelModel, images: Any) -> PixelModel:
+    """The model for images of the size of these, as far as its network takes it; else itself.
+
+    Args:
+        model: shares all with the result but the shape.
+        images: levels ``(n, c, h, w)``.
+
+    Example:
+        >>> import torch
+        >>> from pixelcnn import networks, outputs
+        >>> model = PixelModel(networks.PixelCNN(1, 1, width=4, depth=1), outputs.Bernoulli(), (1, 5, 7))
+        >>> sized(model, torch.zeros(2, 1, 9, 8)).shape, sized(model, torch.zeros(2, 3, 9, 8)) is model
+        (ImageShape(channels=1, height=9, width=8), True)
+    """
+    channels, *size = images.shape[1:] if images.ndim == 4 else model.shape
+    if (channels, *size) == tuple(model.shape) or channels != model.shape.channels or 0 in size:
+        return model
+    if any(side > most for side, most in zip(size, model.network.largest or size, strict=True)):
+        return model
+    view = copy.copy(model)
+    view.shape = ImageShape(channels, *size)
+    return view
+
+
 def representative(model: PixelModel) -> PixelModel:
     """The model itself, or of images of more than :data:`MOST_POSITIONS` pixels that for a part."""
     large = model.shape.height * model.shape.width > MOST_POSITIONS

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 from pixelcnn.annotations import SHOWN, shown
-from pixelcnn.errors import UnknownName
+from pixelcnn.errors import ConfigError, UnknownName
 
 T = TypeVar("T")
 
@@ -37,10 +37,22 @@ class Registry(Generic[T]):
         self._items: dict[str, type[T]] = {}
 
     def register(self, name: str) -> Callable[[type[T]], type[T]]:
-        """Class decorator; the name is the one used in files and on the command line."""
+        """Class decorator; the name is the one used in files and on the command line.
+
+        A class that is defined anew, as by a notebook's cell that runs again or by ``reload``, takes
+        the place of the one before.
+
+        Raises:
+            ConfigError: another class has this name.
+        """
 
         def add(item: type[T]) -> type[T]:
-            assert name not in self._items, f"{self.kind} {name!r} is registered twice"
+            known = self._items.get(name, item)
+            if _defined(known) != _defined(item):
+                raise ConfigError(
+                    f"{self.kind} {name!r} is registered twice",
+                    hint=f"choose another name than that of {'.'.join(_defined(known))}",
+                )
             self._items[name] = item
             return item
 
@@ -65,11 +77,16 @@ class Registry(Generic[T]):
         return len(self._items)
 
     def name_of(self, item: type) -> str:
-        """The name a class was registered under."""
+        """The name a class, or one that has taken its place since, was registered under."""
         for name, known in self._items.items():
-            if known is item:
+            if known is item or _defined(known) == _defined(item):
                 return name
         raise UnknownName(
             f"{item.__name__} is not a registered {self.kind}",
             hint=f"decorate it with a registry name; known: {', '.join(self)}",
         )
+
+
+def _defined(item: type) -> tuple[str, str]:
+    """Where a class is defined."""
+    return item.__module__, item.__qualname__

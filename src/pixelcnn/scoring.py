@@ -16,7 +16,7 @@ from pixelcnn.config import check_integer
 from pixelcnn.data import ImageSet
 from pixelcnn.devices import Device, exact_convolutions, float64_device, placed
 from pixelcnn.errors import DataError, ModelError
-from pixelcnn.extent import require_batch
+from pixelcnn.extent import require_batch, sized
 from pixelcnn.image_codecs import png_nats
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
@@ -157,9 +157,10 @@ def score(
         model: computes in evaluation mode, whatever mode it is in.
         images: an array or a tensor of integer levels: ``(n, c, h, w)``, or another order of axes that the
             model's shape settles. Or any other source of :func:`pixelcnn.data.load`, of which all images
-            are taken, and become levels as the training images did: see :mod:`pixelcnn.sources`.
+            are taken, and become levels as the training images did: see :mod:`pixelcnn.sources`. They may be
+            of another size than the model's, if its network takes that, which is said.
         condition: see :meth:`PixelModel.check_condition`; by default what the source says of each image.
-        batch_size: images scored at a time.
+        batch_size: images scored at a time; of larger images than the model's fewer.
         device: where to compute, see :func:`pixelcnn.devices.resolve_device`; None for where the model is.
             Elsewhere a copy of the model computes.
         callback: called with images done and images in all.
@@ -180,6 +181,13 @@ def score(
     images, condition, read = levels_of(model, images, condition, options)
     if read is not None:
         training_coding(model, read)
+    own, model = model.shape, sized(model, images)
+    if model.shape != own:
+        log.warning(
+            "images of %s are scored as they are, by a model for %s: likelihoods per image do not compare"
+            " (--size, in Python size=, brings them to it)", model.shape, own,
+        )  # fmt: skip
+        batch_size = max(1, min(batch_size, batch_size * own.dimensions // model.shape.dimensions))
     model = evaluation_view(placed(model, device))
     condition = model.check_condition(condition, len(images))
     require_batch(model, images[:batch_size])
@@ -226,7 +234,7 @@ def evaluate(
 
     Raises:
         DataError: an empty set, or levels that the model does not have.
-        ModelError: images of another shape than the model's.
+        ModelError: images of other channels than the model's, or of a size that its network does not take.
         ConfigError: a device that is not there.
     """
     data = set_of(model, data, split, beside(condition, data, options)).frozen().limit(limit)
@@ -245,7 +253,7 @@ def evaluate(
         nats=float(nats.mean()),
         stderr=standard_error(nats),
         images=len(nats),
-        dimensions=model.shape.dimensions,
+        dimensions=data.shape.dimensions,
         data=data.name,
         split=data.split,
         levels=data.levels,

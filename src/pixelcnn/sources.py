@@ -23,6 +23,7 @@ from pixelcnn.data.splits import TWO_WAYS, parts_by_content
 from pixelcnn.data.values import ARRAY, is_array, tensor_of
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.model import PixelModel
+from pixelcnn.modes import require_model
 from pixelcnn.shapes import ImageShape
 
 PARTS = ("train", "val", "test", "all")
@@ -104,6 +105,7 @@ def set_of(
         ConfigError, DataError: see :func:`pixelcnn.data.load`.
         ModelError: levels that are not the model's.
     """
+    require_model(model)
     if split is not None:
         check_choice("split", split, PARTS)
     given = given_of(options)
@@ -135,6 +137,7 @@ def levels_of(
     Returns:
         Levels ``(n, c, h, w)``, the condition, and the set that both come from unless it is an array.
     """
+    require_model(model)
     given = given_of(options)
     if is_array(source) and not given.keys() - {"layout"}:
         values = tensor_of(source)
@@ -180,7 +183,7 @@ def _part(model: PixelModel, source: Any, part: str) -> ImageSet:
         raise DataError(
             f"{parts['train'].name} has no part {part}", hint="give a set of images for it"
         )
-    return parts.get("all") or parts[part]
+    return parts["all"] if "all" in parts else parts[part]
 
 
 def agreeing(model: PixelModel, images: ImageSet) -> ImageSet:

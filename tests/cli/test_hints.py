@@ -31,8 +31,7 @@ def own(here):
 @pytest.mark.parametrize(
     ("words", "remedy"),
     [
-        ("score MODEL large", "--size 8x8"),
-        ("score MODEL wide.npy", "--size 8x8"),
+        ("complete MODEL wide.npy", "--size 8x8"),
         ("score MODEL small --size 8 --fit crop", "--fit pad"),
         ("score MODEL small.npy --size 8", "--fit pad"),
         ("score MODEL mixed", "--size"),
@@ -75,6 +74,7 @@ def test_colour_for_a_grey_model_is_named_as_what_it_is(run, model, own):
         "complete MODEL small --size 8 --fit pad",
         "complete MODEL wide.npy --size 8",
         "score MODEL small.npy --size 8 --fit pad",
+        "score MODEL large --size 8",
     ],
 )
 def test_what_hints_say_helps(run, model, own, words):

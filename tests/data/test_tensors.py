@@ -55,6 +55,32 @@ def test_what_is_no_integer_is_refused_in_one_line(model, name):
             call()
 
 
+MASKED = {
+    "score": px.score,
+    "score a list": lambda model, images: px.score(model, list(images)),
+    "evaluate": px.evaluate,
+    "complete": lambda model, images: px.complete(model, images, "top"),
+    "log_prob": lambda model, images: model.log_prob(images),
+    "fit": px.fit,
+    "a set": lambda _, images: data.ImageSet(images, 2),
+    "load": lambda _, images: data.load_all(images),
+}
+
+
+@pytest.mark.parametrize("call", MASKED)
+def test_what_lies_under_a_mask_is_not_taken_for_levels(model, call):
+    whole = np.ma.masked_array(BITS, np.zeros(BITS.shape, bool))
+    assert torch.equal(px.score(model, whole, 0), px.score(model, BITS, 0))
+    with pytest.raises(px.PixelCNNError, match="masked") as caught:
+        MASKED[call](model, np.ma.masked_equal(BITS, 1))
+    assert "filled" in caught.value.hint
+
+
+def test_a_single_number_is_no_image(model):
+    with pytest.raises(px.PixelCNNError, match="no image"):
+        px.score(model, np.int64(1))
+
+
 def test_memory_is_shared_where_it_can_be():
     whole = BITS.copy()
     as_tensor(whole)[0, 0, 0, 0] = 7

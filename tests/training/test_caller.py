@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch._dynamo  # sets TORCHINDUCTOR_CACHE_DIR, as any optimiser does
 
-from pixelcnn.errors import TrainingError
+from pixelcnn.errors import DataError, ModelError, TrainingError
 from pixelcnn.training import Interrupted, batches, checkpoints, fit, validator
 from training.trainings import QUICK, digits, explode, model, same
 
@@ -160,3 +160,48 @@ def test_a_second_interrupt_leaves_the_model_in_order(monkeypatch):
         fit(net, *digits(16, 4), verbose=False, callbacks=[Ring()], **OPTIONS)
     assert process_state() == before
     assert modes(net) == found
+
+
+@pytest.mark.parametrize("where", ["in memory", "in a folder"])
+def test_a_stopped_training_leaves_the_best_weights(where, tmp_path):
+    class Ring:
+        def on_validation(self, state):
+            if state.epoch == 1:
+                self.best = {n: value.clone() for n, value in net.state_dict().items()}
+
+        def on_step(self, state):
+            if state.step == 3:  # whatever comes now is worse
+                for parameter in net.parameters():
+                    parameter.data.add_(30)
+            if state.step == 4:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    net, ring = model(), Ring()
+    run, said = (None, "nothing is written") if where == "in memory" else (tmp_path, "all is saved")
+    with pytest.raises(Interrupted, match=said):
+        fit(net, *digits(32, 8), run, verbose=False, callbacks=[ring], **(QUICK | {"epochs": 3}))
+    assert all(torch.equal(value, ring.best[name]) for name, value in net.state_dict().items())
+    assert net.record["validation"]["images"] == 8
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_caller_without_gradients_trains(mode):
+    nets = [model(), model()]
+    with mode():
+        fit(nets[0], *digits(16, 4), verbose=False, **OPTIONS)
+    fit(nets[1], *digits(16, 4), verbose=False, **OPTIONS)
+    assert same(*(net.state_dict() for net in nets))
+
+
+def test_what_cannot_be_trained_is_refused():
+    with pytest.raises(ModelError, match="frozen"):
+        fit(model().requires_grad_(False), *digits(16, 4), verbose=False, **OPTIONS)
+    with torch.inference_mode():
+        made = model()
+    with pytest.raises(ModelError, match="inference_mode"):
+        fit(made, *digits(16, 4), verbose=False, **OPTIONS)
+
+
+def test_no_images_are_refused():
+    with pytest.raises(DataError, match="0 different images"):
+        fit(model(), np.zeros((0, 1, 8, 8), np.uint8), verbose=False)

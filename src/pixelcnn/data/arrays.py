@@ -25,7 +25,7 @@ from pixelcnn.data.quantise import SOURCE, extent, note_coded, source_levels
 from pixelcnn.data.raw import RawSet, check_finite, plain_type
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.stored import Container, Indexed, Single, StoredArray
-from pixelcnn.data.tensors import MAX_CLASSES, as_tensor
+from pixelcnn.data.tensors import MAX_CLASSES, as_tensor, unmasked
 from pixelcnn.errors import DataError, PixelCNNError
 from pixelcnn.text import printable
 
@@ -166,11 +166,9 @@ def as_values(values: Any) -> Values:
     if isinstance(values, Tensor):
         plain = values.float() if values.dtype == torch.bfloat16 else values
         return plain.numpy(force=True)
-    if isinstance(values, np.ma.MaskedArray) and values.mask.any():
-        raise DataError(
-            "has masked values, which are no levels", hint="say what they are: x.filled(0)"
-        )
-    if not isinstance(values, np.ndarray) and all(hasattr(values, name) for name in STORED):
+    if not isinstance(unmasked(values), np.ndarray) and all(
+        hasattr(values, name) for name in STORED
+    ):
         return Indexed(values)
     return np.asarray(values)
 

@@ -145,9 +145,11 @@ def check_names(names: Sequence[str]) -> None:
         ConfigError: names it, and what there is.
 
     Example:
-        >>> check_names(["shift"])
-        Traceback (most recent call last):
-        pixelcnn.errors.ConfigError: augment cannot be 'shift'
+        >>> try:
+        ...     check_names(["shift"])
+        ... except ConfigError as error:
+        ...     print(error)
+        augment cannot be 'shift'
     """
     kinds = []
     for name in names:

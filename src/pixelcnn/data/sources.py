@@ -131,9 +131,11 @@ def check_useful(reading: Reading, useful: frozenset[str], source: Any) -> None:
         ConfigError: names the option.
 
     Example:
-        >>> check_useful(Reading(skip_bad=True), frozenset(["layout"]), Path("a.npy"))
-        Traceback (most recent call last):
-        pixelcnn.errors.ConfigError: skip_bad goes with image files and tables, a.npy is none
+        >>> try:
+        ...     check_useful(Reading(skip_bad=True), frozenset(["layout"]), Path("a.npy"))
+        ... except ConfigError as error:
+        ...     print(error)
+        skip_bad goes with image files and tables, a.npy is none
     """
     for option in RESTRICTED.keys() - useful:
         if getattr(reading, option):

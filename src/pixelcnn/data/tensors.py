@@ -31,6 +31,7 @@ def as_tensor(values: Any) -> Tensor:
 
     Raises:
         TypeError, ValueError, RuntimeError: these are no numbers.
+        DataError: see :func:`unmasked`.
 
     Example:
         >>> as_tensor(np.array([1, 2, 3], ">i2")[::-1]).tolist()
@@ -38,7 +39,7 @@ def as_tensor(values: Any) -> Tensor:
     """
     if isinstance(values, Tensor):
         return values.to(SIGNED[values.dtype]) if values.dtype in SIGNED else values
-    array = np.asarray(values)
+    array = np.asarray(unmasked(values))
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     # A stride that is no multiple of a value's size comes from one field of a structured array.
@@ -46,6 +47,19 @@ def as_tensor(values: Any) -> Tensor:
     if any(stride < 0 or stride % size for stride in array.strides):
         array = array.copy()
     return as_tensor(torch.from_numpy(array))
+
+
+def unmasked(values: Any) -> Any:
+    """The same, unless values of it are masked.
+
+    Raises:
+        DataError: they are; NumPy would take what lies under the mask for values.
+    """
+    if np.ma.is_masked(values):
+        raise DataError(
+            "has masked values, which are no levels", hint="say what they are: x.filled(0)"
+        )
+    return values
 
 
 def levels_tensor(images: Any, levels: int, /) -> Tensor:
@@ -152,6 +166,8 @@ def numbers_of(values: Any, wanted: str) -> Tensor:
     """
     try:
         return as_tensor(values)
+    except DataError as error:
+        raise DataError(f"{wanted}, and this array {error}", hint=error.hint) from error
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         kind = getattr(values, "dtype", type(values).__name__)
         raise DataError(f"{wanted}, got {str(kind)[:60]}") from error

@@ -16,7 +16,7 @@ from pixelcnn.data.pictures import is_picture
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.rows import RowArray
 from pixelcnn.data.splits import Parts
-from pixelcnn.data.tensors import as_tensor, numbers_of
+from pixelcnn.data.tensors import as_tensor, numbers_of, unmasked
 from pixelcnn.errors import DataError
 
 ARRAY = "array"
@@ -52,7 +52,7 @@ def values_of(source: Any) -> Any:
     """An array, or a list of arrays of one shape, as one array or tensor.
 
     Raises:
-        DataError: arrays of different shapes, or no numbers.
+        DataError: arrays of different shapes, no numbers, or masked ones.
     """
     if isinstance(source, list | tuple):
         if isinstance(source[0], Tensor):
@@ -68,18 +68,25 @@ def values_of(source: Any) -> Any:
                 f"a list of images of different shapes: {shapes[0]} and {shapes[1]}",
                 hint="bring them to one shape; labels go into data.ImageSet(images, labels=…)",
             )
-        return torch.stack(source) if isinstance(source[0], Tensor) else np.asarray(source)
-    return source if isinstance(source, Tensor) else np.asarray(source)
+        return (
+            torch.stack(source)
+            if isinstance(source[0], Tensor)
+            else np.asarray([unmasked(each) for each in source])
+        )
+    return source if isinstance(source, Tensor) else np.asarray(unmasked(source))
 
 
 def tensor_of(source: Any) -> Tensor:
     """An array as a tensor that shares its memory; one that cannot be written to, as in a file, lazily.
 
     Raises:
-        DataError: see :func:`values_of`.
+        DataError: see :func:`values_of`; or a single number.
     """
-    values = values_of(source)
-    if isinstance(values, Tensor) or values.flags.writeable or not values.ndim:
+    with named(f"{ARRAY}:"):
+        values = values_of(source)
+    if not values.ndim:
+        raise DataError("a single number is no image", hint="pass n c h w")
+    if isinstance(values, Tensor) or values.flags.writeable:
         return numbers_of(values, "images are integer levels (n, c, h, w)")
     dtype = numbers_of(np.array(values[:0]), "images are integer levels (n, c, h, w)").dtype
     # PyTorch has no tensors that cannot be written to, and warns of sharing such memory.

@@ -34,8 +34,18 @@ def check_fit(model: PixelModel, train: ImageSet, val: ImageSet) -> None:
 
     Raises:
         DataError: an empty set.
-        ModelError: another shape, other levels, or not the condition that the model needs.
+        ModelError: another shape, other levels, or not the condition that the model needs; or no weight that
+            can be trained.
     """
+    if not any(each.requires_grad for each in model.parameters()):
+        raise ModelError(
+            "all weights of the model are frozen", hint="model.requires_grad_() trains them"
+        )
+    if any(each.is_inference() for each in model.parameters()):
+        raise ModelError(
+            "the model was made in torch.inference_mode, which PyTorch cannot train",
+            hint="make or load it outside of that",
+        )
     for use, images in (("train on", train), ("validate on", val)):
         if not len(images):
             raise DataError(f"{images.name} has no image to {use}")

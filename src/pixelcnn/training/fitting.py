@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from pixelcnn import devices
@@ -81,7 +82,7 @@ def fit(
         ModelError: images that do not fit the model.
         TrainingError: a loss that is not finite.
         ResourceError: out of memory or disk.
-        Interrupted: Ctrl-C, SIGTERM or SIGHUP, after saving.
+        Interrupted: Ctrl-C, SIGTERM or SIGHUP, after saving; the model holds the best weights so far.
 
     Example:
         >>> from pixelcnn import data, networks, outputs
@@ -170,6 +171,8 @@ def run_training(
         rank=processes.rank, processes=processes.size, device=device,
     )  # fmt: skip
     with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
         batches,
         preserved(model, device),
         devices.exact_convolutions(device),
@@ -254,16 +257,21 @@ def run_loop(trainer: Trainer) -> None:
     except KeyboardInterrupt as error:
         if not trainer.stop:
             raise
-        raise interrupted(trainer, "stopped at once; the last checkpoint is whole") from error
+        raise interrupted(trainer, "stopped at once", "the last checkpoint is whole") from error
     if trainer.reason == "signal":
+        if trainer.saver.best.step >= 0:
+            trainer.saver.recall_best()
         steps = f"step {trainer.state.step} of {trainer.plan.steps}"
-        raise interrupted(trainer, f"stopped after {steps}; all is saved")
+        raise interrupted(trainer, f"stopped after {steps}", "all is saved")
 
 
-def interrupted(trainer: Trainer, what: str) -> Interrupted:
-    """The error for a training that a signal ended."""
-    hint = "" if trainer.folder is None else "continue with --resume"
-    return Interrupted(what, signum=trainer.stop.agreed or trainer.stop.signum, hint=hint)
+def interrupted(trainer: Trainer, what: str, kept: str) -> Interrupted:
+    """The error for a training that a signal ended; ``kept`` is what its folder holds, if it has one."""
+    hint = "continue with --resume (in Python resume=True)"
+    if trainer.folder is None:
+        kept, hint = "nothing is written", "a training with run= can be continued"
+    signum = trainer.stop.agreed or trainer.stop.signum
+    return Interrupted(f"{what}; {kept}", signum=signum, hint=hint)
 
 
 def finish(trainer: Trainer) -> History:
@@ -275,7 +283,7 @@ def finish(trainer: Trainer) -> History:
         try:
             found = trainer.validator(trainer.state, "32")
         except Stopped as stopped:
-            raise interrupted(trainer, "stopped after the last step; all is saved") from stopped
+            raise interrupted(trainer, "stopped after the last step", "all is saved") from stopped
         saver.annotate_best(validation_record(found, "32"))
         best = found.mean
     bits = best / model.shape.dimensions / math.log(2)

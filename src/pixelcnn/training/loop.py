@@ -199,6 +199,7 @@ def stop_early(trainer: Trainer) -> None:
         trainer.saver.keep_last()
     trainer.stop.honoured = True
     if trainer.ended != step:
-        trainer.recorder.talk.say(f"stopping at step {step} of {steps}: saved, validating once")
+        saved = "" if trainer.folder is None else "saved, "
+        trainer.recorder.talk.say(f"stopping at step {step} of {steps}: {saved}validating once")
         end_epoch(trainer)
     trainer.saver.keep_last()

@@ -33,7 +33,7 @@ class Followed(PixelCNNError):
         exit_code: the main process's.
     """
 
-    def __init__(self, message: str, hint: str, exit_code: int) -> None:
+    def __init__(self, message: str, hint: str = "", exit_code: int = 1) -> None:
         super().__init__(message, hint=hint)
         self.exit_code = exit_code
 

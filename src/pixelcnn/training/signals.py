@@ -14,13 +14,13 @@ HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
 
 
 class Interrupted(PixelCNNError):
-    """A training that a signal ended; everything is saved.
+    """A training that a signal ended; in a run folder everything is saved.
 
     Attributes:
         exit_code: 128 plus the signal: 129 for SIGHUP, 130 for Ctrl-C, 143 for SIGTERM.
     """
 
-    def __init__(self, message: str, *, signum: int, hint: str = "") -> None:
+    def __init__(self, message: str, *, signum: int = signal.SIGINT, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.exit_code = 128 + signum
 

@@ -4,6 +4,7 @@ import torch
 
 from pixelcnn.devices import Device, resolve_device
 from pixelcnn.model import PixelModel
+from pixelcnn.modes import require_model
 from pixelcnn.networks import Network
 from pixelcnn.outputs import Output
 from pixelcnn.verify.models import ModelChecks
@@ -79,6 +80,7 @@ def check_model(
         >>> report = check_model(PixelModel(network, outputs.Bernoulli(), shape=(1, 8, 8)))
         >>> report.raise_if_failed()
     """
+    require_model(model)
     network, output = type(model.network).__name__, type(model.output).__name__
     subject = f"model {network} x {output} for {model.shape} images of {model.levels} levels"
     place = model.device if device is None else torch.device(resolve_device(device))
