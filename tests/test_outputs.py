@@ -149,7 +149,7 @@ def test_scales_are_bounded_and_finite_with_their_gradients(levels, dtype):
     every = torch.arange(min(levels, 256)).reshape(1, 1, 1, -1)
     for log_scale, bound in ((-300.0, math.log(1 / 16 / half)), (300.0, math.log(1000))):
         found = []
-        for each in (log_scale, bound):
+        for each in (log_scale, bound, bound - math.copysign(0.1, bound)):
             parameters = torch.tensor([0.0, -1.0, each], dtype=dtype).reshape(1, 3, 1, 1)
             parameters.requires_grad_()
             logs = output.log_prob(parameters.expand(-1, -1, *every.shape[2:]), every)
@@ -157,7 +157,8 @@ def test_scales_are_bounded_and_finite_with_their_gradients(levels, dtype):
             assert logs.isfinite().all()
             assert gradient.isfinite().all()
             found.append(logs.detach())
-        torch.testing.assert_close(*found)
+        torch.testing.assert_close(found[0], found[1])
+        assert not torch.allclose(found[1], found[2])
         pmf = output.pmf(parameters.detach().flatten(), torch.zeros(0))
         assert float(pmf.sum()) == pytest.approx(1, abs=1e-12)
 

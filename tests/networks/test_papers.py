@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional
-from torch.nn.functional import conv2d, elu, pad
+from torch.nn.functional import conv2d, elu, pad, prelu
 
 from pixelcnn import networks
 from pixelcnn.masks import LAYOUTS
@@ -50,33 +50,33 @@ def masked(x, layer, outputs, inputs, sees_itself):
 def test_pixelcnn(activate, halve, layout):
     net = networks.PixelCNN(
         3, 6, 7, 2, bottleneck=5, first_kernel=5, head_width=4,
-        activate=activate, halve=halve, layout=layout,
+        activation="prelu", activate=activate, halve=halve, layout=layout,
     )  # fmt: skip
     random(net)
-    image, wide, narrow, top, out = (
-        (0, 1, 2),
-        *(LAYOUTS[layout](w, 3) for w in (7, 5, 4)),
-        (0, 0, 1, 1, 2, 2),
-    )
+    image, out = (0, 1, 2), (0, 0, 1, 1, 2, 2)
+    wide, narrow, top = (LAYOUTS[layout](width, 3) for width in (7, 5, 4))
     middle = narrow if halve == "first" else wide
     before = activate == "before"
 
-    def layer(x, module, outputs, inputs):
-        y = masked(x.relu() if before else x, module, outputs, inputs, True)
-        return y if before else y.relu()
+    def layer(x, slopes, module, outputs, inputs):
+        if before:
+            return masked(prelu(x, slopes.weight), module, outputs, inputs, True)
+        return prelu(masked(x, module, outputs, inputs, True), slopes.weight)
 
     x = images(3)
     y = masked(x, net.input, wide, image, False)
-    y = y if before else y.relu()
+    y = y if before else prelu(y, net.first.weight)
     for block in net.blocks:
-        z = layer(y, block.reduce, middle, wide)
-        z = layer(z, block.convolve, narrow, middle)
-        y = y + layer(z, block.expand, wide, narrow)
+        first, second, third = block.activations
+        z = layer(y, first, block.reduce, middle, wide)
+        z = layer(z, second, block.convolve, narrow, middle)
+        y = y + layer(z, third, block.expand, wide, narrow)
     convolutions = [module for module in net.head if hasattr(module, "mask")]
-    y = layer(y, convolutions[0], top, wide)
-    y = layer(y, convolutions[1], top, top)
-    y = masked(y.relu() if before else y, convolutions[2], out, top, True)
-    torch.testing.assert_close(net(x), y, **EXACT)
+    slopes = [module for module in net.head if not hasattr(module, "mask")]
+    y = layer(y, slopes[0], convolutions[0], top, wide)
+    y = layer(y, slopes[1], convolutions[1], top, top)
+    y = prelu(y, slopes[2].weight) if before else y
+    torch.testing.assert_close(net(x), masked(y, convolutions[2], out, top, True), **EXACT)
 
 
 def test_weights_of_the_keras_example_in_the_order_that_keras_gives_them():
@@ -173,23 +173,25 @@ class Published:
         return y[:, :, :height, first : first + width]
 
     @staticmethod
-    def block(x, block, convolve, other, labels):
+    def block(x, block, convolve, other, told):
         y = convolve(concatenated(x), block.first)
         if other is not None:
             y = y + conv2d(concatenated(other), block.link.weight, block.link.bias)
-        y = convolve(concatenated(y), block.second) + block.bias.weight[labels][:, :, None, None]
+        y = convolve(concatenated(y), block.second)
+        stride = told.shape[2] // x.shape[2]
+        y = y + torch.einsum("nchw,cf->nfhw", told[:, :, ::stride, ::stride], block.bias.weight)
         a, b = y.chunk(2, 1)
         return x + a * b.sigmoid()
 
 
 def test_pixelcnnpp():
     net = networks.PixelCNNpp(
-        3, 20, 4, blocks=2, scales=3, norm="none", condition="label", condition_size=3
+        3, 20, 4, blocks=2, scales=3, norm="none", condition="map", condition_size=3
     )
     random(net)
     for layer in (net.first.above, net.first.row, net.first.left):
         layer.bias.data.zero_()  # the published shifts move biases along, out of the border
-    x, labels, code = images(3, 4, 8), torch.tensor([2, 0]), Published
+    x, told, code = images(3, 4, 8), images(3, 4, 8).flip(3), Published
     y = torch.cat([x, torch.ones_like(x[:, :1])], 1)
     above = [pad(code.down(y, net.first.above), (0, 0, 1, 0))[:, :, :-1]]
     row = pad(code.down(y, net.first.row), (0, 0, 1, 0))[:, :, :-1]
@@ -202,8 +204,8 @@ def test_pixelcnnpp():
             left.append(code.down_right(left[-1], step.left, 2))
         for _ in range(2):
             pair = next(steps)
-            above.append(code.block(above[-1], pair.above, code.down, None, labels))
-            left.append(code.block(left[-1], pair.left, code.down_right, above[-1], labels))
+            above.append(code.block(above[-1], pair.above, code.down, None, told))
+            left.append(code.block(left[-1], pair.left, code.down_right, above[-1], told))
     u, ul, steps = above.pop(), left.pop(), iter(net.outward)
     for scale in range(3):
         if scale:
@@ -211,12 +213,12 @@ def test_pixelcnnpp():
             u, ul = code.up(u, step.above, 1), code.up(ul, step.left, 0)
         for _ in range(3 if scale else 2):
             pair = next(steps)
-            u = code.block(u, pair.above, code.down, above.pop(), labels)
+            u = code.block(u, pair.above, code.down, above.pop(), told)
             both = torch.cat([u, left.pop()], 1)
-            ul = code.block(ul, pair.left, code.down_right, both, labels)
+            ul = code.block(ul, pair.left, code.down_right, both, told)
     assert not above
     expected = conv2d(elu(ul), net.head.weight, net.head.bias)
-    torch.testing.assert_close(net(x, labels), expected, **EXACT)
+    torch.testing.assert_close(net(x, told), expected, **EXACT)
 
 
 def normalised(y, norm):
