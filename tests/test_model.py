@@ -23,6 +23,19 @@ def test_levels_are_scaled_to_the_unit_interval():
     assert model_of(levels=5).encode(torch.tensor([0, 2, 4])).tolist() == [0.0, 0.5, 1.0]
 
 
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_levels_beyond_half_precision_are_scaled_in_single(kind):
+    levels = torch.tensor([0, 1, 40_000, 65_520, 65_535])
+    found = tiny_mixture(65_536).to(kind).encode(levels)
+    assert torch.equal(found, (levels.double() / 65_535).float().to(kind))
+
+
+def tiny_mixture(levels):
+    output = outputs.LogisticMixture(levels=levels, components=2)
+    network = networks.PixelCNN(1, output.parameters_per_pixel(1), width=4, depth=1)
+    return PixelModel(network, output, (1, 3, 5))
+
+
 def test_a_pair_that_would_ignore_channel_dependence_is_refused():
     with pytest.raises(ConfigError, match="channels depend"):
         model_of(channels=3, order="pixel")

@@ -141,6 +141,28 @@ def test_a_component_can_be_sure_of_a_level():
         assert output.pmf(parameters, torch.zeros(0))[level] > 0.999
 
 
+@pytest.mark.parametrize("levels", [2, 256, 65_536])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_scales_are_bounded_and_finite_with_their_gradients(levels, dtype):
+    """The bounds belong to what a stored model means: a 16th of a level, a thousand half ranges."""
+    output, half = outputs.LogisticMixture(levels=levels, components=1), (levels - 1) / 2
+    every = torch.arange(min(levels, 256)).reshape(1, 1, 1, -1)
+    for log_scale, bound in ((-300.0, math.log(1 / 16 / half)), (300.0, math.log(1000))):
+        found = []
+        for each in (log_scale, bound, bound - math.copysign(0.1, bound)):
+            parameters = torch.tensor([0.0, -1.0, each], dtype=dtype).reshape(1, 3, 1, 1)
+            parameters.requires_grad_()
+            logs = output.log_prob(parameters.expand(-1, -1, *every.shape[2:]), every)
+            (gradient,) = torch.autograd.grad(logs.sum(), parameters)
+            assert logs.isfinite().all()
+            assert gradient.isfinite().all()
+            found.append(logs.detach())
+        torch.testing.assert_close(found[0], found[1])
+        assert not torch.allclose(found[1], found[2])
+        pmf = output.pmf(parameters.detach().flatten(), torch.zeros(0))
+        assert float(pmf.sum()) == pytest.approx(1, abs=1e-12)
+
+
 def test_half_precision_parameters_are_scored_in_single_precision():
     output = outputs.LogisticMixture(levels=256, components=2)
     parameters = torch.randn(1, 6, 2, 3).bfloat16()

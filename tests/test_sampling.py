@@ -224,6 +224,22 @@ def test_a_drawn_level_depends_on_the_known_ones_before_it(model):
     assert not torch.equal(complete(model, images, known, n=8)[:, :, 2:], first[:, :, 2:])
 
 
+def test_completion_k_of_image_j_is_drawn_from_its_past_with_a_stream_of_its_own(model):
+    """Position by position, each from one whole pass over what is there before it."""
+    generator = torch.Generator().manual_seed(1)
+    given = torch.randint(5, (2, *model.shape), generator=generator)
+    known = torch.rand(2, *model.shape, generator=generator) < 0.4
+    images, kept = (t.repeat_interleave(2, 0) for t in (given, known))
+    u = uniforms(3, [0, 1, 2**32, 2**32 + 1], model.shape)
+    expected = torch.zeros_like(images)
+    for position in coding_order(model.shape):
+        here = (slice(None), *position)
+        logits = model(expected).unflatten(1, (-1, 5))[:, position[0], :, *position[1:]]
+        drawn = (logits.softmax(1).cumsum(1)[:, :-1] <= u[here][:, None]).sum(1)
+        expected[here] = torch.where(kept[here], images[here], drawn)
+    assert torch.equal(complete(model, given, known, n=2, seed=3), expected.to(torch.uint8))
+
+
 @pytest.mark.parametrize(
     ("known", "message"),
     [

@@ -204,8 +204,10 @@ class PixelModel(nn.Module):
             levels: integers of any shape.
             dtype: of the input, the model's if None; looking that up takes longer than scaling a pixel.
         """
-        embeds = self.network.embedding
-        return levels.long() if embeds else levels.to(dtype or self.dtype) / self.divisor
+        if self.network.embedding:
+            return levels.long()
+        kind = dtype or self.dtype  # float16 ends before 65,535
+        return levels.to(torch.promote_types(kind, torch.float32)).div(self.divisor).to(kind)
 
     def forward(self, levels: Tensor, condition: Tensor | None = None) -> Tensor:
         """Parameters ``(n, out, h, w)`` of every position from levels ``(n, c, h, w)``, unchecked."""
@@ -223,8 +225,7 @@ class PixelModel(nn.Module):
             ModelError: images of another shape than the model's.
         """
         tensor = numbers_of(images, "images are integer levels (n, c, h, w)")
-        if tensor.dtype == torch.bool:
-            tensor = tensor.to(torch.uint8)
+        tensor = tensor.to(torch.uint8) if tensor.dtype == torch.bool else tensor
         if tensor.dtype not in INTEGERS:
             raise DataError(
                 f"images must be integer levels, got {str(tensor.dtype).removeprefix('torch.')}",
@@ -291,9 +292,8 @@ class PixelModel(nn.Module):
             DataError, ModelError, ConfigError: see :meth:`check` and :meth:`check_condition`.
         """
         levels = self.check(images)
-        return self.output.log_prob(
-            self(levels, self.check_condition(condition, len(levels))), levels
-        )
+        parameters = self(levels, self.check_condition(condition, len(levels)))
+        return self.output.log_prob(parameters, levels)
 
     def log_prob(self, images: Any, condition: Any = None) -> Tensor:
         """Log-probability of every image, in nats, ``(n,)``; arguments as :meth:`log_prob_map`."""

@@ -240,14 +240,8 @@ def evaluate(
     data = set_of(model, data, split, beside(condition, data, options)).frozen().limit(limit)
     if len(data) == 0:
         raise DataError(f"{data.name} ({data.split}) holds no image")
-    nats = score(
-        model,
-        data.images,
-        condition_of(model, data) if condition is None else condition,
-        batch_size=batch_size,
-        device=device,
-        callback=callback,
-    )
+    given = condition_of(model, data) if condition is None else condition
+    nats = score(model, data.images, given, batch_size=batch_size, device=device, callback=callback)
     densities = density(model, data, nats)
     return Score(
         nats=float(nats.mean()),
@@ -305,4 +299,8 @@ def percentiles(model: PixelModel, nats: Tensor) -> Tensor:
         raise ModelError(
             "this model holds no validation scores", hint="train it with a validation set"
         )
-    return torch.from_numpy(np.interp(nats.numpy(), quantiles, np.linspace(0, 100, len(quantiles))))
+    # In the digits that are stored. Equal scores, of which a small set may have many, count half.
+    stored, share = np.array(quantiles), np.linspace(0, 100, len(quantiles))
+    found = nats.numpy().round(4)
+    below = 100 - np.interp(-found, -stored[::-1], share)
+    return torch.from_numpy((below + np.interp(found, stored, share)) / 2)

@@ -11,6 +11,7 @@ import torch
 
 from forgery import forged
 from pixelcnn import checkpoint, data, scoring, sources
+from pixelcnn.training.likelihood import Validation
 
 KEYS = {
     "nats_per_image", "stderr", "bits_per_dim", "bits_per_dim_stderr", "images", "dimensions", "data",
@@ -226,6 +227,24 @@ def test_score_as_json_beside_a_file_names_the_file(run, model, here):
     assert (found["files"], found["images"]) == (["new/scores.csv"], 3)
     assert "rows" not in found
     assert len(rows((here / "new/scores.csv").read_text())) == 3
+
+
+@pytest.mark.parametrize(
+    ("validation", "scores", "expected"),
+    [
+        ([1.0, 2.0, 3.0], [0.5, 1.0, 2.0, 2.5, 3.0, 9.0], [0, 0, 50, 75, 100, 100]),
+        ([5.0], [4.9, 5.0, 5.00001, 5.1], [0, 50, 50, 100]),  # of one image
+        ([4.0, 4.0, 4.0, 9.0], [3.0, 4.0, 9.0], [0, 33, 100]),
+        (range(201), [3.0, 150.0], [1.5, 75]),
+    ],
+)
+def test_a_percentile_is_the_share_of_likelier_validation_images(
+    tiny, validation, scores, expected
+):
+    loaded, nats = tiny(), np.array(list(validation), dtype=np.float64)
+    loaded.record = {"validation_quantiles": Validation(nats, 35).quantiles}
+    found = scoring.percentiles(loaded, torch.tensor(scores, dtype=torch.float64))
+    assert found.tolist() == pytest.approx(expected)
 
 
 def test_an_unknown_percentile_is_null(run, tiny, here):

@@ -85,6 +85,14 @@ def test_cells_are_summed_in_single_precision_where_the_gates_are_half(name):
     torch.testing.assert_close(states, layer(gates.float()).bfloat16(), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", LAYERS)
+def test_weights_may_be_half_as_well(name, kind):
+    layer, gates = LAYERS[name]().to(kind), torch.randn(2, 12, 5, 7).to(kind)
+    states = layer(gates)
+    torch.testing.assert_close(states, layer.float()(gates.float()).to(kind), rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("size", [(5, 7), (7, 5), (1, 9), (9, 1), (1, 1)])
 def test_skewing_moves_each_row_by_its_number_and_back(size):
     height, width = size

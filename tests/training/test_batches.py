@@ -34,6 +34,18 @@ def test_the_last_step_of_an_epoch_takes_what_is_left():
     assert [len(batches.indices(step)) for step in range(6)] == [4, 4, 2, 4, 4, 2]
 
 
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_each_image_of_a_step_weighs_the_same_in_its_mean_however_many_it_has(processes):
+    shares = [Batches(images(7), 4, 3, rank=r, processes=processes) for r in range(processes)]
+    for step, count in ((0, 4), (1, 3)):  # the last step of the epoch is smaller
+        parts = [share[step] for share in shares]
+        # The mean over the processes, of sums with weights, is the mean over the images.
+        total = sum(part.weight * part.levels.sum() for part in parts) / processes
+        seen = images(7).images[shares[0].indices(step)]
+        assert len(seen) == count
+        assert float(total) == pytest.approx(float(seen.double().mean()))
+
+
 def test_a_step_does_not_depend_on_the_steps_before():
     one, other = (Batches(images(), 4, seed=3) for _ in range(2))
     forwards = [one.indices(step).tolist() for step in range(12)]

@@ -182,6 +182,28 @@ def test_small_kernels_embeddings_and_the_last_layer_are_no_matrices():
     ]
 
 
+def test_only_units_are_the_inside_of_made():
+    net = NETWORKS["made"](1, LEAST, rows=5, columns=7, width=LEAST + 1, depth=2)
+    assert [weight is net.hidden[1].weight for weight in inner_matrices(net)] == [True]
+
+
+def test_under_weight_norm_the_directions_are_stepped():
+    torch.manual_seed(0)
+    net = NETWORKS["pixelcnnpp"](
+        1, 2, width=LEAST, blocks=1, scales=2, norm="weight", order="channel"
+    )
+    optimizer = optimiser(net, TrainingOptions(optimizer="muon", matrix_learning_rate=0.02))
+    directions = inner_matrices(net)
+    assert directions
+    names = {id(weight): name for name, weight in net.named_parameters()}
+    assert all(names[id(weight)].endswith("weight.original1") for weight in directions)
+    before = directions[0].detach().clone()
+    net(torch.rand(2, 1, 5, 7)).square().sum().backward()
+    optimizer.step()
+    lengths = torch.linalg.svdvals((before - directions[0].detach()).flatten(1))
+    assert 0.01 < float(lengths.max()) < 0.03
+
+
 def test_each_kind_follows_its_own_peak():
     options = TrainingOptions(optimizer="muon", learning_rate=1e-3, matrix_learning_rate=0.02)
     net = Compact(1, 1, width=LEAST, depth=1)

@@ -8,7 +8,7 @@ from torch import nn
 
 from pixelcnn.training import TrainingOptions
 from pixelcnn.training.options import OPTIMIZERS, SCHEDULES
-from pixelcnn.training.schedules import RISES, START, optimiser, share_of_peak
+from pixelcnn.training.schedules import RISES, optimiser, share_of_peak
 
 STEPS = 100
 
@@ -36,7 +36,7 @@ def test_cosine_falls_from_the_peak_to_its_end():
 def test_one_cycle_rises_then_falls():
     rates = curve(schedule="one-cycle", final_learning_rate=0.0)
     top = round(RISES["one-cycle"] * STEPS)
-    assert rates[0] == pytest.approx(START)
+    assert rates[0] == pytest.approx(1 / 25)
     assert max(rates) == rates[top] == 1.0
     assert rates[: top + 1] == sorted(rates[: top + 1])
     assert rates[top:] == sorted(rates[top:], reverse=True)
@@ -51,6 +51,14 @@ def test_linear_rises_then_falls_on_straight_lines():
     fall = [before - after for before, after in itertools.pairwise([*rates[top:], 0.0])]
     assert rise == pytest.approx([1 / (top + 1)] * top)
     assert fall == pytest.approx([1 / (STEPS - top)] * (STEPS - top))
+
+
+def test_linear_ends_at_its_final_rate():
+    rates = curve(schedule="linear", final_learning_rate=0.2, warmup_steps=20)
+    assert share_of_peak(TrainingOptions(schedule="linear", final_learning_rate=0.2), 100, 100) == (
+        pytest.approx(0.2)
+    )
+    assert rates[60] == pytest.approx(0.6)  # half-way from 1
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

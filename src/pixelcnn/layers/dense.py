@@ -103,6 +103,9 @@ class MaskedLinear(nn.Module):
         outputs: bounds of the output units, int64 ``(outputs,)``; what predicts step i has the bound i.
         bias: add a bias to each output.
 
+    Attributes:
+        inner: whether it lies between hidden units: inputs and outputs are the same bounds.
+
     Shapes: ``(n, inputs)`` to ``(n, outputs)``.
 
     Example:
@@ -115,6 +118,7 @@ class MaskedLinear(nn.Module):
 
     def __init__(self, inputs: Tensor, outputs: Tensor, *, bias: bool = True) -> None:
         super().__init__()
+        self.inner = inputs is outputs
         self.weight = nn.Parameter(torch.empty(len(outputs), len(inputs)))
         mask = inputs <= outputs[:, None]
         self.register_buffer("mask", mask, persistent=False)

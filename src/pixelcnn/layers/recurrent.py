@@ -108,7 +108,7 @@ class Recurrence(nn.Module, abc.ABC):
         dtype, places = lines.dtype, lines.shape[2]
         if dtype in (torch.bfloat16, torch.float16):
             lines = lines.float()  # cells are sums over many lines
-        kernel = self.weight.permute(2, 1, 0).flatten(0, 1)
+        kernel = self.weight.permute(2, 1, 0).flatten(0, 1).to(lines.dtype)
         padding = (0, 0, before, self.kernel - 1 - before)
         states: list[Tensor] = []
         c: Tensor | None = None

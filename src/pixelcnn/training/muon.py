@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from pixelcnn.layers.causal import CausalConv2d
 from pixelcnn.layers.dense import MaskedLinear
@@ -148,9 +149,20 @@ def inner_matrices(model: nn.Module) -> list[Tensor]:
         [(32, 16, 1, 1), (16, 16, 1, 1), (16, 16, 1, 1)]
     """
     kinds = (CausalConv2d, MaskedLinear, nn.Conv2d, nn.Linear)
-    weights = [module.weight for module in model.modules() if isinstance(module, kinds)]
-    return [weight for weight in weights[:-1] if weight.requires_grad and _is_matrix(weight)]
+    layers = [module for module in model.modules() if isinstance(module, kinds)][:-1]
+    weights = [_stored(layer) for layer in layers if getattr(layer, "inner", True)]
+    return [weight for weight in weights if _is_matrix(weight)]
+
+
+def _stored(module: nn.Module) -> Tensor:
+    """A layer's kernel; under weight norm, which stores its length apart, the direction."""
+    weight: Tensor = module.weight
+    if not is_parametrized(module, "weight"):
+        return weight
+    stored = module.parametrizations["weight"].parameters()
+    return next((part for part in stored if part.shape == weight.shape), weight)
 
 
 def _is_matrix(weight: Tensor) -> bool:
-    return min(weight.shape[:2]) >= LEAST
+    learns = weight.requires_grad and weight.is_leaf
+    return learns and min(weight.shape[:2]) >= LEAST

@@ -1,0 +1,22 @@
+"""What a validation says of its images."""
+
+import math
+
+import numpy as np
+import pytest
+
+from pixelcnn.training.likelihood import Validation
+
+
+def test_a_validation_has_the_mean_its_error_and_bits():
+    found = Validation(np.array([3.0, 5.0, 10.0]), dimensions=4)
+    assert (found.mean, found.loss) == (6.0, 1.5)
+    assert found.bits_per_dim == pytest.approx(6 / 4 / math.log(2))
+    # Deviations of -3, -1 and 4: 26 in squares, over n - 1, over n.
+    assert found.stderr == pytest.approx(math.sqrt(26 / 2 / 3))
+    assert Validation(np.array([3.0]), 4).stderr == 0
+
+
+def test_quantiles_are_those_of_every_hundredth():
+    found = Validation(np.arange(201.0), dimensions=4).quantiles
+    assert found == [2.0 * share for share in range(101)]
