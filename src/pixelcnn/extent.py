@@ -1,6 +1,7 @@
 """How much of an image is computed at once: as much as there is memory for, or a part that stands for all."""
 
 import copy
+import logging
 from typing import Any
 
 from torch import Tensor
@@ -10,6 +11,8 @@ from pixelcnn.errors import ResourceError
 from pixelcnn.model import PixelModel
 from pixelcnn.networks import Network
 from pixelcnn.shapes import ImageShape
+
+log = logging.getLogger("pixelcnn")
 
 MOST_NUMBERS = 2**25
 """In the widest layer of a part: a quarter of a gigabyte in float64."""
@@ -68,7 +71,7 @@ def cropped(model: PixelModel, positions: int) -> PixelModel:
 
 
 def sized(model: PixelModel, images: Any) -> PixelModel:
-    """The model for images of the size of these, as far as its network takes it; else itself.
+    """The model for images of the size of these, which is said, as far as its network takes it; else itself.
 
     Args:
         model: shares all with the result but the shape.
@@ -88,6 +91,10 @@ def sized(model: PixelModel, images: Any) -> PixelModel:
         return model
     view = copy.copy(model)
     view.shape = ImageShape(channels, *size)
+    log.warning(
+        "images of %s are scored as they are, by a model for %s: likelihoods per image do not compare"
+        " (--size, in Python size=, brings them to it)", view.shape, model.shape,
+    )  # fmt: skip
     return view
 
 

@@ -183,10 +183,6 @@ def score(
         training_coding(model, read)
     own, model = model.shape, sized(model, images)
     if model.shape != own:
-        log.warning(
-            "images of %s are scored as they are, by a model for %s: likelihoods per image do not compare"
-            " (--size, in Python size=, brings them to it)", model.shape, own,
-        )  # fmt: skip
         batch_size = max(1, min(batch_size, batch_size * own.dimensions // model.shape.dimensions))
     model = evaluation_view(placed(model, device))
     condition = model.check_condition(condition, len(images))
@@ -296,9 +292,7 @@ def percentiles(model: PixelModel, nats: Tensor) -> Tensor:
     """
     quantiles = model.record.get("validation_quantiles")
     if not quantiles:
-        raise ModelError(
-            "this model holds no validation scores", hint="train it with a validation set"
-        )
+        raise ModelError("this model holds no validation scores", hint="validate in training")
     # In the digits that are stored. Equal scores, of which a small set may have many, count half.
     stored, share = np.array(quantiles), np.linspace(0, 100, len(quantiles))
     found = nats.numpy().round(4)
