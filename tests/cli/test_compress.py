@@ -348,21 +348,19 @@ def test_what_compress_left_in_a_folder_is_no_remark_and_no_input(run, models, h
     (here / "scans").mkdir()
     Image.new("L", (8, 8)).save(here / "scans/a.jpg")
     for _ in range(2):
-        said = run("compress", models / "grey.safetensors", "scans", "--shard", "1/1").stderr
+        said = run("compress", models["grey"], "scans", "--shard", "1/1").stderr
         assert "no images by their names" not in said
-    error = run("compress", models / "grey.safetensors", "scans/a.jpg.pxc", code=2).error
+    error = run("compress", models["grey"], "scans/a.jpg.pxc", code=2).error
     assert error == "a.jpg.pxc is compressed already"
 
 
 def test_messages_name_the_file_that_is_there(run, models, here):
     (here / "torn.jpg").write_bytes(b"\xff\xd8")
-    assert run("compress", models / "grey.safetensors", "torn.jpg", code=3).error.startswith(
-        "torn.jpg: "
-    )
+    assert run("compress", models["grey"], "torn.jpg", code=3).error.startswith("torn.jpg: ")
 
 
 def test_two_files_never_come_back_as_one(run, models, here):
-    model = models / "grey.safetensors"
+    model = models["grey"]
     for value in (0, 1):
         Image.new("L", (8, 8), value).save(here / f"{value}.png")
         run("compress", model, f"{value}.png")

@@ -26,7 +26,7 @@ def own(here):
     np.save("wide.npy", rng.integers(0, 17, (4, 8, 9)).astype(np.uint8))
     np.save("cube.npy", rng.integers(0, 17, (4, 3, 3, 3)).astype(np.uint8))
     np.savez("two.npz", a=np.zeros((4, 8, 8), np.uint8), b=np.zeros((4, 8, 8), np.uint8))
-    (here / "short.csv").write_text("1,2,3,4\n" * 4 + "1,2\n")
+    (here / "short.csv").write_text("5,6,7,5\n" * 4 + "5,6\n")
     np.save("two.npy", rng.integers(0, 17, (2, 8, 8)).astype(np.uint8))
 
 
