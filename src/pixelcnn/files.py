@@ -144,7 +144,7 @@ def check_target(path: AnyPath) -> None:
     with _told(path):
         place = destination(path)
         if isinstance(place, int):
-            os.fstat(place)
+            os.write(place, b"")  # refused if it may only be read
         elif _is_special(place):
             _check_writable(place)
         else:

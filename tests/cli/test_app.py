@@ -190,3 +190,33 @@ def test_the_package_itself_is_the_command():
         [sys.executable, "-m", "pixelcnn", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout == f"pixelcnn {__version__}\n"
+
+
+CLOSED = """
+import os, sys
+os.closerange(0, 3)
+sys.stdin = sys.stdout = sys.stderr = None
+from pixelcnn.cli import failures
+failures.open_streams()
+print("lost", flush=True), print("lost", file=sys.stderr)
+handle = os.open("kept", os.O_CREAT | os.O_WRONLY)
+writable = True
+try:
+    os.write(1, b"bytes")
+except OSError:
+    writable = False
+os._exit(3 if handle > 2 and sys.stdin.read() == "" and not writable else 4)
+"""
+
+
+def test_closed_streams_hold_their_places_and_take_no_bytes(here):
+    """As after ``>&- 2>&- <&-``: otherwise a file would get the number of stdout, and what is printed."""
+    assert subprocess.run([sys.executable, "-c", CLOSED], cwd=here, check=False).returncode == 3
+    assert (here / "kept").read_bytes() == b""
+
+
+def test_bytes_for_a_closed_stdout_are_an_error(here, model):
+    command = f'{sys.executable} -m pixelcnn compress "$0" - -c <&- >&-'
+    done = subprocess.run(["sh", "-c", command, str(model)], stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 2
+    assert b"unexpected" not in done.stderr

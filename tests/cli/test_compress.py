@@ -342,3 +342,30 @@ def test_amounts_are_said_as_people_say_them():
     assert [amount(size) for size in (0, 999, 1_000, 999_960, 10**18)] == [
         "0 B", "999 B", "1.0 kB", "1.0 MB", "1.0 EB",
     ]  # fmt: skip
+
+
+def test_what_compress_left_in_a_folder_is_no_remark_and_no_input(run, models, here):
+    (here / "scans").mkdir()
+    Image.new("L", (8, 8)).save(here / "scans/a.jpg")
+    for _ in range(2):
+        said = run("compress", models["grey"], "scans", "--shard", "1/1").stderr
+        assert "no images by their names" not in said
+    error = run("compress", models["grey"], "scans/a.jpg.pxc", code=2).error
+    assert error == "a.jpg.pxc is compressed already"
+
+
+def test_messages_name_the_file_that_is_there(run, models, here):
+    (here / "torn.jpg").write_bytes(b"\xff\xd8")
+    assert run("compress", models["grey"], "torn.jpg", code=3).error.startswith("torn.jpg: ")
+
+
+def test_two_files_never_come_back_as_one(run, models, here):
+    model = models["grey"]
+    for value in (0, 1):
+        Image.new("L", (8, 8), value).save(here / f"{value}.png")
+        run("compress", model, f"{value}.png")
+    error = run("decompress", model, "0.png.pxc", "1.png.pxc", "-f", "-o", "x.png", code=2).error
+    assert error == "two files would come back as x.png"
+    (here / "-").mkdir()
+    run("decompress", model, "0.png.pxc", "-c")
+    assert not list((here / "-").iterdir())

@@ -62,3 +62,12 @@ def test_another_size_than_the_models_is_refused(tmp_path):
     Image.fromarray(MASK.T.copy()).save(tmp_path / "mask.png")
     with pytest.raises(ModelError, match="the mask is 6x4"):
         known_pixels(str(tmp_path / "mask.png"), SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("value", "remark"), [(1, "so nothing is known"), (255, "so nothing is drawn")]
+)
+def test_a_mask_that_says_nothing_is_remarked(run, model, picture, value, remark):
+    """A mask of 0 and 1, saved as it is, is black."""
+    mask = picture("mask.png", value=value)
+    assert remark in run("complete", model, picture(), "--known", mask, "-n", 1).stderr

@@ -50,17 +50,20 @@ def pipe():
     return f"/dev/fd/{theirs}", content
 
 
-def test_scores_on_stdout_are_a_clean_table(run, model, images, capfd):
-    outcome = run("score", model, images, "--out", "/dev/stdout")
+@pytest.mark.parametrize("out", ["/dev/stdout", "-"])
+def test_scores_on_stdout_are_a_clean_table(run, model, images, capfd, out):
+    Path("-").mkdir()
+    outcome = run("score", model, images, "--out", out)
     table = capfd.readouterr().out
     assert table == run("score", model, images).stdout
     assert outcome.stdout == ""
     assert outcome.stderr.endswith("/dev/stdout\n")
 
 
-def test_a_grid_on_stdout_is_a_clean_picture(run, model, capfdbinary):
+@pytest.mark.parametrize("out", ["/dev/stdout", "-"])
+def test_a_grid_on_stdout_is_a_clean_picture(run, model, capfdbinary, out):
     run("sample", model, "-n", 2, "--out", "grid.png")
-    outcome = run("sample", model, "-n", 2, "--out", "/dev/stdout")
+    outcome = run("sample", model, "-n", 2, "--out", out)
     assert outcome.stdout == ""
     assert capfdbinary.readouterr().out == Path("grid.png").read_bytes()
 
@@ -68,7 +71,7 @@ def test_a_grid_on_stdout_is_a_clean_picture(run, model, capfdbinary):
 @pytest.mark.parametrize("command", ["sample", "score", "complete"])
 def test_stdout_is_not_for_two_things(run, model, images, capfd, command):
     words = [] if command == "sample" else [images]
-    error = run(command, model, *words, "--json", "--out", "/dev/stdout", code=2).error
+    error = run(command, model, *words, "--json", "--out", "-", code=2).error
     assert error == "/dev/stdout and --json would both be stdout"
 
 

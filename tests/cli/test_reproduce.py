@@ -1,9 +1,16 @@
 """``pixelcnn reproduce``: both figures beside each other, in one unit."""
 
+import importlib
 import json
 
 import numpy as np
 import pytest
+
+from pixelcnn.cli import failures
+from pixelcnn.errors import ResourceError
+from pixelcnn.training.run import RESUME
+
+reproduce = importlib.import_module("pixelcnn.cli.reproduce")  # the package's name is the command
 
 RECIPE = """# A small network for tests.
 [data]
@@ -84,3 +91,20 @@ def test_a_published_table_needs_a_figure_and_a_source(run, recipe, here, line, 
 def test_a_misspelt_key_of_a_published_table_is_named(run, recipe, here):
     (here / "small.toml").write_text(RECIPE.replace("note =", "notes ="))
     assert "Did you mean 'note'?" in run("reproduce", recipe, code=2).error
+
+
+def test_hints_say_how_a_command_without_resume_goes_on():
+    with pytest.raises(ResourceError) as caught, failures.goes_on("the same command goes on"):
+        raise ResourceError("disk full", hint=RESUME)
+    assert caught.value.hint == "free some space and the same command goes on"
+
+
+def test_scoring_that_takes_minutes_is_said_once(monkeypatch, capsys):
+    seconds = iter([0.0, 1.0, 10.0, 20.0])
+    monkeypatch.setattr(reproduce.time, "monotonic", lambda: next(seconds))
+    told = reproduce.Told(lambda done, total: None)
+    for done in (64, 640, 1_280):
+        told(done, 6_400)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.startswith("640 of 6,400 images are scored, about 1 min 30 s left;")

@@ -339,3 +339,9 @@ def anonymous_memory():
     lines = Path("/proc/self/status").read_text().splitlines()
     (found,) = (line for line in lines if line.startswith("RssAnon"))
     return 1024 * int(found.split()[1])
+
+
+def test_a_place_that_cannot_be_written_is_no_fault_of_the_images(pets, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="cannot be written"):
+        data.prepare(pets, tmp_path / "file/packed")

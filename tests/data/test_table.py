@@ -519,3 +519,11 @@ def test_real_numbers_are_parsed_where_they_are_to_be_quantised(separator):
     rows, _, bad = parse_rows(lines, 3, Dialect(separator.encode(), real=True))
     assert rows.tolist() == [[1.5, -2000, 0], [7, 8, 9]]
     assert [line for line, _ in bad] == [1, 2, 3]
+
+
+def test_words_for_classes_are_to_be_replaced_not_left_out(tmp_path):
+    rows = [f"{'cat' if row % 2 else 'dog'},1,2,3,4" for row in range(12)]
+    (tmp_path / "words.csv").write_text("\n".join(["label,p0,p1,p2,p3", *rows]))
+    with pytest.raises(DataError, match="12 bad rows") as caught:
+        data.load_all(tmp_path / "words.csv")
+    assert "replace the words in column 1" in caught.value.hint

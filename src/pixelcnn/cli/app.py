@@ -151,6 +151,7 @@ app.add_typer(data_app, name="data")
 
 def main() -> None:
     """Entry point of the ``pixelcnn`` script."""
+    failures.open_streams()
     failures.catch_signals()
     # Pillow warns of large pictures and odd metadata; our limits decide.
     warnings.filterwarnings("ignore", module=r"PIL\b")

@@ -77,6 +77,7 @@ def complete(
     from pixelcnn import sampling
     from pixelcnn.cli import film, models, output, pictures
 
+    out = options.target(out)
     kind = output.kind_of(out, json=json)
     loaded = models.load(model, device=device)
     mask = masks.known_pixels(known, loaded.shape)
@@ -84,8 +85,7 @@ def complete(
     own |= {"grey": grey or None, "rgb": rgb or None, "skip_bad": skip_bad or None}
     own |= {"source_levels": source_levels}
     given, values = pictures.load(loaded, images, label, own, condition)
-    if masks.later_pixels_known(mask):
-        say("note: raster order ignores known pixels that come later than the drawn one")
+    _remark(mask)
     columns = count + (kind == "grid")  # which shows what was given, too
     unit = output.written_as(written, kind, loaded)
     output.check_room(kind, out, len(given) * columns, loaded, columns, unit)
@@ -111,6 +111,18 @@ def complete(
         return
     say(f"{len(given)} given, {count} completions of each, seed {seed}")
     output.done(out)
+
+
+def _remark(mask: "Tensor") -> None:
+    """One line where a mask does not do what masks are for."""
+    from pixelcnn import known
+
+    if not mask.any():
+        say("note: no pixel of the mask is white, so nothing is known")
+    elif mask.all():
+        say("note: all of the mask is white, so nothing is drawn")
+    elif known.later_pixels_known(mask):
+        say("note: raster order ignores known pixels that come later than the drawn one")
 
 
 def _saved(

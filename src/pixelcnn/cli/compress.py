@@ -270,15 +270,19 @@ def check_new(target: Path, force: bool) -> None:
 
 
 def check_stdout(force: bool, json: bool) -> None:
-    """Refuses to write bytes to a terminal without ``-f``, or where JSON is to come.
+    """Refuses to write bytes to a terminal without ``-f``, or where JSON is to come, or nothing can.
 
     Raises:
         ConfigError: it does.
+        OSError: standard output is closed.
     """
+    from pixelcnn import files
+
     if json:
         raise ConfigError("-c and --json would both be stdout", hint="choose a file with -o")
     if not force and sys.stdout.isatty():
         raise ConfigError("standard output is a terminal, and these are bytes", hint=TERMINAL)
+    files.check_target(options.STDOUT)
 
 
 def to_stdout(parts: Iterator[bytes]) -> None:

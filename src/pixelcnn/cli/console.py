@@ -79,22 +79,30 @@ def plain(value: Any) -> Any:
 
 
 class Talk(logging.Handler):
-    """Shows what the library logs as lines of talk: ``note: …``."""
+    """Shows what the library logs as lines of talk, each once: ``note: …``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said = set[str]()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes one message; stderr is looked up now, as it may have been replaced."""
         prefix = "warning" if record.levelno >= logging.ERROR else "note"
-        say(f"{prefix}: {record.getMessage()}")
+        line = f"{prefix}: {record.getMessage()}"
+        if line not in self.said:
+            self.said.add(line)
+            say(line)
 
 
 def listen() -> None:
     """From now on shows what the library logs, and not what its reader of FITS warns of beside."""
     warnings.filterwarnings("ignore", module=r"astropy\.")
     log = logging.getLogger("pixelcnn")
-    if not any(isinstance(handler, Talk) for handler in log.handlers):
-        log.addHandler(Talk())
-        log.setLevel(logging.INFO)
-        log.propagate = False
+    for handler in [each for each in log.handlers if isinstance(each, Talk)]:
+        log.removeHandler(handler)  # of a command that ran in this process before
+    log.addHandler(Talk())
+    log.setLevel(logging.INFO)
+    log.propagate = False
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from pixelcnn.cli.console import emit, progress, result, say, table
 from pixelcnn.codec.container import SIGNATURE, VERSION, Reader
 from pixelcnn.codec.entries import MODES, PICTURE, Entry, Form, Listing
+from pixelcnn.data.files import PACKED
 from pixelcnn.data.gate import opened
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.text import printable
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from pixelcnn.model import PixelModel
 
 STDIN = "-"
-SUFFIX = ".pxc"
 BACK = {"array": "array", "list": "array of a list", "file": ".npy file", "picture": ".png file"}
 """What an input comes back as, by its kind."""
 SHOWN = 50
@@ -59,7 +59,7 @@ def is_packed(name: str) -> bool:
     path = Path(name)
     if not path.is_file():
         return False
-    if path.suffix.lower() == SUFFIX:
+    if path.suffix.lower() == PACKED:
         return True
     with path.open("rb") as stream:
         return stream.read(len(SIGNATURE)) == SIGNATURE
@@ -184,6 +184,9 @@ def line(files: int, before: int, after: int) -> str:
     Example:
         >>> line(1_234, 12_345_678, 1_210_000)
         '1,234 files 12.3 MB -> 1.2 MB (9.8 %)'
+        >>> line(1, 0, 3_000)  # a named data set: what it takes elsewhere is not known
+        '1 file -> 3.0 kB'
     """
     share = f" ({100 * after / before:.1f} %)" if before else ""
-    return f"{count(files, 'file')} {amount(before)} -> {amount(after)}{share}"
+    size = f" {amount(before)}" if before else ""
+    return f"{count(files, 'file')}{size} -> {amount(after)}{share}"

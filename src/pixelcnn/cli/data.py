@@ -37,6 +37,9 @@ def check(
     data: Data,
     size: options.Size = None,
     fit: options.Fit = None,
+    layout: options.Layout = None,
+    key: options.Key = None,
+    skip_bad: options.SkipBad = False,
     source_levels: options.SourceLevels = None,
     json: options.Json = False,
 ) -> None:
@@ -48,11 +51,12 @@ def check(
       pixelcnn data check digits --json
 
     Duplicates have the same pixels; folders train and test are compared with each other, too.
-    Exit code 3 when a file cannot be used, or when sizes differ and none was given.
+    Exit code 3 when a file cannot be used, unless --skip-bad, or when sizes differ and none was given.
     """
     from pixelcnn import data as sets
 
-    found = sets.check(data, options.sides(size), fit, source_levels)  # type: ignore[arg-type]
+    own: Any = {"fit": fit, "layout": layout, "key": key, "skip_bad": skip_bad}
+    found = sets.check(data, options.sides(size), source_levels=source_levels, **own)
     if json:
         emit(_as_json(found))
     else:

@@ -87,11 +87,11 @@ def decompress(
         raise ConfigError("-c and -o would both say where to write", hint="leave out one of them")
     written: list[str] = []
     results: list[Path] = []
-    images = 0
+    images, taken = 0, set[Path]()
     for name in packed:
         with contents.reader(name) as reader:
             place = Place(reader, name, str(STDOUT) if stdout else out)
-            place.check(force, json)
+            place.check(force, json, taken)
             images += reader.header.entries.images
             some = _restore(loaded, reader, place)
             written += some
@@ -119,15 +119,16 @@ class Place:
 
     def __init__(self, reader: "Reader", name: str, out: str | None) -> None:
         from pixelcnn.cli import contents
+        from pixelcnn.data.files import PACKED
 
         self.entries = reader.header.entries
         path = Path(name)
-        stem = path.stem if path.suffix.lower() == contents.SUFFIX else path.name
+        stem = path.stem if path.suffix.lower() == PACKED else path.name
         self.stem = "images" if name == contents.STDIN else stem
         first = next(iter(self.entries), None)
         several = len(self.entries) != 1 or (first is not None and len(self._names(first)) != 1)
         self.only, self.folder = None, Path(out or ("." if name == contents.STDIN else path.parent))
-        into = out is not None and (out.endswith("/") or self.folder.is_dir())
+        into = out not in {None, str(STDOUT)} and (str(out).endswith("/") or self.folder.is_dir())
         if several and (out == str(STDOUT) or (out and self.folder.suffix and not into)):
             raise ConfigError(
                 f"{printable(name)} holds {len(self.entries):,} files, {out} is one",
@@ -153,8 +154,13 @@ class Place:
         names = self._names(entry)
         return [self.only] if self.only is not None else [self.folder / each for each in names]
 
-    def check(self, force: bool, json: bool) -> None:
+    def check(self, force: bool, json: bool, taken: set[Path]) -> None:
         """Looks whether all files can be written, before any is.
+
+        Args:
+            force: whether files may be replaced, and bytes go to a terminal.
+            json: whether stdout is for JSON.
+            taken: the files of other ``.pxc`` files of the same command; these are added.
 
         Raises:
             ConfigError: one is there already, or would be written twice.
@@ -163,12 +169,14 @@ class Place:
         if self.only == STDOUT:
             check_stdout(force, json)
             return
-        seen: set[Path] = set()
         for entry in self.entries:
             for target in self.targets(entry):
-                if target in seen:
-                    raise ConfigError(f"two of its files are called {target}", hint="-c writes one")
-                seen.add(target)
+                if target in taken:
+                    raise ConfigError(
+                        f"two files would come back as {target}",
+                        hint="decompress one by one, with -o",
+                    )
+                taken.add(target)
                 if target.is_dir():
                     raise ConfigError(f"{target} is a folder", hint="choose another with -o")
                 check_new(target, force)

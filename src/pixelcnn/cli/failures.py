@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -67,6 +67,16 @@ def describe(error: BaseException) -> Failure:
     )
 
 
+@contextlib.contextmanager
+def goes_on(way: str) -> Iterator[None]:
+    """In a ``with`` block, hints say how a command goes on that has no option ``--resume``."""
+    try:
+        yield
+    except PixelCNNError as error:
+        error.hint = error.hint.replace("continue with --resume", way)
+        raise
+
+
 def usage(error: typer.TyperException) -> Failure:
     """An unknown option or command, a missing or impossible value."""
     context = getattr(error, "ctx", None)
@@ -96,6 +106,24 @@ def report(failure: Failure) -> None:
             print(f"hint: {one_line(failure.hint)}", file=sys.stderr)
 
 
+def open_streams() -> None:
+    """Opens those of stdin, stdout and stderr that are closed, as after ``>&-``, on nothing.
+
+    Otherwise the next file that is opened would take the place of one, and what is printed would go into it.
+    The place of stdout cannot be written to, so that bytes that are asked for there are missed by nobody.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(
+                os.devnull, os.O_RDWR if number == 2 else os.O_RDONLY
+            )  # the lowest that is free
+    sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+
+
 def guarded(action: Callable[[], Any], debug: bool) -> int:
     """Runs ``action`` and gives the exit code; says what went wrong, if anything did.
 
@@ -105,8 +133,7 @@ def guarded(action: Callable[[], Any], debug: bool) -> int:
     """
     try:
         code = action()
-        if sys.stdout is not None:  # as it is after ``>&-``
-            sys.stdout.flush()
+        sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except (BrokenPipeError, Unread):
         # The reader has left, as in ``… | head``: the code is a shell's for SIGPIPE, since 1 would be a

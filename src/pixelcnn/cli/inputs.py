@@ -20,7 +20,7 @@ from pixelcnn.codec.values import Stored, Values
 from pixelcnn.conditioning import condition_of, renumbered
 from pixelcnn.config import check_choice
 from pixelcnn.data import DATASETS, zarr_store
-from pixelcnn.data.files import class_labels, find_images
+from pixelcnn.data.files import PACKED, class_labels, find_images
 from pixelcnn.data.npy import MAGIC
 from pixelcnn.data.sources import existing, holds_arrays
 from pixelcnn.errors import ConfigError, DataError, ModelError
@@ -41,11 +41,13 @@ class Asked:
         name: what it will be called when it comes back; empty for standard input.
         content: where it lies, or what it holds; of a named data set its name and part.
         label: its class, if its folder says one.
+        source: what it is called now, in messages.
     """
 
     name: str
     content: Path | bytes | tuple[str, str]
     label: int | None = None
+    source: str = "standard input"
 
     @property
     def size(self) -> int:
@@ -66,15 +68,19 @@ def of(model: "PixelModel", word: str) -> list[Asked]:
         return [Asked("", sys.stdin.buffer.read())]
     if name in DATASETS and not os.path.lexists(word):
         check_choice("the part of a data set", part or "test", sources.PARTS)
-        return [Asked(f"{name}-{part or 'test'}{NPY}", (name, part or "test"))]
+        content = (name, part or "test")
+        return [Asked(f"{'-'.join(content)}{NPY}", content, source=printable(word))]
     path = existing(word)
     if not isinstance(path, Path):
         raise ConfigError(f"{word} is no file", hint="save its images as .npy, and compress that")
     if path.is_dir() and not zarr_store.is_store(path):
         return _folder(model, path)
-    if _is_array(path):
-        return [Asked(_ending(path.name, NPY), path)]
-    return [Asked(_ending(path.name, PNG), path)]
+    if path.suffix.lower() == PACKED:
+        raise ConfigError(
+            f"{printable(path.name)} is compressed already", hint="'pixelcnn decompress' undoes it"
+        )
+    name = _ending(path.name, NPY if _is_array(path) else PNG)
+    return [Asked(name, path, source=printable(path.name))]
 
 
 def _is_array(path: Path) -> bool:
@@ -93,7 +99,7 @@ def _folder(model: "PixelModel", root: Path) -> list[Asked]:
     folder = os.path.basename(os.path.abspath(root))
     prefix = f"{folder}/" if folder else ""
     return [
-        Asked(prefix + _ending(file.name, PNG), file.path, label)
+        Asked(prefix + _ending(file.name, PNG), file.path, label, printable(prefix + file.name))
         for file, label in zip(files, labels, strict=True)
     ]
 
@@ -133,8 +139,7 @@ def prepared(
             raise ConfigError(
                 f"{one.name!r} cannot be the name of a file everywhere", hint="rename it"
             )
-        holds = _look(model, one, layout, done)
-        where = printable(one.name or "standard input")
+        holds, where = _look(model, one, layout, done), one.source
         if holds.shape.channels != model.shape.channels:
             raise ModelError(
                 f"{where} has {holds.shape.channels} channels, this model is for {model.shape.channels}",
@@ -151,7 +156,6 @@ def prepared(
 
 
 def _look(model: "PixelModel", one: Asked, layout: str | None, done: Counter[str]) -> held.Held:
-    where = printable(one.name or "standard input")
     if isinstance(one.content, tuple):
         return _named_set(model, *one.content)
     bits = one.content if isinstance(one.content, bytes) else b""
@@ -159,9 +163,9 @@ def _look(model: "PixelModel", one: Asked, layout: str | None, done: Counter[str
         raise DataError("standard input is empty")
     arrays = bits.startswith(MAGIC) or (isinstance(one.content, Path) and _is_array(one.content))
     if not arrays:
-        return held.picture(one.content, where, done)
+        return held.picture(one.content, one.source, done)
     wanted = model.network.condition == "label"
-    return held.array(one.content, where, model.shape, layout, wanted)
+    return held.array(one.content, one.source, model.shape, layout, wanted)
 
 
 def _named_set(model: "PixelModel", name: str, part: str) -> held.Held:
@@ -209,13 +213,13 @@ def _input(
 ) -> Input:
     form = dataclasses.replace(holds.form, values=values.table)
     entry = entry_of(model, form, holds.shape, holds.images, labels, one.name)
-    return Input(entry, partial(_levels, holds, values, one.name))
+    return Input(entry, partial(_levels, holds, values, one.source))
 
 
-def _levels(holds: held.Held, values: Values, name: str, start: int, stop: int) -> np.ndarray:
+def _levels(holds: held.Held, values: Values, where: str, start: int, stop: int) -> np.ndarray:
     found = values.levels(holds.read(start, stop))
     if found.size and int(found.min()) < 0:
-        raise DataError(f"{printable(name)} has changed while it was read")
+        raise DataError(f"{where} has changed while it was read")
     return found
 
 

@@ -1,5 +1,6 @@
 """The arguments and options that several commands share, each described once."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -204,6 +205,19 @@ Shard = Annotated[
     ),
 ]
 Json = Annotated[bool, said("--json", help="Print one JSON object on stdout.", default="off")]
+
+
+STDOUT = Path("/dev/stdout")
+
+
+def target(out: Path) -> Path:
+    """The path that ``--out`` means: ``-`` is standard output.
+
+    Example:
+        >>> print(target(Path("-")), target(Path("scores.csv")))
+        /dev/stdout scores.csv
+    """
+    return STDOUT if str(out) == "-" else out
 
 
 def sides(size: str | None) -> tuple[int, int] | None:

@@ -61,6 +61,7 @@ def sample(
     from pixelcnn import plotting, sampling
     from pixelcnn.cli import conditions, film, models, output
 
+    out = options.target(out)
     kind = output.kind_of(out, json=json)
     loaded = models.load(model, device=device)
     unit = output.written_as(written, kind, loaded)

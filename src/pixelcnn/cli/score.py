@@ -73,7 +73,7 @@ def score(
     from pixelcnn.cli import conditions, models, output
 
     if out is not None:
-        output.make_way(out, json=json)
+        output.make_way(out := options.target(out), json=json)
     part = options.shard(shard)
     if keep_memory:
         memory.keep_memory()

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelcnn import __version__, checkpoint, data, scoring
-from pixelcnn.cli import baselines, output, report, story, uses
+from pixelcnn.cli import baselines, failures, output, report, story, uses
 from pixelcnn.cli.console import say, with_error
 from pixelcnn.cli.gallery import gallery
 from pixelcnn.scoring import Score
@@ -39,7 +39,8 @@ def take(folder: Path, seed: int, max_time: str) -> dict[str, Any]:
     run = folder / "run"
     say("1/5 training: predict every pixel of a digit from the pixels before it")
     limits = {"max_time": max_time, "seed": seed}
-    train_recipe(RECIPE, run, overrides=[Setting("training", *limit) for limit in limits.items()])
+    with failures.goes_on(f"'pixelcnn train {RECIPE} --run {run} --resume' finishes the training"):
+        train_recipe(RECIPE, run, overrides=[Setting("training", *each) for each in limits.items()])
     seconds = time.monotonic() - began
     say("2/5 measuring on digits that were put aside")
     digits, model = data.load("digits"), checkpoint.load(run)

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from pixelcnn.data.loading import load_all
 from pixelcnn.data.prepare import prepared_folder
 from pixelcnn.data.reading import Fit, Levels, Reading, as_size
 from pixelcnn.data.sets import DATASETS
+from pixelcnn.data.sources import OF_PICTURES, check_useful
 from pixelcnn.data.survey import FileReport, few_values, settle
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import MAX_LEVELS, ImageShape
@@ -35,6 +37,8 @@ class FolderReport:
     hint: str = ""
     warning: str = ""
     """What the good files have in common that may not be meant, such as few values."""
+    skip_bad: bool = False
+    """Whether files that cannot be used are to be left out."""
 
     @property
     def errors(self) -> tuple[FileReport, ...]:
@@ -44,7 +48,7 @@ class FolderReport:
     @property
     def ok(self) -> bool:
         """Whether the folder can be trained on as it is."""
-        return not self.errors and not self.problem
+        return (self.skip_bad or not self.errors) and not self.problem
 
     @property
     def summary(self) -> str:
@@ -169,6 +173,10 @@ def check(
     size: object = None,
     fit: Fit | None = None,
     source_levels: Levels | None = None,
+    *,
+    layout: str | None = None,
+    key: str | None = None,
+    skip_bad: bool = False,
 ) -> DataReport:
     """Reads every image of a data set, and reports what there is.
 
@@ -177,8 +185,12 @@ def check(
         size: as for :func:`pixelcnn.data.load`.
         fit: as for :func:`pixelcnn.data.load`.
         source_levels: as for :func:`pixelcnn.data.load`.
+        layout: as for :func:`pixelcnn.data.load`.
+        key: as for :func:`pixelcnn.data.load`.
+        skip_bad: as for :func:`pixelcnn.data.load`.
 
     Raises:
+        ConfigError: an option that does not go with the data.
         DataError: no such data, no image in them, or an array or a table that cannot be used.
 
     Example:
@@ -187,7 +199,12 @@ def check(
     """
     path, tally = Path(data).expanduser(), Tally()
     if data not in DATASETS and path.is_dir() and prepared_folder(path) is None:
-        reading = Reading(size=as_size(size), fit=fit, source_levels=source_levels).of_pictures
+        asked = Reading(
+            size=as_size(size), fit=fit, source_levels=source_levels,
+            layout=layout, key=key, skip_bad=skip_bad,
+        )  # fmt: skip
+        check_useful(asked, OF_PICTURES, path)
+        reading = asked.of_pictures
         parts = part_folders(path) or {"all": path}
         found = [_checked(folder, part, reading, tally) for part, folder in parts.items()]
         name = printable(path.resolve().name)
@@ -195,7 +212,8 @@ def check(
         return tally.report(name, levels, tuple(report for report, _ in found))
     if data not in DATASETS and not path.exists():
         raise DataError(f"there is no file or folder {printable(str(data))}")
-    images = load_all(data, size=size, fit=fit, source_levels=source_levels)  # type: ignore[arg-type]
+    options: Any = {"size": size, "fit": fit, "layout": layout, "key": key}
+    images = load_all(data, source_levels=source_levels, skip_bad=skip_bad, **options)
     tally.add_set("all", images)
     tally.add_labels(images, [])
     return tally.report(images.name, images.levels)
@@ -248,4 +266,4 @@ def _checked(root: Path, part: str, reading: Reading, tally: Tally) -> tuple[Fol
     except DataError as error:
         problem, hint = str(error).removeprefix(f"{where}: "), error.hint
     warning = few_values(good, reading)
-    return FolderReport(where, tuple(reports), problem, hint, warning), levels
+    return FolderReport(where, tuple(reports), problem, hint, warning, reading.skip_bad), levels

@@ -28,6 +28,8 @@ IMAGES = frozenset(("images", "image", "imgs", "img", "data", "dataset", "set"))
 """Words in the names of folders that say nothing about what is in them."""
 ANNOTATIONS = frozenset(("labels", "masks", "mask", "annotations", "annotation", "segmentations"))
 """Names of folders beside one of images whose pictures are no images of the set."""
+PACKED = ".pxc"
+"""Suffix of compressed images, which may lie beside those that they were made of."""
 ALONE = "lies beside the class folders, so it has no label"
 FEW = 0.1
 """Share of images beside class folders up to which they are taken for a mistake."""
@@ -55,7 +57,7 @@ def find_images(root: Path) -> list[ImageFile]:
         DataError: no image, or a folder that cannot be read.
     """
     found: list[ImageFile] = []
-    others = 0
+    others: list[str] = []
     visited: set[tuple[int, int]] = set()
     for parent, folders, files in os.walk(root, followlinks=True, onerror=_refuse):
         status = os.stat(parent)
@@ -69,20 +71,29 @@ def find_images(root: Path) -> list[ImageFile]:
             path = Path(parent, file)
             if path.suffix.lower() in SUFFIXES and not file.startswith("."):
                 found.append(ImageFile(path, path.relative_to(root).as_posix()))
-            else:
-                others += 1
+            elif path.suffix.lower() != PACKED:
+                others.append(path.relative_to(root).as_posix())
     if not found:
-        where = printable(root.name)
-        raise DataError(f"{where} holds no images", hint=f"known formats: {', '.join(FORMATS)}")
+        raise _no_images(root, others)
     if others:
         log.info(
-            "%s: %d files are no images by their names, left out", printable(root.name), others
+            "%s: %d files are no images by their names, left out", printable(root.name), len(others)
         )
     found.sort(key=lambda each: os.fsencode(each.name))
     alone = _beside_classes([each.name for each in found])
     return [
         dataclasses.replace(each, problem=ALONE) if each.name in alone else each for each in found
     ]
+
+
+def _no_images(root: Path, others: list[str]) -> DataError:
+    """What the files are that a folder holds instead: arrays and tables are sources by themselves."""
+    hint = f"known formats: {', '.join(FORMATS)}"
+    shown = sorted(name for name in others if not _hidden(name))
+    if shown:
+        listed = ", ".join(map(printable, shown[:3])) + (", …" if shown[3:] else "")
+        hint = f"{hint}; it holds {listed}: an array or a table is given as a file"
+    return DataError(f"{printable(root.name)} holds no images", hint=hint)
 
 
 def _hidden(folder: str) -> bool:

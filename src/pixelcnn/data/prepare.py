@@ -63,7 +63,7 @@ def prepare(
         The packed set, its images in the file.
 
     Raises:
-        ConfigError: ``out`` exists, or another process packs it.
+        ConfigError: ``out`` exists or cannot be written, or another process packs it.
         DataError: bad files, or different sizes where none was asked for.
         ResourceError: the disk is full: twice the size of the set is needed.
     """
@@ -231,4 +231,7 @@ def _told(folder: Path) -> Iterator[None]:
             raise ResourceError(
                 f"{printable(str(folder))}: the disk is full", hint=GO_ON
             ) from error
-        raise DataError(f"{printable(str(folder))} cannot be written: {error.strerror}") from error
+        raise ConfigError(
+            f"{printable(str(folder))} cannot be written: {error.strerror}",
+            hint="choose another folder",
+        ) from error

@@ -1,7 +1,9 @@
 """Every kind of source that images are taken from: how it is told, what it has a use for, what reads it."""
 
+import contextlib
 import dataclasses
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +31,8 @@ ARRAYS = (
     ".npy", ".npz", ".h5", ".hdf5", ".hdf", ".he5", ".nc", ".fits", ".fit", ".fts", ".fz", ".idx",
 )  # fmt: skip
 TABLES = (".csv", ".tsv", ".txt", ".dat")
+ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar")
+"""Files that hold folders."""
 KINDS = (
     "a folder of images, image files, .npy, .npz, .h5, .zarr, .fits, IDX files (…-idx3-ubyte), .csv or .tsv,"
     " each packed by .gz or .xz or not; .parquet or .arrow"
@@ -92,8 +96,10 @@ def parts_of(source: Any, reading: Reading) -> Parts:
     kinds = ON_DISK if isinstance(source, Path) else IN_MEMORY
     kind = next((kind for kind in kinds if kind.fits(source)), None)
     if kind is None and isinstance(source, Path):
-        name = printable(source.name)
-        raise DataError(f"{name} is no known kind of data", hint=f"known: {KINDS}")
+        raise DataError(
+            f"{printable(source.name)} is no known kind of data",
+            hint=f"{_remedy(source)}known: {KINDS}",
+        )
     if kind is None:
         raise ConfigError(
             f"no images can be taken from something of type {type(source).__name__}",
@@ -112,6 +118,18 @@ def parts_of(source: Any, reading: Reading) -> Parts:
             images = given_by(images, reading.condition_file, reading.size, reading.fit)
         parts[part] = images
     return parts
+
+
+def _remedy(path: Path) -> str:
+    """What to do with a file of a kind that is not read, if that can be said."""
+    if plain_name(path).endswith(ARCHIVES):
+        return "unpack it, and give the folder; "
+    if path.is_file():
+        with contextlib.suppress(OSError), path.open("rb") as stream:
+            if re.match(rb"\x80[\x02-\x05]", stream.read(2)):
+                stored = "np.savez(path, images=…, labels=…)"
+                return f"a pickle may run anything, so store its arrays with {stored}; "
+    return ""
 
 
 def is_path(source: Any) -> bool:

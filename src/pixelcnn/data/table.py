@@ -30,6 +30,8 @@ NAMED = 10
 MAX_COLUMNS = 2**20
 SEPARATOR_SAID = re.compile(rb"sep=.\s*")
 """A first line for spreadsheets."""
+WORD = re.compile(r"'[a-z][^']*' in column (\d+)", re.IGNORECASE)
+"""A bad value that is a word."""
 REAL = re.compile(r"'[+-]?[0-9]*[.,]?[0-9]+(e[+-]?[0-9]+)?' in column", re.IGNORECASE)
 """A bad value that is a number nevertheless."""
 
@@ -222,6 +224,11 @@ def _refuse(bad: Bad, where: str, skip_bad: bool, dialect: Dialect) -> None:
     kind = "" if comma else f" (columns separated by {SEPARATORS[dialect.separator]})"
     if not skip_bad:
         hint = "mend or remove these lines, or leave them out: --skip-bad"
+        words = {found[1] for _, reason in bad if (found := WORD.match(reason))}
+        if len(words) == 1 and len(bad) >= NAMED:
+            hint = (
+                f"classes are whole numbers: replace the words in column {words.pop()}; else {hint}"
+            )
         if not dialect.real and any(REAL.match(reason) for _, reason in bad):
             hint = f"real numbers: say how they become levels with {typed('quantise')}; else {hint}"
         raise DataError(f"{where}: {len(bad)} bad rows{kind}: {named}{more}", hint=hint)

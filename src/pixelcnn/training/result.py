@@ -42,9 +42,7 @@ def result_of(
         ConfigError, DataError, ModelError: the folder, its recipe, its data or its model cannot be used.
     """
     folder = RunFolder(run)
-    fingerprint = checkpoint.describe(folder.best)["fingerprint"]
-    before = stored(folder.path)
-    if (before.get("fingerprint"), before.get("part")) == (fingerprint, split):
+    if before := kept(run, split):
         return before
     model, recipe = checkpoint.load(folder.best, device=device or "cpu"), folder.stored()
     images = recipe.load()._asdict()[split]
@@ -58,10 +56,17 @@ def result_of(
         "seconds": seconds_of(folder),
         "validation": model.record.get("validation"),
         "versions": versions(),
-        "fingerprint": fingerprint,
+        "fingerprint": checkpoint.describe(folder.best)["fingerprint"],
     } | score.as_json()
     write_inside(folder.path / FILE, (json.dumps(found, indent=2) + "\n").encode())
     return found
+
+
+def kept(run: str | Path, split: str = "test") -> dict[str, Any]:
+    """What :func:`result_of` has found already of a run's best model; empty if nothing."""
+    folder = RunFolder(run)
+    found, fingerprint = stored(folder.path), checkpoint.describe(folder.best)["fingerprint"]
+    return found if (found.get("fingerprint"), found.get("part")) == (fingerprint, split) else {}
 
 
 def stored(run: Path) -> dict[str, Any]:
