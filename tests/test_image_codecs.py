@@ -1,15 +1,17 @@
 """The usual codecs hold every level, and a missing one is a reason."""
 
 import io
+import math
 import shutil
 import subprocess
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from pixelcnn import image_codecs
-from pixelcnn.image_codecs import CODECS, Unavailable, picture, sheet, sizes
+from pixelcnn.image_codecs import CODECS, Unavailable, picture, png_nats, sheet, sizes
 
 
 def noise(channels, levels, n=1):
@@ -94,3 +96,13 @@ def test_a_sheet_costs_less_than_its_files():
     found = sizes("png", noise(1, 2, 9), 2, lambda *step: steps.append(step))
     assert 0 < found.sheet < found.files
     assert steps[-1] == (9, 10)
+
+
+@pytest.mark.parametrize(("channels", "levels"), [(1, 2), (3, 256), (1, 4096)])
+def test_a_png_is_counted_in_nats_of_its_bits(channels, levels):
+    images = torch.from_numpy(noise(channels, levels, n=2))
+    files = [io.BytesIO() for _ in images]
+    for file, image in zip(files, images, strict=True):
+        picture(image.numpy(), levels).save(file, "PNG", optimize=True)
+    bits = [8 * len(file.getvalue()) for file in files]
+    assert (png_nats(images, levels) / math.log(2)).tolist() == pytest.approx(bits)

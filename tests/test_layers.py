@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
@@ -177,3 +178,11 @@ def test_a_copy_of_dropout_draws_on_where_the_original_was():
     assert other.generator is not layer.generator
     assert torch.equal(other(torch.ones(64)), layer(torch.ones(64)))
     assert layer.state_dict() == {}
+
+
+def test_each_channel_looks_its_codes_up_in_a_table_of_its_own():
+    layer, codes = layers.CodeEmbedding(2, 5, 3), torch.randint(5, (4, 2, 3, 7))
+    found = layer(codes).unflatten(1, (2, 3))
+    for n, channel, row, column in np.ndindex(codes.shape):
+        code = codes[n, channel, row, column]
+        assert torch.equal(found[n, channel, :, row, column], layer.weight[channel, code])

@@ -200,7 +200,7 @@ def png_nats(images: Tensor, levels: int) -> Tensor:
 
     Args:
         images: integer levels ``(n, c, h, w)``, see :func:`picture`.
-        levels: up to 256 are stored in 8 bits, more in 16.
+        levels: 2 of grey images are stored in 1 bit, up to 256 in 8, more in 16.
     """
     pictures = (picture(image.cpu().numpy(), levels) for image in images)
     bytes_each = [len(png(each)) for each in pictures]

@@ -156,10 +156,11 @@ def inner_matrices(model: nn.Module) -> list[Tensor]:
 
 def _stored(module: nn.Module) -> Tensor:
     """A layer's kernel; under weight norm, which stores its length apart, the direction."""
-    weight: Tensor = module.weight
+    weight = module.weight
+    assert isinstance(weight, Tensor)
     if not is_parametrized(module, "weight"):
         return weight
-    stored = module.parametrizations["weight"].parameters()
+    stored = module.get_submodule("parametrizations.weight").parameters()
     return next((part for part in stored if part.shape == weight.shape), weight)
 
 
