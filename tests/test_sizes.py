@@ -31,6 +31,13 @@ def test_the_score_is_that_of_a_model_for_this_size(name):
     assert here.shape == (1, 5, 7)
 
 
+def test_a_compiled_model_keeps_its_size():
+    here = model("pixelcnn")
+    compiled = torch.compile(here, backend="eager")
+    assert torch.equal(px.score(compiled, IMAGES), px.score(here, IMAGES))
+    assert compiled.shape == here.shape == (1, 5, 7)
+
+
 def test_another_size_is_said(caplog):
     with caplog.at_level(logging.WARNING, "pixelcnn"):
         px.score(model("pixelcnn"), IMAGES[..., :5, :7])

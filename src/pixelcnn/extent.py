@@ -1,6 +1,7 @@
 """How much of an image is computed at once: as much as there is memory for, or a part that stands for all."""
 
 import copy
+import logging
 from typing import Any
 
 from torch import Tensor
@@ -8,9 +9,11 @@ from torch import Tensor
 from pixelcnn import memory
 from pixelcnn.errors import ResourceError
 from pixelcnn.model import PixelModel
+from pixelcnn.modes import within
 from pixelcnn.networks import Network
 from pixelcnn.shapes import ImageShape
 
+log = logging.getLogger("pixelcnn")
 MOST_NUMBERS = 2**25
 """In the widest layer of a part: a quarter of a gigabyte in float64."""
 MOST_POSITIONS, FEW_POSITIONS = 65_536, 4_096
@@ -60,15 +63,11 @@ def cropped(model: PixelModel, positions: int) -> PixelModel:
         positions: see :func:`part`.
     """
     shape = part(model.network, model.shape, positions)
-    if shape == model.shape:
-        return model
-    view = copy.copy(model)
-    view.shape = shape
-    return view
+    return model if shape == model.shape else _of(model, shape)
 
 
 def sized(model: PixelModel, images: Any) -> PixelModel:
-    """The model for images of the size of these, as far as its network takes it; else itself.
+    """The model for images of the size of these, as far as its network takes it, which is said; else itself.
 
     Args:
         model: shares all with the result but the shape.
@@ -86,8 +85,19 @@ def sized(model: PixelModel, images: Any) -> PixelModel:
         return model
     if any(side > most for side, most in zip(size, model.network.largest or size, strict=True)):
         return model
-    view = copy.copy(model)
-    view.shape = ImageShape(channels, *size)
+    view = _of(model, ImageShape(channels, *size))
+    log.warning(
+        "images of %s are scored as they are, by a model for %s: likelihoods per image do not compare"
+        " (--size, in Python size=, brings them to it)", view.shape, model.shape,
+    )  # fmt: skip
+    return view
+
+
+def _of(model: PixelModel, shape: ImageShape) -> PixelModel:
+    """A view of a model for images of another size."""
+    # What torch.compile made would pass the shape on to the model inside.
+    view = copy.copy(within(model))
+    view.shape = shape
     return view
 
 

@@ -156,9 +156,8 @@ def score(
     Args:
         model: computes in evaluation mode, whatever mode it is in.
         images: an array or a tensor of integer levels: ``(n, c, h, w)``, or another order of axes that the
-            model's shape settles. Or any other source of :func:`pixelcnn.data.load`, of which all images
-            are taken, and become levels as the training images did: see :mod:`pixelcnn.sources`. They may be
-            of another size than the model's, if its network takes that, which is said.
+            model's shape settles. Or any other source of :func:`pixelcnn.data.load`, of which all are taken,
+            see :mod:`pixelcnn.sources`; of another size, see :func:`pixelcnn.extent.sized`.
         condition: see :meth:`PixelModel.check_condition`; by default what the source says of each image.
         batch_size: images scored at a time; of larger images than the model's fewer.
         device: where to compute, see :func:`pixelcnn.devices.resolve_device`; None for where the model is.
@@ -181,13 +180,8 @@ def score(
     images, condition, read = levels_of(model, images, condition, options)
     if read is not None:
         training_coding(model, read)
-    own, model = model.shape, sized(model, images)
-    if model.shape != own:
-        log.warning(
-            "images of %s are scored as they are, by a model for %s: likelihoods per image do not compare"
-            " (--size, in Python size=, brings them to it)", model.shape, own,
-        )  # fmt: skip
-        batch_size = max(1, min(batch_size, batch_size * own.dimensions // model.shape.dimensions))
+    sub_pixels, model = model.shape.dimensions, sized(model, images)
+    batch_size = max(1, min(batch_size, batch_size * sub_pixels // model.shape.dimensions))
     model = evaluation_view(placed(model, device))
     condition = model.check_condition(condition, len(images))
     require_batch(model, images[:batch_size])
@@ -221,8 +215,7 @@ def evaluate(
 
     Args:
         model: the model.
-        data: a set, or any other source of images, see :func:`score`. Dynamically binarised sets are drawn
-            once, with seed 0.
+        data: a set, or any other source, see :func:`score`; dynamic ones are drawn once, with seed 0.
         split: ``train``, ``val``, ``test`` or ``all``; by default ``test`` of a named set, of a path and of
             what comes in parts, and all of anything else.
         condition: see :func:`score`; not with ``limit``.
@@ -290,8 +283,7 @@ def standard_error(nats: Tensor) -> float:
         >>> standard_error(torch.tensor([1.0, 3.0], dtype=torch.float64))
         1.0
     """
-    spread = float(nats.std(unbiased=True)) if len(nats) > 1 else math.nan
-    return spread / math.sqrt(max(len(nats), 1))
+    return float(nats.std(unbiased=True)) / math.sqrt(len(nats)) if len(nats) > 1 else math.nan
 
 
 def percentiles(model: PixelModel, nats: Tensor) -> Tensor:

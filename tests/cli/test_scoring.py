@@ -166,10 +166,21 @@ def saved(made, here):
     return "m.safetensors"
 
 
-def test_images_of_another_shape_are_a_mismatch(run, model):
+def test_images_of_another_size_are_scored_as_they_are(run, model):
     np.save("wide.npy", np.zeros((4, 8, 9), np.uint8))
-    assert "8" in run("score", model, "wide.npy", code=4).error
-    run("evaluate", model, "--data", "wide.npy", "--split", "all", code=4)
+    found = run("score", model, "wide.npy", "--json")
+    assert "1x8x9 are scored as they are, by a model for 1x8x8" in found.stderr
+    whole = run("evaluate", model, "--data", "wide.npy", "--split", "all", "--json").json
+    assert found.json["dimensions"] == whole["dimensions"] == 72
+    assert found.json["bits_per_dim"] == whole["bits_per_dim"]
+    row = found.json["rows"][0]
+    assert row["bits_per_dim"] == row["nats"] / 72 / np.log(2)
+    assert row["percentile"] is None
+
+
+def test_images_of_other_channels_are_a_mismatch(run, model):
+    np.save("colour.npy", np.zeros((4, 3, 8, 8), np.uint8))
+    assert "8" in run("score", model, "colour.npy", "--layout", "n c h w", code=4).error
 
 
 def test_an_ambiguous_layout_asks(run, tiny, here):
