@@ -160,6 +160,14 @@ def test_no_wrapper_hides_a_part_in_training_mode(wrap):
     assert wrapped.training
 
 
+def test_a_compiled_model_draws_and_compresses_as_the_one_inside(model):
+    compiled = torch.compile(model, backend="eager")
+    assert engines.choose(compiled).name == engines.choose(model).name != "full"
+    assert torch.equal(px.sample(compiled, 2), px.sample(model, 2))
+    px.calibrate(compiled, IMAGES)
+    assert px.compress(compiled, IMAGES) == px.compress(model, IMAGES)
+
+
 def test_a_compiled_module_in_evaluation_mode_is_used_as_it_is():
     compiled = torch.compile(nn.Sequential(nn.Dropout()), backend="eager").eval()
     assert evaluation_view(compiled) is compiled

@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from pixelcnn.annotations import shown
-from pixelcnn.errors import ConfigError
-from pixelcnn.modes import require_model
+from pixelcnn.errors import ConfigError, ModelError
 
 Device = str | torch.device
 """A device by name, see :func:`resolve_device`, or as torch has it."""
@@ -64,6 +63,22 @@ def _not_here(name: str, why: str) -> ConfigError:
     return ConfigError(
         f"device {name!r} is not available here: {why}", hint="use auto or cpu for the device"
     )
+
+
+def require_model(model: object) -> None:
+    """A model is a module: not the name of one, nor its file.
+
+    Raises:
+        ModelError: it is something else.
+
+    Example:
+        >>> require_model(nn.Identity())
+    """
+    if not isinstance(model, nn.Module):
+        raise ModelError(
+            f"model must be a PixelModel, got {type(model).__name__}",
+            hint="pixelcnn.load gives the model of a name, a file or a run folder",
+        )
 
 
 def placed(model: _Module, device: Device | None) -> _Module:

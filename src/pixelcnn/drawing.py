@@ -12,13 +12,12 @@ from torch import Tensor
 
 from pixelcnn import engines, streams
 from pixelcnn.config import check_integer
-from pixelcnn.devices import exact_convolutions, float64_device
+from pixelcnn.devices import exact_convolutions, float64_device, require_model
 from pixelcnn.engines import Drawer, Engine, Walker
 from pixelcnn.errors import ConfigError
 from pixelcnn.extent import require
 from pixelcnn.inversion import invert, temper
 from pixelcnn.model import PixelModel
-from pixelcnn.modes import require_model
 from pixelcnn.shapes import ImageShape
 from pixelcnn.walk import visit
 

@@ -1,7 +1,6 @@
 """How much of an image is computed at once: as much as there is memory for, or a part that stands for all."""
 
 import copy
-import logging
 from typing import Any
 
 from torch import Tensor
@@ -9,10 +8,9 @@ from torch import Tensor
 from pixelcnn import memory
 from pixelcnn.errors import ResourceError
 from pixelcnn.model import PixelModel
+from pixelcnn.modes import within
 from pixelcnn.networks import Network
 from pixelcnn.shapes import ImageShape
-
-log = logging.getLogger("pixelcnn")
 
 MOST_NUMBERS = 2**25
 """In the widest layer of a part: a quarter of a gigabyte in float64."""
@@ -63,38 +61,14 @@ def cropped(model: PixelModel, positions: int) -> PixelModel:
         positions: see :func:`part`.
     """
     shape = part(model.network, model.shape, positions)
-    if shape == model.shape:
-        return model
-    view = copy.copy(model)
+    return model if shape == model.shape else _of(model, shape)
+
+
+def _of(model: PixelModel, shape: ImageShape) -> PixelModel:
+    """A view of a model for images of another size."""
+    # What torch.compile made would pass the shape on to the model inside.
+    view = copy.copy(within(model))
     view.shape = shape
-    return view
-
-
-def sized(model: PixelModel, images: Any) -> PixelModel:
-    """The model for images of the size of these, which is said, as far as its network takes it; else itself.
-
-    Args:
-        model: shares all with the result but the shape.
-        images: levels ``(n, c, h, w)``.
-
-    Example:
-        >>> import torch
-        >>> from pixelcnn import networks, outputs
-        >>> model = PixelModel(networks.PixelCNN(1, 1, width=4, depth=1), outputs.Bernoulli(), (1, 5, 7))
-        >>> sized(model, torch.zeros(2, 1, 9, 8)).shape, sized(model, torch.zeros(2, 3, 9, 8)) is model
-        (ImageShape(channels=1, height=9, width=8), True)
-    """
-    channels, *size = images.shape[1:] if images.ndim == 4 else model.shape
-    if (channels, *size) == tuple(model.shape) or channels != model.shape.channels or 0 in size:
-        return model
-    if any(side > most for side, most in zip(size, model.network.largest or size, strict=True)):
-        return model
-    view = copy.copy(model)
-    view.shape = ImageShape(channels, *size)
-    log.warning(
-        "images of %s are scored as they are, by a model for %s: likelihoods per image do not compare"
-        " (--size, in Python size=, brings them to it)", view.shape, model.shape,
-    )  # fmt: skip
     return view
 
 

@@ -6,28 +6,10 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from pixelcnn.errors import ModelError
-
 _Module = TypeVar("_Module", bound=nn.Module)
 
 COMPILED = "_orig_mod"
 """Under which name ``torch.compile`` keeps what it has compiled."""
-
-
-def require_model(model: object) -> None:
-    """A model is a module: not the name of one, nor its file.
-
-    Raises:
-        ModelError: it is something else.
-
-    Example:
-        >>> require_model(nn.Identity())
-    """
-    if not isinstance(model, nn.Module):
-        raise ModelError(
-            f"model must be a PixelModel, got {type(model).__name__}",
-            hint="pixelcnn.load gives the model of a name, a file or a run folder",
-        )
 
 
 def evaluation_view(module: _Module) -> _Module:
@@ -50,6 +32,18 @@ def evaluation_view(module: _Module) -> _Module:
         (False, True)
     """
     return _view(module, {})
+
+
+def within(module: _Module) -> _Module:
+    """What ``torch.compile`` made a whole module from; others as they are.
+
+    Example:
+        >>> layer = nn.Identity()
+        >>> within(torch.compile(layer)) is within(layer) is layer
+        True
+    """
+    found: _Module = module._modules.get(COMPILED, module)  # type: ignore[assignment]
+    return found
 
 
 def _view(module: _Module, made: dict[nn.Module, nn.Module]) -> _Module:

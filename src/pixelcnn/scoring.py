@@ -16,7 +16,7 @@ from pixelcnn.config import check_integer
 from pixelcnn.data import ImageSet
 from pixelcnn.devices import Device, exact_convolutions, float64_device, placed
 from pixelcnn.errors import DataError, ModelError
-from pixelcnn.extent import require_batch, sized
+from pixelcnn.extent import require_batch
 from pixelcnn.image_codecs import png_nats
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
@@ -157,10 +157,9 @@ def score(
         model: computes in evaluation mode, whatever mode it is in.
         images: an array or a tensor of integer levels: ``(n, c, h, w)``, or another order of axes that the
             model's shape settles. Or any other source of :func:`pixelcnn.data.load`, of which all images
-            are taken, and become levels as the training images did: see :mod:`pixelcnn.sources`. They may be
-            of another size than the model's, if its network takes that, which is said.
+            are taken, and become levels as the training images did: see :mod:`pixelcnn.sources`.
         condition: see :meth:`PixelModel.check_condition`; by default what the source says of each image.
-        batch_size: images scored at a time; of larger images than the model's fewer.
+        batch_size: images scored at a time.
         device: where to compute, see :func:`pixelcnn.devices.resolve_device`; None for where the model is.
             Elsewhere a copy of the model computes.
         callback: called with images done and images in all.
@@ -181,9 +180,6 @@ def score(
     images, condition, read = levels_of(model, images, condition, options)
     if read is not None:
         training_coding(model, read)
-    own, model = model.shape, sized(model, images)
-    if model.shape != own:
-        batch_size = max(1, min(batch_size, batch_size * own.dimensions // model.shape.dimensions))
     model = evaluation_view(placed(model, device))
     condition = model.check_condition(condition, len(images))
     require_batch(model, images[:batch_size])
@@ -217,8 +213,7 @@ def evaluate(
 
     Args:
         model: the model.
-        data: a set, or any other source of images, see :func:`score`. Dynamically binarised sets are drawn
-            once, with seed 0.
+        data: a set, or any other source, see :func:`score`; dynamic ones are drawn once, with seed 0.
         split: ``train``, ``val``, ``test`` or ``all``; by default ``test`` of a named set, of a path and of
             what comes in parts, and all of anything else.
         condition: see :func:`score`; not with ``limit``.
@@ -230,14 +225,20 @@ def evaluate(
 
     Raises:
         DataError: an empty set, or levels that the model does not have.
-        ModelError: images of other channels than the model's, or of a size that its network does not take.
+        ModelError: images of another shape than the model's.
         ConfigError: a device that is not there.
     """
     data = set_of(model, data, split, beside(condition, data, options)).frozen().limit(limit)
     if len(data) == 0:
         raise DataError(f"{data.name} ({data.split}) holds no image")
-    given = condition_of(model, data) if condition is None else condition
-    nats = score(model, data.images, given, batch_size=batch_size, device=device, callback=callback)
+    nats = score(
+        model,
+        data.images,
+        condition_of(model, data) if condition is None else condition,
+        batch_size=batch_size,
+        device=device,
+        callback=callback,
+    )
     densities = density(model, data, nats)
     return Score(
         nats=float(nats.mean()),
@@ -280,8 +281,7 @@ def standard_error(nats: Tensor) -> float:
         >>> standard_error(torch.tensor([1.0, 3.0], dtype=torch.float64))
         1.0
     """
-    spread = float(nats.std(unbiased=True)) if len(nats) > 1 else math.nan
-    return spread / math.sqrt(max(len(nats), 1))
+    return float(nats.std(unbiased=True)) / math.sqrt(len(nats)) if len(nats) > 1 else math.nan
 
 
 def percentiles(model: PixelModel, nats: Tensor) -> Tensor:
@@ -292,9 +292,7 @@ def percentiles(model: PixelModel, nats: Tensor) -> Tensor:
     """
     quantiles = model.record.get("validation_quantiles")
     if not quantiles:
-        raise ModelError("this model holds no validation scores", hint="validate in training")
-    # In the digits that are stored. Equal scores, of which a small set may have many, count half.
-    stored, share = np.array(quantiles), np.linspace(0, 100, len(quantiles))
-    found = nats.numpy().round(4)
-    below = 100 - np.interp(-found, -stored[::-1], share)
-    return torch.from_numpy((below + np.interp(found, stored, share)) / 2)
+        raise ModelError(
+            "this model holds no validation scores", hint="train it with a validation set"
+        )
+    return torch.from_numpy(np.interp(nats.numpy(), quantiles, np.linspace(0, 100, len(quantiles))))

@@ -21,9 +21,9 @@ from pixelcnn.data.loading import parts_in
 from pixelcnn.data.sources import is_path
 from pixelcnn.data.splits import TWO_WAYS, parts_by_content
 from pixelcnn.data.values import ARRAY, is_array, tensor_of
+from pixelcnn.devices import require_model
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.model import PixelModel
-from pixelcnn.modes import require_model
 from pixelcnn.shapes import ImageShape
 
 PARTS = ("train", "val", "test", "all")

@@ -173,6 +173,11 @@ def test_images_of_another_shape_are_a_mismatch(run, model):
     run("evaluate", model, "--data", "wide.npy", "--split", "all", code=4)
 
 
+def test_images_of_other_channels_are_a_mismatch(run, model):
+    np.save("colour.npy", np.zeros((4, 3, 8, 8), np.uint8))
+    assert "8" in run("score", model, "colour.npy", "--layout", "n c h w", code=4).error
+
+
 def test_an_ambiguous_layout_asks(run, tiny, here):
     checkpoint.save(tiny((3, 3, 3)), here / "m.safetensors")
     images = np.random.default_rng(0).integers(0, 17, (4, 3, 3, 3)).astype(np.uint8)

@@ -135,8 +135,7 @@ def scored(
     """The rows of some images and their scores ``(n,)``."""
     from pixelcnn import scoring
 
-    alike = tuple(images.shape) == tuple(model.shape)
-    ranks = percentiles(model, nats) if alike else [math.nan] * len(nats)
+    ranks = percentiles(model, nats)
     png = scoring.png_nats(images.images, model.levels).tolist()
     bits = [scoring.bits_per_dim(value, images.shape.dimensions) for value in nats.tolist()]
     found = scoring.density(model, images, nats)

@@ -31,7 +31,7 @@ from pixelcnn.engines.guard import Walker, Watched, WrongProgram, engine_differe
 from pixelcnn.engines.programs import find_out, found_out, program_of, refuse
 from pixelcnn.errors import ConfigError, SlowSampling
 from pixelcnn.model import PixelModel
-from pixelcnn.modes import evaluation_view
+from pixelcnn.modes import evaluation_view, within
 from pixelcnn.networks import Network
 from pixelcnn.program import Program, Unlowerable
 
@@ -189,6 +189,7 @@ def choose(model: PixelModel, engine: str | Engine = "auto") -> Engine:
     if engine not in NAMES:
         raise ConfigError(f"no engine called {engine!r}", hint=f"engines: {', '.join(NAMES)}")
     check_finite(model)
+    model = model if engine == "full" else within(model)
     chosen = partial(Engine, model=model, view=evaluation_view(model))
     if engine == "full":
         return chosen("full", "asked for")

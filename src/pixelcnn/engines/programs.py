@@ -11,6 +11,7 @@ from pixelcnn.engines.guard import WrongProgram, program_difference
 from pixelcnn.engines.stages import schedule
 from pixelcnn.engines.trace import graph_of, lower
 from pixelcnn.model import PixelModel
+from pixelcnn.modes import within
 from pixelcnn.networks import Network
 from pixelcnn.program import Program, Unlowerable
 
@@ -34,12 +35,13 @@ def program_of(model: PixelModel) -> Program:
 
     The network is followed anew each time, and its weights and all else that the program depends on are
     compared by content; it is lowered only if something has changed, and compared with ``forward`` if that is
-    new for a model of this size.
+    new for a model of this size. Of what ``torch.compile`` made of a model, the program is that of the model.
 
     Raises:
         Unlowerable: the network does something that a program cannot say.
         WrongProgram: its program says something else than ``forward``, or an engine does.
     """
+    model = within(model)
     hook = hook_of(model)
     if hook:
         raise Unlowerable(hook)

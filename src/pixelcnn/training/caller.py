@@ -31,8 +31,9 @@ def lay_out(model: PixelModel, device: str, precision: str, *, channels_last: bo
 def preserved(model: PixelModel, device: str) -> Iterator[None]:
     """Gives back the model where it was, in its mode, contiguous and without gradients.
 
-    Its type is that of the training: what was trained in float64 stays so. Where dropout of PyTorch's own
-    draws from its global random state, that is given back, too.
+    Gradients are computed meanwhile, whether or not the caller has switched them off. Its type is that of
+    the training: what was trained in float64 stays so. Where dropout of PyTorch's own draws from its global
+    random state, that is given back, too.
 
     Args:
         model: the model.
@@ -40,7 +41,8 @@ def preserved(model: PixelModel, device: str) -> Iterator[None]:
     """
     home, modes = model.device, [(module, module.training) for module in model.modules()]
     gpus = [torch.device(device)] if device.startswith("cuda") else []
-    with torch.random.fork_rng(devices=gpus, enabled=draws_globally(model)):
+    kept = torch.random.fork_rng(devices=gpus, enabled=draws_globally(model))
+    with torch.inference_mode(False), torch.enable_grad(), kept:
         try:
             yield
         finally:

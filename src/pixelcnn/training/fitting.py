@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from pixelcnn import devices
@@ -171,8 +170,6 @@ def run_training(
         rank=processes.rank, processes=processes.size, device=device,
     )  # fmt: skip
     with (
-        torch.inference_mode(False),
-        torch.enable_grad(),
         batches,
         preserved(model, device),
         devices.exact_convolutions(device),

@@ -2,9 +2,8 @@
 
 import torch
 
-from pixelcnn.devices import Device, resolve_device
+from pixelcnn.devices import Device, require_model, resolve_device
 from pixelcnn.model import PixelModel
-from pixelcnn.modes import require_model
 from pixelcnn.networks import Network
 from pixelcnn.outputs import Output
 from pixelcnn.verify.models import ModelChecks
