@@ -39,7 +39,7 @@ def within(module: _Module) -> _Module:
 
     Example:
         >>> layer = nn.Identity()
-        >>> within(torch.compile(layer)) is within(layer) is layer
+        >>> within(torch.compile(layer, backend="eager")) is within(layer) is layer
         True
     """
     found: _Module = module._modules.get(COMPILED, module)  # type: ignore[assignment]
