@@ -38,6 +38,9 @@ def test_an_error_arrives_from_another_process(error):
 
 
 CALLS = {
+    "compress": lambda model: px.compress(model, IMAGES),
+    "decompress": lambda model: px.decompress(model, b""),
+    "calibrate": lambda model: px.calibrate(model, IMAGES),
     "score": lambda m: px.score(m, IMAGES),
     "evaluate": lambda m: px.evaluate(m, IMAGES),
     "sample": px.sample,

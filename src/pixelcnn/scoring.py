@@ -213,7 +213,8 @@ def evaluate(
 
     Args:
         model: the model.
-        data: a set, or any other source, see :func:`score`; dynamic ones are drawn once, with seed 0.
+        data: a set, or any other source of images, see :func:`score`. Dynamically binarised sets are drawn
+            once, with seed 0.
         split: ``train``, ``val``, ``test`` or ``all``; by default ``test`` of a named set, of a path and of
             what comes in parts, and all of anything else.
         condition: see :func:`score`; not with ``limit``.
@@ -231,20 +232,14 @@ def evaluate(
     data = set_of(model, data, split, beside(condition, data, options)).frozen().limit(limit)
     if len(data) == 0:
         raise DataError(f"{data.name} ({data.split}) holds no image")
-    nats = score(
-        model,
-        data.images,
-        condition_of(model, data) if condition is None else condition,
-        batch_size=batch_size,
-        device=device,
-        callback=callback,
-    )
+    given = condition_of(model, data) if condition is None else condition
+    nats = score(model, data.images, given, batch_size=batch_size, device=device, callback=callback)
     densities = density(model, data, nats)
     return Score(
         nats=float(nats.mean()),
         stderr=standard_error(nats),
         images=len(nats),
-        dimensions=data.shape.dimensions,
+        dimensions=model.shape.dimensions,
         data=data.name,
         split=data.split,
         levels=data.levels,
@@ -281,7 +276,8 @@ def standard_error(nats: Tensor) -> float:
         >>> standard_error(torch.tensor([1.0, 3.0], dtype=torch.float64))
         1.0
     """
-    return float(nats.std(unbiased=True)) / math.sqrt(len(nats)) if len(nats) > 1 else math.nan
+    spread = float(nats.std(unbiased=True)) if len(nats) > 1 else math.nan
+    return spread / math.sqrt(max(len(nats), 1))
 
 
 def percentiles(model: PixelModel, nats: Tensor) -> Tensor:
@@ -295,4 +291,8 @@ def percentiles(model: PixelModel, nats: Tensor) -> Tensor:
         raise ModelError(
             "this model holds no validation scores", hint="train it with a validation set"
         )
-    return torch.from_numpy(np.interp(nats.numpy(), quantiles, np.linspace(0, 100, len(quantiles))))
+    # In the digits that are stored. Equal scores, of which a small set may have many, count half.
+    stored, share = np.array(quantiles), np.linspace(0, 100, len(quantiles))
+    found = nats.numpy().round(4)
+    below = 100 - np.interp(-found, -stored[::-1], share)
+    return torch.from_numpy((below + np.interp(found, stored, share)) / 2)

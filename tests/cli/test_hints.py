@@ -33,6 +33,8 @@ def own(here):
 @pytest.mark.parametrize(
     ("words", "remedy"),
     [
+        ("score MODEL large", "--size 8x8"),
+        ("score MODEL wide.npy", "--size 8x8"),
         ("complete MODEL wide.npy", "--size 8x8"),
         ("score MODEL small --size 8 --fit crop", "--fit pad"),
         ("score MODEL small.npy --size 8", "--fit pad"),

@@ -1,6 +1,7 @@
 """Finding, checking and fetching official files."""
 
 import contextlib
+import dataclasses
 import gzip
 import hashlib
 import http.server
@@ -59,6 +60,17 @@ def test_files_are_found_however_packed_in_every_place(tmp_path, monkeypatch, ca
         monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path))
     root = tmp_path if where == "root" else None
     assert contents(official(), "train", root, download=False) == list(CONTENT.values())
+
+
+@pytest.mark.parametrize("suffix", PACKERS)
+@pytest.mark.parametrize("name", ["a-idx1-ubyte", "a.idx1-ubyte"])
+def test_files_are_found_as_torchvision_and_others_call_them(tmp_path, suffix, name):
+    file = dataclasses.replace(FILES[0], name="a-idx1-ubyte")
+    theirs = dataclasses.replace(official(), parts={"train": (file,)}, torchvision="TinySet/raw")
+    content, folder = CONTENT[FILES[0].name], tmp_path / "TinySet" / "raw"
+    folder.mkdir(parents=True)
+    (folder / (name + suffix)).write_bytes(PACKERS[suffix](content))
+    assert contents(theirs, "train", tmp_path, download=False) == [content]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from torch import Tensor
 from pixelcnn.codec.fixed import PRECISIONS
 from pixelcnn.codec.frequencies import BITS
 from pixelcnn.codec.integers import PRECISION, RANGES, integer_form, integers
-from pixelcnn.devices import placed
+from pixelcnn.devices import placed, require_model
 from pixelcnn.engines import parallel
 from pixelcnn.engines.programs import program_of
 from pixelcnn.errors import DataError, ModelError
@@ -63,6 +63,7 @@ def calibrate(
         >>> calibrate(model, torch.zeros(10, 1, 5, 7, dtype=torch.uint8)) < 0.001
         True
     """
+    require_model(model)
     levels = model.check(images)
     if not len(levels):
         raise DataError("calibration needs at least one image")

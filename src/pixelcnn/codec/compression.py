@@ -16,6 +16,7 @@ from pixelcnn.codec.entries import ARRAY, LIST, TYPES, Form
 from pixelcnn.codec.numbers import Damaged
 from pixelcnn.data.gate import named
 from pixelcnn.data.tensors import as_tensor
+from pixelcnn.devices import require_model
 from pixelcnn.errors import ConfigError, DataError, ModelError
 from pixelcnn.memory import afford
 from pixelcnn.model import PixelModel
@@ -56,6 +57,7 @@ def compress(
         >>> bool((decompress(model, compress(model, images)) == images).all())
         True
     """
+    require_model(model)
     is_list = isinstance(images, Sequence)
     arrays = [_four_axes(each) for each in (images if is_list else [images])]
     labels = _labels(model, condition, sum(map(len, arrays)))
@@ -89,6 +91,7 @@ def decompress(
         ResourceError: the images do not fit into memory.
         ConfigError: no bytes; a file is read first.
     """
+    require_model(model)
     if not isinstance(data, bytes | bytearray | memoryview):
         raise ConfigError(
             f"data must be bytes, got {type(data).__name__}", hint="pathlib.Path(name).read_bytes()"

@@ -58,7 +58,7 @@ def contents(dataset: OfficialSet, part: str, root: Path | None, download: bool)
 
 
 def folders(dataset: OfficialSet, root: Path | None = None) -> Iterator[Path]:
-    """Where a set is looked for: a folder of its name in each root.
+    """Where a set is looked for: a folder of its name in each root, or torchvision's in the first.
 
     The last one lies in the user's cache, where downloads go. It is asked for last, since that
     imports the downloader.
@@ -66,6 +66,8 @@ def folders(dataset: OfficialSet, root: Path | None = None) -> Iterator[Path]:
     first = root or os.environ.get(VARIABLE)
     if first:
         yield Path(first) / dataset.name
+        if dataset.torchvision:
+            yield Path(first) / dataset.torchvision
     import pooch
 
     yield Path(pooch.os_cache("pixelcnn")) / dataset.name
@@ -86,8 +88,9 @@ def _located(dataset: OfficialSet, file: OfficialFile, root: Path | None, downlo
 
 
 def packed(folder: Path, file: OfficialFile) -> Path | None:
-    """The file in a folder, plain or packed."""
-    paths = (folder / (file.name + suffix) for suffix in UNPACKERS)
+    """The file in a folder, plain or packed; some write ``.idx3`` where others write ``-idx3``."""
+    names = dict.fromkeys((file.name, file.name.replace("-idx", ".idx")))
+    paths = (folder / (name + suffix) for name in names for suffix in UNPACKERS)
     return next((path for path in paths if path.is_file()), None)
 
 
@@ -97,7 +100,7 @@ def verified(path: Path, file: OfficialFile) -> bytes:
     Raises:
         DataError: it is not, or cannot be read.
     """
-    unpack = UNPACKERS[path.name.removeprefix(file.name)]
+    unpack = UNPACKERS[path.name[len(file.name) :]]
     try:
         with opened(path) as packed_content, unpack(packed_content) as stream:
             content: bytes = stream.read(file.size + 1)

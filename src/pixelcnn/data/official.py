@@ -59,6 +59,8 @@ class OfficialSet:
     classes: tuple[str, ...] = ()
     held_out: int = 0
     """Images of the training part that validate, where there is no official ``val``."""
+    torchvision: str = ""
+    """The folder in which torchvision keeps the same files."""
 
     @property
     def files(self) -> tuple[OfficialFile, ...]:
@@ -126,6 +128,7 @@ MNIST = OfficialSet(
     ),
     DIGITS,
     held_out=5_000,
+    torchvision="MNIST/raw",
 )
 
 FASHION_MNIST = OfficialSet(
@@ -149,6 +152,7 @@ FASHION_MNIST = OfficialSet(
     ),
     CLOTHES,
     held_out=5_000,
+    torchvision="FashionMNIST/raw",
 )
 
 BINARIZED_MNIST = OfficialSet(
