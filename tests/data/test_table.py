@@ -527,3 +527,11 @@ def test_words_for_classes_are_to_be_replaced_not_left_out(tmp_path):
     with pytest.raises(DataError, match="12 bad rows") as caught:
         data.load_all(tmp_path / "words.csv")
     assert "replace the words in column 1" in caught.value.hint
+
+
+@pytest.mark.parametrize("header", ["emotion,pixels,Usage\n", ""])
+def test_a_table_with_an_image_in_one_cell_says_how_it_becomes_an_array(tmp_path, header):
+    rows = "".join(f"{i},{' '.join(map(str, range(9)))},Training\n" for i in range(3))
+    with pytest.raises(DataError, match="holds 9 numbers in one cell, in column 2") as caught:
+        data.load_all(stored(tmp_path, header + rows))
+    assert "split()" in caught.value.hint

@@ -28,6 +28,8 @@ log = logging.getLogger("pixelcnn")
 NAMED = 10
 """Bad rows that one message names."""
 MAX_COLUMNS = 2**20
+CELL = 4
+"""Numbers of a cell that must be a whole image."""
 SEPARATOR_SAID = re.compile(rb"sep=.\s*")
 """A first line for spreadsheets."""
 WORD = re.compile(r"'[a-z][^']*' in column (\d+)", re.IGNORECASE)
@@ -164,10 +166,28 @@ def _columns(path: Path, reading: Reading, where: str) -> tuple[Dialect, Columns
         raise DataError("is empty")
     number, line, comment = lines[0]
     dialect = _dialect([each.line for each in lines], reading)
+    for each in lines:
+        _check_cells(_fields(each.line, dialect))
     fields = _fields(line, dialect)
     if not _is_header(fields) and len(names := _fields(comment, dialect)) == len(fields):
         return dialect, columns_of(names, number - 1, reading, where)
     return dialect, columns_of(fields, number, reading, where)
+
+
+def _check_cells(fields: list[str]) -> None:
+    """Refuses tables that hold an image in one cell, as that of FER-2013 does.
+
+    Raises:
+        DataError: names the column.
+    """
+    for column, field in enumerate(fields, 1):
+        numbers = field.split()
+        if len(numbers) >= CELL and all(map(is_number, numbers)):
+            raise DataError(
+                f"holds {len(numbers)} numbers in one cell, in column {column}",
+                hint="an image is a row of cells: make an array of them, np.array([cell.split() for cell in"
+                " column], int), reshape it to n h w, and save that as .npy",
+            )  # fmt: skip
 
 
 class Said(NamedTuple):
