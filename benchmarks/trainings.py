@@ -92,6 +92,7 @@ QUEUE = (
     Training("mnist-colour", "mnist-colour", 24, TIMED),
     # The models that come with the package.
     Training("mnist", "compact-mnist", 300, (*TIMED, "network.kernel=11")),
+    Training("mnist-wide", "compact-mnist", 300, (*TIMED, "network.kernel=11", "network.width=96")),
     Training("fashion", "compact-fashion", 300, TIMED),
     Training("cifar-10", "compact-cifar10-small", 300, TIMED),
     Training("mnist-labels", "compact-mnist-labels", 120, TIMED),

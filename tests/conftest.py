@@ -50,6 +50,7 @@ LONG = re.compile(
     r"|test_probability.py::test_a_pmf_is_normalised.*-65536"
     r"|test_benchmarks.py::test_a_gpu_run_without_a_gpu.*pixelcnnpp"
     r"|test_shipped.py::.*(draws_natively_and_codes|likelihood_of_test_images)\[cifar-10"
+    r"|test_shipped.py::.*draws_natively_and_codes\[mnist-wide"
     r"|test_trainings.py::test_the_queue_trains"
     r"|test_speedrun.py::test_plain_pytorch"
 )

@@ -28,7 +28,15 @@ def stated(text, check):
 
 
 def test_every_model_that_ever_came_along_still_does():
-    assert {"cifar-10", "digits", "fashion", "mnist", "mnist-grey", "mnist-labels"} <= set(MODELS)
+    assert {
+        "cifar-10",
+        "digits",
+        "fashion",
+        "mnist",
+        "mnist-grey",
+        "mnist-labels",
+        "mnist-wide",
+    } <= set(MODELS)
 
 
 def test_every_model_has_a_card_and_every_card_a_model():
