@@ -90,7 +90,7 @@ def log_probs(models: Mapping[str, Sequence[px.PixelModel]], images: Tensor) -> 
 
 
 def measure(scans: Sequence[Scan], name: str, split: str, limit: int | None) -> str:
-    """A table of each model, of the ensemble of each corner that has several, and of all."""
+    """A table of each model, of the ensemble of each corner that has several, and of all corners."""
     images = getattr(data.load(name), split).frozen().limit(limit).images
     models = {scan: evaluation_view(px.load(scan.name)) for scan in scans}
     corners: dict[str, list[px.PixelModel]] = {}
@@ -102,7 +102,8 @@ def measure(scans: Sequence[Scan], name: str, split: str, limit: int | None) -> 
         ]
     together = log_probs(corners, images)
     found |= {f"all of {c}": together[c] for c, some in corners.items() if len(some) > 1}
-    found["all"] = mean(together.values())
+    if len(corners) > 1:
+        found["all"] = mean(together.values())
     rows = []
     for what, each in found.items():
         bits = bits_per_dim(-float(each.mean()), images[0].numel())
