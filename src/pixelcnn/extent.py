@@ -61,11 +61,8 @@ def cropped(model: PixelModel, positions: int) -> PixelModel:
         positions: see :func:`part`.
     """
     shape = part(model.network, model.shape, positions)
-    return model if shape == model.shape else _of(model, shape)
-
-
-def _of(model: PixelModel, shape: ImageShape) -> PixelModel:
-    """A view of a model for images of another size."""
+    if shape == model.shape:
+        return model
     # What torch.compile made would pass the shape on to the model inside.
     view = copy.copy(within(model))
     view.shape = shape

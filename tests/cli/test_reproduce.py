@@ -97,6 +97,9 @@ def test_hints_say_how_a_command_without_resume_goes_on():
     with pytest.raises(ResourceError) as caught, failures.goes_on("the same command goes on"):
         raise ResourceError("disk full", hint=RESUME)
     assert caught.value.hint == "free some space and the same command goes on"
+    with pytest.raises(ResourceError) as caught, failures.goes_on("the same command goes on"):
+        raise ResourceError("stopped", hint="continue with --resume (in Python resume=True)")
+    assert caught.value.hint == "the same command goes on"
 
 
 def test_scoring_that_takes_minutes_is_said_once(monkeypatch, capsys):

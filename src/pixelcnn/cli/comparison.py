@@ -113,7 +113,7 @@ def compare(model: PixelModel, images: ImageSet, codecs: Sequence[str]) -> Compa
     """
     images = images.limit(MOST)
     rows = (*usual(images.images, model.levels, codecs), *own(model, images))
-    return Comparison(len(images), images.shape.dimensions, rows)
+    return Comparison(len(images), model.shape.dimensions, rows)
 
 
 def usual(images: Any, levels: int, codecs: Sequence[str]) -> list[Row]:

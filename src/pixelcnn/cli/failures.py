@@ -7,6 +7,7 @@ Codes: 1 failed, 2 usage or configuration, 3 bad or corrupt input, 4 model or fo
 import contextlib
 import errno
 import os
+import re
 import signal
 import sys
 import traceback
@@ -73,7 +74,7 @@ def goes_on(way: str) -> Iterator[None]:
     try:
         yield
     except PixelCNNError as error:
-        error.hint = error.hint.replace("continue with --resume", way)
+        error.hint = re.sub(r"continue with --resume( \(in Python [^)]*\))?", way, error.hint)
         raise
 
 

@@ -137,7 +137,7 @@ def scored(
 
     ranks = percentiles(model, nats)
     png = scoring.png_nats(images.images, model.levels).tolist()
-    bits = [scoring.bits_per_dim(value, images.shape.dimensions) for value in nats.tolist()]
+    bits = [scoring.bits_per_dim(value, model.shape.dimensions) for value in nats.tolist()]
     found = scoring.density(model, images, nats)
     densities = [None] * len(nats) if found is None else found.tolist()
     columns = zip(names, nats.tolist(), bits, ranks, png, densities, strict=True)
@@ -164,7 +164,7 @@ def summary(model: "PixelModel", images: "ImageSet", nats: "Tensor") -> dict[str
     """The scores ``(n,)`` as one measurement, under the keys of ``evaluate``."""
     from pixelcnn import scoring
 
-    dimensions = images.shape.dimensions
+    dimensions = model.shape.dimensions
     densities = scoring.density(model, images, nats)
     mean, error = float(nats.mean()), scoring.standard_error(nats)
     return {

@@ -100,7 +100,7 @@ def verified(path: Path, file: OfficialFile) -> bytes:
     Raises:
         DataError: it is not, or cannot be read.
     """
-    unpack = UNPACKERS[path.name[len(file.name) :]]
+    unpack = UNPACKERS[path.name[len(file.name) :]]  # either spelling is as long
     try:
         with opened(path) as packed_content, unpack(packed_content) as stream:
             content: bytes = stream.read(file.size + 1)
