@@ -24,6 +24,8 @@ from pixelcnn.program import Dense, Sum
 from pixelcnn.shapes import ImageShape, coding_order
 
 NONE = "is damaged: words that no encoder wrote"
+WORD = 2**15
+"""Whole numbers below are integers of 16 bits."""
 BATCH = 32
 """Images that are computed at once where all of their positions are."""
 Callback = Callable[[int, int], None]
@@ -65,9 +67,10 @@ class Integers:
         """
         if obstacle(self, self.twin.program):  # type: ignore[arg-type]
             return None
-        if max(self.twin.limits) < SINGLE:
-            return "single"
         nodes = list(zip(self.twin.program.nodes, self.twin.limits, strict=True))
+        if max(self.twin.limits) < SINGLE:
+            read = (self.twin.limits[node.sources[0]] for node, _ in nodes if isinstance(node, Sum))
+            return "integer" if max(read, default=0) < WORD else "single"
         stored = max(limit for node, limit in nodes if not isinstance(node, Sum))
         units = any(isinstance(node, Dense) for node, _ in nodes)
         return None if units or stored >= SINGLE else "double"

@@ -67,11 +67,13 @@
     X(CATEGORICAL)          \
     X(LOGISTIC_MIXTURE)
 
-// What products multiply and sum in: floats; pairs of bfloat16, with sums of floats; or doubles.
+// What products multiply and sum in: floats; pairs of bfloat16, with sums of floats; doubles; or pairs of whole
+// numbers where the processor has them, floats otherwise.
 #define PIXELCNN_PRECISIONS(X) \
     X(SINGLE)                   \
     X(HALF)                     \
-    X(DOUBLE)
+    X(DOUBLE)                   \
+    X(INTEGER)
 
 namespace {
 

@@ -23,7 +23,7 @@ struct Product {
     float* out;
     const Segment* segments;
     int32_t segment_count, count, depth;
-    bool half;  // x and weight hold pairs of bfloat16 instead of floats
+    Arithmetic arithmetic;  // HALF or INTEGER: x and weight hold pairs instead of floats
     const Function* function;
 
     // Whether sums end in registers; others are read again.
@@ -50,33 +50,39 @@ void end(const Product<Number>& p, int64_t row, int64_t rows, int32_t first, int
     }
 }
 
-// Stores a block of outputs that are in registers: of each row, the first count of them.
+// Stores a block of outputs that are in registers: of rows so far apart, the first count of them.
 template <int ROWS_, typename Number, typename Sum>
-inline void finish(const Product<Number>& p, int64_t row, int32_t first, int32_t count, const Sum& sum) {
+inline void finish(const Product<Number>& p, int64_t first_row, int64_t apart, int32_t first, int32_t count,
+                   const Sum& sum) {
+    const auto row = [=](int r) { return first_row + r * apart; };
     if (p.partial) {
-        for (int r = 0; r < ROWS_; ++r) store_block(p.partial + (row + r) * p.partial_stride + first, sum(r), count);
+#pragma GCC unroll 12
+        for (int r = 0; r < ROWS_; ++r) store_block(p.partial + row(r) * p.partial_stride + first, sum(r), count);
         return;
     }
     const bool requantise = p.function->op == REQUANTISE, relu = p.function->op == RELU;
     const Halves factor = requantise ? widen(load_block(p.function->per_feature + first, count)) : Halves{};
+#pragma GCC unroll 12
     for (int r = 0; r < ROWS_; ++r) {
         Vector found = requantise ? rounded(as_halves(sum(r)), factor, p.function->constants.first) : as_floats(sum(r));
         if (relu) found = apply<RELU>(found, found, Constants{});
         if (p.residual && p.ends_at_once())  // others add it later
-            found = found + load_block(p.residual + (row + r) * p.residual_stride + first, count);
-        store_block(p.out + (row + r) * p.out_stride + first, found, count);
+            found = found + load_block(p.residual + row(r) * p.residual_stride + first, count);
+        store_block(p.out + row(r) * p.out_stride + first, found, count);
     }
 }
 
 // ROWS_ rows by BLOCKS_ blocks of outputs, summed over the segments in order. The last block may be cut.
-template <int ROWS_, int BLOCKS_, bool CUT, bool HALF, typename Number>
+template <int ROWS_, int BLOCKS_, bool CUT, Arithmetic KIND, typename Number>
 void tile(const Product<Number>& p, int64_t row, int32_t block) {
     Block<Number> sum[ROWS_][BLOCKS_];
     const auto count = [&](int b) {
         return CUT && b + 1 == BLOCKS_ ? p.count - (block + BLOCKS_ - 1) * LANES : LANES;
     };
+#pragma GCC unroll 12
     for (int r = 0; r < ROWS_; ++r)
-        for (int b = 0; b < BLOCKS_; ++b) sum[r][b] = p.begin(row + r, (block + b) * LANES, count(b));
+#pragma GCC unroll 12
+        for (int b = 0; b < BLOCKS_; ++b) sum[r][b] = as_kept<KIND>(p.begin(row + r, (block + b) * LANES, count(b)));
     const Number* w[BLOCKS_];
     for (int b = 0; b < BLOCKS_; ++b) w[b] = p.weight + int64_t(block + b) * p.depth * LANES;
     for (int32_t s = 0; s < p.segment_count; ++s) {
@@ -86,19 +92,20 @@ void tile(const Product<Number>& p, int64_t row, int32_t block) {
             Block<Number> weights[BLOCKS_];
             for (int b = 0; b < BLOCKS_; ++b) weights[b] = load_block(w[b] + k * LANES);
             for (int r = 0; r < ROWS_; ++r) {
-                const Block<Number> value = splat_block<HALF, Number>(x + r * p.x_stride + k);
+                const Block<Number> value = splat_block<in_pairs(KIND), Number>(x + r * p.x_stride + k);
                 for (int b = 0; b < BLOCKS_; ++b)
-                    if constexpr (HALF)
-                        sum[r][b] = accumulate_pairs(sum[r][b], weights[b], value);
+                    if constexpr (in_pairs(KIND))
+                        sum[r][b] = accumulate_pairs<KIND>(sum[r][b], weights[b], value);
                     else
                         sum[r][b] = accumulate(sum[r][b], weights[b], value);
             }
         }
         for (int b = 0; b < BLOCKS_; ++b) w[b] += depth * LANES;
     }
+#pragma GCC unroll 12
     for (int b = 0; b < BLOCKS_; ++b)
-        finish<ROWS_>(p, row, (block + b) * LANES, count(b),
-                           [&](int r) -> const Block<Number>& { return sum[r][b]; });
+        finish<ROWS_>(p, row, 1, (block + b) * LANES, count(b),
+                           [&](int r) { return as_found<KIND>(sum[r][b]); });
     if (!p.ends_at_once()) end(p, row, ROWS_, block * LANES, std::min(BLOCKS_ * LANES, p.count - block * LANES));
 }
 
@@ -120,12 +127,15 @@ int64_t tile_of(const Product<Number>& p, int64_t row, int64_t rows, int32_t blo
         if (rows < ROWS_) return tile_of<next, BLOCKS_>(p, row, rows, block);
     }
     const bool cut = (block + BLOCKS_) * LANES > p.count;
-    if constexpr (std::is_same_v<Number, float>)
-        if (p.half) {
-            cut ? tile<ROWS_, BLOCKS_, true, true>(p, row, block) : tile<ROWS_, BLOCKS_, false, true>(p, row, block);
-            return ROWS_;
-        }
-    cut ? tile<ROWS_, BLOCKS_, true, false>(p, row, block) : tile<ROWS_, BLOCKS_, false, false>(p, row, block);
+    if constexpr (std::is_same_v<Number, float>) {
+        if (p.arithmetic == HALF)
+            cut ? tile<ROWS_, BLOCKS_, true, HALF>(p, row, block) : tile<ROWS_, BLOCKS_, false, HALF>(p, row, block);
+        else if (WHOLE_PAIRS && p.arithmetic == INTEGER)
+            cut ? tile<ROWS_, BLOCKS_, true, INTEGER>(p, row, block)
+                : tile<ROWS_, BLOCKS_, false, INTEGER>(p, row, block);
+        if (p.arithmetic != SINGLE) return ROWS_;
+    }
+    cut ? tile<ROWS_, BLOCKS_, true, SINGLE>(p, row, block) : tile<ROWS_, BLOCKS_, false, SINGLE>(p, row, block);
     return ROWS_;
 }
 

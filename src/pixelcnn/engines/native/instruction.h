@@ -51,9 +51,9 @@ struct Instruction {
     int32_t step = 1;                            // columns of its grid from one that it computes to the next
     // PRODUCT, DEPTHWISE: column c of the result reads from column c / step * stride on
     int32_t from = 0, into_partial = 0, start = 0, depth = 0, stride = 1, residual = -1, residual_start = 0;
-    const float *bias = nullptr, *weight = nullptr, *half_weight = nullptr;
+    const float *bias = nullptr, *weight = nullptr, *paired_weight = nullptr;
     const double* wide_weight = nullptr;
-    int32_t half_depth = 0;  // pairs of inputs, each segment rounded up
+    int32_t paired_depth = 0;  // pairs of inputs, each segment rounded up
     std::vector<Segment> segments;
     // POINTWISE, what a sum ends with, and what all others read
     Function function;

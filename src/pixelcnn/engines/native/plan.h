@@ -24,7 +24,7 @@ struct Reader {
 
 struct Plan {
     Floats pool;
-    std::vector<Floats> half_pools;
+    std::vector<Floats> paired_pools;
     std::vector<Aligned<double>> wide_pools;
     List<Value> values;
     List<Memory> memories;
@@ -72,8 +72,8 @@ struct Plan {
         require(arithmetic != DOUBLE || queues.empty(), "units are not summed in doubles");
         for (auto& phase : phases)
             for (Instruction& i : phase) {
-                if (arithmetic == HALF && i.kind == PRODUCT && !i.segments.empty())
-                    half_pools.push_back(halved_weight(i));
+                if (in_pairs(arithmetic) && i.kind == PRODUCT && !i.segments.empty())
+                    paired_pools.push_back(arithmetic == HALF ? paired_weight<HALF>(i) : paired_weight<INTEGER>(i));
                 if (arithmetic == DOUBLE && i.sums()) wide_pools.push_back(widened_weight(i));
             }
     }

@@ -16,9 +16,7 @@ struct Constants {
 inline Vector looked_up(Vector a, Vector limit, const Constants& c) {
     const Vector places = choose(a >= -limit, within(a, -limit, limit), -limit) + limit;
     const Integers at = __builtin_convertvector(places, Integers);
-    Vector found{};
-    for (int lane = 0; lane < LANES; ++lane) found[lane] = c.table[at[lane]];
-    return found;
+    return gathered(c.table, at);
 }
 
 template <Operation op>

@@ -3,7 +3,7 @@
 
 #include <type_traits>
 
-#include "half.h"
+#include "pairs.h"
 
 namespace {
 
@@ -48,14 +48,14 @@ inline Vector as_floats(const Halves& v) { return narrow(v); }
 inline Halves as_halves(Vector v) { return widen(v); }
 inline const Halves& as_halves(const Halves& v) { return v; }
 
-// An input for all outputs; with HALF a pair of bfloat16.
-template <bool HALF, typename Number>
+// An input for all outputs, or a pair of them.
+template <bool PAIR, typename Number>
 inline Block<Number> splat_block(const float* p) {
     if constexpr (std::is_same_v<Number, double>) {
         const Doubles all = double(*p) - Doubles{};
         return {all, all};
     } else {
-        return HALF ? splat_bits(p) : splat(*p);
+        return PAIR ? splat_bits(p) : splat(*p);
     }
 }
 
@@ -64,23 +64,5 @@ inline Halves accumulate(const Halves& sum, const Halves& a, const Halves& b) {
     return {sum.low + a.low * b.low, sum.high + a.high * b.high};
 }
 inline Vector accumulate(Vector sum, Vector a, Vector b) { return sum + a * b; }
-
-// The same of pairs of bfloat16.
-inline Vector accumulate_pairs(Vector sum, Vector a, Vector b) {
-#if defined(__AVX512BF16__)
-    __m512 total;
-    __m512bh x, y;
-    std::memcpy(&total, &sum, sizeof total);
-    std::memcpy(&x, &a, sizeof x);
-    std::memcpy(&y, &b, sizeof y);
-    total = _mm512_dpbf16_ps(total, x, y);
-    std::memcpy(&sum, &total, sizeof sum);
-    return sum;
-#else
-    const Integers high = Integers{} - 65536;  // 0xffff0000
-    sum = sum + floats(bits(a) << 16) * floats(bits(b) << 16);
-    return sum + floats(bits(a) & high) * floats(bits(b) & high);
-#endif
-}
 
 }  // namespace

@@ -137,6 +137,20 @@ inline void store_some(float* p, Vector v, int32_t count) {
 }
 #endif
 
+// Numbers of a table, each from its own place.
+inline Vector gathered(const float* table, Integers at) {
+    Vector found{};
+#if defined(__AVX512F__)
+    __m512i places;
+    std::memcpy(&places, &at, sizeof places);
+    const __m512 all = _mm512_mask_i32gather_ps(_mm512_setzero_ps(), 0xffff, places, table, sizeof(float));
+    std::memcpy(&found, &all, sizeof found);
+#else
+    for (int lane = 0; lane < LANES; ++lane) found[lane] = table[at[lane]];
+#endif
+    return found;
+}
+
 // The sum of all lanes, in an order that depends on nothing.
 inline float total(Vector v) {
     float parts[LANES];

@@ -177,38 +177,39 @@ class Walk {
         const int32_t source = column / i.step * i.stride;
         for (const Segment& segment : i.segments)
             pointers_.push_back(store_.at(i.from, segment.down, source + segment.right) + segment.first);
-        const Segment whole{0, 0, 0, i.half_depth};
+        const Segment whole{0, 0, 0, i.paired_depth};
         if constexpr (std::is_same_v<Number, double>) {
             p.weight = i.wide_weight;
         } else {
             p.weight = i.weight;
-            if (i.half_weight) halve(p, i, whole, rows);
+            if (i.paired_weight) pair_up(p, i, whole, rows);
         }
         p.x = pointers_.data();
         i.kind == PRODUCT ? multiply(p, rows) : weigh(p, n_, columns);
     }
 
-    // A product of pairs of bfloat16.
-    void halve(Product<float>& p, const Instruction& i, const Segment& whole, int64_t rows) {
-        halve_rows(i, rows, p.x_stride);
-        p.half = true;
-        p.depth = i.half_depth;
-        p.weight = i.half_weight;
+    // A product of pairs.
+    void pair_up(Product<float>& p, const Instruction& i, const Segment& whole, int64_t rows) {
+        plan_.arithmetic == HALF ? pair_rows<HALF>(i, rows, p.x_stride) : pair_rows<INTEGER>(i, rows, p.x_stride);
+        p.arithmetic = plan_.arithmetic;
+        p.depth = i.paired_depth;
+        p.weight = i.paired_weight;
         p.segments = &whole;
         p.segment_count = 1;
-        p.x_stride = i.half_depth;
+        p.x_stride = i.paired_depth;
     }
 
-    // Gathers the segments of all rows as pairs of bfloat16, one row after the other.
-    void halve_rows(const Instruction& i, int64_t rows, int64_t stride) {
-        if (halves_.size() < rows * i.half_depth) halves_ = Floats(rows * i.half_depth);
-        float* out = halves_.data();
+    // Gathers the segments of all rows as pairs, one row after the other.
+    template <Arithmetic kind>
+    void pair_rows(const Instruction& i, int64_t rows, int64_t stride) {
+        if (paired_.size() < rows * i.paired_depth) paired_ = Floats(rows * i.paired_depth);
+        float* out = paired_.data();
         for (int64_t r = 0; r < rows; ++r)
             for (size_t s = 0; s < i.segments.size(); ++s) {
-                ::halve(pointers_[s] + r * stride, i.segments[s].count, out);
+                pair<kind>(pointers_[s] + r * stride, i.segments[s].count, out);
                 out += pairs(i.segments[s].count);
             }
-        pointers_.assign(1, halves_.data());
+        pointers_.assign(1, paired_.data());
     }
 
     void pointwise(const Instruction& i, int32_t column, int64_t rows) {
@@ -294,7 +295,7 @@ class Walk {
     List<size_t> done_;      // instructions of each queue of units
     Drawer drawer_;
     std::vector<const float*> pointers_;
-    Floats halves_{0};
+    Floats paired_{0};
 };
 
 }  // namespace

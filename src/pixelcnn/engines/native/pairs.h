@@ -1,0 +1,112 @@
+// Pairs of 16-bit numbers, two in the word of a float: bfloat16, or whole numbers.
+#pragma once
+
+#include "codes.h"
+#include "vectors.h"
+
+namespace {
+
+// Whether the processor multiplies pairs of whole numbers faster than as many floats; what does not sums floats.
+#if defined(__AVX512VNNI__) && defined(__AVX512F__)
+constexpr bool WHOLE_PAIRS = true;
+#else
+constexpr bool WHOLE_PAIRS = false;
+#endif
+
+constexpr bool in_pairs(Arithmetic kind) { return kind == HALF || (kind == INTEGER && WHOLE_PAIRS); }
+
+inline int32_t pairs(int32_t count) { return (count + 1) / 2; }
+
+inline Vector splat_bits(const float* p) {
+    int32_t word;
+    std::memcpy(&word, p, sizeof word);
+    const Integers all = word - Integers{};
+    Vector v;
+    std::memcpy(&v, &all, sizeof v);
+    return v;
+}
+
+// Floats in 16 bits: rounded to bfloat16, to nearest and ties to even; or whole numbers as they are.
+inline uint32_t as_half(float x) {
+    uint32_t word;
+    std::memcpy(&word, &x, sizeof word);
+    return (word + 0x7fff + (word >> 16 & 1)) >> 16;
+}
+inline uint32_t as_whole(float x) { return x >= -32768.0f && x <= 32767.0f ? uint16_t(int16_t(x)) : 0; }
+inline bool is_whole(float x) { return float(int16_t(as_whole(x))) == x; }
+
+// As pairs, two in a word; an odd last one is paired with 0.
+template <Arithmetic kind>
+inline void pair(const float* from, int32_t count, float* to) {
+    int32_t k = 0;
+#if defined(__AVX512BF16__)
+    for (; kind == HALF && k + 2 * LANES <= count; k += 2 * LANES) {
+        const __m512bh all = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(from + k + LANES), _mm512_loadu_ps(from + k));
+        std::memcpy(to + k / 2, &all, sizeof all);
+    }
+#endif
+#if defined(__AVX512F__)
+    for (; kind == INTEGER && k + LANES <= count; k += LANES) {
+        const __m512i numbers = _mm512_maskz_cvttps_epi32(0xffff, _mm512_loadu_ps(from + k));
+        const __m256i all = _mm512_maskz_cvtepi32_epi16(0xffff, numbers);
+        std::memcpy(to + k / 2, &all, sizeof all);
+    }
+#endif
+    constexpr auto number = kind == HALF ? as_half : as_whole;
+    for (; k < count; k += 2) {
+        const uint32_t word = number(from[k]) | (k + 1 < count ? number(from[k + 1]) << 16 : 0);
+        std::memcpy(to + k / 2, &word, sizeof word);
+    }
+}
+
+// sum + a * b of pairs, both products of them. Sums of whole numbers are whole numbers too, in the bits of floats.
+template <Arithmetic kind>
+inline Vector accumulate_pairs(Vector sum, Vector a, Vector b) {
+#if defined(__AVX512VNNI__) && defined(__AVX512F__)
+    if constexpr (kind == INTEGER) {
+        __m512i total, x, y;
+        std::memcpy(&total, &sum, sizeof total);
+        std::memcpy(&x, &a, sizeof x);
+        std::memcpy(&y, &b, sizeof y);
+        total = _mm512_dpwssd_epi32(total, x, y);
+        std::memcpy(&sum, &total, sizeof sum);
+        return sum;
+    }
+#endif
+#if defined(__AVX512BF16__)
+    __m512 total;
+    __m512bh x, y;
+    std::memcpy(&total, &sum, sizeof total);
+    std::memcpy(&x, &a, sizeof x);
+    std::memcpy(&y, &b, sizeof y);
+    total = _mm512_dpbf16_ps(total, x, y);
+    std::memcpy(&sum, &total, sizeof sum);
+    return sum;
+#else
+    const Integers high = Integers{} - 65536;  // 0xffff0000
+    sum = sum + floats(bits(a) << 16) * floats(bits(b) << 16);
+    return sum + floats(bits(a) & high) * floats(bits(b) & high);
+#endif
+}
+
+// What sums begin with, as they are kept, and back.
+template <Arithmetic kind>
+inline Vector as_kept(Vector v) {
+    if constexpr (kind == INTEGER) return floats(__builtin_convertvector(v, Integers));
+    return v;
+}
+template <Arithmetic kind>
+inline const Halves& as_kept(const Halves& v) {
+    return v;
+}
+template <Arithmetic kind>
+inline Vector as_found(Vector v) {
+    if constexpr (kind == INTEGER) return __builtin_convertvector(bits(v), Vector);
+    return v;
+}
+template <Arithmetic kind>
+inline const Halves& as_found(const Halves& v) {
+    return v;
+}
+
+}  // namespace
