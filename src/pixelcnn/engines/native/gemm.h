@@ -56,13 +56,11 @@ inline void finish(const Product<Number>& p, int64_t first_row, int64_t apart, i
                    const Sum& sum) {
     const auto row = [=](int r) { return first_row + r * apart; };
     if (p.partial) {
-#pragma GCC unroll 12
         for (int r = 0; r < ROWS_; ++r) store_block(p.partial + row(r) * p.partial_stride + first, sum(r), count);
         return;
     }
     const bool requantise = p.function->op == REQUANTISE, relu = p.function->op == RELU;
     const Halves factor = requantise ? widen(load_block(p.function->per_feature + first, count)) : Halves{};
-#pragma GCC unroll 12
     for (int r = 0; r < ROWS_; ++r) {
         Vector found = requantise ? rounded(as_halves(sum(r)), factor, p.function->constants.first) : as_floats(sum(r));
         if (relu) found = apply<RELU>(found, found, Constants{});
@@ -79,9 +77,7 @@ void tile(const Product<Number>& p, int64_t row, int32_t block) {
     const auto count = [&](int b) {
         return CUT && b + 1 == BLOCKS_ ? p.count - (block + BLOCKS_ - 1) * LANES : LANES;
     };
-#pragma GCC unroll 12
     for (int r = 0; r < ROWS_; ++r)
-#pragma GCC unroll 12
         for (int b = 0; b < BLOCKS_; ++b) sum[r][b] = as_kept<KIND>(p.begin(row + r, (block + b) * LANES, count(b)));
     const Number* w[BLOCKS_];
     for (int b = 0; b < BLOCKS_; ++b) w[b] = p.weight + int64_t(block + b) * p.depth * LANES;
@@ -102,7 +98,6 @@ void tile(const Product<Number>& p, int64_t row, int32_t block) {
         }
         for (int b = 0; b < BLOCKS_; ++b) w[b] += depth * LANES;
     }
-#pragma GCC unroll 12
     for (int b = 0; b < BLOCKS_; ++b)
         finish<ROWS_>(p, row, 1, (block + b) * LANES, count(b),
                            [&](int r) { return as_found<KIND>(sum[r][b]); });
