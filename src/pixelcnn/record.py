@@ -166,7 +166,7 @@ DATA: dict[str, Check] = {
 
 VALIDATION: dict[str, Check] = {
     "nats_per_image": number(),
-    "stderr": number(0),
+    "stderr": optional(number(0)),  # nothing of a single image
     "bits_per_dim": number(),
     "images": COUNT,
     "precision": text,

@@ -1,11 +1,14 @@
 """What a validation says of its images."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 
+from pixelcnn.record import checked
 from pixelcnn.training.likelihood import Validation
+from pixelcnn.training.record import validation_record
 
 
 def test_a_validation_has_the_mean_its_error_and_bits():
@@ -14,7 +17,14 @@ def test_a_validation_has_the_mean_its_error_and_bits():
     assert found.bits_per_dim == pytest.approx(6 / 4 / math.log(2))
     # Deviations of -3, -1 and 4: 26 in squares, over n - 1, over n.
     assert found.stderr == pytest.approx(math.sqrt(26 / 2 / 3))
-    assert Validation(np.array([3.0]), 4).stderr == 0
+
+
+def test_a_single_image_has_no_standard_error_and_a_record_that_is_json():
+    found = Validation(np.array([3.0]), dimensions=4)
+    assert math.isnan(found.stderr)
+    record = validation_record(found, "32")
+    assert json.loads(json.dumps(record, allow_nan=False))["validation"]["stderr"] is None
+    assert checked(record)["validation"]["stderr"] is None
 
 
 def test_quantiles_are_those_of_every_hundredth():

@@ -48,16 +48,16 @@ def emit(value: Mapping[str, Any]) -> None:
     print(json.dumps(plain(value), allow_nan=False))
 
 
-def with_error(value: float, error: float) -> str:
-    """A measured value, rounded to its standard error, and the error to one digit or two.
+def with_error(value: float, error: float | None) -> str:
+    """A measured value, rounded to its standard error, and the error to one digit or two if it is known.
 
     Example:
         >>> with_error(76.8123, 0.6733), with_error(85.6712, 0.2013), with_error(1234.5, 34.0)
         ('76.8 ± 0.7', '85.67 ± 0.20', '1234 ± 34')
-        >>> with_error(76.8123, float("nan"))
-        '76.8123'
+        >>> with_error(76.8123, float("nan")), with_error(76.8123, None)
+        ('76.8123', '76.8123')
     """
-    if not math.isfinite(error) or error <= 0:
+    if error is None or not math.isfinite(error) or error <= 0:
         return f"{value:.4f}"
     scientific = f"{error:.1e}"  # rounded to two digits, so that 0.099 counts as 0.10
     exponent = int(scientific.split("e")[1])

@@ -13,7 +13,7 @@ from pixelcnn.data import ImageSet
 from pixelcnn.devices import float64_device
 from pixelcnn.layers import features_last
 from pixelcnn.model import PixelModel
-from pixelcnn.scoring import condition_of
+from pixelcnn.scoring import condition_of, standard_error
 from pixelcnn.training.processes import Processes
 
 QUANTILES = 101
@@ -73,9 +73,8 @@ class Validation:
 
     @property
     def stderr(self) -> float:
-        """Standard error of the mean, in nats per image; 0 for a single image."""
-        n = len(self.nats)
-        return float(self.nats.std(ddof=1) / math.sqrt(n)) if n > 1 else 0.0
+        """Standard error of the mean, in nats per image; NaN of a single image."""
+        return standard_error(torch.from_numpy(self.nats))
 
     @property
     def quantiles(self) -> list[float]:

@@ -1,6 +1,7 @@
 """The training record: what a model file says about how its weights came to be."""
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -134,7 +135,7 @@ def validation_record(found: Validation, precision: str) -> dict[str, Any]:
     return {
         "validation": {
             "nats_per_image": found.mean,
-            "stderr": found.stderr,
+            "stderr": None if math.isnan(found.stderr) else found.stderr,  # JSON has no NaN
             "bits_per_dim": found.bits_per_dim,
             "images": len(found.nats),
             "precision": precision,
