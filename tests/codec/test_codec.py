@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import pixelcnn as px
-from pixelcnn import networks, outputs
+from pixelcnn import data, networks, outputs
 from pixelcnn.codec import container
 from pixelcnn.codec.coding import Integers, decode, encode
 from pixelcnn.codec.fixed import PRECISIONS, SINGLE, Precision
@@ -239,3 +239,26 @@ def test_a_fingerprint_is_of_every_number():
         for values in (ranges, [value * 1.5 for value in ranges])
     }
     assert len(names) == 2
+
+
+def test_a_set_is_its_levels_with_its_labels():
+    model = calibrated(small_model(condition="label", condition_size=2))
+    levels = images_of(model)
+    images = data.ImageSet(levels, levels=model.levels, labels=labels_of(model))
+    assert px.compress(model, images) == px.compress(model, images.images, images.labels)
+    assert np.array_equal(px.decompress(model, px.compress(model, images)), levels.numpy())
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_array_that_cannot_be_written_to_is_read_without_a_warning():
+    model = calibrated(small_model())
+    levels = images_of(model).numpy()
+    levels.setflags(write=False)
+    assert np.array_equal(px.decompress(model, px.compress(model, levels)), levels)
+
+
+@pytest.mark.parametrize("source", ["photos", [["photos"]], None])
+def test_what_is_no_levels_is_told_how_to_become_some(source):
+    with pytest.raises(px.PixelCNNError) as caught:
+        px.compress(calibrated(small_model()), source)
+    assert caught.value.hint

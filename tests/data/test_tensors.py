@@ -7,6 +7,7 @@ import torch
 import pixelcnn as px
 from pixelcnn import data, networks, outputs
 from pixelcnn.data.tensors import as_tensor
+from pixelcnn.errors import DataError
 
 BITS = np.random.default_rng(0).integers(0, 2, (4, 1, 5, 7)).astype(np.uint8)
 TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64", ">i2", ">u8")
@@ -117,3 +118,21 @@ def test_a_condition_is_finite(kind, value):
     ):
         with pytest.raises(px.PixelCNNError, match="finite"):
             call()
+
+
+@pytest.mark.parametrize("verb", ["score", "evaluate", "complete", "compress", "fit"])
+@pytest.mark.parametrize(
+    ("kind", "remedy"),
+    [
+        (torch.Tensor.to_sparse, "to_dense"),
+        (lambda images: images.to("meta"), "another device"),
+        (lambda images: torch.nested.nested_tensor(list(images)), "one image at a time"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_a_tensor_that_is_not_dense_is_refused_and_the_remedy_named(verb, kind, remedy):
+    model = px.PixelModel(networks.PixelCNN(1, 1, width=4), outputs.Bernoulli(), (1, 5, 7))
+    images = kind(torch.zeros(3, 1, 5, 7, dtype=torch.uint8))
+    with pytest.raises(DataError) as caught:
+        getattr(px, verb)(model, images, **({"known": "top"} if verb == "complete" else {}))
+    assert remedy in caught.value.hint

@@ -15,12 +15,16 @@ from pixelcnn.codec.container import Reader
 from pixelcnn.codec.entries import ARRAY, LIST, TYPES, Form
 from pixelcnn.codec.numbers import Damaged
 from pixelcnn.data.gate import named
-from pixelcnn.data.tensors import as_tensor
+from pixelcnn.data.image_set import ImageSet
+from pixelcnn.data.tensors import as_tensor, dense
 from pixelcnn.devices import require_model
 from pixelcnn.errors import ConfigError, DataError, ModelError
 from pixelcnn.memory import afford
 from pixelcnn.model import PixelModel
 from pixelcnn.shapes import ImageShape, image_shape
+from pixelcnn.sources import levels_of
+
+LEVELS = "pixelcnn.data.load_all makes a set of levels of anything else; `pixelcnn compress` packs files"
 
 
 def compress(
@@ -39,9 +43,9 @@ def compress(
 
     Args:
         model: with ranges in its record, see :func:`pixelcnn.calibrate`.
-        images: an array or tensor ``(n, c, h, w)`` of integer levels, which may be mapped to a file; or a
-            list of images ``(c, h, w)`` of any sizes.
-        condition: labels of a class-conditional model.
+        images: an array or tensor ``(n, c, h, w)`` of integer levels, which may be mapped to a file; a set,
+            whose levels come back as an array; or a list of images ``(c, h, w)`` of any sizes.
+        condition: labels of a class-conditional model; by default those of a set.
         verify: decode all of it again, and compare.
         callback: called with images, or tiles of images, done and in all.
 
@@ -58,7 +62,9 @@ def compress(
         True
     """
     require_model(model)
-    is_list = isinstance(images, Sequence)
+    if isinstance(images, ImageSet):
+        images, condition, _ = levels_of(model, images, condition)
+    is_list = isinstance(images, Sequence) and not isinstance(images, str | bytes)
     arrays = [_four_axes(each) for each in (images if is_list else [images])]
     labels = _labels(model, condition, sum(map(len, arrays)))
     inputs, done = [], 0
@@ -129,12 +135,17 @@ def _four_axes(images: Any) -> Any:
     try:
         values = images if hasattr(images, "dtype") else np.asarray(images)
     except ValueError as error:
-        raise DataError("images are integer levels (n, c, h, w)") from error
+        raise DataError("images are integer levels (n, c, h, w)", hint=LEVELS) from error
+    if isinstance(values, Tensor):
+        with named("the tensor"):
+            dense(values)
     values = values[None] if values.ndim == 3 else values
     if values.ndim != 4:
         raise ModelError(
-            f"images are arrays (n, c, h, w), got one of shape {tuple(values.shape)}",
-            hint="pass (n, channels, height, width)",
+            f"images are arrays (n, c, h, w), got one of shape {tuple(values.shape)}"
+            if values.ndim
+            else f"images are arrays (n, c, h, w), got something of type {type(images).__name__}",
+            hint="pass (n, channels, height, width)" if values.ndim else LEVELS,
         )
     return values
 
@@ -153,7 +164,10 @@ def _some(parts: Sequence[Any], start: int, stop: int) -> Tensor:
     found = []
     for part in parts:
         if start < len(part) and stop > 0:
-            some = as_tensor(part[max(start, 0) : stop])
+            some = part[max(start, 0) : stop]
+            # PyTorch warns of sharing memory that cannot be written to.
+            writable = isinstance(some, Tensor) or some.flags.writeable
+            some = as_tensor(some if writable else np.array(some))
             found.append(some.to("cpu", torch.int64))
         start, stop = start - len(part), stop - len(part)
     return torch.cat(found)

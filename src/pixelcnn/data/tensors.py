@@ -31,13 +31,14 @@ def as_tensor(values: Any) -> Tensor:
 
     Raises:
         TypeError, ValueError, RuntimeError: these are no numbers.
-        DataError: see :func:`unmasked`.
+        DataError: see :func:`unmasked` and :func:`dense`.
 
     Example:
         >>> as_tensor(np.array([1, 2, 3], ">i2")[::-1]).tolist()
         [3, 2, 1]
     """
     if isinstance(values, Tensor):
+        dense(values)
         return values.to(SIGNED[values.dtype]) if values.dtype in SIGNED else values
     array = np.asarray(unmasked(values))
     if not array.dtype.isnative:
@@ -47,6 +48,23 @@ def as_tensor(values: Any) -> Tensor:
     if any(stride < 0 or stride % size for stride in array.strides):
         array = array.copy()
     return as_tensor(torch.from_numpy(array))
+
+
+def dense(values: Tensor) -> None:
+    """Does nothing where a tensor has a number for each of its places.
+
+    Raises:
+        DataError: it is sparse, nested, or on the device ``meta``, which holds no numbers.
+    """
+    if isinstance(values, LazyImages):
+        return  # which would be read, were they asked
+    if values.is_meta:
+        raise DataError("holds no numbers, on the device meta", hint="load it onto another device")
+    if values.is_nested:
+        raise DataError("is nested", hint="pass one image at a time: x.unbind()")
+    if values.layout != torch.strided:
+        kind = str(values.layout).removeprefix("torch.")
+        raise DataError(f"has the layout {kind}", hint="pass x.to_dense()")
 
 
 def unmasked(values: Any) -> Any:

@@ -16,7 +16,7 @@ from pixelcnn.data.pictures import is_picture
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.rows import RowArray
 from pixelcnn.data.splits import Parts
-from pixelcnn.data.tensors import as_tensor, numbers_of, unmasked
+from pixelcnn.data.tensors import as_tensor, dense, numbers_of, unmasked
 from pixelcnn.errors import DataError
 
 ARRAY = "array"
@@ -52,7 +52,7 @@ def values_of(source: Any) -> Any:
     """An array, or a list of arrays of one shape, as one array or tensor.
 
     Raises:
-        DataError: arrays of different shapes, no numbers, or masked ones.
+        DataError: arrays of different shapes, no numbers, masked ones, or tensors that are not dense.
     """
     if isinstance(source, list | tuple):
         if isinstance(source[0], Tensor):
@@ -73,7 +73,10 @@ def values_of(source: Any) -> Any:
             if isinstance(source[0], Tensor)
             else np.asarray([unmasked(each) for each in source])
         )
-    return source if isinstance(source, Tensor) else np.asarray(unmasked(source))
+    if isinstance(source, Tensor):
+        dense(source)
+        return source
+    return np.asarray(unmasked(source))
 
 
 def tensor_of(source: Any) -> Tensor:
