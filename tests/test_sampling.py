@@ -9,7 +9,7 @@ import torch
 
 from pixelcnn import PixelModel, memory, networks, outputs
 from pixelcnn.drawing import BYTES_OF_A_JOB
-from pixelcnn.errors import ConfigError, DataError, ResourceError
+from pixelcnn.errors import ConfigError, DataError, ModelError, ResourceError
 from pixelcnn.sampling import (
     batches,
     complete,
@@ -191,6 +191,11 @@ def test_completion_never_changes_a_known_level(model, seed):
     drawn = complete(model, images, known, n=2, seed=seed)
     kept = known.repeat_interleave(2, 0)
     assert torch.equal(drawn[kept], images.repeat_interleave(2, 0)[kept].to(torch.uint8))
+
+
+def test_images_of_another_size_are_not_spread_over_the_models(model):
+    with pytest.raises(ModelError, match=r"got an array of shape \(2, \d, 5, 1\)"):
+        complete(model, torch.zeros(2, model.shape.channels, 5, 1, dtype=torch.uint8), "top")
 
 
 def test_completions_come_in_batches_of_any_size(plain, monkeypatch):

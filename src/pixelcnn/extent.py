@@ -109,6 +109,7 @@ def require_batch(model: PixelModel, images: Any) -> None:
         DataError, ModelError: see :meth:`PixelModel.check`.
         ResourceError: its levels and parameters do not fit into memory.
     """
+    model.shape.require(images.shape)  # all of them: what is said is the caller's own shape
     model.check(images[:1])
     channels, height, width = model.shape
     each = 8 * channels + model.dtype.itemsize * model.network.out

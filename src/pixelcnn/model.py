@@ -231,13 +231,7 @@ class PixelModel(nn.Module):
                 f"images must be integer levels, got {str(tensor.dtype).removeprefix('torch.')}",
                 hint="quantise first: this package scales levels itself",
             )
-        if tensor.ndim != 4 or tuple(tensor.shape[1:]) != tuple(self.shape):
-            raise ModelError(
-                f"this model is for {self.shape} images, got an array of shape {tuple(tensor.shape)}",
-                hint=f"bring them to it: --size {self.shape.height}x{self.shape.width} (in Python size=)"
-                if tensor.ndim == 4 and tensor.shape[1] == self.shape.channels
-                else "pass (n, channels, height, width)",
-            )
+        self.shape.require(tensor.shape)
         tensor = tensor.to(self.device, torch.int64)
         if tensor.numel() and not 0 <= int(tensor.min()) <= int(tensor.max()) < self.levels:
             raise DataError(

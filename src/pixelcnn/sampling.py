@@ -273,6 +273,7 @@ def completions(
     model, temperature = placed(model, device), temperature_of(temperature)
     mask = known_pixels(known, model.shape)
     given, condition, _ = levels_of(model, images, condition, options)
+    model.shape.require(given.shape)  # a mask would spread what is too small over the image
     given = given.cpu()
     some = min(len(given) * n, batch_size)
     check_memory(model, some, some)

@@ -1,10 +1,10 @@
 """The shape of an image, and positions in coding order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from pixelcnn.annotations import Unfit, fitting, shown
-from pixelcnn.errors import ConfigError
+from pixelcnn.errors import ConfigError, ModelError
 
 MAX_SIDE = 65_536
 MAX_CHANNELS = 1_024
@@ -36,6 +36,23 @@ class ImageShape(NamedTuple):
                 hint=f"1 to {MAX_CHANNELS} channels, sides of 1 to {MAX_SIDE}",
             )
         return self
+
+    def require(self, shape: Sequence[int]) -> None:
+        """Does nothing where an array of this shape holds such images.
+
+        Args:
+            shape: of the array, ``(n, channels, height, width)`` if it does.
+
+        Raises:
+            ModelError: it holds others.
+        """
+        if len(shape) != 4 or tuple(shape[1:]) != tuple(self):
+            raise ModelError(
+                f"this model is for {self} images, got an array of shape {tuple(shape)}",
+                hint=f"bring them to it: --size {self.height}x{self.width} (in Python size=)"
+                if len(shape) == 4 and shape[1] == self.channels
+                else "pass (n, channels, height, width)",
+            )
 
     @property
     def dimensions(self) -> int:
