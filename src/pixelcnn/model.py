@@ -232,7 +232,8 @@ class PixelModel(nn.Module):
                 hint="quantise first: this package scales levels itself",
             )
         self.shape.require(tensor.shape)
-        tensor = tensor.to(self.device, torch.int64)
+        # Strides would choose how convolutions sum, and so the last bits.
+        tensor = tensor.to(self.device, torch.int64).contiguous()
         if tensor.numel() and not 0 <= int(tensor.min()) <= int(tensor.max()) < self.levels:
             raise DataError(
                 f"levels must lie in 0..{self.levels - 1}, got {int(tensor.min())}..{int(tensor.max())}",
