@@ -185,3 +185,11 @@ def test_what_memory_cannot_hold_in_training_is_refused_before_it_is_built(name,
     monkeypatch.setattr(building, "PixelModel", None)
     with pytest.raises(ResourceError, match="too large to be trained in the"):
         px.create_model(name, data, **small(name))
+
+
+def test_any_source_of_images_says_what_a_model_is_for():
+    levels = np.zeros((4, 3, 5, 7), np.uint8)
+    model = px.create_model("pixelcnn", levels, width=6, depth=1)
+    assert (tuple(model.shape), model.levels) == ((3, 5, 7), 256)
+    with pytest.raises(px.PixelCNNError):
+        px.create_model("pixelcnn", None)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from pixelcnn import config, memory
+from pixelcnn import config, data, memory
 from pixelcnn.budget import Budget, OverBudget
 from pixelcnn.data import ImageSet, Splits
 from pixelcnn.data.augmentation import Augmentation
@@ -37,7 +37,7 @@ Table = dict[str, Any]
 
 def create_model(
     network: str,
-    train: ImageSet | Splits,
+    train: Any,
     *,
     seed: int = 0,
     output: str | Mapping[str, Any] | Output | None = None,
@@ -51,7 +51,8 @@ def create_model(
 
     Args:
         network: registered name, such as ``"gated-pixelcnn"``.
-        train: images that it is for, or splits of them.
+        train: images that it is for, or splits of them; or any other source, see
+            :func:`pixelcnn.data.load_all`.
         seed: of the weights, in [0, 2**63).
         output: a registered name, a table of a name and arguments, or an output; for None a Bernoulli
             for two levels, else a categorical one.
@@ -63,6 +64,7 @@ def create_model(
         UnknownName: no such network or output.
         ConfigError: an argument that is unknown, of the wrong type or out of range, or that follows from
             the images; a condition that they have not.
+        DataError: images that cannot be read.
         ResourceError: a network that memory does not hold, before it is built.
 
     Example:
@@ -72,6 +74,8 @@ def create_model(
         ('1x8x8', 17, 17, 17)
     """
     config.check_integer("seed", seed, 0, 2**63 - 1)
+    if not isinstance(train, ImageSet | Splits):
+        train = data.load_all(train)
     images, known = _images(train), config.arguments(NETWORKS[network])
     for name in arguments:
         if name in DERIVED:
