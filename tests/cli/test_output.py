@@ -134,6 +134,16 @@ def test_what_stops_the_drawing_leaves_no_part_of_a_file(here, name, error):
     assert len(os.listdir("a")) == (10 if name == "a" else 0)
 
 
+def test_pictures_of_before_in_the_folder_are_told_of(here, capsys):
+    images = [torch.zeros(3, 1, 1, 1, dtype=torch.uint8)]
+    output.save_each(images, 3, here, 2)
+    assert not capsys.readouterr().err
+    output.save_each([images[0][:2]], 2, here, 2)
+    assert (
+        capsys.readouterr().err.strip().endswith("holds 1 more PNG files, which were there before")
+    )
+
+
 def test_names_of_many_pictures_sort_as_they_are_numbered(here):
     images = [torch.zeros(1, 1, 1, 1, dtype=torch.uint8)]
     assert output.save_each(images, 10_000, here, 2) == [str(here / "sample-0000.png")]

@@ -267,10 +267,13 @@ def save_each(
         name: what the names begin with.
     """
     digits, paths = max(4, len(str(count - 1))), list[str]()
+    before = {str(path) for path in folder.glob("*.png")}
     for batch in batches:
         for content in png.files(batch, levels):
             path = folder / f"{name}-{len(paths):0{digits}d}.png"
             paths += write(path, content)
+    if others := len(before.difference(paths)):
+        say(f"note: {folder} holds {others} more PNG files, which were there before")
     return paths
 
 
