@@ -13,7 +13,7 @@ from pixelcnn.charts import table
 from pixelcnn.config import Config, from_config, to_config
 from pixelcnn.data import tags
 from pixelcnn.data.tensors import numbers_of
-from pixelcnn.errors import ConfigError, DataError, ModelError
+from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.layers import features_last, masked_weights
 from pixelcnn.networks import NETWORKS, Network
 from pixelcnn.outputs import OUTPUTS, Output

@@ -118,6 +118,12 @@ def test_a_model_in_double_precision_keeps_its_promises():
     check_model(tiny_model(3).double()).raise_if_failed()
 
 
+@pytest.mark.parametrize("switched_off", [torch.inference_mode, torch.no_grad])
+def test_promises_are_kept_where_the_caller_has_switched_gradients_off(switched_off):
+    with switched_off():
+        check_model(tiny_model()).raise_if_failed()
+
+
 def test_a_thorough_check_changes_every_sub_pixel():
     report = check_model(tiny_model(), thorough=True)
     report.raise_if_failed()

@@ -24,7 +24,9 @@ from pixelcnn.model import PixelModel
 from pixelcnn.shapes import ImageShape, image_shape
 from pixelcnn.sources import levels_of
 
-LEVELS = "pixelcnn.data.load_all makes a set of levels of anything else; `pixelcnn compress` packs files"
+LEVELS = (
+    "pixelcnn.data.load_all makes a set of levels of anything else; `pixelcnn compress` packs files"
+)
 
 
 def compress(

@@ -12,6 +12,7 @@ from pixelcnn.verify.outputs import OutputChecks
 from pixelcnn.verify.report import Progress, Report, run
 
 
+@torch.inference_mode(False)  # what is made in it takes no gradients
 def check_network(
     network: Network, height: int = 5, width: int = 7, *, progress: Progress | None = None
 ) -> Report:
@@ -33,6 +34,7 @@ def check_network(
     )
 
 
+@torch.inference_mode(False)  # what is made in it takes no gradients
 def check_output(output: Output, channels: int = 1, *, progress: Progress | None = None) -> Report:
     """Everything that an output promises, for one number of channels, in float64.
 
@@ -51,6 +53,7 @@ def check_output(output: Output, channels: int = 1, *, progress: Progress | None
     )
 
 
+@torch.inference_mode(False)  # what is made in it takes no gradients
 def check_model(
     model: PixelModel,
     *,

@@ -135,8 +135,11 @@ def one_thread() -> Iterator[None]:
 
 
 @one_thread()
+@torch.enable_grad()
 def run(subject: str, checks: Sequence[Check], progress: Progress | None = None) -> Report:
     """Puts every promise to the test; one that is broken does not keep the others from being tried.
+
+    Gradients are computed where checks need them, whether or not the caller has switched them off.
 
     Args:
         subject: what is checked.
