@@ -72,44 +72,41 @@ def mean(log_probs: Iterable[Tensor]) -> Tensor:
     return found.logsumexp(0) - math.log(len(found))
 
 
-def log_probs(models: Mapping[str, Sequence[px.PixelModel]], images: Tensor) -> dict[str, Tensor]:
-    """Log-probability of each image for the ensemble of each corner, in nats, float64 ``(n,)``.
+def log_probs(models: Mapping[Scan, px.PixelModel], images: Tensor) -> dict[str, Tensor]:
+    """Log-probability of each image, in nats, float64 ``(n,)``.
+
+    Of each model, of the ensemble of each corner that has several, and of all corners if there are several.
 
     Args:
-        models: of each corner, in evaluation mode.
+        models: in evaluation mode; each scores every image once.
         images: levels ``(n, c, h, w)``.
     """
-    found: dict[str, list[Tensor]] = {corner: [] for corner in models}
+    found: dict[str, list[Tensor]] = {}
     with torch.inference_mode():
         for part in images.split(BATCH):
-            for corner, ensemble in models.items():
-                seen = seen_from(corner, part)
-                maps = [model.log_prob_map(seen).double() for model in ensemble]
-                found[corner].append(mean(maps).sum((1, 2, 3)))
-    return {corner: torch.cat(parts) for corner, parts in found.items()}
+            corners: dict[str, list[Tensor]] = {}
+            for scan, model in models.items():
+                pixels = model.log_prob_map(seen_from(scan.corner, part)).double()
+                corners.setdefault(scan.corner, []).append(pixels)
+                found.setdefault(f"{scan.name}, {scan.corner}", []).append(pixels.sum((1, 2, 3)))
+            ensembles = {corner: mean(maps).sum((1, 2, 3)) for corner, maps in corners.items()}
+            for corner, maps in corners.items():
+                if len(maps) > 1:
+                    found.setdefault(f"all of {corner}", []).append(ensembles[corner])
+            if len(corners) > 1:
+                found.setdefault("all", []).append(mean(ensembles.values()))
+    return {what: torch.cat(parts) for what, parts in found.items()}
 
 
 def measure(scans: Sequence[Scan], name: str, split: str, limit: int | None) -> str:
     """A table of each model, of the ensemble of each corner that has several, and of all corners."""
     images = getattr(data.load(name), split).frozen().limit(limit).images
     models = {scan: evaluation_view(px.load(scan.name)) for scan in scans}
-    corners: dict[str, list[px.PixelModel]] = {}
-    found: dict[str, Tensor] = {}
-    for scan, model in models.items():
-        corners.setdefault(scan.corner, []).append(model)
-        found[f"{scan.name}, {scan.corner}"] = log_probs({scan.corner: [model]}, images)[
-            scan.corner
-        ]
-    together = log_probs(corners, images)
-    found |= {f"all of {c}": together[c] for c, some in corners.items() if len(some) > 1}
-    if len(corners) > 1:
-        found["all"] = mean(together.values())
     rows = []
-    for what, each in found.items():
+    for what, each in log_probs(models, images).items():
         bits = bits_per_dim(-float(each.mean()), images[0].numel())
-        rows.append(
-            (what, f"{-float(each.mean()):.2f} ± {standard_error(-each):.2f}", f"{bits:.4f}")
-        )
+        nats = f"{-float(each.mean()):.2f} ± {standard_error(-each):.2f}"
+        rows.append((what, nats, f"{bits:.4f}"))
     return table((f"{name} {split}, {len(images):,} images", "nats", "bits/dim"), rows)
 
 

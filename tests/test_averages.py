@@ -26,16 +26,18 @@ def tiny(seed: int) -> PixelModel:
 
 
 def test_the_average_over_models_and_corners_is_a_distribution():
-    models = {corner: [tiny(i), tiny(i + 9)] for i, corner in enumerate(CORNERS)}
-    found = averages.log_probs(models, ALL)
-    for each in (*found.values(), averages.mean(found.values())):
+    scans = [Scan(str(k), corner) for k in range(2) for corner in CORNERS]
+    found = averages.log_probs({scan: tiny(seed) for seed, scan in enumerate(scans)}, ALL)
+    assert len(found) == len(scans) + len(CORNERS) + 1
+    for each in found.values():
         assert each.exp().sum().item() == pytest.approx(1.0, abs=1e-12)
 
 
 def test_an_ensemble_averages_the_probabilities_of_each_pixel():
     first, second = tiny(0), tiny(1)
     pixels = (first.log_prob_map(ALL).exp() + second.log_prob_map(ALL).exp()) / 2
-    found = averages.log_probs({"top-left": [first, second]}, ALL)["top-left"]
+    models = {Scan("first", "top-left"): first, Scan("second", "top-left"): second}
+    found = averages.log_probs(models, ALL)["all of top-left"]
     assert torch.allclose(found, pixels.log().sum((1, 2, 3)), atol=1e-12)
 
 
@@ -64,10 +66,9 @@ def test_a_model_is_trained_and_measured_on_images_as_its_corner_sees_them(
     words = [word for setting in settings for word in ("--set", setting)]
     assert averages.main(["digits@bottom-right", "--train", str(run), *words]) == 0
     model = checkpoint.load(run)
-    there, here = (
-        averages.log_probs({corner: [model]}, images[:1])[corner].item()
-        for corner in ("bottom-right", "top-left")
-    )
+    scans = (Scan("run", "bottom-right"), Scan("run", "top-left"))
+    found = averages.log_probs(dict.fromkeys(scans, model), images[:1])
+    there, here = (found[f"run, {scan.corner}"].item() for scan in scans)
     assert there > here
     capsys.readouterr()
     assert averages.main([f"{run}@bottom-right", f"{run}@bottom-left"]) == 0
