@@ -125,6 +125,22 @@ def test_the_learning_rate_goes_on_smoothly_where_the_plan_changes():
     assert share_of_peak(options, shorter.position(70), 70) == pytest.approx(0.01)
 
 
+@pytest.mark.parametrize(("max_time", "steps"), [("80s", 800), ("240s", 2_400), (None, 10_000)])
+def test_a_training_of_another_length_has_as_much_of_its_schedule_behind_it(
+    max_time, steps, machine
+):
+    clock = Clock(TrainingOptions(max_time=max_time), 10_000, 0, "32", machine.now)
+    clock.go_on(elapsed=60.0)
+    plan = clock.replan(Plan(1_000, 50, anchor=100, start=90.0), 600)
+    assert (plan.steps, plan.position(600)) == (steps, pytest.approx(600))
+
+
+def test_a_training_whose_time_is_over_is_not_planned_anew(machine):
+    clock = Clock(TrainingOptions(max_time="50s"), 10_000, 0, "32", machine.now)
+    clock.go_on(elapsed=60.0)
+    assert clock.replan(Plan(1_000, 50), 600).steps == 600
+
+
 def test_a_resumed_training_measures_anew_before_it_settles(machine):
     """Its first step is slow, and most of the time may be over."""
     clock = Clock(TrainingOptions(max_time="100s"), 10**6, 0, "32", machine.now)

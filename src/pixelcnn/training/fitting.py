@@ -214,8 +214,9 @@ def restore(trainer: Trainer, *, replan: bool) -> bool:
     trainer.load_state_dict(found[1])
     trainer.clock.go_on(found[1]["elapsed"])
     if replan:
-        steps = max(options.epochs * trainer.per_epoch, state.step)
-        trainer.follow(trainer.plan.again(state.step, steps, state.step / steps))
+        trainer.follow(
+            trainer.processes.on_main(lambda: trainer.clock.replan(trainer.plan, state.step))
+        )
     gave_up = 0 < options.patience <= trainer.saver.best.worse
     late = replan and trainer.clock.left <= 0
     return state.step >= trainer.plan.steps or (gave_up and not replan) or late

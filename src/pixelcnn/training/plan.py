@@ -153,6 +153,12 @@ class Clock:
             self.pace > 0 and self.seen - self.started >= whole
         )
 
+    def replan(self, plan: Plan, step: int) -> Plan:
+        """The plan of a run that goes on for another length: as much of the schedule is over as of that."""
+        most = max(self.most, step)
+        share = max(step / most, min(1.0, self.elapsed / self.options.seconds))
+        return plan.again(step, min(most, round(step / share)) if step else most, share)
+
     def settle(self, plan: Plan, step: int) -> Plan:
         """The plan that ends in time: the same one, as long as it does."""
         by_time = self.options.schedule_by == "time"
