@@ -123,12 +123,16 @@ int64_t tile_of(const Product<Number>& p, int64_t row, int64_t rows, int32_t blo
     }
     const bool cut = (block + BLOCKS_) * LANES > p.count;
     if constexpr (std::is_same_v<Number, float>) {
-        if (p.arithmetic == HALF)
+        if (p.arithmetic == HALF) {
             cut ? tile<ROWS_, BLOCKS_, true, HALF>(p, row, block) : tile<ROWS_, BLOCKS_, false, HALF>(p, row, block);
-        else if (WHOLE_PAIRS && p.arithmetic == INTEGER)
-            cut ? tile<ROWS_, BLOCKS_, true, INTEGER>(p, row, block)
-                : tile<ROWS_, BLOCKS_, false, INTEGER>(p, row, block);
-        if (p.arithmetic != SINGLE) return ROWS_;
+            return ROWS_;
+        }
+        if constexpr (WHOLE_PAIRS)
+            if (p.arithmetic == INTEGER) {
+                cut ? tile<ROWS_, BLOCKS_, true, INTEGER>(p, row, block)
+                    : tile<ROWS_, BLOCKS_, false, INTEGER>(p, row, block);
+                return ROWS_;
+            }
     }
     cut ? tile<ROWS_, BLOCKS_, true, SINGLE>(p, row, block) : tile<ROWS_, BLOCKS_, false, SINGLE>(p, row, block);
     return ROWS_;
