@@ -48,7 +48,7 @@ inline __attribute__((always_inline)) void slide(Block<Number> (&sum)[COLUMNS_],
 #pragma GCC unroll 16
     for (int k = 0; k < COLUMNS_ + TAPS_ - 1; ++k) {
         const Block<Number> input = as_block<Number>(load_block(x + k * apart, count));
-        __builtin_prefetch(x + k * apart + ahead);
+        __builtin_prefetch(x + k * apart + ahead);  // the next image's, in another page
 #pragma GCC unroll 8
         for (int t = 0; t < TAPS_; ++t)
             if (k >= t && k - t < COLUMNS_) sum[k - t] = accumulate(sum[k - t], weight[t], input);

@@ -7,7 +7,7 @@
 namespace {
 
 // Whether the processor multiplies pairs of whole numbers faster than as many floats; what does not sums floats.
-#if defined(__AVX512VNNI__) && defined(__AVX512F__)
+#if defined(__AVX512VNNI__)
 constexpr bool WHOLE_PAIRS = true;
 #else
 constexpr bool WHOLE_PAIRS = false;
@@ -62,7 +62,7 @@ inline void pair(const float* from, int32_t count, float* to) {
 // sum + a * b of pairs, both products of them. Sums of whole numbers are whole numbers too, in the bits of floats.
 template <Arithmetic kind>
 inline Vector accumulate_pairs(Vector sum, Vector a, Vector b) {
-#if defined(__AVX512VNNI__) && defined(__AVX512F__)
+#if defined(__AVX512VNNI__)
     if constexpr (kind == INTEGER) {
         __m512i total, x, y;
         std::memcpy(&total, &sum, sizeof total);
@@ -90,23 +90,19 @@ inline Vector accumulate_pairs(Vector sum, Vector a, Vector b) {
 }
 
 // What sums begin with, as they are kept, and back.
-template <Arithmetic kind>
-inline Vector as_kept(Vector v) {
-    if constexpr (kind == INTEGER) return floats(__builtin_convertvector(v, Integers));
-    return v;
+template <Arithmetic kind, typename Sum>
+inline Sum as_kept(const Sum& v) {
+    if constexpr (kind == INTEGER)
+        return floats(__builtin_convertvector(v, Integers));
+    else
+        return v;
 }
-template <Arithmetic kind>
-inline const Halves& as_kept(const Halves& v) {
-    return v;
-}
-template <Arithmetic kind>
-inline Vector as_found(Vector v) {
-    if constexpr (kind == INTEGER) return __builtin_convertvector(bits(v), Vector);
-    return v;
-}
-template <Arithmetic kind>
-inline const Halves& as_found(const Halves& v) {
-    return v;
+template <Arithmetic kind, typename Sum>
+inline Sum as_found(const Sum& v) {
+    if constexpr (kind == INTEGER)
+        return __builtin_convertvector(bits(v), Vector);
+    else
+        return v;
 }
 
 }  // namespace
