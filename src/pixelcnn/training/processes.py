@@ -5,6 +5,7 @@ import dataclasses
 import datetime
 import os
 import re
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeVar
 
@@ -216,8 +217,12 @@ def joined(devices: int, nodes: int) -> Iterator[Processes]:
     try:
         _join(processes)
         yield processes
-    except RuntimeError as error:
-        if not isinstance(error, dist.DistError) and "gloo" not in str(error):
+    except BaseException as error:
+        # A DistributedDataParallel that the traceback keeps would be the group's last owner: it ends the
+        # group's threads while it holds the interpreter's lock, for which one of them may wait.
+        traceback.clear_frames(error.__traceback__)
+        lost = isinstance(error, dist.DistError) or "gloo" in str(error)
+        if not (isinstance(error, RuntimeError) and lost):
             raise
         raise TrainingError(
             "another process of this training has ended, or cannot be reached",
