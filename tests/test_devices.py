@@ -9,8 +9,8 @@ import pixelcnn as px
 from pixelcnn import devices, engines, networks, outputs
 from pixelcnn.data import ImageSet
 from pixelcnn.devices import float64_device, placed, resolve_device
-from pixelcnn.errors import ConfigError
-from pixelcnn.verify import check_model
+from pixelcnn.errors import ConfigError, ModelError
+from pixelcnn.verify import check_model, check_network
 
 IMAGES = torch.randint(2, (3, 1, 5, 7), generator=torch.Generator().manual_seed(0))
 
@@ -184,6 +184,25 @@ def test_on_the_processor_no_convolution_is_touched():
         assert cudnn() == before
 
 
+META = CALLS | {
+    "log_prob": lambda model, device: model.log_prob(IMAGES),
+    "fit": lambda model, device: px.fit(model, IMAGES, IMAGES, epochs=1, verbose=False),
+    "save": lambda model, device: px.save(model, "nowhere.safetensors"),
+    "compress": lambda model, device: px.compress(model, IMAGES),
+    "calibrate": lambda model, device: px.calibrate(model, IMAGES),
+    "choose": lambda model, device: engines.choose(model),
+    "check_model": lambda model, device: check_model(model),
+    "check_network": lambda model, device: check_network(model.network),
+}
+
+
+@pytest.mark.parametrize("call", META.values(), ids=META)
+def test_a_model_without_numbers_is_named(model, call):
+    with pytest.raises(ModelError, match="on the device meta") as caught:
+        call(model.to("meta"), None)
+    assert "pixelcnn.load" in caught.value.hint
+
+
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
@@ -206,6 +225,16 @@ def test_a_model_on_a_gpu_runs_on_the_torch_engine_and_keeps_its_promises(model)
     assert engines.choose(model).name == "cached"
     check_model(model).raise_if_failed()
     assert model.device.type == "cuda"
+
+
+@pytest.mark.gpu
+@needs_gpu
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_default_device_changes_nothing_on_the_processor(model, call):
+    expected = call(model, None)
+    with torch.device("cuda"):
+        found = call(model, None)
+    assert found == expected if isinstance(found, px.Score) else torch.equal(found, expected)
 
 
 @pytest.mark.gpu

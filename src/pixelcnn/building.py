@@ -18,6 +18,7 @@ from pixelcnn.model import PixelModel
 from pixelcnn.networks import NETWORKS, Network
 from pixelcnn.outputs import OUTPUTS, Output
 from pixelcnn.streams import DrawFrom
+from pixelcnn.surroundings import independent
 
 DERIVED = ("channels", "out", "order", "condition_size", "rows", "columns", "codes")
 """Arguments of a network that follow from the images and the output."""
@@ -100,9 +101,10 @@ def create_model(
     return model
 
 
+@independent
 def _built(network: Table, seed: int, limit: contextlib.AbstractContextManager[Any]) -> Network:
     """A network with weights of a seed, built within a limit."""
-    with torch.device("cpu"), DrawFrom(torch.Generator().manual_seed(seed)), limit:
+    with DrawFrom(torch.Generator().manual_seed(seed)), limit:
         return config.from_config(NETWORKS, network)
 
 

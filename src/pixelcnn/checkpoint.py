@@ -20,7 +20,7 @@ from torch import Tensor
 from pixelcnn import record as records
 from pixelcnn.budget import Budget, OverBudget
 from pixelcnn.config import check_choice
-from pixelcnn.devices import Device, move, resolve_device
+from pixelcnn.devices import Device, move, require_numbers, resolve_device
 from pixelcnn.errors import ConfigError, ModelError
 from pixelcnn.extent import require
 from pixelcnn.files import write_atomically
@@ -28,6 +28,7 @@ from pixelcnn.model import PixelModel
 from pixelcnn.model_file import FLOATS, KEY, KINDS, ModelFile, damaged, opened, strict_json
 from pixelcnn.registry import closest
 from pixelcnn.streams import DrawFrom
+from pixelcnn.surroundings import independent
 from pixelcnn.weights import (
     HALVES,
     RAW,
@@ -102,11 +103,12 @@ def uncompiled(model: Any) -> PixelModel:
     """The model inside what ``torch.compile`` made of it, with the names that files have; others as they are.
 
     Raises:
-        ModelError: no model, or one that holds a compiled part.
+        ModelError: no model, or one that holds a compiled part or no numbers.
     """
     found = getattr(model, "_orig_mod", model)
     if not isinstance(found, PixelModel):
         raise ModelError(f"model must be a PixelModel, got {type(found).__name__}")
+    require_numbers(found)
     inside = [name for name, part in found.named_modules() if hasattr(part, "_orig_mod")]
     if inside:
         raise ModelError(
@@ -116,6 +118,7 @@ def uncompiled(model: Any) -> PixelModel:
     return found
 
 
+@independent
 def load(
     source: str | os.PathLike[str], *, weights: str = "averaged", device: Device = "cpu"
 ) -> PixelModel:
@@ -261,7 +264,7 @@ def _build(file: ModelFile, config: dict[str, Any]) -> PixelModel:
     try:
         _check_width(config, budget)
         # These weights are replaced at once.
-        with torch.device("cpu"), DrawFrom(torch.Generator()), budget:
+        with DrawFrom(torch.Generator()), budget:
             model = PixelModel.from_config(config)
         if config.get("levels", model.levels) != model.levels:
             raise Unlike(f"{model.levels} levels, not {config['levels']!r}")

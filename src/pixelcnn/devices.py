@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import itertools
 import re
 import threading
 from collections.abc import Iterator
@@ -66,10 +67,10 @@ def _not_here(name: str, why: str) -> ConfigError:
 
 
 def require_model(model: object) -> None:
-    """A model is a module: not the name of one, nor its file.
+    """A model is a module that holds numbers: not the name of one, nor its file.
 
     Raises:
-        ModelError: it is something else.
+        ModelError: it is something else, or on the device ``meta``.
 
     Example:
         >>> require_model(nn.Identity())
@@ -78,6 +79,23 @@ def require_model(model: object) -> None:
         raise ModelError(
             f"model must be a PixelModel, got {type(model).__name__}",
             hint="pixelcnn.load gives the model of a name, a file or a run folder",
+        )
+    require_numbers(model)
+
+
+def require_numbers(module: nn.Module) -> None:
+    """A model, or a part of one, has weights to compute with.
+
+    Raises:
+        ModelError: it is on the device ``meta``, at least in part.
+
+    Example:
+        >>> require_numbers(nn.Linear(2, 3))
+    """
+    if any(tensor.is_meta for tensor in itertools.chain(module.parameters(), module.buffers())):
+        raise ModelError(
+            "this model is on the device meta, which gives it shapes and no numbers",
+            hint="build it outside of torch.device('meta'), or read it with pixelcnn.load",
         )
 
 

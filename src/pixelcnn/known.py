@@ -14,8 +14,10 @@ from pixelcnn.data.pictures import is_picture
 from pixelcnn.data.tensors import numbers_of
 from pixelcnn.errors import ConfigError, DataError, ModelError
 from pixelcnn.shapes import ImageShape
+from pixelcnn.surroundings import independent
 
 
+@independent
 def known_pixels(known: Any, shape: ImageShape) -> Tensor:
     """The mask that ``top``, ``left``, a picture or an array stands for, bool ``(n or 1, c or 1, h, w)``.
 

@@ -13,6 +13,7 @@ from pixelcnn.charts import table
 from pixelcnn.config import Config, from_config, to_config
 from pixelcnn.data import tags
 from pixelcnn.data.tensors import numbers_of
+from pixelcnn.devices import require_numbers
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.layers import features_last, masked_weights
 from pixelcnn.networks import NETWORKS, Network
@@ -20,6 +21,7 @@ from pixelcnn.outputs import OUTPUTS, Output
 from pixelcnn.record import classes_seen
 from pixelcnn.shapes import image_shape
 from pixelcnn.statistics import Statistics
+from pixelcnn.surroundings import independent
 
 if TYPE_CHECKING:
     from pixelcnn.data import ImageSet, Splits
@@ -214,6 +216,7 @@ class PixelModel(nn.Module):
         x = features_last(self.encode(levels))
         return self.network(x) if condition is None else self.network(x, condition)
 
+    @independent
     def check(self, images: Any) -> Tensor:
         """Images as int64 levels ``(n, c, h, w)`` on the model's device.
 
@@ -222,8 +225,9 @@ class PixelModel(nn.Module):
 
         Raises:
             DataError: not integers, or out of the model's range.
-            ModelError: images of another shape than the model's.
+            ModelError: images of another shape than the model's, or a model without numbers.
         """
+        require_numbers(self)
         tensor = numbers_of(images, "images are integer levels (n, c, h, w)")
         tensor = tensor.to(torch.uint8) if tensor.dtype == torch.bool else tensor
         if tensor.dtype not in INTEGERS:
@@ -241,6 +245,7 @@ class PixelModel(nn.Module):
             )
         return tensor
 
+    @independent
     def check_condition(self, condition: Any, n: int) -> Tensor | None:
         """A condition for n images on the model's device, or None for an unconditional model.
 

@@ -8,6 +8,7 @@ from pixelcnn.data import Bins, ImageSet
 from pixelcnn.data.lazy import pieces
 from pixelcnn.errors import ConfigError, ModelError
 from pixelcnn.model import PixelModel
+from pixelcnn.surroundings import independent
 
 
 def bins_of(model: PixelModel) -> Bins | None:
@@ -31,6 +32,7 @@ def coding(model: PixelModel) -> dict[str, Any]:
     return {} if bins is None else {"quantise": bins, "levels": bins.levels}
 
 
+@independent
 def values(model: PixelModel, levels: Any) -> Tensor:
     """The measured values that levels of a model stand for: the centres of their bins.
 

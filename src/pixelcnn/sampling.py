@@ -26,6 +26,7 @@ from pixelcnn.inversion import invert, temper
 from pixelcnn.known import known_pixels
 from pixelcnn.model import PixelModel
 from pixelcnn.sources import levels_of
+from pixelcnn.surroundings import independent
 
 __all__ = [
     "Progress",
@@ -47,6 +48,7 @@ After every front, or after every row on the native engine.
 """
 
 
+@independent
 def sample(
     model: PixelModel,
     n: int = 16,
@@ -101,6 +103,7 @@ def sample(
     return together(model, n, drawn)
 
 
+@independent
 def batches(
     model: PixelModel,
     n: int = 16,
@@ -143,6 +146,7 @@ def batches(
     return in_batches(model, engine, len(indices), wanted, seed, temperature, batch_size, callback)
 
 
+@independent
 def stream(
     model: PixelModel,
     n: int = 16,
@@ -179,11 +183,8 @@ def stream(
         >>> torch.equal(images, sample(model, 2, seed=1))
         True
     """
-    model, temperature, indices = (
-        placed(model, device),
-        temperature_of(temperature),
-        indices_of(n, first),
-    )
+    model, temperature = placed(model, device), temperature_of(temperature)
+    indices = indices_of(n, first)
     condition = model.check_condition(condition, n)
     check_memory(model, n, n)
     job = job_of(model, None, indices, seed, temperature, condition)
@@ -192,6 +193,7 @@ def stream(
     return ((positions, levels.to("cpu", model.image_dtype)) for positions, levels in lots)
 
 
+@independent
 def complete(
     model: PixelModel,
     images: Any,
@@ -245,6 +247,7 @@ def complete(
     return together(model, total, drawn)
 
 
+@independent
 def completions(
     model: PixelModel,
     images: Any,
@@ -274,8 +277,8 @@ def completions(
     mask = known_pixels(known, model.shape)
     given, condition, _ = levels_of(model, images, condition, options)
     model.shape.require(given.shape)  # a mask would spread what is too small over the image
-    given = given.cpu()
-    some = min(len(given) * n, batch_size)
+    given, total = given.cpu(), len(given) * n
+    some = min(total, batch_size)
     check_memory(model, some, some)
     try:
         mask = mask.expand(len(given), *model.shape)
@@ -294,6 +297,4 @@ def completions(
         pair = given[rows].long(), mask[rows]
         return Wanted(indices, pair, None if told is None else told[rows.to(told.device)])
 
-    return in_batches(
-        model, engine, len(given) * n, wanted, seed, temperature, batch_size, callback
-    )
+    return in_batches(model, engine, total, wanted, seed, temperature, batch_size, callback)

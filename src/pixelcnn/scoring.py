@@ -23,6 +23,7 @@ from pixelcnn.modes import evaluation_view
 from pixelcnn.physical import density
 from pixelcnn.record import UNSAID, coding
 from pixelcnn.sources import beside, levels_of, set_of
+from pixelcnn.surroundings import independent
 
 __all__ = [
     "Score",
@@ -138,6 +139,7 @@ def bits_per_dim(nats: float, dimensions: int) -> float:
     return nats / (dimensions * math.log(2))
 
 
+@independent
 def score(
     model: PixelModel,
     images: Any,
@@ -150,8 +152,7 @@ def score(
 ) -> Tensor:
     """Negative log-likelihood of each image in nats, float64 ``(n,)``, on the CPU.
 
-    A process that was forked after PyTorch had computed waits for ever for the threads that it lacks:
-    spawn it.
+    A process that was forked after PyTorch had computed waits for ever for threads that it lacks: spawn it.
 
     Args:
         model: computes in evaluation mode, whatever mode it is in.
@@ -197,6 +198,7 @@ def score(
     return nats
 
 
+@independent
 def evaluate(
     model: PixelModel,
     data: Any,

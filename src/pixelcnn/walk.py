@@ -15,6 +15,7 @@ from pixelcnn.engines import Engine, Walker
 from pixelcnn.errors import ModelError
 from pixelcnn.model import PixelModel
 from pixelcnn.shapes import coding_order
+from pixelcnn.surroundings import independent
 
 
 class Front(NamedTuple):
@@ -41,6 +42,7 @@ class Front(NamedTuple):
 Walk = Generator[Front, Tensor, Tensor]
 
 
+@independent
 def walk(model: PixelModel, n: int, condition: Any = None, engine: str | Engine = "auto") -> Walk:
     """Visits every sub-pixel of n images: yields a :class:`Front`, expects its levels ``(n, k)``.
 

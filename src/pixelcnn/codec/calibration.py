@@ -18,6 +18,7 @@ from pixelcnn.errors import DataError, ModelError
 from pixelcnn.extent import cropped, cropped_condition
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
+from pixelcnn.surroundings import independent
 
 LOSS = "integer_loss"
 """Key of a model's record that holds how many more bits its twin takes, as a share of its own."""
@@ -33,6 +34,7 @@ LEAST = 1e-300
 """Of a probability whose logarithm is taken."""
 
 
+@independent
 def calibrate(
     model: PixelModel, images: Any, condition: Any = None, *, most: int = IMAGES
 ) -> float:

@@ -23,12 +23,14 @@ from pixelcnn.memory import afford
 from pixelcnn.model import PixelModel
 from pixelcnn.shapes import ImageShape, image_shape
 from pixelcnn.sources import levels_of
+from pixelcnn.surroundings import independent
 
 LEVELS = (
     "pixelcnn.data.load_all makes a set of levels of anything else; `pixelcnn compress` packs files"
 )
 
 
+@independent
 def compress(
     model: PixelModel,
     images: Any,
@@ -80,6 +82,7 @@ def compress(
     return b"".join(pack(model, inputs, verify=verify, callback=callback))
 
 
+@independent
 def decompress(
     model: PixelModel, data: bytes, *, callback: Callback | None = None
 ) -> np.ndarray | list[np.ndarray]:

@@ -23,6 +23,7 @@ from pixelcnn.data.sources import OF_PICTURES, check_useful
 from pixelcnn.data.survey import FileReport, few_values, settle
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import MAX_LEVELS, ImageShape
+from pixelcnn.surroundings import independent
 from pixelcnn.text import printable
 
 
@@ -167,6 +168,7 @@ class Tally:
         )
 
 
+@independent
 @gated
 def check(
     data: Path | str,
@@ -219,6 +221,7 @@ def check(
     return tally.report(images.name, images.levels)
 
 
+@independent
 @gated
 def check_folder(
     folder: Path | str,

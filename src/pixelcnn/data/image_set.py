@@ -22,6 +22,7 @@ from pixelcnn.data.tensors import (
 )
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import ImageShape
+from pixelcnn.surroundings import independent
 from pixelcnn.text import escaped
 
 Step = Callable[[Tensor], Tensor]
@@ -95,6 +96,7 @@ class ImageSet:
     as_tensor = staticmethod(levels_tensor)
     """Makes of images, and the number of their levels, what :attr:`images` is."""
 
+    @independent
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", level_count(self.levels))
         if self.grey_levels is not None:
@@ -168,6 +170,7 @@ class ImageSet:
             digest.update(as_bytes(self.images[piece]))
         return digest.hexdigest()
 
+    @independent
     def __getitem__(self, which: Any) -> "ImageSet":
         """The chosen images as a set: a slice, an index, indices or a mask of booleans.
 
@@ -189,6 +192,7 @@ class ImageSet:
             group=None if self.group is None else self.group[rows],
         )
 
+    @independent
     def limit(self, n: int | None) -> "ImageSet":
         """At most ``n`` images, evenly strided.
 
@@ -204,6 +208,7 @@ class ImageSet:
             raise DataError(f"at least one image is needed, got a limit of {n}")
         return self[torch.arange(n) * len(self) // n]
 
+    @independent
     def levels_at(
         self, indices: Any, seed: int = 0, epoch: int | None = 0, transform: Step | None = None
     ) -> Tensor:
@@ -239,6 +244,7 @@ class ImageSet:
             return torch.arange(*rows.indices(len(self)))
         return rows % len(self)
 
+    @independent
     def frozen(self, seed: int = 0) -> "ImageSet":
         """A dynamic set drawn once, and patches in their grid, for evaluation; any other set is itself.
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.memory import afford
+from pixelcnn.surroundings import independent
 
 PIECE = 2**23
 """Bytes that are looked at together, so that images in a file never lie in memory whole."""
@@ -80,7 +81,8 @@ class LazyImages(Tensor):
         bound: int | None = None,
         draw: Draw | None = None,
     ) -> None:
-        self.read, self.bound, self.draw = read, bound, draw
+        self.read, self.bound = independent(read), bound
+        self.draw = None if draw is None else independent(draw)
 
     def drawn(self, rows: Rows, seed: int, epoch: int | None) -> Tensor:
         """What an epoch of training sees in place of some rows; these themselves if it is None."""
@@ -148,9 +150,8 @@ def each(images: Tensor, step: Callable[[Tensor], Tensor], bound: int | None = N
     """
     if not isinstance(images, LazyImages):
         return step(images)
-    example = step(torch.zeros((1, *images.shape[1:]), dtype=images.dtype))
+    example, draw = step(torch.zeros((1, *images.shape[1:]), dtype=images.dtype)), images.draw
     shape = (len(images), *example.shape[1:])
-    draw = images.draw
     return LazyImages(
         shape,
         example.dtype,
@@ -235,24 +236,22 @@ def rows_of(which: Any, n: int) -> slice | Tensor:
         return slice(at, at + 1)
     if isinstance(which, Sequence) and not len(which):
         return slice(0, 0)
-    indices = torch.as_tensor(which)
-    if indices.dtype == torch.bool:
-        indices = indices.nonzero()[:, 0]
-    indices = indices.to(torch.int64)
+    given = torch.as_tensor(which)
+    indices = given.nonzero()[:, 0] if given.dtype == torch.bool else given.to(torch.int64)
     if indices.device.type != "cpu":
         return indices  # looking at them would wait for the device
-    length = len(indices)
-    if length and bool((indices == torch.arange(length) + indices[0]).all()) and indices[0] >= 0:
-        return slice(int(indices[0]), int(indices[0]) + length)
+    first, length = int(indices[0]) if len(indices) else -1, len(indices)
+    if first >= 0 and bool((indices == torch.arange(first, first + length)).all()):
+        return slice(first, first + length)
     return indices
 
 
+@independent
 def _indexed(images: LazyImages, which: Any) -> Tensor:
     """What ``images[which]`` is."""
     if isinstance(which, tuple) and which and isinstance(which[0], int | slice):
-        if isinstance(which[0], int):
-            return _indexed(images, which[0])[which[1:]]
-        return _indexed(images, which[0])[(slice(None), *which[1:])]
+        first = (slice(None),) if isinstance(which[0], slice) else ()
+        return _indexed(images, which[0])[(*first, *which[1:])]
     if isinstance(which, slice):
         return images.read(slice(*_forward(which).indices(len(images))))
     if isinstance(which, int):

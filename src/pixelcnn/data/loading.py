@@ -14,8 +14,10 @@ from pixelcnn.data.sets import DATASETS, named_splits, named_whole
 from pixelcnn.data.sources import parts_of, splits_from, whole_of
 from pixelcnn.data.splits import Parts
 from pixelcnn.errors import ConfigError
+from pixelcnn.surroundings import independent
 
 
+@independent
 @gated
 def load(
     data: Any = "digits",
@@ -66,6 +68,7 @@ def load(
     return Splits(train, val.frozen(), rest.frozen())
 
 
+@independent
 @gated
 def load_all(data: Any, **options: Unpack[Options]) -> ImageSet:
     """Images in one piece and in their order: to score, complete or compress.
@@ -92,6 +95,7 @@ def load_all(data: Any, **options: Unpack[Options]) -> ImageSet:
     return coded(images, coding).frozen()
 
 
+@independent
 @gated
 def parts_in(data: Any, **options: Unpack[Options]) -> Parts:
     """A source in the parts that it comes in: ``all``, or some of ``train``, ``val`` and ``test``.

@@ -27,6 +27,7 @@ from pixelcnn.data.splits import Parts
 from pixelcnn.data.survey import accepted, settle
 from pixelcnn.data.tensors import labels_tensor
 from pixelcnn.errors import DISK_FULL, ConfigError, DataError, ResourceError
+from pixelcnn.surroundings import independent
 from pixelcnn.text import printable
 
 FORMAT = 1
@@ -35,6 +36,7 @@ GO_ON = "free some space and repeat the command: it goes on where it was"
 IMAGES, LABELS, KEYS, NAMES = "images.npy", "labels.npy", "keys.npy", "names.json"
 
 
+@independent
 @gated
 def prepare(
     folder: Path | str,

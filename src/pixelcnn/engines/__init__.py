@@ -34,6 +34,7 @@ from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view, within
 from pixelcnn.networks import Network
 from pixelcnn.program import Program, Unlowerable
+from pixelcnn.surroundings import independent
 
 __all__ = [
     "EXACT",
@@ -116,6 +117,7 @@ class Engine:
         """Whether the last digits of an image's numbers may change with the images computed beside it."""
         return not self.name.startswith("native")
 
+    @independent
     def start(self, n: int, condition: Tensor | None = None) -> Walker:
         """A walker at the first position of n images.
 
@@ -167,6 +169,7 @@ def slowness(model: PixelModel, reason: str) -> str:
     )
 
 
+@independent
 def choose(model: PixelModel, engine: str | Engine = "auto") -> Engine:
     """The engine that a model runs on.
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
+from pixelcnn.devices import require_numbers
 from pixelcnn.errors import ModelError
 
 INTERNAL = frozenset(vars(nn.Module()))
@@ -52,6 +53,7 @@ def fingerprint(network: nn.Module, graph: fx.Graph) -> Fingerprint:
         >>> before.structure == after.structure, before.weights == after.weights
         (True, False)
     """
+    require_numbers(network)
     names, tensors = zip(*tensors_of(network), strict=True)
     return Fingerprint((names, _structure(network, graph)), _digest(tensors))
 
@@ -62,6 +64,7 @@ def check_finite(module: nn.Module) -> None:
     Raises:
         ModelError: a NaN or an infinite value; names the tensor.
     """
+    require_numbers(module)
     for name, tensor in tensors_of(module):
         if not tensor.is_floating_point() or math.isfinite(float(tensor.sum())):
             continue  # what is not finite spreads to the sum

@@ -14,6 +14,7 @@ from pixelcnn.model import PixelModel
 from pixelcnn.modes import within
 from pixelcnn.networks import Network
 from pixelcnn.program import Program, Unlowerable
+from pixelcnn.surroundings import independent
 
 MOST_VERDICTS = 32
 """Verdicts kept for a network: the latest, as it is tried at several sizes and with weights that change."""
@@ -30,6 +31,7 @@ _kept: WeakKeyDictionary[Network, _Kept] = WeakKeyDictionary()
 _lock = threading.RLock()
 
 
+@independent
 def program_of(model: PixelModel) -> Program:
     """The program of a model's network as it is now, compared with ``forward``.
 

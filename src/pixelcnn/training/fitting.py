@@ -17,6 +17,7 @@ from pixelcnn.data import ImageSet, tags
 from pixelcnn.errors import ConfigError
 from pixelcnn.model import PixelModel
 from pixelcnn.sources import training_sets
+from pixelcnn.surroundings import independent
 from pixelcnn.training import checkpoints, loop
 from pixelcnn.training.acceleration import accelerated
 from pixelcnn.training.batches import Batches, augmentation_of, check_fit
@@ -40,6 +41,7 @@ from pixelcnn.training.trainer import Trainer
 from pixelcnn.training.validator import Validator
 
 
+@independent
 @gated
 def fit(
     model: nn.Module,

@@ -13,6 +13,7 @@ from pixelcnn.data import DATASETS, Splits
 from pixelcnn.devices import resolve_device
 from pixelcnn.folders import is_plain
 from pixelcnn.model import PixelModel
+from pixelcnn.surroundings import independent
 from pixelcnn.training import recipe as recipes
 from pixelcnn.training.batches import augmentation_of, check_fit
 from pixelcnn.training.recipe import Recipe, Setting, goes_on, of_model
@@ -136,6 +137,7 @@ def prepare(recipe: Recipe, *, trained: bool = False) -> Prepared:
     return Prepared(resolved, model, splits, notes)
 
 
+@independent
 def train_recipe(
     wanted: Request | Recipe | str | Path | None = None,
     run: str | Path | None = None,

@@ -14,6 +14,7 @@ from pixelcnn.extent import cropped, cropped_condition
 from pixelcnn.model import PixelModel
 from pixelcnn.program import Unlowerable
 from pixelcnn.shapes import Position, coding_order
+from pixelcnn.surroundings import independent
 from pixelcnn.verify.causality import place
 from pixelcnn.verify.probability import AGREEMENT
 from pixelcnn.verify.probing import random_levels
@@ -31,6 +32,7 @@ TINY = 1e-290
 """Probability below which a float64 has few digits."""
 
 
+@independent
 def walk_log_prob(
     model: PixelModel, images: Tensor, condition: Tensor | None = None, engine: str = "full"
 ) -> Tensor:

@@ -20,6 +20,7 @@ from pixelcnn.masks import raster_past
 from pixelcnn.networks import Network
 from pixelcnn.program import UNITS, Unlowerable
 from pixelcnn.shapes import Position
+from pixelcnn.surroundings import independent
 from pixelcnn.verify.probing import (
     Probe,
     another_level,
@@ -63,6 +64,7 @@ class Dependence:
         return self.measured & self.allowed & ~self.claimed
 
 
+@independent
 def allowed_past(network: Network, height: int, width: int) -> Tensor:
     """What the coding order lets each output see, bool ``(c, h, w, c, h, w)``: target, source.
 
@@ -108,6 +110,7 @@ def program_past(network: Network, height: int, width: int) -> Tensor | None:
     return past_seen(program, network.order, height, width)
 
 
+@independent
 def measure(
     network: Network,
     height: int = 5,

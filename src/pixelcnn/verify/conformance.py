@@ -2,16 +2,18 @@
 
 import torch
 
-from pixelcnn.devices import Device, require_model, resolve_device
+from pixelcnn.devices import Device, require_model, require_numbers, resolve_device
 from pixelcnn.model import PixelModel
 from pixelcnn.networks import Network
 from pixelcnn.outputs import Output
+from pixelcnn.surroundings import independent
 from pixelcnn.verify.models import ModelChecks
 from pixelcnn.verify.networks import NetworkChecks
 from pixelcnn.verify.outputs import OutputChecks
 from pixelcnn.verify.report import Progress, Report, run
 
 
+@independent
 @torch.inference_mode(False)  # what is made in it takes no gradients
 def check_network(
     network: Network, height: int = 5, width: int = 7, *, progress: Progress | None = None
@@ -29,11 +31,13 @@ def check_network(
         >>> check_network(GatedPixelCNN(channels=1, out=2, width=4, depth=2)).passed
         True
     """
+    require_numbers(network)
     return run(
         f"network {type(network).__name__}", NetworkChecks(network, height, width).all(), progress
     )
 
 
+@independent
 @torch.inference_mode(False)  # what is made in it takes no gradients
 def check_output(output: Output, channels: int = 1, *, progress: Progress | None = None) -> Report:
     """Everything that an output promises, for one number of channels, in float64.
@@ -53,6 +57,7 @@ def check_output(output: Output, channels: int = 1, *, progress: Progress | None
     )
 
 
+@independent
 @torch.inference_mode(False)  # what is made in it takes no gradients
 def check_model(
     model: PixelModel,

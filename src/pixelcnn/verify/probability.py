@@ -10,6 +10,7 @@ from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
 from pixelcnn.outputs import Output
 from pixelcnn.shapes import Position
+from pixelcnn.surroundings import independent
 from pixelcnn.verify.probing import random_levels
 
 SUM_TOLERANCE = 1e-12
@@ -38,6 +39,7 @@ def every_image(shape: tuple[int, int, int], levels: int) -> Tensor:
     return (digits % levels).reshape(count, *shape)
 
 
+@independent
 def total_probability(model: PixelModel, condition: Tensor | None = None) -> float:
     """The sum of the probabilities of all images of a model for tiny images; 1 up to rounding.
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from pixelcnn.devices import require_numbers
 from pixelcnn.errors import ConformanceError
 from pixelcnn.extent import MOST_NUMBERS, widest
 from pixelcnn.layers import set_dropout_generator
 from pixelcnn.networks import Network
 from pixelcnn.streams import DrawFrom
+from pixelcnn.surroundings import independent
 
 LEVELS = 256
 """Levels of the random inputs given to a network on its own."""
@@ -20,6 +22,7 @@ POSITIONS = 4096
 """Positions of all images in one pass: what bounds the memory."""
 
 
+@independent
 def randomise(network: Network, seed: int, *, positive: bool = False) -> Network:
     """A copy in float64 on the CPU, each of whose parameters is random and none of which is zero.
 
@@ -38,6 +41,7 @@ def randomise(network: Network, seed: int, *, positive: bool = False) -> Network
         >>> all(bool((p != 0).all()) for p in network.parameters())
         True
     """
+    require_numbers(network)
     network = copy.deepcopy(network).cpu().double()
     set_dropout_generator(network, None)
     generator = torch.Generator().manual_seed(seed)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pixelcnn.errors import ConfigError
 from pixelcnn.networks import Network
+from pixelcnn.surroundings import independent
 from pixelcnn.verify.causality import draw, gradients
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ class ReceptiveField:
         return Image.fromarray(large.numpy())
 
 
+@independent
 def receptive_field(
     network: Network, height: int, width: int, at: tuple[int, int] | None = None
 ) -> ReceptiveField:

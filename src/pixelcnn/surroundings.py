@@ -1,0 +1,112 @@
+"""Settings of PyTorch that surround a call, and that none of its numbers may depend on.
+
+A default device, a default type and an automatic cast are for code that says nothing of device and type.
+Here these follow the model and the images alone. ``PixelModel.log_prob`` is left to the caller's casts, since
+it is what own loops train with; and a network that is built by hand is one of the caller's modules, too.
+"""
+
+import contextlib
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+import torch
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CASTING = ("cpu", "cuda", "mps")
+"""Types of devices on which PyTorch may cast automatically."""
+
+_within, _before, _lock = 0, torch.float32, threading.Lock()
+
+
+def as_in_a_new_process() -> contextlib.AbstractContextManager[None]:
+    """New tensors are on the CPU and in float32 unless they say otherwise, and nothing is cast, in a block.
+
+    Device and casts are settings of a thread. The default type is one of the process: it is touched only if
+    it is another, and the last thread that leaves such a block puts it back.
+
+    Example:
+        >>> with torch.device("meta"), as_in_a_new_process():
+        ...     torch.zeros(1).device
+        device(type='cpu')
+    """
+    in_float32 = torch.get_default_dtype() == torch.float32 == _before
+    casts = [kind for kind in CASTING if torch.is_autocast_enabled(kind)]
+    elsewhere = torch.get_default_device().type != "cpu"
+    if in_float32 and not casts and not elsewhere:
+        return (
+            contextlib.nullcontext()
+        )  # nearly always, and this is called for every read of a file
+    return _changed(casts, elsewhere)
+
+
+@contextlib.contextmanager
+def _changed(casts: Sequence[str], elsewhere: bool) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        if elsewhere:
+            stack.enter_context(torch.device("cpu"))
+        for kind in casts:
+            # Cast weights are kept until the caller's block ends: a training would go on with old ones.
+            stack.enter_context(torch.autocast(kind, enabled=False, cache_enabled=False))
+        stack.enter_context(_in_float32())
+        yield
+
+
+@contextlib.contextmanager
+def _in_float32() -> Iterator[None]:
+    global _within, _before  # noqa: PLW0603
+    with _lock:
+        if torch.get_default_dtype() != torch.float32:
+            _before = torch.get_default_dtype()
+            torch.set_default_dtype(torch.float32)
+        _within += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _within -= 1
+            if _within == 0 and _before != torch.float32:
+                torch.set_default_dtype(_before)
+                _before = torch.float32
+
+
+def independent(function: Callable[P, T]) -> Callable[P, T]:
+    """Has every call of a function compute :func:`as_in_a_new_process`, and every step of what it iterates.
+
+    Between two steps of an iterator the caller's settings hold.
+
+    Example:
+        >>> @independent
+        ... def nothing(count: int) -> torch.Tensor:
+        ...     return torch.zeros(count)
+        >>> with torch.device("meta"):
+        ...     nothing(2)
+        tensor([0., 0.])
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        with as_in_a_new_process():
+            found = function(*args, **kwargs)
+        return _steps(found) if isinstance(found, Iterator) else found  # type: ignore[return-value]
+
+    return call
+
+
+def _steps(steps: Iterator[Any]) -> Generator[Any, Any, Any]:
+    """What an iterator gives, each computed in a block of its own; a generator gets what it is sent."""
+    sent = None
+    while True:
+        with as_in_a_new_process():
+            try:
+                if inspect.isgenerator(steps) and sent is not None:
+                    found = steps.send(sent)
+                else:
+                    found = next(steps)
+            except StopIteration as end:
+                return end.value
+        sent = yield found

@@ -1,0 +1,171 @@
+"""What a caller has told PyTorch of devices, types and casts changes no number."""
+
+import contextlib
+import copy
+import threading
+
+import pytest
+import torch
+
+import pixelcnn as px
+from pixelcnn import data, networks, outputs
+from pixelcnn.data import ImageSet
+from pixelcnn.data.lazy import LazyImages
+from pixelcnn.surroundings import as_in_a_new_process, independent
+from pixelcnn.verify import check_model
+from pixelcnn.walk import walk
+
+IMAGES = torch.randint(2, (70, 1, 5, 7), generator=torch.Generator().manual_seed(0))
+NUMBERED = LazyImages((9, 1, 5, 7), torch.uint8, lambda rows: torch.zeros(9, 1, 5, 7)[rows].byte())
+
+
+@contextlib.contextmanager
+def default_device(device):
+    torch.set_default_device(device)
+    try:
+        yield
+    finally:
+        torch.set_default_device(None)
+
+
+@contextlib.contextmanager
+def default_type(kind):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(kind)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextlib.contextmanager
+def everything():
+    with (
+        default_device("meta"),
+        default_type(torch.float64),
+        torch.autocast("cpu", torch.bfloat16),
+    ):
+        yield
+
+
+SURROUNDINGS = {"device": lambda: torch.device("meta"), "everything": everything}
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    network = networks.GatedPixelCNN(1, 1, width=8, depth=2)
+    return px.PixelModel(network, outputs.Bernoulli(), (1, 5, 7)).eval()
+
+
+def saved_and_loaded(model, path):
+    px.save(model, path)
+    return px.load(path).state_dict()
+
+
+def fitted(model):
+    px.fit(model, IMAGES[:40], IMAGES[:8], epochs=2, batch_size=10, precision="bf16", verbose=False)
+    return model.state_dict()
+
+
+def packed(model):
+    loss = px.calibrate(model, IMAGES[:8])
+    file = px.compress(model, IMAGES[:3].numpy())
+    return loss, file, px.decompress(model, file).tolist()
+
+
+def walked(model):
+    steps = walk(model, 2)
+    found = [next(steps).pmf]
+    with contextlib.suppress(StopIteration):
+        while True:
+            found.append(steps.send(torch.ones(2, 1, dtype=torch.int64, device="cpu")).pmf)
+    return torch.cat(found)
+
+
+CALLS = {
+    "score": lambda m, path: px.score(m, IMAGES),
+    "score-lists": lambda m, path: px.score(m, IMAGES.tolist()),
+    "evaluate": lambda m, path: px.evaluate(m, ImageSet(IMAGES, levels=2)).as_json(),
+    "sample": lambda m, path: px.sample(m, 3, batch_size=2),
+    "sample-full": lambda m, path: px.sample(m, 1, engine="full"),
+    "sample-cached": lambda m, path: px.sample(m, 1, engine="cached"),
+    "batches": lambda m, path: torch.cat(list(px.batches(m, 3, batch_size=2))),
+    "stream": lambda m, path: torch.cat([some for _, some in px.stream(m, 2)], 1),
+    "complete": lambda m, path: px.complete(m, IMAGES[:2], "top", n=2),
+    "walk": lambda m, path: walked(m),
+    "compress": lambda m, path: packed(m),
+    "fit": lambda m, path: fitted(m),
+    "create": lambda m, path: px.create_model("compact", ImageSet(IMAGES, 2)).state_dict(),
+    "files": saved_and_loaded,
+    "verify": lambda m, path: check_model(m).passed,
+    "data": lambda m, path: data.load("digits").train.labels,
+    "lazily": lambda m, path: ImageSet(NUMBERED, 2)[[3, 1, 7]].limit(2).images[:],
+}
+
+
+def plain(found):
+    """Numbers with their type and device, so that equal means equal in all of it."""
+    if isinstance(found, dict):
+        return {name: plain(value) for name, value in found.items()}
+    if isinstance(found, torch.Tensor):
+        return str(found.device), str(found.dtype), found.tolist()
+    return found
+
+
+@pytest.mark.parametrize("around", SURROUNDINGS)
+@pytest.mark.parametrize("name", CALLS)
+def test_nothing_depends_on_what_surrounds_a_call(model, tmp_path, name, around):
+    fresh = copy.deepcopy(model)  # nothing is known of it yet
+    expected = plain(CALLS[name](model, tmp_path / "a.safetensors"))
+    with SURROUNDINGS[around]():
+        found = CALLS[name](fresh, tmp_path / "b.safetensors")
+    assert plain(found) == expected
+
+
+def test_scores_that_gradients_are_taken_of_stay_where_the_model_is(model):
+    expected = model.log_prob(IMAGES)
+    with torch.device("meta"):
+        assert torch.equal(model.log_prob(IMAGES.tolist()), expected)
+
+
+def test_own_loops_may_cast(model):
+    """``log_prob`` is what they train with."""
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = model.log_prob(IMAGES)
+    assert not torch.equal(cast, model.log_prob(IMAGES))
+
+
+@pytest.mark.parametrize("around", SURROUNDINGS)
+def test_between_the_steps_of_an_iterator_the_surroundings_are_the_callers(model, around):
+    def seen():
+        settings = torch.get_default_device(), torch.get_default_dtype()
+        return *settings, torch.is_autocast_enabled("cpu"), torch.is_autocast_cache_enabled()
+
+    with SURROUNDINGS[around]():
+        before = seen()
+        for _ in px.batches(model, 4, batch_size=2):
+            assert seen() == before
+        assert seen() == before
+
+
+def test_the_last_thread_puts_the_default_type_back():
+    inside, go = threading.Barrier(2), threading.Event()
+
+    @independent
+    def kind():
+        inside.wait(10)
+        go.wait(10)
+        return torch.zeros(1, device="cpu").dtype
+
+    found = []
+    thread = threading.Thread(target=lambda: found.append(kind()))
+    with default_type(torch.float64):
+        thread.start()
+        inside.wait(10)
+        with as_in_a_new_process():
+            assert torch.get_default_dtype() == torch.float32
+        go.set()
+        thread.join()
+        assert found == [torch.float32]
+        assert torch.get_default_dtype() == torch.float64
