@@ -18,6 +18,7 @@ from pixelcnn.devices import Device, exact_convolutions, float64_device, placed
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.extent import require_batch
 from pixelcnn.image_codecs import png_nats
+from pixelcnn.json_text import plain
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
 from pixelcnn.physical import density
@@ -49,7 +50,7 @@ class Score:
 
     Attributes:
         nats: mean per image.
-        stderr: standard error of that mean, in nats.
+        stderr: standard error of that mean, in nats; NaN of one image.
         images: how many.
         dimensions: sub-pixels per image.
         data: name of the data set.
@@ -101,8 +102,8 @@ class Score:
         return bits_per_dim(self.stderr, self.dimensions)
 
     def as_json(self) -> dict[str, Any]:
-        """The evaluation record under its public keys."""
-        return {
+        """The evaluation record under its public keys, in JSON types: None for an error of one image."""
+        found = {
             "nats_per_image": self.nats,
             "stderr": self.stderr,
             "nats_per_image_density": self.nats_density,
@@ -122,6 +123,7 @@ class Score:
             "weights": self.weights,
             "parameters": self.parameters,
         }
+        return {name: plain(value) for name, value in found.items()}
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
@@ -290,9 +292,7 @@ def percentiles(model: PixelModel, nats: Tensor) -> Tensor:
     """
     quantiles = model.record.get("validation_quantiles")
     if not quantiles:
-        raise ModelError(
-            "this model holds no validation scores", hint="train it with a validation set"
-        )
+        raise ModelError("this model holds no validation scores", hint="train with validation data")
     # In the digits that are stored. Equal scores, of which a small set may have many, count half.
     stored, share = np.array(quantiles), np.linspace(0, 100, len(quantiles))
     found = nats.numpy().round(4)

@@ -8,6 +8,7 @@ import pytest
 
 from pixelcnn.cli import failures
 from pixelcnn.errors import ResourceError
+from pixelcnn.model_file import strict_json
 from pixelcnn.training.run import RESUME
 
 reproduce = importlib.import_module("pixelcnn.cli.reproduce")  # the package's name is the command
@@ -56,6 +57,15 @@ def test_the_published_figure_stands_beside_ours(run, recipe, here):
     assert lines["ours"].endswith(" bits/dim") and lines["difference"].endswith(" below")
     assert ours["epochs"] == 1, "the published setting counts"
     assert lines["trained"].startswith(f"{ours['steps']} steps, 1 epochs")
+
+
+def test_one_test_image_has_no_error_and_a_result_that_is_json(run, recipe, here):
+    np.save(here / "images.npy", np.random.default_rng(0).integers(0, 4, (10, 5, 7), np.uint8))
+    lines = run("reproduce", recipe).stdout.splitlines()
+    assert "images      1 of images.npy (test)" in lines
+    assert not any("±" in line for line in lines)
+    found = strict_json((here / "runs/reproduce-small/result.json").read_bytes())
+    assert found["stderr"] is None and found["bits_per_dim_stderr"] is None
 
 
 def test_what_was_reproduced_is_not_trained_and_measured_again(run, recipe, here):

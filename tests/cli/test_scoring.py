@@ -54,7 +54,11 @@ def test_evaluate_rounds_to_the_errors(run, model):
 
 def test_one_image_has_no_error(run, model):
     assert "±" not in run("evaluate", model, "--limit", 1).stdout
-    assert run("evaluate", model, "--limit", 1, "--json").json["bits_per_dim_stderr"] is None
+    found = run("evaluate", model, "--limit", 1, "--json").json
+    assert found["bits_per_dim_stderr"] is None
+    score = scoring.evaluate(checkpoint.load(model), data.load("digits").test, limit=1)
+    assert np.isnan(score.stderr)
+    assert json.loads(json.dumps(score.as_json(), allow_nan=False)) == found
 
 
 def test_evaluate_gives_other_data_the_models_levels(run, model):

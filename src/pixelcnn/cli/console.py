@@ -1,6 +1,5 @@
 """What a command says and where: results on stdout; talk and progress on stderr."""
 
-import json
 import logging
 import math
 import sys
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pixelcnn.errors import SlowSampling
+from pixelcnn.json_text import json_text
 from pixelcnn.text import printable, printable_lines
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def emit(value: Mapping[str, Any]) -> None:
         >>> emit({"nats": float("nan"), "shape": (1, 8, 8)})
         {"nats": null, "shape": [1, 8, 8]}
     """
-    print(json.dumps(plain(value), allow_nan=False))
+    print(json_text(value))
 
 
 def with_error(value: float, error: float | None) -> str:
@@ -63,19 +63,6 @@ def with_error(value: float, error: float | None) -> str:
     exponent = int(scientific.split("e")[1])
     digits = max(0, -exponent + (scientific[0] in "12"))
     return f"{value:.{digits}f} ± {error:.{digits}f}"
-
-
-def plain(value: Any) -> Any:
-    """``value`` in JSON types."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return plain(value.item()) if hasattr(value, "item") else str(value)
 
 
 class Talk(logging.Handler):

@@ -131,7 +131,8 @@ def show(published: "Published", ours: dict[str, Any]) -> None:
     """Prints both figures as aligned lines."""
     size = ours["dimensions"]
     figure = published.of(ours["nats_per_image"], size)
-    error = published.of(ours["stderr"], size)
+    stderr = ours["stderr"]  # None of one image
+    error = None if stderr is None else published.of(stderr, size)
     result(f"published   {published}  ({published.source})")
     result(f"ours        {with_error(figure, error)} {published.unit}")
     apart = with_error(abs(figure - published.figure), error)

@@ -27,6 +27,7 @@ from pixelcnn.data.splits import Parts
 from pixelcnn.data.survey import accepted, settle
 from pixelcnn.data.tensors import labels_tensor
 from pixelcnn.errors import DISK_FULL, ConfigError, DataError, ResourceError
+from pixelcnn.json_text import json_text
 from pixelcnn.surroundings import independent
 from pixelcnn.text import printable
 
@@ -120,8 +121,8 @@ def _fill(shop: Workshop, where: str, callback: Callback | None) -> None:
         "classes": list(classes),
         "skipped": len(shop.files) - len(packed),
     }
-    (shop.ready / NAMES).write_text(json.dumps(names))
-    (shop.ready / CARD).write_text(json.dumps(card, indent=2) + "\n")
+    (shop.ready / NAMES).write_text(json_text(names))
+    (shop.ready / CARD).write_text(json_text(card, indent=2) + "\n")
 
 
 def prepared_folder(path: Path) -> Path | None:

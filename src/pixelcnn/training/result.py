@@ -1,12 +1,12 @@
 """What a finished run reached: measured once, and kept in its folder."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pixelcnn import checkpoint, scoring
 from pixelcnn.folders import read_inside, write_inside
+from pixelcnn.json_text import json_text
 from pixelcnn.model_file import strict_json
 from pixelcnn.training import checkpoints
 from pixelcnn.training.run import RunFolder, versions
@@ -58,7 +58,7 @@ def result_of(
         "versions": versions(),
         "fingerprint": checkpoint.describe(folder.best)["fingerprint"],
     } | score.as_json()
-    write_inside(folder.path / FILE, (json.dumps(found, indent=2) + "\n").encode())
+    write_inside(folder.path / FILE, (json_text(found, indent=2) + "\n").encode())
     return found
 
 

@@ -1,7 +1,6 @@
 """The folder of a run: who may use it, and where things lie in it."""
 
 import contextlib
-import json
 import os
 import platform
 import re
@@ -15,6 +14,7 @@ from types import TracebackType
 from pixelcnn import checkpoint
 from pixelcnn.errors import DISK_FULL, ConfigError, ModelError, ResourceError
 from pixelcnn.folders import check_folder, open_inside, read_inside, write_inside
+from pixelcnn.json_text import json_text
 from pixelcnn.model_file import strict_json
 from pixelcnn.training.processes import Processes
 from pixelcnn.training.recipe import Recipe, parse
@@ -146,8 +146,8 @@ class RunFolder:
         write_inside(self.recipe, recipe.encode())
         self.checkpoints.mkdir(exist_ok=True)
         self.samples.mkdir(exist_ok=True)
-        write_inside(self.path / CONTENT, (json.dumps(dict(content), indent=2) + "\n").encode())
-        environment = json.dumps(versions(), indent=2) + "\n"
+        write_inside(self.path / CONTENT, (json_text(content, indent=2) + "\n").encode())
+        environment = json_text(versions(), indent=2) + "\n"
         write_inside(self.path / "environment.json", environment.encode())
 
     def content(self) -> dict[str, str]:
