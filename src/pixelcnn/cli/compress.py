@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pixelcnn.cli.inputs import Asked
     from pixelcnn.model import PixelModel
 
-STDOUT = Path("-")
 TERMINAL = "-f writes there all the same; -o FILE writes a file"
 
 
@@ -100,9 +99,10 @@ def compress(
     if test:
         contents.check(loaded, inputs, json)
         return
-    to = STDOUT if stdout else out
-    if stdout and out not in {None, STDOUT}:
+    to = None if out is None else options.target(out)
+    if stdout and to not in {None, options.STDOUT}:
         raise ConfigError("-c and -o would both say where to write", hint="leave out one of them")
+    to = options.STDOUT if stdout else to
     done = Compression(loaded, label, layout, verify, force, json)
     if shard is not None:
         done.each(options.shard(shard), inputs, to)
@@ -185,7 +185,7 @@ class Compression:
     def _check(self, target: Path) -> None:
         from pixelcnn.cli import output
 
-        if target == STDOUT:
+        if target == options.STDOUT:
             check_stdout(self.force, self.json)
             return
         output.make_way(target, json=self.json)
@@ -201,7 +201,7 @@ class Compression:
         with progress("compressing") as advance:
             parts = pack(self.model, found, verify=self.verify, callback=advance)
             counted = self._counted(parts)
-            if target == STDOUT:
+            if target == options.STDOUT:
                 to_stdout(counted)
             else:
                 files.write_atomically(target, counted)
@@ -227,7 +227,7 @@ class Compression:
         if self.files or not self.skipped:
             say(contents.line(self.files, self.before, self.after))
         for name in self.written:
-            if name != str(STDOUT):
+            if name != str(options.STDOUT):
                 output.done(Path(name))
 
     def facts(self) -> dict[str, Any]:
@@ -245,10 +245,8 @@ class Compression:
 
 def _beside(word: str) -> Path:
     """Where an input is compressed to, unless that is said."""
-    from pixelcnn.cli import inputs
-
-    if word == inputs.STDIN:
-        return STDOUT
+    if word == options.STDIN:
+        return options.STDOUT
     path = Path(word).expanduser()
     if not path.name or path.name == "..":
         path = path.resolve()

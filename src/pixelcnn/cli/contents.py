@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from pixelcnn.cli import options
 from pixelcnn.cli.console import emit, progress, result, say, table
 from pixelcnn.codec.container import SIGNATURE, VERSION, Reader
 from pixelcnn.codec.entries import MODES, PICTURE, Entry, Form, Listing
@@ -18,7 +19,6 @@ from pixelcnn.text import printable
 if TYPE_CHECKING:
     from pixelcnn.model import PixelModel
 
-STDIN = "-"
 BACK = {"array": "array", "list": "array of a list", "file": ".npy file", "picture": ".png file"}
 """What an input comes back as, by its kind."""
 SHOWN = 50
@@ -33,7 +33,7 @@ def reader(name: str) -> Iterator[Reader]:
     Raises:
         DataError: it cannot be read, or is damaged.
     """
-    where = "standard input" if name == STDIN else printable(name)
+    where = "standard input" if name == options.STDIN else printable(name)
     with contextlib.ExitStack() as stack:
         try:
             yield Reader(stack.enter_context(_stream(name)))
@@ -44,7 +44,7 @@ def reader(name: str) -> Iterator[Reader]:
 @contextlib.contextmanager
 def _stream(name: str) -> Iterator[BinaryIO]:
     """Bytes that can be read from any place; those of a pipe go to a temporary file."""
-    if name != STDIN:
+    if name != options.STDIN:
         with opened(Path(name)) as stream:
             yield stream
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pixelcnn.cli import options
-from pixelcnn.cli.compress import STDOUT, check_new, check_stdout, to_stdout
+from pixelcnn.cli.compress import check_new, check_stdout, to_stdout
 from pixelcnn.cli.console import emit, progress, say
 from pixelcnn.errors import ConfigError
 from pixelcnn.text import printable
@@ -83,14 +83,15 @@ def decompress(
     if test:
         contents.check(loaded, packed, json)
         return
-    if stdout and out not in {None, str(STDOUT)}:
+    to = str(options.STDOUT) if stdout or out == "-" else out
+    if stdout and out not in {None, "-", to}:
         raise ConfigError("-c and -o would both say where to write", hint="leave out one of them")
     written: list[str] = []
     results: list[Path] = []
     images, taken = 0, set[Path]()
     for name in packed:
         with contents.reader(name) as reader:
-            place = Place(reader, name, str(STDOUT) if stdout else out)
+            place = Place(reader, name, to)
             place.check(force, json, taken)
             images += reader.header.entries.images
             some = _restore(loaded, reader, place)
@@ -101,7 +102,7 @@ def decompress(
         return
     say(f"{contents.count(images, 'image')} in {contents.count(len(written), 'file')}")
     for result in dict.fromkeys(results):
-        if result != STDOUT:
+        if result != options.STDOUT:
             output.done(result)
 
 
@@ -118,24 +119,24 @@ class Place:
     """
 
     def __init__(self, reader: "Reader", name: str, out: str | None) -> None:
-        from pixelcnn.cli import contents
         from pixelcnn.data.files import PACKED
 
         self.entries = reader.header.entries
         path = Path(name)
         stem = path.stem if path.suffix.lower() == PACKED else path.name
-        self.stem = "images" if name == contents.STDIN else stem
+        self.stem = "images" if name == options.STDIN else stem
         first = next(iter(self.entries), None)
         several = len(self.entries) != 1 or (first is not None and len(self._names(first)) != 1)
-        self.only, self.folder = None, Path(out or ("." if name == contents.STDIN else path.parent))
-        into = out not in {None, str(STDOUT)} and (str(out).endswith("/") or self.folder.is_dir())
-        if several and (out == str(STDOUT) or (out and self.folder.suffix and not into)):
+        self.only, self.folder = None, Path(out or ("." if name == options.STDIN else path.parent))
+        piped = self.folder == options.STDOUT
+        into = bool(out) and not piped and (str(out).endswith("/") or self.folder.is_dir())
+        if several and (piped or (out and self.folder.suffix and not into)):
             raise ConfigError(
                 f"{printable(name)} holds {len(self.entries):,} files, {out} is one",
                 hint="-o FOLDER/ takes all",
             )
-        if not several and not into and (out is not None or name == contents.STDIN):
-            self.only = STDOUT if out is None else self.folder
+        if not several and not into and (out is not None or name == options.STDIN):
+            self.only = options.STDOUT if out is None else self.folder
 
     def _names(self, entry: "Entry") -> list[str]:
         from pixelcnn.codec.entries import LIST, PICTURE
@@ -166,7 +167,7 @@ class Place:
             ConfigError: one is there already, or would be written twice.
             OSError: one cannot be written.
         """
-        if self.only == STDOUT:
+        if self.only == options.STDOUT:
             check_stdout(force, json)
             return
         for entry in self.entries:
@@ -192,7 +193,7 @@ def _restore(model: "PixelModel", reader: "Reader", place: Place) -> list[str]:
         for entry, pairs in groupby(unpack(model, reader, advance), lambda pair: pair[0]):
             contents = _contents(entry, (levels for _, levels in pairs))
             for target, content in zip(place.targets(entry), contents, strict=True):
-                if target == STDOUT:
+                if target == options.STDOUT:
                     to_stdout(iter(content))
                 else:
                     target.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pixelcnn import sources
-from pixelcnn.cli import conditions, held
+from pixelcnn.cli import conditions, held, options
 from pixelcnn.cli.console import Advance, say
 from pixelcnn.codec.archive import Input, entry_of
 from pixelcnn.codec.entries import FILE, TYPES, Form, check_names, fits
@@ -29,7 +29,6 @@ from pixelcnn.text import printable
 if TYPE_CHECKING:
     from pixelcnn.model import PixelModel
 
-STDIN = "-"
 PNG, NPY = ".png", ".npy"
 
 
@@ -64,7 +63,7 @@ def of(model: "PixelModel", word: str) -> list[Asked]:
         DataError, UnknownName: there is nothing of this name, or nothing in it.
     """
     name, _, part = word.partition(":")
-    if word == STDIN:
+    if word == options.STDIN:
         return [Asked("", sys.stdin.buffer.read())]
     if name in DATASETS and not os.path.lexists(word):
         check_choice("the part of a data set", part or "test", sources.PARTS)

@@ -207,7 +207,10 @@ Shard = Annotated[
 Json = Annotated[bool, said("--json", help="Print one JSON object on stdout.", default="off")]
 
 
+STDIN = "-"
+"""Standard input, where a file is asked for."""
 STDOUT = Path("/dev/stdout")
+"""Standard output, where a command writes to: ``-`` as it is typed."""
 
 
 def target(out: Path) -> Path:
