@@ -12,7 +12,7 @@ from pixelcnn import given
 from pixelcnn.charts import table
 from pixelcnn.config import Config, from_config, to_config
 from pixelcnn.data import tags
-from pixelcnn.data.tensors import numbers_of
+from pixelcnn.data.tensors import OTHERS, numbers_of, remedy
 from pixelcnn.devices import require_numbers
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.layers import features_last, masked_weights
@@ -228,12 +228,12 @@ class PixelModel(nn.Module):
             ModelError: images of another shape than the model's, or a model without numbers.
         """
         require_numbers(self)
-        tensor = numbers_of(images, "images are integer levels (n, c, h, w)")
+        tensor = numbers_of(images, "images are integer levels (n, c, h, w)", OTHERS)
         tensor = tensor.to(torch.uint8) if tensor.dtype == torch.bool else tensor
         if tensor.dtype not in INTEGERS:
             raise DataError(
                 f"images must be integer levels, got {str(tensor.dtype).removeprefix('torch.')}",
-                hint="quantise first: this package scales levels itself",
+                hint=remedy(tensor.dtype),
             )
         self.shape.require(tensor.shape)
         # Strides would choose how convolutions sum, and so the last bits.

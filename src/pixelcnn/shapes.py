@@ -1,5 +1,6 @@
 """The shape of an image, and positions in coding order."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -51,7 +52,7 @@ class ImageShape(NamedTuple):
                 f"this model is for {self} images, got an array of shape {tuple(shape)}",
                 hint=f"bring them to it: --size {self.height}x{self.width} (in Python size=)"
                 if len(shape) == 4 and shape[1] == self.channels
-                else "pass (n, channels, height, width)",
+                else unflattened(shape, self) or "pass (n, channels, height, width)",
             )
 
     @property
@@ -61,6 +62,29 @@ class ImageShape(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.channels}x{self.height}x{self.width}"
+
+
+def unflattened(shape: Sequence[int], wanted: ImageShape | None = None) -> str:
+    """How an array, or a table, with an image in each row is written as images; empty if it is none.
+
+    Args:
+        shape: of the array.
+        wanted: the shape of the images; None for square ones of one channel.
+
+    Example:
+        >>> unflattened((9, 784))
+        'of an image in each row: images.reshape(-1, 1, 28, 28), of a DataFrame images.to_numpy().reshape(…)'
+        >>> unflattened((9, 785)), unflattened((9, 28, 28))
+        ('', '')
+    """
+    if len(shape) != 2:
+        return ""
+    side = math.isqrt(shape[1])
+    found = wanted or ImageShape(1, side, side)
+    if not 0 < shape[1] == found.dimensions:
+        return ""
+    axes = ", ".join(map(str, (-1, *found)))
+    return f"of an image in each row: images.reshape({axes}), of a DataFrame images.to_numpy().reshape(…)"
 
 
 def image_shape(shape: tuple[int, int, int] | list[int]) -> ImageShape:

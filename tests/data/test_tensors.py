@@ -1,8 +1,11 @@
 """Any integers are images: of every type, byte order and stride, wherever Python takes images."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import pixelcnn as px
 from pixelcnn import data, networks, outputs
@@ -75,6 +78,49 @@ def test_what_lies_under_a_mask_is_not_taken_for_levels(model, call):
     with pytest.raises(px.PixelCNNError, match="masked") as caught:
         MASKED[call](model, np.ma.masked_equal(BITS, 1))
     assert "filled" in caught.value.hint
+
+
+RAGGED = np.empty(2, object)
+RAGGED[:] = [BITS[0], BITS[0, :, :4]]
+
+
+HOPELESS = {
+    "objects": BITS.astype(object),
+    "objects of two shapes": RAGGED,
+    "lists of two lengths": [[1, 2], [3]],
+    "flat": BITS.reshape(4, 35),
+    "square and flat": np.zeros((4, 36), np.uint8),
+    "floats": BITS.astype(np.float32) / 2,
+}
+HINTS = {
+    ("objects", "log_prob"): "values.astype",
+    ("objects", "compress"): "values.astype",
+    ("lists of two lengths", "a set"): "one shape",
+    ("floats", "compress"): "quantise first",
+    ("flat", "score"): r"images.reshape\(-1, 1, 5, 7\), of a DataFrame images.to_numpy\(\)",
+    ("square and flat", "load"): r"images.reshape\(-1, 1, 6, 6\)",
+}
+
+
+@pytest.mark.parametrize("name", HOPELESS)
+def test_whatever_holds_no_levels_is_refused_with_what_to_do(name):
+    model = px.create_model("pixelcnn", data.ImageSet(BITS, 2), width=6, depth=1)
+    for call, function in (MASKED | {"compress": px.compress}).items():
+        with pytest.raises(px.PixelCNNError) as caught:
+            function(model, HOPELESS[name])
+        assert re.search(HINTS.get((name, call), "."), caught.value.hint), call
+
+
+@pytest.mark.parametrize("kind", ["pictures", "arrays"])
+def test_lists_of_pictures_and_of_arrays_are_images(model, kind):
+    arrays = [each[0] for each in BITS]
+    images = [Image.fromarray(each * 255) for each in arrays] if kind == "pictures" else arrays
+    own = {"levels": 2} if kind == "pictures" else {"source_levels": 2}
+    assert torch.equal(data.load_all(images, **own).images, torch.from_numpy(BITS))
+    assert torch.equal(px.score(model, images, [0] * 4), px.score(model, BITS, [0] * 4))
+    assert px.complete(model, images, "top", condition=0).shape == BITS.shape
+    new = px.create_model("pixelcnn", data.ImageSet(BITS, 2), width=6, depth=1)
+    assert px.fit(new, images, images, epochs=1, verbose=False).steps == 1
 
 
 def test_a_single_number_is_no_image(model):

@@ -16,12 +16,13 @@ from pixelcnn.codec.entries import ARRAY, LIST, TYPES, Form
 from pixelcnn.codec.numbers import Damaged
 from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.tensors import as_tensor, dense
+from pixelcnn.data.pictures import is_picture
+from pixelcnn.data.tensors import as_tensor, dense, remedy
 from pixelcnn.devices import require_model
 from pixelcnn.errors import ConfigError, DataError, ModelError
 from pixelcnn.memory import afford
 from pixelcnn.model import PixelModel
-from pixelcnn.shapes import ImageShape, image_shape
+from pixelcnn.shapes import ImageShape, image_shape, unflattened
 from pixelcnn.sources import levels_of
 from pixelcnn.surroundings import independent
 
@@ -146,11 +147,14 @@ def _four_axes(images: Any) -> Any:
             dense(values)
     values = values[None] if values.ndim == 3 else values
     if values.ndim != 4:
+        numbers = values.ndim and not is_picture(images)
         raise ModelError(
             f"images are arrays (n, c, h, w), got one of shape {tuple(values.shape)}"
-            if values.ndim
+            if numbers
             else f"images are arrays (n, c, h, w), got something of type {type(images).__name__}",
-            hint="pass (n, channels, height, width)" if values.ndim else LEVELS,
+            hint=unflattened(values.shape) or "pass (n, channels, height, width)"
+            if numbers
+            else LEVELS,
         )
     return values
 
@@ -160,7 +164,9 @@ def _kind(images: Any) -> tuple[ImageShape, int]:
     kind = str(images.dtype).removeprefix("torch.")
     name = "" if kind == "bfloat16" else np.dtype(kind).newbyteorder("<").str
     if name not in TYPES:
-        raise DataError(f"images are integer levels, got {images.dtype}")
+        raise DataError(
+            f"images are integer levels, got {images.dtype}", hint=remedy(images.dtype) or LEVELS
+        )
     return image_shape(tuple(images.shape[1:])), TYPES.index(name)
 
 

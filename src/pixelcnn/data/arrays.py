@@ -25,7 +25,7 @@ from pixelcnn.data.quantise import SOURCE, extent, note_coded, source_levels
 from pixelcnn.data.raw import RawSet, check_finite, plain_type
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.stored import Container, Indexed, Single, StoredArray
-from pixelcnn.data.tensors import MAX_CLASSES, as_tensor, unmasked
+from pixelcnn.data.tensors import MAX_CLASSES, as_tensor, remedy, unmasked
 from pixelcnn.errors import DataError, PixelCNNError
 from pixelcnn.text import printable
 
@@ -224,7 +224,7 @@ def check_numbers(values: Values, reading: Reading, where: str) -> None:
     if kind not in "buif" or (kind == "f" and not reading.measured):
         shown = brief(str(values.dtype), 60)
         what = "numbers" if kind == "f" else "values"
-        hint = real_hint(values, reading) if kind == "f" else ""
+        hint = real_hint(values, reading) if kind == "f" else remedy(values.dtype)
         raise DataError(f"{where} holds {shown} {what}, but levels are integers", hint=hint)
     if values.size == 0:
         raise DataError(f"{where} is empty: its shape is {values.shape}")

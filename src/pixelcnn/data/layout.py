@@ -4,7 +4,7 @@ from typing import Any
 
 from pixelcnn.data.reading import Reading
 from pixelcnn.errors import DataError
-from pixelcnn.shapes import ImageShape
+from pixelcnn.shapes import ImageShape, unflattened
 
 MANY_CHANNELS = 4
 """An axis longer than this is not taken for channels unless the model or the user says so."""
@@ -40,7 +40,9 @@ def infer_layout(shape: tuple[int, ...], model: ImageShape | None, where: str) -
     if len(shape) == 3 and (shape[-1] > MANY_CHANNELS or (model and model[1:] == shape[1:])):
         return "nhw"
     if len(shape) != 4:
-        hint = ASK if len(shape) == 3 else "store it as n h w, n h w c or n c h w"
+        flat = unflattened(shape, model)
+        stored = "store it as n h w, n h w c or n c h w" + (flat and f"; {flat}")
+        hint = ASK if len(shape) == 3 else stored
         raise DataError(f"{where}: the shape {shape} is no set of images", hint=hint)
     first, last = shape[1:], (shape[3], shape[1], shape[2])
     candidates: dict[str, Any] = {"nchw": first, "nhwc": last}

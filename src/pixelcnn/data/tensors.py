@@ -9,10 +9,12 @@ from torch import Tensor
 
 from pixelcnn.data.lazy import LazyImages, each, pieces
 from pixelcnn.errors import DataError
-from pixelcnn.shapes import MAX_LEVELS, ImageShape
+from pixelcnn.shapes import MAX_LEVELS, ImageShape, unflattened
 
 MAX_CLASSES = 65_536
 """Labels beyond are no classes: a network would need as many weights for them."""
+
+OTHERS = "pixelcnn.data.load_all makes a set of levels of pictures, files and other arrays"
 
 SIGNED = {torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: torch.int64}
 """What holds the values of an unsigned type; of 64 bits the largest become negative."""
@@ -82,11 +84,14 @@ def unmasked(values: Any) -> Any:
 
 def levels_tensor(images: Any, levels: int, /) -> Tensor:
     """Images as a tensor of the right type, checked against ``levels``; lazy ones stay lazy."""
-    tensor, dtype = numbers_of(images, "images are integer levels"), dtype_of(levels)
+    tensor, dtype = numbers_of(images, "images are integer levels", OTHERS), dtype_of(levels)
     if tensor.ndim != 4:
-        raise DataError(f"images have four axes n c h w, got the shape {tuple(tensor.shape)}")
+        raise DataError(
+            f"images have four axes n c h w, got the shape {tuple(tensor.shape)}",
+            hint=unflattened(tensor.shape) or OTHERS,
+        )
     if tensor.dtype.is_floating_point or tensor.dtype.is_complex:
-        raise DataError(f"images are integer levels, got {tensor.dtype}")
+        raise DataError(f"images are integer levels, got {tensor.dtype}", hint=remedy(tensor.dtype))
     ImageShape(*tensor.shape[1:]).checked()
     if tensor.dtype == torch.bool:
         tensor = each(tensor, lambda some: some.to(torch.uint8), bound=2)
@@ -176,11 +181,16 @@ def condition_tensor(condition: Any, shape: ImageShape, names: Sequence[str] = (
     return found
 
 
-def numbers_of(values: Any, wanted: str) -> Tensor:
+def numbers_of(values: Any, wanted: str, hint: str = "") -> Tensor:
     """Values as a tensor of whatever type of number they have, see :func:`as_tensor`.
 
+    Args:
+        values: numbers of any kind.
+        wanted: what they ought to be, in words.
+        hint: what to do about other things than lists and arrays of objects.
+
     Raises:
-        DataError: these are no numbers; ``wanted`` says what they ought to be.
+        DataError: these are no numbers.
     """
     try:
         return as_tensor(values)
@@ -188,7 +198,24 @@ def numbers_of(values: Any, wanted: str) -> Tensor:
         raise DataError(f"{wanted}, and this array {error}", hint=error.hint) from error
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         kind = getattr(values, "dtype", type(values).__name__)
-        raise DataError(f"{wanted}, got {str(kind)[:60]}") from error
+        raise DataError(f"{wanted}, got {str(kind)[:60]}", hint=remedy(kind) or hint) from error
+
+
+def remedy(kind: Any) -> str:
+    """What to do about values of a type that levels have not; empty if there is no saying.
+
+    Example:
+        >>> remedy(np.dtype(object))
+        'bring all to one shape and type, as by numpy.stack(values) or values.astype(numpy.uint8)'
+        >>> remedy(torch.float32)
+        'quantise first: this package scales levels itself'
+    """
+    name = str(kind)
+    if "float" in name or "complex" in name:
+        return "quantise first: this package scales levels itself"
+    if name in ("object", "list", "tuple"):
+        return "bring all to one shape and type, as by numpy.stack(values) or values.astype(numpy.uint8)"
+    return ""
 
 
 def level_count(levels: Any) -> int:
