@@ -1,6 +1,9 @@
 """Hints name options as they are typed, and the options are there."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -123,3 +126,39 @@ def test_a_note_is_said_once(run, model, here):
     for _ in range(2):  # of each command
         said = run("data", "check", "train-images-idx3-ubyte").stderr
         assert said.count("labels from train-labels-idx1-ubyte") == 1
+
+
+@pytest.mark.parametrize("name", ["-x.png", "--x.png", "-n.png"])
+def test_a_file_that_is_taken_for_options_has_a_way(run, model, picture, name):
+    outcome = run("complete", model, name, "--known", "top", code=2)
+    assert outcome.hint == f"a file whose name begins with - is written ./{name}"
+    picture(name)
+    run("complete", model, f"./{name}", "--known", "top", "--out", "done.png")
+
+
+def test_an_option_that_is_not_there_is_no_file(run, model):
+    assert "--help" in run("sample", model, "--temprature", "0.5", code=2).hint
+    assert "--help" in run("sample", model, "-n", "-0.5", code=2).hint
+
+
+@pytest.mark.parametrize("command", ["compress", "decompress"])
+def test_nothing_piped_in_is_named(run, model, command):
+    outcome = run(command, model, "-", code=3)
+    assert outcome.error == "standard input is empty"
+    assert "pipe" in outcome.hint
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
+@pytest.mark.parametrize("words", [("info", "digits"), ("info", "--json"), ("--help",)])
+def test_results_that_nothing_takes_are_a_full_disk(words, here):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "pixelcnn", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    error, hint = done.stderr.splitlines()
+    assert error == "pixelcnn: error: No space left on device"
+    assert hint.startswith("hint: ") and done.returncode == 5

@@ -63,7 +63,7 @@ class Root(TyperGroup):
             return run(words, "pixelcnn", complete_var, False, windows_expand_args, **extra)
 
         with slowness_said():
-            code = failures.guarded(action, debug)
+            code = failures.guarded(action, debug, words)
         if standalone_mode:
             sys.exit(code)
         return code

@@ -51,6 +51,8 @@ def _stream(name: str) -> Iterator[BinaryIO]:
     with tempfile.TemporaryFile() as kept:
         while part := sys.stdin.buffer.read(2**20):
             kept.write(part)
+        if not kept.tell():
+            raise DataError("is empty", hint=options.PIPE)
         yield kept
 
 

@@ -6,12 +6,13 @@ Codes: 1 failed, 2 usage or configuration, 3 bad or corrupt input, 4 model or fo
 
 import contextlib
 import errno
+import itertools
 import os
 import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -46,12 +47,17 @@ class Failure(NamedTuple):
     hint: str
 
 
-def describe(error: BaseException) -> Failure:
-    """The exit code, the message and the remedy of an exception."""
+def describe(error: BaseException, words: Sequence[str] = ()) -> Failure:
+    """The exit code, the message and the remedy of an exception.
+
+    Args:
+        error: what was raised.
+        words: the command line.
+    """
     if isinstance(error, PixelCNNError):
         return Failure(error.exit_code, str(error), error.hint)
     if isinstance(error, typer.TyperException):
-        return usage(error)
+        return usage(error, words)
     if isinstance(error, KeyboardInterrupt):
         return Failure(INTERRUPTED, "interrupted", "")
     if isinstance(error, Terminated):
@@ -78,12 +84,28 @@ def goes_on(way: str) -> Iterator[None]:
         raise
 
 
-def usage(error: typer.TyperException) -> Failure:
+def usage(error: typer.TyperException, words: Sequence[str] = ()) -> Failure:
     """An unknown option or command, a missing or impossible value."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "pixelcnn"
     message = error.format_message().rstrip(".")
+    if file := dashed(words):
+        return Failure(2, message, f"a file whose name begins with - is written ./{file}")
     return Failure(2, message, f"'{command} --help' shows examples and every option")
+
+
+def dashed(words: Sequence[str]) -> str:
+    """The first word that was taken for options, and is a file or called like one; empty if none is.
+
+    Example:
+        >>> dashed(["complete", "mnist", "-x.png"]), dashed(["sample", "mnist", "--temperature", "-0.5"])
+        ('-x.png', '')
+    """
+    for word in itertools.takewhile(lambda word: word != "--", words):
+        named = re.fullmatch(r"-[^=]*\.[a-z][a-z0-9]*", word)
+        if len(word) > 1 and word.startswith("-") and (named or os.path.lexists(word)):
+            return word
+    return ""
 
 
 def system(error: OSError) -> Failure:
@@ -125,12 +147,13 @@ def open_streams() -> None:
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
 
 
-def guarded(action: Callable[[], Any], debug: bool) -> int:
+def guarded(action: Callable[[], Any], debug: bool, words: Sequence[str] = ()) -> int:
     """Runs ``action`` and gives the exit code; says what went wrong, if anything did.
 
     Args:
         action: returns an exit code, or anything else for success.
         debug: print the traceback, too.
+        words: the command line that it runs.
     """
     try:
         code = action()
@@ -146,7 +169,7 @@ def guarded(action: Callable[[], Any], debug: bool) -> int:
     except (Exception, KeyboardInterrupt, Terminated) as error:
         if debug:
             print(printable_lines(traceback.format_exc()), end="", file=sys.stderr)
-        failure = describe(error)
+        failure = describe(error, words)
         report(failure)
         return failure.code
 

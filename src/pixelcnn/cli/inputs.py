@@ -159,7 +159,7 @@ def _look(model: "PixelModel", one: Asked, layout: str | None, done: Counter[str
         return _named_set(model, *one.content)
     bits = one.content if isinstance(one.content, bytes) else b""
     if not bits and isinstance(one.content, bytes):
-        raise DataError("standard input is empty")
+        raise DataError("standard input is empty", hint=options.PIPE)
     arrays = bits.startswith(MAGIC) or (isinstance(one.content, Path) and _is_array(one.content))
     if not arrays:
         return held.picture(one.content, one.source, done)

@@ -209,6 +209,8 @@ Json = Annotated[bool, said("--json", help="Print one JSON object on stdout.", d
 
 STDIN = "-"
 """Standard input, where a file is asked for."""
+PIPE = "pipe something in, as in 'pixelcnn compress MODEL - < images.npy', or name a file"
+"""What to do about a standard input without a byte."""
 STDOUT = Path("/dev/stdout")
 """Standard output, where a command writes to: ``-`` as it is typed."""
 
