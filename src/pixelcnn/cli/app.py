@@ -60,7 +60,10 @@ class Root(TyperGroup):
         run = super().main
 
         def action() -> Any:
-            return run(words, "pixelcnn", complete_var, False, windows_expand_args, **extra)
+            ended = run(words, "pixelcnn", complete_var, False, windows_expand_args, **extra)
+            if ended == failures.INTERRUPTED:
+                raise KeyboardInterrupt  # of which typer keeps the code alone
+            return ended
 
         with slowness_said():
             code = failures.guarded(action, debug, words)
