@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import threading
 
 import pytest
 import torch
@@ -11,7 +10,6 @@ import pixelcnn as px
 from pixelcnn import data, networks, outputs
 from pixelcnn.data import ImageSet
 from pixelcnn.data.lazy import LazyImages
-from pixelcnn.surroundings import as_in_a_new_process, independent
 from pixelcnn.verify import check_model
 from pixelcnn.walk import walk
 
@@ -96,7 +94,6 @@ CALLS = {
     "walk": lambda m, path: walked(m),
     "compress": lambda m, path: packed(m),
     "fit": lambda m, path: fitted(m),
-    "create": lambda m, path: px.create_model("compact", ImageSet(IMAGES, 2)).state_dict(),
     "files": saved_and_loaded,
     "verify": lambda m, path: check_model(m).passed,
     "data": lambda m, path: data.load("digits").train.labels,
@@ -149,23 +146,7 @@ def test_between_the_steps_of_an_iterator_the_surroundings_are_the_callers(model
         assert seen() == before
 
 
-def test_the_last_thread_puts_the_default_type_back():
-    inside, go = threading.Barrier(2), threading.Event()
-
-    @independent
-    def kind():
-        inside.wait(10)
-        go.wait(10)
-        return torch.zeros(1, device="cpu").dtype
-
-    found = []
-    thread = threading.Thread(target=lambda: found.append(kind()))
-    with default_type(torch.float64):
-        thread.start()
-        inside.wait(10)
-        with as_in_a_new_process():
-            assert torch.get_default_dtype() == torch.float32
-        go.set()
-        thread.join()
-        assert found == [torch.float32]
-        assert torch.get_default_dtype() == torch.float64
+def test_a_new_model_is_on_the_cpu_and_of_the_default_type():
+    with everything():
+        model = px.create_model("compact", ImageSet(IMAGES, 2))
+    assert {(str(p.device), p.dtype) for p in model.parameters()} == {("cpu", torch.float64)}

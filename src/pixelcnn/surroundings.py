@@ -1,14 +1,14 @@
 """Settings of PyTorch that surround a call, and that none of its numbers may depend on.
 
-A default device, a default type and an automatic cast are for code that says nothing of device and type.
-Here these follow the model and the images alone. ``PixelModel.log_prob`` is left to the caller's casts, since
-it is what own loops train with; and a network that is built by hand is one of the caller's modules, too.
+A default device and an automatic cast are for code that says nothing of device and type. Here these follow
+the model and the images alone. A default type is one of the process, and is left alone: what is computed says
+its type, and a new model has the default one, as any module. ``PixelModel.log_prob`` is left to the caller's
+casts, since it is what own loops train with; and a network that is built by hand is one of the caller's modules.
 """
 
 import contextlib
 import functools
 import inspect
-import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, ParamSpec, TypeVar
 
@@ -20,27 +20,19 @@ T = TypeVar("T")
 CASTING = ("cpu", "cuda", "mps")
 """Types of devices on which PyTorch may cast automatically."""
 
-_within, _before, _lock = 0, torch.float32, threading.Lock()
-
 
 def as_in_a_new_process() -> contextlib.AbstractContextManager[None]:
-    """New tensors are on the CPU and in float32 unless they say otherwise, and nothing is cast, in a block.
-
-    Device and casts are settings of a thread. The default type is one of the process: it is touched only if
-    it is another, and the last thread that leaves such a block puts it back.
+    """New tensors are on the CPU unless they say otherwise, and nothing is cast, in a block and in this thread.
 
     Example:
         >>> with torch.device("meta"), as_in_a_new_process():
         ...     torch.zeros(1).device
         device(type='cpu')
     """
-    in_float32 = torch.get_default_dtype() == torch.float32 == _before
     casts = [kind for kind in CASTING if torch.is_autocast_enabled(kind)]
     elsewhere = torch.get_default_device().type != "cpu"
-    if in_float32 and not casts and not elsewhere:
-        return (
-            contextlib.nullcontext()
-        )  # nearly always, and this is called for every read of a file
+    if not casts and not elsewhere:  # nearly always, and this is called for every read of a file
+        return contextlib.nullcontext()
     return _changed(casts, elsewhere)
 
 
@@ -52,26 +44,7 @@ def _changed(casts: Sequence[str], elsewhere: bool) -> Iterator[None]:
         for kind in casts:
             # Cast weights are kept until the caller's block ends: a training would go on with old ones.
             stack.enter_context(torch.autocast(kind, enabled=False, cache_enabled=False))
-        stack.enter_context(_in_float32())
         yield
-
-
-@contextlib.contextmanager
-def _in_float32() -> Iterator[None]:
-    global _within, _before  # noqa: PLW0603
-    with _lock:
-        if torch.get_default_dtype() != torch.float32:
-            _before = torch.get_default_dtype()
-            torch.set_default_dtype(torch.float32)
-        _within += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _within -= 1
-            if _within == 0 and _before != torch.float32:
-                torch.set_default_dtype(_before)
-                _before = torch.float32
 
 
 def independent(function: Callable[P, T]) -> Callable[P, T]:
