@@ -3,7 +3,7 @@
 A default device and an automatic cast are for code that says nothing of device and type. Here these follow
 the model and the images alone. A default type is one of the process, and is left alone: what is computed says
 its type, and a new model has the default one, as any module. ``PixelModel.log_prob`` is left to the caller's
-casts, since it is what own loops train with; and a network that is built by hand is one of the caller's modules.
+casts, since it is what own loops train with; and a network built by hand is one of the caller's modules, too.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ CASTING = ("cpu", "cuda", "mps")
 
 
 def as_in_a_new_process() -> contextlib.AbstractContextManager[None]:
-    """New tensors are on the CPU unless they say otherwise, and nothing is cast, in a block and in this thread.
+    """In a block and in this thread, new tensors are on the CPU unless they say otherwise; nothing is cast.
 
     Example:
         >>> with torch.device("meta"), as_in_a_new_process():
