@@ -16,8 +16,8 @@ DAMAGED = 3_000
 EXACT, HALF = 1e-4, 3e-2
 """How far parameters of two builds may differ, against the largest: of float32 and of bfloat16 products.
 
-Without fused multiply-adds sums differ in their last bits. Norms of nearly equal features enlarge that: float32
-of one of these networks lies 8e-5 from its float64 in PyTorch too. One bit can turn a bfloat16.
+Without fused multiply-adds sums differ in their last bits, and norms of nearly equal features enlarge that:
+PyTorch's float32 of one of these networks lies 8e-5 from its float64. One bit can turn a bfloat16.
 """
 
 
