@@ -193,6 +193,38 @@ def test_a_finished_training_has_nothing_to_do(whole):
     assert (whole / "last.safetensors").read_bytes() == before
 
 
+@pytest.mark.parametrize("step", [5, 8])
+def test_a_training_that_goes_on_for_less_than_it_has_ends_where_it_is(step, tmp_path, monkeypatch):
+    """At the end of an epoch that did not validate, and within one."""
+    run, going = tmp_path / "run", loop.do_what_is_due
+    options = {"validate_every": 3, "checkpoint_every": "0s"}
+    with monkeypatch.context() as patch:
+
+        def die(trainer):
+            going(trainer)
+            if trainer.state.step == step:
+                raise Killed
+
+        patch.setattr(loop, "do_what_is_due", die)
+        with pytest.raises(Killed):
+            train(run, epochs=3, **options)
+    for _ in range(2):
+        model, history = train(run, resume=True, epochs=1, **options)
+        assert (history.steps, model.record["steps"]) == (step, step)
+        assert checkpoint.describe(run / "last.safetensors")["record"]["steps"] == step
+    assert (run / "train.log").read_text().count("nothing to do") == 1
+
+
+def test_a_longer_training_that_was_killed_before_it_moved_goes_on(tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    train(run, epochs=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "run", lambda trainer: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            train(run, resume=True, epochs=2)
+    assert train(run, resume=True, epochs=2)[1].steps == 8
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(damage, whole, tmp_path):
     run = tmp_path / "run"

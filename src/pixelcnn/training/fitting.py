@@ -215,13 +215,13 @@ def restore(trainer: Trainer, *, replan: bool) -> bool:
         return False
     trainer.load_state_dict(found[1])
     trainer.clock.go_on(found[1]["elapsed"])
-    if replan:
-        trainer.follow(
-            trainer.processes.on_main(lambda: trainer.clock.replan(trainer.plan, state.step))
-        )
-    gave_up = 0 < options.patience <= trainer.saver.best.worse
-    late = replan and trainer.clock.left <= 0
-    return state.step >= trainer.plan.steps or (gave_up and not replan) or late
+    over = state.step >= trainer.plan.steps or 0 < options.patience <= trainer.saver.best.worse
+    # The folder's recipe may tell of a length that a kill has kept from every checkpoint.
+    if replan or found[1].get("length", options.length) != options.length:
+        plan, clock = trainer.plan, trainer.clock
+        trainer.follow(trainer.processes.on_main(lambda: clock.replan(plan, state.step)))
+        over = over and state.step >= trainer.plan.steps
+    return over
 
 
 def greet(trainer: Trainer, validating: int, device: str, remarks: Sequence[str]) -> None:

@@ -31,7 +31,9 @@ def run(trainer: Trainer) -> None:
     if trainer.options.on_nan == "rewind" and not state.step:
         trainer.save_checkpoint()
     look(trainer)
-    if state.step % trainer.per_epoch == 0:
+    if 0 < state.step >= trainer.plan.steps:
+        end_late(trainer)
+    elif state.step % trainer.per_epoch == 0:
         if 0 < state.step == trainer.ended and wants_grid(trainer):
             trainer.draw(anew=False)  # if a kill came before it
         end_epoch(trainer)  # if a signal came before its validation was over
@@ -144,6 +146,19 @@ def end_epoch(trainer: Trainer) -> None:
     if not final and wants_grid(trainer):
         trainer.draw()
     trainer.began, trainer.idle = time.monotonic(), 0.0
+
+
+def end_late(trainer: Trainer) -> None:
+    """The end of a training that goes on for a length which it has behind it already."""
+    state = trainer.state
+    trainer.recorder.talk.say(f"this length is over at step {state.step:,}: validating once")
+    if state.step != trainer.ended:
+        end_epoch(trainer)
+    elif (found := validated(trainer)) is not None:
+        trainer.recorder.write(state, found)
+        judge(trainer, found)
+        trainer.saver.keep_last()
+        trainer.save_checkpoint()
 
 
 def wants_grid(trainer: Trainer) -> bool:

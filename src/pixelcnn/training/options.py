@@ -145,6 +145,11 @@ class TrainingOptions:
         return math.inf if self.max_time is None else duration("max_time", self.max_time)
 
     @property
+    def length(self) -> tuple[int, float]:
+        """Epochs and seconds of the whole training, however often it is resumed."""
+        return self.epochs, self.seconds
+
+    @property
     def tags(self) -> tuple[str, ...]:
         """Transformations of which the network is told."""
         return self.augment if self.augment_tag else ()

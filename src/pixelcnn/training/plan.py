@@ -59,7 +59,7 @@ class Plan:
 
     def position(self, step: int) -> float:
         """Where in the schedule a step lies, from 0 to ``steps``."""
-        if step >= self.steps:
+        if max(step, self.anchor) >= self.steps:
             return float(self.steps)
         slope = (self.steps - self.start) / (self.steps - self.anchor)
         return self.start + (step - self.anchor) * slope
@@ -69,7 +69,7 @@ class Plan:
 
         Args:
             step: steps taken.
-            steps: in all, more than are taken.
+            steps: in all, no fewer than are taken.
             share: of the schedule that is over; as in this plan if None.
         """
         share = self.position(step) / self.steps if share is None else share

@@ -211,6 +211,7 @@ class Trainer:
             "ended": self.ended,
             "rewound": self.rewound,
             "plan": dataclasses.asdict(self.plan),
+            "length": self.options.length,
             "elapsed": self.clock.elapsed,
             "validating": self.validating,
         }
