@@ -56,6 +56,13 @@ def test_any_integer_dtype_is_accepted(dtype):
     assert model_of().log_prob(images).shape == (2,)
 
 
+@pytest.mark.parametrize("model", tiny.marked(tiny.tiny_models(1)), ids=tiny.label)
+def test_no_image_has_no_likelihood(model):
+    condition = None if model.network.condition is None else 0
+    none = torch.zeros(0, *model.shape, dtype=torch.uint8)
+    assert model.log_prob(none, condition).shape == (0,)
+
+
 @pytest.mark.parametrize(
     ("images", "error", "message"),
     [

@@ -47,7 +47,7 @@ class Unflatten(nn.Module):
         self.rows, self.columns = rows, columns
 
     def forward(self, y: Tensor, image: Tensor) -> Tensor:
-        maps = y.reshape(len(y), self.rows, self.columns, -1).permute(0, 3, 1, 2)
+        maps = y.unflatten(1, (self.rows, self.columns, -1)).permute(0, 3, 1, 2)
         return maps[:, :, : image.shape[2], : image.shape[3]]
 
     def lower(self, program: Program, y: int, image: int) -> int:

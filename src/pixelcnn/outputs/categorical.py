@@ -32,8 +32,7 @@ class Categorical(Output):
         return channels * self.levels
 
     def log_prob(self, parameters: Tensor, levels: Tensor) -> Tensor:
-        n, _, height, width = parameters.shape
-        logits = at_least_single(parameters).reshape(n, -1, self.levels, height, width)
+        logits = at_least_single(parameters).unflatten(1, (-1, self.levels))
         return logits.log_softmax(2).gather(2, levels.long()[:, :, None])[:, :, 0]
 
     def pmf(self, parameters: Tensor, before: Tensor) -> Tensor:
