@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pixelcnn import checkpoint, codec, data
-from pixelcnn.cli import comparison
+from pixelcnn.cli import comparison, console
 from pixelcnn.image_codecs import sizes
 
 
@@ -54,3 +54,10 @@ def test_a_sample_is_said(run, model, monkeypatch):
 def test_an_unknown_codec_is_a_usage_error(run, model):
     outcome = run("evaluate", model, "--compare", "png,gif", code=2)
     assert "gif" in outcome.stderr and "jbig" in outcome.stderr
+
+
+def test_the_table_fits_a_terminal_of_80_columns(capsys, monkeypatch):
+    rows = (comparison.Row("pxc", "this model, .pxc", None, 99_999.9),)
+    monkeypatch.setattr(console, "UNBOUNDED", 80)
+    comparison.show(comparison.Comparison(1, 3_072, rows), 1)
+    assert "  this model, .pxc" in capsys.readouterr().out

@@ -18,7 +18,7 @@ from pixelcnn.model import PixelModel
 
 MOST = 1_000
 """Images that are compared, at most: programs that are started for each take minutes for so many."""
-HEAD = ("", "a file each: bytes", "bits/dim", "all in one: bytes an image", "bits/dim", "")
+HEAD = ("", "a file each", "bits/dim", "all in one", "bits/dim", "")
 Advance = Callable[[int, int], None]
 
 
@@ -174,5 +174,8 @@ def show(comparison: Comparison, total: int) -> None:
     columns = HEAD if any(row.note for row in comparison.rows) else HEAD[:-1]
     console.result()
     console.table(
-        f"Lossless, {chosen}", columns, [row[: len(columns)] for row in rows], range(1, 5)
+        f"Lossless, {chosen}, in bytes an image",
+        columns,
+        [row[: len(columns)] for row in rows],
+        range(1, 5),
     )
