@@ -97,7 +97,10 @@ class ModelFile(NamedTuple):
 
 def damaged(path: Path, reason: str) -> ModelError:
     """What is said of a file that is not whole."""
-    return ModelError(f"{path}: damaged or not a model file: {' '.join(reason.split())[:200]}")
+    return ModelError(
+        f"{path}: damaged or not a model file: {' '.join(reason.split())[:200]}",
+        hint="give a .safetensors file that pixelcnn wrote, or a run folder",
+    )
 
 
 @contextlib.contextmanager
@@ -120,7 +123,7 @@ def _described(path: Path, file: BufferedReader) -> ModelFile:
         file.seek(0)
         (length,) = struct.unpack("<Q", file.read(8))
         if length > min(MAX_HEADER, size - 8):
-            raise damaged(path, f"a header of {length} bytes")
+            raise damaged(path, "it does not begin as one")
         header = strict_json(file.read(length))
         ours = header.pop("__metadata__")[KEY]
         if not isinstance(ours, str):

@@ -30,6 +30,9 @@ def own(here):
     np.save("cube.npy", rng.integers(0, 17, (4, 3, 3, 3)).astype(np.uint8))
     np.savez("two.npz", a=np.zeros((4, 8, 8), np.uint8), b=np.zeros((4, 8, 8), np.uint8))
     (here / "short.csv").write_text("5,6,7,5\n" * 4 + "5,6\n")
+    np.save("real.npy", rng.random((4, 8, 8)))
+    rows = np.hstack([np.arange(8)[:, None] % 2, rng.integers(0, 17, (8, 64))])
+    np.savetxt("ends.csv", np.hstack([rows[:, :64], rows[:, :1]]), "%d", ",")
     np.save("two.npy", rng.integers(0, 17, (2, 8, 8)).astype(np.uint8))
 
 
@@ -59,6 +62,11 @@ def own(here):
         ("data check cube.npy", "--layout 'n h w'"),
         ("data check two.npz", "--key"),
         ("data check short.csv", "--skip-bad"),
+        ("data check real.npy", "`pixelcnn train --set data.quantise=`"),
+        ("train digits --data real.npy --dry-run", "with --set data.quantise="),
+        ("data check ends.csv", "--label-column"),
+        ("score MODEL ends.csv", "--label-column"),
+        ("info short.csv", "run folder"),
     ],
 )
 def test_hints_name_the_option_as_it_is_typed(run, model, own, words, remedy):
@@ -85,6 +93,7 @@ def test_colour_for_a_grey_model_is_named_as_what_it_is(run, model, own):
         "complete MODEL wide.npy --size 8",
         "score MODEL small.npy --size 8 --fit pad",
         "score MODEL large --size 8",
+        "score MODEL ends.csv --label-column last",
     ],
 )
 def test_what_hints_say_helps(run, model, own, words):
@@ -95,6 +104,10 @@ def test_data_check_takes_what_its_hints_name(run, own, here):
     assert "1x8x8" in run("data", "check", "two.npz", "--key", "a").stdout
     assert "1x3x3" not in run("data", "check", "cube.npy", "--layout", "n h w c").stdout
     assert "images        4" in run("data", "check", "short.csv", "--skip-bad").stdout
+    assert (
+        "classes       0: 4, 1: 4"
+        in run("data", "check", "ends.csv", "--label-column", "last").stdout
+    )
     (here / "large/bad.png").write_bytes(b"")
     run("data", "check", "large", code=3)
     found = run("data", "check", "large", "--skip-bad", "--json").json

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from pixelcnn import data
+from pixelcnn.data.check import Tally
 from pixelcnn.errors import DataError
 
 VALUES = np.random.default_rng(0).integers(0, 256, (12, 6, 5), np.uint8) // 16 * 16
@@ -82,3 +83,16 @@ def test_pictures_of_several_sizes_are_counted_and_are_no_set(parts):
     assert found.shapes == {"1x6x5": 17, "1x4x5": 1}
     assert "differ in size" in found.folders[0].problem
     assert data.check(parts, size=4).ok
+
+
+def test_levels_are_those_to_train_on_whatever_the_sizes(parts):
+    """One grey picture of 16 bits beside others of 8 becomes one of 8, as in training."""
+    Image.fromarray(VALUES[0, :4].astype(np.uint16) * 257).save(parts / "test" / "dog" / "deep.png")
+    assert data.check(parts).levels == data.load(parts, size=4).train.levels == 256
+
+
+def test_numbered_classes_stand_in_their_order():
+    images = data.ImageSet(VALUES[:, None], 256, labels=np.array([3, 1, 10, 2] * 3))
+    tally = Tally()
+    tally.add_labels(images, [])
+    assert [*tally.classes] == ["1", "2", "3", "10"]

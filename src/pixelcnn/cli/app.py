@@ -25,6 +25,7 @@ from pixelcnn.cli.sample import sample
 from pixelcnn.cli.score import score
 from pixelcnn.cli.train import train
 from pixelcnn.cli.verify import verify
+from pixelcnn.errors import PixelCNNError
 
 SYNONYMS = {
     "fit": "train",
@@ -73,11 +74,18 @@ class Root(TyperGroup):
         return code
 
     def invoke(self, ctx: Any) -> Any:
-        """Runs the command; a broken pipe is told apart from click's exit code 1."""
+        """Runs the command; a broken pipe is told apart from click's exit code 1.
+
+        The library does not know which command it works for: a hint may name an option of another.
+        """
         try:
             return super().invoke(ctx)
         except BrokenPipeError as error:
             raise failures.Unread from error
+        except PixelCNNError as error:
+            if ctx.invoked_subcommand not in TAKE_SETTINGS:
+                error.hint = failures.of_training(error.hint)
+            raise
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Finds the command, or suggests the one that was meant."""
@@ -134,6 +142,9 @@ def root(
         results(context.get_help())
     listen()
 
+
+TAKE_SETTINGS = ("train", "reproduce")
+"""Commands that have ``--set``."""
 
 USES = (
     demo,

@@ -42,6 +42,7 @@ def complete(
     fit: options.Fit = None,
     layout: options.Layout = None,
     key: options.Key = None,
+    label_column: options.LabelColumn = None,
     skip_bad: options.SkipBad = False,
     grey: options.Grey = False,
     rgb: options.Rgb = False,
@@ -83,7 +84,7 @@ def complete(
     mask = masks.known_pixels(known, loaded.shape)
     own: dict[str, Any] = {"size": options.sides(size), "fit": fit, "layout": layout, "key": key}
     own |= {"grey": grey or None, "rgb": rgb or None, "skip_bad": skip_bad or None}
-    own |= {"source_levels": source_levels}
+    own |= {"source_levels": source_levels, "label_column": label_column}
     given, values = pictures.load(loaded, images, label, own, condition)
     _remark(mask)
     columns = count + (kind == "grid")  # which shows what was given, too

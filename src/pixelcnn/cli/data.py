@@ -39,6 +39,7 @@ def check(
     fit: options.Fit = None,
     layout: options.Layout = None,
     key: options.Key = None,
+    label_column: options.LabelColumn = None,
     skip_bad: options.SkipBad = False,
     source_levels: options.SourceLevels = None,
     json: options.Json = False,
@@ -56,6 +57,7 @@ def check(
     from pixelcnn import data as sets
 
     own: Any = {"fit": fit, "layout": layout, "key": key, "skip_bad": skip_bad}
+    own |= {"label_column": label_column}
     found = sets.check(data, options.sides(size), source_levels=source_levels, **own)
     if json:
         emit(_as_json(found))

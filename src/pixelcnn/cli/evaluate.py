@@ -26,6 +26,7 @@ def evaluate(
     fit: options.Fit = None,
     layout: options.Layout = None,
     key: options.Key = None,
+    label_column: options.LabelColumn = None,
     skip_bad: options.SkipBad = False,
     grey: options.Grey = False,
     rgb: options.Rgb = False,
@@ -69,6 +70,7 @@ def evaluate(
     own = {
         "size": options.sides(size), "fit": fit, "layout": layout, "skip_bad": skip_bad or None,
         "source_levels": source_levels, "key": key, "grey": grey or None, "rgb": rgb or None,
+        "label_column": label_column,
     }  # fmt: skip
     images = sources.split_of(loaded, data, split, own, folder=model, condition=condition)
     images = conditions.taken_as(loaded, images, label, condition)

@@ -84,6 +84,16 @@ def goes_on(way: str) -> Iterator[None]:
         raise
 
 
+def of_training(hint: str) -> str:
+    """A hint to a command that has no ``--set``: settings are named with the one that has it.
+
+    Example:
+        >>> of_training("say --set data.quantise= (in Python quantise=)")
+        'say `pixelcnn train --set data.quantise=` (in Python quantise=)'
+    """
+    return re.sub(r"(?<!train )(--set data\.\w+=[^\s;,)]*)", r"`pixelcnn train \1`", hint)
+
+
 def usage(error: typer.TyperException, words: Sequence[str] = ()) -> Failure:
     """An unknown option or command, a missing or impossible value."""
     context = getattr(error, "ctx", None)

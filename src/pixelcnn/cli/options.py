@@ -87,6 +87,15 @@ Key = Annotated[
         default="images, x_train, x, data, or the only one",
     ),
 ]
+LabelColumn = Annotated[
+    str | None,
+    said(
+        "--label-column",
+        metavar="NAME",
+        help="Own tables: the column of the class, by its name, or first, last or none.",
+        default="the one called label, class, target or y",
+    ),
+]
 SourceLevels = Annotated[
     int | None,
     said(

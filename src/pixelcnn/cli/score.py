@@ -34,6 +34,7 @@ def score(
     fit: options.Fit = None,
     layout: options.Layout = None,
     key: options.Key = None,
+    label_column: options.LabelColumn = None,
     skip_bad: options.SkipBad = False,
     grey: options.Grey = False,
     rgb: options.Rgb = False,
@@ -81,6 +82,7 @@ def score(
     own = {
         "size": options.sides(size), "fit": fit, "layout": layout, "skip_bad": skip_bad or None,
         "source_levels": source_levels, "key": key, "grey": grey or None, "rgb": rgb or None,
+        "label_column": label_column,
     }  # fmt: skip
     images = sources.set_of(loaded, data, "all", sources.beside(condition, data, own))
     images = conditions.taken_as(loaded, images, label, condition)

@@ -74,6 +74,7 @@ def train(
     fit: options.Fit = None,
     layout: options.Layout = None,
     key: options.Key = None,
+    label_column: options.LabelColumn = None,
     skip_bad: options.SkipBad = False,
     grey: options.Grey = False,
     rgb: options.Rgb = False,
@@ -100,7 +101,7 @@ def train(
     pair = options.sides(size)
     own: dict[str, Any] = {"name": data, "size": None if pair is None else list(pair), "fit": fit}
     own |= {"layout": layout, "key": key, "skip_bad": skip_bad or None}
-    own |= {"grey": grey or None, "rgb": rgb or None}
+    own |= {"grey": grey or None, "rgb": rgb or None, "label_column": label_column}
     how: dict[str, Any] = {
         "epochs": epochs,
         "max_time": max_time,

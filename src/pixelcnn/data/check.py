@@ -20,7 +20,7 @@ from pixelcnn.data.prepare import prepared_folder
 from pixelcnn.data.reading import Fit, Levels, Reading, as_size
 from pixelcnn.data.sets import DATASETS
 from pixelcnn.data.sources import OF_PICTURES, check_useful
-from pixelcnn.data.survey import FileReport, few_values, settle
+from pixelcnn.data.survey import FileReport, few_values, levels_of, settle
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import MAX_LEVELS, ImageShape
 from pixelcnn.surroundings import independent
@@ -99,7 +99,9 @@ class DataReport:
             "images": _counted(self.parts)
             if len(self.parts) > 1
             else str(sum(self.parts.values())),
-            "shapes": _counted(self.shapes) if len(self.shapes) > 1 else "".join(self.shapes),
+            "shapes": _counted(self.shapes, most=5)
+            if len(self.shapes) > 1
+            else "".join(self.shapes),
             "levels": f"{self.levels}, {self.occurring} of them occur",
             "classes": _counted(self.classes) or "none",
             "duplicates": str(self.duplicates),
@@ -149,7 +151,7 @@ class Tally:
             else (images.labels, images.classes)
         )
         if labels is not None:
-            self.classes.update(classes[i] if classes else str(i) for i in labels.tolist())
+            self.classes.update(classes[i] if classes else str(i) for i in sorted(labels.tolist()))
 
     def report(self, name: str, levels: int, folders: tuple[FolderReport, ...] = ()) -> DataReport:
         """What has been counted."""
@@ -178,6 +180,7 @@ def check(
     *,
     layout: str | None = None,
     key: str | None = None,
+    label_column: str | None = None,
     skip_bad: bool = False,
 ) -> DataReport:
     """Reads every image of a data set, and reports what there is.
@@ -189,6 +192,7 @@ def check(
         source_levels: as for :func:`pixelcnn.data.load`.
         layout: as for :func:`pixelcnn.data.load`.
         key: as for :func:`pixelcnn.data.load`.
+        label_column: as for :func:`pixelcnn.data.load`.
         skip_bad: as for :func:`pixelcnn.data.load`.
 
     Raises:
@@ -203,7 +207,7 @@ def check(
     if data not in DATASETS and path.is_dir() and prepared_folder(path) is None:
         asked = Reading(
             size=as_size(size), fit=fit, source_levels=source_levels,
-            layout=layout, key=key, skip_bad=skip_bad,
+            layout=layout, key=key, label_column=label_column, skip_bad=skip_bad,
         )  # fmt: skip
         check_useful(asked, OF_PICTURES, path)
         reading = asked.of_pictures
@@ -215,6 +219,7 @@ def check(
     if data not in DATASETS and not path.exists():
         raise DataError(f"there is no file or folder {printable(str(data))}")
     options: Any = {"size": size, "fit": fit, "layout": layout, "key": key}
+    options |= {"label_column": label_column}
     images = load_all(data, source_levels=source_levels, skip_bad=skip_bad, **options)
     tally.add_set("all", images)
     tally.add_labels(images, [])
@@ -259,11 +264,7 @@ def _checked(root: Path, part: str, reading: Reading, tally: Tally) -> tuple[Fol
     problem, hint, levels = "", "", 0
     if good:
         tally.add_labels(None, [each.name for each in good])
-        levels = (
-            2
-            if all(each.bits == 1 for each in good)
-            else 256 ** (1 + any(e.bits == 16 for e in good))
-        )
+        levels = levels_of(good, reading)
     try:
         levels = settle(good, reading, where).levels
     except DataError as error:

@@ -18,7 +18,7 @@ from pixelcnn.shapes import MAX_LEVELS, MAX_SIDE, ImageShape, image_shape
 FULL_RANGE = (256, 65_536)
 """Levels of image files whose values fill the range of their format."""
 LAYOUTS = ("nhw", "nhwc", "nchw")
-FLAGS = ("size", "fit", "layout", "skip_bad", "grey", "rgb", "key")
+FLAGS = ("size", "fit", "layout", "skip_bad", "grey", "rgb", "key", "label_column")
 """Options that the command line has under their own names."""
 
 

@@ -184,7 +184,7 @@ def settle(good: list[FileReport], reading: Reading, where: str) -> Target:
     if changed:
         kind = "RGB" if channels == 3 else "grey"
         log.warning("%s: %d of %d images brought to %s", where, changed, len(good), kind)
-    levels = _levels(good, reading)
+    levels = levels_of(good, reading)
     _tell_size(good, reading, size, levels, where)
     _tell_values(good, reading, where)
     return Target(ImageShape(channels, *size), levels)
@@ -226,7 +226,7 @@ def _tell_values(good: list[FileReport], reading: Reading, where: str) -> None:
         log.warning("%s: %s", where, few)
 
 
-def _levels(good: list[FileReport], reading: Reading) -> int:
+def levels_of(good: list[FileReport], reading: Reading) -> int:
     """What was said, else 2 if every file has one bit and nothing speaks against it, else 256 or 65,536."""
     if reading.source_levels is not None and reading.stored:
         return reading.source_levels

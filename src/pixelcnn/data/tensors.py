@@ -133,9 +133,19 @@ def extent(values: Tensor) -> tuple[int, int]:
 
 def labels_tensor(labels: Any) -> Tensor:
     """Labels as int64 ``(n,)``, checked."""
+    if getattr(getattr(labels, "dtype", None), "kind", None) in ("U", "S"):
+        raise DataError(
+            f"labels are integers (n,), got words ({labels.dtype})",
+            hint="number them: names, labels = np.unique(words, return_inverse=True)",
+        )
     tensor = numbers_of(labels, "labels are integers (n,)")
     if tensor.ndim != 1 or tensor.dtype.is_floating_point or tensor.dtype.is_complex:
-        raise DataError(f"labels are integers (n,), got {tensor.dtype} {tuple(tensor.shape)}")
+        kind = str(tensor.dtype).removeprefix("torch.")
+        hints = {1: "make integers of them: labels.astype(int)", 2: "one-hot: labels.argmax(1)"}
+        raise DataError(
+            f"labels are integers (n,), got {kind} {tuple(tensor.shape)}",
+            hint=hints.get(tensor.ndim, ""),
+        )
     found = tensor.to(torch.int64)
     if found.numel():
         low, high = int(found.min()), int(found.max())
