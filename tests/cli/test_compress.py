@@ -206,6 +206,20 @@ def test_a_named_set_is_compressed_by_its_part(run, models):
     assert np.load("digits-val.npy").shape == (200, 1, 8, 8)
 
 
+@pytest.mark.parametrize(
+    ("name", "lies"), [("a.npy", ("b.npz", "b.PNG")), ("a.png", ("b.npy", "b.jpg"))]
+)
+def test_what_comes_back_gets_no_name_of_another_kind(run, models, name, lies):
+    values = np.arange(64).reshape(8, 8).astype(np.uint8) % 17
+    np.save("a.npy", values)
+    Image.fromarray(values).save("a.png")
+    run("compress", models["grey"], name, "-o", "a.pxc")
+    for other in lies:
+        error = run("decompress", models["grey"], "a.pxc", "-o", other, code=2).error
+        assert f"comes back as a {name[1:]} file" in error and not Path(other).exists()
+    run("decompress", models["grey"], "a.pxc", "-o", "b.data")
+
+
 def test_nothing_is_replaced_without_force(run, models):
     np.save("a.npy", np.zeros((1, 8, 8), np.uint8))
     run("compress", models["grey"], "a.npy")

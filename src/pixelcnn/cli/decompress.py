@@ -106,6 +106,22 @@ def decompress(
             output.done(result)
 
 
+def check_kind(target: Path, suffix: str, name: str) -> None:
+    """Refuses a name that would lie about what is written into it.
+
+    Raises:
+        ConfigError: its suffix is that of another kind of file.
+    """
+    from pixelcnn.data.picture import SUFFIXES
+
+    said = target.suffix.lower()
+    if said != suffix and said in {".npy", ".npz", *SUFFIXES}:
+        raise ConfigError(
+            f"{printable(name)} comes back as a {suffix} file, not as {said} ({target})",
+            hint=f"-o NAME{suffix}, or -o FOLDER/",
+        )
+
+
 class Place:
     """Where the entries of a file go.
 
@@ -137,9 +153,16 @@ class Place:
             )
         if not several and not into and (out is not None or name == options.STDIN):
             self.only = options.STDOUT if out is None else self.folder
+            if first is not None:
+                check_kind(self.only, self._suffix(first), name)
+
+    def _suffix(self, entry: "Entry") -> str:
+        from pixelcnn.codec.entries import PICTURE
+
+        return ".png" if entry.form.kind == PICTURE else ".npy"
 
     def _names(self, entry: "Entry") -> list[str]:
-        from pixelcnn.codec.entries import LIST, PICTURE
+        from pixelcnn.codec.entries import LIST
 
         if entry.name:
             return [entry.name]
@@ -147,7 +170,7 @@ class Place:
             return [
                 f"{self.stem}/{entry.number:04d}-{index:04d}.npy" for index in range(entry.count)
             ]
-        suffix = ".png" if entry.form.kind == PICTURE else ".npy"
+        suffix = self._suffix(entry)
         return [self.stem if self.stem.lower().endswith(suffix) else self.stem + suffix]
 
     def targets(self, entry: "Entry") -> list[Path]:
