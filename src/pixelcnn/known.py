@@ -55,7 +55,8 @@ def known_pixels(known: Any, shape: ImageShape) -> Tensor:
 def _of_array(known: Any) -> Tensor:
     mask = numbers_of(known, "known must be a bool mask").cpu()
     if mask.dtype != torch.bool:
-        raise DataError(f"known must be a bool mask, got {str(mask.dtype).removeprefix('torch.')}")
+        kind = str(mask.dtype).removeprefix("torch.")
+        raise DataError(f"known must be a bool mask, got {kind}", hint="pass mask > 0")
     return mask[None, None] if mask.ndim == 2 else mask
 
 

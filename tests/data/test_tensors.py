@@ -1,6 +1,7 @@
 """Any integers are images: of every type, byte order and stride, wherever Python takes images."""
 
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -126,6 +127,17 @@ def test_lists_of_pictures_and_of_arrays_are_images(model, kind):
 def test_a_single_number_is_no_image(model):
     with pytest.raises(px.PixelCNNError, match="no image"):
         px.score(model, np.int64(1))
+
+
+def test_memory_that_cannot_be_written_to_is_read_without_a_warning(model):
+    kept = BITS.copy()
+    kept.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert torch.equal(model.log_prob(kept, 0), model.log_prob(BITS, 0))
+        assert torch.equal(px.score(model, kept, 0), px.score(model, BITS, 0))
+        assert len(data.ImageSet(kept, 2)) == len(data.load_all(kept)) == 4
+        assert px.complete(model, kept, "top", condition=0).shape == BITS.shape
 
 
 def test_memory_is_shared_where_it_can_be():

@@ -176,10 +176,7 @@ def _some(parts: Sequence[Any], start: int, stop: int) -> Tensor:
     for part in parts:
         if start < len(part) and stop > 0:
             some = part[max(start, 0) : stop]
-            # PyTorch warns of sharing memory that cannot be written to.
-            writable = isinstance(some, Tensor) or some.flags.writeable
-            some = as_tensor(some if writable else np.array(some))
-            found.append(some.to("cpu", torch.int64))
+            found.append(as_tensor(some).to("cpu", torch.int64))
         start, stop = start - len(part), stop - len(part)
     return torch.cat(found)
 

@@ -28,8 +28,9 @@ def dtype_of(levels: int) -> torch.dtype:
 def as_tensor(values: Any) -> Tensor:
     """Whatever holds numbers as a tensor: arrays of any byte order and strides, lists, tensors.
 
-    Memory is shared where PyTorch can; it knows neither foreign byte orders nor negative strides, and
-    computes little with unsigned integers of more than a byte: those become signed ones.
+    Memory is shared where PyTorch can; it knows neither foreign byte orders nor negative strides nor memory
+    that cannot be written to, and computes little with unsigned integers of more than a byte: those become
+    signed ones.
 
     Raises:
         TypeError, ValueError, RuntimeError: these are no numbers.
@@ -47,7 +48,8 @@ def as_tensor(values: Any) -> Tensor:
         array = array.astype(array.dtype.newbyteorder("="))
     # A stride that is no multiple of a value's size comes from one field of a structured array.
     size = max(array.dtype.itemsize, 1)
-    if any(stride < 0 or stride % size for stride in array.strides):
+    strange = any(stride < 0 or stride % size for stride in array.strides)
+    if strange or not array.flags.writeable:
         array = array.copy()
     return as_tensor(torch.from_numpy(array))
 
