@@ -231,6 +231,18 @@ def raw_header(file, text):
     file.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length :])
 
 
+def test_a_header_that_is_cut_is_told_from_no_header(file):
+    content = file.read_bytes()
+    for found, reason in (
+        (content[:100], "ends within its header"),
+        (b"PK" * 50, "not begin as one"),
+    ):
+        file.write_bytes(found)
+        with pytest.raises(ModelError, match=reason) as caught:
+            load(file)
+        assert "run folder" in caught.value.hint
+
+
 @pytest.mark.parametrize(
     "text",
     [

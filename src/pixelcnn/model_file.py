@@ -122,8 +122,10 @@ def _described(path: Path, file: BufferedReader) -> ModelFile:
         size = file.seek(0, 2)
         file.seek(0)
         (length,) = struct.unpack("<Q", file.read(8))
-        if length > min(MAX_HEADER, size - 8):
+        if length > MAX_HEADER:
             raise damaged(path, "it does not begin as one")
+        if length > size - 8:
+            raise damaged(path, "it ends within its header")
         header = strict_json(file.read(length))
         ours = header.pop("__metadata__")[KEY]
         if not isinstance(ours, str):

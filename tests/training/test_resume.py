@@ -225,6 +225,14 @@ def test_a_longer_training_that_was_killed_before_it_moved_goes_on(tmp_path, mon
     assert train(run, resume=True, epochs=2)[1].steps == 8
 
 
+def test_a_training_without_its_checkpoints_says_that_it_starts_anew(tmp_path):
+    run = tmp_path / "run"
+    train(run, epochs=1)
+    shutil.rmtree(run / "checkpoints")
+    assert train(run, resume=True, epochs=1)[1].rows
+    assert "starts anew" in (run / "train.log").read_text()
+
+
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty"])
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(damage, whole, tmp_path):
     run = tmp_path / "run"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pixelcnn.cli import options
-from pixelcnn.cli.console import emit, progress, say
+from pixelcnn.cli.console import counted, emit, progress, say
 from pixelcnn.errors import ConfigError, PixelCNNError
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ class Compression:
             emit(self.facts())
             return
         if self.skipped:
-            say(f"{contents.count(len(self.skipped), 'file')} there already, and good")
+            say(f"{counted(len(self.skipped), 'file')} there already, and good")
         if self.files or not self.skipped:
             say(contents.line(self.files, self.before, self.after))
         for name in self.written:

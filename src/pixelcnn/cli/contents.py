@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pixelcnn.cli import options
-from pixelcnn.cli.console import emit, progress, result, say, table
+from pixelcnn.cli.console import counted, emit, progress, result, say, table
 from pixelcnn.codec.container import SIGNATURE, VERSION, Reader
 from pixelcnn.codec.entries import MODES, PICTURE, Entry, Form, Listing
 from pixelcnn.data.files import PACKED
@@ -152,7 +152,7 @@ def check(model: "PixelModel", names: Sequence[str], json: bool) -> None:
                 entry.form.restored(levels)
             found.append(facts(name, opened_as))
         said = found[-1]
-        say(f"{name}: {count(said['images'], 'image')} as they were")
+        say(f"{name}: {counted(said['images'], 'image')} as they were")
     if json:
         emit(found[0] if len(found) == 1 else {"files": found})
 
@@ -170,16 +170,6 @@ def amount(size: int) -> str:
     return f"{value:.1f} {UNITS[unit]}" if unit else f"{size} B"
 
 
-def count(number: int, what: str) -> str:
-    """So many things.
-
-    Example:
-        >>> count(1, "file"), count(1_234, "file")
-        ('1 file', '1,234 files')
-    """
-    return f"{number:,} {what}{'s' * (number != 1)}"
-
-
 def line(files: int, before: int, after: int) -> str:
     """What compression has done, in one line.
 
@@ -191,4 +181,4 @@ def line(files: int, before: int, after: int) -> str:
     """
     share = f" ({100 * after / before:.1f} %)" if before else ""
     size = f" {amount(before)}" if before else ""
-    return f"{count(files, 'file')}{size} -> {amount(after)}{share}"
+    return f"{counted(files, 'file')}{size} -> {amount(after)}{share}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pixelcnn.cli import options
-from pixelcnn.cli.console import emit, progress, result, say, table
+from pixelcnn.cli.console import counted, emit, progress, result, say, table
 
 if TYPE_CHECKING:
     from pixelcnn.data import DataReport
@@ -112,7 +112,9 @@ def prepare(
             }
         )
         return
-    say(f"{len(images)} images of {images.shape}, {images.levels} levels; train with --data {out}")
+    say(
+        f"{counted(len(images), 'image')} of {images.shape}, {images.levels} levels; train with --data {out}"
+    )
     result(str(out))
 
 

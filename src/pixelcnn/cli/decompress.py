@@ -9,7 +9,7 @@ import typer
 
 from pixelcnn.cli import options
 from pixelcnn.cli.compress import check_new, check_stdout, to_stdout
-from pixelcnn.cli.console import emit, progress, say
+from pixelcnn.cli.console import counted, emit, progress, say
 from pixelcnn.errors import ConfigError
 from pixelcnn.text import printable
 
@@ -100,7 +100,7 @@ def decompress(
     if json:
         emit({"written": written, "images": images})
         return
-    say(f"{contents.count(images, 'image')} in {contents.count(len(written), 'file')}")
+    say(f"{counted(images, 'image')} in {counted(len(written), 'file')}")
     for result in dict.fromkeys(results):
         if result != options.STDOUT:
             output.done(result)

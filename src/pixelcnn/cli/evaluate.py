@@ -95,7 +95,7 @@ def show(score: "Score") -> None:
     if score.nats_density is not None:
         result(f"density     {score.nats_density:.4f} nats/image, in the units of the values")
     result(f"bits/dim    {with_error(score.bits_per_dim, score.bits_per_dim_stderr)}")
-    result(f"images      {score.images} of {score.data} ({score.split})")
+    result(f"images      {score.images:,} of {score.data} ({score.split})")
     result(f"levels      {score.levels}, binarisation {score.binarisation}")
     if score.augmentation != "none":
         result(f"trained     on augmented images: {printable(score.augmentation)}")

@@ -139,7 +139,7 @@ def show(published: "Published", ours: dict[str, Any]) -> None:
     result(
         f"difference  {apart} {published.unit} {'below' if figure < published.figure else 'above'}"
     )
-    result(f"images      {ours['images']} of {ours['data']} ({ours['split']})")
+    result(f"images      {ours['images']:,} of {ours['data']} ({ours['split']})")
     seconds = "" if ours["seconds"] is None else f", {ours['seconds'] / 60:.1f} min"
     result(f"trained     {ours['steps']:,} steps, {ours['epochs']:.3g} epochs{seconds}")
     result(f"model       {ours['parameters']:,} parameters")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pixelcnn.cli import options
-from pixelcnn.cli.console import emit, progress, say
+from pixelcnn.cli.console import counted, emit, progress, say
 
 if TYPE_CHECKING:
     from pixelcnn.cli.features import Given
@@ -92,7 +92,7 @@ def sample(
         emit({"files": files, **shape, **facts, "labels": None, **given.facts})
         return
     what = f"; {given.said}" if given.said else ""
-    say(f"{count} images of {loaded.shape}, {loaded.levels} levels, seed {seed}{what}")
+    say(f"{counted(count, 'image')} of {loaded.shape}, {loaded.levels} levels, seed {seed}{what}")
     output.done(out)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from pixelcnn.cli import options
-from pixelcnn.cli.console import emit, progress, results, say
+from pixelcnn.cli.console import counted, emit, progress, results, say
 from pixelcnn.text import cell
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def score(
         results(as_csv(rows).rstrip("\n"))
     else:
         average = f", {float(nats.mean()):.2f} nats on average" if rows else ""
-        say(f"{len(rows)} images{average}")
+        say(f"{counted(len(rows), 'image')}{average}")
         output.done(out)
 
 

@@ -212,6 +212,8 @@ def restore(trainer: Trainer, *, replan: bool) -> bool:
     say = trainer.recorder.talk.say
     found = trainer.processes.on_main(lambda: checkpoints.latest(folder.checkpoints, say))
     if found is None:
+        if folder.best.exists():
+            say("there is no checkpoint to go on from: this training starts anew")
         return False
     trainer.load_state_dict(found[1])
     trainer.clock.go_on(found[1]["elapsed"])
