@@ -74,6 +74,8 @@ def test_version(run):
         (("sample", "x", "--sed", "1"), "--seed"),
         (("sample", "x", "-n", "many"), "-n"),
         (("sample", "x", "-n", "0"), "-n"),
+        (("sample", "x", "--seed", "-2"), ", got '-2'"),
+        (("evaluate", "x", "--limit", "2.5"), ", got '2.5'"),
         (("sample",), "MODEL"),
         (("data", "chekc"), "Did you mean 'check'?"),
         (("--wrong",), "--wrong"),
@@ -85,7 +87,7 @@ def test_version(run):
         (("score", "x", "y", "--shard", "1/" + "9" * 5_000), "is no part of a whole"),
         (("score", "x", "y", "--shard", "\u0663/\u0664"), "is no part of a whole"),
     ],
-    ids=range(16),
+    ids=range(18),
 )
 def test_usage_errors_are_two_lines_and_code_2(run, words, error):
     outcome = run(*words, code=2)

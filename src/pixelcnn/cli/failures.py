@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import typer
 
+from pixelcnn.annotations import shown
 from pixelcnn.errors import DISK_FULL, PixelCNNError
 from pixelcnn.text import one_line, printable_lines
 
@@ -99,6 +100,10 @@ def usage(error: typer.TyperException, words: Sequence[str] = ()) -> Failure:
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "pixelcnn"
     message = error.format_message().rstrip(".")
+    if given := refused(error):
+        # Typer's checker of types tells how it failed, but not with what.
+        message = re.sub(r", unable to parse string as an? \w+$", "", message)
+        message = f"{message.replace(': Input should', ': it should')}, got {given}"
     if file := dashed(words):
         return Failure(2, message, f"a file whose name begins with - is written ./{file}")
     return Failure(2, message, f"'{command} --help' shows examples and every option")
@@ -116,6 +121,13 @@ def dashed(words: Sequence[str]) -> str:
         if len(word) > 1 and word.startswith("-") and (named or os.path.lexists(word)):
             return word
     return ""
+
+
+def refused(error: BaseException) -> str:
+    """The word that is no value of its option, as Typer's checker of types has it; else nothing."""
+    found = getattr(error.__cause__, "errors", None)
+    given = next((each.get("input") for each in found()), None) if callable(found) else None
+    return shown(given) if isinstance(given, str) else ""
 
 
 def system(error: OSError) -> Failure:
