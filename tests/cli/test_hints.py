@@ -63,6 +63,8 @@ def own(here):
         ("data check two.npz", "--key"),
         ("data check short.csv", "--skip-bad"),
         ("data check real.npy", "`pixelcnn train --set data.quantise=`"),
+        ("train digits --size 6 --init MODEL --dry-run", "--size 8x8"),
+        ("train digits --rgb --init MODEL --dry-run", "--grey"),
         ("train digits --data real.npy --dry-run", "with --set data.quantise="),
         ("data check ends.csv", "--label-column"),
         ("score MODEL ends.csv", "--label-column"),

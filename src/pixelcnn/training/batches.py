@@ -50,8 +50,13 @@ def check_fit(model: PixelModel, train: ImageSet, val: ImageSet) -> None:
         if not len(images):
             raise DataError(f"{images.name} has no image to {use}")
         if tuple(images.shape) != tuple(model.shape):
+            _, height, width = model.shape
+            same = images.shape.channels == model.shape.channels
             raise ModelError(
-                f"the model is for {model.shape} images, {images.name} has {images.shape}"
+                f"the model is for {model.shape} images, {images.name} has {images.shape}",
+                hint=f"bring them to it: --size {height}x{width} (in Python size=)"
+                if same
+                else "--grey or --rgb changes their channels (in Python grey=, rgb=)",
             )
         if images.levels != model.levels:
             raise ModelError(

@@ -235,7 +235,7 @@ def greet(trainer: Trainer, validating: int, device: str, remarks: Sequence[str]
         told = ", told to the network" if batches.tagged is not None else ""
         trainer.recorder.talk.say(f"augmented: {batches.augmentation}{told}")
     kind = "bfloat16" if trainer.precision == "bf16" else f"float{trainer.precision}"
-    length = trainer.options.max_time or f"{trainer.plan.steps:,} steps"
+    length = trainer.options.limit or f"{trainer.plan.steps:,} steps"
     trainer.recorder.talk.say(
         f"{len(batches.data):,} images of {model.shape} with {model.levels} levels,"
         f" {validating:,} validate; {model.parameters_count:,} parameters; {length}"

@@ -145,6 +145,17 @@ class TrainingOptions:
         return math.inf if self.max_time is None else duration("max_time", self.max_time)
 
     @property
+    def limit(self) -> str:
+        """:attr:`max_time` with its unit, to be shown; empty where there is none.
+
+        Example:
+            >>> TrainingOptions(max_time="90").limit, TrainingOptions(max_time="2m").limit
+            ('90s', '2m')
+        """
+        text = (self.max_time or "").strip()
+        return text + "s" * text[-1:].isdigit()
+
+    @property
     def length(self) -> tuple[int, float]:
         """Epochs and seconds of the whole training, however often it is resumed."""
         return self.epochs, self.seconds
