@@ -33,6 +33,7 @@ class TrainingState:
         seconds_per_step: lately; 0 at first.
         run: the run folder, if there is one.
         is_main: whether this process writes the files; callbacks run in every process.
+        timed: whether ``max_time`` decides, so that steps and epochs are estimates.
     """
 
     model: PixelModel
@@ -41,6 +42,7 @@ class TrainingState:
     batch_size: int
     run: Path | None
     is_main: bool = True
+    timed: bool = False
     step: int = 0
     epoch: int = 1
     learning_rate: float = 0.0

@@ -184,14 +184,14 @@ def duration(seconds: float) -> str:
 
 
 def epoch_line(
-    epoch: int, epochs: int, seconds: float, steps: int, loss: float, found: Validation | None
+    epoch: int, epochs: str, seconds: float, steps: int, loss: float, found: Validation | None
 ) -> str:
     """The line of an epoch, as readers of Keras know it; losses in nats per sub-pixel.
 
     Example:
         >>> import numpy as np
         >>> found = Validation(np.array([69.6, 69.6]), 784)
-        >>> epoch_line(3, 20, 14.2, 493, 0.0893, found)
+        >>> epoch_line(3, "20", 14.2, 493, 0.0893, found)
         'epoch 3/20 - 14s - 29ms/step - loss 0.0893 - val 0.0888 (0.1281 bits/dim)'
     """
     pace = 1000 * seconds / max(1, steps)

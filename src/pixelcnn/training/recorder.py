@@ -67,7 +67,8 @@ class Recorder:
         """
         loss = self.epoch.value
         self.epoch.clear()
-        self.talk.say(epoch_line(state.epoch, state.epochs, seconds, steps, loss, found))
+        epochs = f"~{state.epochs}" if state.timed else f"{state.epochs}"
+        self.talk.say(epoch_line(state.epoch, epochs, seconds, steps, loss, found))
         self.write(state, found)
 
     def state_dict(self) -> dict[str, Any]:

@@ -81,7 +81,7 @@ class Trainer:
         plan = Plan(options.epochs * self.per_epoch, self.per_epoch)
         self.state = TrainingState(
             self.model, plan.steps, plan.epochs, batches.batch_size,
-            folder.path if folder else None, processes.is_main,
+            folder.path if folder else None, processes.is_main, math.isfinite(options.seconds),
         )  # fmt: skip
         self.plan = plan
         self.pending: list[Tensor] = []
