@@ -23,21 +23,22 @@ from pixelcnn.__main__ import main
 main()
 """
 """Presses Ctrl-C as a module is imported whose name is the first word; the others are a command line."""
+IN_FRONT = f"import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n{PRESSED}"
+"""The same where the tests run in the background of a shell, which has Ctrl-C ignored there."""
 MOMENTS = ("pixelcnn.cli", "typer.core", "torch", "numpy.lib", "torch.nn", "pixelcnn.scoring")
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_an_interrupted_import_ends_in_one_line(here, model, moment):
-    words = [sys.executable, "-c", PRESSED, moment, "evaluate", str(model)]
+    words = [sys.executable, "-c", IN_FRONT, moment, "evaluate", str(model)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     found = done.returncode, done.stdout, done.stderr
     assert found == (130, "", "pixelcnn: error: interrupted\n")
 
 
 def test_in_a_terminal_too(here, model):
-    with Terminal(
-        [sys.executable, "-c", PRESSED, "torch.nn", "sample", str(model)], folder=here
-    ) as it:
+    words = [sys.executable, "-c", IN_FRONT, "torch.nn", "sample", str(model)]
+    with Terminal(words, folder=here) as it:
         found = it.finish()
     assert (found.code, found.lines) == (130, ["pixelcnn: error: interrupted"])
 

@@ -469,7 +469,8 @@ EXAMPLES = {
 
 DATA_PAGE = (Path(__file__).parents[2] / "docs" / "data.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(
-    r"pixelcnn train --data ([\w.-]+)(?: --key (\S+?))?(?: --set data\.(\w+)=(\w+))?(?:`| *#| *\n)",
+    r"pixelcnn train --data ([\w.-]+)(?: --key (\S+?))?"
+    r"(?: --(?:set data\.)?(\w+-?\w*)[= ](\w+))?(?:`| *#| *\n)",
     DATA_PAGE,
 )
 
@@ -481,7 +482,8 @@ def test_every_kind_of_file_on_the_page_of_data_is_tried():
 @pytest.mark.parametrize(("name", "key", "option", "value"), COMMANDS)
 def test_what_the_page_of_data_shows_can_be_read(tmp_path, name, key, option, value):
     EXAMPLES[name](tmp_path / name)
-    options = {option: int(value) if value.isdigit() else value} if option else {}
+    value = int(value) if value.isdigit() else value
+    options = {option.replace("-", "_"): value} if option else {}
     splits = data.load(tmp_path / name, key=key or None, **options)
     assert sum(map(len, splits)) == 40
 

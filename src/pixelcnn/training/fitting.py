@@ -206,7 +206,7 @@ def restore(trainer: Trainer, *, replan: bool) -> bool:
     Returns:
         Whether that training is over: all its steps are taken, or it had stopped for want of progress.
     """
-    folder, options, state = trainer.folder, trainer.options, trainer.state
+    folder, options, state, clock = trainer.folder, trainer.options, trainer.state, trainer.clock
     if folder is None:
         return False
     say = trainer.recorder.talk.say
@@ -216,13 +216,12 @@ def restore(trainer: Trainer, *, replan: bool) -> bool:
             say("there is no checkpoint to go on from: this training starts anew")
         return False
     trainer.load_state_dict(found[1])
-    trainer.clock.go_on(found[1]["elapsed"])
+    clock.go_on(found[1]["elapsed"])
     over = state.step >= trainer.plan.steps or 0 < options.patience <= trainer.saver.best.worse
     # The folder's recipe may tell of a length that a kill has kept from every checkpoint.
     if replan or found[1].get("length", options.length) != options.length:
-        plan, clock = trainer.plan, trainer.clock
-        trainer.follow(trainer.processes.on_main(lambda: clock.replan(plan, state.step)))
-        over = over and state.step >= trainer.plan.steps
+        trainer.follow(trainer.processes.on_main(lambda: clock.replan(trainer.plan, state.step)))
+        return over and state.step >= trainer.plan.steps
     return over
 
 
@@ -297,6 +296,5 @@ def finish(trainer: Trainer) -> History:
     # Of a training that was over before, a kill may have left them undrawn.
     trainer.draw(averaged=False, anew=bool(trainer.recorder.rows))  # the best weights
     run = None if trainer.folder is None else trainer.folder.path
-    return History(
-        tuple(trainer.recorder.rows), trainer.state.step, best, trainer.reason or "done", run
-    )
+    rows, reason = tuple(trainer.recorder.rows), trainer.reason or "done"
+    return History(rows, trainer.state.step, best, reason, run)
