@@ -5,11 +5,23 @@ characters (Unicode's Cf) turn the direction of text, so that a name reads as an
 letters of all scripts, marks and spaces stay.
 """
 
+import codecs
 import html
 import unicodedata
 
 FORMULA = ("=", "+", "-", "@")
 """How a cell begins that a spreadsheet takes for a formula."""
+
+PLAIN = "pixelcnn.plain"
+"""How a stream that cannot write all signs writes the others: ``errors=`` of Python's streams."""
+SPELLING = str.maketrans(
+    {
+        "±": "+-", "×": "x", "·": "*", "…": "...", "–": "-", "—": "--", "−": "-", "→": "->", "≤": "<=",
+        "≥": ">=", "≠": "!=", "≈": "~", "²": "^2", "³": "^3", "√": "sqrt", "“": '"', "”": '"', "‘": "'",
+        "’": "'", "•": "*", "─": "-", "━": "-", "╸": "-", "╺": "-", "│": "|", "├": "|", "└": "`",
+    }
+)  # fmt: skip
+"""Signs of messages, tables and progress bars in ASCII."""
 
 
 def printable(text: str) -> str:
@@ -66,3 +78,22 @@ def cell(text: str) -> str:
 
 def _shown(character: str) -> bool:
     return character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def spelt(error: UnicodeError) -> tuple[str | bytes, int]:
+    r"""What a stream writes in place of signs that it cannot: the nearest in ASCII, else an escape.
+
+    Raises:
+        UnicodeError: it was not writing that failed.
+
+    Example:
+        >>> "64 ± 2 …, Ж".encode("ascii", PLAIN)
+        b'64 +- 2 ..., \\u0416'
+    """
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    plain = error.object[error.start : error.end].translate(SPELLING)
+    return plain.encode("ascii", "backslashreplace").decode("ascii"), error.end
+
+
+codecs.register_error(PLAIN, spelt)

@@ -5,12 +5,13 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from typer.testing import CliRunner
 
-from pixelcnn import __version__
+from pixelcnn import __version__, text
 from pixelcnn.cli import app, console, failures
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.training import recipe
@@ -138,6 +139,29 @@ def test_exit_codes(error, code, capsys):
 def test_messages_stay_in_one_line(capsys):
     failures.report(failures.Failure(3, "two\nlines\x1b[2J.png", "do\tthis"))
     assert capsys.readouterr().err == "pixelcnn: error: two lines\\x1b[2J.png\nhint: do this\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "page"),
+    [("sample -n", "sample"), ("data check --size", "data check"), ("--nothing", "")],
+)
+def test_the_hint_to_a_usage_error_names_the_page_of_the_command(run, words, page):
+    assert f"'{' '.join(['pixelcnn', *page.split()])} --help'" in run(*words.split(), code=2).hint
+
+
+def test_signs_that_a_stream_cannot_write_are_spelt():
+    command = [sys.executable, "-m", "pixelcnn", "evaluate", "digits", "--limit", "9"]
+    plain = os.environ | {"PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+    found = subprocess.run(command, env=plain, capture_output=True, check=True).stdout
+    assert b" +- " in found and b"\\x" not in found
+
+
+def test_every_sign_of_ours_has_a_spelling():
+    folder = Path(text.__file__).parent
+    signs = {sign for path in folder.rglob("*.py") for sign in path.read_text(encoding="utf-8")}
+    letters = {sign for sign in signs if sign.isalpha()}
+    known = {chr(number) for number in text.SPELLING}
+    assert {sign for sign in signs - letters if not sign.isascii()} <= known
 
 
 def test_a_reader_that_leaves_is_no_error(monkeypatch, capfd):

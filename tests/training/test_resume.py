@@ -246,6 +246,23 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(damage, whole, tmp_pat
     assert same(state(run), state(whole))
 
 
+@pytest.mark.parametrize("epochs", [3, 4])
+@pytest.mark.parametrize("damage", ["flipped", "gone"])
+def test_a_damaged_best_model_is_made_anew(damage, epochs, whole, tmp_path):
+    """Of a training that is over by its last weights, of one that goes on by its next validation."""
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    content = bytearray((run / "best.safetensors").read_bytes())
+    content[-1] ^= 1
+    (run / "best.safetensors").unlink()
+    if damage == "flipped":
+        (run / "best.safetensors").write_bytes(content)
+    history = train(run, resume=True, epochs=epochs, checkpoint_every="0s")[1]
+    assert checkpoint.load(run).record["steps"] == history.steps == 4 * epochs
+    log = (run / "train.log").read_text()
+    assert log.count("best.safetensors") == log.count("the next validation makes a new one") == 1
+
+
 @pytest.fixture
 def stored(tmp_path):
     """A checkpoint, and the one before it."""

@@ -26,6 +26,7 @@ from pixelcnn.cli.score import score
 from pixelcnn.cli.train import train
 from pixelcnn.cli.verify import verify
 from pixelcnn.errors import PixelCNNError
+from pixelcnn.text import PLAIN
 
 SYNONYMS = {
     "fit": "train",
@@ -62,7 +63,12 @@ class Root(TyperGroup):
         run = super().main
 
         def action() -> Any:
-            ended = run(words, "pixelcnn", complete_var, False, windows_expand_args, **extra)
+            try:
+                ended = run(words, "pixelcnn", complete_var, False, windows_expand_args, **extra)
+            except typer.TyperException as error:
+                if getattr(error, "ctx", None) is None:  # as of an option without its value
+                    error.ctx = self.context_of(words)  # type: ignore[attr-defined]
+                raise
             if ended == failures.INTERRUPTED:
                 raise KeyboardInterrupt  # of which typer keeps the code alone
             return ended
@@ -72,6 +78,16 @@ class Root(TyperGroup):
         if standalone_mode:
             sys.exit(code)
         return code
+
+    def context_of(self, words: Sequence[str]) -> typer.Context:
+        """The command that a command line names, for its help; this one if it names none."""
+        context = typer.Context(self, info_name="pixelcnn")
+        for word in words:
+            command = getattr(context.command, "commands", {}).get(word)
+            if command is None:
+                break
+            context = typer.Context(command, parent=context, info_name=word)
+        return context
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the command; a broken pipe is told apart from click's exit code 1.
@@ -192,5 +208,5 @@ def main() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\b")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a file name may be no text at all
+            stream.reconfigure(errors=PLAIN)  # a file name may be no text at all
     app()

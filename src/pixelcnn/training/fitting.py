@@ -221,8 +221,8 @@ def restore(trainer: Trainer, *, replan: bool) -> bool:
     # The folder's recipe may tell of a length that a kill has kept from every checkpoint.
     if replan or found[1].get("length", options.length) != options.length:
         trainer.follow(trainer.processes.on_main(lambda: clock.replan(trainer.plan, state.step)))
-        return over and state.step >= trainer.plan.steps
-    return over
+        over = over and state.step >= trainer.plan.steps
+    return over and trainer.saver.best.step >= 0  # else the best model is lost, and has to be made
 
 
 def greet(trainer: Trainer, validating: int, device: str, remarks: Sequence[str]) -> None:
@@ -295,6 +295,5 @@ def finish(trainer: Trainer) -> History:
     calibrate_kept(trainer)
     # Of a training that was over before, a kill may have left them undrawn.
     trainer.draw(averaged=False, anew=bool(trainer.recorder.rows))  # the best weights
-    run = None if trainer.folder is None else trainer.folder.path
-    rows, reason = tuple(trainer.recorder.rows), trainer.reason or "done"
-    return History(rows, trainer.state.step, best, reason, run)
+    rows, run = tuple(trainer.recorder.rows), trainer.state.run
+    return History(rows, trainer.state.step, best, trainer.reason or "done", run)

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from pixelcnn import checkpoint
+from pixelcnn.errors import ModelError
 from pixelcnn.folders import check_inside, read_inside, write_inside
 from pixelcnn.model import PixelModel
 from pixelcnn.training.averaging import WeightAverage
@@ -64,11 +65,19 @@ class Saver:
         else:
             self.best.worse += 1
 
-    def restore(self, best: dict[str, Any]) -> None:
-        """Goes on from a checkpoint; what was kept after it is forgotten."""
+    def restore(self, best: dict[str, Any]) -> str:
+        """Goes on from a checkpoint; what was kept after it is forgotten.
+
+        Returns:
+            Why the best model cannot be read, so that the next validation makes another; empty if it can.
+        """
         self.best = Best(**best)
         if self.folder is not None and self.folder.best_before.exists():
             os.replace(self.folder.best_before, self.folder.best)
+        lost = self.processes.on_main(self._lost) if self.best.step >= 0 else ""
+        if lost:
+            self.best = Best()
+        return lost
 
     def set_aside(self) -> None:
         """Keeps the best model so far for whoever resumes: a stopped training may judge once more."""
@@ -109,6 +118,17 @@ class Saver:
         raw = checkpoint.load(path, weights="raw").state_dict() if averaged else None
         check_inside(path)
         checkpoint.save(model, path, raw=raw)
+
+    def _lost(self) -> str:
+        if self.folder is None:
+            return ""
+        if not self.folder.best.is_file():
+            return f"{self.folder.best.name} is not there"
+        try:
+            checkpoint.load(self.folder.best)
+        except ModelError as error:
+            return str(error)
+        return ""
 
     def _recalled(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if self.folder is None:

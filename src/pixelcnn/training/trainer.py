@@ -248,7 +248,8 @@ class Trainer:
         self.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(self._moments(content["optimizer"]))
         self.average.load_state_dict(content["average"])
-        self.saver.restore(content["best"])
+        if lost := self.saver.restore(content["best"]):
+            self.recorder.talk.say(f"{lost}; the next validation makes a new one")
         state.best = self.saver.best.nats if self.saver.best.step >= 0 else None
         self.recorder.load_state_dict(content["recorder"], state.step)
         self.ended, self.rewound = content["ended"], content["rewound"]
