@@ -107,6 +107,10 @@ def source_levels(record: Mapping[str, Any], levels: int) -> int:
     return NAMED.get(str(data.get("name")), 256)
 
 
+GIVEN, ONE_EACH = "levels as given", ", one value in each"
+"""Levels that nothing was done to; and the end of what is said of bins that nothing is lost in."""
+
+
 def coding(binarisation: str, quantisation: str) -> str:
     """How levels came about, in words; of dynamic binarisation any draw is the same coding.
 
@@ -116,7 +120,20 @@ def coding(binarisation: str, quantisation: str) -> str:
     """
     kind = "" if binarisation in ("none", "fixed", UNSAID) else f"binarisation {binarisation}"
     ways = (kind.partition(",")[0], "" if quantisation == "none" else quantisation)
-    return ", ".join(filter(None, ways)) or "levels as given"
+    return ", ".join(filter(None, ways)) or GIVEN
+
+
+def agree(one: str, other: str) -> bool:
+    """Whether levels that came about in these ways compare: bins of one value each keep levels as given.
+
+    Example:
+        >>> bins = "256 -> 8 equal bins"
+        >>> agree(GIVEN, bins), agree(GIVEN, bins + ONE_EACH), agree(bins, bins + ONE_EACH)
+        (False, True, True)
+    """
+    first, second = ({each, each.removesuffix(ONE_EACH)} for each in (one, other))
+    lossless = one.endswith(ONE_EACH) or other.endswith(ONE_EACH)
+    return bool(first & second) or (lossless and GIVEN in first | second)
 
 
 def classes_seen(record: Mapping[str, Any], classes: int) -> list[int]:

@@ -8,6 +8,8 @@ from pixelcnn.annotations import SHOWN, shown
 from pixelcnn.errors import ConfigError, UnknownName
 
 T = TypeVar("T")
+FEW, NEAR = 12, 5
+"""Names that one line holds, and how many of those where there are more."""
 
 
 def closest(name: str, known: list[str]) -> str:
@@ -19,6 +21,21 @@ def closest(name: str, known: list[str]) -> str:
     """
     near = difflib.get_close_matches(name[:SHOWN], known, n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def known(name: str, names: list[str]) -> str:
+    """Names to choose from, in a line: all of a few, of many those that are nearest to a name.
+
+    Example:
+        >>> known("x", ["round", "square"])
+        'known: round, square'
+        >>> known("sky", ["ski", "sky-2"] + [f"row {number}" for number in range(99)])
+        'known: sky-2, ski and 99 more'
+    """
+    if len(names) <= FEW:
+        return f"known: {', '.join(names)}"
+    near = difflib.get_close_matches(name[:SHOWN], names, n=NEAR, cutoff=0.3) or names[:NEAR]
+    return f"known: {', '.join(near)} and {len(names) - len(near)} more"
 
 
 class Registry(Generic[T]):
@@ -63,7 +80,7 @@ class Registry(Generic[T]):
             names, near = list(self), name if isinstance(name, str) else ""
             raise UnknownName(
                 f"no {self.kind} called {shown(name)}.{closest(near, names)}",
-                hint=f"known: {', '.join(names)}",
+                hint=known(near, names),
             )
         return self._items[name]
 

@@ -22,7 +22,7 @@ from pixelcnn.json_text import plain
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
 from pixelcnn.physical import density
-from pixelcnn.record import UNSAID, coding
+from pixelcnn.record import UNSAID, agree, coding
 from pixelcnn.sources import beside, levels_of, set_of
 from pixelcnn.surroundings import independent
 
@@ -88,8 +88,8 @@ class Score:
     def as_trained(self) -> bool | None:
         """Whether levels came about as in training: else the numbers do not compare. None if unknown."""
         own = coding(self.binarisation, self.quantisation)
-        unknown = self.training_coding is None or self.binarisation == UNSAID
-        return None if unknown else own == self.training_coding
+        trained = None if self.binarisation == UNSAID else self.training_coding
+        return None if trained is None else agree(own, trained)
 
     @property
     def bits_per_dim(self) -> float:
@@ -265,7 +265,7 @@ def training_coding(model: PixelModel, data: ImageSet) -> str | None:
         return None
     trained = coding(record["binarisation"], record.get("quantisation", "none"))
     own = coding(data.binarisation, data.quantisation)
-    if own != trained and data.binarisation != UNSAID:
+    if not agree(own, trained) and data.binarisation != UNSAID:
         log.warning(
             "%s: %s, but the model was trained with %s, so its likelihoods do not compare",
             data.name, own, trained,

@@ -17,7 +17,7 @@ from pixelcnn.config import check_choice
 from pixelcnn.data import ImageSet, Splits
 from pixelcnn.data.content import content_keys
 from pixelcnn.data.lazy import each
-from pixelcnn.data.loading import parts_in
+from pixelcnn.data.loading import load_part, parts_in
 from pixelcnn.data.sources import is_path
 from pixelcnn.data.splits import TWO_WAYS, parts_by_content
 from pixelcnn.data.values import ARRAY, is_array, tensor_of
@@ -117,7 +117,7 @@ def set_of(
     if split == "all" or (split is None and not several):
         images = data.load_all(source, **given)
     else:
-        images = getattr(data.load(source, **given), split or "test")
+        images = load_part(source, split or "test", **given)
     return agreeing(model, images)
 
 

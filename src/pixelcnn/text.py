@@ -8,7 +8,10 @@ letters of all scripts, marks and spaces stay.
 import codecs
 import html
 import unicodedata
+from collections.abc import Iterable
+from typing import TypeVar
 
+T = TypeVar("T")
 FORMULA = ("=", "+", "-", "@")
 """How a cell begins that a spreadsheet takes for a formula."""
 
@@ -74,6 +77,19 @@ def cell(text: str) -> str:
     shown = printable(text)
     begins = unicodedata.normalize("NFKC", shown.lstrip())  # full-width signs count, too
     return f"'{shown}" if begins.startswith(FORMULA) else shown
+
+
+def by_reason(found: Iterable[tuple[T, str]]) -> dict[str, list[T]]:
+    """What each reason is given for, in the order of the reasons.
+
+    Example:
+        >>> by_reason([(3, "is empty"), (5, "is cut short"), (7, "is empty")])
+        {'is empty': [3, 7], 'is cut short': [5]}
+    """
+    reasons: dict[str, list[T]] = {}
+    for item, reason in found:
+        reasons.setdefault(reason, []).append(item)
+    return reasons
 
 
 def _shown(character: str) -> bool:

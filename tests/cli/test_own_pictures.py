@@ -96,3 +96,32 @@ def test_pictures_of_samples_score_as_their_levels_do(run, tiny, here, levels):
     run("sample", "maps.safetensors", "-n", 3, "--out", "drawn.npy")
     scores = [rows(run("score", "maps.safetensors", name)) for name in ("drawn/", "drawn.npy")]
     assert list(scores[0].values()) == list(scores[1].values())
+
+
+def test_pictures_of_samples_compare_with_levels_as_given(run, tiny, here):
+    model = tiny()
+    model.record = {"binarisation": "none", "data": {"name": "digits"}}
+    checkpoint.save(model, here / "m.safetensors")
+    run("sample", "m.safetensors", "-n", 9, "--out", "drawn/")
+    assert "bins" not in run("score", "m.safetensors", "drawn/").stderr
+    command = ("evaluate", "m.safetensors", "--data", "drawn/", "--split", "all", "--json")
+    assert run(*command).json["as_trained"] is True
+    saved(here / "photos", np.random.default_rng(0).integers(0, 256, (9, 8, 8), np.uint8))
+    assert "do not compare" in run("score", "m.safetensors", "photos").stderr
+
+
+def test_what_is_done_to_files_is_one_line_but_before_a_training(run, model, here):
+    values = np.random.default_rng(0).integers(0, 256, (4, 8, 8), np.uint8)
+    saved(here / "mixed", values)
+    Image.fromarray(values[0].astype(np.uint16) * 257).save(here / "mixed/deep.png")
+    grey = Image.fromarray(values[1])
+    grey.putalpha(grey.copy())
+    grey.save(here / "mixed/clear.png")
+    said = (
+        "2 of 6 files change when they are read, first clear.png; 'pixelcnn data check' shows how"
+    )
+    details = ("16 bits reduced to 8", "transparency laid over white")
+    brief = run("score", model, "mixed").stderr
+    full = run("train", "digits", "--data", "mixed", "--dry-run").stderr
+    assert said in brief and not any(each in brief for each in details)
+    assert said not in full and all(each in full for each in details)

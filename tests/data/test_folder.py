@@ -10,6 +10,7 @@ from PIL import Image
 
 from pixelcnn import data
 from pixelcnn.cli.conditions import class_number
+from pixelcnn.data import survey
 from pixelcnn.data.files import class_labels, find_images
 from pixelcnn.errors import ConfigError, DataError
 
@@ -60,15 +61,26 @@ def zoo(tmp_path, make_png):
     return root, good, bad
 
 
-def test_every_bad_file_is_named_in_one_line(zoo):
+def test_everything_that_is_wrong_with_files_is_one_line(zoo, monkeypatch):
+    monkeypatch.setattr(survey, "NAMED", 99)
     root, _, bad = zoo
     with pytest.raises(DataError) as caught:
         data.load(root)
     message = str(caught.value)
     assert message.startswith(f"zoo: {len(bad)} of {GOOD + len(bad)} files cannot be used")
     assert "\n" not in message
-    assert all(name.replace("\n", "\\n") in message for name in bad)
+    assert message.count(";") > 5
     assert "--skip-bad" in caught.value.hint
+
+
+def test_bad_files_of_one_reason_are_told_of_together(tmp_path):
+    for number in range(9):
+        (tmp_path / f"{number}.png").write_bytes(b"")
+    (tmp_path / "a.png").write_text("no picture")
+    with pytest.raises(
+        DataError, match=r"10 of 10 files cannot be used: 0.png .*\(and 8 more\); a.png"
+    ):
+        data.load(tmp_path)
 
 
 def test_with_skip_bad_the_result_equals_that_of_the_good_files(zoo, tmp_path, caplog):

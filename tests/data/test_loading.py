@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pixelcnn import data
+from pixelcnn.data import loading
 from pixelcnn.errors import ConfigError, DataError, UnknownName
 
 NOISE = np.random.default_rng(0).integers(0, 256, (60, 6, 5), np.uint8)
@@ -150,3 +151,17 @@ def test_importing_the_package_imports_neither_pillow_nor_the_downloader():
         "assert not {'PIL', 'pooch', 'requests'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_all_parts_have_in_common_is_said_once(caplog):
+    caplog.set_level("INFO", "pixelcnn")
+    data.load("digits", levels=300)
+    data.load("digits", levels=4)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+@pytest.mark.parametrize("part", ["train", "val", "test"])
+def test_a_part_alone_is_that_of_all(part):
+    found = loading.load_part("digits", part, levels=4)
+    assert found.content_hash == getattr(data.load("digits", levels=4), part).content_hash
+    assert found.split == part

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pixelcnn import data
+from pixelcnn.data import table
 from pixelcnn.errors import ConfigError, DataError
 
 NOISE = np.random.default_rng(0).integers(0, 256, (30, 4, 4), np.uint8)
@@ -96,7 +97,8 @@ def test_colours_ask_for_their_order(tmp_path):
     assert np.array_equal(data.load_all(mixed, layout="n h w c").images.numpy(), planes)
 
 
-def test_bad_rows_are_named_by_line_and_skipped_on_request(tmp_path):
+def test_bad_rows_are_named_by_line_and_skipped_on_request(tmp_path, monkeypatch):
+    monkeypatch.setattr(table, "REASONS", 9)
     lines = text().splitlines()
     lines[4] += ",1"
     lines[7] = lines[7].replace(",", ",x", 1)
@@ -526,6 +528,7 @@ def test_words_for_classes_are_to_be_replaced_not_left_out(tmp_path):
     (tmp_path / "words.csv").write_text("\n".join(["label,p0,p1,p2,p3", *rows]))
     with pytest.raises(DataError, match="12 bad rows") as caught:
         data.load_all(tmp_path / "words.csv")
+    assert "lines 2, 4, 6 and 3 more: 'dog' in column 1" in str(caught.value)
     assert "replace the words in column 1" in caught.value.hint
 
 

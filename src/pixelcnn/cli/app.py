@@ -156,11 +156,13 @@ def root(
         raise typer.Exit
     if context.invoked_subcommand is None:
         results(context.get_help())
-    listen()
+    listen(detailed=context.invoked_subcommand in TELL_ALL)
 
 
 TAKE_SETTINGS = ("train", "reproduce")
 """Commands that have ``--set``."""
+TELL_ALL = (*TAKE_SETTINGS, "data")
+"""Commands that tell of everything that is done to files, where others say where to look."""
 
 USES = (
     demo,

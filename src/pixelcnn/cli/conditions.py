@@ -9,6 +9,7 @@ from pixelcnn.cli import features, options
 from pixelcnn.errors import ConfigError
 from pixelcnn.record import classes_seen
 from pixelcnn.registry import closest
+from pixelcnn.registry import known as known_names
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -135,10 +136,11 @@ def class_number(label: str, classes: int, names: list[str]) -> int:
     counted = max(numbers, default=-1) < 0
     if counted and 0 <= number < classes:
         return number
-    hint = ", or ".join(filter(None, (f"0 to {classes - 1}" if counted else "", ", ".join(names))))
+    said = known_names(label, names) if names else ""
+    hint = ", or ".join(filter(None, (f"0 to {classes - 1}" if counted else "", said)))
     raise ConfigError(
         f"no class called {shown(label)}.{closest(_folded(label, True), folded)}",
-        hint=f"known: {hint}",
+        hint=hint,
     )
 
 

@@ -76,28 +76,37 @@ def counted(number: int, what: str) -> str:
 
 
 class Talk(logging.Handler):
-    """Shows what the library logs as lines of talk, each once: ``note: …``."""
+    """Shows what the library logs as lines of talk, each once: ``note: …``.
 
-    def __init__(self) -> None:
+    Args:
+        detailed: where several things can be told in one line or in one each, tell each.
+    """
+
+    def __init__(self, *, detailed: bool = True) -> None:
         super().__init__()
         self.said = set[str]()
+        self.untold = "all" if detailed else "each"
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes one message; stderr is looked up now, as it may have been replaced."""
         prefix = "warning" if record.levelno >= logging.ERROR else "note"
         line = f"{prefix}: {record.getMessage()}"
-        if line not in self.said:
+        if line not in self.said and getattr(record, "told", "") != self.untold:
             self.said.add(line)
             say(line)
 
 
-def listen() -> None:
-    """From now on shows what the library logs, and not what its reader of FITS warns of beside."""
+def listen(*, detailed: bool = True) -> None:
+    """From now on shows what the library logs, and not what its reader of FITS warns of beside.
+
+    Args:
+        detailed: see :class:`Talk`.
+    """
     warnings.filterwarnings("ignore", module=r"astropy\.")
     log = logging.getLogger("pixelcnn")
     for handler in [each for each in log.handlers if isinstance(each, Talk)]:
         log.removeHandler(handler)  # of a command that ran in this process before
-    log.addHandler(Talk())
+    log.addHandler(Talk(detailed=detailed))
     log.setLevel(logging.INFO)
     log.propagate = False
 

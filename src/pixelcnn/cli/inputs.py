@@ -13,7 +13,7 @@ import numpy as np
 
 from pixelcnn import sources
 from pixelcnn.cli import conditions, held, options
-from pixelcnn.cli.console import Advance, say
+from pixelcnn.cli.console import Advance, counted, say
 from pixelcnn.codec.archive import Input, entry_of
 from pixelcnn.codec.entries import FILE, TYPES, Form, check_names, fits
 from pixelcnn.codec.values import Stored, Values
@@ -148,8 +148,9 @@ def prepared(
         labels = _labels(model, one, holds, number, where)
         found.append((one, holds._replace(occurring=np.zeros(0)), values, labels))
         advance(index + 1, len(asked))
-    for note, count in done.items():
-        say(f"note: {note} ({count:,} picture{'s' * (count > 1)})")
+    if done:
+        notes = (f"{note} ({counted(count, 'picture')})" for note, count in done.items())
+        say(f"note: {', '.join(notes)}")
     inputs = [_input(model, *each) for each in found]
     return sorted(inputs, key=lambda each: (each.entry.size.tile_shape, each.entry.size))
 

@@ -52,6 +52,27 @@ def load(
         >>> [len(part) for part in load(torch.arange(250).reshape(10, 5, 5), source_levels=250)]
         [7, 2, 1]
     """
+    parts, coding = _split(data, split, test, options)
+    train, val, rest = (coded(part, coding, again=number > 0) for number, part in enumerate(parts))
+    return Splits(train, val.frozen(), rest.frozen())
+
+
+@independent
+@gated
+def load_part(data: Any, part: str, test: Any = None, **options: Unpack[Options]) -> ImageSet:
+    """One part of what :func:`load` gives, with its arguments and errors; the others are not looked at.
+
+    Example:
+        >>> len(load_part("digits", "val"))
+        200
+    """
+    parts, coding = _split(data, "standard", test, options)
+    found = coded(getattr(parts, part), coding)
+    return found if part == "train" else found.frozen()
+
+
+def _split(data: Any, split: str, test: Any, options: Options) -> tuple[Splits, Coding]:
+    """A source in three parts as they are stored, and what is to be made of their values."""
     named, coding = _named(data), Coding.of(options)
     if named:
         _own_only(str(data), options | {"test": test})
@@ -63,9 +84,7 @@ def load(
         raise ConfigError("own data have no split but standard", hint=hint)
     else:
         parts = splits_from(data, Reading.of(coding.wanted, options), test)
-    coding = coding.settled(parts.train)
-    train, val, rest = (coded(part, coding) for part in parts)
-    return Splits(train, val.frozen(), rest.frozen())
+    return parts, coding.settled(parts.train)
 
 
 @independent
@@ -106,8 +125,9 @@ def parts_in(data: Any, **options: Unpack[Options]) -> Parts:
     if _named(data):
         return load(data, **options)._asdict()
     found = parts_of(data, Reading.of(coding.wanted, options))
-    coding = coding.settled(found.get("train", found.get("all")))
-    return {name: coded(part, coding) for name, part in found.items()}
+    first = next((name for name in ("train", "all") if name in found), None)
+    coding = coding.settled(None if first is None else found[first])
+    return {name: coded(part, coding, again=name != first) for name, part in found.items()}
 
 
 def _named(data: Any) -> bool:

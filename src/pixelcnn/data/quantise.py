@@ -20,6 +20,7 @@ from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lazy import each, pieces
 from pixelcnn.data.tensors import dtype_of
 from pixelcnn.errors import DataError
+from pixelcnn.record import ONE_EACH
 from pixelcnn.shapes import MAX_LEVELS
 
 log = logging.getLogger("pixelcnn")
@@ -64,21 +65,44 @@ def look_up(images: Tensor, table: np.ndarray, levels: int) -> Tensor:
     return each(images, step, bound=levels)
 
 
-def occupied(images: Tensor, levels: int) -> int:
-    """How many of the levels occur; reads no further than the first piece by which all did."""
+def occurring(images: Tensor, levels: int) -> np.ndarray:
+    """Which of the levels occur, bool; reads no further than the first piece by which all did."""
     seen = torch.zeros(levels, dtype=torch.bool)
     for piece in pieces(images):
         if seen.all():
             break
         seen |= torch.bincount(images[piece].flatten(), minlength=levels) > 0
-    return int(seen.sum())
+    found: np.ndarray = seen.numpy()
+    return found
 
 
-def coded(images: ImageSet, coding: Coding) -> ImageSet:
+def occupied(images: Tensor, levels: int) -> int:
+    """How many of the levels occur."""
+    return int(occurring(images, levels).sum())
+
+
+def are_drawn(values: np.ndarray, source: int, levels: int) -> bool:
+    """Whether values may be those of a picture of so many levels: evenly spaced, at most one in each bin.
+
+    Example:
+        >>> are_drawn(np.array([0, 85, 255]), 256, 4), are_drawn(np.array([0, 86, 200]), 256, 4)
+        (True, False)
+    """
+    level = equal_bins(source, levels)[values]
+    near = np.abs(values * (levels - 1) - level * (source - 1)) < levels - 1
+    return bool(near.all()) and len(np.unique(level)) == len(values)
+
+
+def coded(images: ImageSet, coding: Coding, *, again: bool = False) -> ImageSet:
     """The set with the colour and the levels that were asked for, saying how it came by them.
 
     More levels than the source has cannot be made: then it keeps its own, and the log says so. Two
     levels are a fixed binarisation already and stay as given.
+
+    Args:
+        images: of any levels.
+        coding: what is wanted.
+        again: another part of data whose first part has been told of already.
     """
     if not coding.labels:
         images = dataclasses.replace(images, labels=None, classes=())
@@ -101,13 +125,14 @@ def coded(images: ImageSet, coding: Coding) -> ImageSet:
     if coding.levels is None or coding.levels == source:
         return images
     if coding.levels > source:
-        log.warning(
-            "%s has %d levels, %d cannot be made of them", images.name, source, coding.levels
+        words = "%s has %d levels, %d cannot be made of them"
+        log.log(
+            logging.DEBUG if again else logging.WARNING, words, images.name, source, coding.levels
         )
         return images
     if coding.levels == 2:
         return _at_threshold(images, 0.5)
-    return _in_bins(images, coding.levels)
+    return _in_bins(images, coding.levels, logging.DEBUG if again else logging.INFO)
 
 
 def _at_threshold(images: ImageSet, threshold: float) -> ImageSet:
@@ -121,14 +146,18 @@ def _at_threshold(images: ImageSet, threshold: float) -> ImageSet:
     return dataclasses.replace(images, images=values, levels=2, binarisation=name)
 
 
-def _in_bins(images: ImageSet, levels: int) -> ImageSet:
+def _in_bins(images: ImageSet, levels: int, usual: int) -> ImageSet:
     """Equal bins, reporting how many are occupied: values on another scale than said fill few."""
-    values = look_up(images.images, equal_bins(images.levels, levels), levels)
-    count = occupied(values, levels)
-    name = f"{images.levels} -> {levels} equal bins"
+    source, table = images.levels, equal_bins(images.levels, levels)
+    values, name = look_up(images.images, table, levels), f"{source} -> {levels} equal bins"
+    seen = np.flatnonzero(occurring(images.images, source))
+    count = len(np.unique(table[seen]))
     suspicious = count <= 2 and images.images.numel() > 100 * levels
+    if not suspicious and are_drawn(seen, source, levels):
+        name += ONE_EACH
+        return dataclasses.replace(images, images=values, levels=levels, quantisation=name)
     log.log(
-        logging.WARNING if suspicious else logging.INFO,
+        logging.WARNING if suspicious else usual,
         "%s (%s): %s, %d of them occupied", images.name, images.split, name, count,
     )  # fmt: skip
     return dataclasses.replace(images, images=values, levels=levels, quantisation=name)

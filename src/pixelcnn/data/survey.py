@@ -15,7 +15,7 @@ from pixelcnn.data.quantise import SOURCE
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import ImageShape
-from pixelcnn.text import printable
+from pixelcnn.text import by_reason, printable
 
 log = logging.getLogger("pixelcnn")
 
@@ -29,10 +29,10 @@ DONE = {
     "patches": "cut into patches of",
 }
 """What is said of pictures that are brought to a size."""
-
-
-NAMED = 20
-"""Bad files that one message names; the log and the report name all."""
+TOLD = "told"
+"""Attribute of log records that say the same: ``each`` of several things, or ``all`` of them in one line."""
+NAMED = 4
+"""Reasons that one message names, each with a file; the log and the report name all."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,16 +78,21 @@ def accepted(reports: list[FileReport], where: str, skip_bad: bool) -> list[File
     bad = [each for each in reports if each.error]
     good = [each for each in reports if not each.error]
     if bad and not (skip_bad and good):
-        shown = 1 if not good and len({each.error for each in bad}) == 1 else NAMED
-        named = "; ".join(f"{printable(each.name)} {each.error}" for each in bad[:shown])
-        more = f"; and {len(bad) - shown} more" if len(bad) > shown else ""
+        reasons = by_reason((printable(each.name), each.error) for each in bad)
+        named = "; ".join(
+            f"{names[0]} {error}" + (f" (and {len(names) - 1} more)" if names[1:] else "")
+            for error, names in list(reasons.items())[:NAMED]
+        )
+        if more := sum(map(len, list(reasons.values())[NAMED:])):
+            named += f"; and {more} more"
         hint = _remedy(bad) + (", or leave them out: --skip-bad" if good else "")
-        hint += ", `pixelcnn data check` lists them all" if more and shown == NAMED else ""
+        hint += ", `pixelcnn data check` lists them all" if good and len(bad) > NAMED else ""
         raise DataError(
-            f"{where}: {len(bad)} of {len(reports)} files cannot be used: {named}{more}", hint=hint
+            f"{where}: {len(bad)} of {len(reports)} files cannot be used: {named}", hint=hint
         )
     for each in bad:
-        log.warning("%s: %s %s, skipped", where, printable(each.name), each.error)
+        told = {TOLD: "each"} if bad[1:] else {}
+        log.warning("%s: %s %s, skipped", where, printable(each.name), each.error, extra=told)
     if bad:
         log.warning("%s: %d of %d files skipped", where, len(bad), len(reports))
     _tell(good, where)
@@ -110,15 +115,17 @@ def _remedy(bad: list[FileReport]) -> str:
 
 
 def _tell(good: list[FileReport], where: str) -> None:
-    """One line for each kind of thing that is done to files."""
-    first: dict[str, str] = {}
-    counts: Counter[str] = Counter()
-    for each in good:
-        counts.update(each.notes)
-        for note in each.notes:
-            first.setdefault(note, printable(each.name))
+    """One line for each kind of thing that is done to files, and if there are several one of all."""
+    counts = Counter(note for each in good for note in each.notes)
+    first = {note: printable(each.name) for each in reversed(good) for note in each.notes}
+    level, told = (logging.INFO, {TOLD: "each"}) if len(counts) > 1 else (logging.WARNING, {})
     for note, count in counts.items():
-        log.warning("%s: %s: %d of %d files, first %s", where, note, count, len(good), first[note])
+        named = (where, note, count, len(good), first[note])
+        log.log(level, "%s: %s: %d of %d files, first %s", *named, extra=told)
+    if told:
+        changed = [printable(each.name) for each in good if each.notes]
+        words = "%s: %d of %d files change when they are read, first %s; 'pixelcnn data check' shows how"
+        log.warning(words, where, len(changed), len(good), changed[0], extra={TOLD: "all"})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,12 +21,12 @@ from pixelcnn.data.quantise import SOURCE
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
-from pixelcnn.text import printable
+from pixelcnn.text import by_reason, printable
 
 log = logging.getLogger("pixelcnn")
 
-NAMED = 10
-"""Bad rows that one message names."""
+NAMED, REASONS, MANY = 3, 4, 10
+"""Bad rows of one reason that a message names, reasons that it names, and rows that are not bad by chance."""
 MAX_COLUMNS = 2**20
 CELL = 4
 """Numbers of a cell that must be a whole image."""
@@ -238,18 +238,29 @@ def _dialect(lines: list[bytes], reading: Reading) -> Dialect:
 
 def _refuse(bad: Bad, where: str, skip_bad: bool, dialect: Dialect) -> None:
     """Names bad rows by line, and raises unless they are to be skipped."""
-    named = "; ".join(f"line {line}: {reason}" for line, reason in bad[:NAMED])
-    more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+    named = _named(bad)
     comma = dialect.separator == b","
     kind = "" if comma else f" (columns separated by {SEPARATORS[dialect.separator]})"
     if not skip_bad:
         hint = "mend or remove these lines, or leave them out: --skip-bad"
         words = {found[1] for _, reason in bad if (found := WORD.match(reason))}
-        if len(words) == 1 and len(bad) >= NAMED:
+        if len(words) == 1 and len(bad) >= MANY:
             hint = (
                 f"classes are whole numbers: replace the words in column {words.pop()}; else {hint}"
             )
         if not dialect.real and any(REAL.match(reason) for _, reason in bad):
             hint = f"real numbers: say how they become levels with {typed('quantise')}; else {hint}"
-        raise DataError(f"{where}: {len(bad)} bad rows{kind}: {named}{more}", hint=hint)
-    log.warning("%s: %d bad rows skipped%s: %s%s", where, len(bad), kind, named, more)
+        raise DataError(f"{where}: {len(bad)} bad rows{kind}: {named}", hint=hint)
+    log.warning("%s: %d bad rows skipped%s: %s", where, len(bad), kind, named)
+
+
+def _named(bad: Bad) -> str:
+    """Bad rows by their lines, those of one reason together."""
+    reasons = list(by_reason(bad).items())
+    parts = []
+    for reason, lines in reasons[:REASONS]:
+        rest = f" and {len(lines) - NAMED:,} more" if len(lines) > NAMED else ""
+        numbers = f"line{'s' * (len(lines) > 1)} {', '.join(map(str, lines[:NAMED]))}{rest}"
+        parts.append(f"{numbers}: {reason}")
+    others = sum(len(lines) for _, lines in reasons[REASONS:])
+    return "; ".join(parts) + (f"; and {others:,} more" if others else "")

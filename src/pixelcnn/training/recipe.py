@@ -16,7 +16,7 @@ from pixelcnn.folders import check_name
 from pixelcnn.model import PixelModel
 from pixelcnn.networks import NETWORKS
 from pixelcnn.outputs import OUTPUTS
-from pixelcnn.registry import closest
+from pixelcnn.registry import closest, known
 from pixelcnn.training import toml
 from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.published import Published, optional
@@ -226,8 +226,8 @@ def no_recipe(name: str) -> tuple[str, str]:
         )
     if Path(name).exists():
         return f"{name} is no recipe", f"if it holds images, train with --data {name}"
-    known = f"known: {', '.join(names())}; or give a .toml file"
-    return f"no recipe called {shown(name)}.{closest(name, names())}", known
+    hint = f"{known(name, names())}, see 'pixelcnn info'; or give a .toml file"
+    return f"no recipe called {shown(name)}.{closest(name, names())}", hint
 
 
 def parse(text: str, name: str) -> Recipe:
