@@ -34,7 +34,7 @@ def known(name: str, names: list[str]) -> str:
     """
     if len(names) <= FEW:
         return f"known: {', '.join(names)}"
-    near = difflib.get_close_matches(name[:SHOWN], names, n=NEAR, cutoff=0.3) or names[:NEAR]
+    near = difflib.get_close_matches(name[:SHOWN], names, n=NEAR, cutoff=0.5) or names[:NEAR]
     return f"known: {', '.join(near)} and {len(names) - len(near)} more"
 
 

@@ -107,8 +107,12 @@ def test_dry_run_shows_the_model_and_writes_nothing(run, recipe, here):
     before = sorted(here.iterdir())
     text = run("train", recipe, "--dry-run").stdout
     assert "[network]" in text
-    assert "receptive field" in text
-    assert run("train", recipe, "--dry-run", "--json").json["recipe"]["training"]["epochs"] == 2
+    data, training, folder = text.splitlines()[-3:]
+    found = run("train", recipe, "--dry-run", "--json").json
+    assert found["recipe"]["training"]["epochs"] == 2
+    assert all(f"{count:,} " in data for count in found["splits"].values())
+    assert "2 epochs of " in training and "runs/small-images" in folder
+    assert "1m, at " in run("train", recipe, "--dry-run", "--max-time", "1m").stdout
     assert sorted(here.iterdir()) == before
 
 

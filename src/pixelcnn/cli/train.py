@@ -1,5 +1,6 @@
 """``pixelcnn train``: train a recipe."""
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pixelcnn.cli import options
-from pixelcnn.cli.console import emit, result, results, say
+from pixelcnn.cli.console import counted, emit, result, results, say
 
 if TYPE_CHECKING:
     from pixelcnn.training import History
@@ -117,7 +118,7 @@ def train(
     ]
     wanted = request(recipe, run, overrides=overrides, resume=resume)
     if dry_run:
-        _show(prepare(wanted.recipe), json)
+        _show(prepare(wanted.recipe), wanted.run, json)
         return
     if keep_memory:
         memory.keep_memory()
@@ -157,15 +158,27 @@ def _trained(wanted: "Request") -> "History":
     return history
 
 
-def _show(prepared: "Prepared", json: bool) -> None:
-    """What a training would start from."""
+def _show(prepared: "Prepared", run: Path, json: bool) -> None:
+    """What a training would start from; what is looked for comes last, above the prompt."""
     from pixelcnn.cli import model_info
 
     for note in prepared.notes:
         say(f"note: {note}")
     summary: dict[str, Any] = model_info.summary(prepared.model)
+    parts = {name: len(images) for name, images in prepared.splits._asdict().items()}
     if json:
-        emit(summary | {"recipe": prepared.recipe.tables()})
+        emit(summary | {"recipe": prepared.recipe.tables(), "splits": parts})
         return
+    options, (train, val, test) = prepared.recipe.options, parts.values()
     results(prepared.recipe.dumps())
     model_info.show(prepared.model, summary)
+    batch = min(options.batch_size, train)
+    steps = counted(math.ceil(train / batch), "step")
+    result(
+        f"data             {prepared.splits.train.name}: {train:,} images train, {val:,} validate,"
+        f" {test:,} test"
+    )
+    epochs = f"{counted(options.epochs, 'epoch')} of {steps}"
+    length = f"{options.limit}, at {steps} an epoch" if options.limit else epochs
+    result(f"training         {length}, {counted(batch, 'image')} a step")
+    result(f"run folder       {run}")

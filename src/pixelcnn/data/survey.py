@@ -86,7 +86,7 @@ def accepted(reports: list[FileReport], where: str, skip_bad: bool) -> list[File
         if more := sum(map(len, list(reasons.values())[NAMED:])):
             named += f"; and {more} more"
         hint = _remedy(bad) + (", or leave them out: --skip-bad" if good else "")
-        hint += ", `pixelcnn data check` lists them all" if good and len(bad) > NAMED else ""
+        hint += ", `pixelcnn data check` lists them all" if more else ""
         raise DataError(
             f"{where}: {len(bad)} of {len(reports)} files cannot be used: {named}", hint=hint
         )
