@@ -62,6 +62,10 @@ def test_without_a_command_the_help_appears(run):
     assert run().stdout == run("--help").stdout
 
 
+def test_every_command_is_told_of_in_a_whole_line(run):
+    assert "..." not in run().stdout.split("Commands:")[1]
+
+
 def test_version(run):
     assert re.fullmatch(r"pixelcnn \d+\.\d+\.\d+\n", run("--version").stdout)
 

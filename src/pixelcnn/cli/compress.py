@@ -80,7 +80,7 @@ def compress(
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Compress images without loss, to about as many bits as the model's likelihood says.
+    """Compress images without loss, to the bits of their likelihood.
 
     \b
     Examples:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pixelcnn.data import DataReport
 
 app = typer.Typer(
-    help="""Check data before training on them, or pack a folder into one array.
+    help="""Check data before training, or pack a folder into an array.
 
     \b
     Examples:

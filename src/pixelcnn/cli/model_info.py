@@ -123,7 +123,7 @@ def history(record: dict[str, Any]) -> list[str]:
     if "steps" in record:
         recipe = f" of recipe {printable(record['recipe'])}" if record.get("recipe") else ""
         name = printable(record.get("data", {}).get("name") or "own data")
-        lines.append(f"trained          {record['steps']} steps{recipe} on {name}")
+        lines.append(f"trained          {record['steps']:,} steps{recipe} on {name}")
     if (augmentation := record.get("augmentation", "none")) != "none":
         lines.append(f"augmented        {printable(augmentation)}")
     if found := record.get("validation"):

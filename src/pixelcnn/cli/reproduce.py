@@ -35,7 +35,7 @@ def reproduce(
     device: options.Device = None,
     json: options.Json = False,
 ) -> None:
-    """Train a recipe as documented, and set the published figure beside ours.
+    """Train a recipe as documented, beside the published figure.
 
     \b
     Examples:
