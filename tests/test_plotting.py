@@ -126,3 +126,16 @@ def test_heatmaps(shape):
     picture = plotting.heatmap(np.random.default_rng(0).random(shape), unit="bits")
     assert picture.mode == "RGB"
     plotting.heatmap(np.zeros(shape), unit="all the same")
+
+
+def test_a_heat_map_of_log_probabilities_shows_which_are_small():
+    nats = torch.tensor([[-4.0, -0.25], [-2.0, -0.25]], requires_grad=True)
+    pixels = np.asarray(plotting.heatmap(nats, scale=60))
+    assert pixels[30, 60].tolist() == list(plotting.EMBER[0])
+    assert pixels[30, 120].tolist() == list(plotting.EMBER[-1])
+
+
+@pytest.mark.parametrize("values", [np.zeros((1, 1, 3, 3)), np.zeros(3), np.full((3, 3), np.nan)])
+def test_what_is_no_map_of_numbers_has_no_heat_map(values):
+    with pytest.raises(DataError, match="a heat map needs numbers"):
+        plotting.heatmap(values)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
@@ -222,7 +223,7 @@ def heatmap(
     values: Any,
     *,
     unit: str = "",
-    low: float = 0.0,
+    low: float | None = None,
     high: float | None = None,
     scale: int | None = None,
 ) -> Image.Image:
@@ -231,21 +232,39 @@ def heatmap(
     Args:
         values: numbers (h, w), or (n, h, w) for several maps side by side with one legend.
         unit: the text of the legend, as in ``"bits per pixel"``.
-        low: the number drawn darkest.
+        low: the number drawn darkest; by default 0, or the smallest where that is below.
         high: the number drawn brightest, as all above it; by default the largest.
         scale: whole enlargement factor; by default about 192 pixels a side for one map.
+
+    Raises:
+        DataError: not two or three axes, or a number that is NaN or infinite.
 
     Example:
         >>> heatmap(np.eye(4), unit="bits", scale=8).size
         (180, 74)
     """
-    maps = np.asarray(values, np.float64)
-    maps = maps[None] if maps.ndim == 2 else maps
+    maps = _maps(values)
+    low = min(0.0, float(maps.min())) if low is None else low
     top = float(maps.max()) if high is None else high
     factor = scale or enlargement(max(maps.shape[1:]), 192 if len(maps) == 1 else 96)
     picture = tiles(coloured(maps, low, top), columns=len(maps), scale=factor)
     more = "+" if float(maps.max()) > top else ""
     return with_legend(picture, f"{low:.3g}", f"{top:.3g}{more}", unit)
+
+
+def _maps(values: Any) -> NDArray[np.float64]:
+    """Numbers as maps ``(n, h, w)``; log-probabilities come with their gradients, which nobody sees."""
+    found = values.detach().cpu() if isinstance(values, torch.Tensor) else values
+    maps = np.asarray(found, np.float64)
+    maps = maps[None] if maps.ndim == 2 else maps
+    if maps.ndim != 3 or not maps.size:
+        raise DataError(
+            f"a heat map needs numbers (height, width) or (n, height, width), got shape {maps.shape}",
+            hint="of log_prob_map(images) take the sum over channels, .sum(1)",
+        )
+    if not np.isfinite(maps).all():
+        raise DataError("a heat map needs numbers, but some are NaN or infinite")
+    return maps
 
 
 def with_legend(picture: Image.Image, low: str, high: str, unit: str) -> Image.Image:
@@ -258,12 +277,8 @@ def with_legend(picture: Image.Image, low: str, high: str, unit: str) -> Image.I
     strip = coloured(np.linspace(0, 1, length)[None].repeat(bar, axis=0), 0, 1)
     canvas.paste(Image.fromarray(strip), (margin, picture.height + 4))
     draw = ImageDraw.Draw(canvas)
-    line = picture.height + bar + 8
-    for text, x, anchor in (
-        (low, margin, "la"),
-        (unit, canvas.width // 2, "ma"),
-        (high, canvas.width - margin, "ra"),
-    ):
+    line, middle, right = picture.height + bar + 8, canvas.width // 2, canvas.width - margin
+    for text, x, anchor in ((low, margin, "la"), (unit, middle, "ma"), (high, right, "ra")):
         draw.text((x, line), text, fill=(40, 44, 52), font=font, anchor=anchor)
     return canvas
 
