@@ -165,7 +165,9 @@ def described(kind: Any) -> str:
         return one_of(members)
     if origin in (tuple, collections.abc.Sequence):
         length = "" if _any_length(origin, members) else f" of {len(members)}"
-        return f"a list{length}, each {described(members[0])}"
+        return f"a list{length}" + (
+            f", each {described(members[0])}" if members[0] is not Any else ""
+        )
     return WORDS.get(kind, f"a {getattr(kind, '__name__', 'value')}")
 
 

@@ -143,6 +143,13 @@ def test_the_best_so_far_is_known_to_a_validation():
     assert history.best == pytest.approx(min(means))
 
 
+@pytest.mark.parametrize("stranger", [print, Callback, object()])
+def test_what_would_never_be_called_is_no_callback(stranger):
+    with pytest.raises(ConfigError, match="is no callback") as caught:
+        fit(model(), *digits(), callbacks=[stranger], **QUICK)
+    assert "on_step" in caught.value.hint
+
+
 @pytest.mark.parametrize("event", ["on_step", "on_validation", "on_epoch"])
 def test_any_event_can_end_a_training_which_is_validated_and_saved(event, tmp_path):
     run = tmp_path / "run"

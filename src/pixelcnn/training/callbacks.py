@@ -9,10 +9,14 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from pixelcnn.annotations import shown
 from pixelcnn.errors import ConfigError
 from pixelcnn.folders import read_inside, write_inside
 from pixelcnn.model import PixelModel
 from pixelcnn.training.likelihood import Validation
+
+EVENTS = ("on_step", "on_validation", "on_epoch")
+"""The methods of callbacks, see :class:`Callback`."""
 
 
 @dataclasses.dataclass
@@ -140,6 +144,35 @@ class Trackers:
         """Ends those that were made here; objects are their owner's to end."""
         for tracker in self.ours:
             tracker.finish()
+
+
+def check_hooks(callbacks: Sequence[Any], trackers: Sequence[Any], run: str | Path | None) -> None:
+    """Refuses callbacks that would never be called, and trackers that cannot be used.
+
+    Args:
+        callbacks: the user's.
+        trackers: names and objects, as for :class:`Trackers`.
+        run: the run folder.
+
+    Raises:
+        ConfigError: an object without any of the methods of :class:`Callback`, or a class in place of an
+            object; or see :func:`check_trackers`.
+
+    Example:
+        >>> check_hooks([Callback()], [], None)
+        >>> try:
+        ...     check_hooks([Callback], [], None)
+        ... except ConfigError as error:
+        ...     print(error)
+        <class 'pixelcnn.training.callbacks.Callback'> is no callback
+    """
+    for callback in callbacks:
+        if isinstance(callback, type) or not any(hasattr(callback, event) for event in EVENTS):
+            raise ConfigError(
+                f"{shown(callback)} is no callback",
+                hint=f"pass an object with one of {', '.join(EVENTS)}, each of which gets a state",
+            )
+    check_trackers(trackers, Path(run) if run else None)
 
 
 def check_trackers(wanted: Sequence[Any], run: Path | None) -> None:

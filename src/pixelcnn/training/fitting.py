@@ -22,7 +22,7 @@ from pixelcnn.training import checkpoints, loop
 from pixelcnn.training.acceleration import accelerated
 from pixelcnn.training.batches import Batches, augmentation_of, check_fit
 from pixelcnn.training.calibration import calibrate_kept
-from pixelcnn.training.callbacks import Trackers, check_trackers
+from pixelcnn.training.callbacks import Trackers, check_hooks
 from pixelcnn.training.caller import lay_out, memory, preserved
 from pixelcnn.training.history import History
 from pixelcnn.training.likelihood import Loss, Stopped
@@ -63,8 +63,7 @@ def fit(
     handlers and random state are afterwards what they were.
 
     Args:
-        model: trained in place. Of one that ``torch.compile`` made, the model inside; to train compiled,
-            say ``compile=True``.
+        model: trained in place; of one that ``torch.compile`` made, the model inside; see ``compile``.
         train: training images: a set, or any other source of images, see :func:`pixelcnn.score`; of what
             comes in parts the one to train on.
         val: validation images, likewise; dynamically binarised ones are drawn once. By default the validation
@@ -74,12 +73,11 @@ def fit(
         resume: continue what ``run`` holds, fine if that is nothing or a finished training.
         verbose: talk on stderr: a bar in a terminal or a notebook, and a line an epoch.
         callbacks: see :class:`pixelcnn.training.Callback`.
-        trackers: names or objects, see :class:`pixelcnn.training.callbacks.Trackers`; those of the options
-            if None.
+        trackers: see :class:`pixelcnn.training.callbacks.Trackers`; those of the options if None.
         **overrides: single options, as ``epochs=3``.
 
     Raises:
-        ConfigError: options, trackers or a run folder that cannot be used.
+        ConfigError: options, callbacks, trackers or a run folder that cannot be used.
         ModelError: images that do not fit the model.
         TrainingError: a loss that is not finite.
         ResourceError: out of memory or disk.
@@ -103,7 +101,7 @@ def fit(
         raise ConfigError("resume needs a run folder", hint="pass run=...")
     if options.init is not None:
         raise ConfigError("init is for recipes", hint="fit the model that pixelcnn.load gives")
-    check_trackers(options.trackers if trackers is None else trackers, Path(run) if run else None)
+    check_hooks(callbacks, options.trackers if trackers is None else trackers, run)
     notes = training_record(model, train, val, options)
     with joined(options.devices, options.nodes) as processes, contextlib.ExitStack() as stack:
         folder, replan = None, False

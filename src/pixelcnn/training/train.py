@@ -164,7 +164,7 @@ def train_recipe(
             contradicted by anything but epochs, time and devices.
         DataError, ModelError, TrainingError, ResourceError, Interrupted: see :func:`pixelcnn.fit`.
     """
-    from pixelcnn.training.callbacks import check_trackers
+    from pixelcnn.training.callbacks import check_hooks
     from pixelcnn.training.fitting import run_training
     from pixelcnn.training.processes import check_size, joined
     from pixelcnn.training.progress import Talk
@@ -190,7 +190,7 @@ def train_recipe(
             processes.on_main(lambda: None)
             ready = ready or prepare(recipe, trained=trained)
             chosen = ready.recipe.options.trackers if trackers is None else trackers
-            check_trackers(chosen, asked.run)
+            check_hooks(callbacks, chosen, asked.run)
             train, val = ready.splits.train, ready.splits.val
             options, source = ready.recipe.options, ready.recipe.data
             notes = training_record(
