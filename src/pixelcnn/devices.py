@@ -67,18 +67,25 @@ def _not_here(name: str, why: str) -> ConfigError:
 
 
 def require_model(model: object) -> None:
-    """A model is a module that holds numbers: not the name of one, nor its file.
+    """A model is a module that holds numbers: not the name of one, its file, its network, nor a wrapper.
 
     Raises:
         ModelError: it is something else, or on the device ``meta``.
 
     Example:
-        >>> require_model(nn.Identity())
+        >>> try:
+        ...     require_model(nn.Identity())
+        ... except ModelError as error:
+        ...     print(error)
+        model must be a PixelModel, got Identity
     """
-    if not isinstance(model, nn.Module):
+    if not isinstance(model, nn.Module) or not hasattr(model, "log_prob_map"):
+        wrapped = hasattr(getattr(model, "module", None), "log_prob_map")
         raise ModelError(
             f"model must be a PixelModel, got {type(model).__name__}",
-            hint="pixelcnn.load gives the model of a name, a file or a run folder",
+            hint="its .module is one"
+            if wrapped
+            else "pixelcnn.load gives the model of a name, a file or a run folder",
         )
     require_numbers(model)
 

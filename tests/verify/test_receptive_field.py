@@ -62,6 +62,11 @@ def test_a_pixel_outside_the_image_is_refused():
         receptive_field(PixelCNN(1, 1, width=4, depth=1), 5, 7, at=(5, 0))
 
 
+def test_what_is_no_pixel_is_refused():
+    with pytest.raises(ConfigError, match="at must be a list of 2, each an integer"):
+        receptive_field(PixelCNN(1, 1, width=4, depth=1), 5, 7, at=(1.5, 2))
+
+
 def test_the_picture_marks_what_is_seen(tmp_path):
     field = receptive_field(PixelCNN(1, 1, width=4, depth=2, first_kernel=3), 9, 9)
     picture = field.picture(scale=1)

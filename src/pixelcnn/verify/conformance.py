@@ -2,7 +2,8 @@
 
 import torch
 
-from pixelcnn.devices import Device, require_model, require_numbers, resolve_device
+from pixelcnn.devices import Device, require_model, resolve_device
+from pixelcnn.errors import ModelError
 from pixelcnn.model import PixelModel
 from pixelcnn.networks import Network
 from pixelcnn.outputs import Output
@@ -10,6 +11,7 @@ from pixelcnn.surroundings import independent
 from pixelcnn.verify.models import ModelChecks
 from pixelcnn.verify.networks import NetworkChecks
 from pixelcnn.verify.outputs import OutputChecks
+from pixelcnn.verify.probing import require_network
 from pixelcnn.verify.report import Progress, Report, run
 
 
@@ -26,12 +28,15 @@ def check_network(
         width: columns of the images tried; best unlike the rows, so that swapped axes show.
         progress: see :data:`Progress`.
 
+    Raises:
+        ModelError: no network, or one without numbers.
+
     Example:
         >>> from pixelcnn.networks import GatedPixelCNN
         >>> check_network(GatedPixelCNN(channels=1, out=2, width=4, depth=2)).passed
         True
     """
-    require_numbers(network)
+    require_network(network)
     return run(
         f"network {type(network).__name__}", NetworkChecks(network, height, width).all(), progress
     )
@@ -47,11 +52,19 @@ def check_output(output: Output, channels: int = 1, *, progress: Progress | None
         channels: image channels.
         progress: see :data:`Progress`.
 
+    Raises:
+        ModelError: no output.
+
     Example:
         >>> from pixelcnn.outputs import Categorical
         >>> check_output(Categorical(levels=17), channels=3).passed
         True
     """
+    if not isinstance(output, Output):
+        raise ModelError(
+            f"output must be an Output, got {type(output).__name__}",
+            hint="that of a model is model.output",
+        )
     return run(
         f"output {output} for {channels} channels", OutputChecks(output, channels).all(), progress
     )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelcnn.devices import require_numbers
-from pixelcnn.errors import ConformanceError
+from pixelcnn.errors import ConformanceError, ModelError
 from pixelcnn.extent import MOST_NUMBERS, widest
 from pixelcnn.layers import set_dropout_generator
 from pixelcnn.networks import Network
@@ -20,6 +20,27 @@ LEVELS = 256
 """Levels of the random inputs given to a network on its own."""
 POSITIONS = 4096
 """Positions of all images in one pass: what bounds the memory."""
+
+
+def require_network(network: object) -> None:
+    """What is checked as a network is one, and holds numbers.
+
+    Raises:
+        ModelError: it is something else, such as a model, or on the device ``meta``.
+
+    Example:
+        >>> try:
+        ...     require_network(nn.Identity())
+        ... except ModelError as error:
+        ...     print(error)
+        network must be a Network, got Identity
+    """
+    if not isinstance(network, Network):
+        raise ModelError(
+            f"network must be a Network, got {type(network).__name__}",
+            hint="that of a model is model.network, and check_model checks all of it",
+        )
+    require_numbers(network)
 
 
 @independent

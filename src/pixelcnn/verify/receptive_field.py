@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from pixelcnn.config import checked
 from pixelcnn.errors import ConfigError
 from pixelcnn.networks import Network
 from pixelcnn.surroundings import independent
 from pixelcnn.verify.causality import draw, gradients
+from pixelcnn.verify.probing import require_network
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -172,10 +174,13 @@ def receptive_field(
         at: row and column of the pixel; the centre by default.
 
     Raises:
-        ConfigError: a pixel outside the image.
+        ConfigError: no pixel, or one outside the image.
+        ModelError: no network.
         ConformanceError: gradients that are not finite.
     """
-    row, column = (height // 2, width // 2) if at is None else at
+    require_network(network)
+    middle = (height // 2, width // 2)
+    row, column = middle if at is None else checked("at", at, tuple[int, int])
     if not (0 <= row < height and 0 <= column < width):
         raise ConfigError(f"no pixel (h {row}, w {column}) in an image of {height}x{width}")
     seen = torch.zeros(height, width, dtype=torch.bool)
