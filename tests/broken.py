@@ -184,6 +184,23 @@ class GlobalPooling(Stack):
         return self.head(torch.relu(self.second(h * torch.sigmoid(h.mean((2, 3), keepdim=True)))))
 
 
+class OpenFunction(Stack):
+    """The first kernel is called as a function, with its centre open."""
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        weight = self.first.weight * raster_mask((3, 3), sees_itself=True).to(x)
+        h = functional.conv2d(x, weight, self.first.bias, padding=1)
+        return self.head(torch.relu(self.second(torch.relu(h))))
+
+
+class Rolled(Stack):
+    """Features are rolled by one column, so that the last one comes first."""
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        h = torch.relu(self.first(x)).roll(1, -1)
+        return self.head(torch.relu(self.second(h)))
+
+
 class ResidualAroundFirst(Stack):
     """A residual connection around the first layer hands the image on."""
 
@@ -472,6 +489,13 @@ NETWORKS = (
         (STATISTIC, TRAINING, CLAIM),
     ),
     Broken(GlobalPooling, FUTURE, ("outside the layers", "global pooling"), (TRAINING, CLAIM)),
+    Broken(
+        OpenFunction,
+        FUTURE,
+        ("outside the layers sees its own position", "called as a function"),
+        (TRAINING, CLAIM, ARRIVE),
+    ),
+    Broken(Rolled, FUTURE, ("outside the layers sees the future", "a roll"), (TRAINING, CLAIM)),
     Broken(ResidualAroundFirst, FUTURE, ("bypasses the first layer", "residual"), (TRAINING,)),
     Broken(UnshiftedLink, FUTURE, ("`vertical`", "to the right", "not shifted down"), (TRAINING,)),
     Broken(

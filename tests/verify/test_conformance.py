@@ -11,10 +11,12 @@ from engines.walks import needs_native
 from pixelcnn import engines, networks, sampling
 from pixelcnn.engines import programs
 from pixelcnn.engines.fingerprint import fingerprint
-from pixelcnn.errors import ConformanceError
+from pixelcnn.errors import ConformanceError, ModelError
 from pixelcnn.model import PixelModel
-from pixelcnn.verify import Report, check_model, check_network, check_output
+from pixelcnn.verify import Report, check_model, check_network, check_output, receptive_field
+from pixelcnn.verify.agreement import check_full_size
 from pixelcnn.verify.models import ModelChecks
+from pixelcnn.verify.probing import random_levels
 from pixelcnn.verify.report import run
 from tiny import label, marked, tiny_model, tiny_models, tiny_networks, tiny_outputs
 
@@ -265,3 +267,26 @@ def test_progress_names_each_promise_before_it_is_checked():
     report = check_network(Stack(1, 2), progress=lambda *step: seen.append(step))
     assert [name for _, _, name in seen] == [row.name for row in report.rows]
     assert [done for done, _, _ in seen] == list(range(len(seen)))
+
+
+def test_what_is_too_unlikely_for_a_probability_is_no_disagreement():
+    model = tiny_model(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1000)
+        nats = model.log_prob_map(random_levels((1, *model.shape), model.levels, seed=11))
+    assert float(nats.min()) < -800
+    check_full_size(model, None)
+
+
+@pytest.mark.parametrize("check", [check_network, check_output, lambda m: receptive_field(m, 5, 7)])
+def test_a_model_is_no_part_of_one(check):
+    with pytest.raises(ModelError, match=r"must be an? (Network|Output), got PixelModel"):
+        check(tiny_model(1))
+
+
+@pytest.mark.parametrize("given", [torch.nn.Linear(1, 1), torch.nn.DataParallel(tiny_model(1))])
+def test_what_is_no_model_is_not_checked(given):
+    with pytest.raises(ModelError, match="must be a PixelModel") as caught:
+        check_model(given)
+    assert (".module" in caught.value.hint) == hasattr(given, "module")

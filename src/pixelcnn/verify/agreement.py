@@ -12,6 +12,7 @@ from pixelcnn.engines.guard import sampled
 from pixelcnn.errors import ConfigError, ConformanceError
 from pixelcnn.extent import cropped, cropped_condition
 from pixelcnn.model import PixelModel
+from pixelcnn.outputs import Output
 from pixelcnn.program import Unlowerable
 from pixelcnn.shapes import Position, coding_order
 from pixelcnn.surroundings import independent
@@ -53,16 +54,24 @@ def walk_log_prob(
     walker = engines.start(model, len(images), condition, engine)
     for c, row, column in coding_order(model.shape):
         found = walker.parameters(images, Position(c, row, column)).to(exact)
-        pixel = given[:, :, row, column]
-        probability = model.output.pmf(found, pixel[:, :c]).gather(-1, pixel[:, c, None].long())[
-            :, 0
-        ]
-        # What is too unlikely for a float64 still has a logarithm.
-        whole = model.output.log_prob(found[..., None, None].double(), pixel[..., None, None])
-        nats[:, c, row, column] = torch.where(
-            probability > TINY, probability.log(), whole[:, c, 0, 0]
-        ).cpu()
+        nats[:, c, row, column] = nats_of(model.output, found, given[:, :, row, column], c).cpu()
     return nats
+
+
+def nats_of(output: Output, parameters: Tensor, pixels: Tensor, channel: int) -> Tensor:
+    """Log-probability by ``pmf`` of one channel of a pixel of each image, ``(n,)``.
+
+    Args:
+        output: the distribution.
+        parameters: of the pixels, ``(n, p)``.
+        pixels: their levels ``(n, c)``.
+        channel: whose level is meant.
+    """
+    level = pixels[:, channel, None].long()
+    probability = output.pmf(parameters, pixels[:, :channel]).gather(-1, level)[:, 0]
+    # What is too unlikely for a float64 still has a logarithm.
+    whole = output.log_prob(parameters[..., None, None].double(), pixels[..., None, None])
+    return torch.where(probability > TINY, probability.log(), whole[:, channel, 0, 0])
 
 
 def program_in_use(model: PixelModel) -> str:
@@ -185,10 +194,9 @@ def log_prob_at(
     for at in coding_order(model.shape):
         parameters = walker.parameters(levels, at)
         if at in wanted:
-            column = images[:, :, at.row, at.column]
-            pmf = model.output.pmf(parameters.cpu(), column[:, : at.channel])
-            level = column[:, at.channel, None]
-            nats[:, at.channel, at.row, at.column] = pmf.gather(1, level)[:, 0].log()
+            pixels = images[:, :, at.row, at.column].cpu()
+            found = nats_of(model.output, parameters.cpu(), pixels, at.channel)
+            nats[:, at.channel, at.row, at.column] = found
 
 
 def compare_drawing(model: PixelModel, condition: Tensor | None) -> None:

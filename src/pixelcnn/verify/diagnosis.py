@@ -103,10 +103,7 @@ def diagnose(case: Case, leaks: Tensor) -> str:
     if suspect is not None:
         return look_ahead(suspect, case.x.shape[2], any(leaf is suspect for leaf in first))
     if case.source[1:] != case.target[1:]:
-        return (
-            "something outside the layers joins each position with the whole image,"
-            " as a mean over space or global pooling does"
-        )
+        return outside(leaks)
     suspect = attends_to_itself(case, leaves)
     if suspect is not None:
         return (
@@ -114,6 +111,21 @@ def diagnose(case: Case, leaks: Tensor) -> str:
             " of an image that has not been shifted it may read earlier positions only"
         )
     return own_pixel(case, first, leaks)
+
+
+def outside(leaks: Tensor) -> str:
+    """What a leak is like that no layer is at fault for."""
+    seen = leaks.any(3).any(0).flatten(2).flatten(0, 1)
+    # The last positions may reach nothing, as where a mask comes before the mean.
+    if seen[torch.ones_like(seen).triu(1) & seen.any(0)].all():
+        return (
+            "something outside the layers joins each position with the whole image,"
+            " as a mean over space or global pooling does"
+        )
+    return (
+        "something outside the layers sees the future, such as a convolution that is called as a function"
+        " with a wrong mask, a shift, or a roll"
+    )
 
 
 def look_ahead(leaf: Leaf, width: int, first: bool) -> str:
@@ -147,6 +159,11 @@ def own_pixel(case: Case, first: Sequence[Leaf], leaks: Tensor) -> str:
     with ExitStack() as stack:
         for leaf in first:
             stack.enter_context(patched(leaf.module, severed(leaf.module.forward)))
+        if case.alive() and not first:
+            return (
+                "something outside the layers sees its own position, such as a first convolution that is"
+                " called as a function with an open centre"
+            )
         if case.alive():
             return "the input bypasses the first layer, as with a residual connection around it"
     itself = leaks.flatten(0, 2).flatten(1).diagonal()

@@ -175,7 +175,10 @@ class NetworkChecks:
                 target, source = example(pairs)
                 fact = f"output {place(target)} " + text.format(f"input {place(source)}")
                 why = nearest_missing(pairs) if pairs.equal(found.missed) else ""
-                raise ConformanceError(f"{why}{fact} ({int(pairs.sum())} such pairs)")
+                fact += f" ({int(pairs.sum())} such pairs)"
+                if pairs is found.missed and not may_miss_the_nearest(self.network):
+                    fact += "; a network without a program that means it states its claimed_past"
+                raise ConformanceError(why + fact)
         seen, past = int(found.claimed.sum()), int(found.allowed.sum())
         blind = f"; {past - seen} of the past are declared unseen" if seen < past else ""
         return f"{seen} pairs of output and earlier input{blind}"
