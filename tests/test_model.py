@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import tiny
-from pixelcnn import PixelModel, networks, outputs
+from pixelcnn import PixelModel, create_model, data, networks, outputs
 from pixelcnn.errors import ConfigError, DataError, ModelError
 from pixelcnn.layers import CausalConv2d
 from pixelcnn.networks import NETWORKS
@@ -160,3 +160,20 @@ def test_the_features_of_a_position_lie_side_by_side_in_memory(name, channels):
     model(torch.zeros(2, channels, 5, 7, dtype=torch.int64))
     assert len(found) > 2
     assert all(x.is_contiguous(memory_format=torch.channels_last) for x in found)
+
+
+@pytest.mark.parametrize("name", ["gated-pixelcnn", "compact", "pixelcnnpp"])
+def test_functional_transforms_give_the_gradient_of_each_image(name):
+    images = torch.randint(0, 4, (3, 1, 4, 6))
+    model = create_model(name, data.ImageSet(images, levels=4), seed=0, width=16).eval()
+    weights = dict(model.named_parameters())
+
+    def nats(weights, levels):
+        parameters = torch.func.functional_call(model, weights, (levels[None],))
+        return model.output.log_prob(parameters, levels[None]).sum()
+
+    together = torch.func.vmap(torch.func.grad(nats), (None, 0))(weights, images)
+    for index in range(len(images)):
+        alone = torch.autograd.grad(model.log_prob(images[index, None]).sum(), weights.values())
+        for one, other in zip(together.values(), alone, strict=True):
+            torch.testing.assert_close(one[index], other, atol=1e-5, rtol=1e-4)

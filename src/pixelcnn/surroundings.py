@@ -83,3 +83,17 @@ def _steps(steps: Iterator[Any]) -> Generator[Any, Any, Any]:
             except StopIteration as end:
                 return end.value
         sent = yield found
+
+
+def transformed() -> bool:
+    """Whether ``torch.func`` transforms what runs, as for a gradient of each image.
+
+    It knows PyTorch's own operations, and refuses gradients that are written out.
+
+    Example:
+        >>> seen = []
+        >>> _ = torch.func.vmap(lambda x: seen.append(transformed()) or x)(torch.zeros(2))
+        >>> seen, transformed()
+        ([True], False)
+    """
+    return bool(torch._C._are_functorch_transforms_active())

@@ -22,6 +22,7 @@ from pixelcnn.layers.dropout import Dropout
 from pixelcnn.layers.gated import LinearGate
 from pixelcnn.layers.masked import MaskedConv2d
 from pixelcnn.masks import PAST, Features
+from pixelcnn.surroundings import transformed
 
 COLUMNS = (3, 5, 7, 9, 11)
 """Columns of the depthwise kernels that the source is written for."""
@@ -65,9 +66,9 @@ def gated_residual(
 
     Returns:
         ``(n, features, h, w)``; None where the layers have to compute it: no gradient is wanted; not
-        float32 on the CPU; autocast; dropout at work; compiling or tracing; sizes that the source is
-        not written for, such as a bias of every position; a layer with hooks, or of another class; no
-        compiler; or ``PIXELCNN_FUSED=0`` in the environment.
+        float32 on the CPU; autocast; dropout at work; compiling, tracing or ``torch.func``; sizes that
+        the source is not written for, such as a bias of every position; a layer with hooks, or of another
+        class; no compiler; or ``PIXELCNN_FUSED=0`` in the environment.
 
     Raises:
         ResourceError: not enough memory.
@@ -82,7 +83,7 @@ def gated_residual(
         >>> gated_residual(x, space, widen, LinearGate(), Dropout(0.0), mix) is None  # wants no gradient
         True
     """
-    if torch.compiler.is_compiling() or type(x) is not Tensor or _is_traced():
+    if torch.compiler.is_compiling() or type(x) is not Tensor or _is_traced() or transformed():
         return None
     if not (_differentiated(x) and _as_written(space, widen, gate, dropout, mix)):
         return None

@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from pixelcnn.masks import Features
 from pixelcnn.program import Program
+from pixelcnn.surroundings import transformed
 
 
 class PositionNorm(nn.Module):
@@ -59,7 +60,7 @@ class PositionNorm(nn.Module):
         return y + self.bias.to(x.dtype)[:, None, None]
 
     def _scaled(self, x: Tensor) -> Tensor:
-        if self._runs:
+        if self._runs and not transformed():
             # In runs of equal length the colours are one more dimension, and the norm a few passes.
             runs = x.movedim(1, -1).unflatten(-1, (self._runs, -1))
             y: Tensor = _RootMeanSquare.apply(runs, self.weight, self.epsilon)
