@@ -169,7 +169,7 @@ def gpu(monkeypatch):
     def have(room):
         monkeypatch.setattr(batches_module, "room_on", lambda device: room)
         monkeypatch.setattr(batches_module, "pinned", lambda tensor: done.append(tensor) or tensor)
-        monkeypatch.setattr(torch, "device", lambda name: Gpu())
+        monkeypatch.setattr(batches_module, "torch", TorchOnAGpu())
         monkeypatch.setattr(Batches, "_sent", lambda self, tensor: tensor)
         monkeypatch.setattr(batches_module, "on_device", lambda data, device: data)
         return done
@@ -181,6 +181,16 @@ class Gpu:
     """A device that says it is one."""
 
     type = "cuda"
+
+
+class TorchOnAGpu:
+    """PyTorch, but every device that is asked for is a GPU."""
+
+    def __getattr__(self, name):
+        return getattr(torch, name)
+
+    def device(self, name):
+        return Gpu()
 
 
 @pytest.mark.parametrize("room", [0, 10**6])
