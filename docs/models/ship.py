@@ -18,6 +18,7 @@ import torch
 import pixelcnn as px
 from pixelcnn import checkpoint, plotting
 from pixelcnn.cli.gallery import classes
+from pixelcnn.codec.calibration import LOSS, TOLERATED
 from pixelcnn.data import Splits
 from pixelcnn.model import PixelModel
 from pixelcnn.scoring import Score
@@ -48,7 +49,7 @@ def kept(run: Path, path: Path, dtype: str, splits: Splits) -> PixelModel:
     half = None if dtype == "float32" else dtype
     px.save(model, path, dtype=half)
     rounded = px.load(path)
-    if "activation_ranges" not in rounded.record:
+    if rounded.record.get(LOSS, 1.0) > TOLERATED:
         some = splits.train.limit(64)
         px.calibrate(rounded, some.images, px.scoring.condition_of(rounded, some))
         px.save(rounded, path, dtype=half)

@@ -23,6 +23,7 @@ from codec import test_exactness as exact
 from forgery import forged
 from pixelcnn import networks, outputs
 from pixelcnn.cli import app
+from pixelcnn.codec import calibration
 from pixelcnn.codec.bounds import bounds, check_arithmetic
 from pixelcnn.codec.calibration import excess
 from pixelcnn.codec.fixed import EXACT, SINGLE
@@ -190,6 +191,20 @@ def test_any_weight_norm_will_do():
     weight_norm(network.head[-1], dim=None)
     model, images = model_of(network)
     assert np.array_equal(px.decompress(model, px.compress(model, images)), images)
+
+
+@pytest.mark.parametrize(("loss", "cut"), [(0.01, True), (0.0005, False)])
+def test_large_values_are_cut_off_where_that_costs_the_fewest_bits(monkeypatch, loss, cut):
+    model, images = model_of()
+    whole = max(model.record["activation_ranges"])
+
+    def cost(view, *_):
+        return loss * (1 + abs(math.log(5 * max(view.record["activation_ranges"]) / whole)))
+
+    monkeypatch.setattr(calibration, "excess", cost)
+    px.calibrate(model, images)
+    found = max(model.record["activation_ranges"])
+    assert (abs(math.log2(5 * found / whole)) <= 0.25) if cut else found == whole
 
 
 def test_calibration_says_what_whole_numbers_cost():

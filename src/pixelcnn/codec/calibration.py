@@ -30,6 +30,8 @@ RANGED, COMPARED, AT_ONCE = 65_536, 4_096, 16_384
 """Pixels of all images together: of which ranges are taken, the twin is compared, and in one pass."""
 IMAGES = 64
 """Looked at, at most."""
+BOUNDS = 12
+"""Of all values that are tried where a twin costs too much, each smaller than the last by the root of 2."""
 LEAST = 1e-300
 """Of a probability whose logarithm is taken."""
 
@@ -78,13 +80,40 @@ def calibrate(
     given = None if given is None else cropped_condition(view, given[some].cpu())
     view.record = {RANGES: ranges(view, levels, given)}
     few = spread(len(levels), max(1, COMPARED // pixels))
+    seen = levels[few], None if given is None else given[few]
     loss = math.inf
     for name in PRECISIONS:
         view.record[PRECISION] = name
-        loss = excess(view, levels[few], None if given is None else given[few])
+        loss = excess(view, *seen)
         if loss <= TOLERATED:
             break
+    else:
+        loss = bound(view, loss, *seen)
     model.record |= view.record | {LOSS: loss}
+    return loss
+
+
+def bound(model: PixelModel, loss: float, levels: Tensor, given: Tensor | None) -> float:
+    """Cuts all values off at one bound, if that costs fewer bits than the steps that larger values need.
+
+    A few features of a residual stream may grow far beyond the others, whose steps they make coarse.
+
+    Args:
+        model: its record has ranges and a precision; the ranges are replaced.
+        loss: of these.
+        levels: as for :func:`excess`.
+        given: likewise.
+
+    Returns:
+        The loss with the ranges that it leaves.
+    """
+    found = best = model.record[RANGES]
+    for number in range(1, BOUNDS + 1):
+        most = max(found) / 2 ** (number / 2)
+        model.record[RANGES] = [min(value, most) for value in found]
+        if (less := excess(model, levels, given)) < loss:
+            loss, best = less, model.record[RANGES]
+    model.record[RANGES] = best
     return loss
 
 
