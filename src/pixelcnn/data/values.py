@@ -92,7 +92,6 @@ def tensor_of(source: Any) -> Tensor:
     if isinstance(values, Tensor) or values.flags.writeable:
         return numbers_of(values, "images are integer levels (n, c, h, w)")
     dtype = numbers_of(np.array(values[:0]), "images are integer levels (n, c, h, w)").dtype
-    # PyTorch has no tensors that cannot be written to, and warns of sharing such memory.
     return LazyImages(values.shape, dtype, lambda rows: as_tensor(values[rows]))
 
 

@@ -97,6 +97,16 @@ class Result(NamedTuple):
     drawn: np.ndarray
 
 
+def tolerance(job: Job, expected: Result) -> float:
+    """How far parameters of another build may be off: of float32 products, and of bfloat16 ones.
+
+    Without fused multiply-adds sums differ in their last bits, and norms of nearly equal features enlarge
+    that: PyTorch's float32 of one of these networks lies 8e-5 from its float64. One bit can turn a bfloat16.
+    """
+    share = 3e-2 if job.arithmetic == "half" else 1e-4
+    return share * float(1 + np.abs(expected.parameters).max())
+
+
 def run(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
     """Runs a command; sanitizers stop at their first report."""
     environment = os.environ | SANITIZERS

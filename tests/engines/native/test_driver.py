@@ -6,19 +6,13 @@ import numpy as np
 import pytest
 
 from engines.native import harness
-from engines.native.harness import ADDRESS, COMPILERS, TARGETS, THREAD
+from engines.native.harness import ADDRESS, COMPILERS, TARGETS, THREAD, tolerance
 from pixelcnn.codec.coding import encode
 
 pytestmark = pytest.mark.slow
 
 DAMAGED = 3_000
 """Damaged plans a build."""
-EXACT, HALF = 1e-4, 3e-2
-"""How far parameters of two builds may differ, against the largest: of float32 and of bfloat16 products.
-
-Without fused multiply-adds sums differ in their last bits, and norms of nearly equal features enlarge that:
-PyTorch's float32 of one of these networks lies 8e-5 from its float64. One bit can turn a bfloat16.
-"""
 
 
 @pytest.fixture
@@ -51,8 +45,8 @@ def results_of(path, jobs_at, jobs, folder):
 def assert_same(jobs, found, expected):
     """The same parameters, and the same images where products are in float32."""
     for job, mine, theirs in zip(jobs, found, expected, strict=True):
-        off = (HALF if job.arithmetic == "half" else EXACT) * (1 + np.abs(theirs.parameters).max())
         assert mine.complaint == ""
+        off = tolerance(job, theirs)
         np.testing.assert_allclose(mine.parameters, theirs.parameters, rtol=0, atol=off)
         if job.arithmetic == "single":
             np.testing.assert_array_equal(mine.drawn, theirs.drawn)

@@ -9,9 +9,6 @@ from engines.native import harness
 from engines.native.jobs import all_jobs
 from fuzz.case import Campaign, Case, Fault
 
-EXACT, HALF = 1e-4, 3e-2
-"""How far parameters of two builds may differ, against the largest: of float32 (norms of few features enlarge
-rounding), and of bfloat16 products."""
 AVOIDED = 10**6
 """Plans of one seed; the next seed begins behind them."""
 
@@ -73,8 +70,8 @@ class Jobs(Campaign):
         if done.returncode or done.stderr:
             raise Fault("crash", f"a sanitizer reports: {done.stderr.strip().splitlines()[:1]}")
         (mine,), theirs = harness.read_results(found, [job]), harness.library_result(job)
-        off = (HALF if job.half else EXACT) * (1 + np.abs(theirs.parameters).max())
+        off = harness.tolerance(job, theirs)
         if mine.complaint or not np.allclose(mine.parameters, theirs.parameters, rtol=0, atol=off):
             raise Fault("content", f"other numbers than the library's: {mine.complaint}")
-        if not job.half and not np.array_equal(mine.drawn, theirs.drawn):
+        if job.arithmetic == "single" and not np.array_equal(mine.drawn, theirs.drawn):
             raise Fault("content", "other images than the library's")
