@@ -1,9 +1,12 @@
 """PixelModel: parts that fit, and one place where levels become network input."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
+import pixelcnn as px
 import tiny
 from pixelcnn import PixelModel, create_model, data, networks, outputs
 from pixelcnn.errors import ConfigError, DataError, ModelError
@@ -177,3 +180,53 @@ def test_functional_transforms_give_the_gradient_of_each_image(name):
         alone = torch.autograd.grad(model.log_prob(images[index, None]).sum(), weights.values())
         for one, other in zip(together.values(), alone, strict=True):
             torch.testing.assert_close(one[index], other, atol=1e-5, rtol=1e-4)
+
+
+class Careless(networks.Network):
+    """Gives whatever it was told to, and has no parameter."""
+
+    def __init__(self, gives):
+        super().__init__(1, 1, "channel", None, 0)
+        self.gives = gives
+
+    def forward(self, x, condition=None):
+        return self.gives(x)
+
+
+@pytest.mark.parametrize(
+    ("gives", "what"),
+    [
+        (lambda x: x.repeat(1, 3, 1, 1), r"shape \(2, 3, 5, 7\)"),
+        (lambda x: x.sum((2, 3)), r"shape \(2, 1\)"),
+        (lambda x: None, "NoneType"),
+    ],
+)
+@pytest.mark.parametrize(
+    "use", [px.sample, lambda model, n: px.score(model, torch.zeros(n, 1, 5, 7).int())]
+)
+def test_a_network_that_gives_no_parameters_is_named(use, gives, what):
+    model = PixelModel(Careless(gives), outputs.Bernoulli(), (1, 5, 7))
+    with pytest.raises(
+        ModelError, match=f"Careless gave {what}, not parameters of shape .2, 1, 5, 7."
+    ):
+        use(model, 2)
+
+
+def test_a_network_without_parameters_is_a_model():
+    model = PixelModel(Careless(torch.zeros_like), outputs.Bernoulli(), (1, 5, 7))
+    assert (model.device.type, model.dtype) == ("cpu", torch.float32)
+    images = px.sample(model, 2, seed=0)
+    assert px.score(model, images).tolist() == pytest.approx([35 * math.log(2)] * 2)
+    broken = {row.name for row in px.verify.check_model(model).failures}
+    assert "every output sees the past it claims" in broken
+
+
+def test_a_likelihood_that_is_no_number_is_named():
+    model = PixelModel(Careless(lambda x: x * math.nan), outputs.Bernoulli(), (1, 5, 7))
+    with pytest.raises(ModelError, match="the likelihood of image 0 is not a number"):
+        px.score(model, torch.zeros(2, 1, 5, 7).int())
+    broken = model_of()
+    with torch.no_grad():
+        next(broken.network.parameters()).fill_(math.nan)
+    with pytest.raises(ModelError, match="holds a value that is not a finite number"):
+        px.score(broken, torch.zeros(2, 1, 5, 7).int())

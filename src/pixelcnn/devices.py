@@ -119,7 +119,8 @@ def placed(model: _Module, device: Device | None) -> _Module:
     require_model(model)
     if device is None:
         return model
-    there, here = torch.device(resolve_device(device)), next(model.parameters()).device
+    there = torch.device(resolve_device(device))
+    here = next(model.parameters(), torch.empty(0, device="cpu")).device
     if there.type == here.type and there.index in (None, here.index):
         return model
     return move(copy.deepcopy(model), str(there))

@@ -16,7 +16,7 @@ from pixelcnn.data.tensors import OTHERS, numbers_of, remedy
 from pixelcnn.devices import require_numbers
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.layers import features_last, masked_weights
-from pixelcnn.networks import NETWORKS, Network
+from pixelcnn.networks import NETWORKS, Network, parameters_of
 from pixelcnn.outputs import OUTPUTS, Output
 from pixelcnn.record import classes_seen
 from pixelcnn.shapes import image_shape
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pixelcnn.training.recipe import Recipe
 
 log = logging.getLogger("pixelcnn")
+NOTHING = torch.empty(0, dtype=torch.float32, device="cpu")
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
@@ -101,13 +102,13 @@ class PixelModel(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
-        return next(self.parameters()).device
+        """Where the parameters are; the CPU without any."""
+        return next(self.parameters(), NOTHING).device
 
     @property
     def dtype(self) -> torch.dtype:
-        """Floating-point type of the parameters."""
-        return next(self.parameters()).dtype
+        """Floating-point type of the parameters; float32 without any."""
+        return next(self.parameters(), NOTHING).dtype
 
     @property
     def image_dtype(self) -> torch.dtype:
@@ -212,8 +213,7 @@ class PixelModel(nn.Module):
 
     def forward(self, levels: Tensor, condition: Tensor | None = None) -> Tensor:
         """Parameters ``(n, out, h, w)`` of every position from levels ``(n, c, h, w)``, unchecked."""
-        x = features_last(self.encode(levels))
-        return self.network(x) if condition is None else self.network(x, condition)
+        return parameters_of(self.network, features_last(self.encode(levels)), condition)
 
     @independent
     def check(self, images: Any) -> Tensor:

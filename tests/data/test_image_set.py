@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pixelcnn.data import ImageSet
+from pixelcnn.data import ImageSet, Splits
 from pixelcnn.data.image_set import joined
 from pixelcnn.errors import DataError
 
@@ -204,6 +204,7 @@ def test_a_notebook_is_shown_the_first_images_whatever_they_are():
         assert "40 images of" in page
         assert "<grey>" not in page
     assert "img" not in images[:0]._repr_html_()
+    assert Splits(images, images, images)._repr_html_().count("<img") == 3
 
 
 def test_the_coins_of_an_evaluated_image_depend_on_no_other():

@@ -110,6 +110,13 @@ def test_items_of_other_names_are_found_by_them():
     assert data.load_all(usual).labels.tolist() == [3] * 40
 
 
+def test_sets_in_one_tuple_are_told_where_they_go():
+    images = data.load_all(VALUES)
+    with pytest.raises(DataError, match="item 0 is no image") as caught:
+        data.load_all((images, images))
+    assert "px.fit(model, train, val)" in caught.value.hint
+
+
 def test_random_items_become_one_set_that_does_not_change():
     class Random(Items):
         def __getitem__(self, index):

@@ -274,6 +274,10 @@ class Splits(NamedTuple):
     val: ImageSet
     test: ImageSet
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the first images of each."""
+        return "<br>".join(part._repr_html_() for part in self)
+
 
 def joined(first: ImageSet, *others: ImageSet) -> ImageSet:
     """Sets of the same kind, one after the other, under the name of the first."""

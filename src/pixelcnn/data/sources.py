@@ -185,7 +185,7 @@ def existing(data: Path | str) -> Path | str:
         raise DataError(f"there is no file or folder {text}")
     raise UnknownName(
         f"no data set called {text!r}, and no such folder.{closest(text, list(DATASETS))}",
-        hint=f"known: {', '.join(DATASETS)}, hf:NAME; or {KINDS}",
+        hint=f"known: {', '.join(DATASETS)}, hf:NAME; or the path of a folder or a file",
     )
 
 

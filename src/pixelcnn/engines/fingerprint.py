@@ -54,8 +54,8 @@ def fingerprint(network: nn.Module, graph: fx.Graph) -> Fingerprint:
         (True, False)
     """
     require_numbers(network)
-    names, tensors = zip(*tensors_of(network), strict=True)
-    return Fingerprint((names, _structure(network, graph)), _digest(tensors))
+    held = dict(tensors_of(network))
+    return Fingerprint((tuple(held), _structure(network, graph)), _digest(tuple(held.values())))
 
 
 def check_finite(module: nn.Module) -> None:

@@ -1,4 +1,6 @@
-"""Codes as features: a learned vector for each level, where levels have names and no size."""
+"""Levels as features: a learned vector for each of them."""
+
+import math
 
 import torch
 from torch import Tensor, nn
@@ -6,12 +8,20 @@ from torch.nn import functional
 
 from pixelcnn.program import Program
 
+NOISE = 0.3
+"""Standard deviation of what is added to the waves, each of which has one of 1."""
+
 
 class CodeEmbedding(nn.Module):
     """Looks up a learned vector for the code of each channel.
 
+    Codes of a quantiser are names, which no number could stand for; and of 256 grey levels, a vector tells
+    neighbours apart that a number between 0 and 1 does not. Vectors start as waves of the level, from half a
+    period over all levels to half a period from one to the next, with noise: near levels start alike.
+
     Reference: van den Oord, Vinyals and Kavukcuoglu, Neural Discrete Representation Learning, 2017,
-    section 3, whose priors over code maps embed the codes so.
+    section 3, whose priors over code maps embed the codes so. The start is ours; waves of a level as
+    inputs are those of Kingma et al., Variational Diffusion Models, 2021, appendix C.
 
     Args:
         channels: image channels, each with a table of its own.
@@ -27,7 +37,11 @@ class CodeEmbedding(nn.Module):
 
     def __init__(self, channels: int, codes: int, width: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(channels, codes, width))
+        periods = (codes - 1.0) ** (torch.arange(width) / max(width - 1, 1))
+        waves = torch.cos(math.pi * torch.linspace(0, 1, codes)[:, None] * periods)
+        self.weight = nn.Parameter(
+            math.sqrt(2) * waves + NOISE * torch.randn(channels, codes, width)
+        )
 
     def forward(self, codes: Tensor) -> Tensor:
         channels, count, _ = self.weight.shape

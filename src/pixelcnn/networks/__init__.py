@@ -1,6 +1,6 @@
 """Networks: from the past of each position to the parameters of its distribution. One file a paper."""
 
-from pixelcnn.networks.base import NETWORKS, Network
+from pixelcnn.networks.base import NETWORKS, Network, parameters_of
 from pixelcnn.networks.compact import Compact
 from pixelcnn.networks.gated import GatedPixelCNN
 from pixelcnn.networks.made import MADE
@@ -20,4 +20,5 @@ __all__ = [
     "PixelCNNpp",
     "PixelSNAIL",
     "RowLSTM",
+    "parameters_of",
 ]

@@ -6,7 +6,7 @@ from typing import Any, get_args
 from torch import Tensor, nn
 
 from pixelcnn.config import check_integer, gated
-from pixelcnn.errors import ConfigError
+from pixelcnn.errors import ConfigError, ModelError
 from pixelcnn.layers import CodeEmbedding, ConditionBias
 from pixelcnn.masks import Features, contiguous, raster_past
 from pixelcnn.networks import options
@@ -109,6 +109,23 @@ class Network(nn.Module, abc.ABC):
         if self.condition is None:
             return None
         return ConditionBias(self.condition, self.condition_size, width, stride)
+
+
+def parameters_of(network: Network, x: Tensor, condition: Tensor | None = None) -> Tensor:
+    """What a network gives for scaled levels or codes ``(n, channels, h, w)``.
+
+    Raises:
+        ModelError: anything but a tensor ``(n, out, h, w)``.
+    """
+    found = network(x) if condition is None else network(x, condition)
+    wanted = (len(x), network.out, *x.shape[2:])
+    if not isinstance(found, Tensor) or found.shape != wanted:
+        what = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        raise ModelError(
+            f"{type(network).__name__} gave {what}, not parameters of shape {wanted}",
+            hint="forward maps (n, channels, h, w) to (n, out, h, w)",
+        )
+    return found
 
 
 NETWORKS: Registry[Network] = Registry("network")
