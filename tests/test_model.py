@@ -85,7 +85,7 @@ def test_images_that_do_not_fit_are_named(images, error, message):
     ("options", "condition", "message"),
     [
         ({}, 3, "unconditional"),
-        ({"condition": "label", "condition_size": 4}, None, "needs a label"),
+        ({"condition": "label", "condition_size": 4}, None, "needs a label of 4 classes per image"),
         ({"condition": "label", "condition_size": 4}, 4, "0..3"),
         ({"condition": "vector", "condition_size": 4}, torch.zeros(2, 3), "vector condition"),
         ({"condition": "map", "condition_size": 4}, torch.zeros(2, 4, 7, 5), "map condition"),

@@ -47,7 +47,7 @@ def test_the_uniforms_are_philox_words():
         assert u[0, channel, row, column].item() == (int(word) >> 11) * 2.0**-53
 
 
-@pytest.mark.parametrize("seed", [-1, 2**64])
+@pytest.mark.parametrize("seed", [-1, 2**64, True])
 def test_a_seed_out_of_range_is_refused(model, seed):
     with pytest.raises(ConfigError, match="seed"):
         sample(model, 1, seed=seed)
@@ -98,7 +98,7 @@ KNOWN = torch.zeros(1, 1, 5, 7, dtype=torch.bool)
 
 
 @pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
-@pytest.mark.parametrize("temperature", [math.inf, math.nan, -1, -0.1, -math.inf, None, "1"])
+@pytest.mark.parametrize("temperature", [math.inf, math.nan, -1, -0.1, -math.inf, None, "1", True])
 def test_a_temperature_that_is_none_is_refused(plain, draw, temperature):
     with pytest.raises(ConfigError, match="temperature must be a finite number of at least 0"):
         draw(plain, temperature=temperature)

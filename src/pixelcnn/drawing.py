@@ -71,8 +71,8 @@ def temperature_of(temperature: float) -> float:
     """A temperature that can be drawn at; so low a one that its logarithms overflow is 0."""
     if isinstance(temperature, np.generic):
         temperature = temperature.item()
-    number = isinstance(temperature, float | int) and math.isfinite(temperature)
-    if not number or temperature < 0:
+    number = isinstance(temperature, float | int) and not isinstance(temperature, bool)
+    if not number or not math.isfinite(temperature) or temperature < 0:
         raise ConfigError(f"temperature must be a finite number of at least 0, got {temperature!r}")
     return 0.0 if temperature < COLDEST else float(temperature)
 

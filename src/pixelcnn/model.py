@@ -268,9 +268,8 @@ class PixelModel(nn.Module):
             return None
         if condition is None:
             names = f": {self.statistics.described()}" if self.statistics is not None else ""
-            raise ConfigError(
-                f"this model is conditional: it needs a {kind} of size {size} per image{names}"
-            )
+            what = f"label of {size} classes" if kind == "label" else f"{kind} of size {size}"
+            raise ConfigError(f"this model is conditional: it needs a {what} per image{names}")
         if kind == "label":
             seen = classes_seen(self.record, size) if own.count == 1 else range(size)
             return given.labels(condition, n, size, seen).to(self.device)

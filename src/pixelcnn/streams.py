@@ -289,7 +289,7 @@ def _coin_key(seed: int, epoch: int | None) -> tuple[int, int]:
 def _checked(name: str, value: int, bits: int) -> int:
     """A number that fits into so many bits."""
     try:
-        number = operator.index(value)
+        number = -1 if isinstance(value, bool) else operator.index(value)
     except TypeError:
         number = -1
     if not 0 <= number < 2**bits:

@@ -68,6 +68,7 @@ def own(here):
         ("train digits --data real.npy --dry-run", "with --set data.quantise="),
         ("data check ends.csv", "--label-column"),
         ("score MODEL ends.csv", "--label-column"),
+        ("compress MODEL large", "as 'pixelcnn sample' writes"),
         ("info short.csv", "run folder"),
     ],
 )

@@ -147,6 +147,11 @@ def test_an_existing_run_is_not_overwritten(run, recipe, here):
     assert "training.seed" in run("train", "--run", "r", "--resume", "--seed", 9, code=2).error
 
 
+def test_the_next_commands_can_be_typed_as_they_are_said(run, recipe, here):
+    said = run("train", recipe, "--run", "my run", "--epochs", 1).stderr
+    assert "pixelcnn sample 'my run'; measure it: pixelcnn evaluate 'my run'" in said
+
+
 def test_a_run_folder_that_is_a_file(run, recipe, here):
     assert "small.toml" in run("train", recipe, "--run", "small.toml", code=2).error
     assert (here / "small.toml").read_text() == RECIPE

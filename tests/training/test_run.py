@@ -36,6 +36,13 @@ def test_a_run_is_refused_without_resume(tmp_path):
         pass
 
 
+def test_a_folder_of_other_things_is_not_offered_to_be_resumed(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ConfigError, match="is not a run folder") as caught, RunFolder(tmp_path):
+        pass
+    assert caught.value.hint == "choose another folder with --run"
+
+
 def test_a_failed_start_leaves_the_folder_usable(tmp_path):
     with pytest.raises(KeyError), RunFolder(tmp_path / "run"):
         raise KeyError

@@ -122,7 +122,7 @@ def show(names: Sequence[str], json: bool) -> None:
 
 def _show(said: dict[str, Any], entries: Listing) -> None:
     result(
-        f"{said['file']}: {said['images']:,} images, {amount(said['bytes'])}, model {said['model']}"
+        f"{said['file']}: {counted(said['images'], 'image')}, {amount(said['bytes'])}, model {said['model']}"
     )
     rows: list[tuple[str, ...]] = []
     for entry in entries:

@@ -20,7 +20,7 @@ class Stage:
 
     Attributes:
         folder: where pictures go.
-        run: the run folder, as the commands in the report name it.
+        run: the run folder, as the commands in the report name it: quoted where a shell wants it.
         model: the trained model.
         digits: the data, split.
         seed: of all drawing.

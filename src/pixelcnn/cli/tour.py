@@ -1,5 +1,6 @@
 """The demo itself: train on the embedded digits, then use the model in every way, and report."""
 
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -37,15 +38,18 @@ def take(folder: Path, seed: int, max_time: str) -> dict[str, Any]:
     began = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     run = folder / "run"
+    quoted = shlex.quote(str(run))
     say("1/5 training: predict every pixel of a digit from the pixels before it")
     limits = {"max_time": max_time, "seed": seed}
-    with failures.goes_on(f"'pixelcnn train {RECIPE} --run {run} --resume' finishes the training"):
+    with failures.goes_on(
+        f"'pixelcnn train {RECIPE} --run {quoted} --resume' finishes the training"
+    ):
         train_recipe(RECIPE, run, overrides=[Setting("training", *each) for each in limits.items()])
     seconds = time.monotonic() - began
     say("2/5 measuring on digits that were put aside")
     digits, model = data.load("digits"), checkpoint.load(run)
     score = scoring.evaluate(model, digits.test)
-    stage = story.Stage(folder, str(run), model, digits, seed)
+    stage = story.Stage(folder, quoted, model, digits, seed)
     say("3/5 checking that the model keeps its promises")
     promises = check_model(model)
     say("4/5 compressing those digits, beside PNG and WebP")

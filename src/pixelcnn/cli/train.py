@@ -2,6 +2,7 @@
 
 import math
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -103,13 +104,8 @@ def train(
     own: dict[str, Any] = {"name": data, "size": None if pair is None else list(pair), "fit": fit}
     own |= {"layout": layout, "key": key, "skip_bad": skip_bad or None}
     own |= {"grey": grey or None, "rgb": rgb or None, "label_column": label_column}
-    how: dict[str, Any] = {
-        "epochs": epochs,
-        "max_time": max_time,
-        "batch_size": batch_size,
-        "seed": seed,
-    }
-    how |= {"device": device, "devices": devices, "nodes": nodes}
+    how: dict[str, Any] = {"epochs": epochs, "max_time": max_time, "batch_size": batch_size}
+    how |= {"seed": seed, "device": device, "devices": devices, "nodes": nodes}
     how |= {"precision": precision, "init": init}
     overrides = [
         *map(parse_setting, settings or []),
@@ -133,7 +129,8 @@ def train(
             }
         )
         return
-    say(f"look at it: pixelcnn sample {history.run}; measure it: pixelcnn evaluate {history.run}")
+    where = shlex.quote(str(history.run))
+    say(f"look at it: pixelcnn sample {where}; measure it: pixelcnn evaluate {where}")
     result(str(history.run))
 
 

@@ -1,5 +1,6 @@
 """The chapters of the demo about what a trained model is good for."""
 
+import shlex
 from collections.abc import Mapping
 
 import numpy as np
@@ -71,7 +72,7 @@ def completion(stage: Stage) -> Section:
                 "Each row: what was given, then seven completions.",
             )
         ],
-        command=f"pixelcnn complete {stage.run} {one} --known top -n 7",
+        command=f"pixelcnn complete {stage.run} {shlex.quote(str(one))} --known top -n 7",
     )
 
 

@@ -89,7 +89,7 @@ class Stored:
             raise ModelError(
                 f"{where} has {len(occurring):,} different values, which {self.levels:,} levels of this"
                 " model cannot stand for",
-                hint="a model of as many levels is lossless; 'pixelcnn data prepare' makes images of fewer",
+                hint="one of as many levels is lossless; this one takes arrays as 'pixelcnn sample' writes",
             )
         found = dict(zip(levels.tolist(), occurring.tolist(), strict=True))
         for known in self._known[1:]:

@@ -231,15 +231,15 @@ class RunFolder:
         content = sorted(
             name for name in names if name != "run.lock" and not re.fullmatch(r"\..*\.tmp", name)
         )
-        if content and not self.resume:
-            raise ConfigError(
-                f"run folder {self.path} already holds {content[0]}",
-                hint="continue it with --resume, or choose another folder with --run",
-            )
         if content and not os.path.lexists(self.recipe):
             raise ConfigError(
                 f"{self.path} is not a run folder: it holds {content[0]}, but no recipe.toml",
                 hint="choose another folder with --run",
+            )
+        if content and not self.resume:
+            raise ConfigError(
+                f"run folder {self.path} already holds {content[0]}",
+                hint="continue it with --resume, or choose another folder with --run",
             )
         check_folder(self.path, OURS)
 
