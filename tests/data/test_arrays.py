@@ -314,3 +314,11 @@ def test_a_set_knows_the_levels_that_its_own_were_made_of(tmp_path):
     path = stored(tmp_path, NOISE)
     for options in ({}, {"levels": 4}, {"threshold": 0.3}, {"binarise": "dynamic"}):
         assert data.load_all(path, **options).source_levels == 256
+
+
+@pytest.mark.parametrize("label", [70_000, 2**63 - 1])
+def test_a_label_beyond_all_classes_is_named_as_it_is(tmp_path, label):
+    path = tmp_path / "set.npz"
+    np.savez(path, images=np.zeros((5, 4, 6), np.uint8), labels=np.full(5, label, np.uint64))
+    with pytest.raises(DataError, match=f"labels count up to 65535, got {label}"):
+        data.load_all(path)

@@ -25,7 +25,7 @@ from pixelcnn.data.quantise import SOURCE, extent, note_coded, source_levels
 from pixelcnn.data.raw import RawSet, check_finite, plain_type
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.stored import Container, Indexed, Single, StoredArray
-from pixelcnn.data.tensors import MAX_CLASSES, as_tensor, remedy, unmasked
+from pixelcnn.data.tensors import as_tensor, remedy, unmasked
 from pixelcnn.errors import DataError, PixelCNNError
 from pixelcnn.text import printable
 
@@ -261,5 +261,7 @@ def _labels(labels: Any) -> Any:
         found = found[:, 0]
     if found.dtype.kind not in "bui":
         return found
-    most = min(MAX_CLASSES, int(found.max(initial=0)))  # beyond it an int64 could turn negative
+    most = min(
+        np.iinfo(np.int64).max, int(found.max(initial=0))
+    )  # beyond it an int64 could turn negative
     return np.minimum(found, found.dtype.type(most)).astype(np.int64)
