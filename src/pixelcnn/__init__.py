@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pixelcnn.model import PixelModel
     from pixelcnn.physical import values
     from pixelcnn.sampling import batches, complete, sample, stream
-    from pixelcnn.scoring import Score, evaluate, score
+    from pixelcnn.scoring import Score, Scorer, evaluate, score
     from pixelcnn.training import TrainingOptions, fit
 
 __version__ = "0.1.0"
@@ -25,6 +25,7 @@ _NAMES = {
     "PixelCNNError": "errors",
     "PixelModel": "model",
     "Score": "scoring",
+    "Scorer": "scoring",
     "TrainingOptions": "training",
     "batches": "sampling",
     "calibrate": "codec",
@@ -46,6 +47,7 @@ __all__ = [
     "PixelCNNError",
     "PixelModel",
     "Score",
+    "Scorer",
     "TrainingOptions",
     "batches",
     "calibrate",

@@ -8,13 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pixelcnn.checkpoint import load
 from pixelcnn.conditioning import condition_of, renumbered
 from pixelcnn.config import check_integer
 from pixelcnn.data import ImageSet
+from pixelcnn.data.gate import brief
+from pixelcnn.data.items import IMAGES, LABELS, chosen, stacked
 from pixelcnn.devices import Device, exact_convolutions, float64_device, placed
 from pixelcnn.engines.fingerprint import check_finite
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.extent import require_batch
+from pixelcnn.files import AnyPath
 from pixelcnn.image_codecs import png_nats
 from pixelcnn.likelihoods import Score, bits_per_dim, standard_error
 from pixelcnn.model import PixelModel
@@ -26,6 +30,7 @@ from pixelcnn.surroundings import independent
 
 __all__ = [
     "Score",
+    "Scorer",
     "bits_per_dim",
     "condition_of",
     "density",
@@ -163,6 +168,68 @@ def evaluate(
         parameters=model.parameters_count,
         nats_density=None if densities is None else float(densities.mean()),
     )
+
+
+class Scorer:
+    """Scores the batches of somebody else's engine: a callable that can be pickled.
+
+    As for ``map_batches`` of Ray Data (dictionaries of arrays), ``map(scorer, batched=True)`` of Hugging Face
+    datasets, and data frames of pandas, such as Spark's ``mapInPandas`` hands out.
+
+    Args:
+        model: a model, or what :func:`pixelcnn.load` takes: then that alone is pickled, and every process
+            loads the model once.
+        image: column of the images; by default one called ``image``, ``images``, ``img`` or the like.
+        condition: column of what each image is given with; by default one called ``label`` or the like, if
+            the model is conditional on labels.
+        column: that is added, nats per image.
+        **options: of :func:`score`.
+
+    Raises:
+        DataError: see :func:`score`; or a batch without the column; when called.
+
+    Example:
+        >>> scorer = Scorer("digits")
+        >>> scorer({"image": torch.zeros(2, 8, 8, dtype=torch.uint8).numpy(), "name": ["a", "b"]}).keys()
+        dict_keys(['image', 'name', 'nats'])
+    """
+
+    def __init__(
+        self,
+        model: PixelModel | AnyPath,
+        *,
+        image: str | None = None,
+        condition: str | None = None,
+        column: str = "nats",
+        **options: Any,
+    ) -> None:
+        self.source, self.image, self.condition, self.column = model, image, condition, column
+        self.options = options
+        self._model = model if isinstance(model, PixelModel) else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = self.source if isinstance(self.source, PixelModel) else None
+        return self.__dict__ | {"_model": kept}
+
+    def __call__(self, batch: Any) -> Any:
+        """A dictionary or a data frame with a column more; of any other mapping that column alone."""
+        if self._model is None:
+            self._model = load(self.source)  # type: ignore[arg-type]
+        given = None
+        if self.condition or self._model.network.condition == "label":
+            given = torch.as_tensor(stacked(batch[self._named(batch, self.condition, LABELS)]))
+        images = stacked(batch[self._named(batch, self.image, IMAGES)])
+        found = {self.column: score(self._model, images, given, **self.options).numpy()}
+        if hasattr(batch, "assign"):
+            return batch.assign(**found)
+        return batch | found if isinstance(batch, dict) else found
+
+    def _named(self, batch: Any, said: str | None, usual: tuple[str, ...]) -> Any:
+        name = chosen(batch, said.lower() if said else None, usual)
+        if name is None:
+            held = brief(", ".join(map(str, batch)))
+            raise DataError(f"no column {said or ' or '.join(usual)} in a batch of {held}")
+        return name
 
 
 def training_coding(model: PixelModel, data: ImageSet) -> str | None:

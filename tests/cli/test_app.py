@@ -91,8 +91,11 @@ def test_version(run):
         (("train", "digits", "--size", "\u0663"), "is not a size"),
         (("score", "x", "y", "--shard", "1/" + "9" * 5_000), "is no part of a whole"),
         (("score", "x", "y", "--shard", "\u0663/\u0664"), "is no part of a whole"),
+        (("sample", "x", "--out", ""), "--out is empty"),
+        (("train", "digits", "--run="), "--run is empty"),
+        (("evaluate", ""), "an argument is empty"),
     ],
-    ids=range(18),
+    ids=range(21),
 )
 def test_usage_errors_are_two_lines_and_code_2(run, words, error):
     outcome = run(*words, code=2)

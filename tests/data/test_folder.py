@@ -580,6 +580,7 @@ def test_a_threshold_that_leaves_one_level_warns(tmp_path, caplog, options):
 PART_NAMES = [
     ("train", "test"), ("Training", "Testing"), ("TRAIN", "TEST"), ("train", "dev"),
     ("train_images", "test_images"), ("train-set", "test-set"), ("seg_train", "seg_test"),
+    ("imagesTr", "imagesTs"), ("trainA", "testA"),
     ("train", "validation"), ("train2017", "val2017"), ("trainset", "testset"), ("train", "test images"),
 ]  # fmt: skip
 

@@ -64,6 +64,7 @@ class Root(TyperGroup):
 
         def action() -> Any:
             try:
+                refuse_empty(words)
                 ended = run(words, "pixelcnn", complete_var, False, windows_expand_args, **extra)
             except typer.TyperException as error:
                 if getattr(error, "ctx", None) is None:  # as of an option without its value
@@ -120,6 +121,22 @@ def without_debug(words: list[str]) -> tuple[list[str], bool]:
     end = words.index("--") if "--" in words else len(words)
     kept = [word for word in words[:end] if word != "--debug"]
     return kept + words[end:], len(kept) < end
+
+
+def refuse_empty(words: Sequence[str]) -> None:
+    """Refuses arguments without a character, which as a path would mean the working folder.
+
+    Raises:
+        typer.BadParameter: one of them is empty.
+
+    Example:
+        >>> refuse_empty(["sample", "m", "--out", "x.png", "--set", "data.name="])
+    """
+    for before, word in zip(("", *words), words, strict=False):
+        option, equals, value = word.partition("=")
+        if not word or (equals and not value and option.startswith("--")):
+            name = option or (before if before.startswith("-") else "an argument")
+            raise typer.BadParameter(f"{name} is empty: a variable of the shell that is not set?")
 
 
 app = typer.Typer(

@@ -19,9 +19,9 @@ from pixelcnn.text import printable
 log = logging.getLogger("pixelcnn")
 
 PARTS = {
-    "train": ("train", "training", "trainset"),
+    "train": ("train", "training", "trainset", "tr"),
     "val": ("val", "valid", "validation", "dev"),
-    "test": ("test", "testing", "testset"),
+    "test": ("test", "testing", "testset", "te", "ts"),
 }
 """Words in the names of folders that are parts of a set, not classes."""
 IMAGES = frozenset(("images", "image", "imgs", "img", "data", "dataset", "set"))
@@ -171,10 +171,11 @@ def _part(folder: str) -> tuple[str, tuple[str, ...]]:
     """The part of a set that a folder's name says, if it says one, and the words that are left.
 
     Example:
-        >>> _part("seg_train"), _part("Test-Images2"), _part("cats")
-        (('train', ('seg',)), ('test', ()), ('', ('cats',)))
+        >>> _part("seg_train"), _part("Test-Images2"), _part("imagesTr"), _part("cats")
+        (('train', ('seg',)), ('test', ()), ('train', ()), ('', ('cats',)))
     """
-    words = re.findall(r"[^\W\d_]+", folder.lower())
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", folder).lower()
+    words = re.findall(r"[^\W\d_]+", apart)
     parts = [part for word in words for part, names in PARTS.items() if word in names]
     known = {name for names in PARTS.values() for name in names} | IMAGES
     rest = tuple(word for word in words if word not in known)

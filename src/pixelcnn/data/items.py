@@ -181,13 +181,13 @@ def told(item: Any, reading: Reading, where: str) -> Item:
         (Item(image=1, label=2), Item(image=1, label=2))
     """
     if isinstance(item, Mapping):
-        image = _chosen(item, reading.key, IMAGES)
+        image = chosen(item, reading.key, IMAGES)
         if image is None:
             raise DataError(
                 f"{where}: its items hold {brief(', '.join(map(str, item)))}: which is the image?",
                 hint=f"say {typed('key')}",
             )
-        label = _chosen(item, reading.label_column, LABELS)
+        label = chosen(item, reading.label_column, LABELS)
         return Item(item[image], None if label is None else item[label])
     if isinstance(item, tuple | list) and item:
         if len(item) > 2:
@@ -199,10 +199,24 @@ def told(item: Any, reading: Reading, where: str) -> Item:
     return Item(item)
 
 
-def _chosen(names: Iterable[Any], said: str | None, usual: tuple[str, ...]) -> Any:
+def chosen(names: Iterable[Any], said: str | None, usual: tuple[str, ...]) -> Any:
     """The name that was asked for, else the one that is usual, if there is one."""
     wanted = (said,) if said else usual
     return next((name for name in names if str(name).lower() in wanted), None)
+
+
+def stacked(column: Any) -> Any:
+    """A column of a batch as a source of images: numbers as one array, pictures as a list.
+
+    Example:
+        >>> stacked([[[0, 1]], [[2, 3]]]).shape, stacked([b"GIF89a"])
+        ((2, 1, 2), [b'GIF89a'])
+    """
+    if isinstance(column, np.ndarray | Tensor) and column.dtype != object:
+        return column
+    values = list(column)
+    alike = len({np.shape(value) for value in values if not _encoded(value)}) == 1
+    return np.array(values) if alike and not any(map(_encoded, values)) else values
 
 
 def classes_of(source: Any) -> tuple[str, ...]:
