@@ -37,8 +37,8 @@ class CodeEmbedding(nn.Module):
 
     def __init__(self, channels: int, codes: int, width: int) -> None:
         super().__init__()
-        periods = (codes - 1.0) ** (torch.arange(width) / max(width - 1, 1))
-        waves = torch.cos(math.pi * torch.linspace(0, 1, codes)[:, None] * periods)
+        frequencies = (codes - 1.0) ** (torch.arange(width) / max(width - 1, 1))
+        waves = torch.cos(math.pi * torch.linspace(0, 1, codes)[:, None] * frequencies)
         self.weight = nn.Parameter(
             math.sqrt(2) * waves + NOISE * torch.randn(channels, codes, width)
         )
