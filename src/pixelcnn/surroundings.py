@@ -97,3 +97,13 @@ def transformed() -> bool:
         ([True], False)
     """
     return bool(torch._C._are_functorch_transforms_active())
+
+
+def is_traced() -> bool:
+    """Whether ``torch.jit`` records what runs, which knows PyTorch's own operations only.
+
+    Example:
+        >>> is_traced()
+        False
+    """
+    return torch.jit.is_tracing()  # type: ignore[attr-defined]  # exported, but not by name

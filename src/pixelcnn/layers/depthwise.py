@@ -1,5 +1,7 @@
 """Depthwise causal convolution: each feature sums its own past, so large kernels are cheap."""
 
+import functools
+import importlib.util
 from typing import Any
 
 import torch
@@ -11,7 +13,7 @@ from torch.nn import functional
 from pixelcnn.config import check_choice, check_integer
 from pixelcnn.masks import PAST, Features, Offsets, raster_mask
 from pixelcnn.program import Program, Tap
-from pixelcnn.surroundings import transformed
+from pixelcnn.surroundings import is_traced, transformed
 
 
 class DepthwiseConv2d(nn.Module):
@@ -93,12 +95,16 @@ class DepthwiseConv2d(nn.Module):
 
     def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
         """The layer's convolution with any kernels ``(f, 1, rows, columns)``."""
-        up, side = self.origin
-        if up or side:
-            x = functional.pad(x, (side, side, up, 0))
         if torch.is_autocast_enabled(x.device.type):
             kind = torch.get_autocast_dtype(x.device.type)
             x, weight = x.to(kind), weight.to(kind)
+        if on_gpu(x, weight):
+            from pixelcnn.layers import depthwise_triton
+
+            return depthwise_triton.convolve(x, weight, self.origin)
+        up, side = self.origin
+        if up or side:
+            x = functional.pad(x, (side, side, up, 0))
         if transformed():
             return functional.conv2d(x, weight, groups=len(weight))
         y: Tensor = _Depthwise.apply(x, weight)
@@ -115,6 +121,30 @@ class DepthwiseConv2d(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{len(self.features)}, kernel={self.kernel[0]}x{self.kernel[1]}"
+
+
+def on_gpu(x: Tensor, weight: Tensor) -> bool:
+    """Whether Triton computes the convolution: on an NVIDIA GPU, up to float32, run as it is written."""
+    return (
+        x.is_cuda
+        and weight.dtype == x.dtype
+        and x.dtype in TYPES
+        and max(weight.shape[2:]) <= LARGEST
+        and not (transformed() or torch.compiler.is_compiling() or is_traced())
+        and triton_is_there()
+    )
+
+
+TYPES = (torch.bfloat16, torch.float16, torch.float32)
+
+LARGEST = 16
+"""Rows and columns of a kernel of which Triton's code is made."""
+
+
+@functools.cache
+def triton_is_there() -> bool:
+    """Whether it is installed, as it is with PyTorch for CUDA on Linux."""
+    return torch.version.cuda is not None and importlib.util.find_spec("triton") is not None
 
 
 class _Depthwise(Function):
