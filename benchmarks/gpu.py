@@ -43,7 +43,7 @@ SHORTEST = 10.0
 PATIENCE = 10.0
 """Seconds that a process has for ending when it is told to."""
 
-RECIPE, WITHOUT_DATA = "compact-cifar10", "digits"
+RECIPE, WITHOUT_DATA = "compact-cifar10-large", "digits"
 DATA = "cifar-10"
 
 

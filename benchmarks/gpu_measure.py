@@ -32,6 +32,7 @@ STEPS = {
     "keras-mnist": {"width": 16, "depth": 1},
     "gated-cifar10": {"width": 12, "depth": 1, "head_width": 24},
     "compact-cifar10": {"width": 16, "depth": 1},
+    "compact-cifar10-large": {"width": 16, "depth": 1, "head_width": 16},
     "pixelcnnpp-cifar10": {"width": 8, "blocks": 1},
 }
 """Recipes whose steps are measured, and what makes their networks small enough for a processor."""

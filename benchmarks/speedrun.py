@@ -123,7 +123,7 @@ TRACKS = {
     ),
     "cifar-gpu-10m": Track(
         "bits/dim of CIFAR-10's validation images after 10 minutes of one GPU",
-        "compact-cifar10",
+        "compact-cifar10-large",
         "chainer-cifar10",
         "bits/dim",
         ("data.name=cifar-10", "training.epochs=1000", "training.max_time=10m"),

@@ -258,7 +258,7 @@ def test_without_its_data_a_gpu_run_trains_on_digits_and_says_so(monkeypatch, tm
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     run.device = "cuda"
     recipe, why = gpu._recipe(run)
-    assert recipe == "digits" and "in place of `compact-cifar10`" in why
+    assert recipe == "digits" and "in place of `compact-cifar10-large`" in why
 
 
 def test_the_smallest_batch_of_a_recipe_is_the_one_in_the_table(monkeypatch, tmp_path):

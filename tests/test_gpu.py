@@ -70,7 +70,10 @@ def test_four_steps_of_training_are_those_of_the_processor():
 @pytest.mark.parametrize("kernel", [(1, 1), (2, 3), (4, 7)])
 @pytest.mark.parametrize("shape", [(2, 40, 5, 7), (3, 7, 6, 37), (1, 2, 1, 1)])
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
-def test_depthwise_convolutions_and_their_gradients_are_those_of_the_processor(kind, shape, kernel):
+def test_depthwise_convolutions_in_triton_and_their_gradients_are_those_of_the_processor(
+    kind, shape, kernel, monkeypatch
+):
+    monkeypatch.setenv("PIXELCNN_TRITON", "1")
     torch.manual_seed(0)
     features = (PAST,) * (shape[1] // 2) + (0,) * (shape[1] - shape[1] // 2)
     layer = DepthwiseConv2d(features, kernel, bias=False)

@@ -18,6 +18,7 @@ SHAPES = {
     "chainer-colour-mnist": (3, 28, 28, 8),
     "chainer-mnist": (1, 28, 28, 2),
     "compact-cifar10": (3, 32, 32, 256),
+    "compact-cifar10-large": (3, 32, 32, 256),
     "compact-cifar10-small": (3, 32, 32, 256),
     "compact-fashion": (1, 28, 28, 256),
     "compact-mnist": (1, 28, 28, 2),

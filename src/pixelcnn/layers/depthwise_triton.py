@@ -70,7 +70,7 @@ def _convolved(x: Tensor, weight: Tensor, origin: tuple[int, int], *, turned: bo
     with torch.cuda.device_of(x):
         _sum_taps[grid](
             x, taps, y, height, width, features, *origin,
-            ROWS=rows, KERNEL=columns, TURNED=turned, COLUMNS=block, CHANNELS=CHANNELS,
+            rows=rows, kernel=columns, turned=turned, columns=block, channels=CHANNELS,
         )  # fmt: skip
     return y
 
@@ -89,37 +89,38 @@ def _of_kernels(x: Tensor, grad: Tensor, weight: Tensor, origin: tuple[int, int]
     with torch.cuda.device_of(x):
         _sum_products[shares, rows, triton.cdiv(features, LEARNT)](
             x, grad, sums, lines, each, height, width, features, *origin,
-            ROWS=rows, KERNEL=columns, TAPS=triton.next_power_of_2(columns),
-            COLUMNS=block, CHANNELS=LEARNT, num_warps=8,
+            rows=rows, kernel=columns, lanes=triton.next_power_of_2(columns),
+            columns=block, channels=LEARNT, num_warps=8,
         )  # fmt: skip
     return sums.sum(0).movedim(2, 0)[:, None].to(weight.dtype)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _sum_taps(
-    source, taps, target, height, width, features, up, side,
-    ROWS: tl.constexpr, KERNEL: tl.constexpr, TURNED: tl.constexpr,
-    COLUMNS: tl.constexpr, CHANNELS: tl.constexpr,
+    source: "Any", taps: "Any", target: "Any",
+    height: "Any", width: "Any", features: "Any", up: "Any", side: "Any",
+    rows: tl.constexpr, kernel: tl.constexpr, turned: tl.constexpr,
+    columns: tl.constexpr, channels: tl.constexpr,
 ) -> None:  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
     line = (row % height).to(tl.int32)
-    column = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
-    feature = tl.program_id(2) * CHANNELS + tl.arange(0, CHANNELS)
+    column = tl.program_id(1) * columns + tl.arange(0, columns)
+    feature = tl.program_id(2) * channels + tl.arange(0, channels)
     there = feature < features
-    total = tl.zeros((COLUMNS, CHANNELS), dtype=tl.float32)
-    for i in tl.static_range(ROWS):
-        down = up - i if TURNED else i - up
+    total = tl.zeros((columns, channels), dtype=tl.float32)
+    for i in tl.static_range(rows):
+        down = up - i if turned else i - up
         inside = (line + down >= 0) & (line + down < height)
         start = source + (row + down) * width * features
-        for j in tl.static_range(KERNEL):
-            at = column + (side - j if TURNED else j - side)
+        for j in tl.static_range(kernel):
+            at = column + (side - j if turned else j - side)
             seen = inside & (at >= 0) & (at < width)
             values = tl.load(
                 start + at[:, None] * features + feature[None, :],
                 mask=seen[:, None] & there[None, :],
                 other=0.0,
             )
-            tap = tl.load(taps + (i * KERNEL + j) * features + feature, mask=there, other=0.0)
+            tap = tl.load(taps + (i * kernel + j) * features + feature, mask=there, other=0.0)
             total += values.to(tl.float32) * tap.to(tl.float32)[None, :]
     place = target + row * width * features + column[:, None] * features + feature[None, :]
     here = (column < width)[:, None] & there[None, :]
@@ -128,21 +129,22 @@ def _sum_taps(
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _sum_products(
-    source, grad, sums, lines, each, height, width, features, up, side,
-    ROWS: tl.constexpr, KERNEL: tl.constexpr, TAPS: tl.constexpr,
-    COLUMNS: tl.constexpr, CHANNELS: tl.constexpr,
+    source: "Any", grad: "Any", sums: "Any", lines: "Any", each: "Any",
+    height: "Any", width: "Any", features: "Any", up: "Any", side: "Any",
+    rows: tl.constexpr, kernel: tl.constexpr, lanes: tl.constexpr,
+    columns: tl.constexpr, channels: tl.constexpr,
 ) -> None:  # fmt: skip
     share, i = tl.program_id(0), tl.program_id(1)
-    feature = tl.program_id(2) * CHANNELS + tl.arange(0, CHANNELS)
+    feature = tl.program_id(2) * channels + tl.arange(0, channels)
     there = feature < features
-    tap = tl.arange(0, TAPS)
-    total = tl.zeros((TAPS, COLUMNS, CHANNELS), dtype=tl.float32)
+    tap = tl.arange(0, lanes)
+    total = tl.zeros((lanes, columns, channels), dtype=tl.float32)
     for step in range(each):
         row = share * each + step
         line = row % height + i - up
         inside = (row < lines) & (line >= 0) & (line < height)
-        for first in range(0, width, COLUMNS):
-            column = first + tl.arange(0, COLUMNS)
+        for first in range(0, width, columns):
+            column = first + tl.arange(0, columns)
             output = grad + row.to(tl.int64) * width * features
             given = tl.load(
                 output + column[:, None] * features + feature[None, :],
@@ -150,13 +152,13 @@ def _sum_products(
                 other=0.0,
             )
             at = column[None, :] + tap[:, None] - side
-            seen = inside & (at >= 0) & (at < width) & (tap < KERNEL)[:, None]
-            input = source + (row + i - up).to(tl.int64) * width * features
+            seen = inside & (at >= 0) & (at < width) & (tap < kernel)[:, None]
+            read = source + (row + i - up).to(tl.int64) * width * features
             values = tl.load(
-                input + at[:, :, None] * features + feature[None, None, :],
+                read + at[:, :, None] * features + feature[None, None, :],
                 mask=seen[:, :, None] & there[None, None, :],
                 other=0.0,
             )
             total += values.to(tl.float32) * given.to(tl.float32)[None, :, :]
-    place = ((share * ROWS + i) * KERNEL + tap)[:, None] * features + feature[None, :]
-    tl.store(sums + place, tl.sum(total, 1), mask=(tap < KERNEL)[:, None] & there[None, :])
+    place = ((share * rows + i) * kernel + tap)[:, None] * features + feature[None, :]
+    tl.store(sums + place, tl.sum(total, 1), mask=(tap < kernel)[:, None] & there[None, :])

@@ -18,6 +18,7 @@ def result_of(
     run: str | Path,
     split: str = "test",
     *,
+    limit: int | None = None,
     device: str | None = None,
     callback: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
@@ -28,27 +29,29 @@ def result_of(
 
     Args:
         run: the folder.
-        split: ``test`` or ``val``: the part of the data, all of whose images are scored in float32.
+        split: ``test`` or ``val``: the part of the data whose images are scored in float32.
+        limit: images, evenly spread; None for all.
         device: where to compute, see :func:`pixelcnn.devices.resolve_device`; None for the processor.
         callback: called with images done and images in all.
 
     Returns:
-        In JSON types the keys of :meth:`pixelcnn.Score.as_json`; ``part``, which is ``split``; ``recipe``, a
-        name, and its ``tables``; ``steps``, ``epochs`` and ``validation`` of the best model's record;
-        ``seconds`` of the training, None if no checkpoint is left; ``versions``, and the model's
+        In JSON types the keys of :meth:`pixelcnn.Score.as_json`; ``part``, which is ``split``; ``limit``;
+        ``recipe``, a name, and its ``tables``; ``steps``, ``epochs`` and ``validation`` of the best model's
+        record; ``seconds`` of the training, None if no checkpoint is left; ``versions``, and the model's
         ``fingerprint``.
 
     Raises:
         ConfigError, DataError, ModelError: the folder, its recipe, its data or its model cannot be used.
     """
     folder = RunFolder(run)
-    if before := kept(run, split):
+    if before := kept(run, split, limit):
         return before
     model, recipe = checkpoint.load(folder.best, device=device or "cpu"), folder.stored()
     images = recipe.load()._asdict()[split]
-    score = scoring.evaluate(model, images, callback=callback)
+    score = scoring.evaluate(model, images, limit=limit, callback=callback)
     found = {
         "part": split,
+        "limit": limit,
         "recipe": recipe.name,
         "tables": recipe.tables(),
         "steps": model.record.get("steps"),
@@ -62,11 +65,12 @@ def result_of(
     return found
 
 
-def kept(run: str | Path, split: str = "test") -> dict[str, Any]:
+def kept(run: str | Path, split: str = "test", limit: int | None = None) -> dict[str, Any]:
     """What :func:`result_of` has found already of a run's best model; empty if nothing."""
     folder = RunFolder(run)
     found, fingerprint = stored(folder.path), checkpoint.describe(folder.best)["fingerprint"]
-    return found if (found.get("fingerprint"), found.get("part")) == (fingerprint, split) else {}
+    asked = {"fingerprint": fingerprint, "part": split, "limit": limit}
+    return found if asked.items() <= (found | {"limit": found.get("limit")}).items() else {}
 
 
 def stored(run: Path) -> dict[str, Any]:
