@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
+from torch.autograd import Function
 from torch.nn import functional
 
 from pixelcnn import compiling, engines, outputs
@@ -155,7 +156,7 @@ def test_it_is_pytorchs_block_on_other_processors(afresh, monkeypatch, calls, ta
     ("right", "wrong"),
     [
         ("taps<0, COLUMNS / 2 + 1>(sums", "taps<0, COLUMNS / 2>(sums"),
-        pytest.param("{grad + q.past, C, 1}", "{grad, C, 1}", marks=pytest.mark.slow),
+        pytest.param("{d + past, n, 1}", "{d, n, 1}", marks=pytest.mark.slow),
         pytest.param("const Vector da = ", "const Vector da = 1.001f * ", marks=pytest.mark.slow),
         pytest.param("r + j >= q.height", "r + j >= q.height - 1", marks=pytest.mark.slow),
     ],
@@ -300,11 +301,80 @@ def test_pytorch_computes_what_needs_no_gradient(calls):
     assert not calls
 
 
-def test_pytorch_computes_in_half_precision(calls):
-    with torch.autocast("cpu", torch.bfloat16):
-        y = a_block()(images().requires_grad_(), None)
-    y.sum().backward()
+@pytest.mark.parametrize(
+    ("width", "kind"), [(96, torch.bfloat16), (WIDTH, torch.float16)], ids=["odd", "float16"]
+)
+def test_pytorch_computes_half_precision_that_it_is_not_written_for(calls, width, kind):
+    block, x = a_block(width=width, middle=width), images(width=width).requires_grad_()
+    with torch.autocast("cpu", kind):
+        block(x, None).sum().backward()
     assert not calls
+
+
+class RoundedProduct(Function):
+    """``x w`` of ``(n, k)`` and ``(k, m)`` whose operands are rounded to bfloat16, in gradients, too."""
+
+    @staticmethod
+    def forward(ctx, x, w):
+        x, w = rounded(x), rounded(w)
+        ctx.save_for_backward(x, w)
+        return x @ w
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, w = ctx.saved_tensors
+        grad = rounded(grad)
+        return grad @ w.T, x.T @ grad
+
+
+def rounded(x):
+    return x.float().bfloat16().double()
+
+
+def rounded_values_and_gradients(block, x, grad, bias):
+    """As :func:`values_and_gradients`, by rounded products and float64 for everything else."""
+    exact = copy.deepcopy(block).double()
+    n, _, height, width = x.shape
+
+    def product(y, layer):
+        weight = layer.effective_weight()[:, :, 0, 0].T
+        rows = RoundedProduct.apply(y.movedim(1, -1).flatten(0, 2), weight) + layer.bias
+        return rows.unflatten(0, (n, height, width)).movedim(-1, 1)
+
+    x = x.detach().double().requires_grad_()
+    y = product(exact.space(x), exact.widen) + (0 if bias is None else bias)
+    y = x + product(exact.gate(y), exact.mix)
+    wanted = [x, *exact.parameters()] + ([] if bias is None else [bias])
+    return [y.detach(), *torch.autograd.grad(y, wanted, grad.double())]
+
+
+needs_half = pytest.mark.skipif(
+    not fused._library() or not fused._library().pixelcnn_fused_half(),
+    reason="the processor does not multiply bfloat16",
+)
+FEW_ROUND_OTHERWISE = 1e-3
+"""As :data:`TOLERANCE`: a number whose last bit differs is now and then rounded to another one."""
+
+
+@needs_half
+@pytest.mark.parametrize("kernel", [3, 7])
+@pytest.mark.parametrize("size", [(1, 7), (5, 8), (7, 13)])
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("biased", [False, True])
+def test_products_multiply_bfloat16_under_autocast(calls, kernel, size, kind, biased):
+    block, x = a_block(3, kernel=kernel), images(size=size).to(kind)
+    bias = torch.randn(2, 2 * WIDTH, 1, 1).to(kind) if biased else None
+    grad = torch.randn(x.shape)
+    ours = None if bias is None else bias.clone().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = values_and_gradients(block, x, grad, ours)
+    theirs = None if bias is None else bias.double().requires_grad_()
+    exact = rounded_values_and_gradients(block, x, grad, theirs)
+    assert found[0].dtype is torch.float32
+    assert len(calls) == 2 and len(found) == len(exact)
+    for our, their in zip(found, exact, strict=True):
+        unit = 2**-8 if our.dtype is torch.bfloat16 else FEW_ROUND_OTHERWISE
+        assert (our - their).abs().max() <= unit * their.abs().max()
 
 
 @pytest.mark.filterwarnings("ignore")  # deprecations of PyTorch's own

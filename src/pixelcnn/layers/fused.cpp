@@ -10,6 +10,9 @@
 //
 // `widen` has a bias for each image, so that a condition of whole images costs nothing.
 //
+// Products multiply floats or, where the processor does that twice as fast, pairs of bfloat16 numbers. Everything
+// else, all sums among it, is float32 either way.
+//
 // Every sum is taken in a fixed order. Threads share out whole images, and their gradients of weights are added in
 // the order of the threads: the same number of threads gives the same bits.
 
@@ -21,6 +24,10 @@
 #include <thread>
 #include <utility>
 #include <vector>
+
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
 
 #pragma GCC diagnostic ignored "-Wpsabi"  // vectors wider than registers are passed within this file alone
 
@@ -71,34 +78,55 @@ INLINE Vector sigmoid(Vector x) {
     return one / (one + p * (Vector)power);
 }
 
-// A matrix as it lies in memory: element (i, j) at data[i * row + j * column].
-struct Matrix { const float* data; long row, column; };
+// Two numbers in bfloat16, the first in the lower half.
+typedef uint32_t Pair;
 
-template <int ROWS> INLINE void tile(long inner, Matrix a, const float* b, long b_row, float* c, long c_row, bool add) {
+// Numbers in an operand of a product, and how many operands hold so many.
+template <typename T> constexpr long EACH_HOLDS = 1;
+template <> constexpr long EACH_HOLDS<Pair> = 2;
+template <typename T> INLINE long holding(long n) { return (n + EACH_HOLDS<T> - 1) / EACH_HOLDS<T>; }
+
+INLINE Vector several(const float* p) { return load(p); }
+INLINE Vector everywhere(float x) { return splat(x); }
+INLINE Vector plus_product(Vector sum, Vector x, Vector y) { return sum + x * y; }
+
+#ifdef __AVX512BF16__
+INLINE __m512bh several(const Pair* p) { return (__m512bh)_mm512_loadu_si512(p); }
+INLINE __m512bh everywhere(Pair x) { return (__m512bh)_mm512_set1_epi32(x); }
+INLINE Vector plus_product(Vector sum, __m512bh x, __m512bh y) { return (Vector)_mm512_dpbf16_ps((__m512)sum, x, y); }
+INLINE __m512i rounded(Vector low, Vector high) { return (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low); }
+#endif
+
+// A matrix as it lies in memory: element (i, j) at data[i * row + j * column].
+template <typename T> struct Matrix { const T* data; long row, column; };
+
+template <int ROWS, typename T>
+INLINE void tile(long inner, Matrix<T> a, const T* b, long b_row, float* c, long c_row, bool add) {
     Vector left[ROWS], right[ROWS];
     EACH(i, ROWS) { left[i] = add ? load(c + i * c_row) : Vector{}; });
     EACH(i, ROWS) { right[i] = add ? load(c + i * c_row + LANES) : Vector{}; });
     for (long k = 0; k < inner; k++, a.data += a.column, b += b_row) {
-        const Vector b0 = load(b), b1 = load(b + LANES);
+        const auto b0 = several(b), b1 = several(b + LANES);
         EACH(i, ROWS) {
-            const Vector x = splat(a.data[i * a.row]);
-            left[i] += x * b0, right[i] += x * b1;
+            const auto x = everywhere(a.data[i * a.row]);
+            left[i] = plus_product(left[i], x, b0), right[i] = plus_product(right[i], x, b1);
         });
     }
     EACH(i, ROWS) { store(c + i * c_row, left[i]), store(c + i * c_row + LANES, right[i]); });
 }
 
-// c = a b, or c += a b. Panel p of b begins at b + p * b_panel; its rows are b_row apart.
-APART void product(long rows, long columns, long inner, Matrix a, const float* b, long b_row, long b_panel,
+// c = a b, or c += a b, of inner operands each. Panel p of b begins at b + p * b_panel; its rows are b_row apart.
+template <typename T>
+APART void product(long rows, long columns, long inner, Matrix<T> a, const T* b, long b_row, long b_panel,
                    float* c, long c_row, bool add) {
     for (long n = 0; n < columns; n += PANEL, b += b_panel, c += PANEL) {
         long m = 0;
-        auto at = [&] { return Matrix{a.data + m * a.row, a.row, a.column}; };
+        auto at = [&] { return Matrix<T>{a.data + m * a.row, a.row, a.column}; };
         // Eight rows are two tiles of four rather than one of six and two of one.
         for (; rows - m >= TILE && (TILE != 6 || rows - m != 8); m += TILE)
-            tile<TILE>(inner, at(), b, b_row, c + m * c_row, c_row, add);
-        for (; rows - m >= 4; m += 4) tile<4>(inner, at(), b, b_row, c + m * c_row, c_row, add);
-        for (; rows - m >= 1; m += 1) tile<1>(inner, at(), b, b_row, c + m * c_row, c_row, add);
+            tile<TILE, T>(inner, at(), b, b_row, c + m * c_row, c_row, add);
+        for (; rows - m >= 4; m += 4) tile<4, T>(inner, at(), b, b_row, c + m * c_row, c_row, add);
+        for (; rows - m >= 1; m += 1) tile<1, T>(inner, at(), b, b_row, c + m * c_row, c_row, add);
     }
 }
 
@@ -111,15 +139,27 @@ template <typename T> struct Aligned {  // to a cache line: vectors that lie acr
     bool operator==(const Aligned&) const { return true; }
     bool operator!=(const Aligned&) const { return false; }
 };
-typedef std::vector<float, Aligned<float>> Floats;
+template <typename T> using Array = std::vector<T, Aligned<T>>;
+typedef Array<float> Floats;
+
+// Of a number, rounded to bfloat16, ties to even.
+uint32_t upper_half(float x) {
+    uint32_t bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    return x == x ? (bits + 0x7fff + (bits >> 16 & 1)) >> 16 : 0x7fc0;
+}
 
 // A matrix of `inner` rows as panels, one after the other, in the order in which products read them.
-Floats panels(Matrix from, long inner, long columns) {
-    Floats to(inner * columns);
-    float* out = to.data();
+template <typename T> Array<T> panels(Matrix<float> from, long inner, long columns) {
+    Array<T> to(holding<T>(inner) * columns);
+    T* out = to.data();
     for (long n = 0; n < columns; n += PANEL)
-        for (long k = 0; k < inner; k++)
-            for (int i = 0; i < PANEL; i++) *out++ = from.data[k * from.row + (n + i) * from.column];
+        for (long k = 0; k < inner; k += EACH_HOLDS<T>)
+            for (int i = 0; i < PANEL; i++) {
+                const float* x = from.data + k * from.row + (n + i) * from.column;
+                if constexpr (EACH_HOLDS<T> == 1) *out++ = *x;
+                else *out++ = upper_half(x[0]) | upper_half(x[from.row]) << 16;
+            }
     return to;
 }
 
@@ -133,16 +173,17 @@ struct Given { const float *x, *grad, *kernels, *widen, *widen_bias, *mix, *mix_
 struct Written { float *out, *kept, *x, *kernels, *widen, *widen_bias, *mix, *mix_bias; };
 
 // Weights in the orders in which they are read, made once a call.
-struct Weights {
-    Floats kernels, flipped, widen, mix, widen_back, mix_back;
+template <typename T> struct Weights {
+    Floats kernels, flipped;
+    Array<T> widen, mix, widen_back, mix_back;
     Weights(const Shape& q, const Given& g, bool back)
         : kernels(by_tap(q, g.kernels, false)),
-          widen(panels({g.widen, 1, q.features}, q.features, 2 * q.middle)),
-          mix(panels({g.mix, 1, q.middle}, q.middle, q.features)) {
+          widen(panels<T>({g.widen, 1, q.features}, q.features, 2 * q.middle)),
+          mix(panels<T>({g.mix, 1, q.middle}, q.middle, q.features)) {
         if (!back) return;
         flipped = by_tap(q, g.kernels, true);
-        widen_back = panels({g.widen, q.features, 1}, 2 * q.middle, q.features);
-        mix_back = panels({g.mix, q.middle, 1}, q.features, q.middle);
+        widen_back = panels<T>({g.widen, q.features, 1}, 2 * q.middle, q.features);
+        mix_back = panels<T>({g.mix, q.middle, 1}, q.features, q.middle);
     }
     static Floats by_tap(const Shape& q, const float* kernels, bool flip) {
         const long taps = q.rows * q.columns;
@@ -181,15 +222,17 @@ template <int TAPS> INLINE void learn_taps(long width, const float* grad, const 
 }
 
 // What one thread works with. All memory is taken here, so that nothing can fail once threads run.
-template <int COLUMNS>
+template <int COLUMNS, typename T>
 class Worker {
   public:
     Floats grad_kernels, grad_widen, grad_mix, grad_mix_bias;
 
-    Worker(const Shape& shape, const Weights& all, const Given& from, bool back)
+    Worker(const Shape& shape, const Weights<T>& all, const Given& from, bool back)
         : q(shape), weights(all), given(from), C(q.features), M(q.middle), W(q.width),
           spread_width((W + COLUMNS - 1 + FOUR + 1) / 2 * 2), spread_size(C * spread_width), above(q.rows),
           below(q.rows), inputs(q.rows * spread_size), zeros(spread_size), wide(W * 2 * M), gated(W * M) {
+        if constexpr (EACH_HOLDS<T> > 1)
+            positions.resize(holding<T>(W) * C), middles.resize(holding<T>(W) * M), wides.resize(holding<T>(W) * 2 * M);
         if (!back) return;
         grads.resize(q.rows * spread_size), grad_gated.resize(W * M), grad_wide.resize(W * 2 * M);
         grad_z.resize(W * C), grad_kernels.resize(q.rows * COLUMNS * C), grad_widen.resize(2 * M * C);
@@ -208,9 +251,10 @@ class Worker {
             for (long e = 0; e < W * M; e += LANES) store(&gated[e], load(a + e) * load(s + e));
             for (long p = 0, e = 0; p < W; p++)
                 for (long c = 0; c < C; c += LANES, e += LANES) store(out + e, load(x + e) + load(given.mix_bias + c));
-            const float* mix = weights.mix.data();
-            product(W, split, q.middle_past, {gated.data(), M, 1}, mix, PANEL, M * PANEL, out, C, true);
-            product(W, C - split, M, {gated.data(), M, 1}, mix + split * M, PANEL, M * PANEL, out + split, C, true);
+            const T *mix = weights.mix.data(), *g = along(gated.data(), M, middles);
+            const long m = holding<T>(M);
+            product<T>(W, split, holding<T>(q.middle_past), {g, m, 1}, mix, PANEL, m * PANEL, out, C, true);
+            product<T>(W, C - split, m, {g, m, 1}, mix + split * m, PANEL, m * PANEL, out + split, C, true);
         }
     }
 
@@ -243,11 +287,39 @@ class Worker {
 
   private:
     const Shape& q;
-    const Weights& weights; const Given& given;
+    const Weights<T>& weights; const Given& given;
     const long C, M, W, spread_width, spread_size;
     std::vector<const float*> above, below;  // the rows that a kernel reads, and those whose kernels read this one
     Floats inputs, grads, zeros;             // the latest rows, spread, in a ring
     Floats wide, gated, grad_gated, grad_wide, grad_z;  // of one row
+    Array<T> positions, middles, wides;                 // of one row, as operands
+
+    // A row of positions of so many numbers each, as operands of numbers that are neighbours in a position ...
+    const T* along(const float* x, long n, Array<T>& to) {
+        if constexpr (EACH_HOLDS<T> == 1) return x;
+#ifdef __AVX512BF16__
+        else for (long e = 0; e < W * n; e += PANEL)
+            _mm512_storeu_si512(&to[e / 2], rounded(load(x + e), load(x + e + LANES)));
+#endif
+        return to.data();
+    }
+
+    // ... or of two positions, zero standing beside the last one of an odd row: [pair of positions][number].
+    const T* across(const float* x, long n, Array<T>& to) {
+        if constexpr (EACH_HOLDS<T> == 1) return x;
+#ifdef __AVX512BF16__
+        else {
+            const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,
+                                                   23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+            for (long p = 0; p < W; p += 2)
+                for (long c = 0; c < n; c += LANES) {
+                    const Vector first = load(x + p * n + c), second = p + 1 < W ? load(x + (p + 1) * n + c) : Vector{};
+                    _mm512_storeu_si512(&to[p / 2 * n + c], _mm512_permutexvar_epi16(order, rounded(first, second)));
+                }
+        }
+#endif
+        return to.data();
+    }
 
     float* slot(Floats& ring, long r) { return &ring[r % q.rows * spread_size]; }
 
@@ -285,17 +357,18 @@ class Worker {
             else features<BACK, false>(rows, kernels + c, base + c, out + c, c);
     }
 
-    template <typename T> T* bias_of(T* biases, long image) { return biases + image * 2 * M; }
+    template <typename U> U* bias_of(U* biases, long image) { return biases + image * 2 * M; }
 
     void gates(const float* bias, float* z, float* a, float* s) {
         depthwise<false>(above.data(), weights.kernels.data(), z, z);
         for (long p = 0; p < W; p++) std::copy_n(bias, 2 * M, &wide[p * 2 * M]);
-        const long split = down_to_panel(q.middle_past);
+        const long split = down_to_panel(q.middle_past), n = holding<T>(C);
+        const T* x = along(z, C, positions);
         for (long half = 0; half < 2; half++) {
-            const float* w = weights.widen.data() + half * M * C;
+            const T* w = weights.widen.data() + half * M * n;
             float* y = wide.data() + half * M;
-            product(W, split, q.past, {z, C, 1}, w, PANEL, C * PANEL, y, 2 * M, true);
-            product(W, M - split, C, {z, C, 1}, w + split * C, PANEL, C * PANEL, y + split, 2 * M, true);
+            product<T>(W, split, holding<T>(q.past), {x, n, 1}, w, PANEL, n * PANEL, y, 2 * M, true);
+            product<T>(W, M - split, n, {x, n, 1}, w + split * n, PANEL, n * PANEL, y + split, 2 * M, true);
         }
         for (long p = 0; p < W; p++) {
             std::copy_n(&wide[p * 2 * M], M, a + p * M);
@@ -305,10 +378,11 @@ class Worker {
 
     void through_gates(const float* grad, const float* a, const float* s, float* bias) {
         const long split = up_to_panel(q.middle_past);
-        const float* mix = weights.mix_back.data();
-        product(W, split, C, {grad, C, 1}, mix, PANEL, C * PANEL, grad_gated.data(), M, false);
-        product(W, M - split, C - q.past, {grad + q.past, C, 1}, mix + split * C + q.past * PANEL, PANEL, C * PANEL,
-                grad_gated.data() + split, M, false);
+        const long n = holding<T>(C), past = holding<T>(q.past);
+        const T *mix = weights.mix_back.data(), *d = along(grad, C, positions);
+        product<T>(W, split, n, {d, n, 1}, mix, PANEL, n * PANEL, grad_gated.data(), M, false);
+        product<T>(W, M - split, n - past, {d + past, n, 1}, mix + split * n + past * PANEL, PANEL, n * PANEL,
+                   grad_gated.data() + split, M, false);
         for (long c = 0; c < M; c += LANES) {
             Vector sum_a = load(bias + c), sum_b = load(bias + M + c);
             for (long p = 0; p < W; p++) {
@@ -323,28 +397,30 @@ class Worker {
     }
 
     void learn_weights(const float* grad, const float* z) {
-        const long past = q.past, middle_past = q.middle_past;
+        const long past = q.past, middle_past = q.middle_past, n = holding<T>(W);
         float *mix = grad_mix.data(), *bias = grad_mix_bias.data();
         for (long p = 0; p < W; p++)
             for (long c = 0; c < C; c += LANES) store(bias + c, load(bias + c) + load(grad + p * C + c));
-        product(past, up_to_panel(middle_past), W, {grad, 1, C}, gated.data(), M, PANEL, mix, M, true);
-        product(C - past, M, W, {grad + past, 1, C}, gated.data(), M, PANEL, mix + past * M, M, true);
+        const T *d = across(grad, C, positions), *g = across(gated.data(), M, middles);
+        product<T>(past, up_to_panel(middle_past), n, {d, 1, C}, g, M, PANEL, mix, M, true);
+        product<T>(C - past, M, n, {d + past, 1, C}, g, M, PANEL, mix + past * M, M, true);
+        const T *x = across(z, C, positions), *wide_grads = across(grad_wide.data(), 2 * M, wides);
         for (long half = 0; half < 2; half++) {
-            const float* y = grad_wide.data() + half * M;
+            const T* y = wide_grads + half * M;
             float* w = grad_widen.data() + half * M * C;
-            product(middle_past, up_to_panel(past), W, {y, 1, 2 * M}, z, C, PANEL, w, C, true);
-            product(M - middle_past, C, W, {y + middle_past, 1, 2 * M}, z, C, PANEL, w + middle_past * C, C, true);
+            product<T>(middle_past, up_to_panel(past), n, {y, 1, 2 * M}, x, C, PANEL, w, C, true);
+            product<T>(M - middle_past, C, n, {y + middle_past, 1, 2 * M}, x, C, PANEL, w + middle_past * C, C, true);
         }
     }
 
     void through_widen() {
-        const long split = up_to_panel(q.past), Y = 2 * M;
-        const float *y = grad_wide.data(), *w = weights.widen_back.data();
-        product(W, split, Y, {y, Y, 1}, w, PANEL, Y * PANEL, grad_z.data(), C, false);
+        const long split = up_to_panel(q.past), n = holding<T>(2 * M);
+        const T *y = along(grad_wide.data(), 2 * M, wides), *w = weights.widen_back.data();
+        product<T>(W, split, n, {y, n, 1}, w, PANEL, n * PANEL, grad_z.data(), C, false);
         for (long half = 0; half < 2; half++) {
-            const long from = half * M + q.middle_past;  // visible features are read by visible ones only
-            product(W, C - split, M - q.middle_past, {y + from, Y, 1}, w + split * Y + from * PANEL, PANEL, Y * PANEL,
-                    grad_z.data() + split, C, half);
+            const long from = holding<T>(half * M + q.middle_past);  // visible features are read by visible ones only
+            product<T>(W, C - split, holding<T>(M - q.middle_past), {y + from, n, 1}, w + split * n + from * PANEL,
+                       PANEL, n * PANEL, grad_z.data() + split, C, half);
         }
     }
 
@@ -370,10 +446,10 @@ template <typename F> void share_out(long images, long parts, F f) {
     for (std::thread& thread : threads) thread.join();
 }
 
-template <int COLUMNS> void run(const Shape& q, long parts, const Given& given, const Written& to) {
+template <int COLUMNS, typename T> void run(const Shape& q, long parts, const Given& given, const Written& to) {
     const bool back = given.grad != nullptr;
-    const Weights weights(q, given, back);
-    std::vector<Worker<COLUMNS>> workers;
+    const Weights<T> weights(q, given, back);
+    std::vector<Worker<COLUMNS, T>> workers;
     workers.reserve(parts);
     for (long t = 0; t < parts; t++) workers.emplace_back(q, weights, given, back);
     share_out(q.images, parts, [&](long t, long first, long last) {
@@ -388,16 +464,32 @@ template <int COLUMNS> void run(const Shape& q, long parts, const Given& given, 
         for (long t = 0; t < taps; t++) to.kernels[c * taps + t] = sum.grad_kernels[t * q.features + c];
 }
 
+template <typename T> void chosen(const Shape& q, long parts, const Given& given, const Written& to) {
+    auto f = q.columns == 11 ? run<11, T> : q.columns == 9 ? run<9, T> : q.columns == 7 ? run<7, T>
+             : q.columns == 5 ? run<5, T> : run<3, T>;
+    f(q, parts, given, to);
+}
+
+#ifdef __AVX512BF16__
+typedef Pair Half;
+constexpr bool HALF = true;
+#else
+typedef float Half;
+constexpr bool HALF = false;
+#endif
+
 }  // namespace
 
 extern "C" int64_t pixelcnn_fused_panel() { return PANEL; }
 
+// Whether products can multiply bfloat16.
+extern "C" int32_t pixelcnn_fused_half() { return HALF; }
+
 // Forward where no gradient of the output is given, backward where it is. Returns 1 where memory ends.
-extern "C" int32_t pixelcnn_fused_block(const Shape* shape, int64_t threads, const Given* given, const Written* to) {
+extern "C" int32_t pixelcnn_fused_block(const Shape* shape, int64_t threads, int32_t half, const Given* given,
+                                        const Written* to) {
     try {
-        auto f = shape->columns == 11 ? run<11> : shape->columns == 9 ? run<9> : shape->columns == 7 ? run<7>
-                 : shape->columns == 5 ? run<5> : run<3>;
-        f(*shape, threads, *given, *to);
+        (half ? chosen<Half> : chosen<float>)(*shape, threads, *given, *to);
         return 0;
     } catch (const std::exception&) { return 1; }
 }

@@ -1,7 +1,8 @@
-"""A gated residual block in one pass over the images, in C++, for trainings on the CPU in float32.
+"""A gated residual block in one pass over the images, in C++, for trainings on the CPU.
 
-The layers' own PyTorch code is the specification. It computes the block wherever this module does not
-apply, and :func:`gated_residual` then says so by None.
+Products multiply float32, or bfloat16 under PyTorch's autocast to that, where the processor has
+instructions for it; all else is float32 either way. The layers' own PyTorch code is the specification. It
+computes the block wherever this module does not apply, and :func:`gated_residual` then says so by None.
 """
 
 import ctypes
@@ -33,10 +34,13 @@ LEAST_WIDTH = 7
 LEAST_PANEL = 8
 """The number of features is a multiple of this on the processor with the shortest registers."""
 
+TYPES = (torch.float32, torch.bfloat16)
+"""Of what goes in."""
+
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 """Where PyTorch keeps what a user has hung on a layer."""
 
-FUNCTIONS = ("pixelcnn_fused_panel", "pixelcnn_fused_block")
+FUNCTIONS = ("pixelcnn_fused_panel", "pixelcnn_fused_half", "pixelcnn_fused_block")
 """What the library has."""
 
 
@@ -65,10 +69,11 @@ def gated_residual(
         bias: of each image, from its condition: ``(n, twice the features that mix reads, 1, 1)``.
 
     Returns:
-        ``(n, features, h, w)``; None where the layers have to compute it: no gradient is wanted; not
-        float32 on the CPU; autocast; dropout at work; compiling, tracing or ``torch.func``; sizes that
-        the source is not written for, such as a bias of every position; a layer with hooks, or of another
-        class; no compiler; or ``PIXELCNN_FUSED=0`` in the environment.
+        ``(n, features, h, w)`` in float32; None where the layers have to compute it: no gradient is
+        wanted; not on the CPU; weights of another type, or autocast to what the processor does not
+        multiply; dropout at work; compiling, tracing or ``torch.func``; sizes that the source is not
+        written for, such as a bias of every position; a layer with hooks, or of another class; no
+        compiler; or ``PIXELCNN_FUSED=0`` in the environment.
 
     Raises:
         ResourceError: not enough memory.
@@ -92,7 +97,7 @@ def gated_residual(
     assert widen.bias is not None
     biases = widen.bias.expand(len(x), -1)
     if bias is not None:
-        if bias.dtype is not torch.float32 or bias.shape != (*biases.shape, 1, 1):
+        if bias.dtype not in TYPES or bias.shape != (*biases.shape, 1, 1):
             return None
         biases = biases + bias.flatten(1)
     library = _library()
@@ -102,27 +107,32 @@ def gated_residual(
     middle = len(mix.inputs)
     if x.shape[1] % panel or middle % panel:
         return None
+    half = torch.is_autocast_enabled("cpu")
     past = (_leading_past(space.features), _leading_past(mix.inputs))
+    if half and not (library.pixelcnn_fused_half() and past[0] % 2 == past[1] % 2 == 0):
+        return None
     y: Tensor = _GatedResidual.apply(
-        x,
+        x.float(),
         space.effective_weight(),
         widen.effective_weight(),
         biases,
         mix.effective_weight(),
         mix.bias,
         past,
+        half,
     )
     return y
 
 
 def _differentiated(x: Tensor) -> bool:
-    """Whether a gradient is wanted of float32 on the CPU, in that precision."""
+    """Whether a gradient is wanted on the CPU, of float32 or under autocast to bfloat16."""
+    half = torch.is_autocast_enabled("cpu")
     return (
         torch.is_grad_enabled()
         and x.requires_grad
-        and x.dtype is torch.float32
+        and x.dtype in (TYPES if half else TYPES[:1])
         and x.device.type == "cpu"
-        and not torch.is_autocast_enabled("cpu")
+        and not (half and torch.get_autocast_dtype("cpu") is not torch.bfloat16)
         and os.environ.get("PIXELCNN_FUSED") != "0"
     )
 
@@ -176,6 +186,7 @@ def _library() -> ctypes.CDLL | None:
     except compiling.NotBuilt:
         return None
     library.pixelcnn_fused_panel.restype = ctypes.c_int64
+    library.pixelcnn_fused_half.restype = ctypes.c_int32
     return library
 
 
@@ -213,11 +224,15 @@ def _addresses(*tensors: Tensor | None) -> list[int | None]:
     return [None if tensor is None else tensor.data_ptr() for tensor in tensors]
 
 
-def _call(shape: _Shape, threads: int, given: _Given, written: _Written) -> None:
+def _call(shape: _Shape, threads: int, half: bool, given: _Given, written: _Written) -> None:
     library = _library()
     assert library is not None
     code = library.pixelcnn_fused_block(
-        ctypes.byref(shape), ctypes.c_int64(threads), ctypes.byref(given), ctypes.byref(written)
+        ctypes.byref(shape),
+        ctypes.c_int64(threads),
+        ctypes.c_int32(half),
+        ctypes.byref(given),
+        ctypes.byref(written),
     )
     if code:
         raise ResourceError(
@@ -231,7 +246,7 @@ class _GatedResidual(Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, *rest: Any) -> Tensor:
-        *weights, past = rest
+        *weights, past, ctx.half = rest
         x = x.contiguous(memory_format=torch.channels_last)
         kernels, widen, widen_bias, mix, mix_bias = (weight.contiguous() for weight in weights)
         n, features, height, width = x.shape
@@ -241,7 +256,7 @@ class _GatedResidual(Function):
         ctx.shape = _Shape(n, height, width, features, middle, *kernels.shape[2:], *past)
         ctx.threads = min(torch.get_num_threads(), n)
         given = _Given(*_addresses(x, None, kernels, widen, widen_bias, mix, mix_bias))
-        _call(ctx.shape, ctx.threads, given, _Written(*_addresses(out, kept)))
+        _call(ctx.shape, ctx.threads, ctx.half, given, _Written(*_addresses(out, kept)))
         ctx.save_for_backward(x, kernels, widen, widen_bias, mix, mix_bias, kept)
         return out
 
@@ -252,6 +267,6 @@ class _GatedResidual(Function):
         grad = grad.contiguous(memory_format=torch.channels_last)
         found = [torch.empty_like(tensor) for tensor in inputs]
         given = _Given(*_addresses(inputs[0], grad, *inputs[1:]))
-        _call(ctx.shape, ctx.threads, given, _Written(*_addresses(None, kept, *found)))
+        _call(ctx.shape, ctx.threads, ctx.half, given, _Written(*_addresses(None, kept, *found)))
         wanted = zip(found, ctx.needs_input_grad, strict=False)
-        return *(tensor if needed else None for tensor, needed in wanted), None
+        return *(tensor if needed else None for tensor, needed in wanted), None, None
