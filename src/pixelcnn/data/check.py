@@ -12,7 +12,7 @@ import numpy as np
 from pixelcnn.config import gated
 from pixelcnn.data.content import content_key, content_keys
 from pixelcnn.data.decoding import watched
-from pixelcnn.data.files import class_labels, find_images, part_folders
+from pixelcnn.data.files import class_labels, find_images, name_of, part_folders
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lazy import pieces
 from pixelcnn.data.loading import load_all
@@ -213,7 +213,7 @@ def check(
         reading = asked.of_pictures
         parts = part_folders(path) or {"all": path}
         found = [_checked(folder, part, reading, tally) for part, folder in parts.items()]
-        name = printable(path.resolve().name)
+        name = name_of(path)
         levels = max((levels for _, levels in found), default=0)
         return tally.report(name, levels, tuple(report for report, _ in found))
     if data not in DATASETS and not path.exists():
@@ -254,7 +254,7 @@ def check_folder(
 
 def _checked(root: Path, part: str, reading: Reading, tally: Tally) -> tuple[FolderReport, int]:
     """A report on the files of a folder, and the levels of its images; 0 if none can be used."""
-    where = printable(root.resolve().name)
+    where = name_of(root)
     reports = []
     for report, pixels in watched(find_images(root), reading, where):
         reports.append(report)

@@ -10,6 +10,7 @@ from pixelcnn.data.content import content_keys
 from pixelcnn.data.image_set import ImageSet, Splits, joined
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.errors import DataError
+from pixelcnn.text import counted
 
 Parts = dict[str, ImageSet]
 """Images as a source has them: under ``all``, or under ``train`` and others of ``val`` and ``test``."""
@@ -62,7 +63,7 @@ def _ranked(keys: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
     n, count = len(distinct), len(shares) + 1
     if n < count:
         raise DataError(
-            f"{n} different images cannot be split into {count} parts",
+            f"{counted(n, 'different image')} cannot be split into {count} parts",
             hint=f"at least {count} different images are needed; `pixelcnn evaluate --split all` takes "
             "fewer, `pixelcnn train --set data.test=` (in Python test=) test images from elsewhere",
         )
