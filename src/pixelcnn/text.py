@@ -7,6 +7,7 @@ letters of all scripts, marks and spaces stay.
 
 import codecs
 import html
+import shlex
 import unicodedata
 from collections.abc import Iterable
 from typing import TypeVar
@@ -87,6 +88,17 @@ def counted(number: int, what: str) -> str:
         ('1 file', '1,234 files')
     """
     return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def as_word(path: object) -> str:
+    """A path as a word of a command line, to be pasted: quoted where a shell wants it, and never an option.
+
+    Example:
+        >>> as_word("runs/mine"), as_word("my photos"), as_word("-x")
+        ('runs/mine', "'my photos'", './-x')
+    """
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def by_reason(found: Iterable[tuple[T, str]]) -> dict[str, list[T]]:

@@ -394,7 +394,7 @@ def test_a_single_file_and_several_files_are_sets(write_image):
 def test_an_empty_folder_and_an_unreadable_one_are_refused(tmp_path):
     with pytest.raises(DataError, match="holds no images"):
         data.load_all(tmp_path)
-    with pytest.raises(DataError, match="is not a folder"):
+    with pytest.raises(DataError, match="no file or folder"):
         data.check_folder(tmp_path / "none")
 
 

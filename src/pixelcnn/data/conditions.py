@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pixelcnn.data.files import find_images, name_of
 from pixelcnn.data.folder import read_files
-from pixelcnn.data.gate import brief, named, opened, size_of
+from pixelcnn.data.gate import brief, missing, named, opened, size_of
 from pixelcnn.data.geometry import cropped
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lines import line_blocks
@@ -105,7 +105,7 @@ def read_features(
     """
     where, suffix = printable(path.name), path.suffix.lower()
     if not path.exists():
-        raise DataError(f"there is no file or folder {printable(str(path))}")
+        raise missing(path)
     if path.is_dir() or suffix in SUFFIXES:
         return _pictures(path, size, fit)
     with named(where):

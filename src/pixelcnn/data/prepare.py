@@ -17,7 +17,7 @@ import torch
 
 from pixelcnn.config import gated
 from pixelcnn.data.files import class_labels, find_images, name_of
-from pixelcnn.data.gate import brief, content, named, unreadable
+from pixelcnn.data.gate import brief, content, missing, named, unreadable
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lazy import LazyImages
 from pixelcnn.data.npy import FileArray
@@ -72,7 +72,11 @@ def prepare(
     """
     root, target_folder = Path(folder), Path(out)
     if not root.is_dir():
-        raise DataError(f"{printable(str(folder))} is not a folder")
+        raise (
+            DataError(f"{printable(str(folder))} is not a folder")
+            if root.exists()
+            else missing(root)
+        )
     work = target_folder.parent / f".{target_folder.name}.partial"
     if target_folder.exists():
         shutil.rmtree(work, ignore_errors=True)
