@@ -8,7 +8,7 @@ import torch
 from pixelcnn import streams
 from pixelcnn.data.content import content_keys
 from pixelcnn.data.image_set import ImageSet, Splits, joined
-from pixelcnn.data.reading import Reading, typed
+from pixelcnn.data.reading import WITHOUT, Reading, typed
 from pixelcnn.errors import DataError
 from pixelcnn.text import counted
 
@@ -134,7 +134,8 @@ def matched(other: ImageSet, train: ImageSet, part: str) -> ImageSet:
     unknown = [name for name in other.classes if name not in train.classes]
     if unknown or other.labels is None:
         raise DataError(
-            f"{part} images have classes that training images lack: {', '.join(unknown)}"
+            f"{part} images have classes that training images lack: {', '.join(unknown)}",
+            hint=f"call them as in training, or leave labels out: {WITHOUT}",
         )
     number = torch.from_numpy(np.array([train.classes.index(name) for name in other.classes]))
     return dataclasses.replace(other, labels=number[other.labels], classes=train.classes)

@@ -12,7 +12,7 @@ from pixelcnn.data.files import ALONE
 from pixelcnn.data.geometry import SCALED, SMALLER
 from pixelcnn.data.picture import REAL, WIDE
 from pixelcnn.data.quantise import SOURCE, sourced
-from pixelcnn.data.reading import Reading, typed
+from pixelcnn.data.reading import WITHOUT, Reading, typed
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import ImageShape
 from pixelcnn.text import by_reason, counted, printable
@@ -107,7 +107,7 @@ def _remedy(bad: list[FileReport]) -> str:
     if all(each.error == COLOUR for each in bad):
         return f"{typed('grey')} makes them grey"
     if all(each.error == ALONE for each in bad):
-        return "move them into one, take all without labels: --set data.labels=false (in Python labels=False)"
+        return f"move them into one, take all without labels: {WITHOUT}"
     if all(BEYOND in each.error for each in bad):
         return f"say how many levels the values have, 256 if they fill their range, with {SOURCE}"
     return "mend or remove them"
