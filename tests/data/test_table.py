@@ -538,3 +538,19 @@ def test_a_table_with_an_image_in_one_cell_says_how_it_becomes_an_array(tmp_path
     with pytest.raises(DataError, match="holds 9 numbers in one cell, in column 2") as caught:
         data.load_all(stored(tmp_path, header + rows))
     assert "split()" in caught.value.hint
+
+
+def test_what_savetxt_writes_is_told_to_be_written_as_whole_numbers(tmp_path):
+    np.savetxt(tmp_path / "a.csv", NOISE.reshape(len(NOISE), -1), delimiter=",")
+    with pytest.raises(DataError, match="is no whole number") as caught:
+        data.load_all(tmp_path / "a.csv")
+    assert "fmt='%d'" in caught.value.hint
+    np.savetxt(tmp_path / "b.csv", NOISE.reshape(len(NOISE), -1), delimiter=",", fmt="%d")
+    assert np.array_equal(data.load_all(tmp_path / "b.csv").images[:, 0].numpy(), NOISE)
+
+
+def test_a_list_of_files_is_no_table_of_images(tmp_path):
+    rows = "".join(f"{row}.png,{row % 2}\n" for row in range(12))
+    with pytest.raises(DataError, match=r"'0\.png' in column 1") as caught:
+        data.load_all(stored(tmp_path, "filename,label\n" + rows))
+    assert caught.value.hint.startswith("column 1 names files: give the folder")

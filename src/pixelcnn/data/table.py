@@ -17,6 +17,7 @@ from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lines import line_blocks
 from pixelcnn.data.parsing import SEPARATORS, Dialect, parse_rows, plain
+from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.quantise import SOURCE
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.errors import DataError
@@ -34,8 +35,10 @@ SEPARATOR_SAID = re.compile(rb"sep=.\s*")
 """A first line for spreadsheets."""
 WORD = re.compile(r"'[a-z][^']*' in column (\d+)", re.IGNORECASE)
 """A bad value that is a word."""
-REAL = re.compile(r"'[+-]?[0-9]*[.,]?[0-9]+(e[+-]?[0-9]+)?' in column", re.IGNORECASE)
-"""A bad value that is a number nevertheless."""
+REAL = re.compile(r"'[+-]?[0-9]*[.,]?[0-9]+(e[+-]?[0-9]+)?(\.\.\.)?' in column", re.IGNORECASE)
+"""A bad value that is a number nevertheless, perhaps shortened."""
+FILE = re.compile(rf"'[^']*({'|'.join(map(re.escape, SUFFIXES))})' in column (\d+)", re.IGNORECASE)
+"""A bad value that is the name of an image."""
 
 
 def read_table(path: Path, reading: Reading) -> ImageSet:
@@ -242,16 +245,24 @@ def _refuse(bad: Bad, where: str, skip_bad: bool, dialect: Dialect) -> None:
     comma = dialect.separator == b","
     kind = "" if comma else f" (columns separated by {SEPARATORS[dialect.separator]})"
     if not skip_bad:
-        hint = "mend or remove these lines, or leave them out: --skip-bad"
-        words = {found[1] for _, reason in bad if (found := WORD.match(reason))}
-        if len(words) == 1 and len(bad) >= MANY:
-            hint = (
-                f"classes are whole numbers: replace the words in column {words.pop()}; else {hint}"
-            )
-        if not dialect.real and any(REAL.match(reason) for _, reason in bad):
-            hint = f"real numbers: say how they become levels with {typed('quantise')}; else {hint}"
-        raise DataError(f"{where}: {count}{kind}: {named}", hint=hint)
+        raise DataError(f"{where}: {count}{kind}: {named}", hint=_remedy(bad, dialect))
     log.warning("%s: %s skipped%s: %s", where, count, kind, named)
+
+
+def _remedy(bad: Bad, dialect: Dialect) -> str:
+    """What to do about bad rows, by what they have in common."""
+    hint = "mend or remove these lines, or leave them out: --skip-bad"
+    files = {found[2] for _, reason in bad if (found := FILE.match(reason))}
+    words = {found[1] for _, reason in bad if (found := WORD.match(reason))}
+    if len(bad) >= MANY and len(files) == 1:
+        return f"column {files.pop()} names files: give the folder that they lie in, one in it for each class"
+    if len(bad) >= MANY and len(words) == 1:
+        hint = f"classes are whole numbers: replace the words in column {words.pop()}; else {hint}"
+    if not dialect.real and any(REAL.match(reason) for _, reason in bad):
+        levels = f"say how they become levels with {typed('quantise')}"
+        whole = "write whole ones without a point, as by np.savetxt(…, fmt='%d')"
+        hint = f"real numbers: {levels}, or {whole}; else {hint}"
+    return hint
 
 
 def _named(bad: Bad) -> str:
