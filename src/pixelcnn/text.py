@@ -7,6 +7,7 @@ letters of all scripts, marks and spaces stay.
 
 import codecs
 import html
+import shlex
 import unicodedata
 from collections.abc import Iterable
 from typing import TypeVar
@@ -77,6 +78,27 @@ def cell(text: str) -> str:
     shown = printable(text)
     begins = unicodedata.normalize("NFKC", shown.lstrip())  # full-width signs count, too
     return f"'{shown}" if begins.startswith(FORMULA) else shown
+
+
+def counted(number: int, what: str) -> str:
+    """So many things.
+
+    Example:
+        >>> counted(1, "file"), counted(1_234, "file")
+        ('1 file', '1,234 files')
+    """
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def as_word(path: object) -> str:
+    """A path as a word of a command line, to be pasted: quoted where a shell wants it, and never an option.
+
+    Example:
+        >>> as_word("runs/mine"), as_word("my photos"), as_word("-x")
+        ('runs/mine', "'my photos'", './-x')
+    """
+    text = str(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def by_reason(found: Iterable[tuple[T, str]]) -> dict[str, list[T]]:

@@ -220,6 +220,14 @@ def test_data_check_and_prepare(run, here):
     assert "packed" in run("data", "prepare", "photos", "packed", code=2).error
 
 
+def test_what_is_said_to_be_typed_next_can_be_pasted(run, here, recipe):
+    photos(here / "my photos")
+    packed = run("data", "prepare", "--size", 8, "--", "my photos", "-my packed").stderr
+    assert packed.rstrip().endswith("train with --data './-my packed'")
+    assert "pixelcnn sample ./-r; " in run("train", recipe, "--run", "./-r").stderr
+    assert run("train", "my photos", code=2).hint.endswith("train with --data 'my photos'")
+
+
 def test_data_check_names_what_is_wrong(run, here):
     photos(here / "photos")
     (here / "photos/broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
@@ -229,7 +237,7 @@ def test_data_check_names_what_is_wrong(run, here):
     outcome = run("data", "check", "photos", code=3)
     assert "broken.png" in outcome.stdout
     assert "empty.png" in outcome.stdout
-    assert "nowhere" in run("data", "check", "nowhere", code=3).error
+    assert "no/where" in run("data", "check", "no/where", code=3).error
 
 
 def test_sizes_that_differ_ask_for_one(run, here):

@@ -322,3 +322,47 @@ def test_a_label_beyond_all_classes_is_named_as_it_is(tmp_path, label):
     np.savez(path, images=np.zeros((5, 4, 6), np.uint8), labels=np.full(5, label, np.uint64))
     with pytest.raises(DataError, match=f"labels count up to 65535, got {label}"):
         data.load_all(path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "remedy", "become"),
+    [
+        ((5, 7), "of one image: images[None]", (1, 5, 7)),
+        ((5, 7, 3), "of one image in colour: images[None]", (1, 5, 7, 3)),
+        ((2, 9, 5, 7, 3), "of films: images.reshape(-1, *images.shape[2:])", (18, 5, 7, 3)),
+    ],
+)
+def test_what_is_no_set_of_images_is_told_how_it_becomes_one(tmp_path, shape, remedy, become):
+    images = np.zeros(shape, np.uint8)
+    with pytest.raises(DataError) as caught:
+        data.load_all(stored(tmp_path, images))
+    assert caught.value.hint.endswith(remedy)
+    assert len(data.load_all(stored(tmp_path, images.reshape(become)))) == become[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "remedy"),
+    [
+        (NOISE / 255, "[0,1] if that is their range"),
+        (NOISE / 127.5 - 1, "[-1,1] if that is their range"),
+        (NOISE.astype(float), "[0,255] if that is their range"),
+        (NOISE - 0.5, "or edges"),
+    ],
+    ids=["0 to 1", "-1 to 1", "0 to 255", "others"],
+)
+def test_real_numbers_are_told_what_they_look_like(tmp_path, values, remedy):
+    with pytest.raises(DataError) as caught:
+        data.load_all(stored(tmp_path, values))
+    assert caught.value.hint.endswith(remedy)
+
+
+def test_an_archive_that_is_cut_off_is_damaged_and_not_something_else(tmp_path):
+    np.savez(tmp_path / "a.npz", images=NOISE)
+    (tmp_path / "b.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:-50])
+    with pytest.raises(DataError, match=r"b\.npz is damaged: it begins as an archive"):
+        data.load_all(tmp_path / "b.npz")
+
+
+def test_levels_that_were_stored_as_real_numbers_come_back_as_the_same_levels(tmp_path):
+    images = data.load_all(stored(tmp_path, NOISE.astype(float)), quantise=[0, 255])
+    assert np.array_equal(images.images[:][:, 0].numpy(), NOISE)

@@ -6,7 +6,7 @@ from PIL import Image
 
 from pixelcnn import data
 from pixelcnn.data.check import Tally
-from pixelcnn.errors import DataError
+from pixelcnn.errors import DataError, UnknownName
 
 VALUES = np.random.default_rng(0).integers(0, 256, (12, 6, 5), np.uint8) // 16 * 16
 
@@ -71,9 +71,26 @@ def test_arrays_tables_packed_and_named_sets_are_reported(tmp_path, parts, kind)
     assert 0 < found.occurring <= 17
 
 
-def test_what_is_not_there_is_refused(tmp_path):
-    with pytest.raises(DataError, match="there is no file or folder"):
-        data.check(tmp_path / "nowhere")
+@pytest.mark.parametrize("look", [data.check, data.load], ids=["check", "load"])
+def test_what_is_not_there_is_refused_as_everywhere(tmp_path, look):
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(
+        DataError, match=r"there is no file or folder .*\. Did you mean 'photos'\?"
+    ) as caught:
+        look(tmp_path / "photo")
+    assert caught.value.hint == f"it was looked for in {tmp_path}"
+    with pytest.raises(UnknownName, match="no data set called 'nowhere', and no such folder\n"):
+        look("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("path", "remedy"),
+    [("https://x.org/a.zip", "download it first"), ("photos/*.png", "give the folder itself")],
+)
+def test_what_is_no_path_by_its_looks_is_told_what_to_do(path, remedy):
+    with pytest.raises(DataError, match="there is no file or folder") as caught:
+        data.check(path)
+    assert remedy in caught.value.hint
 
 
 def test_pictures_of_several_sizes_are_counted_and_are_no_set(parts):

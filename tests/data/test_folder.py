@@ -111,7 +111,7 @@ def test_the_report_has_every_file_with_its_reason(zoo):
 
 def test_a_folder_of_nothing_but_bad_files_stays_refused(tmp_path):
     (tmp_path / "a.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"1 of 1 files .* a\.png is empty"):
+    with pytest.raises(DataError, match=r"1 of 1 file .* a\.png is empty"):
         data.load_all(tmp_path, skip_bad=True)
 
 
@@ -394,7 +394,7 @@ def test_a_single_file_and_several_files_are_sets(write_image):
 def test_an_empty_folder_and_an_unreadable_one_are_refused(tmp_path):
     with pytest.raises(DataError, match="holds no images"):
         data.load_all(tmp_path)
-    with pytest.raises(DataError, match="is not a folder"):
+    with pytest.raises(DataError, match="no file or folder"):
         data.check_folder(tmp_path / "none")
 
 
@@ -477,9 +477,9 @@ def test_values_of_files_are_levels_if_it_is_said(tmp_path, caplog, kind, source
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        (MASKS, "the largest value is 1 of 255: say --set data.source_levels=2 "),
-        (MAPS, "the largest value is 4 of 255: say --set data.source_levels=5 "),
-        (MAPS.astype(np.uint16) * 1023, "4092 of 65535: say --set data.source_levels=4096 "),
+        (MASKS, "the largest value is 1 of 255: say 2 with source_levels "),
+        (MAPS, "the largest value is 4 of 255: say 5 with source_levels "),
+        (MAPS.astype(np.uint16) * 1023, "4092 of 65535: say 4096 with source_levels "),
         (MAPS.astype(np.uint16) * 50, "200 of 65535: store them with 8 bits"),
         (MAPS * 63, ""),
         (MAPS * 0, ""),
@@ -626,7 +626,7 @@ def test_what_lies_beside_the_parts_is_left_out_and_told(write_image, tmp_path, 
     write_image("set/preview.png")
     whole = data.load_all(tmp_path / "set")
     assert {name.split("/")[0] for name in whole.names} == {"train", "test"}
-    assert "2 of its entries are no parts of the set, left out: extra, preview.png" in caplog.text
+    assert "2 beside the parts of the set left out: extra, preview.png" in caplog.text
     write_image("set/Training/1.png")
     with pytest.raises(DataError, match="Training and train could both be the part train"):
         data.load(tmp_path / "set")
@@ -702,3 +702,24 @@ def test_pictures_that_would_all_be_black_are_refused_unless_their_levels_are_kn
     assert torch.equal(found[:, 0], torch.from_numpy(masks))
     assert not data.load_all(tmp_path, levels=2, source_levels=256).images.any()
     assert not data.load_all(tmp_path, levels=2, usual_levels=256).images.any()  # to be scored
+
+
+def test_a_folder_is_named_also_where_it_is_the_working_one(tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.md").write_text("")
+    with pytest.raises(DataError, match=f"^{tmp_path.name} holds no images"):
+        data.load_all(".")
+    good_files(tmp_path, 1)
+    with caplog.at_level("INFO"):
+        data.load_all(".")
+    told = f"{tmp_path.name}: 1 file without the suffix of an image left out"
+    assert [record.getMessage() for record in caplog.records] == [told]
+
+
+def test_images_that_all_become_grey_are_not_said_to_be_brought_to_rgb(
+    write_image, tmp_path, caplog
+):
+    write_image("a.png", "L")
+    write_image("b.png", "RGB")
+    assert data.load_all(tmp_path, grey=True).shape == (1, 6, 5)
+    assert "RGB" not in caplog.text

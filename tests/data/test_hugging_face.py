@@ -57,6 +57,17 @@ def test_columns_are_found_by_their_types(images, arrays):
     check(data.load_all(nested, source_levels=256), classes=())
 
 
+def test_a_parquet_file_that_another_program_wrote_again_still_holds_images(images, tmp_path):
+    from pyarrow import parquet
+
+    images.to_parquet(tmp_path / "a.parquet")
+    table = parquet.read_table(tmp_path / "a.parquet").replace_schema_metadata(None)
+    parquet.write_table(table, tmp_path / "b.parquet")
+    found = data.load_all(tmp_path / "b.parquet")
+    assert np.array_equal(found.images[:][:, 0].numpy(), VALUES)
+    assert found.labels.tolist() == LABELS
+
+
 @pytest.mark.parametrize("kind", ["numpy", "torch", "arrow", None])
 def test_the_format_of_a_dataset_does_not_matter(images, arrays, kind):
     check(data.load_all(images.with_format(kind)))

@@ -134,7 +134,7 @@ WRONG = {
     "an archive in it": (archive(("images.npy", archive(IMAGES))), "no array of NumPy"),
     "a size that lies": (changed(24, struct.pack("<I", 2**31)), r"unpacks 548 bytes to 2,147,483,648"),
     "two sizes that lie": (changed(20, struct.pack("<II", 2**31, 2**31)), "declares 420 bytes"),
-    "a long index": (changed(12, struct.pack("<I", 2**31 - 1), b"PK\x05\x06"), "cannot be read|neither"),
+    "a long index": (changed(12, struct.pack("<I", 2**31 - 1), b"PK\x05\x06"), "cannot be read|damaged"),
     "spoilt values": (archive(IMAGES).replace(NOISE.tobytes()[:9], bytes(9)), "CRC-32"),
     "labels of 10**18": (beside(labels=np.arange(12) + 10**18), "up to 65535"),
     "labels as text": (beside(labels=np.full(12, "a")), "labels are integers"),

@@ -187,7 +187,7 @@ def test_a_bad_value_is_told_wherever_it_stands_and_never_taken_for_a_header(tmp
     path = stored(tmp_path, "\n".join(rows))
     with pytest.raises(DataError) as caught:
         data.load_all(path)
-    told = f"1 bad rows: line {line}: '{BAD_VALUES[value]}' in column 16 is no whole number"
+    told = f"1 bad row: line {line}: '{BAD_VALUES[value]}' in column 16 is no whole number"
     assert told in str(caught.value)
     images = data.load_all(path, skip_bad=True)
     assert np.array_equal(images.images[:, 0].numpy(), NOISE)
@@ -218,7 +218,7 @@ def test_a_label_column_of_text_is_named(tmp_path):
 def test_lines_end_as_on_any_system_and_are_counted(tmp_path, monkeypatch, end, block):
     monkeypatch.setattr("pixelcnn.data.lines.BLOCK", block)
     path = stored(tmp_path, end.join(["9,2,3,4", "", "5,6,7,8", "x,1,2,3"]).encode())
-    with pytest.raises(DataError, match="1 bad rows: line 4: 'x'"):
+    with pytest.raises(DataError, match="1 bad row: line 4: 'x'"):
         data.load_all(path)
     assert len(data.load_all(path, skip_bad=True)) == 2
 
@@ -538,3 +538,19 @@ def test_a_table_with_an_image_in_one_cell_says_how_it_becomes_an_array(tmp_path
     with pytest.raises(DataError, match="holds 9 numbers in one cell, in column 2") as caught:
         data.load_all(stored(tmp_path, header + rows))
     assert "split()" in caught.value.hint
+
+
+def test_what_savetxt_writes_is_told_to_be_written_as_whole_numbers(tmp_path):
+    np.savetxt(tmp_path / "a.csv", NOISE.reshape(len(NOISE), -1), delimiter=",")
+    with pytest.raises(DataError, match="is no whole number") as caught:
+        data.load_all(tmp_path / "a.csv")
+    assert "fmt='%d'" in caught.value.hint
+    np.savetxt(tmp_path / "b.csv", NOISE.reshape(len(NOISE), -1), delimiter=",", fmt="%d")
+    assert np.array_equal(data.load_all(tmp_path / "b.csv").images[:, 0].numpy(), NOISE)
+
+
+def test_a_list_of_files_is_no_table_of_images(tmp_path):
+    rows = "".join(f"{row}.png,{row % 2}\n" for row in range(12))
+    with pytest.raises(DataError, match=r"'0\.png' in column 1") as caught:
+        data.load_all(stored(tmp_path, "filename,label\n" + rows))
+    assert caught.value.hint.startswith("column 1 names files: give the folder")

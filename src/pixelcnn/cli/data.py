@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pixelcnn.cli import options
-from pixelcnn.cli.console import counted, emit, progress, result, say, table
+from pixelcnn.cli.console import emit, progress, result, say, table
+from pixelcnn.text import as_word, counted
 
 if TYPE_CHECKING:
     from pixelcnn.data import DataReport
@@ -112,9 +113,8 @@ def prepare(
             }
         )
         return
-    say(
-        f"{counted(len(images), 'image')} of {images.shape}, {images.levels} levels; train with --data {out}"
-    )
+    packed = f"{counted(len(images), 'image')} of {images.shape}, {images.levels} levels"
+    say(f"{packed}; train with --data {as_word(out)}")
     result(str(out))
 
 

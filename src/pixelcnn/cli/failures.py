@@ -20,7 +20,7 @@ import typer
 
 from pixelcnn.annotations import shown
 from pixelcnn.errors import DISK_FULL, PixelCNNError
-from pixelcnn.text import one_line, printable_lines
+from pixelcnn.text import as_word, one_line, printable_lines
 
 INTERRUPTED = 130
 UNREAD = 141
@@ -105,7 +105,7 @@ def usage(error: typer.TyperException, words: Sequence[str] = ()) -> Failure:
         message = re.sub(r", unable to parse string as an? \w+$", "", message)
         message = f"{message.replace(': Input should', ': it should')}, got {given}"
     if file := dashed(words):
-        return Failure(2, message, f"a file whose name begins with - is written ./{file}")
+        return Failure(2, message, f"a file whose name begins with - is written {as_word(file)}")
     return Failure(2, message, f"'{command} --help' shows examples and every option")
 
 

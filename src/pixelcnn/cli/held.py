@@ -18,6 +18,7 @@ from pixelcnn.data.lazy import pieces
 from pixelcnn.data.picture import OPAQUE, read_picture
 from pixelcnn.errors import ModelError
 from pixelcnn.shapes import ImageShape, image_shape
+from pixelcnn.text import counted
 
 HARMLESS = {
     OPAQUE,
@@ -77,13 +78,13 @@ def picture(content: Path | bytes, where: str, done: Counter[str]) -> Held:
 
 def _pixels(content: Path | bytes, where: str) -> tuple[np.ndarray, str, list[str]]:
     """The pixels ``(c, h, w)`` of a picture, its mode, and what had to be done to it."""
-    with named(f"{where}:"):
+    with named(where):
         found = read_picture(content)
         if found.bits == 16:
             found = read_picture(content, wide=True)
         if lost := [note for note in found.notes if note not in HARMLESS]:
             raise ModelError(
-                f"not all of it would come back: {lost[0]}",
+                f"would not all come back: {lost[0]}",
                 hint="convert it first, to grey or colours of 8 or 16 bits without transparency",
             )
     grey = len(found.pixels) == 1
@@ -121,7 +122,7 @@ def array(
         DataError: it cannot be read, or holds no integers.
     """
     labels = None
-    with named(f"{where}:"):
+    with named(where):
         if isinstance(content, bytes):
             values: Any = _in_memory(content)
         else:
@@ -134,7 +135,7 @@ def array(
         if values.dtype.str not in TYPES:
             raise ModelError(
                 f"holds {values.dtype} values, and lossless are whole numbers alone",
-                hint="levels, as 'pixelcnn sample --as levels' writes them",
+                hint="store whole ones as integers; 'pixelcnn sample --as levels' writes levels",
             )
         name = _layout(values.shape, shape, layout)
         return _held(values, name, labels)
@@ -204,7 +205,7 @@ def _layout(shape: Sequence[int], model: ImageShape, wanted: str | None) -> str:
                 fitting.append((sides != tuple(model), layout))
     if not fitting:
         raise ModelError(
-            f"an array of shape {tuple(shape)} holds no images of {model.channels} channels",
+            f"of shape {tuple(shape)} holds no images of {counted(model.channels, 'channel')}",
             hint="axes are n c h w, n h w c, n h w, c h w, h w c or h w; see --layout",
         )
     return min(fitting, key=lambda each: each[0])[1]

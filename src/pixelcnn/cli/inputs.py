@@ -13,23 +13,26 @@ import numpy as np
 
 from pixelcnn import sources
 from pixelcnn.cli import conditions, held, options
-from pixelcnn.cli.console import Advance, counted, say
+from pixelcnn.cli.console import Advance, say
 from pixelcnn.codec.archive import Input, entry_of
 from pixelcnn.codec.entries import FILE, TYPES, Form, check_names, fits
 from pixelcnn.codec.values import Stored, Values
 from pixelcnn.conditioning import condition_of, renumbered
 from pixelcnn.config import check_choice
-from pixelcnn.data import DATASETS, zarr_store
+from pixelcnn.data import DATASETS, hugging_face, zarr_store
 from pixelcnn.data.files import PACKED, class_labels, find_images
 from pixelcnn.data.npy import MAGIC
-from pixelcnn.data.sources import existing, holds_arrays
+from pixelcnn.data.packed import plain_name
+from pixelcnn.data.sources import TABLES, existing, holds_arrays
 from pixelcnn.errors import ConfigError, DataError, ModelError
-from pixelcnn.text import printable
+from pixelcnn.text import counted, printable
 
 if TYPE_CHECKING:
     from pixelcnn.model import PixelModel
 
 PNG, NPY = ".png", ".npy"
+SAVED = "save its images as .npy, and compress that"
+"""What to do with images that no file holds as they are."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,12 +74,16 @@ def of(model: "PixelModel", word: str) -> list[Asked]:
         return [Asked(f"{'-'.join(content)}{NPY}", content, source=printable(word))]
     path = existing(word)
     if not isinstance(path, Path):
-        raise ConfigError(f"{word} is no file", hint="save its images as .npy, and compress that")
+        raise ConfigError(f"{word} is no file", hint=SAVED)
     if path.is_dir() and not zarr_store.is_store(path):
         return _folder(model, path)
     if path.suffix.lower() == PACKED:
         raise ConfigError(
             f"{printable(path.name)} is compressed already", hint="'pixelcnn decompress' undoes it"
+        )
+    if plain_name(path).endswith((*TABLES, *hugging_face.SUFFIXES)):
+        raise ConfigError(
+            f"{printable(path.name)} is a table, and would come back as none", hint=SAVED
         )
     name = _ending(path.name, NPY if _is_array(path) else PNG)
     return [Asked(name, path, source=printable(path.name))]
@@ -141,7 +148,8 @@ def prepared(
         holds, where = _look(model, one, layout, done), one.source
         if holds.shape.channels != model.shape.channels:
             raise ModelError(
-                f"{where} has {holds.shape.channels} channels, this model is for {model.shape.channels}",
+                f"{where} has {counted(holds.shape.channels, 'channel')}, this model is for"
+                f" {model.shape.channels}",
                 hint="only images with the model's channels come back as they were",
             )
         values = stored.values(holds.occurring, where)

@@ -1,6 +1,5 @@
 """The demo itself: train on the embedded digits, then use the model in every way, and report."""
 
-import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from pixelcnn.cli import baselines, failures, output, report, story, uses
 from pixelcnn.cli.console import say, with_error
 from pixelcnn.cli.gallery import gallery
 from pixelcnn.scoring import Score
+from pixelcnn.text import as_word
 from pixelcnn.training import train_recipe
 from pixelcnn.training.recipe import Setting
 from pixelcnn.verify import check_model
@@ -38,7 +38,7 @@ def take(folder: Path, seed: int, max_time: str) -> dict[str, Any]:
     began = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     run = folder / "run"
-    quoted = shlex.quote(str(run))
+    quoted = as_word(run)
     say("1/5 training: predict every pixel of a digit from the pixels before it")
     limits = {"max_time": max_time, "seed": seed}
     with failures.goes_on(

@@ -2,14 +2,14 @@
 
 import math
 import os
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pixelcnn.cli import options
-from pixelcnn.cli.console import counted, emit, result, results, say
+from pixelcnn.cli.console import emit, result, results, say
+from pixelcnn.text import as_word, counted
 
 if TYPE_CHECKING:
     from pixelcnn.training import History
@@ -129,7 +129,7 @@ def train(
             }
         )
         return
-    where = shlex.quote(str(history.run))
+    where = as_word(history.run)
     say(f"look at it: pixelcnn sample {where}; measure it: pixelcnn evaluate {where}")
     result(str(history.run))
 

@@ -1,6 +1,5 @@
 """The chapters of the demo about what a trained model is good for."""
 
-import shlex
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,6 +13,7 @@ from pixelcnn.cli.film import Film
 from pixelcnn.cli.output import save_picture, write
 from pixelcnn.cli.report import Bar, Figure, Section
 from pixelcnn.cli.story import Stage
+from pixelcnn.text import as_word
 from pixelcnn.verify.report import Report
 
 
@@ -72,7 +72,7 @@ def completion(stage: Stage) -> Section:
                 "Each row: what was given, then seven completions.",
             )
         ],
-        command=f"pixelcnn complete {stage.run} {shlex.quote(str(one))} --known top -n 7",
+        command=f"pixelcnn complete {stage.run} {as_word(one)} --known top -n 7",
     )
 
 

@@ -143,7 +143,9 @@ class Reader:
         start = self._stream.read(len(SIGNATURE) + 1)
         if start[: len(SIGNATURE)] != SIGNATURE:
             cut = len(start) > 0 and SIGNATURE.startswith(start)
-            raise Damaged("is damaged: it ends too early" if cut else "is no .pxc file")
+            if cut:
+                raise Damaged("is damaged: it ends too early")
+            raise Damaged("is no .pxc file", hint="'pixelcnn compress' writes them")
         if len(start) <= len(SIGNATURE):
             raise Damaged("is damaged: it ends too early")
         if start[-1] != VERSION:

@@ -31,6 +31,8 @@ from pixelcnn.text import printable
 
 STORED = ("shape", "dtype", "chunks", "__getitem__")
 """What tells an array that another library reads as it is indexed."""
+USUAL_RANGES = ((0, 1), (-1, 1), (0, 255))
+"""What real numbers often run over that were levels once."""
 
 Values = np.ndarray | StoredArray
 
@@ -236,8 +238,9 @@ def real_hint(values: Values, reading: Reading) -> str:
         return "store the levels as integers; a model trained with data.quantise takes real numbers"
     remedy = f"say how they become levels with {typed('quantise')}: range, quantiles, two numbers or edges"
     first = values[next(pieces(values), slice(0))]
-    if first.size and 0 <= first.min() <= first.max() <= 1:
-        remedy += "; [0,1] if that is their range"
+    for low, high in USUAL_RANGES if first.size else ():
+        if low <= first.min() <= first.max() <= high:
+            return f"{remedy}; [{low},{high}] if that is their range"
     return remedy
 
 

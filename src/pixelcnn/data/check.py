@@ -12,7 +12,8 @@ import numpy as np
 from pixelcnn.config import gated
 from pixelcnn.data.content import content_key, content_keys
 from pixelcnn.data.decoding import watched
-from pixelcnn.data.files import class_labels, find_images, part_folders
+from pixelcnn.data.files import class_labels, find_images, name_of, part_folders
+from pixelcnn.data.gate import missing
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lazy import pieces
 from pixelcnn.data.loading import load_all
@@ -197,6 +198,7 @@ def check(
 
     Raises:
         ConfigError: an option that does not go with the data.
+        UnknownName: no such data, and they look like the name of a set.
         DataError: no such data, no image in them, or an array or a table that cannot be used.
 
     Example:
@@ -213,11 +215,9 @@ def check(
         reading = asked.of_pictures
         parts = part_folders(path) or {"all": path}
         found = [_checked(folder, part, reading, tally) for part, folder in parts.items()]
-        name = printable(path.resolve().name)
+        name = name_of(path)
         levels = max((levels for _, levels in found), default=0)
         return tally.report(name, levels, tuple(report for report, _ in found))
-    if data not in DATASETS and not path.exists():
-        raise DataError(f"there is no file or folder {printable(str(data))}")
     options: Any = {"size": size, "fit": fit, "layout": layout, "key": key}
     options |= {"label_column": label_column}
     images = load_all(data, source_levels=source_levels, skip_bad=skip_bad, **options)
@@ -247,14 +247,18 @@ def check_folder(
     """
     root = Path(folder)
     if not root.is_dir():
-        raise DataError(f"{printable(str(folder))} is not a folder")
+        raise (
+            DataError(f"{printable(str(folder))} is not a folder")
+            if root.exists()
+            else missing(root)
+        )
     reading = Reading(size=as_size(size), fit=fit, source_levels=source_levels).of_pictures
     return _checked(root, "all", reading, Tally())[0]
 
 
 def _checked(root: Path, part: str, reading: Reading, tally: Tally) -> tuple[FolderReport, int]:
     """A report on the files of a folder, and the levels of its images; 0 if none can be used."""
-    where = printable(root.resolve().name)
+    where = name_of(root)
     reports = []
     for report, pixels in watched(find_images(root), reading, where):
         reports.append(report)

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.data.files import find_images
+from pixelcnn.data.files import find_images, name_of
 from pixelcnn.data.folder import read_files
-from pixelcnn.data.gate import brief, named, opened, size_of
+from pixelcnn.data.gate import brief, missing, named, opened, size_of
 from pixelcnn.data.geometry import cropped
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lines import line_blocks
@@ -105,7 +105,7 @@ def read_features(
     """
     where, suffix = printable(path.name), path.suffix.lower()
     if not path.exists():
-        raise DataError(f"there is no file or folder {printable(str(path))}")
+        raise missing(path)
     if path.is_dir() or suffix in SUFFIXES:
         return _pictures(path, size, fit)
     with named(where):
@@ -173,7 +173,7 @@ def _pictures(path: Path, size: Sequence[int] | None, fit: str | None) -> Featur
     files = find_images(path if path.is_dir() else path.parent)
     if not path.is_dir():
         files = [each for each in files if each.path.name == path.name][:1]
-    pictures = read_files(files, reading.of_pictures, printable(path.resolve().name))
+    pictures = read_files(files, reading.of_pictures, name_of(path))
     maps = pictures.images[:].float() / (pictures.levels - 1)
     return Features(maps, files=pictures.names if path.is_dir() else ())
 

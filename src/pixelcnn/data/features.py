@@ -8,8 +8,11 @@ import numpy as np
 
 from pixelcnn.data import items
 from pixelcnn.data.gate import brief
-from pixelcnn.data.reading import Reading, typed
+from pixelcnn.data.reading import WITHOUT, Reading, typed
 from pixelcnn.errors import ConfigError, DataError
+
+STORED = {"bytes", "path"}
+"""What an image is made of in a file."""
 
 
 def image_column(features: Any, reading: Reading, where: str) -> str:
@@ -62,10 +65,15 @@ def label_column(features: Any, reading: Reading, where: str) -> str | None:
 
 
 def kind_of(feature: Any) -> str:
-    """``Image``, ``array`` for what can be images otherwise, or empty."""
+    """``Image``, ``array`` for what can be images otherwise, or empty.
+
+    Other programs that wrote a Parquet file again have dropped what said that a column is one of images: then
+    its values are still those of an ``Image``.
+    """
     name = type(feature).__name__
-    if name in {"Image", "Array2D", "Array3D"}:
-        return "Image" if name == "Image" else "array"
+    stored = isinstance(feature, Mapping) and {*feature} == STORED
+    if stored or name in {"Image", "Array2D", "Array3D"}:
+        return "Image" if stored or name == "Image" else "array"
     depth = 0
     while type(feature).__name__ in {"List", "LargeList", "Sequence"}:
         feature, depth = feature.feature, depth + 1
@@ -117,6 +125,6 @@ def labels_of(column: Any, name: str, where: str) -> Any:
         if type(label) is not int:
             raise DataError(
                 f"{where}: {name} of image {index} is {label!r}, not an integer",
-                hint=f"leave labels out: {items.WITHOUT}",
+                hint=f"leave labels out: {WITHOUT}",
             )
     return np.array(found)

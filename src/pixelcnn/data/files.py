@@ -14,7 +14,7 @@ import torch
 from pixelcnn.data.depth import FORMATS
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.errors import DataError
-from pixelcnn.text import printable
+from pixelcnn.text import counted, printable
 
 log = logging.getLogger("pixelcnn")
 
@@ -76,14 +76,18 @@ def find_images(root: Path) -> list[ImageFile]:
     if not found:
         raise _no_images(root, others)
     if others:
-        log.info(
-            "%s: %d files are no images by their names, left out", printable(root.name), len(others)
-        )
+        count = counted(len(others), "file")
+        log.info("%s: %s without the suffix of an image left out", name_of(root), count)
     found.sort(key=lambda each: os.fsencode(each.name))
     alone = _beside_classes([each.name for each in found])
     return [
         dataclasses.replace(each, problem=ALONE) if each.name in alone else each for each in found
     ]
+
+
+def name_of(folder: Path) -> str:
+    """What a folder is called, also where it is given as ``.``: in messages, and as the name of a set."""
+    return printable(folder.resolve().name)
 
 
 def _no_images(root: Path, others: list[str]) -> DataError:
@@ -93,7 +97,7 @@ def _no_images(root: Path, others: list[str]) -> DataError:
     if shown:
         listed = ", ".join(map(printable, shown[:3])) + (", …" if shown[3:] else "")
         hint = f"{hint}; it holds {listed}: an array or a table is given as a file"
-    return DataError(f"{printable(root.name)} holds no images", hint=hint)
+    return DataError(f"{name_of(root)} holds no images", hint=hint)
 
 
 def _hidden(folder: str) -> bool:
@@ -109,7 +113,7 @@ def _of_images(folders: list[str], root: Path) -> list[str]:
         return visible
     log.warning(
         "%s: %s beside a folder of images left out",
-        printable(root.name), ", ".join(map(printable, annotations)),
+        name_of(root), ", ".join(map(printable, annotations)),
     )  # fmt: skip
     return [folder for folder in visible if folder not in annotations]
 
@@ -142,7 +146,7 @@ def part_folders(root: Path) -> dict[str, Path]:
             if part in parts:
                 first, second = printable(parts[part].name), printable(path.name)
                 raise DataError(
-                    f"{printable(root.name)}: {first} and {second} could both be the part {part}",
+                    f"{name_of(root)}: {first} and {second} could both be the part {part}",
                     hint="rename one of them, or put both into one folder",
                 )
             parts[part] = path
@@ -151,7 +155,7 @@ def part_folders(root: Path) -> dict[str, Path]:
     others = [path.name for path in folders if path not in parts.values()] + pictures
     if others:
         log.warning(
-            "%s: %d of its entries are no parts of the set, left out: %s", printable(root.name),
+            "%s: %d beside the parts of the set left out: %s", name_of(root),
             len(others), ", ".join(map(printable, others[:3])) + (", ..." if others[3:] else ""),
         )  # fmt: skip
     return {part: parts[part] for part in PARTS if part in parts}

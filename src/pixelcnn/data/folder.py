@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from pixelcnn.data.decoding import watched
-from pixelcnn.data.files import ImageFile, class_labels, find_images, part_folders
+from pixelcnn.data.files import ImageFile, class_labels, find_images, name_of, part_folders
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.patches import PATCHES, in_patches
 from pixelcnn.data.raw import RawSet, plain_type
@@ -27,10 +27,10 @@ def read_folder(root: Path, reading: Reading) -> Parts:
     sets, reading = Parts(), reading.of_pictures
     for part, folder in (part_folders(root) or {"all": root}).items():
         options = alike(reading, sets["train"]) if sets else reading
-        images = read_files(find_images(folder), options, printable(folder.resolve().name))
+        images = read_files(find_images(folder), options, name_of(folder))
         if part != "all":
             names = tuple(f"{folder.name}/{name}" for name in images.names)
-            name = printable(root.resolve().name) + (PATCHES if images.fit == "patches" else "")
+            name = name_of(root) + (PATCHES if images.fit == "patches" else "")
             images = dataclasses.replace(images, name=name, names=names)
         sets[part] = matched(images, sets["train"], part) if sets else images
     return sets

@@ -6,7 +6,9 @@ anything is allocated.
 """
 
 import contextlib
+import itertools
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +16,11 @@ from typing import BinaryIO
 
 from pixelcnn.errors import DataError, PixelCNNError, ResourceError
 from pixelcnn.memory import afford
+from pixelcnn.registry import closest
+from pixelcnn.text import printable
 
+BESIDE = 1_000
+"""Names in a folder among which one is looked for that may have been meant."""
 FLAGS = ("O_RDONLY", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY")
 """How a file is opened, as far as the system knows it: never waiting for the other end of a pipe."""
 
@@ -43,6 +49,22 @@ def _check(status: os.stat_result) -> None:
         raise DataError("is not a regular file")
     if status.st_size == 0:
         raise DataError("is empty")
+
+
+def missing(path: Path | str) -> DataError:
+    """That there is nothing at a path, what may have been meant, and where it was looked for."""
+    folder, name = Path(path).expanduser().absolute().parent, Path(path).name
+    beside: list[str] = []
+    with contextlib.suppress(OSError):
+        beside = [each.name for each in itertools.islice(folder.iterdir(), BESIDE)]
+    near = closest(name, [each for each in beside if each != name])  # which may be a broken link
+    hint = f"it was looked for in {printable(str(folder))}"
+    if re.match(r"\w+:/", str(path)):  # of which Path leaves one slash
+        near, hint = "", "download it first, and give the path of the file or the folder"
+    elif set("*?") & set(name):
+        near, hint = "", "give the folder itself"
+    text = f"there is no file or folder {brief(str(path), 300)}"
+    return DataError(f"{text}.{near}" if near else text, hint=hint)
 
 
 def content(path: Path, times: int = 10) -> bytes:

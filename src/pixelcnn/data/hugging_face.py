@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pixelcnn.data import features, items
 from pixelcnn.data.arrays import from_values
-from pixelcnn.data.files import PARTS
+from pixelcnn.data.files import PARTS, name_of
 from pixelcnn.data.gate import brief
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.pictures import read_stored
@@ -83,7 +83,7 @@ def read_named(source: str, reading: Reading) -> Parts:
 
 def read_saved(path: Path, reading: Reading) -> Parts:
     """A folder that ``save_to_disk`` wrote."""
-    where = printable(path.resolve().name)
+    where = name_of(path)
     with _told(where):
         found = _library().load_from_disk(str(path))
     return read(found, reading, where)

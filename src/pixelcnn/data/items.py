@@ -20,7 +20,7 @@ from pixelcnn.data.arrays import from_values
 from pixelcnn.data.gate import brief
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.pictures import read_stored
-from pixelcnn.data.reading import Reading, typed
+from pixelcnn.data.reading import WITHOUT, Reading, typed
 from pixelcnn.data.rows import HELD, Spool
 from pixelcnn.data.splits import Parts
 from pixelcnn.data.tensors import as_tensor
@@ -34,7 +34,6 @@ USEFUL = frozenset(("layout", "key", "label_column", "skip_bad"))
 IMAGES = ("image", "images", "img", "pixel_values", "pixels")
 LABELS = ("label", "labels", "class", "target", "y")
 """Names under which items that are dictionaries have their image and their label."""
-WITHOUT = "--set data.labels=false (in Python labels=False)"
 
 
 class Item(NamedTuple):

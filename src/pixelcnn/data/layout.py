@@ -9,6 +9,12 @@ from pixelcnn.shapes import ImageShape, unflattened
 MANY_CHANNELS = 4
 """An axis longer than this is not taken for channels unless the model or the user says so."""
 ASK = "say how its axes are laid out: --layout 'n h w', 'n h w c' or 'n c h w' (in Python layout=)"
+APART = {
+    2: "of one image: images[None]",
+    3: "of one image in colour: images[None]",
+    5: "of films: images.reshape(-1, *images.shape[2:])",
+}
+"""What an array with so many axes may be, and how it becomes images."""
 AXES = {"nhw": (0, 1, 2), "nchw": (0, 1, 2, 3), "nhwc": (0, 3, 1, 2)}
 """Where the axes of a layout stand in order."""
 
@@ -40,9 +46,8 @@ def infer_layout(shape: tuple[int, ...], model: ImageShape | None, where: str) -
     if len(shape) == 3 and (shape[-1] > MANY_CHANNELS or (model and model[1:] == shape[1:])):
         return "nhw"
     if len(shape) != 4:
-        flat = unflattened(shape, model)
-        stored = "store it as n h w, n h w c or n c h w" + (flat and f"; {flat}")
-        hint = ASK if len(shape) == 3 else stored
+        ask = ASK if len(shape) == 3 else "store it as n h w, n h w c or n c h w"
+        hint = "; ".join(filter(None, (ask, unflattened(shape, model), APART.get(len(shape)))))
         raise DataError(f"{where}: the shape {shape} is no set of images", hint=hint)
     first, last = shape[1:], (shape[3], shape[1], shape[2])
     candidates: dict[str, Any] = {"nchw": first, "nhwc": last}

@@ -24,6 +24,8 @@ from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
 
 MAGIC = b"\x93NUMPY"
+ZIPPED = b"PK"
+"""What every archive begins with, also one that lacks its end."""
 """The first bytes of an ``.npy`` file, whatever it is called."""
 MAX_HEADER = 10_000
 """Bytes; what NumPy itself reads."""
@@ -73,7 +75,7 @@ def read_header(stream: IO[bytes], size: int) -> Header:
     if header.dtype.hasobject:
         raise DataError(
             "is no plain array: Python objects are never loaded",
-            hint="store numbers: np.save(path, np.stack(images))",
+            hint="store numbers: np.stack(images), and for words np.unique(words, return_inverse=True)[1]",
         )
     if not header.dtype.itemsize:
         raise DataError(f"holds {header.dtype} values, which have no size")
@@ -196,6 +198,11 @@ class Archive(Container):
         try:
             self._archive = zipfile.ZipFile(_Bounded(file.stream))
         except zipfile.BadZipFile as error:
+            file.stream.seek(0)
+            if file.stream.read(len(ZIPPED)) == ZIPPED:
+                raise DataError(
+                    "is damaged: it begins as an archive, and has not the end of one"
+                ) from error
             raise DataError(
                 "is neither an array nor an archive of arrays",
                 hint="np.save(path, images) makes one; Python objects are never loaded",

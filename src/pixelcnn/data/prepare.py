@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from pixelcnn.config import gated
-from pixelcnn.data.files import class_labels, find_images
-from pixelcnn.data.gate import brief, content, named, unreadable
+from pixelcnn.data.files import class_labels, find_images, name_of
+from pixelcnn.data.gate import brief, content, missing, named, unreadable
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lazy import LazyImages
 from pixelcnn.data.npy import FileArray
@@ -72,7 +72,11 @@ def prepare(
     """
     root, target_folder = Path(folder), Path(out)
     if not root.is_dir():
-        raise DataError(f"{printable(str(folder))} is not a folder")
+        raise (
+            DataError(f"{printable(str(folder))} is not a folder")
+            if root.exists()
+            else missing(root)
+        )
     work = target_folder.parent / f".{target_folder.name}.partial"
     if target_folder.exists():
         shutil.rmtree(work, ignore_errors=True)
@@ -88,7 +92,7 @@ def prepare(
     with _told(target_folder), alone(work):
         try:
             shop = Workshop(work, files, reading)
-            _fill(shop, printable(root.resolve().name), callback)
+            _fill(shop, name_of(root), callback)
         except DataError:
             shutil.rmtree(work, ignore_errors=True)  # the files have to change before it can go on
             raise
@@ -153,7 +157,7 @@ def read_prepared(folder: Path) -> ImageSet:
     Raises:
         DataError: damaged, or of an unknown format.
     """
-    where = printable(folder.resolve().name)
+    where = name_of(folder)
     with _intact(where):
         card = _json(folder / CARD, dict)
         version = card["format"]
@@ -195,7 +199,7 @@ def prepared_keys(folder: Path, images: int) -> np.ndarray:
     Raises:
         DataError: damaged.
     """
-    with _intact(printable(folder.resolve().name)):
+    with _intact(name_of(folder)):
         keys = FileArray(folder / KEYS).whole()
         if keys.shape != (images,) or keys.dtype != np.uint64:
             raise DataError(f"{KEYS} does not fit {IMAGES}")

@@ -29,6 +29,16 @@ SOURCE = "source_levels (training: --set data.source_levels=N; else --source-lev
 """How to say how many levels stored values have: for hints."""
 
 
+def sourced(levels: int) -> str:
+    """How to say that stored values have so many levels.
+
+    Example:
+        >>> sourced(2)
+        '2 with source_levels (training: --set data.source_levels=2; else --source-levels 2)'
+    """
+    return f"{levels} with {SOURCE}".replace("N", str(levels))
+
+
 def equal_bins(source: int, levels: int) -> np.ndarray:
     """Level of each source value: ``floor(value * levels / source)``, a table ``(source,)``.
 

@@ -18,6 +18,8 @@ from pixelcnn.shapes import MAX_LEVELS, MAX_SIDE, ImageShape, image_shape
 FULL_RANGE = (256, 65_536)
 """Levels of image files whose values fill the range of their format."""
 LAYOUTS = ("nhw", "nhwc", "nchw")
+WITHOUT = "--set data.labels=false (in Python labels=False)"
+"""How to leave labels out: for hints."""
 FLAGS = ("size", "fit", "layout", "skip_bad", "grey", "rgb", "key", "label_column")
 """Options that the command line has under their own names."""
 

@@ -13,7 +13,7 @@ from pixelcnn.data import hugging_face, items, pictures, prepare, values, zarr_s
 from pixelcnn.data.arrays import part_keys, read_array
 from pixelcnn.data.conditions import given_by
 from pixelcnn.data.folder import read_folder
-from pixelcnn.data.gate import brief
+from pixelcnn.data.gate import brief, missing
 from pixelcnn.data.geometry import fitted
 from pixelcnn.data.idx import NAME
 from pixelcnn.data.image_set import ImageSet, Splits, joined
@@ -182,9 +182,10 @@ def existing(data: Path | str) -> Path | str:
         raise DataError(f"{brief(str(data), 300)} cannot be read: {error.strerror}") from error
     text = brief(str(data), 300)
     if os.sep in text or path.suffix:
-        raise DataError(f"there is no file or folder {text}")
+        raise missing(data)
+    near = closest(text, list(DATASETS))
     raise UnknownName(
-        f"no data set called {text!r}, and no such folder.{closest(text, list(DATASETS))}",
+        f"no data set called {text!r}, and no such folder{near and '.'}{near}",
         hint=f"known: {', '.join(DATASETS)}, hf:NAME; or the path of a folder or a file",
     )
 

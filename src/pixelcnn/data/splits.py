@@ -8,8 +8,9 @@ import torch
 from pixelcnn import streams
 from pixelcnn.data.content import content_keys
 from pixelcnn.data.image_set import ImageSet, Splits, joined
-from pixelcnn.data.reading import Reading, typed
+from pixelcnn.data.reading import WITHOUT, Reading, typed
 from pixelcnn.errors import DataError
+from pixelcnn.text import counted
 
 Parts = dict[str, ImageSet]
 """Images as a source has them: under ``all``, or under ``train`` and others of ``val`` and ``test``."""
@@ -62,7 +63,7 @@ def _ranked(keys: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
     n, count = len(distinct), len(shares) + 1
     if n < count:
         raise DataError(
-            f"{n} different images cannot be split into {count} parts",
+            f"{counted(n, 'different image')} cannot be split into {count} parts",
             hint=f"at least {count} different images are needed; `pixelcnn evaluate --split all` takes "
             "fewer, `pixelcnn train --set data.test=` (in Python test=) test images from elsewhere",
         )
@@ -133,7 +134,8 @@ def matched(other: ImageSet, train: ImageSet, part: str) -> ImageSet:
     unknown = [name for name in other.classes if name not in train.classes]
     if unknown or other.labels is None:
         raise DataError(
-            f"{part} images have classes that training images lack: {', '.join(unknown)}"
+            f"{part} images have classes that training images lack: {', '.join(unknown)}",
+            hint=f"call them as in training, or leave labels out: {WITHOUT}",
         )
     number = torch.from_numpy(np.array([train.classes.index(name) for name in other.classes]))
     return dataclasses.replace(other, labels=number[other.labels], classes=train.classes)

@@ -11,11 +11,11 @@ import torch
 from pixelcnn.data.files import ALONE
 from pixelcnn.data.geometry import SCALED, SMALLER
 from pixelcnn.data.picture import REAL, WIDE
-from pixelcnn.data.quantise import SOURCE
-from pixelcnn.data.reading import Reading, typed
+from pixelcnn.data.quantise import SOURCE, sourced
+from pixelcnn.data.reading import WITHOUT, Reading, typed
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import ImageShape
-from pixelcnn.text import by_reason, printable
+from pixelcnn.text import by_reason, counted, printable
 
 log = logging.getLogger("pixelcnn")
 
@@ -87,9 +87,8 @@ def accepted(reports: list[FileReport], where: str, skip_bad: bool) -> list[File
             named += f"; and {more} more"
         hint = _remedy(bad) + (", or leave them out: --skip-bad" if good else "")
         hint += ", `pixelcnn data check` lists them all" if more else ""
-        raise DataError(
-            f"{where}: {len(bad)} of {len(reports)} files cannot be used: {named}", hint=hint
-        )
+        counts = f"{len(bad)} of {counted(len(reports), 'file')} cannot be used"
+        raise DataError(f"{where}: {counts}: {named}", hint=hint)
     for each in bad:
         told = {TOLD: "each"} if bad[1:] else {}
         log.warning("%s: %s %s, skipped", where, printable(each.name), each.error, extra=told)
@@ -108,7 +107,7 @@ def _remedy(bad: list[FileReport]) -> str:
     if all(each.error == COLOUR for each in bad):
         return f"{typed('grey')} makes them grey"
     if all(each.error == ALONE for each in bad):
-        return "move them into one, take all without labels: --set data.labels=false (in Python labels=False)"
+        return f"move them into one, take all without labels: {WITHOUT}"
     if all(BEYOND in each.error for each in bad):
         return f"say how many levels the values have, 256 if they fill their range, with {SOURCE}"
     return "mend or remove them"
@@ -188,7 +187,9 @@ def settle(good: list[FileReport], reading: Reading, where: str) -> Target:
     if channels not in {1, 3}:
         raise DataError(f"{where}: image files have 1 or 3 channels, {channels} are needed")
     changed = len(good) - kinds[channels]
-    if changed:
+    if (
+        changed and not reading.grey
+    ):  # where all are made grey, what lies between is nobody's concern
         kind = "RGB" if channels == 3 else "grey"
         log.warning("%s: %d of %d images brought to %s", where, changed, len(good), kind)
     levels = levels_of(good, reading)
@@ -210,7 +211,7 @@ def _tell_size(
         raise DataError(
             f"{where}: {sizes(others)} would be resized to {to}, but {kind}, and resizing mixes them",
             hint="keep them with --fit nearest, crop or pad (in Python fit=)"
-            + ("" if reading.stored else f"; or make grey of them: {typed('source_levels')} 256"),
+            + ("" if reading.stored else f"; or make grey of them: say {sourced(256)}"),
         )
     smaller = [each for each in others if each.height < size[0] or each.width < size[1]]
     enlarged = f", {len(smaller)} of {len(good)} enlarged" if smaller and fit in SCALED else ""
@@ -257,9 +258,7 @@ def few_values(good: list[FileReport], reading: Reading) -> str:
     if not 0 < largest <= full // 4:
         return ""
     levels = max(largest + 1, 2) if largest < 64 else 2 ** largest.bit_length()
-    remedy = f"say {typed('source_levels')}".replace("levels=", f"levels={levels}")
-    if levels == 256:
-        remedy = "store them with 8 bits"
+    remedy = "store them with 8 bits" if levels == 256 else f"say {sourced(levels)}"
     return f"the largest value is {largest} of {full}: {remedy} if these are levels"
 
 

@@ -17,11 +17,12 @@ from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lines import line_blocks
 from pixelcnn.data.parsing import SEPARATORS, Dialect, parse_rows, plain
+from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.quantise import SOURCE
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
-from pixelcnn.text import by_reason, printable
+from pixelcnn.text import by_reason, counted, printable
 
 log = logging.getLogger("pixelcnn")
 
@@ -34,8 +35,10 @@ SEPARATOR_SAID = re.compile(rb"sep=.\s*")
 """A first line for spreadsheets."""
 WORD = re.compile(r"'[a-z][^']*' in column (\d+)", re.IGNORECASE)
 """A bad value that is a word."""
-REAL = re.compile(r"'[+-]?[0-9]*[.,]?[0-9]+(e[+-]?[0-9]+)?' in column", re.IGNORECASE)
-"""A bad value that is a number nevertheless."""
+REAL = re.compile(r"'[+-]?[0-9]*[.,]?[0-9]+(e[+-]?[0-9]+)?(\.\.\.)?' in column", re.IGNORECASE)
+"""A bad value that is a number nevertheless, perhaps shortened."""
+FILE = re.compile(rf"'[^']*({'|'.join(map(re.escape, SUFFIXES))})' in column (\d+)", re.IGNORECASE)
+"""A bad value that is the name of an image."""
 
 
 def read_table(path: Path, reading: Reading) -> ImageSet:
@@ -238,20 +241,28 @@ def _dialect(lines: list[bytes], reading: Reading) -> Dialect:
 
 def _refuse(bad: Bad, where: str, skip_bad: bool, dialect: Dialect) -> None:
     """Names bad rows by line, and raises unless they are to be skipped."""
-    named = _named(bad)
+    count, named = counted(len(bad), "bad row"), _named(bad)
     comma = dialect.separator == b","
     kind = "" if comma else f" (columns separated by {SEPARATORS[dialect.separator]})"
     if not skip_bad:
-        hint = "mend or remove these lines, or leave them out: --skip-bad"
-        words = {found[1] for _, reason in bad if (found := WORD.match(reason))}
-        if len(words) == 1 and len(bad) >= MANY:
-            hint = (
-                f"classes are whole numbers: replace the words in column {words.pop()}; else {hint}"
-            )
-        if not dialect.real and any(REAL.match(reason) for _, reason in bad):
-            hint = f"real numbers: say how they become levels with {typed('quantise')}; else {hint}"
-        raise DataError(f"{where}: {len(bad)} bad rows{kind}: {named}", hint=hint)
-    log.warning("%s: %d bad rows skipped%s: %s", where, len(bad), kind, named)
+        raise DataError(f"{where}: {count}{kind}: {named}", hint=_remedy(bad, dialect))
+    log.warning("%s: %s skipped%s: %s", where, count, kind, named)
+
+
+def _remedy(bad: Bad, dialect: Dialect) -> str:
+    """What to do about bad rows, by what they have in common."""
+    hint = "mend or remove these lines, or leave them out: --skip-bad"
+    files = {found[2] for _, reason in bad if (found := FILE.match(reason))}
+    words = {found[1] for _, reason in bad if (found := WORD.match(reason))}
+    if len(bad) >= MANY and len(files) == 1:
+        return f"column {files.pop()} names files: give the folder that they lie in, one in it for each class"
+    if len(bad) >= MANY and len(words) == 1:
+        hint = f"classes are whole numbers: replace the words in column {words.pop()}; else {hint}"
+    if not dialect.real and any(REAL.match(reason) for _, reason in bad):
+        levels = f"say how they become levels with {typed('quantise')}"
+        whole = "write whole ones without a point, as by np.savetxt(…, fmt='%d')"
+        hint = f"real numbers: {levels}, or {whole}; else {hint}"
+    return hint
 
 
 def _named(bad: Bad) -> str:

@@ -18,6 +18,7 @@ from pixelcnn.errors import ConfigError
 from pixelcnn.model import PixelModel
 from pixelcnn.sources import training_sets
 from pixelcnn.surroundings import independent
+from pixelcnn.text import counted
 from pixelcnn.training import checkpoints, loop
 from pixelcnn.training.acceleration import accelerated
 from pixelcnn.training.batches import Batches, augmentation_of, check_fit
@@ -234,9 +235,9 @@ def greet(trainer: Trainer, validating: int, device: str, remarks: Sequence[str]
     kind = "bfloat16" if trainer.precision == "bf16" else f"float{trainer.precision}"
     length = trainer.options.limit or f"{trainer.plan.steps:,} steps"
     trainer.recorder.talk.say(
-        f"{len(batches.data):,} images of {model.shape} with {model.levels} levels,"
+        f"{counted(len(batches.data), 'image')} of {model.shape} with {model.levels} levels,"
         f" {validating:,} validate; {model.parameters_count:,} parameters; {length}"
-        f" with {batches.batch_size} images a step on {device} in {kind}"
+        f" with {counted(batches.batch_size, 'image')} a step on {device} in {kind}"
         + (f" by {trainer.processes.size} processes" if trainer.processes.size > 1 else "")
         + (f"; going on after step {step:,}" if step else "")
     )
@@ -288,7 +289,7 @@ def finish(trainer: Trainer) -> History:
     bits = best / model.shape.dimensions / math.log(2)
     trainer.recorder.talk.say(
         f"best at step {saver.best.step}: {best:.3f} nats an image, {bits:.4f} bits/dim,"
-        f" on {trainer.model.record['validation']['images']} validation images"
+        f" on {counted(trainer.model.record['validation']['images'], 'validation image')}"
     )
     calibrate_kept(trainer)
     # Of a training that was over before, a kill may have left them undrawn.

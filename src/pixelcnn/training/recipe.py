@@ -17,6 +17,7 @@ from pixelcnn.model import PixelModel
 from pixelcnn.networks import NETWORKS
 from pixelcnn.outputs import OUTPUTS
 from pixelcnn.registry import closest, known
+from pixelcnn.text import as_word
 from pixelcnn.training import toml
 from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.published import Published, optional
@@ -220,12 +221,10 @@ def no_recipe(name: str) -> tuple[str, str]:
     """What is wrong with a name that is no recipe, and what was probably meant."""
     if name in data.DATASETS:
         own = [recipe for recipe in names() if get(recipe).data.get("name") == name]
-        return (
-            f"{name} is a data set, not a recipe",
-            f"recipes for it: {', '.join(own)}; any other takes it with --data {name}",
-        )
+        hint = f"recipes for it: {', '.join(own)}; any other takes it with --data {name}"
+        return f"{name} is a data set, not a recipe", hint
     if Path(name).exists():
-        return f"{name} is no recipe", f"if it holds images, train with --data {name}"
+        return f"{name} is no recipe", f"if it holds images, train with --data {as_word(name)}"
     hint = f"{known(name, names())}, see 'pixelcnn info'; or give a .toml file"
     return f"no recipe called {shown(name)}.{closest(name, names())}", hint
 
