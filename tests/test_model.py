@@ -212,6 +212,25 @@ def test_a_network_that_gives_no_parameters_is_named(use, gives, what):
         use(model, 2)
 
 
+class Other(networks.PixelCNN):
+    """Is written for images of one size."""
+
+    def forward(self, x, condition=None):
+        return super().forward(x.reshape(len(x), 1, 8, 8))
+
+
+def test_training_names_a_network_for_other_images_before_it_begins():
+    model = PixelModel(Other(1, 1, width=4, depth=1), outputs.Bernoulli(), (1, 5, 7))
+    images = data.ImageSet(torch.zeros(4, 1, 5, 7).int(), 2)
+    with pytest.raises(ModelError, match=r"Other cannot compute images of 1x5x7: shape .*invalid"):
+        px.fit(model, images, images, verbose=False)
+
+
+def test_a_layer_of_pytorch_is_no_network():
+    with pytest.raises(ConfigError, match="network must be a Network, got Conv2d"):
+        PixelModel(torch.nn.Conv2d(1, 1, 1), outputs.Bernoulli(), (1, 5, 7))
+
+
 def test_a_network_without_parameters_is_a_model():
     model = PixelModel(Careless(torch.zeros_like), outputs.Bernoulli(), (1, 5, 7))
     assert (model.device.type, model.dtype) == ("cpu", torch.float32)

@@ -25,7 +25,7 @@ from pixelcnn.training.calibration import calibrate_kept
 from pixelcnn.training.callbacks import Trackers, check_hooks
 from pixelcnn.training.caller import lay_out, memory, preserved
 from pixelcnn.training.history import History
-from pixelcnn.training.likelihood import Loss, Stopped
+from pixelcnn.training.likelihood import Loss, Stopped, try_out
 from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.pictures import Grids
 from pixelcnn.training.plan import Clock
@@ -96,6 +96,7 @@ def fit(
     model = uncompiled(model)
     train, val = training_sets(model, train, val)
     check_fit(model, train, val)
+    try_out(model, train)
     augmentation_of(model, options)
     if run is None and resume:
         raise ConfigError("resume needs a run folder", hint="pass run=...")
