@@ -16,12 +16,12 @@ from pixelcnn.data.folder import read_folder
 from pixelcnn.data.gate import brief
 from pixelcnn.data.geometry import fitted
 from pixelcnn.data.idx import NAME
-from pixelcnn.data.image_set import ImageSet, Splits, joined
+from pixelcnn.data.image_set import ImageSet, Splits
 from pixelcnn.data.packed import plain_name
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.sets import DATASETS
-from pixelcnn.data.splits import Parts, alike, matched, splits_of
+from pixelcnn.data.splits import Parts, alike, joined, matched, splits_of
 from pixelcnn.data.table import read_table
 from pixelcnn.errors import ConfigError, DataError, UnknownName
 from pixelcnn.registry import closest
