@@ -15,7 +15,6 @@ from pixelcnn.errors import ModelError
 from pixelcnn.layers import features_last
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
-from pixelcnn.networks import parameters_of
 from pixelcnn.scoring import condition_of, standard_error
 from pixelcnn.text import one_line
 from pixelcnn.training.processes import Processes
@@ -170,7 +169,7 @@ def log_prob(
     if channels_last:
         x = features_last(x)
     with autocast(device, precision):
-        parameters = parameters_of(model.network, x, condition)
+        parameters = model.network(x, condition)
     if parameters.dtype == torch.bfloat16:
         parameters = parameters.float()
     return model.output.log_prob(parameters, levels)
