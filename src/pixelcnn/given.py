@@ -13,7 +13,7 @@ from pixelcnn.networks import Network
 from pixelcnn.registry import closest
 from pixelcnn.shapes import ImageShape
 from pixelcnn.statistics import SHOWN, Statistics, order_of
-from pixelcnn.text import printable
+from pixelcnn.text import counted, printable
 
 log = logging.getLogger("pixelcnn")
 
@@ -78,7 +78,9 @@ def labels(condition: Any, n: int, classes: int, seen: Sequence[int]) -> Tensor:
         raise ConfigError(f"labels are integers from 0 to {classes - 1}, got {condition!r}")
     tensor = tensor.expand(n) if tensor.ndim == 0 else tensor
     if tuple(tensor.shape) != (n,):
-        raise ConfigError(f"a label condition for {n} images is {(n,)}, got {tuple(tensor.shape)}")
+        raise ConfigError(
+            f"a label condition for {counted(n, 'image')} is {(n,)}, got {tuple(tensor.shape)}"
+        )
     tensor = tensor.to(torch.int64)
     if n and not 0 <= int(tensor.min()) <= int(tensor.max()) < classes:
         raise ConfigError(
@@ -116,7 +118,7 @@ def features(
     if tuple(tensor.shape) not in {tail, (n, *tail)}:
         names = f": {known.described()}" if known is not None else ""
         raise ConfigError(
-            f"a {kind} condition for {n} images is {(n, *tail)}, or {tail} for all, got"
+            f"a {kind} condition for {counted(n, 'image')} is {(n, *tail)}, or {tail} for all, got"
             f" {tuple(tensor.shape)}{names}"
         )
     return tensor

@@ -79,6 +79,16 @@ def cell(text: str) -> str:
     return f"'{shown}" if begins.startswith(FORMULA) else shown
 
 
+def counted(number: int, what: str) -> str:
+    """So many things.
+
+    Example:
+        >>> counted(1, "file"), counted(1_234, "file")
+        ('1 file', '1,234 files')
+    """
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
 def by_reason(found: Iterable[tuple[T, str]]) -> dict[str, list[T]]:
     """What each reason is given for, in the order of the reasons.
 

@@ -111,7 +111,7 @@ def test_the_report_has_every_file_with_its_reason(zoo):
 
 def test_a_folder_of_nothing_but_bad_files_stays_refused(tmp_path):
     (tmp_path / "a.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"1 of 1 files .* a\.png is empty"):
+    with pytest.raises(DataError, match=r"1 of 1 file .* a\.png is empty"):
         data.load_all(tmp_path, skip_bad=True)
 
 

@@ -238,3 +238,7 @@ def test_a_loader_of_pytorch_makes_batches_of_levels_and_of_what_they_are_given(
 def test_a_loader_of_pytorch_gives_coins_of_a_dynamic_set_not_its_greys():
     batch = next(iter(torch.utils.data.DataLoader(dynamic(), batch_size=4)))
     assert torch.equal(batch, dynamic().levels_at(slice(0, 4)))
+
+
+def test_one_image_is_no_images():
+    assert repr(grey()[0]) == "<ImageSet ramp all: 1 image of 1x4x6, 256 levels>"

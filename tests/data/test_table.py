@@ -187,7 +187,7 @@ def test_a_bad_value_is_told_wherever_it_stands_and_never_taken_for_a_header(tmp
     path = stored(tmp_path, "\n".join(rows))
     with pytest.raises(DataError) as caught:
         data.load_all(path)
-    told = f"1 bad rows: line {line}: '{BAD_VALUES[value]}' in column 16 is no whole number"
+    told = f"1 bad row: line {line}: '{BAD_VALUES[value]}' in column 16 is no whole number"
     assert told in str(caught.value)
     images = data.load_all(path, skip_bad=True)
     assert np.array_equal(images.images[:, 0].numpy(), NOISE)
@@ -218,7 +218,7 @@ def test_a_label_column_of_text_is_named(tmp_path):
 def test_lines_end_as_on_any_system_and_are_counted(tmp_path, monkeypatch, end, block):
     monkeypatch.setattr("pixelcnn.data.lines.BLOCK", block)
     path = stored(tmp_path, end.join(["9,2,3,4", "", "5,6,7,8", "x,1,2,3"]).encode())
-    with pytest.raises(DataError, match="1 bad rows: line 4: 'x'"):
+    with pytest.raises(DataError, match="1 bad row: line 4: 'x'"):
         data.load_all(path)
     assert len(data.load_all(path, skip_bad=True)) == 2
 

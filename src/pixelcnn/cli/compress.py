@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pixelcnn.cli import options
-from pixelcnn.cli.console import counted, emit, progress, say
+from pixelcnn.cli.console import emit, progress, say
 from pixelcnn.errors import ConfigError, PixelCNNError
+from pixelcnn.text import counted
 
 if TYPE_CHECKING:
     from pixelcnn.cli.inputs import Asked

@@ -65,16 +65,6 @@ def with_error(value: float, error: float | None) -> str:
     return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
-def counted(number: int, what: str) -> str:
-    """So many things.
-
-    Example:
-        >>> counted(1, "file"), counted(1_234, "file")
-        ('1 file', '1,234 files')
-    """
-    return f"{number:,} {what}{'s' * (number != 1)}"
-
-
 class Talk(logging.Handler):
     """Shows what the library logs as lines of talk, each once: ``note: …``.
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pixelcnn.cli import options
-from pixelcnn.cli.console import counted, emit, progress, result, say, table
+from pixelcnn.cli.console import emit, progress, result, say, table
 from pixelcnn.codec.container import SIGNATURE, VERSION, Reader
 from pixelcnn.codec.entries import MODES, PICTURE, Entry, Form, Listing
 from pixelcnn.data.files import PACKED
 from pixelcnn.data.gate import opened
 from pixelcnn.errors import DataError, ModelError
-from pixelcnn.text import printable
+from pixelcnn.text import counted, printable
 
 if TYPE_CHECKING:
     from pixelcnn.model import PixelModel

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pixelcnn.cli import options
-from pixelcnn.cli.console import counted, emit, progress, result, say, table
+from pixelcnn.cli.console import emit, progress, result, say, table
+from pixelcnn.text import counted
 
 if TYPE_CHECKING:
     from pixelcnn.data import DataReport

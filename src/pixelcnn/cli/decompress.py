@@ -9,9 +9,9 @@ import typer
 
 from pixelcnn.cli import options
 from pixelcnn.cli.compress import check_new, check_stdout, to_stdout
-from pixelcnn.cli.console import counted, emit, progress, say
+from pixelcnn.cli.console import emit, progress, say
 from pixelcnn.errors import ConfigError
-from pixelcnn.text import printable
+from pixelcnn.text import counted, printable
 
 if TYPE_CHECKING:
     import numpy as np

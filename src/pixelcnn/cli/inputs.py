@@ -13,7 +13,7 @@ import numpy as np
 
 from pixelcnn import sources
 from pixelcnn.cli import conditions, held, options
-from pixelcnn.cli.console import Advance, counted, say
+from pixelcnn.cli.console import Advance, say
 from pixelcnn.codec.archive import Input, entry_of
 from pixelcnn.codec.entries import FILE, TYPES, Form, check_names, fits
 from pixelcnn.codec.values import Stored, Values
@@ -24,7 +24,7 @@ from pixelcnn.data.files import PACKED, class_labels, find_images
 from pixelcnn.data.npy import MAGIC
 from pixelcnn.data.sources import existing, holds_arrays
 from pixelcnn.errors import ConfigError, DataError, ModelError
-from pixelcnn.text import printable
+from pixelcnn.text import counted, printable
 
 if TYPE_CHECKING:
     from pixelcnn.model import PixelModel

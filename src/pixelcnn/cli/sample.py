@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pixelcnn.cli import options
-from pixelcnn.cli.console import counted, emit, progress, say
+from pixelcnn.cli.console import emit, progress, say
+from pixelcnn.text import counted
 
 if TYPE_CHECKING:
     from pixelcnn.cli.features import Given

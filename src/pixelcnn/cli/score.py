@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from pixelcnn.cli import options
-from pixelcnn.cli.console import counted, emit, progress, results, say
-from pixelcnn.text import cell
+from pixelcnn.cli.console import emit, progress, results, say
+from pixelcnn.text import cell, counted
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pixelcnn.cli import options
-from pixelcnn.cli.console import counted, emit, result, results, say
+from pixelcnn.cli.console import emit, result, results, say
+from pixelcnn.text import counted
 
 if TYPE_CHECKING:
     from pixelcnn.training import History

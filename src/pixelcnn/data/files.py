@@ -14,7 +14,7 @@ import torch
 from pixelcnn.data.depth import FORMATS
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.errors import DataError
-from pixelcnn.text import printable
+from pixelcnn.text import counted, printable
 
 log = logging.getLogger("pixelcnn")
 
@@ -77,7 +77,7 @@ def find_images(root: Path) -> list[ImageFile]:
         raise _no_images(root, others)
     if others:
         log.info(
-            "%s: %d files are no images by their names, left out", printable(root.name), len(others)
+            "%s: left out %s, by name no images", printable(root.name), counted(len(others), "file")
         )
     found.sort(key=lambda each: os.fsencode(each.name))
     alone = _beside_classes([each.name for each in found])

@@ -23,7 +23,7 @@ from pixelcnn.data.tensors import (
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import ImageShape
 from pixelcnn.surroundings import independent
-from pixelcnn.text import escaped
+from pixelcnn.text import counted, escaped
 
 Step = Callable[[Tensor], Tensor]
 SHOWN = 30
@@ -113,14 +113,14 @@ class ImageSet:
             values = getattr(self, what)
             unnamed = what == "names" and not values
             if values is not None and len(values) != len(self.images) and not unnamed:
-                raise DataError(f"{len(values)} {what} for {len(self.images)} images")
+                raise DataError(f"{len(values)} {what} for {counted(len(self), 'image')}")
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __repr__(self) -> str:
         name = " ".join(filter(None, (self.name, self.split)))
-        return f"<ImageSet {name}: {len(self):,} images of {self.shape}, {self.levels} levels>"
+        return f"<ImageSet {name}: {counted(len(self), 'image')} of {self.shape}, {self.levels} levels>"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the first images."""

@@ -244,7 +244,11 @@ def _array(image: Any, index: int, where: str) -> np.ndarray:
         raise
     except Exception as error:  # of anybody's class
         own = isinstance(image, ImageSet)
-        hint = "pass one set, or a part of it: images[indices]" if own else ""
+        hint = (
+            "one at a time: px.fit(model, train, val); part of a set is images[indices]"
+            if own
+            else ""
+        )
         raise DataError(f"{where}: item {index} is no image: {shown(image)}", hint=hint) from error
     if found.ndim not in (2, 3):
         raise DataError(f"{where}: item {index} is no image: its shape is {found.shape}")

@@ -15,7 +15,7 @@ from pixelcnn.data.quantise import SOURCE
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import ImageShape
-from pixelcnn.text import by_reason, printable
+from pixelcnn.text import by_reason, counted, printable
 
 log = logging.getLogger("pixelcnn")
 
@@ -88,13 +88,14 @@ def accepted(reports: list[FileReport], where: str, skip_bad: bool) -> list[File
         hint = _remedy(bad) + (", or leave them out: --skip-bad" if good else "")
         hint += ", `pixelcnn data check` lists them all" if more else ""
         raise DataError(
-            f"{where}: {len(bad)} of {len(reports)} files cannot be used: {named}", hint=hint
+            f"{where}: {len(bad)} of {counted(len(reports), 'file')} cannot be used: {named}",
+            hint=hint,
         )
     for each in bad:
         told = {TOLD: "each"} if bad[1:] else {}
         log.warning("%s: %s %s, skipped", where, printable(each.name), each.error, extra=told)
     if bad:
-        log.warning("%s: %d of %d files skipped", where, len(bad), len(reports))
+        log.warning("%s: %d of %s skipped", where, len(bad), counted(len(reports), "file"))
     _tell(good, where)
     return good
 
@@ -120,8 +121,8 @@ def _tell(good: list[FileReport], where: str) -> None:
     first = {note: printable(each.name) for each in reversed(good) for note in each.notes}
     level, told = (logging.INFO, {TOLD: "each"}) if len(counts) > 1 else (logging.WARNING, {})
     for note, count in counts.items():
-        named = (where, note, count, len(good), first[note])
-        log.log(level, "%s: %s: %d of %d files, first %s", *named, extra=told)
+        named = (where, note, count, counted(len(good), "file"), first[note])
+        log.log(level, "%s: %s: %d of %s, first %s", *named, extra=told)
     if told:
         changed = [printable(each.name) for each in good if each.notes]
         words = "%s: %d of %d files change when they are read, first %s; 'pixelcnn data check' shows how"
@@ -190,7 +191,8 @@ def settle(good: list[FileReport], reading: Reading, where: str) -> Target:
     changed = len(good) - kinds[channels]
     if changed:
         kind = "RGB" if channels == 3 else "grey"
-        log.warning("%s: %d of %d images brought to %s", where, changed, len(good), kind)
+        of = counted(len(good), "image")
+        log.warning("%s: %d of %s brought to %s", where, changed, of, kind)
     levels = levels_of(good, reading)
     _tell_size(good, reading, size, levels, where)
     _tell_values(good, reading, where)

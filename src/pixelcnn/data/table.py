@@ -21,7 +21,7 @@ from pixelcnn.data.quantise import SOURCE
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
-from pixelcnn.text import by_reason, printable
+from pixelcnn.text import by_reason, counted, printable
 
 log = logging.getLogger("pixelcnn")
 
@@ -238,7 +238,7 @@ def _dialect(lines: list[bytes], reading: Reading) -> Dialect:
 
 def _refuse(bad: Bad, where: str, skip_bad: bool, dialect: Dialect) -> None:
     """Names bad rows by line, and raises unless they are to be skipped."""
-    named = _named(bad)
+    named, rows = _named(bad), counted(len(bad), "bad row")
     comma = dialect.separator == b","
     kind = "" if comma else f" (columns separated by {SEPARATORS[dialect.separator]})"
     if not skip_bad:
@@ -250,8 +250,8 @@ def _refuse(bad: Bad, where: str, skip_bad: bool, dialect: Dialect) -> None:
             )
         if not dialect.real and any(REAL.match(reason) for _, reason in bad):
             hint = f"real numbers: say how they become levels with {typed('quantise')}; else {hint}"
-        raise DataError(f"{where}: {len(bad)} bad rows{kind}: {named}", hint=hint)
-    log.warning("%s: %d bad rows skipped%s: %s", where, len(bad), kind, named)
+        raise DataError(f"{where}: {rows}{kind}: {named}", hint=hint)
+    log.warning("%s: %s skipped%s: %s", where, rows, kind, named)
 
 
 def _named(bad: Bad) -> str:

@@ -18,6 +18,7 @@ from pixelcnn.errors import ConfigError
 from pixelcnn.model import PixelModel
 from pixelcnn.sources import training_sets
 from pixelcnn.surroundings import independent
+from pixelcnn.text import counted
 from pixelcnn.training import checkpoints, loop
 from pixelcnn.training.acceleration import accelerated
 from pixelcnn.training.batches import Batches, augmentation_of, check_fit
@@ -233,11 +234,11 @@ def greet(trainer: Trainer, validating: int, device: str, remarks: Sequence[str]
         told = ", told to the network" if batches.tagged is not None else ""
         trainer.recorder.talk.say(f"augmented: {batches.augmentation}{told}")
     kind = "bfloat16" if trainer.precision == "bf16" else f"float{trainer.precision}"
-    length = trainer.options.limit or f"{trainer.plan.steps:,} steps"
+    length = trainer.options.limit or counted(trainer.plan.steps, "step")
     trainer.recorder.talk.say(
-        f"{len(batches.data):,} images of {model.shape} with {model.levels} levels,"
-        f" {validating:,} validate; {model.parameters_count:,} parameters; {length}"
-        f" with {batches.batch_size} images a step on {device} in {kind}"
+        f"{counted(len(batches.data), 'image')} of {model.shape} with {model.levels} levels,"
+        f" {validating:,} validate; {counted(model.parameters_count, 'parameter')}; {length}"
+        f" with {counted(batches.batch_size, 'image')} a step on {device} in {kind}"
         + (f" by {trainer.processes.size} processes" if trainer.processes.size > 1 else "")
         + (f"; going on after step {step:,}" if step else "")
     )
