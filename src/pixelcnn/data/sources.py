@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -103,7 +103,9 @@ def parts_of(source: Any, reading: Reading) -> Parts:
     if kind is None:
         raise ConfigError(
             f"no images can be taken from something of type {type(source).__name__}",
-            hint="an array, a tensor, pictures of Pillow, an ImageSet, a dataset of Hugging Face or PyTorch,"
+            hint="what can be read but once is to be kept first: list(images)"
+            if isinstance(source, Iterator)
+            else "an array, a tensor, pictures of Pillow, an ImageSet, a dataset of Hugging Face or PyTorch,"
             f" hf:NAME, or {KINDS}",
         )
     check_useful(reading, kind.useful, source)

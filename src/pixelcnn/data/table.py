@@ -32,8 +32,12 @@ CELL = 4
 """Numbers of a cell that must be a whole image."""
 SEPARATOR_SAID = re.compile(rb"sep=.\s*")
 """A first line for spreadsheets."""
-WORD = re.compile(r"'[a-z][^']*' in column (\d+)", re.IGNORECASE)
+NOTHING = re.compile(r"'(?:nan|na|n/a|null|none)?' in column (\d+)", re.IGNORECASE)
+"""A bad value that stands for none."""
+WORD = re.compile(r"'(?!nan')[a-z][^']*' in column (\d+)", re.IGNORECASE)
 """A bad value that is a word."""
+WHOLE = re.compile(r"'[0-9]+\.0*' in column")
+"""A bad value that is a whole number, as pandas writes those of a column with a gap."""
 REAL = re.compile(r"'[+-]?[0-9]*[.,]?[0-9]+(e[+-]?[0-9]+)?' in column", re.IGNORECASE)
 """A bad value that is a number nevertheless."""
 
@@ -242,16 +246,30 @@ def _refuse(bad: Bad, where: str, skip_bad: bool, dialect: Dialect) -> None:
     comma = dialect.separator == b","
     kind = "" if comma else f" (columns separated by {SEPARATORS[dialect.separator]})"
     if not skip_bad:
-        hint = "mend or remove these lines, or leave them out: --skip-bad"
-        words = {found[1] for _, reason in bad if (found := WORD.match(reason))}
-        if len(words) == 1 and len(bad) >= MANY:
-            hint = (
-                f"classes are whole numbers: replace the words in column {words.pop()}; else {hint}"
-            )
-        if not dialect.real and any(REAL.match(reason) for _, reason in bad):
-            hint = f"real numbers: say how they become levels with {typed('quantise')}; else {hint}"
-        raise DataError(f"{where}: {rows}{kind}: {named}", hint=hint)
+        raise DataError(f"{where}: {rows}{kind}: {named}", hint=_remedy(bad, dialect))
     log.warning("%s: %s skipped%s: %s", where, rows, kind, named)
+
+
+def _remedy(bad: Bad, dialect: Dialect) -> str:
+    """What to do about bad rows."""
+    hint = "mend or remove these lines, or leave them out: --skip-bad (in Python skip_bad=True)"
+    nothing, words = (
+        {found[1] for _, reason in bad if (found := kind.match(reason))} for kind in (NOTHING, WORD)
+    )
+    real = [] if dialect.real else [reason for _, reason in bad if REAL.match(reason)]
+    if len(nothing) == 1 and len(bad) >= MANY:
+        hint = f"remove column {nothing.pop()}, or say what stands for nothing: frame.fillna(0); else {hint}"
+    elif len(words) == 1 and len(bad) >= MANY:
+        hint = f"classes are whole numbers: replace the words in column {words.pop()}; else {hint}"
+    if real and all(map(WHOLE.match, real)):
+        return (
+            f"whole numbers are written without a point: frame.fillna(0).astype(int); else {hint}"
+        )
+    return (
+        f"real numbers: say how they become levels with {typed('quantise')}; else {hint}"
+        if real
+        else hint
+    )
 
 
 def _named(bad: Bad) -> str:
