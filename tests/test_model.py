@@ -249,3 +249,11 @@ def test_a_likelihood_that_is_no_number_is_named():
         next(broken.network.parameters()).fill_(math.nan)
     with pytest.raises(ModelError, match="holds a value that is not a finite number"):
         px.score(broken, torch.zeros(2, 1, 5, 7).int())
+
+
+@pytest.mark.parametrize("condition", [None, "coat", ["coat", "shirt"]])
+def test_a_condition_that_is_missing_or_a_name_has_a_remedy(condition):
+    model = tiny.tiny_model(condition="label", condition_size=3)
+    with pytest.raises(ConfigError, match=r"needs a label of 3 classes|got .*coat") as caught:
+        px.sample(model, 2, condition=condition)
+    assert ("condition=" if condition is None else "classes") in caught.value.hint

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pixelcnn.annotations import shown
 from pixelcnn.data.tensors import as_tensor
 from pixelcnn.errors import ConfigError
 from pixelcnn.networks import Network
@@ -59,6 +60,16 @@ def checked(
     if known is not None:
         known.say_if_far(found)
     return ready.expand(n, *ready.shape) if _single(ready) else ready
+
+
+def missing(kind: str, size: int, known: Statistics | None) -> ConfigError:
+    """What is said where a model is given nothing, though it needs something."""
+    names = f": {known.described()}" if known is not None else ""
+    what = f"label of {size} classes" if kind == "label" else f"{kind} of size {size}"
+    return ConfigError(
+        f"this model is conditional: it needs a {what} per image{names}",
+        hint=f"pass {'labels' if kind == 'label' else f'{kind}s'} as condition=, one for all or one for each",
+    )
 
 
 def labels(condition: Any, n: int, classes: int, seen: Sequence[int]) -> Tensor:
@@ -161,7 +172,12 @@ def _tensor(values: Any, kind: str) -> Tensor:
     try:
         return as_tensor(values)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"a {kind} condition is made of numbers, got {values!r}") from error
+        raise ConfigError(
+            f"a {kind} condition is made of numbers, got {shown(values)}",
+            hint="number the classes from 0: model.record.get('classes') has their names in order"
+            if kind == "label"
+            else "",
+        ) from error
 
 
 def not_finite(condition: Tensor, known: Statistics | None) -> str:

@@ -268,9 +268,7 @@ class PixelModel(nn.Module):
                 raise ConfigError("this model is unconditional, but got a condition")
             return None
         if condition is None:
-            names = f": {self.statistics.described()}" if self.statistics is not None else ""
-            what = f"label of {size} classes" if kind == "label" else f"{kind} of size {size}"
-            raise ConfigError(f"this model is conditional: it needs a {what} per image{names}")
+            raise given.missing(kind, size, self.statistics)
         if kind == "label":
             seen = classes_seen(self.record, size) if own.count == 1 else range(size)
             return given.labels(condition, n, size, seen).to(self.device)
