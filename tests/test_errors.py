@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import pixelcnn as px
-from pixelcnn.errors import DataError, ModelError, PixelCNNError
+from pixelcnn import plotting
+from pixelcnn.errors import ConfigError, DataError, ModelError, PixelCNNError
 from pixelcnn.training import Interrupted
 from pixelcnn.training.processes import Followed
 
@@ -64,3 +65,36 @@ def test_the_hint_says_where_models_come_from():
     with pytest.raises(ModelError) as caught:
         px.score("digits", IMAGES)
     assert "load" in caught.value.hint
+
+
+@pytest.mark.parametrize("wrong", [None, 3, b"digits", "", "a\0b", [1], open], ids=repr)
+def test_what_is_no_path_is_named_in_one_line(wrong):
+    for call in (px.load, lambda path: px.save(px.load("digits"), path)):
+        with pytest.raises(ConfigError, match="must be a text or a path, got ") as caught:
+            call(wrong)
+        assert caught.value.hint and "\n" not in str(caught.value)
+
+
+def test_a_name_that_is_too_long_is_the_name_of_no_model():
+    with pytest.raises(ModelError, match=r"no model file.* called 'a{299}\.\.\."):
+        px.load("a" * 1_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "hint"),
+    [
+        ("folder", "Is a directory", "name a file in it"),
+        ("none/m.png", "No such file or directory", "make its folder first"),
+        ("a" * 300 + ".png", "File name too long", "choose another path"),
+    ],
+)
+def test_a_path_that_cannot_be_written_is_an_error_with_a_remedy(tmp_path, name, reason, hint):
+    path = tmp_path / name
+    (tmp_path / "folder").mkdir()
+    calls = [lambda: px.save(px.load("digits"), path)]
+    if path.suffix:
+        calls.append(lambda: plotting.save_grid(IMAGES, path, levels=2))
+    for call in calls:
+        with pytest.raises(ConfigError, match=f"{name} cannot be written: {reason}") as caught:
+            call()
+        assert caught.value.hint == hint

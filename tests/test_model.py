@@ -212,6 +212,25 @@ def test_a_network_that_gives_no_parameters_is_named(use, gives, what):
         use(model, 2)
 
 
+class Other(networks.PixelCNN):
+    """Is written for images of one size."""
+
+    def forward(self, x, condition=None):
+        return super().forward(x.reshape(len(x), 1, 8, 8))
+
+
+def test_training_names_a_network_for_other_images_before_it_begins():
+    model = PixelModel(Other(1, 1, width=4, depth=1), outputs.Bernoulli(), (1, 5, 7))
+    images = data.ImageSet(torch.zeros(4, 1, 5, 7).int(), 2)
+    with pytest.raises(ModelError, match=r"Other cannot compute images of 1x5x7: shape .*invalid"):
+        px.fit(model, images, images, verbose=False)
+
+
+def test_a_layer_of_pytorch_is_no_network():
+    with pytest.raises(ConfigError, match="network must be a Network, got Conv2d"):
+        PixelModel(torch.nn.Conv2d(1, 1, 1), outputs.Bernoulli(), (1, 5, 7))
+
+
 def test_a_network_without_parameters_is_a_model():
     model = PixelModel(Careless(torch.zeros_like), outputs.Bernoulli(), (1, 5, 7))
     assert (model.device.type, model.dtype) == ("cpu", torch.float32)
@@ -230,3 +249,11 @@ def test_a_likelihood_that_is_no_number_is_named():
         next(broken.network.parameters()).fill_(math.nan)
     with pytest.raises(ModelError, match="holds a value that is not a finite number"):
         px.score(broken, torch.zeros(2, 1, 5, 7).int())
+
+
+@pytest.mark.parametrize("condition", [None, "coat", ["coat", "shirt"]])
+def test_a_condition_that_is_missing_or_a_name_has_a_remedy(condition):
+    model = tiny.tiny_model(condition="label", condition_size=3)
+    with pytest.raises(ConfigError, match=r"needs a label of 3 classes|got .*coat") as caught:
+        px.sample(model, 2, condition=condition)
+    assert ("condition=" if condition is None else "classes") in caught.value.hint

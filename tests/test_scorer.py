@@ -81,3 +81,13 @@ def test_what_is_missing_is_named():
         px.Scorer("digits", image="scan")({"image": IMAGES, "name": [1] * 5})
     with pytest.raises(ModelError, match="this model is for 1x8x8 images"):
         px.Scorer("digits")({"image": IMAGES[:, :5]})
+
+
+@pytest.mark.parametrize("count", [3, 70])
+def test_images_of_another_shape_are_named_as_a_set(count):
+    images = np.zeros((count, 1, 5, 7), np.uint8)
+    with pytest.raises(ModelError, match=rf"1x8x8 images, got .* \({count}, 1, 5, 7\)"):
+        px.score(px.load("digits"), images)
+    with pytest.raises(ModelError, match="for 1x8x8 images, black has 1x5x7") as caught:
+        px.evaluate(px.load("digits"), px.data.ImageSet(images, 17, name="black"))
+    assert "8x8" in caught.value.hint

@@ -3,6 +3,7 @@
 import collections.abc
 import dataclasses
 import math
+import os
 import types
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +22,7 @@ WORDS: dict[Any, str] = {
     float: "a number",
     str: "a text",
     Path: "a path",
+    os.PathLike: "a path",
     type(None): "none",
 }
 
@@ -93,7 +95,7 @@ def fitting(value: Any, kind: Any) -> Any:
         return choice(value, members)
     if origin in (tuple, collections.abc.Sequence):
         return _items(value, members, any_length=_any_length(origin, members))
-    return _single(value, kind)
+    return _single(value, origin or kind)
 
 
 def _single(value: Any, kind: Any) -> Any:
@@ -168,7 +170,7 @@ def described(kind: Any) -> str:
         return f"a list{length}" + (
             f", each {described(members[0])}" if members[0] is not Any else ""
         )
-    return WORDS.get(kind, f"a {getattr(kind, '__name__', 'value')}")
+    return WORDS.get(origin or kind, f"a {getattr(kind, '__name__', 'value')}")
 
 
 def one_of(choices: Iterable[Any]) -> str:
@@ -183,7 +185,7 @@ def one_of(choices: Iterable[Any]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as messages show it: what is long is cut.
+    """A value as messages show it: in one line, and what is long is cut.
 
     Example:
         >>> shown("x"), shown(10**9_999), shown("x" * 100)[-18:]
@@ -193,4 +195,5 @@ def shown(value: object) -> str:
         text = repr(value)
     except Exception:  # of anybody's class, and of integers of thousands of digits
         return f"{WORDS.get(type(value), 'a value')} that is too long to show"
+    text = " ".join(text.split()) if "\n" in text else text
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}… ({len(text)} characters)"

@@ -19,11 +19,12 @@ from torch import Tensor
 
 from pixelcnn import record as records
 from pixelcnn.budget import Budget, OverBudget
-from pixelcnn.config import check_choice
+from pixelcnn.config import check_choice, checked
+from pixelcnn.data.gate import brief
 from pixelcnn.devices import Device, move, require_numbers, resolve_device
-from pixelcnn.errors import ConfigError, ModelError
+from pixelcnn.errors import ConfigError, ModelError, writing
 from pixelcnn.extent import require
-from pixelcnn.files import write_atomically
+from pixelcnn.files import AnyPath, write_atomically
 from pixelcnn.model import PixelModel
 from pixelcnn.model_file import FLOATS, KEY, KINDS, ModelFile, damaged, opened, strict_json
 from pixelcnn.registry import closest
@@ -66,10 +67,10 @@ def save(
     Raises:
         ModelError: a weight is not a finite number, or of a type that files do not hold; or the record is
             not what :mod:`pixelcnn.record` expects.
-        ConfigError: another ``dtype``.
+        ConfigError: another ``dtype``, or a path that is none or cannot be written.
         ResourceError: the disk is full.
     """
-    model = uncompiled(model)
+    model, path = uncompiled(model), checked("path", path, AnyPath, "such as 'model.safetensors'")
     own = model.state_dict()
     tensors = {name: t.detach().cpu().contiguous() for name, t in own.items()}
     if raw is not None:
@@ -94,9 +95,9 @@ def save(
     if dtype is not None:
         header["computes"] = COMPUTES
     header["digest"] = _digest(header)
-    write_atomically(
-        path, safetensors.torch.save(tensors, {KEY: json.dumps(header, allow_nan=False)})
-    )
+    content = safetensors.torch.save(tensors, {KEY: json.dumps(header, allow_nan=False)})
+    with writing(path):
+        write_atomically(path, content)
 
 
 def uncompiled(model: Any) -> PixelModel:
@@ -194,16 +195,17 @@ def resolve(source: str | os.PathLike[str]) -> Path:
 
     Raises:
         ModelError: there is none.
+        ConfigError: neither a path nor a name.
     """
-    path = Path(source)
-    if path.is_dir():
+    path = Path(checked("a model", source, AnyPath, "a name, a .safetensors file or a run folder"))
+    if os.path.isdir(path):
         path = path / "best.safetensors"
         if not path.is_file():
             raise ModelError(
                 f"{source}: this folder holds no best.safetensors", hint="train a model first"
             )
         return path
-    if path.is_file():
+    if os.path.isfile(path):  # no error for a name that is too long, as Path has one
         return path
     models = shipped()
     if str(source) in models:
@@ -211,7 +213,7 @@ def resolve(source: str | os.PathLike[str]) -> Path:
     known = ", ".join(models) or "none"
     near = closest(str(source), list(models))
     raise ModelError(
-        f"no model file, run folder or shipped model called {str(source)!r}.{near}",
+        f"no model file, run folder or shipped model called {brief(repr(str(source)), 300)}.{near}",
         hint=f"give a .safetensors file or a run folder; shipped models: {known}",
     )
 

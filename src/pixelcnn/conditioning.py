@@ -33,8 +33,8 @@ def condition_of(model: PixelModel, data: ImageSet) -> Tensor | None:
     if found is None:
         names = f": {model.statistics.described()}" if model.statistics is not None else ""
         raise ModelError(
-            f"this model needs a {kind} for each image, {data.name} has none{names}",
-            hint="--label says one for all"
+            f"this model needs a {kind} for each image, {data.name or 'the set'} has none{names}",
+            hint="--label says one for all (in Python condition=, also one for each)"
             if kind == "label"
             else "--condition says one for all, or names a file with one for each (in Python condition=)",
         )

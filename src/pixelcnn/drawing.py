@@ -19,6 +19,7 @@ from pixelcnn.extent import require
 from pixelcnn.inversion import invert, temper
 from pixelcnn.model import PixelModel
 from pixelcnn.shapes import ImageShape
+from pixelcnn.text import counted
 from pixelcnn.walk import visit
 
 COLDEST = 1e-300
@@ -228,4 +229,4 @@ def check_memory(model: PixelModel, n: int, together: int) -> None:
     require_model(model)
     each = n * model.image_dtype.itemsize + min(n, together) * BYTES_OF_A_JOB
     remedy = "fewer images, or a smaller batch_size, need less"
-    require(each * model.shape.dimensions, f"{n} images of {model.shape}", remedy)
+    require(each * model.shape.dimensions, f"{counted(n, 'image')} of {model.shape}", remedy)

@@ -14,10 +14,14 @@
 A message says what is wrong with the actual value; ``hint`` says what to do about it.
 """
 
+import contextlib
 import errno
+import os
+from collections.abc import Iterator
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """What a system says when there is no room for a file: on the disk, in a quota, or under a limit of sizes."""
+REMEDIES = {errno.EISDIR: "name a file in it", errno.ENOENT: "make its folder first"}
 
 
 class PixelCNNError(Exception):
@@ -78,3 +82,39 @@ class TrainingError(PixelCNNError):
 
 class ConformanceError(PixelCNNError):
     """A promise of section "verify" is broken."""
+
+
+@contextlib.contextmanager
+def writing(
+    path: str | os.PathLike[str], *, other: str = "path", full: str = "free some space"
+) -> Iterator[None]:
+    """Says in one line that a path cannot be written, and why.
+
+    Args:
+        path: as the message names it.
+        other: what to choose another one of.
+        full: what to do about a full disk.
+
+    Raises:
+        ResourceError: the disk is full.
+        ConfigError: whatever else the system has against it.
+
+    Example:
+        >>> try:
+        ...     with writing("m.safetensors"):
+        ...         raise IsADirectoryError(errno.EISDIR, "Is a directory")
+        ... except ConfigError as error:
+        ...     print(error)
+        m.safetensors cannot be written: Is a directory
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # nobody's fault: whoever read it has left
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise ResourceError(f"{os.fspath(path)}: the disk is full", hint=full) from error
+        raise ConfigError(
+            f"{os.fspath(path)} cannot be written: {error.strerror or error}",
+            hint=REMEDIES.get(error.errno or 0, f"choose another {other}"),
+        ) from error

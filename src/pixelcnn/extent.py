@@ -11,6 +11,7 @@ from pixelcnn.model import PixelModel
 from pixelcnn.modes import within
 from pixelcnn.networks import Network
 from pixelcnn.shapes import ImageShape
+from pixelcnn.text import counted
 
 MOST_NUMBERS = 2**25
 """In the widest layer of a part: a quarter of a gigabyte in float64."""
@@ -115,6 +116,6 @@ def require_batch(model: PixelModel, images: Any) -> None:
     each = 8 * channels + model.dtype.itemsize * model.network.out
     require(
         len(images) * height * width * each,
-        f"{len(images)} images of {model.shape} at a time",
+        f"{counted(len(images), 'image')} of {model.shape} at a time",
         "a smaller batch_size needs less",
     )

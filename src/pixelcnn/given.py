@@ -7,13 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pixelcnn.annotations import shown
 from pixelcnn.data.tensors import as_tensor
 from pixelcnn.errors import ConfigError
 from pixelcnn.networks import Network
 from pixelcnn.registry import closest
 from pixelcnn.shapes import ImageShape
 from pixelcnn.statistics import SHOWN, Statistics, order_of
-from pixelcnn.text import printable
+from pixelcnn.text import counted, printable
 
 log = logging.getLogger("pixelcnn")
 
@@ -61,6 +62,16 @@ def checked(
     return ready.expand(n, *ready.shape) if _single(ready) else ready
 
 
+def missing(kind: str, size: int, known: Statistics | None) -> ConfigError:
+    """What is said where a model is given nothing, though it needs something."""
+    names = f": {known.described()}" if known is not None else ""
+    what = f"label of {size} classes" if kind == "label" else f"{kind} of size {size}"
+    return ConfigError(
+        f"this model is conditional: it needs a {what} per image{names}",
+        hint=f"pass {'labels' if kind == 'label' else f'{kind}s'} as condition=, one for all or one for each",
+    )
+
+
 def labels(condition: Any, n: int, classes: int, seen: Sequence[int]) -> Tensor:
     """Labels of n images, int64 ``(n,)``.
 
@@ -78,7 +89,9 @@ def labels(condition: Any, n: int, classes: int, seen: Sequence[int]) -> Tensor:
         raise ConfigError(f"labels are integers from 0 to {classes - 1}, got {condition!r}")
     tensor = tensor.expand(n) if tensor.ndim == 0 else tensor
     if tuple(tensor.shape) != (n,):
-        raise ConfigError(f"a label condition for {n} images is {(n,)}, got {tuple(tensor.shape)}")
+        raise ConfigError(
+            f"a label condition for {counted(n, 'image')} is {(n,)}, got {tuple(tensor.shape)}"
+        )
     tensor = tensor.to(torch.int64)
     if n and not 0 <= int(tensor.min()) <= int(tensor.max()) < classes:
         raise ConfigError(
@@ -116,7 +129,7 @@ def features(
     if tuple(tensor.shape) not in {tail, (n, *tail)}:
         names = f": {known.described()}" if known is not None else ""
         raise ConfigError(
-            f"a {kind} condition for {n} images is {(n, *tail)}, or {tail} for all, got"
+            f"a {kind} condition for {counted(n, 'image')} is {(n, *tail)}, or {tail} for all, got"
             f" {tuple(tensor.shape)}{names}"
         )
     return tensor
@@ -159,7 +172,12 @@ def _tensor(values: Any, kind: str) -> Tensor:
     try:
         return as_tensor(values)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"a {kind} condition is made of numbers, got {values!r}") from error
+        raise ConfigError(
+            f"a {kind} condition is made of numbers, got {shown(values)}",
+            hint="number the classes from 0: model.record.get('classes') has their names in order"
+            if kind == "label"
+            else "",
+        ) from error
 
 
 def not_finite(condition: Tensor, known: Statistics | None) -> str:

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from pixelcnn import given
 from pixelcnn.charts import table
-from pixelcnn.config import Config, from_config, to_config
+from pixelcnn.config import Config, checked, from_config, to_config
 from pixelcnn.data import tags
 from pixelcnn.data.tensors import OTHERS, numbers_of, remedy
 from pixelcnn.devices import require_numbers
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.layers import features_last, masked_weights
+from pixelcnn.modes import COMPILED
 from pixelcnn.networks import NETWORKS, Network, parameters_of
 from pixelcnn.outputs import OUTPUTS, Output
 from pixelcnn.record import classes_seen
@@ -58,13 +59,13 @@ class PixelModel(nn.Module):
 
     def __init__(self, network: Network, output: Output, shape: tuple[int, int, int]) -> None:
         super().__init__()
+        checked("network", getattr(network, COMPILED, network), Network)
         self.network, self.output, self.shape = network, output, image_shape(shape)
         self.record: dict[str, Any] = {}
         self.statistics: Statistics | None = None
         if network.channels != self.shape.channels:
-            raise ConfigError(
-                f"a network for {network.channels} channels cannot model {self.shape} images"
-            )
+            channels = network.channels
+            raise ConfigError(f"a network for {channels} channels cannot model {self.shape} images")
         needed = output.parameters_per_pixel(self.shape.channels)
         if network.out != needed:
             raise ConfigError(
@@ -267,9 +268,7 @@ class PixelModel(nn.Module):
                 raise ConfigError("this model is unconditional, but got a condition")
             return None
         if condition is None:
-            names = f": {self.statistics.described()}" if self.statistics is not None else ""
-            what = f"label of {size} classes" if kind == "label" else f"{kind} of size {size}"
-            raise ConfigError(f"this model is conditional: it needs a {what} per image{names}")
+            raise given.missing(kind, size, self.statistics)
         if kind == "label":
             seen = classes_seen(self.record, size) if own.count == 1 else range(size)
             return given.labels(condition, n, size, seen).to(self.device)

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pixelcnn.errors import ConfigError, DataError
+from pixelcnn.errors import ConfigError, DataError, writing
 from pixelcnn.files import write_atomically
 
 Bytes = NDArray[np.uint8]
@@ -166,14 +166,15 @@ def save_grid(
     """Writes :func:`grid` as a picture file, whole or not at all; the suffix decides the format.
 
     Raises:
-        ConfigError: a suffix that stands for no format.
+        ConfigError: a suffix that stands for no format, or a path that cannot be written.
     """
     form = Image.registered_extensions().get(Path(path).suffix.lower())
     if form not in Image.SAVE:
         raise ConfigError(f"{path}: the suffix stands for no picture format", hint="use .png")
     buffer = io.BytesIO()
     grid(images, levels, columns, scale).save(buffer, form)
-    write_atomically(path, buffer.getvalue())
+    with writing(path):
+        write_atomically(path, buffer.getvalue())
 
 
 def reveal(images: Any, levels: int, seen: Any) -> Bytes:

@@ -25,7 +25,7 @@ from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
 from pixelcnn.physical import density
 from pixelcnn.record import UNSAID, agree, coding
-from pixelcnn.sources import beside, levels_of, set_of
+from pixelcnn.sources import beside, levels_of, of_shape, set_of
 from pixelcnn.surroundings import independent
 
 __all__ = [
@@ -90,6 +90,7 @@ def score(
     images, condition, read = levels_of(model, images, condition, options)
     if read is not None:
         training_coding(model, read)
+    model.shape.require(images.shape)
     model = evaluation_view(placed(model, device))
     condition = model.check_condition(condition, len(images))
     require_batch(model, images[:batch_size])
@@ -148,6 +149,7 @@ def evaluate(
     data = set_of(model, data, split, beside(condition, data, options)).frozen().limit(limit)
     if len(data) == 0:
         raise DataError(f"{data.name} ({data.split}) holds no image")
+    of_shape(model, data)
     given = condition_of(model, data) if condition is None else condition
     nats = score(model, data.images, given, batch_size=batch_size, device=device, callback=callback)
     densities = density(model, data, nats)

@@ -202,6 +202,24 @@ def agreeing(model: PixelModel, images: ImageSet) -> ImageSet:
     return images
 
 
+def of_shape(model: PixelModel, images: ImageSet) -> ImageSet:
+    """A set of images that have a model's shape.
+
+    Raises:
+        ModelError: they have another.
+    """
+    if tuple(images.shape) != tuple(model.shape):
+        _, height, width = model.shape
+        same = images.shape.channels == model.shape.channels
+        raise ModelError(
+            f"the model is for {model.shape} images, {images.name or 'the set'} has {images.shape}",
+            hint=f"bring them to it: --size {height}x{width} (in Python size=)"
+            if same
+            else "--grey or --rgb changes their channels (in Python grey=, rgb=)",
+        )
+    return images
+
+
 def _array(model: PixelModel, source: Any, given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """An array as a set if it holds the model's levels; else in the model's order, with how to read it."""
     values = tensor_of(source)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pixelcnn.data import ImageSet, Splits
-from pixelcnn.data.image_set import joined
+from pixelcnn.data.splits import joined
 from pixelcnn.errors import DataError
 
 GREYS = torch.arange(0, 240, dtype=torch.uint8).reshape(10, 1, 4, 6)
@@ -216,3 +216,29 @@ def test_the_coins_of_an_evaluated_image_depend_on_no_other():
     assert torch.equal(backwards.frozen(4).images, drawn.flip(0))
     assert torch.equal(images[[5, 2]].frozen(4).images, drawn[[5, 2]])
     assert len(images[:0].frozen(4)) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "shapes"),
+    [
+        ({}, [(4, 1, 4, 6)]),
+        ({"labels": torch.arange(10)}, [(4, 1, 4, 6), (4,)]),
+        ({"condition": torch.rand(10, 3)}, [(4, 1, 4, 6), (4, 3)]),
+    ],
+)
+def test_a_loader_of_pytorch_makes_batches_of_levels_and_of_what_they_are_given(options, shapes):
+    images = grey(**options)
+    for source, first in ((images, 0), (torch.utils.data.Subset(images, range(2, 9)), 2)):
+        batch = next(iter(torch.utils.data.DataLoader(source, batch_size=4)))
+        parts = batch if options else [batch]
+        assert [tuple(part.shape) for part in parts] == shapes
+        assert torch.equal(parts[0], GREYS[first : first + 4])
+
+
+def test_a_loader_of_pytorch_gives_coins_of_a_dynamic_set_not_its_greys():
+    batch = next(iter(torch.utils.data.DataLoader(dynamic(), batch_size=4)))
+    assert torch.equal(batch, dynamic().levels_at(slice(0, 4)))
+
+
+def test_one_image_is_no_images():
+    assert repr(grey()[0]) == "<ImageSet ramp all: 1 image of 1x4x6, 256 levels>"

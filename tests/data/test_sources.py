@@ -200,3 +200,9 @@ def test_every_kind_of_source_is_told_from_the_others():
         assert sum(kind.fits(source) for kind in IN_MEMORY) >= 1, source
     assert not is_array("a.png")
     assert not is_array(PICTURES)
+
+
+def test_what_can_be_read_but_once_is_to_be_kept_first():
+    with pytest.raises(ConfigError, match="something of type generator") as caught:
+        data.load_all(image for image in VALUES)
+    assert "list(images)" in caught.value.hint

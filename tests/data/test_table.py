@@ -554,3 +554,20 @@ def test_a_list_of_files_is_no_table_of_images(tmp_path):
     with pytest.raises(DataError, match=r"'0\.png' in column 1") as caught:
         data.load_all(stored(tmp_path, "filename,label\n" + rows))
     assert caught.value.hint.startswith("column 1 names files: give the folder")
+
+
+@pytest.mark.parametrize(
+    ("gap", "hint"),
+    [
+        ("{},1,,3,4", "remove column 3, or say what stands for nothing"),
+        ("{},1,nan,3,4", "remove column 3, or say what stands for nothing"),
+        ("{}.0,1,2,3,4", "whole numbers are written without a point: frame.fillna(0).astype(int)"),
+        ("{}.5,1,2,3,4", "real numbers: say how they become levels"),
+    ],
+)
+def test_a_column_that_pandas_wrote_for_gaps_has_a_remedy(tmp_path, gap, hint):
+    rows = [gap.format(row) for row in range(12)]
+    (tmp_path / "gaps.csv").write_text("\n".join(["label,p0,p1,p2,p3", *rows]))
+    with pytest.raises(DataError, match="12 bad rows") as caught:
+        data.load_all(tmp_path / "gaps.csv")
+    assert caught.value.hint.startswith(hint)

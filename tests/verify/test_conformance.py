@@ -8,7 +8,7 @@ from broken import OUTPUTS as BROKEN_OUTPUTS
 from broken import BatchMean, Broken, Disagrees, Softmax, Stack
 from engines import test_guard as wrong_programs
 from engines.walks import needs_native
-from pixelcnn import engines, networks, sampling
+from pixelcnn import engines, networks, outputs, sampling
 from pixelcnn.engines import programs
 from pixelcnn.engines.fingerprint import fingerprint
 from pixelcnn.errors import ConformanceError, ModelError
@@ -114,6 +114,12 @@ def test_a_model_promises_what_its_network_and_its_output_do(channels):
 )
 def test_models_keep_their_promises_where_one_side_is_even(model):
     check_model(model).raise_if_failed()
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_model_of_single_pixels_keeps_its_promises(direct):
+    network = networks.MADE(1, 3, rows=1, columns=1, width=4, depth=2, direct=direct)
+    assert check_model(PixelModel(network, outputs.Categorical(levels=3), (1, 1, 1))).passed
 
 
 def test_a_model_in_double_precision_keeps_its_promises():

@@ -15,6 +15,7 @@ from pixelcnn.data import ImageSet
 from pixelcnn.errors import ModelError
 from pixelcnn.image_codecs import CODECS
 from pixelcnn.model import PixelModel
+from pixelcnn.text import counted
 
 MOST = 1_000
 """Images that are compared, at most: programs that are started for each take minutes for so many."""
@@ -169,7 +170,7 @@ def show(comparison: Comparison, total: int) -> None:
         total: images that there are.
     """
     spread = f"{comparison.images:,} of {total:,} images, evenly spread"
-    chosen = f"{comparison.images:,} images" if comparison.images == total else spread
+    chosen = counted(comparison.images, "image") if comparison.images == total else spread
     rows = [comparison.cells(row) for row in comparison.rows]
     columns = HEAD if any(row.note for row in comparison.rows) else HEAD[:-1]
     console.result()

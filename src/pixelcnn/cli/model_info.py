@@ -11,7 +11,7 @@ from pixelcnn.model import PixelModel
 from pixelcnn.networks import NETWORKS
 from pixelcnn.outputs import OUTPUTS
 from pixelcnn.record import classes_seen
-from pixelcnn.text import printable
+from pixelcnn.text import counted, printable
 from pixelcnn.verify.receptive_field import receptive_field
 
 SIDE = 33
@@ -123,7 +123,7 @@ def history(record: dict[str, Any]) -> list[str]:
     if "steps" in record:
         recipe = f" of recipe {printable(record['recipe'])}" if record.get("recipe") else ""
         name = printable(record.get("data", {}).get("name") or "own data")
-        lines.append(f"trained          {record['steps']:,} steps{recipe} on {name}")
+        lines.append(f"trained          {counted(record['steps'], 'step')}{recipe} on {name}")
     if (augmentation := record.get("augmentation", "none")) != "none":
         lines.append(f"augmented        {printable(augmentation)}")
     if found := record.get("validation"):

@@ -8,6 +8,7 @@ import typer
 
 from pixelcnn.cli import failures, options
 from pixelcnn.cli.console import emit, progress, result, say, with_error
+from pixelcnn.text import counted
 
 if TYPE_CHECKING:
     from pixelcnn.cli.console import Advance
@@ -141,7 +142,7 @@ def show(published: "Published", ours: dict[str, Any]) -> None:
     )
     result(f"images      {ours['images']:,} of {ours['data']} ({ours['split']})")
     seconds = "" if ours["seconds"] is None else f", {ours['seconds'] / 60:.1f} min"
-    result(f"trained     {ours['steps']:,} steps, {ours['epochs']:.3g} epochs{seconds}")
+    result(f"trained     {counted(ours['steps'], 'step')}, {ours['epochs']:.3g} epochs{seconds}")
     result(f"model       {ours['parameters']:,} parameters")
     if published.note:
         result(f"note        {published.note}")

@@ -25,7 +25,7 @@ from pixelcnn.data.survey import FileReport, few_values, levels_of, settle
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import MAX_LEVELS, ImageShape
 from pixelcnn.surroundings import independent
-from pixelcnn.text import printable
+from pixelcnn.text import counted, printable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +62,8 @@ class FolderReport:
         """
         counts = Counter(each.status for each in self.files)
         good = len(self.files) - counts["error"]
-        text = f"{self.folder}: {len(self.files)} images, {good} good, {counts['note']} with a note"
+        images = counted(len(self.files), "image")
+        text = f"{self.folder}: {images}, {good} good, {counts['note']} with a note"
         return f"{text}, {counts['error']} bad" + (f"; {self.problem}" if self.problem else "")
 
 

@@ -9,6 +9,7 @@ from pixelcnn.data.keys import listing
 from pixelcnn.data.stored import Container
 from pixelcnn.data.tensors import numbers_of
 from pixelcnn.errors import DataError
+from pixelcnn.text import counted
 
 DEFAULT = "condition"
 """The array that is taken unless others are named."""
@@ -40,7 +41,9 @@ def named_condition(
     arrays = [_whole(container, name) for name in names]
     for name, values in zip(names, arrays, strict=True):
         if values.ndim == 0 or len(values) != images:
-            raise DataError(f"holds {brief(name, 60)} {values.shape} for {images} images")
+            raise DataError(
+                f"holds {brief(name, 60)} {values.shape} for {counted(images, 'image')}"
+            )
         if values.dtype.kind not in "buif":
             raise DataError(
                 f"holds {brief(name, 60)} of {brief(str(values.dtype), 60)}, no numbers"

@@ -24,7 +24,7 @@ from pixelcnn.data.tensors import as_tensor
 from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
 from pixelcnn.shapes import ImageShape
-from pixelcnn.text import printable
+from pixelcnn.text import counted, printable
 
 log = logging.getLogger("pixelcnn")
 
@@ -81,7 +81,9 @@ def given_by(
     if one_for_all and len(values) == 1:
         values = values.expand(len(images), *values.shape[1:])
     if len(values) != len(images):
-        raise DataError(f"{where} holds {len(values)} conditions for {len(images)} images")
+        raise DataError(
+            f"{where} holds {counted(len(values), 'condition')} for {counted(len(images), 'image')}"
+        )
     if values.ndim == 4:
         values = fitted_maps(values, images.shape, fit, where)
     with named(f"{where}:"):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pixelcnn.data.bins import Bins
 from pixelcnn.data.content import as_bytes
-from pixelcnn.data.lazy import LazyImages, chosen, concatenated, pieces, rows_of
+from pixelcnn.data.lazy import LazyImages, chosen, pieces, rows_of
 from pixelcnn.data.noise import coin_flips, content_places
 from pixelcnn.data.tensors import (
     condition_tensor,
@@ -23,7 +23,7 @@ from pixelcnn.data.tensors import (
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import ImageShape
 from pixelcnn.surroundings import independent
-from pixelcnn.text import escaped
+from pixelcnn.text import counted, escaped
 
 Step = Callable[[Tensor], Tensor]
 SHOWN = 30
@@ -113,14 +113,14 @@ class ImageSet:
             values = getattr(self, what)
             unnamed = what == "names" and not values
             if values is not None and len(values) != len(self.images) and not unnamed:
-                raise DataError(f"{len(values)} {what} for {len(self.images)} images")
+                raise DataError(f"{len(values)} {what} for {counted(len(self), 'image')}")
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __repr__(self) -> str:
         name = " ".join(filter(None, (self.name, self.split)))
-        return f"<ImageSet {name}: {len(self):,} images of {self.shape}, {self.levels} levels>"
+        return f"<ImageSet {name}: {counted(len(self), 'image')} of {self.shape}, {self.levels} levels>"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the first images."""
@@ -191,6 +191,18 @@ class ImageSet:
             index=index,
             group=None if self.group is None else self.group[rows],
         )
+
+    def __getitems__(self, indices: list[int]) -> list[Any]:
+        """The images at some indices one by one, as PyTorch's ``DataLoader`` asks for them.
+
+        Each is its levels ``(c, h, w)``; with labels, or else a condition, a pair of them and its own. A
+        dynamic set gives the images of its first epoch: :meth:`levels_at` draws others.
+        """
+        levels, given = (
+            self.levels_at(indices),
+            self.condition if self.labels is None else self.labels,
+        )
+        return list(levels if given is None else zip(levels, given[indices], strict=True))
 
     @independent
     def limit(self, n: int | None) -> "ImageSet":
@@ -277,24 +289,3 @@ class Splits(NamedTuple):
     def _repr_html_(self) -> str:
         """What a notebook shows: the first images of each."""
         return "<br>".join(part._repr_html_() for part in self)
-
-
-def joined(first: ImageSet, *others: ImageSet) -> ImageSet:
-    """Sets of the same kind, one after the other, under the name of the first."""
-    parts = (first, *others)
-    groups, photographs = [], 0
-    for part in parts:
-        if part.group is not None:
-            groups.append(part.group + photographs)
-            photographs += int(part.group.max()) + 1
-    labels = [part.labels for part in parts if part.labels is not None]
-    conditions = [part.condition for part in parts if part.condition is not None]
-    return dataclasses.replace(
-        first,
-        images=concatenated([part.images for part in parts]),
-        labels=torch.cat(labels) if len(labels) == len(parts) else None,
-        names=tuple(name for part in parts for name in part.names),
-        condition=torch.cat(conditions) if len(conditions) == len(parts) else None,
-        skipped=sum(part.skipped for part in parts),
-        group=torch.cat(groups) if len(groups) == len(parts) else None,
-    )

@@ -242,7 +242,12 @@ def _array(image: Any, index: int, where: str) -> np.ndarray:
     except PixelCNNError:
         raise
     except Exception as error:  # of anybody's class
-        hint = "one at a time: px.fit(model, train, val)" if isinstance(image, ImageSet) else ""
+        own = isinstance(image, ImageSet)
+        hint = (
+            "one at a time: px.fit(model, train, val); part of a set is images[indices]"
+            if own
+            else ""
+        )
         raise DataError(f"{where}: item {index} is no image: {shown(image)}", hint=hint) from error
     if found.ndim not in (2, 3):
         raise DataError(f"{where}: item {index} is no image: its shape is {found.shape}")

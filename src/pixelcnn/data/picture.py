@@ -40,7 +40,7 @@ OPAQUE = "opaque alpha channel dropped"
 SEEN_THROUGH = "transparency laid over white"
 TURNED = "turned as its EXIF orientation says"
 """A note on a picture."""
-REAL, WIDE = "its pixels are floating-point numbers, not levels", "more than 16 bits"
+REAL, WIDE = "holds floating-point numbers, not levels", "more than 16 bits"
 """Why a picture cannot be used without bins."""
 STRETCHED = {"L;2": 85, "L;4": 17}
 """What grey values of two and of four bits are multiplied by to fill the range of a byte."""
@@ -244,7 +244,7 @@ def _levels(image: "Image.Image", how: How) -> Picture:
         notes.append(f"{image.mode} converted to RGB")
         image = image.convert("RGB")
     elif image.mode not in {"1", "L", "RGB"}:
-        raise DataError(REAL if image.mode == "F" else f"its pixels are of kind {image.mode}")
+        raise DataError(REAL if image.mode == "F" else f"holds pixels of kind {image.mode}")
     image = image.convert("L") if image.mode == "1" else image
     pixels = how.image(image)
     if "palette looked up" in notes and (pixels == pixels[:1]).all():

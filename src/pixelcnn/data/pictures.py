@@ -44,7 +44,7 @@ def read_listed(source: Any, reading: Reading) -> Parts:
     several = source if isinstance(source, list | tuple) else [source]
     sources = [Path(each) if isinstance(each, str) else each for each in several]
     if not sources:
-        raise DataError("no image files given")
+        raise DataError("no images are given")
     files = [
         ImageFile(source, source.name if isinstance(source, Path) else f"image {index}")
         for index, source in enumerate(sources)

@@ -26,7 +26,7 @@ from pixelcnn.data.reading import Fit, Reading, as_size
 from pixelcnn.data.splits import Parts
 from pixelcnn.data.survey import accepted, settle
 from pixelcnn.data.tensors import labels_tensor
-from pixelcnn.errors import DISK_FULL, ConfigError, DataError, ResourceError
+from pixelcnn.errors import ConfigError, DataError, ResourceError, writing
 from pixelcnn.json_text import json_text
 from pixelcnn.surroundings import independent
 from pixelcnn.text import printable
@@ -89,7 +89,8 @@ def prepare(
         )
     reading = Reading(size=as_size(size), fit=fit, skip_bad=skip_bad)
     files = find_images(root)
-    with _told(target_folder), alone(work):
+    shown = printable(str(target_folder))
+    with writing(shown, other="folder", full=GO_ON), alone(work):
         try:
             shop = Workshop(work, files, reading)
             _fill(shop, name_of(root), callback)
@@ -226,19 +227,3 @@ def _json(path: Path, kind: type) -> Any:
     if type(found) is not kind:
         raise DataError(f"{path.name} holds something else")
     return found
-
-
-@contextlib.contextmanager
-def _told(folder: Path) -> Iterator[None]:
-    """Says in one line that a folder cannot be written, and why."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in DISK_FULL:
-            raise ResourceError(
-                f"{printable(str(folder))}: the disk is full", hint=GO_ON
-            ) from error
-        raise ConfigError(
-            f"{printable(str(folder))} cannot be written: {error.strerror}",
-            hint="choose another folder",
-        ) from error

@@ -10,6 +10,7 @@ from pixelcnn.data.lazy import pieces
 from pixelcnn.data.tensors import measured_tensor
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import MAX_LEVELS
+from pixelcnn.text import counted
 
 REAL = (np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64))
 """Real numbers that PyTorch holds as they are."""
@@ -34,7 +35,7 @@ class RawSet(ImageSet):
         super().__init__(images, levels, *args, **others)
 
     def __repr__(self) -> str:
-        return f"<RawSet {self.name}: {len(self):,} images of {self.shape}, {self.images.dtype}>"
+        return f"<RawSet {self.name}: {counted(len(self), 'image')} of {self.shape}, {self.images.dtype}>"
 
 
 def plain_type(dtype: np.dtype) -> np.dtype:

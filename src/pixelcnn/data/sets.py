@@ -9,10 +9,10 @@ import torch
 
 from pixelcnn.config import check_choice
 from pixelcnn.data.course import COURSE, shape_splits, shapes, tinted
-from pixelcnn.data.image_set import ImageSet, Splits, joined
+from pixelcnn.data.image_set import ImageSet, Splits
 from pixelcnn.data.obtain import contents
 from pixelcnn.data.official import DIGITS, OFFICIAL, READERS, OfficialSet
-from pixelcnn.data.splits import shuffled_parts
+from pixelcnn.data.splits import joined, shuffled_parts
 from pixelcnn.errors import ConfigError
 
 DATASETS = ("digits", *OFFICIAL, *COURSE)

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,12 +16,12 @@ from pixelcnn.data.folder import read_folder
 from pixelcnn.data.gate import brief, missing
 from pixelcnn.data.geometry import fitted
 from pixelcnn.data.idx import NAME
-from pixelcnn.data.image_set import ImageSet, Splits, joined
+from pixelcnn.data.image_set import ImageSet, Splits
 from pixelcnn.data.packed import plain_name
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.sets import DATASETS
-from pixelcnn.data.splits import Parts, alike, matched, splits_of
+from pixelcnn.data.splits import Parts, alike, joined, matched, splits_of
 from pixelcnn.data.table import read_table
 from pixelcnn.errors import ConfigError, DataError, UnknownName
 from pixelcnn.registry import closest
@@ -103,7 +103,9 @@ def parts_of(source: Any, reading: Reading) -> Parts:
     if kind is None:
         raise ConfigError(
             f"no images can be taken from something of type {type(source).__name__}",
-            hint="an array, a tensor, pictures of Pillow, an ImageSet, a dataset of Hugging Face or PyTorch,"
+            hint="what can be read but once is to be kept first: list(images)"
+            if isinstance(source, Iterator)
+            else "an array, a tensor, pictures of Pillow, an ImageSet, a dataset of Hugging Face or PyTorch,"
             f" hf:NAME, or {KINDS}",
         )
     check_useful(reading, kind.useful, source)

@@ -7,7 +7,8 @@ import torch
 
 from pixelcnn import streams
 from pixelcnn.data.content import content_keys
-from pixelcnn.data.image_set import ImageSet, Splits, joined
+from pixelcnn.data.image_set import ImageSet, Splits
+from pixelcnn.data.lazy import concatenated
 from pixelcnn.data.reading import WITHOUT, Reading, typed
 from pixelcnn.errors import DataError
 from pixelcnn.text import counted
@@ -139,3 +140,24 @@ def matched(other: ImageSet, train: ImageSet, part: str) -> ImageSet:
         )
     number = torch.from_numpy(np.array([train.classes.index(name) for name in other.classes]))
     return dataclasses.replace(other, labels=number[other.labels], classes=train.classes)
+
+
+def joined(first: ImageSet, *others: ImageSet) -> ImageSet:
+    """Sets of the same kind, one after the other, under the name of the first."""
+    parts = (first, *others)
+    groups, photographs = [], 0
+    for part in parts:
+        if part.group is not None:
+            groups.append(part.group + photographs)
+            photographs += int(part.group.max()) + 1
+    labels = [part.labels for part in parts if part.labels is not None]
+    conditions = [part.condition for part in parts if part.condition is not None]
+    return dataclasses.replace(
+        first,
+        images=concatenated([part.images for part in parts]),
+        labels=torch.cat(labels) if len(labels) == len(parts) else None,
+        names=tuple(name for part in parts for name in part.names),
+        condition=torch.cat(conditions) if len(conditions) == len(parts) else None,
+        skipped=sum(part.skipped for part in parts),
+        group=torch.cat(groups) if len(groups) == len(parts) else None,
+    )

@@ -93,7 +93,7 @@ def accepted(reports: list[FileReport], where: str, skip_bad: bool) -> list[File
         told = {TOLD: "each"} if bad[1:] else {}
         log.warning("%s: %s %s, skipped", where, printable(each.name), each.error, extra=told)
     if bad:
-        log.warning("%s: %d of %d files skipped", where, len(bad), len(reports))
+        log.warning("%s: %d of %s skipped", where, len(bad), counted(len(reports), "file"))
     _tell(good, where)
     return good
 
@@ -119,8 +119,8 @@ def _tell(good: list[FileReport], where: str) -> None:
     first = {note: printable(each.name) for each in reversed(good) for note in each.notes}
     level, told = (logging.INFO, {TOLD: "each"}) if len(counts) > 1 else (logging.WARNING, {})
     for note, count in counts.items():
-        named = (where, note, count, len(good), first[note])
-        log.log(level, "%s: %s: %d of %d files, first %s", *named, extra=told)
+        named = (where, note, count, counted(len(good), "file"), first[note])
+        log.log(level, "%s: %s: %d of %s, first %s", *named, extra=told)
     if told:
         changed = [printable(each.name) for each in good if each.notes]
         words = "%s: %d of %d files change when they are read, first %s; 'pixelcnn data check' shows how"
@@ -191,7 +191,8 @@ def settle(good: list[FileReport], reading: Reading, where: str) -> Target:
         changed and not reading.grey
     ):  # where all are made grey, what lies between is nobody's concern
         kind = "RGB" if channels == 3 else "grey"
-        log.warning("%s: %d of %d images brought to %s", where, changed, len(good), kind)
+        of = counted(len(good), "image")
+        log.warning("%s: %d of %s brought to %s", where, changed, of, kind)
     levels = levels_of(good, reading)
     _tell_size(good, reading, size, levels, where)
     _tell_values(good, reading, where)

@@ -33,8 +33,12 @@ CELL = 4
 """Numbers of a cell that must be a whole image."""
 SEPARATOR_SAID = re.compile(rb"sep=.\s*")
 """A first line for spreadsheets."""
-WORD = re.compile(r"'[a-z][^']*' in column (\d+)", re.IGNORECASE)
+NOTHING = re.compile(r"'(?:nan|na|n/a|null|none)?' in column (\d+)", re.IGNORECASE)
+"""A bad value that stands for none."""
+WORD = re.compile(r"'(?!nan')[a-z][^']*' in column (\d+)", re.IGNORECASE)
 """A bad value that is a word."""
+WHOLE = re.compile(r"'[0-9]+\.0*' in column")
+"""A bad value that is a whole number, as pandas writes those of a column with a gap."""
 REAL = re.compile(r"'[+-]?[0-9]*[.,]?[0-9]+(e[+-]?[0-9]+)?(\.\.\.)?' in column", re.IGNORECASE)
 """A bad value that is a number nevertheless, perhaps shortened."""
 FILE = re.compile(rf"'[^']*({'|'.join(map(re.escape, SUFFIXES))})' in column (\d+)", re.IGNORECASE)
@@ -251,17 +255,27 @@ def _refuse(bad: Bad, where: str, skip_bad: bool, dialect: Dialect) -> None:
 
 def _remedy(bad: Bad, dialect: Dialect) -> str:
     """What to do about bad rows, by what they have in common."""
-    hint = "mend or remove these lines, or leave them out: --skip-bad"
-    files = {found[2] for _, reason in bad if (found := FILE.match(reason))}
-    words = {found[1] for _, reason in bad if (found := WORD.match(reason))}
-    if len(bad) >= MANY and len(files) == 1:
+    hint = "mend or remove these lines, or leave them out: --skip-bad (in Python skip_bad=True)"
+    files, nothing, words = (
+        {found[found.lastindex or 0] for _, reason in bad if (found := kind.match(reason))}
+        for kind in (FILE, NOTHING, WORD)
+    )
+    real = [] if dialect.real else [reason for _, reason in bad if REAL.match(reason)]
+    many = len(bad) >= MANY
+    if many and len(files) == 1:
         return f"column {files.pop()} names files: give the folder that they lie in, one in it for each class"
-    if len(bad) >= MANY and len(words) == 1:
+    if many and len(nothing) == 1:
+        hint = f"remove column {nothing.pop()}, or say what stands for nothing: frame.fillna(0); else {hint}"
+    elif many and len(words) == 1:
         hint = f"classes are whole numbers: replace the words in column {words.pop()}; else {hint}"
-    if not dialect.real and any(REAL.match(reason) for _, reason in bad):
+    if real and all(map(WHOLE.match, real)):
+        return (
+            f"whole numbers are written without a point: frame.fillna(0).astype(int); else {hint}"
+        )
+    if real:
         levels = f"say how they become levels with {typed('quantise')}"
         whole = "write whole ones without a point, as by np.savetxt(…, fmt='%d')"
-        hint = f"real numbers: {levels}, or {whole}; else {hint}"
+        return f"real numbers: {levels}, or {whole}; else {hint}"
     return hint
 
 

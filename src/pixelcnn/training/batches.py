@@ -23,6 +23,7 @@ from pixelcnn.data.lazy import is_drawn, whole
 from pixelcnn.errors import ConfigError, DataError, ModelError
 from pixelcnn.layers import Dropout, set_dropout_generator
 from pixelcnn.model import PixelModel
+from pixelcnn.sources import of_shape
 from pixelcnn.training.options import TrainingOptions
 
 MAP_AXES = 4
@@ -49,15 +50,7 @@ def check_fit(model: PixelModel, train: ImageSet, val: ImageSet) -> None:
     for use, images in (("train on", train), ("validate on", val)):
         if not len(images):
             raise DataError(f"{images.name} has no image to {use}")
-        if tuple(images.shape) != tuple(model.shape):
-            _, height, width = model.shape
-            same = images.shape.channels == model.shape.channels
-            raise ModelError(
-                f"the model is for {model.shape} images, {images.name} has {images.shape}",
-                hint=f"bring them to it: --size {height}x{width} (in Python size=)"
-                if same
-                else "--grey or --rgb changes their channels (in Python grey=, rgb=)",
-            )
+        of_shape(model, images)
         if images.levels != model.levels:
             raise ModelError(
                 f"the model is for {model.levels} levels, {images.name} has {images.levels}",

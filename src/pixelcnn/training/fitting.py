@@ -26,7 +26,7 @@ from pixelcnn.training.calibration import calibrate_kept
 from pixelcnn.training.callbacks import Trackers, check_hooks
 from pixelcnn.training.caller import lay_out, memory, preserved
 from pixelcnn.training.history import History
-from pixelcnn.training.likelihood import Loss, Stopped
+from pixelcnn.training.likelihood import Loss, Stopped, try_out
 from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.pictures import Grids
 from pixelcnn.training.plan import Clock
@@ -97,6 +97,7 @@ def fit(
     model = uncompiled(model)
     train, val = training_sets(model, train, val)
     check_fit(model, train, val)
+    try_out(model, train)
     augmentation_of(model, options)
     if run is None and resume:
         raise ConfigError("resume needs a run folder", hint="pass run=...")
@@ -233,10 +234,10 @@ def greet(trainer: Trainer, validating: int, device: str, remarks: Sequence[str]
         told = ", told to the network" if batches.tagged is not None else ""
         trainer.recorder.talk.say(f"augmented: {batches.augmentation}{told}")
     kind = "bfloat16" if trainer.precision == "bf16" else f"float{trainer.precision}"
-    length = trainer.options.limit or f"{trainer.plan.steps:,} steps"
+    length = trainer.options.limit or counted(trainer.plan.steps, "step")
     trainer.recorder.talk.say(
         f"{counted(len(batches.data), 'image')} of {model.shape} with {model.levels} levels,"
-        f" {validating:,} validate; {model.parameters_count:,} parameters; {length}"
+        f" {validating:,} validate; {counted(model.parameters_count, 'parameter')}; {length}"
         f" with {counted(batches.batch_size, 'image')} a step on {device} in {kind}"
         + (f" by {trainer.processes.size} processes" if trainer.processes.size > 1 else "")
         + (f"; going on after step {step:,}" if step else "")

@@ -11,7 +11,7 @@ from typing import Any
 from pixelcnn.charts import learning_curve
 from pixelcnn.errors import ConfigError
 from pixelcnn.folders import append_inside, read_inside, write_inside
-from pixelcnn.text import escaped
+from pixelcnn.text import counted, escaped
 
 COLUMNS = ("step", "epoch", "loss", "val_loss", "bits_per_dim", "learning_rate")
 
@@ -172,7 +172,7 @@ class History:
 
     def _repr_html_(self) -> str:
         """The curves as SVG, and the best validation in words."""
-        words = f"{self.steps:,} steps, best validation {self.best:.3f} nats an image"
+        words = f"{counted(self.steps, 'step')}, best validation {self.best:.3f} nats an image"
         words += "" if self.run is None else f", in {self.run}"
         curves = bits_per_dim_curves(self.rows)
         drawn = learning_curve(curves, "epoch", "bits/dim") if curves else ""

@@ -11,9 +11,12 @@ from torch import Tensor, nn
 
 from pixelcnn.data import ImageSet
 from pixelcnn.devices import float64_device
+from pixelcnn.errors import ModelError
 from pixelcnn.layers import features_last
 from pixelcnn.model import PixelModel
+from pixelcnn.modes import evaluation_view
 from pixelcnn.scoring import condition_of, standard_error
+from pixelcnn.text import one_line
 from pixelcnn.training.processes import Processes
 
 QUANTILES = 101
@@ -80,6 +83,27 @@ class Validation:
     def quantiles(self) -> list[float]:
         """Nats per image at 0 %, 1 %, ..., 100 %: what percentiles of new images are read from."""
         return [float(q) for q in np.quantile(self.nats, np.linspace(0, 1, QUANTILES)).round(4)]
+
+
+def try_out(model: PixelModel, images: ImageSet) -> None:
+    """Computes one image: a network of anybody's may be for others, and is to say so in one line.
+
+    Raises:
+        ModelError: the network cannot compute it, or gives no parameters for it.
+    """
+    given = condition_of(model, images)
+    condition = None if given is None else model.standardised(given[:1]).to(model.device)
+    try:
+        with torch.no_grad():
+            evaluation_view(model)(images.levels_at([0]).to(model.device), condition)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        network = type(model.network).__name__
+        raise ModelError(
+            f"{network} cannot compute images of {model.shape}: {one_line(str(error))}",
+            hint="forward maps (n, channels, h, w), and a condition, to (n, out, h, w)",
+        ) from error
 
 
 def validate(

@@ -16,6 +16,7 @@ from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
 from pixelcnn.record import classes_seen
 from pixelcnn.shapes import ImageShape, Position
+from pixelcnn.text import counted
 from pixelcnn.verify.agreement import (
     check_full_size,
     check_reproducible,
@@ -101,7 +102,7 @@ class ModelChecks:
         for name, tensor in self.original.state_dict().items():
             if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
                 raise ConformanceError(f"`{name}` holds a value that is not a finite number")
-        return f"{self.original.parameters_count:,} parameters"
+        return counted(self.original.parameters_count, "parameter")
 
     def comes_back(self) -> str:
         """From its configuration and from a file."""
