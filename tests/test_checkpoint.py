@@ -38,6 +38,13 @@ def test_a_model_comes_back_from_its_file(model, file):
     assert not again.training
 
 
+def test_a_path_may_start_at_home(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save(model, "~/mine.safetensors")
+    assert (tmp_path / "mine.safetensors").is_file()
+    assert load("~/mine.safetensors").parameters_count == model.parameters_count
+
+
 def test_raw_weights_lie_beside_the_averaged_ones(model, tmp_path):
     raw = {name: t + 1 for name, t in model.state_dict().items()}
     save(model, tmp_path / "m.safetensors", raw=raw)

@@ -71,6 +71,7 @@ def save(
         ResourceError: the disk is full.
     """
     model, path = uncompiled(model), checked("path", path, AnyPath, "such as 'model.safetensors'")
+    path = os.path.expanduser(path)
     own = model.state_dict()
     tensors = {name: t.detach().cpu().contiguous() for name, t in own.items()}
     if raw is not None:
@@ -197,7 +198,10 @@ def resolve(source: str | os.PathLike[str]) -> Path:
         ModelError: there is none.
         ConfigError: neither a path nor a name.
     """
-    path = Path(checked("a model", source, AnyPath, "a name, a .safetensors file or a run folder"))
+    source = checked("a model", source, AnyPath, "a name, a .safetensors file or a run folder")
+    path = Path(
+        os.path.expanduser(source)
+    )  # no error for a user that is not there, as Path has one
     if os.path.isdir(path):
         path = path / "best.safetensors"
         if not path.is_file():

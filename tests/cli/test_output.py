@@ -139,9 +139,7 @@ def test_pictures_of_before_in_the_folder_are_told_of(here, capsys):
     output.save_each(images, 3, here, 2)
     assert not capsys.readouterr().err
     output.save_each([images[0][:2]], 2, here, 2)
-    assert (
-        capsys.readouterr().err.strip().endswith("holds 1 more PNG files, which were there before")
-    )
+    assert capsys.readouterr().err.strip().endswith("holds 1 more PNG file, there before")
 
 
 def test_names_of_many_pictures_sort_as_they_are_numbered(here):

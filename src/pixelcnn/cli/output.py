@@ -17,6 +17,7 @@ from pixelcnn import files, physical, plotting, png
 from pixelcnn.cli.console import result, say
 from pixelcnn.config import check_choice
 from pixelcnn.errors import ConfigError, ResourceError
+from pixelcnn.text import counted
 
 if TYPE_CHECKING:
     from pixelcnn.model import PixelModel
@@ -273,7 +274,8 @@ def save_each(
             path = folder / f"{name}-{len(paths):0{digits}d}.png"
             paths += write(path, content)
     if others := len(before.difference(paths)):
-        say(f"note: {folder} holds {others} more PNG files, which were there before")
+        more = counted(others, "more PNG file")
+        say(f"note: {folder} holds {more}, there before")
     return paths
 
 
