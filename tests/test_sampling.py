@@ -80,7 +80,7 @@ def test_batches_need_memory_for_one(plain, monkeypatch):
     need = 2 * plain.shape.dimensions * (1 + BYTES_OF_A_JOB)
     monkeypatch.setattr(memory, "available", lambda: need)
     assert len(next(batches(plain, 1_000, batch_size=2))) == 2
-    with pytest.raises(ResourceError, match="1000 images of 1x5x7 need"):
+    with pytest.raises(ResourceError, match="1,000 images of 1x5x7 need"):
         sample(plain, 1_000, batch_size=2)
     with pytest.raises(ResourceError, match="3 images of 1x5x7 need"):
         batches(plain, 1_000, batch_size=3)

@@ -5,11 +5,10 @@ PyTorch's channels-last layout. Sums are float32, in an order that depends on th
 images give the same bits. PyTorch's own code is the specification, and computes float64.
 """
 
+import importlib.util
 from typing import Any
 
 import torch
-import triton
-import triton.language as tl
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
@@ -95,70 +94,75 @@ def _of_kernels(x: Tensor, grad: Tensor, weight: Tensor, origin: tuple[int, int]
     return sums.sum(0).movedim(2, 0)[:, None].to(weight.dtype)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _sum_taps(
-    source: "Any", taps: "Any", target: "Any",
-    height: "Any", width: "Any", features: "Any", up: "Any", side: "Any",
-    rows: tl.constexpr, kernel: tl.constexpr, turned: tl.constexpr,
-    columns: tl.constexpr, channels: tl.constexpr,
-) -> None:  # fmt: skip
-    row = tl.program_id(0).to(tl.int64)
-    line = (row % height).to(tl.int32)
-    column = tl.program_id(1) * columns + tl.arange(0, columns)
-    feature = tl.program_id(2) * channels + tl.arange(0, channels)
-    there = feature < features
-    total = tl.zeros((columns, channels), dtype=tl.float32)
-    for i in tl.static_range(rows):
-        down = up - i if turned else i - up
-        inside = (line + down >= 0) & (line + down < height)
-        start = source + (row + down) * width * features
-        for j in tl.static_range(kernel):
-            at = column + (side - j if turned else j - side)
-            seen = inside & (at >= 0) & (at < width)
-            values = tl.load(
-                start + at[:, None] * features + feature[None, :],
-                mask=seen[:, None] & there[None, :],
-                other=0.0,
-            )
-            tap = tl.load(taps + (i * kernel + j) * features + feature, mask=there, other=0.0)
-            total += values.to(tl.float32) * tap.to(tl.float32)[None, :]
-    place = target + row * width * features + column[:, None] * features + feature[None, :]
-    here = (column < width)[:, None] & there[None, :]
-    tl.store(place, total.to(target.dtype.element_ty), mask=here)
+if (
+    importlib.util.find_spec("triton") is not None
+):  # as with PyTorch for CUDA on Linux; nothing runs without it
+    import triton
+    import triton.language as tl
 
+    @triton.jit  # type: ignore[untyped-decorator]
+    def _sum_taps(
+        source: "Any", taps: "Any", target: "Any",
+        height: "Any", width: "Any", features: "Any", up: "Any", side: "Any",
+        rows: tl.constexpr, kernel: tl.constexpr, turned: tl.constexpr,
+        columns: tl.constexpr, channels: tl.constexpr,
+    ) -> None:  # fmt: skip
+        row = tl.program_id(0).to(tl.int64)
+        line = (row % height).to(tl.int32)
+        column = tl.program_id(1) * columns + tl.arange(0, columns)
+        feature = tl.program_id(2) * channels + tl.arange(0, channels)
+        there = feature < features
+        total = tl.zeros((columns, channels), dtype=tl.float32)
+        for i in tl.static_range(rows):
+            down = up - i if turned else i - up
+            inside = (line + down >= 0) & (line + down < height)
+            start = source + (row + down) * width * features
+            for j in tl.static_range(kernel):
+                at = column + (side - j if turned else j - side)
+                seen = inside & (at >= 0) & (at < width)
+                values = tl.load(
+                    start + at[:, None] * features + feature[None, :],
+                    mask=seen[:, None] & there[None, :],
+                    other=0.0,
+                )
+                tap = tl.load(taps + (i * kernel + j) * features + feature, mask=there, other=0.0)
+                total += values.to(tl.float32) * tap.to(tl.float32)[None, :]
+        place = target + row * width * features + column[:, None] * features + feature[None, :]
+        here = (column < width)[:, None] & there[None, :]
+        tl.store(place, total.to(target.dtype.element_ty), mask=here)
 
-@triton.jit  # type: ignore[untyped-decorator]
-def _sum_products(
-    source: "Any", grad: "Any", sums: "Any", lines: "Any", each: "Any",
-    height: "Any", width: "Any", features: "Any", up: "Any", side: "Any",
-    rows: tl.constexpr, kernel: tl.constexpr, lanes: tl.constexpr,
-    columns: tl.constexpr, channels: tl.constexpr,
-) -> None:  # fmt: skip
-    share, i = tl.program_id(0), tl.program_id(1)
-    feature = tl.program_id(2) * channels + tl.arange(0, channels)
-    there = feature < features
-    tap = tl.arange(0, lanes)
-    total = tl.zeros((lanes, columns, channels), dtype=tl.float32)
-    for step in range(each):
-        row = share * each + step
-        line = row % height + i - up
-        inside = (row < lines) & (line >= 0) & (line < height)
-        for first in range(0, width, columns):
-            column = first + tl.arange(0, columns)
-            output = grad + row.to(tl.int64) * width * features
-            given = tl.load(
-                output + column[:, None] * features + feature[None, :],
-                mask=((column < width) & inside)[:, None] & there[None, :],
-                other=0.0,
-            )
-            at = column[None, :] + tap[:, None] - side
-            seen = inside & (at >= 0) & (at < width) & (tap < kernel)[:, None]
-            read = source + (row + i - up).to(tl.int64) * width * features
-            values = tl.load(
-                read + at[:, :, None] * features + feature[None, None, :],
-                mask=seen[:, :, None] & there[None, None, :],
-                other=0.0,
-            )
-            total += values.to(tl.float32) * given.to(tl.float32)[None, :, :]
-    place = ((share * rows + i) * kernel + tap)[:, None] * features + feature[None, :]
-    tl.store(sums + place, tl.sum(total, 1), mask=(tap < kernel)[:, None] & there[None, :])
+    @triton.jit  # type: ignore[untyped-decorator]
+    def _sum_products(
+        source: "Any", grad: "Any", sums: "Any", lines: "Any", each: "Any",
+        height: "Any", width: "Any", features: "Any", up: "Any", side: "Any",
+        rows: tl.constexpr, kernel: tl.constexpr, lanes: tl.constexpr,
+        columns: tl.constexpr, channels: tl.constexpr,
+    ) -> None:  # fmt: skip
+        share, i = tl.program_id(0), tl.program_id(1)
+        feature = tl.program_id(2) * channels + tl.arange(0, channels)
+        there = feature < features
+        tap = tl.arange(0, lanes)
+        total = tl.zeros((lanes, columns, channels), dtype=tl.float32)
+        for step in range(each):
+            row = share * each + step
+            line = row % height + i - up
+            inside = (row < lines) & (line >= 0) & (line < height)
+            for first in range(0, width, columns):
+                column = first + tl.arange(0, columns)
+                output = grad + row.to(tl.int64) * width * features
+                given = tl.load(
+                    output + column[:, None] * features + feature[None, :],
+                    mask=((column < width) & inside)[:, None] & there[None, :],
+                    other=0.0,
+                )
+                at = column[None, :] + tap[:, None] - side
+                seen = inside & (at >= 0) & (at < width) & (tap < kernel)[:, None]
+                read = source + (row + i - up).to(tl.int64) * width * features
+                values = tl.load(
+                    read + at[:, :, None] * features + feature[None, None, :],
+                    mask=seen[:, :, None] & there[None, None, :],
+                    other=0.0,
+                )
+                total += values.to(tl.float32) * given.to(tl.float32)[None, :, :]
+        place = ((share * rows + i) * kernel + tap)[:, None] * features + feature[None, :]
+        tl.store(sums + place, tl.sum(total, 1), mask=(tap < kernel)[:, None] & there[None, :])
