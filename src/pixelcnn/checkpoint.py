@@ -199,9 +199,7 @@ def resolve(source: str | os.PathLike[str]) -> Path:
         ConfigError: neither a path nor a name.
     """
     source = checked("a model", source, AnyPath, "a name, a .safetensors file or a run folder")
-    path = Path(
-        os.path.expanduser(source)
-    )  # no error for a user that is not there, as Path has one
+    path = Path(os.path.expanduser(source))  # Path's own fails for a user that is not there
     if os.path.isdir(path):
         path = path / "best.safetensors"
         if not path.is_file():

@@ -198,10 +198,8 @@ class ImageSet:
         Each is its levels ``(c, h, w)``; with labels, or else a condition, a pair of them and its own. A
         dynamic set gives the images of its first epoch: :meth:`levels_at` draws others.
         """
-        levels, given = (
-            self.levels_at(indices),
-            self.condition if self.labels is None else self.labels,
-        )
+        levels = self.levels_at(indices)
+        given = self.condition if self.labels is None else self.labels
         return list(levels if given is None else zip(levels, given[indices], strict=True))
 
     @independent

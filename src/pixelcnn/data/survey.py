@@ -187,9 +187,7 @@ def settle(good: list[FileReport], reading: Reading, where: str) -> Target:
     if channels not in {1, 3}:
         raise DataError(f"{where}: image files have 1 or 3 channels, {channels} are needed")
     changed = len(good) - kinds[channels]
-    if (
-        changed and not reading.grey
-    ):  # where all are made grey, what lies between is nobody's concern
+    if changed and not reading.grey:  # made grey anyway, what lies between is nobody's concern
         kind = "RGB" if channels == 3 else "grey"
         of = counted(len(good), "image")
         log.warning("%s: %d of %s brought to %s", where, changed, of, kind)
