@@ -154,6 +154,21 @@ def test_every_build_and_instruction_set_gives_the_same_bytes(tmp_path):
     assert all(len(line.split()) == 4 for line in next(iter(said.values())).splitlines())
 
 
+@pytest.mark.skipif(bool(native.why_not()), reason="no native engine")
+@pytest.mark.parametrize("width", [6, 7, 12, 16, 34, 80])
+@pytest.mark.parametrize("kernel", [3, 5, 7, 11, 19])
+def test_pairs_of_taps_give_the_sums_of_taps(kernel, width):
+    """Even and odd numbers of them, in one vector of features and in several, one that is cut too."""
+    torch.manual_seed(kernel)
+    network = networks.NETWORKS["compact"](1, 2, width=width, depth=2, kernel=kernel)
+    model = px.PixelModel(network, outputs.Categorical(levels=2), (1, 3, 14)).eval()
+    model.record["activation_ranges"] = [2.0] * len(program_of(model).nodes)
+    twin, _ = integers(model, model.shape)
+    images = torch.randint(0, 2, (3, *model.shape))
+    walker = native.NativeEngine(twin, twin.twin.program, 3, None, arithmetic="integer")
+    assert walked(walker, model, images).equal(twin.parameters(images, None, 3).long())
+
+
 def test_float32_gives_the_same_numbers_where_it_is_proven():
     model, images = model_of("pixelcnn")
     twin, _ = integers(model, model.shape)

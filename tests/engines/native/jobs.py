@@ -126,7 +126,8 @@ def coder_jobs() -> Iterator[Job]:
     """Integer twins with the tables of their outputs: images in one slice and in several, 1 to 3 threads."""
     torch.manual_seed(0)
     kinds = (outputs.Bernoulli(), outputs.Categorical(levels=5), outputs.LogisticMixture(levels=19))
-    for output, channels, name in itertools.product(kinds, (1, 3), ("pixelcnn", "gated-pixelcnn")):
+    names = ("pixelcnn", "gated-pixelcnn", "compact")
+    for output, channels, name in itertools.product(kinds, (1, 3), names):
         order = ORDERS[output.couples_channels]
         out = output.parameters_per_pixel(channels)
         network = NETWORKS[name](channels, out, width=6, depth=1, kernel=3, order=order)

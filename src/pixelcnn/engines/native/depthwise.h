@@ -18,7 +18,7 @@ void strip(const Product<Number>& p, int64_t row, int32_t first) {
         for (int r = 0; r < ROWS_; ++r)
             sum[r] = accumulate(sum[r], weight, as_block<Number>(load_block(x + r * p.x_stride, count)));
     }
-    finish<ROWS_>(p, row, 1, first, count, [&](int r) -> const Block<Number>& { return sum[r]; });
+    finish(p, row, 1, ROWS_, first, count, [&](int r) -> const Block<Number>& { return sum[r]; });
     if (!p.ends_at_once()) end(p, row, ROWS_, first, count);
 }
 
@@ -74,7 +74,7 @@ void span(const Product<Number>& p, int64_t row, int64_t rows, int32_t first) {
             default: slide<COLUMNS_, 1>(sum, x, apart, p.x_stride, w, width, count);
         }
     }
-    finish<COLUMNS_>(p, row, rows, first, count, [&](int c) -> const Block<Number>& { return sum[c]; });
+    finish(p, row, rows, COLUMNS_, first, count, [&](int c) -> const Block<Number>& { return sum[c]; });
     if (p.ends_at_once()) return;
     for (int c = 0; c < COLUMNS_; ++c) end(p, row + c * rows, 1, first, count);
 }

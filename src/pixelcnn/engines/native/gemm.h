@@ -20,6 +20,7 @@ struct Product {
     const float *bias, *residual;  // or null; residual: added after the function
     const Number *begun, *weight;  // begun: what the sums begin with instead of a bias, or null
     Number* partial;               // takes the sums as they are, or null
+    bool narrow;                   // out: whole numbers of 16 bits
     float* out;
     const Segment* segments;
     int32_t segment_count, count, depth;
@@ -50,40 +51,66 @@ void end(const Product<Number>& p, int64_t row, int64_t rows, int32_t first, int
     }
 }
 
-// Stores a block of outputs that are in registers: of rows so far apart, the first count of them.
-template <int ROWS_, typename Number, typename Sum>
-inline void finish(const Product<Number>& p, int64_t first_row, int64_t apart, int32_t first, int32_t count,
-                   const Sum& sum) {
-    const auto row = [=](int r) { return first_row + r * apart; };
+// Ends sums of a block of outputs, of rows so far apart: the first count of them.
+template <typename Number, typename Sum>
+inline void finish(const Product<Number>& p, int64_t first_row, int64_t apart, int32_t rows, int32_t first,
+                   int32_t count, const Sum& sum) {
+    const auto row = [=](int32_t r) { return first_row + r * apart; };
     if (p.partial) {
-        for (int r = 0; r < ROWS_; ++r) store_block(p.partial + row(r) * p.partial_stride + first, sum(r), count);
+        for (int32_t r = 0; r < rows; ++r) store_block(p.partial + row(r) * p.partial_stride + first, sum(r), count);
         return;
     }
     const bool requantise = p.function->op == REQUANTISE, relu = p.function->op == RELU;
-    const Halves factor = requantise ? widen(load_block(p.function->per_feature + first, count)) : Halves{};
-    for (int r = 0; r < ROWS_; ++r) {
-        Vector found = requantise ? rounded(as_halves(sum(r)), factor, p.function->constants.first) : as_floats(sum(r));
+    const Vector factor = requantise ? load_block(p.function->per_feature + first, count) : Vector{};
+    for (int32_t r = 0; r < rows; ++r) {
+        Vector found = requantise ? requantised(sum(r), factor, p.function->constants.first) : as_floats(sum(r));
         if (relu) found = apply<RELU>(found, found, Constants{});
         if (p.residual && p.ends_at_once())  // others add it later
             found = found + load_block(p.residual + row(r) * p.residual_stride + first, count);
-        store_block(p.out + row(r) * p.out_stride + first, found, count);
+        float* out = p.out + row(r) * p.out_stride;
+        p.narrow ? store_narrow(out + first / 2, found, count) : store_block(out + first, found, count);
     }
 }
 
-// ROWS_ rows by BLOCKS_ blocks of outputs, summed over the segments in order. The last block may be cut.
-template <int ROWS_, int BLOCKS_, bool CUT, Arithmetic KIND, typename Number>
-void tile(const Product<Number>& p, int64_t row, int32_t block) {
+// Some rows and blocks of outputs, whose sums are at [row][block].
+struct Tile {
+    int64_t row;
+    int32_t rows, block, blocks;
+};
+
+template <typename Number>
+void begin(const Product<Number>& p, const Tile& tile, Block<Number>* sums) {
+    for (int32_t b = 0; b < tile.blocks; ++b) {
+        const int32_t first = (tile.block + b) * LANES, count = std::min(LANES, p.count - first);
+        Block<Number> sum{};
+        for (int32_t r = 0; r < tile.rows; ++r) {
+            if (r == 0 || p.begun) sum = p.begin(tile.row + r, first, count);
+            sums[r * tile.blocks + b] = p.arithmetic == INTEGER ? as_kept(sum) : sum;
+        }
+    }
+}
+
+template <typename Number>
+void finish(const Product<Number>& p, const Tile& tile, const Block<Number>* sums) {
+    const int32_t first = tile.block * LANES, count = std::min(tile.blocks * LANES, p.count - first);
+    for (int32_t b = 0; b < tile.blocks; ++b)
+        finish(p, tile.row, 1, tile.rows, first + b * LANES, std::min(LANES, count - b * LANES), [&](int32_t r) {
+            const Block<Number>& sum = sums[r * tile.blocks + b];
+            return p.arithmetic == INTEGER ? as_found(sum) : sum;
+        });
+    if (!p.partial && !p.ends_at_once()) end(p, tile.row, tile.rows, first, count);
+}
+
+// Adds the inputs of all segments in order to the sums of ROWS_ rows by BLOCKS_ blocks.
+template <int ROWS_, int BLOCKS_, Arithmetic KIND, typename Number>
+void accumulate(const Product<Number>& p, int64_t row, int32_t block, Block<Number>* sums) {
     Block<Number> sum[ROWS_][BLOCKS_];
-    const auto count = [&](int b) {
-        return CUT && b + 1 == BLOCKS_ ? p.count - (block + BLOCKS_ - 1) * LANES : LANES;
-    };
-    for (int r = 0; r < ROWS_; ++r)
-        for (int b = 0; b < BLOCKS_; ++b) sum[r][b] = as_kept<KIND>(p.begin(row + r, (block + b) * LANES, count(b)));
+    std::memcpy(sum, sums, sizeof sum);
     const Number* w[BLOCKS_];
     for (int b = 0; b < BLOCKS_; ++b) w[b] = p.weight + int64_t(block + b) * p.depth * LANES;
     for (int32_t s = 0; s < p.segment_count; ++s) {
         const float* x = p.x[s] + row * p.x_stride;
-        const int64_t depth = p.segments[s].count;
+        const int64_t depth = in_pairs(KIND) ? pairs(p.segments[s].count) : p.segments[s].count;
         for (int64_t k = 0; k < depth; ++k) {
             Block<Number> weights[BLOCKS_];
             for (int b = 0; b < BLOCKS_; ++b) weights[b] = load_block(w[b] + k * LANES);
@@ -98,10 +125,7 @@ void tile(const Product<Number>& p, int64_t row, int32_t block) {
         }
         for (int b = 0; b < BLOCKS_; ++b) w[b] += depth * LANES;
     }
-    for (int b = 0; b < BLOCKS_; ++b)
-        finish<ROWS_>(p, row, 1, (block + b) * LANES, count(b),
-                           [&](int r) { return as_found<KIND>(sum[r][b]); });
-    if (!p.ends_at_once()) end(p, row, ROWS_, block * LANES, std::min(BLOCKS_ * LANES, p.count - block * LANES));
+    std::memcpy(sums, sum, sizeof sum);
 }
 
 // Of a tile that sums in such numbers: blocks at most, and rows of the tallest of so many blocks.
@@ -121,20 +145,18 @@ int64_t tile_of(const Product<Number>& p, int64_t row, int64_t rows, int32_t blo
         constexpr int next = ROWS_ > 8 ? ROWS_ - 2 + ROWS_ % 2 : ROWS_ - 1;
         if (rows < ROWS_) return tile_of<next, BLOCKS_>(p, row, rows, block);
     }
-    const bool cut = (block + BLOCKS_) * LANES > p.count;
+    const Tile tile{row, ROWS_, block, BLOCKS_};
+    Block<Number> sums[ROWS_ * BLOCKS_];
+    begin(p, tile, sums);
+    bool done = false;
     if constexpr (std::is_same_v<Number, float>) {
-        if (p.arithmetic == HALF) {
-            cut ? tile<ROWS_, BLOCKS_, true, HALF>(p, row, block) : tile<ROWS_, BLOCKS_, false, HALF>(p, row, block);
-            return ROWS_;
-        }
+        done = p.arithmetic == HALF || (WHOLE_PAIRS && p.arithmetic == INTEGER);
+        if (p.arithmetic == HALF) accumulate<ROWS_, BLOCKS_, HALF>(p, row, block, sums);
         if constexpr (WHOLE_PAIRS)
-            if (p.arithmetic == INTEGER) {
-                cut ? tile<ROWS_, BLOCKS_, true, INTEGER>(p, row, block)
-                    : tile<ROWS_, BLOCKS_, false, INTEGER>(p, row, block);
-                return ROWS_;
-            }
+            if (p.arithmetic == INTEGER) accumulate<ROWS_, BLOCKS_, INTEGER>(p, row, block, sums);
     }
-    cut ? tile<ROWS_, BLOCKS_, true, SINGLE>(p, row, block) : tile<ROWS_, BLOCKS_, false, SINGLE>(p, row, block);
+    if (!done) accumulate<ROWS_, BLOCKS_, SINGLE>(p, row, block, sums);
+    finish(p, tile, sums);
     return ROWS_;
 }
 

@@ -3,9 +3,7 @@
 
 #include <vector>
 
-#include "codes.h"
 #include "pointwise.h"
-#include "vectors.h"
 
 namespace {
 
@@ -16,8 +14,12 @@ struct Value {
     int32_t up, left, right;  // how far it is read from where others are
     int32_t storage;
     int32_t columns;
+    bool narrow = false;  // whole numbers of 16 bits, two in the word of a float
 
-    int64_t stride() const { return whole(width); }  // floats an image takes
+    int64_t stride() const { return whole(narrow ? pairs(width) : width); }  // floats an image takes
+    int32_t first_sum = INT32_MAX;  // of the features that have partial sums
+    int64_t sums() const { return whole(std::max(width - first_sum, 0)); }  // floats an image's take
+    int64_t place(int64_t feature) const { return narrow ? feature / 2 : feature; }
     bool by_row() const { return storage == ROWS || storage == MAP; }
 };
 
@@ -29,6 +31,11 @@ struct Memory {
 
 struct Segment {
     int32_t down, right, first, count;
+};
+
+// Segments of neighbouring columns, from one on: taps from left to right.
+struct Run {
+    int32_t first, taps;
 };
 
 // An elementwise function with what it takes besides values.
@@ -53,8 +60,9 @@ struct Instruction {
     int32_t from = 0, into_partial = 0, start = 0, depth = 0, stride = 1, residual = -1, residual_start = 0;
     const float *bias = nullptr, *weight = nullptr, *paired_weight = nullptr;
     const double* wide_weight = nullptr;
-    int32_t paired_depth = 0;  // pairs of inputs, each segment rounded up
+    int32_t paired_depth = 0;  // pairs of inputs of a product, each segment rounded up, or of taps
     std::vector<Segment> segments;
+    std::vector<Run> runs;  // of DEPTHWISE
     // POINTWISE, what a sum ends with, and what all others read
     Function function;
     int32_t a = -1, a_start = 0, b = -1, b_start = 0;

@@ -7,7 +7,8 @@
 namespace {
 
 // Whether the processor multiplies pairs of whole numbers faster than as many floats; what does not sums floats.
-#if defined(__AVX512VNNI__)
+#if defined(__AVX512VNNI__) && defined(__AVX512BW__)
+#define PIXELCNN_WHOLE_PAIRS
 constexpr bool WHOLE_PAIRS = true;
 #else
 constexpr bool WHOLE_PAIRS = false;
@@ -59,10 +60,21 @@ inline void pair(const float* from, int32_t count, float* to) {
     }
 }
 
+// The first of some whole numbers, in 16 bits each: none is larger than that.
+inline void store_narrow(float* p, Vector v, int32_t count) {
+#if defined(__AVX512F__)
+    __m512 all;
+    std::memcpy(&all, &v, sizeof v);
+    _mm512_mask_cvtepi32_storeu_epi16(p, first(count), _mm512_maskz_cvttps_epi32(0xffff, all));
+#else
+    pair<INTEGER>(reinterpret_cast<const float*>(&v), count, p);
+#endif
+}
+
 // sum + a * b of pairs, both products of them. Sums of whole numbers are whole numbers too, in the bits of floats.
 template <Arithmetic kind>
 inline Vector accumulate_pairs(Vector sum, Vector a, Vector b) {
-#if defined(__AVX512VNNI__)
+#if defined(PIXELCNN_WHOLE_PAIRS)
     if constexpr (kind == INTEGER) {
         __m512i total, x, y;
         std::memcpy(&total, &sum, sizeof total);
@@ -89,20 +101,8 @@ inline Vector accumulate_pairs(Vector sum, Vector a, Vector b) {
 #endif
 }
 
-// What sums begin with, as they are kept, and back.
-template <Arithmetic kind, typename Sum>
-inline Sum as_kept(const Sum& v) {
-    if constexpr (kind == INTEGER)
-        return floats(__builtin_convertvector(v, Integers));
-    else
-        return v;
-}
-template <Arithmetic kind, typename Sum>
-inline Sum as_found(const Sum& v) {
-    if constexpr (kind == INTEGER)
-        return __builtin_convertvector(bits(v), Vector);
-    else
-        return v;
-}
+// What sums of whole numbers begin with, as they are kept, and back.
+inline Vector as_kept(Vector v) { return floats(__builtin_convertvector(v, Integers)); }
+inline Vector as_found(Vector v) { return __builtin_convertvector(bits(v), Vector); }
 
 }  // namespace

@@ -10,7 +10,7 @@ from pixelcnn.engines.cached.store import read_again
 from pixelcnn.engines.native.build import code
 from pixelcnn.engines.native.fusion import Fusion
 from pixelcnn.engines.stages import Reach, needs_rows, reach_of
-from pixelcnn.program import UNITS, Condition, Input, Program
+from pixelcnn.program import ROW_START, UNITS, Cat, Condition, Elementwise, Input, Program, Slice
 
 
 class Value(NamedTuple):
@@ -65,6 +65,7 @@ class Places:
         self.values: list[Value] = []
         self.number: dict[int, int] = {}
         self.constants: dict[int, int] = {}
+        self._late: dict[int, Place] = {}
         reach, rows = self._reaches(), self._stored_by_row(steps, stages)
         for number, node in enumerate(program.nodes):
             if number in fusion.inside or number in fusion.homes:
@@ -76,9 +77,18 @@ class Places:
                 self.number[number] = self.add(node.width, UNITS, "units")
             elif constant and reach[number] == Reach():
                 self.number[number] = self.constants[number]
+            elif number not in rows and reach[number] == Reach():
+                self.number[number] = self.add(node.width, node.clock, "now")
             else:
-                storage = "rows" if number in rows or reach[number] != Reach() else "now"
-                self.number[number] = self.add(node.width, node.clock, storage, reach[number])
+                early = (
+                    self._early(number, steps, stages) if reach[number] == Reach() else node.width
+                )
+                if early:
+                    self.number[number] = self.add(early, node.clock, "rows", reach[number])
+                if early < node.width:
+                    late = self.add(node.width - early, node.clock, "now")
+                    self._late[number] = Place(late, early)
+                    self.number.setdefault(number, late)
 
     def add(self, width: int, clock: int, storage: str, reach: Reach | None = None) -> int:
         """One more value; returns its number."""
@@ -88,13 +98,37 @@ class Places:
     def of(self, number: int, feature: int) -> Place:
         """Where a node's feature is."""
         home, start = self.fusion.home(number)
-        return Place(self.number[home], self._places[home][feature + start])
+        place = self._places[home][feature + start]
+        late = self._late.get(home)
+        if late is not None and place >= late.feature:
+            return Place(late.value, place - late.feature)
+        return Place(self.number[home], place)
 
     def run(self, number: int, features: Sequence[int]) -> Place:
         """Where features that are stored one after the other begin."""
         places = [self.of(number, feature) for feature in features]
         assert list(runs([places])) == [(0, len(places))]
         return places[0]
+
+    def _early(self, number: int, steps: int, stages: list[Tensor]) -> int:
+        """Features of a node that are kept by row: those known before it, where positions read their own.
+
+        The others are computed at a position, and read there alone; so a vector of them stays in the cache.
+        """
+        nodes, width = self.program.nodes, self.program.width(number)
+        early = int((stages[number] == ROW_START).sum())
+        readers = [
+            reader
+            for reader, node in enumerate(nodes)
+            for source in node.sources
+            if self.fusion.home(source)[0] == number != self.fusion.home(reader)[0]
+        ]
+        apart = isinstance(nodes[number], Input) or number == len(nodes) - 1
+        for each in (number, *readers):
+            apart |= each in self.fusion.scans or nodes[each].clock != nodes[number].clock
+            apart |= bool((stages[each] > steps).any())
+        alone = all(isinstance(nodes[reader], Elementwise | Cat | Slice) for reader in readers)
+        return early if (alone or not early) and not apart else width
 
     def _reaches(self) -> list[Reach]:
         """The reach of every node, that of what lies in it taken in."""

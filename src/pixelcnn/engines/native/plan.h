@@ -1,8 +1,7 @@
 // A plan as it is read: every index, size and order of execution is checked before anything runs.
 #pragma once
 
-#include "instruction.h"
-#include "weights.h"
+#include "narrow.h"
 
 namespace {
 
@@ -30,7 +29,6 @@ struct Plan {
     List<Memory> memories;
     List<std::vector<Instruction>> queues;  // of units: what is computed once, as it becomes due
     List<std::vector<Instruction>> phases;  // row start, each step, after the pixel, row end
-    List<bool> has_partial;
     Arithmetic arithmetic;
     int32_t channels, height, width, levels, divisor, steps, output, result;
     int32_t components = 0;             // of a mixture
@@ -62,7 +60,6 @@ struct Plan {
         for (int32_t i = 0; i < remembered; ++i) memories.push_back(read_memory(in));
         const int32_t queued = in.next(0, 1 << 16, "queues");
         for (int32_t i = 0; i < queued; ++i) read_queue(in);
-        has_partial.assign(values.size(), false);
         for (int32_t phase = 0; phase < steps + 3; ++phase) {
             phases.emplace_back();
             const int32_t instructions = in.next(0, 1 << 20, "instructions");
@@ -70,10 +67,12 @@ struct Plan {
         }
         require(in.at == in.end, "the plan has a tail");
         require(arithmetic != DOUBLE || queues.empty(), "units are not summed in doubles");
+        if (WHOLE_PAIRS && arithmetic == INTEGER) narrow(values, phases, result);
         for (auto& phase : phases)
             for (Instruction& i : phase) {
                 if (in_pairs(arithmetic) && i.kind == PRODUCT && !i.segments.empty())
                     paired_pools.push_back(arithmetic == HALF ? paired_weight<HALF>(i) : paired_weight<INTEGER>(i));
+                if (i.kind == DEPTHWISE && values[i.from].narrow) paired_pools.push_back(paired_taps(i));
                 if (arithmetic == DOUBLE && i.sums()) wide_pools.push_back(widened_weight(i));
             }
     }
@@ -244,8 +243,8 @@ struct Plan {
         read_grids(in, i);
         i.start = in.next(0, STARTS - 1, "start");
         if (i.start == BIAS) i.bias = floats(in, i.count);
-        if (i.start == PARTIAL) require(has_partial[i.to], "a partial sum that was never taken");
-        if (i.into_partial) has_partial[i.to] = true;
+        if (i.start == PARTIAL) require(values[i.to].first_sum <= i.to_start, "a partial sum that was never taken");
+        if (i.into_partial) values[i.to].first_sum = std::min(values[i.to].first_sum, i.to_start);
         require(!(i.into_partial && i.start == PARTIAL), "a partial sum of itself");
         i.function = read_function(in, i.count);
         require(SIGNATURES[i.function.op].values == 1, "a sum ends with a function of itself");

@@ -1,8 +1,8 @@
 // Elementwise functions of runs of features.
 #pragma once
 
-#include "codes.h"
 #include "maths.h"
+#include "pairs.h"
 
 namespace {
 
@@ -50,7 +50,7 @@ inline Vector apply(Vector a, Vector b, const Constants& c) {
         case MUL: return a * b;
         case GATE: return hyperbolic(a) * sigmoid(b);
         case LINEAR_GATE: return a * sigmoid(b);
-        case REQUANTISE: return rounded(widen(a), widen(b), c.first);
+        case REQUANTISE: return requantised(a, b, c.first);
         case ROUNDED_MUL: return rounded(multiplied(a, b), widen(c.first), c.second);
         case TABLE: return looked_up(a, c.first, c);
         case TABLE_GATE: return rounded(multiplied(a, looked_up(b, c.third, c)), widen(c.first), c.second);
@@ -66,21 +66,30 @@ struct Pointwise {
     int64_t images;
     int32_t count;
     Constants constants{};
+    bool narrow = false;  // to: whole numbers of 16 bits
 };
+
+// Whether what a function gives is whole numbers up to a limit, and what that is.
+constexpr bool rounds(int32_t op) { return op == REQUANTISE || op == ROUNDED_MUL || op == TABLE_GATE; }
+inline float limit_of(int32_t op, const Constants& c) { return op == REQUANTISE ? c.first[0] : c.second[0]; }
 
 template <Operation op>
 void each(const Pointwise& p) {
     constexpr bool second = SIGNATURES[op].values == 2 || SIGNATURES[op].per_feature;
     float* to = p.to;
     const float *a = p.a, *b = p.b;
+    const bool narrow = rounds(op) && p.narrow;
     for (int64_t image = 0; image < p.images; ++image, to += p.to_stride, a += p.a_stride) {
         int32_t k = 0;
-        for (; k + LANES <= p.count; k += LANES)
-            store(to + k, apply<op>(load(a + k), second ? load(b + k) : Vector{}, p.constants));
+        for (; k + LANES <= p.count; k += LANES) {
+            const Vector found = apply<op>(load(a + k), second ? load(b + k) : Vector{}, p.constants);
+            narrow ? store_narrow(to + k / 2, found, LANES) : store(to + k, found);
+        }
         const int32_t rest = p.count - k;
         if (rest) {
             const Vector y = second ? load_some(b + k, rest) : Vector{};
-            store_some(to + k, apply<op>(load_some(a + k, rest), y, p.constants), rest);
+            const Vector found = apply<op>(load_some(a + k, rest), y, p.constants);
+            narrow ? store_narrow(to + k / 2, found, rest) : store_some(to + k, found, rest);
         }
         if (second) b += p.b_stride;
     }

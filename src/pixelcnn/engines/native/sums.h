@@ -43,10 +43,13 @@ inline Block<Number> as_block(Vector v) {
     else
         return v;
 }
+inline const Halves& as_kept(const Halves& v) { return v; }
+inline const Halves& as_found(const Halves& v) { return v; }
 inline Vector as_floats(Vector v) { return v; }
 inline Vector as_floats(const Halves& v) { return narrow(v); }
-inline Halves as_halves(Vector v) { return widen(v); }
-inline const Halves& as_halves(const Halves& v) { return v; }
+
+// Sums times a factor each, as whole numbers.
+inline Vector requantised(const Halves& sum, Vector factor, Vector limit) { return rounded(sum, widen(factor), limit); }
 
 // An input for all outputs, or a pair of them.
 template <bool PAIR, typename Number>

@@ -12,7 +12,7 @@ from pixelcnn.engines.native.fusion import Ending, Fusion
 from pixelcnn.engines.native.layout import Pool
 from pixelcnn.engines.native.places import Place, Places, runs
 from pixelcnn.engines.stages import has_partial, is_step, readable
-from pixelcnn.program import ROW_START, Depthwise, Program, Sum, Tap
+from pixelcnn.program import INTEGERS, ROW_START, Depthwise, Program, Sum, Tap
 
 Reads = Sequence[tuple[Tap, Tensor]]
 """Taps, and which features of their source each may read."""
@@ -43,6 +43,7 @@ class Sums:
     ) -> None:
         self.program, self.steps, self.stages, self.orders = program, steps, stages, orders
         self.fusion, self.places, self.pool = fusion, places, pool
+        self.whole = any(node.op in INTEGERS for node in program.nodes)
 
     def of(self, number: int, stage: int) -> Iterator[list[int]]:
         """Instructions that compute what the result of some taps learns at a stage."""
@@ -50,6 +51,7 @@ class Sums:
         node = self.program.nodes[ending.taps]
         assert isinstance(node, Sum)
         waits = has_partial(self.program, self.stages, ending.taps, self.steps)
+        waits = waits and not self._at_once(node)
         stages = self.stages[number][self.orders[number]]
         late = is_step(stages, self.steps)
         here = _Job(number, ending, node, self.orders[number][stages == stage], stage)
@@ -61,10 +63,20 @@ class Sums:
                 rest = _Job(number, ending, node, self.orders[number][late], stage, partial=True)
                 yield from self._phase(rest, phase, "bias")
 
+    def _at_once(self, node: Sum) -> bool:
+        """Whether a position sums all that it reads of itself, also what was known before its row.
+
+        It is as much work, and no partial sums are stored. But one image at a time, which float programs
+        draw, waits for it.
+        """
+        here = all(tap.down == 0 and tap.right == 0 for tap in node.taps)
+        return self.whole and here and not isinstance(node, Depthwise)
+
     def _phase(self, job: "_Job", phase: tuple[int, int], start: str) -> Iterator[list[int]]:
         source = self.stages[job.node.sources[0]]
+        everything = job.stage != ROW_START and self._at_once(job.node)
         reads = [
-            (tap, readable(tap, source, job.stage, self.steps).cpu())
+            (tap, readable(tap, source, job.stage, self.steps).cpu() | everything)
             for tap in job.node.taps
             if tap.phase == phase
         ]

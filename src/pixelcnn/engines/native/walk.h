@@ -5,6 +5,7 @@
 
 #include "attend.h"
 #include "depthwise.h"
+#include "depthwise_pairs.h"
 #include "draw.h"
 #include "norm.h"
 #include "units.h"
@@ -153,20 +154,25 @@ class Walk {
         }
     }
 
-    float* to(const Instruction& i, int32_t column) { return store_.at(i.to, 0, column) + i.to_start; }
+    float* to(const Instruction& i, int32_t column) {
+        return store_.at(i.to, 0, column) + plan_.values[i.to].place(i.to_start);
+    }
     int64_t stride(int32_t number) const { return plan_.values[number].stride(); }
 
     template <typename Number>
     void sums(const Instruction& i, int32_t column, int32_t columns) {
         const int64_t rows = int64_t(n_) * columns;
         Product<Number> p{};
-        p.out_stride = p.partial_stride = stride(i.to);
+        const Value& from = plan_.values[i.from];
+        p.out_stride = stride(i.to);
+        p.partial_stride = plan_.values[i.to].sums();
+        p.narrow = plan_.values[i.to].narrow;
         p.function = &i.function;
         p.residual = i.residual < 0 ? nullptr : store_.at(i.residual, 0, column) + i.residual_start;
         p.residual_stride = i.residual < 0 ? 0 : stride(i.residual);
         p.out = to(i, column);
-        if (i.into_partial) p.partial = store_.partial<Number>(i.to, column) + i.to_start;
-        if (i.start == PARTIAL) p.begun = store_.partial<Number>(i.to, column) + i.to_start;
+        if (i.into_partial) p.partial = store_.partial<Number>(i.to, column, i.to_start);
+        if (i.start == PARTIAL) p.begun = store_.partial<Number>(i.to, column, i.to_start);
         p.bias = i.bias;
         p.count = i.count;
         p.depth = i.depth;
@@ -176,24 +182,29 @@ class Walk {
         pointers_.clear();
         const int32_t source = column / i.step * i.stride;
         for (const Segment& segment : i.segments)
-            pointers_.push_back(store_.at(i.from, segment.down, source + segment.right) + segment.first);
-        const Segment whole{0, 0, 0, i.paired_depth};
+            pointers_.push_back(store_.at(i.from, segment.down, source + segment.right) + from.place(segment.first));
+        const Segment whole{0, 0, 0, 2 * i.paired_depth};
         if constexpr (std::is_same_v<Number, double>) {
             p.weight = i.wide_weight;
         } else {
             p.weight = i.weight;
-            if (i.paired_weight) pair_up(p, i, whole, rows);
+            if (i.paired_weight) read_pairs(p, i, from.narrow, whole, rows);
         }
         p.x = pointers_.data();
+#if defined(PIXELCNN_WHOLE_PAIRS)
+        if constexpr (std::is_same_v<Number, float>)
+            if (i.kind == DEPTHWISE && from.narrow) return weigh_pairs(p, i, n_, columns);
+#endif
         i.kind == PRODUCT ? multiply(p, rows) : weigh(p, n_, columns);
     }
 
-    // A product of pairs.
-    void pair_up(Product<float>& p, const Instruction& i, const Segment& whole, int64_t rows) {
-        plan_.arithmetic == HALF ? pair_rows<HALF>(i, rows, p.x_stride) : pair_rows<INTEGER>(i, rows, p.x_stride);
+    // A product of pairs, which are there or are made.
+    void read_pairs(Product<float>& p, const Instruction& i, bool there, const Segment& whole, int64_t rows) {
         p.arithmetic = plan_.arithmetic;
         p.depth = i.paired_depth;
         p.weight = i.paired_weight;
+        if (there) return;
+        plan_.arithmetic == HALF ? pair_rows<HALF>(i, rows, p.x_stride) : pair_rows<INTEGER>(i, rows, p.x_stride);
         p.segments = &whole;
         p.segment_count = 1;
         p.x_stride = i.paired_depth;
@@ -216,7 +227,7 @@ class Walk {
         const bool two = i.b >= 0;
         const float* b = two ? store_.at(i.b, 0, column) + i.b_start : i.function.per_feature;
         compute(i.function.op, {to(i, column), store_.at(i.a, 0, column) + i.a_start, b, stride(i.to), stride(i.a),
-                                two ? stride(i.b) : 0, rows, i.count, i.function.constants});
+                                two ? stride(i.b) : 0, rows, i.count, i.function.constants, plan_.values[i.to].narrow});
     }
 
     void lookup(const Instruction& i, int32_t column, int64_t rows) {

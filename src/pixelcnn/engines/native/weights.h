@@ -15,6 +15,50 @@ Aligned<double> widened_weight(Instruction& i) {
     return wide;
 }
 
+constexpr int32_t NARROW = 2 * LANES;  // numbers of 16 bits in a vector
+
+// Taps of neighbouring columns, which are multiplied in pairs; of an odd number the last pair has the tap before it
+// again, with a weight of zero. Returns pairs of all runs.
+inline int32_t pair_taps(Instruction& i) {
+    int32_t found = 0;
+    for (int32_t s = 0; s < int32_t(i.segments.size()); ++s) {
+        const Segment& segment = i.segments[size_t(s)];
+        const Segment* last = s ? &i.segments[size_t(s) - 1] : nullptr;
+        if (last && segment.down == last->down && segment.right == last->right + 1 && segment.first == last->first)
+            ++i.runs.back().taps;
+        else
+            i.runs.push_back({s, 1});
+    }
+    for (const Run& run : i.runs) found += pairs(run.taps);
+    return found;
+}
+
+// Where a pair of a run begins.
+inline int32_t begin_of(const Run& run, int32_t pair) { return std::min(2 * pair, run.taps - 2); }
+
+// Weights of taps as pairs, as they meet the halves of two vectors that are interleaved: (blocks of NARROW, pairs, 2,
+// LANES, 2).
+inline Floats paired_taps(Instruction& i) {
+    i.paired_depth = pair_taps(i);
+    const int64_t blocks = (i.count + NARROW - 1) / NARROW, width = whole(i.count);
+    Floats paired(blocks * i.paired_depth * 2 * LANES);
+    float* out = paired.data();
+    i.paired_weight = out;
+    for (int64_t block = 0; block < blocks; ++block)
+        for (const Run& run : i.runs)
+            for (int32_t q = 0; q < pairs(run.taps); ++q)
+                for (int32_t k = 0; k < NARROW; ++k, ++out) {
+                    const int32_t half = k / LANES, lane = k % LANES, begin = begin_of(run, q);
+                    const int64_t feature = block * NARROW + lane / 4 * 8 + half * 4 + lane % 4;
+                    if (feature >= i.count) continue;
+                    const float* w = i.weight + int64_t(run.first + begin) * width + feature;
+                    const float two[2] = {begin < 2 * q ? 0.0f : w[0], w[width]};
+                    require(is_whole(two[0]) && is_whole(two[1]), "weights that are not whole");
+                    pair<INTEGER>(two, 2, out);
+                }
+    return paired;
+}
+
 // As pairs: (blocks, pairs, LANES, 2).
 template <Arithmetic kind>
 Floats paired_weight(Instruction& i) {
