@@ -19,12 +19,12 @@ from benchmarks import contexts
 from benchmarks.tables import table
 from pixelcnn import PixelModel, checkpoint, codec, data, scoring
 from pixelcnn.cli import comparison
-from pixelcnn.codec.frequencies import TOTAL, Frequencies
-from pixelcnn.codec.integers import twin_of
+from pixelcnn.codec.frequencies import TOTAL
+from pixelcnn.codec.integers import integers
 from pixelcnn.data import ImageSet
-from pixelcnn.engines import parallel
 from pixelcnn.errors import DataError
 from pixelcnn.image_codecs import CODECS
+from pixelcnn.shapes import coding_order
 
 SETS = {
     "binarized-mnist": "MNIST, binary", "mnist": "MNIST, grey", "fashion-mnist": "Fashion-MNIST",
@@ -232,16 +232,15 @@ def check(model: PixelModel, images: ImageSet) -> Check:
 
 
 @torch.inference_mode()
-def twin_bits(model: PixelModel, images: ImageSet, batch: int = 32) -> float:
-    """-log2 of the probability of images under a model's integer twin, from whole images at once."""
-    twin, _ = twin_of(model)
-    frequencies, bits = Frequencies(model.output, twin.scale, twin.limit), 0.0
-    for start in range(0, len(images), batch):
-        levels = images.images[start : start + batch].long()
-        parameters = parallel.compute(twin.program, levels.double(), None).long().movedim(1, -1)
-        before = levels.movedim(1, -1)
-        for channel in range(model.shape.channels):
-            counts = frequencies(parameters, before[..., :channel])
-            own = counts.gather(-1, before[..., channel : channel + 1])
-            bits -= float(torch.log2(own.double() / TOTAL).sum())
+def twin_bits(model: PixelModel, images: ImageSet, batch: int = 1_000) -> float:
+    """-log2 of the probability of images under a model's integer twin, position after position."""
+    twin, _ = integers(model, model.shape)
+    start, bits = twin.start_native if twin.native else twin.start, 0.0
+    for levels in images.images.long().split(batch):
+        walker = start(len(levels), None)
+        for at in coding_order(model.shape):
+            pixel = levels[:, :, at.row, at.column]
+            before, own = pixel[:, : at.channel], pixel[:, at.channel, None]
+            counts = twin.frequencies(walker.parameters(levels, at), before)
+            bits -= float(torch.log2(counts.gather(-1, own).double() / TOTAL).sum())
     return bits
