@@ -128,6 +128,19 @@ void accumulate(const Product<Number>& p, int64_t row, int32_t block, Block<Numb
     std::memcpy(sums, sum, sizeof sum);
 }
 
+// The same in the arithmetic of the product.
+template <int ROWS_, int BLOCKS_>
+void add_inputs(const Product<float>& p, int64_t row, int32_t block, Vector* sums) {
+    if (p.arithmetic == HALF) return accumulate<ROWS_, BLOCKS_, HALF>(p, row, block, sums);
+    if constexpr (WHOLE_PAIRS)
+        if (p.arithmetic == INTEGER) return accumulate<ROWS_, BLOCKS_, INTEGER>(p, row, block, sums);
+    accumulate<ROWS_, BLOCKS_, SINGLE>(p, row, block, sums);
+}
+template <int ROWS_, int BLOCKS_>
+void add_inputs(const Product<double>& p, int64_t row, int32_t block, Halves* sums) {
+    accumulate<ROWS_, BLOCKS_, SINGLE>(p, row, block, sums);
+}
+
 // Of a tile that sums in such numbers: blocks at most, and rows of the tallest of so many blocks.
 template <typename Number>
 constexpr int WIDTH = sizeof(Number) == sizeof(float) ? BLOCKS : 2;
@@ -148,14 +161,7 @@ int64_t tile_of(const Product<Number>& p, int64_t row, int64_t rows, int32_t blo
     const Tile tile{row, ROWS_, block, BLOCKS_};
     Block<Number> sums[ROWS_ * BLOCKS_];
     begin(p, tile, sums);
-    bool done = false;
-    if constexpr (std::is_same_v<Number, float>) {
-        done = p.arithmetic == HALF || (WHOLE_PAIRS && p.arithmetic == INTEGER);
-        if (p.arithmetic == HALF) accumulate<ROWS_, BLOCKS_, HALF>(p, row, block, sums);
-        if constexpr (WHOLE_PAIRS)
-            if (p.arithmetic == INTEGER) accumulate<ROWS_, BLOCKS_, INTEGER>(p, row, block, sums);
-    }
-    if (!done) accumulate<ROWS_, BLOCKS_, SINGLE>(p, row, block, sums);
+    add_inputs<ROWS_, BLOCKS_>(p, row, block, sums);
     finish(p, tile, sums);
     return ROWS_;
 }
