@@ -51,9 +51,10 @@ void end(const Product<Number>& p, int64_t row, int64_t rows, int32_t first, int
     }
 }
 
-// Ends sums of a block of outputs, of rows so far apart: the first count of them.
+// Ends sums of a block of outputs, of rows so far apart: the first count of them. A copy of the product, since
+// compilers would look up again what a store could have changed.
 template <typename Number, typename Sum>
-inline void finish(const Product<Number>& p, int64_t first_row, int64_t apart, int32_t rows, int32_t first,
+inline void finish(Product<Number> p, int64_t first_row, int64_t apart, int32_t rows, int32_t first,
                    int32_t count, const Sum& sum) {
     const auto row = [=](int32_t r) { return first_row + r * apart; };
     if (p.partial) {
@@ -61,11 +62,13 @@ inline void finish(const Product<Number>& p, int64_t first_row, int64_t apart, i
         return;
     }
     const bool requantise = p.function->op == REQUANTISE, relu = p.function->op == RELU;
+    const bool add = p.residual && p.ends_at_once();  // others add it later
     const Vector factor = requantise ? load_block(p.function->per_feature + first, count) : Vector{};
+    const Vector limit = p.function->constants.first;
     for (int32_t r = 0; r < rows; ++r) {
-        Vector found = requantise ? requantised(sum(r), factor, p.function->constants.first) : as_floats(sum(r));
+        Vector found = requantise ? requantised(sum(r), factor, limit) : as_floats(sum(r));
         if (relu) found = apply<RELU>(found, found, Constants{});
-        if (p.residual && p.ends_at_once())  // others add it later
+        if (add)
             found = found + load_block(p.residual + row(r) * p.residual_stride + first, count);
         float* out = p.out + row(r) * p.out_stride;
         p.narrow ? store_narrow(out + first / 2, found, count) : store_block(out + first, found, count);
@@ -93,10 +96,11 @@ void begin(const Product<Number>& p, const Tile& tile, Block<Number>* sums) {
 template <typename Number>
 void finish(const Product<Number>& p, const Tile& tile, const Block<Number>* sums) {
     const int32_t first = tile.block * LANES, count = std::min(tile.blocks * LANES, p.count - first);
+    const bool whole = p.arithmetic == INTEGER;
     for (int32_t b = 0; b < tile.blocks; ++b)
         finish(p, tile.row, 1, tile.rows, first + b * LANES, std::min(LANES, count - b * LANES), [&](int32_t r) {
             const Block<Number>& sum = sums[r * tile.blocks + b];
-            return p.arithmetic == INTEGER ? as_found(sum) : sum;
+            return whole ? as_found(sum) : sum;
         });
     if (!p.partial && !p.ends_at_once()) end(p, tile.row, tile.rows, first, count);
 }
