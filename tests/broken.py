@@ -501,13 +501,13 @@ NETWORKS = (
     Broken(
         UnshiftedDown,
         FUTURE,
-        ("a later convolution sees the future", "`down` (DownConv2d) reads 1 row(s) below"),
+        ("a later convolution sees the future", "`down` (DownConv2d) reads 1 row below"),
         (TRAINING, CLAIM),
     ),
     Broken(
         UnshiftedUp,
         FUTURE,
-        ("a later convolution sees the future", "`up` (UpConv2d) reads 1 row(s) below"),
+        ("a later convolution sees the future", "`up` (UpConv2d) reads 1 row below"),
         (TRAINING, CLAIM),
     ),
     Broken(
@@ -519,7 +519,7 @@ NETWORKS = (
     Broken(
         SkewOffByOne,
         FUTURE,
-        ("`states` (SkewedTooFar) reads 1 column(s) to the right",),
+        ("`states` (SkewedTooFar) reads 1 column to the right",),
         (TRAINING,),
     ),
     Broken(

@@ -219,11 +219,37 @@ class Other(networks.PixelCNN):
         return super().forward(x.reshape(len(x), 1, 8, 8))
 
 
-def test_training_names_a_network_for_other_images_before_it_begins():
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda model, images: px.fit(model, images, images, verbose=False),
+        px.evaluate,
+        lambda model, images: px.complete(model, images, "top"),
+        lambda model, images: px.sample(model, 1),
+        lambda model, images: px.sample(model, 1, engine="full"),
+    ],
+)
+def test_a_network_that_fails_is_named_with_its_cause(use):
     model = PixelModel(Other(1, 1, width=4, depth=1), outputs.Bernoulli(), (1, 5, 7))
     images = data.ImageSet(torch.zeros(4, 1, 5, 7).int(), 2)
-    with pytest.raises(ModelError, match=r"Other cannot compute images of 1x5x7: shape .*invalid"):
-        px.fit(model, images, images, verbose=False)
+    message = r"Other cannot compute images of 1x5x7: shape .*invalid"
+    with pytest.raises(ModelError, match=message) as caught:
+        use(model, images)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+class Stopped(Exception):
+    """Raised on purpose, by whoever wrote the network."""
+
+
+@pytest.mark.parametrize("error", [Stopped, torch.OutOfMemoryError])
+def test_what_is_no_mistake_of_a_network_passes_through(error):
+    def gives(x):
+        raise error("CUDA out of memory")
+
+    model = PixelModel(Careless(gives), outputs.Bernoulli(), (1, 5, 7))
+    with pytest.raises(error):
+        px.score(model, torch.zeros(2, 1, 5, 7).int())
 
 
 def test_a_layer_of_pytorch_is_no_network():
@@ -242,7 +268,7 @@ def test_a_network_without_parameters_is_a_model():
 
 def test_a_likelihood_that_is_no_number_is_named():
     model = PixelModel(Careless(lambda x: x * math.nan), outputs.Bernoulli(), (1, 5, 7))
-    with pytest.raises(ModelError, match="the likelihood of image 0 is not a number"):
+    with pytest.raises(ModelError, match="image 0 is not a number, as Careless computes it"):
         px.score(model, torch.zeros(2, 1, 5, 7).int())
     broken = model_of()
     with torch.no_grad():

@@ -20,6 +20,7 @@ from pixelcnn.outputs import OUTPUTS, Output
 from pixelcnn.streams import DrawFrom
 from pixelcnn.surroundings import independent
 
+LABELLED = "folders that are classes, labels in an .npz, labels.npy beside images.npy"
 DERIVED = ("channels", "out", "order", "condition_size", "rows", "columns", "codes")
 """Arguments of a network that follow from the images and the output."""
 
@@ -196,7 +197,11 @@ def _condition_size(kind: str, images: ImageSet) -> int:
         raise ConfigError(
             f"the network is conditional, but {images.name or 'the set of images'} has no {kind}s",
             hint=f"use data with {kind}s"
-            + ("" if kind == "label" else f", say where they are with {typed('condition')}")
+            + (
+                f" ({LABELLED})"
+                if kind == "label"
+                else f", say where they are with {typed('condition')}"
+            )
             + ", or set network.condition to none",
         )
     return images.label_count if kind == "label" else given.shape[1]

@@ -12,6 +12,9 @@ from pixelcnn.errors import ResourceError
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 """Parameters of glibc's ``mallopt``."""
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc failed", "bad_alloc",
+             "could not create a memory")  # fmt: skip
+"""What PyTorch and the libraries below it say when memory runs out, in lower case."""
 
 
 def keep_memory() -> bool:
@@ -47,6 +50,16 @@ def afford(size: int) -> None:
             f"needs {size:,} bytes of memory, {free:,} are free",
             hint="images in an .npy file, or packed by `pixelcnn data prepare`, are read a batch at a time",
         )
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether something failed for want of memory, which PyTorch says in words.
+
+    Example:
+        >>> ran_out(MemoryError()), ran_out(RuntimeError("CUDA out of memory.")), ran_out(ValueError("-1"))
+        (True, True, False)
+    """
+    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in NO_MEMORY)
 
 
 def available() -> int | None:

@@ -16,6 +16,7 @@ from pixelcnn.data.gate import brief
 from pixelcnn.data.items import IMAGES, LABELS, chosen, stacked
 from pixelcnn.devices import Device, exact_convolutions, float64_device, placed
 from pixelcnn.engines.fingerprint import check_finite
+from pixelcnn.engines.full import NO_NUMBER, name_of, whole_pass
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.extent import require_batch
 from pixelcnn.files import AnyPath
@@ -101,14 +102,16 @@ def score(
             part = slice(start, start + batch_size)
             some = None if condition is None else condition[part]
             levels = model.check(images[part])
-            found = model.output.log_prob(model(levels, some), levels)
+            found = model.output.log_prob(whole_pass(model, levels, some), levels)
             nats[part] = -found.to(exact).double().sum((1, 2, 3)).cpu()
             if callback is not None:
                 callback(min(start + batch_size, len(images)), len(images))
     if nats.isnan().any():
         check_finite(model)
+        first, network = int(nats.isnan().nonzero()[0]), name_of(model.network)
         raise ModelError(
-            f"the likelihood of image {int(nats.isnan().nonzero()[0])} is not a number"
+            f"the likelihood of image {first} is not a number, as {network} computes it",
+            hint=NO_NUMBER,
         )
     return nats
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from pixelcnn import engines
 from pixelcnn.devices import float64_device
 from pixelcnn.engines import Engine, Walker
+from pixelcnn.engines.full import NO_NUMBER, name_of
 from pixelcnn.errors import ModelError
 from pixelcnn.model import PixelModel
 from pixelcnn.shapes import coding_order
@@ -72,7 +73,9 @@ def visit(model: PixelModel, n: int, walker: Walker) -> Walk:
         pmf = model.output.pmf(parameters, levels[:, :channel, row, column].to(exact))
         if pmf.isnan().any():
             raise ModelError(
-                f"the parameters of (c {channel}, h {row}, w {column}) are not numbers"
+                f"the parameters that {name_of(model.network)} gives at (c {channel}, h {row}, w {column})"
+                " are not numbers",
+                hint=NO_NUMBER,
             )
         chosen = yield Front(torch.tensor([position]), pmf[:, None])
         levels[:, channel, row, column] = chosen[:, 0]

@@ -123,7 +123,9 @@ def test_a_folder_without_images_names_what_it_holds(run, here):
     for name in ("b.csv", ".hidden", "a.npy"):
         (here / "csvs" / name).touch()
     hint = run("data", "check", "csvs", code=3).hint
-    assert hint.endswith("it holds a.npy, b.csv: an array or a table is given as a file")
+    assert hint.endswith(
+        "it holds a.npy, b.csv: an array or a table is given as a file, such as csvs/a.npy"
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pixelcnn import data
 from pixelcnn.cli.conditions import class_number
-from pixelcnn.data import survey
+from pixelcnn.data import refusal
 from pixelcnn.data.files import class_labels, find_images
 from pixelcnn.errors import ConfigError, DataError
 
@@ -62,7 +62,7 @@ def zoo(tmp_path, make_png):
 
 
 def test_everything_that_is_wrong_with_files_is_one_line(zoo, monkeypatch):
-    monkeypatch.setattr(survey, "NAMED", 99)
+    monkeypatch.setattr(refusal, "NAMED", 99)
     root, _, bad = zoo
     with pytest.raises(DataError) as caught:
         data.load(root)
@@ -78,7 +78,7 @@ def test_bad_files_of_one_reason_are_told_of_together(tmp_path):
         (tmp_path / f"{number}.png").write_bytes(b"")
     (tmp_path / "a.png").write_text("no picture")
     with pytest.raises(
-        DataError, match=r"10 of 10 files cannot be used: 0.png .*\(and 8 more\); a.png"
+        DataError, match=r"none of 10 files can be used: 0.png .*\(and 8 more\); a.png"
     ):
         data.load(tmp_path)
 
@@ -111,8 +111,22 @@ def test_the_report_has_every_file_with_its_reason(zoo):
 
 def test_a_folder_of_nothing_but_bad_files_stays_refused(tmp_path):
     (tmp_path / "a.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"1 of 1 file .* a\.png is empty"):
+    with pytest.raises(DataError, match=r": its only file cannot be used: a\.png is empty"):
         data.load_all(tmp_path, skip_bad=True)
+
+
+def test_a_file_that_cannot_be_used_is_named_once(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(DataError) as caught:
+        data.load_all(tmp_path / "a.png")
+    assert (str(caught.value), caught.value.hint) == ("a.png is empty", "mend or remove it")
+
+
+def test_of_too_large_a_picture_the_remedy_is_a_smaller_one(tmp_path, make_png):
+    (tmp_path / "a.png").write_bytes(make_png(10_000, 10_000))
+    with pytest.raises(DataError, match="is too large: 100,000,000 pixels, at most") as caught:
+        data.load_all(tmp_path)
+    assert caught.value.hint == "scale it down, cut it into parts, or store it as .npy"
 
 
 def test_linked_folders_are_read_once_and_circles_end(zoo):

@@ -153,6 +153,33 @@ def test_idx_files_have_their_labels_beside_them_packed_or_not(tmp_path, packing
     assert images.labels.tolist() == LABELS.tolist()
 
 
+@pytest.mark.parametrize(("images", "labels"), [("images", "labels"), ("x_train", "y_train")])
+def test_npy_files_have_their_labels_beside_them_in_a_row_or_a_column(tmp_path, images, labels):
+    np.save(tmp_path / f"{images}.npy", NOISE)
+    for values in (LABELS, LABELS[:, None]):
+        np.save(tmp_path / f"{labels}.npy", values)
+        assert data.load_all(tmp_path / f"{images}.npy").labels.tolist() == LABELS.tolist()
+    assert data.load_all(tmp_path / f"{images}.npy", labels=False).labels is None
+
+
+@pytest.mark.parametrize(
+    "beside", [LABELS[1:], LABELS * 0.5, NOISE, np.array(["a"] * len(LABELS)), None]
+)
+def test_what_cannot_be_labels_of_an_npy_file_is_told_of_and_left_out(tmp_path, caplog, beside):
+    np.save(tmp_path / "images.npy", NOISE)
+    np.save(tmp_path / "labels.npy", beside)
+    images = data.load_all(tmp_path / "images.npy")
+    check(images)
+    assert images.labels is None
+    assert "images.npy: labels.npy beside it is left out" in caplog.text
+
+
+def test_npy_files_of_other_names_have_no_labels_beside_them(tmp_path):
+    np.save(tmp_path / "stars.npy", NOISE)
+    np.save(tmp_path / "labels.npy", LABELS)
+    assert data.load_all(tmp_path / "stars.npy").labels is None
+
+
 def test_other_files_are_packed_too(tmp_path):
     fits.PrimaryHDU(NOISE).writeto(tmp_path / "a.fits")
     np.save(tmp_path / "a.npy", NOISE)

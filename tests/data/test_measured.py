@@ -198,7 +198,7 @@ def test_a_folder_of_real_numbers(folder, size):
 
 def test_pictures_of_real_numbers_need_bins_and_it_is_said_once(folder):
     with pytest.raises(
-        DataError, match=r"12 of 12 .*floating-point.*\(and 11 more\)(\n|$)"
+        DataError, match=r"none of 12 .*floating-point.*\(and 11 more\)(\n|$)"
     ) as caught:
         data.load(folder)
     assert "quantise=" in caught.value.hint

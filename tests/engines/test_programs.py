@@ -11,9 +11,10 @@ from torch import nn
 from engines.walks import images_of, model_of, needs_native
 from pixelcnn import PixelModel, engines, networks, outputs
 from pixelcnn.engines import programs
+from pixelcnn.errors import ModelError
 from pixelcnn.layers import MaskedConv2d
 from pixelcnn.networks import Network
-from pixelcnn.sampling import sample
+from pixelcnn.sampling import sample, stream
 from pixelcnn.verify import walk_log_prob
 
 FAST = ["cached", pytest.param("native", marks=needs_native)]
@@ -224,6 +225,18 @@ def test_whatever_is_changed_after_the_first_sample_is_seen(change, monkeypatch)
     torch.testing.assert_close(after, expected, rtol=0, atol=1e-4)
     assert (choice.name == "full") == (change in WITHOUT_PROGRAM)
     assert WITHOUT_PROGRAM.get(change, "") in choice.reason
+
+
+def test_weights_that_change_while_an_image_is_drawn_prove_no_engine_wrong():
+    """As where another thread trains the model: the engine is as good as before when that is over."""
+    model = model_of("pixelcnn", (1, 5, 7), levels=3)
+    drawn = stream(model, 1, engine="cached")
+    next(drawn)
+    in_place(model)
+    with pytest.raises(ModelError, match="weights of the model changed while it computed"):
+        list(drawn)
+    assert engines.choose(model, "cached").name == "cached"
+    assert torch.equal(sample(model, 2, engine="cached"), sample(model, 2, engine="full"))
 
 
 def test_an_unchanged_network_is_lowered_and_compared_once(monkeypatch):

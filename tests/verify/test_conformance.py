@@ -1,5 +1,7 @@
 """Everything registered keeps its promises, and everything in the gallery is rejected for its own fault."""
 
+import re
+
 import pytest
 import torch
 
@@ -120,6 +122,14 @@ def test_models_keep_their_promises_where_one_side_is_even(model):
 def test_a_model_of_single_pixels_keeps_its_promises(direct):
     network = networks.MADE(1, 3, rows=1, columns=1, width=4, depth=2, direct=direct)
     assert check_model(PixelModel(network, outputs.Categorical(levels=3), (1, 1, 1))).passed
+
+
+def test_what_was_counted_agrees_with_its_noun():
+    """In a model of single pixels there is one of most things."""
+    model = PixelModel(networks.MADE(1, 1, rows=1, columns=1), outputs.Bernoulli(), (1, 1, 1))
+    report = str(check_model(model))
+    assert "1 output by 1 input," in report
+    assert not re.findall(r"(?<![x-])\b1 [\w-]+(?:s|\(s\))(?!\w)", report)
 
 
 def test_a_model_in_double_precision_keeps_its_promises():

@@ -20,12 +20,12 @@ import typer
 
 from pixelcnn.annotations import shown
 from pixelcnn.errors import DISK_FULL, PixelCNNError
+from pixelcnn.memory import ran_out
 from pixelcnn.text import as_word, one_line, printable_lines
 
 INTERRUPTED = 130
 UNREAD = 141
 SMALLER = "a smaller --batch-size, fewer images or a smaller model needs less"
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc failed")
 
 
 class Terminated(BaseException):
@@ -65,12 +65,11 @@ def describe(error: BaseException, words: Sequence[str] = ()) -> Failure:
         return Failure(128 + error.number, "terminated", "")
     if isinstance(error, OSError):
         return system(error)
-    text = str(error)
-    if isinstance(error, MemoryError) or any(sign in text.lower() for sign in OUT_OF_MEMORY):
+    if ran_out(error):
         return Failure(5, "out of memory", SMALLER)
     return Failure(
         1,
-        f"unexpected {type(error).__name__}: {text}",
+        f"unexpected {type(error).__name__}: {error}",
         "this is a bug; the same command with --debug shows where it happened",
     )
 

@@ -18,13 +18,14 @@ from pixelcnn.data.condition_columns import named_condition
 from pixelcnn.data.gate import brief, named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.keys import images_key, labels_key, parts_of
+from pixelcnn.data.labels_beside import labelled
 from pixelcnn.data.layout import order_of
 from pixelcnn.data.lazy import LazyImages, Rows, pieces
 from pixelcnn.data.packed import OpenFile
 from pixelcnn.data.quantise import SOURCE, extent, note_coded, source_levels
 from pixelcnn.data.raw import RawSet, check_finite, plain_type
 from pixelcnn.data.reading import Reading, typed
-from pixelcnn.data.stored import Container, Indexed, Single, StoredArray
+from pixelcnn.data.stored import Container, Indexed, StoredArray
 from pixelcnn.data.tensors import as_tensor, remedy, unmasked
 from pixelcnn.errors import DataError, PixelCNNError
 from pixelcnn.text import printable
@@ -86,7 +87,7 @@ def contained(path: Path) -> Container:
     start = file.stream.read(len(fits.MAGIC))
     file.stream.seek(0)
     if start.startswith(npy.MAGIC):
-        return Single(images=npy.FileArray(file))
+        return labelled(path, npy.FileArray(file))
     if idx.is_idx(start):
         return idx.read_idx(path, file)
     if start.startswith(hdf5.MAGIC):

@@ -96,7 +96,9 @@ class DataReport:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What is known of the images, a line each."""
+        """What is known of the images, a line each; nothing of none."""
+        if not sum(self.parts.values()):
+            return {"images": "0"}
         found = {
             "images": _counted(self.parts)
             if len(self.parts) > 1

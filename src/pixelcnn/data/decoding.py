@@ -16,7 +16,8 @@ from pixelcnn.data.geometry import too_small
 from pixelcnn.data.picture import read_picture
 from pixelcnn.data.raw import check_finite
 from pixelcnn.data.reading import Reading
-from pixelcnn.data.survey import BEYOND, COLOUR, FileReport
+from pixelcnn.data.refusal import BEYOND, COLOUR
+from pixelcnn.data.survey import FileReport
 from pixelcnn.errors import DataError, ResourceError
 from pixelcnn.text import printable
 

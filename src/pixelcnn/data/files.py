@@ -14,7 +14,7 @@ import torch
 from pixelcnn.data.depth import FORMATS
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.errors import DataError
-from pixelcnn.text import counted, printable
+from pixelcnn.text import as_word, counted, printable
 
 log = logging.getLogger("pixelcnn")
 
@@ -96,7 +96,9 @@ def _no_images(root: Path, others: list[str]) -> DataError:
     shown = sorted(name for name in others if not _hidden(name))
     if shown:
         listed = ", ".join(map(printable, shown[:3])) + (", …" if shown[3:] else "")
-        hint = f"{hint}; it holds {listed}: an array or a table is given as a file"
+        first = next((name for name in shown if "train" in name), shown[0])
+        file = as_word(printable(str(root / first)))
+        hint = f"{hint}; it holds {listed}: an array or a table is given as a file, such as {file}"
     return DataError(f"{name_of(root)} holds no images", hint=hint)
 
 

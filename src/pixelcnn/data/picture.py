@@ -28,8 +28,8 @@ SUFFIXES = frozenset(
     ".png .jpg .jpeg .jpe .gif .bmp .webp .tif .tiff .ppm .pgm .pbm .pnm".split()  # noqa: SIM905
 )
 """Names by which image files are found in a folder."""
-MAX_PIXELS = 2**26
-"""Of one file; a few bytes can declare a picture that fills the memory."""
+MAX_PIXELS, TOO_LARGE = 2**26, "is too large"
+"""Of one file, and what is said of more; a few bytes can declare a picture that fills the memory."""
 MAX_SCANS = 200
 """Of a progressive JPEG, which has about ten; each costs as much time as a whole picture, and few bytes."""
 BYTES_PER_PIXEL = 16
@@ -142,7 +142,7 @@ def _decode(stream: BinaryIO, how: How) -> Picture:
         if width * height > MAX_PIXELS:
             raise DataError(_too_large(width * height))
         if max(width, height) > MAX_SIDE:
-            raise DataError(f"is {height}x{width}, sides may be {MAX_SIDE:,}")
+            raise DataError(f"{TOO_LARGE}: {height}x{width}, sides may be {MAX_SIDE:,}")
         if image.format == "JPEG" and _scans(stream) > MAX_SCANS:
             raise DataError(f"has more than {MAX_SCANS} scans")
         notes = []
@@ -283,7 +283,7 @@ def _flattened(image: "Image.Image") -> "tuple[Image.Image, str]":
 
 
 def _too_large(pixels: int) -> str:
-    return f"has {pixels:,} pixels, at most {MAX_PIXELS:,} are read"
+    return f"{TOO_LARGE}: {pixels:,} pixels, at most {MAX_PIXELS:,} are read"
 
 
 def _reason(error: Exception) -> str:
@@ -294,7 +294,7 @@ def _reason(error: Exception) -> str:
         return f"is not an image ({', '.join(FORMATS)})"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         declared = re.search(r"\((\d+) pixels\)", str(error))
-        return _too_large(int(declared[1])) if declared else "declares too many pixels"
+        return _too_large(int(declared[1])) if declared else TOO_LARGE
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read: {error.strerror}"
     return f"is damaged: {brief((str(error) or type(error).__name__).splitlines()[0])}"

@@ -8,19 +8,16 @@ from collections import Counter
 import numpy as np
 import torch
 
-from pixelcnn.data.files import ALONE
-from pixelcnn.data.geometry import SCALED, SMALLER
-from pixelcnn.data.picture import REAL, WIDE
-from pixelcnn.data.quantise import SOURCE, sourced
-from pixelcnn.data.reading import WITHOUT, Reading, typed
+from pixelcnn.data.geometry import SCALED
+from pixelcnn.data.quantise import sourced
+from pixelcnn.data.reading import Reading
+from pixelcnn.data.refusal import refusal
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import ImageShape
-from pixelcnn.text import by_reason, counted, printable
+from pixelcnn.text import counted, printable
 
 log = logging.getLogger("pixelcnn")
 
-COLOUR = "is in colour, but grey images are needed"
-BEYOND = "holds the value"
 DONE = {
     "resize": "resized to",
     "nearest": "scaled without mixing pixels to",
@@ -31,8 +28,6 @@ DONE = {
 """What is said of pictures that are brought to a size."""
 TOLD = "told"
 """Attribute of log records that say the same: ``each`` of several things, or ``all`` of them in one line."""
-NAMED = 4
-"""Reasons that one message names, each with a file; the log and the report name all."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,17 +73,7 @@ def accepted(reports: list[FileReport], where: str, skip_bad: bool) -> list[File
     bad = [each for each in reports if each.error]
     good = [each for each in reports if not each.error]
     if bad and not (skip_bad and good):
-        reasons = by_reason((printable(each.name), each.error) for each in bad)
-        named = "; ".join(
-            f"{names[0]} {error}" + (f" (and {len(names) - 1} more)" if names[1:] else "")
-            for error, names in list(reasons.items())[:NAMED]
-        )
-        if more := sum(map(len, list(reasons.values())[NAMED:])):
-            named += f"; and {more} more"
-        hint = _remedy(bad) + (", or leave them out: --skip-bad" if good else "")
-        hint += ", `pixelcnn data check` lists them all" if more else ""
-        counts = f"{len(bad)} of {counted(len(reports), 'file')} cannot be used"
-        raise DataError(f"{where}: {counts}: {named}", hint=hint)
+        raise refusal([(each.name, each.error) for each in bad], len(reports), where)
     for each in bad:
         told = {TOLD: "each"} if bad[1:] else {}
         log.warning("%s: %s %s, skipped", where, printable(each.name), each.error, extra=told)
@@ -96,21 +81,6 @@ def accepted(reports: list[FileReport], where: str, skip_bad: bool) -> list[File
         log.warning("%s: %d of %s skipped", where, len(bad), counted(len(reports), "file"))
     _tell(good, where)
     return good
-
-
-def _remedy(bad: list[FileReport]) -> str:
-    """What to do about files that cannot be used."""
-    if all(SMALLER in each.error for each in bad):
-        return "--fit resize or --fit pad takes smaller ones (in Python fit=)"
-    if all(each.error.endswith((REAL, WIDE)) for each in bad):
-        return f"say how they become levels with {typed('quantise')}: range, quantiles, two numbers or edges"
-    if all(each.error == COLOUR for each in bad):
-        return f"{typed('grey')} makes them grey"
-    if all(each.error == ALONE for each in bad):
-        return f"move them into one, take all without labels: {WITHOUT}"
-    if all(BEYOND in each.error for each in bad):
-        return f"say how many levels the values have, 256 if they fill their range, with {SOURCE}"
-    return "mend or remove them"
 
 
 def _tell(good: list[FileReport], where: str) -> None:

@@ -58,6 +58,11 @@ def fingerprint(network: nn.Module, graph: fx.Graph) -> Fingerprint:
     return Fingerprint((tuple(held), _structure(network, graph)), _digest(tuple(held.values())))
 
 
+def digest_of_weights(network: nn.Module) -> bytes:
+    """Of all parameters and buffers of a network, as in its :class:`Fingerprint`."""
+    return _digest([tensor for _, tensor in tensors_of(network)])
+
+
 def check_finite(module: nn.Module) -> None:
     """Refuses weights that are not numbers.
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.devices import exact_convolutions
+from pixelcnn.engines.full import whole_pass
 from pixelcnn.engines.parallel import compute
 from pixelcnn.engines.trace import graph_of, lower
 from pixelcnn.extent import cropped
@@ -60,7 +61,7 @@ def program_difference(model: PixelModel, *, drawn: bool) -> str:
     levels, condition = _some_images(twin)
     program = lower(twin.network, graph_of(twin.network))
     with torch.no_grad():
-        expected = twin(levels, condition)
+        expected = whole_pass(twin, levels, condition)
     found = compute(program, features_last(twin.encode(levels)), condition)
     return _difference("its program and its forward pass", found, expected, TOLERANCES[twin.dtype])
 
@@ -76,7 +77,7 @@ def engine_difference(model: PixelModel, start: Callable[..., Walker]) -> str:
     levels, condition = _some_images(model)
     walker = start(model, n=len(levels), condition=condition)
     with torch.no_grad():
-        expected = model(levels, condition)
+        expected = whole_pass(model, levels, condition)
     found = expected.clone()
     for position in coding_order(model.shape):
         mine = _own_part(model, position)
@@ -124,7 +125,7 @@ class Watched:
     @torch.no_grad()
     def _compare(self, levels: Tensor) -> None:
         with exact_convolutions(self.model.device):
-            expected = self.model(levels, self.condition)
+            expected = whole_pass(self.model, levels, self.condition)
         found = expected.clone()
         for position, new in self.seen.items():
             mine = _own_part(self.model, position)

@@ -6,10 +6,11 @@ from weakref import WeakKeyDictionary
 
 from torch import fx
 
-from pixelcnn.engines.fingerprint import Fingerprint, fingerprint, hook_of
+from pixelcnn.engines.fingerprint import Fingerprint, digest_of_weights, fingerprint, hook_of
 from pixelcnn.engines.guard import WrongProgram, program_difference
 from pixelcnn.engines.stages import schedule
 from pixelcnn.engines.trace import graph_of, lower
+from pixelcnn.errors import ModelError
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import within
 from pixelcnn.networks import Network
@@ -75,10 +76,21 @@ def found_out(model: PixelModel, program: Program, what: object) -> str | None:
 
 
 def find_out(model: PixelModel, program: Program, what: object, wrong: str) -> None:
-    """Keeps what :func:`found_out` gives, until the network changes in more than its weights."""
+    """Keeps what :func:`found_out` gives, until the network changes in more than its weights.
+
+    Raises:
+        ModelError: something was found to be wrong while the weights changed, which proves nothing.
+    """
     with _lock:
         kept = _kept.get(model.network)
-        if kept is not None and kept.program is program:
+        if kept is not None and kept.program is not program:
+            kept = None
+        if wrong and (not kept or digest_of_weights(model.network) != kept.fingerprint.weights):
+            raise ModelError(
+                "the weights of the model changed while it computed",
+                hint="while another thread trains it, use a copy: copy.deepcopy(model)",
+            )
+        if kept is not None:
             kept.verdicts[_key(model, what)] = wrong
             for old in list(kept.verdicts)[:-MOST_VERDICTS]:
                 del kept.verdicts[old]

@@ -7,11 +7,9 @@ import torch
 
 from pixelcnn.errors import ResourceError
 from pixelcnn.layers import set_dropout_generator
+from pixelcnn.memory import ran_out
 from pixelcnn.model import PixelModel
 from pixelcnn.training.batches import draws_globally
-
-NO_MEMORY = ("out of memory", "can't allocate memory", "bad_alloc", "could not create a memory")
-"""What torch and the libraries below it say when memory runs out."""
 
 
 def lay_out(model: PixelModel, device: str, precision: str, *, channels_last: bool) -> None:
@@ -64,10 +62,8 @@ def memory(batch_size: int) -> Iterator[None]:
     """
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise _out_of_memory(batch_size) from error
-    except RuntimeError as error:
-        if any(sign in str(error) for sign in NO_MEMORY):
+    except (RuntimeError, MemoryError) as error:
+        if ran_out(error):
             raise _out_of_memory(batch_size) from error
         raise
 

@@ -263,14 +263,15 @@ def run_loop(trainer: Trainer) -> None:
         if trainer.saver.best.step >= 0:
             trainer.saver.recall_best()
         steps = f"step {trainer.state.step} of {trainer.plan.steps}"
-        raise interrupted(trainer, f"stopped after {steps}", "all is saved")
+        held = "the model holds its best weights, "
+        raise interrupted(trainer, f"stopped after {steps}", "all is saved", held)
 
 
-def interrupted(trainer: Trainer, what: str, kept: str) -> Interrupted:
-    """The error for a training that a signal ended; ``kept`` is what its folder holds, if it has one."""
+def interrupted(trainer: Trainer, what: str, kept: str, held: str = "") -> Interrupted:
+    """The error for a training that a signal ended; ``kept`` is what its folder holds, else ``held``."""
     hint = "continue with --resume (in Python resume=True)"
     if trainer.folder is None:
-        kept, hint = "nothing is written", "a training with run= can be continued"
+        kept, hint = f"{held}nothing is written", "a training with run= can be continued"
     signum = trainer.stop.agreed or trainer.stop.signum
     return Interrupted(f"{what}; {kept}", signum=signum, hint=hint)
 

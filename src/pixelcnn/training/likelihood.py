@@ -11,12 +11,11 @@ from torch import Tensor, nn
 
 from pixelcnn.data import ImageSet
 from pixelcnn.devices import float64_device
-from pixelcnn.errors import ModelError
+from pixelcnn.engines.full import whole_pass
 from pixelcnn.layers import features_last
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
 from pixelcnn.scoring import condition_of, standard_error
-from pixelcnn.text import one_line
 from pixelcnn.training.processes import Processes
 
 QUANTILES = 101
@@ -93,17 +92,8 @@ def try_out(model: PixelModel, images: ImageSet) -> None:
     """
     given = condition_of(model, images)
     condition = None if given is None else model.standardised(given[:1]).to(model.device)
-    try:
-        with torch.no_grad():
-            evaluation_view(model)(images.levels_at([0]).to(model.device), condition)
-    except (RuntimeError, TypeError, ValueError, IndexError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
-        network = type(model.network).__name__
-        raise ModelError(
-            f"{network} cannot compute images of {model.shape}: {one_line(str(error))}",
-            hint="forward maps (n, channels, h, w), and a condition, to (n, out, h, w)",
-        ) from error
+    with torch.no_grad():
+        whole_pass(evaluation_view(model), images.levels_at([0]).to(model.device), condition)
 
 
 def validate(

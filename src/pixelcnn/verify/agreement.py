@@ -16,6 +16,7 @@ from pixelcnn.outputs import Output
 from pixelcnn.program import Unlowerable
 from pixelcnn.shapes import Position, coding_order
 from pixelcnn.surroundings import independent
+from pixelcnn.text import counted
 from pixelcnn.verify.causality import place
 from pixelcnn.verify.probability import AGREEMENT
 from pixelcnn.verify.probing import random_levels
@@ -90,7 +91,7 @@ def program_in_use(model: PixelModel) -> str:
     chosen = engines.choose(model)
     if chosen.wrong:
         raise ConformanceError(chosen.reason)
-    return f"{len(program.nodes)} primitives, run by {chosen.name}: {chosen.reason}"
+    return f"{counted(len(program.nodes), 'primitive')}, run by {chosen.name}: {chosen.reason}"
 
 
 def check_full_size(model: PixelModel, condition: Tensor | None) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from pixelcnn.layers import CausalConv2d, UpConv2d
 from pixelcnn.networks import Network
 from pixelcnn.shapes import Position
+from pixelcnn.text import counted
 from pixelcnn.verify.causality import draw, example, gradients, place
 from pixelcnn.verify.probing import Probe, mode
 
@@ -133,14 +134,13 @@ def look_ahead(leaf: Leaf, width: int, first: bool) -> str:
     if reach(leaf).all():
         return f"{leaf} takes a statistic over space, it joins each position with the whole image"
     down, right = furthest(leaf, width)
-    which = "the first" if first else "a later"
     kind = "convolution" if isinstance(leaf.module, nn.Conv2d | CausalConv2d) else "layer"
+    sees = f"{'the first' if first else 'a later'} {kind} sees the future, {leaf} reads"
     if down > 0:
-        return f"{which} {kind} sees the future, {leaf} reads {down} row(s) below its position"
+        return f"{sees} {counted(down, 'row')} below its position"
     return (
-        f"{which} {kind} sees the future, {leaf} reads {right} column(s) to the right of its position:"
-        " its mask is off by one, or it is a vertical stack whose rows are not shifted down by one"
-        " before the row's own stack reads them"
+        f"{sees} {counted(right, 'column')} to the right of its position: its mask is off by one, or it is a"
+        " vertical stack whose rows are not shifted down by one before the row's own stack reads them"
     )
 
 

@@ -153,7 +153,8 @@ class ModelChecks:
         if leaks.any():
             target, source = (int(i) for i in leaks.nonzero()[0])
             raise ConformanceError(future(probe, shape, int(some[target]), source))
-        return f"{len(chosen)} of {len(sources)} sub-pixels changed, {len(some)} gradients"
+        changed = f"{len(chosen)} of {counted(len(sources), 'sub-pixel')} changed"
+        return f"{changed}, {counted(len(some), 'gradient')}"
 
     def total(self) -> str:
         """Of all images where they can be counted, and of one sub-pixel's levels given its past."""
@@ -164,16 +165,17 @@ class ModelChecks:
                 expect_one(
                     total_probability(model, self.condition(model.shape)), "all images together"
                 )
-            tried.append(f"all {model.levels**model.shape.dimensions} images of {model.shape}")
+            tried.append(f"all {model.levels**model.shape.dimensions:,} images of {model.shape}")
         if self.model.levels <= MOST_LEVELS:
             model = resized(self.model, *SHORT)
             image = random_levels(model.shape, model.levels, seed=2)
             channels, height, width = model.shape
-            for row, column in ((0, 0), (height // 2, width // 2), (height - 1, width - 1)):
+            places = {(0, 0), (height // 2, width // 2), (height - 1, width - 1)}
+            for row, column in sorted(places):
                 at = Position(channels - 1, row, column)
                 total = conditional_sum(model, image, at, self.condition(model.shape))
                 expect_one(total, f"the levels of {place(at)} given the past")
-            tried.append(f"the levels of 3 sub-pixels of {model.shape}")
+            tried.append(f"the levels of {counted(len(places), 'sub-pixel')} of {model.shape}")
         return "; ".join(tried) or f"not tried: {self.model.levels} levels are too many to count"
 
     def walk(self) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pixelcnn.config import arguments, from_config, to_config
 from pixelcnn.errors import ConformanceError
 from pixelcnn.networks import NETWORKS, Network
+from pixelcnn.text import counted
 from pixelcnn.verify.causality import (
     Dependence,
     draw,
@@ -34,11 +35,7 @@ from pixelcnn.verify.probing import (
 )
 from pixelcnn.verify.report import Check
 
-STATISTICS = (
-    nn.modules.batchnorm._BatchNorm,
-    nn.modules.instancenorm._InstanceNorm,
-    nn.GroupNorm,
-)
+STATISTICS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm, nn.GroupNorm)
 """Layers that average over positions or images, whatever their arguments are."""
 
 
@@ -112,13 +109,13 @@ class NetworkChecks:
         if not torch.equal(self.evaluate(network), self.evaluate(twin)):
             raise ConformanceError("built again with the same weights it gives other outputs")
         where = "" if registered else "; not registered, so not saved by name"
-        return f"{len(values)} arguments{where}"
+        return counted(len(values), "argument") + where
 
     def evaluate(self, network: Network) -> Tensor:
         """Outputs of a network in float64, with its own parameters."""
         with mode(network, training=False), torch.no_grad(), fixed_noise(0):
             outputs: Tensor = network(*self.inputs(2, seed=0))
-        return outputs
+        return outputs.nan_to_num(nan=torch.inf)  # NaN is unlike itself, and another check's
 
     def shapes(self) -> str:
         """The output has the size of the image, at any size."""
@@ -160,7 +157,9 @@ class NetworkChecks:
         if found.leaks.any():
             raise ConformanceError(explain(self.network, found.leaks, training=training))
         size = found.measured[..., 0, 0, 0].numel()
-        return f"{size} outputs by {size} inputs, by gradient and by bit flips"
+        return (
+            f"{counted(size, 'output')} by {counted(size, 'input')}, by gradient and by bit flips"
+        )
 
     def sees_its_claim(self) -> str:
         """Neither less nor more, and no future in the claim."""
@@ -175,13 +174,13 @@ class NetworkChecks:
                 target, source = example(pairs)
                 fact = f"output {place(target)} " + text.format(f"input {place(source)}")
                 why = nearest_missing(pairs) if pairs.equal(found.missed) else ""
-                fact += f" ({int(pairs.sum())} such pairs)"
+                fact += f" ({counted(int(pairs.sum()), 'such pair')})"
                 if pairs is found.missed and not may_miss_the_nearest(self.network):
                     fact += "; a network without a program that means it states its claimed_past"
                 raise ConformanceError(why + fact)
         seen, past = int(found.claimed.sum()), int(found.allowed.sum())
-        blind = f"; {past - seen} of the past are declared unseen" if seen < past else ""
-        return f"{seen} pairs of output and earlier input{blind}"
+        blind = f"; {past - seen:,} of the past declared unseen" if seen < past else ""
+        return f"{counted(seen, 'pair')} of output and earlier input{blind}"
 
     def program_agrees(self, found: Dependence) -> None:
         """What was measured is what the program reads, the nearest past with it where that is a must."""
@@ -246,7 +245,7 @@ class NetworkChecks:
             dead -= {name for name, g in grads.items() if g is not None and bool(g.any())}
         if dead:
             raise ConformanceError(f"no gradient reaches {', '.join(sorted(dead)[:3])}")
-        return f"{total} parameter tensors"
+        return counted(total, "parameter tensor")
 
     def backward(self, probe: Probe, x: Tensor) -> None:
         """Gradients of randomly weighted outputs; masked weights must get none."""
@@ -280,7 +279,7 @@ class NetworkChecks:
             raise ConformanceError(
                 f"output (c {channel}, h {row}, w {column}) does not change with the {kind}"
             )
-        return f"{reached.numel()} outputs change with the {kind}"
+        return f"{counted(reached.numel(), 'output')} changed by the {kind}"
 
 
 def nearest_past(channels: int, height: int, width: int) -> Tensor:

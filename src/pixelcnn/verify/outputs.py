@@ -6,6 +6,7 @@ import json
 from pixelcnn.config import arguments, from_config, to_config
 from pixelcnn.errors import ConfigError, ConformanceError
 from pixelcnn.outputs import OUTPUTS, Output
+from pixelcnn.text import counted
 from pixelcnn.verify.probability import (
     check_agreement,
     check_extremes,
@@ -61,7 +62,7 @@ class OutputChecks:
         if twin != self.output:
             raise ConformanceError(f"its fields build another output: {twin}, not {self.output}")
         where = "" if registered else "; not registered, so not saved by name"
-        return f"{len(values)} fields{where}"
+        return counted(len(values), "field") + where
 
     def sums(self) -> str:
         """At every level count."""
@@ -78,7 +79,7 @@ class OutputChecks:
     def locality(self) -> str:
         """Not by another pixel, nor by a later channel."""
         check_locality(self.output, self.channels)
-        return f"{self.channels} channel(s), in float64, to the bit"
+        return f"{counted(self.channels, 'channel')}, in float64, to the bit"
 
     def extremes(self) -> str:
         """In float32."""

@@ -11,6 +11,7 @@ import torch
 
 from pixelcnn.charts import table
 from pixelcnn.errors import ConformanceError
+from pixelcnn.text import counted
 
 Progress = Callable[[int, int, str], None]
 """Called before each check with the checks done, the checks in all, and the promise that comes next."""
@@ -96,9 +97,8 @@ class Report:
         """
         if self.failures:
             broken = "; ".join(f"{row.name}: {row.detail}" for row in self.failures)
-            count = len(self.failures)
-            plural = "promise" if count == 1 else "promises"
-            raise ConformanceError(f"{self.subject} breaks {count} {plural}: {broken}")
+            promises = counted(len(self.failures), "promise")
+            raise ConformanceError(f"{self.subject} breaks {promises}: {broken}")
 
     def as_json(self) -> dict[str, Any]:
         """The report in JSON types."""
