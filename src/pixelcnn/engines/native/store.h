@@ -1,6 +1,8 @@
 // Where some images keep their values, as [row][column][image][feature].
 #pragma once
 
+#include <utility>
+
 #include "plan.h"
 
 namespace {
@@ -32,6 +34,7 @@ class Rows {
 
     // Above the first row there is nothing, and no unit is known.
     void begin() {
+        if (!std::exchange(used_, true)) return;  // there is nothing yet
         for (size_t i = 0; i < values_.size(); ++i)
             if (plan_.values[i].storage == ROWS || plan_.values[i].storage == UNITS)
                 std::fill_n(values_[i].data(), values_[i].size(), 0.0f);
@@ -62,6 +65,7 @@ class Rows {
     const Plan& plan_;
     int32_t first_, n_, walks_;
     int64_t sum_ = 0;
+    bool used_ = false;
     List<Floats> values_;  // of each value; apart, so that a sanitizer sees where one ends
     std::vector<std::pair<int32_t, const float*>> maps_;
 };

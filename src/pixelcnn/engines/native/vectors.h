@@ -4,7 +4,10 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
+#include <memory>
+#include <new>
 #include <stdexcept>
 #include <vector>
 
@@ -271,23 +274,27 @@ inline double total(Doubles v) {
 
 inline int32_t whole_doubles(int32_t doubles) { return (doubles + DOUBLES - 1) / DOUBLES * DOUBLES; }
 
-// Zeroed numbers that begin at a cache line, so that vectors do not straddle two.
+// Numbers that begin at a cache line, so that vectors do not straddle two; zeroed by the system, as each thread comes
+// to its own.
 template <typename Number>
 class Aligned {
   public:
-    explicit Aligned(int64_t count) : data_(size_t(count) + LANES, Number{}) {
-        const size_t past = reinterpret_cast<uintptr_t>(data_.data()) / sizeof(Number) % LANES;
+    explicit Aligned(int64_t count)
+        : data_(static_cast<Number*>(std::calloc(size_t(count) + LANES, sizeof(Number)))), size_(count) {
+        if (!data_) throw std::bad_alloc();
+        const size_t past = reinterpret_cast<uintptr_t>(data_.get()) / sizeof(Number) % LANES;
         skip_ = (LANES - past) % LANES;
     }
-    Aligned(const Aligned&) = delete;  // a copy would begin elsewhere
-    Aligned(Aligned&&) = default;
-    Aligned& operator=(Aligned&&) = default;
-    Number* data() { return data_.data() + skip_; }
-    const Number* data() const { return data_.data() + skip_; }
-    int64_t size() const { return int64_t(data_.size()) - LANES; }
+    Number* data() { return data_.get() + skip_; }
+    const Number* data() const { return data_.get() + skip_; }
+    int64_t size() const { return size_; }
 
   private:
-    std::vector<Number> data_;
+    struct Free {
+        void operator()(Number* data) const { std::free(data); }
+    };
+    std::unique_ptr<Number[], Free> data_;
+    int64_t size_;
     size_t skip_;
 };
 using Floats = Aligned<float>;
