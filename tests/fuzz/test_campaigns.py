@@ -197,7 +197,7 @@ class Ends(Campaign):
             lambda: os._exit(3),
             lambda: time.sleep(60),
             spin,
-            lambda: np.ones(2**29, np.uint8),
+            lambda: np.ones(2**27, np.uint8),
             lambda: os.write(2, b"libtiff: \x1b[2J"),
             lambda: None,
         )[case.number]()
