@@ -18,7 +18,7 @@ struct Value {
 
     int64_t stride() const { return whole(narrow ? pairs(width) : width); }  // floats an image takes
     int32_t first_sum = INT32_MAX;  // of the features that have partial sums
-    int64_t sums() const { return whole(std::max(width - first_sum, 0)); }  // floats an image's take
+    int64_t partial_stride() const { return whole(std::max(width - first_sum, 0)); }  // floats an image's take
     int64_t place(int64_t feature) const { return narrow ? feature / 2 : feature; }
     bool by_row() const { return storage == ROWS || storage == MAP; }
 };

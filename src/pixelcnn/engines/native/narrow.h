@@ -6,12 +6,12 @@
 namespace {
 
 // Whether pairs of inputs, or of taps, can be read where they lie.
-inline bool in_even_pairs(Instruction i) {
+inline bool in_even_pairs(const Instruction& i) {
     for (const Segment& segment : i.segments)
         if (segment.first % 2) return false;
     if (i.kind == PRODUCT) return true;
-    pair_taps(i);
-    return std::all_of(i.runs.begin(), i.runs.end(), [](const Run& run) { return run.taps > 1; });
+    const std::vector<Run> runs = runs_of(i.segments);
+    return std::all_of(runs.begin(), runs.end(), [](const Run& run) { return run.taps > 1; });
 }
 
 // Whether what is written fits.

@@ -80,7 +80,7 @@ class Store {
             const Value& value = plan.values[i];
             const int64_t position = int64_t(n_) * value.stride();
             rows.take(now_, value.storage == NOW ? position : 0);
-            const int64_t partial = n_ * value.sums() * value.columns;
+            const int64_t partial = n_ * value.partial_stride() * value.columns;
             rows.take(partials_, plan.arithmetic == DOUBLE ? 0 : partial);
             rows.take(wide_partials_, plan.arithmetic == DOUBLE ? partial : 0);
         }
@@ -104,7 +104,7 @@ class Store {
     template <typename Number>
     Number* partial(int32_t number, int32_t column, int32_t feature) {
         const Value& value = plan_.values[number];
-        const int64_t at = int64_t(column) * n_ * value.sums() + feature - value.first_sum;
+        const int64_t at = int64_t(column) * n_ * value.partial_stride() + feature - value.first_sum;
         if constexpr (std::is_same_v<Number, double>)
             return wide_partials_[number].data() + at;
         else

@@ -165,7 +165,7 @@ class Walk {
         Product<Number> p{};
         const Value& from = plan_.values[i.from];
         p.out_stride = stride(i.to);
-        p.partial_stride = plan_.values[i.to].sums();
+        p.partial_stride = plan_.values[i.to].partial_stride();
         p.narrow = plan_.values[i.to].narrow;
         p.function = &i.function;
         p.residual = i.residual < 0 ? nullptr : store_.at(i.residual, 0, column) + i.residual_start;

@@ -17,29 +17,28 @@ Aligned<double> widened_weight(Instruction& i) {
 
 constexpr int32_t NARROW = 2 * LANES;  // numbers of 16 bits in a vector
 
-// Taps of neighbouring columns, which are multiplied in pairs; of an odd number the last pair has the tap before it
-// again, with a weight of zero. Returns pairs of all runs.
-inline int32_t pair_taps(Instruction& i) {
-    int32_t found = 0;
-    for (int32_t s = 0; s < int32_t(i.segments.size()); ++s) {
-        const Segment& segment = i.segments[size_t(s)];
-        const Segment* last = s ? &i.segments[size_t(s) - 1] : nullptr;
-        if (last && segment.down == last->down && segment.right == last->right + 1 && segment.first == last->first)
-            ++i.runs.back().taps;
+// Taps of neighbouring columns.
+inline std::vector<Run> runs_of(const std::vector<Segment>& segments) {
+    std::vector<Run> runs;
+    for (size_t s = 0; s < segments.size(); ++s) {
+        const Segment &segment = segments[s], &last = segments[s ? s - 1 : 0];
+        if (s && segment.down == last.down && segment.right == last.right + 1 && segment.first == last.first)
+            ++runs.back().taps;
         else
-            i.runs.push_back({s, 1});
+            runs.push_back({int32_t(s), 1});
     }
-    for (const Run& run : i.runs) found += pairs(run.taps);
-    return found;
+    return runs;
 }
 
-// Where a pair of a run begins.
+// Where a pair of a run's taps begins: of an odd number the last pair has the tap before it again, with a weight of
+// zero.
 inline int32_t begin_of(const Run& run, int32_t pair) { return std::min(2 * pair, run.taps - 2); }
 
 // Weights of taps as pairs, as they meet the halves of two vectors that are interleaved: (blocks of NARROW, pairs, 2,
 // LANES, 2).
 inline Floats paired_taps(Instruction& i) {
-    i.paired_depth = pair_taps(i);
+    i.runs = runs_of(i.segments);
+    for (const Run& run : i.runs) i.paired_depth += pairs(run.taps);
     const int64_t blocks = (i.count + NARROW - 1) / NARROW, width = whole(i.count);
     Floats paired(blocks * i.paired_depth * 2 * LANES);
     float* out = paired.data();
