@@ -182,6 +182,13 @@ def test_an_array_that_the_disk_cannot_hold_is_refused_before_it_is_drawn(run, m
 
 
 @pytest.mark.parametrize("command", ["sample", "complete"])
+def test_a_number_that_is_too_long_to_be_told_is_refused(run, model, images, command):
+    words = [] if command == "sample" else [images]
+    outcome = run(command, model, *words, "--out", "a.npy", "-n", "9" * 4300, code=2)
+    assert "should be less than or equal to" in outcome.error
+
+
+@pytest.mark.parametrize("command", ["sample", "complete"])
 def test_a_terminal_gets_no_picture(run, model, images, command):
     ours, theirs = pty.openpty()
     words = [] if command == "sample" else [images]

@@ -116,7 +116,10 @@ def altered(draw: random.Random, tree: Any) -> str:
         draw: decides what becomes of what.
         tree: JSON that belongs to the caller alone.
     """
-    path = draw.choice(places(tree))
+    found = places(tree)
+    if not found:
+        return "nothing is left to change"
+    path = draw.choice(found)
     parent = tree
     for key in path[:-1]:
         parent = parent[key]

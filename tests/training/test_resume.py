@@ -246,6 +246,27 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(damage, whole, tmp_pat
     assert same(state(run), state(whole))
 
 
+def test_a_folder_in_the_place_of_an_old_checkpoint_stays(tmp_path):
+    run = tmp_path / "run"
+    train(run, epochs=2, checkpoint_every="0s")
+    oldest = checkpoints.existing(run / "checkpoints")[-1]
+    oldest.unlink()
+    oldest.mkdir()
+    train(run, resume=True, epochs=3, checkpoint_every="0s")
+    assert oldest.is_dir()
+
+
+def test_a_checkpoint_without_a_part_of_it_is_refused(whole, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(whole, run)
+    last = checkpoints.existing(run / "checkpoints")[0]
+    content = checkpoints.read(last)
+    for part in content.keys() - {"length", "validating", "condition"}:
+        checkpoints.write(last, {key: content[key] for key in content if key != part})
+        with pytest.raises(ModelError, match="the checkpoint is not of this training"):
+            train(run, resume=True, epochs=3, checkpoint_every="0s")
+
+
 @pytest.mark.parametrize("epochs", [3, 4])
 @pytest.mark.parametrize("damage", ["flipped", "gone"])
 def test_a_damaged_best_model_is_made_anew(damage, epochs, whole, tmp_path):

@@ -124,6 +124,10 @@ def test_a_model_of_single_pixels_keeps_its_promises(direct):
     assert check_model(PixelModel(network, outputs.Categorical(levels=3), (1, 1, 1))).passed
 
 
+def test_codes_that_a_network_does_not_embed_count_for_nothing():
+    check_network(networks.PixelCNN(channels=1, out=1, width=4, depth=1, codes=1)).raise_if_failed()
+
+
 def test_what_was_counted_agrees_with_its_noun():
     """In a model of single pixels there is one of most things."""
     model = PixelModel(networks.MADE(1, 1, rows=1, columns=1), outputs.Bernoulli(), (1, 1, 1))

@@ -34,7 +34,15 @@ def complete(
         ),
     ] = "top",
     count: Annotated[
-        int, typer.Option("-n", "--count", metavar="N", min=1, help="Completions of each image.")
+        int,
+        typer.Option(
+            "-n",
+            "--count",
+            metavar="N",
+            min=1,
+            max=options.MOST_IMAGES,
+            help="Completions of each image.",
+        ),
     ] = 8,
     seed: options.Seed = 0,
     temperature: options.Temperature = 1.0,

@@ -24,6 +24,7 @@ def sample(
             "--count",
             metavar="N",
             min=1,
+            max=options.MOST_IMAGES,
             help="Images; of several conditions, of each.",
             default="16; 1 of each condition of a file, 4 of each value of a range",
         ),

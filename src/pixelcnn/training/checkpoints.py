@@ -99,7 +99,8 @@ def existing(folder: Path) -> list[Path]:
 def prune(folder: Path) -> None:
     """Deletes all but the last checkpoints."""
     for path in existing(folder)[KEEP:]:
-        path.unlink(missing_ok=True)
+        if not path.is_dir():
+            path.unlink(missing_ok=True)
 
 
 def latest(folder: Path, say: Callable[[str], None]) -> tuple[Path, dict[str, Any]] | None:

@@ -215,8 +215,7 @@ def restore(trainer: Trainer, *, replan: bool) -> bool:
         if folder.best.exists():
             say("there is no checkpoint to go on from: this training starts anew")
         return False
-    trainer.load_state_dict(found[1])
-    clock.go_on(found[1]["elapsed"])
+    trainer.load_state_dict(found[1], resumed=True)
     over = state.step >= trainer.plan.steps or 0 < options.patience <= trainer.saver.best.worse
     # The folder's recipe may tell of a length that a kill has kept from every checkpoint.
     if replan or found[1].get("length", options.length) != options.length:

@@ -216,14 +216,20 @@ class Trainer:
             "validating": self.validating,
         }
 
-    def load_state_dict(self, content: dict[str, Any]) -> None:
+    def load_state_dict(self, content: dict[str, Any], *, resumed: bool = False) -> None:
         """Goes on from there.
+
+        Args:
+            content: what :meth:`state_dict` gave.
+            resumed: the time that it had taken counts as well.
 
         Raises:
             ModelError: it is not the state of such a training.
         """
         try:
             self._load(content)
+            if resumed:
+                self.clock.go_on(content["elapsed"])
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             reason = (str(error) or type(error).__name__).splitlines()[0][:200]
             raise ModelError(

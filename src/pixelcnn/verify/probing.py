@@ -98,7 +98,7 @@ def random_images(network: Network, n: int, height: int, width: int, seed: int) 
 
 def level_count(network: Network) -> int:
     """Levels of the random inputs: those that it embeds, else any."""
-    return network.codes or LEVELS
+    return network.codes if network.embedding else LEVELS
 
 
 def encoded(network: Network, images: Tensor) -> Tensor:

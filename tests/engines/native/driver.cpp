@@ -284,9 +284,9 @@ int damage_all(const char* path, uint64_t first, uint64_t count) {
     for (uint64_t number = first; number < first + count; ++number) {
         std::fprintf(stderr, "damaged plan %llu\n", static_cast<unsigned long long>(number));
         Random random{number};
-        Job job = jobs[random.below(jobs.size())];
-        damage(job, random);
         try {
+            Job job = jobs[random.below(jobs.size())];
+            damage(job, random);
             ++tally[int(attempt(job))];
         } catch (const std::bad_alloc&) {
             ++tally[int(Outcome::TOO_LARGE)];

@@ -11,7 +11,6 @@
 #include <cstdio>
 #include <exception>
 #include <new>
-#include <system_error>
 
 #include "coding.h"
 
@@ -93,7 +92,7 @@ struct Engine {
     }
 
     // Work for some threads: each hears its number, and how many were started. Where the system has no more
-    // threads, this one does their work after its own.
+    // threads, or no memory for them, this one does their work after its own.
     template <typename Work>
     static void share(size_t count, const Work& work) {
         std::atomic<size_t> started{0};  // once it is known
@@ -111,7 +110,7 @@ struct Engine {
         size_t running = 1;
         try {
             for (; running < count; ++running) others.emplace_back(one, running);
-        } catch (const std::system_error&) {
+        } catch (const std::exception&) {
         }
         started = running;
         one(0);
