@@ -21,7 +21,7 @@ from pixelcnn import record as records
 from pixelcnn.budget import Budget, OverBudget
 from pixelcnn.config import check_choice, checked
 from pixelcnn.data.gate import brief
-from pixelcnn.devices import Device, move, require_numbers, resolve_device
+from pixelcnn.devices import Device, move, no_model, require_numbers, resolve_device
 from pixelcnn.errors import ConfigError, ModelError, writing
 from pixelcnn.extent import require
 from pixelcnn.files import AnyPath, write_atomically
@@ -109,7 +109,7 @@ def uncompiled(model: Any) -> PixelModel:
     """
     found = getattr(model, "_orig_mod", model)
     if not isinstance(found, PixelModel):
-        raise ModelError(f"model must be a PixelModel, got {type(found).__name__}")
+        raise no_model(found)
     require_numbers(found)
     inside = [name for name, part in found.named_modules() if hasattr(part, "_orig_mod")]
     if inside:
