@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn import record as records
+from pixelcnn.annotations import shown
 from pixelcnn.budget import Budget, OverBudget
 from pixelcnn.config import check_choice, checked
 from pixelcnn.data.gate import brief
@@ -142,7 +143,7 @@ def load(
     """
     path, device = resolve(source), resolve_device(device)
     if weights not in ("averaged", "raw"):
-        raise ConfigError(f"weights must be 'averaged' or 'raw', got {weights!r}")
+        raise ConfigError(f"weights must be 'averaged' or 'raw', got {shown(weights)}")
     with opened(path) as file:
         header = _header(file)
         size = sum(layout.end - layout.begin for layout in file.tensors.values())
