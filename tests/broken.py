@@ -388,6 +388,16 @@ class Overclaims(Stack):
         return Network.claimed_past(self, height, width)
 
 
+class ClaimsByDefault(Stack):
+    """Has no program, and does not say that it sees a part of the past alone."""
+
+    claimed_past = Network.claimed_past
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        self.head.register_forward_hook(lambda layer, given, result: result)
+
+
 class Underclaims(Stack):
     """Claims the first layer's reach only."""
 
@@ -538,6 +548,7 @@ NETWORKS = (
     Broken(BatchMean, BATCH, ("in evaluation mode", "other images of its batch")),
     Broken(OverwrittenMask, DETERMINISM, ("`second.weight`", "do not overwrite")),
     Broken(Overclaims, CLAIM, ("does not see", "which it claims to see")),
+    Broken(ClaimsByDefault, CLAIM, ("does not see", "states its claimed_past")),
     Broken(Underclaims, CLAIM, ("which it does not claim",)),
     Broken(ClaimsTheFuture, CLAIM, ("claims to see", "which comes later")),
     Broken(DeadParameter, ARRIVE, ("forgotten.weight",)),

@@ -253,8 +253,9 @@ def test_what_is_no_mistake_of_a_network_passes_through(error):
 
 
 def test_a_layer_of_pytorch_is_no_network():
-    with pytest.raises(ConfigError, match="network must be a Network, got Conv2d"):
+    with pytest.raises(ConfigError, match="network must be a Network, got Conv2d") as caught:
         PixelModel(torch.nn.Conv2d(1, 1, 1), outputs.Bernoulli(), (1, 5, 7))
+    assert "a subclass of pixelcnn.networks.Network" in caught.value.hint
 
 
 def test_a_network_without_parameters_is_a_model():

@@ -1,6 +1,7 @@
 """Whatever computes with a model leaves its modes alone, and computes in evaluation mode."""
 
 import threading
+from types import MethodType
 
 import pytest
 import torch
@@ -138,6 +139,14 @@ def test_a_view_keeps_what_is_shared_shared():
     view = evaluation_view(nn.ModuleList([part, nn.Sequential(part)]))
     assert view[0] is view[1][0]
     assert not view[0].training
+
+
+def test_a_method_that_was_put_on_one_module_computes_in_the_mode_of_the_view():
+    """As what prepares models for mixed precision does with ``forward``."""
+    layer = nn.Dropout()
+    layer.forward = MethodType(nn.Dropout.forward, layer)
+    assert torch.equal(evaluation_view(layer)(torch.ones(64)), torch.ones(64))
+    assert not torch.equal(layer(torch.ones(64)), torch.ones(64))
 
 
 def test_a_view_of_batch_norm_counts_nothing():

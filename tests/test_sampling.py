@@ -138,6 +138,14 @@ def test_a_label_that_is_none_is_refused(label):
         sample(PixelModel(network, outputs.Bernoulli(), (1, 5, 7)), 2, condition=label)
 
 
+@pytest.mark.parametrize("name", ["condition", "seed", "temperature"])
+def test_an_array_where_a_number_is_wanted_is_shown_in_one_line(name):
+    network = networks.PixelCNN(1, 1, width=4, depth=1, condition="label", condition_size=3)
+    model = PixelModel(network, outputs.Bernoulli(), (1, 5, 7))
+    with pytest.raises(ConfigError, match=r"got array.+… \(\d+ characters\)(\n|$)"):
+        sample(model, 99, **({"condition": 0} | {name: np.zeros((99, 3))}))
+
+
 @pytest.mark.parametrize("engine", ["auto", "cached", "full"])
 def test_a_stream_gives_what_sample_draws_each_sub_pixel_once(model, engine):
     single = copy.deepcopy(model).float()

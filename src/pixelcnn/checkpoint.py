@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 
 from pixelcnn import record as records
+from pixelcnn.annotations import shown
 from pixelcnn.budget import Budget, OverBudget
 from pixelcnn.config import check_choice, checked
 from pixelcnn.data.gate import brief
-from pixelcnn.devices import Device, move, require_numbers, resolve_device
+from pixelcnn.devices import Device, move, no_model, require_numbers, resolve_device
 from pixelcnn.errors import ConfigError, ModelError, writing
 from pixelcnn.extent import require
 from pixelcnn.files import AnyPath, write_atomically
@@ -109,7 +110,7 @@ def uncompiled(model: Any) -> PixelModel:
     """
     found = getattr(model, "_orig_mod", model)
     if not isinstance(found, PixelModel):
-        raise ModelError(f"model must be a PixelModel, got {type(found).__name__}")
+        raise no_model(found)
     require_numbers(found)
     inside = [name for name, part in found.named_modules() if hasattr(part, "_orig_mod")]
     if inside:
@@ -142,7 +143,7 @@ def load(
     """
     path, device = resolve(source), resolve_device(device)
     if weights not in ("averaged", "raw"):
-        raise ConfigError(f"weights must be 'averaged' or 'raw', got {weights!r}")
+        raise ConfigError(f"weights must be 'averaged' or 'raw', got {shown(weights)}")
     with opened(path) as file:
         header = _header(file)
         size = sum(layout.end - layout.begin for layout in file.tensors.values())

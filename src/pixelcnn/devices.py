@@ -80,14 +80,19 @@ def require_model(model: object) -> None:
         model must be a PixelModel, got Identity
     """
     if not isinstance(model, nn.Module) or not hasattr(model, "log_prob_map"):
-        wrapped = hasattr(getattr(model, "module", None), "log_prob_map")
-        raise ModelError(
-            f"model must be a PixelModel, got {type(model).__name__}",
-            hint="its .module is one"
-            if wrapped
-            else "pixelcnn.load gives the model of a name, a file or a run folder",
-        )
+        raise no_model(model)
     require_numbers(model)
+
+
+def no_model(given: object) -> ModelError:
+    """What is said of something that is no model: how to come by one."""
+    hint = (
+        "pixelcnn.load gives the model of a name, a file or a run folder, "
+        "PixelModel(network, output, shape) that of a network"
+    )
+    if hasattr(getattr(given, "module", None), "log_prob_map"):
+        hint = "its .module is one"
+    return ModelError(f"model must be a PixelModel, got {type(given).__name__}", hint=hint)
 
 
 def require_numbers(module: nn.Module) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn import engines, streams
+from pixelcnn.annotations import shown
 from pixelcnn.config import check_integer
 from pixelcnn.devices import exact_convolutions, float64_device, require_model
 from pixelcnn.engines import Drawer, Engine, Walker
@@ -74,7 +75,9 @@ def temperature_of(temperature: float) -> float:
         temperature = temperature.item()
     number = isinstance(temperature, float | int) and not isinstance(temperature, bool)
     if not number or not math.isfinite(temperature) or temperature < 0:
-        raise ConfigError(f"temperature must be a finite number of at least 0, got {temperature!r}")
+        raise ConfigError(
+            f"temperature must be a finite number of at least 0, got {shown(temperature)}"
+        )
     return 0.0 if temperature < COLDEST else float(temperature)
 
 

@@ -86,7 +86,10 @@ def labels(condition: Any, n: int, classes: int, seen: Sequence[int]) -> Tensor:
     """
     tensor = _tensor(condition, "label")
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
-        raise ConfigError(f"labels are integers from 0 to {classes - 1}, got {condition!r}")
+        raise ConfigError(
+            f"labels are integers from 0 to {classes - 1}, got {shown(condition)}",
+            hint="labels.astype(int) of numbers, labels.argmax(1) of rows with a 1 at the class",
+        )
     tensor = tensor.expand(n) if tensor.ndim == 0 else tensor
     if tuple(tensor.shape) != (n,):
         raise ConfigError(

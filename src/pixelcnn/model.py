@@ -18,6 +18,7 @@ from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.layers import features_last, masked_weights
 from pixelcnn.modes import COMPILED
 from pixelcnn.networks import NETWORKS, Network, parameters_of
+from pixelcnn.networks.base import ONES_OWN
 from pixelcnn.outputs import OUTPUTS, Output
 from pixelcnn.record import classes_seen
 from pixelcnn.shapes import image_shape
@@ -59,7 +60,7 @@ class PixelModel(nn.Module):
 
     def __init__(self, network: Network, output: Output, shape: tuple[int, int, int]) -> None:
         super().__init__()
-        checked("network", getattr(network, COMPILED, network), Network)
+        checked("network", getattr(network, COMPILED, network), Network, ONES_OWN)
         self.network, self.output, self.shape = network, output, image_shape(shape)
         self.record: dict[str, Any] = {}
         self.statistics: Statistics | None = None

@@ -1,6 +1,7 @@
 """Evaluation mode without switching anything: the caller's modules keep their own modes."""
 
 import copy
+from types import MethodType
 from typing import TypeVar
 
 import torch
@@ -60,6 +61,9 @@ def _twin(module: nn.Module, made: dict[nn.Module, nn.Module]) -> nn.Module:
         return _view(compiled, made) if any(m.training for m in module.modules()) else module
     twin = type(module).__new__(type(module))
     twin.__dict__.update(module.__dict__)
+    for name, value in vars(module).items():  # a forward that was put on this module alone
+        if isinstance(value, MethodType) and value.__self__ is module:
+            twin.__dict__[name] = MethodType(value.__func__, twin)
     twin.__dict__.pop("_compiled_call_impl", None)  # of module.compile(): it calls the original
     parts = {n: None if m is None else _view(m, made) for n, m in module._modules.items()}
     twin.__dict__.update(_modules=parts, training=False)

@@ -39,6 +39,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from pixelcnn.annotations import shown
 from pixelcnn.errors import ConfigError
 
 WORD_BITS = 64
@@ -293,8 +294,5 @@ def _checked(name: str, value: int, bits: int) -> int:
     except TypeError:
         number = -1
     if not 0 <= number < 2**bits:
-        raise ConfigError(
-            f"{name} must be an integer in 0..2**{bits}-1, got {value!r}",
-            hint=f"choose a {name} in this range",
-        )
+        raise ConfigError(f"{name} must be an integer in 0..2**{bits}-1, got {shown(value)}")
     return number

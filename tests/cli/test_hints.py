@@ -124,13 +124,15 @@ def test_a_folder_without_images_names_what_it_holds(run, here):
         (here / "csvs" / name).touch()
     hint = run("data", "check", "csvs", code=3).hint
     assert hint.endswith(
-        "it holds a.npy, b.csv: an array or a table is given as a file, such as csvs/a.npy"
+        "convert pictures of others; it holds a.npy, b.csv: "
+        "an array or a table is given as a file, such as csvs/a.npy"
     )
 
 
 @pytest.mark.parametrize(
     ("name", "content", "remedy"),
-    [("set.zip", b"PK", "unpack it"), ("set.tar.gz", b"", "unpack it"), ("b1", b"\x80\x02}", "np.savez")],
+    [("set.zip", b"PK", "unpack it"), ("set.tar.gz", b"", "unpack it"),
+     ("a.pt", b"PK", "np.savez"), ("b1", b"\x80\x02}", "np.savez")],
 )  # fmt: skip
 def test_what_strangers_hold_and_is_not_read_has_a_way(run, here, name, content, remedy):
     (here / name).write_bytes(content)

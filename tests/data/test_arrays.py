@@ -101,6 +101,12 @@ def test_what_cannot_be_levels_is_refused_and_named(tmp_path, values, message):
         data.load_all(stored(tmp_path, values))
 
 
+def test_negative_values_are_refused_with_the_remedy(tmp_path):
+    with pytest.raises(DataError) as caught:
+        data.load_all(stored(tmp_path, NOISE.astype(np.int16) - 1))
+    assert "quantise=" in caught.value.hint
+
+
 @pytest.mark.parametrize("scale", [1, 255, 1e6])
 def test_real_numbers_are_refused_with_the_remedy_and_never_cast(tmp_path, scale):
     with pytest.raises(DataError) as caught:

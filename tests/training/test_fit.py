@@ -310,8 +310,9 @@ def test_a_compiled_model_trains_the_one_inside(tmp_path):
     compiled = torch.compile(made, backend="eager")
     fit(compiled, train, val, run=tmp_path / "run", verbose=False, epochs=1)
     assert same(checkpoint.load(tmp_path / "run").state_dict(), made.state_dict())
-    with pytest.raises(ModelError, match="must be a PixelModel"):
-        fit(torch.nn.Linear(1, 1), train, val, epochs=1)
+    with pytest.raises(ModelError, match="must be a PixelModel") as caught:
+        fit(torch.nn.DataParallel(made), train, val, epochs=1)
+    assert caught.value.hint == "its .module is one"
 
 
 def test_classes_that_no_image_has_are_not_drawn(tmp_path, monkeypatch):

@@ -215,6 +215,15 @@ def test_a_training_that_goes_on_for_less_than_it_has_ends_where_it_is(step, tmp
     assert (run / "train.log").read_text().count("nothing to do") == 1
 
 
+def test_a_finished_training_in_bfloat16_ends_with_the_same_best_again(tmp_path):
+    """The one in full precision, which its model file names, too."""
+    run = tmp_path / "run"
+    found = [train(run, resume=True, epochs=1, precision="bf16") for _ in range(2)]
+    nats = [model.record["validation"]["nats_per_image"] for model, _ in found]
+    assert [history.best for _, history in found] == nats
+    assert nats[0] == nats[1]
+
+
 def test_a_longer_training_that_was_killed_before_it_moved_goes_on(tmp_path, monkeypatch):
     run = tmp_path / "run"
     train(run, epochs=1)

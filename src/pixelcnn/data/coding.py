@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from pixelcnn.annotations import shown
 from pixelcnn.config import check_choice, check_integer
 from pixelcnn.data.bins import RULES, Bins, found_bins
 from pixelcnn.data.image_set import ImageSet
@@ -55,7 +56,9 @@ class Coding:
             check_choice("binarise", self.binarise, BINARISE)
         if self.threshold is not None:
             if not isinstance(self.threshold, int | float) or not 0 < self.threshold < 1:
-                raise ConfigError(f"threshold must lie between 0 and 1, got {self.threshold!r}")
+                raise ConfigError(
+                    f"threshold must lie between 0 and 1, got {shown(self.threshold)}"
+                )
             if self.binarise == "dynamic":
                 raise ConfigError("dynamic binarisation has no threshold", hint="drop one of them")
             object.__setattr__(self, "binarise", "threshold")

@@ -98,7 +98,8 @@ def _no_images(root: Path, others: list[str]) -> DataError:
         listed = ", ".join(map(printable, shown[:3])) + (", …" if shown[3:] else "")
         first = next((name for name in shown if "train" in name), shown[0])
         file = as_word(printable(str(root / first)))
-        hint = f"{hint}; it holds {listed}: an array or a table is given as a file, such as {file}"
+        hint = f"{hint}; convert pictures of others; it holds {listed}: "
+        hint += f"an array or a table is given as a file, such as {file}"
     return DataError(f"{name_of(root)} holds no images", hint=hint)
 
 

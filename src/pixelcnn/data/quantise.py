@@ -18,6 +18,7 @@ from pixelcnn.data.coding import Coding
 from pixelcnn.data.geometry import in_colour, in_grey
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lazy import each, pieces
+from pixelcnn.data.reading import typed
 from pixelcnn.data.tensors import dtype_of
 from pixelcnn.errors import DataError
 from pixelcnn.record import ONE_EACH
@@ -271,7 +272,10 @@ def _check_range(values: Any, levels: int) -> None:
     """Refuses values that are no levels of their type."""
     low, high = extent(values)
     if low < 0:
-        raise DataError(f"levels count from 0, but the smallest value is {low}")
+        raise DataError(
+            f"levels count from 0, but the smallest value is {low}",
+            hint=f"measured values: say how they become levels with {typed('quantise')}",
+        )
     if high >= MAX_LEVELS:
         raise DataError(
             f"values above {MAX_LEVELS - 1} cannot be levels, the largest is {high}",

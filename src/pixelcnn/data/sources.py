@@ -126,12 +126,12 @@ def _remedy(path: Path) -> str:
     """What to do with a file of a kind that is not read, if that can be said."""
     if plain_name(path).endswith(ARCHIVES):
         return "unpack it, and give the folder; "
-    if path.is_file():
+    pickled = plain_name(path).endswith((".pt", ".pth"))  # a pickle inside an archive
+    if path.is_file() and not pickled:
         with contextlib.suppress(OSError), path.open("rb") as stream:
-            if re.match(rb"\x80[\x02-\x05]", stream.read(2)):
-                stored = "np.savez(path, images=…, labels=…)"
-                return f"a pickle may run anything, so store its arrays with {stored}; "
-    return ""
+            pickled = re.match(rb"\x80[\x02-\x05]", stream.read(2)) is not None
+    stored = "np.savez(path, images=…, labels=…)"
+    return f"a pickle may run anything, so store its arrays with {stored}; " if pickled else ""
 
 
 def is_path(source: Any) -> bool:

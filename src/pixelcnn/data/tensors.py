@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pixelcnn.annotations import shown
 from pixelcnn.data.lazy import LazyImages, each, pieces
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import MAX_LEVELS, ImageShape, unflattened
@@ -234,5 +235,5 @@ def level_count(levels: Any) -> int:
     """A number of levels as an ``int``: NumPy's integers are integers, too."""
     found = levels.item() if isinstance(levels, np.generic) else levels
     if not isinstance(found, int) or isinstance(found, bool) or not 2 <= found <= MAX_LEVELS:
-        raise DataError(f"a set of images has 2 to {MAX_LEVELS} levels, got {levels!r}")
+        raise DataError(f"a set of images has 2 to {MAX_LEVELS} levels, got {shown(levels)}")
     return found

@@ -14,6 +14,8 @@ from pixelcnn.registry import Registry
 from pixelcnn.shapes import MAX_LEVELS
 
 ORDERS: tuple[options.Order, ...] = get_args(options.Order)
+ONES_OWN = "a network of your own is a subclass of pixelcnn.networks.Network: docs/extending.md"
+"""What to do where a network is wanted, and another module was given."""
 
 
 class Network(nn.Module, abc.ABC):

@@ -279,14 +279,13 @@ def finish(trainer: Trainer) -> History:
     """Puts the best weights back, scores them in full precision, and draws what they can do."""
     model, saver = trainer.model, trainer.saver
     saver.recall_best()
-    best = saver.best.nats
     if model.record["validation"]["precision"] == "bf16":
         try:
             found = trainer.validator(trainer.state, "32")
         except Stopped as stopped:
             raise interrupted(trainer, "stopped after the last step", "all is saved") from stopped
         saver.annotate_best(validation_record(found, "32"))
-        best = found.mean
+    best = float(model.record["validation"]["nats_per_image"])
     bits = best / model.shape.dimensions / math.log(2)
     trainer.recorder.talk.say(
         f"best at step {saver.best.step}: {best:.3f} nats an image, {bits:.4f} bits/dim,"

@@ -165,17 +165,18 @@ class NetworkChecks:
         """Neither less nor more, and no future in the claim."""
         found = self.dependence
         self.program_agrees(found)
+        missed = found.missed
         for pairs, text in (
             (found.claimed & ~found.allowed, "claims to see {}, which comes later"),
-            (found.missed, "does not see {}, which it claims to see"),
+            (missed, "does not see {}, which it claims to see"),
             (found.unclaimed, "sees {}, which it does not claim"),
         ):
             if pairs.any():
                 target, source = example(pairs)
                 fact = f"output {place(target)} " + text.format(f"input {place(source)}")
-                why = nearest_missing(pairs) if pairs.equal(found.missed) else ""
+                why = nearest_missing(pairs) if pairs is missed else ""
                 fact += f" ({counted(int(pairs.sum()), 'such pair')})"
-                if pairs is found.missed and not may_miss_the_nearest(self.network):
+                if pairs is missed and not may_miss_the_nearest(self.network):
                     fact += "; a network without a program that means it states its claimed_past"
                 raise ConformanceError(why + fact)
         seen, past = int(found.claimed.sum()), int(found.allowed.sum())

@@ -13,6 +13,7 @@ from pixelcnn.errors import ConformanceError, ModelError
 from pixelcnn.extent import MOST_NUMBERS, widest
 from pixelcnn.layers import set_dropout_generator
 from pixelcnn.networks import Network
+from pixelcnn.networks.base import ONES_OWN
 from pixelcnn.streams import DrawFrom
 from pixelcnn.surroundings import independent
 
@@ -38,7 +39,7 @@ def require_network(network: object) -> None:
     if not isinstance(network, Network):
         raise ModelError(
             f"network must be a Network, got {type(network).__name__}",
-            hint="that of a model is model.network, and check_model checks all of it",
+            hint=f"{ONES_OWN}; that of a model is model.network, and check_model checks all of it",
         )
     require_numbers(network)
 
