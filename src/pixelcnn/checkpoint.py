@@ -81,7 +81,7 @@ def save(
     check_types(dict(model.named_parameters()), FLOATS.values())
     check_types(tensors, KINDS.values())
     check_finite(tensors)
-    _check_rebuilds(model, {name: layout_of(tensor) for name, tensor in tensors.items()})
+    check_rebuilds(model, tensors)
     if dtype is not None:
         check_choice("dtype", dtype, HALVES)
         tensors = rounded(tensors, dtype)
@@ -91,20 +91,18 @@ def save(
         "config": model.config(),
         "record": records.as_json(model.record | {"weights": weights}),
         "fingerprint": fingerprint(model.config(), widened(tensors) if dtype else tensors),
-    }
-    if dtype is not None:
-        header["computes"] = COMPUTES
+    } | ({} if dtype is None else {"computes": COMPUTES})
     header["digest"] = _digest(header)
     content = safetensors.torch.save(tensors, {KEY: json.dumps(header, allow_nan=False)})
     with writing(path):
         write_atomically(path, content)
 
 
-def _check_rebuilds(model: PixelModel, tensors: Mapping[str, Layout]) -> None:
-    """What is read again is built of a configuration, which has to say all that this model is."""
-    config = model.config()
+def check_rebuilds(model: PixelModel, tensors: Mapping[str, Tensor]) -> None:
+    """Raises a ModelError if a reader, who builds a model of its configuration, would have another one."""
+    config, layouts = model.config(), {name: layout_of(tensor) for name, tensor in tensors.items()}
     try:
-        compare_parts(model, _built(config, tensors))
+        compare_parts(model, _built(config, layouts))
     except (OverBudget, Unlike, ConfigError) as error:
         raise ModelError(
             f"this model cannot be written, since its configuration builds another one: {error}",
