@@ -8,6 +8,7 @@ import struct
 
 import pytest
 import torch
+from torch.nn.utils import prune
 
 from pixelcnn import PixelModel, load, networks, outputs, save
 from pixelcnn.checkpoint import _digest, describe
@@ -220,3 +221,43 @@ def test_what_holds_a_compiled_part_is_not_written(model, tmp_path):
         save(model, tmp_path / "model.safetensors")
     with pytest.raises(ModelError, match="must be a PixelModel"):
         save(torch.nn.Linear(1, 1), tmp_path / "model.safetensors")
+
+
+def _another_activation(network):
+    network.head[0] = torch.nn.Tanh()
+
+
+def _pruned(network):
+    prune.l1_unstructured(network.head[1], "weight", 0.5)
+
+
+def _without_bias(network):
+    network.head[1].bias = None
+
+
+CHANGES = {
+    "another-activation": (_another_activation, "`network.head.0` is ReLU, not Tanh"),
+    "pruned": (_pruned, "`network.head.1.weight` is missing"),
+    "without-bias": (_without_bias, "`network.head.1.bias` is missing"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_a_configuration_does_not_say_is_not_written(model, tmp_path, change):
+    """The file could not be read again, or would be another model."""
+    apply, message = CHANGES[change]
+    apply(model.network)
+    with pytest.raises(ModelError, match=message):
+        save(model, tmp_path / "model.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("dtype", [None, "bfloat16"])
+def test_layers_that_share_weights_come_back_from_a_file(model, tmp_path, dtype):
+    path, images = tmp_path / "model.safetensors", torch.randint(3, (2, 1, 5, 7))
+    model.network.head[3] = model.network.head[1]
+    save(model, path, raw=model.state_dict(), dtype=dtype)
+    again = load(path)
+    tolerance = 0.05 if dtype else 0
+    assert torch.allclose(again.log_prob(images), model.log_prob(images), rtol=tolerance, atol=0)
+    assert torch.equal(again.network.head[3].weight, again.network.head[1].weight)

@@ -120,6 +120,33 @@ def test_nothing_depends_on_what_surrounds_a_call(model, tmp_path, name, around)
     assert plain(found) == expected
 
 
+COLOURS = torch.randint(256, (2, 3, 3, 4), generator=torch.Generator().manual_seed(0))
+MIXTURE, SOFTMAX = outputs.LogisticMixture(components=2), outputs.Categorical(levels=5)
+NETWORKS = {
+    "mixture": (lambda: networks.PixelCNNpp(3, 20, width=6, blocks=1, scales=2), MIXTURE),
+    "units": (lambda: networks.MADE(3, 15, rows=3, columns=4, activation="elu"), SOFTMAX),
+    "constants": (lambda: networks.PixelCNN(3, 15, width=9, depth=2), SOFTMAX),
+}
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_nothing_depends_on_the_default_type(name, kind):
+    torch.manual_seed(0)
+    build, output = NETWORKS[name]
+    model = px.PixelModel(build(), output, (3, 3, 4)).eval()
+    fresh, images = copy.deepcopy(model), COLOURS % output.levels
+
+    def found(model):
+        drawn = [px.sample(model, 2, engine=engine) for engine in ("auto", "cached", "full")]
+        packed = px.calibrate(model, images), px.compress(model, images.numpy())
+        return plain(dict(enumerate([*drawn, px.score(model, images), *packed])))
+
+    expected = found(model)
+    with default_type(kind):
+        assert found(fresh) == expected
+
+
 def test_scores_that_gradients_are_taken_of_stay_where_the_model_is(model):
     expected = model.log_prob(IMAGES)
     with torch.device("meta"):

@@ -27,7 +27,7 @@ from pixelcnn.errors import ConfigError, ModelError, writing
 from pixelcnn.extent import require
 from pixelcnn.files import AnyPath, write_atomically
 from pixelcnn.model import PixelModel
-from pixelcnn.model_file import FLOATS, KEY, KINDS, ModelFile, damaged, opened, strict_json
+from pixelcnn.model_file import FLOATS, KEY, KINDS, Layout, ModelFile, damaged, opened, strict_json
 from pixelcnn.registry import closest
 from pixelcnn.streams import DrawFrom
 from pixelcnn.surroundings import independent
@@ -35,9 +35,12 @@ from pixelcnn.weights import (
     HALVES,
     RAW,
     Unlike,
+    apart,
     check_finite,
     check_types,
     compare,
+    compare_parts,
+    fingerprint,
     layout_of,
     rounded,
     widened,
@@ -48,6 +51,7 @@ COMPUTES = "float32"
 """What a model computes in whose weights are kept in half precision to save space."""
 
 
+@independent
 def save(
     model: PixelModel,
     path: str | os.PathLike[str],
@@ -66,24 +70,19 @@ def save(
             None keeps them as they are.
 
     Raises:
-        ModelError: a weight is not a finite number, or of a type that files do not hold; or the record is
-            not what :mod:`pixelcnn.record` expects.
+        ModelError: a weight is not a finite number, or of a type that files do not hold; the model is not
+            what its configuration builds; or the record is not what :mod:`pixelcnn.record` expects.
         ConfigError: another ``dtype``, or a path that is none or cannot be written.
         ResourceError: the disk is full.
     """
     model, path = uncompiled(model), checked("path", path, AnyPath, "such as 'model.safetensors'")
     path = os.path.expanduser(path)
-    own = model.state_dict()
-    tensors = {name: t.detach().cpu().contiguous() for name, t in own.items()}
-    if raw is not None:
-        tensors |= {RAW + name: t.detach().cpu().contiguous() for name, t in raw.items()}
+    whole = model.state_dict() | {RAW + name: tensor for name, tensor in (raw or {}).items()}
+    tensors = apart({name: t.detach().cpu().contiguous() for name, t in whole.items()})
     check_types(dict(model.named_parameters()), FLOATS.values())
     check_types(tensors, KINDS.values())
     check_finite(tensors)
-    try:
-        compare(own, {name: layout_of(tensor) for name, tensor in tensors.items()})
-    except Unlike as error:
-        raise ModelError(f"this model cannot be written: {error}") from error
+    check_rebuilds(model, tensors)
     if dtype is not None:
         check_choice("dtype", dtype, HALVES)
         tensors = rounded(tensors, dtype)
@@ -93,13 +92,23 @@ def save(
         "config": model.config(),
         "record": records.as_json(model.record | {"weights": weights}),
         "fingerprint": fingerprint(model.config(), widened(tensors) if dtype else tensors),
-    }
-    if dtype is not None:
-        header["computes"] = COMPUTES
+    } | ({} if dtype is None else {"computes": COMPUTES})
     header["digest"] = _digest(header)
     content = safetensors.torch.save(tensors, {KEY: json.dumps(header, allow_nan=False)})
     with writing(path):
         write_atomically(path, content)
+
+
+def check_rebuilds(model: PixelModel, tensors: Mapping[str, Tensor]) -> None:
+    """Raises a ModelError if a reader, who builds a model of its configuration, would have another one."""
+    config, layouts = model.config(), {name: layout_of(tensor) for name, tensor in tensors.items()}
+    try:
+        compare_parts(model, _built(config, layouts))
+    except (OverBudget, Unlike, ConfigError) as error:
+        raise ModelError(
+            f"this model cannot be written, since its configuration builds another one: {error}",
+            hint="undo what was done to it by hand, or register a network whose arguments say it",
+        ) from error
 
 
 def uncompiled(model: Any) -> PixelModel:
@@ -188,8 +197,7 @@ def describe(source: str | os.PathLike[str]) -> dict[str, Any]:
 def shipped() -> dict[str, Path]:
     """Names and files of the models that come with the package."""
     folder = resources.files("pixelcnn") / "models"
-    files = sorted(Path(str(folder)).glob("*.safetensors"))
-    return {file.stem: file for file in files}
+    return {file.stem: file for file in sorted(Path(str(folder)).glob("*.safetensors"))}
 
 
 def resolve(source: str | os.PathLike[str]) -> Path:
@@ -219,16 +227,6 @@ def resolve(source: str | os.PathLike[str]) -> Path:
         f"no model file, run folder or shipped model called {brief(repr(str(source)), 300)}.{near}",
         hint=f"give a .safetensors file or a run folder; shipped models: {known}",
     )
-
-
-def fingerprint(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of a configuration and weights, hexadecimal."""
-    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
-    for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
-        digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _digest(header: Mapping[str, Any]) -> str:
@@ -263,22 +261,33 @@ def _header(file: ModelFile) -> dict[str, Any]:
 
 
 def _build(file: ModelFile, config: dict[str, Any]) -> PixelModel:
-    """The model of a configuration; one that asks for more than the file holds is not even begun."""
-    own = [layout for name, layout in file.tensors.items() if not name.startswith(RAW)]
-    budget = Budget(len(own), sum(layout.numbers for layout in own))
+    """The model of a file, whose weights are still to come."""
     try:
-        _check_width(config, budget)
-        # These weights are replaced at once.
-        with DrawFrom(torch.Generator()), budget:
-            model = PixelModel.from_config(config)
-        if config.get("levels", model.levels) != model.levels:
-            raise Unlike(f"{model.levels} levels, not {config['levels']!r}")
-        compare(model.state_dict(), file.tensors)
+        return _built(config, file.tensors)
     except (OverBudget, Unlike) as error:
         reason = f"its weights do not fit its configuration: {error}"
         raise damaged(file.path, reason) from error
     except ConfigError as error:
         raise ModelError(f"{file.path}: {error}", hint=error.hint) from error
+
+
+def _built(config: dict[str, Any], tensors: Mapping[str, Layout]) -> PixelModel:
+    """The model of a configuration; one that asks for more than its tensors hold is not even begun.
+
+    Raises:
+        OverBudget: it does.
+        Unlike: it has other tensors, or levels.
+        ConfigError: nothing can be built of it.
+    """
+    own = [layout for name, layout in tensors.items() if not name.startswith(RAW)]
+    budget = Budget(len(own), sum(layout.numbers for layout in own))
+    _check_width(config, budget)
+    # These weights are replaced at once.
+    with DrawFrom(torch.Generator()), budget:
+        model = PixelModel.from_config(config)
+    if config.get("levels", model.levels) != model.levels:
+        raise Unlike(f"{model.levels} levels, not {config['levels']!r}")
+    compare(model.state_dict(), tensors)
     return model
 
 

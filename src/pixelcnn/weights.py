@@ -1,9 +1,12 @@
 """Whether the tensors of a file, or for one, are the weights of a model."""
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pixelcnn.errors import ModelError
 from pixelcnn.model_file import FLOATS, Layout
@@ -42,6 +45,60 @@ def compare(own: Mapping[str, Tensor], found: Mapping[str, Layout]) -> None:
         dtype = first if tensor.is_floating_point() else tensor.dtype
         if layout.dtype != dtype:
             raise Unlike(f"`{name}` holds {_plain(layout.dtype)} numbers, not {_plain(dtype)}")
+
+
+def compare_parts(model: nn.Module, other: nn.Module) -> None:
+    """Compares what layers two models are made of: some have no tensors that would tell them apart.
+
+    Raises:
+        Unlike: the first layer of another kind.
+
+    Example:
+        >>> compare_parts(nn.Sequential(nn.ReLU()), nn.Sequential(nn.Tanh()))
+        Traceback (most recent call last):
+        pixelcnn.weights.Unlike: `0` is Tanh, not ReLU
+    """
+    mine, others = _kinds(model), _kinds(other)
+    for name in mine | others:
+        here, there = mine.get(name), others.get(name)
+        if here != there:
+            raise Unlike(f"`{name}` is {there and there[1]}, not {here and here[1]}")
+
+
+def _kinds(model: nn.Module) -> dict[str, tuple[str, str]]:
+    """Where the class of each part is defined; a parametrized one, or another notebook's, is made anew."""
+    return {
+        name: (type(part).__module__, type(part).__qualname__)
+        for name, part in model.named_modules(remove_duplicate=False)
+    }
+
+
+def fingerprint(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of a configuration and weights, hexadecimal."""
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"\0{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors none of which lies in another's memory, as that of layers that share their weights does.
+
+    Example:
+        >>> tensor = torch.zeros(2)
+        >>> one, two = apart({"one": tensor, "two": tensor}).values()
+        >>> one is tensor, two is tensor
+        (True, False)
+    """
+    found: dict[str, Tensor] = {}
+    places: set[int] = set()
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        found[name] = tensor.clone() if place in places else tensor
+        places.add(place)
+    return found
 
 
 def layout_of(tensor: Tensor) -> Layout:

@@ -300,6 +300,15 @@ def test_data_that_do_not_fit_are_refused(case):
         fit(model(**arguments), few, other, verbose=False)
 
 
+def test_a_model_that_no_file_can_hold_is_refused_before_it_is_trained(tmp_path):
+    made = model()
+    made.network.register_buffer("mine", torch.zeros(1))
+    with pytest.raises(ModelError, match=r"`network\.mine` is none"):
+        fit(made, *digits(16, 4), run=tmp_path / "run", verbose=False, epochs=1)
+    assert not list(tmp_path.iterdir())
+    assert fit(made, *digits(16, 4), verbose=False, epochs=1).steps
+
+
 def test_an_unknown_option_is_refused():
     with pytest.raises(ConfigError, match="no training option called 'epoch'"):
         fit(model(), *digits(), verbose=False, epoch=3)

@@ -9,6 +9,7 @@ from pixelcnn import checkpoint, data
 from pixelcnn.errors import ConfigError, DataError, UnknownName
 from pixelcnn.training import prepare, train_recipe
 from pixelcnn.training import recipe as recipes
+from pixelcnn.weights import fingerprint
 from training.trainings import same
 
 SMALL = [
@@ -128,7 +129,7 @@ def test_a_model_to_start_from_becomes_the_parent(tmp_path):
     parent = checkpoint.load(second.run).record["parent"]
     assert parent["steps"] == first.steps
     old = checkpoint.load(first.run)
-    assert parent["fingerprint"] == checkpoint.fingerprint(old.config(), old.state_dict())
+    assert parent["fingerprint"] == fingerprint(old.config(), old.state_dict())
     assert str(tmp_path).encode() not in (second.run / "best.safetensors").read_bytes()
     start = prepare(recipes.get("digits").with_overrides([f"training.init='{first.run}'"])).model
     assert same(dict(start.state_dict()), dict(old.state_dict()))

@@ -103,7 +103,7 @@ class LogisticMixture(Output):
         level has no b, the highest no a.
         """
         mean, scale = self.component(table, levels, channel)
-        level = levels[..., channel, None]
+        level = levels[..., channel, None].to(table.dtype)
         below = functional.logsigmoid((level + 0.5 - mean) / scale)
         above = functional.logsigmoid((mean - level + 0.5) / scale)
         between = (-torch.expm1(-1 / scale)).log()

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from pixelcnn import devices
-from pixelcnn.checkpoint import uncompiled
+from pixelcnn.checkpoint import check_rebuilds, uncompiled
 from pixelcnn.conditioning import condition_of
 from pixelcnn.config import gated
 from pixelcnn.data import ImageSet, tags
@@ -79,7 +79,7 @@ def fit(
 
     Raises:
         ConfigError: options, callbacks, trackers or a run folder that cannot be used.
-        ModelError: images that do not fit the model.
+        ModelError: images that do not fit the model, or with a run folder a model that no file can hold.
         TrainingError: a loss that is not finite.
         ResourceError: out of memory or disk.
         Interrupted: Ctrl-C, SIGTERM or SIGHUP, after saving; the model holds the best weights so far.
@@ -109,16 +109,15 @@ def fit(
         folder, replan = None, False
         if run is not None:
             recipe = of_model(model, notes["data"], options)
-            held_folder = stack.enter_context(held(RunFolder(run, resume=resume), processes))
+            check_rebuilds(model, model.state_dict())  # now, not when the first file is written
+            ours = stack.enter_context(held(RunFolder(run, resume=resume), processes))
 
             def begin() -> bool:
-                goes = held_folder.recipe.exists() and goes_on(
-                    held_folder.stored(), recipe, str(held_folder.path)
-                )
-                held_folder.begin(recipe.dumps(), notes["content_hash"])
+                goes = ours.recipe.exists() and goes_on(ours.stored(), recipe, str(ours.path))
+                ours.begin(recipe.dumps(), notes["content_hash"])
                 return goes
 
-            folder, replan = held_folder, processes.on_main(begin)
+            folder, replan = ours, processes.on_main(begin)
         return run_training(
             model, train, val, options, folder, notes, processes,
             replan=replan, verbose=verbose, callbacks=callbacks, trackers=trackers, since=since,

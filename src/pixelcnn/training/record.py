@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pixelcnn.checkpoint import fingerprint
 from pixelcnn.conditioning import condition_of
 from pixelcnn.data import DATASETS, ImageSet, tags
 from pixelcnn.data.content import as_bytes
@@ -18,6 +17,7 @@ from pixelcnn.model import PixelModel
 from pixelcnn.training.likelihood import Validation
 from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.run import versions
+from pixelcnn.weights import fingerprint
 
 PLACES = ("device", "devices", "nodes", "trackers", "init")
 """Options that say where a training ran, not what it did."""

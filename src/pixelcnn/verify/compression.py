@@ -1,5 +1,6 @@
 """Compression costs what a model's likelihood says, and gives back what it was given."""
 
+import math
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ def check_compression(model: PixelModel, condition: Any, *, calibrated: bool) ->
         raise ConformanceError("images come back as others")
     with torch.no_grad():
         nats = -float(evaluation_view(model).log_prob(images, condition).sum())
-    own = nats / torch.log(torch.tensor(2.0)).item()
+    own = nats / math.log(2)
     loss, bits = excess(model, images, given), 32 * len(words)
     if loss * own > ALLOWED * own + SLACK:
         raise ConformanceError(

@@ -19,6 +19,7 @@ from pixelcnn.config import arguments
 from pixelcnn.model import PixelModel
 from pixelcnn.networks import NETWORKS
 from pixelcnn.outputs import OUTPUTS
+from pixelcnn.weights import fingerprint
 
 KEY = "pixelcnn"
 DTYPES = (
@@ -57,7 +58,7 @@ def sealed(header: dict[str, Any], entries: dict[str, Any], body: bytes) -> byte
     """A file whose digests are right, as whoever makes a hostile one would see to."""
     try:
         tensors = safetensors.torch.load(unsealed({}, entries, body))
-        header["fingerprint"] = checkpoint.fingerprint(header["config"], tensors)
+        header["fingerprint"] = fingerprint(header["config"], tensors)
     except Exception:
         header["fingerprint"] = "0" * 64  # no reader gets as far as comparing it
     kept = {key: value for key, value in header.items() if key != "digest"}
@@ -206,7 +207,7 @@ class Models(Campaign):
         """Holds a damaged file that loads to what the whole one holds."""
         found = {"config": model.config(), "record": model.record}
         wanted = {key: self.header[key] for key in found}
-        weights = checkpoint.fingerprint(model.config(), model.state_dict())
+        weights = fingerprint(model.config(), model.state_dict())
         if found != wanted or weights != self.header["fingerprint"]:
             raise Fault("content", "a damaged file loads as another model")
 

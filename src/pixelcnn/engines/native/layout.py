@@ -59,7 +59,7 @@ class Pool:
         Raises:
             Unlowerable: more weights than an index can tell.
         """
-        array = torch.as_tensor(values).detach().cpu().float().numpy().ravel()
+        array = torch.as_tensor(values, dtype=torch.float32).detach().cpu().numpy().ravel()
         start, padding = self._size, -len(array) % CACHE_LINE
         self._parts += [array, np.zeros(padding, np.float32)]
         self._size += len(array) + padding

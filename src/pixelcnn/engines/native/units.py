@@ -155,7 +155,7 @@ class Units:
             used = live.any(0).nonzero()[:, 0]
             at = stored[used]
             first, last = (int(at.min()), int(at.max())) if len(at) else (0, -1)
-            weight = torch.zeros(len(part), last + 1 - first)
+            weight = torch.zeros(len(part), last + 1 - first, dtype=torch.float32)
             weight[:, at - first] = (node.weight.detach()[part].cpu().float() * live)[:, used]
             words = [code("kind", "dense"), *self.places.of(number, part[0]), len(part)]
             words += [value, first, last + 1 - first]
