@@ -10,6 +10,7 @@ from pixelcnn.errors import ConfigError, ModelError
 MAX_SIDE = 65_536
 MAX_CHANNELS = 1_024
 MAX_LEVELS = 65_536
+MAX_IMAGES = 10**18
 
 
 class ImageShape(NamedTuple):

@@ -7,6 +7,7 @@ import typer
 
 from pixelcnn.cli import options
 from pixelcnn.cli.console import emit, progress, say
+from pixelcnn.shapes import MAX_IMAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +41,7 @@ def complete(
             "--count",
             metavar="N",
             min=1,
-            max=options.MOST_IMAGES,
+            max=MAX_IMAGES,
             help="Completions of each image.",
         ),
     ] = 8,

@@ -13,9 +13,6 @@ DATA_HELP = (
     "an .npy, .npz, .h5, .zarr, .fits, IDX or .csv file, or hf:NAME."
 )
 
-MOST_IMAGES = 10**18
-"""That a command draws: what they take on a disk is a number that can be told."""
-
 
 def said(*names: str, help: str, default: str, **more: Any) -> Any:  # noqa: A002
     """An option whose default is no value but a rule, said in words.

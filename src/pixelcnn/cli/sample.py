@@ -8,6 +8,7 @@ import typer
 
 from pixelcnn.cli import options
 from pixelcnn.cli.console import emit, progress, say
+from pixelcnn.shapes import MAX_IMAGES
 from pixelcnn.text import counted
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def sample(
             "--count",
             metavar="N",
             min=1,
-            max=options.MOST_IMAGES,
+            max=MAX_IMAGES,
             help="Images; of several conditions, of each.",
             default="16; 1 of each condition of a file, 4 of each value of a range",
         ),
