@@ -55,7 +55,9 @@ inline __attribute__((always_inline)) void slide_pairs(Interleaved (&sum)[COLUMN
 template <int COLUMNS_>
 void span_pairs(const Product<float>& p, const Instruction& i, int64_t row, int64_t rows, int32_t block) {
     const int64_t apart = rows * p.x_stride;
-    Interleaved sum[COLUMNS_] = {};
+    Interleaved sum[COLUMNS_];
+#pragma GCC unroll 8
+    for (int c = 0; c < COLUMNS_; ++c) sum[c] = Interleaved{};
     const float* w = p.weight + int64_t(block) * i.paired_depth * NARROW;
     for (const Run& run : i.runs) {
         const float* x = p.x[run.first] + row * p.x_stride + block * LANES;
@@ -76,11 +78,17 @@ void span_pairs(const Product<float>& p, const Instruction& i, int64_t row, int6
             w += some * NARROW;
         }
     }
+    Vector found[2][COLUMNS_];
+#pragma GCC unroll 8
+    for (int c = 0; c < COLUMNS_; ++c) {
+        found[0][c] = half_of(sum[c], 0);
+        found[1][c] = half_of(sum[c], 1);
+    }
     for (int half = 0; half < 2; ++half) {
         const int32_t first = block * NARROW + half * LANES, count = std::min(LANES, p.count - first);
         if (count <= 0) return;
         finish(p, row, rows, COLUMNS_, first, count,
-                         [&](int c) { return p.begin(row + c * rows, first, count) + half_of(sum[c], half); });
+                         [&](int c) { return p.begin(row + c * rows, first, count) + found[half][c]; });
         if (p.ends_at_once()) continue;
         for (int c = 0; c < COLUMNS_; ++c) end(p, row + c * rows, 1, first, count);
     }

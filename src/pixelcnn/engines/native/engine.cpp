@@ -23,6 +23,7 @@ struct Engine {
     Plan plan;
     Wave wave;
     int32_t walks = 1;  // of a slice: rows that advance together
+    Arena arena;
     std::vector<std::unique_ptr<Slice>> slices;
     int64_t next = 0;  // the sub-pixel that comes next, in coding order
     std::unique_ptr<Coding> coding;
@@ -36,7 +37,7 @@ struct Engine {
         const int32_t size = std::max(1, std::min(SLICE, share));
         walks = wave.walks(threads / ((n + size - 1) / size));
         for (int32_t first = 0; first < n; first += size)
-            slices.push_back(std::make_unique<Slice>(plan, wave, first, std::min(size, n - first), walks));
+            slices.push_back(std::make_unique<Slice>(plan, wave, arena, first, std::min(size, n - first), walks));
         int64_t offset = 0;
         for (size_t i = 0; i < plan.values.size(); ++i) {
             const Value& value = plan.values[i];

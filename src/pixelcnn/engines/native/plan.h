@@ -1,6 +1,8 @@
 // A plan as it is read: every index, size and order of execution is checked before anything runs.
 #pragma once
 
+#include <map>
+
 #include "narrow.h"
 
 namespace {
@@ -25,6 +27,7 @@ struct Plan {
     Floats pool;
     std::vector<Floats> paired_pools;
     std::vector<Aligned<double>> wide_pools;
+    std::map<std::pair<const float*, int64_t>, std::vector<int16_t>> tables;
     List<Value> values;
     List<Memory> memories;
     List<std::vector<Instruction>> queues;  // of units: what is computed once, as it becomes due
@@ -139,6 +142,13 @@ struct Plan {
         const int64_t offset = in.next();
         require(offset >= 0 && count >= 0 && offset + count <= pool.size(), "weights out of range");
         return pool.data() + offset;
+    }
+
+    // A table's, which many instructions share.
+    const int16_t* entries(const float* table, int64_t count) {
+        std::vector<int16_t>& made = tables[{table, count}];
+        if (made.empty()) made = whole_entries(table, count);
+        return made.data();
     }
 
     const Value& read_target(Reader& in, Instruction& i) const {
@@ -285,7 +295,7 @@ struct Plan {
         i.column_at = to.clock * in.next(0, i.step - 1, "phase");
     }
 
-    Function read_function(Reader& in, int64_t count) const {
+    Function read_function(Reader& in, int64_t count) {
         Function function;
         function.op = Operation(in.next(0, OPERATIONS - 1, "operation"));
         const Signature& takes = SIGNATURES[function.op];
@@ -299,7 +309,7 @@ struct Plan {
         if (function.op == TABLE || function.op == TABLE_GATE) {
             const float limit = function.constants.third[0];
             require(limit >= 0 && limit <= 1 << 20 && limit == float(int32_t(limit)), "entries of a table");
-            function.constants.table = floats(in, 2 * int64_t(limit) + 1);
+            function.constants.table = entries(floats(in, 2 * int64_t(limit) + 1), 2 * int64_t(limit) + 1);
         }
         return function;
     }

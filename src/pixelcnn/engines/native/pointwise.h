@@ -9,7 +9,7 @@ namespace {
 // The constants of a function, or what it takes for each feature.
 struct Constants {
     Vector first{}, second{}, third{};
-    const float* table = nullptr;  // of TABLE and TABLE_GATE: twice the last of them and one more number
+    const int16_t* table = nullptr;  // of TABLE and TABLE_GATE: twice the last of them and one more number
 };
 
 // An entry for each number from -limit to limit; what is none takes the first.

@@ -11,8 +11,8 @@ namespace {
 
 class Slice {
   public:
-    Slice(const Plan& plan, const Wave& wave, int32_t first, int32_t images, int32_t walks)
-        : plan_(plan), wave_(wave), rows_(plan, first, images, walks), finished_(size_t(plan.height)) {
+    Slice(const Plan& plan, const Wave& wave, Arena& arena, int32_t first, int32_t images, int32_t walks)
+        : plan_(plan), wave_(wave), rows_(plan, arena, first, images, walks), finished_(size_t(plan.height)) {
         for (int32_t i = 0; i < walks; ++i) walks_.push_back(std::make_unique<Walk>(plan, rows_));
     }
 

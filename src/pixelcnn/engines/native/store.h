@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "arena.h"
 #include "plan.h"
 
 namespace {
@@ -10,8 +11,8 @@ namespace {
 // The values that are read at offsets: some rows of each, which walks of several rows share.
 class Rows {
   public:
-    Rows(const Plan& plan, int32_t first, int32_t images, int32_t walks)
-        : plan_(plan), first_(first), n_(images), walks_(walks) {
+    Rows(const Plan& plan, Arena& arena, int32_t first, int32_t images, int32_t walks)
+        : plan_(plan), arena_(arena), first_(first), n_(images), walks_(walks) {
         for (const Value& value : plan.values) take(values_, value.storage == NOW ? 0 : size(value));
     }
 
@@ -21,23 +22,23 @@ class Rows {
 
     // Adds a place of zeros; all places together stay within bounds.
     template <typename Number>
-    void take(List<Aligned<Number>>& list, int64_t count) {
+    void take(List<Number*>& list, int64_t count) {
         sum_ += count;
         require(count < MAX_FLOATS && sum_ < MAX_FLOATS, "too much state");
-        list.emplace_back(count);
+        list.push_back(arena_.take<Number>(count));
     }
 
     // Rows that are kept of a value: as many as are read above any that is walked.
     int32_t kept(const Value& value) const { return value.up + walks_; }
 
-    float* data(int32_t number) { return values_[number].data(); }
+    float* data(int32_t number) { return values_[number]; }
 
     // Above the first row there is nothing, and no unit is known.
     void begin() {
         if (!std::exchange(used_, true)) return;  // there is nothing yet
         for (size_t i = 0; i < values_.size(); ++i)
             if (plan_.values[i].storage == ROWS || plan_.values[i].storage == UNITS)
-                std::fill_n(values_[i].data(), values_[i].size(), 0.0f);
+                std::fill_n(values_[i], size(plan_.values[i]), 0.0f);
     }
 
     // Condition values: (n, width) of a constant, (n, height, width of the image, width) of a map.
@@ -63,10 +64,11 @@ class Rows {
     }
 
     const Plan& plan_;
+    Arena& arena_;
     int32_t first_, n_, walks_;
     int64_t sum_ = 0;
     bool used_ = false;
-    List<Floats> values_;  // of each value; apart, so that a sanitizer sees where one ends
+    List<float*> values_;  // of each value
     std::vector<std::pair<int32_t, const float*>> maps_;
 };
 
@@ -92,7 +94,7 @@ class Store {
     // A value at a column, some rows above the current one: of all images, each a stride after the last.
     float* at(int32_t number, int32_t down, int32_t column) {
         const Value& value = plan_.values[number];
-        if (value.storage == NOW) return now_[number].data();
+        if (value.storage == NOW) return now_[number];
         float* base = rows_.data(number);
         if (!value.by_row()) return base;
         const int32_t kept = rows_.kept(value), row = top_[number] + down;
@@ -106,9 +108,9 @@ class Store {
         const Value& value = plan_.values[number];
         const int64_t at = int64_t(column) * n_ * value.partial_stride() + feature - value.first_sum;
         if constexpr (std::is_same_v<Number, double>)
-            return wide_partials_[number].data() + at;
+            return wide_partials_[number] + at;
         else
-            return partials_[number].data() + at;
+            return partials_[number] + at;
     }
 
     // Moves to a row of the image, and so of all grids that have one there.
@@ -139,8 +141,8 @@ class Store {
     const Plan& plan_;
     Rows& rows_;
     int32_t n_;
-    List<Floats> now_, partials_;  // of each value
-    List<Aligned<double>> wide_partials_;
+    List<float*> now_, partials_;  // of each value
+    List<double*> wide_partials_;
     List<int32_t> top_;
 };
 

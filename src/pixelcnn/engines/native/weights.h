@@ -1,10 +1,17 @@
-// Weights of sums over taps as other arithmetic reads them. What they are kept in lives as long as the instruction.
+// Weights of sums over taps as other arithmetic reads them, and tables. What they are kept in lives as long as the
+// instruction.
 #pragma once
 
 #include "instruction.h"
 #include "pairs.h"
 
 namespace {
+
+// Entries of a table in 16 bits: what is read of it stays in the cache longer.
+inline std::vector<int16_t> whole_entries(const float* table, int64_t count) {
+    require(std::all_of(table, table + count, is_whole), "entries of a table that are not whole");
+    return {table, table + count};
+}
 
 // As doubles. Sums of them become floats again by rounding to whole numbers.
 Aligned<double> widened_weight(Instruction& i) {
