@@ -4,6 +4,7 @@ import gzip
 import io
 import shutil
 import struct
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -199,6 +200,7 @@ class Arrays(Campaign):
     few = 8
 
     def prepare(self, folder: Path) -> None:
+        warnings.filterwarnings("ignore", module=r"astropy\.")  # as the command line does
         images = (np.arange(192) % 17).reshape(3, 8, 8)
         kinds = ("u1", "i4", "<u2", ">i8", "b1")
         self.whole = [npy(images.astype(kind)) for kind in kinds] + [npy(np.asfortranarray(images))]
