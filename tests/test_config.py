@@ -121,6 +121,26 @@ def test_numpy_scalars_leave_no_trace_in_a_configuration():
     assert type(outputs.Categorical(levels=np.int64(7)).levels) is int
 
 
+class Keeps(networks.PixelCNN):
+    def __init__(self, channels, out, size=4, parts=None):
+        super().__init__(channels, out, width=size, depth=1)
+        if parts:
+            self.size, self.parts = size, parts
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        (None, "Keeps does not keep its argument size"),
+        ([print], "cannot use a builtin_function_or_method here"),
+    ],
+)
+def test_what_a_configuration_cannot_hold_is_named(parts, words, monkeypatch):
+    monkeypatch.setitem(NETWORKS._items, "keeps", Keeps)
+    with pytest.raises(ConfigError, match=words):
+        to_config(NETWORKS, Keeps(1, 1, parts=parts))
+
+
 class Options(TypedDict, total=False):
     """Of a function that takes them by ``Unpack``."""
 

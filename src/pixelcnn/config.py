@@ -191,10 +191,22 @@ def check_fields(instance: Any, prefix: str = "") -> None:
 
 
 def to_config(registry: Registry[T], thing: T) -> Config:
-    """``{"name": registered name, argument: value, ...}`` in JSON types (tuples become lists)."""
-    values = {name: getattr(thing, name) for name in arguments(type(thing))}
-    plain = {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
-    return {"name": registry.name_of(type(thing)), **plain}
+    """``{"name": registered name, argument: value, ...}`` in JSON types (tuples become lists).
+
+    Raises:
+        ConfigError: it is not registered, does not keep an argument, or keeps one that is no plain value.
+    """
+    found: Config = {"name": registry.name_of(type(thing))}
+    for name in arguments(type(thing)):
+        if not hasattr(thing, name):
+            raise ConfigError(
+                f"{type(thing).__name__} does not keep its argument {name}",
+                hint=f"say self.{name} = {name} in __init__: that is what a model file holds of it",
+            )
+        value = getattr(thing, name)
+        check_plain(f"{type(thing).__name__}.{name}", value)
+        found[name] = list(value) if isinstance(value, tuple) else value
+    return found
 
 
 def from_config(registry: Registry[T], config: Config) -> T:
