@@ -74,6 +74,14 @@ def test_a_picture_in_memory_is_the_same_as_its_file(mode, tmp_path):
     assert torch.equal(data.load_all((tmp_path / name).read_bytes()).images, file.images)
 
 
+def test_a_part_of_a_set_is_a_set_with_the_same_levels(tmp_path):
+    whole = data.ImageSet(torch.randint(17, (9, 1, 3, 4)), levels=17, labels=torch.arange(9))
+    part = torch.utils.data.Subset(torch.utils.data.Subset(whole, range(8, 0, -1)), [0, 3])
+    found = data.load_all(part)
+    assert (found.levels, found.labels.tolist()) == (17, [8, 5])
+    assert found.images.equal(whole.images[[8, 5]])
+
+
 def test_labels_and_classes_come_with_items():
     given = Items([(picture, index % 3) for index, picture in enumerate(PICTURES)])
     given.classes = ["a", "b", "c"]

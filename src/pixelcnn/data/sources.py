@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from torch.utils.data import Subset
+
 from pixelcnn.config import checked
 from pixelcnn.data import hugging_face, items, pictures, prepare, values, zarr_store
 from pixelcnn.data.arrays import part_keys, read_array
@@ -213,6 +215,17 @@ def _read_arrays(path: Path, reading: Reading) -> Parts:
     return sets or {"all": read_array(path, reading)}
 
 
+def of_a_set(source: Any) -> bool:
+    """Whether it is a set of images, or what a ``Subset`` takes from one, as ``random_split`` makes them."""
+    return of_a_set(source.dataset) if isinstance(source, Subset) else isinstance(source, ImageSet)
+
+
+def taken(source: Any) -> ImageSet:
+    """Those images as a set."""
+    whole: ImageSet = source
+    return taken(source.dataset)[list(source.indices)] if isinstance(source, Subset) else whole
+
+
 ON_DISK = (
     Kind(hugging_face.saved, hugging_face.read_saved, hugging_face.USEFUL),
     Kind(lambda path: prepare.prepared_folder(path) is not None, prepare.read_parts),
@@ -234,7 +247,7 @@ ON_DISK = (
 """Kinds of files and folders, asked in this order."""
 
 IN_MEMORY = (
-    Kind(lambda source: isinstance(source, ImageSet), lambda source, _: {"all": source}),
+    Kind(of_a_set, lambda source, _: {"all": taken(source)}),
     Kind(lambda source: isinstance(source, Splits), lambda source, _: source._asdict()),
     Kind(hugging_face.named, hugging_face.read_named, hugging_face.USEFUL),
     Kind(hugging_face.fits, hugging_face.read, hugging_face.USEFUL),
