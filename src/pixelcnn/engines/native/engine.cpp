@@ -16,7 +16,8 @@
 
 namespace {
 
-// Images that walk together, so that caches hold them. Odd: what lies a power of two apart crowds few sets of a cache.
+// Images that walk together at most, so that caches hold them. Many are odd in number: what lies a power of two apart
+// crowds few sets of a cache.
 constexpr int SLICE = 31;
 
 struct Engine {
@@ -33,11 +34,14 @@ struct Engine {
            int32_t threads, Arithmetic arithmetic, const float* conditions, int64_t condition_count)
         : plan(words, word_count, weights, weight_count, arithmetic), wave(plan) {
         require(n >= 1, "no images");
-        const int32_t share = n / threads + (n % threads > 0);
-        const int32_t size = std::max(1, std::min(SLICE, share));
-        walks = wave.walks(threads / ((n + size - 1) / size));
-        for (int32_t first = 0; first < n; first += size)
-            slices.push_back(std::make_unique<Slice>(plan, wave, arena, first, std::min(size, n - first), walks));
+        // As many for each thread, of nearly as many images.
+        const int32_t shares = std::min(threads, n), rounds = (n - 1) / SLICE / shares + 1;
+        walks = wave.walks(threads / shares);
+        for (int32_t left = n, parts = shares * rounds, size; parts > 0; left -= size, --parts) {
+            size = left / parts;
+            if (size > 7 && parts > 1) size |= 1;
+            slices.push_back(std::make_unique<Slice>(plan, wave, arena, n - left, size, walks));
+        }
         int64_t offset = 0;
         for (size_t i = 0; i < plan.values.size(); ++i) {
             const Value& value = plan.values[i];
