@@ -3,6 +3,8 @@
 
 #include <sys/mman.h>
 
+#include <utility>
+
 #include "vectors.h"
 
 namespace {
@@ -39,7 +41,7 @@ class Region {
     }
 
   private:
-    size_t mapped_;
+    size_t mapped_;  // bytes; none of what malloc has given
     void* data_;
 };
 

@@ -88,7 +88,7 @@ void span_pairs(const Product<float>& p, const Instruction& i, int64_t row, int6
         const int32_t first = block * NARROW + half * LANES, count = std::min(LANES, p.count - first);
         if (count <= 0) return;
         finish(p, row, rows, COLUMNS_, first, count,
-                         [&](int c) { return p.begin(row + c * rows, first, count) + found[half][c]; });
+               [&](int c) { return p.begin(row + c * rows, first, count) + found[half][c]; });
         if (p.ends_at_once()) continue;
         for (int c = 0; c < COLUMNS_; ++c) end(p, row + c * rows, 1, first, count);
     }

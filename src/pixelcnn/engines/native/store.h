@@ -1,8 +1,6 @@
 // Where some images keep their values, as [row][column][image][feature].
 #pragma once
 
-#include <utility>
-
 #include "arena.h"
 #include "plan.h"
 

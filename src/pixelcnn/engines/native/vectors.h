@@ -271,8 +271,7 @@ inline double total(Doubles v) {
 
 inline int32_t whole_doubles(int32_t doubles) { return (doubles + DOUBLES - 1) / DOUBLES * DOUBLES; }
 
-// Numbers that begin at a cache line, so that vectors do not straddle two; zeroed by the system, as each thread comes
-// to its own.
+// Zeros that begin at a cache line, so that vectors do not straddle two.
 template <typename Number>
 class Aligned {
   public:
