@@ -79,7 +79,7 @@ def test_a_card_says_what_the_file_holds(name):
 def test_a_shipped_model_draws_natively_and_codes(name):
     model = px.load(name)
     assert engines.choose(model).name == "native"
-    sums = {"single": "integer", "double": "double"}[model.record["integer_precision"]]
+    sums = {"single": "integer", "long": "long"}[model.record["integer_precision"]]
     assert integers(model, model.shape)[0].native == sums
     assert model.record["integer_loss"] < 0.002
     image, label = pattern_of(model)

@@ -42,7 +42,7 @@ def images_of(model, n):
 
 
 def cases():
-    """Every output, of one channel and of three, in sums of floats and of doubles."""
+    """Every output, of one channel and of three, in sums of every precision."""
     for precision in PRECISIONS:
         for name, output in OUTPUTS.items():
             for channels in (1, 3):
@@ -68,12 +68,13 @@ def test_the_native_coder_writes_the_words_of_the_library(model):
 
 
 @pytest.mark.parametrize("images", [1, 2, 13])
-def test_wide_sums_of_doubles_are_exact(images):
+@pytest.mark.parametrize("precision", ["long", "double"])
+def test_sums_beyond_floats_are_exact(precision, images):
     """Several blocks of outputs, the last of which is cut, for tiles of every height."""
-    model = in_integers(OUTPUTS["many"], precision="double", width=84)
+    model = in_integers(OUTPUTS["many"], precision=precision, width=84)
     if not model.native:
         pytest.skip("there is no native engine here")
-    assert model.native == "double"
+    assert model.native == precision
     levels = images_of(model, images)
     words = encode(model, levels)
     assert np.array_equal(words, encode(without_native(model), levels))

@@ -17,7 +17,7 @@ import pixelcnn as px
 from pixelcnn import data, networks, outputs
 from pixelcnn.codec.coding import Integers
 from pixelcnn.codec.fixed import SINGLE, Precision
-from pixelcnn.codec.integers import integers
+from pixelcnn.codec.integers import PRECISION, integers
 from pixelcnn.codec.twin import Twin
 from pixelcnn.compiling import compiler
 from pixelcnn.engines import native, parallel
@@ -44,6 +44,8 @@ NETWORKS = {
     "pixelcnnpp": lambda out: networks.PixelCNNpp(3, out, width=6, blocks=1, scales=2),
     "row-lstm": lambda out: networks.NETWORKS["row-lstm"](3, out, width=6, depth=1, order="pixel"),
 }
+PRECISIONS = {"compact": "long", "pixelcnnpp": "double"}
+"""Of their sums; those of others are single."""
 
 
 def model_of(name="gated"):
@@ -52,6 +54,7 @@ def model_of(name="gated"):
     network = NETWORKS[name](MIXTURE.parameters_per_pixel(3))
     model = px.PixelModel(network, MIXTURE, (3, 3, 5)).eval()
     model.record["activation_ranges"] = [2.0] * len(program_of(model).nodes)
+    model.record[PRECISION] = PRECISIONS.get(name, "single")
     drawn = torch.Generator().manual_seed(0)
     return model, torch.randint(0, 8, (33, *model.shape), generator=drawn)
 
@@ -157,15 +160,18 @@ def test_every_build_and_instruction_set_gives_the_same_bytes(tmp_path):
 @pytest.mark.skipif(bool(native.why_not()), reason="no native engine")
 @pytest.mark.parametrize("width", [6, 7, 12, 16, 34, 80])
 @pytest.mark.parametrize("kernel", [3, 5, 7, 11, 19])
-def test_pairs_of_taps_give_the_sums_of_taps(kernel, width):
+@pytest.mark.parametrize(("precision", "sums"), [("single", "integer"), ("long", "long")])
+def test_pairs_of_taps_give_the_sums_of_taps(precision, sums, kernel, width):
     """Even and odd numbers of them, in one vector of features and in several, one that is cut too."""
     torch.manual_seed(kernel)
     network = networks.NETWORKS["compact"](1, 2, width=width, depth=2, kernel=kernel)
     model = px.PixelModel(network, outputs.Categorical(levels=2), (1, 3, 14)).eval()
     model.record["activation_ranges"] = [2.0] * len(program_of(model).nodes)
+    model.record[PRECISION] = precision
     twin, _ = integers(model, model.shape)
     images = torch.randint(0, 2, (3, *model.shape))
-    walker = native.NativeEngine(twin, twin.twin.program, 3, None, arithmetic="integer")
+    assert twin.native == sums
+    walker = native.NativeEngine(twin, twin.twin.program, 3, None, arithmetic=sums)
     assert walked(walker, model, images).equal(twin.parameters(images, None, 3).long())
 
 
@@ -175,7 +181,7 @@ def test_float32_gives_the_same_numbers_where_it_is_proven():
     assert max(twin.twin.limits) < SINGLE
     wide = Twin(program_of(model), 8, model.record["activation_ranges"], Precision(16, 16, 16))
     assert max(wide.limits) >= SINGLE
-    assert Integers(model, wide, model.shape).native in ("double", None)
+    assert Integers(model, wide, model.shape).native in ("long", "double", None)
     values, program = {}, twin.twin.program
     parallel.compute(
         program, images[:2].double(), observe=lambda number, found: values.update({number: found})

@@ -23,7 +23,7 @@ from pixelcnn.surroundings import independent
 LOSS = "integer_loss"
 """Key of a model's record that holds how many more bits its twin takes, as a share of its own."""
 TOLERATED = 0.002
-"""Such share, for which the coarser of two precisions is taken: it is computed half as fast again."""
+"""Such share, for which the coarsest precision is taken: the coarser, the faster."""
 LARGEST = 4_096
 """Pixels that are looked at of an image."""
 RANGED, COMPARED, AT_ONCE = 65_536, 4_096, 16_384

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.codec.fixed import SINGLE
+from pixelcnn.codec.fixed import LONG, SINGLE
 from pixelcnn.codec.frequencies import Frequencies
 from pixelcnn.codec.numbers import Damaged
 from pixelcnn.codec.twin import Twin
@@ -68,12 +68,14 @@ class Integers:
         if obstacle(self, self.twin.program):  # type: ignore[arg-type]
             return None
         nodes = list(zip(self.twin.program.nodes, self.twin.limits, strict=True))
+        read = (self.twin.limits[node.sources[0]] for node, _ in nodes if isinstance(node, Sum))
+        words = max(read, default=0) < WORD
         if max(self.twin.limits) < SINGLE:
-            read = (self.twin.limits[node.sources[0]] for node, _ in nodes if isinstance(node, Sum))
-            return "integer" if max(read, default=0) < WORD else "single"
+            return "integer" if words else "single"
         stored = max(limit for node, limit in nodes if not isinstance(node, Sum))
-        units = any(isinstance(node, Dense) for node, _ in nodes)
-        return None if units or stored >= SINGLE else "double"
+        if stored >= SINGLE or any(isinstance(node, Dense) for node, _ in nodes):
+            return None
+        return "long" if words and max(self.twin.limits) < LONG else "double"
 
     def start(self, n: int, condition: Tensor | None) -> CachedEngine:
         """A walker at the first position of n images."""

@@ -25,6 +25,8 @@ BYTE = 255
 """A value with so few steps is read as it is."""
 SINGLE = 2**24
 """Whole numbers below are floats of 32 bits."""
+LONG = 2**31
+"""Whole numbers below are integers of 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -33,16 +35,18 @@ class Precision:
 
     Attributes:
         weights: of each.
-        activations: at most; each sum reads as many as leave it exact in float32.
-        fewest: with which a sum would rather be exact in float64 alone.
+        activations: at most; each sum reads as many as leave it below ``exact``.
+        fewest: with which a sum would rather be larger.
+        exact: what sums are held in, where the weights let them.
     """
 
     weights: int = 8
     activations: int = 12
     fewest: int = 9
+    exact: int = SINGLE
 
     def steps(self, few: int, total: float) -> int:
-        """Steps that a sum reads of a value: as many as leave it exact in float32.
+        """Steps that a sum reads of a value: as many as leave it exact.
 
         Args:
             few: that the value has; up to :data:`BYTE` it is read as it is.
@@ -50,13 +54,17 @@ class Precision:
         """
         for bits in range(self.activations, self.fewest - 1, -1):
             most = int(2 ** (bits - 1) - 1)
-            if total * (few if few <= max(most, BYTE) else most) < SINGLE // 2:
+            if total * (few if few <= max(most, BYTE) else most) < self.exact // 2:
                 return most
         return int(2 ** (self.activations - 1) - 1)
 
 
-PRECISIONS = {"single": Precision(), "double": Precision(12, 16, 16)}
-"""By name: sums that float32 holds where the weights let it, and finer ones, which take float64."""
+PRECISIONS = {
+    "single": Precision(),
+    "long": Precision(12, 16, 12, LONG),
+    "double": Precision(12, 16, 16),
+}
+"""By name: sums that float32 holds where the weights let it, integers of 32 bits, or float64; each finer."""
 
 
 class Fixed(NamedTuple):

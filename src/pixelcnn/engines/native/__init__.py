@@ -19,7 +19,7 @@ from pixelcnn.shapes import Position
 __all__ = ["NativeEngine", "NotBuilt", "Plan", "Tables", "library", "obstacle", "plan", "why_not"]
 
 MESSAGE = 256
-Arithmetic = Literal["single", "half", "double", "integer"]
+Arithmetic = Literal["single", "half", "double", "integer", "long"]
 
 
 class Tables(NamedTuple):
@@ -49,8 +49,9 @@ class NativeEngine:
         threads: among which images are divided; torch's number if None.
         arithmetic: of sums over taps: ``single``; ``half`` to multiply in bfloat16 and sum in float32, about
             twice as fast where the processor has it, with parameters off by some 1e-2; or, for plans in whole
-            numbers, ``integer`` to multiply numbers of 16 bits where the processor does that faster, or
-            ``double``, whose sums are rounded before they are stored.
+            numbers, ``integer`` to multiply numbers of 16 bits where the processor does that faster, ``long``
+            to do so where sums are larger than floats, and ``double`` for still larger ones; the sums of the
+            last two are rounded before they are stored.
 
     Raises:
         NotBuilt: there is no native engine here.

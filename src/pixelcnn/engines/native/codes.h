@@ -68,12 +68,13 @@
     X(LOGISTIC_MIXTURE)
 
 // What products multiply and sum in: floats; pairs of bfloat16, with sums of floats; doubles; or pairs of whole
-// numbers where the processor has them, floats otherwise.
+// numbers where the processor has them, otherwise floats, and doubles where sums are long.
 #define PIXELCNN_PRECISIONS(X) \
     X(SINGLE)                   \
     X(HALF)                     \
     X(DOUBLE)                   \
-    X(INTEGER)
+    X(INTEGER)                  \
+    X(LONG)
 
 namespace {
 

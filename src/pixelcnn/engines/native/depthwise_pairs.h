@@ -14,18 +14,18 @@ struct Interleaved {
     __m512i low, high;
 };
 
-inline __m512i load_narrow(const float* p) { return _mm512_loadu_si512(p); }
+inline __m512i load_narrow(const void* p) { return _mm512_loadu_si512(p); }
 
 inline void accumulate(Interleaved& sum, const Interleaved& a, const Interleaved& b) {
     sum.low = _mm512_dpwssd_epi32(sum.low, a.low, b.low);
     sum.high = _mm512_dpwssd_epi32(sum.high, a.high, b.high);
 }
 
-// In their own order, as floats.
-inline Vector half_of(const Interleaved& sum, int half) {
+// In their own order.
+inline Integers half_of(const Interleaved& sum, int half) {
     const __m512i first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), order = first | _mm512_set1_epi64(half * 4);
-    const __m512 all = _mm512_maskz_cvtepi32_ps(0xffff, _mm512_permutex2var_epi64(sum.low, order, sum.high));
-    Vector v;
+    const __m512i all = _mm512_permutex2var_epi64(sum.low, order, sum.high);
+    Integers v;
     std::memcpy(&v, &all, sizeof v);
     return v;
 }
@@ -33,7 +33,7 @@ inline Vector half_of(const Interleaved& sum, int half) {
 // Some pairs of taps of neighbouring columns: each input is loaded once. The last pair may begin a column early.
 template <int COLUMNS_, int PAIRS_, bool ODD>
 inline __attribute__((always_inline)) void slide_pairs(Interleaved (&sum)[COLUMNS_], const float* x, int64_t apart,
-                                                       int64_t ahead, const float* w) {
+                                                       int64_t ahead, const int32_t* w) {
     constexpr auto begin = [](int q) { return 2 * q - (ODD && q == PAIRS_ - 1); };
     constexpr int count = COLUMNS_ + begin(PAIRS_ - 1);
     Interleaved weight[PAIRS_];
@@ -53,12 +53,12 @@ inline __attribute__((always_inline)) void slide_pairs(Interleaved (&sum)[COLUMN
 
 // Neighbouring columns of one image and a block of NARROW outputs.
 template <int COLUMNS_>
-void span_pairs(const Product<float>& p, const Instruction& i, int64_t row, int64_t rows, int32_t block) {
+void span_pairs(const Product<int32_t>& p, const Instruction& i, int64_t row, int64_t rows, int32_t block) {
     const int64_t apart = rows * p.x_stride;
     Interleaved sum[COLUMNS_];
 #pragma GCC unroll 8
     for (int c = 0; c < COLUMNS_; ++c) sum[c] = Interleaved{};
-    const float* w = p.weight + int64_t(block) * i.paired_depth * NARROW;
+    const int32_t* w = p.weight + int64_t(block) * i.paired_depth * NARROW;
     for (const Run& run : i.runs) {
         const float* x = p.x[run.first] + row * p.x_stride + block * LANES;
         const int32_t all = pairs(run.taps);
@@ -78,7 +78,7 @@ void span_pairs(const Product<float>& p, const Instruction& i, int64_t row, int6
             w += some * NARROW;
         }
     }
-    Vector found[2][COLUMNS_];
+    Integers found[2][COLUMNS_];
 #pragma GCC unroll 8
     for (int c = 0; c < COLUMNS_; ++c) {
         found[0][c] = half_of(sum[c], 0);
@@ -94,7 +94,7 @@ void span_pairs(const Product<float>& p, const Instruction& i, int64_t row, int6
     }
 }
 
-void weigh_pairs(const Product<float>& p, const Instruction& i, int64_t images, int64_t columns) {
+void weigh_pairs(const Product<int32_t>& p, const Instruction& i, int64_t images, int64_t columns) {
     for (int64_t image = 0; image < images; ++image) {
         int64_t column = 0;
         const auto each = [&](auto span, int64_t some) {

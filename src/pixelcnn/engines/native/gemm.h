@@ -24,7 +24,7 @@ struct Product {
     float* out;
     const Segment* segments;
     int32_t segment_count, count, depth;
-    Arithmetic arithmetic;  // HALF or INTEGER: x and weight hold pairs instead of floats
+    Arithmetic arithmetic;  // in pairs: x and weight of a product hold them instead of floats
     const Function* function;
 
     // Whether sums end in registers; others are read again.
@@ -66,7 +66,7 @@ inline void finish(Product<Number> p, int64_t first_row, int64_t apart, int32_t 
     const Vector factor = requantise ? load_block(p.function->per_feature + first, count) : Vector{};
     const Vector limit = p.function->constants.first;
     for (int32_t r = 0; r < rows; ++r) {
-        Vector found = requantise ? requantised(sum(r), factor, limit) : as_floats(sum(r));
+        Vector found = requantise ? requantised(sum(r), factor, limit, p.arithmetic == LONG) : as_floats(sum(r));
         if (relu) found = apply<RELU>(found, found, Constants{});
         if (add)
             found = found + load_block(p.residual + row(r) * p.residual_stride + first, count);
@@ -88,7 +88,7 @@ void begin(const Product<Number>& p, const Tile& tile, Block<Number>* sums) {
         Block<Number> sum{};
         for (int32_t r = 0; r < tile.rows; ++r) {
             if (r == 0 || p.begun) sum = p.begin(tile.row + r, first, count);
-            sums[r * tile.blocks + b] = p.arithmetic == INTEGER ? as_kept(sum) : sum;
+            sums[r * tile.blocks + b] = sum;
         }
     }
 }
@@ -96,12 +96,9 @@ void begin(const Product<Number>& p, const Tile& tile, Block<Number>* sums) {
 template <typename Number>
 void finish(const Product<Number>& p, const Tile& tile, const Block<Number>* sums) {
     const int32_t first = tile.block * LANES, count = std::min(tile.blocks * LANES, p.count - first);
-    const bool whole = p.arithmetic == INTEGER;
     for (int32_t b = 0; b < tile.blocks; ++b)
-        finish(p, tile.row, 1, tile.rows, first + b * LANES, std::min(LANES, count - b * LANES), [&](int32_t r) {
-            const Block<Number>& sum = sums[r * tile.blocks + b];
-            return whole ? as_found(sum) : sum;
-        });
+        finish(p, tile.row, 1, tile.rows, first + b * LANES, std::min(LANES, count - b * LANES),
+               [&](int32_t r) -> const Block<Number>& { return sums[r * tile.blocks + b]; });
     if (!p.partial && !p.ends_at_once()) end(p, tile.row, tile.rows, first, count);
 }
 
@@ -121,8 +118,8 @@ void accumulate(const Product<Number>& p, int64_t row, int32_t block, Block<Numb
             for (int r = 0; r < ROWS_; ++r) {
                 const Block<Number> value = splat_block<in_pairs(KIND), Number>(x + r * p.x_stride + k);
                 for (int b = 0; b < BLOCKS_; ++b)
-                    if constexpr (in_pairs(KIND))
-                        sum[r][b] = accumulate_pairs<KIND>(sum[r][b], weights[b], value);
+                    if constexpr (KIND == HALF)
+                        sum[r][b] = accumulate_halves(sum[r][b], weights[b], value);
                     else
                         sum[r][b] = accumulate(sum[r][b], weights[b], value);
             }
@@ -136,9 +133,11 @@ void accumulate(const Product<Number>& p, int64_t row, int32_t block, Block<Numb
 template <int ROWS_, int BLOCKS_>
 void add_inputs(const Product<float>& p, int64_t row, int32_t block, Vector* sums) {
     if (p.arithmetic == HALF) return accumulate<ROWS_, BLOCKS_, HALF>(p, row, block, sums);
-    if constexpr (WHOLE_PAIRS)
-        if (p.arithmetic == INTEGER) return accumulate<ROWS_, BLOCKS_, INTEGER>(p, row, block, sums);
     accumulate<ROWS_, BLOCKS_, SINGLE>(p, row, block, sums);
+}
+template <int ROWS_, int BLOCKS_>
+void add_inputs(const Product<int32_t>& p, int64_t row, int32_t block, Integers* sums) {
+    accumulate<ROWS_, BLOCKS_, INTEGER>(p, row, block, sums);
 }
 template <int ROWS_, int BLOCKS_>
 void add_inputs(const Product<double>& p, int64_t row, int32_t block, Halves* sums) {

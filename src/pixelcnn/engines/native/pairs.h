@@ -6,7 +6,7 @@
 
 namespace {
 
-// Whether the processor multiplies pairs of whole numbers faster than as many floats; what does not sums floats.
+// Whether the processor multiplies pairs of whole numbers faster than as many floats.
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__)
 #define PIXELCNN_WHOLE_PAIRS
 constexpr bool WHOLE_PAIRS = true;
@@ -14,7 +14,11 @@ constexpr bool WHOLE_PAIRS = true;
 constexpr bool WHOLE_PAIRS = false;
 #endif
 
-constexpr bool in_pairs(Arithmetic kind) { return kind == HALF || (kind == INTEGER && WHOLE_PAIRS); }
+constexpr bool in_whole_pairs(Arithmetic kind) { return WHOLE_PAIRS && (kind == INTEGER || kind == LONG); }
+constexpr bool in_pairs(Arithmetic kind) { return kind == HALF || in_whole_pairs(kind); }
+
+// What stands for an arithmetic on this processor.
+constexpr Arithmetic here(Arithmetic kind) { return kind == LONG && !WHOLE_PAIRS ? DOUBLE : kind; }
 
 inline int32_t pairs(int32_t count) { return (count + 1) / 2; }
 
@@ -71,20 +75,32 @@ inline void store_narrow(float* p, Vector v, int32_t count) {
 #endif
 }
 
-// sum + a * b of pairs, both products of them. Sums of whole numbers are whole numbers too, in the bits of floats.
-template <Arithmetic kind>
-inline Vector accumulate_pairs(Vector sum, Vector a, Vector b) {
 #if defined(PIXELCNN_WHOLE_PAIRS)
-    if constexpr (kind == INTEGER) {
-        __m512i total, x, y;
-        std::memcpy(&total, &sum, sizeof total);
-        std::memcpy(&x, &a, sizeof x);
-        std::memcpy(&y, &b, sizeof y);
-        total = _mm512_dpwssd_epi32(total, x, y);
-        std::memcpy(&sum, &total, sizeof sum);
-        return sum;
-    }
+// sum + a * b of pairs, both products of them.
+inline Integers accumulate(Integers sum, Integers a, Integers b) {
+    __m512i total, x, y;
+    std::memcpy(&total, &sum, sizeof total);
+    std::memcpy(&x, &a, sizeof x);
+    std::memcpy(&y, &b, sizeof y);
+    total = _mm512_dpwssd_epi32(total, x, y);
+    std::memcpy(&sum, &total, sizeof sum);
+    return sum;
+}
+
+inline Halves widen(Integers v) {
+    __m512i all;
+    std::memcpy(&all, &v, sizeof v);
+    const __m512d low = _mm512_maskz_cvtepi32_pd(0xff, _mm512_maskz_extracti64x4_epi64(0xf, all, 0));
+    const __m512d high = _mm512_maskz_cvtepi32_pd(0xff, _mm512_maskz_extracti64x4_epi64(0xf, all, 1));
+    Halves halves;
+    std::memcpy(&halves.low, &low, sizeof low);
+    std::memcpy(&halves.high, &high, sizeof high);
+    return halves;
+}
 #endif
+
+// The same of bfloat16.
+inline Vector accumulate_halves(Vector sum, Vector a, Vector b) {
 #if defined(__AVX512BF16__)
     __m512 total;
     __m512bh x, y;
@@ -100,9 +116,5 @@ inline Vector accumulate_pairs(Vector sum, Vector a, Vector b) {
     return sum + floats(bits(a) & high) * floats(bits(b) & high);
 #endif
 }
-
-// What sums of whole numbers begin with, as they are kept, and back.
-inline Vector as_kept(Vector v) { return floats(__builtin_convertvector(v, Integers)); }
-inline Vector as_found(Vector v) { return __builtin_convertvector(bits(v), Vector); }
 
 }  // namespace

@@ -38,7 +38,7 @@ struct Plan {
     double sharpest = 0, broadest = 0;  // its extreme scales: in levels, and in half ranges of them
 
     Plan(const int32_t* words, int64_t word_count, const float* weights, int64_t weight_count, Arithmetic sums)
-        : pool(weight_count), arithmetic(sums) {
+        : pool(weight_count), arithmetic(here(sums)) {
         std::copy(weights, weights + weight_count, pool.data());
         Reader in{words, words + word_count};
         require(in.next() == MAGIC, "not a plan");
@@ -69,15 +69,11 @@ struct Plan {
             for (int32_t i = 0; i < instructions; ++i) phases.back().push_back(read(in, phase));
         }
         require(in.at == in.end, "the plan has a tail");
-        require(arithmetic != DOUBLE || queues.empty(), "units are not summed in doubles");
-        if (WHOLE_PAIRS && arithmetic == INTEGER) narrow(values, phases, result);
+        require((arithmetic != DOUBLE && arithmetic != LONG) || queues.empty(), "units have no long sums");
+        if (in_whole_pairs(arithmetic)) narrow(values, phases, result);
         for (auto& phase : phases)
-            for (Instruction& i : phase) {
-                if (in_pairs(arithmetic) && i.kind == PRODUCT && !i.segments.empty())
-                    paired_pools.push_back(arithmetic == HALF ? paired_weight<HALF>(i) : paired_weight<INTEGER>(i));
-                if (i.kind == DEPTHWISE && values[i.from].narrow) paired_pools.push_back(paired_taps(i));
-                if (arithmetic == DOUBLE && i.sums()) wide_pools.push_back(widened_weight(i));
-            }
+            for (Instruction& i : phase)
+                if (i.sums()) keep_weights(i);
     }
 
     // Of a pixel.
@@ -97,6 +93,18 @@ struct Plan {
     }
 
   private:
+    // Weights as the arithmetic reads them. Sums that outgrow floats become floats by rounding.
+    void keep_weights(Instruction& i) {
+        if (arithmetic == DOUBLE || arithmetic == LONG)
+            require(i.into_partial || i.function.op == REQUANTISE, "a long sum that is not rounded");
+        if (arithmetic == DOUBLE) wide_pools.push_back(widened_weight(i));
+        if (!in_pairs(arithmetic) || i.segments.empty()) return;
+        if (i.kind == PRODUCT)
+            paired_pools.push_back(arithmetic == HALF ? paired_weight<HALF>(i) : paired_weight<INTEGER>(i));
+        else if (arithmetic != HALF)
+            paired_pools.push_back(values[i.from].narrow ? paired_taps(i) : lone_taps(i));
+    }
+
     void read_output(Reader& in) {
         output = in.next(0, OUTPUTS - 1, "output");
         require(output != BERNOULLI || levels == 2, "levels");

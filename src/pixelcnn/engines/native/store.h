@@ -1,6 +1,8 @@
 // Where some images keep their values, as [row][column][image][feature].
 #pragma once
 
+#include <tuple>
+
 #include "arena.h"
 #include "plan.h"
 
@@ -81,8 +83,10 @@ class Store {
             const int64_t position = int64_t(n_) * value.stride();
             rows.take(now_, value.storage == NOW ? position : 0);
             const int64_t partial = n_ * value.partial_stride() * value.columns;
-            rows.take(partials_, plan.arithmetic == DOUBLE ? 0 : partial);
-            rows.take(wide_partials_, plan.arithmetic == DOUBLE ? partial : 0);
+            const bool wide = plan.arithmetic == DOUBLE, whole = in_whole_pairs(plan.arithmetic);
+            rows.take(partials<float>(), wide || whole ? 0 : partial);
+            rows.take(partials<double>(), wide ? partial : 0);
+            rows.take(partials<int32_t>(), whole ? partial : 0);
         }
         top_.assign(plan.values.size(), 0);
     }
@@ -105,10 +109,7 @@ class Store {
     Number* partial(int32_t number, int32_t column, int32_t feature) {
         const Value& value = plan_.values[number];
         const int64_t at = int64_t(column) * n_ * value.partial_stride() + feature - value.first_sum;
-        if constexpr (std::is_same_v<Number, double>)
-            return wide_partials_[number] + at;
-        else
-            return partials_[number] + at;
+        return partials<Number>()[number] + at;
     }
 
     // Moves to a row of the image, and so of all grids that have one there.
@@ -126,6 +127,11 @@ class Store {
     }
 
   private:
+    template <typename Number>
+    List<Number*>& partials() {
+        return std::get<List<Number*>>(partials_);
+    }
+
     void copy_map(int32_t number, const float* values, int32_t row) {
         const Value& value = plan_.values[number];
         for (int32_t column = 0; column < plan_.width; ++column)
@@ -139,8 +145,8 @@ class Store {
     const Plan& plan_;
     Rows& rows_;
     int32_t n_;
-    List<float*> now_, partials_;  // of each value
-    List<double*> wide_partials_;
+    List<float*> now_;  // of each value
+    std::tuple<List<float*>, List<double*>, List<int32_t*>> partials_;  // in what sums are taken in
     List<int32_t> top_;
 };
 

@@ -1,4 +1,4 @@
-// What products sum in: floats, or doubles where whole numbers outgrow floats.
+// What products sum in: floats, or doubles or whole numbers of 32 bits where whole numbers outgrow floats.
 #pragma once
 
 #include <type_traits>
@@ -9,9 +9,14 @@ namespace {
 
 // Sums of as many outputs as a vector of floats has.
 template <typename Number>
-using Block = std::conditional_t<std::is_same_v<Number, double>, Halves, Vector>;
+using Block = std::conditional_t<std::is_same_v<Number, double>, Halves,
+                                 std::conditional_t<std::is_same_v<Number, float>, Vector, Integers>>;
+
+// What pairs of whole numbers are summed in.
+using Whole = std::conditional_t<WHOLE_PAIRS, int32_t, float>;
 
 inline Vector load_block(const float* p) { return load(p); }
+inline Integers load_block(const int32_t* p) { return bits(load(reinterpret_cast<const float*>(p))); }
 inline Halves load_block(const double* p) { return {load(p), load(p + DOUBLES)}; }
 inline void store_block(float* p, Vector v) { store(p, v); }
 inline void store_block(double* p, const Halves& v) {
@@ -27,7 +32,13 @@ inline Halves load_block(const double* p, int32_t count) {
     std::memcpy(padded, p, sizeof(double) * size_t(std::max(count, 0)));
     return load_block(padded);
 }
+inline Integers load_block(const int32_t* p, int32_t count) {
+    return bits(load_block(reinterpret_cast<const float*>(p), count));
+}
 inline void store_block(float* p, Vector v, int32_t count) { count < LANES ? store_some(p, v, count) : store(p, v); }
+inline void store_block(int32_t* p, Integers v, int32_t count) {
+    store_block(reinterpret_cast<float*>(p), floats(v), count);
+}
 inline void store_block(double* p, const Halves& v, int32_t count) {
     if (count >= LANES) return store_block(p, v);
     double all[LANES];
@@ -40,16 +51,25 @@ template <typename Number>
 inline Block<Number> as_block(Vector v) {
     if constexpr (std::is_same_v<Number, double>)
         return widen(v);
-    else
+    else if constexpr (std::is_same_v<Number, float>)
         return v;
+    else
+        return __builtin_convertvector(v, Integers);
 }
-inline const Halves& as_kept(const Halves& v) { return v; }
-inline const Halves& as_found(const Halves& v) { return v; }
 inline Vector as_floats(Vector v) { return v; }
+inline Vector as_floats(Integers v) { return __builtin_convertvector(v, Vector); }
 inline Vector as_floats(const Halves& v) { return narrow(v); }
 
-// Sums times a factor each, as whole numbers.
-inline Vector requantised(const Halves& sum, Vector factor, Vector limit) { return rounded(sum, widen(factor), limit); }
+// Sums times a factor each, as whole numbers; long ones may be more than a float holds.
+inline Vector requantised(Vector sum, Vector factor, Vector limit, bool) { return requantised(sum, factor, limit); }
+inline Vector requantised(const Halves& sum, Vector factor, Vector limit, bool) {
+    return rounded(sum, widen(factor), limit);
+}
+#if defined(PIXELCNN_WHOLE_PAIRS)
+inline Vector requantised(Integers sum, Vector factor, Vector limit, bool is_long) {
+    return is_long ? rounded(widen(sum), widen(factor), limit) : requantised(as_floats(sum), factor, limit);
+}
+#endif
 
 // An input for all outputs, or a pair of them.
 template <bool PAIR, typename Number>
@@ -57,8 +77,10 @@ inline Block<Number> splat_block(const float* p) {
     if constexpr (std::is_same_v<Number, double>) {
         const Doubles all = double(*p) - Doubles{};
         return {all, all};
-    } else {
+    } else if constexpr (std::is_same_v<Number, float>) {
         return PAIR ? splat_bits(p) : splat(*p);
+    } else {
+        return bits(splat_bits(p));
     }
 }
 

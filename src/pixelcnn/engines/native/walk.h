@@ -140,7 +140,8 @@ class Walk {
         switch (i.kind) {
             case PRODUCT:
             case DEPTHWISE:
-                return plan_.arithmetic == DOUBLE ? sums<double>(i, column, columns) : sums<float>(i, column, columns);
+                if (plan_.arithmetic == DOUBLE) return sums<double>(i, column, columns);
+                return in_whole_pairs(plan_.arithmetic) ? sums<Whole>(i, column, columns) : sums<float>(i, column, columns);
             case POINTWISE: return pointwise(i, column, rows);
             case NORM:
                 return norm(i, store_.at(i.a, 0, column), stride(i.a), to(i, column), stride(i.to), rows);
@@ -184,25 +185,25 @@ class Walk {
         for (const Segment& segment : i.segments)
             pointers_.push_back(store_.at(i.from, segment.down, source + segment.right) + from.place(segment.first));
         const Segment whole{0, 0, 0, 2 * i.paired_depth};
+        p.arithmetic = plan_.arithmetic;
         if constexpr (std::is_same_v<Number, double>) {
             p.weight = i.wide_weight;
         } else {
-            p.weight = i.weight;
-            if (i.paired_weight) read_pairs(p, i, from.narrow, whole, rows);
+            p.weight = reinterpret_cast<const Number*>(i.paired_weight ? i.paired_weight : i.weight);
+            if (i.kind == PRODUCT && i.paired_weight) read_pairs(p, i, from.narrow, whole, rows);
         }
         p.x = pointers_.data();
 #if defined(PIXELCNN_WHOLE_PAIRS)
-        if constexpr (std::is_same_v<Number, float>)
+        if constexpr (std::is_same_v<Number, int32_t>)
             if (i.kind == DEPTHWISE && from.narrow) return weigh_pairs(p, i, n_, columns);
 #endif
         i.kind == PRODUCT ? multiply(p, rows) : weigh(p, n_, columns);
     }
 
     // A product of pairs, which are there or are made.
-    void read_pairs(Product<float>& p, const Instruction& i, bool there, const Segment& whole, int64_t rows) {
-        p.arithmetic = plan_.arithmetic;
+    template <typename Number>
+    void read_pairs(Product<Number>& p, const Instruction& i, bool there, const Segment& whole, int64_t rows) {
         p.depth = i.paired_depth;
-        p.weight = i.paired_weight;
         if (there) return;
         plan_.arithmetic == HALF ? pair_rows<HALF>(i, rows, p.x_stride) : pair_rows<INTEGER>(i, rows, p.x_stride);
         p.segments = &whole;

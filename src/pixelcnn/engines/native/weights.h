@@ -13,9 +13,8 @@ inline std::vector<int16_t> whole_entries(const float* table, int64_t count) {
     return {table, table + count};
 }
 
-// As doubles. Sums of them become floats again by rounding to whole numbers.
+// As doubles.
 Aligned<double> widened_weight(Instruction& i) {
-    require(i.into_partial || i.function.op == REQUANTISE, "a sum of doubles that is not rounded");
     Aligned<double> wide(i.depth * whole(i.count));
     std::copy_n(i.weight, wide.size(), wide.data());
     i.wide_weight = wide.data();
@@ -63,6 +62,18 @@ inline Floats paired_taps(Instruction& i) {
                     pair<INTEGER>(two, 2, out);
                 }
     return paired;
+}
+
+// Weights of single taps: each paired with a zero, for what is above the 16 bits of an input.
+Floats lone_taps(Instruction& i) {
+    const int64_t count = i.depth * whole(i.count);
+    Floats lone(count);
+    for (int64_t k = 0; k < count; ++k) {
+        require(is_whole(i.weight[k]), "weights that are not whole");
+        pair<INTEGER>(i.weight + k, 1, lone.data() + k);
+    }
+    i.paired_weight = lone.data();
+    return lone;
 }
 
 // As pairs: (blocks, pairs, LANES, 2).
