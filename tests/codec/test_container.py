@@ -187,6 +187,13 @@ def test_what_is_no_such_file_is_said_to_be_none():
             Reader(io.BytesIO(data))
 
 
+@pytest.mark.parametrize("flaw", [lambda listed: listed + b"\0", lambda listed: listed[::-1]])
+def test_a_list_that_would_not_come_back_is_not_written(flaw, monkeypatch):
+    monkeypatch.setattr(container, "packed", flaw)
+    with pytest.raises((AssertionError, Damaged)):
+        a_file(ENTRIES)
+
+
 def test_too_many_forms_for_one_file_are_refused():
     forms = [dataclasses.replace(MASK, values=(value,)) for value in range(4_097)]
     with pytest.raises(ConfigError, match="too many, or too different"):

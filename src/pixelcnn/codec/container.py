@@ -6,6 +6,7 @@ declares allocated. ``docs/format.md`` says where every byte is.
 """
 
 import hashlib
+import io
 import math
 import struct
 import zlib
@@ -71,7 +72,7 @@ class Header:
 def write(
     fingerprint: bytes, entries: Sequence[Entry], labelled: bool, blocks: Iterable[Block]
 ) -> Iterator[bytes]:
-    """The bytes of a file in parts, each block as it comes.
+    """The bytes of a file in parts, each block as it comes; the list was read again before the first of them.
 
     Raises:
         ConfigError: see :func:`pixelcnn.codec.entries.written`.
@@ -83,7 +84,10 @@ def write(
     body += varints([len(listed)] if flags & PACKED else []) + short
     head = SIGNATURE + bytes([VERSION]) + varints([len(body)]) + body
     sum_so_far = zlib.crc32(head)
-    yield head + struct.pack("<I", sum_so_far)
+    head += struct.pack("<I", sum_so_far)
+    if Reader(io.BytesIO(head)).header.entries.data != listed:
+        raise AssertionError("a list that does not come back as it was written")
+    yield head
     for block in blocks:
         frame = struct.pack("<BI", block.mode, len(block.payload)) + block.digest
         sum_so_far = zlib.crc32(block.payload, zlib.crc32(frame, sum_so_far))
