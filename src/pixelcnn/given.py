@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pixelcnn.annotations import shown
 from pixelcnn.data.tensors import as_tensor
@@ -17,6 +17,35 @@ from pixelcnn.statistics import SHOWN, Statistics, order_of
 from pixelcnn.text import counted, printable
 
 log = logging.getLogger("pixelcnn")
+
+
+class Conditioned(nn.Module):
+    """A module whose state dict tells, beside the weights, in which units they are given a condition.
+
+    Weights alone would be given numbers as they are, and be wrong without a word. The statistics stand where
+    PyTorch keeps versions, so the names of the tensors are those of the weights. What has no such place, as
+    a plain dictionary of tensors, leaves the statistics as they are.
+    """
+
+    network: Network
+    statistics: Statistics | None = None
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if hasattr(destination, "_metadata"):
+            known = self.statistics and self.statistics.as_config()
+            destination._metadata[prefix[:-1]]["condition"] = known
+
+    def _load_from_state_dict(
+        self, state: Any, prefix: str, metadata: dict[str, Any], *others: Any
+    ) -> None:
+        super()._load_from_state_dict(state, prefix, metadata, *others)
+        if "condition" in metadata:
+            known, size = metadata["condition"], self.network.condition_size
+            try:
+                self.statistics = known and Statistics.from_config(known, size)
+            except ConfigError as error:
+                others[-1].append(str(error))  # beside PyTorch's own complaints
 
 
 def standardised(
