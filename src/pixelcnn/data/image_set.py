@@ -157,12 +157,12 @@ class ImageSet:
         fits = self.condition is not None and self.condition.ndim == axes
         return self.condition if fits else None
 
-    @functools.cached_property
+    @property
     def content_hash(self) -> str:
-        """SHA-256 (hex) of the number of levels, the shape and every pixel.
+        """SHA-256 (hex) of the number of levels, the shape and every pixel, as they are now.
 
         Labels, names and the way the set was made do not count, so the same images have the same
-        hash wherever they come from.
+        hash wherever they come from. A set shares the memory of its owner, who may write to it.
         """
         kind = f"{self.levels} levels" + (f" from {self.grey_levels}" if self.dynamic else "")
         digest = hashlib.sha256(f"{kind}, {len(self)} images {self.shape}\n".encode())
