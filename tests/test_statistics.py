@@ -237,3 +237,42 @@ def test_units_of_another_condition_are_refused_beside_what_else_does_not_fit():
     plain = px.PixelModel(network.double(), outputs.Bernoulli(), (1, 5, 7))
     with pytest.raises(RuntimeError, match="2 means for 0 features"):
         plain.load_state_dict(other.state_dict(), strict=False)
+
+
+def framed(values, names):
+    return pytest.importorskip("pandas").DataFrame(values.numpy(), columns=names)
+
+
+def records(values, names):
+    """As a structured array of NumPy."""
+    return np.array([*map(tuple, values.tolist())], [(name, float) for name in names])
+
+
+@pytest.mark.parametrize("kind", [framed, records])
+def test_the_names_of_columns_decide_not_their_order(kind):
+    model, given = model_of(), KNOWN.physical(values())
+    expected = model.log_prob(BITS, given)
+    assert torch.equal(model.log_prob(BITS, kind(given.flip(1), NAMES[::-1])), expected)
+    with pytest.raises(ConfigError, match="nothing called weight"):
+        model.log_prob(BITS, kind(given, ("weight", "age")))
+
+
+def test_a_row_of_a_data_frame_is_one_condition_for_all():
+    model, given = model_of(), KNOWN.physical(values())
+    row = framed(given.flip(1), NAMES[::-1]).iloc[2]
+    assert torch.equal(model.log_prob(BITS, row), model.log_prob(BITS, given[2]))
+
+
+def test_a_model_learns_the_names_of_the_columns_of_a_data_frame():
+    model, given = model_of(known=None).float(), KNOWN.physical(values())
+    images = ImageSet(BITS, 2, condition=framed(given, NAMES))
+    px.fit(model, images, images, epochs=1, verbose=False)
+    assert model.statistics.names == NAMES
+    turned = ImageSet(BITS, 2, condition=framed(given.flip(1), NAMES[::-1]))
+    assert px.evaluate(model, turned).nats == px.evaluate(model, images).nats
+
+
+def test_columns_that_are_numbered_go_by_order():
+    model, given = model_of(), KNOWN.physical(values())
+    frame = framed(given, range(2))
+    assert torch.equal(model.log_prob(BITS, frame), model.log_prob(BITS, given))

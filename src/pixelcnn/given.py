@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelcnn.annotations import shown
-from pixelcnn.data.tensors import as_tensor
+from pixelcnn.data.tensors import as_tensor, names_in
 from pixelcnn.errors import ConfigError
 from pixelcnn.networks import Network
 from pixelcnn.registry import closest
@@ -142,7 +142,7 @@ def features(
     """Vectors or maps of n images in their own units, on whatever device they are; one alone has no axis n.
 
     Args:
-        condition: numbers, or a number, a vector or maps for each name.
+        condition: numbers; or a number, a vector or maps for each name, as of a mapping or a data frame.
         n: number of images.
         network: takes vectors or maps.
         shape: of the images.
@@ -153,22 +153,23 @@ def features(
     """
     kind, size = str(network.condition), network.condition_size
     tail = (size,) if kind == "vector" else (size, *shape[1:])
-    if isinstance(condition, Mapping):
-        condition = _together(condition, kind, shape, known)
+    names = names_in(condition)
+    if isinstance(condition, Mapping) or (known is not None and known.names and names):
+        condition = _together(condition, names, kind, shape, known)
     tensor = _tensor(condition, kind)
     if tensor.is_complex():
         raise ConfigError(f"a {kind} condition is made of finite numbers, got complex ones")
     if tuple(tensor.shape) not in {tail, (n, *tail)}:
-        names = f": {known.described()}" if known is not None else ""
+        those = f": {known.described()}" if known is not None else ""
         raise ConfigError(
             f"a {kind} condition for {counted(n, 'image')} is {(n, *tail)}, or {tail} for all, got"
-            f" {tuple(tensor.shape)}{names}"
+            f" {tuple(tensor.shape)}{those}"
         )
     return tensor
 
 
 def _together(
-    condition: Mapping[Any, Any], kind: str, shape: ImageShape, known: Statistics | None
+    condition: Any, names: Sequence[str], kind: str, shape: ImageShape, known: Statistics | None
 ) -> Tensor:
     """The values of each name as one tensor, in the order of the model."""
     if known is None or not known.names:
@@ -176,7 +177,6 @@ def _together(
             f"the features of this model's {kind} have no names, got {', '.join(map(str, condition))}",
             hint="pass their values in order",
         )
-    names = [str(name) for name in condition]
     unknown = [name for name in names if name not in known.names]
     if unknown:
         raise ConfigError(

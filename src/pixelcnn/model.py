@@ -255,7 +255,8 @@ class PixelModel(given.Conditioned):
 
         Args:
             condition: a label or labels ``(n,)``, vectors ``(n, d)`` or maps ``(n, d, h, w)``; one is
-                repeated for all images. Features with names may come as a mapping of names to values.
+                repeated for all images. Features with names may come as a mapping of names to values, or
+                as a data frame.
             n: number of images.
 
         Raises:
