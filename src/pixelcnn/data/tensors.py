@@ -59,7 +59,7 @@ def dense(values: Tensor) -> None:
     """Does nothing where a tensor has a number for each of its places.
 
     Raises:
-        DataError: it is sparse, nested, or on the device ``meta``, which holds no numbers.
+        DataError: it is sparse, nested, quantised, or on the device ``meta``, which holds no numbers.
     """
     if isinstance(values, LazyImages):
         return  # which would be read, were they asked
@@ -67,6 +67,8 @@ def dense(values: Tensor) -> None:
         raise DataError("holds no numbers, on the device meta", hint="load it onto another device")
     if values.is_nested:
         raise DataError("is nested", hint="pass one image at a time: x.unbind()")
+    if values.is_quantized:
+        raise DataError("is quantised", hint="pass x.int_repr(), or x.dequantize()")
     if values.layout != torch.strided:
         kind = str(values.layout).removeprefix("torch.")
         raise DataError(f"has the layout {kind}", hint="pass x.to_dense()")
