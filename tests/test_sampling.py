@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pixelcnn import PixelModel, memory, networks, outputs
+from pixelcnn import PixelModel, engines, memory, networks, outputs
 from pixelcnn.drawing import BYTES_OF_A_JOB
 from pixelcnn.errors import ConfigError, DataError, ModelError, ResourceError
 from pixelcnn.sampling import (
@@ -300,3 +300,82 @@ def test_labels_choose_what_is_drawn():
     mixed = sample(model, 2, condition=torch.tensor([0, 1]))
     assert torch.equal(mixed[0], sample(model, 1, condition=0)[0])
     assert torch.equal(mixed[1], sample(model, 2, condition=1)[1])
+
+
+ENGINES = ["full", "cached", "native"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_a_callback_keeps_or_does_to_the_images_changes_nothing(plain, engine):
+    kept = []
+
+    def callback(done, total, images):
+        kept.append((done, images.clone(), images))
+        images.fill_(1)
+
+    drawn = sample(plain, 3, callback=callback, engine=engine)
+    assert torch.equal(drawn, sample(plain, 3, engine=engine))
+    assert torch.equal(kept[-1][1], drawn)
+    assert all(bool((images == 1).all()) for _, _, images in kept)
+    assert len({images.data_ptr() for _, _, images in kept}) == len(kept)
+
+
+def stopping(*_):
+    next(iter([]))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_callback_that_runs_out_of_something_does_not_end_the_drawing_early(plain, engine):
+    images = torch.zeros(3, 1, 5, 7, dtype=torch.uint8)
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        sample(plain, 3, callback=stopping, engine=engine)
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        complete(plain, images, "top", callback=stopping, engine=engine)
+
+
+@pytest.mark.parametrize("engine", ENGINES[1:])
+def test_no_batch_is_drawn_by_a_program_of_other_weights(plain, engine):
+    model = copy.deepcopy(plain)
+    drawn = batches(model, 6, batch_size=2, engine=engine)
+    next(drawn)
+    with torch.no_grad():
+        next(model.parameters()).mul_(-2)
+    with pytest.raises(ModelError, match="weights of the model changed"):
+        next(drawn)
+
+
+def test_an_engine_belongs_to_its_model_and_its_weights(plain):
+    model = copy.deepcopy(plain)
+    chosen = engines.choose(model)
+    assert drive(walk(model, 1, engine=chosen), lambda front: front.pmf.argmax(-1)).shape[0] == 1
+    with pytest.raises(ConfigError, match="for another model"):
+        next(walk(plain, 1, engine=chosen))
+    with torch.no_grad():
+        next(model.parameters()).mul_(-2)
+    with pytest.raises(ModelError, match="weights of the model changed"):
+        next(walk(model, 1, engine=chosen))
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda front: front.pmf.argmax(-1)[:1], r"integers \(2, 1\), got int64 \(1, 1\)"),
+        (lambda front: front.pmf.max(-1).values, "got float64"),
+        (lambda front: front.pmf.argmax(-1) * 0 + 2, r"levels must lie in 0\.\.1, got 2\.\.2"),
+        (lambda front: None, "integers"),
+    ],
+)
+def test_a_walk_takes_levels_and_nothing_else(plain, answer, message):
+    with pytest.raises(DataError, match=message):
+        drive(walk(plain, 2), answer)
+
+
+def test_a_walk_takes_levels_from_numpy(plain):
+    drawn = drive(walk(plain, 2), lambda front: front.pmf.argmax(-1).numpy())
+    assert torch.equal(drawn, sample(plain, 2, temperature=0).long())
+
+
+@pytest.mark.parametrize("n", [0, -1, 1.5, "2"])
+def test_a_walk_is_one_of_at_least_one_image(plain, n):
+    with pytest.raises(ConfigError, match="n must be an integer from 1"):
+        next(walk(plain, n))

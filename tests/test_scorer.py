@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import pixelcnn as px
-from pixelcnn.errors import DataError, ModelError
+from pixelcnn.errors import ConfigError, DataError, ModelError
 
 IMAGES = torch.randint(0, 17, (5, 8, 8), generator=torch.Generator().manual_seed(1)).byte().numpy()
 
@@ -59,6 +59,8 @@ def test_labels_are_what_a_conditional_model_is_given():
     assert found.tolist() == pytest.approx(wanted.tolist())
     with pytest.raises(DataError, match="no column label or labels"):
         px.Scorer("mnist-labels")({"image": images})
+    with pytest.raises(ConfigError, match="a label condition is made of numbers"):
+        px.Scorer("mnist-labels")({"image": images, "label": ["0", "1", "1"]})
 
 
 @pytest.mark.parametrize("model", ["digits", px.load("digits")], ids=["name", "model"])

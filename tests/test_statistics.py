@@ -6,6 +6,7 @@ import logging
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import pixelcnn as px
 from forgery import forged
@@ -211,3 +212,67 @@ def test_a_class_without_images_in_training_is_said(caplog):
 def test_parameters_of_any_size_stay_exact():
     given = torch.tensor([[1e45, 2459000.123456789]] * 4, dtype=torch.float64)
     assert torch.equal(ImageSet(BITS, 2, condition=given).condition, given)
+
+
+@pytest.mark.parametrize("kind", ["vector", "map"])
+def test_a_state_dict_tells_in_which_units_its_weights_are_given_a_condition(kind, tmp_path):
+    model, again = model_of(kind), model_of(kind, None)
+    torch.save(nn.ModuleDict({"prior": model}).state_dict(), tmp_path / "weights.pt")
+    nn.ModuleDict({"prior": again}).load_state_dict(torch.load(tmp_path / "weights.pt"))
+    given = KNOWN.physical(values(kind))
+    assert again.statistics == KNOWN
+    assert torch.equal(again.log_prob(BITS, given), model.log_prob(BITS, given))
+    again.load_state_dict(model_of(kind, None).state_dict())
+    assert again.statistics is None
+
+
+def test_a_plain_dictionary_of_weights_leaves_the_units_as_they_are():
+    model = model_of()
+    model.load_state_dict(dict(model_of(known=None).state_dict().items()))
+    assert model.statistics == KNOWN
+
+
+def test_units_of_another_condition_are_refused_beside_what_else_does_not_fit():
+    other, network = model_of(), networks.GatedPixelCNN(1, 1, width=4, depth=1, first_kernel=3)
+    plain = px.PixelModel(network.double(), outputs.Bernoulli(), (1, 5, 7))
+    with pytest.raises(RuntimeError, match="2 means for 0 features"):
+        plain.load_state_dict(other.state_dict(), strict=False)
+
+
+def framed(values, names):
+    return pytest.importorskip("pandas").DataFrame(values.numpy(), columns=names)
+
+
+def records(values, names):
+    """As a structured array of NumPy."""
+    return np.array([*map(tuple, values.tolist())], [(name, float) for name in names])
+
+
+@pytest.mark.parametrize("kind", [framed, records])
+def test_the_names_of_columns_decide_not_their_order(kind):
+    model, given = model_of(), KNOWN.physical(values())
+    expected = model.log_prob(BITS, given)
+    assert torch.equal(model.log_prob(BITS, kind(given.flip(1), NAMES[::-1])), expected)
+    with pytest.raises(ConfigError, match="nothing called weight"):
+        model.log_prob(BITS, kind(given, ("weight", "age")))
+
+
+def test_a_row_of_a_data_frame_is_one_condition_for_all():
+    model, given = model_of(), KNOWN.physical(values())
+    row = framed(given.flip(1), NAMES[::-1]).iloc[2]
+    assert torch.equal(model.log_prob(BITS, row), model.log_prob(BITS, given[2]))
+
+
+def test_a_model_learns_the_names_of_the_columns_of_a_data_frame():
+    model, given = model_of(known=None).float(), KNOWN.physical(values())
+    images = ImageSet(BITS, 2, condition=framed(given, NAMES))
+    px.fit(model, images, images, epochs=1, verbose=False)
+    assert model.statistics.names == NAMES
+    turned = ImageSet(BITS, 2, condition=framed(given.flip(1), NAMES[::-1]))
+    assert px.evaluate(model, turned).nats == px.evaluate(model, images).nats
+
+
+def test_columns_that_are_numbered_go_by_order():
+    model, given = model_of(), KNOWN.physical(values())
+    frame = framed(given, range(2))
+    assert torch.equal(model.log_prob(BITS, frame), model.log_prob(BITS, given))

@@ -1,7 +1,6 @@
 """Drawing levels from probabilities with given uniform numbers, whoever they are drawn for."""
 
 import contextlib
-import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -184,14 +183,21 @@ def in_batches(
     def batch(number: int, start: int) -> Tensor:
         def report(done: int, now: Tensor) -> None:
             assert callback is not None
-            callback(number * dimensions + done, len(starts) * dimensions, now)
+            # A copy: the images grow on whatever a callback does to them, and one may keep each of them.
+            callback(
+                number * dimensions + done,
+                len(starts) * dimensions,
+                now.to(model.image_dtype, copy=True),
+            )
 
+        if number:
+            chosen.check(model)
         indices, images, condition = wanted(range(start, min(start + batch_size, n)))
         job = job_of(model, images, indices, seed, temperature, condition)
         with exact_convolutions(model.device):
             return _draw(chosen, job, report if callback else None).to(model.image_dtype)
 
-    return itertools.starmap(batch, enumerate(starts))
+    return (batch(number, start) for number, start in enumerate(starts))
 
 
 def _draw(engine: Engine, job: Job, report: Callable[[int, Tensor], None] | None) -> Tensor:

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pixelcnn.annotations import shown
-from pixelcnn.data.tensors import as_tensor
+from pixelcnn.data.tensors import as_tensor, names_in
 from pixelcnn.errors import ConfigError
 from pixelcnn.networks import Network
 from pixelcnn.registry import closest
@@ -17,6 +17,35 @@ from pixelcnn.statistics import SHOWN, Statistics, order_of
 from pixelcnn.text import counted, printable
 
 log = logging.getLogger("pixelcnn")
+
+
+class Conditioned(nn.Module):
+    """A module whose state dict tells, beside the weights, in which units they are given a condition.
+
+    Weights alone would be given numbers as they are, and be wrong without a word. The statistics stand where
+    PyTorch keeps versions, so the names of the tensors are those of the weights. What has no such place, as
+    a plain dictionary of tensors, leaves the statistics as they are.
+    """
+
+    network: Network
+    statistics: Statistics | None = None
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if hasattr(destination, "_metadata"):
+            known = self.statistics and self.statistics.as_config()
+            destination._metadata[prefix[:-1]]["condition"] = known
+
+    def _load_from_state_dict(
+        self, state: Any, prefix: str, metadata: dict[str, Any], *others: Any
+    ) -> None:
+        super()._load_from_state_dict(state, prefix, metadata, *others)
+        if "condition" in metadata:
+            known, size = metadata["condition"], self.network.condition_size
+            try:
+                self.statistics = known and Statistics.from_config(known, size)
+            except ConfigError as error:
+                others[-1].append(str(error))  # beside PyTorch's own complaints
 
 
 def standardised(
@@ -113,7 +142,7 @@ def features(
     """Vectors or maps of n images in their own units, on whatever device they are; one alone has no axis n.
 
     Args:
-        condition: numbers, or a number, a vector or maps for each name.
+        condition: numbers; or a number, a vector or maps for each name, as of a mapping or a data frame.
         n: number of images.
         network: takes vectors or maps.
         shape: of the images.
@@ -124,22 +153,23 @@ def features(
     """
     kind, size = str(network.condition), network.condition_size
     tail = (size,) if kind == "vector" else (size, *shape[1:])
-    if isinstance(condition, Mapping):
-        condition = _together(condition, kind, shape, known)
+    names = names_in(condition)
+    if isinstance(condition, Mapping) or (known is not None and known.names and names):
+        condition = _together(condition, names, kind, shape, known)
     tensor = _tensor(condition, kind)
     if tensor.is_complex():
         raise ConfigError(f"a {kind} condition is made of finite numbers, got complex ones")
     if tuple(tensor.shape) not in {tail, (n, *tail)}:
-        names = f": {known.described()}" if known is not None else ""
+        those = f": {known.described()}" if known is not None else ""
         raise ConfigError(
             f"a {kind} condition for {counted(n, 'image')} is {(n, *tail)}, or {tail} for all, got"
-            f" {tuple(tensor.shape)}{names}"
+            f" {tuple(tensor.shape)}{those}"
         )
     return tensor
 
 
 def _together(
-    condition: Mapping[Any, Any], kind: str, shape: ImageShape, known: Statistics | None
+    condition: Any, names: Sequence[str], kind: str, shape: ImageShape, known: Statistics | None
 ) -> Tensor:
     """The values of each name as one tensor, in the order of the model."""
     if known is None or not known.names:
@@ -147,7 +177,6 @@ def _together(
             f"the features of this model's {kind} have no names, got {', '.join(map(str, condition))}",
             hint="pass their values in order",
         )
-    names = [str(name) for name in condition]
     unknown = [name for name in names if name not in known.names]
     if unknown:
         raise ConfigError(

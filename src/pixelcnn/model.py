@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pixelcnn import given
 from pixelcnn.charts import table
@@ -34,7 +34,7 @@ NOTHING = torch.empty(0, dtype=torch.float32, device="cpu")
 INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
-class PixelModel(nn.Module):
+class PixelModel(given.Conditioned):
     """An exact distribution over images of integer levels.
 
     Args:
@@ -63,7 +63,6 @@ class PixelModel(nn.Module):
         checked("network", getattr(network, COMPILED, network), Network, ONES_OWN)
         self.network, self.output, self.shape = network, output, image_shape(shape)
         self.record: dict[str, Any] = {}
-        self.statistics: Statistics | None = None
         if network.channels != self.shape.channels:
             channels = network.channels
             raise ConfigError(f"a network for {channels} channels cannot model {self.shape} images")
@@ -256,7 +255,8 @@ class PixelModel(nn.Module):
 
         Args:
             condition: a label or labels ``(n,)``, vectors ``(n, d)`` or maps ``(n, d, h, w)``; one is
-                repeated for all images. Features with names may come as a mapping of names to values.
+                repeated for all images. Features with names may come as a mapping of names to values, or
+                as a data frame.
             n: number of images.
 
         Raises:

@@ -44,7 +44,7 @@ __all__ = [
 Progress = Callable[[int, int, Tensor], None]
 """Called now and then with sub-pixels done, sub-pixels in all, and the current images ``(n, c, h, w)``.
 
-After every front, or after every row on the native engine.
+After every front, or after every row on the native engine. The images are a copy, of the type of the result.
 """
 
 

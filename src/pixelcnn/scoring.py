@@ -222,7 +222,7 @@ class Scorer:
             self._model = load(self.source)  # type: ignore[arg-type]
         given = None
         if self.condition or self._model.network.condition == "label":
-            given = torch.as_tensor(stacked(batch[self._named(batch, self.condition, LABELS)]))
+            given = stacked(batch[self._named(batch, self.condition, LABELS)])
         images = stacked(batch[self._named(batch, self.image, IMAGES)])
         found = {self.column: score(self._model, images, given, **self.options).numpy()}
         if hasattr(batch, "assign"):

@@ -8,6 +8,7 @@ letters of all scripts, marks and spaces stay.
 import codecs
 import html
 import shlex
+import sys
 import unicodedata
 from collections.abc import Iterable
 from typing import TypeVar
@@ -26,6 +27,12 @@ SPELLING = str.maketrans(
     }
 )  # fmt: skip
 """Signs of messages, tables and progress bars in ASCII."""
+
+
+def in_terminal() -> bool:
+    """Whether what goes to stderr is seen in a terminal; a process without a console has no stderr."""
+    ask = getattr(sys.stderr, "isatty", None)
+    return ask is not None and bool(ask())
 
 
 def printable(text: str) -> str:

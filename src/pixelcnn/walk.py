@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from pixelcnn import engines
-from pixelcnn.devices import float64_device
+from pixelcnn.config import check_integer
+from pixelcnn.data.tensors import numbers_of
+from pixelcnn.devices import float64_device, require_model
 from pixelcnn.engines import Engine, Walker
 from pixelcnn.engines.full import NO_NUMBER, name_of
-from pixelcnn.errors import ModelError
+from pixelcnn.errors import DataError, ModelError
 from pixelcnn.model import PixelModel
 from pixelcnn.shapes import coding_order
 from pixelcnn.surroundings import independent
@@ -49,7 +51,7 @@ def walk(model: PixelModel, n: int, condition: Any = None, engine: str | Engine 
 
     Args:
         model: computes in evaluation mode, whatever mode it is in.
-        n: number of images.
+        n: number of images, at least one.
         condition: see :meth:`PixelModel.check_condition`.
         engine: see :func:`pixelcnn.engines.choose`.
 
@@ -57,8 +59,11 @@ def walk(model: PixelModel, n: int, condition: Any = None, engine: str | Engine 
         The chosen levels, int64 ``(n, c, h, w)``.
 
     Raises:
-        ModelError: weights, or the parameters of a position, are no numbers.
+        ModelError: no model, or weights, or the parameters of a position, that are no numbers.
+        DataError: what is sent are no levels of the front.
     """
+    require_model(model)
+    n = check_integer("n", n, 1, 2**31)
     condition = model.check_condition(condition, n)
     return (yield from visit(model, n, engines.start(model, n, condition, engine)))
 
@@ -78,7 +83,26 @@ def visit(model: PixelModel, n: int, walker: Walker) -> Walk:
                 hint=NO_NUMBER,
             )
         chosen = yield Front(torch.tensor([position]), pmf[:, None])
-        levels[:, channel, row, column] = chosen[:, 0]
+        levels[:, channel, row, column] = answer(model, chosen, n)[:, 0]
+    return levels
+
+
+def answer(model: PixelModel, chosen: Any, n: int) -> Tensor:
+    """The levels ``(n, 1)`` that were chosen for a front, checked.
+
+    Raises:
+        DataError: they are no integers, of another shape, or no levels of the model.
+    """
+    levels = numbers_of(chosen, "the levels of a front are integers (n, k)")
+    if levels.is_floating_point() or levels.is_complex() or tuple(levels.shape) != (n, 1):
+        kind = str(levels.dtype).removeprefix("torch.")
+        raise DataError(
+            f"the levels of a front are integers {(n, 1)}, got {kind} {tuple(levels.shape)}"
+        )
+    if n and not 0 <= int(levels.min()) <= int(levels.max()) < model.levels:
+        raise DataError(
+            f"levels must lie in 0..{model.levels - 1}, got {int(levels.min())}..{int(levels.max())}"
+        )
     return levels
 
 

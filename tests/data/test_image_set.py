@@ -242,3 +242,12 @@ def test_a_loader_of_pytorch_gives_coins_of_a_dynamic_set_not_its_greys():
 
 def test_one_image_is_no_images():
     assert repr(grey()[0]) == "<ImageSet ramp all: 1 image of 1x4x6, 256 levels>"
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+def test_the_hash_is_that_of_what_the_owner_of_the_memory_has_written(kind):
+    array = np.zeros((2, 1, 3, 3), np.uint8)
+    images = ImageSet(kind(array), 4)
+    before = images.content_hash
+    array[1] = 3
+    assert images.content_hash == ImageSet(array.copy(), 4).content_hash != before

@@ -1,6 +1,7 @@
 """Any integers are images: of every type, byte order and stride, wherever Python takes images."""
 
 import re
+import types
 import warnings
 
 import numpy as np
@@ -26,6 +27,10 @@ VIEWS = {
     "booleans": BITS.astype(bool),
     "a tensor": torch.from_numpy(BITS),
     "a list": BITS.tolist(),
+    "a buffer": memoryview(BITS),
+    "what has NumPy's interface alone": types.SimpleNamespace(
+        __array_interface__=BITS.__array_interface__, owner=BITS
+    ),
 }
 EVERY = {name: BITS.astype(name) for name in TYPES} | VIEWS
 
@@ -110,6 +115,15 @@ def test_whatever_holds_no_levels_is_refused_with_what_to_do(name):
         with pytest.raises(px.PixelCNNError) as caught:
             function(model, HOPELESS[name])
         assert re.search(HINTS.get((name, call), "."), caught.value.hint), call
+
+
+@pytest.mark.filterwarnings("ignore:.*quantized tensor creation")
+def test_a_quantised_tensor_is_refused_with_what_gives_its_numbers(model):
+    quantised = torch.quantize_per_tensor(torch.from_numpy(BITS).float(), 1.0, 0, torch.quint8)
+    for call in MASKED.values():
+        with pytest.raises(px.PixelCNNError, match="is quantised") as caught:
+            call(model, quantised)
+        assert "int_repr" in caught.value.hint
 
 
 @pytest.mark.parametrize("kind", ["pictures", "arrays"])

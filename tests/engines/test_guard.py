@@ -6,7 +6,7 @@ from torch import nn
 
 from engines.walks import model_of, needs_native
 from pixelcnn import PixelModel, engines, networks, outputs
-from pixelcnn.engines import guard, native
+from pixelcnn.engines import guard, lowering, native
 from pixelcnn.engines.cached import CachedEngine
 from pixelcnn.errors import ConfigError, ModelError
 from pixelcnn.layers import MaskedConv2d
@@ -257,3 +257,21 @@ def test_edges_and_corners_are_among_the_positions_compared(shape):
     assert {(0, *corner) for corner in corners} <= set(map(tuple, positions))
     assert (channels - 1, height - 1, width - 1) in positions
     assert len(positions) == len(set(positions)) <= 50
+
+
+class OneType(nn.Conv2d):
+    """Computes in float32 whatever it is moved to."""
+
+    def forward(self, x):
+        return nn.functional.conv2d(x, self.weight.float(), self.bias.float())
+
+    def lower(self, program, x):
+        return lowering.pointwise(program, lowering.Value(x), self).number
+
+
+@pytest.mark.filterwarnings("ignore::pixelcnn.errors.SlowSampling")
+def test_a_network_that_cannot_be_compared_is_drawn_by_its_forward():
+    torch.manual_seed(0)
+    model = PixelModel(Wrapped(OneType(4, 4, 1)), outputs.Bernoulli(), (1, 5, 7))
+    assert "cannot be compared in float64" in engines.choose(model).reason
+    assert torch.equal(sample(model, 2), sample(model, 2, engine="full"))

@@ -207,3 +207,17 @@ def test_what_cannot_be_trained_is_refused():
 def test_no_images_are_refused():
     with pytest.raises(DataError, match="0 different images"):
         fit(model(), np.zeros((0, 1, 8, 8), np.uint8), verbose=False)
+
+
+def test_gradients_that_the_caller_has_left_are_no_part_of_a_training():
+    nets = [model(), model()]
+    for net in nets:
+        next(net.parameters()).requires_grad_(False)
+    frozen = next(nets[1].parameters())
+    before = frozen.clone()
+    for weight in nets[1].parameters():
+        weight.grad = torch.full_like(weight, 1e3)
+    for net in nets:
+        fit(net, *digits(16, 4), verbose=False, **OPTIONS)
+    assert same(*(net.state_dict() for net in nets))
+    assert torch.equal(frozen, before)

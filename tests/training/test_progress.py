@@ -230,3 +230,11 @@ def test_a_terminal_that_is_gone_leaves_the_log(tmp_path, monkeypatch):
     talk.say("one")
     talk.say("two")
     assert (tmp_path / "train.log").read_text() == "one\ntwo\n"
+
+
+def test_a_process_without_a_console_trains_and_says_nothing(monkeypatch, tmp_path):
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", None)  # as of a service, or of pythonw on Windows
+        history = fit(model(), *digits(), tmp_path / "run", epochs=1)
+    assert history.steps
+    assert "best at step" in (tmp_path / "run" / "train.log").read_text()

@@ -6,7 +6,6 @@ The library is imported when one is used; no code of a dataset is ever run.
 import contextlib
 import dataclasses
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from pixelcnn.data.reading import Reading
 from pixelcnn.data.rows import RowArray, places
 from pixelcnn.data.splits import Parts, alike, matched
 from pixelcnn.errors import ConfigError, DataError, PixelCNNError, UnknownName
-from pixelcnn.text import printable
+from pixelcnn.text import in_terminal, printable
 
 PREFIX = "hf:"
 NAME = re.compile(r"[\w.-]+(/[\w.-]+){0,2}")
@@ -205,7 +204,7 @@ def _library() -> Any:
 def _told(where: str) -> Iterator[None]:
     """Says in one line what the library complains of; its bars show in terminals alone."""
     datasets = _library()
-    quiet = datasets.are_progress_bars_disabled() or sys.stderr.isatty()
+    quiet = datasets.are_progress_bars_disabled() or in_terminal()
     if not quiet:
         datasets.disable_progress_bars()
     try:

@@ -19,6 +19,7 @@ from pixelcnn.data.tensors import (
     labels_tensor,
     level_count,
     levels_tensor,
+    names_in,
 )
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import ImageShape
@@ -81,7 +82,7 @@ class ImageSet:
     source_levels: int | None = None
     """Levels of the stored values that these levels were made of; by default the same."""
     condition_names: tuple[str, ...] = ()
-    """Of the ``d`` features of the condition, if they have any."""
+    """Of the ``d`` features of the condition, if they have any; by default of a data frame its columns."""
     index: Tensor | None = None
     """Place of each image in the whole split: what dynamic binarisation is keyed by."""
     bins: Bins | None = None
@@ -107,6 +108,8 @@ class ImageSet:
             object.__setattr__(self, "labels", labels_tensor(self.labels))
         object.__setattr__(self, "images", self.as_tensor(self.images, stored))
         if self.condition is not None:
+            names = tuple(self.condition_names) or names_in(self.condition)
+            object.__setattr__(self, "condition_names", names)
             found = condition_tensor(self.condition, self.shape, self.condition_names)
             object.__setattr__(self, "condition", found)
         for what in ("labels", "names", "condition", "index", "group"):
@@ -157,12 +160,12 @@ class ImageSet:
         fits = self.condition is not None and self.condition.ndim == axes
         return self.condition if fits else None
 
-    @functools.cached_property
+    @property
     def content_hash(self) -> str:
-        """SHA-256 (hex) of the number of levels, the shape and every pixel.
+        """SHA-256 (hex) of the number of levels, the shape and every pixel, as they are now.
 
         Labels, names and the way the set was made do not count, so the same images have the same
-        hash wherever they come from.
+        hash wherever they come from. A set shares the memory of its owner, who may write to it.
         """
         kind = f"{self.levels} levels" + (f" from {self.grey_levels}" if self.dynamic else "")
         digest = hashlib.sha256(f"{kind}, {len(self)} images {self.shape}\n".encode())

@@ -11,7 +11,6 @@ import io
 import logging
 import lzma
 import os
-import sys
 import tarfile
 import tempfile
 import urllib.parse
@@ -24,6 +23,7 @@ from typing import IO, Any, BinaryIO
 from pixelcnn.data.gate import opened
 from pixelcnn.data.official import Mirror, OfficialFile, OfficialSet
 from pixelcnn.errors import DataError
+from pixelcnn.text import in_terminal
 
 log = logging.getLogger("pixelcnn")
 
@@ -166,7 +166,7 @@ def download(url: str, target: Path, limit: int) -> None:
     _safe(url)
     with target.open("wb") as stream:
         fetching = pooch.HTTPDownloader(
-            progressbar=sys.stderr.isatty(), timeout=30, hooks={"response": _safe_redirect}
+            progressbar=in_terminal(), timeout=30, hooks={"response": _safe_redirect}
         )
         fetching(url, _Limited(stream, limit), None)
 

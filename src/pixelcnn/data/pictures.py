@@ -33,7 +33,7 @@ def listed(source: Any) -> bool:
     """Whether something is a picture, or a list of pictures, paths and the bytes of files."""
     if is_picture(source) or isinstance(source, bytes):
         return True
-    several = isinstance(source, Sequence) and not isinstance(source, Splits | str)
+    several = isinstance(source, Sequence) and not isinstance(source, Splits | str | memoryview)
     return several and all(
         is_picture(each) or isinstance(each, str | Path | bytes) for each in source
     )

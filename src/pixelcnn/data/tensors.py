@@ -1,6 +1,6 @@
 """What a set of images holds, as tensors of the right type, checked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ def dense(values: Tensor) -> None:
     """Does nothing where a tensor has a number for each of its places.
 
     Raises:
-        DataError: it is sparse, nested, or on the device ``meta``, which holds no numbers.
+        DataError: it is sparse, nested, quantised, or on the device ``meta``, which holds no numbers.
     """
     if isinstance(values, LazyImages):
         return  # which would be read, were they asked
@@ -67,6 +67,8 @@ def dense(values: Tensor) -> None:
         raise DataError("holds no numbers, on the device meta", hint="load it onto another device")
     if values.is_nested:
         raise DataError("is nested", hint="pass one image at a time: x.unbind()")
+    if values.is_quantized:
+        raise DataError("is quantised", hint="pass x.int_repr(), or x.dequantize()")
     if values.layout != torch.strided:
         kind = str(values.layout).removeprefix("torch.")
         raise DataError(f"has the layout {kind}", hint="pass x.to_dense()")
@@ -192,6 +194,25 @@ def condition_tensor(condition: Any, shape: ImageShape, names: Sequence[str] = (
             hint="leave these images out, or replace the values",
         )
     return found
+
+
+def names_in(values: Any) -> tuple[str, ...]:
+    """Names that features have where they are held, so that ``values[name]`` is one; none if some have none.
+
+    Those of a mapping, of the columns of a data frame, of the fields of a structured array, or of the index
+    of a series of pandas.
+
+    Example:
+        >>> names_in({"mass": 1}), names_in(np.zeros(3, [("mass", float)])), names_in(np.zeros(3))
+        (('mass',), ('mass',), ())
+    """
+    fields = getattr(getattr(values, "dtype", None), "names", None)
+    keys = values if isinstance(values, Mapping) else None
+    for names in (keys, getattr(values, "columns", None), fields, getattr(values, "index", None)):
+        if names is not None and not callable(names):  # as the method of a list is
+            found = tuple(names)
+            return found if all(isinstance(name, str) for name in found) else ()
+    return ()
 
 
 def numbers_of(values: Any, wanted: str, hint: str = "") -> Tensor:

@@ -21,6 +21,8 @@ from pixelcnn.errors import DataError
 
 ARRAY = "array"
 """The name of a set that was made of an array."""
+INTERFACES = ("__array__", "__array_interface__")
+"""By which NumPy takes others' arrays; beside buffers, of which bytes are rather a file."""
 
 
 def is_array(source: Any) -> bool:
@@ -34,7 +36,8 @@ def is_array(source: Any) -> bool:
         if not source or items.paired(source):
             return False
         return is_array(source[0]) or isinstance(source[0], int | float)
-    return not is_picture(source) and hasattr(source, "__array__")
+    numbers = isinstance(source, memoryview) or any(hasattr(source, name) for name in INTERFACES)
+    return numbers and not is_picture(source)
 
 
 def read_values(source: Any, reading: Reading) -> Parts:

@@ -22,13 +22,20 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from pixelcnn.devices import exact_convolutions
+from pixelcnn.devices import exact_convolutions, require_model
 from pixelcnn.engines import cuda, native
 from pixelcnn.engines.cached import CachedEngine
 from pixelcnn.engines.fingerprint import check_finite
 from pixelcnn.engines.full import FullEngine
 from pixelcnn.engines.guard import Walker, Watched, WrongProgram, engine_difference
-from pixelcnn.engines.programs import find_out, found_out, program_of, refuse
+from pixelcnn.engines.programs import (
+    find_out,
+    found_out,
+    program_of,
+    refuse,
+    require_weights,
+    weights_of,
+)
 from pixelcnn.errors import ConfigError, SlowSampling
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view, within
@@ -100,6 +107,7 @@ class Engine:
         program: that it runs; None where it calls ``forward``.
         model: whose positions they are.
         view: of the model in evaluation mode, which computes.
+        weights: a digest of those that the program has; empty without one.
         fallback: whether it runs since the model has no program.
         wrong: whether it runs since a faster one was found to be wrong.
     """
@@ -109,6 +117,7 @@ class Engine:
     program: Program | None = field(default=None, repr=False)
     model: PixelModel = field(kw_only=True, repr=False)
     view: PixelModel = field(kw_only=True, repr=False)
+    weights: bytes = field(default=b"", kw_only=True, repr=False)
     fallback: bool = field(default=False, kw_only=True, repr=False)
     wrong: bool = field(default=False, kw_only=True, repr=False)
 
@@ -116,6 +125,20 @@ class Engine:
     def batch_matters(self) -> bool:
         """Whether the last digits of an image's numbers may change with the images computed beside it."""
         return not self.name.startswith("native")
+
+    def check(self, model: PixelModel) -> None:
+        """Whether it still computes what a model does: what programs hold of the weights is partly a copy.
+
+        Raises:
+            ConfigError: it was chosen for another model.
+            ModelError: the weights are others by now.
+        """
+        if within(model) is not within(self.model):
+            raise ConfigError(
+                "this engine was chosen for another model", hint="choose one for this model"
+            )
+        if self.program is not None:
+            require_weights(self.model, self.weights)
 
     @independent
     def start(self, n: int, condition: Tensor | None = None) -> Walker:
@@ -179,7 +202,7 @@ def choose(model: PixelModel, engine: str | Engine = "auto") -> Engine:
 
     Raises:
         ConfigError: no such engine, or one that cannot run this model; the message says why.
-        ModelError: a weight is not a finite number.
+        ModelError: no model, or a weight is not a finite number; or the weights have changed since.
 
     Example:
         >>> from pixelcnn import networks, outputs
@@ -187,7 +210,9 @@ def choose(model: PixelModel, engine: str | Engine = "auto") -> Engine:
         >>> choose(model.double())
         Engine(name='cached', reason='the native engine computes in float32, this model in float64')
     """
+    require_model(model)
     if isinstance(engine, Engine):
+        engine.check(model)
         return engine
     if engine not in NAMES:
         raise ConfigError(f"no engine called {engine!r}", hint=f"engines: {', '.join(NAMES)}")
@@ -198,6 +223,7 @@ def choose(model: PixelModel, engine: str | Engine = "auto") -> Engine:
         return chosen("full", "asked for")
     try:
         program = program_of(model)
+        chosen = partial(chosen, weights=weights_of(model))
         wanted = engine
         if engine == "auto":
             wanted = "cuda" if model.device.type == "cuda" else "native"

@@ -85,15 +85,27 @@ def find_out(model: PixelModel, program: Program, what: object, wrong: str) -> N
         kept = _kept.get(model.network)
         if kept is not None and kept.program is not program:
             kept = None
-        if wrong and (not kept or digest_of_weights(model.network) != kept.fingerprint.weights):
-            raise ModelError(
-                "the weights of the model changed while it computed",
-                hint="while another thread trains it, use a copy: copy.deepcopy(model)",
-            )
+        if wrong:
+            require_weights(model, kept.fingerprint.weights if kept else b"")
         if kept is not None:
             kept.verdicts[_key(model, what)] = wrong
             for old in list(kept.verdicts)[:-MOST_VERDICTS]:
                 del kept.verdicts[old]
+
+
+def weights_of(model: PixelModel) -> bytes:
+    """A digest of the weights that :func:`program_of` has given a program for."""
+    with _lock:
+        return _kept[model.network].fingerprint.weights
+
+
+def require_weights(model: PixelModel, weights: bytes) -> None:
+    """Raises :class:`ModelError` where a model no longer has the weights of such a digest."""
+    if digest_of_weights(model.network) != weights:
+        raise ModelError(
+            "the weights of the model changed while it computed",
+            hint="while it is trained, compute with a copy: copy.deepcopy(model)",
+        )
 
 
 def refuse(wrong: str | None) -> None:

@@ -27,6 +27,7 @@ def run(trainer: Trainer) -> None:
     """Takes the steps that are left, and does what is due after each."""
     state = trainer.state
     trainer.recorder.begin()
+    trainer.model.zero_grad()  # of frozen weights, too: what the caller has left there is no part of this
     trainer.first, trainer.began = state.step, time.monotonic()
     if trainer.options.on_nan == "rewind" and not state.step:
         trainer.save_checkpoint()

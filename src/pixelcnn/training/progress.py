@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelcnn.folders import append_inside
-from pixelcnn.text import printable
+from pixelcnn.text import in_terminal, printable
 from pixelcnn.training.callbacks import TrainingState
 from pixelcnn.training.likelihood import Validation
 
@@ -23,11 +23,11 @@ class Talk:
 
     Args:
         log: ``train.log``, if the training has a folder.
-        verbose: talk on stderr, too.
+        verbose: talk on stderr, too, where the process has one.
     """
 
     def __init__(self, log: Path | None, *, verbose: bool = True) -> None:
-        self.log, self.verbose = log, verbose
+        self.log, self.verbose = log, verbose and sys.stderr is not None
         self.bar: Any = None
         self.begun, self.told = time.monotonic(), 0.0
         self._said: set[str] = set()
@@ -117,7 +117,7 @@ class Talk:
 def watched() -> bool:
     """Whether somebody sees a bar on stderr: in a terminal that can erase a line, or in a notebook."""
     erases = os.environ.get("TERM") not in ("dumb", "unknown")
-    return (sys.stderr.isatty() and erases) or in_notebook()
+    return (in_terminal() and erases) or in_notebook()
 
 
 def in_notebook() -> bool:
