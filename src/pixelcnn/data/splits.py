@@ -150,13 +150,14 @@ def joined(first: ImageSet, *others: ImageSet) -> ImageSet:
         if part.group is not None:
             groups.append(part.group + photographs)
             photographs += int(part.group.max()) + 1
+    names = [part.names or tuple(map(str, range(len(part)))) for part in parts]
     labels = [part.labels for part in parts if part.labels is not None]
     conditions = [part.condition for part in parts if part.condition is not None]
     return dataclasses.replace(
         first,
         images=concatenated([part.images for part in parts]),
         labels=torch.cat(labels) if len(labels) == len(parts) else None,
-        names=tuple(name for part in parts for name in part.names),
+        names=sum(names, ()) if any(part.names for part in parts) else (),
         condition=torch.cat(conditions) if len(conditions) == len(parts) else None,
         skipped=sum(part.skipped for part in parts),
         group=torch.cat(groups) if len(groups) == len(parts) else None,
