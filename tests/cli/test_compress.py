@@ -194,6 +194,15 @@ def test_classes_are_the_names_of_folders(run, models):
     assert np.load("out/z.npz.npy").all()
 
 
+def test_force_is_no_leave_to_replace_what_is_read(run, models):
+    np.save("a.npy", np.zeros((2, 8, 8), np.uint8))
+    run("compress", models["binary"], "a.npy")
+    packed = Path("a.npy.pxc").read_bytes()
+    words = ("decompress", models["binary"], "a.npy.pxc", "-o", "a.npy.pxc", "-f")
+    assert "is read" in run(*words, code=2).error
+    assert Path("a.npy.pxc").read_bytes() == packed
+
+
 def test_arrays_that_do_not_come_back_are_named(run, models):
     images = np.zeros((2, 8, 8), np.uint8)
     np.savez("parts.npz", x_train=images, y_train=[0, 1], x_test=images, levels=2)
