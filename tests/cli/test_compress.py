@@ -136,7 +136,7 @@ def test_colours_come_back_and_palettes_as_what_they_show(run, models):
     opaque = np.dstack([colours, np.full((5, 6), 255, np.uint8)])
     save("o.png", opaque)
     said = run("compress", models["colour"], "a.png", "p.gif", "o.png", "-o", "c.pxc").stderr
-    assert "note: palette looked up (1 picture)" in said
+    assert "note: palette looked up (1 file)" in said
     run("decompress", models["colour"], "c.pxc", "-o", "out")
     assert pixels("a.png") == pixels("out/a.png") == pixels("out/o.png")
     with Image.open("p.gif") as shown:
@@ -192,6 +192,24 @@ def test_classes_are_the_names_of_folders(run, models):
     for name in ("a.npy", "z.npz"):
         run("decompress", models["labelled"], f"{name}.pxc", "-o", "out/")
     assert np.load("out/z.npz.npy").all()
+
+
+def test_force_is_no_leave_to_replace_what_is_read(run, models):
+    np.save("a.npy", np.zeros((2, 8, 8), np.uint8))
+    run("compress", models["binary"], "a.npy")
+    packed = Path("a.npy.pxc").read_bytes()
+    words = ("decompress", models["binary"], "a.npy.pxc", "-o", "a.npy.pxc", "-f")
+    assert "is read" in run(*words, code=2).error
+    assert Path("a.npy.pxc").read_bytes() == packed
+
+
+def test_arrays_that_do_not_come_back_are_named(run, models):
+    images = np.zeros((2, 8, 8), np.uint8)
+    np.savez("parts.npz", x_train=images, y_train=[0, 1], x_test=images, levels=2)
+    np.savez("alone.npz", images=images, levels=2)
+    said = run("compress", models["binary"], "parts.npz", "alone.npz").stderr
+    assert said.count("note:") == 1
+    assert "note: only x_train comes back, not y_train, x_test (1 file)" in said
 
 
 @pytest.mark.slow

@@ -173,6 +173,16 @@ def test_bad_pictures_are_named_or_left_out(images):
     assert (len(found), found.skipped) == (1, 2)
 
 
+def test_pictures_beside_which_others_are_left_out_keep_their_places_as_names(images):
+    features = hf.Features({"image": hf.Image()})
+    good, bad = images[0]["image"], {"bytes": b"no", "path": None}
+    some = hf.Dataset.from_dict({"image": [bad, good, bad, good]}, features=features)
+    assert data.load_all(some, skip_bad=True).names == ("1", "3")
+    whole = hf.Dataset.from_dict({"image": [good, good]}, features=features)
+    parts = hf.DatasetDict({"train": some, "test": whole})
+    assert data.load_all(parts, skip_bad=True).names == ("1", "3", "0", "1")
+
+
 def test_without_a_network_there_is_one_line_and_no_waiting():
     start = time.monotonic()
     with pytest.raises(DataError, match="hf:ada/cats cannot be read") as caught:

@@ -93,6 +93,21 @@ def test_a_test_set_of_the_users_own_is_kept_whole(noise, tmp_path):
     assert test.split == "test"
 
 
+@pytest.mark.parametrize("parts", [{"test": "other.npz"}, {}])
+def test_test_images_that_are_trained_on_are_told_of(tmp_path, caplog, monkeypatch, parts):
+    monkeypatch.chdir(tmp_path)
+    mixed = np.concatenate([NOISE[:3], 255 - NOISE[:4]])
+    np.savez("other.npz", images=mixed)
+    np.savez("all.npz", x_train=NOISE, **({} if parts else {"x_test": mixed}))
+    data.load("all.npz", **parts)
+    assert "3 of 7 test images are training or validation images, too" in caplog.text
+    caplog.clear()
+    np.savez("other.npz", images=mixed[3:])
+    np.savez("all.npz", x_train=NOISE, **({} if parts else {"x_test": mixed[3:]}))
+    data.load("all.npz", **parts)
+    assert "too" not in caplog.text
+
+
 def test_a_dark_test_set_is_coded_like_the_training_set(noise, tmp_path):
     np.save(tmp_path / "dark.npy", NOISE[:9] % 2)
     assert data.load(noise, test=tmp_path / "dark.npy").test.levels == 256

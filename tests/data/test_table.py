@@ -122,6 +122,17 @@ def test_bad_rows_are_named_by_line_and_skipped_on_request(tmp_path, monkeypatch
     assert images.labels.tolist() == LABELS[kept].tolist()
 
 
+def test_rows_beside_which_others_are_left_out_keep_their_places_as_names(tmp_path, monkeypatch):
+    monkeypatch.setattr("pixelcnn.data.lines.BLOCK", 100)  # so that rows come in several blocks
+    lines = text().splitlines()
+    lines[3] += ",1"
+    lines[8] = ""  # no row at all
+    lines[20] += ",1"
+    images = data.load_all(stored(tmp_path, "\n".join(lines)), skip_bad=True)
+    assert images.names == tuple(str(row) for row in range(29) if row not in (2, 18))
+    assert data.load_all(stored(tmp_path, text())).names == ()
+
+
 def test_blocks_do_not_matter(tmp_path, monkeypatch):
     lines = text().splitlines()
     lines[20] += ",1"
@@ -518,7 +529,7 @@ def test_real_numbers_are_parsed_where_they_are_to_be_quantised(separator):
     lines = b"1.5,-2e3,0\n nan,1,2\n1_0,1,2\n3,4,1e99\n7, 8 ,9\n"
     if separator == ";":
         lines = lines.replace(b",", b";").replace(b".", b",")
-    rows, _, bad = parse_rows(lines, 3, Dialect(separator.encode(), real=True))
+    rows, _, _, bad = parse_rows(lines, 3, Dialect(separator.encode(), real=True))
     assert rows.tolist() == [[1.5, -2000, 0], [7, 8, 9]]
     assert [line for line, _ in bad] == [1, 2, 3]
 

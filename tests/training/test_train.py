@@ -9,6 +9,7 @@ from pixelcnn import checkpoint, data
 from pixelcnn.errors import ConfigError, DataError, UnknownName
 from pixelcnn.training import prepare, train_recipe
 from pixelcnn.training import recipe as recipes
+from pixelcnn.training.train import default_run
 from pixelcnn.weights import fingerprint
 from training.trainings import same
 
@@ -121,6 +122,18 @@ def test_a_second_run_gets_a_folder_of_its_own_and_says_so(tmp_path, monkeypatch
     assert [first.run.name, second.run.name] == ["digits-digits", "digits-digits-2"]
     assert "runs/digits-digits is there already; this run is" in capsys.readouterr().err
     assert train_recipe(None, overrides=SMALL, resume=True, verbose=False).run == second.run
+
+
+def test_the_last_run_is_that_of_the_highest_number_of_these_data(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stored = recipes.get("digits").with_overrides(["data.name='shots.npy'"])
+    other = stored.with_overrides(["data.name='shots-2020.npy'"])
+    for name, content in (("", stored), ("-3", stored), ("-2020", other)):
+        (tmp_path / f"runs/digits-shots{name}").mkdir(parents=True)
+        (tmp_path / f"runs/digits-shots{name}/recipe.toml").write_text(content.dumps())
+    assert default_run(stored, resume=True).name == "digits-shots-3"
+    assert default_run(stored).name == "digits-shots-4"
+    assert default_run(other, resume=True).name == "digits-shots-2020"
 
 
 def test_a_model_to_start_from_becomes_the_parent(tmp_path):

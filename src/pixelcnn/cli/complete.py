@@ -85,9 +85,9 @@ def complete(
     """
     from pixelcnn import known as masks
     from pixelcnn import sampling
-    from pixelcnn.cli import film, models, output, pictures
+    from pixelcnn.cli import apart, film, models, output, pictures
 
-    out = options.target(out)
+    apart.check_apart(out := options.target(out), model, *images, known, condition)
     kind = output.kind_of(out, json=json)
     loaded = models.load(model, device=device)
     mask = masks.known_pixels(known, loaded.shape)

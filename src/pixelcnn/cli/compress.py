@@ -91,7 +91,7 @@ def compress(
     Inputs stay. A .npy file comes back as it is, pictures as PNG files of the same pixels. What the model
     cannot stand for, as a photograph for a model of two levels, is refused. Large images become tiles.
     """
-    from pixelcnn.cli import contents, models
+    from pixelcnn.cli import apart, contents, models
 
     if listed:
         contents.show(inputs, json)
@@ -104,6 +104,8 @@ def compress(
     if stdout and to not in {None, options.STDOUT}:
         raise ConfigError("-c and -o would both say where to write", hint="leave out one of them")
     to = options.STDOUT if stdout else to
+    if to is not None:
+        apart.check_apart(to, model, *inputs)
     done = Compression(loaded, label, layout, verify, force, json)
     if shard is not None:
         done.each(options.shard(shard), inputs, to)

@@ -74,7 +74,7 @@ def decompress(
     Arrays come back as .npy files, pictures as PNG files under their names with their folders. All
     checksums are compared before the first file is written, and the pixels of each before it appears.
     """
-    from pixelcnn.cli import contents, models, output
+    from pixelcnn.cli import apart, contents, models, output
 
     if listed:
         contents.show(packed, json)
@@ -93,6 +93,8 @@ def decompress(
         with contents.reader(name) as reader:
             place = Place(reader, name, to)
             place.check(force, json, taken)
+            for target in (each for entry in place.entries for each in place.targets(entry)):
+                apart.check_apart(target, model, *packed)
             images += reader.header.entries.images
             some = _restore(loaded, reader, place)
             written += some

@@ -12,7 +12,7 @@ from pixelcnn import png
 from pixelcnn.codec.entries import FILE, LAYOUTS, MODES, PICTURE, TYPES, Form
 from pixelcnn.data import npy
 from pixelcnn.data.arrays import contained, taken
-from pixelcnn.data.gate import named
+from pixelcnn.data.gate import brief, named
 from pixelcnn.data.keys import images_key, labels_key
 from pixelcnn.data.lazy import pieces
 from pixelcnn.data.picture import OPAQUE, read_picture
@@ -59,7 +59,7 @@ def picture(content: Path | bytes, where: str, done: Counter[str]) -> Held:
     Args:
         content: its file, or what that holds.
         where: its name.
-        done: what had to be done to pictures, counted.
+        done: what had to be done to files, counted.
 
     Raises:
         DataError: it cannot be read.
@@ -107,7 +107,12 @@ def as_picture(pixels: np.ndarray, mode: str) -> bytes:
 
 
 def array(
-    content: Path | bytes, where: str, shape: ImageShape, layout: str | None, own_labels: bool
+    content: Path | bytes,
+    where: str,
+    shape: ImageShape,
+    layout: str | None,
+    own_labels: bool,
+    done: Counter[str],
 ) -> Held:
     """The images of a file of arrays, or of an ``.npy`` file in memory.
 
@@ -117,21 +122,16 @@ def array(
         shape: of the model; it settles which axis is which.
         layout: one of :data:`LAYOUTS`, with blanks or without; None to go by the shape.
         own_labels: whether labels in it are wanted.
+        done: what of files does not come back, counted.
 
     Raises:
         DataError: it cannot be read, or holds no integers.
     """
-    labels = None
     with named(where):
         if isinstance(content, bytes):
-            values: Any = _in_memory(content)
+            values, labels = _in_memory(content), None
         else:
-            container = contained(content)
-            key = images_key(container, None)
-            values = taken(container, key)
-            if own_labels and (name := labels_key(container.names, key)) is not None:
-                found = taken(container, name)
-                labels = found if isinstance(found, np.ndarray) else found.whole()
+            values, labels = _stored(content, own_labels, done)
         if values.dtype.str not in TYPES:
             raise ModelError(
                 f"holds {values.dtype} values, and lossless are whole numbers alone",
@@ -139,6 +139,19 @@ def array(
             )
         name = _layout(values.shape, shape, layout)
         return _held(values, name, labels)
+
+
+def _stored(path: Path, own_labels: bool, done: Counter[str]) -> tuple[Any, Any]:
+    """The images of a file of arrays, and their labels if these are wanted and there."""
+    container = contained(path)
+    key = images_key(container, None)
+    others = [name for name in container.names if name != key and container.shape(name)]
+    if others:
+        done[f"only {key} comes back, not {brief(', '.join(others))}"] += 1
+    name = labels_key(container.names, key) if own_labels else None
+    found = None if name is None else taken(container, name)
+    labels = found if found is None or isinstance(found, np.ndarray) else found.whole()
+    return taken(container, key), labels
 
 
 def _held(values: Any, layout: str, labels: Any) -> Held:

@@ -157,7 +157,7 @@ def prepared(
         found.append((one, holds._replace(occurring=np.zeros(0)), values, labels))
         advance(index + 1, len(asked))
     if done:
-        notes = (f"{note} ({counted(count, 'picture')})" for note, count in done.items())
+        notes = (f"{note} ({counted(count, 'file')})" for note, count in done.items())
         say(f"note: {', '.join(notes)}")
     inputs = [_input(model, *each) for each in found]
     return sorted(inputs, key=lambda each: (each.entry.size.tile_shape, each.entry.size))
@@ -173,7 +173,7 @@ def _look(model: "PixelModel", one: Asked, layout: str | None, done: Counter[str
     if not arrays:
         return held.picture(one.content, one.source, done)
     wanted = model.network.condition == "label"
-    return held.array(one.content, one.source, model.shape, layout, wanted)
+    return held.array(one.content, one.source, model.shape, layout, wanted, done)
 
 
 def _named_set(model: "PixelModel", name: str, part: str) -> held.Held:

@@ -62,9 +62,9 @@ def sample(
     import torch
 
     from pixelcnn import plotting, sampling
-    from pixelcnn.cli import conditions, film, models, output
+    from pixelcnn.cli import apart, conditions, film, models, output
 
-    out = options.target(out)
+    apart.check_apart(out := options.target(out), model, condition)
     kind = output.kind_of(out, json=json)
     loaded = models.load(model, device=device)
     unit = output.written_as(written, kind, loaded)

@@ -71,10 +71,11 @@ def score(
     With --json the rows, or the file that --out names, come with their mean.
     """
     from pixelcnn import memory, scoring, sources
-    from pixelcnn.cli import conditions, models, output
+    from pixelcnn.cli import apart, conditions, models, output
 
     if out is not None:
-        output.make_way(out := options.target(out), json=json)
+        apart.check_apart(out := options.target(out), model, data, condition)
+        output.make_way(out, json=json)
     part = options.shard(shard)
     if keep_memory:
         memory.keep_memory()

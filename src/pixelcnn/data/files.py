@@ -28,6 +28,8 @@ IMAGES = frozenset(("images", "image", "imgs", "img", "data", "dataset", "set"))
 """Words in the names of folders that say nothing about what is in them."""
 ANNOTATIONS = frozenset(("labels", "masks", "mask", "annotations", "annotation", "segmentations"))
 """Names of folders beside one of images whose pictures are no images of the set."""
+RUN = ("recipe.toml", "metrics.csv")
+"""Files of a run folder, whose pictures were drawn by a model: they are none to train it on."""
 PACKED = ".pxc"
 """Suffix of compressed images, which may lie beside those that they were made of."""
 ALONE = "lies beside the class folders, so it has no label"
@@ -50,8 +52,8 @@ def find_images(root: Path) -> list[ImageFile]:
     """The image files in a folder and all folders below, in the order of their names' bytes.
 
     Files are known by their suffix; hidden ones and others are left out, and so are masks and the like in a
-    folder beside one of images. Linked folders are followed, each folder once, so links in a circle do no
-    harm.
+    folder beside one of images, and run folders. Linked folders are followed, each folder once, so links in a
+    circle do no harm.
 
     Raises:
         DataError: no image, or a folder that cannot be read.
@@ -66,7 +68,7 @@ def find_images(root: Path) -> list[ImageFile]:
             folders.clear()
             continue
         visited.add(place)
-        folders[:] = sorted(_of_images(folders, root), key=os.fsencode)
+        folders[:] = sorted(_of_images(Path(parent), folders, root), key=os.fsencode)
         for file in files:
             path = Path(parent, file)
             if path.suffix.lower() in SUFFIXES and not file.startswith("."):
@@ -107,9 +109,22 @@ def _hidden(folder: str) -> bool:
     return folder.startswith(".") or folder == "__MACOSX"
 
 
-def _of_images(folders: list[str], root: Path) -> list[str]:
+def _is_run(folder: Path) -> bool:
+    return all(os.path.isfile(folder / file) for file in RUN)
+
+
+def _holds_runs(folder: Path) -> bool:
+    """Whether run folders are all that is in one, as in the ``runs`` that ``pixelcnn train`` makes."""
+    return os.access(folder, os.R_OK) and {*map(_is_run, folder.iterdir())} == {True}
+
+
+def _of_images(parent: Path, folders: list[str], root: Path) -> list[str]:
     """The folders in one that are looked through."""
     visible = [folder for folder in folders if not _hidden(folder)]
+    if runs := [folder for folder in visible if _is_run(parent / folder)]:
+        named = ", ".join(map(printable, runs[:3])) + (", ..." if runs[3:] else "")
+        log.warning("%s: run folders left out: %s", name_of(root), named)
+        visible = [folder for folder in visible if folder not in runs]
     kinds = {folder: folder.lower() for folder in visible}
     annotations = [folder for folder in visible if kinds[folder] in ANNOTATIONS]
     if not annotations or not IMAGES & {*kinds.values()}:
@@ -168,7 +183,7 @@ def _inside(root: Path) -> tuple[list[Path], list[str]]:
     """The visible folders in one, in order, and the names of its pictures."""
     try:
         shown = sorted((each for each in root.iterdir() if not _hidden(each.name)), key=os.fsencode)
-        folders = [path for path in shown if path.is_dir()]
+        folders = [p for p in shown if p.is_dir() and not _is_run(p) and not _holds_runs(p)]
     except OSError as error:
         raise _unreadable(error) from error
     return folders, [path.name for path in shown if path.suffix.lower() in SUFFIXES]

@@ -71,7 +71,8 @@ class ImageSet:
     quantisation: str = "none"
     """``none``, ``256 -> 8 equal bins``, or ``bins`` in words."""
     names: tuple[str, ...] = ()
-    """Of the images, where they come from files; what cannot be printed is spelt out."""
+    """Of the images, where they come from files; what cannot be printed is spelt out. Of others their places
+    in the source, counted from 0, if some of it was left out."""
     skipped: int = 0
     """Damaged files or rows that were left out of the whole source."""
     grey_levels: int | None = None

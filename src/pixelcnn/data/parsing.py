@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import math
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,8 +44,10 @@ class Rows(NamedTuple):
     """Of the good lines ``(rows, columns)``, uint16, or float32 of any numbers."""
     given: np.ndarray
     """The columns apart, float64 ``(rows, places)``."""
+    good: list[int]
+    """Numbers of the good lines, counted from 0."""
     bad: list[tuple[int, str]]
-    """Lines that are no rows, counted from 0, with the reason."""
+    """Lines that are no rows, counted likewise, with the reason."""
 
 
 def parse_rows(
@@ -64,9 +67,9 @@ def parse_rows(
         given: places of columns of any finite numbers, which are kept apart; here they become 0.
 
     Example:
-        >>> rows, _, bad = parse_rows(b"1,20\\n3,x\\n\\n5,6\\n", 2)
-        >>> rows.tolist(), bad
-        ([[1, 20], [5, 6]], [(1, "'x' in column 2 is no whole number from 0 to 65535")])
+        >>> rows, _, good, bad = parse_rows(b"1,20\\n3,x\\n\\n5,6\\n", 2)
+        >>> rows.tolist(), good, bad
+        ([[1, 20], [5, 6]], [0, 3], [(1, "'x' in column 2 is no whole number from 0 to 65535")])
     """
     lines = plain(text, dialect).split(b"\n")
     apart: dict[int, list[float]] = {}
@@ -85,7 +88,23 @@ def parse_rows(
         assert values is not None, "every line was looked at"
     numbers = [apart[n] for n in good] if given else []
     kept = np.array(numbers, np.float64).reshape(len(good), len(given))
-    return Rows(values, kept, [(n, reason) for n, reason in sorted(wrong.items()) if reason])
+    return Rows(values, kept, good, [(n, reason) for n, reason in sorted(wrong.items()) if reason])
+
+
+def places_among(good: Sequence[int], bad: Sequence[int]) -> tuple[str, ...]:
+    """The places of what is kept among all, as names; none where nothing is left out.
+
+    Args:
+        good: ascending numbers of what is kept.
+        bad: numbers of what is left out.
+
+    Example:
+        >>> places_among([1, 2, 5], [4]), places_among([1, 2, 5], [])
+        (('0', '1', '3'), ())
+    """
+    if not bad:
+        return ()
+    return tuple(map(str, np.searchsorted(np.sort([*good, *bad]), good).tolist()))
 
 
 def plain(text: bytes, dialect: Dialect) -> bytes:

@@ -13,6 +13,7 @@ from pixelcnn.data.files import ImageFile
 from pixelcnn.data.folder import read_files
 from pixelcnn.data.image_set import ImageSet, Splits
 from pixelcnn.data.lazy import LazyImages, Rows, whole
+from pixelcnn.data.parsing import places_among
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.rows import HELD
 from pixelcnn.data.splits import Parts
@@ -112,5 +113,6 @@ def read_stored(
         target.levels,
         None if labels is None else torch.as_tensor(labels)[places],
         name=where,
+        names=places_among(places.tolist(), [at for at, each in enumerate(reports) if each.error]),
         skipped=count - len(places),
     )

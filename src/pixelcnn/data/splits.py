@@ -1,6 +1,7 @@
 """Which images train, which validate and which test: fixed, and independent of any library's shuffle."""
 
 import dataclasses
+import logging
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from pixelcnn.data.reading import WITHOUT, Reading, typed
 from pixelcnn.errors import DataError
 from pixelcnn.text import counted
 
+log = logging.getLogger("pixelcnn")
+
 Parts = dict[str, ImageSet]
 """Images as a source has them: under ``all``, or under ``train`` and others of ``val`` and ``test``."""
 
@@ -20,6 +23,8 @@ THREE_WAYS = (0.8, 0.9)
 """Own data: up to the first share trains, up to the second validates, the rest tests."""
 TWO_WAYS = (0.9,)
 """The same where the user brings a test set."""
+LOOKED_AT = 2_000
+"""Test images of the user's own, evenly spread, that are looked for among the others."""
 
 
 def permutation(n: int) -> np.ndarray:
@@ -96,6 +101,8 @@ def splits_of(parts: Parts, keys: np.ndarray | None = None, test: ImageSet | Non
         origin = sets["train"] if whole is None else whole
         found = content_keys(origin.images, origin.group) if keys is None else keys
         cut = parts_by_content(found, THREE_WAYS if len(missing) == 3 else TWO_WAYS)
+        if "test" not in missing:
+            _tell_of_copies(sets["test"], found)
         names = missing if whole is not None else ["train", *missing]
         sets |= {name: origin[part] for name, part in zip(names, cut, strict=True)}
     for part, images in sets.items():
@@ -104,6 +111,17 @@ def splits_of(parts: Parts, keys: np.ndarray | None = None, test: ImageSet | Non
         ):  # those trained on test images, and keep saying so
             sets[part] = dataclasses.replace(images, split=part)
     return Splits(*(sets[part] for part in Splits._fields))
+
+
+def _tell_of_copies(test: ImageSet, keys: np.ndarray) -> None:
+    """One line if test images, of which some are looked at, are among those with these content keys."""
+    if test.group is not None:
+        return
+    some = test.limit(LOOKED_AT)
+    copies = int(np.isin(content_keys(some.images), keys).sum())
+    if copies:
+        words = "%s: %d of %s are training or validation images, too"
+        log.warning(words, test.name, copies, counted(len(some), "test image"))
 
 
 def alike(reading: Reading, train: ImageSet) -> Reading:
@@ -150,13 +168,14 @@ def joined(first: ImageSet, *others: ImageSet) -> ImageSet:
         if part.group is not None:
             groups.append(part.group + photographs)
             photographs += int(part.group.max()) + 1
+    names = [part.names or tuple(map(str, range(len(part)))) for part in parts]
     labels = [part.labels for part in parts if part.labels is not None]
     conditions = [part.condition for part in parts if part.condition is not None]
     return dataclasses.replace(
         first,
         images=concatenated([part.images for part in parts]),
         labels=torch.cat(labels) if len(labels) == len(parts) else None,
-        names=tuple(name for part in parts for name in part.names),
+        names=sum(names, ()) if any(part.names for part in parts) else (),
         condition=torch.cat(conditions) if len(conditions) == len(parts) else None,
         skipped=sum(part.skipped for part in parts),
         group=torch.cat(groups) if len(groups) == len(parts) else None,

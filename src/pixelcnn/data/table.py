@@ -16,7 +16,7 @@ from pixelcnn.data.columns import Columns, columns_of, is_number, label_end, pix
 from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lines import line_blocks
-from pixelcnn.data.parsing import SEPARATORS, Dialect, parse_rows, plain
+from pixelcnn.data.parsing import SEPARATORS, Dialect, parse_rows, places_among, plain
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.quantise import SOURCE
 from pixelcnn.data.reading import Reading, typed
@@ -95,6 +95,7 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
     with named(f"{where}:"):
         return dataclasses.replace(
             images,
+            names=places_among(table.lines, [line for line, _ in table.bad]),
             skipped=len(table.bad),
             condition=given,
             condition_names=reading.condition if columns.given else (),
@@ -113,6 +114,8 @@ class Table(NamedTuple):
     labels: np.ndarray | None
     given: np.ndarray
     """The columns of a condition, float64 ``(rows, d)``."""
+    lines: list[int]
+    """Numbers of the lines that are rows."""
     bad: Bad
 
 
@@ -121,9 +124,10 @@ def _read(path: Path, columns: Columns, dialect: Dialect) -> Table:
     parts: list[np.ndarray] = []
     labels: list[np.ndarray] = []
     given: list[np.ndarray] = [np.empty((0, len(columns.given)))]
-    bad: Bad = []
+    lines, bad = list[int](), Bad()
     for first_line, text in line_blocks(path, after=columns.header):
         rows = parse_rows(text, columns.count, dialect, columns.ignored, columns.given)
+        lines.extend(first_line + line for line in rows.good)
         bad.extend((first_line + line, reason) for line, reason in rows.bad)
         pixels = rows.values[:, columns.pixels]
         small = not dialect.real and pixels.max(initial=0) < 256
@@ -132,7 +136,8 @@ def _read(path: Path, columns: Columns, dialect: Dialect) -> Table:
             labels.append(rows.values[:, columns.label])
         given.append(rows.given)
         afford(parts[-1].nbytes)
-    return Table(parts, np.concatenate(labels) if labels else None, np.concatenate(given), bad)
+    found = np.concatenate(labels) if labels else None
+    return Table(parts, found, np.concatenate(given), lines, bad)
 
 
 def _decided(parts: list[np.ndarray], where: str) -> tuple[np.ndarray, slice]:

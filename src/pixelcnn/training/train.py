@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pixelcnn import checkpoint
 from pixelcnn.data import DATASETS, Splits
 from pixelcnn.devices import resolve_device
+from pixelcnn.errors import PixelCNNError
 from pixelcnn.folders import is_plain
 from pixelcnn.model import PixelModel
 from pixelcnn.surroundings import independent
@@ -214,12 +215,33 @@ def base_name(recipe: Recipe) -> str:
 
 
 def default_run(recipe: Recipe, *, resume: bool = False) -> Path:
-    """``runs/RECIPE-DATA``, or the first ``runs/RECIPE-DATA-N`` without a run; to resume, the last run."""
+    """``runs/RECIPE-DATA``, or behind the last run of this name ``runs/RECIPE-DATA-N``; to resume, that last.
+
+    It is the one with the highest number, also where others were removed.
+    """
     base = Path("runs") / base_name(recipe)
-    numbered = (base.with_name(f"{base.name}-{number}") for number in itertools.count(2))
-    last = base
-    for path in itertools.chain([base], numbered):
-        if not (path / "recipe.toml").exists():
-            return last if resume else path
-        last = path
-    raise AssertionError("the numbers do not end")
+    numbers = {number for number in _numbers(base) if _is_of(_numbered(base, number), base.name)}
+    last = max(numbers, default=0)
+    if resume and last:
+        return _numbered(base, last)
+    free = (_numbered(base, number) for number in itertools.count(last + 1))
+    return next(path for path in free if resume or not (path / "recipe.toml").exists())
+
+
+def _numbers(base: Path) -> list[int]:
+    """Those of the run folders that are called like one, which itself has the number 1."""
+    name = re.compile(re.escape(base.name) + "(?:-([1-9][0-9]{0,8}))?")
+    found = (name.fullmatch(path.parent.name) for path in base.parent.glob("*/recipe.toml"))
+    return [int(match[1] or 1) for match in found if match]
+
+
+def _numbered(base: Path, number: int) -> Path:
+    return base if number == 1 else base.with_name(f"{base.name}-{number}")
+
+
+def _is_of(run: Path, name: str) -> bool:
+    """Whether a run has this base name: ``digits-shots-2020`` may be the first on ``shots-2020``."""
+    try:
+        return base_name(RunFolder(run).stored()) == name
+    except (PixelCNNError, OSError):
+        return False
