@@ -19,7 +19,7 @@ from pixelcnn.data.reading import Reading
 from pixelcnn.data.refusal import BEYOND, COLOUR
 from pixelcnn.data.survey import FileReport
 from pixelcnn.errors import DataError, ResourceError
-from pixelcnn.text import in_terminal, printable
+from pixelcnn.text import printable
 
 MOST = 8
 """Threads by default: each holds a whole picture."""
@@ -72,7 +72,7 @@ def watched(files: Sequence[ImageFile], reading: Reading, where: str) -> Iterato
     """As :func:`decoded`, with a bar on a terminal if it takes long."""
     from tqdm.std import tqdm
 
-    hidden = not in_terminal()
+    hidden = not (sys.stderr and sys.stderr.isatty())
     with tqdm(
         total=len(files), desc=f"reading {where}", disable=hidden, leave=False, delay=1
     ) as bar:
