@@ -13,7 +13,8 @@ from pixelcnn.conditioning import condition_of, renumbered
 from pixelcnn.config import check_integer
 from pixelcnn.data import ImageSet
 from pixelcnn.data.gate import brief
-from pixelcnn.data.items import IMAGES, LABELS, chosen, stacked
+from pixelcnn.data.items import IMAGES, chosen, stacked
+from pixelcnn.data.reading import LABELS
 from pixelcnn.devices import Device, exact_convolutions, float64_device, placed
 from pixelcnn.engines.fingerprint import check_finite
 from pixelcnn.engines.full import NO_NUMBER, name_of, whole_pass

@@ -16,6 +16,7 @@ from pixelcnn.data.gate import named
 from pixelcnn.data.keys import images_key, labels_key
 from pixelcnn.data.lazy import pieces
 from pixelcnn.data.picture import OPAQUE, read_picture
+from pixelcnn.data.stored import whole
 from pixelcnn.errors import ModelError
 from pixelcnn.shapes import ImageShape, image_shape
 from pixelcnn.text import counted
@@ -131,7 +132,7 @@ def array(
             values = taken(container, key)
             if own_labels and (name := labels_key(container.names, key)) is not None:
                 found = taken(container, name)
-                labels = found if isinstance(found, np.ndarray) else found.whole()
+                labels = whole(found)
         if values.dtype.str not in TYPES:
             raise ModelError(
                 f"holds {values.dtype} values, and lossless are whole numbers alone",
@@ -146,7 +147,7 @@ def _held(values: Any, layout: str, labels: Any) -> Held:
     axes = AXES[layout]
 
     def read(start: int, stop: int) -> np.ndarray:
-        some = _whole(values) if single else values[start:stop]
+        some = whole(values) if single else values[start:stop]
         some = np.transpose(np.asarray(some), axes)
         some = some if "c" in layout else np.expand_dims(some, -3)
         return some[None] if single else some
@@ -163,10 +164,6 @@ def _held(values: Any, layout: str, labels: Any) -> Held:
 def _only_fortran(values: Any) -> bool:
     flags = getattr(values, "flags", None)
     return flags is not None and flags.f_contiguous and not flags.c_contiguous
-
-
-def _whole(values: Any) -> np.ndarray:
-    return values if isinstance(values, np.ndarray) else values.whole()
 
 
 def _in_memory(content: bytes) -> np.ndarray:
@@ -215,16 +212,8 @@ def as_array(form: Form, pieces_of: Any, shape: ImageShape, count: int) -> Any:
     """The parts of an ``.npy`` file of values ``(k, c, h, w)`` that come piece by piece."""
     layout = LAYOUTS[form.layout]
     lengths = dict(zip("nchw", (count, *shape), strict=True))
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        header,
-        {
-            "descr": np.lib.format.dtype_to_descr(form.dtype),
-            "fortran_order": form.fortran,
-            "shape": tuple(lengths[axis] for axis in layout),
-        },
-    )
-    yield header.getvalue()
+    sides = tuple(lengths[axis] for axis in layout)
+    yield npy.written_header(form.dtype, sides, fortran=form.fortran)
     ordered = (_ordered(form.restored(levels), layout) for levels in pieces_of)
     if form.fortran:  # whose first values are those of all images
         yield np.concatenate(list(ordered)).tobytes(order="F")

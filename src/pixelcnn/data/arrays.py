@@ -25,7 +25,7 @@ from pixelcnn.data.packed import OpenFile
 from pixelcnn.data.quantise import SOURCE, extent, note_coded, source_levels
 from pixelcnn.data.raw import RawSet, check_finite, plain_type
 from pixelcnn.data.reading import Reading, typed
-from pixelcnn.data.stored import Container, Indexed, StoredArray
+from pixelcnn.data.stored import Container, Indexed, StoredArray, whole
 from pixelcnn.data.tensors import as_tensor, remedy, unmasked
 from pixelcnn.errors import DataError, PixelCNNError
 from pixelcnn.text import printable
@@ -59,8 +59,8 @@ def read_array(path: Path, reading: Reading) -> ImageSet:
         key = images_key(container, reading.key)
         values = taken(container, key)
         beside = labels_key(container.names, key)
-        labels = None if beside is None or not reading.labels else _whole(taken(container, beside))
-        stored = _whole(taken(container, "levels")) if "levels" in container.names else None
+        labels = None if beside is None or not reading.labels else whole(taken(container, beside))
+        stored = whole(taken(container, "levels")) if "levels" in container.names else None
     known = reading.source_levels or _stored_levels(stored, where)
     images = from_values(values, labels, known, reading, where)
     with named(f"{where}:"):
@@ -107,10 +107,6 @@ def taken(container: Container, name: str) -> Values:
         return container[name]
     except PixelCNNError as error:
         raise type(error)(f"holds {brief(name)}, which {error}", hint=error.hint) from error
-
-
-def _whole(values: Values) -> np.ndarray:
-    return values if isinstance(values, np.ndarray) else values.whole()
 
 
 def from_values(
@@ -260,7 +256,7 @@ def _labels(labels: Any) -> Any:
     if labels is None:
         return None
     found = as_values(labels)
-    found = _whole(found)
+    found = whole(found)
     if found.ndim == 2 and found.shape[1] == 1:
         found = found[:, 0]
     if found.dtype.kind not in "bui":

@@ -20,7 +20,7 @@ from pixelcnn.data.arrays import from_values
 from pixelcnn.data.gate import brief
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.pictures import read_stored
-from pixelcnn.data.reading import WITHOUT, Reading, typed
+from pixelcnn.data.reading import LABELS, WITHOUT, Reading, typed
 from pixelcnn.data.rows import HELD, Spool
 from pixelcnn.data.splits import Parts
 from pixelcnn.data.tensors import as_tensor
@@ -32,8 +32,7 @@ log = logging.getLogger("pixelcnn")
 USEFUL = frozenset(("layout", "key", "label_column", "skip_bad"))
 """Options that these datasets have a use for."""
 IMAGES = ("image", "images", "img", "pixel_values", "pixels")
-LABELS = ("label", "labels", "class", "target", "y")
-"""Names under which items that are dictionaries have their image and their label."""
+"""Names under which items that are dictionaries have their image."""
 
 
 class Item(NamedTuple):

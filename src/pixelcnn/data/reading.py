@@ -17,6 +17,8 @@ from pixelcnn.shapes import MAX_LEVELS, MAX_SIDE, ImageShape, image_shape
 
 FULL_RANGE = (256, 65_536)
 """Levels of image files whose values fill the range of their format."""
+LABELS = ("label", "labels", "class", "target", "y")
+"""What a column of labels is called."""
 LAYOUTS = ("nhw", "nhwc", "nchw")
 WITHOUT = "--set data.labels=false (in Python labels=False)"
 """How to leave labels out: for hints."""
