@@ -133,11 +133,11 @@ def run_training(
     notes: dict[str, Any],
     processes: Processes,
     *,
-    replan: bool = False,
+    replan: bool,
     remarks: Sequence[str] = (),
-    verbose: bool = True,
-    callbacks: Sequence[Any] = (),
-    trackers: Sequence[Any] | None = None,
+    verbose: bool,
+    callbacks: Sequence[Any],
+    trackers: Sequence[Any] | None,
     since: float,
 ) -> History:
     """Trains in a folder that is held already; arguments and errors as :func:`fit`.
