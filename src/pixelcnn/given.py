@@ -122,8 +122,7 @@ def features(
     Raises:
         ConfigError: no numbers, or of another shape; it names the features.
     """
-    kind, size = str(network.condition), network.condition_size
-    tail = (size,) if kind == "vector" else (size, *shape[1:])
+    kind, tail = str(network.condition), network.condition_shape(*shape[1:])
     if isinstance(condition, Mapping):
         condition = _together(condition, kind, shape, known)
     tensor = _tensor(condition, kind)

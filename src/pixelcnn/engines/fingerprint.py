@@ -80,13 +80,18 @@ def check_finite(module: nn.Module) -> None:
             )
 
 
-def hook_of(module: nn.Module) -> str:
-    """What stands between a module's ``forward`` and its callers, in words; empty if nothing does."""
+def hook_of(module: nn.Module, called: str = "the model") -> str:
+    """What stands between a module's ``forward`` and its callers, in words; empty if nothing does.
+
+    Args:
+        module: the module.
+        called: what it is called; its parts are layers.
+    """
     everywhere = torch.nn.modules.module
     if everywhere._global_forward_hooks or everywhere._global_forward_pre_hooks:
-        return "every module has a global forward hook"
+        return "PyTorch has a forward hook for all modules"
     for name, part in module.named_modules():
-        what = f"layer {name!r}" if name else "the model"
+        what = f"layer {name!r}" if name else called
         if part._forward_hooks or part._forward_pre_hooks:
             return f"{what} has a forward hook"
         if "forward" in vars(part):
