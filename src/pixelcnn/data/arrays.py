@@ -22,11 +22,11 @@ from pixelcnn.data.labels_beside import labelled
 from pixelcnn.data.layout import order_of
 from pixelcnn.data.lazy import LazyImages, Rows, pieces
 from pixelcnn.data.packed import OpenFile
-from pixelcnn.data.quantise import SOURCE, extent, note_coded, source_levels
+from pixelcnn.data.quantise import SOURCE, note_coded, source_levels
 from pixelcnn.data.raw import RawSet, check_finite, plain_type
-from pixelcnn.data.reading import Reading, typed
+from pixelcnn.data.reading import QUANTISED, Reading
 from pixelcnn.data.stored import Container, Indexed, StoredArray, whole
-from pixelcnn.data.tensors import as_tensor, remedy, unmasked
+from pixelcnn.data.tensors import as_tensor, extent, remedy, unmasked
 from pixelcnn.errors import DataError, PixelCNNError
 from pixelcnn.text import printable
 
@@ -233,12 +233,11 @@ def real_hint(values: Values, reading: Reading) -> str:
     """How real numbers become levels; a model of integers has no way for them."""
     if reading.quantise is not None or reading.usual_levels is not None:
         return "store the levels as integers; a model trained with data.quantise takes real numbers"
-    remedy = f"say how they become levels with {typed('quantise')}: range, quantiles, two numbers or edges"
     first = values[next(pieces(values), slice(0))]
     for low, high in USUAL_RANGES if first.size else ():
         if low <= first.min() <= first.max() <= high:
-            return f"{remedy}; [{low},{high}] if that is their range"
-    return remedy
+            return f"{QUANTISED}; [{low},{high}] if that is their range"
+    return QUANTISED
 
 
 def _stored_levels(levels: Any, where: str) -> int | None:

@@ -102,6 +102,12 @@ def typed(option: str) -> str:
     return f"--{flag} (in Python {option}=)"
 
 
+QUANTISED = (
+    f"say how they become levels with {typed('quantise')}: range, quantiles, two numbers or edges"
+)
+"""What to do about measured values."""
+
+
 def as_size(size: Any) -> tuple[int, int] | None:
     """Height and width from ``None``, a number (a square), a pair, or text like ``28`` or ``28x20``.
 
