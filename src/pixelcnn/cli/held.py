@@ -16,6 +16,7 @@ from pixelcnn.data.gate import named
 from pixelcnn.data.keys import images_key, labels_key
 from pixelcnn.data.lazy import pieces
 from pixelcnn.data.picture import OPAQUE, read_picture
+from pixelcnn.data.reading import plain_layout
 from pixelcnn.data.stored import whole
 from pixelcnn.errors import ModelError
 from pixelcnn.shapes import ImageShape, image_shape
@@ -192,7 +193,7 @@ def _layout(shape: Sequence[int], model: ImageShape, wanted: str | None) -> str:
     Raises:
         DataError: none fits.
     """
-    plain = None if wanted is None else wanted.replace(" ", "").replace(",", "").lower()
+    plain = None if wanted is None else plain_layout(wanted)
     fitting = []
     for layout in LAYOUTS:
         if len(layout) == len(shape) and plain in {None, layout}:

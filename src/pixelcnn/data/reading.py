@@ -102,6 +102,16 @@ def typed(option: str) -> str:
     return f"--{flag} (in Python {option}=)"
 
 
+def plain_layout(layout: str) -> str:
+    """The axes of an array as letters, however they are written.
+
+    Example:
+        >>> plain_layout("N, H, W")
+        'nhw'
+    """
+    return layout.replace(" ", "").replace(",", "").lower()
+
+
 QUANTISED = (
     f"say how they become levels with {typed('quantise')}: range, quantiles, two numbers or edges"
 )
@@ -255,7 +265,7 @@ class Reading:
         if self.fit == "patches" and self.size is None:
             raise ConfigError("patches have a size", hint=f"say which: {typed('size')}")
         if self.layout is not None:
-            layout = self.layout.replace(" ", "").replace(",", "").lower()
+            layout = plain_layout(self.layout)
             if layout not in LAYOUTS:
                 raise ConfigError(
                     f"no layout {self.layout!r}", hint="one of: n h w, n h w c, n c h w"
