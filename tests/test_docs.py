@@ -6,10 +6,14 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 
+from pixelcnn import networks, outputs
 from pixelcnn.cli.app import app
+from pixelcnn.model import PixelModel
 from pixelcnn.training import checkpoints, recipe
+from pixelcnn.verify.models import ModelChecks
 from training.trainings import train
 
 ROOT = Path(__file__).parents[1]
@@ -97,6 +101,17 @@ def test_every_recipe_of_a_tutorial_is_mapped_to_it():
     theirs = [n for n in recipe.names() if "Seed:" in (folder / f"{n}.toml").read_text("utf-8")]
     assert len(theirs) == 8
     assert [name for name in theirs if f"`{name}`" not in tutorials] == []
+
+
+def test_the_table_of_promises_names_every_check():
+    verify = (ROOT / "docs" / "verify.md").read_text(encoding="utf-8")
+    rows = verify.split("## What is checked\n")[1].split("\n#")[0]
+    named = set(re.findall(r"^\| ([^|]+) \| ", rows, re.MULTILINE)) - {"promise"}
+    network = networks.PixelCNN(1, 1, width=4, depth=1, condition="label", condition_size=2)
+    model = PixelModel(network, outputs.Bernoulli(), (1, 5, 7))
+    checks = ModelChecks(model, thorough=False, device=torch.device("cpu")).all()
+    names = {re.sub(" at 1x5x7|, in training mode", "", check.name) for check in checks}
+    assert named == names
 
 
 def test_the_way_of_a_batch_names_functions_that_exist():

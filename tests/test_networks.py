@@ -91,6 +91,16 @@ def test_order_by_pixel_claims_no_channel_of_its_own_pixel():
     assert not claimed[:, pixel // 5, pixel % 5, :, pixel // 5, pixel % 5].any()
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_dropout_acts_in_training_only(name, dropout):
+    network = tiny.small(NETWORKS[name], channels=1, out=2, dropout=dropout)
+    x = torch.rand(2, 1, 5, 7)
+    first, second = network.train()(x), network(x)
+    assert torch.equal(first, second) == (dropout == 0)
+    assert torch.equal(network.eval()(x), network(x))
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_constructor_arguments_are_the_configuration(name):
     network = NETWORKS[name](channels=1, out=2, condition="vector", condition_size=3)

@@ -145,6 +145,13 @@ def test_a_device_tosses_the_coins_of_the_processor(count, epoch):
     assert torch.equal(streams.philox_words(key, images, count), on_processor)
 
 
+@pytest.mark.parametrize("stream", [streams.coins, streams.augmentation])
+def test_words_of_some_images_are_those_of_their_streams(stream):
+    images, place = [0, 1, 59_999, 2**63 - 1], torch.device("cpu")
+    words = streams.coin_words(5, 3, torch.tensor(images), 9, place, stream)
+    assert torch.equal(words, bits([stream(5, 3, image).words(9) for image in images]))
+
+
 def test_a_stream_is_its_key_and_counter():
     numpys = np.random.Philox(
         key=np.array([1, 2], np.uint64), counter=np.array([0, 3, 4, 5], np.uint64)

@@ -28,6 +28,7 @@ from pixelcnn.extent import require
 from pixelcnn.files import AnyPath, write_atomically
 from pixelcnn.model import PixelModel
 from pixelcnn.model_file import FLOATS, KEY, KINDS, Layout, ModelFile, damaged, opened, strict_json
+from pixelcnn.modes import COMPILED
 from pixelcnn.registry import closest
 from pixelcnn.streams import DrawFrom
 from pixelcnn.surroundings import independent
@@ -117,11 +118,11 @@ def uncompiled(model: Any) -> PixelModel:
     Raises:
         ModelError: no model, or one that holds a compiled part or no numbers.
     """
-    found = getattr(model, "_orig_mod", model)
+    found = getattr(model, COMPILED, model)
     if not isinstance(found, PixelModel):
         raise no_model(found)
     require_numbers(found)
-    inside = [name for name, part in found.named_modules() if hasattr(part, "_orig_mod")]
+    inside = [name for name, part in found.named_modules() if hasattr(part, COMPILED)]
     if inside:
         raise ModelError(
             f"{inside[0]} of this model is compiled, and files hold models that are not",

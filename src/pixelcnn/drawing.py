@@ -1,4 +1,4 @@
-"""Drawing levels from probabilities with given uniform numbers, whoever they are drawn for."""
+"""Batches of images that are drawn, whole or in part, and the uniform numbers that they are drawn with."""
 
 import contextlib
 import math

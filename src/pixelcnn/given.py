@@ -151,8 +151,7 @@ def features(
     Raises:
         ConfigError: no numbers, or of another shape; it names the features.
     """
-    kind, size = str(network.condition), network.condition_size
-    tail = (size,) if kind == "vector" else (size, *shape[1:])
+    kind, tail = str(network.condition), network.condition_shape(*shape[1:])
     names = names_in(condition)
     if isinstance(condition, Mapping) or (known is not None and known.names and names):
         condition = _together(condition, names, kind, shape, known)

@@ -13,9 +13,10 @@ from pixelcnn.conditioning import condition_of, renumbered
 from pixelcnn.config import check_integer
 from pixelcnn.data import ImageSet
 from pixelcnn.data.gate import brief
-from pixelcnn.data.items import IMAGES, LABELS, chosen, stacked
+from pixelcnn.data.items import IMAGES, chosen, stacked
+from pixelcnn.data.reading import LABELS
 from pixelcnn.devices import Device, exact_convolutions, float64_device, placed
-from pixelcnn.engines.fingerprint import check_finite
+from pixelcnn.engines.fingerprint import check_weights
 from pixelcnn.engines.full import NO_NUMBER, name_of, whole_pass
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.extent import require_batch
@@ -107,7 +108,7 @@ def score(
             if callback is not None:
                 callback(min(start + batch_size, len(images)), len(images))
     if nats.isnan().any():
-        check_finite(model)
+        check_weights(model)
         first, network = int(nats.isnan().nonzero()[0]), name_of(model.network)
         raise ModelError(
             f"the likelihood of image {first} is not a number, as {network} computes it",

@@ -18,6 +18,7 @@ from pixelcnn.data import ImageSet, Splits
 from pixelcnn.data.content import content_keys
 from pixelcnn.data.lazy import each
 from pixelcnn.data.loading import load_part, parts_in
+from pixelcnn.data.reading import plain_layout
 from pixelcnn.data.sources import is_path
 from pixelcnn.data.splits import TWO_WAYS, parts_by_content
 from pixelcnn.data.values import ARRAY, is_array, tensor_of
@@ -253,7 +254,7 @@ def arranged(images: Tensor, shape: ImageShape, layout: str | None = None) -> Te
         >>> [tuple(arranged(torch.zeros(s), ImageShape(3, 4, 5)).shape) for s in ((2, 4, 5, 3), (3, 4, 5))]
         [(2, 3, 4, 5), (1, 3, 4, 5)]
     """
-    wanted = None if layout is None else layout.replace(" ", "").replace(",", "").lower()
+    wanted = None if layout is None else plain_layout(layout)
     found: dict[tuple[int | None, ...], str] = {}
     for name, axes in LAYOUTS.items():
         if images.ndim == len(name) and wanted in {None, name}:

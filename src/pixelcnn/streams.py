@@ -32,6 +32,7 @@ Initial weights take no words: PyTorch's Mersenne Twister draws them, seeded wit
 
 import functools
 import operator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -75,7 +76,9 @@ class Stream(NamedTuple):
             >>> order(seed=0, epoch=0).words(2).tolist()
             [6312158256571094726, 10634814581434429480]
         """
-        return _words(np.array(self.key, dtype=np.uint64), self.counter, count)
+        start = np.array((0, *self.counter), dtype=np.uint64)
+        key = np.array(self.key, dtype=np.uint64)
+        return np.random.Philox(key=key, counter=start).random_raw(count)
 
 
 def sample(seed: int, image: int) -> Stream:
@@ -128,7 +131,7 @@ def coin_words(
     images: Tensor,
     count: int,
     device: torch.device,
-    middle: int = 0,
+    stream: Callable[[int, Any, int], Stream] = coins,
 ) -> Tensor:
     """The first ``count`` words of the coins of some images, on a device.
 
@@ -138,17 +141,17 @@ def coin_words(
         images: places in the set, int64 ``(k,)``.
         count: of words for each.
         device: where they are wanted. Anywhere but on the CPU they are computed there.
-        middle: word of the counter: 0 for coins, :data:`AUGMENTATION` for what shares their key.
+        stream: of an image in an epoch: :func:`coins`, or :func:`augmentation`, which shares their keys.
 
     Returns:
         int64 ``(k, count)``: the bits of the unsigned words.
     """
-    key = _coin_key(seed, epoch)
+    key, (lower, middle, _) = stream(seed, epoch, 0)
     if device.type != "cpu":
         return philox_words(key, images.to(device), count, middle)
-    words, same_key = np.empty((len(images), count), np.uint64), np.array(key, np.uint64)
+    words = np.empty((len(images), count), np.uint64)
     for row, image in enumerate(images.tolist()):
-        words[row] = _words(same_key, (0, middle, image), count)
+        words[row] = Stream(key, (lower, middle, image)).words(count)
     return torch.from_numpy(words.view(np.int64))
 
 
@@ -272,12 +275,6 @@ def _taking_generator(func: Any) -> Any:
     name = func._overloadname
     other = "generator" if name == "default" else f"{name}_generator"
     return getattr(func.overloadpacket, other, func)
-
-
-def _words(key: np.ndarray, counter: tuple[int, int, int], count: int) -> np.ndarray:
-    """The first words of a stream."""
-    start = np.array((0, *counter), dtype=np.uint64)
-    return np.random.Philox(key=key, counter=start).random_raw(count)
 
 
 def _coin_key(seed: int, epoch: int | None) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """The one sequential generator: it visits sub-pixels in coding order, and whoever drives it chooses levels.
 
-Sampling, completion, decoding and slow scoring are four ways of answering the same walk.
+Sampling and completing answer it wherever no engine draws on its own; a loop of one's own may do so, too.
 """
 
 from collections.abc import Callable, Generator

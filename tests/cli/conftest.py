@@ -16,6 +16,24 @@ from pixelcnn import checkpoint, networks, outputs
 from pixelcnn.cli import app
 from pixelcnn.model import PixelModel
 
+RECIPE = """# A small network for tests.
+[data]
+name = "images.npy"
+
+[network]
+name = "pixelcnn"
+width = 8
+depth = 1
+
+[output]
+name = "categorical"
+
+[training]
+epochs = 2
+batch_size = 16
+sample_count = 0
+"""
+
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
@@ -123,3 +141,11 @@ def picture(here: Path) -> Callable[..., Path]:
         return here / name
 
     return write
+
+
+@pytest.fixture
+def recipe(here: Path) -> str:
+    """A recipe in the working folder, and sixty images of 4 levels that it trains on."""
+    (here / "small.toml").write_text(RECIPE)
+    np.save(here / "images.npy", np.random.default_rng(0).integers(0, 4, (60, 5, 7), np.uint8))
+    return "small.toml"

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pytest
 
+from cli.conftest import RECIPE
 from pixelcnn.cli import failures
 from pixelcnn.errors import ResourceError
 from pixelcnn.model_file import strict_json
@@ -13,38 +14,21 @@ from pixelcnn.training.run import RESUME
 
 reproduce = importlib.import_module("pixelcnn.cli.reproduce")  # the package's name is the command
 
-RECIPE = """# A small network for tests.
-[data]
-name = "images.npy"
-source_levels = 4
-
-[network]
-name = "pixelcnn"
-width = 8
-depth = 1
-
-[output]
-name = "categorical"
-
-[training]
-epochs = 2
-batch_size = 16
-sample_count = 0
-
+PUBLISHED = f"""{RECIPE}
 [published]
 figure = 2.5
 unit = "bits/dim"
 source = "nobody, never"
-settings = ["training.epochs=1"]
+settings = ["training.epochs=1", "data.source_levels=4"]
 note = "made up"
 """
 
 
 @pytest.fixture
-def recipe(here):
-    (here / "small.toml").write_text(RECIPE)
-    np.save(here / "images.npy", np.random.default_rng(0).integers(0, 4, (60, 5, 7), np.uint8))
-    return "small.toml"
+def recipe(here, recipe):
+    """With a figure that others report."""
+    (here / recipe).write_text(PUBLISHED)
+    return recipe
 
 
 def test_the_published_figure_stands_beside_ours(run, recipe, here):
@@ -93,13 +77,13 @@ def test_a_recipe_without_a_figure_names_those_that_have_one(run):
     ],
 )
 def test_a_published_table_needs_a_figure_and_a_source(run, recipe, here, line, said):
-    (here / "small.toml").write_text(RECIPE.replace(line, ""))
+    (here / "small.toml").write_text(PUBLISHED.replace(line, ""))
     outcome = run("reproduce", recipe, "--set", "training.epochs=1", code=2 if said else 0)
     assert said in outcome.stderr
 
 
 def test_a_misspelt_key_of_a_published_table_is_named(run, recipe, here):
-    (here / "small.toml").write_text(RECIPE.replace("note =", "notes ="))
+    (here / "small.toml").write_text(PUBLISHED.replace("note =", "notes ="))
     assert "Did you mean 'note'?" in run("reproduce", recipe, code=2).error
 
 

@@ -8,34 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cli.conftest import RECIPE
 from pixelcnn import checkpoint
-
-RECIPE = """# A small network for tests.
-[data]
-name = "images.npy"
-
-[network]
-name = "pixelcnn"
-width = 8
-depth = 1
-
-[output]
-name = "categorical"
-
-[training]
-epochs = 2
-batch_size = 16
-sample_count = 0
-"""
-
-
-@pytest.fixture
-def recipe(here):
-    """A recipe in the working folder, and forty images that it trains on."""
-    (here / "small.toml").write_text(RECIPE)
-    images = np.random.default_rng(0).integers(0, 4, (60, 5, 7)).astype(np.uint8)
-    np.save(here / "images.npy", images)
-    return "small.toml"
 
 
 def test_train_evaluate_and_score_from_the_run_folder(run, recipe, here):

@@ -206,7 +206,7 @@ WITHOUT_PROGRAM = {
     forward_pre_hook: "layer 'network.head' has a forward hook",
     hook_of_the_network: "layer 'network' has a forward hook",
     hook_of_the_model: "the model has a forward hook",
-    global_hook: "global forward hook",
+    global_hook: "hook for all modules",
     forward_of_an_instance: "layer 'network.scaled' has a forward of its own",
     forward_of_the_network: "layer 'network' has a forward of its own",
     forward_of_a_class: "differ by",

@@ -93,11 +93,6 @@ def test_half_precision_computes_the_kernel_in_half_precision():
     assert x.grad.dtype == layer.weight.grad.dtype == torch.float32
 
 
-@pytest.mark.parametrize("condition", ["label", "vector", "map"])
-def test_it_keeps_its_promises_with_a_condition(condition):
-    check_network(tiny(3, condition=condition, condition_size=3)).raise_if_failed()
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -143,12 +138,6 @@ def test_it_lowers_to_a_program_of_depthwise_and_pointwise_taps(condition):
     assert sum(node.op == "depthwise" for node in nodes) == 2
     pointwise = [node for node in nodes if node.op == "taps"][2:]
     assert {(tap.down, tap.right) for node in pointwise for tap in node.taps} == {(0, 0)}
-
-
-def test_dropout_acts_in_training_only():
-    network, x = tiny(dropout=0.5), torch.rand(2, 1, 5, 7)
-    assert not torch.equal(network.train()(x), network(x))
-    assert torch.equal(network.eval()(x), network(x))
 
 
 @pytest.mark.parametrize(

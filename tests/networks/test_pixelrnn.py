@@ -187,15 +187,6 @@ def test_cells_remember_at_first():
     assert bias.sum() == 3
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.5])
-@pytest.mark.parametrize("kind", KINDS)
-def test_dropout_acts_in_training_only(kind, dropout):
-    network, x = tiny(kind, dropout=dropout), torch.rand(2, 1, 5, 7)
-    first, second = network.train()(x), network(x)
-    assert torch.equal(first, second) == (dropout == 0)
-    assert torch.equal(network.eval()(x), network(x))
-
-
 def test_a_kernel_wider_than_the_first_is_refused():
     with pytest.raises(ConfigError, match="wider than first_kernel"):
         tiny("row", kernel=7, first_kernel=5)

@@ -130,12 +130,6 @@ def test_a_query_sees_no_channel_of_its_own_pixel():
     assert changed[2, 4]
 
 
-def test_dropout_acts_in_training_only():
-    network, x = tiny(dropout=0.5), torch.rand(2, 1, 5, 7)
-    assert not torch.equal(network.train()(x), network(x))
-    assert torch.equal(network.eval()(x), network(x))
-
-
 @pytest.mark.parametrize(
     "arguments",
     [

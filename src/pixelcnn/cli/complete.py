@@ -1,7 +1,7 @@
 """``pixelcnn complete``: let a model draw the unknown part of given images."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -91,9 +91,10 @@ def complete(
     kind = output.kind_of(out, json=json)
     loaded = models.load(model, device=device)
     mask = masks.known_pixels(known, loaded.shape)
-    own: dict[str, Any] = {"size": options.sides(size), "fit": fit, "layout": layout, "key": key}
-    own |= {"grey": grey or None, "rgb": rgb or None, "skip_bad": skip_bad or None}
-    own |= {"source_levels": source_levels, "label_column": label_column}
+    own = options.reading(
+        size, fit=fit, layout=layout, key=key, label_column=label_column, skip_bad=skip_bad,
+        grey=grey, rgb=rgb, source_levels=source_levels,
+    )  # fmt: skip
     given, values = pictures.load(loaded, images, label, own, condition)
     _remark(mask)
     columns = count + (kind == "grid")  # which shows what was given, too

@@ -67,11 +67,10 @@ def evaluate(
     if keep_memory:
         memory.keep_memory()
     loaded = models.load(model, weights=weights, device=device)
-    own = {
-        "size": options.sides(size), "fit": fit, "layout": layout, "skip_bad": skip_bad or None,
-        "source_levels": source_levels, "key": key, "grey": grey or None, "rgb": rgb or None,
-        "label_column": label_column,
-    }  # fmt: skip
+    own = options.reading(
+        size, fit=fit, layout=layout, key=key, label_column=label_column, skip_bad=skip_bad,
+        grey=grey, rgb=rgb, source_levels=source_levels,
+    )  # fmt: skip
     images = sources.split_of(loaded, data, split, own, folder=model, condition=condition)
     images = conditions.taken_as(loaded, images, label, condition)
     with progress("evaluating") as advance:

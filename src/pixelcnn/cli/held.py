@@ -16,6 +16,8 @@ from pixelcnn.data.gate import brief, named
 from pixelcnn.data.keys import images_key, labels_key
 from pixelcnn.data.lazy import pieces
 from pixelcnn.data.picture import OPAQUE, read_picture
+from pixelcnn.data.reading import plain_layout
+from pixelcnn.data.stored import whole
 from pixelcnn.errors import ModelError
 from pixelcnn.shapes import ImageShape, image_shape
 from pixelcnn.text import counted
@@ -149,8 +151,7 @@ def _stored(path: Path, own_labels: bool, done: Counter[str]) -> tuple[Any, Any]
     if others:
         done[f"only {key} comes back, not {brief(', '.join(others))}"] += 1
     name = labels_key(container.names, key) if own_labels else None
-    found = None if name is None else taken(container, name)
-    labels = found if found is None or isinstance(found, np.ndarray) else found.whole()
+    labels = None if name is None else whole(taken(container, name))
     return taken(container, key), labels
 
 
@@ -159,7 +160,7 @@ def _held(values: Any, layout: str, labels: Any) -> Held:
     axes = AXES[layout]
 
     def read(start: int, stop: int) -> np.ndarray:
-        some = _whole(values) if single else values[start:stop]
+        some = whole(values) if single else values[start:stop]
         some = np.transpose(np.asarray(some), axes)
         some = some if "c" in layout else np.expand_dims(some, -3)
         return some[None] if single else some
@@ -176,10 +177,6 @@ def _held(values: Any, layout: str, labels: Any) -> Held:
 def _only_fortran(values: Any) -> bool:
     flags = getattr(values, "flags", None)
     return flags is not None and flags.f_contiguous and not flags.c_contiguous
-
-
-def _whole(values: Any) -> np.ndarray:
-    return values if isinstance(values, np.ndarray) else values.whole()
 
 
 def _in_memory(content: bytes) -> np.ndarray:
@@ -208,7 +205,7 @@ def _layout(shape: Sequence[int], model: ImageShape, wanted: str | None) -> str:
     Raises:
         DataError: none fits.
     """
-    plain = None if wanted is None else wanted.replace(" ", "").replace(",", "").lower()
+    plain = None if wanted is None else plain_layout(wanted)
     fitting = []
     for layout in LAYOUTS:
         if len(layout) == len(shape) and plain in {None, layout}:
@@ -228,16 +225,8 @@ def as_array(form: Form, pieces_of: Any, shape: ImageShape, count: int) -> Any:
     """The parts of an ``.npy`` file of values ``(k, c, h, w)`` that come piece by piece."""
     layout = LAYOUTS[form.layout]
     lengths = dict(zip("nchw", (count, *shape), strict=True))
-    header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        header,
-        {
-            "descr": np.lib.format.dtype_to_descr(form.dtype),
-            "fortran_order": form.fortran,
-            "shape": tuple(lengths[axis] for axis in layout),
-        },
-    )
-    yield header.getvalue()
+    sides = tuple(lengths[axis] for axis in layout)
+    yield npy.written_header(form.dtype, sides, fortran=form.fortran)
     ordered = (_ordered(form.restored(levels), layout) for levels in pieces_of)
     if form.fortran:  # whose first values are those of all images
         yield np.concatenate(list(ordered)).tobytes(order="F")

@@ -205,14 +205,6 @@ KeepMemory = Annotated[
         default="off",
     ),
 ]
-Shard = Annotated[
-    str | None,
-    said(
-        metavar="I/N",
-        help="Only the I-th of N equal parts of the data, 1/N to N/N: one for each machine.",
-        default="all",
-    ),
-]
 Json = Annotated[bool, said("--json", help="Print one JSON object on stdout.", default="off")]
 
 
@@ -256,6 +248,22 @@ def sides(size: str | None) -> tuple[int, int] | None:
     )
 
 
+def reading(size: str | None, **options: Any) -> dict[str, Any]:
+    """How own data are to be read, as :class:`pixelcnn.data.Options`; what nobody asked for is None.
+
+    Args:
+        size: what ``--size`` says.
+        options: those of the command under their own names; a flag that is off is not asked for.
+
+    Example:
+        >>> reading("8", fit="pad", grey=False)
+        {'size': [8, 8], 'fit': 'pad', 'grey': None}
+    """
+    pair = sides(size)
+    asked = {name: None if value is False else value for name, value in options.items()}
+    return {"size": None if pair is None else list(pair), **asked}
+
+
 def number(text: str) -> int:
     """The number that a few digits stand for; -1 for anything else.
 
@@ -285,14 +293,3 @@ def shard(part: str | None) -> tuple[int, int]:
         f"{shown(part)} is no part of a whole; write 1/4 for the first of four, 4/4 for the last",
         param_hint="'--shard'",
     )
-
-
-def part_of(part: tuple[int, int], total: int) -> slice:
-    """Which of ``total`` things belong to a part: neighbours, and of all parts together every one once.
-
-    Example:
-        >>> [range(10)[part_of((index, 3), 10)] for index in (1, 2, 3)]
-        [range(0, 3), range(3, 6), range(6, 10)]
-    """
-    index, count = part
-    return slice(total * (index - 1) // count, total * index // count)

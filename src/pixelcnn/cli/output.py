@@ -16,6 +16,7 @@ import torch
 from pixelcnn import files, physical, plotting, png
 from pixelcnn.cli.console import result, say
 from pixelcnn.config import check_choice
+from pixelcnn.data.npy import written_header
 from pixelcnn.errors import ConfigError, ResourceError
 from pixelcnn.text import counted
 
@@ -217,13 +218,7 @@ def _npy(batches: Iterable[Any], count: int | None = None) -> Iterator[bytes]:
     """The parts of an ``.npy`` file of all rows of some arrays, or of one array as it is."""
     arrays = iter(map(np.asarray, batches))
     first = next(arrays)
-    header = io.BytesIO()
-    descr = np.lib.format.dtype_to_descr(first.dtype)
-    shape = first.shape if count is None else (count, *first.shape[1:])
-    np.lib.format.write_array_header_1_0(
-        header, {"descr": descr, "fortran_order": False, "shape": shape}
-    )
-    yield header.getvalue()
+    yield written_header(first.dtype, first.shape if count is None else (count, *first.shape[1:]))
     for array in itertools.chain([first], arrays):
         yield array.tobytes()
 

@@ -54,7 +54,14 @@ def score(
             default="stdout",
         ),
     ] = None,
-    shard: options.Shard = None,
+    shard: Annotated[
+        str | None,
+        options.said(
+            metavar="I/N",
+            help="Only the I-th of N equal parts of the data, 1/N to N/N: one for each machine.",
+            default="all",
+        ),
+    ] = None,
     json: options.Json = False,
 ) -> None:
     """Score each image, to find the odd ones.
@@ -80,16 +87,15 @@ def score(
     if keep_memory:
         memory.keep_memory()
     loaded = models.load(model, device=device)
-    own = {
-        "size": options.sides(size), "fit": fit, "layout": layout, "skip_bad": skip_bad or None,
-        "source_levels": source_levels, "key": key, "grey": grey or None, "rgb": rgb or None,
-        "label_column": label_column,
-    }  # fmt: skip
+    own = options.reading(
+        size, fit=fit, layout=layout, key=key, label_column=label_column, skip_bad=skip_bad,
+        grey=grey, rgb=rgb, source_levels=source_levels,
+    )  # fmt: skip
     images = sources.set_of(loaded, data, "all", sources.beside(condition, data, own))
     images = conditions.taken_as(loaded, images, label, condition)
     scoring.training_coding(loaded, images)
     names = images.names or [str(index) for index in range(len(images))]
-    chosen = options.part_of(part, len(images))
+    chosen = part_of(part, len(images))
     images, names = images[chosen], names[chosen]
     with progress("scoring") as advance:
         nats = scoring.score(
@@ -110,6 +116,17 @@ def score(
         average = f", {float(nats.mean()):.2f} nats on average" if rows else ""
         say(f"{counted(len(rows), 'image')}{average}")
         output.done(out)
+
+
+def part_of(part: tuple[int, int], total: int) -> slice:
+    """Which of ``total`` things belong to a part: neighbours, and of all parts together every one once.
+
+    Example:
+        >>> [range(10)[part_of((index, 3), 10)] for index in (1, 2, 3)]
+        [range(0, 3), range(3, 6), range(6, 10)]
+    """
+    index, count = part
+    return slice(total * (index - 1) // count, total * index // count)
 
 
 class Row(NamedTuple):

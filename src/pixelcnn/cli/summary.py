@@ -85,10 +85,8 @@ def model_size(module: nn.Module) -> int:
 
 def blank_condition(model: PixelModel) -> Tensor | None:
     """A condition of zeros for one image."""
-    kind, size = model.network.condition, model.network.condition_size
-    if kind is None:
+    network = model.network
+    if network.condition is None:
         return None
-    if kind == "label":
-        return torch.zeros(1, dtype=torch.int64)
-    shape = (1, size) if kind == "vector" else (1, size, *model.shape[1:])
-    return torch.zeros(shape, dtype=model.dtype)
+    kind = torch.int64 if network.condition == "label" else model.dtype
+    return torch.zeros(1, *network.condition_shape(*model.shape[1:]), dtype=kind)

@@ -11,6 +11,7 @@ from pixelcnn.cli.gallery import gallery
 from pixelcnn.scoring import Score
 from pixelcnn.text import as_word
 from pixelcnn.training import train_recipe
+from pixelcnn.training.progress import duration
 from pixelcnn.training.recipe import Setting
 from pixelcnn.verify import check_model
 from pixelcnn.verify.report import Report
@@ -89,16 +90,6 @@ def chapters(
         uses.promises(stage, promises),
         gallery(stage.folder, stage.seed),
     ]
-
-
-def duration(seconds: float) -> str:
-    """A time in words.
-
-    Example:
-        >>> duration(42.3), duration(118)
-        ('42 seconds', 'about 2 minutes')
-    """
-    return f"{seconds:.0f} seconds" if seconds < 90 else f"about {seconds / 60:.0f} minutes"
 
 
 def lines(numbers: dict[str, Any]) -> list[tuple[str, str]]:

@@ -100,10 +100,10 @@ def train(
     from pixelcnn.training.recipe import Setting, parse_setting
     from pixelcnn.training.train import prepare, request
 
-    pair = options.sides(size)
-    own: dict[str, Any] = {"name": data, "size": None if pair is None else list(pair), "fit": fit}
-    own |= {"layout": layout, "key": key, "skip_bad": skip_bad or None}
-    own |= {"grey": grey or None, "rgb": rgb or None, "label_column": label_column}
+    own = {"name": data} | options.reading(
+        size, fit=fit, layout=layout, key=key, label_column=label_column, skip_bad=skip_bad,
+        grey=grey, rgb=rgb,
+    )  # fmt: skip
     how: dict[str, Any] = {"epochs": epochs, "max_time": max_time, "batch_size": batch_size}
     how |= {"seed": seed, "device": device, "devices": devices, "nodes": nodes}
     how |= {"precision": precision, "init": init}

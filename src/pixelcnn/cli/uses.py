@@ -115,8 +115,8 @@ def compression(stage: Stage, sizes: Mapping[str, float]) -> Section:
         ],
         bars=[Bar(title, sizes[name], ours=name == "pxc") for name, title in ways.items()],
         unit="bytes a digit",
-        command="blob = px.compress(model, images)         # in Python: the bytes of a .pxc file\n"
-        "images = px.decompress(model, blob)",
+        command=f"pixelcnn compress {stage.run} digits:test -o digits.pxc\n"
+        f"pixelcnn decompress {stage.run} digits.pxc -o again.npy",
     )
 
 

@@ -22,11 +22,11 @@ from pixelcnn.data.labels_beside import labelled
 from pixelcnn.data.layout import order_of
 from pixelcnn.data.lazy import LazyImages, Rows, pieces
 from pixelcnn.data.packed import OpenFile
-from pixelcnn.data.quantise import SOURCE, extent, note_coded, source_levels
+from pixelcnn.data.quantise import SOURCE, note_coded, source_levels
 from pixelcnn.data.raw import RawSet, check_finite, plain_type
-from pixelcnn.data.reading import Reading, typed
-from pixelcnn.data.stored import Container, Indexed, StoredArray
-from pixelcnn.data.tensors import as_tensor, remedy, unmasked
+from pixelcnn.data.reading import QUANTISED, Reading
+from pixelcnn.data.stored import Container, Indexed, StoredArray, whole
+from pixelcnn.data.tensors import as_tensor, extent, remedy, unmasked
 from pixelcnn.errors import DataError, PixelCNNError
 from pixelcnn.text import printable
 
@@ -59,8 +59,8 @@ def read_array(path: Path, reading: Reading) -> ImageSet:
         key = images_key(container, reading.key)
         values = taken(container, key)
         beside = labels_key(container.names, key)
-        labels = None if beside is None or not reading.labels else _whole(taken(container, beside))
-        stored = _whole(taken(container, "levels")) if "levels" in container.names else None
+        labels = None if beside is None or not reading.labels else whole(taken(container, beside))
+        stored = whole(taken(container, "levels")) if "levels" in container.names else None
     known = reading.source_levels or _stored_levels(stored, where)
     images = from_values(values, labels, known, reading, where)
     with named(f"{where}:"):
@@ -107,10 +107,6 @@ def taken(container: Container, name: str) -> Values:
         return container[name]
     except PixelCNNError as error:
         raise type(error)(f"holds {brief(name)}, which {error}", hint=error.hint) from error
-
-
-def _whole(values: Values) -> np.ndarray:
-    return values if isinstance(values, np.ndarray) else values.whole()
 
 
 def from_values(
@@ -237,12 +233,11 @@ def real_hint(values: Values, reading: Reading) -> str:
     """How real numbers become levels; a model of integers has no way for them."""
     if reading.quantise is not None or reading.usual_levels is not None:
         return "store the levels as integers; a model trained with data.quantise takes real numbers"
-    remedy = f"say how they become levels with {typed('quantise')}: range, quantiles, two numbers or edges"
     first = values[next(pieces(values), slice(0))]
     for low, high in USUAL_RANGES if first.size else ():
         if low <= first.min() <= first.max() <= high:
-            return f"{remedy}; [{low},{high}] if that is their range"
-    return remedy
+            return f"{QUANTISED}; [{low},{high}] if that is their range"
+    return QUANTISED
 
 
 def _stored_levels(levels: Any, where: str) -> int | None:
@@ -260,7 +255,7 @@ def _labels(labels: Any) -> Any:
     if labels is None:
         return None
     found = as_values(labels)
-    found = _whole(found)
+    found = whole(found)
     if found.ndim == 2 and found.shape[1] == 1:
         found = found[:, 0]
     if found.dtype.kind not in "bui":

@@ -106,7 +106,7 @@ class Augmentation:
         Returns:
             int64 ``(n,)`` in ``[0, count)``, on the device of ``index``.
         """
-        words = streams.coin_words(seed, epoch, index, 1, index.device, streams.AUGMENTATION)[:, 0]
+        words = streams.coin_words(seed, epoch, index, 1, index.device, streams.augmentation)[:, 0]
         return ((words >> 32) & (2**32 - 1)) * self.count >> 32
 
     def apply(self, images: Tensor, numbers: Tensor) -> Tensor:

@@ -8,13 +8,12 @@ import re
 import numpy as np
 
 from pixelcnn.data.gate import brief
-from pixelcnn.data.reading import Reading, typed
+from pixelcnn.data.reading import LABELS, Reading, typed
 from pixelcnn.errors import DataError
 from pixelcnn.registry import closest
 
 log = logging.getLogger("pixelcnn")
 
-LABEL_NAMES = frozenset(("label", "labels", "class", "target", "y"))
 INDEX_NAMES = frozenset(("", "id", "index", "imageid"))
 UNNAMED = re.compile(r"unnamed: ?\d+(\.\d+)?")
 """What pandas calls a column without a name, such as the index of the table it had read before."""
@@ -50,7 +49,7 @@ def columns_of(fields: list[str], line: int, reading: Reading, where: str) -> Co
     names = [field for field in fields if not is_number(field)]
     counted = len(fields) > 1 and _is_counted(numbers)
     asked = {reading.label_column, *map(str.lower, reading.condition)}
-    known = all(name in LABEL_NAMES or _is_index(name) or name in asked for name in names)
+    known = all(name in LABELS or _is_index(name) or name in asked for name in names)
     # A row of data in which some values are bad must not be taken for names, and vanish.
     named = len(names) > 9 * len(numbers) and 2 * len({*names}) >= len(names)
     if named or (names and counted and known):
@@ -120,7 +119,7 @@ def _named_columns(fields: list[str], header: int, reading: Reading, where: str)
 def _label_places(fields: list[str], wanted: str | None, where: str) -> list[int]:
     """Places of the label columns by their names, or of the one asked for."""
     if wanted is None:
-        return [at for at, name in enumerate(fields) if name in LABEL_NAMES]
+        return [at for at, name in enumerate(fields) if name in LABELS]
     if wanted not in fields and wanted in {"first", "last", "none"}:
         return {"first": [0], "last": [len(fields) - 1]}.get(wanted, [])
     return [_place(fields, wanted, where)]

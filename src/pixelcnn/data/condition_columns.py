@@ -6,7 +6,7 @@ from torch import Tensor
 
 from pixelcnn.data.gate import brief
 from pixelcnn.data.keys import listing
-from pixelcnn.data.stored import Container
+from pixelcnn.data.stored import Container, whole
 from pixelcnn.data.tensors import numbers_of
 from pixelcnn.errors import DataError
 from pixelcnn.text import counted
@@ -32,13 +32,13 @@ def named_condition(
     if not names:
         if DEFAULT not in container.names:
             return None, ()
-        return numbers_of(_whole(container, DEFAULT), "a condition is numbers"), ()
+        return numbers_of(whole(container[DEFAULT]), "a condition is numbers"), ()
     if missing := [name for name in names if name not in container.names]:
         raise DataError(
             f"holds no array called {brief(missing[0], 60)}",
             hint=f"it holds {listing(container, container.names)}",
         )
-    arrays = [_whole(container, name) for name in names]
+    arrays = [whole(container[name]) for name in names]
     for name, values in zip(names, arrays, strict=True):
         if values.ndim == 0 or len(values) != images:
             raise DataError(
@@ -63,8 +63,3 @@ def named_condition(
     ]
     values = np.concatenate([part.astype(np.float64) for part in columns], axis=1)
     return torch.from_numpy(values), tuple(spelt)
-
-
-def _whole(container: Container, name: str) -> np.ndarray:
-    values = container[name]
-    return values if isinstance(values, np.ndarray) else values.whole()

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pixelcnn.data import items
 from pixelcnn.data.gate import brief
-from pixelcnn.data.reading import WITHOUT, Reading, typed
+from pixelcnn.data.reading import LABELS, WITHOUT, Reading, typed
 from pixelcnn.errors import ConfigError, DataError
 
 STORED = {"bytes", "path"}
@@ -59,7 +58,7 @@ def label_column(features: Any, reading: Reading, where: str) -> str | None:
     usual = [
         name
         for name in features
-        if name.lower() in items.LABELS and "int" in str(getattr(features[name], "dtype", ""))
+        if name.lower() in LABELS and "int" in str(getattr(features[name], "dtype", ""))
     ]
     return next(iter(classes or usual), None)
 

@@ -19,8 +19,8 @@ from pixelcnn.annotations import shown
 from pixelcnn.data.arrays import from_values
 from pixelcnn.data.gate import brief
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.pictures import read_stored
-from pixelcnn.data.reading import WITHOUT, Reading, typed
+from pixelcnn.data.pictures import is_picture, read_stored
+from pixelcnn.data.reading import LABELS, WITHOUT, Reading, typed
 from pixelcnn.data.rows import HELD, Spool
 from pixelcnn.data.splits import Parts
 from pixelcnn.data.tensors import as_tensor
@@ -32,8 +32,7 @@ log = logging.getLogger("pixelcnn")
 USEFUL = frozenset(("layout", "key", "label_column", "skip_bad"))
 """Options that these datasets have a use for."""
 IMAGES = ("image", "images", "img", "pixel_values", "pixels")
-LABELS = ("label", "labels", "class", "target", "y")
-"""Names under which items that are dictionaries have their image and their label."""
+"""Names under which items that are dictionaries have their image."""
 
 
 class Item(NamedTuple):
@@ -230,8 +229,7 @@ def classes_of(source: Any) -> tuple[str, ...]:
 
 def _encoded(image: Any) -> bool:
     """Whether an image is a picture of Pillow, or the bytes of a file."""
-    kinds = (kind.__module__ == "PIL.Image" for kind in type(image).__mro__)
-    return isinstance(image, bytes) or any(kinds)
+    return isinstance(image, bytes) or is_picture(image)
 
 
 def _array(image: Any, index: int, where: str) -> np.ndarray:

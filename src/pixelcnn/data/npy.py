@@ -11,6 +11,7 @@ import os
 import struct
 import threading
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -24,9 +25,9 @@ from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
 
 MAGIC = b"\x93NUMPY"
+"""The first bytes of an ``.npy`` file, whatever it is called."""
 ZIPPED = b"PK"
 """What every archive begins with, also one that lacks its end."""
-"""The first bytes of an ``.npy`` file, whatever it is called."""
 MAX_HEADER = 10_000
 """Bytes; what NumPy itself reads."""
 MAX_INDEX = 2**20
@@ -105,6 +106,20 @@ def _parsed(stream: IO[bytes]) -> Header:
     parse = npy.read_array_header_1_0 if version == 1 else npy.read_array_header_2_0
     shape, fortran, dtype = parse(io.BytesIO(count + stream.read(length)), MAX_HEADER)
     return Header(shape, fortran, dtype, len(start) + width + length)
+
+
+def written_header(dtype: np.dtype, shape: Sequence[int], *, fortran: bool = False) -> bytes:
+    """The beginning of an ``.npy`` file, before the values.
+
+    Example:
+        >>> read_header(io.BytesIO(written_header(np.dtype("u1"), (2, 3))), 134).shape
+        (2, 3)
+    """
+    buffer = io.BytesIO()
+    descr = npy.dtype_to_descr(dtype)
+    header = {"descr": descr, "fortran_order": fortran, "shape": tuple(shape)}
+    npy.write_array_header_1_0(buffer, header)
+    return buffer.getvalue()
 
 
 class FileArray(StoredArray):

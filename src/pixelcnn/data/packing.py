@@ -20,6 +20,7 @@ import numpy as np
 from pixelcnn.data.content import content_key
 from pixelcnn.data.decoding import decoded
 from pixelcnn.data.files import ImageFile
+from pixelcnn.data.npy import written_header
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.survey import FileReport, Target
 from pixelcnn.errors import ConfigError, DataError
@@ -85,11 +86,10 @@ class Workshop:
     def arrange(self, order: np.ndarray, target: Target, path: Path) -> None:
         """Writes the pixels as one array, in another order."""
         size = target.shape.dimensions
-        header = {"descr": "|u1", "fortran_order": False, "shape": (len(order), *target.shape)}
         rows = np.memmap(self.path / PIXELS, np.uint8, "r", shape=(len(order), size))
         step = max(1, BLOCK // size)
         with path.open("wb") as stream:
-            np.lib.format.write_array_header_1_0(stream, header)
+            stream.write(written_header(rows.dtype, (len(order), *target.shape)))
             for start in range(0, len(order), step):
                 stream.write(rows[order[start : start + step]].tobytes())
 

@@ -19,7 +19,7 @@ from pixelcnn.data.geometry import in_colour, in_grey
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lazy import each, pieces
 from pixelcnn.data.reading import typed
-from pixelcnn.data.tensors import dtype_of
+from pixelcnn.data.tensors import dtype_of, extent
 from pixelcnn.errors import DataError
 from pixelcnn.record import ONE_EACH
 from pixelcnn.shapes import MAX_LEVELS
@@ -212,12 +212,6 @@ def _measured(images: ImageSet, coding: Coding) -> ImageSet:
 def exceeds(values: Any, bound: int) -> bool:
     """Whether any value is above the bound; reads no further than the first piece that is."""
     return any(bool((values[piece] > bound).any()) for piece in pieces(values))
-
-
-def extent(values: Any) -> tuple[int, int]:
-    """Smallest and largest of the integers, read piece by piece."""
-    ends = [(int(part.min()), int(part.max())) for part in (values[p] for p in pieces(values))]
-    return min(low for low, _ in ends), max(high for _, high in ends)
 
 
 def source_levels(values: Any, wanted: int | None = None) -> int:

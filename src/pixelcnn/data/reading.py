@@ -17,6 +17,8 @@ from pixelcnn.shapes import MAX_LEVELS, MAX_SIDE, ImageShape, image_shape
 
 FULL_RANGE = (256, 65_536)
 """Levels of image files whose values fill the range of their format."""
+LABELS = ("label", "labels", "class", "target", "y")
+"""What a column of labels is called."""
 LAYOUTS = ("nhw", "nhwc", "nchw")
 WITHOUT = "--set data.labels=false (in Python labels=False)"
 """How to leave labels out: for hints."""
@@ -98,6 +100,22 @@ def typed(option: str) -> str:
     """
     flag = option.replace("_", "-") if option in FLAGS else f"set data.{option}="
     return f"--{flag} (in Python {option}=)"
+
+
+def plain_layout(layout: str) -> str:
+    """The axes of an array as letters, however they are written.
+
+    Example:
+        >>> plain_layout("N, H, W")
+        'nhw'
+    """
+    return layout.replace(" ", "").replace(",", "").lower()
+
+
+QUANTISED = (
+    f"say how they become levels with {typed('quantise')}: range, quantiles, two numbers or edges"
+)
+"""What to do about measured values."""
 
 
 def as_size(size: Any) -> tuple[int, int] | None:
@@ -247,7 +265,7 @@ class Reading:
         if self.fit == "patches" and self.size is None:
             raise ConfigError("patches have a size", hint=f"say which: {typed('size')}")
         if self.layout is not None:
-            layout = self.layout.replace(" ", "").replace(",", "").lower()
+            layout = plain_layout(self.layout)
             if layout not in LAYOUTS:
                 raise ConfigError(
                     f"no layout {self.layout!r}", hint="one of: n h w, n h w c, n c h w"

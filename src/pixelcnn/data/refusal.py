@@ -6,7 +6,7 @@ from pixelcnn.data.files import ALONE
 from pixelcnn.data.geometry import SMALLER
 from pixelcnn.data.picture import REAL, TOO_LARGE, WIDE
 from pixelcnn.data.quantise import SOURCE
-from pixelcnn.data.reading import WITHOUT, typed
+from pixelcnn.data.reading import QUANTISED, WITHOUT, typed
 from pixelcnn.errors import DataError
 from pixelcnn.text import by_reason, counted, printable
 
@@ -56,7 +56,7 @@ def remedy(errors: Sequence[str]) -> str:
     if all(SMALLER in error for error in errors):
         return "--fit resize or --fit pad takes smaller ones (in Python fit=)"
     if all(error.endswith((REAL, WIDE)) for error in errors):
-        return f"say how they become levels with {typed('quantise')}: range, quantiles, two numbers or edges"
+        return QUANTISED
     if all(error == COLOUR for error in errors):
         return f"{typed('grey')} makes them grey"
     if all(error == ALONE for error in errors):

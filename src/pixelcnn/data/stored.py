@@ -95,6 +95,11 @@ class StoredArray(abc.ABC):
         return self.rows(0, len(self)) if self.shape else self.rows(0, 1)
 
 
+def whole(values: np.ndarray | StoredArray) -> np.ndarray:
+    """All values of an array, wherever it lies."""
+    return values if isinstance(values, np.ndarray) else values.whole()
+
+
 class Indexed(StoredArray):
     """An array of another library that is indexed as NumPy's are, such as one of h5py or zarr.
 

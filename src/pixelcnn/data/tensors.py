@@ -126,14 +126,10 @@ def measured_tensor(images: Any, _: int, /) -> Tensor:
     return values
 
 
-def extent(values: Tensor) -> tuple[int, int]:
-    """Smallest and largest value, read piece by piece."""
-    lows, highs = [], []
-    for piece in pieces(values):
-        low, high = torch.aminmax(values[piece])
-        lows.append(int(low))
-        highs.append(int(high))
-    return min(lows), max(highs)
+def extent(values: Any) -> tuple[int, int]:
+    """Smallest and largest of the integers of an array or a tensor, read piece by piece."""
+    ends = [(int(part.min()), int(part.max())) for part in (values[p] for p in pieces(values))]
+    return min(low for low, _ in ends), max(high for _, high in ends)
 
 
 def labels_tensor(labels: Any) -> Tensor:

@@ -25,7 +25,7 @@ from torch import Tensor
 from pixelcnn.devices import exact_convolutions, require_model
 from pixelcnn.engines import cuda, native
 from pixelcnn.engines.cached import CachedEngine
-from pixelcnn.engines.fingerprint import check_finite
+from pixelcnn.engines.fingerprint import check_weights
 from pixelcnn.engines.full import FullEngine
 from pixelcnn.engines.guard import Walker, Watched, WrongProgram, engine_difference
 from pixelcnn.engines.programs import (
@@ -216,7 +216,7 @@ def choose(model: PixelModel, engine: str | Engine = "auto") -> Engine:
         return engine
     if engine not in NAMES:
         raise ConfigError(f"no engine called {engine!r}", hint=f"engines: {', '.join(NAMES)}")
-    check_finite(model)
+    check_weights(model)
     model = model if engine == "full" else within(model)
     chosen = partial(Engine, model=model, view=evaluation_view(model))
     if engine == "full":

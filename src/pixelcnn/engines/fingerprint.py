@@ -4,7 +4,6 @@ Version counters see neither fused optimisers, nor ``p.data.copy_()``, nor NumPy
 """
 
 import hashlib
-import math
 import types
 import weakref
 from collections.abc import Iterable, Iterator
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from pixelcnn.devices import require_numbers
-from pixelcnn.errors import ModelError
+from pixelcnn.weights import check_finite
 
 INTERNAL = frozenset(vars(nn.Module()))
 """Attributes of every module: its tensors and parts, which are looked at by name, its mode and its hooks."""
@@ -63,30 +62,28 @@ def digest_of_weights(network: nn.Module) -> bytes:
     return _digest([tensor for _, tensor in tensors_of(network)])
 
 
-def check_finite(module: nn.Module) -> None:
+def check_weights(module: nn.Module) -> None:
     """Refuses weights that are not numbers.
 
     Raises:
         ModelError: a NaN or an infinite value; names the tensor.
     """
     require_numbers(module)
-    for name, tensor in tensors_of(module):
-        if not tensor.is_floating_point() or math.isfinite(float(tensor.sum())):
-            continue  # what is not finite spreads to the sum
-        if not bool(torch.isfinite(tensor).all()):
-            raise ModelError(
-                f"`{name}` holds a value that is not a finite number",
-                hint="the model has diverged: take one that was saved before",
-            )
+    check_finite(dict(tensors_of(module)))
 
 
-def hook_of(module: nn.Module) -> str:
-    """What stands between a module's ``forward`` and its callers, in words; empty if nothing does."""
+def hook_of(module: nn.Module, called: str = "the model") -> str:
+    """What stands between a module's ``forward`` and its callers, in words; empty if nothing does.
+
+    Args:
+        module: the module.
+        called: what it is called; its parts are layers.
+    """
     everywhere = torch.nn.modules.module
     if everywhere._global_forward_hooks or everywhere._global_forward_pre_hooks:
-        return "every module has a global forward hook"
+        return "PyTorch has a forward hook for all modules"
     for name, part in module.named_modules():
-        what = f"layer {name!r}" if name else "the model"
+        what = f"layer {name!r}" if name else called
         if part._forward_hooks or part._forward_pre_hooks:
             return f"{what} has a forward hook"
         if "forward" in vars(part):

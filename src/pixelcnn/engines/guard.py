@@ -161,13 +161,12 @@ def _some_images(model: PixelModel) -> tuple[Tensor, Tensor | None]:
     n = 2 if model.network.condition == "label" else 1
     generator = torch.Generator().manual_seed(0)
     levels = torch.randint(model.levels, (n, *model.shape), generator=generator)
-    kind, size = model.network.condition, model.network.condition_size
-    if kind is None:
+    if model.network.condition is None:
         return levels.to(model.device), None
-    if kind == "label":
-        labels = torch.tensor([0, size - 1])
+    if model.network.condition == "label":
+        labels = torch.tensor([0, model.network.condition_size - 1])
         return levels.to(model.device), labels.to(model.device)
-    shape = (n, size) if kind == "vector" else (n, size, *model.shape[1:])
+    shape = (n, *model.network.condition_shape(*model.shape[1:]))
     values = torch.randn(shape, generator=generator, dtype=torch.float64)
     return levels.to(model.device), values.to(model.device, model.dtype)
 

@@ -10,9 +10,9 @@ from functools import partial
 from typing import Any
 
 from torch import Tensor, fx, jit, nn
-from torch.nn.modules import module as torch_module
 
 from pixelcnn.engines.allowlist import FUNCTIONS, METHODS, MODULES
+from pixelcnn.engines.fingerprint import hook_of
 from pixelcnn.engines.lowering import Value
 from pixelcnn.modes import COMPILED, evaluation_view
 from pixelcnn.networks import Network
@@ -89,16 +89,12 @@ def _is_leaf(module: nn.Module) -> bool:
 
 def _check_calls(network: Network) -> None:
     """A module does what its class says only as long as nobody has changed how it is called."""
-    if torch_module._global_forward_hooks or torch_module._global_forward_pre_hooks:
-        raise Unlowerable("PyTorch has a forward hook for all modules")
+    called = "the network"
     for name, module in network.named_modules():
-        title = f"layer {name!r}" if name else "the network"
         if isinstance(module, jit.ScriptModule) or COMPILED in module._modules:
-            raise Unlowerable(f"{title} is compiled")
-        if module._forward_hooks or module._forward_pre_hooks:
-            raise Unlowerable(f"{title} has a forward hook")
-        if "forward" in vars(module):
-            raise Unlowerable(f"{title} has a forward of its own")
+            raise Unlowerable(f"{f'layer {name!r}' if name else called} is compiled")
+    if hook := hook_of(network, called):
+        raise Unlowerable(hook)
 
 
 def _check_lower(name: str, module: nn.Module) -> None:

@@ -106,6 +106,11 @@ class Network(nn.Module, abc.ABC):
         """What the first layer reads: scaled levels as they are, or the features of codes."""
         return x if self.embed is None else self.embed(x)
 
+    def condition_shape(self, height: int, width: int) -> tuple[int, ...]:
+        """Of what an image of a size is given: a label, a vector ``(d,)`` or a map ``(d, h, w)``."""
+        size = self.condition_size
+        return {"vector": (size,), "map": (size, height, width)}.get(str(self.condition), ())
+
     def condition_bias(self, width: int, stride: int = 1) -> ConditionBias | None:
         """A layer's bias from the condition; None where the network has none."""
         if self.condition is None:

@@ -100,8 +100,7 @@ class Compact(Network):
     causal, with the gate and the two kinds of features of Gated PixelCNN (van den Oord et al., 2016b).
 
     Args:
-        channels: image channels.
-        out: parameters per pixel.
+        channels, out, order, condition, condition_size, embedding, codes: see :class:`Network`.
         width: feature maps.
         depth: blocks.
         kernel: odd side of the depthwise kernels, of which the rows below the position are left out.
@@ -110,12 +109,7 @@ class Compact(Network):
         head_width: feature maps of the 1x1 layer before the output; the width if None.
         norm: normalise each position's features in every block and before the head.
         layout: how feature maps are grouped by colour, ``"interleaved"`` or ``"contiguous"``.
-        order: ``"channel"`` or ``"pixel"``, see :class:`Network`.
-        condition: None, ``"label"``, ``"vector"`` or ``"map"``.
-        condition_size: classes, or features of the condition.
         dropout: probability of zeroing a gated feature in training.
-        embedding: features that stand for a level; 0 to scale levels, see :class:`Network`.
-        codes: levels that are embedded.
 
     Example:
         >>> Compact(channels=1, out=2, width=8, depth=2)(torch.zeros(1, 1, 4, 4)).shape

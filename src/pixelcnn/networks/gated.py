@@ -80,8 +80,7 @@ class GatedPixelCNN(Network):
     and dropout after its gate; the shift between the stacks sits in the first layer's kernel.
 
     Args:
-        channels: image channels.
-        out: parameters per pixel.
+        channels, out, order, condition, condition_size, embedding, codes: see :class:`Network`.
         width: feature maps per stack (p).
         depth: gated layers, the first one included; the reach grows by ``kernel // 2`` pixels each.
         kernel: odd side of the kernels.
@@ -90,12 +89,7 @@ class GatedPixelCNN(Network):
         norm: normalise each position's features before the convolutions.
         activation: activation of the head.
         layout: how feature maps are grouped by colour, ``"interleaved"`` or ``"contiguous"``.
-        order: ``"channel"`` or ``"pixel"``, see :class:`Network`.
-        condition: None, ``"label"``, ``"vector"`` or ``"map"``.
-        condition_size: classes, or features of the condition.
         dropout: probability of zeroing a gated feature in training.
-        embedding: features that stand for a level; 0 to scale levels, see :class:`Network`.
-        codes: levels that are embedded.
 
     Example:
         >>> import torch

@@ -29,20 +29,14 @@ class MADE(Network):
     be smaller than the network's size: they are those whose lower and right part is zero.
 
     Args:
-        channels: image channels.
-        out: parameters per pixel.
+        channels, out, order, condition, condition_size, embedding, codes: see :class:`Network`.
         rows: height of the image.
         columns: width of the image.
         width: units of a hidden layer.
         depth: hidden layers.
         direct: link the image to the output directly as well, as the paper does.
         activation: ``relu``, ``prelu``, ``elu`` or ``silu``.
-        order: ``"channel"`` or ``"pixel"``, see :class:`Network`.
-        condition: None, ``"label"``, ``"vector"`` or ``"map"``.
-        condition_size: classes, or features of the condition.
         dropout: probability of zeroing a hidden unit in training.
-        embedding: features that stand for a level; 0 to scale levels, see :class:`Network`.
-        codes: levels that are embedded.
 
     Example:
         >>> MADE(channels=1, out=2, rows=5, columns=7, width=40)(torch.zeros(1, 1, 5, 7)).shape

@@ -71,8 +71,7 @@ class PixelCNN(Network):
     Deviations: none with ``activate="before"``; the tutorials' variations are arguments.
 
     Args:
-        channels: image channels.
-        out: parameters per pixel.
+        channels, out, order, condition, condition_size, embedding, codes: see :class:`Network`.
         width: feature maps (2h).
         depth: residual blocks.
         kernel: odd side of the blocks' masked kernel.
@@ -84,12 +83,7 @@ class PixelCNN(Network):
         head_width: feature maps of the 1x1 layers before the output; the width if None.
         head_depth: how many of them.
         layout: how feature maps are grouped by colour, ``"interleaved"`` or ``"contiguous"``.
-        order: ``"channel"`` or ``"pixel"``, see :class:`Network`.
-        condition: None, ``"label"``, ``"vector"`` or ``"map"``.
-        condition_size: classes, or features of the condition.
         dropout: probability of zeroing a narrow feature in training.
-        embedding: features that stand for a level; 0 to scale levels, see :class:`Network`.
-        codes: levels that are embedded.
 
     Example:
         >>> import torch

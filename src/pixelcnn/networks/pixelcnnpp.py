@@ -34,19 +34,15 @@ class PixelCNNpp(Network):
     ``order="channel"``.
 
     Args:
-        channels: image channels.
-        out: parameters per pixel.
+        channels, out, condition_size, embedding, codes: see :class:`Network`.
         width: feature maps per stream.
         blocks: blocks of each stream at a scale on the way down, and one more on the way up but at the
             coarsest scale.
         scales: sizes of the streams, each half the one before.
         dropout: probability of zeroing a feature inside a block in training.
         norm: ``"position"``, ``"weight"`` (Salimans and Kingma, 2016) or ``"none"``.
-        order: ``"channel"`` or ``"pixel"`` (the paper's), see :class:`Network`.
-        condition: None, ``"label"``, ``"vector"`` or ``"map"``; coarser scales read a map at their positions.
-        condition_size: classes, or features of the condition.
-        embedding: features that stand for a level; 0 to scale levels, see :class:`Network`.
-        codes: levels that are embedded.
+        order: as of any network; ``"pixel"`` is the paper's.
+        condition: as of any network; coarser scales read a map at their positions.
 
     Example:
         >>> PixelCNNpp(channels=1, out=2, width=8, blocks=1)(torch.zeros(1, 1, 5, 7)).shape

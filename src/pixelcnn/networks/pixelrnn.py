@@ -29,20 +29,15 @@ class PixelRNN(Network):
     Reference: van den Oord et al., Pixel Recurrent Neural Networks, 2016, table 1 and fig. 5.
 
     Args:
-        channels: image channels.
-        out: parameters per pixel.
+        channels, out, order, condition_size, embedding, codes: see :class:`Network`.
         width: feature maps (2h).
         depth: LSTM layers.
         hidden: features of a state (h); half the width if None.
         first_kernel: odd side of the first kernel.
         head_width: feature maps of the two 1x1 layers before the output; the width if None.
         layout: how feature maps are grouped by colour, ``"interleaved"`` or ``"contiguous"``.
-        order: ``"channel"`` or ``"pixel"``, see :class:`Network`.
-        condition: None, ``"label"``, ``"vector"`` or ``"map"``: a bias of the gates.
-        condition_size: classes, or features of the condition.
+        condition: as of any network; a bias of the gates.
         dropout: probability of zeroing a state's feature on its way out of the layer.
-        embedding: features that stand for a level; 0 to scale levels, see :class:`Network`.
-        codes: levels that are embedded.
         layer: builds a layer, which maps features, image and condition to features.
     """
 

@@ -94,8 +94,7 @@ class PixelSNAIL(Network):
     convolutions each, keys of 16 and values of 128 features.
 
     Args:
-        channels: image channels.
-        out: parameters per pixel.
+        channels, out, order, condition, condition_size, embedding, codes: see :class:`Network`.
         width: feature maps.
         depth: attention blocks.
         convolutions: gated residual blocks of two convolutions each, before each look-up.
@@ -107,12 +106,7 @@ class PixelSNAIL(Network):
         background: attention knows rows and columns.
         norm: normalise each position's features before convolutions and attention.
         layout: how feature maps are grouped by colour, ``"interleaved"`` or ``"contiguous"``.
-        order: ``"channel"`` or ``"pixel"``, see :class:`Network`.
-        condition: None, ``"label"``, ``"vector"`` or ``"map"``.
-        condition_size: classes, or features of the condition.
         dropout: probability of zeroing a feature inside a gated block in training.
-        embedding: features that stand for a level; 0 to scale levels, see :class:`Network`.
-        codes: levels that are embedded.
 
     Example:
         >>> import torch

@@ -1,7 +1,6 @@
 """Training a model from Python, and all that surrounds the loop: checks, devices, order, the last words."""
 
 import contextlib
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from pixelcnn.conditioning import condition_of
 from pixelcnn.config import gated
 from pixelcnn.data import ImageSet, tags
 from pixelcnn.errors import ConfigError
+from pixelcnn.likelihoods import bits_per_dim
 from pixelcnn.model import PixelModel
 from pixelcnn.sources import training_sets
 from pixelcnn.surroundings import independent
@@ -133,11 +133,11 @@ def run_training(
     notes: dict[str, Any],
     processes: Processes,
     *,
-    replan: bool = False,
+    replan: bool,
     remarks: Sequence[str] = (),
-    verbose: bool = True,
-    callbacks: Sequence[Any] = (),
-    trackers: Sequence[Any] | None = None,
+    verbose: bool,
+    callbacks: Sequence[Any],
+    trackers: Sequence[Any] | None,
     since: float,
 ) -> History:
     """Trains in a folder that is held already; arguments and errors as :func:`fit`.
@@ -285,7 +285,7 @@ def finish(trainer: Trainer) -> History:
             raise interrupted(trainer, "stopped after the last step", "all is saved") from stopped
         saver.annotate_best(validation_record(found, "32"))
     best = float(model.record["validation"]["nats_per_image"])
-    bits = best / model.shape.dimensions / math.log(2)
+    bits = bits_per_dim(best, model.shape.dimensions)
     trainer.recorder.talk.say(
         f"best at step {saver.best.step}: {best:.3f} nats an image, {bits:.4f} bits/dim,"
         f" on {counted(trainer.model.record['validation']['images'], 'validation image')}"

@@ -102,9 +102,9 @@ def validate(
     *,
     batch_size: int,
     precision: str,
-    channels_last: bool = False,
-    processes: Processes | None = None,
-    stop: Callable[[], bool] = lambda: False,
+    channels_last: bool,
+    processes: Processes,
+    stop: Callable[[], bool],
 ) -> Validation:
     """Scores a fixed validation set with the weights the model has.
 
@@ -117,14 +117,14 @@ def validate(
         batch_size: images a forward pass.
         precision: ``32``, ``bf16`` or ``64``.
         channels_last: memory layout of the images.
-        processes: that share the work; this one alone if None.
+        processes: that share the work.
         stop: asked before each batch, equally often in every process.
 
     Raises:
         Stopped: ``stop`` said so.
     """
-    processes, given = processes or Processes(), condition_of(model, data)
-    nats, exact = np.zeros(len(data)), float64_device(model.device)
+    given, exact = condition_of(model, data), float64_device(model.device)
+    nats = np.zeros(len(data))
     with torch.inference_mode():
         for start in range(0, len(data), batch_size * processes.size):
             if stop():

@@ -74,11 +74,7 @@ class Talk:
             self.bar = make_bar(step, steps)
 
     def progress(self, state: TrainingState) -> None:
-        """How far a training has come, if it is time to say so.
-
-        Args:
-            state: a :class:`pixelcnn.training.callbacks.TrainingState`.
-        """
+        """How far a training has come, if it is time to say so."""
         if self.bar is not None:
             self._show(state)
         if state.step < state.steps:

@@ -292,8 +292,3 @@ def _check_table(table: str, values: Table, of: Callable[..., Any], derived: Ite
     check_keys(f"key in [{table}]", values, known)
     check_values(of, {key: value for key, value in values.items() if key != "name"}, f"{table}.")
     checked(f"{table}.name", values.get("name", table), str, "a text stands in double quotes")
-
-
-def data_keys() -> list[str]:
-    """What a ``[data]`` table may hold: the arguments of :func:`pixelcnn.data.load`."""
-    return ["name", *list(arguments(data.load))[1:]]

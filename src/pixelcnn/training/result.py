@@ -65,7 +65,7 @@ def result_of(
     return found
 
 
-def kept(run: str | Path, split: str = "test", limit: int | None = None) -> dict[str, Any]:
+def kept(run: str | Path, split: str, limit: int | None = None) -> dict[str, Any]:
     """What :func:`result_of` has found already of a run's best model; empty if nothing."""
     folder = RunFolder(run)
     found, fingerprint = stored(folder.path), checkpoint.describe(folder.best)["fingerprint"]

@@ -43,6 +43,7 @@ from pixelcnn.verify.probing import (
 )
 from pixelcnn.verify.report import Check, Noted
 from pixelcnn.verify.samples import check_samples
+from pixelcnn.weights import check_finite
 
 HEIGHT, WIDTH = 5, 7
 """Size of the small images: primes, and unlike each other."""
@@ -99,9 +100,10 @@ class ModelChecks:
 
     def finite(self) -> str:
         """A model that diverged is no model."""
-        for name, tensor in self.original.state_dict().items():
-            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-                raise ConformanceError(f"`{name}` holds a value that is not a finite number")
+        try:
+            check_finite(self.original.state_dict())
+        except ModelError as error:
+            raise ConformanceError(str(error)) from error
         return counted(self.original.parameters_count, "parameter")
 
     def comes_back(self) -> str:

@@ -19,6 +19,8 @@ AGREEMENT = 1e-10
 """Allowed difference in nats between two ways of computing one log-probability in float64."""
 MOST_IMAGES = 4096
 """Images that an enumeration may count."""
+SPREAD = 3.0
+"""Standard deviation of random parameters of ordinary size."""
 
 
 def every_image(shape: tuple[int, int, int], levels: int) -> Tensor:
@@ -86,14 +88,14 @@ def random_parameters(output: Output, channels: int, n: int, spread: float, seed
     return spread * torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
-def check_sums(output: Output, channels: int, spread: float = 3.0) -> float:
+def check_sums(output: Output, channels: int) -> float:
     """Largest distance from one of the sum of any pmf, over random parameters and earlier levels.
 
     Raises:
         ConformanceError: a pmf of the wrong shape or type, negative, or whose sum is not one.
     """
     worst = 0.0
-    parameters = random_parameters(output, channels, 16, spread, seed=0)[:, :, 0, 0]
+    parameters = random_parameters(output, channels, 16, SPREAD, seed=0)[:, :, 0, 0]
     levels = random_levels((16, channels), output.levels, seed=1)
     for channel in range(channels):
         pmf = output.pmf(parameters, levels[:, :channel])
@@ -114,7 +116,7 @@ def check_sums(output: Output, channels: int, spread: float = 3.0) -> float:
     return worst
 
 
-def check_agreement(output: Output, channels: int, spread: float = 3.0) -> float:
+def check_agreement(output: Output, channels: int) -> float:
     """Largest difference between ``pmf`` and ``exp(log_prob)``, over the levels of each channel.
 
     All levels up to 512; of more, 256 random ones.
@@ -127,7 +129,7 @@ def check_agreement(output: Output, channels: int, spread: float = 3.0) -> float
     if output.levels > 512:
         tried = random_levels((256,), output.levels, seed=2)
     n = len(tried)
-    parameters = random_parameters(output, channels, 1, spread, seed=2).expand(n, -1, 1, 1)
+    parameters = random_parameters(output, channels, 1, SPREAD, seed=2).expand(n, -1, 1, 1)
     for channel in range(channels):
         levels = random_levels((1, channels, 1, 1), output.levels, seed=3).repeat(n, 1, 1, 1)
         levels[:, channel, 0, 0] = tried

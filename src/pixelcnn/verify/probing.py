@@ -125,12 +125,11 @@ def another_level(images: Tensor, levels: int, seed: int) -> Tensor:
 def random_condition(network: Network, n: int, height: int, width: int, seed: int) -> Tensor | None:
     """Something for the network to be conditioned on; None where it takes nothing."""
     generator = torch.Generator().manual_seed(seed)
-    size = network.condition_size
     if network.condition is None:
         return None
     if network.condition == "label":
-        return torch.randint(size, (n,), generator=generator)
-    shape = (n, size) if network.condition == "vector" else (n, size, height, width)
+        return torch.randint(network.condition_size, (n,), generator=generator)
+    shape = (n, *network.condition_shape(height, width))
     return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 

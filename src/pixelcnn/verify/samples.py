@@ -14,6 +14,10 @@ from pixelcnn.verify.probability import MOST_IMAGES, every_image
 
 FALSE_ALARM = 1e-6
 """How often the chi-square test fails a sampler that is right."""
+BINS = 16
+"""Into which the places of levels in their distributions are counted."""
+LEAST = 5.0
+"""Expected count of a cell, from which on the approximation holds."""
 
 
 def check_samples(
@@ -62,35 +66,32 @@ def p_by_images(model: PixelModel, condition: Tensor | None, drawn: Tensor) -> f
     return chi_square_p(counts.double(), len(drawn) * probabilities / probabilities.sum())
 
 
-def p_by_places(
-    model: PixelModel, condition: Tensor | None, drawn: Tensor, bins: int = 16
-) -> float:
+def p_by_places(model: PixelModel, condition: Tensor | None, drawn: Tensor) -> float:
     """Compares where the levels drawn lie in their distributions with the uniform distribution."""
     with torch.no_grad():
         parameters = model(drawn, model.check_condition(condition, len(drawn)))
     inside = torch.rand(
         drawn.shape, generator=torch.Generator().manual_seed(14), dtype=torch.float64
     )
-    counts = torch.zeros(model.shape.dimensions, bins, dtype=torch.float64)
+    counts = torch.zeros(model.shape.dimensions, BINS, dtype=torch.float64)
     for row, (channel, y, x) in zip(counts, coding_order(model.shape), strict=True):
         pmf = model.output.pmf(parameters[:, :, y, x], drawn[:, :channel, y, x])
         level = drawn[:, channel, y, x, None]
         own = pmf.gather(1, level)[:, 0]
         place = pmf.cumsum(1).gather(1, level)[:, 0] - own * inside[:, channel, y, x]
-        row += (place * bins).long().clamp(0, bins - 1).bincount(minlength=bins)
-    expected = torch.full_like(counts, len(drawn) / bins)
+        row += (place * BINS).long().clamp(0, BINS - 1).bincount(minlength=BINS)
+    expected = torch.full_like(counts, len(drawn) / BINS)
     return chi_square_p(counts.flatten(), expected.flatten(), groups=len(counts))
 
 
-def chi_square_p(counts: Tensor, expected: Tensor, least: float = 5.0, groups: int = 1) -> float:
+def chi_square_p(counts: Tensor, expected: Tensor, groups: int = 1) -> float:
     """Probability of counts at least as far from what was expected, by Pearson's test.
 
-    The rarest cells are joined until each expects ``least``, as the approximation needs.
+    The rarest cells are joined until each expects :data:`LEAST`.
 
     Args:
         counts: how often each case came, ``(k,)``.
         expected: how often it should have come, ``(k,)``.
-        least: expected count of a cell.
         groups: sets of cells whose total was given beforehand.
 
     Example:
@@ -99,8 +100,8 @@ def chi_square_p(counts: Tensor, expected: Tensor, least: float = 5.0, groups: i
     """
     order = expected.argsort()
     counts, expected = counts[order], expected[order]
-    joined = max(int((expected < least).sum()), int((expected.cumsum(0) < least).sum()) + 1)
-    if expected[0] < least:
+    joined = max(int((expected < LEAST).sum()), int((expected.cumsum(0) < LEAST).sum()) + 1)
+    if expected[0] < LEAST:
         counts = torch.cat([counts[:joined].sum()[None], counts[joined:]])
         expected = torch.cat([expected[:joined].sum()[None], expected[joined:]])
     statistic = ((counts - expected) ** 2 / expected).sum().double()

@@ -10,7 +10,7 @@ from cli.conftest import make_tiny
 from fuzz import mutation, values
 from fuzz.campaigns.tables import PLACES
 from fuzz.case import Campaign, Case, command_line
-from pixelcnn import checkpoint
+from pixelcnn import checkpoint, data
 from pixelcnn.config import arguments
 from pixelcnn.networks import NETWORKS
 from pixelcnn.outputs import OUTPUTS
@@ -48,7 +48,7 @@ LONGEST = 2**17
 
 def keys() -> list[tuple[str, str, str]]:
     """Every table and key of a recipe, with the network or output that has it; and some that nothing has."""
-    found = [("data", "", key) for key in recipe.data_keys()]
+    found = [("data", "", key) for key in ("name", *list(arguments(data.load))[1:])]
     found += [("training", "", key) for key in inspect.signature(TrainingOptions).parameters]
     for table, registry in (("network", NETWORKS), ("output", OUTPUTS)):
         for name in registry:
