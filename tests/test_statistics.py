@@ -1,5 +1,6 @@
 """Vectors and maps: their statistics are computed, kept in the file, and applied once."""
 
+import dataclasses
 import json
 import logging
 
@@ -270,6 +271,14 @@ def test_a_model_learns_the_names_of_the_columns_of_a_data_frame():
     assert model.statistics.names == NAMES
     turned = ImageSet(BITS, 2, condition=framed(given.flip(1), NAMES[::-1]))
     assert px.evaluate(model, turned).nats == px.evaluate(model, images).nats
+
+
+def test_a_set_with_another_condition_has_the_names_of_that():
+    given = KNOWN.physical(values())
+    images = ImageSet(BITS, 2, condition=framed(given, NAMES))
+    turned = dataclasses.replace(images, condition=framed(given.flip(1), NAMES[::-1]))
+    assert turned.condition_names == NAMES[::-1]
+    assert torch.equal(turned.condition, images.condition.flip(1))
 
 
 def test_columns_that_are_numbered_go_by_order():

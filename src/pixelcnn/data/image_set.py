@@ -83,7 +83,7 @@ class ImageSet:
     source_levels: int | None = None
     """Levels of the stored values that these levels were made of; by default the same."""
     condition_names: tuple[str, ...] = ()
-    """Of the ``d`` features of the condition, if they have any; by default of a data frame its columns."""
+    """Of the ``d`` features of the condition, if they have any; of a data frame always its columns."""
     index: Tensor | None = None
     """Place of each image in the whole split: what dynamic binarisation is keyed by."""
     bins: Bins | None = None
@@ -109,7 +109,7 @@ class ImageSet:
             object.__setattr__(self, "labels", labels_tensor(self.labels))
         object.__setattr__(self, "images", self.as_tensor(self.images, stored))
         if self.condition is not None:
-            names = tuple(self.condition_names) or names_in(self.condition)
+            names = names_in(self.condition) or tuple(self.condition_names)
             object.__setattr__(self, "condition_names", names)
             found = condition_tensor(self.condition, self.shape, self.condition_names)
             object.__setattr__(self, "condition", found)
