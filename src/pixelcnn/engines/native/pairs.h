@@ -87,6 +87,7 @@ inline Integers accumulate(Integers sum, Integers a, Integers b) {
     return sum;
 }
 
+// Each as a double.
 inline Halves widen(Integers v) {
     __m512i all;
     std::memcpy(&all, &v, sizeof v);
@@ -99,7 +100,7 @@ inline Halves widen(Integers v) {
 }
 #endif
 
-// The same of bfloat16.
+// sum + a * b of pairs of bfloat16, both products of them.
 inline Vector accumulate_halves(Vector sum, Vector a, Vector b) {
 #if defined(__AVX512BF16__)
     __m512 total;
