@@ -73,6 +73,8 @@ class Track:
 
 
 MNIST = ("data.name=binarized-mnist",)
+WHOLE = ("training.epochs=1000", "training.validate_every=1000")
+"""The time ends a training, and one validation comes then."""
 EXAMPLE = ("data.name=mnist", "data.threshold=0.33", "data.split=tutorial")
 ONCE = ("network.kernel=11", "training.validate_every=1000")
 """Of ``compact-mnist``: the reach that pays, and one validation, at the end."""
@@ -116,7 +118,7 @@ TRACKS = {
         "compact-cifar10-small",
         "chainer-cifar10",
         "bits/dim",
-        ("data.name=cifar-10", "training.max_time=60m"),
+        ("data.name=cifar-10", *WHOLE, "training.max_time=60m"),
         limit=3_600,
     ),
     "cifar-gpu-10m": Track(
@@ -124,7 +126,7 @@ TRACKS = {
         "compact-cifar10-large",
         "chainer-cifar10",
         "bits/dim",
-        ("data.name=cifar-10", "training.epochs=1000", "training.max_time=10m"),
+        ("data.name=cifar-10", *WHOLE, "training.max_time=10m"),
         limit=600,
         device="cuda",
     ),

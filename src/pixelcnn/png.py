@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
 from pixelcnn import plotting
-from pixelcnn.data.depth import SAMPLED
+from pixelcnn.data.depth import DRAWN, SAMPLED
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -40,6 +40,11 @@ def files(images: Any, levels: int) -> Iterator[bytes]:
         said = {} if levels == shades else {SAMPLED: str(levels)}
         is_deep = pixels.ndim == 3 and shades > 256
         yield deep(pixels, said) if is_deep else encoded(Image.fromarray(pixels), said)
+
+
+def page(picture: Image.Image) -> bytes:
+    """A Pillow image that shows several images: among others, it is refused as one of a set."""
+    return encoded(picture, {DRAWN: "several images"})
 
 
 def encoded(picture: Image.Image, said: Mapping[str, str] | None = None) -> bytes:

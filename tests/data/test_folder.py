@@ -8,8 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
-from pixelcnn import data
+from pixelcnn import data, plotting
 from pixelcnn.cli.conditions import class_number
+from pixelcnn.cli.output import save_picture
 from pixelcnn.data import refusal
 from pixelcnn.data.files import class_labels, find_images, part_folders
 from pixelcnn.errors import ConfigError, DataError
@@ -646,6 +647,14 @@ def test_what_a_training_on_a_folder_left_in_it_changes_nothing(
     assert part_folders(tmp_path) == parts
     assert find_images(tmp_path) == files
     assert "run folders left out: mine" in caplog.text
+
+
+def test_a_page_of_drawn_images_is_none_of_the_set(write_image, tmp_path):
+    write_image("photos/1.png")
+    grid = np.zeros((4, 1, 7, 9), int)
+    save_picture(plotting.grid(grid, levels=2), tmp_path / "photos" / "samples.png")
+    with pytest.raises(DataError, match=r"samples.png shows several images, drawn by"):
+        data.load(tmp_path / "photos")
 
 
 def test_what_lies_beside_the_parts_is_left_out_and_told(write_image, tmp_path, caplog):

@@ -275,8 +275,8 @@ def save_each(
 
 
 def save_picture(picture: Any, path: Path) -> list[str]:
-    """Writes a Pillow image as PNG, whole or not at all."""
-    return write(path, png.encoded(picture))
+    """Writes a picture of several images as PNG, whole or not at all."""
+    return write(path, png.page(picture))
 
 
 def write(path: Path, content: bytes | Iterable[bytes]) -> list[str]:

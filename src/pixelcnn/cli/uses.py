@@ -4,10 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from pixelcnn import codec, image_codecs, plotting, sampling, scoring
+from pixelcnn import codec, image_codecs, plotting, png, sampling, scoring
 from pixelcnn.cli.baselines import auroc
 from pixelcnn.cli.film import Film
 from pixelcnn.cli.output import save_picture, write
@@ -57,7 +56,7 @@ def completion(stage: Stage) -> Section:
     drawn = sampling.complete(stage.model, given, known, n=7, seed=stage.seed)
     path, one = stage.folder / "completions.png", stage.folder / "digit.png"
     save_picture(plotting.completions(given, known, drawn, stage.levels, scale=9), path)
-    save_picture(Image.fromarray(plotting.to_rgb(given[:1], stage.levels)[0]).convert("L"), one)
+    write(one, png.files(given[:1], stage.levels))
     return Section(
         "Completing half a digit",
         [

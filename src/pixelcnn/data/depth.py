@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 SAMPLED = "pixelcnn:levels"
 """What this package's PNG files say of levels that fill their range, but are fewer than its values."""
+DRAWN = "pixelcnn:page"
+"""What they say where they hold several images, drawn side by side to be looked at."""
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 
 

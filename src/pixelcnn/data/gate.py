@@ -21,6 +21,8 @@ from pixelcnn.text import printable
 
 BESIDE = 1_000
 """Names in a folder among which one is looked for that may have been meant."""
+MAX_SCANS = 200
+"""Of a progressive JPEG, which has about ten; each costs as much time as a whole picture, and few bytes."""
 FLAGS = ("O_RDONLY", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY")
 """How a file is opened, as far as the system knows it: never waiting for the other end of a pipe."""
 
@@ -49,6 +51,22 @@ def _check(status: os.stat_result) -> None:
         raise DataError("is not a regular file")
     if status.st_size == 0:
         raise DataError("is empty")
+
+
+def check_scans(stream: BinaryIO) -> None:
+    """Refuses a JPEG file that begins more scans than a picture has; the place in it stays.
+
+    Raises:
+        DataError: the reason alone, to be put after the file's name.
+    """
+    place, scans, last = stream.tell(), 0, b""
+    stream.seek(0)
+    while block := stream.read(2**20):
+        scans += (last + block).count(b"\xff\xda")
+        last = block[-1:]
+    stream.seek(place)
+    if scans > MAX_SCANS:
+        raise DataError(f"has more than {MAX_SCANS} scans")
 
 
 def missing(path: Path | str) -> DataError:

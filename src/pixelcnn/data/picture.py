@@ -16,7 +16,7 @@ import numpy as np
 from pixelcnn.data import depth
 from pixelcnn.data.depth import FORMATS
 from pixelcnn.data.frame import ROTATED, Frame, upright
-from pixelcnn.data.gate import brief, opened
+from pixelcnn.data.gate import brief, check_scans, opened
 from pixelcnn.errors import DataError, PixelCNNError, ResourceError
 from pixelcnn.memory import afford
 from pixelcnn.shapes import MAX_SIDE
@@ -30,8 +30,6 @@ SUFFIXES = frozenset(
 """Names by which image files are found in a folder."""
 MAX_PIXELS, TOO_LARGE = 2**26, "is too large"
 """Of one file, and what is said of more; a few bytes can declare a picture that fills the memory."""
-MAX_SCANS = 200
-"""Of a progressive JPEG, which has about ten; each costs as much time as a whole picture, and few bytes."""
 BYTES_PER_PIXEL = 16
 """Of memory while a picture is decoded and turned into an array."""
 
@@ -40,6 +38,7 @@ OPAQUE = "opaque alpha channel dropped"
 SEEN_THROUGH = "transparency laid over white"
 TURNED = "turned as its EXIF orientation says"
 """A note on a picture."""
+SEVERAL = "shows several images, drawn by `pixelcnn` to be looked at"
 REAL, WIDE = "holds floating-point numbers, not levels", "more than 16 bits"
 """Why a picture cannot be used without bins."""
 STRETCHED = {"L;2": 85, "L;4": 17}
@@ -141,10 +140,12 @@ def _decode(stream: BinaryIO, how: How) -> Picture:
         width, height = image.size
         if width * height > MAX_PIXELS:
             raise DataError(_too_large(width * height))
+        if depth.DRAWN in image.info:
+            raise DataError(SEVERAL)
         if max(width, height) > MAX_SIDE:
             raise DataError(f"{TOO_LARGE}: {height}x{width}, sides may be {MAX_SIDE:,}")
-        if image.format == "JPEG" and _scans(stream) > MAX_SCANS:
-            raise DataError(f"has more than {MAX_SCANS} scans")
+        if image.format == "JPEG":
+            check_scans(stream)
         notes = []
         if getattr(image, "is_animated", False):
             notes.append("first of several frames taken")
@@ -211,17 +212,6 @@ def _stretched(picture: Picture, most: int, raw: str, stored: bool) -> Picture:
     pixels = (picture.pixels.astype(np.float64) * most / full).round()
     largest = round(picture.largest * most / full)
     return dataclasses.replace(picture, pixels=pixels.astype(picture.pixels.dtype), largest=largest)
-
-
-def _scans(stream: BinaryIO) -> int:
-    """How often a JPEG file begins a scan; the place in it stays."""
-    place, scans, last = stream.tell(), 0, b""
-    stream.seek(0)
-    while block := stream.read(2**20):
-        scans += (last + block).count(b"\xff\xda")
-        last = block[-1:]
-    stream.seek(place)
-    return scans
 
 
 def _levels(image: "Image.Image", how: How) -> Picture:

@@ -1,6 +1,5 @@
 """Sample grids during a training, where they do not cost too much of it."""
 
-import io
 import math
 import time
 from collections.abc import Callable
@@ -11,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pixelcnn import plotting, sampling
+from pixelcnn import plotting, png, sampling
 from pixelcnn.data import ImageSet, tags
 from pixelcnn.folders import write_inside
 from pixelcnn.model import PixelModel
@@ -69,9 +68,8 @@ def draw_grid(
     condition = None if given is None else given[torch.arange(count) % len(given)]
     callback = watch(seconds, stop)
     images = sampling.sample(model, count, seed=seed, condition=condition, callback=callback)
-    picture, file = plotting.grid(images, model.levels), io.BytesIO()
-    picture.save(file, "PNG")
-    write_inside(path, file.getvalue())
+    picture = plotting.grid(images, model.levels)
+    write_inside(path, png.page(picture))
     return picture
 
 
