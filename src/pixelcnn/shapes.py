@@ -11,6 +11,18 @@ MAX_SIDE = 65_536
 MAX_CHANNELS = 1_024
 MAX_LEVELS = 65_536
 MAX_IMAGES = 10**18
+LAYOUTS = ("nchw", "nhwc", "nhw", "chw", "hwc", "hw")
+"""Axes that an array of images, or of one, may have; ``.pxc`` files know them by their places here."""
+
+
+def axes_of(layout: str) -> tuple[int, ...]:
+    """Where the axes of a layout stand, in the order ``n c h w``.
+
+    Example:
+        >>> axes_of("nhwc"), axes_of("hwc"), axes_of("hw")
+        ((0, 3, 1, 2), (2, 0, 1), (0, 1))
+    """
+    return tuple(layout.index(axis) for axis in "nchw" if axis in layout)
 
 
 class ImageShape(NamedTuple):

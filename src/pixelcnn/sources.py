@@ -25,7 +25,7 @@ from pixelcnn.data.values import ARRAY, is_array, tensor_of
 from pixelcnn.devices import require_model
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.model import PixelModel
-from pixelcnn.shapes import ImageShape
+from pixelcnn.shapes import LAYOUTS, ImageShape, axes_of
 
 PARTS = ("train", "val", "test", "all")
 CODING = ("threshold", "binarise")
@@ -34,16 +34,6 @@ GEOMETRY = ("size", "fit", "rgb", "grey", "condition")
 """Keys that say how images get the model's shape."""
 SETTINGS = ("name", "levels", *CODING, *GEOMETRY[1:], "labels", "split")
 """Keys of a training record that say what was trained on, beside the size."""
-
-LAYOUTS = {
-    "nchw": (0, 1, 2, 3),
-    "nhwc": (0, 3, 1, 2),
-    "nhw": (0, None, 1, 2),
-    "chw": (None, 0, 1, 2),
-    "hwc": (None, 2, 0, 1),
-    "hw": (None, None, 0, 1),
-}
-"""Where the axes of an array stand, in the order ``n c h w``; None for one that it lacks."""
 
 
 def recorded(model: PixelModel) -> dict[str, Any]:
@@ -255,16 +245,15 @@ def arranged(images: Tensor, shape: ImageShape, layout: str | None = None) -> Te
         [(2, 3, 4, 5), (1, 3, 4, 5)]
     """
     wanted = None if layout is None else plain_layout(layout)
-    found: dict[tuple[int | None, ...], str] = {}
-    for name, axes in LAYOUTS.items():
+    found: dict[tuple[int, ...], str] = {}
+    for name in LAYOUTS:
         if images.ndim == len(name) and wanted in {None, name}:
-            sides = tuple(1 if axis is None else images.shape[axis] for axis in axes)
-            if sides[1:] == tuple(shape):
+            sides = dict(zip(name, images.shape, strict=True))
+            if tuple(sides.get(axis, 1) for axis in "chw") == tuple(shape):
                 if name == "nchw":
                     return images
                 # Axes of length 1 do not matter: (1, h, w) is one image of one channel in any case.
-                key = tuple(axis for axis in axes if axis is not None and images.shape[axis] > 1)
-                found.setdefault(key, name)
+                found.setdefault(tuple(a for a in axes_of(name) if images.shape[a] > 1), name)
     if len(found) > 1:
         ways = " or ".join(" ".join(name) for name in found.values())
         raise DataError(
@@ -273,12 +262,12 @@ def arranged(images: Tensor, shape: ImageShape, layout: str | None = None) -> Te
         )
     if not found:
         return images
-    axes = LAYOUTS[next(iter(found.values()))]
+    axes = next(iter(found.values()))
 
     def move(some: Tensor) -> Tensor:
-        moved = some.permute([axis for axis in axes if axis is not None])
-        for place, axis in enumerate(axes):
-            moved = moved if axis is not None else moved.unsqueeze(place)
+        moved = some.permute(axes_of(axes))
+        for place, axis in enumerate("nchw"):
+            moved = moved if axis in axes else moved.unsqueeze(place)
         return moved
 
-    return move(images) if axes[0] is None else each(images, move)
+    return each(images, move) if "n" in axes else move(images)

@@ -16,8 +16,8 @@ import torch
 import pixelcnn as px
 from pixelcnn import networks, outputs
 from pixelcnn.codec.archive import Input, pack
-from pixelcnn.codec.entries import FILE, LAYOUTS, MODES, PICTURE, Entry, Form, Size
-from pixelcnn.shapes import ImageShape
+from pixelcnn.codec.entries import FILE, MODES, PICTURE, Entry, Form, Size
+from pixelcnn.shapes import LAYOUTS, ImageShape
 
 FOLDER = Path(__file__).parent
 LABELS = [1, 0, 2, 1, 1]

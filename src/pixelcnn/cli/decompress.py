@@ -232,7 +232,8 @@ def _contents(entry: "Entry", levels: "Iterator[np.ndarray]") -> "Iterator[Any]"
     from dataclasses import replace
 
     from pixelcnn.cli import held
-    from pixelcnn.codec.entries import LAYOUTS, LIST, MODES, PICTURE
+    from pixelcnn.codec.entries import LIST, MODES, PICTURE
+    from pixelcnn.shapes import LAYOUTS
 
     form, shape = entry.form, entry.size.shape
     if form.kind == PICTURE:

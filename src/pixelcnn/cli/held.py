@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pixelcnn import png
-from pixelcnn.codec.entries import FILE, LAYOUTS, MODES, PICTURE, TYPES, Form
+from pixelcnn.codec.entries import FILE, MODES, PICTURE, TYPES, Form
 from pixelcnn.data import npy
 from pixelcnn.data.arrays import contained, taken
 from pixelcnn.data.gate import brief, named
@@ -19,7 +19,7 @@ from pixelcnn.data.picture import OPAQUE, read_picture
 from pixelcnn.data.reading import plain_layout
 from pixelcnn.data.stored import whole
 from pixelcnn.errors import ModelError
-from pixelcnn.shapes import ImageShape, image_shape
+from pixelcnn.shapes import LAYOUTS, ImageShape, axes_of, image_shape
 from pixelcnn.text import counted
 
 HARMLESS = {
@@ -28,10 +28,6 @@ HARMLESS = {
     "turned as its EXIF orientation says",
 }
 """What may be done to a picture without changing a pixel of what is seen."""
-AXES = {
-    layout: tuple(layout.index(axis) for axis in "nchw" if axis in layout) for layout in LAYOUTS
-}
-"""Of each layout, where the axes stand that come first as ``n c h w``."""
 MOST_VALUES = 65_536
 
 
@@ -157,7 +153,7 @@ def _stored(path: Path, own_labels: bool, done: Counter[str]) -> tuple[Any, Any]
 
 def _held(values: Any, layout: str, labels: Any) -> Held:
     single = layout[0] != "n"
-    axes = AXES[layout]
+    axes = axes_of(layout)
 
     def read(start: int, stop: int) -> np.ndarray:
         some = whole(values) if single else values[start:stop]
@@ -239,4 +235,4 @@ def _ordered(values: np.ndarray, layout: str) -> np.ndarray:
     """Values ``(k, c, h, w)`` with the axes of a layout."""
     values = values if "c" in layout else values[:, 0]
     values = values if layout[0] == "n" else values[0]
-    return np.transpose(values, np.argsort(AXES[layout]))
+    return np.transpose(values, np.argsort(axes_of(layout)))

@@ -15,7 +15,7 @@ import numpy as np
 from pixelcnn.codec.numbers import Damaged, Source, varints
 from pixelcnn.codec.tiles import MOST_COLUMNS, MOST_SUBPIXELS, grid
 from pixelcnn.errors import ConfigError
-from pixelcnn.shapes import MAX_CHANNELS, MAX_LEVELS, MAX_SIDE, ImageShape
+from pixelcnn.shapes import LAYOUTS, MAX_CHANNELS, MAX_LEVELS, MAX_SIDE, ImageShape
 
 ARRAY, LIST, FILE, PICTURE = range(4)
 """Kinds of inputs: an array in Python, images of a list in Python, an ``.npy`` file, a picture."""
@@ -25,8 +25,6 @@ TYPES = (
 """Types of values, by their numbers."""
 MODES = {"1": 2, "L": 256, "RGB": 256, "I;16": 65_536, "RGB;16": 65_536}
 """Kinds of pictures as Pillow calls them, by their numbers, and how many values a sub-pixel has."""
-LAYOUTS = ("nchw", "nhwc", "nhw", "chw", "hwc", "hw")
-"""Axes of the array in an ``.npy`` file, by their numbers."""
 MOST_FORMS, MOST_SIZES, MOST_NAME = 4_096, 65_536, 4_096
 MOST_LIST = 2**24
 """Bytes of a list at most."""

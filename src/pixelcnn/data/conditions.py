@@ -1,5 +1,6 @@
 """Vectors and maps that lie in files of their own: tables of parameters, arrays, and pictures."""
 
+import contextlib
 import csv
 import dataclasses
 import logging
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pixelcnn.data.columns import is_number
 from pixelcnn.data.files import find_images, name_of
 from pixelcnn.data.folder import read_files
 from pixelcnn.data.gate import brief, missing, named, opened, size_of
@@ -215,7 +217,7 @@ def _table(path: Path) -> Features:
         fields = [field.strip() for field in line]
         if not any(fields):
             continue
-        if not header and not rows and not all(map(_is_number, fields)):
+        if not header and not rows and not all(map(is_number, fields)):
             header = fields
             at = next((i for i, name in enumerate(fields) if name.lower() in FILES), None)
             names = [name for i, name in enumerate(fields) if i != at]
@@ -241,18 +243,11 @@ def _lines(path: Path) -> list[list[str]]:
     return list(csv.reader(text.split("\n"), delimiter=separator))
 
 
-def _is_number(field: str) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True
-
-
 def _number(field: str, line: int, column: int, names: list[str]) -> float:
     """A finite number; errors name the line and the column."""
-    if _is_number(field) and math.isfinite(float(field)):
-        return float(field)
+    with contextlib.suppress(ValueError):
+        if math.isfinite(value := float(field)):
+            return value
     name = names[column] if names else str(column + 1)
     raise DataError(
         f"line {line}: {brief(repr(field), 30)} in column {brief(name, 60)} is no finite number"

@@ -4,7 +4,7 @@ from typing import Any
 
 from pixelcnn.data.reading import Reading
 from pixelcnn.errors import DataError
-from pixelcnn.shapes import ImageShape, unflattened
+from pixelcnn.shapes import ImageShape, axes_of, unflattened
 
 MANY_CHANNELS = 4
 """An axis longer than this is not taken for channels unless the model or the user says so."""
@@ -15,8 +15,6 @@ APART = {
     5: "of films: images.reshape(-1, *images.shape[2:])",
 }
 """What an array with so many axes may be, and how it becomes images."""
-AXES = {"nhw": (0, 1, 2), "nchw": (0, 1, 2, 3), "nhwc": (0, 3, 1, 2)}
-"""Where the axes of a layout stand in order."""
 
 
 def order_of(shape: tuple[int, ...], reading: Reading, where: str) -> tuple[int, ...]:
@@ -28,7 +26,7 @@ def order_of(shape: tuple[int, ...], reading: Reading, where: str) -> tuple[int,
     layout = reading.layout or infer_layout(shape, reading.shape, where)
     if len(layout) != len(shape):
         raise DataError(f"{where}: layout {' '.join(layout)} for the shape {shape}")
-    return AXES[layout]
+    return axes_of(layout)
 
 
 def infer_layout(shape: tuple[int, ...], model: ImageShape | None, where: str) -> str:

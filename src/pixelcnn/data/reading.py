@@ -13,13 +13,12 @@ from pixelcnn.data.frame import Frame
 from pixelcnn.data.gate import brief
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.errors import ConfigError
-from pixelcnn.shapes import MAX_LEVELS, MAX_SIDE, ImageShape, image_shape
+from pixelcnn.shapes import LAYOUTS, MAX_LEVELS, MAX_SIDE, ImageShape, image_shape
 
 FULL_RANGE = (256, 65_536)
 """Levels of image files whose values fill the range of their format."""
 LABELS = ("label", "labels", "class", "target", "y")
 """What a column of labels is called."""
-LAYOUTS = ("nhw", "nhwc", "nchw")
 WITHOUT = "--set data.labels=false (in Python labels=False)"
 """How to leave labels out: for hints."""
 FLAGS = ("size", "fit", "layout", "skip_bad", "grey", "rgb", "key", "label_column")
@@ -266,7 +265,7 @@ class Reading:
             raise ConfigError("patches have a size", hint=f"say which: {typed('size')}")
         if self.layout is not None:
             layout = plain_layout(self.layout)
-            if layout not in LAYOUTS:
+            if layout not in LAYOUTS or layout[0] != "n":
                 raise ConfigError(
                     f"no layout {self.layout!r}", hint="one of: n h w, n h w c, n c h w"
                 )
