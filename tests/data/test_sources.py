@@ -82,6 +82,24 @@ def test_a_part_of_a_set_is_a_set_with_the_same_levels(tmp_path):
     assert found.images.equal(whole.images[[8, 5]])
 
 
+def test_several_sets_one_after_the_other_are_a_set():
+    train, val, _ = data.load("digits")
+    both = data.load_all(torch.utils.data.ConcatDataset([train, torch.utils.data.Subset(val, [3])]))
+    assert (len(both), both.split, both.classes) == (len(train) + 1, "all", train.classes)
+    assert both.images[-1].equal(val.images[3])
+    assert both.labels[-1] == val.labels[3]
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [({"size": 5}, "further images are 1x5x5"), ({"threshold": 0.5}, "differ in binarisation")],
+)
+def test_sets_that_do_not_go_together_are_not_joined(options, error):
+    first, other = data.load("digits").train, data.load("digits", **options).train
+    with pytest.raises(DataError, match=error):
+        data.load_all(torch.utils.data.ConcatDataset([first, other]))
+
+
 def test_labels_and_classes_come_with_items():
     given = Items([(picture, index % 3) for index, picture in enumerate(PICTURES)])
     given.classes = ["a", "b", "c"]

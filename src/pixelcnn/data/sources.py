@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch.utils.data import Subset
+from torch.utils.data import ConcatDataset, Subset
 
 from pixelcnn.config import checked
 from pixelcnn.data import hugging_face, items, pictures, prepare, values, zarr_store
@@ -215,14 +215,33 @@ def _read_arrays(path: Path, reading: Reading) -> Parts:
     return sets or {"all": read_array(path, reading)}
 
 
+ALIKE = ("binarisation", "quantisation", "source_levels", "condition_names")
+"""What sets that are joined have in common, beside the shape, the levels and the classes."""
+
+
 def of_a_set(source: Any) -> bool:
-    """Whether it is a set of images, or what a ``Subset`` takes from one, as ``random_split`` makes them."""
+    """Whether it is a set of images, what a ``Subset`` takes from one, or several in a ``ConcatDataset``."""
+    if isinstance(source, ConcatDataset):
+        return all(map(of_a_set, source.datasets))
     return of_a_set(source.dataset) if isinstance(source, Subset) else isinstance(source, ImageSet)
 
 
 def taken(source: Any) -> ImageSet:
-    """Those images as a set."""
-    whole: ImageSet = source
+    """Those images as a set.
+
+    Raises:
+        DataError: several sets, whose images or levels are not of one kind.
+    """
+    if isinstance(source, ConcatDataset):
+        first, *others = map(taken, source.datasets)
+        for other in others:
+            if differing := [
+                what for what in ALIKE if getattr(first, what) != getattr(other, what)
+            ]:
+                raise DataError(f"sets that differ in {' and '.join(differing)} are not joined")
+        whole = joined(first, *(matched(other, first, "further") for other in others))
+        return dataclasses.replace(whole, split="all", index=None)
+    whole = source
     return taken(source.dataset)[list(source.indices)] if isinstance(source, Subset) else whole
 
 
