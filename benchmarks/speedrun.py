@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from benchmarks.trainings import allowed, revision
 from pixelcnn import memory
 from pixelcnn.data import Splits
 from pixelcnn.model import PixelModel
+from pixelcnn.training import launch
 from pixelcnn.training import recipe as recipes
 from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.published import Unit, in_unit
@@ -232,7 +234,13 @@ def imitated(contender: str, model: PixelModel, splits: Splits, seconds: float, 
     return figure | {"seconds": seconds, "steps": None, "parameters": model.parameters_count}
 
 
-def summary(track_name: str, contender: str, settings: Sequence[str], runs: Sequence[Json]) -> Json:
+def summary(
+    track_name: str,
+    contender: str,
+    settings: Sequence[str],
+    runs: Sequence[Json],
+    processes: int = 1,
+) -> Json:
     """A row of the board."""
     track = TRACKS[track_name]
     figures = [each["figure"] for each in runs]
@@ -244,7 +252,7 @@ def summary(track_name: str, contender: str, settings: Sequence[str], runs: Sequ
         "seconds": statistics.fmean(each["seconds"] for each in runs),
         "figure": statistics.fmean(figures),
         "runs": list(runs),
-        "command": command(track_name, contender, settings, len(runs)),
+        "command": command(track_name, contender, settings, len(runs), processes),
         "commit": revision(),
         "processor": where(track),
         "note": "",
@@ -282,9 +290,12 @@ def judged(row: Json, before: Json | None) -> Json:
     return {"p": p, "record": better and p is not None and p < SIGNIFICANT}
 
 
-def command(track: str, contender: str, settings: Sequence[str], runs: int) -> str:
+def command(
+    track: str, contender: str, settings: Sequence[str], runs: int, processes: int = 1
+) -> str:
     """The words that make such a row."""
     words = ["python -m benchmarks speedrun", track, f"--runs {runs}"]
+    words += [f"--processes {processes}"] if processes > 1 else []
     words += [f"--set {setting}" for setting in settings]
     others = {PLAIN: ["--plain"], OURS: []}
     keras = ["--keras", contender.removeprefix(f"{KERAS}, ")]
@@ -371,6 +382,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=1, help="with seeds 0, 1, ... (1)")
     parser.add_argument("--set", dest="settings", action="append", default=[],
                         metavar="TABLE.KEY=VALUE", help="another value of the recipe")  # fmt: skip
+    parser.add_argument("--processes", type=int, default=1,
+                        help="that share the cores, in place of threads (1)")  # fmt: skip
     parser.add_argument("--plain", action="store_true", help="a plain PyTorch loop instead")
     parser.add_argument("--keras", choices=BACKENDS, help="its example, on the track keras")
     parser.add_argument("--out", type=Path, default=Path("runs/speedrun.jsonl"), metavar="FILE",
@@ -384,6 +397,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         parser.error("--keras is for the track keras, and a contender of its own")
     if options.runs < 1:
         parser.error(f"--runs must be at least 1, got {options.runs}")
+    if options.processes > 1 and (options.plain or options.keras):
+        parser.error("--processes is for this library's own trainings")
     for setting in options.settings:
         if setting.startswith("data."):
             parser.error(f"--set {setting}: the data of a track are fixed")
@@ -393,20 +408,28 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 def main(words: Sequence[str]) -> int:
     """Runs a track and adds its row."""
     options = parse(words)
+    if options.processes > 1 and "RANK" not in os.environ:
+        command = [sys.executable, "-m", "benchmarks", "speedrun", *words]
+        return launch.supervise(command, options.processes, nodes=1)
     if options.track is not None:
         measure(options)
-    if options.board:
+    if options.board and first():
         page = BOARD.read_text(encoding="utf-8")
         BOARD.write_text(with_board(page, rows()), encoding="utf-8")
         print(f"board: {BOARD}")
     return 0
 
 
+def first() -> bool:
+    """Whether this process speaks for all that train together."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def measure(options: argparse.Namespace) -> None:
     """All runs of a track; every one is printed as it ends."""
     track: Track = TRACKS[options.track]
     if track.device == "cpu":
-        torch.set_num_threads(track.cores)
+        torch.set_num_threads(max(1, track.cores // options.processes))
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, set(sorted(allowed())[: track.cores]))
     memory.keep_memory()
@@ -415,8 +438,11 @@ def measure(options: argparse.Namespace) -> None:
         contender = f"{KERAS}, {options.keras}"
     for seed in range(options.runs):
         runs.append(run(track, options.settings, seed, contender))
-        print(json.dumps(runs[-1]), flush=True)
-    row = summary(options.track, contender, options.settings, runs)
+        if first():
+            print(json.dumps(runs[-1]), flush=True)
+    if not first():
+        return
+    row = summary(options.track, contender, options.settings, runs, options.processes)
     append(row, options.out)
     if options.board:
         append(row, ROWS)

@@ -119,6 +119,16 @@ def test_a_run_stops_where_the_figure_is_reached(small, tmp_path, monkeypatch, c
     assert str(tmp_path) not in json.dumps(row)
 
 
+@pytest.mark.slow
+def test_two_processes_make_one_row(data_root, tmp_path):
+    out = tmp_path / "rows.jsonl"
+    words = ["keras", "--processes", "2", "--runs", "2", "--set", "training.max_time=1s"]
+    assert speedrun.main([*words, "--set", "network.width=8", "--out", str(out)]) == 0
+    (row,) = map(json.loads, out.read_text().splitlines())
+    assert [each["seed"] for each in row["runs"]] == [0, 1]
+    assert " --runs 2 --processes 2 --set" in row["command"]
+
+
 def stopped(callbacks):
     """What ``fit`` would do with the callback, at figures above and below 4 bits/dim of 64 sub-pixels."""
     asked = []

@@ -126,6 +126,24 @@ def test_slurm_tells_where_to_meet(hosts, first):
     assert first_host(hosts) == first
 
 
+MEET = """
+import os, signal, time
+from torch.distributed import TCPStore
+from pixelcnn.training.processes import joined
+signal.alarm(40)
+place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), 2, os.environ["RANK"] == "0"
+store = TCPStore(*place, wait_for_workers=False, multi_tenant=True)  # and with it all addresses stay
+for training in range(2):
+    time.sleep(training * int(os.environ["RANK"]))  # the first looks for the second before that is there
+    with joined(devices=1, nodes=1) as processes:
+        assert processes.size == 2
+"""
+
+
+def test_the_same_processes_meet_again_for_another_training():
+    assert launch.supervise([sys.executable, "-c", MEET], devices=2, nodes=1) == 0
+
+
 WORDS = [
     "train", "digits", "--run", "run", "--resume", "--batch-size", "400", "--json",
     "--set", "network.width=8", "--set", "network.depth=2", "--set", "training.sample_count=0",

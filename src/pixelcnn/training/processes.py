@@ -276,11 +276,14 @@ def _join(processes: Processes) -> None:
         os.environ["MASTER_PORT"] = str(15_000 + int(os.environ.get("SLURM_JOB_ID", "0")) % 20_000)
     meeting = rendezvous("env://", processes.rank, processes.size, timeout=JOINING)
     store, _, _ = next(iter(meeting))
-    # torchrun keeps its store when it restarts processes: addresses of the dead must not be found there.
+    # A store may outlive a meeting, and torchrun keeps its own when it restarts processes: addresses that
+    # nobody listens to any more must not be found there.
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    store = PrefixStore(f"attempt {attempt}", store)
+    meetings = store.add(f"meetings of {processes.rank}", 1)
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
-        store=PrefixStore(f"attempt {attempt}", store),
+        store=PrefixStore(f"meeting {meetings}", store),
         rank=processes.rank,
         world_size=processes.size,
         timeout=SILENCE,
