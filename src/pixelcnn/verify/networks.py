@@ -1,6 +1,5 @@
 """What a network promises, one check for each promise."""
 
-import copy
 import json
 from functools import cached_property
 from typing import Any
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelcnn.config import arguments, from_config, to_config
+from pixelcnn.devices import copied
 from pixelcnn.errors import ConformanceError
 from pixelcnn.networks import NETWORKS, Network
 from pixelcnn.text import counted
@@ -28,12 +28,14 @@ from pixelcnn.verify.probing import (
     fitting,
     fixed_noise,
     images_interact,
+    is_mask,
     mode,
     random_condition,
     random_images,
     randomise,
 )
 from pixelcnn.verify.report import Check
+from pixelcnn.weights import HIDDEN, hidden
 
 STATISTICS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm, nn.GroupNorm)
 """Layers that average over positions or images, whatever their arguments are."""
@@ -49,7 +51,7 @@ class NetworkChecks:
     """
 
     def __init__(self, network: Network, height: int, width: int) -> None:
-        self.network = copy.deepcopy(network).cpu()  # where equal arithmetic gives equal bits
+        self.network = copied(network).cpu()  # where equal arithmetic gives equal bits
         self.height, self.width = fitting(network, height, width)
 
     def all(self) -> list[Check]:
@@ -86,25 +88,24 @@ class NetworkChecks:
         absent = [name for name in arguments(kind) if not hasattr(network, name)]
         if absent:
             raise ConformanceError(f"argument {absent[0]!r} is not stored under its own name")
+        if unlisted := next(iter(hidden(network)), ""):
+            raise ConformanceError(f"`{unlisted}` {HIDDEN}")
         values: dict[str, Any] = {name: getattr(network, name) for name in arguments(kind)}
         try:
             json.dumps(values)
         except (TypeError, ValueError) as error:
             raise ConformanceError(f"an argument is not JSON: {error}") from error
         registered = any(NETWORKS[name] is kind for name in NETWORKS)
+        config = to_config(NETWORKS, network) if registered else None
         with fixed_noise(0):
-            twin = (
-                from_config(NETWORKS, to_config(NETWORKS, network))
-                if registered
-                else kind(**values)
-            )
+            twin = kind(**values) if config is None else from_config(NETWORKS, config)
         shapes, again = (
             {name: tuple(t.shape) for name, t in n.state_dict().items()} for n in (network, twin)
         )
         if shapes != again:
             name = min(set(shapes.items()) ^ set(again.items()))[0]
             raise ConformanceError(f"its arguments build another network: {name} differs")
-        network, twin = copy.deepcopy(network).cpu().double(), twin.double()
+        network, twin = copied(network).cpu().double(), twin.double()
         twin.load_state_dict(network.state_dict())
         if not torch.equal(self.evaluate(network), self.evaluate(twin)):
             raise ConformanceError("built again with the same weights it gives other outputs")
@@ -233,7 +234,7 @@ class NetworkChecks:
 
     def gradients_arrive(self) -> str:
         """No parameter is dead, and no masked weight is alive."""
-        dead = {name for name, p in self.network.named_parameters() if p.numel()}
+        dead = {n for n, p in self.network.named_parameters() if p.numel() and not is_mask(p)}
         for name, layer in self.network.named_modules():
             if getattr(layer, "live_weights", 1) == 0:  # as in images of one pixel, without a past
                 dead.discard(f"{name}.weight")
@@ -252,9 +253,9 @@ class NetworkChecks:
         """Gradients of randomly weighted outputs; masked weights must get none."""
         outputs = probe(x[None])
         generator = torch.Generator().manual_seed(probe.seed)
-        (
-            outputs * torch.rand(outputs.shape, generator=generator, dtype=outputs.dtype)
-        ).sum().backward()
+        mix = torch.rand(outputs.shape, generator=generator, dtype=outputs.dtype)
+        if outputs.requires_grad:
+            (outputs * mix).sum().backward()
         for name, module in probe.network.named_modules():
             weight, mask = getattr(module, "weight", None), getattr(module, "mask", None)
             if not isinstance(weight, nn.Parameter) or not isinstance(mask, Tensor):

@@ -16,6 +16,9 @@ from pixelcnn.text import counted
 Progress = Callable[[int, int, str], None]
 """Called before each check with the checks done, the checks in all, and the promise that comes next."""
 
+MOST_SAID = 300
+"""Characters of what a third party's code raises: a line."""
+
 
 class Row(NamedTuple):
     """One promise.
@@ -158,6 +161,7 @@ def run(subject: str, checks: Sequence[Check], progress: Progress | None = None)
         except ConformanceError as error:
             passed, detail = False, str(error)
         except Exception as error:  # a third party's network may raise anything: that breaks it too
-            passed, detail = False, f"raised {type(error).__name__}: {error}"
+            said = " ".join(str(error).split())[:MOST_SAID]
+            passed, detail = False, f"raised {type(error).__name__}: {said}"
         rows.append(Row(check.name, passed, detail, time.perf_counter() - start, noted))
     return Report(subject, tuple(rows))
