@@ -118,6 +118,17 @@ def require_numbers(module: nn.Module) -> None:
         )
 
 
+def kinds_of(module: nn.Module) -> list[str]:
+    """Types of the weights of a module, by name.
+
+    Example:
+        >>> kinds_of(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).double()))
+        ['float32', 'float64']
+    """
+    found = {each.dtype for each in module.parameters() if each.is_floating_point()}
+    return sorted(str(dtype).removeprefix("torch.") for dtype in found)
+
+
 def placed(model: _Module, device: Device | None) -> _Module:
     """The model where it is to compute: itself if that is where it is, else a copy there.
 

@@ -79,6 +79,14 @@ class Scripted(Plain):
         self.head = torch.jit.script(nn.Sequential(nn.Conv2d(self.width, out, 1), nn.Dropout(0.1)))
 
 
+class Overwrites(Plain):
+    """It takes no condition, and works in its input."""
+
+    def forward(self, x):
+        x -= 0.5
+        return super().forward(x)
+
+
 class Frozen(Plain):
     """As after ``requires_grad_(False)``, for inference."""
 
@@ -87,7 +95,10 @@ class Frozen(Plain):
         self.requires_grad_(False)
 
 
-STYLES = (Plain, OldWeightNorm, OldSpectralNorm, SpectralNorm, KeepsWhatItGave, Scripted, Frozen)
+STYLES = (
+    *(Plain, OldWeightNorm, OldSpectralNorm, SpectralNorm, KeepsWhatItGave, Scripted, Overwrites),
+    Frozen,
+)
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
@@ -137,6 +148,16 @@ class WithoutGradient(Plain):
 def test_a_network_without_gradients_is_told_so():
     reasons = {row.name: row.detail for row in check_network(WithoutGradient(1, 2)).failures}
     assert "no gradient reaches first.bias" in reasons["gradients reach every parameter"]
+
+
+class Pair(Plain):
+    def forward(self, x, condition=None):
+        return super().forward(x), None
+
+
+def test_what_is_no_tensor_is_named():
+    reasons = {row.name: row.detail for row in check_network(Pair(1, 2)).failures}
+    assert reasons["no output sees its future"].startswith("Pair gave tuple, not parameters")
 
 
 class Talkative(Plain):

@@ -30,6 +30,7 @@ from pixelcnn.verify.probing import (
     images_interact,
     is_mask,
     mode,
+    passed,
     random_condition,
     random_images,
     randomise,
@@ -115,7 +116,7 @@ class NetworkChecks:
     def evaluate(self, network: Network) -> Tensor:
         """Outputs of a network in float64, with its own parameters."""
         with mode(network, training=False), torch.no_grad(), fixed_noise(0):
-            outputs: Tensor = network(*self.inputs(2, seed=0))
+            outputs = passed(network, *self.inputs(2, seed=0))
         return outputs.nan_to_num(nan=torch.inf)  # NaN is unlike itself, and another check's
 
     def shapes(self) -> str:
@@ -126,10 +127,7 @@ class NetworkChecks:
         for height, width in sizes:
             x = encoded(drawn, torch.zeros(2, drawn.channels, height, width, dtype=torch.long))
             with torch.no_grad():
-                outputs = drawn(x, random_condition(drawn, 2, height, width, seed=0))
-            expected = (2, drawn.out, height, width)
-            if tuple(outputs.shape) != expected:
-                raise ConformanceError(f"gives {tuple(outputs.shape)} where {expected} is expected")
+                outputs = passed(drawn, x, random_condition(drawn, 2, height, width, seed=0))
             if not bool(torch.isfinite(outputs).all()):
                 raise ConformanceError(f"outputs of a black {height}x{width} image are not finite")
         return ", ".join(f"{height}x{width}" for height, width in sizes)
@@ -222,7 +220,7 @@ class NetworkChecks:
         x, condition = self.inputs(2, seed=3)
         before = {name: t.clone() for name, t in drawn.state_dict().items()}
         with torch.no_grad():
-            first, second = drawn(x, condition), drawn(x, condition)
+            first, second = passed(drawn, x, condition), passed(drawn, x, condition)
         if not torch.equal(first, second):
             raise ConformanceError("two passes over the same images differ in evaluation mode")
         for name, t in drawn.state_dict().items():

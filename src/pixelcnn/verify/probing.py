@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from pixelcnn.devices import copied, require_numbers
-from pixelcnn.errors import ConformanceError, ModelError
+from pixelcnn.errors import ModelError
 from pixelcnn.extent import MOST_NUMBERS, widest
 from pixelcnn.layers import set_dropout_generator
-from pixelcnn.networks import Network
+from pixelcnn.networks import Network, parameters_of
 from pixelcnn.networks.base import ONES_OWN
 from pixelcnn.streams import DrawFrom
 from pixelcnn.surroundings import independent
@@ -185,6 +185,15 @@ def mode(module: nn.Module, training: bool) -> Iterator[None]:
             m.training = was
 
 
+def passed(network: Network, x: Tensor, condition: Tensor | None) -> Tensor:
+    """What a network gives in a model, which leaves it its input to overwrite.
+
+    Raises:
+        ModelError: no parameters, or of another shape.
+    """
+    return parameters_of(network, x.clone(), condition)
+
+
 @dataclass(frozen=True)
 class Probe:
     """A network as a pure function of the image: a fixed condition, and the same dropout at each call.
@@ -217,10 +226,7 @@ class Probe:
         if condition is not None:
             condition = condition.expand(len(x), *condition.shape[1:])
         with fixed_noise(self.seed), same_buffers(self.network):
-            parameters = self.network(x, condition)
-        expected = (len(x), self.network.out, *x.shape[2:])
-        if tuple(parameters.shape) != expected:
-            raise ConformanceError(f"gives {tuple(parameters.shape)} where {expected} is expected")
+            parameters = passed(self.network, x, condition)
         return parameters.reshape(len(x), self.groups, -1, *x.shape[2:])
 
 
@@ -235,7 +241,7 @@ def images_interact(network: Network, height: int, width: int, *, training: bool
             if mine is not None and fixed is not None:
                 mine[1] = fixed[1]  # the image in the middle stays, the others change
         with mode(drawn, training), torch.no_grad(), fixed_noise(0), same_buffers(drawn):
-            outputs.append(drawn(*batch)[1])
+            outputs.append(passed(drawn, *batch)[1])
     return not torch.equal(*outputs)
 
 
