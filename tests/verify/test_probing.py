@@ -110,6 +110,10 @@ def test_correct_networks_are_passed_however_they_are_written(style):
     check_network(network).raise_if_failed()
 
 
+def test_a_compiled_network_is_what_it_was_made_from():
+    check_network(torch.compile(Plain(1, 2), backend="eager")).raise_if_failed()
+
+
 def test_a_mask_that_is_a_parameter_hides_no_leak():
     reasons = {row.name: row.detail for row in check_network(Open(1, 2)).failures}
     assert "its own value" in reasons["no output sees its future"]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from pixelcnn.config import arguments, from_config, to_config
 from pixelcnn.devices import copied
 from pixelcnn.errors import ConformanceError
+from pixelcnn.modes import within
 from pixelcnn.networks import NETWORKS, Network
 from pixelcnn.text import counted
 from pixelcnn.verify.causality import (
@@ -52,7 +53,7 @@ class NetworkChecks:
     """
 
     def __init__(self, network: Network, height: int, width: int) -> None:
-        self.network = copied(network).cpu()  # where equal arithmetic gives equal bits
+        self.network = copied(within(network)).cpu()  # where equal arithmetic gives equal bits
         self.height, self.width = fitting(network, height, width)
 
     def all(self) -> list[Check]:

@@ -11,6 +11,7 @@ from pixelcnn.devices import copied, require_numbers
 from pixelcnn.errors import ModelError
 from pixelcnn.extent import MOST_NUMBERS, widest
 from pixelcnn.layers import set_dropout_generator
+from pixelcnn.modes import within
 from pixelcnn.networks import Network, parameters_of
 from pixelcnn.networks.base import ONES_OWN
 from pixelcnn.streams import DrawFrom
@@ -35,7 +36,7 @@ def require_network(network: object) -> None:
         ...     print(error)
         network must be a Network, got Identity
     """
-    if not isinstance(network, Network):
+    if not isinstance(network, nn.Module) or not isinstance(within(network), Network):
         raise ModelError(
             f"network must be a Network, got {type(network).__name__}",
             hint=f"{ONES_OWN}; that of a model is model.network, and check_model checks all of it",
