@@ -1,7 +1,9 @@
 """Whatever computes with a model leaves its modes alone, and computes in evaluation mode."""
 
 import threading
+from functools import partial
 from types import MethodType
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -197,6 +199,32 @@ class InAList(networks.Network):
         for number, layer in enumerate(self.layers):
             x = self.kept[number] = layer(x + 1)
         return x
+
+
+class Reached(NamedTuple):
+    """Where somebody may keep a layer."""
+
+    layer: nn.Module
+
+
+WAYS = {
+    "list": lambda drop: [[drop]],
+    "dictionary": lambda drop: {"drop": (drop,)},
+    "named-tuple": Reached,
+    "method": lambda drop: drop.forward,
+    "partial": partial,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_layers_compute_in_evaluation_mode_wherever_they_are_kept(way):
+    layer = nn.Sequential(nn.Dropout())
+    layer.kept = WAYS[way](layer[0])
+    kept = evaluation_view(layer).kept
+    while isinstance(kept, list | tuple | dict):
+        (kept,) = kept.values() if isinstance(kept, dict) else kept
+    assert torch.equal(kept(torch.ones(50)), torch.ones(50))
+    assert layer[0].training
 
 
 def test_layers_in_a_list_compute_in_evaluation_mode():

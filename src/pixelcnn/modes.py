@@ -1,6 +1,7 @@
 """Evaluation mode without switching anything: the caller's modules keep their own modes."""
 
 import copy
+import functools
 from collections import OrderedDict, defaultdict
 from types import MethodType
 from typing import Any, TypeVar
@@ -64,11 +65,8 @@ def _twin(module: nn.Module, made: dict[nn.Module, nn.Module]) -> nn.Module:
         return _view(compiled, made) if any(m.training for m in module.modules()) else module
     twin = made[module] = type(module).__new__(type(module))
     twin.__dict__.update(module.__dict__)
-    for name, value in vars(module).items():  # a forward that was put on this module alone
-        if isinstance(value, MethodType) and value.__self__ is module:
-            twin.__dict__[name] = MethodType(value.__func__, twin)
-        elif name not in INTERNAL and isinstance(value, list | tuple | dict):
-            twin.__dict__[name] = _within_container(value, made)
+    members = {n: _reached(v, made) for n, v in vars(module).items() if n not in INTERNAL}
+    twin.__dict__.update(members)
     twin.__dict__.pop("_compiled_call_impl", None)  # of module.compile(): it calls the original
     parts = {n: None if m is None else _view(m, made) for n, m in module._modules.items()}
     twin.__dict__.update(_modules=parts, training=False)
@@ -80,14 +78,21 @@ def is_plain(value: Any) -> bool:
     return isinstance(value, list | tuple) and set(map(type, value)) <= set(PLAIN)
 
 
-def _within_container(value: Any, made: dict[nn.Module, nn.Module]) -> Any:
-    """What a module keeps in a list or the like: views of modules, and containers that can be filled."""
+def _reached(value: Any, made: dict[nn.Module, nn.Module]) -> Any:
+    """What a view has of an attribute: views of the modules that it leads to, and containers of its own."""
     if isinstance(value, nn.Module):
         return _view(value, made)
+    if isinstance(value, MethodType) and isinstance(value.__self__, nn.Module):
+        return MethodType(value.__func__, _view(value.__self__, made))
+    if type(value) is functools.partial:
+        of, named = (_reached(each, made) for each in (value.args, value.keywords))
+        return functools.partial(_reached(value.func, made), *of, **named)
+    if isinstance(value, tuple) and hasattr(value, "_make"):
+        return value._make(_reached(each, made) for each in value)
     if type(value) in (list, tuple) and not is_plain(value):
-        return type(value)(_within_container(each, made) for each in value)
+        return type(value)(_reached(each, made) for each in value)
     if type(value) in (dict, OrderedDict, defaultdict):
         twin = value.copy()
-        twin.update((key, _within_container(each, made)) for key, each in value.items())
+        twin.update((key, _reached(each, made)) for key, each in value.items())
         return twin
     return list(value) if type(value) is list else value

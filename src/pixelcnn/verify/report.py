@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from pixelcnn.charts import table
-from pixelcnn.errors import ConformanceError, ModelError
+from pixelcnn.errors import ConformanceError, PixelCNNError
 from pixelcnn.text import MOST_SAID, counted, one_line
 
 Progress = Callable[[int, int, str], None]
@@ -155,7 +155,7 @@ def run(subject: str, checks: Sequence[Check], progress: Progress | None = None)
             passed, detail = True, check.run()
         except Noted as error:
             passed, detail, noted = True, str(error), True
-        except (ConformanceError, ModelError) as error:
+        except PixelCNNError as error:
             passed, detail = False, str(error)
         except Exception as error:  # a third party's network may raise anything: that breaks it too
             said = one_line(str(error))[:MOST_SAID]
