@@ -11,7 +11,6 @@ from typing import Any
 
 from torch import Tensor, fx, jit, nn
 
-from pixelcnn.devices import kinds_of
 from pixelcnn.engines.allowlist import FUNCTIONS, METHODS, MODULES
 from pixelcnn.engines.fingerprint import hook_of
 from pixelcnn.engines.lowering import Value
@@ -96,8 +95,6 @@ def _check_calls(network: Network) -> None:
             raise Unlowerable(f"{f'layer {name!r}' if name else called} is compiled")
     if hook := hook_of(network, called):
         raise Unlowerable(hook)
-    if len(kinds := kinds_of(network)) > 1:
-        raise Unlowerable(f"its weights are of several types, {' and '.join(kinds)}")
 
 
 def _check_lower(name: str, module: nn.Module) -> None:
