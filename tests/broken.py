@@ -456,6 +456,7 @@ TRAINING = "no output sees its future, in training mode"
 CLAIM = "every output sees the past it claims"
 STATISTIC = "no statistic over space or batch"
 BATCH = "images of a batch do not interact"
+REBUILDS = "its arguments rebuild it"
 SHAPE = "one set of parameters for each position"
 ARRIVE = "gradients reach every parameter"
 DETERMINISM = "evaluation is deterministic"
@@ -553,8 +554,13 @@ NETWORKS = (
     Broken(ClaimsTheFuture, CLAIM, ("claims to see", "which comes later")),
     Broken(DeadParameter, ARRIVE, ("forgotten.weight",)),
     Broken(NoisyEvaluation, DETERMINISM, ("two passes",)),
-    Broken(ForgetsArgument, "its arguments rebuild it", ("'extra'",)),
-    Broken(SwappedAxes, SHAPE, ("7, 5) where", "is expected"), (FUTURE, TRAINING, CLAIM, ARRIVE)),
+    Broken(ForgetsArgument, REBUILDS, ("'extra'",)),
+    Broken(
+        SwappedAxes,
+        SHAPE,
+        ("7, 5), not", "5, 7)"),
+        (FUTURE, TRAINING, CLAIM, ARRIVE, REBUILDS, BATCH, DETERMINISM),
+    ),
     Broken(
         DeafToCondition, "the condition reaches every output", ("does not change with the label",)
     ),

@@ -231,6 +231,14 @@ def _pruned(network):
     prune.l1_unstructured(network.head[1], "weight", 0.5)
 
 
+def _in_a_list(network):
+    network.more = {"heads": [torch.nn.Conv2d(1, 1, 1)]}
+
+
+def _lazy(network):
+    network.head[1] = torch.nn.LazyConv2d(3, 1)
+
+
 def _without_bias(network):
     network.head[1].bias = None
 
@@ -238,6 +246,8 @@ def _without_bias(network):
 CHANGES = {
     "another-activation": (_another_activation, "`network.head.0` is ReLU, not Tanh"),
     "pruned": (_pruned, "`network.head.1.weight` is missing"),
+    "in-a-list": (_in_a_list, r"`network.more\['heads'\]\[0\].weight` lies in a list"),
+    "lazy": (_lazy, "lazy layers"),
     "without-bias": (_without_bias, "`network.head.1.bias` is missing"),
 }
 

@@ -147,6 +147,18 @@ class Options(TypedDict, total=False):
     side: Annotated[int, Range(1, 9)]
 
 
+class Forwards(networks.PixelCNN):
+    def __init__(self, channels, out, **more):
+        super().__init__(channels, out, **more)
+
+
+def test_arguments_without_names_are_no_configuration(monkeypatch):
+    monkeypatch.setitem(NETWORKS._items, "forwards", Forwards)
+    with pytest.raises(ConfigError, match=r"Forwards takes \*\*more, and") as caught:
+        to_config(NETWORKS, Forwards(1, 1, width=4))
+    assert caught.value.hint.startswith("name each of them")
+
+
 @gated
 def area(name: str = "", **options: Unpack[Options]) -> tuple[str, int]:
     return name, options.get("side", 1) ** 2

@@ -1,6 +1,7 @@
 """Devices by name, and computing elsewhere than where the model is; no GPU is needed for any of it."""
 
 import copy
+import threading
 
 import pytest
 import torch
@@ -248,3 +249,18 @@ def test_progress_on_a_gpu_shows_images_on_the_cpu(model):
         callback=lambda done, total, images: seen.append(images.device.type),
     )
     assert set(seen) == {"cpu"}
+
+
+def test_what_cannot_be_copied_is_refused_in_one_line(model):
+    model.network.lock = threading.Lock()
+    with pytest.raises(ModelError, match="PixelCNN cannot be copied: cannot pickle"):
+        check_network(model.network)
+
+
+def test_a_lazy_model_is_refused_in_one_line(model):
+    model.network.head[1] = torch.nn.LazyConv2d(1, 1)
+    for call in (px.score, px.evaluate):
+        with pytest.raises(ModelError, match="lazy layers"):
+            call(model, torch.zeros(2, *model.shape, dtype=torch.uint8))
+    with pytest.raises(ModelError, match="lazy layers"):
+        px.sample(model, 1)

@@ -1,7 +1,9 @@
 """Whatever computes with a model leaves its modes alone, and computes in evaluation mode."""
 
 import threading
+from functools import partial
 from types import MethodType
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -180,3 +182,58 @@ def test_a_compiled_model_draws_and_compresses_as_the_one_inside(model):
 def test_a_compiled_module_in_evaluation_mode_is_used_as_it_is():
     compiled = torch.compile(nn.Sequential(nn.Dropout()), backend="eager").eval()
     assert evaluation_view(compiled) is compiled
+
+
+class InAList(networks.Network):
+    """Its layers are in a list, and registered by name beside it; it keeps what it computed."""
+
+    def __init__(self, channels, out):
+        super().__init__(channels, out, "pixel", None, 0)
+        self.layers = [nn.Conv2d(channels, out, 1), nn.Dropout(0.5)]
+        for number, layer in enumerate(self.layers):
+            self.add_module(f"layer{number}", layer)
+        self.kept, self.owner = {}, [self]
+
+    def forward(self, x, condition=None):
+        x = torch.zeros_like(x)
+        for number, layer in enumerate(self.layers):
+            x = self.kept[number] = layer(x + 1)
+        return x
+
+
+class Reached(NamedTuple):
+    """Where somebody may keep a layer."""
+
+    layer: nn.Module
+
+
+WAYS = {
+    "list": lambda drop: [[drop]],
+    "dictionary": lambda drop: {"drop": (drop,)},
+    "named-tuple": Reached,
+    "method": lambda drop: drop.forward,
+    "partial": partial,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_layers_compute_in_evaluation_mode_wherever_they_are_kept(way):
+    layer = nn.Sequential(nn.Dropout())
+    layer.kept = WAYS[way](layer[0])
+    kept = evaluation_view(layer).kept
+    while isinstance(kept, list | tuple | dict):
+        (kept,) = kept.values() if isinstance(kept, dict) else kept
+    assert torch.equal(kept(torch.ones(50)), torch.ones(50))
+    assert layer[0].training
+
+
+def test_layers_in_a_list_compute_in_evaluation_mode():
+    model = px.PixelModel(InAList(1, 1), outputs.Bernoulli(), (1, 5, 7))
+    expected = px.score(model.eval(), IMAGES)
+    assert torch.equal(px.score(model.train(), IMAGES), expected)
+
+
+def test_following_forward_leaves_nothing_in_what_a_network_keeps():
+    model = px.PixelModel(InAList(1, 1), outputs.Bernoulli(), (1, 5, 7))
+    px.sample(model, 1)
+    assert model.network.kept == {}

@@ -1,9 +1,12 @@
 """Registered classes, and those that take their place."""
 
+import subprocess
+import sys
+
 import pytest
 
 import pixelcnn as px
-from pixelcnn.errors import ConfigError
+from pixelcnn.errors import ConfigError, ModelError
 from pixelcnn.networks import NETWORKS, PixelCNN
 from pixelcnn.outputs import Bernoulli
 from pixelcnn.registry import Registry
@@ -39,3 +42,28 @@ def test_another_class_is_refused_a_name_that_is_taken():
     with pytest.raises(ConfigError, match="shape 'mine' is registered twice") as caught:
         shapes.register("mine")(PixelCNN)
     assert "__main__.Mine" in caught.value.hint
+
+
+OURS = """
+import sys
+from pixelcnn import PixelModel, networks, outputs, save
+from pixelcnn.__main__ import main
+
+@networks.NETWORKS.register("ours")
+class Ours(networks.PixelCNN):
+    pass
+
+if __name__ == "__main__":
+    save(PixelModel(Ours(1, 1, width=4, depth=1), outputs.Bernoulli(), (1, 5, 7)), sys.argv[2])
+    main()
+"""
+
+
+def test_a_script_that_registers_a_network_has_the_command_line_with_it(tmp_path):
+    (tmp_path / "ours.py").write_text(OURS)
+    given = [sys.executable, "ours.py", "info", "model.safetensors"]
+    done = subprocess.run(given, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "ours" in done.stdout
+    with pytest.raises(ModelError, match="no network called 'ours'") as caught:
+        px.load(tmp_path / "model.safetensors")
+    assert "have been imported" in caught.value.hint

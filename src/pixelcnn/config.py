@@ -24,6 +24,7 @@ Config = dict[str, Any]
 
 MAX_INTEGER = 1_000_000
 VAR_KEYWORD = inspect.Parameter.VAR_KEYWORD
+SEVERAL = (inspect.Parameter.VAR_POSITIONAL, VAR_KEYWORD)
 
 
 def checked(name: str, value: object, kind: Any, hint: str | Callable[[], str] = "") -> Any:
@@ -156,8 +157,7 @@ def gated(function: Callable[P, T]) -> Callable[P, T]:
         side must be an integer, got True
     """
     signature = inspect.signature(function)
-    several = (inspect.Parameter.VAR_POSITIONAL, VAR_KEYWORD)
-    single = [name for name, each in signature.parameters.items() if each.kind not in several]
+    single = [name for name, each in signature.parameters.items() if each.kind not in SEVERAL]
     rest = next((n for n, p in signature.parameters.items() if p.kind is VAR_KEYWORD), "")
     options = _unpacked(function)
 
@@ -197,7 +197,13 @@ def to_config(registry: Registry[T], thing: T) -> Config:
         ConfigError: it is not registered, does not keep an argument, or keeps one that is no plain value.
     """
     found: Config = {"name": registry.name_of(type(thing))}
-    for name in arguments(type(thing)):
+    for name, parameter in arguments(type(thing)).items():
+        if parameter.kind in SEVERAL:
+            raise ConfigError(
+                f"{type(thing).__name__} takes {str(parameter).split(':')[0]}, and what a model file"
+                " holds are arguments with names",
+                hint="name each of them in __init__, and keep it under its name",
+            )
         if not hasattr(thing, name):
             raise ConfigError(
                 f"{type(thing).__name__} does not keep its argument {name}",
@@ -247,4 +253,7 @@ def check_plain(name: str, value: object) -> None:
                 f"{name} = {shown(value)} is out of range", hint=f"at most {MAX_INTEGER}"
             )
     elif not isinstance(value, str) or len(value) > 200:
-        raise ConfigError(f"{name}: cannot use a {type(value).__name__} here")
+        raise ConfigError(
+            f"{name}: cannot use a {type(value).__name__} here",
+            hint="a configuration holds numbers, short texts, true, false, none, and lists of these",
+        )

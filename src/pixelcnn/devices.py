@@ -6,10 +6,12 @@ import itertools
 import re
 import threading
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.overrides import TorchFunctionMode
 
 from pixelcnn.annotations import shown
 from pixelcnn.errors import ConfigError, ModelError
@@ -99,16 +101,32 @@ def require_numbers(module: nn.Module) -> None:
     """A model, or a part of one, has weights to compute with.
 
     Raises:
-        ModelError: it is on the device ``meta``, at least in part.
+        ModelError: it is on the device ``meta``, at least in part, or lazy.
 
     Example:
         >>> require_numbers(nn.Linear(2, 3))
     """
+    if any(map(is_lazy, itertools.chain(module.parameters(), module.buffers()))):
+        raise ModelError(
+            "this model has lazy layers, whose shapes are not known yet",
+            hint="call its forward once with an image, or write layers with all their arguments",
+        )
     if any(tensor.is_meta for tensor in itertools.chain(module.parameters(), module.buffers())):
         raise ModelError(
             "this model is on the device meta, which gives it shapes and no numbers",
             hint="build it outside of torch.device('meta'), or read it with pixelcnn.load",
         )
+
+
+def kinds_of(module: nn.Module) -> list[str]:
+    """Types of the weights of a module, by name.
+
+    Example:
+        >>> kinds_of(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).double()))
+        ['float32', 'float64']
+    """
+    found = {each.dtype for each in module.parameters() if each.is_floating_point()}
+    return sorted(str(dtype).removeprefix("torch.") for dtype in found)
 
 
 def placed(model: _Module, device: Device | None) -> _Module:
@@ -128,7 +146,44 @@ def placed(model: _Module, device: Device | None) -> _Module:
     here = next(model.parameters(), torch.empty(0, device="cpu")).device
     if there.type == here.type and there.index in (None, here.index):
         return model
-    return move(copy.deepcopy(model), str(there))
+    return move(copied(model), str(there))
+
+
+def copied(module: _Module) -> _Module:
+    """A module with tensors of its own, which may be changed.
+
+    :func:`copy.deepcopy` refuses what a forward pass with gradients leaves behind: attention that is kept
+    to look at, weights that ``torch.nn.utils.weight_norm`` computed. A copy has them without their history.
+
+    Args:
+        module: left as it is.
+
+    Raises:
+        ModelError: it holds something that cannot be copied, such as a lock.
+
+    Example:
+        >>> layer = nn.Linear(2, 2)
+        >>> layer.last = layer(torch.ones(1, 2))
+        >>> copied(layer).last.requires_grad
+        False
+    """
+    try:
+        with torch.no_grad(), _Detaching():  # what is compiled is copied by tracked operations
+            return copy.deepcopy(module)
+    except (RuntimeError, TypeError) as error:
+        what = f"{type(module).__name__} cannot be copied: {' '.join(str(error).split())}"
+        raise ModelError(what) from error
+
+
+class _Detaching(TorchFunctionMode):
+    """Copies results of computations as numbers."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is Tensor.__deepcopy__ and not args[0].is_leaf:
+            return args[0].detach().clone()
+        return func(*args, **(kwargs or {}))
 
 
 def move(model: _Module, device: Device) -> _Module:

@@ -99,7 +99,8 @@ def damaged(path: Path, reason: str) -> ModelError:
     """What is said of a file that is not whole."""
     return ModelError(
         f"{path}: damaged or not a model file: {' '.join(reason.split())[:200]}",
-        hint="give a .safetensors file that pixelcnn wrote, or a run folder",
+        hint="give a .safetensors file that pixelcnn wrote, or a run folder; for weights from elsewhere see"
+        " docs/from-the-tutorials.md",
     )
 
 

@@ -80,7 +80,7 @@ class Registry(Generic[T]):
             names, near = list(self), name if isinstance(name, str) else ""
             raise UnknownName(
                 f"no {self.kind} called {shown(name)}.{closest(near, names)}",
-                hint=known(near, names),
+                hint=f"{known(near, names)}, and those of your own that have been imported",
             )
         return self._items[name]
 

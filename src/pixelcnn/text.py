@@ -52,6 +52,10 @@ def printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.split("\n")))
 
 
+MOST_SAID = 300
+"""Characters of what somebody else's code raises that are passed on."""
+
+
 def one_line(text: str) -> str:
     r"""Newlines and other white space become blanks, control characters are spelt out.
 

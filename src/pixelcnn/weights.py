@@ -8,9 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from pixelcnn.errors import ModelError
 from pixelcnn.model_file import FLOATS, Layout
+from pixelcnn.modes import INTERNAL, is_plain
 
 RAW = "raw."
 """Before the names of weights as they were before averaging."""
@@ -18,6 +20,9 @@ RAW = "raw."
 
 HALVES = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 """Types in which the weights of a model that computes in float32 can be kept."""
+
+
+HIDDEN = "lies in a list or dictionary, where PyTorch sees no weights"
 
 
 class Unlike(Exception):
@@ -41,6 +46,8 @@ def compare(own: Mapping[str, Tensor], found: Mapping[str, Layout]) -> None:
     )
     for name, tensor in wanted.items():
         layout = found[name]
+        if is_lazy(tensor):
+            raise Unlike(f"`{name}` is of a lazy layer, which has no shape when it is built")
         if layout.shape != tuple(tensor.shape):
             raise Unlike(f"`{name}` is {layout.shape}, not {tuple(tensor.shape)}")
         dtype = first if tensor.is_floating_point() else tensor.dtype
@@ -64,6 +71,42 @@ def compare_parts(model: nn.Module, other: nn.Module) -> None:
         here, there = mine.get(name), others.get(name)
         if here != there:
             raise Unlike(f"`{name}` is {there and there[1]}, not {here and here[1]}")
+    others_hidden = hidden(other)
+    for name, tensor in hidden(model).items():
+        if name not in others_hidden or not torch.equal(tensor.cpu(), others_hidden[name]):
+            raise Unlike(f"`{name}` {HIDDEN}, and another one is built")
+
+
+def hidden(model: nn.Module) -> dict[str, Tensor]:
+    """Weights in lists and dictionaries of modules, where PyTorch does not look for them.
+
+    Example:
+        >>> layer = nn.Identity()
+        >>> layer.steps = [nn.Linear(2, 2, bias=False)]
+        >>> list(hidden(layer))
+        ['steps[0].weight']
+    """
+    known = set(map(id, model.parameters()))
+    found: dict[str, Tensor] = {}
+    for name, part in model.named_modules():
+        for key, value in vars(part).items():
+            if key not in INTERNAL and isinstance(value, list | tuple | dict):
+                _collect(f"{name}.{key}".lstrip("."), value, found)
+    return {name: tensor for name, tensor in found.items() if id(tensor) not in known}
+
+
+def _collect(name: str, value: Any, found: dict[str, Tensor]) -> None:
+    """Adds the weights in a value of any kind."""
+    if isinstance(value, nn.Parameter):
+        found[name] = value
+    elif isinstance(value, nn.Module):
+        found.update((f"{name}.{key}", each) for key, each in value.named_parameters())
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            _collect(f"{name}[{key!r}]", each, found)
+    elif isinstance(value, list | tuple) and not is_plain(value):
+        for number, each in enumerate(value):
+            _collect(f"{name}[{number}]", each, found)
 
 
 def _kinds(model: nn.Module) -> dict[str, tuple[str, str]]:

@@ -164,6 +164,13 @@ def test_a_model_that_was_never_calibrated_says_how():
     assert "calibrate" in caught.value.hint
 
 
+def test_a_model_without_an_integer_form_is_not_told_to_be_calibrated():
+    model = small_model(2)
+    model.network.head[-1] = torch.nn.Conv2d(model.network.width, model.network.out, 3, padding=1)
+    with pytest.raises(ModelError, match="no integer form"):
+        px.compress(model, np.zeros((1, 1, 5, 7), int))
+
+
 def test_ranges_survive_a_file(tmp_path):
     model = calibrated(small_model(2))
     px.save(model, tmp_path / "m.safetensors")

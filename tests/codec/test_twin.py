@@ -237,6 +237,13 @@ def test_a_model_that_coarse_steps_would_cost_too_much_takes_finer_ones():
         integers(model, SHAPE)
 
 
+def test_calibration_takes_images_of_any_source():
+    model, images = model_of()
+    loss, found = px.calibrate(model, images), model.record.copy()
+    for source in (px.data.ImageSet(images, levels=2), images[:, 0]):
+        assert px.calibrate(model, source) == loss and model.record == found
+
+
 def test_calibration_leaves_a_model_as_it_was():
     model, images = model_of()
     before = model.train().record.copy()

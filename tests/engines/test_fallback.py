@@ -1,13 +1,15 @@
 """A network without a program samples, and says that it is slow."""
 
+import copy
 import warnings
 
 import pytest
 import torch
 
 from pixelcnn import PixelModel, engines, networks, outputs
-from pixelcnn.errors import SlowSampling
+from pixelcnn.errors import ModelError, SlowSampling
 from pixelcnn.sampling import complete, sample, stream
+from pixelcnn.scoring import score
 from pixelcnn.walk import walk
 
 
@@ -59,3 +61,29 @@ def test_small_images_and_what_was_asked_for_are_no_matter(draw):
         draw(model_of((1, 5, 7)))
         sample(model_of(), 1, engine="full")
         engines.choose(model_of())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_weights_that_are_assigned_in_another_type_compute_as_a_model_in_it(dtype):
+    """Masks are no weights, so ``load_state_dict`` leaves them in theirs."""
+    images = torch.randint(2, (2, 1, 5, 7), generator=torch.Generator().manual_seed(0))
+    for name in ("gated-pixelcnn", "compact"):
+        network = networks.NETWORKS[name](1, 1, width=8, depth=1)
+        assigned, moved = (
+            PixelModel(copy.deepcopy(network), outputs.Bernoulli(), (1, 5, 7)) for _ in "ab"
+        )
+        weights = {key: each.to(dtype) for key, each in network.state_dict().items()}
+        assigned.network.load_state_dict(weights, assign=True)
+        moved.to(dtype)
+        assert torch.equal(score(assigned, images), score(moved, images))
+        assert torch.equal(sample(assigned, 2), sample(moved, 2))
+
+
+def test_weights_of_several_types_are_refused_in_one_line():
+    model = PixelModel(
+        networks.NETWORKS["pixelcnn"](1, 1, width=4, depth=1), outputs.Bernoulli(), (1, 5, 7)
+    )
+    model.network.input.double()
+    with pytest.raises(ModelError) as caught:
+        sample(model, 1)
+    assert caught.value.hint.startswith("its weights are float32 and float64: model.float()")

@@ -204,6 +204,16 @@ def test_what_cannot_be_trained_is_refused():
         fit(made, *digits(16, 4), verbose=False, **OPTIONS)
 
 
+def test_what_would_not_be_trained_is_refused():
+    unlisted, detached = model(), model()
+    unlisted.network.more = [torch.nn.Linear(2, 2)]
+    with pytest.raises(ModelError, match=r"`network.more\[0\].weight` lies in a list"):
+        fit(unlisted, *digits(16, 4), verbose=False, **OPTIONS)
+    detached.network.head.register_forward_hook(lambda layer, given, found: found.detach())
+    with pytest.raises(ModelError, match="no gradient comes from what GatedPixelCNN gives"):
+        fit(detached, *digits(16, 4), verbose=False, **OPTIONS)
+
+
 def test_no_images_are_refused():
     with pytest.raises(DataError, match="0 different images"):
         fit(model(), np.zeros((0, 1, 8, 8), np.uint8), verbose=False)

@@ -18,6 +18,7 @@ from pixelcnn.errors import DataError, ModelError
 from pixelcnn.extent import cropped, cropped_condition
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
+from pixelcnn.sources import levels_of
 from pixelcnn.surroundings import independent
 
 LOSS = "integer_loss"
@@ -48,9 +49,9 @@ def calibrate(
     Args:
         model: its record gets ``activation_ranges``, ``integer_precision`` and ``integer_loss``; left as it
             is in all else.
-        images: some integer levels ``(n, c, h, w)`` like those that are to be compressed; 64 of them, evenly
-            spread, are looked at, or fewer if they are large.
-        condition: see :meth:`PixelModel.check_condition`.
+        images: some like those that are to be compressed, of any source, see :func:`pixelcnn.score`; 64 of
+            them, evenly spread, are looked at, or fewer if they are large.
+        condition: see :meth:`PixelModel.check_condition`; by default what the source says of each image.
         most: images that are looked at.
 
     Returns:
@@ -68,6 +69,7 @@ def calibrate(
         True
     """
     require_model(model)
+    images, condition, _ = levels_of(model, images, condition)
     levels = model.check(images)
     if not len(levels):
         raise DataError("calibration needs at least one image")

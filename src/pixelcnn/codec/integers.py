@@ -63,14 +63,15 @@ def twin_of(model: PixelModel) -> tuple[Twin, bytes]:
         ModelError: it was never calibrated, or has no integer form.
     """
     known, name = model.record.get(RANGES), model.record.get(PRECISION, "single")
-    if known is None:
-        raise ModelError(
-            "this model does not say how large its values become",
-            hint="pixelcnn.calibrate(model, images), and save it: images like those to be compressed",
-        )
     check_arithmetic()
     with integer_form():
         program = program_of(model)
+        if known is None:
+            raise ModelError(
+                "this model does not say how large its values become",
+                hint="pixelcnn.calibrate(model, images), and save it:"
+                " images like those to be compressed",
+            )
         if name not in PRECISIONS:
             raise Unlowerable(
                 f"sums of {name!r} precision, which is none of {', '.join(PRECISIONS)}"

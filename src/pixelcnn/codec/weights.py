@@ -5,7 +5,6 @@ the norm is the root of the sum of squares rounded once, whatever their order; t
 of float64. So it may differ from PyTorch's in the last bit, but not from one machine to another.
 """
 
-import copy
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 from torch.nn.utils.parametrize import is_parametrized, type_before_parametrizations
 
+from pixelcnn.devices import copied
 from pixelcnn.networks import Network
 from pixelcnn.program import Dense, Node, Sum, Unlowerable
 
@@ -34,7 +34,7 @@ def settled(network: Network) -> Network:
     """
     if not any(map(is_parametrized, network.modules())):
         return network
-    other = copy.deepcopy(network)
+    other = copied(network)
     for name, layer in list(other.named_modules()):
         if is_parametrized(layer):
             try:

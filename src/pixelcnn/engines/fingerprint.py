@@ -15,13 +15,11 @@ import torch
 from torch import Tensor, fx, nn
 
 from pixelcnn.devices import require_numbers
+from pixelcnn.modes import INTERNAL, PLAIN, is_plain
 from pixelcnn.weights import check_finite
 
-INTERNAL = frozenset(vars(nn.Module()))
-"""Attributes of every module: its tensors and parts, which are looked at by name, its mode and its hooks."""
 DEPTH = 3
 """How far attributes are followed into objects and containers."""
-PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
 @dataclass(frozen=True)
@@ -119,11 +117,6 @@ def _structure(network: nn.Module, graph: fx.Graph) -> object:
     return "\n".join(seen.written), _digest(seen.tensors), tuple(seen.functions)
 
 
-def _is_plain(value: Any) -> bool:
-    """Whether a list or tuple holds plain values only, such as the colours of features."""
-    return isinstance(value, list | tuple) and set(map(type, value)) <= set(PLAIN)
-
-
 class _Attributes:
     """Writes down plain values, and collects tensors, and functions by identity."""
 
@@ -135,7 +128,7 @@ class _Attributes:
 
     def add(self, value: Any, depth: int = 0) -> None:
         """A value of any kind, followed as deep as :data:`DEPTH` says."""
-        if isinstance(value, PLAIN) or _is_plain(value):
+        if isinstance(value, PLAIN) or is_plain(value):
             self.written.append(repr(value))
             return
         self.written.append(type(value).__qualname__)

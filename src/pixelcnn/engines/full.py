@@ -3,12 +3,13 @@
 import torch
 from torch import Tensor, nn
 
+from pixelcnn.devices import kinds_of
 from pixelcnn.errors import ModelError
 from pixelcnn.memory import ran_out
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import within
 from pixelcnn.shapes import Position
-from pixelcnn.text import one_line
+from pixelcnn.text import MOST_SAID, one_line
 
 FAULTS = (
     ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
@@ -42,9 +43,12 @@ def whole_pass(model: PixelModel, levels: Tensor, condition: Tensor | None) -> T
         if ran_out(error):
             raise
         kind = "" if isinstance(error, RuntimeError) else f"{type(error).__name__}: "
+        why = f"{kind}{one_line(str(error))}"[:MOST_SAID]
+        hint = "forward maps (n, channels, h, w), and a condition, to (n, out, h, w)"
+        if len(kinds := kinds_of(model)) > 1:
+            hint = f"its weights are {' and '.join(kinds)}: model.float() makes them one type"
         raise ModelError(
-            f"{name_of(model.network)} cannot compute images of {model.shape}: {kind}{one_line(str(error))}",
-            hint="forward maps (n, channels, h, w), and a condition, to (n, out, h, w)",
+            f"{name_of(model.network)} cannot compute images of {model.shape}: {why}", hint=hint
         ) from error
 
 

@@ -6,14 +6,13 @@ it draws anything, which takes as long as drawing an image; a slower one while i
 which costs one pass of an image.
 """
 
-import copy
 from collections.abc import Callable
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from pixelcnn.devices import exact_convolutions
+from pixelcnn.devices import copied, exact_convolutions
 from pixelcnn.engines.full import whole_pass
 from pixelcnn.engines.parallel import compute
 from pixelcnn.engines.trace import graph_of, lower
@@ -54,9 +53,9 @@ def program_difference(model: PixelModel, *, drawn: bool) -> str:
         drawn: with weights drawn at random in place of its own.
     """
     try:
-        twin = cropped(copy.deepcopy(evaluation_view(model)).cpu().double(), MOST_POSITIONS)
-    except (RuntimeError, TypeError) as error:
-        return f"its network cannot be copied: {error}"
+        twin = cropped(copied(evaluation_view(model)).cpu().double(), MOST_POSITIONS)
+    except ModelError as error:
+        return str(error)
     if drawn:
         _draw_weights(twin)
     levels, condition = _some_images(twin)

@@ -6,6 +6,7 @@ from weakref import WeakKeyDictionary
 
 from torch import fx
 
+from pixelcnn.devices import kinds_of
 from pixelcnn.engines.fingerprint import Fingerprint, digest_of_weights, fingerprint, hook_of
 from pixelcnn.engines.guard import WrongProgram, program_difference
 from pixelcnn.engines.stages import schedule
@@ -48,6 +49,8 @@ def program_of(model: PixelModel) -> Program:
     hook = hook_of(model)
     if hook:
         raise Unlowerable(hook)
+    if len(kinds := kinds_of(model)) > 1:
+        raise Unlowerable(f"its weights are of several types, {' and '.join(kinds)}")
     with _lock:  # of the threads that want a program at first, one makes it
         graph = graph_of(model.network)
         kept = _up_to_date(model.network, graph)

@@ -91,7 +91,7 @@ class CausalConv2d(nn.Module, abc.ABC):
 
     def effective_weight(self) -> Tensor:
         """The kernel as it acts: masked, ``(outputs, inputs, kh, kw)``."""
-        return self.weight * self.mask if self._masked else self.weight
+        return self.weight * self.mask.to(self.weight) if self._masked else self.weight
 
     def forward(self, x: Tensor) -> Tensor:
         return self.convolve(x, self.effective_weight(), self.bias)

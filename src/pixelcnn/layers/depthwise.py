@@ -88,7 +88,7 @@ class DepthwiseConv2d(nn.Module):
 
     def effective_weight(self) -> Tensor:
         """The kernels as they act: masked, ``(features, 1, rows, columns)``."""
-        return self.weight * self.mask
+        return self.weight * self.mask.to(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.convolve(x, self.effective_weight())

@@ -25,6 +25,7 @@ from pixelcnn.layers import Dropout, set_dropout_generator
 from pixelcnn.model import PixelModel
 from pixelcnn.sources import of_shape
 from pixelcnn.training.options import TrainingOptions
+from pixelcnn.weights import HIDDEN, hidden
 
 MAP_AXES = 4
 """Of conditions that are maps."""
@@ -36,8 +37,13 @@ def check_fit(model: PixelModel, train: ImageSet, val: ImageSet) -> None:
     Raises:
         DataError: an empty set.
         ModelError: another shape, other levels, or not the condition that the model needs; or no weight that
-            can be trained.
+            can be trained, or some that PyTorch does not see.
     """
+    if unlisted := next((n for n, each in hidden(model).items() if each.requires_grad), ""):
+        raise ModelError(
+            f"`{unlisted}` {HIDDEN} to train",
+            hint="nn.ModuleList, nn.ModuleDict and nn.ParameterList show them",
+        )
     if not any(each.requires_grad for each in model.parameters()):
         raise ModelError(
             "all weights of the model are frozen", hint="model.requires_grad_() trains them"

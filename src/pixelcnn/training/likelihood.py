@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from pixelcnn.data import ImageSet
 from pixelcnn.devices import float64_device
-from pixelcnn.engines.full import whole_pass
+from pixelcnn.engines.full import name_of, whole_pass
+from pixelcnn.errors import ModelError
 from pixelcnn.layers import features_last
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
@@ -88,12 +89,18 @@ def try_out(model: PixelModel, images: ImageSet) -> None:
     """Computes one image: a network of anybody's may be for others, and is to say so in one line.
 
     Raises:
-        ModelError: the network cannot compute it, or gives no parameters for it.
+        ModelError: the network cannot compute it, or gives no parameters for it, or none with a gradient.
     """
-    given = condition_of(model, images)
-    condition = None if given is None else model.standardised(given[:1]).to(model.device)
-    with torch.no_grad():
-        whole_pass(evaluation_view(model), images.levels_at([0]).to(model.device), condition)
+    with torch.inference_mode(False), torch.enable_grad():
+        given = condition_of(model, images)
+        condition = None if given is None else model.standardised(given[:1]).to(model.device)
+        levels = images.levels_at([0]).to(model.device)
+        found = whole_pass(evaluation_view(model), levels, condition)
+    if not found.requires_grad:
+        raise ModelError(
+            f"no gradient comes from what {name_of(model.network)} gives",
+            hint="forward computes with tensors, without no_grad and detach",
+        )
 
 
 def validate(

@@ -1,13 +1,12 @@
 """Whether sampling agrees with scoring: the walk and its engines."""
 
-import copy
 import math
 
 import torch
 from torch import Tensor
 
 from pixelcnn import engines, sampling
-from pixelcnn.devices import float64_device
+from pixelcnn.devices import copied, float64_device
 from pixelcnn.engines.guard import sampled
 from pixelcnn.errors import ConfigError, ConformanceError
 from pixelcnn.extent import cropped, cropped_condition
@@ -230,7 +229,7 @@ def compare_drawing(model: PixelModel, condition: Tensor | None) -> None:
 
 def exactly(model: PixelModel) -> PixelModel:
     """A copy in float64 on the CPU, in evaluation mode."""
-    return copy.deepcopy(model).cpu().double().eval()
+    return copied(model).cpu().double().eval()
 
 
 def check_reproducible(model: PixelModel, condition: Tensor | None) -> str:

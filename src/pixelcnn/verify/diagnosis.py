@@ -121,7 +121,7 @@ def outside(leaks: Tensor) -> str:
     if seen[torch.ones_like(seen).triu(1) & seen.any(0)].all():
         return (
             "something outside the layers joins each position with the whole image,"
-            " as a mean over space or global pooling does"
+            " as a mean over space, global pooling or attention without a mask does"
         )
     return (
         "something outside the layers sees the future, such as a convolution that is called as a function"
@@ -161,8 +161,8 @@ def own_pixel(case: Case, first: Sequence[Leaf], leaks: Tensor) -> str:
             stack.enter_context(patched(leaf.module, severed(leaf.module.forward)))
         if case.alive() and not first:
             return (
-                "something outside the layers sees its own position, such as a first convolution that is"
-                " called as a function with an open centre"
+                "something outside the layers sees its own position, such as a first convolution called as a"
+                " function with an open centre, or a sequence that is not shifted"
             )
         if case.alive():
             return "the input bypasses the first layer, as with a residual connection around it"

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pixelcnn import checkpoint
 from pixelcnn.codec.integers import RANGES
-from pixelcnn.devices import float64_device, placed
+from pixelcnn.devices import copied, float64_device, placed
 from pixelcnn.errors import ConformanceError, ModelError
 from pixelcnn.extent import FEW_POSITIONS, cropped, representative
 from pixelcnn.model import PixelModel
@@ -68,7 +68,7 @@ class ModelChecks:
 
     def __init__(self, model: PixelModel, thorough: bool, device: torch.device) -> None:
         self.original, self.thorough, self.device = placed(model, "cpu"), thorough, device
-        self.model = representative(copy.deepcopy(self.original).double().eval())
+        self.model = representative(copied(self.original).double().eval())
         self.random = PixelModel(randomise(model.network, seed=0), model.output, model.shape).eval()
 
     def all(self) -> list[Check]:
@@ -185,7 +185,7 @@ class ModelChecks:
         model = resized(self.model, *SHORT)
         condition = self.condition(model.shape)
         double = check_walk(placed(model, float64_device(self.device)), condition)
-        single = check_walk(copy.deepcopy(model).float().to(self.device), condition)
+        single = check_walk(copied(model).float().to(self.device), condition)
         return f"{double}; {single}"
 
     def walk_full_size(self) -> str:
@@ -205,7 +205,7 @@ class ModelChecks:
 
     def reproducible(self) -> str:
         """For any count and batch size, in the type that models are used in."""
-        model = resized(copy.deepcopy(self.random).float().to(self.device), 3, 4)
+        model = resized(copied(self.random).float().to(self.device), 3, 4)
         return check_reproducible(model, self.condition(model.shape))
 
     def compresses(self) -> str:

@@ -1,6 +1,5 @@
 """What a network promises, one check for each promise."""
 
-import copy
 import json
 from functools import cached_property
 from typing import Any
@@ -9,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from pixelcnn.config import arguments, from_config, to_config
+from pixelcnn.devices import copied
 from pixelcnn.errors import ConformanceError
+from pixelcnn.modes import within
 from pixelcnn.networks import NETWORKS, Network
 from pixelcnn.text import counted
 from pixelcnn.verify.causality import (
@@ -28,12 +29,15 @@ from pixelcnn.verify.probing import (
     fitting,
     fixed_noise,
     images_interact,
+    is_mask,
     mode,
+    passed,
     random_condition,
     random_images,
     randomise,
 )
 from pixelcnn.verify.report import Check
+from pixelcnn.weights import HIDDEN, hidden
 
 STATISTICS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm, nn.GroupNorm)
 """Layers that average over positions or images, whatever their arguments are."""
@@ -49,7 +53,7 @@ class NetworkChecks:
     """
 
     def __init__(self, network: Network, height: int, width: int) -> None:
-        self.network = copy.deepcopy(network).cpu()  # where equal arithmetic gives equal bits
+        self.network = copied(within(network)).cpu()  # where equal arithmetic gives equal bits
         self.height, self.width = fitting(network, height, width)
 
     def all(self) -> list[Check]:
@@ -86,25 +90,24 @@ class NetworkChecks:
         absent = [name for name in arguments(kind) if not hasattr(network, name)]
         if absent:
             raise ConformanceError(f"argument {absent[0]!r} is not stored under its own name")
+        if unlisted := next(iter(hidden(network)), ""):
+            raise ConformanceError(f"`{unlisted}` {HIDDEN}")
         values: dict[str, Any] = {name: getattr(network, name) for name in arguments(kind)}
         try:
             json.dumps(values)
         except (TypeError, ValueError) as error:
             raise ConformanceError(f"an argument is not JSON: {error}") from error
         registered = any(NETWORKS[name] is kind for name in NETWORKS)
+        config = to_config(NETWORKS, network) if registered else None
         with fixed_noise(0):
-            twin = (
-                from_config(NETWORKS, to_config(NETWORKS, network))
-                if registered
-                else kind(**values)
-            )
+            twin = kind(**values) if config is None else from_config(NETWORKS, config)
         shapes, again = (
             {name: tuple(t.shape) for name, t in n.state_dict().items()} for n in (network, twin)
         )
         if shapes != again:
             name = min(set(shapes.items()) ^ set(again.items()))[0]
             raise ConformanceError(f"its arguments build another network: {name} differs")
-        network, twin = copy.deepcopy(network).cpu().double(), twin.double()
+        network, twin = copied(network).cpu().double(), twin.double()
         twin.load_state_dict(network.state_dict())
         if not torch.equal(self.evaluate(network), self.evaluate(twin)):
             raise ConformanceError("built again with the same weights it gives other outputs")
@@ -114,7 +117,7 @@ class NetworkChecks:
     def evaluate(self, network: Network) -> Tensor:
         """Outputs of a network in float64, with its own parameters."""
         with mode(network, training=False), torch.no_grad(), fixed_noise(0):
-            outputs: Tensor = network(*self.inputs(2, seed=0))
+            outputs = passed(network, *self.inputs(2, seed=0))
         return outputs.nan_to_num(nan=torch.inf)  # NaN is unlike itself, and another check's
 
     def shapes(self) -> str:
@@ -125,10 +128,7 @@ class NetworkChecks:
         for height, width in sizes:
             x = encoded(drawn, torch.zeros(2, drawn.channels, height, width, dtype=torch.long))
             with torch.no_grad():
-                outputs = drawn(x, random_condition(drawn, 2, height, width, seed=0))
-            expected = (2, drawn.out, height, width)
-            if tuple(outputs.shape) != expected:
-                raise ConformanceError(f"gives {tuple(outputs.shape)} where {expected} is expected")
+                outputs = passed(drawn, x, random_condition(drawn, 2, height, width, seed=0))
             if not bool(torch.isfinite(outputs).all()):
                 raise ConformanceError(f"outputs of a black {height}x{width} image are not finite")
         return ", ".join(f"{height}x{width}" for height, width in sizes)
@@ -221,7 +221,7 @@ class NetworkChecks:
         x, condition = self.inputs(2, seed=3)
         before = {name: t.clone() for name, t in drawn.state_dict().items()}
         with torch.no_grad():
-            first, second = drawn(x, condition), drawn(x, condition)
+            first, second = passed(drawn, x, condition), passed(drawn, x, condition)
         if not torch.equal(first, second):
             raise ConformanceError("two passes over the same images differ in evaluation mode")
         for name, t in drawn.state_dict().items():
@@ -233,7 +233,7 @@ class NetworkChecks:
 
     def gradients_arrive(self) -> str:
         """No parameter is dead, and no masked weight is alive."""
-        dead = {name for name, p in self.network.named_parameters() if p.numel()}
+        dead = {n for n, p in self.network.named_parameters() if p.numel() and not is_mask(p)}
         for name, layer in self.network.named_modules():
             if getattr(layer, "live_weights", 1) == 0:  # as in images of one pixel, without a past
                 dead.discard(f"{name}.weight")
@@ -252,9 +252,9 @@ class NetworkChecks:
         """Gradients of randomly weighted outputs; masked weights must get none."""
         outputs = probe(x[None])
         generator = torch.Generator().manual_seed(probe.seed)
-        (
-            outputs * torch.rand(outputs.shape, generator=generator, dtype=outputs.dtype)
-        ).sum().backward()
+        mix = torch.rand(outputs.shape, generator=generator, dtype=outputs.dtype)
+        if outputs.requires_grad:
+            (outputs * mix).sum().backward()
         for name, module in probe.network.named_modules():
             weight, mask = getattr(module, "weight", None), getattr(module, "mask", None)
             if not isinstance(weight, nn.Parameter) or not isinstance(mask, Tensor):

@@ -1,6 +1,5 @@
 """What every check starts from: random parameters, random inputs, and a network as a pure function."""
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,11 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pixelcnn.devices import require_numbers
-from pixelcnn.errors import ConformanceError, ModelError
+from pixelcnn.devices import copied, require_numbers
+from pixelcnn.errors import ModelError
 from pixelcnn.extent import MOST_NUMBERS, widest
 from pixelcnn.layers import set_dropout_generator
-from pixelcnn.networks import Network
+from pixelcnn.modes import within
+from pixelcnn.networks import Network, parameters_of
 from pixelcnn.networks.base import ONES_OWN
 from pixelcnn.streams import DrawFrom
 from pixelcnn.surroundings import independent
@@ -36,7 +36,7 @@ def require_network(network: object) -> None:
         ...     print(error)
         network must be a Network, got Identity
     """
-    if not isinstance(network, Network):
+    if not isinstance(network, nn.Module) or not isinstance(within(network), Network):
         raise ModelError(
             f"network must be a Network, got {type(network).__name__}",
             hint=f"{ONES_OWN}; that of a model is model.network, and check_model checks all of it",
@@ -52,6 +52,8 @@ def randomise(network: Network, seed: int, *, positive: bool = False) -> Network
     both signs are what training leaves behind, but a ReLU may then be dead on every input tried. With
     ``positive`` all weights are, so every ReLU is alive and no two paths cancel.
 
+    Masks that are kept as parameters stay, and weights are trainable.
+
     Args:
         network: left as it is.
         seed: of the parameters.
@@ -64,11 +66,14 @@ def randomise(network: Network, seed: int, *, positive: bool = False) -> Network
         True
     """
     require_numbers(network)
-    network = copy.deepcopy(network).cpu().double()
+    network = copied(network).cpu().double()
     set_dropout_generator(network, None)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():
+            if is_mask(parameter):
+                continue
+            parameter.requires_grad_()  # a frozen weight is a weight
             spread = torch.rand(parameter.shape, generator=generator, dtype=torch.float64)
             if parameter.dim() < 2:  # biases, gains, slopes
                 parameter.copy_(0.1 + 0.4 * spread)
@@ -78,6 +83,18 @@ def randomise(network: Network, seed: int, *, positive: bool = False) -> Network
                 sign = 2.0 * torch.randint(2, parameter.shape, generator=generator) - 1
                 parameter.copy_(sign * (0.5 + spread) / parameter[0].numel() ** 0.5)
     return network
+
+
+def is_mask(parameter: Tensor) -> bool:
+    """Whether a parameter is none to train: frozen, and some of it zeros, the others ones.
+
+    Example:
+        >>> is_mask(nn.Parameter(torch.eye(2), requires_grad=False)), is_mask(nn.Parameter(torch.eye(2)))
+        (True, False)
+    """
+    if parameter.requires_grad:
+        return False
+    return not parameter.is_floating_point() or set(parameter.unique().tolist()) == {0, 1}
 
 
 def fitting(network: Network, height: int, width: int) -> tuple[int, int]:
@@ -141,6 +158,23 @@ def fixed_noise(seed: int) -> Iterator[None]:
 
 
 @contextmanager
+def same_buffers(module: nn.Module) -> Iterator[None]:
+    """What passes in training mode remember, such as running statistics, is forgotten afterwards.
+
+    A pass is given copies: its gradients may need what it has left in them.
+    """
+    parts = [part for part in module.modules() if not isinstance(part, torch.jit.ScriptModule)]
+    before = [(part._buffers, part._buffers.copy()) for part in parts if module.training]
+    for buffers, was in before:
+        buffers.update((name, None if b is None else b.clone()) for name, b in was.items())
+    try:
+        yield
+    finally:
+        for buffers, was in before:
+            buffers.update(was)
+
+
+@contextmanager
 def mode(module: nn.Module, training: bool) -> Iterator[None]:
     """Training or evaluation mode, and back to what it was, module by module."""
     before = {m: m.training for m in module.modules()}
@@ -150,6 +184,15 @@ def mode(module: nn.Module, training: bool) -> Iterator[None]:
     finally:
         for m, was in before.items():
             m.training = was
+
+
+def passed(network: Network, x: Tensor, condition: Tensor | None) -> Tensor:
+    """What a network gives in a model, which leaves it its input to overwrite.
+
+    Raises:
+        ModelError: no parameters, or of another shape.
+    """
+    return parameters_of(network, x.clone(), condition)
 
 
 @dataclass(frozen=True)
@@ -183,11 +226,8 @@ class Probe:
         condition = self.condition
         if condition is not None:
             condition = condition.expand(len(x), *condition.shape[1:])
-        with fixed_noise(self.seed):
-            parameters = self.network(x, condition)
-        expected = (len(x), self.network.out, *x.shape[2:])
-        if tuple(parameters.shape) != expected:
-            raise ConformanceError(f"gives {tuple(parameters.shape)} where {expected} is expected")
+        with fixed_noise(self.seed), same_buffers(self.network):
+            parameters = passed(self.network, x, condition)
         return parameters.reshape(len(x), self.groups, -1, *x.shape[2:])
 
 
@@ -201,8 +241,8 @@ def images_interact(network: Network, height: int, width: int, *, training: bool
         for mine, fixed in zip(batch, middle, strict=True):
             if mine is not None and fixed is not None:
                 mine[1] = fixed[1]  # the image in the middle stays, the others change
-        with mode(drawn, training), torch.no_grad(), fixed_noise(0):
-            outputs.append(drawn(*batch)[1])
+        with mode(drawn, training), torch.no_grad(), fixed_noise(0), same_buffers(drawn):
+            outputs.append(passed(drawn, *batch)[1])
     return not torch.equal(*outputs)
 
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import torch
 
 from pixelcnn.charts import table
-from pixelcnn.errors import ConformanceError
-from pixelcnn.text import counted
+from pixelcnn.errors import ConformanceError, PixelCNNError
+from pixelcnn.text import MOST_SAID, counted, one_line
 
 Progress = Callable[[int, int, str], None]
 """Called before each check with the checks done, the checks in all, and the promise that comes next."""
@@ -155,9 +155,10 @@ def run(subject: str, checks: Sequence[Check], progress: Progress | None = None)
             passed, detail = True, check.run()
         except Noted as error:
             passed, detail, noted = True, str(error), True
-        except ConformanceError as error:
+        except PixelCNNError as error:
             passed, detail = False, str(error)
         except Exception as error:  # a third party's network may raise anything: that breaks it too
-            passed, detail = False, f"raised {type(error).__name__}: {error}"
+            said = one_line(str(error))[:MOST_SAID]
+            passed, detail = False, f"raised {type(error).__name__}: {said}"
         rows.append(Row(check.name, passed, detail, time.perf_counter() - start, noted))
     return Report(subject, tuple(rows))

@@ -1,12 +1,10 @@
 """Whether the images drawn follow the model's probabilities."""
 
-import copy
-
 import torch
 from torch import Tensor
 
 from pixelcnn import sampling
-from pixelcnn.devices import Device
+from pixelcnn.devices import Device, copied
 from pixelcnn.errors import ConformanceError
 from pixelcnn.model import PixelModel
 from pixelcnn.shapes import coding_order
@@ -37,7 +35,7 @@ def check_samples(
     Raises:
         ConformanceError: they do not; false alarms come at the rate :data:`FALSE_ALARM`.
     """
-    single = copy.deepcopy(model).float()
+    single = copied(model).float()
     drawn = sampling.sample(
         single, n, seed=12, condition=condition, batch_size=n, device=device
     ).long()

@@ -1,0 +1,176 @@
+"""Correct networks in the ways that others write them are passed, and a mistake in them is still found."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrizations
+from torch.nn.utils import spectral_norm as old_spectral_norm
+from torch.nn.utils import weight_norm as old_weight_norm
+
+from broken import Stack
+from pixelcnn import PixelModel, outputs
+from pixelcnn.masks import raster_mask
+from pixelcnn.verify import check_model, check_network
+
+
+class Masked(nn.Conv2d):
+    """A convolution whose mask is a frozen parameter."""
+
+    def __init__(self, inputs: int, features: int, *, sees_itself: bool) -> None:
+        super().__init__(inputs, features, 3, padding=1)
+        mask = raster_mask((3, 3), sees_itself=sees_itself).float().expand(self.weight.shape)
+        self.mask = nn.Parameter(mask.clone(), requires_grad=False)
+
+    def forward(self, x):
+        return self._conv_forward(x, self.weight * self.mask, self.bias)
+
+
+class Plain(Stack):
+    """The stack of the gallery with layers of this file."""
+
+    opened = False
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        self.first = Masked(channels, self.width, sees_itself=self.opened)
+        self.second = self.normed(Masked(self.width, self.width, sees_itself=True))
+        self.head = nn.Conv2d(self.width, out, 1)
+
+    def normed(self, layer):
+        return layer
+
+
+class Open(Plain):
+    """Mask B in the first layer."""
+
+    opened = True
+
+
+class OldWeightNorm(Plain):
+    def normed(self, layer):
+        return old_weight_norm(layer)
+
+
+class OldSpectralNorm(Plain):
+    def normed(self, layer):
+        return old_spectral_norm(layer)
+
+
+class SpectralNorm(Plain):
+    def normed(self, layer):
+        return parametrizations.spectral_norm(layer)
+
+
+class KeepsWhatItGave(Plain):
+    """Its last features are there to look at, and what it computed is kept by size."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        self.seen: dict[object, object] = {}
+
+    def forward(self, x, condition=None):
+        self.seen[tuple(x.shape)] = self.last = super().forward(x)
+        return self.last
+
+
+class Scripted(Plain):
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        self.head = torch.jit.script(nn.Sequential(nn.Conv2d(self.width, out, 1), nn.Dropout(0.1)))
+
+
+class Overwrites(Plain):
+    """It takes no condition, and works in its input."""
+
+    def forward(self, x):
+        x -= 0.5
+        return super().forward(x)
+
+
+class Frozen(Plain):
+    """As after ``requires_grad_(False)``, for inference."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        self.requires_grad_(False)
+
+
+STYLES = (
+    *(Plain, OldWeightNorm, OldSpectralNorm, SpectralNorm, KeepsWhatItGave, Scripted, Overwrites),
+    Frozen,
+)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.*jit.script.*:DeprecationWarning")
+@pytest.mark.parametrize("style", STYLES, ids=lambda style: style.__name__)
+def test_correct_networks_are_passed_however_they_are_written(style):
+    network = style(1, 2)
+    network(torch.zeros(1, 1, 4, 4))
+    check_network(network).raise_if_failed()
+
+
+def test_a_compiled_network_is_what_it_was_made_from():
+    check_network(torch.compile(Plain(1, 2), backend="eager")).raise_if_failed()
+
+
+def test_a_mask_that_is_a_parameter_hides_no_leak():
+    reasons = {row.name: row.detail for row in check_network(Open(1, 2)).failures}
+    assert "its own value" in reasons["no output sees its future"]
+
+
+def test_a_frozen_layer_that_gives_nothing_hides_no_leak():
+    network = Open(1, 2)
+    nn.init.zeros_(network.head.weight)
+    network.requires_grad_(False)
+    assert "no output sees its future" in {r.name for r in check_network(network).failures}
+
+
+class Unlisted(Plain):
+    """A list in place of a ``ModuleList``."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        del self.second
+        self.later = [Masked(self.width, self.width, sees_itself=True)]
+
+    def second(self, x):
+        return self.later[0](x)
+
+
+def test_weights_that_pytorch_does_not_see_are_named():
+    reasons = {row.name: row.detail for row in check_network(Unlisted(1, 2)).failures}
+    assert "`later[0].weight` lies in a list" in reasons["its arguments rebuild it"]
+
+
+class WithoutGradient(Plain):
+    @torch.no_grad()
+    def forward(self, x, condition=None):
+        return super().forward(x)
+
+
+def test_a_network_without_gradients_is_told_so():
+    reasons = {row.name: row.detail for row in check_network(WithoutGradient(1, 2)).failures}
+    assert "no gradient reaches first.bias" in reasons["gradients reach every parameter"]
+
+
+class Pair(Plain):
+    def forward(self, x, condition=None):
+        return super().forward(x), None
+
+
+def test_what_is_no_tensor_is_named():
+    reasons = {row.name: row.detail for row in check_network(Pair(1, 2)).failures}
+    assert reasons["no output sees its future"].startswith("Pair gave tuple, not parameters")
+
+
+class Talkative(Plain):
+    def forward(self, x, condition=None):
+        raise ValueError("one\ntwo" * 1000)
+
+
+def test_what_a_network_raises_is_told_in_one_line():
+    model = PixelModel(Talkative(1, 1), outputs.Bernoulli(), (1, 4, 4))
+    said = [row.detail for row in check_model(model).failures]
+    assert said
+    assert all("\n" not in line and len(line) < 1000 for line in said)
