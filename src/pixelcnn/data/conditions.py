@@ -22,6 +22,7 @@ from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import CONDITION_ARRAYS, CONDITION_TABLES, Reading, typed
 from pixelcnn.data.tensors import as_tensor
 from pixelcnn.errors import DataError
+from pixelcnn.folders import at_home
 from pixelcnn.memory import afford
 from pixelcnn.shapes import ImageShape
 from pixelcnn.text import counted, printable
@@ -74,7 +75,7 @@ def given_by(
     """
     if source is None:
         return images
-    found = read_features(Path(source).expanduser(), size, fit)
+    found = read_features(at_home(source), size, fit)
     values, where = found.values, printable(Path(source).name)
     if found.files:
         values = values[_rows(found.files, images, where)]
