@@ -31,6 +31,8 @@ log = logging.getLogger("pixelcnn")
 
 FILES = ("name", "names", "file", "files", "filename", "file_name", "image", "path")
 """What the column of a table is called that says which image a row belongs to."""
+NAMED = "a table with a column `name`, or pictures, say which image each condition is of"
+"""What to do where the order of images does not."""
 KEYS = ("condition", "conditions", "maps", "map", "vectors")
 """What an array of an archive is called, unless it is the only one."""
 FULL = 65_536
@@ -81,9 +83,15 @@ def given_by(
         values = values[_rows(found.files, images, where)]
     if one_for_all and len(values) == 1:
         values = values.expand(len(images), *values.shape[1:])
+    elif images.packed and not found.files:  # else images would be given those of others
+        raise DataError(
+            f"{where} has conditions in order, but {images.name} was packed in another than its files'",
+            hint=NAMED,
+        )
     if len(values) != len(images):
         raise DataError(
-            f"{where} holds {counted(len(values), 'condition')} for {counted(len(images), 'image')}"
+            f"{where} holds {counted(len(values), 'condition')} for {counted(len(images), 'image')}",
+            hint=NAMED if images.skipped else "",
         )
     if values.ndim == 4:
         values = fitted_maps(values, images.shape, fit, where)

@@ -189,6 +189,7 @@ def _packed(folder: Path, card: dict[str, Any]) -> ImageSet:
         name=brief(card["name"]),
         names=tuple(map(printable, names)),
         skipped=card["skipped"],
+        packed=True,
     )
     if packed.classes and packed.label_count > len(packed.classes):
         raise DataError(f"{LABELS} counts more classes than {CARD} names")
