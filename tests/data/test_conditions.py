@@ -184,3 +184,13 @@ def test_conditions_in_order_are_not_given_to_images_packed_in_another(tmp_path,
         with pytest.raises(DataError, match="packed in another") as caught:
             data.load_all(packed, condition=str(unnamed))
         assert "column `name`" in caught.value.hint
+
+
+@pytest.mark.parametrize(("name", "told"), [("{}.png", True), ("{:02}.png", False)])
+def test_names_that_count_otherwise_than_their_bytes_are_told_of(tmp_path, caplog, name, told):
+    (tmp_path / "photos").mkdir()
+    for at, pixels in enumerate(PIXELS):
+        Image.fromarray(pixels).save(tmp_path / "photos" / name.format(at))
+    np.save(tmp_path / "facts.npy", FACTS)
+    data.load_all(tmp_path / "photos", condition=str(tmp_path / "facts.npy"))
+    assert ("in the order of names' bytes, 10.png before 2.png" in caplog.text) == told

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.data.files import find_images, name_of
+from pixelcnn.data.files import find_images, name_of, natural
 from pixelcnn.data.folder import read_files
 from pixelcnn.data.gate import brief, missing, named, opened, size_of
 from pixelcnn.data.geometry import cropped
@@ -83,11 +83,8 @@ def given_by(
         values = values[_rows(found.files, images, where)]
     if one_for_all and len(values) == 1:
         values = values.expand(len(images), *values.shape[1:])
-    elif images.packed and not found.files:  # else images would be given those of others
-        raise DataError(
-            f"{where} has conditions in order, but {images.name} was packed in another than its files'",
-            hint=NAMED,
-        )
+    elif not found.files:
+        _check_order(images, where)
     if len(values) != len(images):
         raise DataError(
             f"{where} holds {counted(len(values), 'condition')} for {counted(len(images), 'image')}",
@@ -97,6 +94,20 @@ def given_by(
         values = fitted_maps(values, images.shape, fit, where)
     with named(f"{where}:"):
         return dataclasses.replace(images, condition=values, condition_names=found.names)
+
+
+def _check_order(images: ImageSet, where: str) -> None:
+    """Refuses, or warns of, conditions in order where images would be given those of others, in silence."""
+    if images.packed:
+        raise DataError(
+            f"{where} has conditions in order, but {images.name} was packed in another than its files'",
+            hint=NAMED,
+        )
+    by_bytes, by_numbers = sorted(images.names), sorted(images.names, key=natural)
+    moved = [pair for pair in zip(by_bytes, by_numbers, strict=True) if len({*pair}) > 1]
+    if moved and [*images.names] == by_bytes:
+        words = "%s: conditions are taken in the order of names' bytes, %s before %s; if they are not, %s"
+        log.warning(words, where, *moved[0], NAMED)
 
 
 def read_features(
