@@ -194,3 +194,13 @@ def test_names_that_count_otherwise_than_their_bytes_are_told_of(tmp_path, caplo
     np.save(tmp_path / "facts.npy", FACTS)
     data.load_all(tmp_path / "photos", condition=str(tmp_path / "facts.npy"))
     assert ("in the order of names' bytes, 10.png before 2.png" in caplog.text) == told
+
+
+def test_conditions_in_order_are_not_given_to_every_part_anew(tmp_path):
+    for part in ("train", "test"):
+        (tmp_path / "photos" / part).mkdir(parents=True)
+        for at, pixels in enumerate(PIXELS):
+            Image.fromarray(pixels ^ (part == "test")).save(tmp_path / f"photos/{part}/{at:02}.png")
+    np.save(tmp_path / "facts.npy", FACTS)
+    with pytest.raises(DataError, match="photos has several parts"):
+        data.load(tmp_path / "photos", condition=str(tmp_path / "facts.npy"))

@@ -60,6 +60,7 @@ def given_by(
     fit: str | None,
     *,
     one_for_all: bool = False,
+    alone: bool = True,
 ) -> ImageSet:
     """Images with the vectors or maps of a file or a folder.
 
@@ -71,6 +72,7 @@ def given_by(
         size: what the images were brought to.
         fit: how: maps are treated alike.
         one_for_all: a file of one vector or map is for all images.
+        alone: these are all images of the source, and not a part of them.
 
     Raises:
         DataError: a file that cannot be used, an image without a map, or another number of them.
@@ -84,7 +86,7 @@ def given_by(
     if one_for_all and len(values) == 1:
         values = values.expand(len(images), *values.shape[1:])
     elif not found.files:
-        _check_order(images, where)
+        _check_order(images, where, alone)
     if len(values) != len(images):
         raise DataError(
             f"{where} holds {counted(len(values), 'condition')} for {counted(len(images), 'image')}",
@@ -96,13 +98,11 @@ def given_by(
         return dataclasses.replace(images, condition=values, condition_names=found.names)
 
 
-def _check_order(images: ImageSet, where: str) -> None:
+def _check_order(images: ImageSet, where: str, alone: bool) -> None:
     """Refuses, or warns of, conditions in order where images would be given those of others, in silence."""
-    if images.packed:
-        raise DataError(
-            f"{where} has conditions in order, but {images.name} was packed in another than its files'",
-            hint=NAMED,
-        )
+    if images.packed or not alone:
+        other = "was packed in another than its files'" if images.packed else "has several parts"
+        raise DataError(f"{where} has conditions in order, but {images.name} {other}", hint=NAMED)
     by_bytes, by_numbers = sorted(images.names), sorted(images.names, key=natural)
     moved = [pair for pair in zip(by_bytes, by_numbers, strict=True) if len({*pair}) > 1]
     if moved and [*images.names] == by_bytes:

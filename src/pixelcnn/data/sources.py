@@ -120,7 +120,9 @@ def parts_of(source: Any, reading: Reading) -> Parts:
         if reading.size is not None:
             images = fitted(images, reading.size, reading.fit)
         if reading.condition_file is not None:
-            images = given_by(images, reading.condition_file, reading.size, reading.fit)
+            images = given_by(
+                images, reading.condition_file, reading.size, reading.fit, alone=len(parts) == 1
+            )
         parts[part] = images
     return parts
 
