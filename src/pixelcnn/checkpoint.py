@@ -26,6 +26,7 @@ from pixelcnn.devices import Device, move, no_model, require_numbers, resolve_de
 from pixelcnn.errors import ConfigError, ModelError, writing
 from pixelcnn.extent import require
 from pixelcnn.files import AnyPath, write_atomically
+from pixelcnn.folders import at_home
 from pixelcnn.model import PixelModel
 from pixelcnn.model_file import FLOATS, KEY, KINDS, Layout, ModelFile, damaged, opened, strict_json
 from pixelcnn.modes import COMPILED
@@ -77,7 +78,6 @@ def save(
         ResourceError: the disk is full.
     """
     model, path = uncompiled(model), checked("path", path, AnyPath, "such as 'model.safetensors'")
-    path = os.path.expanduser(path)
     whole = model.state_dict() | {RAW + name: tensor for name, tensor in (raw or {}).items()}
     tensors = apart({name: t.detach().cpu().contiguous() for name, t in whole.items()})
     check_types(dict(model.named_parameters()), FLOATS.values())
@@ -97,7 +97,7 @@ def save(
     header["digest"] = _digest(header)
     content = safetensors.torch.save(tensors, {KEY: json.dumps(header, allow_nan=False)})
     with writing(path):
-        write_atomically(path, content)
+        write_atomically(at_home(path), content)
 
 
 def check_rebuilds(model: PixelModel, tensors: Mapping[str, Tensor]) -> None:
@@ -209,7 +209,7 @@ def resolve(source: str | os.PathLike[str]) -> Path:
         ConfigError: neither a path nor a name.
     """
     source = checked("a model", source, AnyPath, "a name, a .safetensors file or a run folder")
-    path = Path(os.path.expanduser(source))  # Path's own fails for a user that is not there
+    path = at_home(source)
     if os.path.isdir(path):
         path = path / "best.safetensors"
         if not path.is_file():

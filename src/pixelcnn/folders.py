@@ -19,6 +19,16 @@ NAME_BYTES = 100
 """Length of a plain name at most."""
 
 
+def at_home(path: AnyPath) -> Path:
+    """A path in which ``~`` is the folder of a user, as a shell reads it; that of nobody is a name.
+
+    Example:
+        >>> print(at_home("~nobody-of-this-name/a.npy"))
+        ~nobody-of-this-name/a.npy
+    """
+    return Path(os.path.expanduser(path))  # Path's own fails for a user that is not there
+
+
 def is_plain(name: str) -> bool:
     r"""Whether a text can name a file in any folder, and no file anywhere else.
 

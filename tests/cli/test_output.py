@@ -3,6 +3,7 @@
 import io
 import os
 import pty
+import shutil
 import stat
 import subprocess
 import sys
@@ -277,3 +278,23 @@ def test_a_reader_that_leaves_is_no_failure(model, here):
         process.stdout.close()
         assert process.wait() == 141
         assert b"error" not in process.stderr.read()
+
+
+def test_what_is_written_below_the_users_folder_lies_there(run, model, here, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))  # where engines are built
+    monkeypatch.setenv("HOME", str(here / "home"))
+    for out in ("~/a.npy", "~/drawn"):
+        run("sample", model, "-n", 2, f"--out={out}")
+    run("compress", "digits", "home/a.npy", "--out=~/a.pxc")
+    run("decompress", "digits", "home/a.pxc", "--out=~/again.npy")
+    run("data", "prepare", "home/drawn", "~/packed")
+    made = {path.name for path in (here / "home").iterdir()}
+    assert made == {"a.npy", "drawn", "a.pxc", "again.npy", "packed"}
+    assert not (here / "~").exists()
+
+
+def test_the_model_is_not_replaced_wherever_its_folder_is_named_from(run, model, here, monkeypatch):
+    monkeypatch.setenv("HOME", str(here))
+    shutil.copy(model, here / "m.safetensors")
+    outcome = run("sample", "~/m.safetensors", "--out=~/m.safetensors", code=2)
+    assert outcome.error.endswith("m.safetensors is read by this command")

@@ -166,3 +166,41 @@ def test_one_picture_is_one_map(tmp_path):
     found = read_features(tmp_path / "a.png")
     assert found.values.shape == (1, 1, 5, 7)
     assert torch.allclose(found.values[0, 0], torch.from_numpy(pixels / 65_535).float())
+
+
+def test_conditions_in_order_are_not_given_to_images_packed_in_another(tmp_path, photos):
+    packed = tmp_path / "packed"
+    data.prepare(photos, packed)
+    names = data.load_all(photos).names
+    rows = [f"{name},{at}" for at, name in enumerate(names)]
+    named, ordered = tmp_path / "named.csv", tmp_path / "ordered.csv"
+    named.write_text("\n".join(["name,place", *rows]))
+    ordered.write_text("\n".join(["place", *map(str, range(len(names)))]))
+    np.save(tmp_path / "places.npy", np.arange(len(names))[:, None].astype(float))
+    found = data.load_all(packed, condition=str(named))
+    assert [names[int(place)] for place in found.condition[:, 0]] == [*found.names]
+    for unnamed in (ordered, tmp_path / "places.npy"):
+        assert len(data.load_all(photos, condition=str(unnamed))) == len(names)
+        with pytest.raises(DataError, match="packed in another") as caught:
+            data.load_all(packed, condition=str(unnamed))
+        assert "column `name`" in caught.value.hint
+
+
+@pytest.mark.parametrize(("name", "told"), [("{}.png", True), ("{:02}.png", False)])
+def test_names_that_count_otherwise_than_their_bytes_are_told_of(tmp_path, caplog, name, told):
+    (tmp_path / "photos").mkdir()
+    for at, pixels in enumerate(PIXELS):
+        Image.fromarray(pixels).save(tmp_path / "photos" / name.format(at))
+    np.save(tmp_path / "facts.npy", FACTS)
+    data.load_all(tmp_path / "photos", condition=str(tmp_path / "facts.npy"))
+    assert ("in the order of names' bytes, 10.png before 2.png" in caplog.text) == told
+
+
+def test_conditions_in_order_are_not_given_to_every_part_anew(tmp_path):
+    for part in ("train", "test"):
+        (tmp_path / "photos" / part).mkdir(parents=True)
+        for at, pixels in enumerate(PIXELS):
+            Image.fromarray(pixels ^ (part == "test")).save(tmp_path / f"photos/{part}/{at:02}.png")
+    np.save(tmp_path / "facts.npy", FACTS)
+    with pytest.raises(DataError, match="photos has several parts"):
+        data.load(tmp_path / "photos", condition=str(tmp_path / "facts.npy"))

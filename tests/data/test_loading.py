@@ -180,3 +180,14 @@ def test_a_part_alone_is_that_of_all(part):
     found = loading.load_part("digits", part, levels=4)
     assert found.content_hash == getattr(data.load("digits", levels=4), part).content_hash
     assert found.split == part
+
+
+@pytest.mark.parametrize("folder", ["~nobody-of-this-name", "~$lock"])
+def test_a_name_that_looks_like_the_folder_of_a_user_is_a_name(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path(folder).mkdir()
+    np.save(f"{folder}/noise.npy", NOISE)
+    assert len(data.load_all(f"{folder}/noise.npy")) == 60
+    assert data.check(f"{folder}/noise.npy").ok
+    with pytest.raises(DataError, match="no file or folder"):
+        data.load_all(f"{folder}/other.npy")

@@ -208,3 +208,18 @@ def test_a_tensor_that_is_not_dense_is_refused_and_the_remedy_named(verb, kind, 
     with pytest.raises(DataError) as caught:
         getattr(px, verb)(model, images, **({"known": "top"} if verb == "complete" else {}))
     assert remedy in caught.value.hint
+
+
+def test_several_labels_an_image_are_not_taken_for_one_hot_ones():
+    images, rows = BITS, np.eye(3, dtype=int)[[0, 1, 2, 0]]
+    for labels, hint in ((rows, "argmax"), (rows + np.roll(rows, 1, axis=1), "condition=")):
+        with pytest.raises(DataError, match="labels are integers") as caught:
+            data.ImageSet(images, labels=labels, levels=2)
+        assert hint in caught.value.hint
+
+
+def test_images_beside_labels_in_a_list_are_told_how_to_go_on():
+    given = ((BITS, np.arange(4)), (BITS[:2], np.arange(2)))  # as load_data of Keras gives them
+    with pytest.raises(DataError, match="different lengths") as caught:
+        data.load(given)
+    assert "data.ImageSet(images, labels=…)" in caught.value.hint

@@ -339,3 +339,12 @@ def test_classes_that_no_image_has_are_not_drawn(tmp_path, monkeypatch):
     assert net.record["classes_seen"] == [1, 3, 5]
     assert drawn[:4] == [1, 3, 5, 1]
     assert conditions.labels(net, None, 4) == [1, 3, 5, 1]
+
+
+def test_a_run_below_the_users_folder_is_whole_there(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    _, history = train("~/runs/first", epochs=1)
+    assert history.run == tmp_path / "home/runs/first"
+    assert (history.run / "best.safetensors").is_file()
+    assert not (tmp_path / "~").exists()

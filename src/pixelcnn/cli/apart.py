@@ -28,7 +28,7 @@ def check_apart(target: Path, model: str, *read: str | None) -> None:
     """
     if not os.path.exists(target) or files.is_direct(target):
         return
-    words = [os.path.expanduser(word) for word in read if word]
+    model, *words = [os.path.expanduser(word) for word in (model, *read) if word]
     for path in (model, os.path.join(model, BEST), *words):
         if os.path.isfile(path) and os.path.samefile(path, target):
             raise ConfigError(

@@ -10,6 +10,7 @@ import typer
 from pixelcnn.cli import options
 from pixelcnn.cli.console import emit, progress, say
 from pixelcnn.errors import ConfigError, PixelCNNError
+from pixelcnn.folders import at_home
 from pixelcnn.text import counted
 
 if TYPE_CHECKING:
@@ -250,7 +251,7 @@ def _beside(word: str) -> Path:
     """Where an input is compressed to, unless that is said."""
     if word == options.STDIN:
         return options.STDOUT
-    path = Path(word).expanduser()
+    path = at_home(word)
     if not path.name or path.name == "..":
         path = path.resolve()
     return path.with_name(

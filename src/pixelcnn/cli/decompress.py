@@ -1,5 +1,6 @@
 """``pixelcnn decompress``: the images of ``.pxc`` files, as they were."""
 
+import os
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -83,6 +84,7 @@ def decompress(
     if test:
         contents.check(loaded, packed, json)
         return
+    out = None if out is None else os.path.expanduser(out)
     to = str(options.STDOUT) if stdout or out == "-" else out
     if stdout and out not in {None, "-", to}:
         raise ConfigError("-c and -o would both say where to write", hint="leave out one of them")

@@ -8,6 +8,7 @@ import typer
 from pixelcnn.cli import options
 from pixelcnn.cli.console import emit, result, say
 from pixelcnn.errors import ConfigError
+from pixelcnn.folders import at_home
 
 FOLDER = Path("runs/demo")
 
@@ -53,6 +54,7 @@ def demo(
 def _folder(out: Path | None) -> Path:
     """An empty or new folder: the one asked for, or the next free one."""
     if out is not None:
+        out = at_home(out)
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise ConfigError(f"{out} is there already", hint="choose another folder with --out")
         return out

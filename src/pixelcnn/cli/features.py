@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pixelcnn.annotations import shown
 from pixelcnn.cli import options
 from pixelcnn.errors import ConfigError
+from pixelcnn.folders import at_home
 from pixelcnn.registry import closest
 from pixelcnn.text import printable
 
@@ -119,7 +120,7 @@ def read(model: "PixelModel", condition: str) -> "Tensor":
 
     _check_kind(model)
     fit = (model.record.get("data") or {}).get("fit")
-    found = read_features(Path(condition).expanduser(), model.shape[1:], fit)
+    found = read_features(at_home(condition), model.shape[1:], fit)
     where, kind = printable(Path(condition).name), model.network.condition
     if (found.values.ndim == 4) != (kind == "map"):
         other = "maps" if kind == "vector" else "vectors"

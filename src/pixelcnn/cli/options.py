@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from pixelcnn.annotations import shown
+from pixelcnn.folders import at_home
 from pixelcnn.shapes import MAX_SIDE
 
 DATA_HELP = (
@@ -129,7 +130,7 @@ Engine = Annotated[
     str,
     typer.Option(
         metavar="auto|full|cached|cuda|native|native-bf16",
-        help="How probabilities are computed; all engines draw the same images.",
+        help="How probabilities are computed; all but native-bf16 draw the same images.",
     ),
 ]
 Temperature = Annotated[
@@ -217,13 +218,13 @@ STDOUT = Path("/dev/stdout")
 
 
 def target(out: Path) -> Path:
-    """The path that ``--out`` means: ``-`` is standard output.
+    """The path that ``--out`` means: ``-`` is standard output, ``~`` the user's folder.
 
     Example:
         >>> print(target(Path("-")), target(Path("scores.csv")))
         /dev/stdout scores.csv
     """
-    return STDOUT if str(out) == "-" else out
+    return STDOUT if str(out) == "-" else at_home(out)
 
 
 def sides(size: str | None) -> tuple[int, int] | None:

@@ -61,7 +61,7 @@ def kind_of(path: Path, *, json: bool = False) -> Kind:
         raise ConfigError(
             f"cannot write {path.suffix} files ({path})",
             hint=".png is a grid, .gif the drawing, .npy and .npz the levels; "
-            "a name without suffix is a folder of PNG files",
+            "a name without suffix, or a folder that is there, takes PNG files",
         )
     if kind != "folder":
         make_way(path)

@@ -8,6 +8,7 @@ import typer
 
 from pixelcnn.cli import failures, options
 from pixelcnn.cli.console import emit, progress, result, say, with_error
+from pixelcnn.folders import at_home
 from pixelcnn.text import counted
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def reproduce(
         *(settings or []),
         *(Setting("training", key, value) for key, value in chosen.items() if value is not None),
     ]
-    folder = run or Path("runs") / f"reproduce-{found.name}"
+    folder = at_home(run) if run else Path("runs") / f"reproduce-{found.name}"
     with failures.goes_on("the same command goes on"):
         train_recipe(request(found, folder, overrides=overrides, resume=True))
     if not kept(folder, published.split):

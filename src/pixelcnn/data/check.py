@@ -23,6 +23,7 @@ from pixelcnn.data.sets import DATASETS
 from pixelcnn.data.sources import OF_PICTURES, check_useful
 from pixelcnn.data.survey import FileReport, few_values, levels_of, settle
 from pixelcnn.errors import DataError
+from pixelcnn.folders import at_home
 from pixelcnn.shapes import MAX_LEVELS, ImageShape
 from pixelcnn.surroundings import independent
 from pixelcnn.text import counted, printable
@@ -208,7 +209,7 @@ def check(
         >>> check("digits").facts["classes"][:16]
         '0: 178, 1: 182, '
     """
-    path, tally = Path(data).expanduser(), Tally()
+    path, tally = at_home(data), Tally()
     if data not in DATASETS and path.is_dir() and prepared_folder(path) is None:
         asked = Reading(
             size=as_size(size), fit=fit, source_levels=source_levels,

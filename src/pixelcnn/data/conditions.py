@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.data.columns import is_number
-from pixelcnn.data.files import find_images, name_of
+from pixelcnn.data.files import find_images, name_of, natural
 from pixelcnn.data.folder import read_files
 from pixelcnn.data.gate import brief, missing, named, opened, size_of
 from pixelcnn.data.geometry import cropped
@@ -24,6 +24,7 @@ from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import CONDITION_ARRAYS, CONDITION_TABLES, Reading, typed
 from pixelcnn.data.tensors import as_tensor
 from pixelcnn.errors import DataError
+from pixelcnn.folders import at_home
 from pixelcnn.memory import afford
 from pixelcnn.shapes import ImageShape
 from pixelcnn.text import counted, printable
@@ -32,6 +33,8 @@ log = logging.getLogger("pixelcnn")
 
 FILES = ("name", "names", "file", "files", "filename", "file_name", "image", "path")
 """What the column of a table is called that says which image a row belongs to."""
+NAMED = "a table with a column `name`, or pictures, say which image each condition is of"
+"""What to do where the order of images does not."""
 KEYS = ("condition", "conditions", "maps", "map", "vectors")
 """What an array of an archive is called, unless it is the only one."""
 FULL = 65_536
@@ -59,6 +62,7 @@ def given_by(
     fit: str | None,
     *,
     one_for_all: bool = False,
+    alone: bool = True,
 ) -> ImageSet:
     """Images with the vectors or maps of a file or a folder.
 
@@ -70,26 +74,42 @@ def given_by(
         size: what the images were brought to.
         fit: how: maps are treated alike.
         one_for_all: a file of one vector or map is for all images.
+        alone: these are all images of the source, and not a part of them.
 
     Raises:
         DataError: a file that cannot be used, an image without a map, or another number of them.
     """
     if source is None:
         return images
-    found = read_features(Path(source).expanduser(), size, fit)
+    found = read_features(at_home(source), size, fit)
     values, where = found.values, printable(Path(source).name)
     if found.files:
         values = values[_rows(found.files, images, where)]
     if one_for_all and len(values) == 1:
         values = values.expand(len(images), *values.shape[1:])
+    elif not found.files:
+        _check_order(images, where, alone)
     if len(values) != len(images):
         raise DataError(
-            f"{where} holds {counted(len(values), 'condition')} for {counted(len(images), 'image')}"
+            f"{where} holds {counted(len(values), 'condition')} for {counted(len(images), 'image')}",
+            hint=NAMED if images.skipped else "",
         )
     if values.ndim == 4:
         values = fitted_maps(values, images.shape, fit, where)
     with named(f"{where}:"):
         return dataclasses.replace(images, condition=values, condition_names=found.names)
+
+
+def _check_order(images: ImageSet, where: str, alone: bool) -> None:
+    """Refuses, or warns of, conditions in order where images would be given those of others, in silence."""
+    if images.packed or not alone:
+        other = "was packed in another than its files'" if images.packed else "has several parts"
+        raise DataError(f"{where} has conditions in order, but {images.name} {other}", hint=NAMED)
+    by_bytes, by_numbers = sorted(images.names), sorted(images.names, key=natural)
+    moved = [pair for pair in zip(by_bytes, by_numbers, strict=True) if len({*pair}) > 1]
+    if moved and [*images.names] == by_bytes:
+        words = "%s: conditions are taken in the order of names' bytes, %s before %s; if they are not, %s"
+        log.warning(words, where, *moved[0], NAMED)
 
 
 def read_features(

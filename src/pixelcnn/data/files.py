@@ -222,7 +222,7 @@ def class_labels(
         (tensor([0]), ('dog',))
     """
     folders = _class_folders(names)
-    classes = sorted({*folders} - {""}, key=_natural)
+    classes = sorted({*folders} - {""}, key=natural)
     if len(classes) < 2 and not {*map(printable, classes)} & {*known}:
         return None, ()
     if alone := folders.count(""):
@@ -250,7 +250,7 @@ def _says_nothing(folder: str) -> bool:
     return folder.lower() in IMAGES or _part(folder)[0] != ""
 
 
-def _natural(name: str) -> tuple[list[int | bytes], bytes]:
+def natural(name: str) -> tuple[list[int | bytes], bytes]:
     """A key by which 2 comes before 10."""
     pieces = re.split(r"([0-9]+)", name)
     return [int(p) if at % 2 else os.fsencode(p) for at, p in enumerate(pieces)], os.fsencode(name)

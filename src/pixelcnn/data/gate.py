@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pixelcnn.errors import DataError, PixelCNNError, ResourceError
+from pixelcnn.folders import at_home
 from pixelcnn.memory import afford
 from pixelcnn.registry import closest
 from pixelcnn.text import printable
@@ -71,7 +72,7 @@ def check_scans(stream: BinaryIO) -> None:
 
 def missing(path: Path | str) -> DataError:
     """That there is nothing at a path, what may have been meant, and where it was looked for."""
-    folder, name = Path(path).expanduser().absolute().parent, Path(path).name
+    folder, name = at_home(path).absolute().parent, Path(path).name
     beside: list[str] = []
     with contextlib.suppress(OSError):
         beside = [each.name for each in itertools.islice(folder.iterdir(), BESIDE)]

@@ -21,6 +21,7 @@ from pixelcnn.data.reading import Reading
 from pixelcnn.data.rows import RowArray, places
 from pixelcnn.data.splits import Parts, alike, matched
 from pixelcnn.errors import ConfigError, DataError, PixelCNNError, UnknownName
+from pixelcnn.folders import at_home
 from pixelcnn.text import in_terminal, printable
 
 PREFIX = "hf:"
@@ -64,7 +65,7 @@ def read_named(source: str, reading: Reading) -> Parts:
     """
     datasets = _library()
     name, _, split = source.removeprefix(PREFIX).partition(":")
-    folder = Path(name).expanduser()
+    folder = at_home(name)
     if folder.exists():
         name, configuration = str(folder), None
     elif NAME.fullmatch(name):

@@ -94,6 +94,8 @@ class ImageSet:
     """How pictures of other sizes are brought to this one, see :class:`Options`; empty if nobody asked."""
     picture_levels: int | None = None
     """How many levels the stored values of image files have, where these do not fill their range."""
+    packed: bool = False
+    """Whether they were prepared, and so lie in another order than their files did."""
 
     as_tensor = staticmethod(levels_tensor)
     """Makes of images, and the number of their levels, what :attr:`images` is."""

@@ -14,6 +14,7 @@ from pixelcnn.data.sets import DATASETS, named_splits, named_whole
 from pixelcnn.data.sources import parts_of, splits_from, whole_of
 from pixelcnn.data.splits import Parts
 from pixelcnn.errors import ConfigError
+from pixelcnn.folders import at_home
 from pixelcnn.surroundings import independent
 
 
@@ -151,4 +152,4 @@ def _own_only(name: str, options: Mapping[str, object]) -> None:
 def _origin(options: Options) -> tuple[Path | None, bool]:
     """Where named sets are looked for, and whether those that are missing are fetched."""
     root = options.get("root")
-    return None if root is None else Path(root).expanduser(), options.get("download", True)
+    return None if root is None else at_home(root), options.get("download", True)

@@ -27,6 +27,7 @@ from pixelcnn.data.splits import Parts
 from pixelcnn.data.survey import accepted, settle
 from pixelcnn.data.tensors import labels_tensor
 from pixelcnn.errors import ConfigError, DataError, ResourceError, writing
+from pixelcnn.folders import at_home
 from pixelcnn.json_text import json_text
 from pixelcnn.surroundings import independent
 from pixelcnn.text import printable
@@ -70,7 +71,7 @@ def prepare(
         DataError: bad files, or different sizes where none was asked for.
         ResourceError: the disk is full: twice the size of the set is needed.
     """
-    root, target_folder = Path(folder), Path(out)
+    root, target_folder = at_home(folder), at_home(out)
     if not root.is_dir():
         raise (
             DataError(f"{printable(str(folder))} is not a folder")
@@ -188,6 +189,7 @@ def _packed(folder: Path, card: dict[str, Any]) -> ImageSet:
         name=brief(card["name"]),
         names=tuple(map(printable, names)),
         skipped=card["skipped"],
+        packed=True,
     )
     if packed.classes and packed.label_count > len(packed.classes):
         raise DataError(f"{LABELS} counts more classes than {CARD} names")

@@ -13,6 +13,7 @@ from pixelcnn.data.frame import Frame
 from pixelcnn.data.gate import brief
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.errors import ConfigError
+from pixelcnn.folders import at_home
 from pixelcnn.shapes import LAYOUTS, MAX_LEVELS, MAX_SIDE, ImageShape, image_shape
 
 FULL_RANGE = (256, 65_536)
@@ -158,7 +159,7 @@ def is_condition_file(condition: object) -> TypeGuard[str]:
         return False
     if Path(condition).suffix.lower() in (*CONDITION_TABLES, *CONDITION_ARRAYS, *SUFFIXES):
         return True
-    return condition.endswith(("/", os.sep)) or Path(condition).expanduser().is_dir()
+    return condition.endswith(("/", os.sep)) or at_home(condition).is_dir()
 
 
 def condition_names(condition: str | Sequence[str] | None) -> tuple[str, ...]:

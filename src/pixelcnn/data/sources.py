@@ -26,6 +26,7 @@ from pixelcnn.data.sets import DATASETS
 from pixelcnn.data.splits import Parts, alike, joined, matched, splits_of
 from pixelcnn.data.table import read_table
 from pixelcnn.errors import ConfigError, DataError, UnknownName
+from pixelcnn.folders import at_home
 from pixelcnn.registry import closest
 from pixelcnn.text import printable
 
@@ -72,7 +73,7 @@ def splits_from(source: Any, reading: Reading, test: Any = None) -> Splits:
     parts, other, keys = parts_of(source, reading), None, None
     if test is not None:
         other = whole_of(test, alike(reading, next(iter(parts.values()))))
-    packed = prepare.prepared_folder(Path(source).expanduser()) if is_path(source) else None
+    packed = prepare.prepared_folder(at_home(source)) if is_path(source) else None
     if packed is not None and parts["all"].group is None:
         keys = prepare.prepared_keys(packed, len(parts["all"]))
     return splits_of(parts, keys, other)
@@ -119,7 +120,9 @@ def parts_of(source: Any, reading: Reading) -> Parts:
         if reading.size is not None:
             images = fitted(images, reading.size, reading.fit)
         if reading.condition_file is not None:
-            images = given_by(images, reading.condition_file, reading.size, reading.fit)
+            images = given_by(
+                images, reading.condition_file, reading.size, reading.fit, alone=len(parts) == 1
+            )
         parts[part] = images
     return parts
 
@@ -176,9 +179,9 @@ def existing(data: Path | str) -> Path | str:
         UnknownName: no such path, and it looks like the name of a set.
         DataError: no such path.
     """
-    if hugging_face.named(checked("data", data, str | Path)):
+    path = at_home(checked("data", data, str | Path))
+    if hugging_face.named(data):
         return data
-    path = Path(data).expanduser()
     try:
         if path.exists():
             return path

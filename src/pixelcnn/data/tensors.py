@@ -132,6 +132,13 @@ def extent(values: Any) -> tuple[int, int]:
     return min(low for low, _ in ends), max(high for _, high in ends)
 
 
+SEVERAL = (
+    "an image has one; several are a condition (in Python condition=), "
+    "or are left out with --set data.labels=false (in Python labels=False)"
+)
+"""What to do about more than one label an image, of which the first would be a wrong one."""
+
+
 def labels_tensor(labels: Any) -> Tensor:
     """Labels as int64 ``(n,)``, checked."""
     if getattr(getattr(labels, "dtype", None), "kind", None) in ("U", "S"):
@@ -142,7 +149,9 @@ def labels_tensor(labels: Any) -> Tensor:
     tensor = numbers_of(labels, "labels are integers (n,)")
     if tensor.ndim != 1 or tensor.dtype.is_floating_point or tensor.dtype.is_complex:
         kind = str(tensor.dtype).removeprefix("torch.")
-        hints = {1: "make integers of them: labels.astype(int)", 2: "one-hot: labels.argmax(1)"}
+        hints = {1: "make integers of them: labels.astype(int)", 2: SEVERAL}
+        if tensor.ndim == 2 and ((tensor != 0).sum(1) == 1).all():
+            hints[2] = "one-hot: labels.argmax(1)"
         raise DataError(
             f"labels are integers (n,), got {kind} {tuple(tensor.shape)}",
             hint=hints.get(tensor.ndim, ""),

@@ -65,7 +65,10 @@ def values_of(source: Any) -> Any:
         try:
             shapes = sorted({tuple(np.shape(each)) for each in source})
         except ValueError as error:
-            raise DataError("a list that is no array: its parts have different lengths") from error
+            raise DataError(
+                "a list that is no array: its parts have different lengths",
+                hint="give images alone, one part a time; labels go into data.ImageSet(images, labels=…)",
+            ) from error
         if len(shapes) > 1:
             raise DataError(
                 f"a list of images of different shapes: {shapes[0]} and {shapes[1]}",

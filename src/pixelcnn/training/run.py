@@ -13,7 +13,7 @@ from types import TracebackType
 
 from pixelcnn import checkpoint
 from pixelcnn.errors import DISK_FULL, ConfigError, ModelError, ResourceError
-from pixelcnn.folders import check_folder, open_inside, read_inside, write_inside
+from pixelcnn.folders import at_home, check_folder, open_inside, read_inside, write_inside
 from pixelcnn.json_text import json_text
 from pixelcnn.model_file import strict_json
 from pixelcnn.training.processes import Processes
@@ -56,7 +56,7 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path, *, resume: bool = False) -> None:
-        self.path, self.resume = Path(path), resume
+        self.path, self.resume = at_home(path), resume
         self._lock: int | None = None
         self._holds = False
         self._made: list[Path] = []

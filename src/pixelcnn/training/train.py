@@ -12,7 +12,7 @@ from pixelcnn import checkpoint
 from pixelcnn.data import DATASETS, Splits
 from pixelcnn.devices import resolve_device
 from pixelcnn.errors import PixelCNNError
-from pixelcnn.folders import is_plain
+from pixelcnn.folders import at_home, is_plain
 from pixelcnn.model import PixelModel
 from pixelcnn.surroundings import independent
 from pixelcnn.training import recipe as recipes
@@ -91,7 +91,7 @@ def request(
     start = recipe if isinstance(recipe, Recipe) else recipes.get(recipe or DEFAULT)
     overrides = [*overrides, *located(start.with_overrides(overrides))]
     fresh, remarks = start.with_overrides(overrides), tuple[str, ...]()
-    path = default_run(fresh, resume=resume) if run is None else Path(run)
+    path = default_run(fresh, resume=resume) if run is None else at_home(run)
     if run is None and path.name != base_name(fresh):
         before = "going on with the last of them" if resume else "this run is"
         remarks = (f"runs/{base_name(fresh)} is there already; {before} {path}",)
@@ -108,9 +108,9 @@ def located(recipe: Recipe) -> list[Setting]:
     """The paths of a recipe's own data in full, so that a run goes on from wherever it is resumed."""
     found = ((key, recipe.data.get(key)) for key in ("name", "test", "condition"))
     return [
-        Setting("data", key, str(Path(value).expanduser().absolute()))
+        Setting("data", key, str(at_home(value).absolute()))
         for key, value in found
-        if isinstance(value, str) and value not in DATASETS and Path(value).expanduser().exists()
+        if isinstance(value, str) and value not in DATASETS and at_home(value).exists()
     ]
 
 
