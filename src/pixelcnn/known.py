@@ -7,12 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.data.gate import brief, named
+from pixelcnn.data.gate import brief, named, opened, size_of
 from pixelcnn.data.geometry import LUMA
 from pixelcnn.data.picture import SEEN_THROUGH, read_picture
 from pixelcnn.data.pictures import is_picture
 from pixelcnn.data.tensors import numbers_of
 from pixelcnn.errors import ConfigError, DataError, ModelError
+from pixelcnn.memory import afford
 from pixelcnn.shapes import ImageShape
 from pixelcnn.surroundings import independent
 
@@ -23,7 +24,7 @@ def known_pixels(known: Any, shape: ImageShape) -> Tensor:
 
     Args:
         known: ``top``, ``left``; a picture, or the path of one, whose white part is known; or booleans
-            ``(n or 1, c or 1, h, w)``, or ``(h, w)`` for all images.
+            ``(n or 1, c or 1, h, w)``, or ``(h, w)`` for all images, or an ``.npy`` file of them.
         shape: of the model's images.
 
     Raises:
@@ -40,13 +41,19 @@ def known_pixels(known: Any, shape: ImageShape) -> Tensor:
         mask[:, :, : shape.height // 2] = True
     elif isinstance(known, str) and known == "left":
         mask[..., : shape.width // 2] = True
-    elif is_picture(known) or (isinstance(known, str | Path) and _exists(Path(known))):
-        mask[0, 0] = _read_mask(known if is_picture(known) else Path(known), shape)
+    elif is_picture(known):
+        mask[0, 0] = _read_mask(known, shape)
     elif isinstance(known, str | Path):
-        raise ConfigError(
-            f"{brief(str(known))} is no known part, nor a file",
-            hint="use top, left, or a mask picture (white = known)",
-        )
+        if not _exists(path := Path(known)):
+            raise ConfigError(
+                f"{brief(str(known))} is no known part, nor a file",
+                hint="use top, left, a mask picture (white = known), or booleans in an .npy file",
+            )
+        if path.suffix.lower() == ".npy":
+            with named(str(path)), opened(path) as stream:
+                afford(size_of(stream))
+                return _of_array(np.load(stream, allow_pickle=False))
+        mask[0, 0] = _read_mask(path, shape)
     else:
         return _of_array(known)
     return mask

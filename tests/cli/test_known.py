@@ -58,6 +58,20 @@ def test_what_is_no_picture_is_refused_in_one_line(tmp_path):
             known_pixels(name, SHAPE)
 
 
+def test_booleans_of_a_file_are_those_of_the_array(tmp_path):
+    known = np.random.default_rng(0).random((3, 1, *MASK.shape)) < 0.5
+    for mask in (known, MASK > 0):
+        np.save(tmp_path / "mask.npy", mask)
+        path = str(tmp_path / "mask.npy")
+        assert known_pixels(path, SHAPE).equal(known_pixels(mask, SHAPE))
+    np.save(tmp_path / "mask.npy", MASK)
+    with pytest.raises(DataError, match=r"mask.npy.*must be a bool mask, got uint8"):
+        known_pixels(str(tmp_path / "mask.npy"), SHAPE)
+    (tmp_path / "mask.npy").write_bytes(b"\x93NUMPY no array")
+    with pytest.raises(DataError, match=r"mask\.npy"):
+        known_pixels(str(tmp_path / "mask.npy"), SHAPE)
+
+
 def test_another_size_than_the_models_is_refused(tmp_path):
     Image.fromarray(MASK.T.copy()).save(tmp_path / "mask.png")
     with pytest.raises(ModelError, match="the mask is 6x4"):

@@ -31,7 +31,7 @@ def complete(
         str,
         typer.Option(
             metavar="top|left|MASK.png",
-            help="What is given: a half, or the white part of a picture of the model's size.",
+            help="What is given: a half, the white part of a picture of the model's size, or an .npy mask.",
         ),
     ] = "top",
     count: Annotated[
