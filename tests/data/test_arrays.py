@@ -67,6 +67,14 @@ def test_the_models_shape_decides(shape, model, layout):
     assert infer_layout(shape, ImageShape(*model), "a") == layout
 
 
+def test_images_that_come_last_are_told_how_they_come_first():
+    images = np.zeros((32, 32, 3, 5000), np.uint8)
+    with pytest.raises(DataError, match="looks like h w c n") as caught:
+        infer_layout(images.shape, None, "a")
+    assert "images.transpose(3, 0, 1, 2)" in caught.value.hint
+    assert infer_layout(images.transpose(3, 0, 1, 2).shape, None, "a") == "nhwc"
+
+
 def test_a_shape_that_fits_both_ways_stays_ambiguous():
     with pytest.raises(DataError, match="ambiguous"):
         infer_layout((9, 3, 3, 3), ImageShape(3, 3, 3), "a")

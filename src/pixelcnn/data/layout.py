@@ -9,6 +9,8 @@ from pixelcnn.shapes import ImageShape, axes_of, unflattened
 MANY_CHANNELS = 4
 """An axis longer than this is not taken for channels unless the model or the user says so."""
 ASK = "say how its axes are laid out: --layout 'n h w', 'n h w c' or 'n c h w' (in Python layout=)"
+FIRST = "store it as n h w c: images.transpose(3, 0, 1, 2)"
+"""What to do with the order of MATLAB."""
 APART = {
     2: "of one image: images[None]",
     3: "of one image in colour: images[None]",
@@ -57,4 +59,6 @@ def infer_layout(shape: tuple[int, ...], model: ImageShape | None, where: str) -
     fitting = exact or alike
     if len(fitting) == 1:
         return fitting[0]
+    if not fitting and shape[2] <= MANY_CHANNELS:
+        raise DataError(f"{where}: the shape {shape} looks like h w c n", hint=FIRST)
     raise DataError(f"{where}: the shape {shape} is ambiguous", hint=ASK)
