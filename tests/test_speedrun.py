@@ -55,11 +55,12 @@ def test_equal_runs_are_as_sure_as_can_be():
 @pytest.mark.parametrize("track", TRACKS.values(), ids=TRACKS)
 def test_a_track_says_either_how_good_or_how_long(track):
     assert (track.target is None) != (track.limit is None)
-    recipe = recipes.get(track.recipe).with_overrides(track.settings)
+    recipe = recipes.get(track.recipe).with_overrides([*track.settings, *track.ours])
     limit = recipe.options.seconds
     assert limit == track.limit if track.limit else math.isfinite(limit)
     plain = recipes.get(track.plain).with_overrides(track.settings)
     assert plain.data == recipe.data
+    assert plain.network == recipes.get(track.plain).network, "the tutorial's own"
 
 
 def made(track, figures, seconds=100.0):
