@@ -15,7 +15,7 @@ from pixelcnn.cli import conditions
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import ConfigError, DataError, ModelError, ResourceError, TrainingError
 from pixelcnn.model import PixelModel
-from pixelcnn.training import fit, pictures
+from pixelcnn.training import fit, pictures, validator
 from pixelcnn.training.batches import Batches
 from pixelcnn.training.fitting import memory
 from training.trainings import QUICK, digits, explode, model, same, state, train
@@ -170,6 +170,19 @@ def test_precisions(precision):
     net, history = train(None, epochs=1, precision=precision)
     assert history.best < 64 * math.log(17) * 1.1
     assert net.record["validation"]["precision"] == ("32" if precision == "bf16" else "64")
+
+
+@pytest.mark.parametrize(
+    ("validate_every", "precisions"), [(1, ["bf16", "bf16", "32"]), (9, ["32"])]
+)
+def test_full_precision_scores_the_best_weights_once(validate_every, precisions, monkeypatch):
+    asked, plain = [], validator.validate
+    monkeypatch.setattr(
+        validator, "validate", lambda *a, **k: asked.append(k["precision"]) or plain(*a, **k)
+    )
+    net, history = train(None, epochs=2, precision="bf16", validate_every=validate_every)
+    assert asked == precisions
+    assert net.record["validation"]["nats_per_image"] == history.best
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon", "nadam", "rmsprop"])

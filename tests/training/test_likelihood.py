@@ -22,7 +22,7 @@ def test_a_validation_has_the_mean_its_error_and_bits():
 def test_a_single_image_has_no_standard_error_and_a_record_that_is_json():
     found = Validation(np.array([3.0]), dimensions=4)
     assert math.isnan(found.stderr)
-    record = validation_record(found, "32")
+    record = validation_record(found)
     assert json.loads(json.dumps(record, allow_nan=False))["validation"]["stderr"] is None
     assert checked(record)["validation"]["stderr"] is None
 

@@ -280,10 +280,10 @@ def finish(trainer: Trainer) -> History:
     saver.recall_best()
     if model.record["validation"]["precision"] == "bf16":
         try:
-            found = trainer.validator(trainer.state, "32")
+            found = trainer.validator(trainer.state, full=True)
         except Stopped as stopped:
             raise interrupted(trainer, "stopped after the last step", "all is saved") from stopped
-        saver.annotate_best(validation_record(found, "32"))
+        saver.annotate_best(validation_record(found))
     best = float(model.record["validation"]["nats_per_image"])
     bits = bits_per_dim(best, model.shape.dimensions)
     trainer.recorder.talk.say(

@@ -54,10 +54,12 @@ class Validation:
     Attributes:
         nats: of each image, ``(n,)``.
         dimensions: sub-pixels an image.
+        precision: in which they were computed: ``32``, ``bf16`` or ``64``.
     """
 
     nats: np.ndarray
     dimensions: int
+    precision: str = "32"
 
     @property
     def mean(self) -> float:
@@ -144,7 +146,7 @@ def validate(
             levels = data.levels_at(index, 0, 0)
             found = log_prob(model, levels, condition, precision, channels_last=channels_last)
             nats[index] = -found.flatten(1).to(exact).double().sum(1).cpu()
-    return Validation(processes.sum(nats), model.shape.dimensions)
+    return Validation(processes.sum(nats), model.shape.dimensions, precision)
 
 
 def log_prob(

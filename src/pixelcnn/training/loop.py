@@ -125,7 +125,7 @@ def end_epoch(trainer: Trainer) -> None:
     over = state.step >= trainer.plan.steps
     final, found = over or bool(trainer.reason), None
     if final or state.epoch % options.validate_every == 0:
-        found = validated(trainer)
+        found = validated(trainer, last=over)
         if found is None:
             return  # nothing has been counted yet: a resumed run comes here again
     steps = state.step - max(trainer.first, (state.epoch - 1) * trainer.per_epoch)
@@ -136,7 +136,7 @@ def end_epoch(trainer: Trainer) -> None:
     stop_for(trainer, "", *trainer.processes.maximum(bool(state.reason)))
     if trainer.reason not in ("", "signal"):
         over = True
-        if found is None and (found := validated(trainer)) is not None:
+        if found is None and (found := validated(trainer, last=True)) is not None:
             trainer.recorder.write(state, found)
             judge(trainer, found)
     trainer.ended = state.step
@@ -168,14 +168,17 @@ def wants_grid(trainer: Trainer) -> bool:
     return every > 0 and trainer.state.epoch % every == 0
 
 
-def validated(trainer: Trainer) -> Validation | None:
-    """A validation of the averaged weights; None if a signal came, or if it made the training go back."""
-    start = time.monotonic()
+def validated(trainer: Trainer, *, last: bool = False) -> Validation | None:
+    """A validation of the averaged weights; None if a signal came, or if it made the training go back.
+
+    One that is the first and the last is that in full precision which the best weights get in any case.
+    """
+    start, single = time.monotonic(), last and trainer.saver.best.step < 0
     if not trainer.validating:
         trainer.settle_validation(trainer.processes.on_main(lambda: trainer.clock.affordable))
     try:
         with trainer.average.applied():
-            found = trainer.validator(trainer.state)
+            found = trainer.validator(trainer.state, full=single)
     except Stopped:
         trainer.reason = "signal"
         return None
@@ -190,7 +193,7 @@ def judge(trainer: Trainer, found: Validation) -> None:
     """Keeps the model if it is the best so far, and stops for want of progress."""
     state, saver, images = trainer.state, trainer.saver, len(trainer.batches.data)
     progress = progress_record(state.step, trainer.per_epoch, images)
-    trainer.model.record |= progress | validation_record(found, trainer.precision)
+    trainer.model.record |= progress | validation_record(found)
     saver.judge(state.step, found)
     state.validation, state.best = found, saver.best.nats
     if not trainer.ended:

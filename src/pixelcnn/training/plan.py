@@ -83,7 +83,8 @@ class Clock:
         options: ``max_time``, and whether the schedule follows the time itself.
         most: steps that the epochs allow.
         validation_images: scored in a validation.
-        precision: of the training; bfloat16 validates its best weights once more in 32 bits.
+        precision: of the training; bfloat16 validates its best weights once more in 32 bits, or in 32 bits
+            alone where it validates once.
         since: :func:`time.monotonic` when the training was asked for.
     """
 
@@ -96,7 +97,7 @@ class Clock:
         since: float,
     ) -> None:
         self.options, self.most, self.images = options, most, validation_images
-        self.last_validations = 4.0 if precision == "bf16" else 1.0
+        self.full, self.validated = 3.0 if precision == "bf16" else 0.0, False
         self.begun, self.seen, self.step = since, 0.0, 0
         self.first, self.started, self.steps, self.spent = -1, 0.0, 0, 0.0
         self.pace, self.validation, self.paused = 0.0, 0.0, 0.0
@@ -114,12 +115,13 @@ class Clock:
     def go_on(self, elapsed: float) -> None:
         """Counts the seconds of an earlier run, too."""
         self.begun -= elapsed
+        self.validated = True
 
     def pause(self, seconds: float, *, validation: bool = False) -> None:
         """Leaves out seconds that went into other things than steps."""
         self.paused += seconds
         if validation:
-            self.validation = seconds
+            self.validation, self.validated = seconds, True
 
     def measure(self, step: int) -> float:
         """Seconds a step lately; 0 before there was one."""
@@ -167,7 +169,8 @@ class Clock:
             return plan
         check = self.validation or FORWARD * self.pace * self.affordable / self.options.batch_size
         pace = self.pace + check / (plan.steps_per_epoch * self.options.validate_every)
-        left = self.left - RESERVE * self.options.seconds - self.last_validations * check
+        last = self.full + 1 if self.validated else max(self.full, 1.0)
+        left = self.left - RESERVE * self.options.seconds - last * check
         off = abs(left - (plan.steps - step) * pace)
         if not by_time and off <= TOLERANCE * self.options.seconds:
             return plan

@@ -130,7 +130,7 @@ def progress_record(step: int, steps_per_epoch: int, images: int) -> dict[str, A
     return {"steps": step, "epochs": round(epochs, 4), "images_seen": round(epochs * images)}
 
 
-def validation_record(found: Validation, precision: str) -> dict[str, Any]:
+def validation_record(found: Validation) -> dict[str, Any]:
     """The validation, and the quantiles that percentiles of new images are read from."""
     return {
         "validation": {
@@ -138,7 +138,7 @@ def validation_record(found: Validation, precision: str) -> dict[str, Any]:
             "stderr": None if math.isnan(found.stderr) else found.stderr,  # JSON has no NaN
             "bits_per_dim": found.bits_per_dim,
             "images": len(found.nats),
-            "precision": precision,
+            "precision": found.precision,
         },
         "validation_quantiles": found.quantiles,
     }

@@ -40,12 +40,12 @@ class Validator:
         self.model, self.data, self.options, self.precision = model, data, options, precision
         self.processes, self.stop, self.talk = processes, stop, talk
 
-    def __call__(self, state: TrainingState, precision: str | None = None) -> Validation:
+    def __call__(self, state: TrainingState, *, full: bool = False) -> Validation:
         """One validation; errors as :func:`validate`.
 
         Args:
             state: of the training.
-            precision: the training's if None.
+            full: in 32 bits where the training computes in bfloat16.
         """
 
         def told_to_stop() -> bool:
@@ -56,7 +56,7 @@ class Validator:
             evaluation_view(self.model),
             self.data,
             batch_size=max(SMALLEST, min(LARGEST, self.options.batch_size)),
-            precision=precision or self.precision,
+            precision="32" if full and self.precision == "bf16" else self.precision,
             channels_last=self.options.channels_last,
             processes=self.processes,
             stop=told_to_stop,
