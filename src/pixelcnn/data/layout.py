@@ -59,6 +59,6 @@ def infer_layout(shape: tuple[int, ...], model: ImageShape | None, where: str) -
     fitting = exact or alike
     if len(fitting) == 1:
         return fitting[0]
-    if not fitting and shape[2] <= MANY_CHANNELS:
+    if not fitting and shape[2] <= MANY_CHANNELS and shape[3] > max(shape[:2]):
         raise DataError(f"{where}: the shape {shape} looks like h w c n", hint=FIRST)
     raise DataError(f"{where}: the shape {shape} is ambiguous", hint=ASK)
