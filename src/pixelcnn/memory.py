@@ -12,9 +12,12 @@ from pixelcnn.errors import ResourceError
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 """Parameters of glibc's ``mallopt``."""
-NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "alloc failed", "bad_alloc",
-             "could not create a memory")  # fmt: skip
-"""What PyTorch and the libraries below it say when memory runs out, in lower case."""
+NO_MEMORY = re.compile(
+    "out of memory|can't allocate memory|not enough memory|alloc failed|bad_alloc"
+    "|could not create a (memory|primitive$)",
+    re.IGNORECASE,
+)
+"""What PyTorch and the libraries below it say when memory runs out."""
 
 
 def keep_memory() -> bool:
@@ -58,8 +61,10 @@ def ran_out(error: BaseException) -> bool:
     Example:
         >>> ran_out(MemoryError()), ran_out(RuntimeError("CUDA out of memory.")), ran_out(ValueError("-1"))
         (True, True, False)
+        >>> ran_out(RuntimeError("could not create a primitive"))  # as oneDNN says it
+        True
     """
-    return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in NO_MEMORY)
+    return isinstance(error, MemoryError) or NO_MEMORY.search(str(error)) is not None
 
 
 def available() -> int | None:
