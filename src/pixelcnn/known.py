@@ -7,13 +7,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.data.gate import brief, named, opened, size_of
+from pixelcnn.data.gate import brief, named
 from pixelcnn.data.geometry import LUMA
+from pixelcnn.data.npy import FileArray
 from pixelcnn.data.picture import SEEN_THROUGH, read_picture
 from pixelcnn.data.pictures import is_picture
+from pixelcnn.data.stored import whole
 from pixelcnn.data.tensors import numbers_of
 from pixelcnn.errors import ConfigError, DataError, ModelError
-from pixelcnn.memory import afford
+from pixelcnn.folders import at_home
 from pixelcnn.shapes import ImageShape
 from pixelcnn.surroundings import independent
 
@@ -44,15 +46,14 @@ def known_pixels(known: Any, shape: ImageShape) -> Tensor:
     elif is_picture(known):
         mask[0, 0] = _read_mask(known, shape)
     elif isinstance(known, str | Path):
-        if not _exists(path := Path(known)):
+        if not _exists(path := at_home(known)):
             raise ConfigError(
                 f"{brief(str(known))} is no known part, nor a file",
                 hint="use top, left, a mask picture (white = known), or booleans in an .npy file",
             )
         if path.suffix.lower() == ".npy":
-            with named(str(path)), opened(path) as stream:
-                afford(size_of(stream))
-                return _of_array(np.load(stream, allow_pickle=False))
+            with named(str(path)):
+                return _of_array(whole(FileArray(path)))
         mask[0, 0] = _read_mask(path, shape)
     else:
         return _of_array(known)

@@ -43,7 +43,7 @@ def files(images: Any, levels: int) -> Iterator[bytes]:
 
 
 def page(picture: Image.Image) -> bytes:
-    """A Pillow image that shows several images: among others, it is refused as one of a set."""
+    """A Pillow image that shows several images; it is refused as an image of a set."""
     return encoded(picture, {DRAWN: "several images"})
 
 

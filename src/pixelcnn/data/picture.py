@@ -38,7 +38,6 @@ OPAQUE = "opaque alpha channel dropped"
 SEEN_THROUGH = "transparency laid over white"
 TURNED = "turned as its EXIF orientation says"
 """A note on a picture."""
-SEVERAL = "shows several images, drawn by `pixelcnn` to be looked at"
 REAL, WIDE = "holds floating-point numbers, not levels", "more than 16 bits"
 """Why a picture cannot be used without bins."""
 STRETCHED = {"L;2": 85, "L;4": 17}
@@ -141,7 +140,7 @@ def _decode(stream: BinaryIO, how: How) -> Picture:
         if width * height > MAX_PIXELS:
             raise DataError(_too_large(width * height))
         if depth.DRAWN in image.info:
-            raise DataError(SEVERAL)
+            raise DataError("shows several images, drawn by `pixelcnn` to be looked at")
         if max(width, height) > MAX_SIDE:
             raise DataError(f"{TOO_LARGE}: {height}x{width}, sides may be {MAX_SIDE:,}")
         if image.format == "JPEG":
