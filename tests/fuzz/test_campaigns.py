@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import mmap
 import os
 import signal
 import subprocess
@@ -9,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -197,7 +197,8 @@ class Ends(Campaign):
             lambda: os._exit(3),
             lambda: time.sleep(60),
             spin,
-            lambda: np.ones(2**27, np.uint8),
+            # Mapped, for an array may lie in memory that earlier tests freed: nothing grows then.
+            lambda: mmap.mmap(-1, 2**27).write(bytes(2**27)),
             lambda: os.write(2, b"libtiff: \x1b[2J"),
             lambda: None,
         )[case.number]()
