@@ -12,6 +12,8 @@ from pixelcnn.errors import ResourceError
 
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 """Parameters of glibc's ``mallopt``."""
+DRIVERS = ("/proc/driver/nvidia", "/dev/kfd", "/dev/dxg")
+"""What is there where a GPU is."""
 NO_MEMORY = re.compile(
     "out of memory|can't allocate memory|not enough memory|alloc failed|bad_alloc"
     "|could not create a (memory|primitive$)",
@@ -53,6 +55,31 @@ def afford(size: int) -> None:
             f"needs {size:,} bytes of memory, {free:,} are free",
             hint="images in an .npy file, or packed by `pixelcnn data prepare`, are read a batch at a time",
         )
+
+
+def bound() -> int | None:
+    """Has the system refuse what goes beyond the memory at hand, so that it can be said in words.
+
+    Linux grants more than there is, and kills the process (or another one) when it is used. Only whoever owns
+    the process may ask for this: the command line does, where no driver of NVIDIA or AMD maps memory in ways
+    of its own.
+
+    Returns:
+        Bytes of data that the process may have from now on; None where nothing was bound.
+    """
+    free, status = available(), _text(Path("/proc/self/status"))
+    taken = re.search(r"VmData:\s+(\d+) kB", status)
+    swap = re.search(r"SwapFree:\s+(\d+) kB", _text(Path("/proc/meminfo")))
+    if free is None or not taken or any(map(os.path.exists, DRIVERS)):
+        return None
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    size = 1024 * (int(taken[1]) + (int(swap[1]) if swap else 0)) + free
+    if most != resource.RLIM_INFINITY:
+        size = min(size, most)
+    resource.setrlimit(resource.RLIMIT_DATA, (size, most))
+    return size
 
 
 def ran_out(error: BaseException) -> bool:

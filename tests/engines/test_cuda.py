@@ -123,7 +123,7 @@ def test_a_function_is_called_twice_and_does_the_same_each_time(monkeypatch):
     pretend(monkeypatch)
     replays, total, calls = Replays(torch.device("cuda")), torch.zeros(1), []
     for _ in range(5):
-        replays.run("add", lambda: calls.append(total.add_(torch.ones(1).exp().log())))
+        replays.run("add", lambda: calls.append(total.add_(torch.ones(1).neg().abs())))
     assert total == 5
     assert len(calls) == 2
 

@@ -18,6 +18,8 @@ from pixelcnn.model import PixelModel
 from pixelcnn.training import fit, pictures, validator
 from pixelcnn.training.batches import Batches
 from pixelcnn.training.fitting import memory
+from pixelcnn.training.likelihood import Loss
+from pixelcnn.training.options import TrainingOptions
 from training.trainings import QUICK, digits, explode, model, same, state, train
 
 LINE = re.compile(
@@ -257,9 +259,32 @@ def test_nan_names_the_files_of_its_images(exploding):
 
 @pytest.mark.parametrize("batch_size", [1, 16])
 def test_out_of_memory_with_a_single_image_suggests_something_else(batch_size):
-    with pytest.raises(ResourceError) as caught, memory(batch_size):
+    with pytest.raises(ResourceError) as caught, memory(TrainingOptions(batch_size=batch_size)):
         raise MemoryError
     assert ("--batch-size 8" in caught.value.hint) == (batch_size == 16)
+
+
+def test_out_of_memory_with_parts_suggests_smaller_ones():
+    wanted = TrainingOptions(batch_size=16, micro_batch_size=4)
+    with pytest.raises(ResourceError, match="batch size 16, 4 at once") as caught, memory(wanted):
+        raise MemoryError
+    assert caught.value.hint.startswith("--set training.micro_batch_size=2 ")
+
+
+def test_a_batch_in_parts_takes_the_same_steps(monkeypatch):
+    sizes, forward = [], Loss.forward
+    monkeypatch.setattr(
+        Loss, "forward", lambda *inputs: (sizes.append(len(inputs[1])), forward(*inputs))[1]
+    )
+    kept = {
+        at_once: train(
+            None, images=19, epochs=3, dropout=0.0, precision="64", micro_batch_size=at_once
+        )[0]
+        for at_once in (0, 5)
+    }
+    assert sizes == 3 * [16, 3] + 3 * [5, 5, 5, 1, 3]
+    for whole, parts in zip(*(net.state_dict().values() for net in kept.values()), strict=True):
+        torch.testing.assert_close(parts, whole, rtol=0, atol=1e-6)
 
 
 def test_threads_change_no_more_than_rounding(tmp_path):
@@ -292,7 +317,7 @@ def test_out_of_memory_suggests_a_smaller_batch(monkeypatch):
     monkeypatch.setattr(Batches, "__getitem__", hungry)
     with pytest.raises(ResourceError, match="batch size 16") as caught:
         train(None, epochs=1)
-    assert caught.value.hint == "try --batch-size 8"
+    assert "try --batch-size 8; --set training.micro_batch_size=8 " in caught.value.hint
 
 
 REFUSED = {

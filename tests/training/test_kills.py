@@ -94,4 +94,4 @@ def test_out_of_memory_is_said_in_one_line(nursery, tmp_path):
     assert nursery.wait(pid) == 5
     said, hint = run.with_suffix(".said0").read_text().split("\n")
     assert said == "out of memory at batch size 1297"
-    assert hint == "try --batch-size 648"
+    assert hint.startswith("try --batch-size 648; --set training.micro_batch_size=648 ")

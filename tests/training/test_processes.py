@@ -54,10 +54,12 @@ def assert_close(run, other):
     assert numbers(run) == pytest.approx(numbers(other), abs=1e-6, nan_ok=True)
 
 
-@pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.slow), 3])
-def test_they_train_as_one_would(size, nursery, alone, tmp_path):
+@pytest.mark.parametrize(
+    ("size", "at_once"), [pytest.param(2, 0, marks=pytest.mark.slow), (3, 0), (2, 7)]
+)
+def test_they_train_as_one_would(size, at_once, nursery, alone, tmp_path):
     run = tmp_path / "run"
-    nursery.finish(run, size=size, **EXACT)
+    nursery.finish(run, size=size, micro_batch_size=at_once, **EXACT)
     assert_close(run, alone)
     assert {path.name for path in run.iterdir()} == {path.name for path in alone.iterdir()}
     assert (run / "train.log").read_text().count("epoch 2/2") == 1

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pixelcnn import __version__
+from pixelcnn import __version__, memory
 from pixelcnn.cli import failures, options
 from pixelcnn.cli.complete import complete
 from pixelcnn.cli.compress import compress
@@ -223,6 +223,7 @@ def main() -> None:
     wait_asleep(os.environ)
     failures.open_streams()
     failures.catch_signals()
+    memory.bound()
     # Pillow warns of large pictures and odd metadata; our limits decide.
     warnings.filterwarnings("ignore", module=r"PIL\b")
     for stream in (sys.stdout, sys.stderr):

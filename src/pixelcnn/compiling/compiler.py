@@ -67,7 +67,7 @@ def processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
-    wanted = ("model name", "flags", "Features")
+    wanted = ("vendor_id", "model name", "flags", "Features")
     return "\n".join(sorted({line for line in lines if line.startswith(wanted)}))
 
 

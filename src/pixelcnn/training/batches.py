@@ -152,6 +152,25 @@ class Batch:
     """Of each image, so that the mean of the processes' sums is the mean over all images. A process
     for which no image is left has the first one, without weight: it still takes part in the step."""
 
+    def parts(self, size: int) -> list["Batch"]:
+        """The same images in batches of no more than a size; 0 leaves them together."""
+        count = len(self.levels)
+        return (
+            [
+                dataclasses.replace(
+                    self,
+                    indices=self.indices[start : start + size],
+                    levels=self.levels[start : start + size],
+                    condition=None
+                    if self.condition is None
+                    else self.condition[start : start + size],
+                )
+                for start in range(0, count, size)
+            ]
+            if 0 < size < count
+            else [self]
+        )
+
 
 class Batches:
     """The batches of a training set by step.

@@ -10,6 +10,7 @@ from pixelcnn.layers import set_dropout_generator
 from pixelcnn.memory import ran_out
 from pixelcnn.model import PixelModel
 from pixelcnn.training.batches import draws_globally
+from pixelcnn.training.options import TrainingOptions
 
 
 def lay_out(model: PixelModel, device: str, precision: str, *, channels_last: bool) -> None:
@@ -54,7 +55,7 @@ def preserved(model: PixelModel, device: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def memory(batch_size: int) -> Iterator[None]:
+def memory(options: TrainingOptions) -> Iterator[None]:
     """Says in one line that memory ran out.
 
     Raises:
@@ -63,14 +64,16 @@ def memory(batch_size: int) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if ran_out(error):
-            raise _out_of_memory(batch_size) from error
-        raise
-
-
-def _out_of_memory(batch_size: int) -> ResourceError:
-    smaller = f"try --batch-size {batch_size // 2}"
-    return ResourceError(
-        f"out of memory at batch size {batch_size}",
-        hint=smaller if batch_size > 1 else "a narrower network or smaller images need less",
-    )
+        if not ran_out(error):
+            raise
+        size = options.batch_size
+        at_once = min(size, options.micro_batch_size or size)
+        part = f"micro_batch_size={at_once // 2}"
+        hint = f"--set training.{part} (in Python {part}) takes the same steps in parts"
+        if at_once == size:
+            hint = f"try --batch-size {size // 2}; {hint}"
+        raise ResourceError(
+            f"out of memory at batch size {size}"
+            + (f", {at_once} at once" if at_once < size else ""),
+            hint=hint if at_once > 1 else "a narrower network or smaller images need less",
+        ) from error

@@ -175,7 +175,7 @@ def run_training(
         preserved(model, device),
         devices.exact_convolutions(device),
         StopFlag() as stop,
-        memory(options.batch_size),
+        memory(options),
         accelerated(device) as accelerator,
         Talk(path and path / "train.log", verbose=verbose and processes.is_main) as talk,
         Trackers(wanted if processes.is_main else (), path, options.as_table()) as tracked,

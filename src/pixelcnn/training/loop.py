@@ -10,11 +10,14 @@ to know. Several processes go through all of it together: what depends on the cl
 agree on in the same moment.
 """
 
+import contextlib
 import math
 import time
 
+from torch import Tensor
+
 from pixelcnn.training import divergence
-from pixelcnn.training.batches import seed_dropout
+from pixelcnn.training.batches import Batch, seed_dropout
 from pixelcnn.training.likelihood import Stopped, Validation
 from pixelcnn.training.record import progress_record, validation_record
 from pixelcnn.training.trainer import Trainer
@@ -51,9 +54,7 @@ def take_step(trainer: Trainer) -> None:
     """One batch, forward and backward, and the weights moved by it."""
     state, options, model = trainer.state, trainer.options, trainer.model
     seed_dropout(model, options.seed, state.step, trainer.processes.rank)
-    batch = trainer.batches[state.step]
-    loss = trainer.loss(batch.levels, batch.condition, batch.weight)
-    trainer.accelerator.backward(loss)
+    loss = add_gradients(trainer, trainer.batches[state.step])
     if options.gradient_clip:
         trainer.accelerator.clip_grad_norm_(model.parameters(), options.gradient_clip)
     share = trainer.share_of_peak(state.step)
@@ -64,10 +65,28 @@ def take_step(trainer: Trainer) -> None:
         trainer.optimizer.step()
     trainer.optimizer.zero_grad()
     trainer.average.update()
-    state.last_loss = loss.detach()
+    state.last_loss = loss
     trainer.pending.append(state.last_loss)
     state.step += 1
     state.epoch = math.ceil(state.step / trainer.per_epoch)
+
+
+def add_gradients(trainer: Trainer, batch: Batch) -> Tensor:
+    """The gradients of a batch, added to those of the weights; gives its loss.
+
+    What is computed in parts is exchanged between processes once, with the last of them.
+    """
+    *parts, last = batch.parts(trainer.options.micro_batch_size)
+    with trainer.accelerator.no_sync(trainer.loss) if parts else contextlib.nullcontext():
+        losses = [part_gradients(trainer, part) for part in parts]
+    return sum(losses, part_gradients(trainer, last))
+
+
+def part_gradients(trainer: Trainer, batch: Batch) -> Tensor:
+    """The gradients of images that are computed at once, added to those of the weights; gives their loss."""
+    loss: Tensor = trainer.loss(batch.levels, batch.condition, batch.weight)
+    trainer.accelerator.backward(loss)
+    return loss.detach()
 
 
 def do_what_is_due(trainer: Trainer) -> None:

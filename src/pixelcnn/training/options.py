@@ -42,6 +42,9 @@ class TrainingOptions:
     steps from the first ones, and anew where the machine turns out slower or faster."""
     batch_size: Positive = 128
     """Images a step, over all processes; the last step of an epoch takes what is left."""
+    micro_batch_size: Count = 0
+    """Images that a process computes at once: more are taken in parts whose gradients add up, the same step
+    in less memory. 0 takes all."""
     optimizer: Optimizer = "adam"
     """``adam``, ``adamw``, ``muon`` (for matrices, with ``adamw`` for the rest; see
     :class:`pixelcnn.training.muon.Muon`), ``nadam`` or ``rmsprop``."""

@@ -24,7 +24,7 @@ from pixelcnn.training.published import Published, optional
 
 TABLES = ("data", "network", "output", "training")
 LENGTH = ("epochs", "max_time")
-FREE = (*LENGTH, "devices", "nodes")
+FREE = (*LENGTH, "devices", "nodes", "micro_batch_size")
 """Training options that a resumed run may change."""
 
 PLACES = ("name", "test", "root", "download", "workers", "condition")
