@@ -26,8 +26,8 @@ def keep_memory() -> bool:
     """Lets freed tensors stay with the process, instead of mapping and clearing fresh pages every pass.
 
     Only glibc has this switch; elsewhere nothing happens. It lasts for the process, which then keeps the
-    largest amount of memory that it ever needed. So only whoever owns the process may ask for it: the command
-    line does for ``--keep-memory``.
+    largest amount of memory that it ever needed. So only whoever owns the process may ask for it, as the
+    command line does.
 
     Returns:
         Whether it took effect.

@@ -1,10 +1,8 @@
-"""Where a command computes, and how it keeps its memory."""
+"""Where a command computes."""
 
 import numpy as np
 import pytest
 import torch
-
-from pixelcnn import memory
 
 COMMANDS = {
     "evaluate": ("evaluate", "MODEL", "--limit", 2),
@@ -27,14 +25,6 @@ def without_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
 
-@pytest.fixture
-def kept(monkeypatch):
-    """Counts how often memory is kept, instead of keeping it."""
-    calls = []
-    monkeypatch.setattr(memory, "keep_memory", lambda: calls.append(True))
-    return calls
-
-
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_device_that_is_not_there_is_a_usage_error(run, words, without_gpu, name):
     outcome = run(*words(name), "--device", "cuda:1", code=2)
@@ -53,11 +43,3 @@ def test_an_unknown_device_names_the_choices(run, words, name):
 @pytest.mark.parametrize("device", ["auto", "cpu"])
 def test_a_device_that_is_there_computes(run, words, without_gpu, name, device):
     run(*words(name), "--device", device)
-
-
-@pytest.mark.parametrize("name", ["evaluate", "score"])
-def test_memory_is_kept_when_asked_for_only(run, words, kept, name):
-    run(*words(name))
-    assert not kept
-    run(*words(name), "--keep-memory")
-    assert kept == [True]

@@ -223,6 +223,7 @@ def main() -> None:
     wait_asleep(os.environ)
     failures.open_streams()
     failures.catch_signals()
+    memory.keep_memory()
     memory.bound()
     # Pillow warns of large pictures and odd metadata; our limits decide.
     warnings.filterwarnings("ignore", module=r"PIL\b")

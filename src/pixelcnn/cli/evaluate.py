@@ -35,7 +35,6 @@ def evaluate(
     condition: options.GivenAs = None,
     batch_size: options.BatchSize = 64,
     device: options.Device = None,
-    keep_memory: options.KeepMemory = False,
     weights: Annotated[
         str, typer.Option(metavar="averaged|raw", help="Which weights of the model file.")
     ] = "averaged",
@@ -60,12 +59,10 @@ def evaluate(
     Numbers compare only for equal data, split, levels and binarisation. --compare takes at most 1,000
     images, evenly spread, the same for all; cjxl and pbmtojbg are in libjxl-tools and jbigkit-bin.
     """
-    from pixelcnn import memory, scoring
+    from pixelcnn import scoring
     from pixelcnn.cli import comparison, conditions, models, sources
 
     codecs = comparison.names(compare) if compare is not None else None
-    if keep_memory:
-        memory.keep_memory()
     loaded = models.load(model, weights=weights, device=device)
     own = options.reading(
         size, fit=fit, layout=layout, key=key, label_column=label_column, skip_bad=skip_bad,

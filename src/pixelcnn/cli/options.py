@@ -198,14 +198,6 @@ Device = Annotated[
         default="auto: a GPU where CUDA finds one, else the processor",
     ),
 ]
-KeepMemory = Annotated[
-    bool,
-    said(
-        "--keep-memory",
-        help="Keep freed memory for the next batch: faster with glibc, but what was needed once stays taken.",
-        default="off",
-    ),
-]
 Json = Annotated[bool, said("--json", help="Print one JSON object on stdout.", default="off")]
 
 

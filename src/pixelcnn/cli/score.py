@@ -43,7 +43,6 @@ def score(
     condition: options.GivenAs = None,
     batch_size: options.BatchSize = 64,
     device: options.Device = None,
-    keep_memory: options.KeepMemory = False,
     out: Annotated[
         Path | None,
         options.said(
@@ -77,15 +76,13 @@ def score(
     Of a model of measured values a last column, nats_density, is minus log-density in their units.
     With --json the rows, or the file that --out names, come with their mean.
     """
-    from pixelcnn import memory, scoring, sources
+    from pixelcnn import scoring, sources
     from pixelcnn.cli import apart, conditions, models, output
 
     if out is not None:
         apart.check_apart(out := options.target(out), model, data, condition)
         output.make_way(out, json=json)
     part = options.shard(shard)
-    if keep_memory:
-        memory.keep_memory()
     loaded = models.load(model, device=device)
     own = options.reading(
         size, fit=fit, layout=layout, key=key, label_column=label_column, skip_bad=skip_bad,

@@ -63,7 +63,6 @@ def train(
         str | None,
         options.said(metavar="auto|32|bf16|64", help="Bits of the arithmetic.", default="auto"),
     ] = None,
-    keep_memory: options.KeepMemory = False,
     init: Annotated[
         str | None,
         options.said(
@@ -96,7 +95,6 @@ def train(
     The model is RUN/best.safetensors, the one that validated best. Ctrl-C stops and keeps it;
     the same command with --resume goes on. 'pixelcnn info RECIPE' shows what a recipe builds.
     """
-    from pixelcnn import memory
     from pixelcnn.training.recipe import Setting, parse_setting
     from pixelcnn.training.train import prepare, request
 
@@ -116,8 +114,6 @@ def train(
     if dry_run:
         _show(prepare(wanted.recipe), wanted.run, json)
         return
-    if keep_memory:
-        memory.keep_memory()
     history = _trained(wanted)
     if json:
         emit(

@@ -152,24 +152,13 @@ class Batch:
     """Of each image, so that the mean of the processes' sums is the mean over all images. A process
     for which no image is left has the first one, without weight: it still takes part in the step."""
 
-    def parts(self, size: int) -> list["Batch"]:
-        """The same images in batches of no more than a size; 0 leaves them together."""
-        count = len(self.levels)
-        return (
-            [
-                dataclasses.replace(
-                    self,
-                    indices=self.indices[start : start + size],
-                    levels=self.levels[start : start + size],
-                    condition=None
-                    if self.condition is None
-                    else self.condition[start : start + size],
-                )
-                for start in range(0, count, size)
-            ]
-            if 0 < size < count
-            else [self]
+    def parts(self, size: int) -> list[tuple[Tensor, Tensor | None]]:
+        """Levels and condition of no more than so many images at once; 0 leaves them together."""
+        levels = self.levels.split(size or len(self.levels))
+        given = (
+            [None] * len(levels) if self.condition is None else self.condition.split(len(levels[0]))
         )
+        return list(zip(levels, given, strict=True))
 
 
 class Batches:

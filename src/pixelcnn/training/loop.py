@@ -76,17 +76,16 @@ def add_gradients(trainer: Trainer, batch: Batch) -> Tensor:
 
     What is computed in parts is exchanged between processes once, with the last of them.
     """
+
+    def loss_of(levels: Tensor, condition: Tensor | None) -> Tensor:
+        loss: Tensor = trainer.loss(levels, condition, batch.weight)
+        trainer.accelerator.backward(loss)
+        return loss.detach()
+
     *parts, last = batch.parts(trainer.options.micro_batch_size)
     with trainer.accelerator.no_sync(trainer.loss) if parts else contextlib.nullcontext():
-        losses = [part_gradients(trainer, part) for part in parts]
-    return sum(losses, part_gradients(trainer, last))
-
-
-def part_gradients(trainer: Trainer, batch: Batch) -> Tensor:
-    """The gradients of images that are computed at once, added to those of the weights; gives their loss."""
-    loss: Tensor = trainer.loss(batch.levels, batch.condition, batch.weight)
-    trainer.accelerator.backward(loss)
-    return loss.detach()
+        losses = [loss_of(*part) for part in parts]
+    return sum(losses, loss_of(*last))
 
 
 def do_what_is_due(trainer: Trainer) -> None:
