@@ -74,10 +74,10 @@ def bound() -> int | None:
         return None
     import resource
 
-    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    lower, most = resource.getrlimit(resource.RLIMIT_DATA)
     size = 1024 * (int(taken[1]) + (int(swap[1]) if swap else 0)) + free
-    if most != resource.RLIM_INFINITY:
-        size = min(size, most)
+    if lower != resource.RLIM_INFINITY:
+        size = min(size, lower)
     resource.setrlimit(resource.RLIMIT_DATA, (size, most))
     return size
 

@@ -17,6 +17,14 @@ from pixelcnn.cli import main
 main()
 """
 """The command line where little memory is free."""
+LOWER = """
+import resource
+from pixelcnn import memory
+
+resource.setrlimit(resource.RLIMIT_DATA, (400 * 2**20, resource.RLIM_INFINITY))
+memory.bound()
+print(resource.getrlimit(resource.RLIMIT_DATA)[0] >> 20)
+"""
 TRAIN = (
     "train digits --data digits --epochs 1 --set training.sample_count=0 --run r --batch-size 1000"
 )
@@ -53,3 +61,9 @@ def test_nothing_is_bound_where_the_system_does_not_say(monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: None)
     assert memory.bound() is None
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+def test_a_bound_that_is_lower_stays():
+    words = [sys.executable, "-c", LOWER]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout == "400\n"
