@@ -16,10 +16,10 @@ DRIVERS = ("/proc/driver/nvidia", "/dev/kfd", "/dev/dxg")
 """What is there where a GPU is."""
 NO_MEMORY = re.compile(
     "out of memory|can't allocate memory|not enough memory|alloc failed|bad_alloc"
-    "|could not create a (memory|primitive$)",
+    "|could not create a (memory|primitive$)|failed to map segment",
     re.IGNORECASE,
 )
-"""What PyTorch and the libraries below it say when memory runs out."""
+"""What PyTorch, the libraries below it and their loader say when memory runs out."""
 
 
 def keep_memory() -> bool:

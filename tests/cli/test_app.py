@@ -123,6 +123,7 @@ def test_debug_shows_the_traceback_wherever_it_stands(here, words):
         (MemoryError(), 5),
         (torch.OutOfMemoryError("CUDA out of memory"), 5),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), 5),
+        (ImportError("libtiff.so.6: failed to map segment from shared object"), 5),
         (OSError(errno.ENOSPC, "No space left on device", "a.png"), 5),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), 5),
         (PermissionError(errno.EACCES, "Permission denied", "a.png"), 2),

@@ -307,6 +307,18 @@ def test_shards_take_every_nth_file_and_skip_what_is_done(run, models):
     )
 
 
+def test_shards_replace_no_whole_file_of_something_else(run, models):
+    for number in range(2):
+        save(f"in/{number}.png", np.full((8, 8), number, np.uint8))
+    run("compress", models["grey"], "in", "-o", "in/0.png.pxc")
+    both = Path("in/0.png.pxc").read_bytes()
+    assert "there already" in run("compress", models["grey"], "in", "--shard", "1/2", code=2).error
+    assert Path("in/0.png.pxc").read_bytes() == both
+    run("compress", models["grey"], "in", "--shard", "2/2")
+    assert "there already" in run("compress", models["eight"], "in", "--shard", "2/2", code=2).error
+    assert run("compress", models["grey"], "in", "--shard", "1/2", "-f").stdout
+
+
 def test_shards_that_are_done_say_no_size(run, models):
     save("in/0.png", np.zeros((8, 8), np.uint8))
     run("compress", models["grey"], "in", "--shard", "1/1")

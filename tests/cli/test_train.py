@@ -90,6 +90,22 @@ def test_dry_run_shows_the_model_and_writes_nothing(run, recipe, here):
     assert sorted(here.iterdir()) == before
 
 
+def test_dry_run_refuses_the_run_folder_that_a_training_would(run, recipe, here):
+    run("train", recipe, "--epochs", 1, "--run", "r")
+    (here / "file").touch()
+    (here / "other.npy").write_bytes((here / "images.npy").read_bytes())
+    np.save(here / "others.npy", np.load(here / "images.npy")[::-1].copy() // 2)
+    for words, said in (
+        (["--run", "file"], "is a file"),
+        (["--run", "r"], "already holds"),
+        (["--run", "r", "--resume", "--seed", 5], "was started with training.seed"),
+        (["--run", "r", "--resume", "--data", "others.npy"], "was started on other"),
+    ):
+        for dry in ([], ["--dry-run"]):
+            assert said in run("train", recipe, *words, *dry, code=2).error
+    run("train", recipe, "--run", "r", "--resume", "--data", "other.npy", "--dry-run")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "error"),
     [

@@ -13,13 +13,13 @@ from engines.walks import needs_native
 from pixelcnn import engines, networks, outputs, sampling
 from pixelcnn.engines import programs
 from pixelcnn.engines.fingerprint import fingerprint
-from pixelcnn.errors import ConformanceError, ModelError
+from pixelcnn.errors import ConformanceError, ModelError, ResourceError
 from pixelcnn.model import PixelModel
 from pixelcnn.verify import Report, check_model, check_network, check_output, receptive_field
 from pixelcnn.verify.agreement import check_full_size
 from pixelcnn.verify.models import ModelChecks
 from pixelcnn.verify.probing import random_levels
-from pixelcnn.verify.report import run
+from pixelcnn.verify.report import Check, run
 from tiny import label, marked, tiny_model, tiny_models, tiny_networks, tiny_outputs
 
 
@@ -280,6 +280,17 @@ def test_a_failed_report_raises_with_every_broken_promise():
     report = check_network(BROKEN_NETWORKS[0].kind(1, 2))
     with pytest.raises(ConformanceError, match="breaks 3 promises: no output sees its future"):
         report.raise_if_failed()
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("can't allocate memory"), ResourceError("out of memory")]
+)
+def test_memory_that_runs_out_breaks_no_promise(error):
+    def runs_out():
+        raise error
+
+    with pytest.raises(type(error)):
+        run("something", [Check("a promise", runs_out)])
 
 
 def test_progress_names_each_promise_before_it_is_checked():

@@ -9,7 +9,7 @@ import typer
 
 from pixelcnn.cli import options
 from pixelcnn.cli.console import emit, progress, say
-from pixelcnn.errors import ConfigError, PixelCNNError
+from pixelcnn.errors import ConfigError, ModelError, PixelCNNError
 from pixelcnn.folders import at_home
 from pixelcnn.text import counted
 
@@ -165,26 +165,29 @@ class Compression:
         for one in found[index - 1 :: count]:
             assert isinstance(one.content, Path)
             target = _beside(str(one.content))
-            if not self.force and self._is_done(one, target):
+            if target.exists() and not self.force and self._is_done(one, target):
                 self.skipped.append(str(target))
             else:
                 self._write([one], target)
 
     def _is_done(self, one: "Asked", target: Path) -> bool:
-        """Whether a file is whole, of this model and this input, and no older than that."""
+        """Whether a file is whole and no older than its input; refuses a whole one of something else."""
         from pixelcnn.cli import contents
         from pixelcnn.codec.archive import check_model
 
         assert isinstance(one.content, Path)
-        if not target.exists() or target.stat().st_mtime < one.content.stat().st_mtime:
-            return False
         try:
             with contents.reader(str(target)) as reader:
-                check_model(self.model, reader)
                 reader.check()
-                return [entry.name for entry in reader.header.entries] == [one.name]
+                ours = [entry.name for entry in reader.header.entries] == [one.name]
+                check_model(self.model, reader)
+        except ModelError:
+            ours = False
         except PixelCNNError:
             return False
+        if not ours:
+            check_new(target, self.force)
+        return target.stat().st_mtime >= one.content.stat().st_mtime
 
     def _check(self, target: Path) -> None:
         from pixelcnn.cli import output

@@ -96,7 +96,7 @@ def train(
     the same command with --resume goes on. 'pixelcnn info RECIPE' shows what a recipe builds.
     """
     from pixelcnn.training.recipe import Setting, parse_setting
-    from pixelcnn.training.train import prepare, request
+    from pixelcnn.training.train import rehearse, request
 
     own = {"name": data} | options.reading(
         size, fit=fit, layout=layout, key=key, label_column=label_column, skip_bad=skip_bad,
@@ -112,7 +112,7 @@ def train(
     ]
     wanted = request(recipe, run, overrides=overrides, resume=resume)
     if dry_run:
-        _show(prepare(wanted.recipe), wanted.run, json)
+        _show(rehearse(wanted), wanted.run, json)
         return
     history = _trained(wanted)
     if json:

@@ -91,17 +91,21 @@ class RunFolder:
         """Sample grids."""
         return self.path / "samples"
 
-    def __enter__(self) -> "RunFolder":
+    def check(self) -> None:
+        """Refuses what entering refuses, as far as looking tells; makes and locks nothing."""
         if self.path.is_dir():
             self._check_content()
+        elif os.path.lexists(self.path):
+            raise ConfigError(
+                f"run folder {self.path} is a file", hint="choose another folder with --run"
+            )
+
+    def __enter__(self) -> "RunFolder":
+        self.check()
         try:
             self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]
             self.path.mkdir(parents=True, exist_ok=True)
             self._take_lock()
-        except FileExistsError as error:
-            raise ConfigError(
-                f"run folder {self.path} is a file", hint="choose another folder with --run"
-            ) from error
         except OSError as error:
             self.release()
             if error.errno in DISK_FULL:

@@ -18,7 +18,7 @@ from pixelcnn.surroundings import independent
 from pixelcnn.training import recipe as recipes
 from pixelcnn.training.batches import augmentation_of, check_fit
 from pixelcnn.training.recipe import Recipe, Setting, goes_on, of_model
-from pixelcnn.training.record import nameless, training_record
+from pixelcnn.training.record import content_of, nameless, training_record
 from pixelcnn.training.run import RunFolder, held
 
 if TYPE_CHECKING:
@@ -136,6 +136,29 @@ def prepare(recipe: Recipe, *, trained: bool = False) -> Prepared:
     augmentation_of(model, options)
     resolved = of_model(model, recipe.data, options, recipe.name, recipe.about)
     return Prepared(resolved, model, splits, notes)
+
+
+def rehearse(wanted: Request) -> Prepared:
+    """Checks what :func:`train_recipe` checks before its first step, and writes nothing.
+
+    Args:
+        wanted: what is to be trained where.
+
+    Raises:
+        ConfigError, DataError, ModelError: whatever would stop the training, its run folder among it.
+    """
+    from pixelcnn.training.callbacks import check_hooks
+
+    folder = RunFolder(wanted.run, resume=wanted.resume)
+    folder.check()
+    if wanted.stored is not None:
+        goes_on(wanted.stored, wanted.recipe, str(wanted.run))
+    ready = prepare(wanted.recipe, trained=any(folder.checkpoints.glob("*.ckpt")))
+    check_hooks((), ready.recipe.options.trackers, wanted.run)
+    if wanted.stored is not None:
+        train, val, _ = ready.splits
+        folder.check_content(content_of(ready.model, train=train, val=val))
+    return ready
 
 
 @independent

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import torch
 
 from pixelcnn.charts import table
-from pixelcnn.errors import ConformanceError, PixelCNNError
+from pixelcnn.errors import ConformanceError, PixelCNNError, ResourceError
+from pixelcnn.memory import ran_out
 from pixelcnn.text import MOST_SAID, counted, one_line
 
 Progress = Callable[[int, int, str], None]
@@ -140,11 +141,15 @@ def run(subject: str, checks: Sequence[Check], progress: Progress | None = None)
     """Puts every promise to the test; one that is broken does not keep the others from being tried.
 
     Gradients are computed where checks need them, whether or not the caller has switched them off.
+    Memory that runs out breaks no promise, and ends the checks as it ends anything else.
 
     Args:
         subject: what is checked.
         checks: promises and how to check them.
         progress: see :data:`Progress`.
+
+    Raises:
+        ResourceError, MemoryError, RuntimeError: out of memory, as whoever ran out says it.
     """
     rows = []
     for number, check in enumerate(checks):
@@ -155,9 +160,13 @@ def run(subject: str, checks: Sequence[Check], progress: Progress | None = None)
             passed, detail = True, check.run()
         except Noted as error:
             passed, detail, noted = True, str(error), True
+        except ResourceError:
+            raise
         except PixelCNNError as error:
             passed, detail = False, str(error)
         except Exception as error:  # a third party's network may raise anything: that breaks it too
+            if ran_out(error):
+                raise
             said = one_line(str(error))[:MOST_SAID]
             passed, detail = False, f"raised {type(error).__name__}: {said}"
         rows.append(Row(check.name, passed, detail, time.perf_counter() - start, noted))

@@ -1,5 +1,8 @@
 """Drawing inside: it can be begun again, leaves what it is given alone, and draws from distributions only."""
 
+import ctypes
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -8,7 +11,7 @@ from pixelcnn import outputs, sampling
 from pixelcnn.engines import native
 from pixelcnn.engines.native import NativeEngine
 from pixelcnn.engines.trace import trace
-from pixelcnn.errors import PixelCNNError
+from pixelcnn.errors import PixelCNNError, ResourceError
 
 pytestmark = needs_native
 
@@ -114,3 +117,11 @@ def test_a_plan_for_another_processor_is_refused(monkeypatch):
     monkeypatch.setattr(native, "plan", lambda model, program: other)
     with pytest.raises(PixelCNNError, match="a plan for another processor"):
         engine_of(model, 2)
+
+
+def test_memory_that_runs_out_comes_with_a_remedy():
+    library = SimpleNamespace(pixelcnn_open=lambda *_: 2)
+    walker = SimpleNamespace(_library=library, _error=ctypes.create_string_buffer(b"out of memory"))
+    with pytest.raises(ResourceError, match="out of memory") as failed:
+        NativeEngine._call(walker, "open")
+    assert "batch_size" in failed.value.hint

@@ -258,7 +258,9 @@ class NativeEngine:
         )
         if code:
             message = f"native engine: {self._error.value.decode()}"
-            raise ResourceError(message) if code == 2 else ModelError(message)
+            if code == 2:
+                raise ResourceError(message, hint="fewer images at once (batch_size) need less")
+            raise ModelError(message)
 
 
 def _pointer(array: np.ndarray) -> ctypes.c_void_p:
