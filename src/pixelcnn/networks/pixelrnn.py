@@ -15,9 +15,9 @@ from pixelcnn.layers import (
     MaskedConv2d,
     RowRecurrence,
 )
-from pixelcnn.masks import LAYOUTS, Features
+from pixelcnn.masks import Features
 from pixelcnn.networks import options
-from pixelcnn.networks.base import NETWORKS, Network, check_width
+from pixelcnn.networks.base import NETWORKS, Network, grouped
 
 Layer = Callable[[Features, Features], nn.Module]
 """Builds a residual layer from the colours of the features and of the states."""
@@ -64,15 +64,15 @@ class PixelRNN(Network):
         self.width, self.depth, self.hidden = width, depth, hidden
         self.first_kernel, self.head_width = first_kernel, head_width
         self.layout, self.dropout = layout, dropout
-        features = self._features("width", width)
-        states = self._features(
-            "hidden", max(width // 2, self.colours) if hidden is None else hidden
-        )
+        features = grouped("width", width, self.colours, layout)
+        half = max(width // 2, self.colours) if hidden is None else hidden
+        states = grouped("hidden", half, self.colours, layout)
         self.input = MaskedConv2d(
             self.image_features, features, (first_kernel, first_kernel), sees_itself=False
         )
         self.layers = nn.ModuleList(layer(features, states) for _ in range(depth))
-        top = self._features("head_width", width if head_width is None else head_width)
+        head = width if head_width is None else head_width
+        top = grouped("head_width", head, self.colours, layout)
         self.head = nn.Sequential(
             nn.ReLU(),
             MaskedConv2d(features, top, (1, 1), sees_itself=True),
@@ -81,10 +81,6 @@ class PixelRNN(Network):
             nn.ReLU(),
             MaskedConv2d(top, self.out_features, (1, 1), sees_itself=True),
         )
-
-    def _features(self, name: str, width: int) -> Features:
-        check_width(name, width, self.colours)
-        return LAYOUTS[self.layout](width, self.colours)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         image = self.features_of(x)
