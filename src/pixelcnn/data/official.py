@@ -57,8 +57,6 @@ class OfficialSet:
     parts: Mapping[str, tuple[OfficialFile, ...]]
     mirrors: tuple[Mirror, ...]
     classes: tuple[str, ...] = ()
-    held_out: int = 0
-    """Images of the training part that validate, where there is no official ``val``."""
     torchvision: str = ""
     """The folder in which torchvision keeps the same files."""
 
@@ -127,7 +125,6 @@ MNIST = OfficialSet(
         Mirror("https://storage.googleapis.com/cvdf-datasets/mnist/", ".gz"),
     ),
     DIGITS,
-    held_out=5_000,
     torchvision="MNIST/raw",
 )
 
@@ -151,7 +148,6 @@ FASHION_MNIST = OfficialSet(
         Mirror("https://storage.googleapis.com/tensorflow/tf-keras-datasets/", ".gz"),
     ),
     CLOTHES,
-    held_out=5_000,
     torchvision="FashionMNIST/raw",
 )
 
@@ -223,7 +219,6 @@ CIFAR_10 = OfficialSet(
         ),
     ),
     THINGS,
-    held_out=5_000,
 )
 
 OFFICIAL = {each.name: each for each in (MNIST, BINARIZED_MNIST, FASHION_MNIST, CIFAR_10)}
