@@ -33,8 +33,7 @@ class Steps(Operations):
         for number, node in enumerate(self.program.nodes):
             if isinstance(node, Attend):
                 grid = -(-shape.height // node.clock), window.rows.width(node.clock)
-                memory = Memory(self.store, node, grid, window.where)
-                self.memories[number] = memory  # type: ignore[assignment]
+                self.memories[number] = Memory(self.store, node, grid, window.where)
         self.followed = dict(self._followed())
 
     def _followed(self) -> Iterator[tuple[int, int]]:
