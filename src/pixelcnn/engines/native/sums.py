@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -136,21 +137,15 @@ class Sums:
         return [*words, *self.places.run(residual, features)]
 
 
-class _Job:
+class _Job(NamedTuple):
     """Some features of a result of taps, in storage order, at a stage."""
 
-    def __init__(
-        self,
-        number: int,
-        ending: Ending,
-        node: Sum,
-        features: Tensor,
-        stage: int,
-        *,
-        partial: bool = False,
-    ) -> None:
-        self.number, self.ending, self.node = number, ending, node
-        self.features, self.stage, self.partial = features, stage, partial
+    number: int
+    ending: Ending
+    node: Sum
+    features: Tensor
+    stage: int
+    partial: bool = False
 
     def targets(self, places: Places) -> list[Place]:
         """Where the features go."""
