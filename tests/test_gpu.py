@@ -24,7 +24,7 @@ from pixelcnn.training import batches as batches_module
 from pixelcnn.training import loop
 from pixelcnn.training.averaging import WeightAverage
 from pixelcnn.training.batches import Batches
-from training.trainings import assert_same_end, digits, model, train
+from training.trainings import assert_same_end, digits, killed_at, model, train
 
 pytestmark = [
     pytest.mark.gpu,
@@ -93,27 +93,12 @@ def test_depthwise_convolutions_in_triton_and_their_gradients_are_those_of_the_p
         assert error <= (1e-6 if kind == torch.float32 else 5e-3) * b.detach().norm()
 
 
-class Killed(BaseException):
-    """Stands for a process that is gone from one instruction to the next."""
-
-
 @pytest.mark.parametrize("precision", ["32", "bf16"])
-def test_a_resumed_training_ends_bit_for_bit_where_the_uninterrupted_one_ends(
-    precision, tmp_path, monkeypatch
-):
+def test_a_resumed_training_ends_bit_for_bit_where_the_uninterrupted_one_ends(precision, tmp_path):
     options = {"device": "cuda", "precision": precision, "epochs": 3, "checkpoint_every": "0s"}
     train(tmp_path / "whole", **options)
-    going = loop.do_what_is_due
-    with monkeypatch.context() as patch:
-
-        def die(trainer):
-            if trainer.state.step == 6:
-                raise Killed
-            going(trainer)
-
-        patch.setattr(loop, "do_what_is_due", die)
-        with pytest.raises(Killed):
-            train(tmp_path / "run", **options)
+    with killed_at(6):
+        train(tmp_path / "run", **options)
     train(tmp_path / "run", resume=True, **options)
     assert_same_end(tmp_path / "run", tmp_path / "whole")
 

@@ -11,7 +11,8 @@ from forgery import forged
 from pixelcnn import PixelModel, checkpoint, load, networks, outputs, record, save
 from pixelcnn.cli import app
 from pixelcnn.errors import ModelError
-from pixelcnn.record import checked, source_levels
+from pixelcnn.record import checked
+from pixelcnn.sources import source_levels
 
 WHOLE = {
     "recipe": "digits",

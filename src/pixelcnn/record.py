@@ -6,7 +6,6 @@ Keys that nobody reads yet are kept as they are.
 """
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,37 +75,6 @@ def as_json(record: object) -> dict[str, Any]:
 
 UNSAID = "unsaid"
 """The binarisation of levels of which nobody says how they came about, as those of an array."""
-NAMED = {"digits": 17, "binarized-mnist": 2, "shapes": 2, "shapes-colour": 4, "mnist-colour": 4}
-"""Levels of the values of named data sets that have not 256."""
-
-
-def source_levels(record: Mapping[str, Any], levels: int) -> int:
-    """How many levels the stored values had that a model was trained on.
-
-    Older records do not say it in so many words: then it is what their data's ``source_levels`` says, or
-    their quantisation, or it is the model's own number if nothing was binarised, or that of the named data
-    set, or 256.
-
-    Args:
-        record: of the model.
-        levels: of the model.
-
-    Example:
-        >>> source_levels({"source_levels": 4096}, 16), source_levels({"binarisation": "fixed"}, 2)
-        (4096, 2)
-        >>> source_levels({"binarisation": "threshold 0.33", "data": {"name": "mnist"}}, 2)
-        256
-    """
-    data = record.get("data") or {}
-    if said := record.get("source_levels") or data.get("source_levels"):
-        return int(said)
-    if found := re.match(r"(\d{1,5}) -> ", record.get("quantisation", "")):
-        return min(max(int(found[1]), 2), MAX_LEVELS)
-    if record.get("binarisation", "none") in ("none", "fixed", UNSAID) and not data.get("binarise"):
-        return levels
-    return NAMED.get(str(data.get("name")), 256)
-
-
 GIVEN, ONE_EACH = "levels as given", ", one value in each"
 """Levels that nothing was done to; and the end of what is said of bins that nothing is lost in."""
 

@@ -6,6 +6,7 @@ model*, as :func:`pixelcnn.sample` gives them. All other sources (paths, names, 
 same threshold or bins, in the same size. With ``source_levels`` the values of an array are stored ones, too.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,13 +20,14 @@ from pixelcnn.data.content import content_keys
 from pixelcnn.data.lazy import each
 from pixelcnn.data.loading import load_part, parts_in
 from pixelcnn.data.reading import plain_layout
+from pixelcnn.data.sets import FACTS, OWN
 from pixelcnn.data.sources import is_path
 from pixelcnn.data.splits import TWO_WAYS, parts_by_content
 from pixelcnn.data.values import ARRAY, is_array, tensor_of
 from pixelcnn.devices import require_model
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.model import PixelModel
-from pixelcnn.shapes import LAYOUTS, ImageShape, axes_of
+from pixelcnn.shapes import LAYOUTS, MAX_LEVELS, ImageShape, axes_of
 
 PARTS = ("train", "val", "test", "all")
 CODING = ("threshold", "binarise")
@@ -62,8 +64,31 @@ def preparation(model: PixelModel, options: Mapping[str, Any] | None = None) -> 
             found["levels"] = model.levels
         found |= physical.coding(model)
     found["picture_levels"] = model.record.get("picture_levels")
-    found["usual_levels"] = record.source_levels(model.record, model.levels)
+    found["usual_levels"] = source_levels(model.record, model.levels)
     return found | given | {"shape": tuple(model.shape)}
+
+
+def source_levels(said: Mapping[str, Any], levels: int) -> int:
+    """How many levels the stored values had that a model of so many levels was trained on, by its record.
+
+    Where that does not say it: what it says of the data or the quantisation, or the model's own number if
+    nothing was binarised, or that of the named data set, or 256.
+
+    Example:
+        >>> source_levels({"source_levels": 4096}, 16), source_levels({"binarisation": "fixed"}, 2)
+        (4096, 2)
+        >>> source_levels({"binarisation": "threshold 0.33", "data": {"name": "mnist"}}, 2)
+        256
+    """
+    trained = said.get("data") or {}
+    if found := said.get("source_levels") or trained.get("source_levels"):
+        return int(found)
+    if bins := re.match(r"(\d{1,5}) -> ", said.get("quantisation", "")):
+        return min(max(int(bins[1]), 2), MAX_LEVELS)
+    as_given = said.get("binarisation", "none") in ("none", "fixed", record.UNSAID)
+    if as_given and not trained.get("binarise"):
+        return levels
+    return FACTS.get(str(trained.get("name")), OWN).levels
 
 
 def given_of(options: Mapping[str, Any] | None) -> dict[str, Any]:

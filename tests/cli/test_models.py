@@ -9,6 +9,7 @@ import torch
 
 from pixelcnn import data, networks, outputs, verify
 from pixelcnn.cli import inventory
+from pixelcnn.data.sets import FACTS
 
 
 def test_verify_shows_every_promise(run, model):
@@ -83,7 +84,7 @@ def test_info_about_a_network(run):
 @pytest.mark.parametrize("name", data.DATASETS)
 def test_info_about_a_data_set_needs_no_data(run, name, monkeypatch):
     monkeypatch.delenv("PIXELCNN_DATA", raising=False)
-    facts = inventory.KNOWN[name]
+    facts = FACTS[name]
     shape = f"{facts.channels}x{facts.height}x{facts.width}"
     outcome = run("info", name)
     assert shape in outcome.stdout + outcome.stderr
@@ -94,7 +95,7 @@ def test_info_says_what_a_data_set_holds(run):
     found = run("info", "binarized-mnist", "--json").json
     assert (found["kind"], found["shape"], found["classes"]) == ("data set", [1, 28, 28], 0)
     digits = data.load("digits")
-    assert inventory.KNOWN["digits"].images == tuple(map(len, digits))
+    assert FACTS["digits"].images == tuple(map(len, digits))
 
 
 def test_info_about_every_name_that_it_lists(run):
@@ -133,7 +134,7 @@ def test_stand_ins_are_like_the_data():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in inventory.KNOWN if name != "digits"])
+@pytest.mark.parametrize("name", [name for name in data.DATASETS if name != "digits"])
 def test_stand_ins_are_like_the_official_data(name, data_root):
     official = data.load(name).train
     blank = inventory.stand_in({"name": name})

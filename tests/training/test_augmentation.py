@@ -13,13 +13,13 @@ from pixelcnn.data import ImageSet, tags
 from pixelcnn.data.augmentation import Augmentation
 from pixelcnn.errors import ConfigError, ModelError
 from pixelcnn.scoring import condition_of
-from pixelcnn.training import fit, loop
+from pixelcnn.training import fit
 from pixelcnn.training.batches import Batches
 from pixelcnn.training.recipe import Recipe
 from pixelcnn.training.record import training_record
 from pixelcnn.training.train import train_recipe
 from training.test_processes import EXACT, assert_close
-from training.trainings import QUICK, assert_same_end, digits, train
+from training.trainings import QUICK, assert_same_end, digits, killed_at, train
 
 ALL = ["flip", "flip-vertical", "shift 1", "rotate"]
 SHAPE = (1, 5, 5)
@@ -157,24 +157,11 @@ def test_tags_that_the_network_cannot_tell_are_refused():
         px.sample(model, 1)
 
 
-class Killed(BaseException):
-    """Stands for a process that is gone from one instruction to the next."""
-
-
-def test_a_training_that_was_killed_ends_where_the_other_one_ends(tmp_path, monkeypatch):
+def test_a_training_that_was_killed_ends_where_the_other_one_ends(tmp_path):
     options = {"epochs": 3, "checkpoint_every": "0s", "augment": ALL}
-    going = loop.do_what_is_due
-
-    def die(trainer):
-        if trainer.state.step == 6:
-            raise Killed
-        going(trainer)
-
     train(tmp_path / "whole", **options)
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "do_what_is_due", die)
-        with pytest.raises(Killed):
-            train(tmp_path / "run", **options)
+    with killed_at(6):
+        train(tmp_path / "run", **options)
     with pytest.raises(ConfigError, match=r"training\.augment"):
         train(tmp_path / "run", resume=True, **options | {"augment": ["flip"]})
     train(tmp_path / "run", resume=True, **options)

@@ -8,8 +8,8 @@ import torch
 import pixelcnn as px
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import ConfigError, ModelError
-from pixelcnn.training import fit, loop
-from training.trainings import QUICK, assert_same_end, digits, model
+from pixelcnn.training import fit
+from training.trainings import QUICK, assert_same_end, digits, killed_at, model
 
 SCALE, SHIFT = torch.tensor([1e4, 1e-3]).double(), torch.tensor([1.5e4, 7.0]).double()
 
@@ -43,24 +43,11 @@ def test_units_change_nothing(kind):
     assert other.statistics.names == ("ink", "width")
 
 
-class Killed(BaseException):
-    """Stands for a process that is gone."""
-
-
-def test_a_resumed_training_ends_where_the_whole_one_ends(tmp_path, monkeypatch):
+def test_a_resumed_training_ends_where_the_whole_one_ends(tmp_path):
     whole, run = tmp_path / "whole", tmp_path / "run"
     train(run=whole, checkpoint_every="0s")
-    going = loop.do_what_is_due
-    with monkeypatch.context() as patch:
-
-        def die(trainer):
-            if trainer.state.step == 2:
-                raise Killed
-            going(trainer)
-
-        patch.setattr(loop, "do_what_is_due", die)
-        with pytest.raises(Killed):
-            train(run=run, checkpoint_every="0s")
+    with killed_at(2):
+        train(run=run, checkpoint_every="0s")
     train(run=run, resume=True, checkpoint_every="0s")
     assert_same_end(run, whole)
     assert px.load(run).statistics == px.load(whole).statistics

@@ -10,10 +10,10 @@ import tiny
 from pixelcnn.layers import MaskedConv2d
 from pixelcnn.masks import PAST
 from pixelcnn.networks import NETWORKS, Compact
-from pixelcnn.training import TrainingOptions, loop, muon
+from pixelcnn.training import TrainingOptions, muon
 from pixelcnn.training.muon import LEAST, Muon, inner_matrices, orthogonalised
 from pixelcnn.training.schedules import optimiser
-from training.trainings import assert_same_end, train
+from training.trainings import assert_same_end, killed_at, train
 
 RATE, DECAY, MOMENTUM = 0.1, 0.03, 0.9
 
@@ -148,17 +148,8 @@ def test_a_killed_training_ends_as_it_would_have(tmp_path, monkeypatch):
     monkeypatch.setattr(muon, "LEAST", 2)
     options = {"optimizer": "muon", "epochs": 2, "gradient_clip": 1.0, "checkpoint_every": "0s"}
     train(tmp_path / "whole", **options)
-    going = loop.do_what_is_due
-
-    def die(trainer):
-        if trainer.state.step == 6:
-            raise KeyboardInterrupt
-        going(trainer)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "do_what_is_due", die)
-        with pytest.raises(KeyboardInterrupt):
-            train(tmp_path / "run", **options)
+    with killed_at(6):
+        train(tmp_path / "run", **options)
     train(tmp_path / "run", resume=True, **options)
     assert_same_end(tmp_path / "run", tmp_path / "whole")
 

@@ -19,11 +19,7 @@ from pixelcnn import checkpoint
 from pixelcnn.errors import ConfigError, ModelError, ResourceError
 from pixelcnn.training import Interrupted, checkpoints, loop, pictures, plan, validator
 from pixelcnn.training.signals import StopFlag
-from training.trainings import assert_same_end, digits, same, state, train
-
-
-class Killed(BaseException):
-    """Stands for a process that is gone from one instruction to the next."""
+from training.trainings import Killed, assert_same_end, digits, killed_at, same, state, train
 
 
 @pytest.fixture(scope="module")
@@ -35,18 +31,10 @@ def whole(tmp_path_factory):
 
 
 @pytest.mark.parametrize("step", [1, 4, 6, 11])
-def test_after_a_kill(step, whole, tmp_path, monkeypatch):
-    run, going = tmp_path / "run", loop.do_what_is_due
-    with monkeypatch.context() as patch:
-
-        def die(trainer):
-            if trainer.state.step == step:
-                raise Killed
-            going(trainer)
-
-        patch.setattr(loop, "do_what_is_due", die)
-        with pytest.raises(Killed):
-            train(run, epochs=3, checkpoint_every="0s")
+def test_after_a_kill(step, whole, tmp_path):
+    run = tmp_path / "run"
+    with killed_at(step):
+        train(run, epochs=3, checkpoint_every="0s")
     train(run, resume=True, epochs=3, checkpoint_every="0s")
     assert_same_end(run, whole)
 
@@ -194,20 +182,12 @@ def test_a_finished_training_has_nothing_to_do(whole):
 
 
 @pytest.mark.parametrize("step", [5, 8])
-def test_a_training_that_goes_on_for_less_than_it_has_ends_where_it_is(step, tmp_path, monkeypatch):
+def test_a_training_that_goes_on_for_less_than_it_has_ends_where_it_is(step, tmp_path):
     """At the end of an epoch that did not validate, and within one."""
-    run, going = tmp_path / "run", loop.do_what_is_due
+    run = tmp_path / "run"
     options = {"validate_every": 3, "checkpoint_every": "0s"}
-    with monkeypatch.context() as patch:
-
-        def die(trainer):
-            going(trainer)
-            if trainer.state.step == step:
-                raise Killed
-
-        patch.setattr(loop, "do_what_is_due", die)
-        with pytest.raises(Killed):
-            train(run, epochs=3, **options)
+    with killed_at(step, saved=True):
+        train(run, epochs=3, **options)
     for _ in range(2):
         model, history = train(run, resume=True, epochs=1, **options)
         assert (history.steps, model.record["steps"]) == (step, step)

@@ -1,21 +1,25 @@
 """Small trainings for the tests."""
 
+import contextlib
 import dataclasses
 import math
 import os
 import resource
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from pixelcnn import data, networks, outputs
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import PixelCNNError
 from pixelcnn.model import PixelModel
-from pixelcnn.training import History, fit
+from pixelcnn.training import History, fit, loop
 from pixelcnn.training.batches import Batch, Batches
 from pixelcnn.training.checkpoints import existing, read
+from pixelcnn.training.trainer import Trainer
 
 QUICK: dict[str, Any] = {
     "batch_size": 16,
@@ -105,6 +109,28 @@ def explode(step: int, rank: int = 0, times: int = -1) -> None:
         return dataclasses.replace(batch, weight=math.nan)
 
     Batches.__getitem__ = wrong  # type: ignore[method-assign]
+
+
+class Killed(BaseException):
+    """Stands for a process that is gone from one instruction to the next."""
+
+
+@contextlib.contextmanager
+def killed_at(step: int, *, saved: bool = False) -> Iterator[None]:
+    """The training in this context is gone after a step: before what is due then is done, or once it is."""
+    going = loop.do_what_is_due
+
+    def die(trainer: Trainer) -> None:
+        last = trainer.state.step == step
+        if saved or not last:
+            going(trainer)
+        if last:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "do_what_is_due", die)
+        with pytest.raises(Killed):
+            yield
 
 
 def assert_same_end(run: Path, whole: Path) -> None:

@@ -1,7 +1,7 @@
 """What a model's images cost in the usual formats, beside the model: ``evaluate --compare``."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,6 @@ from pixelcnn.text import counted
 MOST = 1_000
 """Images that are compared, at most: programs that are started for each take minutes for so many."""
 HEAD = ("", "a file each", "bits/dim", "all in one", "bits/dim", "")
-Advance = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ def own(model: PixelModel, images: ImageSet) -> list[Row]:
     return [Row("model", "this model, -log2 p", ideal, ideal), file]
 
 
-def packed(model: PixelModel, images: ImageSet, advance: Advance | None = None) -> Row:
+def packed(model: PixelModel, images: ImageSet, advance: console.Advance | None = None) -> Row:
     """What one ``.pxc`` file of all images needs, or why there is none."""
     try:
         blob = compress(

@@ -55,6 +55,7 @@ def info(
         return
     from pixelcnn import checkpoint
     from pixelcnn.cli import contents, inventory
+    from pixelcnn.data.sets import FACTS
     from pixelcnn.training import recipe as recipes
 
     if contents.is_packed(name):
@@ -75,7 +76,7 @@ def info(
     else:
         raise _unknown(name)
     if "data set" in kinds:
-        shape, levels = inventory.KNOWN[name][:3], inventory.KNOWN[name].levels
+        *shape, levels = FACTS[name][:4]
         say(f"note: {name} is a data set, too: {'x'.join(map(str, shape))}, {levels} levels")
 
 
@@ -110,10 +111,11 @@ def _list(json: bool) -> None:
 
 
 def _recipe(recipe: Any, size: tuple[int, int] | None, program: bool, json: bool) -> None:
+    from pixelcnn import data
     from pixelcnn.cli import inventory
 
     images = inventory.stand_in(recipe.data, size)
-    if images.name not in inventory.KNOWN:
+    if images.name not in data.DATASETS:
         say(f"note: shown for {images.shape} images of {images.levels} levels; see --size")
     model, notes = recipe.build(images)
     for note in notes:

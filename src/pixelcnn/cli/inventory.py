@@ -1,44 +1,18 @@
 """What the package offers, found without loading any data."""
 
 import inspect
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from pixelcnn import engines
 from pixelcnn.config import arguments
 from pixelcnn.data import ImageSet, Splits
+from pixelcnn.data.sets import FACTS, OWN
 from pixelcnn.engines import Engine
 from pixelcnn.model import PixelModel
 from pixelcnn.networks import NETWORKS, PixelCNN
 from pixelcnn.outputs import OUTPUTS, Bernoulli
-
-
-class Facts(NamedTuple):
-    """What a data set holds."""
-
-    channels: int
-    height: int
-    width: int
-    levels: int
-    classes: int
-    images: tuple[int, int, int] = (0, 0, 0)
-    """In its parts: training, validation and test."""
-
-
-KNOWN = {
-    "digits": Facts(1, 8, 8, 17, 10, (1_297, 200, 300)),
-    "mnist": Facts(1, 28, 28, 256, 10, (55_000, 5_000, 10_000)),
-    "binarized-mnist": Facts(1, 28, 28, 2, 0, (50_000, 10_000, 10_000)),
-    "fashion-mnist": Facts(1, 28, 28, 256, 10, (55_000, 5_000, 10_000)),
-    "cifar-10": Facts(3, 32, 32, 256, 10, (45_000, 5_000, 10_000)),
-    "shapes": Facts(1, 20, 20, 2, 3, (10_000, 1_000, 4_000)),
-    "shapes-colour": Facts(3, 20, 20, 4, 3, (10_000, 1_000, 4_000)),
-    "mnist-colour": Facts(3, 28, 28, 4, 10, (55_000, 5_000, 10_000)),
-}
-"""The named data sets."""
-UNKNOWN = Facts(1, 28, 28, 256, 10)
-"""What own data are taken for."""
 
 
 def stand_in(table: dict[str, Any], size: tuple[int, int] | None = None) -> ImageSet:
@@ -54,7 +28,7 @@ def stand_in(table: dict[str, Any], size: tuple[int, int] | None = None) -> Imag
         (3, 28, 8)
     """
     name = str(table.get("name", "own data"))
-    channels, height, width, levels, classes, _ = KNOWN.get(name, UNKNOWN)
+    channels, height, width, levels, classes, _ = FACTS.get(name, OWN)
     height, width = size or (height, width)
     if table.get("rgb"):
         channels = 3
@@ -92,7 +66,7 @@ def named() -> dict[str, list[str]]:
 
     return {
         "recipe": recipes.names(),
-        "data set": list(KNOWN),
+        "data set": list(FACTS),
         "network": list(NETWORKS),
         "output": list(OUTPUTS),
     }
@@ -105,7 +79,7 @@ def dataset(name: str) -> dict[str, Any]:
         >>> dataset("cifar-10")["shape"]
         [3, 32, 32]
     """
-    facts = KNOWN[name]
+    facts = FACTS[name]
     return {
         "kind": "data set",
         "name": name,

@@ -29,6 +29,7 @@ WORD = 2**15
 BATCH = 32
 """Images that are computed at once where all of their positions are."""
 Callback = Callable[[int, int], None]
+"""Called with what is done and all there is."""
 
 
 class Integers:

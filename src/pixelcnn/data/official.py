@@ -57,8 +57,6 @@ class OfficialSet:
     parts: Mapping[str, tuple[OfficialFile, ...]]
     mirrors: tuple[Mirror, ...]
     classes: tuple[str, ...] = ()
-    held_out: int = 0
-    """Images of the training part that validate, where there is no official ``val``."""
     torchvision: str = ""
     """The folder in which torchvision keeps the same files."""
 
@@ -100,58 +98,48 @@ def read_cifar(*batches: bytes) -> Part:
 READERS: dict[str, Callable[..., Part]] = {"idx": read_idx, "amat": read_amat, "cifar": read_cifar}
 
 
-def _idx(part: str, images: tuple[int, str], labels: tuple[int, str]) -> tuple[OfficialFile, ...]:
-    return (
-        OfficialFile(f"{part}-images-idx3-ubyte", *images),
-        OfficialFile(f"{part}-labels-idx1-ubyte", *labels),
-    )
+def _idx(*hashes: str) -> Mapping[str, tuple[OfficialFile, ...]]:
+    """The files of a set like MNIST, by the hashes of images and labels to train on, then to test."""
+    parts, left = {}, iter(hashes)
+    for part, name, count in (("train", "train", 60_000), ("test", "t10k", 10_000)):
+        parts[part] = (
+            OfficialFile(f"{name}-images-idx3-ubyte", 16 + 28 * 28 * count, next(left)),
+            OfficialFile(f"{name}-labels-idx1-ubyte", 8 + count, next(left)),
+        )
+    return parts
 
 
 MNIST = OfficialSet(
     "mnist",
     "idx",
-    {
-        "train": _idx(
-            "train",
-            (47_040_016, "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"),
-            (60_008, "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"),
-        ),
-        "test": _idx(
-            "t10k",
-            (7_840_016, "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
-            (10_008, "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
-        ),
-    },
+    _idx(
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
     (
         Mirror("https://ossci-datasets.s3.amazonaws.com/mnist/", ".gz"),
         Mirror("https://storage.googleapis.com/cvdf-datasets/mnist/", ".gz"),
     ),
     DIGITS,
-    held_out=5_000,
     torchvision="MNIST/raw",
 )
 
 FASHION_MNIST = OfficialSet(
     "fashion-mnist",
     "idx",
-    {
-        "train": _idx(
-            "train",
-            (47_040_016, "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"),
-            (60_008, "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"),
-        ),
-        "test": _idx(
-            "t10k",
-            (7_840_016, "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"),
-            (10_008, "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"),
-        ),
-    },
+    _idx(
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    ),
     (
         Mirror("https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/", ".gz"),
         Mirror("https://storage.googleapis.com/tensorflow/tf-keras-datasets/", ".gz"),
     ),
     CLOTHES,
-    held_out=5_000,
     torchvision="FashionMNIST/raw",
 )
 
@@ -223,7 +211,6 @@ CIFAR_10 = OfficialSet(
         ),
     ),
     THINGS,
-    held_out=5_000,
 )
 
 OFFICIAL = {each.name: each for each in (MNIST, BINARIZED_MNIST, FASHION_MNIST, CIFAR_10)}

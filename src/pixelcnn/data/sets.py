@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.resources
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,10 +16,35 @@ from pixelcnn.data.official import DIGITS, OFFICIAL, READERS, OfficialSet
 from pixelcnn.data.splits import joined, shuffled_parts
 from pixelcnn.errors import ConfigError
 
-DATASETS = ("digits", *OFFICIAL, *COURSE)
+
+class Facts(NamedTuple):
+    """What a data set holds."""
+
+    channels: int
+    height: int
+    width: int
+    levels: int
+    classes: int
+    images: tuple[int, ...] = (0, 0, 0)
+    """In its parts: training, validation and test."""
+
+
+FACTS = {
+    "digits": Facts(1, 8, 8, 17, 10, (1_297, 200, 300)),
+    "mnist": Facts(1, 28, 28, 256, 10, (55_000, 5_000, 10_000)),
+    "binarized-mnist": Facts(1, 28, 28, 2, 0, (50_000, 10_000, 10_000)),
+    "fashion-mnist": Facts(1, 28, 28, 256, 10, (55_000, 5_000, 10_000)),
+    "cifar-10": Facts(3, 32, 32, 256, 10, (45_000, 5_000, 10_000)),
+    "shapes": Facts(1, 20, 20, 2, 3, (10_000, 1_000, 4_000)),
+    "shapes-colour": Facts(3, 20, 20, 4, 3, (10_000, 1_000, 4_000)),
+    "mnist-colour": Facts(3, 28, 28, 4, 10, (55_000, 5_000, 10_000)),
+}
+"""The named data sets."""
+OWN = Facts(1, 28, 28, 256, 10)
+"""What own data are taken for."""
+DATASETS = tuple(FACTS)
 """Names that :func:`pixelcnn.data.load` knows."""
 
-DIGITS_PARTS = (1_297, 200, 300)
 SPLITS = ("standard", "tutorial")
 
 
@@ -42,7 +68,7 @@ def named_splits(name: str, split: str, root: Path | None, download: bool) -> Sp
         return _tutorial(name, root, download)
     if name == "digits":
         whole = embedded_digits()
-        return _cut(whole, *shuffled_parts(len(whole), *DIGITS_PARTS))
+        return _cut(whole, *shuffled_parts(len(whole), *FACTS[name].images))
     if name == "mnist-colour":
         return Splits(*map(tinted, named_splits("mnist", split, root, download)))
     if name in COURSE:
@@ -51,7 +77,7 @@ def named_splits(name: str, split: str, root: Path | None, download: bool) -> Sp
     train, test = (_part(dataset, part, root, download) for part in ("train", "test"))
     if "val" in dataset.parts:
         return Splits(train, _part(dataset, "val", root, download), test)
-    kept, held_out = shuffled_parts(len(train), len(train) - dataset.held_out, dataset.held_out)
+    kept, held_out = shuffled_parts(len(train), *FACTS[name].images[:2])
     return Splits(train[kept], dataclasses.replace(train[held_out], split="val"), test)
 
 
@@ -84,7 +110,7 @@ def embedded_digits() -> ImageSet:
         images, labels = arrays["images"], arrays["labels"]
     return ImageSet(
         torch.from_numpy(images[:, None]),
-        levels=17,
+        levels=FACTS["digits"].levels,
         labels=torch.from_numpy(labels.astype(np.int64)),
         classes=DIGITS,
         name="digits",
@@ -117,7 +143,7 @@ def _part(dataset: OfficialSet, part: str, root: Path | None, download: bool) ->
     pixels, labels = READERS[dataset.format](*contents(dataset, part, root, download))
     return ImageSet(
         torch.from_numpy(np.array(pixels)),
-        levels=2 if dataset.format == "amat" else 256,
+        levels=FACTS[dataset.name].levels,
         labels=None if labels is None else torch.from_numpy(labels.astype(np.int64)),
         classes=dataset.classes,
         name=dataset.name,

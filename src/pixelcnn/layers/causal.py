@@ -1,6 +1,5 @@
 """The convolution under every causal layer: a kernel, its origin, and the mask on its weights."""
 
-import abc
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from pixelcnn.masks import Features, Offsets, kernel_mask, live_links, offsets
 from pixelcnn.program import Program, Tap
 
 
-class CausalConv2d(nn.Module, abc.ABC):
+class CausalConv2d(nn.Module):
     """A convolution whose kernel element ``origin`` lies on the position itself.
 
     The stored kernel is whole; ``forward`` multiplies it with the mask, never the stored data, so masked
@@ -21,10 +20,11 @@ class CausalConv2d(nn.Module, abc.ABC):
     Args:
         inputs: colours of the input features.
         outputs: colours of the output features.
-        past: positions of the kernel that may be seen, bool ``(kh, kw)``.
+        kernel: height and width.
         origin: row and column of the kernel element on the position itself; outside the kernel if none.
         sees_itself: whether a colour sees its own colour at the origin.
         bias: add a bias to each output.
+        past: positions of the kernel that may be seen, bool ``(kh, kw)``; all of them if None.
 
     Shapes: ``(n, inputs, h, w)`` to ``(n, outputs, h, w)``.
     """
@@ -32,22 +32,24 @@ class CausalConv2d(nn.Module, abc.ABC):
     mask: Tensor
     stride: int = 1
 
-    @abc.abstractmethod
     def __init__(
         self,
         inputs: Features,
         outputs: Features,
-        past: Tensor,
+        kernel: tuple[int, int],
         origin: tuple[int, int],
         *,
-        sees_itself: bool,
-        bias: bool,
+        sees_itself: bool = True,
+        bias: bool = True,
+        past: Tensor | None = None,
     ) -> None:
         super().__init__()
+        if past is None:
+            past = torch.ones(kernel, dtype=torch.bool, device="cpu")
         self.inputs, self.outputs = inputs, outputs
         self.origin, self.sees_itself = origin, sees_itself
         # First, so that whoever limits what may be allocated is asked before work of this size is done.
-        weight = torch.empty(len(outputs), len(inputs), *past.shape)
+        weight = torch.empty(len(outputs), len(inputs), *kernel)
         links = live_links(outputs, inputs, sees_itself=sees_itself)
         everything = len(outputs) * len(inputs)
         itself = frozenset({(0, 0)})

@@ -42,4 +42,6 @@ class MaskedConv2d(CausalConv2d):
         # With several colours the centre is open in space even in mask A: later colours see earlier ones.
         past = raster_mask(kernel, sees_itself=True)
         origin = (kernel[0] // 2, kernel[1] // 2)
-        super().__init__(inputs, outputs, past, origin, sees_itself=sees_itself, bias=bias)
+        super().__init__(
+            inputs, outputs, kernel, origin, sees_itself=sees_itself, bias=bias, past=past
+        )

@@ -1,9 +1,6 @@
 """Shifted convolution: a dense kernel that lies wholly in the past."""
 
-import torch
-
 from pixelcnn.layers.causal import CausalConv2d
-from pixelcnn.masks import Features
 
 
 class ShiftedConv2d(CausalConv2d):
@@ -22,22 +19,10 @@ class ShiftedConv2d(CausalConv2d):
         bias: add a bias to each output.
 
     Example:
+        >>> import torch
         >>> above = ShiftedConv2d((0,), (-1, -1), (2, 3), (2, 1))
         >>> sorted(above.offsets)
         [(-2, -1), (-2, 0), (-2, 1), (-1, -1), (-1, 0), (-1, 1)]
         >>> above(torch.zeros(1, 1, 5, 7)).shape
         torch.Size([1, 2, 5, 7])
     """
-
-    def __init__(
-        self,
-        inputs: Features,
-        outputs: Features,
-        kernel: tuple[int, int],
-        origin: tuple[int, int],
-        *,
-        sees_itself: bool = True,
-        bias: bool = True,
-    ) -> None:
-        past = torch.ones(kernel, dtype=torch.bool, device="cpu")
-        super().__init__(inputs, outputs, past, origin, sees_itself=sees_itself, bias=bias)

@@ -40,19 +40,6 @@ class DownConv2d(CausalConv2d):
 
     stride = 2
 
-    def __init__(
-        self,
-        inputs: Features,
-        outputs: Features,
-        kernel: tuple[int, int],
-        origin: tuple[int, int],
-        *,
-        sees_itself: bool = True,
-        bias: bool = True,
-    ) -> None:
-        past = torch.ones(kernel, dtype=torch.bool, device="cpu")
-        super().__init__(inputs, outputs, past, origin, sees_itself=sees_itself, bias=bias)
-
 
 class UpConv2d(CausalConv2d):
     """Transposed convolution to twice the rows and columns.
@@ -100,8 +87,7 @@ class UpConv2d(CausalConv2d):
                 f"a kernel {kernel[0]}x{kernel[1]} with origin {origin} leaves some positions unwritten",
                 hint="it needs two rows and columns from its origin on",
             )
-        past = torch.ones(kernel, dtype=torch.bool, device="cpu")
-        super().__init__(inputs, outputs, past, origin, sees_itself=sees_itself, bias=bias)
+        super().__init__(inputs, outputs, kernel, origin, sees_itself=sees_itself, bias=bias)
 
     def reset_parameters(self) -> None:
         """Uniform weights of variance 1 / (live inputs of each output), of which there is a quarter."""

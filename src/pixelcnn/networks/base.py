@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from pixelcnn.config import check_integer, gated
 from pixelcnn.errors import ConfigError, ModelError
 from pixelcnn.layers import CodeEmbedding, ConditionBias
-from pixelcnn.masks import Features, contiguous, raster_past
+from pixelcnn.masks import LAYOUTS, Features, contiguous, raster_past
 from pixelcnn.networks import options
 from pixelcnn.registry import Registry
 from pixelcnn.shapes import MAX_LEVELS
@@ -139,9 +139,14 @@ NETWORKS: Registry[Network] = Registry("network")
 """Every network by its public name."""
 
 
-def check_width(name: str, width: int, colours: int) -> None:
-    """A layer needs at least one feature map for each colour."""
+def grouped(name: str, width: int, colours: int, layout: options.Layout) -> Features:
+    """The colours of ``width`` feature maps, of which a layer needs at least one for each colour.
+
+    Raises:
+        ConfigError: there are fewer; names the option.
+    """
     if width < colours:
         raise ConfigError(
             f"{name} = {width} leaves some of {colours} channels without a feature map"
         )
+    return LAYOUTS[layout](width, colours)

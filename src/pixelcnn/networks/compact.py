@@ -15,7 +15,7 @@ from pixelcnn.layers import (
 )
 from pixelcnn.masks import LAYOUTS, PAST, Features
 from pixelcnn.networks import options
-from pixelcnn.networks.base import NETWORKS, Network, check_width
+from pixelcnn.networks.base import NETWORKS, Network, grouped
 from pixelcnn.program import Program
 
 INITIAL_SCALE = 0.7
@@ -149,8 +149,7 @@ class Compact(Network):
         biases = (self.condition_bias(2 * len(between)) for _ in range(depth))
         self.biases = nn.ModuleList(bias for bias in biases if bias is not None)
         head = width if head_width is None else head_width
-        check_width("head_width", head, self.colours)
-        top = LAYOUTS[layout](head, self.colours)
+        top = grouped("head_width", head, self.colours, layout)
         self.head = nn.Sequential(
             PositionNorm(features) if norm else nn.Identity(),
             MaskedConv2d(features, top, (1, 1), sees_itself=True),

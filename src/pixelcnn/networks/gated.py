@@ -4,9 +4,9 @@ from torch import Tensor, nn
 
 from pixelcnn import layers
 from pixelcnn.layers import Dropout, Gate, MaskedConv2d, PositionNorm, ShiftedConv2d
-from pixelcnn.masks import LAYOUTS, PAST, Features
+from pixelcnn.masks import PAST, Features
 from pixelcnn.networks import options
-from pixelcnn.networks.base import NETWORKS, Network, check_width
+from pixelcnn.networks.base import NETWORKS, Network, grouped
 
 
 class GatedLayer(nn.Module):
@@ -117,17 +117,15 @@ class GatedPixelCNN(Network):
         codes: options.Count = 0,
     ) -> None:
         super().__init__(channels, out, order, condition, condition_size, embedding, codes)
-        check_width("width", width, self.colours)
+        features = grouped("width", width, self.colours, layout)
         head = width if head_width is None else head_width
-        check_width("head_width", head, self.colours)
+        top = grouped("head_width", head, self.colours, layout)
         self.width, self.depth, self.kernel, self.first_kernel = width, depth, kernel, first_kernel
         self.head_width, self.norm, self.activation = head_width, norm, activation
         self.layout, self.dropout = layout, dropout
-        features = LAYOUTS[layout](width, self.colours)
         self.layers = nn.ModuleList(self._layer(i, features) for i in range(depth))
         biases = (self.condition_bias(2 * width) for _ in range(2 * depth))
         self.biases = nn.ModuleList(bias for bias in biases if bias is not None)
-        top = LAYOUTS[layout](head, self.colours)
         self.head = nn.Sequential(
             layers.activation(activation, width),
             MaskedConv2d(features, top, (1, 1), sees_itself=True),

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from pixelcnn import layers
 from pixelcnn.annotations import Range
 from pixelcnn.layers import Dropout, MaskedConv2d
-from pixelcnn.masks import LAYOUTS, Features
+from pixelcnn.masks import Features
 from pixelcnn.networks import options
-from pixelcnn.networks.base import NETWORKS, Network, check_width
+from pixelcnn.networks.base import NETWORKS, Network, grouped
 
 
 class Block(nn.Module):
@@ -116,22 +116,13 @@ class PixelCNN(Network):
     ) -> None:
         super().__init__(channels, out, order, condition, condition_size, embedding, codes)
         self.width, self.depth, self.kernel, self.first_kernel = width, depth, kernel, first_kernel
-        self.bottleneck, self.halve, self.head_width, self.head_depth = (
-            bottleneck,
-            halve,
-            head_width,
-            head_depth,
-        )
-        self.activation, self.activate, self.layout, self.dropout = (
-            activation,
-            activate,
-            layout,
-            dropout,
-        )
-        narrow = self._features(
-            "bottleneck", max(width // 2, self.colours) if bottleneck is None else bottleneck
-        )
-        features = self._features("width", width)
+        self.bottleneck, self.halve = bottleneck, halve
+        self.head_width, self.head_depth = head_width, head_depth
+        self.activation, self.activate = activation, activate
+        self.layout, self.dropout = layout, dropout
+        half = max(width // 2, self.colours) if bottleneck is None else bottleneck
+        narrow = grouped("bottleneck", half, self.colours, layout)
+        features = grouped("width", width, self.colours, layout)
         self.input = MaskedConv2d(
             self.image_features, features, (first_kernel, first_kernel), sees_itself=False
         )
@@ -147,15 +138,10 @@ class PixelCNN(Network):
         )
         self.head = self._head(features)
 
-    def _features(self, name: str, width: int) -> Features:
-        check_width(name, width, self.colours)
-        return LAYOUTS[self.layout](width, self.colours)
-
     def _head(self, features: Features) -> nn.Sequential:
         """1x1 layers, each with its activation, and the output layer."""
-        head = self._features(
-            "head_width", self.width if self.head_width is None else self.head_width
-        )
+        width = self.width if self.head_width is None else self.head_width
+        head = grouped("head_width", width, self.colours, self.layout)
         stack: list[nn.Module] = []
         if self.activate == "before":
             stack.append(layers.activation(self.activation, len(features)))

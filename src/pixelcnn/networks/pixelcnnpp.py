@@ -10,9 +10,9 @@ from torch.nn.utils.parametrizations import weight_norm
 from pixelcnn.annotations import Range
 from pixelcnn.layers import CausalConv2d, MaskedConv2d, PositionNorm
 from pixelcnn.layers.streams import FirstPair, PairDown, PairUp, ResidualPair, Streams
-from pixelcnn.masks import Features, interleaved
+from pixelcnn.masks import Features
 from pixelcnn.networks import options
-from pixelcnn.networks.base import NETWORKS, Network, check_width
+from pixelcnn.networks.base import NETWORKS, Network, grouped
 
 
 @NETWORKS.register("pixelcnnpp")
@@ -65,10 +65,9 @@ class PixelCNNpp(Network):
         codes: options.Count = 0,
     ) -> None:
         super().__init__(channels, out, order, condition, condition_size, embedding, codes)
-        check_width("width", width, self.colours)
+        features = grouped("width", width, self.colours, "interleaved")
         self.width, self.blocks, self.scales = width, blocks, scales
         self.dropout, self.norm = dropout, norm
-        features = interleaved(width, self.colours)
         self.first = FirstPair((*self.image_features, 0), features)
         self.inward = nn.ModuleList(self._inward(features))
         self.outward = nn.ModuleList(self._outward(features))

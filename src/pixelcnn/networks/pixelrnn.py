@@ -1,7 +1,6 @@
 """PixelRNN: LSTMs that travel over the image in rows or in diagonals."""
 
 import abc
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +14,9 @@ from pixelcnn.layers import (
     MaskedConv2d,
     RowRecurrence,
 )
-from pixelcnn.masks import LAYOUTS, Features
+from pixelcnn.masks import Features
 from pixelcnn.networks import options
-from pixelcnn.networks.base import NETWORKS, Network, check_width
-
-Layer = Callable[[Features, Features], nn.Module]
-"""Builds a residual layer from the colours of the features and of the states."""
+from pixelcnn.networks.base import NETWORKS, Network, grouped
 
 
 class PixelRNN(Network):
@@ -38,41 +34,38 @@ class PixelRNN(Network):
         layout: how feature maps are grouped by colour, ``"interleaved"`` or ``"contiguous"``.
         condition: as of any network; a bias of the gates.
         dropout: probability of zeroing a state's feature on its way out of the layer.
-        layer: builds a layer, which maps features, image and condition to features.
     """
 
-    @abc.abstractmethod
     def __init__(
         self,
         channels: options.Channels,
         out: options.Out,
-        width: options.Width,
-        depth: options.Depth,
-        hidden: options.Width | None,
-        first_kernel: options.Side,
-        head_width: options.Width | None,
-        layout: options.Layout,
-        order: options.Order,
-        condition: options.Condition | None,
-        condition_size: options.Count,
-        dropout: options.Probability,
-        embedding: options.Embedding,
-        codes: options.Count,
-        layer: Layer,
+        width: options.Width = 32,
+        depth: options.Depth = 7,
+        hidden: options.Width | None = None,
+        first_kernel: options.Side = 7,
+        head_width: options.Width | None = None,
+        layout: options.Layout = "interleaved",
+        order: options.Order = "channel",
+        condition: options.Condition | None = None,
+        condition_size: options.Count = 0,
+        dropout: options.Probability = 0.0,
+        embedding: options.Embedding = 0,
+        codes: options.Count = 0,
     ) -> None:
         super().__init__(channels, out, order, condition, condition_size, embedding, codes)
         self.width, self.depth, self.hidden = width, depth, hidden
         self.first_kernel, self.head_width = first_kernel, head_width
         self.layout, self.dropout = layout, dropout
-        features = self._features("width", width)
-        states = self._features(
-            "hidden", max(width // 2, self.colours) if hidden is None else hidden
-        )
+        features = grouped("width", width, self.colours, layout)
+        half = max(width // 2, self.colours) if hidden is None else hidden
+        states = grouped("hidden", half, self.colours, layout)
         self.input = MaskedConv2d(
             self.image_features, features, (first_kernel, first_kernel), sees_itself=False
         )
-        self.layers = nn.ModuleList(layer(features, states) for _ in range(depth))
-        top = self._features("head_width", width if head_width is None else head_width)
+        self.layers = nn.ModuleList(self._layer(features, states) for _ in range(depth))
+        head = width if head_width is None else head_width
+        top = grouped("head_width", head, self.colours, layout)
         self.head = nn.Sequential(
             nn.ReLU(),
             MaskedConv2d(features, top, (1, 1), sees_itself=True),
@@ -82,9 +75,9 @@ class PixelRNN(Network):
             MaskedConv2d(top, self.out_features, (1, 1), sees_itself=True),
         )
 
-    def _features(self, name: str, width: int) -> Features:
-        check_width(name, width, self.colours)
-        return LAYOUTS[self.layout](width, self.colours)
+    @abc.abstractmethod
+    def _layer(self, features: Features, states: Features) -> nn.Module:
+        """A residual layer, which maps features, image and condition to features, by their colours."""
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         image = self.features_of(x)
@@ -162,16 +155,15 @@ class RowLSTM(PixelRNN):
                 f"kernel = {kernel} is wider than first_kernel = {first_kernel}",
                 hint="a layer would reach pixels whose last channel the first one has not seen",
             )
-
-        def layer(features: Features, states: Features) -> RowLayer:
-            bias = self.condition_bias(4 * len(states))
-            return RowLayer(features, states, kernel, bias, dropout)
-
+        self.kernel = kernel  # of which the layers are made
         super().__init__(
             channels, out, width, depth, hidden, first_kernel, head_width, layout, order,
-            condition, condition_size, dropout, embedding, codes, layer,
+            condition, condition_size, dropout, embedding, codes,
         )  # fmt: skip
-        self.kernel = kernel
+
+    def _layer(self, features: Features, states: Features) -> RowLayer:
+        bias = self.condition_bias(4 * len(states))
+        return RowLayer(features, states, self.kernel, bias, self.dropout)
 
 
 class DiagonalLayer(nn.Module):
@@ -230,29 +222,7 @@ class DiagonalBiLSTM(PixelRNN):
         torch.Size([1, 2, 4, 5])
     """
 
-    def __init__(
-        self,
-        channels: options.Channels,
-        out: options.Out,
-        width: options.Width = 32,
-        depth: options.Depth = 7,
-        hidden: options.Width | None = None,
-        first_kernel: options.Side = 7,
-        head_width: options.Width | None = None,
-        layout: options.Layout = "interleaved",
-        order: options.Order = "channel",
-        condition: options.Condition | None = None,
-        condition_size: options.Count = 0,
-        dropout: options.Probability = 0.0,
-        embedding: options.Embedding = 0,
-        codes: options.Count = 0,
-    ) -> None:
-        def layer(features: Features, states: Features) -> DiagonalLayer:
-            gates = 4 * len(states)
-            biases = self.condition_bias(gates), self.condition_bias(gates)
-            return DiagonalLayer(features, states, self.image_features, biases, dropout)
-
-        super().__init__(
-            channels, out, width, depth, hidden, first_kernel, head_width, layout, order,
-            condition, condition_size, dropout, embedding, codes, layer,
-        )  # fmt: skip
+    def _layer(self, features: Features, states: Features) -> DiagonalLayer:
+        gates = 4 * len(states)
+        biases = self.condition_bias(gates), self.condition_bias(gates)
+        return DiagonalLayer(features, states, self.image_features, biases, self.dropout)

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from pixelcnn.annotations import Range
 from pixelcnn.layers import Coordinates, MaskedConv2d, PositionNorm, RasterAttention
 from pixelcnn.layers.residual import ResidualBlock
-from pixelcnn.masks import LAYOUTS, PAST, Features
+from pixelcnn.masks import PAST, Features
 from pixelcnn.networks import options
-from pixelcnn.networks.base import NETWORKS, Network, check_width
+from pixelcnn.networks.base import NETWORKS, Network, grouped
 
 POINT = ((1, 1), (0, 0))
 """Kernel and origin of a convolution that stays at its position."""
@@ -137,12 +137,11 @@ class PixelSNAIL(Network):
         codes: options.Count = 0,
     ) -> None:
         super().__init__(channels, out, order, condition, condition_size, embedding, codes)
-        check_width("width", width, self.colours)
+        features = grouped("width", width, self.colours, layout)
         self.width, self.depth, self.convolutions, self.kernel = width, depth, convolutions, kernel
         self.first_kernel, self.heads, self.key_width = first_kernel, heads, key_width
         self.value_width, self.background, self.norm = value_width, background, norm
         self.layout, self.dropout = layout, dropout
-        features = LAYOUTS[layout](width, self.colours)
         self.input = MaskedConv2d(
             self.image_features, features, (first_kernel, first_kernel), sees_itself=False
         )

@@ -7,13 +7,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 
 from fuzz import mutation, values
 from fuzz.case import Campaign, Case, Fault
-from pixelcnn.training import checkpoints, loop
-from training.trainings import same, state, train
+from pixelcnn.training import checkpoints
+from training.trainings import killed_at, same, state, train
 
 OPTIONS: dict[str, Any] = {
     "epochs": 2, "checkpoint_every": "0s", "sample_count": 0, "log_every": 1, "trackers": []
@@ -26,25 +25,6 @@ FILES = (
     "environment.json", "train.log", "run.lock",
 )  # fmt: skip
 SECRET = b"what somebody else wrote"
-
-
-class Stopped(BaseException):
-    """Stands for a process that is gone."""
-
-
-def stopped_at(step: int, run: Path) -> None:
-    """A training that ends without a word after a step."""
-    going = loop.do_what_is_due
-
-    def stop(trainer: Any) -> None:
-        going(trainer)
-        if trainer.state.step == step:
-            raise Stopped
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "do_what_is_due", stop)
-        with pytest.raises(Stopped):
-            train(run, **OPTIONS)
 
 
 def check_same_end(run: Path, whole: Path, *, but: str = "") -> None:
@@ -77,7 +57,8 @@ class Checkpoints(Campaign):
     def prepare(self, folder: Path) -> None:
         self.whole, self.stopped = folder / "whole", folder / "stopped"
         train(self.whole, **OPTIONS)
-        stopped_at(STOP, self.stopped)
+        with killed_at(STOP, saved=True):
+            train(self.stopped, **OPTIONS)
 
     def run(self, case: Case) -> None:
         run, victim = case.folder / "run", case.write("victim", SECRET)

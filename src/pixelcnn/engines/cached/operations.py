@@ -25,7 +25,6 @@ from pixelcnn.program import (
     Given,
     Past,
     Position,
-    Program,
     Slice,
     Sum,
     Tap,
@@ -40,18 +39,16 @@ class Operations:
     """The computations of a program, bound once for each column.
 
     Args:
-        program: what is computed.
         steps: a pixel.
-        stages: when each feature of each node is.
-        store: the places of values.
+        stages: when each feature of each node is computed.
+        store: the places of the program's values.
         shape: of the image.
     """
 
-    def __init__(
-        self, program: Program, steps: int, stages: list[Tensor], store: Store, shape: ImageShape
-    ) -> None:
+    def __init__(self, steps: int, stages: list[Tensor], store: Store, shape: ImageShape) -> None:
+        program = store.program
         self.program, self.steps, self.stages, self.store = program, steps, stages, store
-        self.units = Units(program, steps, stages, store)
+        self.units = Units(steps, stages, store)
         self.period = math.lcm(*(node.clock for node in program.nodes if node.clock != UNITS))
         self.scans = right_to_left(program)
         self.kernels: dict[tuple[object, ...], Kernel] = {}

@@ -48,17 +48,16 @@ class Units:
     """The computations of a program's units, and between them and positions.
 
     Args:
-        program: what is computed.
         steps: a pixel.
-        stages: when each feature of each node is.
-        store: the places of values.
+        stages: when each feature of each node is computed.
+        store: the places of the program's values.
     """
 
-    def __init__(self, program: Program, steps: int, stages: list[Tensor], store: Store) -> None:
-        self.program, self.steps, self.stages, self.store = program, steps, stages, store
+    def __init__(self, steps: int, stages: list[Tensor], store: Store) -> None:
+        self.program, self.steps, self.stages, self.store = store.program, steps, stages, store
         self.queues = {
             group[0]: Queue(merge(*map(self._due, group), key=itemgetter(0)))
-            for group in groups_of(program)
+            for group in groups_of(self.program)
         }
         self.pixels: dict[tuple[int, int, int, int], Sequence[Tensor]] = {}
 

@@ -32,7 +32,7 @@ class CachedEngine:
         self.steps, stages = schedule(model, program)
         by_row = needs_rows(program, stages, self.steps)
         self.store = Store(model, program, n, by_row, condition)
-        self.operations = Operations(program, self.steps, stages, self.store, model.shape)
+        self.operations = Operations(self.steps, stages, self.store, model.shape)
         columns = range(model.shape.width)
         self.levels = [self.store.at(0, column) for column in columns]
         self.found = [self.store.at(len(program.nodes) - 1, column) for column in columns]

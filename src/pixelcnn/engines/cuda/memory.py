@@ -4,38 +4,29 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pixelcnn.engines.cached import memory
 from pixelcnn.engines.cached.products import Operation
 from pixelcnn.engines.cached.store import Store
 from pixelcnn.engines.cuda.places import Where
 from pixelcnn.program import Attend
 
 
-class Memory:
-    """What one ``attend`` node may attend to: its start token, then the positions in coding order.
-
-    There is room for all of them, and a mask tells those that have been visited from the others.
+class Memory(memory.Memory):
+    """What one ``attend`` node may attend to, where a mask tells visited positions from the others.
 
     Args:
-        store: lends zeros.
+        store: of the program's values.
         node: the primitive.
         grid: its rows and columns.
         where: the current position.
     """
 
     def __init__(self, store: Store, node: Attend, grid: tuple[int, int], where: Where) -> None:
-        (rows, self.columns), self.clock = grid, node.clock
-        self.heads, self.n, self.where = node.heads, store.n, where
-        widths = [store.program.width(number) for number in node.sources[1:]]
-        self.kept = [
-            store.zeros(store.n, node.heads, rows * self.columns + 1, width // node.heads)
-            for width in widths
-        ]
-        for kept, token in zip(self.kept, node.start.split(widths), strict=True):
-            kept[:, :, 0] = token.view(node.heads, -1)
+        (rows, self.columns), self.clock, self.where = grid, node.clock, where
+        super().__init__(store, node, rows * self.columns)
         self.numbers = torch.arange(rows * self.columns + 1, device=where.row.device)
 
     def attend(self, query: Tensor, out: Tensor) -> Operation:
-        """Attention of the current position, ``(n, heads * d)``, to those before it."""
         split = query.unflatten(-1, (self.heads, 1, -1))
 
         def apply() -> None:
@@ -47,8 +38,6 @@ class Memory:
         return apply
 
     def remember(self, key: Tensor, value: Tensor) -> Operation:
-        """Keeps the current position's key and value."""
-
         def apply() -> None:
             count = self._count()
             for kept, new in zip(self.kept, (key, value), strict=True):

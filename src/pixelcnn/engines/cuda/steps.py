@@ -11,7 +11,7 @@ from pixelcnn.engines.cached.products import Operation
 from pixelcnn.engines.cuda.memory import Memory
 from pixelcnn.engines.cuda.places import Window
 from pixelcnn.engines.stages import is_step
-from pixelcnn.program import Attend, Depthwise, Program, Sum, Taps
+from pixelcnn.program import Attend, Depthwise, Sum, Taps
 from pixelcnn.program.elementwise import Relu
 from pixelcnn.shapes import ImageShape
 
@@ -22,22 +22,18 @@ class Steps(Operations):
     A product takes its bias along, and the relu that follows it.
 
     Args:
-        program: what is computed.
         steps: a pixel.
-        stages: when each feature of each node is.
-        window: the places of values.
+        stages: when each feature of each node is computed.
+        window: the places of the program's values.
         shape: of the image.
     """
 
-    def __init__(
-        self, program: Program, steps: int, stages: list[Tensor], window: Window, shape: ImageShape
-    ) -> None:
-        super().__init__(program, steps, stages, window.store, shape)
-        for number, node in enumerate(program.nodes):
+    def __init__(self, steps: int, stages: list[Tensor], window: Window, shape: ImageShape) -> None:
+        super().__init__(steps, stages, window.store, shape)
+        for number, node in enumerate(self.program.nodes):
             if isinstance(node, Attend):
                 grid = -(-shape.height // node.clock), window.rows.width(node.clock)
-                memory = Memory(self.store, node, grid, window.where)
-                self.memories[number] = memory  # type: ignore[assignment]
+                self.memories[number] = Memory(self.store, node, grid, window.where)
         self.followed = dict(self._followed())
 
     def _followed(self) -> Iterator[tuple[int, int]]:

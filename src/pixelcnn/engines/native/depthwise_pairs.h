@@ -24,10 +24,7 @@ inline void accumulate(Interleaved& sum, const Interleaved& a, const Interleaved
 // In their own order.
 inline Integers half_of(const Interleaved& sum, int half) {
     const __m512i first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), order = first | _mm512_set1_epi64(half * 4);
-    const __m512i all = _mm512_permutex2var_epi64(sum.low, order, sum.high);
-    Integers v;
-    std::memcpy(&v, &all, sizeof v);
-    return v;
+    return Integers(_mm512_permutex2var_epi64(sum.low, order, sum.high));
 }
 
 // Some pairs of taps of neighbouring columns: each input is loaded once. The last pair may begin a column early.

@@ -1,6 +1,7 @@
 """What the native engine computes in one go, and what it never stores apart."""
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -53,6 +54,24 @@ class Fusion:
             number, offset = self.homes[number]
             start += offset
         return number, start
+
+
+class Arranged(NamedTuple):
+    """A program, and how it is computed.
+
+    Attributes:
+        program: a network's.
+        steps: of a pixel.
+        stages: when each feature of each node is computed.
+        orders: feature numbers of each node in storage order.
+        fusion: what is computed together.
+    """
+
+    program: Program
+    steps: int
+    stages: list[Tensor]
+    orders: list[Tensor]
+    fusion: Fusion
 
 
 def fuse(program: Program, stages: list[Tensor], orders: list[Tensor]) -> Fusion:

@@ -7,24 +7,14 @@ of the value they are added to.
 
 from collections.abc import Callable, Iterator
 
-from torch import Tensor
-
 from pixelcnn.engines.native.build import code
 from pixelcnn.engines.native.functions import function_words, table_gate_words
-from pixelcnn.engines.native.fusion import Fusion
+from pixelcnn.engines.native.fusion import Arranged
 from pixelcnn.engines.native.layout import Pool
 from pixelcnn.engines.native.places import Place, Places, runs
 from pixelcnn.engines.native.sums import Sums
 from pixelcnn.engines.native.units import Units
-from pixelcnn.program import (
-    Attend,
-    Condition,
-    Lookup,
-    Norm,
-    Position,
-    Program,
-    Slice,
-)
+from pixelcnn.program import Attend, Condition, Lookup, Norm, Position, Slice
 
 Emit = Callable[["Instructions", int, list[int]], Iterator[list[int]]]
 
@@ -33,32 +23,17 @@ class Instructions:
     """What the native engine is told to compute.
 
     Args:
-        program: a network's.
-        steps: of a pixel.
-        stages: when each feature of each node is computed.
-        orders: feature numbers of each node in storage order.
-        fusion: what is computed together.
+        arranged: the program.
         size: rows and columns of the image.
         lanes: outputs that are computed together.
     """
 
-    def __init__(
-        self,
-        program: Program,
-        steps: int,
-        stages: list[Tensor],
-        orders: list[Tensor],
-        fusion: Fusion,
-        size: tuple[int, int],
-        lanes: int,
-    ) -> None:
-        self.program, self.steps, self.stages, self.orders = program, steps, stages, orders
-        self.fusion, self.size, self.pool = fusion, size, Pool(lanes)
-        self.places = Places(program, steps, stages, orders, fusion)
-        self.sums = Sums(program, steps, stages, orders, fusion, self.places, self.pool)
-        self.units = Units(
-            program, steps, stages, orders, fusion, self.places, self.pool, size, self._emit
-        )
+    def __init__(self, arranged: Arranged, size: tuple[int, int], lanes: int) -> None:
+        self.program, self.steps, self.stages, self.orders, self.fusion = arranged
+        self.size, self.pool = size, Pool(lanes)
+        self.places = Places(arranged)
+        self.sums = Sums(arranged, self.places, self.pool)
+        self.units = Units(arranged, self.places, self.pool, size, self._emit)
         self.memories: list[list[int]] = []
         self.memory: dict[int, int] = {}
         self.map = self._map_of_condition()

@@ -108,17 +108,13 @@ inline Vector requantised(Vector a, Vector factor, Vector limit) {
 #if defined(__AVX512F__)
     // Cut off after 24 bits, the last of which is set if any that was cut off is: so what is nearest stays so.
     constexpr int cut = _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC;
-    __m512 x, y;
-    std::memcpy(&x, &a, sizeof x);
-    std::memcpy(&y, &factor, sizeof y);
+    const __m512 x = __m512(a), y = __m512(factor);
     __m512 product = _mm512_maskz_mul_round_ps(0xffff, x, y, cut);
     const __mmask16 rest = _mm512_cmp_ps_mask(_mm512_fmsub_ps(x, y, product), _mm512_setzero_ps(), _CMP_NEQ_UQ);
     const __m512i odd = _mm512_castps_si512(product);
     product = _mm512_castsi512_ps(_mm512_mask_or_epi32(odd, rest, odd, _mm512_set1_epi32(1)));
     product = _mm512_maskz_roundscale_ps(0xffff, product, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    Vector found;
-    std::memcpy(&found, &product, sizeof found);
-    return within(found, -limit, limit);
+    return within(Vector(product), -limit, limit);
 #else
     return rounded(widen(a), widen(factor), limit);
 #endif

@@ -25,10 +25,7 @@ inline int32_t pairs(int32_t count) { return (count + 1) / 2; }
 inline Vector splat_bits(const float* p) {
     int32_t word;
     std::memcpy(&word, p, sizeof word);
-    const Integers all = word - Integers{};
-    Vector v;
-    std::memcpy(&v, &all, sizeof v);
-    return v;
+    return floats(word - Integers{});
 }
 
 // Floats in 16 bits: rounded to bfloat16, to nearest and ties to even; or whole numbers as they are.
@@ -67,9 +64,7 @@ inline void pair(const float* from, int32_t count, float* to) {
 // The first of some whole numbers, in 16 bits each: none is larger than that.
 inline void store_narrow(float* p, Vector v, int32_t count) {
 #if defined(__AVX512F__)
-    __m512 all;
-    std::memcpy(&all, &v, sizeof v);
-    _mm512_mask_cvtepi32_storeu_epi16(p, first(count), _mm512_maskz_cvttps_epi32(0xffff, all));
+    _mm512_mask_cvtepi32_storeu_epi16(p, first(count), _mm512_maskz_cvttps_epi32(0xffff, __m512(v)));
 #else
     pair<INTEGER>(reinterpret_cast<const float*>(&v), count, p);
 #endif
@@ -78,39 +73,22 @@ inline void store_narrow(float* p, Vector v, int32_t count) {
 #if defined(PIXELCNN_WHOLE_PAIRS)
 // sum + a * b of pairs, both products of them.
 inline Integers accumulate(Integers sum, Integers a, Integers b) {
-    __m512i total, x, y;
-    std::memcpy(&total, &sum, sizeof total);
-    std::memcpy(&x, &a, sizeof x);
-    std::memcpy(&y, &b, sizeof y);
-    total = _mm512_dpwssd_epi32(total, x, y);
-    std::memcpy(&sum, &total, sizeof sum);
-    return sum;
+    return Integers(_mm512_dpwssd_epi32(__m512i(sum), __m512i(a), __m512i(b)));
 }
 
 // Each as a double.
 inline Halves widen(Integers v) {
-    __m512i all;
-    std::memcpy(&all, &v, sizeof v);
+    const __m512i all = __m512i(v);
     const __m512d low = _mm512_maskz_cvtepi32_pd(0xff, _mm512_maskz_extracti64x4_epi64(0xf, all, 0));
     const __m512d high = _mm512_maskz_cvtepi32_pd(0xff, _mm512_maskz_extracti64x4_epi64(0xf, all, 1));
-    Halves halves;
-    std::memcpy(&halves.low, &low, sizeof low);
-    std::memcpy(&halves.high, &high, sizeof high);
-    return halves;
+    return {Doubles(low), Doubles(high)};
 }
 #endif
 
 // sum + a * b of pairs of bfloat16, both products of them.
 inline Vector accumulate_halves(Vector sum, Vector a, Vector b) {
 #if defined(__AVX512BF16__)
-    __m512 total;
-    __m512bh x, y;
-    std::memcpy(&total, &sum, sizeof total);
-    std::memcpy(&x, &a, sizeof x);
-    std::memcpy(&y, &b, sizeof y);
-    total = _mm512_dpbf16_ps(total, x, y);
-    std::memcpy(&sum, &total, sizeof sum);
-    return sum;
+    return Vector(_mm512_dpbf16_ps(__m512(sum), __m512bh(a), __m512bh(b)));
 #else
     const Integers high = Integers{} - 65536;  // 0xffff0000
     sum = sum + floats(bits(a) << 16) * floats(bits(b) << 16);

@@ -4,13 +4,12 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from pixelcnn.engines.cached.store import read_again
 from pixelcnn.engines.native.build import code
-from pixelcnn.engines.native.fusion import Fusion
+from pixelcnn.engines.native.fusion import Arranged
 from pixelcnn.engines.stages import Reach, needs_rows, reach_of
-from pixelcnn.program import ROW_START, UNITS, Cat, Condition, Elementwise, Input, Program, Slice
+from pixelcnn.program import ROW_START, UNITS, Cat, Condition, Elementwise, Input, Slice
 
 
 class Value(NamedTuple):
@@ -45,30 +44,19 @@ class Places:
     """The values of a plan, and which of them holds what.
 
     Args:
-        program: a network's.
-        steps: of a pixel.
-        stages: when each feature of each node is computed.
-        orders: feature numbers of each node in storage order.
-        fusion: what is computed together.
+        arranged: the program.
     """
 
-    def __init__(
-        self,
-        program: Program,
-        steps: int,
-        stages: list[Tensor],
-        orders: list[Tensor],
-        fusion: Fusion,
-    ) -> None:
-        self.program, self.fusion = program, fusion
+    def __init__(self, arranged: Arranged) -> None:
+        self.program, self.steps, self.stages, orders, self.fusion = arranged
         self._places = [torch.argsort(order).tolist() for order in orders]
         self.values: list[Value] = []
         self.number: dict[int, int] = {}
         self.constants: dict[int, int] = {}
         self._late: dict[int, Place] = {}
-        reach, rows = self._reaches(), self._stored_by_row(steps, stages)
-        for number, node in enumerate(program.nodes):
-            if number in fusion.inside or number in fusion.homes:
+        reach, rows = self._reaches(), self._stored_by_row()
+        for number, node in enumerate(self.program.nodes):
+            if number in self.fusion.inside or number in self.fusion.homes:
                 continue
             constant = isinstance(node, Condition) and node.kind != "map"
             if constant:
@@ -80,9 +68,7 @@ class Places:
             elif number not in rows and reach[number] == Reach():
                 self.number[number] = self.add(node.width, node.clock, "now")
             else:
-                early = (
-                    self._early(number, steps, stages) if reach[number] == Reach() else node.width
-                )
+                early = self._early(number) if reach[number] == Reach() else node.width
                 if early:
                     self.number[number] = self.add(early, node.clock, "rows", reach[number])
                 if early < node.width:
@@ -110,13 +96,13 @@ class Places:
         assert list(runs([places])) == [(0, len(places))]
         return places[0]
 
-    def _early(self, number: int, steps: int, stages: list[Tensor]) -> int:
+    def _early(self, number: int) -> int:
         """Features of a node that are kept by row: those known before it, where positions read their own.
 
         The others are computed at a position, and read there alone; so a vector of them stays in the cache.
         """
         nodes, width = self.program.nodes, self.program.width(number)
-        early = int((stages[number] == ROW_START).sum())
+        early = int((self.stages[number] == ROW_START).sum())
         readers = [
             reader
             for reader, node in enumerate(nodes)
@@ -126,7 +112,7 @@ class Places:
         apart = isinstance(nodes[number], Input) or number == len(nodes) - 1
         for each in (number, *readers):
             apart |= each in self.fusion.scans or nodes[each].clock != nodes[number].clock
-            apart |= bool((stages[each] > steps).any())
+            apart |= bool((self.stages[each] > self.steps).any())
         alone = all(isinstance(nodes[reader], Elementwise | Cat | Slice) for reader in readers)
         return early if (alone or not early) and not apart else width
 
@@ -137,14 +123,15 @@ class Places:
             reach[self.fusion.home(number)[0]].widen(reach[number])
         return reach
 
-    def _stored_by_row(self, steps: int, stages: list[Tensor]) -> set[int]:
+    def _stored_by_row(self) -> set[int]:
         """Nodes of which whole rows are kept, not the current position alone."""
         nodes = self.program.nodes
-        needed = {i for i, whole in enumerate(needs_rows(self.program, stages, steps)) if whole}
+        rows = needs_rows(self.program, self.stages, self.steps)
+        needed = {i for i, whole in enumerate(rows) if whole}
         needed |= read_again(self.program)
         needed |= {i for i, node in enumerate(nodes) if isinstance(node, Input | Condition)}
         for number in range(len(nodes)):
-            late = bool((stages[number] > steps).all())
+            late = bool((self.stages[number] > self.steps).all())
             if number in self.fusion.scans and late and self._only_read_in_scan(number):
                 needed.discard(number)
         return {self.fusion.home(number)[0] for number in needed}

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from pixelcnn.engines.native.build import code, codes, lanes, why_not
-from pixelcnn.engines.native.fusion import fuse
+from pixelcnn.engines.native.fusion import Arranged, fuse
 from pixelcnn.engines.native.instructions import EMITTERS, Instructions
 from pixelcnn.engines.native.layout import storage_orders
 from pixelcnn.engines.stages import schedule
@@ -108,9 +108,8 @@ def _plan(model: PixelModel, program: Program, together: int) -> Plan:
     # Later than possible does no harm, and leaves the parameters in their own order.
     stages[-1] = torch.tensor(contiguous(model.network.out, steps))
     orders = storage_orders(program, stages)
-    fusion = fuse(program, stages, orders)
-    size = (model.shape.height, model.shape.width)
-    instructions = Instructions(program, steps, stages, orders, fusion, size, together)
+    arranged = Arranged(program, steps, stages, orders, fuse(program, stages, orders))
+    instructions = Instructions(arranged, (model.shape.height, model.shape.width), together)
     phases = [instructions.at(stage) for stage in range(ROW_START, steps + 2)]
     places, memories = instructions.places, instructions.memories
     words = _header(model, steps, instructions)

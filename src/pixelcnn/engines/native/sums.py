@@ -2,17 +2,18 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from pixelcnn.engines.native.build import code
 from pixelcnn.engines.native.functions import function_words
-from pixelcnn.engines.native.fusion import Ending, Fusion
+from pixelcnn.engines.native.fusion import Arranged, Ending
 from pixelcnn.engines.native.layout import Pool
 from pixelcnn.engines.native.places import Place, Places, runs
 from pixelcnn.engines.stages import has_partial, is_step, readable
-from pixelcnn.program import INTEGERS, ROW_START, Depthwise, Program, Sum, Tap
+from pixelcnn.program import INTEGERS, ROW_START, Depthwise, Sum, Tap
 
 Reads = Sequence[tuple[Tap, Tensor]]
 """Taps, and which features of their source each may read."""
@@ -22,28 +23,15 @@ class Sums:
     """What the native engine is told of ``taps`` and ``depthwise``.
 
     Args:
-        program: a network's.
-        steps: of a pixel.
-        stages: when each feature of each node is computed.
-        orders: feature numbers of each node in storage order.
-        fusion: what is computed together.
+        arranged: the program.
         places: of all features.
         pool: takes the weights in.
     """
 
-    def __init__(
-        self,
-        program: Program,
-        steps: int,
-        stages: list[Tensor],
-        orders: list[Tensor],
-        fusion: Fusion,
-        places: Places,
-        pool: Pool,
-    ) -> None:
-        self.program, self.steps, self.stages, self.orders = program, steps, stages, orders
-        self.fusion, self.places, self.pool = fusion, places, pool
-        self.whole = any(node.op in INTEGERS for node in program.nodes)
+    def __init__(self, arranged: Arranged, places: Places, pool: Pool) -> None:
+        self.program, self.steps, self.stages, self.orders, self.fusion = arranged
+        self.places, self.pool = places, pool
+        self.whole = any(node.op in INTEGERS for node in self.program.nodes)
 
     def of(self, number: int, stage: int) -> Iterator[list[int]]:
         """Instructions that compute what the result of some taps learns at a stage."""
@@ -149,21 +137,15 @@ class Sums:
         return [*words, *self.places.run(residual, features)]
 
 
-class _Job:
+class _Job(NamedTuple):
     """Some features of a result of taps, in storage order, at a stage."""
 
-    def __init__(
-        self,
-        number: int,
-        ending: Ending,
-        node: Sum,
-        features: Tensor,
-        stage: int,
-        *,
-        partial: bool = False,
-    ) -> None:
-        self.number, self.ending, self.node = number, ending, node
-        self.features, self.stage, self.partial = features, stage, partial
+    number: int
+    ending: Ending
+    node: Sum
+    features: Tensor
+    stage: int
+    partial: bool = False
 
     def targets(self, places: Places) -> list[Place]:
         """Where the features go."""

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from pixelcnn.engines.cached.units import groups_of
 from pixelcnn.engines.native.build import code
-from pixelcnn.engines.native.fusion import Fusion
+from pixelcnn.engines.native.fusion import Arranged
 from pixelcnn.engines.native.layout import Pool
 from pixelcnn.engines.native.places import Places, runs
-from pixelcnn.program import UNITS, Dense, Flatten, Program, Unflatten
+from pixelcnn.program import UNITS, Dense, Flatten, Unflatten
 from pixelcnn.shapes import MAX_SIDE
 
 Emit = Callable[[int, list[int]], Iterator[list[int]]]
@@ -24,11 +24,7 @@ class Units:
     """What the native engine is told of units, and of what goes between them and positions.
 
     Args:
-        program: a network's.
-        steps: of a pixel.
-        stages: when each feature of each node is computed.
-        orders: feature numbers of each node in storage order.
-        fusion: what is computed together.
+        arranged: the program.
         places: of all features.
         pool: takes the weights in.
         size: rows and columns of the image.
@@ -40,22 +36,12 @@ class Units:
     """
 
     def __init__(
-        self,
-        program: Program,
-        steps: int,
-        stages: list[Tensor],
-        orders: list[Tensor],
-        fusion: Fusion,
-        places: Places,
-        pool: Pool,
-        size: tuple[int, int],
-        emit: Emit,
+        self, arranged: Arranged, places: Places, pool: Pool, size: tuple[int, int], emit: Emit
     ) -> None:
-        self.program, self.steps, self.stages, self.orders = program, steps, stages, orders
-        self.fusion, self.places, self.pool, self.size = fusion, places, pool, size
-        self._emit = emit
+        self.program, self.steps, self.stages, self.orders, self.fusion = arranged
+        self.places, self.pool, self.size, self._emit = places, pool, size, emit
         self._storage: dict[int, tuple[int, Tensor]] = {}
-        groups = groups_of(program)
+        groups = groups_of(self.program)
         self._queue_of = {group[0]: number for number, group in enumerate(groups)}
         self.queues = [list(self._queue(group)) for group in groups]
 

@@ -66,17 +66,10 @@ inline void store(float* p, Vector v) { std::memcpy(p, &v, sizeof v); }
 
 inline Vector splat(float x) { return x - Vector{}; }
 
-inline Integers bits(Vector v) {
-    Integers i;
-    std::memcpy(&i, &v, sizeof i);
-    return i;
-}
+// Casts between vectors of one size keep all bits.
+inline Integers bits(Vector v) { return Integers(v); }
 
-inline Vector floats(Integers i) {
-    Vector v;
-    std::memcpy(&v, &i, sizeof v);
-    return v;
-}
+inline Vector floats(Integers i) { return Vector(i); }
 
 inline Vector choose(Integers mask, Vector yes, Vector no) {
     return floats((mask & bits(yes)) | (~mask & bits(no)));
@@ -86,35 +79,20 @@ inline Vector choose(Integers mask, Vector yes, Vector no) {
 #if defined(__AVX512F__)
 inline __mmask16 first(int32_t count) { return __mmask16((1u << std::clamp(count, 0, LANES)) - 1); }
 
-inline Vector load_some(const float* p, int32_t count) {
-    const __m512 some = _mm512_maskz_loadu_ps(first(count), p);
-    Vector v;
-    std::memcpy(&v, &some, sizeof v);
-    return v;
-}
+inline Vector load_some(const float* p, int32_t count) { return Vector(_mm512_maskz_loadu_ps(first(count), p)); }
 
-inline void store_some(float* p, Vector v, int32_t count) {
-    __m512 all;
-    std::memcpy(&all, &v, sizeof v);
-    _mm512_mask_storeu_ps(p, first(count), all);
-}
+inline void store_some(float* p, Vector v, int32_t count) { _mm512_mask_storeu_ps(p, first(count), __m512(v)); }
 #elif defined(__AVX2__)
 inline __m256i first(int32_t count) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
-inline Vector load_some(const float* p, int32_t count) {
-    const __m256 some = _mm256_maskload_ps(p, first(count));
-    Vector v;
-    std::memcpy(&v, &some, sizeof v);
-    return v;
-}
+inline Vector load_some(const float* p, int32_t count) { return Vector(_mm256_maskload_ps(p, first(count))); }
 
 // In halves: a masked store takes some processors as long as a short product.
 inline void store_some(float* p, Vector v, int32_t count) {
     if (count >= LANES) return store(p, v);
-    __m256 all;
-    std::memcpy(&all, &v, sizeof v);
+    const __m256 all = __m256(v);
     __m128 rest = _mm256_castps256_ps128(all);
     if (count & 4) {
         _mm_storeu_ps(p, rest);
@@ -172,17 +150,9 @@ constexpr int DOUBLES = LANES / 2;  // in a vector
 typedef double Doubles __attribute__((vector_size(DOUBLES * sizeof(double))));
 typedef int64_t Longs __attribute__((vector_size(DOUBLES * sizeof(int64_t))));
 
-inline Longs longs(Doubles v) {
-    Longs i;
-    std::memcpy(&i, &v, sizeof i);
-    return i;
-}
+inline Longs longs(Doubles v) { return Longs(v); }
 
-inline Doubles doubles(Longs i) {
-    Doubles v;
-    std::memcpy(&v, &i, sizeof v);
-    return v;
-}
+inline Doubles doubles(Longs i) { return Doubles(i); }
 
 // A vector of floats as doubles: as many as two registers hold.
 struct Halves {
@@ -192,48 +162,28 @@ struct Halves {
 #if defined(__AVX512F__)
 // With masks of all lanes: what leaves lanes undefined makes compilers warn.
 inline Halves widen(Vector v) {
-    __m512d all;
-    std::memcpy(&all, &v, sizeof v);
+    const __m512d all = __m512d(v);
     const __m512d low = _mm512_maskz_cvtps_pd(0xff, _mm256_castpd_ps(_mm512_maskz_extractf64x4_pd(0xf, all, 0)));
     const __m512d high = _mm512_maskz_cvtps_pd(0xff, _mm256_castpd_ps(_mm512_maskz_extractf64x4_pd(0xf, all, 1)));
-    Halves halves;
-    std::memcpy(&halves.low, &low, sizeof low);
-    std::memcpy(&halves.high, &high, sizeof high);
-    return halves;
+    return {Doubles(low), Doubles(high)};
 }
 
 inline Vector narrow(const Halves& halves) {
-    __m512d low, high;
-    std::memcpy(&low, &halves.low, sizeof low);
-    std::memcpy(&high, &halves.high, sizeof high);
-    const __m256d first = _mm256_castps_pd(_mm512_maskz_cvtpd_ps(0xff, low));
-    const __m256d rest = _mm256_castps_pd(_mm512_maskz_cvtpd_ps(0xff, high));
-    __m512d all = _mm512_maskz_insertf64x4(0xff, _mm512_setzero_pd(), first, 0);
-    all = _mm512_maskz_insertf64x4(0xff, all, rest, 1);
-    Vector v;
-    std::memcpy(&v, &all, sizeof v);
-    return v;
+    const __m256d first = _mm256_castps_pd(_mm512_maskz_cvtpd_ps(0xff, __m512d(halves.low)));
+    const __m256d rest = _mm256_castps_pd(_mm512_maskz_cvtpd_ps(0xff, __m512d(halves.high)));
+    const __m512d all = _mm512_maskz_insertf64x4(0xff, _mm512_setzero_pd(), first, 0);
+    return Vector(_mm512_maskz_insertf64x4(0xff, all, rest, 1));
 }
 #elif defined(__AVX2__)
 inline Halves widen(Vector v) {
-    __m256 all;
-    std::memcpy(&all, &v, sizeof v);
+    const __m256 all = __m256(v);
     const __m256d low = _mm256_cvtps_pd(_mm256_castps256_ps128(all));
     const __m256d high = _mm256_cvtps_pd(_mm256_extractf128_ps(all, 1));
-    Halves halves;
-    std::memcpy(&halves.low, &low, sizeof low);
-    std::memcpy(&halves.high, &high, sizeof high);
-    return halves;
+    return {Doubles(low), Doubles(high)};
 }
 
 inline Vector narrow(const Halves& halves) {
-    __m256d low, high;
-    std::memcpy(&low, &halves.low, sizeof low);
-    std::memcpy(&high, &halves.high, sizeof high);
-    const __m256 all = _mm256_set_m128(_mm256_cvtpd_ps(high), _mm256_cvtpd_ps(low));
-    Vector v;
-    std::memcpy(&v, &all, sizeof v);
-    return v;
+    return Vector(_mm256_set_m128(_mm256_cvtpd_ps(__m256d(halves.high)), _mm256_cvtpd_ps(__m256d(halves.low))));
 }
 #else
 inline Halves widen(Vector v) {
