@@ -148,6 +148,8 @@ WORDS = (
 
 def labels_tensor(labels: Any) -> Tensor:
     """Labels as int64 ``(n,)``, checked."""
+    if isinstance(labels, list | tuple) and any(isinstance(each, str) for each in labels):
+        labels = np.array(labels, dtype=str)
     if getattr(getattr(labels, "dtype", None), "kind", None) in ("U", "S"):
         raise DataError(
             f"labels are integers (n,), got words ({labels.dtype})",
