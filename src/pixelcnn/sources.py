@@ -15,7 +15,7 @@ from torch import Tensor
 from pixelcnn import data, physical, record
 from pixelcnn.conditioning import condition_of
 from pixelcnn.config import check_choice
-from pixelcnn.data import ImageSet, Splits
+from pixelcnn.data import ImageSet, Splits, tags
 from pixelcnn.data.content import content_keys
 from pixelcnn.data.lazy import each
 from pixelcnn.data.loading import load_part, parts_in
@@ -65,6 +65,8 @@ def preparation(model: PixelModel, options: Mapping[str, Any] | None = None) -> 
         found |= physical.coding(model)
     found["picture_levels"] = model.record.get("picture_levels")
     found["usual_levels"] = source_levels(model.record, model.levels)
+    if tags.of(model).kind != "label":  # labels that cannot be used keep no image from being read
+        found["labels"] = False
     return found | given | {"shape": tuple(model.shape)}
 
 
@@ -99,7 +101,7 @@ def given_of(options: Mapping[str, Any] | None) -> dict[str, Any]:
 def beside(condition: Any, source: Any, options: Mapping[str, Any] | None) -> dict[str, Any]:
     """Options of a source that need not hold what images are given, if that is said beside it."""
     unneeded = condition is not None and is_path(source)
-    return given_of(options) | ({"condition": ()} if unneeded else {})
+    return given_of(options) | ({"condition": (), "labels": False} if unneeded else {})
 
 
 def set_of(

@@ -15,7 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import pixelcnn as px
-from pixelcnn import networks, outputs, png
+from pixelcnn import data, networks, outputs, png, sources
 from pixelcnn.cli import app
 from pixelcnn.cli import models as cli_models
 from pixelcnn.cli.contents import amount
@@ -192,6 +192,27 @@ def test_classes_are_the_names_of_folders(run, models):
     for name in ("a.npy", "z.npz"):
         run("decompress", models["labelled"], f"{name}.pxc", "-o", "out/")
     assert np.load("out/z.npz.npy").all()
+
+
+def test_folders_of_parts_are_no_classes(run, models):
+    for name in ("train/cat/1.png", "train/dog/1.png", "test/dog/1.png"):
+        save(Path("pets", name), np.zeros((8, 8), np.uint8))
+    run("compress", models["labelled"], "pets", "-o", "p.pxc")
+    entries = run("info", "p.pxc", "--json").json["entries"]
+    assert {entry["name"]: entry["labels"] for entry in entries} == {
+        "pets/test/dog/1.png": [1], "pets/train/cat/1.png": [0], "pets/train/dog/1.png": [1],
+    }  # fmt: skip
+
+
+def test_a_label_for_all_is_taken_whatever_folders_and_sets_say(run, models, monkeypatch):
+    for name in ("june/1.png", "july/1.png"):
+        save(Path("trips", name), np.zeros((8, 8), np.uint8))
+    unlabelled = data.ImageSet(np.zeros((2, 1, 8, 8), np.uint8), 2)
+    monkeypatch.setattr(sources, "set_of", lambda *_: unlabelled)
+    for word in ("trips", "digits:test"):
+        run("compress", models["labelled"], word, "--label", "dog", "-o", "l.pxc", "-f")
+        entries = run("info", "l.pxc", "--json").json["entries"]
+        assert {label for entry in entries for label in entry["labels"]} == {1}
 
 
 def test_force_is_no_leave_to_replace_what_is_read(run, models):

@@ -328,6 +328,22 @@ def test_class_conditional_models_are_scored_with_the_images_labels(run, labelle
     assert "label" in run("score", labelled, "without.npz", code=4).error
 
 
+@pytest.mark.parametrize("needed", [False, True])
+def test_labels_that_nobody_asked_for_keep_no_image_from_being_read(run, labelled, model, needed):
+    images = checkpoint.load(model).levels - 1 - np.zeros((3, 8, 8), np.uint8)
+    np.savez("words.npz", images=images, labels=np.array(["cat", "dog", "owl"]))
+    np.save("none.npy", images)
+    one, for_all = (labelled, ("--label", "dog")) if needed else (model, ())
+    for command in ("score", one), ("evaluate", one, "--split", "all", "--data"):
+        told, plain = (
+            run(*command, file, *for_all, "--json").json["nats_per_image"]
+            for file in ("words.npz", "none.npy")
+        )
+        assert told == plain
+    run("complete", one, "words.npz", *for_all, "-n", 1)
+    assert "np.unique" in run("score", labelled, "words.npz", code=3).stderr
+
+
 def test_a_label_for_all_images(run, labelled, model):
     images = torch.randint(17, (3, 1, 8, 8), dtype=torch.uint8)
     np.savez("without.npz", images=images.numpy())

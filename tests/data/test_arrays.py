@@ -75,6 +75,17 @@ def test_images_that_come_last_are_told_how_they_come_first():
     assert infer_layout(images.transpose(3, 0, 1, 2).shape, None, "a") == "nhwc"
 
 
+@pytest.mark.parametrize("model", [None, ImageShape(1, 8, 8)])
+def test_grey_images_one_behind_another_are_no_rows_of_images(model):
+    images = np.zeros((8, 8, 30), np.uint8)
+    with pytest.raises(DataError, match="looks like h w n") as caught:
+        infer_layout(images.shape, model, "a")
+    assert "images.transpose(2, 0, 1)" in caught.value.hint
+    assert infer_layout(images.transpose(2, 0, 1).shape, model, "a") == "nhw"
+    assert data.load_all(images, layout="n h w").shape == (1, 8, 30)
+    assert infer_layout(images.shape, ImageShape(1, 8, 30), "a") == "nhw"
+
+
 def test_a_shape_that_fits_both_ways_stays_ambiguous():
     with pytest.raises(DataError, match="ambiguous"):
         infer_layout((9, 3, 3, 3), ImageShape(3, 3, 3), "a")

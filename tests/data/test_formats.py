@@ -555,3 +555,13 @@ def test_bytes_in_memory_are_shared():
     images = arrays.from_values(given, None, None, Reading(), "given")
     given[0, 0, 0] = 77
     assert int(images.images[0, 0, 0, 0]) == 77
+
+
+def test_words_as_labels_are_told_what_to_do_about(tmp_path):
+    with h5py.File(path := tmp_path / "pets.h5", "w") as file:
+        file["images"] = np.zeros((2, 8, 8), np.uint8)
+        file["labels"] = ["cat", "dog"]
+    with pytest.raises(DataError, match="labels") as caught:
+        data.load_all(path)
+    assert "np.unique" in caught.value.hint
+    assert len(data.load_all(path, labels=False)) == 2

@@ -191,3 +191,24 @@ def test_a_name_that_looks_like_the_folder_of_a_user_is_a_name(folder, tmp_path,
     assert data.check(f"{folder}/noise.npy").ok
     with pytest.raises(DataError, match="no file or folder"):
         data.load_all(f"{folder}/other.npy")
+
+
+def test_a_test_set_takes_the_place_of_the_parts_own(tmp_path, caplog):
+    every = np.random.default_rng(0).integers(0, 256, (40, 6, 6), np.uint8)
+    np.savez(tmp_path / "parts.npz", x_train=every[:20], x_val=every[20:25], x_test=every[25:30])
+    np.save(tmp_path / "other.npy", every[30:])
+    train, val, test = data.load(tmp_path / "parts.npz", test=tmp_path / "other.npy")
+    for part, expected in (train, every[:20]), (val, every[20:25]), (test, every[30:]):
+        assert np.array_equal(part.images[:, 0].numpy(), expected)
+    assert "parts.npz: its own test images are left out" in caplog.text
+
+
+@pytest.mark.parametrize("part", ["x_train", "x_val"])
+def test_copies_between_three_given_parts_are_told(tmp_path, caplog, part):
+    every = np.random.default_rng(0).integers(0, 256, (30, 6, 6), np.uint8)
+    parts = {"x_train": every[:20], "x_val": every[20:25], "x_test": every[25:]}
+    np.savez(
+        tmp_path / "parts.npz", **parts | {"x_test": np.concatenate([every[25:], parts[part][:2]])}
+    )
+    data.load(tmp_path / "parts.npz")
+    assert "2 of 7 test images are training or validation images, too" in caplog.text

@@ -48,6 +48,15 @@ def test_a_packed_set_holds_what_the_folder_holds(pets, tmp_path):
     assert (packed.name, packed.levels, packed.classes) == ("pets", 256, ("cat", "dog"))
 
 
+def test_folders_of_parts_do_not_become_its_classes(write_image, tmp_path):
+    for name in ("train/cat/1.png", "train/dog/1.png", "test/dog/1.png"):
+        write_image(f"parts/{name}")
+    with pytest.raises(ConfigError, match="parts has the parts train, test") as caught:
+        data.prepare(tmp_path / "parts", tmp_path / "packed")
+    assert str(tmp_path / "parts/train") in caught.value.hint
+    assert data.prepare(tmp_path / "parts/train", tmp_path / "packed").classes == ("cat", "dog")
+
+
 @pytest.mark.parametrize("path", ["packed", "packed/images.npy"])
 def test_it_splits_as_the_folder_does_without_copying(pets, tmp_path, path):
     whole = data.prepare(pets, tmp_path / "packed")

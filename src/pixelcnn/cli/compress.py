@@ -150,7 +150,8 @@ class Compression:
         for _, target in targets:
             self._check(target)
         for some, target in targets:
-            self._write([one for word in some for one in inputs.of(self.model, word)], target)
+            found = [one for word in some for one in inputs.of(self.model, word, self.label)]
+            self._write(found, target)
 
     def each(self, part: tuple[int, int], words: Sequence[str], out: Path | None) -> None:
         """Every n-th file to one of its own, unless that is there and good."""
@@ -159,7 +160,7 @@ class Compression:
         if out is not None:
             raise ConfigError("--shard writes a file for each input", hint="leave out -o and -c")
         index, count = part
-        found = [one for word in words for one in inputs.of(self.model, word)]
+        found = [one for word in words for one in inputs.of(self.model, word, self.label)]
         if any(not isinstance(one.content, Path) for one in found):
             raise ConfigError("--shard takes files and folders", hint="give them by name")
         for one in found[index - 1 :: count]:

@@ -68,7 +68,7 @@ def evaluate(
         size, fit=fit, layout=layout, key=key, label_column=label_column, skip_bad=skip_bad,
         grey=grey, rgb=rgb, source_levels=source_levels,
     )  # fmt: skip
-    images = sources.split_of(loaded, data, split, own, folder=model, condition=condition)
+    images = sources.split_of(loaded, data, split, own, folder=model, given=condition or label)
     images = conditions.taken_as(loaded, images, label, condition)
     with progress("evaluating") as advance:
         score = scoring.evaluate(

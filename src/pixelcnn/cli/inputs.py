@@ -20,7 +20,7 @@ from pixelcnn.codec.values import Stored, Values
 from pixelcnn.conditioning import condition_of, renumbered
 from pixelcnn.config import check_choice
 from pixelcnn.data import DATASETS, hugging_face, zarr_store
-from pixelcnn.data.files import PACKED, class_labels, find_images
+from pixelcnn.data.files import PACKED, ImageFile, class_labels, find_images, part_folders
 from pixelcnn.data.npy import MAGIC
 from pixelcnn.data.packed import plain_name
 from pixelcnn.data.sources import TABLES, existing, holds_arrays
@@ -59,8 +59,13 @@ class Asked:
         return len(self.content) if isinstance(self.content, bytes) else 0
 
 
-def of(model: "PixelModel", word: str) -> list[Asked]:
+def of(model: "PixelModel", word: str, label: str | None) -> list[Asked]:
     """The files that one word of the command line means.
+
+    Args:
+        model: that is to compress them.
+        word: as it was typed.
+        label: the class of all, whatever their folders are called.
 
     Raises:
         DataError, UnknownName: there is nothing of this name, or nothing in it.
@@ -76,7 +81,7 @@ def of(model: "PixelModel", word: str) -> list[Asked]:
     if not isinstance(path, Path):
         raise ConfigError(f"{word} is no file", hint=SAVED)
     if path.is_dir() and not zarr_store.is_store(path):
-        return _folder(model, path)
+        return _folder(model, path, label)
     if path.suffix.lower() == PACKED:
         raise ConfigError(
             f"{printable(path.name)} is compressed already", hint="'pixelcnn decompress' undoes it"
@@ -93,21 +98,31 @@ def _is_array(path: Path) -> bool:
     return zarr_store.is_store(path) or holds_arrays(path)
 
 
-def _folder(model: "PixelModel", root: Path) -> list[Asked]:
+def _folder(model: "PixelModel", root: Path, label: str | None) -> list[Asked]:
     """The pictures of a folder, which is part of their names; a folder of each class may say the label."""
     files = find_images(root)
-    known = tuple(conditions.class_names(model))
     labels: list[int | None] = [None] * len(files)
-    if model.network.condition == "label":
-        found, classes = class_labels([file.name for file in files], known)
-        if found is not None:
-            labels = list(renumbered(found, classes, model).tolist())
+    if model.network.condition == "label" and label is None:
+        labels = _folder_labels(model, root, files)
     folder = os.path.basename(os.path.abspath(root))
     prefix = f"{folder}/" if folder else ""
     return [
         Asked(prefix + _ending(file.name, PNG), file.path, label, printable(prefix + file.name))
         for file, label in zip(files, labels, strict=True)
     ]
+
+
+def _folder_labels(model: "PixelModel", root: Path, files: list[ImageFile]) -> list[int | None]:
+    """The class of each file by its folder, which is inside ``train`` and ``test`` where there are such."""
+    parts = part_folders(root).values()
+    within = [next((part for part in parts if part in file.path.parents), root) for file in files]
+    names = [
+        file.path.relative_to(part).as_posix() for file, part in zip(files, within, strict=True)
+    ]
+    found, classes = class_labels(names, tuple(conditions.class_names(model)))
+    if found is None:
+        return [None] * len(files)
+    return list(renumbered(found, classes, model).tolist())
 
 
 def _ending(name: str, suffix: str) -> str:
@@ -127,7 +142,7 @@ def prepared(
     Args:
         model: that is to compress them.
         asked: the inputs.
-        label: the class of all, if they have no other.
+        label: the class of all, if it is not to be their own.
         layout: axes of arrays, where their shape leaves a doubt.
         advance: called with inputs done and in all.
 
@@ -138,6 +153,7 @@ def prepared(
     """
     check_names(each.name for each in asked)
     number = None if label is None else conditions.chosen(model, label)
+    own_labels = model.network.condition == "label" and number is None
     stored, done = Stored(model), Counter[str]()
     found: list[tuple[Asked, held.Held, Values, list[int]]] = []
     for index, one in enumerate(asked):
@@ -145,7 +161,7 @@ def prepared(
             raise ConfigError(
                 f"{one.name!r} cannot be the name of a file everywhere", hint="rename it"
             )
-        holds, where = _look(model, one, layout, done), one.source
+        holds, where = _look(model, one, layout, own_labels, done), one.source
         if holds.shape.channels != model.shape.channels:
             raise ModelError(
                 f"{where} has {counted(holds.shape.channels, 'channel')}, this model is for"
@@ -163,23 +179,24 @@ def prepared(
     return sorted(inputs, key=lambda each: (each.entry.size.tile_shape, each.entry.size))
 
 
-def _look(model: "PixelModel", one: Asked, layout: str | None, done: Counter[str]) -> held.Held:
+def _look(
+    model: "PixelModel", one: Asked, layout: str | None, own_labels: bool, done: Counter[str]
+) -> held.Held:
     if isinstance(one.content, tuple):
-        return _named_set(model, *one.content)
+        return _named_set(model, *one.content, own_labels)
     bits = one.content if isinstance(one.content, bytes) else b""
     if not bits and isinstance(one.content, bytes):
         raise DataError("standard input is empty", hint=options.PIPE)
     arrays = bits.startswith(MAGIC) or (isinstance(one.content, Path) and _is_array(one.content))
     if not arrays:
         return held.picture(one.content, one.source, done)
-    wanted = model.network.condition == "label"
-    return held.array(one.content, one.source, model.shape, layout, wanted, done)
+    return held.array(one.content, one.source, model.shape, layout, own_labels, done)
 
 
-def _named_set(model: "PixelModel", name: str, part: str) -> held.Held:
+def _named_set(model: "PixelModel", name: str, part: str, own_labels: bool) -> held.Held:
     images = sources.set_of(model, name, part)
     levels = images.images
-    labels = condition_of(model, images) if model.network.condition == "label" else None
+    labels = condition_of(model, images) if own_labels else None
     number = TYPES.index("|u1" if model.levels <= 256 else "<i4")
 
     def read(start: int, stop: int) -> np.ndarray:

@@ -35,10 +35,9 @@ def load(
         ModelError: images of another size than the model's, or without the condition that it needs.
         ConfigError: a label that the model does not know.
     """
-    parts = [
-        taken_as(model, set_of(model, path, "all", beside(condition, path, own)), label, condition)
-        for path in paths
-    ]
+    given = condition or label
+    sets = [set_of(model, path, "all", beside(given, path, own)) for path in paths]
+    parts = [taken_as(model, images, label, condition) for images in sets]
     images = torch.cat([model.check(part.images).cpu() for part in parts])
     conditions = [each for part in parts if (each := condition_of(model, part)) is not None]
     return images, torch.cat(conditions) if conditions else None

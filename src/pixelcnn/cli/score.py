@@ -88,7 +88,7 @@ def score(
         size, fit=fit, layout=layout, key=key, label_column=label_column, skip_bad=skip_bad,
         grey=grey, rgb=rgb, source_levels=source_levels,
     )  # fmt: skip
-    images = sources.set_of(loaded, data, "all", sources.beside(condition, data, own))
+    images = sources.set_of(loaded, data, "all", sources.beside(condition or label, data, own))
     images = conditions.taken_as(loaded, images, label, condition)
     scoring.training_coding(loaded, images)
     names = images.names or [str(index) for index in range(len(images))]

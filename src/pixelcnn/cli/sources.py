@@ -19,7 +19,7 @@ def split_of(
     split: str,
     own: Mapping[str, Any],
     folder: str,
-    condition: str | None = None,
+    given: str | None = None,
 ) -> "ImageSet":
     """The part of a data set that a model is evaluated on.
 
@@ -29,7 +29,7 @@ def split_of(
         split: ``train``, ``val``, ``test`` or ``all``.
         own: options for own data, see :func:`pixelcnn.sources.preparation`.
         folder: where the model came from; the recipe of a run folder knows paths in full.
-        condition: what all images are given, if that is said.
+        given: the condition or the class of all images, if that is said.
 
     Raises:
         ConfigError: no such split, or no data to be found.
@@ -37,7 +37,7 @@ def split_of(
     """
     check_choice("--split", split, sources.PARTS)
     if source is not None:
-        return sources.set_of(model, source, split, sources.beside(condition, source, own))
+        return sources.set_of(model, source, split, sources.beside(given, source, own))
     arguments = trained_on(model, folder) | sources.given_of(own) | physical.coding(model)
     name = arguments.pop("name")
     if split == "all":

@@ -10,7 +10,8 @@ MANY_CHANNELS = 4
 """An axis longer than this is not taken for channels unless the model or the user says so."""
 ASK = "say how its axes are laid out: --layout 'n h w', 'n h w c' or 'n c h w' (in Python layout=)"
 FIRST = "store it as n h w c: images.transpose(3, 0, 1, 2)"
-"""What to do with the order of MATLAB."""
+STACKED = "store it as n h w: images.transpose(2, 0, 1); if it is that, --layout 'n h w' (in Python layout=)"
+"""What to do with the order of MATLAB, in colour and in grey."""
 APART = {
     2: "of one image: images[None]",
     3: "of one image in colour: images[None]",
@@ -43,7 +44,10 @@ def infer_layout(shape: tuple[int, ...], model: ImageShape | None, where: str) -
     Raises:
         DataError: no layout fits, or two do.
     """
-    if len(shape) == 3 and (shape[-1] > MANY_CHANNELS or (model and model[1:] == shape[1:])):
+    fits = model is not None and model[1:] == shape[1:]
+    if len(shape) == 3 and (shape[-1] > MANY_CHANNELS or fits):
+        if not fits and shape[0] == shape[1] < shape[2]:  # square images, one behind another
+            raise DataError(f"{where}: the shape {shape} looks like h w n", hint=STACKED)
         return "nhw"
     if len(shape) != 4:
         ask = ASK if len(shape) == 3 else "store it as n h w, n h w c or n c h w"

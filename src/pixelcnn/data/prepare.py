@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from pixelcnn.config import gated
-from pixelcnn.data.files import class_labels, find_images, name_of
+from pixelcnn.data.files import class_labels, find_images, name_of, part_folders
 from pixelcnn.data.gate import brief, content, missing, named, unreadable
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lazy import LazyImages
@@ -30,7 +30,7 @@ from pixelcnn.errors import ConfigError, DataError, ResourceError, writing
 from pixelcnn.folders import at_home
 from pixelcnn.json_text import json_text
 from pixelcnn.surroundings import independent
-from pixelcnn.text import printable
+from pixelcnn.text import as_word, printable
 
 FORMAT = 1
 CARD = "prepared.json"
@@ -67,7 +67,8 @@ def prepare(
         The packed set, its images in the file.
 
     Raises:
-        ConfigError: ``out`` exists or cannot be written, or another process packs it.
+        ConfigError: ``out`` exists or cannot be written, another process packs it, or the folder has parts
+            such as ``train`` and ``test``, each of which is packed by itself.
         DataError: bad files, or different sizes where none was asked for.
         ResourceError: the disk is full: twice the size of the set is needed.
     """
@@ -88,6 +89,7 @@ def prepare(
         raise ConfigError(
             "patches are not packed", hint="pack whole images, and train on them with --fit patches"
         )
+    _check_whole(root)
     reading = Reading(size=as_size(size), fit=fit, skip_bad=skip_bad)
     files = find_images(root)
     shown = printable(str(target_folder))
@@ -101,6 +103,17 @@ def prepare(
         shop.ready.rename(target_folder)
         shutil.rmtree(work, ignore_errors=True)
     return read_prepared(target_folder)
+
+
+def _check_whole(root: Path) -> None:
+    """Refuses a folder of parts: a packed set has none, and they would become its classes."""
+    if parts := part_folders(root):
+        first, *others = (as_word(printable(str(path))) for path in parts.values())
+        raise ConfigError(
+            f"{name_of(root)} has the parts {', '.join(parts)}, and a packed set is one piece",
+            hint=f"pack {first} by itself, and {' and '.join(others)} likewise; one packed set is trained on,"
+            " another tested on with --set data.test= (in Python test=)",
+        )
 
 
 def _fill(shop: Workshop, where: str, callback: Callback | None) -> None:

@@ -82,7 +82,8 @@ def splits_of(parts: Parts, keys: np.ndarray | None = None, test: ImageSet | Non
     """Own data in three parts.
 
     Data in one piece give 80 % train, 10 % validate and 10 % test, by the content of each image; with a test
-    set 90 % and 10 %. Of data that come in parts, what is missing is a tenth of ``train``.
+    set 90 % and 10 %. Of data that come in parts, what is missing is a tenth of ``train``; a test
+    set takes the place of their own, whose images are left out.
 
     Args:
         parts: what there is.
@@ -94,8 +95,10 @@ def splits_of(parts: Parts, keys: np.ndarray | None = None, test: ImageSet | Non
     """
     sets, whole = dict(parts), parts.get("all")
     if test is not None:
-        whole = joined(*parts.values())
-        sets = {"all": whole, "test": matched(test, whole, "test")}
+        if "test" in sets:
+            own = sets["test"]
+            log.warning("%s: its own test images are left out, for others are given", own.name)
+        sets["test"] = matched(test, next(iter(parts.values())), "test")
     missing = [part for part in Splits._fields if part not in sets]
     if whole is not None or len(missing) == 1:
         origin = sets["train"] if whole is None else whole
@@ -105,6 +108,10 @@ def splits_of(parts: Parts, keys: np.ndarray | None = None, test: ImageSet | Non
             _tell_of_copies(sets["test"], found)
         names = missing if whole is not None else ["train", *missing]
         sets |= {name: origin[part] for name, part in zip(names, cut, strict=True)}
+    elif not missing:
+        learned = [sets["train"], sets["val"]]
+        found = np.concatenate([content_keys(each.images, each.group) for each in learned])
+        _tell_of_copies(sets["test"], found)
     for part, images in sets.items():
         if not images.split.startswith(
             "tutorial"
@@ -115,7 +122,7 @@ def splits_of(parts: Parts, keys: np.ndarray | None = None, test: ImageSet | Non
 
 def _tell_of_copies(test: ImageSet, keys: np.ndarray) -> None:
     """One line if test images, of which some are looked at, are among those with these content keys."""
-    if test.group is not None:
+    if test.group is not None or test.split.startswith("tutorial"):  # whose name says it
         return
     some = test.limit(LOOKED_AT)
     copies = int(np.isin(content_keys(some.images), keys).sum())

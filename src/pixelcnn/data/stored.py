@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from pixelcnn.data.gate import brief
+from pixelcnn.data.tensors import WORDS
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.memory import afford
 
@@ -186,7 +187,7 @@ def check_kind(dtype: Any, shape: tuple[int, ...]) -> None:
     if dtype.hasobject or dtype.kind not in "buifc":
         raise DataError(
             f"is of {brief(str(dtype), 60)} values, which are no numbers",
-            hint="Python objects are never loaded, and text is no image",
+            hint=f"Python objects are never loaded, and text is no image; labels that are words: {WORDS}",
         )
     if len(shape) > MAX_AXES:
         raise DataError(f"has {len(shape)} axes")

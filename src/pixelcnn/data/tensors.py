@@ -139,12 +139,21 @@ SEVERAL = (
 """What to do about more than one label an image, of which the first would be a wrong one."""
 
 
+WORDS = (
+    "number them: names, labels = np.unique(words, return_inverse=True); "
+    "or leave them out with --set data.labels=false (in Python labels=False)"
+)
+"""What to do about labels that are words."""
+
+
 def labels_tensor(labels: Any) -> Tensor:
     """Labels as int64 ``(n,)``, checked."""
+    if isinstance(labels, list | tuple) and any(isinstance(each, str) for each in labels):
+        labels = np.array(labels, dtype=str)
     if getattr(getattr(labels, "dtype", None), "kind", None) in ("U", "S"):
         raise DataError(
             f"labels are integers (n,), got words ({labels.dtype})",
-            hint="number them: names, labels = np.unique(words, return_inverse=True)",
+            hint=WORDS,
         )
     tensor = numbers_of(labels, "labels are integers (n,)")
     if tensor.ndim != 1 or tensor.dtype.is_floating_point or tensor.dtype.is_complex:
