@@ -242,6 +242,14 @@ def test_archives_of_keras_and_the_like_are_parts_of_one_set(tmp_path, names):
     assert only.labels.tolist() == splits.test.labels.tolist()
 
 
+def test_an_archive_without_names_holds_images_and_one_label_each(tmp_path):
+    given, numbers = np.zeros((5, 4, 7), np.uint8), np.arange(5)
+    np.savez(tmp_path / "a.npz", given, numbers)
+    np.savez(tmp_path / "b.npz", given, np.arange(4))
+    assert data.load_all(tmp_path / "a.npz").labels.tolist() == numbers.tolist()
+    assert data.load_all(tmp_path / "b.npz").labels is None
+
+
 def test_a_key_goes_with_files_of_arrays_only(tmp_path):
     table = written(tmp_path / "a.csv", b"1,2,3,4\n5,6,7,8\n")
     for source in (table, "digits"):

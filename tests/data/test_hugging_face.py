@@ -68,6 +68,13 @@ def test_a_parquet_file_that_another_program_wrote_again_still_holds_images(imag
     assert found.labels.tolist() == LABELS
 
 
+def test_the_bytes_of_picture_files_are_images(images):
+    files = [each["bytes"] for each in images.cast_column("image", hf.Image(decode=False))["image"]]
+    features = hf.Features({"png": hf.Value("binary"), "label": hf.Value("int64")})
+    stored = hf.Dataset.from_dict({"png": files, "label": LABELS}, features=features)
+    check(data.load_all(stored), classes=())
+
+
 @pytest.mark.parametrize("kind", ["numpy", "torch", "arrow", None])
 def test_the_format_of_a_dataset_does_not_matter(images, arrays, kind):
     check(data.load_all(images.with_format(kind)))

@@ -208,7 +208,17 @@ def test_options_that_a_source_has_no_use_for_are_refused(source, option):
         data.load(source, **option)
 
 
-@pytest.mark.parametrize("source", [None, 3, 1.5, {}, object(), len])
+class Ambiguous:
+    """A sparse matrix of SciPy, which has no length."""
+
+    def __getitem__(self, place):
+        return self
+
+    def __len__(self):
+        raise TypeError("sparse array length is ambiguous")
+
+
+@pytest.mark.parametrize("source", [None, 3, 1.5, {}, object(), len, Ambiguous()])
 def test_what_is_no_source_is_refused_in_one_line(source):
     with pytest.raises(ConfigError, match="no images can be taken") as caught:
         data.load(source)

@@ -31,6 +31,27 @@ def stored(tmp_path, content, name="table.csv"):
     return path
 
 
+@pytest.mark.parametrize("at", [0, 1, -1])
+def test_a_column_of_words_called_unlike_the_others_is_left_out_and_told_of(tmp_path, caplog, at):
+    names, *rows = (line.split(",") for line in text().splitlines())
+    names.insert(at, "file")
+    for number, row in enumerate(rows):
+        row.insert(at, f"{number}.png")
+    content = "\n".join(",".join(row) for row in [names, *rows])
+    caplog.set_level("INFO", logger="pixelcnn")
+    images = data.load_all(stored(tmp_path, content))
+    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
+    assert images.labels.tolist() == LABELS.tolist()
+    assert "column file (words) left out" in caplog.text
+
+
+def test_a_word_among_the_pixels_is_a_bad_row_and_no_column_to_leave_out(tmp_path):
+    first, row, rest = text().split("\n", 2)
+    content = "\n".join([first, row.rpartition(",")[0] + ",x", rest])
+    with pytest.raises(DataError, match="line 2: 'x' in column 17 is no whole number"):
+        data.load_all(stored(tmp_path, content))
+
+
 @pytest.mark.parametrize("header", [True, False])
 @pytest.mark.parametrize("labels", [LABELS, None])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])

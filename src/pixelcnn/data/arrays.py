@@ -17,7 +17,7 @@ from pixelcnn.data.bins import Bins
 from pixelcnn.data.condition_columns import named_condition
 from pixelcnn.data.gate import brief, named
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.keys import images_key, labels_key, parts_of
+from pixelcnn.data.keys import images_key, labels_key, parts_of, unnamed_labels
 from pixelcnn.data.labels_beside import labelled
 from pixelcnn.data.layout import order_of
 from pixelcnn.data.lazy import LazyImages, Rows, pieces
@@ -58,7 +58,7 @@ def read_array(path: Path, reading: Reading) -> ImageSet:
         container = contained(path)
         key = images_key(container, reading.key)
         values = taken(container, key)
-        beside = labels_key(container.names, key)
+        beside = labels_key(container.names, key) or unnamed_labels(container, key)
         labels = None if beside is None or not reading.labels else whole(taken(container, beside))
         stored = whole(taken(container, "levels")) if "levels" in container.names else None
     known = reading.source_levels or _stored_levels(stored, where)

@@ -4,6 +4,8 @@ import dataclasses
 import logging
 import math
 import re
+from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -39,8 +41,17 @@ class Columns:
     """Whether the first or the last of ``pixels`` is the label: the values have to tell."""
 
 
-def columns_of(fields: list[str], line: int, reading: Reading, where: str) -> Columns:
+def columns_of(
+    fields: list[str], line: int, reading: Reading, where: str, row: Sequence[str] = ()
+) -> Columns:
     """What columns mean that begin with these fields: names, or the first row of numbers.
+
+    Args:
+        fields: of the first line.
+        line: its number.
+        reading: how the table is read.
+        where: start of a message.
+        row: the fields of the line after names.
 
     Raises:
         DataError: several label columns, or none as asked for.
@@ -53,7 +64,7 @@ def columns_of(fields: list[str], line: int, reading: Reading, where: str) -> Co
     # A row of data in which some values are bad must not be taken for names, and vanish.
     named = len(names) > 9 * len(numbers) and 2 * len({*names}) >= len(names)
     if named or (names and counted and known):
-        return _named_columns(fields, line, reading, where)
+        return _named_columns(fields, line, reading, where, row)
     if reading.condition:
         raise DataError(
             f"{where} has no header, so no column is called {brief(reading.condition[0], 60)}",
@@ -97,16 +108,29 @@ def _is_index(name: str) -> bool:
     return name in INDEX_NAMES or UNNAMED.fullmatch(name) is not None
 
 
-def _named_columns(fields: list[str], header: int, reading: Reading, where: str) -> Columns:
-    """What the columns mean by their names."""
+def _named_columns(
+    fields: list[str], header: int, reading: Reading, where: str, row: Sequence[str]
+) -> Columns:
+    """What the columns mean by their names; words are no pixels, in a column called unlike all others."""
     given = tuple(_place(fields, name.lower(), where) for name in reading.condition)
     labels = [at for at in _label_places(fields, reading.label_column, where) if at not in given]
     if len(labels) > 1:
         raise DataError(f"{where} has {len(labels)} label columns")
     taken = {*labels, *given}
-    others = [at for at, name in enumerate(fields) if _is_index(name) and at not in taken]
+    kinds = Counter(patterns := [re.sub(r"\d+", "0", name) for name in fields])
+    alike = max(kinds.values()) > 1
+    words = {
+        at
+        for at, (field, pattern) in enumerate(zip(row, patterns, strict=False))
+        if alike and field and kinds[pattern] == 1 and not is_number(field)
+    }
+    others = [
+        at for at, name in enumerate(fields) if at not in taken and (at in words or _is_index(name))
+    ]
     if others:
-        shown = brief(", ".join(fields[at] or str(at + 1) for at in others))
+        shown = brief(
+            ", ".join((fields[at] or str(at + 1)) + " (words)" * (at in words) for at in others)
+        )
         log.info("%s: column %s left out", where, shown)
     left_out = {*taken, *others}
     rest = [at for at in range(len(fields)) if at not in left_out]

@@ -12,27 +12,33 @@ from pixelcnn.errors import ConfigError, DataError
 
 STORED = {"bytes", "path"}
 """What an image is made of in a file."""
+NONE = (
+    "a column of pictures (Image, or the bytes of files) or of nested lists (Array2D) is needed; one pixel a"
+    " column is read of .csv: frame.to_csv(…, index=False); flat lists of .npy:"
+    " np.stack(frame.pixels).reshape(-1, height, width)"
+)
+"""What to do where no column can be one of images."""
 
 
 def image_column(features: Any, reading: Reading, where: str) -> str:
     """The column of images: the one that is asked for, or the only one of its kind."""
-    pictures = [name for name in features if kind_of(features[name]) == "Image"]
-    arrays = [name for name in features if kind_of(features[name]) == "array"]
-    known = pictures or arrays
+    kinds = {name: kind_of(features[name]) for name in features}
+    found = [
+        [name for name in kinds if kinds[name] == kind] for kind in ("Image", "array", "bytes")
+    ]
+    known = next(filter(None, found), [])
     if reading.key is not None:
-        if reading.key not in [*pictures, *arrays]:
+        if not kinds.get(reading.key):
             raise ConfigError(
                 f"{where} has no column of images called {reading.key}",
-                hint=f"those it has: {', '.join([*pictures, *arrays]) or 'none'}",
+                hint=f"those it has: {', '.join(filter(kinds.get, kinds)) or 'none'}",
             )
         return reading.key
     if len(known) != 1:
-        kinds = brief(", ".join(f"{name}: {features[name]}" for name in features), 300)
+        shown = brief(", ".join(f"{name}: {features[name]}" for name in features), 300)
         raise DataError(
-            f"{where} has {len(known) or 'no'} columns of images ({kinds})",
-            hint=f"say which: {typed('key')}"
-            if known
-            else "a column of type Image or Array2D is needed",
+            f"{where} has {len(known) or 'no'} columns of images ({shown})",
+            hint=f"say which: {typed('key')}" if known else NONE,
         )
     return known[0]
 
@@ -64,7 +70,7 @@ def label_column(features: Any, reading: Reading, where: str) -> str | None:
 
 
 def kind_of(feature: Any) -> str:
-    """``Image``, ``array`` for what can be images otherwise, or empty.
+    """``Image``, ``array`` for what can be images otherwise, ``bytes`` for what may be files, or empty.
 
     Other programs that wrote a Parquet file again have dropped what said that a column is one of images: then
     its values are still those of an ``Image``.
@@ -73,6 +79,8 @@ def kind_of(feature: Any) -> str:
     stored = isinstance(feature, Mapping) and {*feature} == STORED
     if stored or name in {"Image", "Array2D", "Array3D"}:
         return "Image" if stored or name == "Image" else "array"
+    if getattr(feature, "dtype", "") in {"binary", "large_binary"}:
+        return "bytes"
     depth = 0
     while type(feature).__name__ in {"List", "LargeList", "Sequence"}:
         feature, depth = feature.feature, depth + 1

@@ -142,7 +142,7 @@ def _one(dataset: Any, reading: Reading, where: str) -> ImageSet:
         label = features.label_column(known, reading, where)
         columns = [image] if label is None else [image, label]
         classes = tuple(map(printable, getattr(known.get(label), "names", None) or ()))
-        pictures = features.kind_of(known[image]) == "Image"
+        pictures = features.kind_of(known[image]) != "array"
         if pictures:
             dataset = dataset.cast_column(image, _library().Image(decode=False))
         dataset = dataset.select_columns(columns).with_format(None)

@@ -52,7 +52,10 @@ def fits(source: Any) -> bool:
     if isinstance(source, Dataset | DataLoader):
         return True
     plain = isinstance(source, Mapping | str | bytes | bytearray | int | float)
-    return not plain and hasattr(source, "__getitem__") and hasattr(source, "__len__")
+    try:
+        return not plain and hasattr(source, "__getitem__") and len(source) >= 0
+    except TypeError:  # no length, or none that is clear, as of a sparse matrix
+        return False
 
 
 def paired(source: Any) -> bool:

@@ -89,6 +89,14 @@ def labels_key(names: Iterable[str], images: str) -> str | None:
     return next((beside[word] for word in wanted if word in beside), None)
 
 
+def unnamed_labels(container: Container, images: str) -> str | None:
+    """The labels of ``np.savez(file, images, labels)``, whose arrays have numbers for names: one an image."""
+    if {*container.names} != {"arr_0", "arr_1"}:
+        return None
+    (other,) = {*container.names} - {images}
+    return other if container.shape(other) == container.shape(images)[:1] else None
+
+
 def parts_of(container: Container) -> dict[str, str]:
     """The arrays of images that are parts of one set, such as ``x_train`` and ``x_test`` of Keras.
 

@@ -182,8 +182,9 @@ def _columns(path: Path, reading: Reading, where: str) -> tuple[Dialect, Columns
         _check_cells(_fields(each.line, dialect))
     fields = _fields(line, dialect)
     if not _is_header(fields) and len(names := _fields(comment, dialect)) == len(fields):
-        return dialect, columns_of(names, number - 1, reading, where)
-    return dialect, columns_of(fields, number, reading, where)
+        return dialect, columns_of(names, number - 1, reading, where, fields)
+    after = _fields(lines[1].line, dialect) if len(lines) > 1 else []
+    return dialect, columns_of(fields, number, reading, where, after)
 
 
 def _check_cells(fields: list[str]) -> None:
