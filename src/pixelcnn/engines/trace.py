@@ -115,7 +115,7 @@ def graph_of(network: Network) -> fx.Graph:
     """
     try:
         return _Tracer(network).run()
-    except Unlowerable:
+    except (Unlowerable, MemoryError):
         raise
     except Exception as error:  # whatever a stranger's forward makes of proxies
         what = " ".join(str(error).split())[:150] or type(error).__name__
@@ -130,7 +130,7 @@ def lower(network: Network, graph: fx.Graph) -> Program:
     """
     try:
         return _Lowering(network).run(graph)
-    except Unlowerable:
+    except (Unlowerable, MemoryError):
         raise
     except Exception as error:  # of a stranger's layer, or of arguments that nobody has thought of
         what = " ".join(str(error).split())[:150]

@@ -1,5 +1,6 @@
 """What compression needs to know of a trained model, measured at the end of its training."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,9 +19,10 @@ def calibrate_kept(trainer: Trainer) -> None:
     model, saver, processes = trainer.model, trainer.saver, trainer.processes
     images, most = trainer.validator.data, trainer.options.calibration_images
     before = dict(model.record)
-    found = processes.on_main(lambda: measured(model, images, most))
+    say = trainer.recorder.talk.say
+    found = processes.on_main(lambda: measured(model, images, most, say))
     if LOSS in found:
-        trainer.recorder.talk.say(f"ready to compress, within {abs(found[LOSS]):.2%} of these bits")
+        say(f"ready to compress, within {abs(found[LOSS]):.2%} of these bits")
     if before != before | found:
         saver.annotate_best(found)
     same = saver.best.step == trainer.state.step
@@ -29,19 +31,24 @@ def calibrate_kept(trainer: Trainer) -> None:
     )
 
 
-def measured(model: PixelModel, images: ImageSet, most: int) -> dict[str, Any]:
+def measured(
+    model: PixelModel, images: ImageSet, most: int, say: Callable[[str], None] | None = None
+) -> dict[str, Any]:
     """The keys of a model's record that compression reads; nothing for a model that has no integer form.
 
     Args:
         model: trained, on any device; left as it is but for its record.
         images: like those that are to be compressed, frozen.
         most: images that are looked at; 0 for none, and nothing is measured.
+        say: told why, if nothing can be.
     """
     if most and RANGES not in model.record:
         some = images.limit(most)
         levels = some.levels_at(torch.arange(len(some)), 0, 0)
         try:
             calibrate(model, levels, condition_of(model, some), most=most)
-        except PixelCNNError:  # to be trained is no promise to be compressed
+        except PixelCNNError as error:  # to be trained is no promise to be compressed
+            if say is not None:
+                say(f"not ready to compress: {error}")
             return {}
     return {key: model.record[key] for key in (RANGES, PRECISION, LOSS) if key in model.record}
