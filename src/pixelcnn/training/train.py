@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pixelcnn import checkpoint
 from pixelcnn.data import DATASETS, Splits
 from pixelcnn.devices import resolve_device
-from pixelcnn.errors import PixelCNNError
+from pixelcnn.errors import ConfigError, PixelCNNError
 from pixelcnn.folders import at_home, is_plain
 from pixelcnn.model import PixelModel
 from pixelcnn.surroundings import independent
@@ -139,22 +139,19 @@ def prepare(recipe: Recipe, *, trained: bool = False) -> Prepared:
 
 
 def rehearse(wanted: Request) -> Prepared:
-    """Checks what :func:`train_recipe` checks before its first step, and writes nothing.
+    """Checks recipe, data, model and run folder as :func:`train_recipe` does, and writes nothing.
 
     Args:
         wanted: what is to be trained where.
 
     Raises:
-        ConfigError, DataError, ModelError: whatever would stop the training, its run folder among it.
+        ConfigError, DataError, ModelError: what would stop the training.
     """
-    from pixelcnn.training.callbacks import check_hooks
-
     folder = RunFolder(wanted.run, resume=wanted.resume)
     folder.check()
     if wanted.stored is not None:
         goes_on(wanted.stored, wanted.recipe, str(wanted.run))
     ready = prepare(wanted.recipe, trained=any(folder.checkpoints.glob("*.ckpt")))
-    check_hooks((), ready.recipe.options.trackers, wanted.run)
     if wanted.stored is not None:
         train, val, _ = ready.splits
         folder.check_content(content_of(ready.model, train=train, val=val))
@@ -248,7 +245,16 @@ def default_run(recipe: Recipe, *, resume: bool = False) -> Path:
     if resume and last:
         return _numbered(base, last)
     free = (_numbered(base, number) for number in itertools.count(last + 1))
-    return next(path for path in free if resume or not (path / "recipe.toml").exists())
+    return next(path for path in free if resume or _is_free(path))
+
+
+def _is_free(path: Path) -> bool:
+    """Whether a new run may have this folder."""
+    try:
+        RunFolder(path).check()
+    except ConfigError:
+        return False
+    return True
 
 
 def _numbers(base: Path) -> list[int]:
