@@ -27,15 +27,25 @@ def dense(layer: CausalConv2d) -> nn.Conv2d:
         bias=layer.bias is not None,
         dtype=layer.weight.dtype,
     )
+    plain.register_buffer("live", torch.zeros_like(plain.weight), persistent=False)
     with torch.no_grad():
         weight = layer.effective_weight()
         plain.weight.zero_()
         for down, right in layer.offsets:
             at = (..., layer.origin[0] + down, layer.origin[1] + right)
             plain.weight[:, :, up + down, aside + right] = weight[at]
+            plain.live[:, :, up + down, aside + right] = layer.mask[at]
         if layer.bias is not None and plain.bias is not None:
             plain.bias.copy_(layer.bias)
     return plain
+
+
+@torch.no_grad()
+def masked(twin: nn.Module) -> None:
+    """Puts back to zero what an optimiser has moved into the future, as tutorials do in every step."""
+    for module in twin.modules():
+        if type(module) is nn.Conv2d and hasattr(module, "live"):
+            module.weight.mul_(module.live)
 
 
 def naive(model: PixelModel) -> PixelModel:

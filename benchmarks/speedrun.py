@@ -24,7 +24,7 @@ import torch
 import pixelcnn as px
 from benchmarks.keras_backends import BACKENDS, loop
 from benchmarks.machine import processor
-from benchmarks.naive import naive
+from benchmarks.naive import masked, naive
 from benchmarks.significance import p_value
 from benchmarks.trainings import allowed, revision
 from pixelcnn import memory
@@ -226,6 +226,7 @@ def learned(
             parameters = twin.network(twin.encode(images))
             (-twin.output.log_prob(parameters, images).mean()).backward()
             optimizer.step()
+            masked(twin)
             step += 1
         epoch += 1
     return copy.deepcopy(twin).eval(), step

@@ -19,7 +19,7 @@ from benchmarks import gemm
 from benchmarks.arithmetic import live_flops
 from benchmarks.keras_backends import MODES, loop, train_step
 from benchmarks.models import from_recipe
-from benchmarks.naive import naive
+from benchmarks.naive import masked, naive
 from benchmarks.tables import short, table
 from benchmarks.timing import Action, Timing, alternate, timed
 from benchmarks.workers import Unavailable, Worker, worker
@@ -62,6 +62,7 @@ def plain_step(
         optimizer.zero_grad()
         computed().backward()
         optimizer.step()
+        masked(twin)
 
     return step
 

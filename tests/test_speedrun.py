@@ -158,6 +158,21 @@ def test_plain_pytorch_learns_the_same_data():
     assert px.evaluate(twin, splits.val, limit=40).nats < before
 
 
+@pytest.mark.parametrize("network", ["pixelcnn", "gated-pixelcnn"])
+def test_plain_pytorch_sees_no_pixel_that_it_predicts(network):
+    splits = px.data.load("digits")
+    model = px.create_model(network, splits.train, seed=0, width=8, depth=1)
+    options = px.TrainingOptions(batch_size=32, max_time="0.3s", device="cpu")
+    twin, steps = speedrun.learned(model, splits, options, None)
+    assert steps > 1
+    images = splits.val.images[:2].clone()
+    later = images.clone()
+    later.flatten(1)[:, 27:] = 16 - later.flatten(1)[:, 27:]
+    with torch.no_grad():
+        found = [twin(each).flatten(2)[:, :, :28] for each in (images, later)]
+    assert torch.equal(*found)
+
+
 def test_keras_is_asked_to_learn_the_images_of_the_track(monkeypatch):
     asked = []
 
