@@ -170,7 +170,8 @@ def test_nothing_piped_in_is_named(run, model, command):
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
 @pytest.mark.parametrize("words", [("info", "digits"), ("info", "--json"), ("--help",)])
-def test_results_that_nothing_takes_are_a_full_disk(words, here):
+def test_results_that_nothing_takes_are_a_full_disk(words, here, monkeypatch):
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "pixelcnn", *words],

@@ -182,8 +182,8 @@ def guarded(action: Callable[[], Any], debug: bool, words: Sequence[str] = ()) -
         return code if isinstance(code, int) else 0
     except (BrokenPipeError, Unread):
         # The reader has left, as in ``… | head``: the code is a shell's for SIGPIPE, since 1 would be a
-        # broken promise. Python flushes stdout once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # broken promise.
+        drop_results()
         return UNREAD
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else int(error.code is not None)
@@ -192,7 +192,16 @@ def guarded(action: Callable[[], Any], debug: bool, words: Sequence[str] = ()) -
             print(printable_lines(traceback.format_exc()), end="", file=sys.stderr)
         failure = describe(error, words)
         report(failure)
+        try:
+            sys.stdout.flush()
+        except OSError:  # a full disk, of which it has been told
+            drop_results()
         return failure.code
+
+
+def drop_results() -> None:
+    """What stdout holds and nothing takes goes nowhere: Python flushes it once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def terminate(number: int, frame: FrameType | None) -> None:
