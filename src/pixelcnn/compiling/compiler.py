@@ -62,7 +62,7 @@ def key(sources: Mapping[str, bytes], compiler: str) -> str:
 
 
 def processor() -> str:
-    """What the processor can do, as the system tells it."""
+    """Whose the processor is and what it can do, as the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -2,7 +2,7 @@
 
 import torch
 
-from pixelcnn.compiling.compiler import processor
+from pixelcnn.compiling import processor
 
 FAST_BFLOAT16 = (("amx_bf16",), ("AuthenticAMD", "avx512_bf16"))
 """Words in what a processor says of itself that together make bfloat16 faster than float32. AMD's vector
@@ -21,9 +21,5 @@ def resolve_precision(precision: str, device: str) -> str:
         return precision
     if device.startswith("cuda"):
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "32"
-    if device == "cpu":
-        said = processor()
-        return (
-            "bf16" if any(all(word in said for word in words) for words in FAST_BFLOAT16) else "32"
-        )
-    return "32"
+    said = processor() if device == "cpu" else ""
+    return "bf16" if any(all(word in said for word in words) for words in FAST_BFLOAT16) else "32"
