@@ -155,6 +155,7 @@ def test_missing_labels_are_none(images):
     ("columns", "options", "error", "hint"),
     [
         ({"a": [1, 2]}, {}, "no columns of images", "Image"),
+        ({"a": [["x"] * 4] * 2}, {}, "no columns of images", "Image"),
         ({"a": VALUES.tolist(), "b": VALUES.tolist()}, {}, "2 columns of images", "key="),
         ({"a": VALUES.tolist()}, {"key": "b"}, "no column of images called b", "a"),
         ({"a": VALUES.tolist()}, {"label_column": "b"}, "no column called b", "a"),

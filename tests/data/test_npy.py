@@ -137,7 +137,7 @@ WRONG = {
     "a long index": (changed(12, struct.pack("<I", 2**31 - 1), b"PK\x05\x06"), "cannot be read|damaged"),
     "spoilt values": (archive(IMAGES).replace(NOISE.tobytes()[:9], bytes(9)), "CRC-32"),
     "labels of 10**18": (beside(labels=np.arange(12) + 10**18), "up to 65535"),
-    "labels as text": (beside(labels=np.full(12, "a")), "labels are integers"),
+    "labels as pairs of text": (beside(labels=np.full((12, 2), "a")), "labels are integers"),
     "no condition": (beside(condition=np.zeros((12, 3), "M8[s]")), "a condition is"),
     "complex condition": (beside(condition=np.zeros((12, 3), complex)), "a condition is"),
     "levels of text": (beside(levels=np.array("a")), "levels should be one number"),

@@ -113,7 +113,6 @@ def test_labels_and_classes_come_with_items():
     ("given", "options", "error"),
     [
         ([(VALUES[0], 0.5)], {}, "label of item 0 is 0.5"),
-        ([(VALUES[0], "cat")], {}, "label of item 0 is 'cat'"),
         ([(VALUES[0], 1, 2)], {}, "3 things"),
         ([{"a": VALUES[0], "b": 1}], {}, "hold a, b: which is the image"),
         ([VALUES[0], VALUES[1, :3]], {}, "item 1 is uint8 .3, 5., item 0"),

@@ -11,7 +11,7 @@ from PIL import Image
 
 import pixelcnn as px
 from pixelcnn import data, networks, outputs
-from pixelcnn.data.tensors import as_tensor, labels_tensor
+from pixelcnn.data.tensors import as_tensor
 from pixelcnn.errors import DataError
 
 BITS = np.random.default_rng(0).integers(0, 2, (4, 1, 5, 7)).astype(np.uint8)
@@ -223,9 +223,3 @@ def test_images_beside_labels_in_a_list_are_told_how_to_go_on():
     with pytest.raises(DataError, match="different lengths") as caught:
         data.load(given)
     assert "data.ImageSet(images, labels=…)" in caught.value.hint
-
-
-def test_a_list_of_words_as_labels_is_told_how_to_number_them():
-    with pytest.raises(DataError, match="got words") as caught:
-        labels_tensor(["cat", "dog"])
-    assert "np.unique" in caught.value.hint

@@ -21,6 +21,7 @@ from pixelcnn.conditioning import condition_of, renumbered
 from pixelcnn.config import check_choice
 from pixelcnn.data import DATASETS, hugging_face, zarr_store
 from pixelcnn.data.files import PACKED, ImageFile, class_labels, find_images, part_folders
+from pixelcnn.data.labels import labels_tensor
 from pixelcnn.data.npy import MAGIC
 from pixelcnn.data.packed import plain_name
 from pixelcnn.data.sources import TABLES, existing, holds_arrays
@@ -119,10 +120,10 @@ def _folder_labels(model: "PixelModel", root: Path, files: list[ImageFile]) -> l
     names = [
         file.path.relative_to(part).as_posix() for file, part in zip(files, within, strict=True)
     ]
-    found, classes = class_labels(names, tuple(conditions.class_names(model)))
-    if found is None:
+    words = class_labels(names, tuple(conditions.class_names(model)))
+    if words is None:
         return [None] * len(files)
-    return list(renumbered(found, classes, model).tolist())
+    return list(renumbered(*labels_tensor(words), model).tolist())
 
 
 def _ending(name: str, suffix: str) -> str:

@@ -15,6 +15,7 @@ from pixelcnn.data.decoding import watched
 from pixelcnn.data.files import class_labels, find_images, name_of, part_folders
 from pixelcnn.data.gate import missing
 from pixelcnn.data.image_set import ImageSet
+from pixelcnn.data.labels import labels_tensor
 from pixelcnn.data.lazy import pieces
 from pixelcnn.data.loading import load_all
 from pixelcnn.data.prepare import prepared_folder
@@ -150,11 +151,11 @@ class Tally:
 
     def add_labels(self, images: ImageSet | None, names: list[str]) -> None:
         """The classes of a set, or of files by their names."""
-        labels, classes = (
-            class_labels(names, tuple(self.classes))
-            if images is None
-            else (images.labels, images.classes)
-        )
+        if images is None:
+            words = class_labels(names, tuple(self.classes))
+            labels, classes = (None, ()) if words is None else labels_tensor(words)
+        else:
+            labels, classes = images.labels, images.classes
         if labels is not None:
             self.classes.update(classes[i] if classes else str(i) for i in sorted(labels.tolist()))
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pixelcnn.data.gate import brief
+from pixelcnn.data.parsing import Others, is_number, is_word
 from pixelcnn.data.reading import LABELS, Reading, typed
 from pixelcnn.errors import DataError
 from pixelcnn.registry import closest
@@ -39,10 +40,18 @@ class Columns:
     """Places of the columns of a condition."""
     undecided: bool = False
     """Whether the first or the last of ``pixels`` is the label: the values have to tell."""
+    words: bool = False
+    """Whether the label is a word."""
+
+    @property
+    def others(self) -> Others:
+        """The columns that are no numbers of pixels, nor a label that is one."""
+        words = (self.label,) if self.words and self.label is not None else ()
+        return Others(self.ignored, self.given, words)
 
 
 def columns_of(
-    fields: list[str], line: int, reading: Reading, where: str, row: Sequence[str] = ()
+    fields: list[str], line: int, reading: Reading, where: str, rows: Sequence[list[str]] = ()
 ) -> Columns:
     """What columns mean that begin with these fields: names, or the first row of numbers.
 
@@ -51,7 +60,7 @@ def columns_of(
         line: its number.
         reading: how the table is read.
         where: start of a message.
-        row: the fields of the line after names.
+        rows: the fields of some lines that follow.
 
     Raises:
         DataError: several label columns, or none as asked for.
@@ -64,7 +73,7 @@ def columns_of(
     # A row of data in which some values are bad must not be taken for names, and vanish.
     named = len(names) > 9 * len(numbers) and 2 * len({*names}) >= len(names)
     if named or (names and counted and known):
-        return _named_columns(fields, line, reading, where, row)
+        return _named_columns(fields, line, reading, where, rows)
     if reading.condition:
         raise DataError(
             f"{where} has no header, so no column is called {brief(reading.condition[0], 60)}",
@@ -72,9 +81,13 @@ def columns_of(
         )
     pixels = np.array(_in_order(fields, where) if counted else range(len(fields)), dtype=int)
     header = line if counted and not names else 0
+    rows = rows if header else [fields, *rows]
     wanted = reading.label_column
     if wanted is None and _has_label(len(fields), reading):
-        return Columns(len(fields), pixels, None, header, undecided=True)
+        ends = [end for end, at in (("first", 0), ("last", -1)) if _are_words(rows, pixels[at])]
+        if len(ends) != 1:
+            return Columns(len(fields), pixels, None, header, undecided=True)
+        wanted = ends[0]
     if wanted is None or wanted == "none":
         return Columns(len(fields), pixels, None, header)
     if wanted not in {"first", "last"}:
@@ -83,16 +96,13 @@ def columns_of(
             hint=f"say {typed('label_column')} first, last or none",
         )
     label = pixels[0 if wanted == "first" else -1]
-    return Columns(len(fields), pixels[pixels != label], int(label), header)
+    words = _are_words(rows, label)
+    return Columns(len(fields), pixels[pixels != label], int(label), header, words=words)
 
 
-def is_number(field: str) -> bool:
-    """Whether a field is a number of any kind, if only one that no pixel can have."""
-    try:
-        float(field)
-    except ValueError:
-        return field.startswith("0x")
-    return True
+def _are_words(rows: Sequence[list[str]], at: int) -> bool:
+    """Whether a column has words in all of some rows."""
+    return bool(rows) and all(at < len(row) and is_word(row[at]) for row in rows)
 
 
 def _is_counted(numbers: list[str]) -> bool:
@@ -109,7 +119,7 @@ def _is_index(name: str) -> bool:
 
 
 def _named_columns(
-    fields: list[str], header: int, reading: Reading, where: str, row: Sequence[str]
+    fields: list[str], header: int, reading: Reading, where: str, rows: Sequence[list[str]]
 ) -> Columns:
     """What the columns mean by their names; words are no pixels, in a column called unlike all others."""
     given = tuple(_place(fields, name.lower(), where) for name in reading.condition)
@@ -121,8 +131,8 @@ def _named_columns(
     alike = max(kinds.values()) > 1
     words = {
         at
-        for at, (field, pattern) in enumerate(zip(row, patterns, strict=False))
-        if alike and field and kinds[pattern] == 1 and not is_number(field)
+        for at, pattern in enumerate(patterns)
+        if alike and kinds[pattern] == 1 and _are_words(rows[:1], at)
     }
     others = [
         at for at, name in enumerate(fields) if at not in taken and (at in words or _is_index(name))
@@ -137,7 +147,8 @@ def _named_columns(
     order = _in_order([fields[at] for at in rest], where)
     pixels = np.array([rest[at] for at in order], dtype=int)
     label = labels[0] if labels else None
-    return Columns(len(fields), pixels, label, header, tuple(others), given)
+    are_words = label is not None and _are_words(rows, label)
+    return Columns(len(fields), pixels, label, header, tuple(others), given, words=are_words)
 
 
 def _label_places(fields: list[str], wanted: str | None, where: str) -> list[int]:

@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.data.columns import is_number
-from pixelcnn.data.files import find_images, name_of, natural
+from pixelcnn.data.files import find_images, name_of
 from pixelcnn.data.folder import read_files
 from pixelcnn.data.gate import brief, missing, named, opened, size_of
 from pixelcnn.data.geometry import cropped
 from pixelcnn.data.image_set import ImageSet
+from pixelcnn.data.labels import natural
 from pixelcnn.data.lines import line_blocks
+from pixelcnn.data.parsing import is_number
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import CONDITION_ARRAYS, CONDITION_TABLES, Reading, typed
 from pixelcnn.data.tensors import as_tensor

@@ -1,5 +1,6 @@
 """The columns of a dataset of Hugging Face: which hold images and labels, and what stands in them."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,15 @@ from pixelcnn.data.gate import brief
 from pixelcnn.data.reading import LABELS, WITHOUT, Reading, typed
 from pixelcnn.errors import ConfigError, DataError
 
+KINDS = ("Image", "array", "bytes", "pixels")
+"""Of columns of images, those first that are surer to be."""
+FEWEST = 4
+"""Columns of numbers that may be the pixels of an image."""
 STORED = {"bytes", "path"}
 """What an image is made of in a file."""
 NONE = (
-    "a column of pictures (Image, or the bytes of files) or of nested lists (Array2D) is needed; one pixel a"
-    " column is read of .csv: frame.to_csv(…, index=False); flat lists of .npy:"
-    " np.stack(frame.pixels).reshape(-1, height, width)"
+    "a column of pictures (Image, or the bytes of files) or of lists of numbers is needed,"
+    " or one column a pixel"
 )
 """What to do where no column can be one of images."""
 
@@ -23,9 +27,7 @@ NONE = (
 def image_column(features: Any, reading: Reading, where: str) -> str:
     """The column of images: the one that is asked for, or the only one of its kind."""
     kinds = {name: kind_of(features[name]) for name in features}
-    found = [
-        [name for name in kinds if kinds[name] == kind] for kind in ("Image", "array", "bytes")
-    ]
+    found = [[name for name in kinds if kinds[name] == kind] for kind in KINDS]
     known = next(filter(None, found), [])
     if reading.key is not None:
         if not kinds.get(reading.key):
@@ -44,7 +46,7 @@ def image_column(features: Any, reading: Reading, where: str) -> str:
 
 
 def label_column(features: Any, reading: Reading, where: str) -> str | None:
-    """The column of labels: the one asked for, the only ``ClassLabel``, or integers with a usual name."""
+    """The column of labels: the one asked for, the only ``ClassLabel``, or one with a usual name."""
     wanted = reading.label_column
     if not reading.labels or wanted == "none":
         return None
@@ -64,13 +66,14 @@ def label_column(features: Any, reading: Reading, where: str) -> str | None:
     usual = [
         name
         for name in features
-        if name.lower() in LABELS and "int" in str(getattr(features[name], "dtype", ""))
+        if name.lower() in LABELS
+        and re.search("int|string", str(getattr(features[name], "dtype", "")))
     ]
     return next(iter(classes or usual), None)
 
 
 def kind_of(feature: Any) -> str:
-    """``Image``, ``array`` for what can be images otherwise, ``bytes`` for what may be files, or empty.
+    """``Image``, ``array``, ``bytes`` for what may be files, ``pixels`` for rows of numbers, or empty.
 
     Other programs that wrote a Parquet file again have dropped what said that a column is one of images: then
     its values are still those of an ``Image``.
@@ -84,7 +87,18 @@ def kind_of(feature: Any) -> str:
     depth = 0
     while type(feature).__name__ in {"List", "LargeList", "Sequence"}:
         feature, depth = feature.feature, depth + 1
-    return "array" if depth in {2, 3} and type(feature).__name__ == "Value" else ""
+    kinds = {1: "pixels" if _is_number(feature) else "", 2: "array", 3: "array"}
+    return kinds.get(depth, "") if type(feature).__name__ == "Value" else ""
+
+
+def is_flat(features: Any) -> bool:
+    """Whether there are columns of single values alone, and so many numbers that each may be a pixel."""
+    single = all(type(each).__name__ in {"Value", "ClassLabel"} for each in features.values())
+    return single and sum(map(_is_number, features.values())) >= FEWEST
+
+
+def _is_number(feature: Any) -> bool:
+    return re.match("u?int|float", str(getattr(feature, "dtype", ""))) is not None
 
 
 def array_of(column: Any) -> Any:
@@ -124,14 +138,16 @@ def content_of(value: Any) -> Any:
 
 
 def labels_of(column: Any, name: str, where: str) -> Any:
-    """Labels as integers; None if there are none, which the Hub writes as -1."""
+    """Labels as integers or words; None if there are none, which the Hub writes as -1."""
     found = column.to_pylist()
     if all(label in {None, -1} for label in found):
         return None
+    kind = str if isinstance(found[0], str) else int
     for index, label in enumerate(found):
-        if type(label) is not int:
+        if type(label) is not kind:
+            wanted = "a word" if kind is str else "an integer"
             raise DataError(
-                f"{where}: {name} of image {index} is {label!r}, not an integer",
+                f"{where}: {name} of image {index} is {label!r}, not {wanted}",
                 hint=f"leave labels out: {WITHOUT}",
             )
     return np.array(found)

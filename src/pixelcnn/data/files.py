@@ -9,8 +9,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pixelcnn.data.depth import FORMATS
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.errors import DataError
@@ -204,36 +202,30 @@ def _part(folder: str) -> tuple[str, tuple[str, ...]]:
     return (parts[0] if len(parts) == 1 else "", rest)
 
 
-def class_labels(
-    names: list[str], known: tuple[str, ...] = ()
-) -> tuple[torch.Tensor | None, tuple[str, ...]]:
-    """Labels from the first folder of each name, if every image lies in one and there are several.
+def class_labels(names: list[str], known: tuple[str, ...] = ()) -> list[str] | None:
+    """The first folder of each name, if every image lies in one and there are several.
 
     A single one counts if its name is known as that of a class. A folder that holds all others and is called
-    ``images`` or like a part is none. Names are put in the order of the numbers in them, and count as the
-    same however their accents are composed.
+    ``images`` or like a part is none.
 
     Example:
         >>> class_labels(["cat/1.png", "dog/1.png", "cat/2.png"])
-        (tensor([0, 1, 0]), ('cat', 'dog'))
-        >>> class_labels(["10/1.png", "9/1.png"])[1]
-        ('9', '10')
-        >>> class_labels(["dog/1.png"], known=("cat", "dog"))
-        (tensor([0]), ('dog',))
+        ['cat', 'dog', 'cat']
+        >>> class_labels(["dog/1.png"]), class_labels(["dog/1.png"], known=("cat", "dog"))
+        (None, ['dog'])
     """
     folders = _class_folders(names)
-    classes = sorted({*folders} - {""}, key=natural)
+    classes = {*folders} - {""}
     if len(classes) < 2 and not {*map(printable, classes)} & {*known}:
-        return None, ()
+        return None
     if alone := folders.count(""):
         log.warning("no labels: %d of %d images lie beside class folders", alone, len(names))
-        return None, ()
-    if len(parts := [name for name in classes if _part(name)[0]]) > 1:
+        return None
+    if len(parts := sorted(name for name in classes if _part(name)[0])) > 1:
         log.warning(
             "classes are called %s: are they parts of a set?", ", ".join(map(printable, parts))
         )
-    number = {name: index for index, name in enumerate(classes)}
-    return torch.tensor([number[folder] for folder in folders]), tuple(map(printable, classes))
+    return folders
 
 
 def _class_folders(names: list[str]) -> list[str]:
@@ -248,12 +240,6 @@ def _class_folders(names: list[str]) -> list[str]:
 
 def _says_nothing(folder: str) -> bool:
     return folder.lower() in IMAGES or _part(folder)[0] != ""
-
-
-def natural(name: str) -> tuple[list[int | bytes], bytes]:
-    """A key by which 2 comes before 10."""
-    pieces = re.split(r"([0-9]+)", name)
-    return [int(p) if at % 2 else os.fsencode(p) for at, p in enumerate(pieces)], os.fsencode(name)
 
 
 def _beside_classes(names: list[str]) -> set[str]:

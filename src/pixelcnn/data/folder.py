@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,12 +64,11 @@ def read_files(files: list[ImageFile], reading: Reading, where: str) -> ImageSet
             hint="pack them once with `pixelcnn data prepare`, and use the packed set",
         ) from error
     names = [each.name for each in good]
-    labels, classes = class_labels(names, reading.classes) if reading.labels else (None, ())
+    labels: Any = class_labels(names, reading.classes) if reading.labels else None
     images = (RawSet if reading.measured else ImageSet)(
         pixels,
         target.levels,
         labels,
-        classes,
         name=where,
         names=tuple(map(printable, names)),
         skipped=len(files) - len(good),

@@ -44,6 +44,8 @@ LZF_TOKEN = re.compile(
     re.DOTALL,
 )
 """Some bytes as they are, or a short or a long repetition of earlier ones."""
+LONGEST, REFERENCE = 1_000, 16
+"""Bytes of a word that are read, and those that say where it lies."""
 REPACK = "h5repack -f GZIP=4 OLD NEW writes it so that every program reads it"
 
 
@@ -88,6 +90,11 @@ class Hdf5(Container):
     def shape(self, name: str) -> tuple[int, ...]:
         return tuple(self._found[name].shape or ())
 
+    def is_text(self, values: Any) -> bool:
+        """Whether a data set is a list of words of any length."""
+        kind = self._h5py.check_string_dtype(values.dtype)
+        return kind is not None and kind.length is None and len(values.shape) == 1
+
     def __getitem__(self, name: str) -> "Hdf5Array":
         return Hdf5Array(self._found[name], self)
 
@@ -116,6 +123,12 @@ class Hdf5Array(StoredArray):
         if values.shape is None:
             raise DataError("is empty")
         self.shape, self.dtype = tuple(map(int, values.shape)), values.dtype
+        self._text = owner.is_text(values)
+        if self._text and not properties.get_nfilters():
+            self.dtype = np.dtype(f"S{LONGEST}")
+            if values.id.get_storage_size() < REFERENCE * self.size:
+                raise DataError(f"is damaged: it declares {self.size:,} words and holds fewer")
+            return
         check_kind(self.dtype, self.shape)
         self._chunks: tuple[int, ...] | None = values.chunks
         filters = [properties.get_filter(each) for each in range(properties.get_nfilters())]
@@ -154,6 +167,8 @@ class Hdf5Array(StoredArray):
         afford(chunk)
 
     def rows(self, start: int, stop: int) -> np.ndarray:
+        if self._text:  # one by one, since many may be the same long one
+            return np.array([self._values[row] for row in range(start, stop)], self.dtype)
         if self._chunks is not None:
             self._vet(start, stop)
         return np.asarray(self._values[start:stop] if self.shape else self._values[()])

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pixelcnn.data import features, items
+from pixelcnn.data import data_frame, features, items
 from pixelcnn.data.arrays import from_values
+from pixelcnn.data.columns import pixel_shape
 from pixelcnn.data.files import PARTS, name_of
 from pixelcnn.data.gate import brief
 from pixelcnn.data.image_set import ImageSet
@@ -138,11 +139,14 @@ def _one(dataset: Any, reading: Reading, where: str) -> ImageSet:
         if known is None or (getattr(dataset, "format", None) or {}).get("type") == "custom":
             rows = (items.told(row, reading, where) for row in dataset)
             return items.set_of(rows, (), reading, where)
+        if reading.key is None and features.is_flat(known) and hasattr(dataset, "__len__"):
+            table = dataset.with_format("arrow")[:]
+            return data_frame.of_columns(table.column_names, table.columns, reading, where)
         image = features.image_column(known, reading, where)
         label = features.label_column(known, reading, where)
         columns = [image] if label is None else [image, label]
         classes = tuple(map(printable, getattr(known.get(label), "names", None) or ()))
-        pictures = features.kind_of(known[image]) != "array"
+        pictures = features.kind_of(known[image]) in {"Image", "bytes"}
         if pictures:
             dataset = dataset.cast_column(image, _library().Image(decode=False))
         dataset = dataset.select_columns(columns).with_format(None)
@@ -160,7 +164,8 @@ def _one(dataset: Any, reading: Reading, where: str) -> ImageSet:
         images = (_pictures if pictures else _arrays)(
             table.select_columns([image]), image, labels, reading, where
         )
-    return dataclasses.replace(images, classes=classes if labels is not None else ())
+    named = classes if labels is not None else ()
+    return dataclasses.replace(images, classes=named or images.classes)
 
 
 def _pictures(table: Any, column: str, labels: Any, reading: Reading, where: str) -> ImageSet:
@@ -173,16 +178,20 @@ def _pictures(table: Any, column: str, labels: Any, reading: Reading, where: str
 
 
 def _arrays(table: Any, column: str, labels: Any, reading: Reading, where: str) -> ImageSet:
-    """A column of arrays of one shape."""
+    """A column of arrays of one shape, or of rows of pixels."""
     first = features.array_of(table[:1].column(column))
+    shape = first.shape[1:]
+    if first.ndim == 2:
+        shape = pixel_shape(first.shape[1], reading, where)
+        reading = dataclasses.replace(reading, layout=reading.layout if len(shape) == 3 else "nhw")
 
     def read(rows: Any) -> Any:
         found = features.array_of(table[places(rows, len(table))].column(column))
         if found.shape[1:] != first.shape[1:]:
             raise DataError(f"{where}: images differ in shape: {first.shape[1:]} and others")
-        return found
+        return found.reshape(-1, *shape)
 
-    values = RowArray((len(table), *first.shape[1:]), first.dtype, read)
+    values = RowArray((len(table), *shape), first.dtype, read)
     return from_values(values, labels, reading.source_levels, reading, where)
 
 

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from pixelcnn.data.bins import Bins
 from pixelcnn.data.content import as_bytes
+from pixelcnn.data.labels import labels_tensor
 from pixelcnn.data.lazy import LazyImages, chosen, pieces, rows_of
 from pixelcnn.data.noise import coin_flips, content_places
 from pixelcnn.data.tensors import (
     condition_tensor,
-    labels_tensor,
     level_count,
     levels_tensor,
     names_in,
@@ -58,7 +58,7 @@ class ImageSet:
     levels: int
     """Values that a sub-pixel can take, 2 to 65,536."""
     labels: Tensor | None = None
-    """Class of each image, int64 ``(n,)``."""
+    """Class of each image, int64 ``(n,)``; words become these, and the names of the classes."""
     classes: tuple[str, ...] = ()
     """Names of the classes, if they have any."""
     name: str = ""
@@ -102,13 +102,15 @@ class ImageSet:
 
     @independent
     def __post_init__(self) -> None:
+        if self.labels is not None:
+            labels, classes = labels_tensor(self.labels, tuple(self.classes))
+            object.__setattr__(self, "labels", labels)
+            object.__setattr__(self, "classes", classes)
         object.__setattr__(self, "levels", level_count(self.levels))
         if self.grey_levels is not None:
             object.__setattr__(self, "grey_levels", level_count(self.grey_levels))
         stored = self.grey_levels or self.levels
         object.__setattr__(self, "source_levels", level_count(self.source_levels or stored))
-        if self.labels is not None:
-            object.__setattr__(self, "labels", labels_tensor(self.labels))
         object.__setattr__(self, "images", self.as_tensor(self.images, stored))
         if self.condition is not None:
             names = names_in(self.condition) or tuple(self.condition_names)

@@ -66,7 +66,7 @@ def paired(source: Any) -> bool:
     if not isinstance(first, tuple | list) or len(first) != 2:
         return False
     image, label = first
-    single = isinstance(label, int | float) or getattr(label, "ndim", None) == 0
+    single = isinstance(label, int | float | str) or getattr(label, "ndim", None) == 0
     return single and not isinstance(image, int | float | str)
 
 
@@ -113,7 +113,7 @@ def set_of(
     size = 0
     spool, labels, first = Spool(), [], None
     for index, (image, label) in enumerate(found):
-        labels.append(_number(label, index, where) if reading.labels else None)
+        labels.append(_label(label, index, where) if reading.labels else None)
         if _encoded(image):
             size += len(image) if isinstance(image, bytes) else 4 * image.width * image.height
             if again is not None and size > HELD:
@@ -145,7 +145,8 @@ def set_of(
         values = spool.array(first.shape, first.dtype)
         held = values[:] if not spool.on_disk else values
         images = from_values(held, numbers, reading.source_levels, reading, where)
-    return dataclasses.replace(images, classes=tuple(classes) if numbers is not None else ())
+    named = tuple(classes) if numbers is not None else ()
+    return dataclasses.replace(images, classes=named or images.classes)
 
 
 def items_of(source: Any, reading: Reading, where: str) -> Iterator[Item]:
@@ -255,15 +256,15 @@ def _array(image: Any, index: int, where: str) -> np.ndarray:
     return found
 
 
-def _number(label: Any, index: int, where: str) -> int | None:
-    """A label as an integer; None if there is none."""
+def _label(label: Any, index: int, where: str) -> int | str | None:
+    """A label as an integer or a word; None if there is none."""
     if label is None:
         return None
     single = isinstance(label, Tensor | np.generic | np.ndarray) and label.ndim == 0
     plain = label.item() if single else label
-    if isinstance(plain, bool) or not isinstance(plain, int):
+    if isinstance(plain, bool) or not isinstance(plain, int | str):
         raise DataError(
-            f"{where}: the label of item {index} is {shown(label)}, not an integer",
+            f"{where}: the label of item {index} is {shown(label)}, neither an integer nor a word",
             hint=f"leave labels out: {WITHOUT}",
         )
     return plain

@@ -35,10 +35,10 @@ def labelled(path: Path, images: FileArray) -> Container:
         return Single(images=images)
     if (
         labels.shape not in {images.shape[:1], (*images.shape[:1], 1)}
-        or labels.dtype.kind not in "iu"
+        or labels.dtype.kind not in "iuUS"
     ):
         what = f"{labels.dtype} {labels.shape}"
-        words = "%s: %s beside it is left out: labels are integers (%d,), it holds %s"
+        words = "%s: %s beside it is left out: labels are integers or words (%d,), it holds %s"
         log.warning(words, *named, len(images), what)
         return Single(images=images)
     log.info("%s: labels from %s", *named)

@@ -76,7 +76,7 @@ def read_header(stream: IO[bytes], size: int) -> Header:
     if header.dtype.hasobject:
         raise DataError(
             "is no plain array: Python objects are never loaded",
-            hint="store numbers: np.stack(images), and for words np.unique(words, return_inverse=True)[1]",
+            hint="store numbers: np.stack(images), and words as such: np.array(words, str)",
         )
     if not header.dtype.itemsize:
         raise DataError(f"holds {header.dtype} values, which have no size")

@@ -5,6 +5,7 @@ So every bad row is known by its line, its column and what stands there.
 
 import dataclasses
 import functools
+import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from pixelcnn.data.gate import brief
 from pixelcnn.data.lines import MAX_LINE
 
 MAX_VALUE = 65_535
+NOTHING = frozenset(("", "na", "n/a", "null", "none"))
+"""Besides ``nan``, what stands for nothing."""
 SEPARATORS = {b",": "commas", b";": "semicolons", b"\t": "tabs", b"|": "bars", b" ": "blanks"}
 
 
@@ -37,6 +40,20 @@ class Dialect:
         return "finite number" if self.real else f"whole number from 0 to {MAX_VALUE}"
 
 
+class Others(NamedTuple):
+    """Places of the columns of a line that are no pixels."""
+
+    ignored: tuple[int, ...] = ()
+    """In which anything may stand."""
+    given: tuple[int, ...] = ()
+    """Of any finite numbers, which are kept apart."""
+    words: tuple[int, ...] = ()
+    """Of words, which are kept apart likewise."""
+
+
+NO_OTHERS = Others()
+
+
 class Rows(NamedTuple):
     """Numbers from lines of text."""
 
@@ -44,6 +61,8 @@ class Rows(NamedTuple):
     """Of the good lines ``(rows, columns)``, uint16, or float32 of any numbers."""
     given: np.ndarray
     """The columns apart, float64 ``(rows, places)``."""
+    words: np.ndarray
+    """Of the good lines likewise, one after the other."""
     good: list[int]
     """Numbers of the good lines, counted from 0."""
     bad: list[tuple[int, str]]
@@ -51,34 +70,28 @@ class Rows(NamedTuple):
 
 
 def parse_rows(
-    text: bytes,
-    count: int,
-    dialect: Dialect = Dialect(),
-    ignored: tuple[int, ...] = (),
-    given: tuple[int, ...] = (),
+    text: bytes, count: int, dialect: Dialect = Dialect(), others: Others = NO_OTHERS
 ) -> Rows:
     """Lines of numbers.
 
     Args:
         text: whole lines, each ended by a newline; empty ones are no rows, and not bad.
-        count: numbers in a line.
-        dialect: how they are written.
-        ignored: places of columns in which anything may stand; they become 0.
-        given: places of columns of any finite numbers, which are kept apart; here they become 0.
+        count: fields in a line.
+        dialect: how numbers are written.
+        others: columns that hold something else; among the values they are 0.
 
     Example:
-        >>> rows, _, good, bad = parse_rows(b"1,20\\n3,x\\n\\n5,6\\n", 2)
-        >>> rows.tolist(), good, bad
+        >>> rows = parse_rows(b"1,20\\n3,x\\n\\n5,6\\n", 2)
+        >>> rows.values.tolist(), rows.good, rows.bad
         ([[1, 20], [5, 6]], [0, 3], [(1, "'x' in column 2 is no whole number from 0 to 65535")])
     """
     lines = plain(text, dialect).split(b"\n")
-    apart: dict[int, list[float]] = {}
-    wrong: dict[int, str] = {}
-    for number, line in enumerate(lines) if ignored or given else ():
+    apart: dict[int, Apart] = {}
+    for number, line in enumerate(lines) if any(others) else ():
         if line.strip():
-            lines[number], apart[number], wrong[number] = _without(
-                line, count, dialect, ignored, given
-            )
+            apart[number] = _taken_apart(line, count, dialect, others)
+            lines[number] = apart[number].line
+    wrong = {number: each.wrong for number, each in apart.items()}
     good = [n for n, line in enumerate(lines) if line.strip() and not wrong.get(n)]
     values = _parsed(b"".join(lines[n] + b"\n" for n in good), count, dialect)
     if values is None:
@@ -86,9 +99,25 @@ def parse_rows(
         good = [n for n in good if not wrong[n]]
         values = _parsed(b"".join(lines[n] + b"\n" for n in good), count, dialect)
         assert values is not None, "every line was looked at"
-    numbers = [apart[n] for n in good] if given else []
-    kept = np.array(numbers, np.float64).reshape(len(good), len(given))
-    return Rows(values, kept, good, [(n, reason) for n, reason in sorted(wrong.items()) if reason])
+    numbers = [apart[n].given for n in good] if others.given else []
+    given = np.array(numbers, np.float64).reshape(len(good), len(others.given))
+    words = [word for n in good if n in apart for word in apart[n].words]
+    bad = [(n, reason) for n, reason in sorted(wrong.items()) if reason]
+    return Rows(values, given, np.array(words, str), good, bad)
+
+
+def is_number(field: str) -> bool:
+    """Whether a field is a number of any kind, if only one that no pixel can have."""
+    try:
+        float(field)
+    except ValueError:
+        return field.startswith("0x")
+    return True
+
+
+def is_word(field: str) -> bool:
+    """Whether a field says something, and no number."""
+    return not is_number(field) and field.lower() not in NOTHING
 
 
 def places_among(good: Sequence[int], bad: Sequence[int]) -> tuple[str, ...]:
@@ -127,22 +156,30 @@ def _quoted(separator: bytes) -> re.Pattern[bytes]:
     return re.compile(field.replace(b"S", escaped).replace(b"B", blanks))
 
 
-def _without(
-    line: bytes, count: int, dialect: Dialect, ignored: tuple[int, ...], given: tuple[int, ...]
-) -> tuple[bytes, list[float], str]:
-    """A line with 0 in the columns that are no pixels, the numbers of some of them, and what is wrong."""
+class Apart(NamedTuple):
+    """A line that has 0 in the columns that are no pixels, and what stood there."""
+
+    line: bytes
+    given: list[float]
+    words: list[str]
+    wrong: str
+
+
+def _taken_apart(line: bytes, count: int, dialect: Dialect, others: Others) -> Apart:
+    """The line without what is no pixel."""
     fields = line.split(dialect.separator)
     if len(fields) != count:
-        return line, [], _wrong(line, count, dialect)
-    real, wrong = dataclasses.replace(dialect, real=True), ""
-    numbers = []
-    for place in given:
-        if not _fits(fields[place], real) and not wrong:
-            wrong = _unlike(fields[place], place + 1, real)
-        numbers.append(0.0 if wrong else _number(fields[place], real))
-    for place in (*ignored, *given):
-        fields[place] = b"0"
-    return dialect.separator.join(fields), numbers, wrong
+        return Apart(line, [], [], _wrong(line, count, dialect))
+    real = dataclasses.replace(dialect, real=True)
+    wrong = [_unlike(fields[n], n + 1, real) for n in others.given if not _fits(fields[n], real)]
+    words = [fields[n].decode("utf-8", errors="replace").strip() for n in others.words]
+    for n, word in zip(others.words, words, strict=True):
+        if not is_word(word):
+            wrong.append(f"'{brief(word, 20)}' in column {n + 1} is no word, as others are")
+    given = [] if wrong else [_number(fields[n], real) for n in others.given]
+    for n in itertools.chain(*others):
+        fields[n] = b"0"
+    return Apart(dialect.separator.join(fields), given, words, next(iter(wrong), ""))
 
 
 def _parsed(text: bytes, count: int, dialect: Dialect) -> np.ndarray | None:

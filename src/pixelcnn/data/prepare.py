@@ -19,13 +19,13 @@ from pixelcnn.config import gated
 from pixelcnn.data.files import class_labels, find_images, name_of, part_folders
 from pixelcnn.data.gate import brief, content, missing, named, unreadable
 from pixelcnn.data.image_set import ImageSet
+from pixelcnn.data.labels import integers, labels_tensor
 from pixelcnn.data.lazy import LazyImages
 from pixelcnn.data.npy import FileArray
 from pixelcnn.data.packing import Callback, Workshop, alone
 from pixelcnn.data.reading import Fit, Reading, as_size
 from pixelcnn.data.splits import Parts
 from pixelcnn.data.survey import accepted, settle
-from pixelcnn.data.tensors import labels_tensor
 from pixelcnn.errors import ConfigError, DataError, ResourceError, writing
 from pixelcnn.folders import at_home
 from pixelcnn.json_text import json_text
@@ -130,8 +130,9 @@ def _fill(shop: Workshop, where: str, callback: Callback | None) -> None:
     shop.arrange(order, target, shop.ready / IMAGES)
     np.save(shop.ready / KEYS, keys[order])
     names = [packed[place].name for place in order.tolist()]
-    labels, classes = class_labels(names)
-    if labels is not None:
+    classes: tuple[str, ...] = ()
+    if (words := class_labels(names)) is not None:
+        labels, classes = labels_tensor(words)
         np.save(shop.ready / LABELS, labels.numpy())
     card = {
         "format": FORMAT,
@@ -197,7 +198,7 @@ def _packed(folder: Path, card: dict[str, Any]) -> ImageSet:
     packed = ImageSet(
         lazy,
         card["levels"],
-        None if labels is None else labels_tensor(labels),
+        None if labels is None else integers(labels),
         tuple(classes),
         name=brief(card["name"]),
         names=tuple(map(printable, names)),

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from torch.utils.data import ConcatDataset, Subset
 
 from pixelcnn.config import checked
-from pixelcnn.data import hugging_face, items, pictures, prepare, values, zarr_store
+from pixelcnn.data import data_frame, hugging_face, items, pictures, prepare, values, zarr_store
 from pixelcnn.data.arrays import part_keys, read_array
 from pixelcnn.data.conditions import given_by
 from pixelcnn.data.folder import read_folder
@@ -43,9 +43,9 @@ KINDS = (
 RESTRICTED = {
     "layout": "arrays and tables",
     "skip_bad": "image files and tables",
-    "label_column": "a table",
+    "label_column": "a table or a data frame",
     "key": "data with several arrays or columns",
-    "condition": "a table or a file of arrays",
+    "condition": "a table, a data frame or a file of arrays",
 }
 """Options that only some kinds of own data have a use for, and which these are."""
 OF_PICTURES = frozenset(("skip_bad",))
@@ -108,8 +108,8 @@ def parts_of(source: Any, reading: Reading) -> Parts:
             f"no images can be taken from something of type {type(source).__name__}",
             hint="what can be read but once is to be kept first: list(images)"
             if isinstance(source, Iterator)
-            else "an array, a tensor, pictures of Pillow, an ImageSet, a dataset of Hugging Face or PyTorch,"
-            f" hf:NAME, or {KINDS}",
+            else "an array, a tensor, a data frame, pictures of Pillow, an ImageSet,"
+            f" a dataset of Hugging Face or PyTorch, hf:NAME, or {KINDS}",
         )
     check_useful(reading, kind.useful, source)
     parts = kind.read(source, reading)
@@ -275,6 +275,7 @@ IN_MEMORY = (
     Kind(hugging_face.fits, hugging_face.read, hugging_face.USEFUL),
     Kind(items.paired, items.read, items.USEFUL),
     Kind(pictures.listed, pictures.read_listed, OF_PICTURES),
+    Kind(data_frame.fits, data_frame.read, frozenset(("layout", "label_column", "condition"))),
     Kind(values.is_array, values.read_values, frozenset(("layout",))),
     Kind(items.fits, items.read, items.USEFUL),
 )

@@ -13,7 +13,6 @@ import numpy as np
 from torch import Tensor
 
 from pixelcnn.data.gate import brief
-from pixelcnn.data.tensors import WORDS
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.memory import afford
 
@@ -179,15 +178,15 @@ def check_growth(packed: int, size: int) -> None:
 
 
 def check_kind(dtype: Any, shape: tuple[int, ...]) -> None:
-    """Refuses what is no array of numbers.
+    """Refuses what is no array of numbers, nor a list of words.
 
     Raises:
         DataError: the reason alone.
     """
-    if dtype.hasobject or dtype.kind not in "buifc":
+    if dtype.hasobject or dtype.kind not in ("buifcUS" if len(shape) == 1 else "buifc"):
         raise DataError(
             f"is of {brief(str(dtype), 60)} values, which are no numbers",
-            hint=f"Python objects are never loaded, and text is no image; labels that are words: {WORDS}",
+            hint="Python objects are never loaded; labels that are words: np.array(words, 'S')",
         )
     if len(shape) > MAX_AXES:
         raise DataError(f"has {len(shape)} axes")

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from pixelcnn.data.arrays import from_values
-from pixelcnn.data.columns import Columns, columns_of, is_number, label_end, pixel_shape
+from pixelcnn.data.columns import Columns, columns_of, label_end, pixel_shape
 from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lines import line_blocks
-from pixelcnn.data.parsing import SEPARATORS, Dialect, parse_rows, places_among, plain
+from pixelcnn.data.parsing import SEPARATORS, Dialect, is_number, parse_rows, places_among, plain
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.quantise import SOURCE
 from pixelcnn.data.reading import Reading, typed
@@ -26,6 +26,8 @@ from pixelcnn.text import by_reason, counted, printable
 
 log = logging.getLogger("pixelcnn")
 
+FIRST = 5
+"""Lines that say what the columns mean."""
 NAMED, REASONS, MANY = 3, 4, 10
 """Bad rows of one reason that a message names, reasons that it names, and rows that are not bad by chance."""
 MAX_COLUMNS = 2**20
@@ -126,14 +128,14 @@ def _read(path: Path, columns: Columns, dialect: Dialect) -> Table:
     given: list[np.ndarray] = [np.empty((0, len(columns.given)))]
     lines, bad = list[int](), Bad()
     for first_line, text in line_blocks(path, after=columns.header):
-        rows = parse_rows(text, columns.count, dialect, columns.ignored, columns.given)
+        rows = parse_rows(text, columns.count, dialect, columns.others)
         lines.extend(first_line + line for line in rows.good)
         bad.extend((first_line + line, reason) for line, reason in rows.bad)
         pixels = rows.values[:, columns.pixels]
         small = not dialect.real and pixels.max(initial=0) < 256
         parts.append(pixels.astype(np.uint8) if small else pixels)
         if columns.label is not None:
-            labels.append(rows.values[:, columns.label])
+            labels.append(rows.words if columns.words else rows.values[:, columns.label])
         given.append(rows.given)
         afford(parts[-1].nbytes)
     found = np.concatenate(labels) if labels else None
@@ -173,18 +175,17 @@ def _columns(path: Path, reading: Reading, where: str) -> tuple[Dialect, Columns
 
     The last line of comments before them may have the names.
     """
-    lines = list(itertools.islice(_said(path), 2))
+    lines = list(itertools.islice(_said(path), FIRST))
     if not lines:
         raise DataError("is empty")
-    number, line, comment = lines[0]
+    number, _, comment = lines[0]
     dialect = _dialect([each.line for each in lines], reading)
-    for each in lines:
-        _check_cells(_fields(each.line, dialect))
-    fields = _fields(line, dialect)
-    if not _is_header(fields) and len(names := _fields(comment, dialect)) == len(fields):
-        return dialect, columns_of(names, number - 1, reading, where, fields)
-    after = _fields(lines[1].line, dialect) if len(lines) > 1 else []
-    return dialect, columns_of(fields, number, reading, where, after)
+    rows = [_fields(each.line, dialect) for each in lines]
+    for row in rows:
+        _check_cells(row)
+    if not _is_header(rows[0]) and len(names := _fields(comment, dialect)) == len(rows[0]):
+        return dialect, columns_of(names, number - 1, reading, where, rows)
+    return dialect, columns_of(rows[0], number, reading, where, rows[1:])
 
 
 def _check_cells(fields: list[str]) -> None:
@@ -273,7 +274,7 @@ def _remedy(bad: Bad, dialect: Dialect) -> str:
     if many and len(nothing) == 1:
         hint = f"remove column {nothing.pop()}, or say what stands for nothing: frame.fillna(0); else {hint}"
     elif many and len(words) == 1:
-        hint = f"classes are whole numbers: replace the words in column {words.pop()}; else {hint}"
+        hint = f"classes are whole numbers, or all words: see column {words.pop()}; else {hint}"
     if real and all(map(WHOLE.match, real)):
         return (
             f"whole numbers are written without a point: frame.fillna(0).astype(int); else {hint}"

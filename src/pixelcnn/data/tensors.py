@@ -12,9 +12,6 @@ from pixelcnn.data.lazy import LazyImages, each, pieces
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import MAX_LEVELS, ImageShape, unflattened
 
-MAX_CLASSES = 65_536
-"""Labels beyond are no classes: a network would need as many weights for them."""
-
 OTHERS = "pixelcnn.data.load_all makes a set of levels of pictures, files and other arrays"
 
 SIGNED = {torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: torch.int64}
@@ -130,49 +127,6 @@ def extent(values: Any) -> tuple[int, int]:
     """Smallest and largest of the integers of an array or a tensor, read piece by piece."""
     ends = [(int(part.min()), int(part.max())) for part in (values[p] for p in pieces(values))]
     return min(low for low, _ in ends), max(high for _, high in ends)
-
-
-SEVERAL = (
-    "an image has one; several are a condition (in Python condition=), "
-    "or are left out with --set data.labels=false (in Python labels=False)"
-)
-"""What to do about more than one label an image, of which the first would be a wrong one."""
-
-
-WORDS = (
-    "number them: names, labels = np.unique(words, return_inverse=True); "
-    "or leave them out with --set data.labels=false (in Python labels=False)"
-)
-"""What to do about labels that are words."""
-
-
-def labels_tensor(labels: Any) -> Tensor:
-    """Labels as int64 ``(n,)``, checked."""
-    if isinstance(labels, list | tuple) and any(isinstance(each, str) for each in labels):
-        labels = np.array(labels, dtype=str)
-    if getattr(getattr(labels, "dtype", None), "kind", None) in ("U", "S"):
-        raise DataError(
-            f"labels are integers (n,), got words ({labels.dtype})",
-            hint=WORDS,
-        )
-    tensor = numbers_of(labels, "labels are integers (n,)")
-    if tensor.ndim != 1 or tensor.dtype.is_floating_point or tensor.dtype.is_complex:
-        kind = str(tensor.dtype).removeprefix("torch.")
-        hints = {1: "make integers of them: labels.astype(int)", 2: SEVERAL}
-        if tensor.ndim == 2 and ((tensor != 0).sum(1) == 1).all():
-            hints[2] = "one-hot: labels.argmax(1)"
-        raise DataError(
-            f"labels are integers (n,), got {kind} {tuple(tensor.shape)}",
-            hint=hints.get(tensor.ndim, ""),
-        )
-    found = tensor.to(torch.int64)
-    if found.numel():
-        low, high = int(found.min()), int(found.max())
-        if low < 0:
-            raise DataError(f"labels count from 0, got {low}")
-        if high >= MAX_CLASSES:
-            raise DataError(f"labels count up to {MAX_CLASSES - 1}, got {high}")
-    return found
 
 
 def condition_tensor(condition: Any, shape: ImageShape, names: Sequence[str] = ()) -> Tensor:

@@ -1,0 +1,151 @@
+"""Labels that are words, wherever they stand, and tables that are in memory."""
+
+import datasets
+import h5py
+import numpy as np
+import pandas
+import pytest
+import torch
+
+from pixelcnn import data
+from pixelcnn.data.labels import labels_tensor
+from pixelcnn.errors import DataError
+
+WORDS = ["dog", "cat", "eel", "dog", "cat"] * 4
+NUMBERS = [1, 0, 2, 1, 0] * 4
+CLASSES = ("cat", "dog", "eel")
+PIXELS = np.random.default_rng(0).integers(0, 256, (20, 25))
+FRAME = pandas.DataFrame(PIXELS, columns=[f"pixel{i}" for i in range(25)]).assign(label=WORDS)
+
+
+def table(folder, *, header=True, first=False, frame=FRAME):
+    columns = sorted(frame.columns, key=lambda name: (name == "label") != first)
+    frame[columns].to_csv(folder / "t.csv", index=False, header=header)
+    return folder / "t.csv"
+
+
+def archive(folder, labels):
+    np.savez(folder / "t.npz", images=PIXELS.reshape(-1, 5, 5), labels=labels)
+    return folder / "t.npz"
+
+
+def parquet(folder, frame):
+    frame.to_parquet(folder / "t.parquet")
+    return folder / "t.parquet"
+
+
+def hdf5(folder):
+    with h5py.File(folder / "t.h5", "w") as file:
+        file["images"], file["labels"] = PIXELS.reshape(-1, 5, 5), np.array(WORDS, "S")
+    return folder / "t.h5"
+
+
+def arrays_beside_each_other(folder):
+    np.save(folder / "images.npy", PIXELS.reshape(-1, 5, 5))
+    np.save(folder / "labels.npy", WORDS)
+    return folder / "images.npy"
+
+
+LISTS = pandas.DataFrame({"pixels": PIXELS.tolist(), "label": WORDS})
+SOURCES = {
+    "a set": lambda _: data.ImageSet(torch.tensor(PIXELS).reshape(-1, 1, 5, 5), 256, WORDS),
+    "pairs": lambda _: [*zip(PIXELS.reshape(-1, 5, 5).astype(np.uint8), WORDS, strict=True)],
+    "a table, label last": table,
+    "a table, label first": lambda folder: table(folder, first=True),
+    "rows, label last": lambda folder: table(folder, header=False),
+    "rows, label first": lambda folder: table(folder, header=False, first=True),
+    "an archive": lambda folder: archive(folder, np.array(WORDS)),
+    "an archive of bytes": lambda folder: archive(folder, np.array(WORDS, "S")[:, None]),
+    "HDF5": hdf5,
+    "a file beside": arrays_beside_each_other,
+    "a data frame": lambda _: FRAME,
+    "a data frame of categories": lambda _: FRAME.astype({"label": "category"}),
+    "Parquet": lambda folder: parquet(folder, FRAME),
+    "Parquet of lists": lambda folder: parquet(folder, LISTS),
+    "a dataset": lambda _: datasets.Dataset.from_pandas(FRAME),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_labels_that_are_words_number_the_classes(tmp_path, source):
+    images = data.load_all(SOURCES[source](tmp_path))
+    assert images.images.reshape(20, 25).tolist() == PIXELS.tolist()
+    assert images.labels.tolist() == NUMBERS
+    assert images.classes == CLASSES
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["b", "a"],
+        (np.str_("b"), "a"),
+        np.array(["b", "a"]),
+        np.array([b"b", b"a"]),
+        np.array([["b"], ["a"]], object),
+        pandas.Series(["b", "a"], dtype="string"),
+    ],
+)
+def test_words_of_any_kind_become_numbers(labels):
+    numbers, classes = labels_tensor(labels)
+    assert numbers.tolist() == [1, 0]
+    assert classes == ("a", "b")
+
+
+def test_words_stand_in_the_order_of_the_numbers_in_them():
+    assert labels_tensor(["10", "9", "9"])[1] == ("9", "10")
+
+
+@pytest.mark.parametrize("labels", [["cat", 3], np.array(["cat", None], object)])
+def test_a_label_that_is_no_word_among_words_is_named(labels):
+    with pytest.raises(DataError, match="labels are words, that of image 1 is"):
+        labels_tensor(labels)
+
+
+def test_a_word_that_is_no_known_class_is_named():
+    with pytest.raises(DataError, match="no class is called 'cow', only cat, dog"):
+        labels_tensor(["cat", "cow"], ("cat", "dog"))
+
+
+@pytest.mark.parametrize("value", ["", "7", "nan"])
+def test_a_row_of_a_table_whose_label_is_no_word_as_others_are_is_bad(tmp_path, value):
+    path = table(tmp_path, frame=FRAME.assign(label=[*WORDS[:-1], value]))
+    with pytest.raises(DataError, match=f"line 21: '{value}' in column 26 is no word"):
+        data.load_all(path)
+    assert len(data.load_all(path, skip_bad=True)) == 19
+
+
+def test_one_word_among_the_first_labels_is_a_bad_row_not_a_table_of_words(tmp_path):
+    path = table(tmp_path, frame=FRAME.assign(label=["x", *NUMBERS[1:]]))
+    with pytest.raises(DataError, match="1 bad row: line 2: 'x' in column 26"):
+        data.load_all(path)
+
+
+def test_a_part_counts_its_words_as_the_training_images_do(tmp_path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "test").mkdir()
+    train = table(tmp_path / "train")
+    test = table(tmp_path / "test", frame=FRAME[FRAME.label != "cat"])
+    splits = data.load(train, test=test)
+    assert splits.test.classes == splits.train.classes == CLASSES
+    assert set(splits.test.labels.tolist()) == {1, 2}
+
+
+def test_a_data_frame_is_read_as_its_table_is(tmp_path):
+    frame = FRAME.assign(mass=np.linspace(0, 1, 20))[["mass", *sorted(FRAME.columns)]]
+    read = [
+        data.load_all(source, condition="mass") for source in (frame, table(tmp_path, frame=frame))
+    ]
+    assert read[0].content_hash == read[1].content_hash
+    assert read[0].labels.tolist() == read[1].labels.tolist()
+    torch.testing.assert_close(read[0].condition, read[1].condition)
+
+
+def test_a_data_frame_without_names_has_its_label_at_the_end_that_counts_classes():
+    frame = pandas.DataFrame(np.column_stack([PIXELS, NUMBERS]))
+    assert data.load_all(frame).labels.tolist() == NUMBERS
+
+
+def test_a_data_frame_of_real_numbers_is_told_how_to_quantise():
+    with pytest.raises(DataError, match="levels are integers") as caught:
+        data.load_all(FRAME.drop(columns="label") / 255)
+    assert "[0,1]" in caught.value.hint
