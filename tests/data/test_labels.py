@@ -130,6 +130,14 @@ def test_a_part_counts_its_words_as_the_training_images_do(tmp_path):
     assert set(splits.test.labels.tolist()) == {1, 2}
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_the_one_column_called_unlike_the_pixels_that_are_an_image_is_the_label(caplog, first):
+    frame = FRAME.rename(columns={"label": "digit"}).assign(digit=NUMBERS)
+    frame = frame[sorted(frame.columns, key=lambda name: (name == "digit") != first)]
+    assert data.load_all(frame).labels.tolist() == NUMBERS
+    assert "column digit is taken for the label" in caplog.text
+
+
 def test_a_data_frame_is_read_as_its_table_is(tmp_path):
     frame = FRAME.assign(mass=np.linspace(0, 1, 20))[["mass", *sorted(FRAME.columns)]]
     read = [

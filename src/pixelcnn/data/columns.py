@@ -10,18 +10,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from pixelcnn.data.gate import brief
+from pixelcnn.data.label_column import has_label, label_places, place
 from pixelcnn.data.parsing import Others, is_number, is_word
 from pixelcnn.data.reading import LABELS, Reading, typed
 from pixelcnn.errors import DataError
-from pixelcnn.registry import closest
 
 log = logging.getLogger("pixelcnn")
 
 INDEX_NAMES = frozenset(("", "id", "index", "imageid"))
 UNNAMED = re.compile(r"unnamed: ?\d+(\.\d+)?")
 """What pandas calls a column without a name, such as the index of the table it had read before."""
-MOST_CLASSES = 1_000
-"""Values above are not taken for classes unless a name says so."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +81,7 @@ def columns_of(
     header = line if counted and not names else 0
     rows = rows if header else [fields, *rows]
     wanted = reading.label_column
-    if wanted is None and _has_label(len(fields), reading):
+    if wanted is None and has_label(len(fields), reading):
         ends = [end for end, at in (("first", 0), ("last", -1)) if _are_words(rows, pixels[at])]
         if len(ends) != 1:
             return Columns(len(fields), pixels, None, header, undecided=True)
@@ -122,8 +120,8 @@ def _named_columns(
     fields: list[str], header: int, reading: Reading, where: str, rows: Sequence[list[str]]
 ) -> Columns:
     """What the columns mean by their names; words are no pixels, in a column called unlike all others."""
-    given = tuple(_place(fields, name.lower(), where) for name in reading.condition)
-    labels = [at for at in _label_places(fields, reading.label_column, where) if at not in given]
+    given = tuple(place(fields, name.lower(), where) for name in reading.condition)
+    labels = [at for at in label_places(fields, reading.label_column, where) if at not in given]
     if len(labels) > 1:
         raise DataError(f"{where} has {len(labels)} label columns")
     taken = {*labels, *given}
@@ -144,30 +142,17 @@ def _named_columns(
         log.info("%s: column %s left out", where, shown)
     left_out = {*taken, *others}
     rest = [at for at in range(len(fields)) if at not in left_out]
+    odd = [at for at in rest if alike and kinds[patterns[at]] == 1]
+    unsaid = not labels and reading.label_column is None
+    if unsaid and len(odd) == 1 and has_label(len(rest), reading):
+        log.warning("%s: column %s is taken for the label", where, brief(fields[odd[0]], 60))
+        labels = odd
+        rest.remove(odd[0])
     order = _in_order([fields[at] for at in rest], where)
     pixels = np.array([rest[at] for at in order], dtype=int)
     label = labels[0] if labels else None
     are_words = label is not None and _are_words(rows, label)
     return Columns(len(fields), pixels, label, header, tuple(others), given, words=are_words)
-
-
-def _label_places(fields: list[str], wanted: str | None, where: str) -> list[int]:
-    """Places of the label columns by their names, or of the one asked for."""
-    if wanted is None:
-        return [at for at, name in enumerate(fields) if name in LABELS]
-    if wanted not in fields and wanted in {"first", "last", "none"}:
-        return {"first": [0], "last": [len(fields) - 1]}.get(wanted, [])
-    return [_place(fields, wanted, where)]
-
-
-def _place(fields: list[str], name: str, where: str) -> int:
-    """Where a column of a name stands."""
-    if name in fields:
-        return fields.index(name)
-    raise DataError(
-        f"{where} has no column called {brief(name)}.{closest(name, fields)}",
-        hint=f"columns: {brief(', '.join(fields))}",
-    )
 
 
 def _in_order(names: list[str], where: str) -> list[int]:
@@ -190,80 +175,6 @@ def _in_order(names: list[str], where: str) -> list[int]:
         return as_they_are
     log.warning("%s: columns put in the order of the numbers in their names", where)
     return sorted(as_they_are, key=keys.__getitem__)
-
-
-def _has_label(count: int, reading: Reading) -> bool:
-    """Whether a row without a header has one number more than an image."""
-    if reading.shape is not None:
-        return count - 1 == reading.shape.dimensions
-    return not _is_image(count) and _is_image(count - 1)
-
-
-def label_end(first: np.ndarray, last: np.ndarray, highest: int, where: str) -> int:
-    """Which of two columns holds the classes: 0 for the first, -1 for the last.
-
-    Classes are few, counted from 0 or 1 without gaps, and each is about as frequent as the others; a pixel
-    in a corner has many values, or nearly always the same.
-
-    Args:
-        first: values ``(n,)`` of the first column.
-        last: of the last.
-        highest: of all the pixels between them.
-        where: start of a message.
-
-    Raises:
-        DataError: both could be.
-
-    Example:
-        >>> label_end(np.array([0, 0, 0, 0]), np.array([1, 0, 0, 1]), 16, "digits.csv")
-        -1
-    """
-    rank, common, beyond = {}, {}, {}
-    for end, values in ((0, first), (-1, last)):
-        counts = np.unique(values, return_counts=True)[1]
-        common[end] = float(counts.max(initial=0)) / max(len(values), 1)
-        rank[end] = _class_rank(values, common[end])
-        beyond[end] = rank[end] > 0 and bool(values.max(initial=0) > highest)
-    likely = [
-        end
-        for end, other in ((0, -1), (-1, 0))
-        if rank[end]
-        and beyond[end] >= beyond[other]
-        and (
-            rank[end] > rank[other]
-            or beyond[end] > beyond[other]
-            or 2 * common[end] <= common[other]
-        )
-    ]
-    if len(likely) == 1:
-        name = "last" if likely[0] else "first"
-        log.warning("%s: no header names a label, the %s column is taken for it", where, name)
-        return likely[0]
-    raise DataError(
-        f"{where}: a row has one number more than an image, and either the first or the last could be "
-        "its class",
-        hint=f"say {typed('label_column')} first or last, or name it `label` in a header line",
-    )
-
-
-def _class_rank(values: np.ndarray, common: float) -> int:
-    """2 for values that count classes without gaps, 1 for a few, 0 for those that cannot be classes."""
-    if values.dtype.kind == "f":
-        return 0
-    distinct = np.unique(values).astype(np.int64)
-    if not 2 <= len(distinct) <= len(values) / 2 or distinct[-1] > MOST_CLASSES:
-        return 0
-    if common > min(0.75, 2 / len(distinct)):
-        return 0
-    return 2 if distinct[0] <= 1 and distinct[-1] - distinct[0] + 1 == len(distinct) else 1
-
-
-def _is_image(pixels: int) -> bool:
-    """Whether this many pixels are a square image, grey or of three channels."""
-    return any(
-        pixels % channels == 0 and math.isqrt(pixels // channels) ** 2 == pixels // channels
-        for channels in (1, 3)
-    )
 
 
 def pixel_shape(count: int, reading: Reading, where: str) -> tuple[int, ...]:

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from pixelcnn.data.arrays import from_values
-from pixelcnn.data.columns import columns_of, label_end, pixel_shape
+from pixelcnn.data.columns import columns_of, pixel_shape
 from pixelcnn.data.image_set import ImageSet
+from pixelcnn.data.label_column import label_end
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.splits import Parts
 from pixelcnn.memory import afford

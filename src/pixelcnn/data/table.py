@@ -12,9 +12,10 @@ import numpy as np
 import torch
 
 from pixelcnn.data.arrays import from_values
-from pixelcnn.data.columns import Columns, columns_of, label_end, pixel_shape
+from pixelcnn.data.columns import Columns, columns_of, pixel_shape
 from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import ImageSet
+from pixelcnn.data.label_column import label_end
 from pixelcnn.data.lines import line_blocks
 from pixelcnn.data.parsing import SEPARATORS, Dialect, is_number, parse_rows, places_among, plain
 from pixelcnn.data.picture import SUFFIXES
@@ -52,7 +53,7 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
 
     Columns are separated by commas, semicolons, tabs, bars or blanks. The label column is the one called
     ``label`` (or ``class``, ``target``, ``y``). Without a header it is the first or the last, if a row has
-    one number more than an image: see :func:`pixelcnn.data.columns.label_end`. Columns called ``id`` or
+    one number more than an image: see :func:`pixelcnn.data.label_column.label_end`. Columns called ``id`` or
     ``index`` are left out, and so are lines that begin with ``#``. The side follows from the number of
     pixels, or from the model.
 

@@ -1,0 +1,109 @@
+"""Which column of a table holds the labels."""
+
+import logging
+import math
+
+import numpy as np
+
+from pixelcnn.data.gate import brief
+from pixelcnn.data.reading import LABELS, Reading, typed
+from pixelcnn.errors import DataError
+from pixelcnn.registry import closest
+
+log = logging.getLogger("pixelcnn")
+
+MOST_CLASSES = 1_000
+"""Values above are not taken for classes unless a name says so."""
+
+
+def label_places(fields: list[str], wanted: str | None, where: str) -> list[int]:
+    """Places of the label columns by their names, or of the one asked for."""
+    if wanted is None:
+        return [at for at, name in enumerate(fields) if name in LABELS]
+    if wanted not in fields and wanted in {"first", "last", "none"}:
+        return {"first": [0], "last": [len(fields) - 1]}.get(wanted, [])
+    return [place(fields, wanted, where)]
+
+
+def place(fields: list[str], name: str, where: str) -> int:
+    """Where a column of a name stands."""
+    if name in fields:
+        return fields.index(name)
+    raise DataError(
+        f"{where} has no column called {brief(name)}.{closest(name, fields)}",
+        hint=f"columns: {brief(', '.join(fields))}",
+    )
+
+
+def has_label(count: int, reading: Reading) -> bool:
+    """Whether a row without a header has one number more than an image."""
+    if reading.shape is not None:
+        return count - 1 == reading.shape.dimensions
+    return not _is_image(count) and _is_image(count - 1)
+
+
+def _is_image(pixels: int) -> bool:
+    """Whether this many pixels are a square image, grey or of three channels."""
+    return any(
+        pixels % channels == 0 and math.isqrt(pixels // channels) ** 2 == pixels // channels
+        for channels in (1, 3)
+    )
+
+
+def label_end(first: np.ndarray, last: np.ndarray, highest: int, where: str) -> int:
+    """Which of two columns holds the classes: 0 for the first, -1 for the last.
+
+    Classes are few, counted from 0 or 1 without gaps, and each is about as frequent as the others; a pixel
+    in a corner has many values, or nearly always the same.
+
+    Args:
+        first: values ``(n,)`` of the first column.
+        last: of the last.
+        highest: of all the pixels between them.
+        where: start of a message.
+
+    Raises:
+        DataError: both could be.
+
+    Example:
+        >>> label_end(np.array([0, 0, 0, 0]), np.array([1, 0, 0, 1]), 16, "digits.csv")
+        -1
+    """
+    rank, common, beyond = {}, {}, {}
+    for end, values in ((0, first), (-1, last)):
+        counts = np.unique(values, return_counts=True)[1]
+        common[end] = float(counts.max(initial=0)) / max(len(values), 1)
+        rank[end] = _class_rank(values, common[end])
+        beyond[end] = rank[end] > 0 and bool(values.max(initial=0) > highest)
+    likely = [
+        end
+        for end, other in ((0, -1), (-1, 0))
+        if rank[end]
+        and beyond[end] >= beyond[other]
+        and (
+            rank[end] > rank[other]
+            or beyond[end] > beyond[other]
+            or 2 * common[end] <= common[other]
+        )
+    ]
+    if len(likely) == 1:
+        name = "last" if likely[0] else "first"
+        log.warning("%s: no header names a label, the %s column is taken for it", where, name)
+        return likely[0]
+    raise DataError(
+        f"{where}: a row has one number more than an image, and either the first or the last could be "
+        "its class",
+        hint=f"say {typed('label_column')} first or last, or name it `label` in a header line",
+    )
+
+
+def _class_rank(values: np.ndarray, common: float) -> int:
+    """2 for values that count classes without gaps, 1 for a few, 0 for those that cannot be classes."""
+    if values.dtype.kind == "f":
+        return 0
+    distinct = np.unique(values).astype(np.int64)
+    if not 2 <= len(distinct) <= len(values) / 2 or distinct[-1] > MOST_CLASSES:
+        return 0
+    if common > min(0.75, 2 / len(distinct)):
+        return 0
+    return 2 if distinct[0] <= 1 and distinct[-1] - distinct[0] + 1 == len(distinct) else 1
