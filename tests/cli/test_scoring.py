@@ -331,17 +331,27 @@ def test_class_conditional_models_are_scored_with_the_images_labels(run, labelle
 @pytest.mark.parametrize("needed", [False, True])
 def test_labels_that_nobody_asked_for_keep_no_image_from_being_read(run, labelled, model, needed):
     images = checkpoint.load(model).levels - 1 - np.zeros((3, 8, 8), np.uint8)
-    np.savez("words.npz", images=images, labels=np.array(["cat", "dog", "owl"]))
+    np.savez("odd.npz", images=images, labels=np.full((3, 2), 0.5))
     np.save("none.npy", images)
     one, for_all = (labelled, ("--label", "dog")) if needed else (model, ())
     for command in ("score", one), ("evaluate", one, "--split", "all", "--data"):
         told, plain = (
             run(*command, file, *for_all, "--json").json["nats_per_image"]
-            for file in ("words.npz", "none.npy")
+            for file in ("odd.npz", "none.npy")
         )
         assert told == plain
-    run("complete", one, "words.npz", *for_all, "-n", 1)
-    assert "np.unique" in run("score", labelled, "words.npz", code=3).stderr
+    run("complete", one, "odd.npz", *for_all, "-n", 1)
+    assert "labels are integers" in run("score", labelled, "odd.npz", code=3).error
+
+
+def test_labels_that_are_words_are_the_classes_that_the_model_calls_so(run, labelled):
+    images, classes = np.zeros((2, 8, 8), np.uint8), checkpoint.load(labelled).record["classes"]
+    np.savez("words.npz", images=images, labels=np.array(classes[::-1][:2]))
+    np.savez("numbers.npz", images=images, labels=[len(classes) - 1, len(classes) - 2])
+    words, numbers = (run("score", labelled, file).stdout for file in ("words.npz", "numbers.npz"))
+    assert words == numbers
+    np.savez("words.npz", images=images, labels=np.array(["cow", classes[0]]))
+    assert "knows no class 'cow'" in run("score", labelled, "words.npz", code=4).error
 
 
 def test_a_label_for_all_images(run, labelled, model):

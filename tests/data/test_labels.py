@@ -46,6 +46,12 @@ def arrays_beside_each_other(folder):
     return folder / "images.npy"
 
 
+def dataset_of_pictures(_):
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.Value("string")})
+    pictures = list(PIXELS.reshape(-1, 5, 5).astype(np.uint8))
+    return datasets.Dataset.from_dict({"image": pictures, "label": WORDS}, features)
+
+
 LISTS = pandas.DataFrame({"pixels": PIXELS.tolist(), "label": WORDS})
 SOURCES = {
     "a set": lambda _: data.ImageSet(torch.tensor(PIXELS).reshape(-1, 1, 5, 5), 256, WORDS),
@@ -62,6 +68,7 @@ SOURCES = {
     "a data frame of categories": lambda _: FRAME.astype({"label": "category"}),
     "Parquet": lambda folder: parquet(folder, FRAME),
     "Parquet of lists": lambda folder: parquet(folder, LISTS),
+    "a dataset of pictures": dataset_of_pictures,
     "a dataset": lambda _: datasets.Dataset.from_pandas(FRAME),
 }  # fmt: skip
 

@@ -575,13 +575,6 @@ def test_what_savetxt_writes_is_told_to_be_written_as_whole_numbers(tmp_path):
     assert np.array_equal(data.load_all(tmp_path / "b.csv").images[:, 0].numpy(), NOISE)
 
 
-def test_a_list_of_files_is_no_table_of_images(tmp_path):
-    rows = "".join(f"{row}.png,{row % 2}\n" for row in range(12))
-    with pytest.raises(DataError, match=r"'0\.png' in column 1") as caught:
-        data.load_all(stored(tmp_path, "filename,label\n" + rows))
-    assert caught.value.hint.startswith("column 1 names files: give the folder")
-
-
 @pytest.mark.parametrize(
     ("gap", "hint"),
     [

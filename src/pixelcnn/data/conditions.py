@@ -1,7 +1,6 @@
 """Vectors and maps that lie in files of their own: tables of parameters, arrays, and pictures."""
 
 import contextlib
-import csv
 import dataclasses
 import logging
 import math
@@ -19,7 +18,7 @@ from pixelcnn.data.gate import brief, missing, named, opened, size_of
 from pixelcnn.data.geometry import cropped
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import natural
-from pixelcnn.data.lines import line_blocks
+from pixelcnn.data.lines import fields_of
 from pixelcnn.data.parsing import is_number
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import CONDITION_ARRAYS, CONDITION_TABLES, Reading, typed
@@ -234,10 +233,7 @@ def _table(path: Path) -> Features:
     """The columns of numbers of a table, and the names in its column of names."""
     rows, header, names, files = list[list[float]](), list[str](), list[str](), list[str]()
     at: int | None = None
-    for number, line in enumerate(_lines(path), 1):
-        fields = [field.strip() for field in line]
-        if not any(fields):
-            continue
+    for number, fields in fields_of(path):
         if not header and not rows and not all(map(is_number, fields)):
             header = fields
             at = next((i for i, name in enumerate(fields) if name.lower() in FILES), None)
@@ -254,14 +250,6 @@ def _table(path: Path) -> Features:
     if len({*names}) != len(names):
         raise DataError("has two columns of one name")
     return Features(torch.tensor(rows, dtype=torch.float64), tuple(names), tuple(files))
-
-
-def _lines(path: Path) -> list[list[str]]:
-    """The fields of a table of text."""
-    text = b"".join(lines for _, lines in line_blocks(path)).decode("utf-8")
-    first = next((line for line in text.split("\n") if line.strip()), "")
-    separator = max(",;\t", key=first.count)
-    return list(csv.reader(text.split("\n"), delimiter=separator))
 
 
 def _number(field: str, line: int, column: int, names: list[str]) -> float:

@@ -1,6 +1,7 @@
 """Image files as one set."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,16 @@ def read_folder(root: Path, reading: Reading) -> Parts:
     return sets
 
 
-def read_files(files: list[ImageFile], reading: Reading, where: str) -> ImageSet:
+def read_files(
+    files: list[ImageFile], reading: Reading, where: str, labels: Sequence[Any] | None = None
+) -> ImageSet:
     """These image files in their order, each decoded once and straight into the size of all.
 
     Args:
         files: what to read.
         reading: how, see :attr:`Reading.of_pictures`.
         where: name of the set, and the start of every message.
+        labels: of the files; by default their folders.
 
     Raises:
         DataError: bad files, or different sizes where none was asked for.
@@ -64,11 +68,13 @@ def read_files(files: list[ImageFile], reading: Reading, where: str) -> ImageSet
             hint="pack them once with `pixelcnn data prepare`, and use the packed set",
         ) from error
     names = [each.name for each in good]
-    labels: Any = class_labels(names, reading.classes) if reading.labels else None
+    found: Any = class_labels(names, reading.classes) if reading.labels else None
+    if labels is not None:
+        found = [labels[at] for at, report in enumerate(reports) if not report.error]
     images = (RawSet if reading.measured else ImageSet)(
         pixels,
         target.levels,
-        labels,
+        found,
         name=where,
         names=tuple(map(printable, names)),
         skipped=len(files) - len(good),

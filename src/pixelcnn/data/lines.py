@@ -1,6 +1,7 @@
 """The lines of a text file, whichever system wrote it: its newlines, its encoding, its byte order mark."""
 
 import codecs
+import csv
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,19 @@ def line_blocks(path: Path, after: int = 0, comments: bool = False) -> Iterator[
         if lines:
             yield line, lines
         line = first + count
+
+
+def fields_of(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The fields of the lines that say something, without blanks around them, and the line's number."""
+
+    def lines() -> Iterator[str]:
+        return (line for _, block in line_blocks(path) for line in block.decode().split("\n")[:-1])
+
+    first = next((line for line in lines() if line.strip()), "")
+    reader = csv.reader(lines(), delimiter=max(",;\t", key=first.count))
+    for row in reader:
+        if any(fields := [field.strip() for field in row]):
+            yield reader.line_num, fields
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:

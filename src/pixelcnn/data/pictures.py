@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -111,7 +112,7 @@ def read_stored(
     return ImageSet(
         images,
         target.levels,
-        None if labels is None else torch.as_tensor(labels)[places],
+        None if labels is None else np.asarray(labels)[places.numpy()],
         name=where,
         names=places_among(places.tolist(), [at for at, each in enumerate(reports) if each.error]),
         skipped=count - len(places),

@@ -11,7 +11,16 @@ from typing import Any, NamedTuple
 from torch.utils.data import ConcatDataset, Subset
 
 from pixelcnn.config import checked
-from pixelcnn.data import data_frame, hugging_face, items, pictures, prepare, values, zarr_store
+from pixelcnn.data import (
+    data_frame,
+    hugging_face,
+    items,
+    picture_list,
+    pictures,
+    prepare,
+    values,
+    zarr_store,
+)
 from pixelcnn.data.arrays import part_keys, read_array
 from pixelcnn.data.conditions import given_by
 from pixelcnn.data.folder import read_folder
@@ -254,6 +263,11 @@ ON_DISK = (
     Kind(zarr_store.is_store, _read_arrays, OF_ARRAYS),
     Kind(Path.is_dir, read_folder, OF_PICTURES),
     Kind(holds_arrays, _read_arrays, OF_ARRAYS),
+    Kind(
+        lambda path: plain_name(path).endswith(TABLES) and picture_list.fits(path),
+        picture_list.read,
+        frozenset(("skip_bad", "label_column")),
+    ),
     Kind(
         lambda path: plain_name(path).endswith(TABLES),
         lambda path, reading: {"all": read_table(path, reading)},

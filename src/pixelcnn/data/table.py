@@ -18,7 +18,6 @@ from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.label_column import label_end
 from pixelcnn.data.lines import line_blocks
 from pixelcnn.data.parsing import SEPARATORS, Dialect, is_number, parse_rows, places_among, plain
-from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.quantise import SOURCE
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.errors import DataError
@@ -44,8 +43,6 @@ WHOLE = re.compile(r"'[0-9]+\.0*' in column")
 """A bad value that is a whole number, as pandas writes those of a column with a gap."""
 REAL = re.compile(r"'[+-]?[0-9]*[.,]?[0-9]+(e[+-]?[0-9]+)?(\.\.\.)?' in column", re.IGNORECASE)
 """A bad value that is a number nevertheless, perhaps shortened."""
-FILE = re.compile(rf"'[^']*({'|'.join(map(re.escape, SUFFIXES))})' in column (\d+)", re.IGNORECASE)
-"""A bad value that is the name of an image."""
 
 
 def read_table(path: Path, reading: Reading) -> ImageSet:
@@ -264,14 +261,12 @@ def _refuse(bad: Bad, where: str, skip_bad: bool, dialect: Dialect) -> None:
 def _remedy(bad: Bad, dialect: Dialect) -> str:
     """What to do about bad rows, by what they have in common."""
     hint = "mend or remove these lines, or leave them out: --skip-bad (in Python skip_bad=True)"
-    files, nothing, words = (
+    nothing, words = (
         {found[found.lastindex or 0] for _, reason in bad if (found := kind.match(reason))}
-        for kind in (FILE, NOTHING, WORD)
+        for kind in (NOTHING, WORD)
     )
     real = [] if dialect.real else [reason for _, reason in bad if REAL.match(reason)]
     many = len(bad) >= MANY
-    if many and len(files) == 1:
-        return f"column {files.pop()} names files: give the folder that they lie in, one in it for each class"
     if many and len(nothing) == 1:
         hint = f"remove column {nothing.pop()}, or say what stands for nothing: frame.fillna(0); else {hint}"
     elif many and len(words) == 1:

@@ -1,0 +1,123 @@
+"""Tables that name pictures: one in each row, and perhaps its class."""
+
+import itertools
+import logging
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pixelcnn.data.files import ImageFile, find_images
+from pixelcnn.data.folder import read_files
+from pixelcnn.data.gate import brief, named
+from pixelcnn.data.label_column import label_places
+from pixelcnn.data.lines import fields_of
+from pixelcnn.data.picture import SUFFIXES
+from pixelcnn.data.reading import Reading, typed
+from pixelcnn.data.splits import Parts
+from pixelcnn.errors import DataError
+from pixelcnn.text import counted, printable
+
+log = logging.getLogger("pixelcnn")
+
+MOST_ALIKE = 3
+"""Columns whose names differ in their numbers alone; more are pixels."""
+SHOWN = 3
+"""Names of files that a message shows."""
+
+
+def fits(path: Path) -> bool:
+    """Whether a table names pictures, and has no columns that are called like pixels."""
+    try:
+        with named(path.name):
+            rows = [row for _, row in itertools.islice(fields_of(path), 2)]
+    except DataError:
+        return False  # which the reader of tables has words for
+    if not rows or _column(rows[-1]) is None:
+        return False
+    alike = Counter(re.sub(r"\d+", "0", field) for field in rows[0])
+    return max(alike.values()) <= MOST_ALIKE
+
+
+def read(path: Path, reading: Reading) -> Parts:
+    """The pictures of a table, in its order, with their labels.
+
+    They are looked for in the table's folder and all folders below, by their names from there or, where only
+    one is called so, by their own; nothing else is opened. The label is in the column called ``label`` (or
+    ``class``, ``target``, ``y``), the one that ``label_column`` says, or the only one beside the files'.
+
+    Args:
+        path: of a table with a header or without.
+        reading: how, with ``label_column``; ``skip_bad`` leaves out what is not there.
+
+    Raises:
+        DataError: a row that names no picture that is there, or bad pictures.
+    """
+    where = printable(path.name)
+    with named(where):
+        numbers, rows = zip(*fields_of(path), strict=True)
+        column = _column(rows[min(1, len(rows) - 1)])
+        assert column is not None, "some rows name pictures"
+        header = [] if _column(rows[0]) == column else [name.lower() for name in rows[0]]
+        numbers, rows = numbers[bool(header) :], rows[bool(header) :]
+        width = len(header) or len(rows[0])
+        for number, row in zip(numbers, rows, strict=True):
+            if len(row) != width or not _is_picture(row[column]):
+                raise DataError(f"names no picture in column {column + 1} of line {number}")
+        label = _label_column(header, width, column, reading, where)
+        files = _found([row[column] for row in rows], path.parent, reading.skip_bad, where)
+    places = [place for place, file in enumerate(files) if file is not None]
+    labels: list[Any] | None = None if label is None else [rows[place][label] for place in places]
+    if labels is not None and all(each.isdecimal() for each in labels):
+        labels = [int(each) for each in labels]
+    there = [file for file in files if file is not None]
+    return {"all": read_files(there, reading.of_pictures, where, labels)}
+
+
+def _is_picture(field: str) -> bool:
+    return field.lower().endswith(tuple(SUFFIXES))
+
+
+def _column(row: list[str]) -> int | None:
+    """The first field of a row that names a picture."""
+    return next((at for at, field in enumerate(row) if _is_picture(field)), None)
+
+
+def _label_column(
+    header: list[str], width: int, files: int, reading: Reading, where: str
+) -> int | None:
+    """The column of labels, if there is one."""
+    others = [at for at in range(width) if at != files]
+    wanted = reading.label_column
+    if not reading.labels or wanted == "none":
+        return None
+    fields = header or [""] * width
+    found = [at for at in label_places(fields, wanted, where) if at != files]
+    if len(found) > 1:
+        raise DataError(
+            f"has {len(found)} label columns", hint=f"say which: {typed('label_column')}"
+        )
+    if not found and len(others) == 1:
+        found = others
+    if len(others) > len(found):
+        shown = ", ".join(fields[at] or str(at + 1) for at in others if at not in found)
+        log.info("%s: column %s left out", where, brief(shown))
+    return next(iter(found), None)
+
+
+def _found(names: list[str], root: Path, skip_bad: bool, where: str) -> list[ImageFile | None]:
+    """The file that each name means; None for what is not there and may be left out."""
+    files = find_images(root)
+    alone = Counter(file.path.name for file in files)
+    known = {file.path.name: file for file in files if alone[file.path.name] == 1}
+    known |= {file.name: file for file in files}
+    plain = [name.replace("\\", "/").removeprefix("./") for name in names]
+    found = [known.get(name, known.get(name.rpartition("/")[2])) for name in plain]
+    missing = [name for name, file in zip(names, found, strict=True) if file is None]
+    if missing:
+        shown = brief(", ".join(map(printable, missing[:SHOWN])), 200)
+        words = f"names {counted(len(missing), 'picture')} that the folder has not: {shown}"
+        if not skip_bad or len(missing) == len(names):
+            raise DataError(words, hint="the table lies beside the pictures, or above them")
+        log.warning("%s: %s, left out", where, words)
+    return found

@@ -1,0 +1,100 @@
+"""Tables that name pictures, as competitions have them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixelcnn import data
+from pixelcnn.errors import DataError
+
+NAMES = [f"p{i}.png" for i in range(12)]
+KINDS = ["cat", "dog", "eel"] * 4
+PIXELS = np.random.default_rng(0).integers(0, 256, (12, 5, 7), np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    for name, pixels in zip(NAMES, PIXELS, strict=True):
+        Image.fromarray(pixels).save(tmp_path / "pictures" / name)
+    return tmp_path
+
+
+def table(folder, rows, name="list.csv"):
+    (folder / name).write_text("\n".join(",".join(map(str, row)) for row in rows))
+    return folder / name
+
+
+def check(images, labels=(0, 1, 2) * 4, classes=("cat", "dog", "eel")):
+    assert np.array_equal(images.images[:, 0].numpy(), PIXELS[: len(images)])
+    assert images.labels.tolist() == list(labels)
+    assert images.classes == classes
+
+
+@pytest.mark.parametrize("prefix", ["", "pictures/", "./pictures/", "elsewhere/"])
+@pytest.mark.parametrize("header", [[], [("file", "label")], [("id", "Species")]])
+def test_a_table_that_names_pictures_gives_them_in_its_order_with_their_classes(
+    folder, header, prefix
+):
+    rows = [(prefix + name, kind) for name, kind in zip(NAMES, KINDS, strict=True)]
+    check(data.load_all(table(folder, [*header, *rows])))
+
+
+def test_classes_of_a_list_may_be_numbers_in_any_of_its_columns(folder):
+    rows = zip(range(12), [3, 0] * 6, NAMES, KINDS, strict=True)
+    path = table(folder, [("id", "number", "file", "kind"), *rows])
+    check(data.load_all(path, label_column="number"), [3, 0] * 6, ())
+    check(data.load_all(path, label_column="kind"))
+    assert data.load_all(path).labels is None
+
+
+def test_pictures_of_a_list_that_are_not_there_are_named_or_left_out(folder, caplog):
+    rows = [*zip(NAMES, KINDS, strict=True), ("p12.png", "eel")]
+    path = table(folder, [("file", "label"), *rows])
+    with pytest.raises(
+        DataError, match=r"list\.csv names 1 picture that the folder has not: p12\.png"
+    ):
+        data.load_all(path)
+    check(data.load_all(path, skip_bad=True))
+    assert "p12.png, left out" in caplog.text
+
+
+def test_a_damaged_picture_of_a_list_takes_its_label_along(folder):
+    (folder / "pictures" / NAMES[-1]).write_bytes(b"no picture")
+    path = table(folder, zip(NAMES, KINDS, strict=True))
+    check(data.load_all(path, skip_bad=True), ([0, 1, 2] * 4)[:-1])
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd.png", "../secret.png"])
+def test_nothing_outside_the_folder_of_a_list_is_opened(folder, name):
+    Image.fromarray(PIXELS[0]).save(folder / "secret.png")
+    (folder / "pictures" / "list.csv").write_text(f"{name},cat\n{NAMES[1]},dog\n")
+    with pytest.raises(DataError, match="that the folder has not"):
+        data.load_all(folder / "pictures" / "list.csv")
+
+
+def test_a_row_of_a_list_that_names_no_picture_is_told_by_its_line(folder):
+    path = table(folder, [("file", "label"), (NAMES[0], "cat"), ("notes.txt", "dog")])
+    with pytest.raises(DataError, match="names no picture in column 1 of line 3"):
+        data.load_all(path)
+
+
+def test_a_table_of_pixels_that_names_their_files_is_no_list(folder):
+    header = ["file", *(f"pixel{i}" for i in range(9))]
+    rows = [
+        [name, *pixels.flat[:9]] for name, pixels in zip(NAMES, PIXELS.reshape(12, -1), strict=True)
+    ]
+    images = data.load_all(table(folder, [header, *rows]))
+    assert images.shape == (1, 3, 3)
+
+
+def test_patches_of_the_photographs_of_a_list_have_their_labels(folder):
+    images = data.load_all(table(folder, zip(NAMES, KINDS, strict=True)), size=3, fit="patches")
+    assert len(images.labels) == len(images)
+    assert images.classes == ("cat", "dog", "eel")
+
+
+def test_another_list_is_the_test_part(folder):
+    rows = [*zip(NAMES, KINDS, strict=True)]
+    train, test = table(folder, rows[:9]), table(folder, rows[10:], "test.csv")
+    assert data.load(train, test=test).test.labels.tolist() == [1, 2]
