@@ -218,8 +218,20 @@ def test_several_labels_an_image_are_not_taken_for_one_hot_ones():
         assert hint in caught.value.hint
 
 
-def test_images_beside_labels_in_a_list_are_told_how_to_go_on():
-    given = ((BITS, np.arange(4)), (BITS[:2], np.arange(2)))  # as load_data of Keras gives them
+def test_arrays_with_their_labels_are_parts_as_keras_has_them():
+    images = np.random.default_rng(1).integers(0, 2, (10, 5, 7)).astype(np.uint8)
+    train, val = (images[:4], np.arange(4)), (images[4:7], [0, 1, 0])
+    test = images[7:], np.zeros((3, 1), np.uint8)
+    for given in ((train, test), [train, val, test]):
+        splits = data.load(given, source_levels=2)
+        assert splits.test.labels.tolist() == [0, 0, 0]
+        assert len(splits.train) == (4 if len(given) == 3 else 3)
+    assert data.load_all(train, source_levels=2).labels.tolist() == [0, 1, 2, 3]
+    words = data.load_all((images[:2], ["b", "a"]), source_levels=2)
+    assert (words.labels.tolist(), words.classes) == ([1, 0], ("a", "b"))
+
+
+def test_images_beside_other_things_in_a_list_are_told_how_to_go_on():
     with pytest.raises(DataError, match="different lengths") as caught:
-        data.load(given)
+        data.load(((BITS, np.arange(4)), (BITS[:2], np.arange(3))))
     assert "data.ImageSet(images, labels=…)" in caught.value.hint

@@ -290,6 +290,7 @@ IN_MEMORY = (
     Kind(items.paired, items.read, items.USEFUL),
     Kind(pictures.listed, pictures.read_listed, OF_PICTURES),
     Kind(data_frame.fits, data_frame.read, frozenset(("layout", "label_column", "condition"))),
+    Kind(values.is_labelled, values.read_labelled, frozenset(("layout",))),
     Kind(values.is_array, values.read_values, frozenset(("layout",))),
     Kind(items.fits, items.read, items.USEFUL),
 )

@@ -15,12 +15,14 @@ from pixelcnn.data.lazy import LazyImages, Rows
 from pixelcnn.data.pictures import is_picture
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.rows import RowArray
-from pixelcnn.data.splits import Parts
+from pixelcnn.data.splits import Parts, alike, matched
 from pixelcnn.data.tensors import as_tensor, dense, numbers_of, unmasked
 from pixelcnn.errors import DataError
 
 ARRAY = "array"
 """The name of a set that was made of an array."""
+PARTS = {2: ("train", "test"), 3: ("train", "val", "test")}
+"""What so many arrays with labels are."""
 INTERFACES = ("__array__", "__array_interface__")
 """By which NumPy takes others' arrays; beside buffers, of which bytes are rather a file."""
 
@@ -40,15 +42,59 @@ def is_array(source: Any) -> bool:
     return numbers and not is_picture(source)
 
 
-def read_values(source: Any, reading: Reading) -> Parts:
-    """An array as a set."""
+def is_labelled(source: Any) -> bool:
+    """Whether something is an array of images and their labels, or several of these, as Keras has its sets.
+
+    Example:
+        >>> pair = np.zeros((3, 28, 28)), np.zeros(3)
+        >>> is_labelled(pair), is_labelled((pair, pair)), is_labelled(np.zeros((2, 3, 28, 28)))
+        (True, True, False)
+    """
+    if not isinstance(source, list | tuple) or isinstance(source, Splits):
+        return False
+    return _is_pair(source) or (len(source) in PARTS and all(map(_is_pair, source)))
+
+
+def _is_pair(source: Any) -> bool:
+    """Whether the first is of images, and the second has one number or word for each."""
+    if not isinstance(source, list | tuple) or len(source) != 2:
+        return False
+    images, labels = source
+    if not is_array(images) or _axes(images) < 3 or isinstance(labels, str | bytes):
+        return False
+    one_each = _axes(labels) == 1 or getattr(labels, "shape", ())[1:] == (1,)
+    return one_each and len(images) == len(labels)
+
+
+def _axes(values: Any) -> int:
+    """How many axes an array has, or would have if it is made of a list."""
+    if isinstance(values, list | tuple):
+        return 1 + _axes(values[0]) if values else 1
+    return getattr(values, "ndim", 0)
+
+
+def read_labelled(source: Any, reading: Reading) -> Parts:
+    """Arrays with their labels: one set, or training and test images, perhaps with validation between."""
+    if _is_pair(source):
+        return read_values(source[0], reading, source[1])
+    sets: Parts = {}
+    for part, (images, labels) in zip(PARTS[len(source)], source, strict=True):
+        options = alike(reading, sets["train"]) if sets else reading
+        found = read_values(images, options, labels)["all"]
+        sets[part] = matched(found, sets["train"], part) if sets else found
+    return sets
+
+
+def read_values(source: Any, reading: Reading, labels: Any = None) -> Parts:
+    """An array as a set, perhaps with labels."""
     with named(f"{ARRAY}:"):
         values = values_of(source)
         if isinstance(values, Tensor):
             values = _of_tensor(values)
         elif not values.flags.writeable:
             values = RowArray(values.shape, values.dtype, _copies(values))
-    return {"all": from_values(values, None, reading.source_levels, reading, ARRAY)}
+    labels = labels if reading.labels else None
+    return {"all": from_values(values, labels, reading.source_levels, reading, ARRAY)}
 
 
 def values_of(source: Any) -> Any:
