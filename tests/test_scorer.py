@@ -93,3 +93,11 @@ def test_images_of_another_shape_are_named_as_a_set(count):
     with pytest.raises(ModelError, match="for 1x8x8 images, black has 1x5x7") as caught:
         px.evaluate(px.load("digits"), px.data.ImageSet(images, 17, name="black"))
     assert "8x8" in caught.value.hint
+
+
+def test_an_array_with_labels_holds_levels_of_the_model_as_one_alone_does():
+    model = px.load("mnist-labels")
+    images = px.data.load("digits").test.images[:3, 0].numpy() // 9
+    images = np.pad(images, ((0, 0), (10, 10), (10, 10)))
+    alone = px.score(model, images, condition=[1, 2, 3])
+    assert px.score(model, (images, [1, 2, 3])).tolist() == alone.tolist()

@@ -23,7 +23,7 @@ from pixelcnn.data.reading import plain_layout
 from pixelcnn.data.sets import FACTS, OWN
 from pixelcnn.data.sources import is_path
 from pixelcnn.data.splits import TWO_WAYS, parts_by_content
-from pixelcnn.data.values import ARRAY, is_array, tensor_of
+from pixelcnn.data.values import ARRAY, is_array, is_pair, tensor_of
 from pixelcnn.devices import require_model
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.model import PixelModel
@@ -127,7 +127,7 @@ def set_of(
     if split is not None:
         check_choice("split", split, PARTS)
     given = given_of(options)
-    if is_array(source):
+    if is_array(source) or is_pair(source):
         source, given = _array(model, source, given)
     if not (isinstance(source, ImageSet | Splits) and not given):
         given = preparation(model, given)
@@ -180,8 +180,7 @@ def training_sets(model: PixelModel, train: Any, val: Any = None) -> tuple[Image
     if val is not None:
         return _part(model, train, "train"), _part(model, val, "val")
     if is_path(train) or isinstance(train, Splits | Mapping):
-        arguments = {} if isinstance(train, Splits) else preparation(model)
-        parts = data.load(train, **arguments)
+        parts = data.load(train, **({} if isinstance(train, Splits) else preparation(model)))
         return agreeing(model, parts.train), agreeing(model, parts.val)
     whole = _part(model, train, "train")
     kept, cut = parts_by_content(content_keys(whole.images, whole.group), TWO_WAYS)
@@ -193,7 +192,7 @@ def _part(model: PixelModel, source: Any, part: str) -> ImageSet:
     if isinstance(source, ImageSet):
         return source
     given: dict[str, Any] = {}
-    if is_array(source):
+    if is_array(source) or is_pair(source):
         source, given = _array(model, source, given)
     given = {} if isinstance(source, ImageSet | Splits) else preparation(model, given)
     parts = parts_in(source, **given)
@@ -211,8 +210,7 @@ def agreeing(model: PixelModel, images: ImageSet) -> ImageSet:
         ModelError: it has others.
     """
     if len(images) and images.levels != model.levels:
-        settings = recorded(model)
-        words = [f"{key}={settings[key]!r}" for key in CODING if key in settings]
+        words = [f"{key}={value!r}" for key, value in recorded(model).items() if key in CODING]
         raise ModelError(
             f"this model is for {model.levels} levels, {images.name} has {images.levels}",
             hint=f"load the data with {', '.join(words) or f'{model.levels} levels'}",
@@ -240,16 +238,18 @@ def of_shape(model: PixelModel, images: ImageSet) -> ImageSet:
 
 def _array(model: PixelModel, source: Any, given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """An array as a set if it holds the model's levels; else in the model's order, with how to read it."""
+    source, labels = source if is_pair(source) else (source, None)
     values = tensor_of(source)
     images = arranged(values, model.shape, given.get("layout"))
-    levels = not (images.is_floating_point() or images.is_complex())
-    levels = levels and not given.keys() & {*CODING, "levels", "quantise", "source_levels"}
+    whole = not (images.is_floating_point() or images.is_complex())
+    levels = whole and not given.keys() & {*CODING, "levels", "quantise", "source_levels"}
     known = images.ndim == 4 and tuple(images.shape[1:]) == tuple(model.shape)
     if levels and known and not given.keys() - {"layout"}:
-        return ImageSet(images, model.levels, name=ARRAY, binarisation=record.UNSAID), {}
+        return ImageSet(images, model.levels, labels, name=ARRAY, binarisation=record.UNSAID), {}
     if levels:
         given = given | {"source_levels": model.levels}
-    return (images, given | {"layout": "n c h w"}) if known else (values, given)
+    found, layout = (images, {"layout": "n c h w"}) if known else (values, {})
+    return found if labels is None else (found, labels), given | layout
 
 
 def arranged(images: Tensor, shape: ImageShape, layout: str | None = None) -> Tensor:

@@ -65,6 +65,8 @@ SOURCES = {
     "HDF5": hdf5,
     "a file beside": arrays_beside_each_other,
     "a data frame": lambda _: FRAME,
+    "a data frame of lists": lambda _: LISTS,
+    "a data frame of arrays": lambda _: LISTS.assign(pixels=list(PIXELS.reshape(-1, 5, 5).astype(np.uint8))),
     "a data frame of categories": lambda _: FRAME.astype({"label": "category"}),
     "Parquet": lambda folder: parquet(folder, FRAME),
     "Parquet of lists": lambda folder: parquet(folder, LISTS),
@@ -158,6 +160,13 @@ def test_a_data_frame_is_read_as_its_table_is(tmp_path):
 def test_a_data_frame_without_names_has_its_label_at_the_end_that_counts_classes():
     frame = pandas.DataFrame(np.column_stack([PIXELS, NUMBERS]))
     assert data.load_all(frame).labels.tolist() == NUMBERS
+
+
+def test_a_data_frame_with_two_columns_of_images_asks_which():
+    frame = LISTS.assign(thumbnail=list(PIXELS.reshape(-1, 5, 5) // 2))
+    with pytest.raises(DataError, match=r"2 columns of images \(pixels, thumbnail\)"):
+        data.load_all(frame)
+    assert data.load_all(frame, key="thumbnail").images.max() < 128
 
 
 def test_a_data_frame_of_real_numbers_is_told_how_to_quantise():

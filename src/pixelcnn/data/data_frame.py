@@ -1,4 +1,4 @@
-"""Tables in memory: one image a row, one column a pixel, as pandas, polars and Parquet have them."""
+"""Tables in memory, as pandas, polars and Parquet have them: one image a row, in one column or in many."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,14 +7,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from pixelcnn.data import items
 from pixelcnn.data.arrays import from_values
 from pixelcnn.data.columns import columns_of, pixel_shape
+from pixelcnn.data.gate import brief
 from pixelcnn.data.image_set import ImageSet
+from pixelcnn.data.items import Item
 from pixelcnn.data.label_column import label_end
-from pixelcnn.data.reading import Reading
+from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.splits import Parts
+from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
 
+WHERE = "data frame"
+"""The name of a set that was made of one."""
 FIRST = 5
 """Rows that say what the columns mean."""
 
@@ -25,7 +31,9 @@ def fits(source: Any) -> bool:
 
 
 def read(source: Any, reading: Reading) -> Parts:
-    """A data frame; what a column means is said as in a table, see :func:`pixelcnn.data.table.read_table`.
+    """A data frame: what a column means is said as in a table, unless one holds images.
+
+    See :func:`pixelcnn.data.table.read_table`, and :func:`pixelcnn.data.items.read` for images.
 
     Raises:
         DataError: columns that make no image, or other values than levels.
@@ -33,7 +41,35 @@ def read(source: Any, reading: Reading) -> Parts:
     series = (
         [each for _, each in source.items()] if hasattr(source, "items") else source.get_columns()
     )
-    return {"all": of_columns(list(source.columns), series, reading, "data frame")}
+    names = list(map(str, source.columns))
+    axes = {name: _axes(each) for name, each in zip(names, series, strict=True)}
+    images = [name for name in names if axes[name]]
+    if not images:
+        return {"all": of_columns(names, series, reading, WHERE)}
+    if len(images) > 1 and reading.key is None:
+        raise DataError(
+            f"{WHERE} has {len(images)} columns of images ({brief(', '.join(images))})",
+            hint=f"say which: {typed('key')}",
+        )
+    named = dataclasses.replace(reading, key=reading.key or images[0])
+    rows = (dict(zip(names, row, strict=True)) for row in zip(*series, strict=True))
+    found = [items.told(row, named, WHERE) for row in rows]
+    if axes.get(str(named.key)) == 1:
+        pixels = np.stack([each.image for each in found])
+        shape = pixel_shape(pixels.shape[1], reading, WHERE)
+        found = [
+            Item(image.reshape(shape), label)
+            for image, (_, label) in zip(pixels, found, strict=True)
+        ]
+    return {"all": items.set_of(found, (), named, WHERE)}
+
+
+def _axes(column: Any) -> int:
+    """How many axes the first value of a column has; those of a number or a word are none, of a file two."""
+    first = column[:1].to_list() if hasattr(column, "to_list") else []
+    if not first:
+        return 0
+    return 2 if isinstance(first[0], bytes) else np.ndim(first[0])
 
 
 def of_columns(

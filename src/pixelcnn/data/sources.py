@@ -289,7 +289,7 @@ IN_MEMORY = (
     Kind(hugging_face.fits, hugging_face.read, hugging_face.USEFUL),
     Kind(items.paired, items.read, items.USEFUL),
     Kind(pictures.listed, pictures.read_listed, OF_PICTURES),
-    Kind(data_frame.fits, data_frame.read, frozenset(("layout", "label_column", "condition"))),
+    Kind(data_frame.fits, data_frame.read, OF_TABLES - {"skip_bad"} | {"key"}),
     Kind(values.is_labelled, values.read_labelled, frozenset(("layout",))),
     Kind(values.is_array, values.read_values, frozenset(("layout",))),
     Kind(items.fits, items.read, items.USEFUL),

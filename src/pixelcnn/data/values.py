@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.data import items
+from pixelcnn.data import data_frame, items
 from pixelcnn.data.arrays import from_values
 from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import Splits
@@ -35,11 +35,11 @@ def is_array(source: Any) -> bool:
         (True, True, False)
     """
     if isinstance(source, list | tuple) and not isinstance(source, Splits):
-        if not source or items.paired(source):
+        if not source or items.paired(source) or is_labelled(source):
             return False
         return is_array(source[0]) or isinstance(source[0], int | float)
     numbers = isinstance(source, memoryview) or any(hasattr(source, name) for name in INTERFACES)
-    return numbers and not is_picture(source)
+    return numbers and not is_picture(source) and not data_frame.fits(source)
 
 
 def is_labelled(source: Any) -> bool:
@@ -52,10 +52,10 @@ def is_labelled(source: Any) -> bool:
     """
     if not isinstance(source, list | tuple) or isinstance(source, Splits):
         return False
-    return _is_pair(source) or (len(source) in PARTS and all(map(_is_pair, source)))
+    return is_pair(source) or (len(source) in PARTS and all(map(is_pair, source)))
 
 
-def _is_pair(source: Any) -> bool:
+def is_pair(source: Any) -> bool:
     """Whether the first is of images, and the second has one number or word for each."""
     if not isinstance(source, list | tuple) or len(source) != 2:
         return False
@@ -75,7 +75,7 @@ def _axes(values: Any) -> int:
 
 def read_labelled(source: Any, reading: Reading) -> Parts:
     """Arrays with their labels: one set, or training and test images, perhaps with validation between."""
-    if _is_pair(source):
+    if is_pair(source):
         return read_values(source[0], reading, source[1])
     sets: Parts = {}
     for part, (images, labels) in zip(PARTS[len(source)], source, strict=True):
