@@ -40,6 +40,12 @@ def test_a_table_that_names_pictures_gives_them_in_its_order_with_their_classes(
     check(data.load_all(table(folder, [*header, *rows])))
 
 
+def test_a_list_may_have_blanks_between_its_fields(folder):
+    lines = "\n".join(f"pictures/{name}  {i % 3}" for i, name in enumerate(NAMES))
+    (folder / "list.txt").write_text(lines)
+    check(data.load_all(folder / "list.txt"), classes=())
+
+
 def test_classes_of_a_list_may_be_numbers_in_any_of_its_columns(folder):
     rows = zip(range(12), [3, 0] * 6, NAMES, KINDS, strict=True)
     path = table(folder, [("id", "number", "file", "kind"), *rows])
@@ -92,6 +98,16 @@ def test_patches_of_the_photographs_of_a_list_have_their_labels(folder):
     images = data.load_all(table(folder, zip(NAMES, KINDS, strict=True)), size=3, fit="patches")
     assert len(images.labels) == len(images)
     assert images.classes == ("cat", "dog", "eel")
+
+
+def test_a_folder_with_a_list_in_it_asks_whether_that_is_meant(folder, caplog):
+    caplog.set_level("INFO")
+    path = table(folder, zip(NAMES, KINDS, strict=True))
+    assert data.load_all(folder).labels is None
+    assert "does list.csv name the images and their classes?" in caplog.text
+    caplog.clear()
+    check(data.load_all(path))
+    assert not caplog.text
 
 
 def test_another_list_is_the_test_part(folder):

@@ -28,6 +28,8 @@ ANNOTATIONS = frozenset(("labels", "masks", "mask", "annotations", "annotation",
 """Names of folders beside one of images whose pictures are no images of the set."""
 RUN = ("recipe.toml", "metrics.csv")
 """Files of a run folder, whose pictures were drawn by a model: they are none to train it on."""
+LISTS = (".csv", ".tsv")
+"""Suffixes of tables that may name the images that they lie beside."""
 PACKED = ".pxc"
 """Suffix of compressed images, which may lie beside those that they were made of."""
 ALONE = "lies beside the class folders, so it has no label"
@@ -46,12 +48,16 @@ class ImageFile:
     """What keeps it from having a label that the others have."""
 
 
-def find_images(root: Path) -> list[ImageFile]:
+def find_images(root: Path, *, telling: bool = True) -> list[ImageFile]:
     """The image files in a folder and all folders below, in the order of their names' bytes.
 
     Files are known by their suffix; hidden ones and others are left out, and so are masks and the like in a
     folder beside one of images, and run folders. Linked folders are followed, each folder once, so links in a
     circle do no harm.
+
+    Args:
+        root: of all.
+        telling: say what is left out.
 
     Raises:
         DataError: no image, or a folder that cannot be read.
@@ -75,9 +81,12 @@ def find_images(root: Path) -> list[ImageFile]:
                 others.append(path.relative_to(root).as_posix())
     if not found:
         raise _no_images(root, others)
-    if others:
+    if others and telling:
         count = counted(len(others), "file")
         log.info("%s: %s without the suffix of an image left out", name_of(root), count)
+        if tables := [name for name in others if name.lower().endswith(LISTS)]:
+            words = "%s: does %s name the images and their classes? Then it is the data to give"
+            log.info(words, name_of(root), printable(tables[0]))
     found.sort(key=lambda each: os.fsencode(each.name))
     alone = _beside_classes([each.name for each in found])
     return [

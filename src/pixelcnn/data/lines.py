@@ -49,13 +49,18 @@ def line_blocks(path: Path, after: int = 0, comments: bool = False) -> Iterator[
 
 
 def fields_of(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The fields of the lines that say something, without blanks around them, and the line's number."""
+    """The fields of the lines that say something, without blanks around them, and the line's number.
+
+    Commas, semicolons or tabs separate them, or blanks where there is none of these.
+    """
 
     def lines() -> Iterator[str]:
         return (line for _, block in line_blocks(path) for line in block.decode().split("\n")[:-1])
 
     first = next((line for line in lines() if line.strip()), "")
-    reader = csv.reader(lines(), delimiter=max(",;\t", key=first.count))
+    most = max(",;\t", key=first.count)
+    separator = most if most in first else " "
+    reader = csv.reader(lines(), delimiter=separator, skipinitialspace=True)
     for row in reader:
         if any(fields := [field.strip() for field in row]):
             yield reader.line_num, fields

@@ -107,7 +107,7 @@ def _label_column(
 
 def _found(names: list[str], root: Path, skip_bad: bool, where: str) -> list[ImageFile | None]:
     """The file that each name means; None for what is not there and may be left out."""
-    files = find_images(root)
+    files = find_images(root, telling=False)
     alone = Counter(file.path.name for file in files)
     known = {file.path.name: file for file in files if alone[file.path.name] == 1}
     known |= {file.name: file for file in files}
