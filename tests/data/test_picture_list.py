@@ -110,6 +110,16 @@ def test_a_folder_with_a_list_in_it_asks_whether_that_is_meant(folder, caplog):
     assert not caplog.text
 
 
+def test_a_list_is_packed_with_its_labels(folder):
+    rows = zip(NAMES, KINDS, [7, 8] * 6, strict=True)
+    path = table(folder, [("file", "kind", "label"), *rows])
+    packed = data.prepare(path, folder / "words", label_column="kind")
+    kinds = dict(zip(NAMES, KINDS, strict=True))
+    found = [packed.classes[label] for label in packed.labels.tolist()]
+    assert found == [kinds[name.removeprefix("pictures/")] for name in packed.names]
+    assert sorted(data.prepare(path, folder / "numbers").labels.tolist()) == [7] * 6 + [8] * 6
+
+
 def test_another_list_is_the_test_part(folder):
     rows = [*zip(NAMES, KINDS, strict=True)]
     train, test = table(folder, rows[:9]), table(folder, rows[10:], "test.csv")

@@ -28,7 +28,9 @@ Data = Annotated[str, typer.Argument(metavar="DATA", help=options.DATA_HELP, sho
 Folder = Annotated[
     Path,
     typer.Argument(
-        metavar="DIR", help="A folder of images, with all folders below.", show_default=False
+        metavar="DIR",
+        help="A folder of images, with all folders below; or a table of their names and classes.",
+        show_default=False,
     ),
 ]
 
@@ -76,6 +78,7 @@ def prepare(
     ],
     size: options.Size = None,
     fit: options.Fit = None,
+    label_column: options.LabelColumn = None,
     skip_bad: options.SkipBad = False,
     json: options.Json = False,
 ) -> None:
@@ -98,6 +101,7 @@ def prepare(
             out,
             size=sides,
             fit=fit or "resize",  # type: ignore[arg-type]
+            label_column=label_column,
             skip_bad=skip_bad,
             callback=advance,
         )

@@ -40,7 +40,13 @@ def fits(path: Path) -> bool:
 
 
 def read(path: Path, reading: Reading) -> Parts:
-    """The pictures of a table, in its order, with their labels.
+    """The pictures of a table as a set, see :func:`listed`."""
+    files, labels = listed(path, reading)
+    return {"all": read_files(files, reading.of_pictures, printable(path.name), labels)}
+
+
+def listed(path: Path, reading: Reading) -> tuple[list[ImageFile], list[Any] | None]:
+    """The pictures that a table names, in its order, and their labels, if it has some.
 
     They are looked for in the table's folder and all folders below, by their names from there or, where only
     one is called so, by their own; nothing else is opened. The label is in the column called ``label`` (or
@@ -51,7 +57,7 @@ def read(path: Path, reading: Reading) -> Parts:
         reading: how, with ``label_column``; ``skip_bad`` leaves out what is not there.
 
     Raises:
-        DataError: a row that names no picture that is there, or bad pictures.
+        DataError: a row that names no picture that is there.
     """
     where = printable(path.name)
     with named(where):
@@ -66,12 +72,11 @@ def read(path: Path, reading: Reading) -> Parts:
                 raise DataError(f"names no picture in column {column + 1} of line {number}")
         label = _label_column(header, width, column, reading, where)
         files = _found([row[column] for row in rows], path.parent, reading.skip_bad, where)
-    places = [place for place, file in enumerate(files) if file is not None]
-    labels: list[Any] | None = None if label is None else [rows[place][label] for place in places]
-    if labels is not None and all(each.isdecimal() for each in labels):
-        labels = [int(each) for each in labels]
     there = [file for file in files if file is not None]
-    return {"all": read_files(there, reading.of_pictures, where, labels)}
+    if label is None:
+        return there, None
+    labels = [row[label] for row, file in zip(rows, files, strict=True) if file is not None]
+    return there, [int(each) for each in labels] if all(map(str.isdecimal, labels)) else labels
 
 
 def _is_picture(field: str) -> bool:

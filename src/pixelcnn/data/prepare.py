@@ -1,4 +1,4 @@
-"""Packs a folder of images into one array that is read as it is needed: for sets larger than memory.
+"""Packs a folder of images, or a list, into one array that is read as it is needed: sets larger than memory.
 
 The images of a packed set lie in the order of their content keys. So the parts of every split are
 neighbours, and taking one copies nothing.
@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from pixelcnn.config import gated
-from pixelcnn.data.files import class_labels, find_images, name_of, part_folders
+from pixelcnn.data import picture_list
+from pixelcnn.data.files import ImageFile, class_labels, find_images, name_of, part_folders
 from pixelcnn.data.gate import brief, content, missing, named, unreadable
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import integers, labels_tensor
@@ -47,20 +48,22 @@ def prepare(
     size: Any = None,
     fit: Fit = "resize",
     skip_bad: bool = False,
+    label_column: str | None = None,
     callback: Callback | None = None,
 ) -> ImageSet:
-    """Packs the images of a folder into the new folder ``out``, which :func:`load` takes as data.
+    """Packs the images of a folder or a list into the new folder ``out``, which :func:`load` takes as data.
 
     Each file is decoded twice, first to check all, then to pack; no more than one a thread is in memory.
     ``out`` appears when it is complete, or not at all. Whatever ends the work before, the same call
     goes on with it; until then ``.out.partial`` beside ``out`` holds what there is.
 
     Args:
-        folder: looked through with all folders below.
+        folder: looked through with all folders below; or a table, see :mod:`pixelcnn.data.picture_list`.
         out: must not exist yet.
         size: as for :func:`pixelcnn.data.load`.
         fit: as for :func:`pixelcnn.data.load`; patches are taken from a packed set when it is used.
         skip_bad: leave out files that cannot be read.
+        label_column: of a table.
         callback: called with the number of packed images and of all.
 
     Returns:
@@ -73,12 +76,10 @@ def prepare(
         ResourceError: the disk is full: twice the size of the set is needed.
     """
     root, target_folder = at_home(folder), at_home(out)
-    if not root.is_dir():
-        raise (
-            DataError(f"{printable(str(folder))} is not a folder")
-            if root.exists()
-            else missing(root)
-        )
+    if not root.exists():
+        raise missing(root)
+    if not root.is_dir() and not picture_list.fits(root):
+        raise DataError(f"{printable(str(folder))} is not a folder, nor a list of pictures")
     work = target_folder.parent / f".{target_folder.name}.partial"
     if target_folder.exists():
         shutil.rmtree(work, ignore_errors=True)
@@ -89,14 +90,13 @@ def prepare(
         raise ConfigError(
             "patches are not packed", hint="pack whole images, and train on them with --fit patches"
         )
-    _check_whole(root)
-    reading = Reading(size=as_size(size), fit=fit, skip_bad=skip_bad)
-    files = find_images(root)
+    reading = Reading(size=as_size(size), fit=fit, skip_bad=skip_bad, label_column=label_column)
+    files, labels = _files(root, reading)
     shown = printable(str(target_folder))
     with writing(shown, other="folder", full=GO_ON), alone(work):
         try:
             shop = Workshop(work, files, reading)
-            _fill(shop, name_of(root), callback)
+            _fill(shop, name_of(root), labels, callback)
         except DataError:
             shutil.rmtree(work, ignore_errors=True)  # the files have to change before it can go on
             raise
@@ -105,8 +105,14 @@ def prepare(
     return read_prepared(target_folder)
 
 
-def _check_whole(root: Path) -> None:
-    """Refuses a folder of parts: a packed set has none, and they would become its classes."""
+def _files(root: Path, reading: Reading) -> tuple[list[ImageFile], list[Any] | None]:
+    """What is to be packed, and the labels that a list has.
+
+    Raises:
+        ConfigError: a folder of parts: a packed set has none, and they would become its classes.
+    """
+    if not root.is_dir():
+        return picture_list.listed(root, reading)
     if parts := part_folders(root):
         first, *others = (as_word(printable(str(path))) for path in parts.values())
         raise ConfigError(
@@ -114,9 +120,10 @@ def _check_whole(root: Path) -> None:
             hint=f"pack {first} by itself, and {' and '.join(others)} likewise; one packed set is trained on,"
             " another tested on with --set data.test= (in Python test=)",
         )
+    return find_images(root), None
 
 
-def _fill(shop: Workshop, where: str, callback: Callback | None) -> None:
+def _fill(shop: Workshop, where: str, labels: list[Any] | None, callback: Callback | None) -> None:
     """Everything that a packed set consists of."""
     good = accepted(shop.survey(), where, shop.reading.skip_bad)
     target = settle(good, shop.reading, where)
@@ -131,9 +138,12 @@ def _fill(shop: Workshop, where: str, callback: Callback | None) -> None:
     np.save(shop.ready / KEYS, keys[order])
     names = [packed[place].name for place in order.tolist()]
     classes: tuple[str, ...] = ()
-    if (words := class_labels(names)) is not None:
-        labels, classes = labels_tensor(words)
-        np.save(shop.ready / LABELS, labels.numpy())
+    if labels is not None:
+        known = {file.name: label for file, label in zip(shop.files, labels, strict=True)}
+        labels = [known[name] for name in names]
+    if (found := labels or class_labels(names)) is not None:
+        numbers, classes = labels_tensor(found)
+        np.save(shop.ready / LABELS, numbers.numpy())
     card = {
         "format": FORMAT,
         "name": where,
