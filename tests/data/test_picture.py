@@ -347,3 +347,34 @@ def test_colour_of_a_large_maxval_says_what_is_dropped(tmp_path):
     assert read_picture(path, wide=True).notes == ("16 bits reduced to 8",)
     with pytest.raises(DataError, match="8 of its 16 bits only"):
         read_picture(path, stored=True)
+
+
+STACKS = {"uint8": 256, "uint16": 65_536, "bool": 2}
+
+
+@pytest.mark.parametrize("kind", STACKS)
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+def test_a_tiff_that_is_given_alone_is_a_set_of_its_pages(tmp_path, kind, compression):
+    stack = np.random.default_rng(0).integers(0, STACKS[kind], (11, 5, 7)).astype(kind)
+    first, *others = map(Image.fromarray, stack)
+    first.save(
+        path := tmp_path / "s.tif", save_all=True, append_images=others, compression=compression
+    )
+    images = data.load_all(path, source_levels=STACKS[kind])
+    assert np.array_equal(images.images[:, 0].numpy(), stack)
+    assert images.names[-1] == "s.tif, page 11"
+
+
+def test_a_tiff_with_smaller_views_of_its_first_page_is_one_image(tmp_path):
+    sides = (8, 4, 2)
+    first, *others = [Image.new("L", (side, side), side) for side in sides]
+    first.save(path := tmp_path / "s.tif", save_all=True, append_images=others)
+    assert data.load_all(path).images.shape == (1, 1, 8, 8)
+
+
+def test_a_tiff_of_pages_that_is_cut_short_is_refused(tmp_path):
+    first, *others = [Image.new("L", (9, 9), side) for side in range(9)]
+    first.save(path := tmp_path / "s.tif", save_all=True, append_images=others)
+    path.write_bytes(path.read_bytes()[:-400])
+    with pytest.raises(DataError, match=r"s\.tif"), warnings.catch_warnings(action="ignore"):
+        data.load_all(path)

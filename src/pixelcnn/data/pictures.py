@@ -1,6 +1,8 @@
 """Pictures that are no folder: files one by one, Pillow's, the bytes of files in a data set."""
 
 import dataclasses
+import io
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,10 @@ import torch
 from torch import Tensor
 
 from pixelcnn.data.decoding import decode
+from pixelcnn.data.depth import raw_mode
 from pixelcnn.data.files import ImageFile
 from pixelcnn.data.folder import read_files
+from pixelcnn.data.gate import named, opened
 from pixelcnn.data.image_set import ImageSet, Splits
 from pixelcnn.data.lazy import LazyImages, Rows, whole
 from pixelcnn.data.parsing import places_among
@@ -20,8 +24,12 @@ from pixelcnn.data.rows import HELD
 from pixelcnn.data.splits import Parts
 from pixelcnn.data.survey import accepted, settle
 from pixelcnn.errors import ConfigError, DataError
+from pixelcnn.memory import afford
 from pixelcnn.text import printable
 
+TIFF = (".tif", ".tiff")
+DEEP = re.compile("(RGBA?|LA);16")
+"""How Pillow calls what it reads half of."""
 TOGETHER = 64
 """Pictures that are fetched at a time while all are looked at."""
 
@@ -42,7 +50,7 @@ def listed(source: Any) -> bool:
 
 
 def read_listed(source: Any, reading: Reading) -> Parts:
-    """Files, pictures of Pillow or bytes, alone or in the order given."""
+    """Files, pictures of Pillow or bytes, alone or in the order given; of a TIFF alone its pages."""
     several = source if isinstance(source, list | tuple) else [source]
     sources = [Path(each) if isinstance(each, str) else each for each in several]
     if not sources:
@@ -52,10 +60,43 @@ def read_listed(source: Any, reading: Reading) -> Parts:
         for index, source in enumerate(sources)
     ]
     where = printable(files[0].name) if len(files) == 1 else f"{len(files)} image files"
+    if isinstance(source, str | Path):
+        with named(where):
+            files = pages_of(Path(source)) or files
     images = read_files(files, reading.of_pictures, where)
     if not isinstance(sources[0], Path):
         images = dataclasses.replace(images, names=())
     return {"all": images}
+
+
+def pages_of(path: Path) -> list[ImageFile]:
+    """The pages of a TIFF as files of their own; none unless there are several of one size and kind.
+
+    Raises:
+        DataError: damaged, or colour of 16 bits, of which Pillow gives eight.
+    """
+    from PIL import Image
+
+    if path.suffix.lower() not in TIFF:
+        return []
+    with opened(path) as stream, Image.open(stream, formats=["TIFF"]) as image:
+        kinds = set()
+        pages = range(getattr(image, "n_frames", 1))
+        for page in pages:
+            image.seek(page)
+            kinds.add((image.size, image.mode, raw_mode(image)))
+        if len(pages) < 2 or len(kinds) > 1:
+            return []
+        if DEEP.match(raw_mode(image)):
+            raise DataError("has pages in colour of 16 bits", hint="one file a page keeps all bits")
+        afford(4 * len(pages) * image.width * image.height)
+        files = []
+        for page in pages:
+            image.seek(page)
+            content = io.BytesIO()
+            image.copy().save(content, "TIFF")
+            files.append(ImageFile(content.getvalue(), f"{path.name}, page {page + 1}"))
+    return files
 
 
 def read_stored(
