@@ -77,5 +77,9 @@ def test_even_a_handful_of_images_gives_every_part_something(n):
 
 def test_too_few_different_images_are_refused():
     same = ImageSet(torch.zeros(9, 1, 3, 4, dtype=torch.uint8), 2)
-    with pytest.raises(DataError, match="1 different image cannot be split into 3 parts"):
+    with pytest.raises(DataError, match="1 different image cannot be split into 3 parts") as caught:
         parts_by_content(content_keys(same.images))
+    assert "data.test=" in caught.value.hint
+    with pytest.raises(DataError, match="into 2 parts") as caught:
+        parts_by_content(content_keys(same.images), TWO_WAYS)
+    assert "data.test=" not in caught.value.hint

@@ -68,10 +68,11 @@ def _ranked(keys: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
     distinct, place = np.unique(keys, return_inverse=True)
     n, count = len(distinct), len(shares) + 1
     if n < count:
+        others = ", `pixelcnn train --set data.test=` (in Python test=) test images from elsewhere"
         raise DataError(
             f"{counted(n, 'different image')} cannot be split into {count} parts",
             hint=f"at least {count} different images are needed; `pixelcnn evaluate --split all` takes "
-            "fewer, `pixelcnn train --set data.test=` (in Python test=) test images from elsewhere",
+            f"fewer{others if count > len(TWO_WAYS) + 1 else ''}",
         )
     smaller = [max(1, round(n * (b - a))) for a, b in zip(shares, (*shares[1:], 1.0), strict=True)]
     cuts = n - np.cumsum(smaller[::-1])[::-1]
