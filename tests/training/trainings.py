@@ -133,6 +133,22 @@ def killed_at(step: int, *, saved: bool = False) -> Iterator[None]:
             yield
 
 
+@contextlib.contextmanager
+def signalled(step: int, *signals: int) -> Iterator[None]:
+    """This process gets signals after a step of the training in this context, before what is due then."""
+    going = loop.do_what_is_due
+
+    def ring(trainer: Trainer) -> None:
+        if trainer.state.step == step:
+            for signum in signals:
+                os.kill(os.getpid(), signum)
+        going(trainer)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "do_what_is_due", ring)
+        yield
+
+
 def assert_same_end(run: Path, whole: Path) -> None:
     """Compares everything that decides how a training went on, and what it left, to the bit."""
     assert same(state(run), state(whole))
