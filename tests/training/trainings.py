@@ -156,6 +156,16 @@ def assert_same_end(run: Path, whole: Path) -> None:
         assert (run / name).read_bytes() == (whole / name).read_bytes(), name
 
 
+def assert_a_kill_changes_nothing(folder: Path, **options: Any) -> None:
+    """A training that is killed in the middle ends, once it is resumed, where another one ends."""
+    whole, run = folder / "whole", folder / "run"
+    train(whole, checkpoint_every="0s", **options)
+    with killed_at(6):
+        train(run, checkpoint_every="0s", **options)
+    train(run, resume=True, checkpoint_every="0s", **options)
+    assert_same_end(run, whole)
+
+
 def state(run: Path) -> dict[str, Any]:
     """Everything in the last checkpoint that decides how a training goes on."""
     found = read(existing(run / "checkpoints")[0])
