@@ -106,11 +106,6 @@ def test_weights_out_of_reach_of_half_precision_are_refused(model, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_model_in_double_precision_comes_back_in_it(model, tmp_path):
-    save(model.double(), tmp_path / "m.safetensors")
-    assert load(tmp_path / "m.safetensors").dtype == torch.float64
-
-
 def test_a_run_folder_stands_for_its_best_model(model, tmp_path):
     save(model, tmp_path / "best.safetensors")
     assert load(tmp_path).config() == model.config()
