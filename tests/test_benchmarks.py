@@ -40,10 +40,6 @@ def test_examples(module):
     assert attempted and not failed
 
 
-def test_the_keras_network_has_the_size_keras_reports():
-    assert from_recipe("keras-mnist").parameters_count == 532_673
-
-
 def tiny_made():
     """The one network that every engine but ``full`` refuses."""
     return next(m for m in tiny.tiny_models(1) if NETWORKS.name_of(type(m.network)) == "made")
