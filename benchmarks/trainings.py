@@ -16,13 +16,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.command import command_of
 from benchmarks.machine import processor
 from benchmarks.tables import table
 from pixelcnn.cli.console import with_error
 from pixelcnn.errors import ConfigError, PixelCNNError
 from pixelcnn.files import write_atomically
 from pixelcnn.training import recipe as recipes
-from pixelcnn.training.command import command_of
 from pixelcnn.training.history import read_rows
 from pixelcnn.training.result import result_of, stored
 from pixelcnn.training.run import RunFolder

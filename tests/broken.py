@@ -29,10 +29,16 @@ NEAREST = frozenset({(0, -1), (-1, -1), (-1, 0), (-1, 1)})
 """What a 3x3 kernel with mask A sees."""
 
 
+def all_of_the_past(network: Network, height: int, width: int) -> Tensor:
+    """The claim of a network that says itself that it sees everything."""
+    return Network.claimed_past(network, height, width)
+
+
 class Stack(Network):
     """A correct network, to be broken below: mask A, mask B and a 1x1 head."""
 
     width = 6
+    reach = compose(NEAREST, NEAREST | {(0, 0)})
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__(channels, out, "channel", None, 0)
@@ -45,8 +51,7 @@ class Stack(Network):
         return self.head(torch.relu(self.second(torch.relu(self.first(x)))))
 
     def claimed_past(self, height: int, width: int) -> Tensor:
-        seen = compose(NEAREST, NEAREST | {(0, 0)})
-        return past_within(seen, self.channels, height, width, by_channel=True)
+        return past_within(self.reach, self.channels, height, width, by_channel=True)
 
 
 class FixedMaskConv2d(nn.Conv2d):
@@ -76,6 +81,8 @@ class MaskOffByOne(Stack):
 class PrintedMask(Stack):
     """The grey mask as a well-known tutorial prints it, used in the first layer: the centre is left in."""
 
+    reach = compose(offsets(raster_mask((7, 7), sees_itself=False), (3, 3)), NEAREST | {(0, 0)})
+
     def __init__(self, channels: int, out: int) -> None:
         super().__init__(channels, out)
         mask = torch.ones(7, 7)
@@ -83,10 +90,6 @@ class PrintedMask(Stack):
         mask[y_center + 1 :, :] = 0.0
         mask[y_center:, x_center + 1 :] = 0.0
         self.first = FixedMaskConv2d(channels, self.width, mask)
-
-    def claimed_past(self, height: int, width: int) -> Tensor:
-        seen = compose(offsets(raster_mask((7, 7), sees_itself=False), (3, 3)), NEAREST | {(0, 0)})
-        return past_within(seen, self.channels, height, width, by_channel=True)
 
 
 class ColourSwap(Stack):
@@ -133,7 +136,7 @@ class LowersTooMany(MaskedConv2d):
 class ProgramSeesLess(Stack):
     """The program of a layer reads fewer rows than its ``forward``; the network says nothing itself."""
 
-    kind: type[MaskedConv2d] = LowersTooFew
+    kind = LowersTooFew
     claimed_past = Network.claimed_past
 
     def __init__(self, channels: int, out: int) -> None:
@@ -165,15 +168,12 @@ class BatchNorm(Stack):
         return self.head(torch.relu(self.second(self.norm(self.first(x)))))
 
 
-class GroupNorm(Stack):
+class GroupNorm(BatchNorm):
     """Group normalisation, whose statistics run over space."""
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__(channels, out)
         self.norm = nn.GroupNorm(1, self.width)
-
-    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        return self.head(torch.relu(self.second(self.norm(self.first(x)))))
 
 
 class GlobalPooling(Stack):
@@ -212,6 +212,8 @@ class ResidualAroundFirst(Stack):
 class UnshiftedLink(Stack):
     """The vertical stack sees its own row, and joins the horizontal stack without a shift."""
 
+    reach = NEAREST
+
     def __init__(self, channels: int, out: int) -> None:
         super().__init__(channels, out)
         past, features = (PAST,) * (2 * self.width), interleaved(self.width, channels)
@@ -225,9 +227,6 @@ class UnshiftedLink(Stack):
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.head(self.gate(self.left(x) + self.link(self.vertical(x))))
-
-    def claimed_past(self, height: int, width: int) -> Tensor:
-        return past_within(NEAREST, self.channels, height, width, by_channel=True)
 
 
 class UnshiftedDown(Stack):
@@ -269,23 +268,20 @@ class SelfishAttention(RasterAttention):
 class AttendsToItself(Stack):
     """Attention includes each position itself, where the image has not been shifted."""
 
-    attention: type[RasterAttention] = SelfishAttention
+    claimed_past = all_of_the_past
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__(channels, out)
         image, features = self.image_features, interleaved(self.width, channels)
         self.query = MaskedConv2d(features, (0,) * 2, (1, 1), sees_itself=True)
         self.memory = MaskedConv2d(image + features, (channels - 1,) * 4, (1, 1), sees_itself=True)
-        self.attend = self.attention(heads=1, key_width=2, value_width=2)
+        self.attend = SelfishAttention(heads=1, key_width=2, value_width=2)
         self.link = MaskedConv2d((PAST,) * 2, features, (1, 1), sees_itself=True)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         h = torch.relu(self.second(torch.relu(self.first(x))))
         memory = self.memory(torch.cat([x, h], 1))
         return self.head(h + self.link(self.attend(torch.cat([self.query(h), memory], 1))))
-
-    def claimed_past(self, height: int, width: int) -> Tensor:
-        return Network.claimed_past(self, height, width)
 
 
 class SkewedTooFar(DiagonalRecurrence):
@@ -304,6 +300,8 @@ class UnshiftedBackward(DiagonalRecurrence):
 
 class SkewOffByOne(Stack):
     """Diagonal LSTM whose diagonals are put back one place too far to the left."""
+
+    claimed_past = all_of_the_past
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__(channels, out)
@@ -325,9 +323,6 @@ class SkewOffByOne(Stack):
         h = self.first(x)
         above = self.backward_states(self.backward_gates(torch.cat([x, h], 1)))
         return self.head(self.states(self.second(h)) + above)
-
-    def claimed_past(self, height: int, width: int) -> Tensor:
-        return Network.claimed_past(self, height, width)
 
 
 class BackwardSeesItsRow(SkewOffByOne):
@@ -384,8 +379,7 @@ class OverwrittenMask(Stack):
 class Overclaims(Stack):
     """Claims all of the past, and sees a part."""
 
-    def claimed_past(self, height: int, width: int) -> Tensor:
-        return Network.claimed_past(self, height, width)
+    claimed_past = all_of_the_past
 
 
 class ClaimsByDefault(Stack):
@@ -401,8 +395,7 @@ class ClaimsByDefault(Stack):
 class Underclaims(Stack):
     """Claims the first layer's reach only."""
 
-    def claimed_past(self, height: int, width: int) -> Tensor:
-        return past_within(NEAREST, self.channels, height, width, by_channel=True)
+    reach = NEAREST
 
 
 class ClaimsTheFuture(Stack):

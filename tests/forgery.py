@@ -21,6 +21,7 @@ def taken_apart(content: bytes) -> tuple[dict[str, Any], dict[str, Any], bytes]:
 def put_together(ours: str, tensors: dict[str, Any], numbers: bytes) -> bytes:
     """A file of such parts; ``ours`` is JSON, or is not."""
     text = json.dumps({"__metadata__": {"pixelcnn": ours}} | tensors).encode()
+    text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text + numbers
 
 

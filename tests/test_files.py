@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from pixelcnn import files
 from pixelcnn.errors import ResourceError
 from pixelcnn.files import write_atomically
+from together import together
 
 OTHER = 65_534
 """An owner that is not this process."""
@@ -252,11 +254,7 @@ def test_what_may_not_be_written(shared, function, folder, owner, mode, number):
 
 def test_several_at_once_leave_one_of_them(target):
     contents = [bytes([number]) * 100_000 for number in range(8)]
-    threads = [threading.Thread(target=write_atomically, args=(target, c)) for c in contents]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(*(partial(write_atomically, target, content) for content in contents))
     assert target.read_bytes() in contents
     assert [p.name for p in target.parent.iterdir()] == ["target"]
 

@@ -24,7 +24,7 @@ from pixelcnn.training import batches as batches_module
 from pixelcnn.training import loop
 from pixelcnn.training.averaging import WeightAverage
 from pixelcnn.training.batches import Batches
-from training.trainings import assert_same_end, digits, killed_at, model, train
+from training.trainings import assert_a_kill_changes_nothing, digits, model, train
 
 pytestmark = [
     pytest.mark.gpu,
@@ -95,12 +95,7 @@ def test_depthwise_convolutions_in_triton_and_their_gradients_are_those_of_the_p
 
 @pytest.mark.parametrize("precision", ["32", "bf16"])
 def test_a_resumed_training_ends_bit_for_bit_where_the_uninterrupted_one_ends(precision, tmp_path):
-    options = {"device": "cuda", "precision": precision, "epochs": 3, "checkpoint_every": "0s"}
-    train(tmp_path / "whole", **options)
-    with killed_at(6):
-        train(tmp_path / "run", **options)
-    train(tmp_path / "run", resume=True, **options)
-    assert_same_end(tmp_path / "run", tmp_path / "whole")
+    assert_a_kill_changes_nothing(tmp_path, device="cuda", precision=precision, epochs=3)
 
 
 @pytest.mark.parametrize("room", [0, 10**9])

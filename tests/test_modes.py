@@ -1,6 +1,5 @@
 """Whatever computes with a model leaves its modes alone, and computes in evaluation mode."""
 
-import threading
 from functools import partial
 from types import MethodType
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from pixelcnn import engines, networks, outputs
 from pixelcnn.engines import programs
 from pixelcnn.modes import evaluation_view
 from pixelcnn.walk import walk
+from together import together
 
 IMAGES = torch.randint(2, (6, 1, 5, 7), generator=torch.Generator().manual_seed(0))
 
@@ -76,20 +76,9 @@ def test_a_walk_never_touches_the_modes(model, engine):
     assert modes(model) == before
 
 
-def in_threads(count, work):
-    """Runs ``work(number)`` in threads that start together; the results in the order of the numbers."""
-    gate, results = threading.Barrier(count), [None] * count
-
-    def run(number):
-        gate.wait()
-        results[number] = work(number)
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
+def in_threads(work):
+    """What ``work(number)`` gives in four threads at the same time."""
+    return together(*(partial(work, number) for number in range(4)))
 
 
 @pytest.mark.parametrize("name", ["score", "sample", "sample-full"])
@@ -100,7 +89,7 @@ def test_threads_that_use_one_model_get_what_one_alone_gets(model, name):
         model.train(number % 2 == 0)  # as a loop does that trains and validates in turn
         return [CALLS[name](model) for _ in range(3)]
 
-    assert all(torch.equal(one, expected) for found in in_threads(4, work) for one in found)
+    assert all(torch.equal(one, expected) for found in in_threads(work) for one in found)
 
 
 def test_threads_may_sample_a_model_for_the_first_time_while_others_compute(model):
@@ -116,7 +105,7 @@ def test_threads_may_sample_a_model_for_the_first_time_while_others_compute(mode
             return torch.equal(px.sample(fresh[number], 2), drawn)
         return all(torch.equal(px.score(model, IMAGES), expected) for _ in range(20))
 
-    assert in_threads(4, work) == [True] * 4
+    assert in_threads(work) == [True] * 4
 
 
 def test_programs_are_kept_for_the_network_that_the_caller_has(model, monkeypatch):

@@ -7,7 +7,6 @@ import torch
 
 import tiny
 from pixelcnn import PixelModel, networks, outputs
-from pixelcnn.config import to_config
 from pixelcnn.errors import ConfigError
 from pixelcnn.masks import raster_past
 from pixelcnn.networks import NETWORKS
@@ -29,31 +28,6 @@ def test_the_keras_example_has_532673_parameters():
     shapes = [tuple(p.shape) for p in network.parameters()]
     assert shapes[:4] == [(128, 1, 7, 7), (128,), (128, 128, 1, 1), (128,)]
     assert shapes[4] == (64, 128, 3, 3)
-
-
-def test_the_keras_example_is_its_layers_in_order():
-    """The same arithmetic written out with plain convolutions, as the Keras example has it."""
-    network = networks.PixelCNN(
-        channels=1, out=1, width=8, depth=2, halve="middle", activate="after"
-    ).double()
-    weights = [p.detach() for p in network.parameters()]
-    masks = [m.mask for m in network.modules() if hasattr(m, "mask")]
-    convolutions = [(w * m, b) for w, b, m in zip(weights[::2], weights[1::2], masks, strict=True)]
-    x = torch.rand(2, 1, 5, 7, dtype=torch.float64)
-
-    def convolve(x, index, activate=True):
-        weight, bias = convolutions[index]
-        y = torch.nn.functional.conv2d(x, weight, bias, padding="same")
-        return y.relu() if activate else y
-
-    y = convolve(x, 0)
-    for block in range(2):
-        z = y
-        for layer in range(3):
-            z = convolve(z, 1 + 3 * block + layer)
-        y = y + z
-    y = convolve(convolve(convolve(y, 7), 8), 9, activate=False)
-    torch.testing.assert_close(network(x), y, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("halve", ["first", "middle"])
@@ -99,14 +73,6 @@ def test_dropout_acts_in_training_only(name, dropout):
     first, second = network.train()(x), network(x)
     assert torch.equal(first, second) == (dropout == 0)
     assert torch.equal(network.eval()(x), network(x))
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_constructor_arguments_are_the_configuration(name):
-    network = NETWORKS[name](channels=1, out=2, condition="vector", condition_size=3)
-    config = to_config(NETWORKS, network)
-    assert config["name"] == name
-    assert config["condition"] == "vector"
 
 
 def test_a_condition_without_a_size_is_refused():

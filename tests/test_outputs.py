@@ -163,15 +163,6 @@ def test_scales_are_bounded_and_finite_with_their_gradients(levels, dtype):
         assert float(pmf.sum()) == pytest.approx(1, abs=1e-12)
 
 
-def test_half_precision_parameters_are_scored_in_single_precision():
-    output = outputs.LogisticMixture(levels=256, components=2)
-    parameters = torch.randn(1, 6, 2, 3).bfloat16()
-    images = torch.randint(256, (1, 1, 2, 3))
-    assert torch.equal(
-        output.log_prob(parameters, images), output.log_prob(parameters.float(), images)
-    )
-
-
 @pytest.mark.parametrize(
     "make",
     [

@@ -17,6 +17,7 @@ from pixelcnn.streams import DrawFrom
 from pixelcnn.training.progress import make_bar
 from pixelcnn.verify import check_network
 from pixelcnn.verify.report import one_thread
+from together import together
 
 THREADS = 4
 SHAPE = (1, 3, 4)
@@ -35,26 +36,6 @@ def hurried():
     sys.setswitchinterval(1e-5)
     yield
     sys.setswitchinterval(before)
-
-
-def together(*functions):
-    """Runs functions at the same time, and raises what they raise."""
-    gate, errors = threading.Barrier(len(functions)), []
-
-    def run(function):
-        gate.wait()
-        try:
-            function()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=run, args=(function,)) for function in functions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for error in errors:
-        raise error
 
 
 def fresh(number):

@@ -1,7 +1,7 @@
 """Makes a run's best model one that comes with the package: its file, its card, and samples, none picked.
 
-python docs/models/ship.py NAME RUN                      # weights in float16
-python docs/models/ship.py NAME RUN --dtype float32 --machine "one core of a …"
+python -m docs.models.ship NAME RUN                      # weights in float16
+python -m docs.models.ship NAME RUN --dtype float32 --machine "one core of a …"
 
 Everything on the card is measured here, with the weights as they are kept, or read from the run folder.
 Test images are scored once.
@@ -16,13 +16,13 @@ from pathlib import Path
 import torch
 
 import pixelcnn as px
+from benchmarks.command import command_of
 from pixelcnn import checkpoint, plotting
 from pixelcnn.cli.gallery import classes
 from pixelcnn.codec.calibration import LOSS, TOLERATED
 from pixelcnn.data import Splits
 from pixelcnn.model import PixelModel
 from pixelcnn.scoring import Score
-from pixelcnn.training.command import command_of
 from pixelcnn.training.result import seconds_of
 from pixelcnn.training.run import RunFolder
 

@@ -86,14 +86,14 @@ def text(words: str, x: float, y: float, anchor: str, colour: str = "currentColo
     return f"<text {place}>{escape(words)}</text>"
 
 
-def round_steps(low: float, high: float, count: int = 5) -> list[float]:
-    """About ``count`` round numbers that enclose ``low`` and ``high``.
+def round_steps(low: float, high: float) -> list[float]:
+    """About five round numbers that enclose ``low`` and ``high``.
 
     Example:
         >>> round_steps(1.2, 3.9)
         [1.0, 2.0, 3.0, 4.0]
     """
-    rough = ((high - low) or 1.0) / count
+    rough = ((high - low) or 1.0) / 5
     unit = 10.0 ** math.floor(math.log10(rough))
     step = unit * min(m for m in (1, 2, 5, 10) if m * unit >= rough or m == 10)
     first = math.floor(low / step + 1e-9)

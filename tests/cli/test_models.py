@@ -7,6 +7,7 @@ import struct
 import pytest
 import torch
 
+from forgery import put_together
 from pixelcnn import data, networks, outputs, verify
 from pixelcnn.cli import inventory
 from pixelcnn.data.sets import FACTS
@@ -153,8 +154,7 @@ class Bomb:
 
 
 def header(**changes):
-    text = json.dumps({"__metadata__": {"pixelcnn": json.dumps(changes)}}).encode()
-    return struct.pack("<Q", len(text)) + text
+    return put_together(json.dumps(changes), {}, b"")
 
 
 def damaged(model):

@@ -256,15 +256,6 @@ def test_a_percentile_is_the_share_of_likelier_validation_images(
     assert found.tolist() == pytest.approx(expected)
 
 
-def test_an_unknown_percentile_is_null(run, tiny, here):
-    made = tiny()
-    made.record = {}
-    checkpoint.save(made, here / "m.safetensors")
-    np.save("own.npy", np.zeros((1, 8, 8), np.uint8))
-    found = run("score", "m.safetensors", "own.npy", "--json").json
-    assert found["rows"][0]["percentile"] is None
-
-
 @pytest.mark.parametrize("count", [1, 3, 7, 9])
 def test_shards_together_are_the_whole(run, model, count):
     np.save("own.npy", np.arange(7 * 64).reshape(7, 8, 8).astype(np.uint8) % 17)
@@ -308,7 +299,7 @@ def test_score_names_files(run, model, here, picture):
     assert [row["name"] for row in rows(run("score", model, "photos").stdout)] == ["a.png", "b.png"]
 
 
-def test_score_without_validation_scores_leaves_the_percentile_empty(run, tiny, here):
+def test_without_validation_scores_the_percentile_is_empty_or_null(run, tiny, here):
     made = tiny()
     made.record = {}
     checkpoint.save(made, here / "m.safetensors")
@@ -316,6 +307,8 @@ def test_score_without_validation_scores_leaves_the_percentile_empty(run, tiny, 
     outcome = run("score", "m.safetensors", "own.npy")
     assert rows(outcome.stdout)[0]["percentile"] == ""
     assert "percentile" in outcome.stderr
+    (row,) = run("score", "m.safetensors", "own.npy", "--json").json["rows"]
+    assert row["percentile"] is None
 
 
 def test_class_conditional_models_are_scored_with_the_images_labels(run, labelled):

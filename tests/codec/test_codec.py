@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import pixelcnn as px
+from engines.walks import images_of
 from pixelcnn import data, networks, outputs
 from pixelcnn.codec import container
 from pixelcnn.codec.coding import Integers, decode, encode
@@ -36,11 +37,6 @@ def small_model(levels=2, channels=1, **arguments):
         channels, out, width=6, depth=1, first_kernel=3, kernel=3, **arguments
     )
     return px.PixelModel(network, output, (channels, *SHAPE[1:]))
-
-
-def images_of(model, n=4):
-    drawn = torch.Generator().manual_seed(0)
-    return torch.randint(0, model.levels, (n, *model.shape), generator=drawn)
 
 
 def labels_of(model, n=4):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import pixelcnn as px
+from engines.walks import images_of
 from pixelcnn import networks
 from pixelcnn.codec.coding import Integers, decode, encode
 from pixelcnn.codec.fixed import PRECISIONS
@@ -34,11 +35,6 @@ def in_integers(output, channels=1, precision="single", width=6):
     px.calibrate(model, images_of(model, 8))
     model.record[PRECISION] = precision
     return integers(model, model.shape)[0]
-
-
-def images_of(model, n):
-    drawn = torch.Generator().manual_seed(0)
-    return torch.randint(0, model.levels, (n, *model.shape), generator=drawn)
 
 
 def cases():
@@ -121,7 +117,7 @@ def test_words_that_no_encoder_wrote_are_refused(native):
 def test_words_end_no_earlier_than_the_images(native):
     model = in_integers(Bernoulli())
     model = model if native else without_native(model)
-    levels = images_of(model, 40)
+    levels = images_of(model, 40, seed=0)
     words = encode(model, levels)
     with pytest.raises(Damaged, match="no encoder wrote"):
         decode(model, words[: len(words) // 2], 40)

@@ -34,9 +34,6 @@ from pixelcnn.errors import ModelError
 from pixelcnn.program import Unlowerable
 
 SHAPE = (1, 3, 5)
-HERE = torch.backends.cpu.get_cpu_capability()
-CAPABILITIES = ["default", "avx2", "avx512"][: {"AVX2": 2, "AVX512": 3}.get(HERE, 1)]
-"""Instruction sets that torch can be told to use, of those that this processor has."""
 
 
 def model_of(network=None):
@@ -312,7 +309,7 @@ print(fingerprint_of(model), hashlib.sha256(px.compress(model, images)).hexdiges
 
 @pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("capability", CAPABILITIES)
+@pytest.mark.parametrize("capability", exact.CAPABILITIES)
 def test_every_process_builds_the_same_twin(threads, capability):
     model, images = model_of()
     code = BUILD.format(

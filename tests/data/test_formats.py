@@ -367,7 +367,6 @@ def test_bombs_in_packed_files_are_refused(tmp_path, monkeypatch):
             data.load_all(path)
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
 def test_what_astropy_warns_of_reaches_the_caller_and_the_values_are_read(tmp_path):
     unit = fits.PrimaryHDU(NOISE.astype(np.float32))
     unit.writeto(tmp_path / "a.fits")
@@ -379,6 +378,7 @@ def test_what_astropy_warns_of_reaches_the_caller_and_the_values_are_read(tmp_pa
     assert np.array_equal(images.images[:, 0].numpy(), NOISE)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
 @pytest.mark.parametrize("name", ["a.h5", "a.fits", "a-images-idx3-ubyte.gz", "a.zarr"])
 def test_pipes_are_refused_and_never_waited_for(tmp_path, name):
     if name == "a.zarr":

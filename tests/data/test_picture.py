@@ -166,10 +166,15 @@ def outcome(path):
         return str(error)
 
 
-def test_every_prefix_of_a_file_is_refused_or_read_and_nothing_else(write_image):
+def whole_files(write_image):
+    """A picture of every format, and what its file holds."""
     for suffix in (".png", ".jpg", ".gif", ".bmp", ".webp", ".tif", ".ppm"):
         path = write_image(f"whole{suffix}", "RGB", (9, 7))
-        content = path.read_bytes()
+        yield path, path.read_bytes()
+
+
+def test_every_prefix_of_a_file_is_refused_or_read_and_nothing_else(write_image):
+    for path, content in whole_files(write_image):
         for length in range(0, len(content), max(1, len(content) // 20)):
             path.write_bytes(content[:length])
             found = outcome(path)
@@ -178,9 +183,7 @@ def test_every_prefix_of_a_file_is_refused_or_read_and_nothing_else(write_image)
 
 def test_damaged_bytes_are_refused_or_read_and_nothing_else(write_image):
     noise = np.random.default_rng(0)
-    for suffix in (".png", ".jpg", ".gif", ".bmp", ".webp", ".tif", ".ppm"):
-        path = write_image(f"whole{suffix}", "RGB", (9, 7))
-        content = path.read_bytes()
+    for path, content in whole_files(write_image):
         for _ in range(40):
             damaged = bytearray(content)
             for place in noise.integers(0, min(len(content), 80), 3):

@@ -25,6 +25,17 @@ def text(pixels=NOISE, labels=LABELS, header=True, newline="\n"):
     return newline.join(lines) + newline
 
 
+def joined(rows):
+    """The same of rows of any cells."""
+    return "\n".join(",".join(map(str, row)) for row in rows)
+
+
+def assert_as_written(images, labels=LABELS):
+    """They are the images of :func:`text`, with these classes."""
+    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
+    assert np.array_equal(images.labels, labels)
+
+
 def stored(tmp_path, content, name="table.csv"):
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -37,11 +48,9 @@ def test_a_column_of_words_called_unlike_the_others_is_left_out_and_told_of(tmp_
     names.insert(at, "file")
     for number, row in enumerate(rows):
         row.insert(at, f"{number}.png")
-    content = "\n".join(",".join(row) for row in [names, *rows])
+    content = joined([names, *rows])
     caplog.set_level("INFO", logger="pixelcnn")
-    images = data.load_all(stored(tmp_path, content))
-    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
-    assert images.labels.tolist() == LABELS.tolist()
+    assert_as_written(data.load_all(stored(tmp_path, content)))
     assert "column file (words) left out" in caplog.text
 
 
@@ -57,10 +66,7 @@ def test_a_word_among_the_pixels_is_a_bad_row_and_no_column_to_leave_out(tmp_pat
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_header_and_label_column_are_found(tmp_path, header, labels, newline):
     images = data.load_all(stored(tmp_path, text(NOISE, labels, header, newline)))
-    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
-    assert (None if images.labels is None else images.labels.tolist()) == (
-        None if labels is None else labels.tolist()
-    )
+    assert_as_written(images, labels)
     assert images.levels == 256
 
 
@@ -75,27 +81,23 @@ def test_header_and_label_column_are_found(tmp_path, header, labels, newline):
     ],
 )
 def test_harmless_differences_do_no_harm(tmp_path, change):
-    images = data.load_all(stored(tmp_path, change(text())))
-    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
-    assert images.labels.tolist() == LABELS.tolist()
+    assert_as_written(data.load_all(stored(tmp_path, change(text()))))
 
 
 def test_the_label_column_may_stand_anywhere_and_an_id_is_left_out(tmp_path):
     rows = [
         [7, *row, label] for row, label in zip(NOISE.reshape(30, 16).tolist(), LABELS, strict=True)
     ]
-    lines = [",".join(["id", *(f"p{i}" for i in range(16)), "class"])]
-    path = stored(tmp_path, "\n".join(lines + [",".join(map(str, row)) for row in rows]))
-    images = data.load_all(path)
-    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
-    assert images.labels.tolist() == LABELS.tolist()
+    names = ["id", *(f"p{i}" for i in range(16)), "class"]
+    images = data.load_all(stored(tmp_path, joined([names, *rows])))
+    assert_as_written(images)
 
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_numbered_columns_are_a_header_not_an_image(tmp_path, first):
     numbers = ",".join(map(str, range(first, first + 16)))
     images = data.load_all(stored(tmp_path, f"{numbers}\n{text(labels=None, header=False)}"))
-    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
+    assert_as_written(images, None)
 
 
 def test_the_models_shape_settles_what_is_not_square(tmp_path):
@@ -222,7 +224,7 @@ def test_a_bad_value_is_told_wherever_it_stands_and_never_taken_for_a_header(tmp
     told = f"1 bad row: line {line}: '{BAD_VALUES[value]}' in column 16 is no whole number"
     assert told in str(caught.value)
     images = data.load_all(path, skip_bad=True)
-    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
+    assert_as_written(images, None)
 
 
 @pytest.mark.parametrize("first", ["?,?,?,?", "1,2,3,x", "1,x,3,4", "NA,NA,NA,NA"])
@@ -365,10 +367,8 @@ def test_columns_stand_in_the_order_of_the_numbers_in_their_names(tmp_path, name
     if labels is not None:
         chosen = ["label", *chosen]
         rows = [[label, *row] for label, row in zip(labels.tolist(), rows, strict=True)]
-    lines = [",".join(map(str, row)) for row in [chosen, *rows]]
-    images = data.load_all(stored(tmp_path, "\n".join(lines)))
-    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
-    assert (images.labels is None) == (labels is None)
+    images = data.load_all(stored(tmp_path, joined([chosen, *rows])))
+    assert_as_written(images, labels)
 
 
 def test_names_that_say_no_order_keep_that_of_the_file(tmp_path):
@@ -385,9 +385,8 @@ def test_what_stands_in_a_column_that_is_left_out_does_not_matter(tmp_path, name
     lines = [line.split(",") for line in text().splitlines()]
     for number, line in enumerate(lines):
         line.insert(place, value if number else name)
-    images = data.load_all(stored(tmp_path, "\n".join(map(",".join, lines))))
-    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
-    assert images.labels.tolist() == LABELS.tolist()
+    images = data.load_all(stored(tmp_path, joined(lines)))
+    assert_as_written(images)
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
@@ -397,21 +396,16 @@ def test_every_encoding_with_a_mark_is_read(tmp_path, monkeypatch, newline, enco
     monkeypatch.setattr("pixelcnn.data.lines.BLOCK", block)
     content = text(newline=newline).encode(encoding)
     content = b"\xfe\xff" + content if encoding == "utf-16-be" else content
-    images = data.load_all(stored(tmp_path, content))
-    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
-    assert images.labels.tolist() == LABELS.tolist()
+    assert_as_written(data.load_all(stored(tmp_path, content)))
 
 
 @pytest.mark.parametrize("header", [True, False])
 @pytest.mark.parametrize("separator", [";", "\t", " ", "  ", " \t"])
 def test_columns_are_separated_by_any_of_these(tmp_path, separator, header):
     content = text(header=header).replace(",", separator)
-    images = data.load_all(stored(tmp_path, content, "table.tsv"))
-    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
-    assert images.labels.tolist() == LABELS.tolist()
+    assert_as_written(data.load_all(stored(tmp_path, content, "table.tsv")))
     quoted = '"' + text().replace(",", f'"{separator}"').replace("\n", '"\n"')[:-1]
-    images = data.load_all(stored(tmp_path, quoted, "quoted.tsv"))
-    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
+    assert_as_written(data.load_all(stored(tmp_path, quoted, "quoted.tsv")))
 
 
 @pytest.mark.parametrize(
@@ -450,9 +444,7 @@ def test_values_beyond_a_byte_ask_how_many_levels_they_have(tmp_path):
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 def test_separators_at_the_end_of_each_line_make_no_column(tmp_path, separator, header):
     content = text(header=header).replace("\n", ",\n").replace(",", separator)
-    images = data.load_all(stored(tmp_path, content))
-    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
-    assert images.labels.tolist() == LABELS.tolist()
+    assert_as_written(data.load_all(stored(tmp_path, content)))
     rows = content.splitlines()
     rows[5] += "7"
     with (
@@ -473,9 +465,7 @@ def test_separators_at_the_end_of_each_line_make_no_column(tmp_path, separator, 
     ],
 )
 def test_comments_are_no_rows_but_may_name_the_columns(tmp_path, change):
-    images = data.load_all(stored(tmp_path, change(text())))
-    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
-    assert images.labels.tolist() == LABELS.tolist()
+    assert_as_written(data.load_all(stored(tmp_path, change(text()))))
     bad = change(text()) + "1,2\n"
     with pytest.raises(DataError, match=f"line {len(bad.splitlines())}: 2 values"):
         data.load_all(stored(tmp_path, bad))
@@ -483,8 +473,7 @@ def test_comments_are_no_rows_but_may_name_the_columns(tmp_path, change):
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_an_encoding_without_a_mark_is_seen(tmp_path, encoding):
-    images = data.load_all(stored(tmp_path, text().encode(encoding)))
-    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
+    assert_as_written(data.load_all(stored(tmp_path, text().encode(encoding))))
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".xz"])
@@ -494,7 +483,7 @@ def test_a_packed_table_is_read(tmp_path, suffix):
 
     pack = {".gz": gzip.compress, ".xz": lzma.compress}[suffix]
     path = stored(tmp_path, pack(text().encode()), f"table.csv{suffix}")
-    assert np.array_equal(data.load_all(path).images[:, 0].numpy(), NOISE)
+    assert_as_written(data.load_all(path))
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DataError, match=r"table\.csv"):
         data.load_all(path)
@@ -512,16 +501,15 @@ def test_columns_of_a_condition_are_numbers_of_any_kind_beside_the_pixels(tmp_pa
     for number, row in enumerate(rows):
         row.insert(1, "Mass" if number == 0 else str(mass[number - 1]))
         row.append("age" if number == 0 else f"{age[number - 1]}")
-    path = stored(tmp_path, "\n".join(map(",".join, rows)))
+    path = stored(tmp_path, joined(rows))
     images = data.load_all(path, condition="age, Mass")
-    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
-    assert images.labels.tolist() == LABELS.tolist()
+    assert_as_written(images)
     assert images.condition_names == ("age", "Mass")
     wanted = np.column_stack([age, mass])
     assert np.array_equal(images.condition.numpy(), wanted)
     rows[4][1] = rows[7][-1] = "x"
     rows[9][3] = "?"
-    bad = stored(tmp_path, "\n".join(map(",".join, rows)), "bad.csv")
+    bad = stored(tmp_path, joined(rows), "bad.csv")
     with pytest.raises(DataError, match="line 5: 'x' in column 2 is no finite number; line 8: 'x'"):
         data.load_all(bad, condition=["age", "mass"])
     kept = data.load_all(bad, condition=["age", "mass"], skip_bad=True)
@@ -572,7 +560,7 @@ def test_what_savetxt_writes_is_told_to_be_written_as_whole_numbers(tmp_path):
         data.load_all(tmp_path / "a.csv")
     assert "fmt='%d'" in caught.value.hint
     np.savetxt(tmp_path / "b.csv", NOISE.reshape(len(NOISE), -1), delimiter=",", fmt="%d")
-    assert np.array_equal(data.load_all(tmp_path / "b.csv").images[:, 0].numpy(), NOISE)
+    assert_as_written(data.load_all(tmp_path / "b.csv"), None)
 
 
 @pytest.mark.parametrize(

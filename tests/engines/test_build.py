@@ -10,7 +10,6 @@ import signal
 import stat
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from pixelcnn import compiling
 from pixelcnn.compiling import NotBuilt, compiler, folder
 from pixelcnn.compiling import cache as libraries
 from pixelcnn.engines.native import build
+from together import together
 
 pytestmark = pytest.mark.skipif(bool(build.why_not()), reason="no native engine here")
 
@@ -160,11 +160,7 @@ def obtain(stem="key"):
 
 def test_many_that_start_at_once_compile_once(cache, caplog):
     cache.compiles(f'sleep 0.3\ncp {cache.tiny} "$last"')
-    threads = [threading.Thread(target=obtain) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(*[obtain] * 8)
     assert cache.compiled == 1
     waiting = "another process builds the native tiny: waiting for it"
     assert notes(caplog).count(waiting) == 7

@@ -8,17 +8,16 @@ import torch
 
 import tiny
 from engines.walks import (
-    condition_for,
-    drawn_from_parameters,
+    assert_engine_is_exact,
+    assert_native_numbers_depend_on_the_image_alone,
     images_of,
     model_of,
     needs_native,
     parameters,
 )
 from pixelcnn import PixelModel, engines, networks, outputs
-from pixelcnn.engines.cached import CachedEngine
 from pixelcnn.engines.full import FullEngine
-from pixelcnn.engines.native import NativeEngine, build
+from pixelcnn.engines.native import build
 from pixelcnn.errors import ConfigError
 from pixelcnn.networks import NETWORKS
 from pixelcnn.sampling import complete, sample
@@ -38,24 +37,13 @@ def cases(names):
 
 @pytest.mark.parametrize(("name", "condition", "shape"), list(cases(tiny.LOWERED)))
 def test_cached_equals_full(name, condition, shape):
-    model = model_of(name, shape, condition=condition).double()
-    images, values = images_of(model, 3), condition_for(model, 3)
-    program = engines.choose(model, "cached").program
-    fast = parameters(model, CachedEngine(model, program, 3, values), images)
-    slow = parameters(model, FullEngine(model, values), images)
-    torch.testing.assert_close(fast, slow, rtol=0, atol=1e-10)
+    assert_engine_is_exact(model_of(name, shape, condition=condition), "cached")
 
 
 @needs_native
 @pytest.mark.parametrize(("name", "condition", "shape"), list(cases(tiny.NATIVE)))
 def test_native_equals_full(name, condition, shape):
-    model = model_of(name, shape, condition=condition)
-    images, values = images_of(model, 3), condition_for(model, 3)
-    fast = parameters(model, engines.start(model, 3, values, "native"), images)
-    exact = model.double()
-    values = values.double() if condition in ("vector", "map") else values
-    slow = parameters(exact, FullEngine(exact, values), images)
-    torch.testing.assert_close(fast.double(), slow, rtol=0, atol=1e-4)
+    assert_engine_is_exact(model_of(name, shape, condition=condition), "native")
 
 
 def marked(names):
@@ -69,26 +57,10 @@ def marked(names):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", tiny.NATIVE)
 def test_native_numbers_depend_on_the_image_alone(name, channels):
-    """Bit-identical for batches of 1, 5, 13 and 64, one thread and two."""
     head = {"head_width": 49} if "head_width" in signature(NETWORKS[name]).parameters else {}
     model = model_of(name, (channels, 5, 7), width=34, **head)
-    images = images_of(model, 64)
-    program = engines.choose(model, "native").program
-    expected = parameters(model, NativeEngine(model, program, 64, None, threads=1), images)
-    for n, threads in itertools.product((1, 5, 13, 64), (1, 2, 3)):
-        some = parameters(model, NativeEngine(model, program, n, None, threads=threads), images[:n])
-        assert torch.equal(some, expected[:, :n])
-
-
-@needs_native
-@pytest.mark.parametrize("temperature", [1.0, 0.7, 0.0])
-@pytest.mark.parametrize("channels", [1, 3, 4])
-@pytest.mark.parametrize("levels", [2, 17, 256])
-def test_drawing_inside_answers_the_walk(levels, channels, temperature):
-    """The loop that never returns to Python draws what the walk draws from the same numbers."""
-    model = model_of("gated-pixelcnn", (channels, 5, 7), levels=levels)
-    inside = sample(model, 5, seed=3, temperature=temperature, engine="native")
-    assert torch.equal(inside.long(), drawn_from_parameters(model, 5, 3, temperature))
+    ways = itertools.product((1, 5, 13, 64), (1, 2, 3))
+    assert_native_numbers_depend_on_the_image_alone(model, ways)
 
 
 @needs_native
@@ -121,19 +93,6 @@ def test_completion_keeps_every_known_pixel(engine, seed):
     drawn = complete(model, images, known, n=2, engine=engine)
     kept = known.repeat_interleave(2, 0)
     assert torch.equal(drawn[kept].long(), images.repeat_interleave(2, 0)[kept])
-
-
-@pytest.mark.parametrize("engine", ["cached", pytest.param("native", marks=needs_native)])
-def test_a_changed_weight_changes_what_the_engines_compute(engine):
-    """Programs are kept between calls, but not beyond their weights."""
-    model = model_of("pixelcnn", (1, 5, 7))
-    before = sample(model, 8, engine=engine)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(-1)
-    after = sample(model, 8, engine=engine)
-    assert not torch.equal(before, after)
-    assert torch.equal(after, sample(model, 8, engine="full"))
 
 
 @needs_native

@@ -1,5 +1,7 @@
 """No program and no engine that gives other numbers than ``forward`` is ever sampled from."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -39,32 +41,19 @@ class PlainElu(nn.ELU):
 
 
 class FarTaps(MaskedConv2d):
-    """Reads nine columns to the left; its ``lower`` drops the farthest, which narrow images do not have."""
+    """Reads nine places far; its ``lower`` drops the farthest, which small images do not have."""
 
-    def __init__(self):
-        super().__init__((0,) * 4, (0,) * 4, (1, 19), sees_itself=True)
-
-    def lower(self, program, x):
-        number = super().lower(program, x)
-        program.nodes[number] = replace_taps(program.nodes[number], lambda tap: tap.right > -9)
-        return number
-
-
-class FarColumn(MaskedConv2d):
-    """The same with rows above."""
-
-    def __init__(self):
-        super().__init__((0,) * 4, (0,) * 4, (19, 1), sees_itself=True)
+    def __init__(self, *kernel):
+        super().__init__((0,) * 4, (0,) * 4, kernel, sees_itself=True)
 
     def lower(self, program, x):
         number = super().lower(program, x)
-        program.nodes[number] = replace_taps(program.nodes[number], lambda tap: tap.down > -9)
+        near = replace_taps(program.nodes[number], lambda tap: min(tap.down, tap.right) > -9)
+        program.nodes[number] = near
         return number
 
 
 def replace_taps(node, keep):
-    from dataclasses import replace
-
     return replace(node, taps=tuple(tap for tap in node.taps if keep(tap)))
 
 
@@ -94,8 +83,8 @@ class IgnoresBuffer(nn.Module):
 
 WRONG = {
     "elu": lambda: Wrapped(PlainElu(alpha=0.1), zero=True),
-    "far taps": lambda: Wrapped(FarTaps()),
-    "far rows": lambda: Wrapped(FarColumn()),
+    "far taps": lambda: Wrapped(FarTaps(1, 19)),
+    "far rows": lambda: Wrapped(FarTaps(19, 1)),
     "number": lambda: Wrapped(IgnoresNumber(), zero=True),
     "buffer": lambda: Wrapped(IgnoresBuffer()),
 }

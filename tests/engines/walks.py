@@ -1,5 +1,7 @@
 """Models whose weights use every path, and what engines make of them."""
 
+from collections.abc import Iterable
+
 import pytest
 import torch
 from torch import Tensor
@@ -8,6 +10,7 @@ import tiny
 from pixelcnn import PixelModel, engines, outputs, sampling
 from pixelcnn.engines import Engine
 from pixelcnn.engines.full import FullEngine
+from pixelcnn.engines.native import NativeEngine
 from pixelcnn.networks import NETWORKS, Network
 from pixelcnn.outputs import Output
 from pixelcnn.shapes import coding_order
@@ -69,7 +72,7 @@ def parameters(model: PixelModel, engine: Engine, images: Tensor) -> Tensor:
     return torch.stack(found)
 
 
-def images_of(model: PixelModel, n: int, seed: int = 1) -> Tensor:
+def images_of(model: PixelModel, n: int = 4, seed: int = 1) -> Tensor:
     """Any images of a model's shape."""
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(model.levels, (n, *model.shape), generator=generator)
@@ -85,6 +88,34 @@ def assert_engine_is_exact(model: PixelModel, engine: str) -> None:
     slow = parameters(exact, FullEngine(exact, values), images)
     tolerance = 1e-10 if engine == "cached" else 1e-4
     torch.testing.assert_close(fast.double(), slow, rtol=0, atol=tolerance)
+
+
+def assert_native_numbers_depend_on_the_image_alone(
+    model: PixelModel, ways: Iterable[tuple[int, int]]
+) -> None:
+    """Bit-identical parameters for all these pairs of a batch and a number of threads."""
+    ways = list(ways)
+    most = max(n for n, _ in ways)
+    images, condition = images_of(model, most), condition_for(model, most)
+    program = engines.choose(model, "native").program
+
+    def numbers(n: int, threads: int) -> Tensor:
+        given = None if condition is None else condition[:n]
+        return parameters(
+            model, NativeEngine(model, program, n, given, threads=threads), images[:n]
+        )
+
+    expected = numbers(most, 1)
+    for n, threads in ways:
+        assert torch.equal(numbers(n, threads), expected[:, :n])
+
+
+def assert_engines_draw_alike(model: PixelModel) -> None:
+    """``full``, ``cached`` and ``native`` draw the same levels."""
+    full, *fast = (
+        sampling.sample(model, 3, seed=2, engine=n) for n in ("full", "cached", "native")
+    )
+    assert all(torch.equal(full, drawn) for drawn in fast)
 
 
 def drawn_from_parameters(model: PixelModel, n: int, seed: int, temperature: float) -> Tensor:

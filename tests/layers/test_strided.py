@@ -16,9 +16,8 @@ COLOURS = [1, 3]
 def make(kind, kernel, origin, colours=1):
     inputs, outputs = masks.interleaved(4, colours), masks.contiguous(5, colours)
     layer = kind(inputs, outputs, kernel, origin).double()
-    with torch.no_grad():
-        for parameter in layer.parameters():
-            parameter.normal_()
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter)
     return layer
 
 

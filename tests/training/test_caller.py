@@ -3,8 +3,8 @@
 import contextlib
 import os
 import signal
-import threading
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ import torch._dynamo  # sets TORCHINDUCTOR_CACHE_DIR, as any optimiser does
 
 from pixelcnn.errors import DataError, ModelError, TrainingError
 from pixelcnn.training import Interrupted, batches, checkpoints, fit, validator
+from together import together
 from training.trainings import QUICK, digits, explode, model, same
 
 OPTIONS = QUICK | {"epochs": 1}
@@ -72,24 +73,18 @@ def test_what_is_frozen_in_evaluation_mode_stays_so_in_training():
 
 def test_trainings_in_threads_are_those_of_one_after_the_other(tmp_path):
     options, seeds = QUICK | {"epochs": 3}, (1, 2, 3)
-    alone, together = ([model() for _ in seeds] for _ in range(2))
+    alone, at_once = ([model() for _ in seeds] for _ in range(2))
 
     def work(net, seed, run=None):
         fit(net, *digits(), run, verbose=False, **(options | {"seed": seed}))
 
     for net, seed in zip(alone, seeds, strict=True):
         work(net, seed)
-    threads = [
-        threading.Thread(target=work, args=(net, seed, tmp_path / str(seed)))
-        for net, seed in zip(together, seeds, strict=True)
-    ]
     before = process_state()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    runs = [tmp_path / str(seed) for seed in seeds]
+    together(*map(partial, [work] * len(seeds), at_once, seeds, runs))
     assert process_state() == before
-    for one, other in zip(alone, together, strict=True):
+    for one, other in zip(alone, at_once, strict=True):
         assert same(dict(one.state_dict()), dict(other.state_dict()))
 
 

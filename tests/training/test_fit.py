@@ -133,21 +133,6 @@ def test_without_a_folder_nothing_is_written_and_the_weights_are_the_same(
     assert same(dict(net.state_dict()), dict(finished[0].state_dict()))
 
 
-def test_the_caller_keeps_its_random_state_and_signal_handlers():
-    import signal
-
-    torch.manual_seed(5)
-    before = (
-        torch.get_rng_state(),
-        signal.getsignal(signal.SIGTERM),
-        signal.getsignal(signal.SIGINT),
-    )
-    fit(model(), *digits(16, 4), verbose=False, **(QUICK | {"epochs": 1}))
-    torch.manual_seed(5)
-    assert torch.equal(torch.get_rng_state(), before[0])
-    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before[1:]
-
-
 def test_early_stopping():
     _, history = train(None, epochs=50, learning_rate=0.0, patience=2)
     assert history.reason == "patience"

@@ -13,7 +13,7 @@ from pixelcnn.networks import NETWORKS, Compact
 from pixelcnn.training import TrainingOptions, muon
 from pixelcnn.training.muon import LEAST, Muon, inner_matrices, orthogonalised
 from pixelcnn.training.schedules import optimiser
-from training.trainings import assert_same_end, killed_at, train
+from training.trainings import assert_a_kill_changes_nothing
 
 RATE, DECAY, MOMENTUM = 0.1, 0.03, 0.9
 
@@ -146,12 +146,7 @@ def test_a_stored_state_goes_on():
 
 def test_a_killed_training_ends_as_it_would_have(tmp_path, monkeypatch):
     monkeypatch.setattr(muon, "LEAST", 2)
-    options = {"optimizer": "muon", "epochs": 2, "gradient_clip": 1.0, "checkpoint_every": "0s"}
-    train(tmp_path / "whole", **options)
-    with killed_at(6):
-        train(tmp_path / "run", **options)
-    train(tmp_path / "run", resume=True, **options)
-    assert_same_end(tmp_path / "run", tmp_path / "whole")
+    assert_a_kill_changes_nothing(tmp_path, optimizer="muon", epochs=2, gradient_clip=1.0)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -118,13 +118,19 @@ def test_another_number_of_processes_may_go_on(sizes, nursery, alone, tmp_path):
     assert_close(tmp_path / "run", alone)
 
 
-@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.slow)])
-def test_one_that_is_killed_ends_the_others_and_all_go_on(victim, nursery, together, tmp_path):
-    run = tmp_path / "run"
+def struck(nursery, folder, victim, signum):
+    """A training of two processes, one of which gets a signal after its sixth step: its run, and both."""
+    run = folder / "run"
     pids = nursery.team(run, 2, **NOISY)
     while not (run / "checkpoints" / "step-00000006.ckpt").exists():
         time.sleep(0.005)
-    os.kill(pids[victim], signal.SIGKILL)
+    os.kill(pids[victim], signum)
+    return run, pids
+
+
+@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_one_that_is_killed_ends_the_others_and_all_go_on(victim, nursery, together, tmp_path):
+    run, pids = struck(nursery, tmp_path, victim, signal.SIGKILL)
     start = time.monotonic()
     assert nursery.wait(pids[1 - victim]) == 1
     assert time.monotonic() - start < 20
@@ -136,11 +142,7 @@ def test_one_that_is_killed_ends_the_others_and_all_go_on(victim, nursery, toget
 
 @pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_signal_to_one_stops_all_at_the_same_step(victim, nursery, together, tmp_path):
-    run = tmp_path / "run"
-    pids = nursery.team(run, 2, **NOISY)
-    while not (run / "checkpoints" / "step-00000006.ckpt").exists():
-        time.sleep(0.005)
-    os.kill(pids[victim], signal.SIGTERM)
+    run, pids = struck(nursery, tmp_path, victim, signal.SIGTERM)
     assert [nursery.wait(pid) for pid in pids] == [143, 143]
     said = {run.with_suffix(f".said{rank}").read_text() for rank in (0, 1)}
     assert len(said) == 1

@@ -19,7 +19,16 @@ from pixelcnn import checkpoint
 from pixelcnn.errors import ConfigError, ModelError, ResourceError
 from pixelcnn.training import Interrupted, checkpoints, loop, pictures, plan, validator
 from pixelcnn.training.signals import StopFlag
-from training.trainings import Killed, assert_same_end, digits, killed_at, same, state, train
+from training.trainings import (
+    Killed,
+    assert_same_end,
+    digits,
+    killed_at,
+    same,
+    signalled,
+    state,
+    train,
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,18 +63,11 @@ STOPS = [(signum, step) for signum in (signal.SIGINT, signal.SIGTERM) for step i
 
 
 @pytest.mark.parametrize(("signum", "step"), [*STOPS, (signal.SIGHUP, 8)])
-def test_after_a_signal(signum, step, whole, tmp_path, monkeypatch):
-    run, going = tmp_path / "run", loop.do_what_is_due
-    with monkeypatch.context() as patch:
-
-        def ring(trainer):
-            if trainer.state.step == step:
-                os.kill(os.getpid(), signum)
-            going(trainer)
-
-        patch.setattr(loop, "do_what_is_due", ring)
-        with pytest.raises(Interrupted, match=f"after step {step} of 12") as caught:
-            train(run, epochs=3, checkpoint_every="0s")
+def test_after_a_signal(signum, step, whole, tmp_path):
+    run = tmp_path / "run"
+    stopped = pytest.raises(Interrupted, match=f"after step {step} of 12")
+    with signalled(step, signum), stopped as caught:
+        train(run, epochs=3, checkpoint_every="0s")
     assert caught.value.exit_code == 128 + signum
     assert (run / "best.safetensors").exists()
     assert (run / "last.safetensors").exists()
@@ -93,25 +95,16 @@ def test_after_a_signal_during_validation(whole, tmp_path, monkeypatch):
     assert_same_end(run, whole)
 
 
-def test_a_second_signal_stops_at_once(tmp_path, monkeypatch):
-    def ring(trainer):
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(loop, "do_what_is_due", ring)
-    with pytest.raises(Interrupted, match="at once") as caught:
+def test_a_second_signal_stops_at_once(tmp_path):
+    twice = signalled(1, signal.SIGINT, signal.SIGINT)
+    with twice, pytest.raises(Interrupted, match="at once") as caught:
         train(tmp_path / "run", epochs=3)
     assert caught.value.exit_code == 130
 
 
-def test_a_terminal_that_hangs_up_twice_is_one_wish_to_stop(tmp_path, monkeypatch):
-    def ring(trainer, going=loop.do_what_is_due):
-        os.kill(os.getpid(), signal.SIGHUP)
-        os.kill(os.getpid(), signal.SIGHUP)
-        going(trainer)
-
-    monkeypatch.setattr(loop, "do_what_is_due", ring)
-    with pytest.raises(Interrupted, match="after step 1 of 4; all is saved") as caught:
+def test_a_terminal_that_hangs_up_twice_is_one_wish_to_stop(tmp_path):
+    stopped = pytest.raises(Interrupted, match="after step 1 of 4; all is saved")
+    with signalled(1, signal.SIGHUP, signal.SIGHUP), stopped as caught:
         train(tmp_path / "run", epochs=1)
     assert caught.value.exit_code == 129
 
@@ -335,11 +328,6 @@ def test_a_better_model_found_after_the_stop_is_taken_back(tmp_path, monkeypatch
     train(whole, **options)
     with monkeypatch.context() as patch:
 
-        def ring(trainer):
-            if trainer.state.step == 6:
-                os.kill(os.getpid(), signal.SIGTERM)
-            step(trainer)
-
         def better(*arguments, **options):
             found = going(*arguments, **options)
             return dataclasses.replace(found, nats=found.nats - 1) if stopping else found
@@ -348,11 +336,10 @@ def test_a_better_model_found_after_the_stop_is_taken_back(tmp_path, monkeypatch
             stopping.append(trainer)
             stop_early(trainer)
 
-        step, stop_early, stopping = loop.do_what_is_due, loop.stop_early, []
-        patch.setattr(loop, "do_what_is_due", ring)
+        stop_early, stopping = loop.stop_early, []
         patch.setattr(loop, "stop_early", stop)
         patch.setattr(validator, "validate", better)
-        with pytest.raises(Interrupted):
+        with signalled(6, signal.SIGTERM), pytest.raises(Interrupted):
             train(run, **options)
     stopped = checkpoint.load(run).record
     assert stopped["steps"] == 6

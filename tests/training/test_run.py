@@ -36,9 +36,11 @@ def test_a_run_is_refused_without_resume(tmp_path):
         pass
 
 
-def test_a_folder_of_other_things_is_not_offered_to_be_resumed(tmp_path):
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(ConfigError, match="is not a run folder") as caught, RunFolder(tmp_path):
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_folder_of_other_things_is_not_taken_over_nor_offered_to_be_resumed(tmp_path, resume):
+    (tmp_path / "thesis.tex").touch()
+    refused = pytest.raises(ConfigError, match=r"is not a run folder.*thesis\.tex, but no recipe")
+    with refused as caught, RunFolder(tmp_path, resume=resume):
         pass
     assert caught.value.hint == "choose another folder with --run"
 
@@ -47,15 +49,6 @@ def test_a_failed_start_leaves_the_folder_usable(tmp_path):
     with pytest.raises(KeyError), RunFolder(tmp_path / "run"):
         raise KeyError
     with RunFolder(tmp_path / "run"):
-        pass
-
-
-def test_a_folder_of_something_else_is_not_taken_over(tmp_path):
-    (tmp_path / "thesis.tex").write_text("")
-    with (
-        pytest.raises(ConfigError, match=r"thesis\.tex, but no recipe"),
-        RunFolder(tmp_path, resume=True),
-    ):
         pass
 
 

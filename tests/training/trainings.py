@@ -133,11 +133,37 @@ def killed_at(step: int, *, saved: bool = False) -> Iterator[None]:
             yield
 
 
+@contextlib.contextmanager
+def signalled(step: int, *signals: int) -> Iterator[None]:
+    """This process gets signals after a step of the training in this context, before what is due then."""
+    going = loop.do_what_is_due
+
+    def ring(trainer: Trainer) -> None:
+        if trainer.state.step == step:
+            for signum in signals:
+                os.kill(os.getpid(), signum)
+        going(trainer)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "do_what_is_due", ring)
+        yield
+
+
 def assert_same_end(run: Path, whole: Path) -> None:
     """Compares everything that decides how a training went on, and what it left, to the bit."""
     assert same(state(run), state(whole))
     for name in ("metrics.csv", "best.safetensors", "last.safetensors"):
         assert (run / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def assert_a_kill_changes_nothing(folder: Path, **options: Any) -> None:
+    """A training that is killed in the middle ends, once it is resumed, where another one ends."""
+    whole, run = folder / "whole", folder / "run"
+    train(whole, checkpoint_every="0s", **options)
+    with killed_at(6):
+        train(run, checkpoint_every="0s", **options)
+    train(run, resume=True, checkpoint_every="0s", **options)
+    assert_same_end(run, whole)
 
 
 def state(run: Path) -> dict[str, Any]:

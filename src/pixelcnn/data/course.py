@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.data.image_set import ImageSet, Splits
+from pixelcnn.data.image_set import ImageSet
 
 SIDE = 20
 """Height and width of the shapes."""
 SIZES = tuple(range(5, 14))
 """Sides of the squares that shapes fill."""
 KINDS = ("square", "disc", "triangle")
-PARTS = Splits(10_000, 1_000, 4_000)  # type: ignore[arg-type]
+PARTS = (10_000, 1_000, 4_000)
 """Shapes that train, validate and test."""
 COLOUR_LEVELS = 4
 COLOURS = COLOUR_LEVELS**3
@@ -43,7 +43,7 @@ def shapes(*, colour: bool) -> ImageSet:
         >>> len(found), str(found.shape), found.levels, found.classes
         (15000, '1x20x20', 2, ('square', 'disc', 'triangle'))
     """
-    number = sum(PARTS)  # type: ignore[arg-type]
+    number = sum(PARTS)
     draws, tints = Random(20), Random(21)
     chosen = [_shape(draws) for _ in range(number)]
     kind, size, top, left = np.array(chosen).T[..., None, None]
@@ -58,16 +58,6 @@ def shapes(*, colour: bool) -> ImageSet:
         classes=KINDS,
         name="shapes-colour" if colour else "shapes",
     )
-
-
-def shape_splits(*, colour: bool) -> Splits:
-    """The shapes in three parts, in the order in which they were drawn."""
-    whole, start, parts = shapes(colour=colour), 0, []
-    for split, number in PARTS._asdict().items():
-        part = whole[start : start + number]
-        parts.append(dataclasses.replace(part, split=split))
-        start += number
-    return Splits(*parts)
 
 
 def tinted(digits: ImageSet) -> ImageSet:

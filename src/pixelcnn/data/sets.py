@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from pixelcnn.config import check_choice
-from pixelcnn.data.course import COURSE, shape_splits, shapes, tinted
+from pixelcnn.data.course import COURSE, PARTS, shapes, tinted
 from pixelcnn.data.image_set import ImageSet, Splits
 from pixelcnn.data.obtain import contents
 from pixelcnn.data.official import DIGITS, OFFICIAL, READERS, OfficialSet
@@ -35,8 +35,8 @@ FACTS = {
     "binarized-mnist": Facts(1, 28, 28, 2, 0, (50_000, 10_000, 10_000)),
     "fashion-mnist": Facts(1, 28, 28, 256, 10, (55_000, 5_000, 10_000)),
     "cifar-10": Facts(3, 32, 32, 256, 10, (45_000, 5_000, 10_000)),
-    "shapes": Facts(1, 20, 20, 2, 3, (10_000, 1_000, 4_000)),
-    "shapes-colour": Facts(3, 20, 20, 4, 3, (10_000, 1_000, 4_000)),
+    "shapes": Facts(1, 20, 20, 2, 3, PARTS),
+    "shapes-colour": Facts(3, 20, 20, 4, 3, PARTS),
     "mnist-colour": Facts(3, 28, 28, 4, 10, (55_000, 5_000, 10_000)),
 }
 """The named data sets."""
@@ -72,7 +72,8 @@ def named_splits(name: str, split: str, root: Path | None, download: bool) -> Sp
     if name == "mnist-colour":
         return Splits(*map(tinted, named_splits("mnist", split, root, download)))
     if name in COURSE:
-        return shape_splits(colour=name == "shapes-colour")
+        whole = named_whole(name, root, download)
+        return _cut(whole, *np.split(np.arange(len(whole)), np.cumsum(PARTS[:-1])))
     dataset = OFFICIAL[name]
     train, test = (_part(dataset, part, root, download) for part in ("train", "test"))
     if "val" in dataset.parts:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pixelcnn.layers import initial
 from pixelcnn.masks import Features, Offsets, kernel_mask, live_links, offsets
 from pixelcnn.program import Program, Tap
 
@@ -75,12 +76,8 @@ class CausalConv2d(nn.Module):
         return self.live_weights + (0 if self.bias is None else self.bias.numel())
 
     def reset_parameters(self) -> None:
-        """Uniform weights of variance 1 / (live inputs of each output), zero bias (LeCun et al., 1998)."""
-        with torch.no_grad():
-            live = self.mask.sum(dim=(1, 2, 3), keepdim=True).clamp(min=1)
-            self.weight.uniform_(-1, 1).mul_((3 / live).sqrt()).mul_(self.mask)
-            if self.bias is not None:
-                self.bias.zero_()
+        """Weights and bias as :func:`pixelcnn.layers.initial.draw` makes them."""
+        initial.draw(self.weight, self.mask, self.bias)
 
     def draw_bias(self) -> None:
         """Biases from -1 to 1, for a first layer whose features are normalised later.

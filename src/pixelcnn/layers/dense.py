@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pixelcnn.layers import initial
 from pixelcnn.layers.condition import ConditionBias
 from pixelcnn.program import Program
 
@@ -131,12 +132,8 @@ class MaskedLinear(nn.Module):
         return int(self.mask.sum())
 
     def reset_parameters(self) -> None:
-        """Uniform weights of variance 1 / (live inputs of each output), zero bias (LeCun et al., 1998)."""
-        with torch.no_grad():
-            live = self.mask.sum(1, keepdim=True).clamp(min=1)
-            self.weight.uniform_(-1, 1).mul_((3 / live).sqrt()).mul_(self.mask)
-            if self.bias is not None:
-                self.bias.zero_()
+        """Weights and bias as :func:`pixelcnn.layers.initial.draw` makes them."""
+        initial.draw(self.weight, self.mask, self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.linear(x, self.weight * self.mask, self.bias)

@@ -12,6 +12,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from pixelcnn.config import check_choice, check_integer
+from pixelcnn.layers import initial
 from pixelcnn.masks import PAST, Features, Offsets, raster_mask
 from pixelcnn.program import Program, Tap
 from pixelcnn.surroundings import is_traced, transformed
@@ -79,12 +80,8 @@ class DepthwiseConv2d(nn.Module):
         return self.live_weights + (0 if self.bias is None else self.bias.numel())
 
     def reset_parameters(self) -> None:
-        """Uniform weights of variance 1 / (live weights of each feature), zero bias."""
-        with torch.no_grad():
-            live = self.mask.sum((1, 2, 3), keepdim=True)
-            self.weight.uniform_(-1, 1).mul_((3 / live).sqrt()).mul_(self.mask)
-            if self.bias is not None:
-                self.bias.zero_()
+        """Weights and bias as :func:`pixelcnn.layers.initial.draw` makes them."""
+        initial.draw(self.weight, self.mask, self.bias)
 
     def effective_weight(self) -> Tensor:
         """The kernels as they act: masked, ``(features, 1, rows, columns)``."""

@@ -12,6 +12,7 @@ from engines import units
 from engines.depthwise import KINDS, Depthwise
 from engines.native import programs
 from engines.native.harness import Job
+from engines.walks import condition_for
 from pixelcnn import PixelModel, calibrate, outputs
 from pixelcnn.codec.fixed import PRECISIONS
 from pixelcnn.codec.integers import PRECISION, integers
@@ -55,15 +56,6 @@ def model_of(network: Network, output: Output, size: tuple[int, int]) -> PixelMo
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return PixelModel(network, output, (network.channels, *size)).eval()
-
-
-def condition_for(model: PixelModel, n: int) -> Tensor | None:
-    """A condition for n images, if the model takes one."""
-    size, kind = model.network.condition_size, model.network.condition
-    shape = {None: None, "label": (), "vector": (size,), "map": (size, *model.shape[1:])}[kind]
-    if shape is None:
-        return None
-    return torch.arange(n) % size if kind == "label" else torch.randn(n, *shape)
 
 
 def networks(channels: int, output: Output, width: int, size: tuple[int, int]) -> Iterator[Network]:

@@ -7,7 +7,7 @@ from engines.units import COLUMNS, ROWS, Between, Tangled
 from engines.walks import (
     alive,
     assert_engine_is_exact,
-    condition_for,
+    assert_native_numbers_depend_on_the_image_alone,
     images_of,
     model_of,
     needs_native,
@@ -76,11 +76,8 @@ def test_numbers_depend_on_the_image_alone(size):
     """Bit-identical for any batch and any number of threads, with sums of more than a few vectors."""
     model = made(3, size, width=201, condition="map")
     torch.manual_seed(2)
-    images, condition = images_of(model, 37), condition_for(model, 37)
-    expected = parameters(model, engine_of(model, 37, condition, threads=1), images)
-    for n, threads in ((1, 1), (3, 2), (13, 5), (37, 3)):
-        some = parameters(model, engine_of(model, n, condition[:n], threads=threads), images[:n])
-        assert torch.equal(some, expected[:, :n])
+    ways = ((1, 1), (3, 2), (13, 5), (37, 3))
+    assert_native_numbers_depend_on_the_image_alone(model, ways)
 
 
 @pytest.mark.parametrize("size", SIZES[:2])

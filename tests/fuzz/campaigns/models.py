@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 
 import tiny
+from forgery import put_together, taken_apart
 from fuzz import mutation, values
 from fuzz.case import Campaign, Case, Fault
 from pixelcnn import checkpoint
@@ -21,7 +22,6 @@ from pixelcnn.networks import NETWORKS
 from pixelcnn.outputs import OUTPUTS
 from pixelcnn.weights import fingerprint
 
-KEY = "pixelcnn"
 DTYPES = (
     "F64",
     "F32",
@@ -40,30 +40,16 @@ DTYPES = (
 )
 
 
-def parsed(content: bytes) -> tuple[dict[str, Any], dict[str, Any], bytes]:
-    """Our header, the entries of the tensors, and their bytes."""
-    (length,) = struct.unpack("<Q", content[:8])
-    entries = json.loads(content[8 : 8 + length])
-    return json.loads(entries.pop("__metadata__")[KEY]), entries, content[8 + length :]
-
-
-def unsealed(header: Any, entries: dict[str, Any], body: bytes) -> bytes:
-    """A file, whatever its digests say."""
-    text = json.dumps({"__metadata__": {KEY: json.dumps(header)}} | entries).encode()
-    text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text + body
-
-
 def sealed(header: dict[str, Any], entries: dict[str, Any], body: bytes) -> bytes:
     """A file whose digests are right, as whoever makes a hostile one would see to."""
     try:
-        tensors = safetensors.torch.load(unsealed({}, entries, body))
+        tensors = safetensors.torch.load(put_together("{}", entries, body))
         header["fingerprint"] = fingerprint(header["config"], tensors)
     except Exception:
         header["fingerprint"] = "0" * 64  # no reader gets as far as comparing it
     kept = {key: value for key, value in header.items() if key != "digest"}
     header["digest"] = hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
-    return unsealed(header, entries, body)
+    return put_together(json.dumps(header), entries, body)
 
 
 def tensors_of(model: PixelModel) -> tuple[dict[str, Any], bytes]:
@@ -88,7 +74,7 @@ class Models(Campaign):
         path = folder / "whole.safetensors"
         checkpoint.save(model, path)
         self.content = path.read_bytes()
-        self.header, self.entries, self.body = parsed(self.content)
+        self.header, self.entries, self.body = taken_apart(self.content)
         text = len(self.content) - len(self.body)
         self.regions = [(0, 8), (8, 40), (8, text), (text, len(self.content))]
         self.outlines = [(name, config) for name in NETWORKS if (config := outline(name))]
@@ -151,7 +137,7 @@ class Models(Campaign):
     def odd_weights(self, case: Case) -> bytes:
         """Weights that are not finite, huge, or of another type, with right digests."""
         header, entries, body = copy.deepcopy((self.header, self.entries, self.body))
-        tensors = safetensors.torch.load(unsealed({}, entries, body))
+        tensors = safetensors.torch.load(put_together("{}", entries, body))
         tensors = {name: tensor.clone() for name, tensor in tensors.items()}
         chosen = case.draw.choice(list(tensors))
         kind = case.draw.randrange(6)

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from forgery import taken_apart
 from fuzz import values
-from fuzz.campaigns.models import parsed, sealed
+from fuzz.campaigns.models import sealed
 from fuzz.case import Campaign, Case, Fault
 from pixelcnn import checkpoint
 from training.trainings import train
@@ -33,7 +34,7 @@ class Records(Campaign):
     few = 2
 
     def prepare(self, folder: Path) -> None:
-        self.header, self.entries, self.body = parsed(trained(folder))
+        self.header, self.entries, self.body = taken_apart(trained(folder))
         self.images, self.picture = folder / "images.npy", folder / "image.png"
         draw = np.random.default_rng(0)
         np.save(self.images, draw.integers(0, 17, (3, 8, 8), dtype=np.uint8))

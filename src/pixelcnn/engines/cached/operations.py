@@ -176,17 +176,24 @@ class Operations:
         self, number: int, node: Sum, stage: int, row: int, column: int
     ) -> Iterator[Operation]:
         """The part of a node's taps that is left for one position."""
-        store, up = self.store, node.up
-        phase, here = (row // node.clock % up, column % up), column // up * node.stride
+        waits = number in self.waiting and stage <= self.steps
+        for run, kernel, views in self._read(number, node, stage, row, column):
+            base = None if waits else self._bias(node, run)
+            yield from bind(self.store, kernel, views, base, self.store.at(number, column)[:, run])
+
+    def _read(
+        self, number: int, node: Sum, stage: int, row: int, column: int
+    ) -> Iterator[tuple[slice, Kernel, list[Tensor]]]:
+        """Runs of features that taps give to one position at a stage: their kernels, and what these read."""
+        up, here = node.up, column // node.up * node.stride
+        phase = (row // node.clock % up, column % up)
         for run in self._mine(number, stage):
             kernel = self._kernel(number, node, stage, phase, run)
             views = [
-                store.window(node.sources[0], down, here + right, 1, 1)[0, :, features]
+                self.store.window(node.sources[0], down, here + right, 1, 1)[0, :, features]
                 for down, right, features in kernel.segments
             ]
-            waits = number in self.waiting and stage <= self.steps
-            base = None if waits else self._bias(node, run)
-            yield from bind(store, kernel, views, base, store.at(number, column)[:, run])
+            yield run, kernel, views
 
     def _kernel(
         self, number: int, node: Sum, stage: int, phase: tuple[int, int], run: slice

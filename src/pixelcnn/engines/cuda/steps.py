@@ -60,19 +60,10 @@ class Steps(Operations):
         if isinstance(node, Depthwise) or node.bias is None or number in self.waiting:
             yield from super()._taps(number, node, stage, row, column)
             return
-        phase, here = (
-            (row // node.clock % node.up, column % node.up),
-            column // node.up * node.stride,
-        )
         place = self.store.at(self.followed.get(number, number), column)
-        for run in self._mine(number, stage):
-            kernel = self._kernel(number, node, stage, phase, run)
-            views = [
-                self.store.window(node.sources[0], down, here + right, 1, 1)[0, :, features]
-                for down, right, features in kernel.segments
-            ]
-            bias, relu = node.bias[run], number in self.followed
-            yield from self._product(views, kernel.weight, bias, place[:, run], relu)
+        relu = number in self.followed
+        for run, kernel, views in self._read(number, node, stage, row, column):
+            yield from self._product(views, kernel.weight, node.bias[run], place[:, run], relu)
 
     def _product(
         self, views: list[Tensor], weight: Tensor, bias: Tensor, out: Tensor, relu: bool

@@ -4,8 +4,8 @@ import shlex
 
 import pytest
 
+from benchmarks.command import command_of
 from pixelcnn.training import recipe as recipes
-from pixelcnn.training.command import command_of
 
 SETTINGS = [
     [],
