@@ -131,6 +131,8 @@ def set_of(
         source, given = _array(model, source, given)
     if not (isinstance(source, ImageSet | Splits) and not given):
         given = preparation(model, given)
+    if isinstance(source, str) and source in FACTS:
+        given.pop("condition", None)  # which columns training read: named sets have none
     several = is_path(source) or isinstance(source, Splits | Mapping)
     if split == "all" or (split is None and not several):
         images = data.load_all(source, **given)
@@ -191,9 +193,8 @@ def _part(model: PixelModel, source: Any, part: str) -> ImageSet:
     """A whole source, or its part of this name."""
     if isinstance(source, ImageSet):
         return source
-    given: dict[str, Any] = {}
-    if is_array(source) or is_pair(source):
-        source, given = _array(model, source, given)
+    array = is_array(source) or is_pair(source)
+    source, given = _array(model, source, {}) if array else (source, {})
     given = {} if isinstance(source, ImageSet | Splits) else preparation(model, given)
     parts = parts_in(source, **given)
     if "all" not in parts and part not in parts:

@@ -362,6 +362,18 @@ def test_a_label_for_all_images(run, labelled, model):
     )
 
 
+def test_a_label_or_a_condition_for_all_images_of_a_named_set(run, labelled, tiny, here):
+    named = ("digits", "--label", "dog", "--json")
+    scored = run("score", labelled, *named).json["nats_per_image"]
+    evaluated = run("evaluate", labelled, "--split", "all", "--data", *named).json
+    assert scored == pytest.approx(evaluated["nats_per_image"])
+    model = tiny(condition="vector", condition_size=1)
+    model.record["data"] = {"name": "own.npz", "condition": ["mass"]}
+    checkpoint.save(model, "vectors.safetensors")
+    run("score", "vectors.safetensors", "digits", "--condition", "0.5")
+    assert "--condition" in run("score", "vectors.safetensors", "digits", code=4).stderr
+
+
 def test_classes_of_other_folders_count_by_their_names(run, labelled, here, picture):
     """A folder that lacks the first class is not scored as if its classes were the model's first ones."""
     for name in ("dog", "owl"):

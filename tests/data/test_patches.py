@@ -187,3 +187,19 @@ def test_joined_sets_draw_as_their_parts_do():
     drawn = [parts[1].draw(torch.tensor([1]), 3, 4), parts[0].draw(torch.tensor([0]), 3, 4)]
     assert torch.equal(whole.draw(rows, 3, 4)[1:], torch.cat(drawn))
     assert not whole[rows][0].any()
+
+
+def test_a_photograph_in_a_file_is_read_once_for_its_neighbouring_patches():
+    stored, reads = torch.arange(2 * 36).reshape(2, 1, 6, 6), []
+
+    def read(rows):
+        reads.append(rows)
+        return stored[rows]
+
+    patches = Patches(LazyImages(stored.shape, stored.dtype, read), (2, 2))
+    cells = torch.cat([patches.at(slice(start, start + 3)) for start in range(0, 18, 3)])
+    assert torch.equal(cells, Patches(stored, (2, 2)).at(slice(None)))
+    assert len(reads) == 2
+    mixed = torch.tensor([9, 0, 10, 1])
+    assert torch.equal(patches.at(mixed), cells[mixed])
+    assert len(reads) <= 4

@@ -6,6 +6,7 @@ So batches may be of any size and order, on any number of processes, and trainin
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -36,7 +37,9 @@ class Patches:
     """
 
     def __init__(self, photographs: Sequence[Tensor] | Tensor, size: tuple[int, int]) -> None:
-        self.photographs, self.size = photographs, size
+        self.size = size
+        self.photograph = functools.lru_cache(maxsize=1)(photographs.__getitem__)
+        """One of them. What lies in a file is read whole, so it is kept until another is wanted."""
         if isinstance(photographs, Tensor):
             whole = np.tile(photographs.shape[2:], (len(photographs), 1))
         else:
@@ -77,11 +80,11 @@ class Patches:
 
     def _cut(self, which: np.ndarray, corners: np.ndarray) -> Tensor:
         height, width = self.size
-        first = self.photographs[0]
+        first = self.photograph(int(which[0]) if len(which) else 0)
         cut = torch.empty((len(which), len(first), height, width), dtype=first.dtype)
-        places = zip(which.tolist(), corners.tolist(), strict=True)
-        for row, (number, (top, left)) in enumerate(places):
-            photograph = self.photographs[number]
+        for row in np.argsort(which, kind="stable").tolist():
+            top, left = corners[row].tolist()
+            photograph = self.photograph(int(which[row]))
             cut[row] = photograph[:, top : top + height, left : left + width]
         return cut
 
