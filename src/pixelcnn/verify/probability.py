@@ -121,7 +121,8 @@ def check_sums(output: Output, channels: int) -> float:
 def check_agreement(output: Output, channels: int) -> float:
     """Largest difference between ``pmf`` and ``exp(log_prob)``, over the levels of each channel.
 
-    All levels up to 512; of more, 256 random ones.
+    All levels up to 512; of more, 64 random ones, which bounds the memory. Three pixels, each with numbers
+    of its own, of ordinary size and large.
 
     Raises:
         ConformanceError: they disagree, or ``log_prob`` has the wrong shape.
@@ -129,10 +130,10 @@ def check_agreement(output: Output, channels: int) -> float:
     worst = 0.0
     tried = torch.arange(output.levels)
     if output.levels > 512:
-        tried = random_levels((256,), output.levels, seed=2)
+        tried = random_levels((64,), output.levels, seed=2)
     for spread in (SPREAD, LARGE):
-        drawn = random_parameters(output, channels, 6, spread, seed=2)[:, :, 0, 0].T
-        parameters = drawn.reshape(1, -1, 2, 3).expand(len(tried), -1, -1, -1)
+        drawn = random_parameters(output, channels, 3, spread, seed=2)[:, :, 0, 0].T
+        parameters = drawn.reshape(1, -1, 1, 3).expand(len(tried), -1, -1, -1)
         for channel in range(channels):
             error = _disagreement(output, parameters, tried, channel, channels)
             if not error <= AGREEMENT:
