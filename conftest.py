@@ -26,8 +26,10 @@ def _fixed_seeds() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _doctest_names(doctest_namespace: dict[str, Any]) -> None:
-    doctest_namespace.update(np=np, px=pixelcnn, torch=torch)
+def _doctest_names(request: pytest.FixtureRequest, doctest_namespace: dict[str, Any]) -> None:
+    doctest_namespace.clear()
+    if request.path.suffix == ".py":  # a page is pasted from its top: it imports what it uses
+        doctest_namespace.update(np=np, px=pixelcnn, torch=torch)
 
 
 @pytest.fixture(autouse=True, scope="session")

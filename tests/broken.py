@@ -367,6 +367,14 @@ class BatchMean(Stack):
         return self.head(h - self.share * h.mean(0, keepdim=True))
 
 
+class Squeezed(Stack):
+    """Of one image ``squeeze`` takes the batch's axis: the mean over features is one over rows."""
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        h = torch.relu(self.second(torch.relu(self.first(x))))
+        return self.head(h - 0.5 * h.squeeze(0).mean(1, keepdim=True))
+
+
 class OverwrittenMask(Stack):
     """The mask is written into the stored weight, as many ports do."""
 
@@ -540,13 +548,14 @@ NETWORKS = (
     ),
     Broken(IntegerLookUp, FUTURE, ("without gradient", "to its right"), (TRAINING, CLAIM)),
     Broken(BatchMean, BATCH, ("in evaluation mode", "other images of its batch")),
+    Broken(Squeezed, BATCH, ("in evaluation mode", "a lone image"), (FUTURE, CLAIM), (1,)),
     Broken(OverwrittenMask, DETERMINISM, ("`second.weight`", "do not overwrite")),
     Broken(Overclaims, CLAIM, ("does not see", "which it claims to see")),
     Broken(ClaimsByDefault, CLAIM, ("does not see", "states its claimed_past")),
     Broken(Underclaims, CLAIM, ("which it does not claim",)),
     Broken(ClaimsTheFuture, CLAIM, ("claims to see", "which comes later")),
     Broken(DeadParameter, ARRIVE, ("forgotten.weight",)),
-    Broken(NoisyEvaluation, DETERMINISM, ("two passes",)),
+    Broken(NoisyEvaluation, DETERMINISM, ("two passes",), (BATCH,)),
     Broken(ForgetsArgument, REBUILDS, ("'extra'",)),
     Broken(
         SwappedAxes,
@@ -596,6 +605,20 @@ class Disagrees(Softmax):
 
     def pmf(self, parameters: Tensor, before: Tensor) -> Tensor:
         return super().pmf(0.9 * parameters, before)
+
+
+class BoundsOneSide(Softmax):
+    """Bounds the parameters that it scores with, and not those that it samples from."""
+
+    def log_prob(self, parameters: Tensor, levels: Tensor) -> Tensor:
+        return super().log_prob(parameters.clamp(max=20), levels)
+
+
+class MirrorsRows(Softmax):
+    """Scores every pixel of a row with the parameters of its mirror image, of no use where a row has one."""
+
+    def log_prob(self, parameters: Tensor, levels: Tensor) -> Tensor:
+        return super().log_prob(parameters.flip(3), levels)
 
 
 class ReadsLogits(Softmax):
@@ -652,6 +675,8 @@ LOCAL = "a sub-pixel is decided by its own pixel and earlier channels"
 OUTPUTS = (
     Broken(DoesNotSum, SUM, ("sum to one up to", "only")),
     Broken(Disagrees, AGREE, ("differs from exp(log_prob)",)),
+    Broken(BoundsOneSide, AGREE, ("differs from exp(log_prob)",)),
+    Broken(MirrorsRows, AGREE, ("differs from exp(log_prob)",), (LOCAL,)),
     Broken(ReadsLogits, SUM, ("negative",), (AGREE,)),
     Broken(SinglePrecision, SUM, ("float32",), (AGREE,)),
     Broken(LooksAtLaterChannel, LOCAL, ("which comes later",), (AGREE,), (3,)),

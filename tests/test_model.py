@@ -258,6 +258,12 @@ def test_a_layer_of_pytorch_is_no_network():
     assert "a subclass of pixelcnn.networks.Network" in caught.value.hint
 
 
+def test_a_module_is_no_output():
+    with pytest.raises(ConfigError, match="output must be an Output, got Softplus") as caught:
+        PixelModel(networks.PixelCNN(1, 1, width=4, depth=1), torch.nn.Softplus(), (1, 5, 7))
+    assert "subclass pixelcnn.outputs.Output" in caught.value.hint
+
+
 def test_a_network_without_parameters_is_a_model():
     model = PixelModel(Careless(torch.zeros_like), outputs.Bernoulli(), (1, 5, 7))
     assert (model.device.type, model.dtype) == ("cpu", torch.float32)

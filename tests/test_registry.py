@@ -6,9 +6,9 @@ import sys
 import pytest
 
 import pixelcnn as px
-from pixelcnn.errors import ConfigError, ModelError
+from pixelcnn.errors import ConfigError, ModelError, UnknownName
 from pixelcnn.networks import NETWORKS, PixelCNN
-from pixelcnn.outputs import Bernoulli
+from pixelcnn.outputs import OUTPUTS, Bernoulli
 from pixelcnn.registry import Registry
 
 
@@ -42,6 +42,13 @@ def test_another_class_is_refused_a_name_that_is_taken():
     with pytest.raises(ConfigError, match="shape 'mine' is registered twice") as caught:
         shapes.register("mine")(PixelCNN)
     assert "__main__.Mine" in caught.value.hint
+
+
+@pytest.mark.parametrize("registry", [NETWORKS, OUTPUTS])
+def test_a_class_without_a_name_is_told_where_it_gets_one(registry):
+    with pytest.raises(UnknownName) as caught:
+        registry.name_of(dict)
+    assert f"@{registry.kind.upper()}S.register('my-{registry.kind}')" in caught.value.hint
 
 
 OURS = """

@@ -170,7 +170,8 @@ def described(kind: Any) -> str:
         return f"a list{length}" + (
             f", each {described(members[0])}" if members[0] is not Any else ""
         )
-    return WORDS.get(origin or kind, f"a {getattr(kind, '__name__', 'value')}")
+    name = getattr(kind, "__name__", "value")
+    return WORDS.get(origin or kind, f"{'an' if name[0] in 'AEIOU' else 'a'} {name}")
 
 
 def one_of(choices: Iterable[Any]) -> str:

@@ -61,6 +61,7 @@ class PixelModel(given.Conditioned):
     def __init__(self, network: Network, output: Output, shape: tuple[int, int, int]) -> None:
         super().__init__()
         checked("network", getattr(network, COMPILED, network), Network, ONES_OWN)
+        checked("output", output, Output, "subclass pixelcnn.outputs.Output: docs/extending.md")
         self.network, self.output, self.shape = network, output, image_shape(shape)
         self.record: dict[str, Any] = {}
         if network.channels != self.shape.channels:

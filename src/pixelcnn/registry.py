@@ -100,8 +100,8 @@ class Registry(Generic[T]):
                 return name
         raise UnknownName(
             f"{item.__name__} is not a registered {self.kind}",
-            hint=f"give it a name above its class, as by @NETWORKS.register('my-network'), see"
-            f" docs/extending.md; known: {', '.join(self)}",
+            hint=f"give it a name above its class, as by @{self.kind.upper()}S.register('my-{self.kind}'),"
+            f" see docs/extending.md; known: {', '.join(self)}",
         )
 
 

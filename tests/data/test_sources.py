@@ -128,6 +128,16 @@ def test_items_that_are_no_images_are_named(given, options, error):
         data.load_all(Items(given), **options)
 
 
+def test_a_dataset_without_a_length_is_refused():
+    class Endless(torch.utils.data.Dataset):
+        def __getitem__(self, index):
+            return torch.zeros(1, 6, 5, dtype=torch.uint8)
+
+    with pytest.raises(DataError, match="Endless does not say how many images") as caught:
+        data.load_all(Endless())
+    assert "__len__" in caught.value.hint
+
+
 def test_items_of_other_names_are_found_by_them():
     given = Items([{"scan": image, "kind": index} for index, image in enumerate(VALUES)])
     assert data.load_all(given, key="scan", label_column="kind").labels.tolist() == [*range(40)]

@@ -168,6 +168,11 @@ def items_of(source: Any, reading: Reading, where: str) -> Iterator[Item]:
                     yield Item(image, label)
         elif isinstance(source, IterableDataset):
             yield from (told(item, reading, where) for item in source)
+        elif not hasattr(source, "__len__"):
+            raise DataError(
+                f"{where} does not say how many images it holds",
+                hint="give the dataset a __len__, or make it an IterableDataset",
+            )
         else:
             yield from (told(source[index], reading, where) for index in range(len(source)))
 

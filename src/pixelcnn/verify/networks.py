@@ -205,13 +205,13 @@ class NetworkChecks:
             )
 
     def batch_independence(self) -> str:
-        """An image's outputs stay the same, to the bit, whatever else is in the batch."""
+        """An image's outputs stay the same, to the bit, whatever else is in the batch; alone, to rounding."""
         for training in (False, True):
             if images_interact(self.network, self.height, self.width, training=training):
                 when = "training" if training else "evaluation"
                 raise ConformanceError(
                     f"in {when} mode the outputs of an image change with the other images of its batch"
-                    " (batch statistics?)"
+                    " (batch statistics?), or are others for a lone image (a squeeze?)"
                 )
         return "3 images, in evaluation and in training mode"
 

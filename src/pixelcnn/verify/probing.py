@@ -232,7 +232,11 @@ class Probe:
 
 
 def images_interact(network: Network, height: int, width: int, *, training: bool) -> bool:
-    """Whether the outputs of an image change with the other images of its batch, with random parameters."""
+    """Whether the outputs of an image change with the other images of its batch, with random parameters.
+
+    In evaluation mode also where there are none: a ``squeeze`` is something else for a lone image. There
+    sums may round otherwise. In training mode dropout would draw a lone image other numbers.
+    """
     drawn = randomise(network, seed=1)
     outputs: list[Tensor] = []
     middle = random_batch(drawn, height, width, seed=0)
@@ -243,7 +247,13 @@ def images_interact(network: Network, height: int, width: int, *, training: bool
                 mine[1] = fixed[1]  # the image in the middle stays, the others change
         with mode(drawn, training), torch.no_grad(), fixed_noise(0), same_buffers(drawn):
             outputs.append(passed(drawn, *batch)[1])
-    return not torch.equal(*outputs)
+    if training or not torch.equal(*outputs):
+        return not torch.equal(*outputs)
+    x, condition = middle
+    given = condition if condition is None else condition[1:2]
+    with mode(drawn, training), torch.no_grad(), fixed_noise(0):
+        lone = passed(drawn, x[1:2], given)[0]
+    return not torch.allclose(lone, outputs[0], rtol=1e-6, atol=1e-9)
 
 
 def random_batch(
