@@ -21,7 +21,7 @@ from pixelcnn.data.lazy import each
 from pixelcnn.data.loading import load_part, parts_in
 from pixelcnn.data.reading import plain_layout
 from pixelcnn.data.sets import FACTS, OWN
-from pixelcnn.data.sources import is_path
+from pixelcnn.data.sources import has_columns, is_path
 from pixelcnn.data.splits import TWO_WAYS, parts_by_content
 from pixelcnn.data.values import ARRAY, is_array, is_pair, tensor_of
 from pixelcnn.devices import require_model
@@ -131,8 +131,8 @@ def set_of(
         source, given = _array(model, source, given)
     if not (isinstance(source, ImageSet | Splits) and not given):
         given = preparation(model, given)
-    if isinstance(source, str) and source in FACTS:
-        given.pop("condition", None)  # which columns training read: named sets have none
+    if not given_of(options).get("condition") and not has_columns(source):
+        given.pop("condition", None)  # which columns training read
     several = is_path(source) or isinstance(source, Splits | Mapping)
     if split == "all" or (split is None and not several):
         images = data.load_all(source, **given)
@@ -226,11 +226,10 @@ def of_shape(model: PixelModel, images: ImageSet) -> ImageSet:
         ModelError: they have another.
     """
     if tuple(images.shape) != tuple(model.shape):
-        _, height, width = model.shape
         same = images.shape.channels == model.shape.channels
         raise ModelError(
             f"the model is for {model.shape} images, {images.name or 'the set'} has {images.shape}",
-            hint=f"bring them to it: --size {height}x{width} (in Python size=)"
+            hint=f"bring them to it: --size {model.shape.height}x{model.shape.width} (in Python size=)"
             if same
             else "--grey or --rgb changes their channels (in Python grey=, rgb=)",
         )

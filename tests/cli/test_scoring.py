@@ -362,7 +362,7 @@ def test_a_label_for_all_images(run, labelled, model):
     )
 
 
-def test_a_label_or_a_condition_for_all_images_of_a_named_set(run, labelled, tiny, here):
+def test_a_label_or_a_condition_for_all_images_of_a_named_set(run, labelled, tiny, here, picture):
     named = ("digits", "--label", "dog", "--json")
     scored = run("score", labelled, *named).json["nats_per_image"]
     evaluated = run("evaluate", labelled, "--split", "all", "--data", *named).json
@@ -370,8 +370,12 @@ def test_a_label_or_a_condition_for_all_images_of_a_named_set(run, labelled, tin
     model = tiny(condition="vector", condition_size=1)
     model.record["data"] = {"name": "own.npz", "condition": ["mass"]}
     checkpoint.save(model, "vectors.safetensors")
-    run("score", "vectors.safetensors", "digits", "--condition", "0.5")
-    assert "--condition" in run("score", "vectors.safetensors", "digits", code=4).stderr
+    (here / "photos").mkdir()
+    picture("photos/a.png")
+    for source in ("digits", "photos"):  # neither has columns, such as training read
+        run("score", "vectors.safetensors", source, "--condition", "0.5")
+        error = run("score", "vectors.safetensors", source, code=4).error
+        assert "this model needs a vector for each image" in error
 
 
 def test_classes_of_other_folders_count_by_their_names(run, labelled, here, picture):

@@ -6,7 +6,6 @@ So batches may be of any size and order, on any number of processes, and trainin
 """
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -37,9 +36,8 @@ class Patches:
     """
 
     def __init__(self, photographs: Sequence[Tensor] | Tensor, size: tuple[int, int]) -> None:
-        self.size = size
-        self.photograph = functools.lru_cache(maxsize=1)(photographs.__getitem__)
-        """One of them. What lies in a file is read whole, so it is kept until another is wanted."""
+        self.photographs, self.size = photographs, size
+        self._latest: tuple[int, Tensor] | None = None
         if isinstance(photographs, Tensor):
             whole = np.tile(photographs.shape[2:], (len(photographs), 1))
         else:
@@ -78,13 +76,20 @@ class Patches:
     def _numbers(self, rows: Rows) -> np.ndarray:
         return np.arange(len(self))[rows] if isinstance(rows, slice) else rows.cpu().numpy()
 
+    def _photograph(self, number: int) -> Tensor:
+        """One of them. What lies in a file is read whole, so it is kept until another is wanted."""
+        latest = self._latest
+        if latest is None or latest[0] != number:
+            latest = self._latest = (number, self.photographs[number])
+        return latest[1]
+
     def _cut(self, which: np.ndarray, corners: np.ndarray) -> Tensor:
         height, width = self.size
-        first = self.photograph(int(which[0]) if len(which) else 0)
+        first = self._photograph(int(which[0]) if len(which) else 0)
         cut = torch.empty((len(which), len(first), height, width), dtype=first.dtype)
         for row in np.argsort(which, kind="stable").tolist():
             top, left = corners[row].tolist()
-            photograph = self.photograph(int(which[row]))
+            photograph = self._photograph(int(which[row]))
             cut[row] = photograph[:, top : top + height, left : left + width]
         return cut
 

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from torch.utils.data import ConcatDataset, Subset
-
 from pixelcnn.config import checked
 from pixelcnn.data import (
     data_frame,
@@ -33,6 +31,7 @@ from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.sets import DATASETS
 from pixelcnn.data.splits import Parts, alike, joined, matched, splits_of
+from pixelcnn.data.subsets import of_a_set, taken
 from pixelcnn.data.table import read_table
 from pixelcnn.errors import ConfigError, DataError, UnknownName
 from pixelcnn.folders import at_home
@@ -105,8 +104,7 @@ def parts_of(source: Any, reading: Reading) -> Parts:
         DataError: it is not there, or cannot be used.
     """
     source = existing(source) if is_path(source) else source
-    kinds = ON_DISK if isinstance(source, Path) else IN_MEMORY
-    kind = next((kind for kind in kinds if kind.fits(source)), None)
+    kind = kind_of(source)
     if kind is None and isinstance(source, Path):
         raise DataError(
             f"{printable(source.name)} is no known kind of data",
@@ -134,6 +132,20 @@ def parts_of(source: Any, reading: Reading) -> Parts:
             )
         parts[part] = images
     return parts
+
+
+def kind_of(source: Any) -> Kind | None:
+    """What kind of source something is, if it is one."""
+    kinds = ON_DISK if isinstance(source, Path) else IN_MEMORY
+    return next((kind for kind in kinds if kind.fits(source)), None)
+
+
+def has_columns(source: Any) -> bool:
+    """Whether a source may hold conditions under names beside its images, as tables and arrays do."""
+    if isinstance(source, str) and source in DATASETS:
+        return False
+    kind = kind_of(existing(source) if is_path(source) else source)
+    return kind is None or "condition" in kind.useful
 
 
 def _remedy(path: Path) -> str:
@@ -225,36 +237,6 @@ def _read_arrays(path: Path, reading: Reading) -> Parts:
         images = read_array(path, dataclasses.replace(options, key=key))
         sets[part] = matched(images, sets["train"], part) if sets else images
     return sets or {"all": read_array(path, reading)}
-
-
-ALIKE = ("binarisation", "quantisation", "source_levels", "condition_names")
-"""What sets that are joined have in common, beside the shape, the levels and the classes."""
-
-
-def of_a_set(source: Any) -> bool:
-    """Whether it is a set of images, what a ``Subset`` takes from one, or several in a ``ConcatDataset``."""
-    if isinstance(source, ConcatDataset):
-        return all(map(of_a_set, source.datasets))
-    return of_a_set(source.dataset) if isinstance(source, Subset) else isinstance(source, ImageSet)
-
-
-def taken(source: Any) -> ImageSet:
-    """Those images as a set.
-
-    Raises:
-        DataError: several sets, whose images or levels are not of one kind.
-    """
-    if isinstance(source, ConcatDataset):
-        first, *others = map(taken, source.datasets)
-        for other in others:
-            if differing := [
-                what for what in ALIKE if getattr(first, what) != getattr(other, what)
-            ]:
-                raise DataError(f"sets that differ in {' and '.join(differing)} are not joined")
-        whole = joined(first, *(matched(other, first, "further") for other in others))
-        return dataclasses.replace(whole, split="all", index=None)
-    whole = source
-    return taken(source.dataset)[list(source.indices)] if isinstance(source, Subset) else whole
 
 
 ON_DISK = (
