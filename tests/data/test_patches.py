@@ -1,7 +1,5 @@
 """Photographs in patches."""
 
-import pickle
-
 import numpy as np
 import pytest
 import torch
@@ -205,4 +203,3 @@ def test_a_photograph_in_a_file_is_read_once_for_its_neighbouring_patches():
     mixed = torch.tensor([9, 0, 10, 1])
     assert torch.equal(patches.at(mixed), cells[mixed])
     assert len(reads) <= 4
-    assert torch.equal(pickle.loads(pickle.dumps(Patches(stored, (2, 2)))).at(mixed), cells[mixed])

@@ -104,7 +104,8 @@ def parts_of(source: Any, reading: Reading) -> Parts:
         DataError: it is not there, or cannot be used.
     """
     source = existing(source) if is_path(source) else source
-    kind = kind_of(source)
+    kinds = ON_DISK if isinstance(source, Path) else IN_MEMORY
+    kind = next((kind for kind in kinds if kind.fits(source)), None)
     if kind is None and isinstance(source, Path):
         raise DataError(
             f"{printable(source.name)} is no known kind of data",
@@ -134,18 +135,13 @@ def parts_of(source: Any, reading: Reading) -> Parts:
     return parts
 
 
-def kind_of(source: Any) -> Kind | None:
-    """What kind of source something is, if it is one."""
-    kinds = ON_DISK if isinstance(source, Path) else IN_MEMORY
-    return next((kind for kind in kinds if kind.fits(source)), None)
-
-
 def has_columns(source: Any) -> bool:
     """Whether a source may hold conditions under names beside its images, as tables and arrays do."""
     if isinstance(source, str) and source in DATASETS:
         return False
-    kind = kind_of(existing(source) if is_path(source) else source)
-    return kind is None or "condition" in kind.useful
+    source = existing(source) if is_path(source) else source
+    kinds = ON_DISK if isinstance(source, Path) else IN_MEMORY
+    return next(("condition" in kind.useful for kind in kinds if kind.fits(source)), True)
 
 
 def _remedy(path: Path) -> str:
