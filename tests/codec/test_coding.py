@@ -20,6 +20,7 @@ OUTPUTS = {
     "few": Categorical(levels=5),
     "many": Categorical(levels=300),
     "mixture": LogisticMixture(levels=256, components=3),
+    "fine mixture": LogisticMixture(levels=4_096, components=2),
 }
 
 

@@ -215,6 +215,40 @@ def test_calibration_says_what_whole_numbers_cost():
     assert px.calibrate(model, images) < 1e-6
 
 
+@pytest.mark.parametrize("levels", [257, 4_096, 65_536])
+def test_a_mixture_over_all_of_many_levels_costs_next_to_nothing(levels):
+    """Levels lie nearer to each other than entries of the curve, and are more than a sum has steps."""
+    torch.manual_seed(0)
+    output = outputs.LogisticMixture(levels=levels, components=2)
+    out = output.parameters_per_pixel(1)
+    network = networks.PixelCNN(1, out, width=8, depth=1, order="pixel")
+    model = px.PixelModel(network, output, SHAPE).eval()
+    images = torch.linspace(0, levels - 1, 6 * 15).long().reshape(6, *SHAPE)
+    assert px.calibrate(model, images) < 5e-4
+    twin, _ = integers(model, model.shape)
+    with torch.no_grad():
+        own = model.network(model.encode(images))
+    assert (twin.parameters(images, None, 6) * twin.twin.scale - own).abs().max() < 0.02
+
+
+def test_the_cost_of_many_levels_is_measured_in_parts_and_at_some_positions(monkeypatch):
+    torch.manual_seed(0)
+    output = outputs.LogisticMixture(levels=1_000, components=2)
+    network = networks.PixelCNN(1, output.parameters_per_pixel(1), width=8, depth=1, order="pixel")
+    model = px.PixelModel(network, output, SHAPE).eval()
+    images = torch.randint(1_000, (4, *SHAPE), generator=torch.Generator().manual_seed(0))
+    loss = px.calibrate(model, images)
+    monkeypatch.setattr(calibration, "TOGETHER", 1)
+    assert excess(model, images) == pytest.approx(loss)
+    largest = []
+    pmf = outputs.LogisticMixture.pmf
+    note = lambda self, *given: largest.append(len(given[0])) or pmf(self, *given)  # noqa: E731
+    monkeypatch.setattr(outputs.LogisticMixture, "pmf", note)
+    monkeypatch.setattr(calibration, "PROBABILITIES", 12_000)
+    assert excess(model, images) == pytest.approx(loss, rel=0.5)
+    assert largest == [1] * 12
+
+
 def test_a_model_that_coarse_steps_would_cost_too_much_takes_finer_ones():
     """Large parameters, whose errors are as large as what they decide."""
     torch.manual_seed(0)

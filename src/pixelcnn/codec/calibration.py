@@ -1,6 +1,7 @@
 """What a model's integer twin needs to know of its values, measured on images, and what the twin costs."""
 
 import copy
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -29,6 +30,8 @@ LARGEST = 4_096
 """Pixels that are looked at of an image."""
 RANGED, COMPARED, AT_ONCE = 65_536, 4_096, 16_384
 """Pixels of all images together: of which ranges are taken, the twin is compared, and in one pass."""
+PROBABILITIES, TOGETHER = 2**23, 2**18
+"""Of all levels at all positions that are compared, and of those that are in memory together."""
 IMAGES = 64
 """Looked at, at most."""
 BOUNDS = 12
@@ -151,8 +154,8 @@ def ranges(model: PixelModel, levels: Tensor, given: Tensor | None = None) -> li
 def excess(model: PixelModel, levels: Tensor, given: Tensor | None = None) -> float:
     """How many more bits a model's integer twin takes, as a share of what some images take.
 
-    It is the divergence of the twin's distributions from the model's at all positions of the images: what is
-    to be expected, without the chance of the levels that these images happen to have.
+    It is the divergence of the twin's distributions from the model's at all positions of the images, of many
+    levels at some: what is to be expected, without the chance of the levels that these images happen to have.
 
     Args:
         model: on the CPU, calibrated.
@@ -164,18 +167,21 @@ def excess(model: PixelModel, levels: Tensor, given: Tensor | None = None) -> fl
     """
     twin, _ = integers(model, model.shape)
     view, more, own = evaluation_view(model), 0.0, 0.0
+    _, height, width = model.shape
+    few = max(1, PROBABILITIES // (len(levels) * model.levels))
+    places = spread(height * width, few).split(max(1, TOGETHER // model.levels))
     for image in range(len(levels)):
         one = levels[image : image + 1]
-        some = None if given is None else given[image : image + 1]
-        whole = twin.parameters(one, some, 1).flatten(2)[0].T
-        parameters = view.network(model.encode(one), some).flatten(2)[0].T
+        condition = None if given is None else given[image : image + 1]
+        whole = twin.parameters(one, condition, 1).flatten(2)[0].T
+        parameters = view.network(model.encode(one), condition).flatten(2)[0].T
         known = one.flatten(2)[0].T
-        for channel in range(known.shape[1]):
-            chances = model.output.pmf(parameters, known[:, :channel])
-            counts = twin.frequencies(whole, known[:, :channel])
+        for some, channel in itertools.product(places, range(known.shape[1])):
+            chances = model.output.pmf(parameters[some], known[some, :channel])
+            counts = twin.frequencies(whole[some], known[some, :channel])
             ratio = (chances * 2**BITS / counts).clamp(min=LEAST).log()
             more += float((chances * ratio).sum())
-            chosen = chances.gather(-1, known[:, channel : channel + 1])
+            chosen = chances.gather(-1, known[some, channel : channel + 1])
             own -= float(chosen.clamp(min=LEAST).log().sum())
     return more / own if own else 0.0
 

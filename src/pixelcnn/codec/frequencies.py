@@ -25,6 +25,10 @@ WEIGHT = 28
 """Bits of an unnormalised weight."""
 FINE = 10
 """Bits behind the point of what a sigmoid is looked up for."""
+FINER = 8
+"""Further ones where there are more than :data:`LOOKED_UP` levels, which lie near each other: between two
+entries the curve is a straight line."""
+LOOKED_UP = 256
 CURVE = 26
 """Bits of the sigmoid's values."""
 PLACE = 12
@@ -116,6 +120,7 @@ class _Mixture:
         reach = np.arange(-(32 << FINE), (32 << FINE) + 1, dtype=np.float64)
         self.curve = _whole(sigmoid(reach / 2**FINE) * 2**CURVE)
         self.cuts = 2 * torch.arange(output.levels - 1) + 1
+        self.finer = finer(output)
         self.tables = (self.decay, self.means, self.inverses, self.slopes, self.curve)
 
     def __call__(self, parameters: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
@@ -139,10 +144,27 @@ class _Mixture:
             mean = mean + (slope * (2 * before[..., earlier, None] - (levels - 1)) >> 1)
         inverse = self.inverses[table[..., row + 1, :] + self.limit]
         distance = (self.cuts.to(mean.device) << PLACE - 1) - mean[..., None]
-        place = (distance * inverse[..., None]) >> PLACE + SHARP - FINE
-        middle = self.curve[place.clamp(-(32 << FINE), 32 << FINE) + (32 << FINE)]
+        place = (distance * inverse[..., None]) >> PLACE + SHARP - FINE - self.finer
+        reach = 32 << FINE + self.finer
+        place = place.clamp(-reach, reach) + reach
+        entry, rest = place >> self.finer, place & (1 << self.finer) - 1
+        middle = self.curve[entry]
+        if self.finer:
+            after = self.curve[(entry + 1).clamp(max=len(self.curve) - 1)]
+            middle = middle + ((after - middle) * rest >> self.finer)
         nothing = torch.zeros_like(middle[..., :1])
         return torch.cat([nothing, middle, nothing + 2**CURVE], -1)
+
+
+def finer(output: Output) -> int:
+    """Bits by which a mixture's curve is looked up between its entries.
+
+    Example:
+        >>> finer(LogisticMixture(levels=256)), finer(LogisticMixture(levels=4096)), finer(Bernoulli())
+        (0, 8, 0)
+    """
+    many = isinstance(output, LogisticMixture) and output.levels > LOOKED_UP
+    return FINER if many else 0
 
 
 def parts(weights: Tensor) -> Tensor:

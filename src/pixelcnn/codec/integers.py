@@ -15,6 +15,7 @@ from pixelcnn.codec.bounds import check_arithmetic
 from pixelcnn.codec.coding import Integers
 from pixelcnn.codec.container import FINGERPRINT, VERSION
 from pixelcnn.codec.fixed import PRECISIONS
+from pixelcnn.codec.frequencies import finer
 from pixelcnn.codec.twin import Twin
 from pixelcnn.codec.weights import settled
 from pixelcnn.config import to_config
@@ -93,7 +94,9 @@ def twin_of(model: PixelModel) -> tuple[Twin, bytes]:
 def fingerprint(twin: Twin, model: PixelModel) -> bytes:
     """What tells integer twins apart: a hash of every number of theirs."""
     output = json.dumps(to_config(OUTPUTS, model.output), sort_keys=True)
-    found = hashlib.sha256(f"pixelcnn twin {VERSION} {twin.scale!r} {output}\n".encode())
+    between = f" {bits} bits between entries" if (bits := finer(model.output)) else ""
+    text = f"pixelcnn twin {VERSION} {twin.scale!r} {output}{between}\n"
+    found = hashlib.sha256(text.encode())
     for node in twin.program.nodes:
         found.update(node.op.encode())
         for value in (getattr(node, field.name) for field in fields(node)):

@@ -197,7 +197,9 @@ class Twin:
             self.made[source] = Fixed(value.number, scale, most)
             return self.made[source]
         if (source, most) not in self.narrowed:
-            scale, past = value.scale * min(value.limit, LIMIT) / most, isinstance(node, Past)
+            # Levels may be all that they can; of what is added, few values are as large.
+            full = value.limit if isinstance(node, Input) else min(value.limit, LIMIT)
+            scale, past = value.scale * full / most, isinstance(node, Past)
             self.narrowed[source, most] = (
                 Fixed(self.program.add(replace(node, sources=())), scale, most)
                 if past

@@ -6,6 +6,7 @@
 namespace {
 
 constexpr int COUNT_BITS = 24, CURVE_BITS = 26, FINE_BITS = 10, PLACE_BITS = 12, SHARP_BITS = 24;
+constexpr int FINER_BITS = 8, LOOKED_UP = 256;     // between entries of the curve, where there are more levels
 constexpr int64_t ALL = int64_t(1) << COUNT_BITS;  // what all levels count together
 constexpr int64_t REACH = 32 << FINE_BITS;         // entries of the curve on either side of zero
 
@@ -40,6 +41,7 @@ class Law {
   public:
     Law(const Plan& plan, const Tables& tables)
         : plan_(plan), tables_(tables), components_(size_t(plan.components)),
+          finer_(plan.levels > LOOKED_UP ? FINER_BITS : 0),
           sums_(plan.output == LOGISTIC_MIXTURE ? 0 : size_t(plan.levels) + 1) {}
 
     // The next channel, given the levels before it, which lie a plane apart.
@@ -90,8 +92,12 @@ class Law {
         if (level == 0) return 0;
         if (level == plan_.levels) return int64_t(1) << CURVE_BITS;
         const int64_t distance = (int64_t(2 * level - 1) << (PLACE_BITS - 1)) - c.mean;
-        const int64_t place = distance * c.inverse >> (PLACE_BITS + SHARP_BITS - FINE_BITS);
-        return tables_.curve[std::clamp(place, -REACH, REACH)];
+        const int64_t far = distance * c.inverse >> (PLACE_BITS + SHARP_BITS - FINE_BITS - finer_);
+        const int64_t place = std::clamp(far, -REACH * (1 << finer_), REACH * (1 << finer_));
+        const int64_t entry = place >> finer_, low = tables_.curve[entry];
+        if (finer_ == 0) return low;
+        const int64_t rest = place & ((1 << finer_) - 1);
+        return low + ((tables_.curve[std::min(entry + 1, REACH)] - low) * rest >> finer_);
     }
 
     void mix(const float* parameters, int32_t channel, const int32_t* levels, int64_t plane) {
@@ -135,6 +141,7 @@ class Law {
     const Plan& plan_;
     const Tables& tables_;
     std::vector<Component> components_;
+    const int finer_;
     List<int64_t> sums_;  // of the weights of all levels below each
 };
 
