@@ -1,12 +1,12 @@
 """The integer twin of a program: the same network in whole numbers, which are the same on every machine.
 
-A value of the network stands as a whole number times a scale, one scale for all values that are added up or
-put side by side: :data:`LIMIT` steps to the largest value seen in calibration and a quarter more. What a sum
-reads is rounded to fewer steps first, and its weights to as many, a scale for each output; so its partial
-sums, in any order, are whole numbers that a float holds exactly. Smooth functions are tables.
+A value of the network stands as a whole number times a scale, one for all values that are added up or put
+side by side: :data:`LIMIT` steps to the largest value seen in calibration and a quarter more. What a sum reads
+is rounded to fewer steps first, and its weights to as many, a scale for each output; so its partial sums, in
+any order, are whole numbers that a float holds exactly. Smooth functions are tables.
 
-The twin follows from the weights and the ranges by single operations of float64, which are rounded alike on
-every machine, and by comparisons: nothing is summed in floats.
+The twin follows from the weights and the ranges by comparisons and single operations of float64, which are
+rounded alike on every machine: nothing is summed in floats.
 """
 
 import math
@@ -199,10 +199,10 @@ class Twin:
         if (source, most) not in self.narrowed:
             # Levels may be all that they can; of what is added, few values are as large.
             full = value.limit if isinstance(node, Input) else min(value.limit, LIMIT)
-            scale, past = value.scale * full / most, isinstance(node, Past)
+            scale = value.scale * full / most
             self.narrowed[source, most] = (
                 Fixed(self.program.add(replace(node, sources=())), scale, most)
-                if past
+                if isinstance(node, Past)
                 else self._rounded(value, scale, most)
             )
         return self.narrowed[source, most]
@@ -297,5 +297,4 @@ class Twin:
             self._requantised(source._replace(number=part), each * source.scale, scale, LIMIT)
             for part, each in ((above, torch.ones_like(slopes)), (below, slopes))
         ]
-        added = self.program.elementwise("add", *(part.number for part in parts))
-        return Fixed(added, scale, 2 * LIMIT)
+        return Fixed(self.program.elementwise("add", *(p.number for p in parts)), scale, 2 * LIMIT)
