@@ -1,9 +1,9 @@
 """The integer twin of a program: the same network in whole numbers, which are the same on every machine.
 
-A value of the network stands as a whole number times a scale, one for all values that are added up or put
-side by side: :data:`LIMIT` steps to the largest value seen in calibration and a quarter more. What a sum reads
-is rounded to fewer steps first, and its weights to as many, a scale for each output; so its partial sums, in
-any order, are whole numbers that a float holds exactly. Smooth functions are tables.
+A value of the network stands as a whole number times a scale, one scale for all values that are added up or
+put side by side: :data:`LIMIT` steps to the largest value seen in calibration and a quarter more. What a sum
+reads is rounded to fewer steps first, and its weights to as many, a scale for each output; so its partial
+sums, in any order, are whole numbers that a float holds exactly. Smooth functions are tables.
 
 The twin follows from the weights and the ranges by comparisons and single operations of float64, which are
 rounded alike on every machine: nothing is summed in floats.
