@@ -30,7 +30,7 @@ LARGEST = 4_096
 """Pixels that are looked at of an image."""
 RANGED, COMPARED, AT_ONCE = 65_536, 4_096, 16_384
 """Pixels of all images together: of which ranges are taken, the twin is compared, and in one pass."""
-PROBABILITIES, TOGETHER = 2**23, 2**18
+PROBABILITIES, TOGETHER = 2**22, 2**18
 """Of all levels at all positions that are compared, and of those that are in memory together."""
 IMAGES = 64
 """Looked at, at most."""
