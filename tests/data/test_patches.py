@@ -203,3 +203,10 @@ def test_a_photograph_in_a_file_is_read_once_for_its_neighbouring_patches():
     mixed = torch.tensor([9, 0, 10, 1])
     assert torch.equal(patches.at(mixed), cells[mixed])
     assert len(reads) <= 4
+
+
+def test_patches_of_one_photograph_are_not_split(tmp_path):
+    Image.new("L", (40, 30)).save(path := tmp_path / "a.png")
+    with pytest.raises(DataError, match="at least 3 photographs are needed for 3 parts") as caught:
+        data.load(path, size=8, fit="patches")
+    assert "into several files" in caught.value.hint

@@ -104,7 +104,14 @@ def splits_of(parts: Parts, keys: np.ndarray | None = None, test: ImageSet | Non
     if whole is not None or len(missing) == 1:
         origin = sets["train"] if whole is None else whole
         found = content_keys(origin.images, origin.group) if keys is None else keys
-        cut = parts_by_content(found, THREE_WAYS if len(missing) == 3 else TWO_WAYS)
+        ways = THREE_WAYS if len(missing) == 3 else TWO_WAYS
+        if origin.group is not None and len(np.unique(found)) <= len(ways):
+            raise DataError(
+                f"{origin.name}: patches of one photograph stay together, so that at least"
+                f" {len(ways) + 1} photographs are needed for {len(ways) + 1} parts",
+                hint="cut large ones into several files",
+            )
+        cut = parts_by_content(found, ways)
         if "test" not in missing:
             _tell_of_copies(sets["test"], found)
         names = missing if whole is not None else ["train", *missing]
