@@ -92,8 +92,14 @@ def kind_of(feature: Any) -> str:
 
 
 def is_flat(features: Any) -> bool:
-    """Whether there are columns of single values alone, and so many numbers that each may be a pixel."""
-    single = all(type(each).__name__ in {"Value", "ClassLabel"} for each in features.values())
+    """Whether there are columns of single values alone, and so many numbers that each may be a pixel.
+
+    The bytes of files are images, whatever is told of them beside.
+    """
+    single = all(
+        type(each).__name__ in {"Value", "ClassLabel"} and not kind_of(each)
+        for each in features.values()
+    )
     return single and sum(map(_is_number, features.values())) >= FEWEST
 
 
