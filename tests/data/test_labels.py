@@ -219,3 +219,11 @@ def test_a_part_with_words_and_one_with_numbers_are_told_of(words, caplog):
     data.load(tuple(parts))
     assert "are numbers" in caplog.text
     assert "taken for 0 cat, 1 dog" in caplog.text
+
+
+def test_of_the_usual_names_of_labels_numbers_come_before_words():
+    columns = {"target": [f"t{i}" for i in range(20)], "label": NUMBERS}
+    images = data.load_all(
+        datasets.Dataset.from_dict({"image": PIXELS.reshape(-1, 5, 5).tolist(), **columns})
+    )
+    assert images.labels.tolist() == NUMBERS

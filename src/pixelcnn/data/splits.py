@@ -158,7 +158,7 @@ def matched(other: ImageSet, train: ImageSet, part: str) -> ImageSet:
             hint=f"bring both to one shape: {typed('size')}, {typed('layout')} or {typed('levels')}",
         )
     if other.labels is not None and train.labels is not None:
-        tell_of_numbers(other.classes, train.classes, other.name)
+        tell_of_numbers(other.classes, train.classes, other.name or f"{part} images")
     if not (other.classes and train.classes) or other.classes == train.classes:
         return other
     unknown = [name for name in other.classes if name not in train.classes]
