@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from pixelcnn.data import ImageSet, tags
-from pixelcnn.data.labels import tell_of_numbers
 from pixelcnn.errors import ConfigError, ModelError
 from pixelcnn.model import PixelModel
 from pixelcnn.statistics import SHOWN, Statistics, order_of
@@ -101,7 +100,6 @@ def renumbered(labels: Tensor, classes: tuple[str, ...], model: PixelModel) -> T
         if unknown:
             raise ModelError(f"this model knows no class {unknown[0]!r}, only {', '.join(known)}")
         return torch.tensor([known.index(name) for name in classes])[labels]
-    tell_of_numbers(classes, known, "images")
     classes_known = tags.of(model).size
     if len(labels) and int(labels.max()) >= classes_known:
         raise ModelError(
