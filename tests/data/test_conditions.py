@@ -63,6 +63,13 @@ def test_a_table_without_a_header_has_no_names(tmp_path, images):
     assert np.array_equal(found.condition.numpy(), FACTS)
 
 
+def test_the_name_of_the_only_parameter_may_have_blanks(tmp_path, images):
+    text = "\n".join(["stellar mass", *(str(row[0]) for row in FACTS)])
+    found = data.load_all(images, condition=str(table(tmp_path, text)))
+    assert found.condition_names == ("stellar mass",)
+    assert np.array_equal(found.condition.numpy(), FACTS[:, :1])
+
+
 def test_rows_that_name_their_images_go_to_them(tmp_path, photos):
     names = [f"{'cat' if at % 2 else 'dog'}/{at}.png" for at in range(len(PIXELS))]
     rows = [f"{FACTS[at, 1]!r},{names[at]}" for at in (5, *range(5), *range(6, 11))]

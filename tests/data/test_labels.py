@@ -173,3 +173,57 @@ def test_a_data_frame_of_real_numbers_is_told_how_to_quantise():
     with pytest.raises(DataError, match="levels are integers") as caught:
         data.load_all(FRAME.drop(columns="label") / 255)
     assert "[0,1]" in caught.value.hint
+
+
+def test_bytes_of_files_are_the_images_whatever_numbers_stand_beside(tmp_path):
+    pictures = list(PIXELS.reshape(-1, 5, 5).astype(np.uint8))
+    features = datasets.Features({"image": datasets.Image()})
+    stored = datasets.Dataset.from_dict({"image": pictures}, features)
+    content = [
+        each["bytes"] for each in stored.cast_column("image", datasets.Image(decode=False))["image"]
+    ]
+    beside = {name: range(20) for name in ("id", "width", "height", "x", "y0")}
+    images = data.load_all(
+        parquet(tmp_path, pandas.DataFrame({"image": content, "label": WORDS, **beside}))
+    )
+    assert images.images.reshape(20, 25).tolist() == PIXELS.tolist()
+    assert images.labels.tolist() == NUMBERS
+
+
+def test_the_index_that_pandas_writes_into_parquet_is_no_pixel(tmp_path):
+    path = parquet(tmp_path, FRAME.sample(frac=1, random_state=0))
+    assert data.load_all(path).shape == (1, 5, 5)
+
+
+def test_words_in_other_encodings_stay_apart(tmp_path):
+    words = ["d\xe4g", "d\xf6g"] * 10
+    path = table(tmp_path, frame=FRAME.assign(label=words))
+    path.write_bytes(path.read_text().encode("latin-1"))
+    for source in (path, archive(tmp_path, np.array([word.encode("latin-1") for word in words]))):
+        images = data.load_all(source)
+        assert images.labels.tolist() == [0, 1] * 10
+        assert images.classes == (r"d\xe4g", r"d\xf6g")
+
+
+def test_an_empty_label_is_no_class():
+    with pytest.raises(DataError, match="that of image 1 is empty"):
+        labels_tensor(["dog", "", "cat"])
+
+
+@pytest.mark.parametrize("words", ["train", "test"])
+def test_a_part_with_words_and_one_with_numbers_are_told_of(words, caplog):
+    images = PIXELS.reshape(-1, 5, 5).astype(np.uint8)
+    parts = [(images[:15], WORDS[:15]), (images[15:], NUMBERS[15:])]
+    if words == "test":
+        parts = [(images[:15], NUMBERS[:15]), (images[15:], WORDS[15:])]
+    data.load(tuple(parts))
+    assert "are numbers" in caplog.text
+    assert "taken for 0 cat, 1 dog" in caplog.text
+
+
+def test_of_the_usual_names_of_labels_numbers_come_before_words():
+    columns = {"target": [f"t{i}" for i in range(20)], "label": NUMBERS}
+    images = data.load_all(
+        datasets.Dataset.from_dict({"image": PIXELS.reshape(-1, 5, 5).tolist(), **columns})
+    )
+    assert images.labels.tolist() == NUMBERS

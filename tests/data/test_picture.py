@@ -381,3 +381,21 @@ def test_a_tiff_of_pages_that_is_cut_short_is_refused(tmp_path):
     path.write_bytes(path.read_bytes()[:-400])
     with pytest.raises(DataError, match=r"s\.tif"), warnings.catch_warnings(action="ignore"):
         data.load_all(path)
+
+
+def test_a_damaged_page_of_a_tiff_is_named_and_may_be_left_out(tmp_path):
+    stack = np.random.default_rng(0).integers(0, 256, (4, 9, 9), np.uint8)
+    first, *others = map(Image.fromarray, stack)
+    path = tmp_path / "s.tif"
+    first.save(path, save_all=True, append_images=others, compression="tiff_lzw")
+    with Image.open(path) as image:
+        image.seek(2)
+        start = image.tag_v2[273][0]
+    content = bytearray(path.read_bytes())
+    content[start : start + 20] = b"\xff" * 20
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"s\.tif, page 3 is not an image"):
+        data.load_all(path)
+    images = data.load_all(path, skip_bad=True)
+    assert np.array_equal(images.images[:, 0].numpy(), stack[[0, 1, 3]])
+    assert images.skipped == 1

@@ -124,3 +124,37 @@ def test_another_list_is_the_test_part(folder):
     rows = [*zip(NAMES, KINDS, strict=True)]
     train, test = table(folder, rows[:9]), table(folder, rows[10:], "test.csv")
     assert data.load(train, test=test).test.labels.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("kinds", [[0, "", 1], ["cat", "", "dog"], ["cat", 7, "dog"], [0, "NA", 1]])
+def test_a_row_of_a_list_without_a_label_as_others_is_named_or_left_out(folder, kinds):
+    path = table(folder, [("file", "label"), *zip(NAMES, kinds, strict=False)])
+    with pytest.raises(DataError, match=r"list\.csv 1 bad row: line 3: '"):
+        data.load_all(path)
+    images = data.load_all(path, skip_bad=True)
+    assert images.labels.tolist() == [0, 1]
+    assert np.array_equal(images.images[:, 0].numpy(), PIXELS[[0, 2]])
+
+
+def test_masks_that_a_list_names_beside_its_pictures_are_no_classes(folder):
+    path = table(folder, [("file", "mask"), *zip(NAMES, NAMES[::-1], strict=True)])
+    assert data.load_all(path).labels is None
+
+
+def test_names_with_blanks_are_whole_where_nothing_else_separates(folder):
+    for name, pixels in zip(("a b.png", "b.png"), PIXELS, strict=False):
+        Image.fromarray(pixels).save(folder / name)
+    (folder / "list.csv").write_text("file\na b.png\nb.png\n")
+    assert data.load_all(folder / "list.csv").names == ("a b.png", "b.png")
+
+
+def test_a_picture_that_a_list_names_twice_is_packed_with_both_labels(folder):
+    path = table(folder, [(NAMES[0], "cat"), (NAMES[1], "dog"), (NAMES[0], "eel")])
+    packed = data.prepare(path, folder / "packed")
+    found = {
+        (name, packed.classes[label])
+        for name, label in zip(packed.names, packed.labels.tolist(), strict=True)
+    }
+    assert found == {
+        (f"pictures/{NAMES[n]}", kind) for n, kind in ((0, "cat"), (1, "dog"), (0, "eel"))
+    }

@@ -18,8 +18,8 @@ from pixelcnn.errors import DataError
 log = logging.getLogger("pixelcnn")
 
 INDEX_NAMES = frozenset(("", "id", "index", "imageid"))
-UNNAMED = re.compile(r"unnamed: ?\d+(\.\d+)?")
-"""What pandas calls a column without a name, such as the index of the table it had read before."""
+UNNAMED = re.compile(r"unnamed: ?\d+(\.\d+)?|__index_level_\d+__")
+"""What pandas calls a column without a name, such as the index of the table it had read before, or wrote."""
 
 
 @dataclasses.dataclass(frozen=True)

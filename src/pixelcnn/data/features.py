@@ -63,13 +63,13 @@ def label_column(features: Any, reading: Reading, where: str) -> str | None:
             f"{where} has several columns of labels: {', '.join(classes)}",
             hint=f"say which, or none: {typed('label_column')}",
         )
-    usual = [
-        name
+    usual = {
+        name: str(getattr(features[name], "dtype", ""))
         for name in features
         if name.lower() in LABELS
-        and re.search("int|string", str(getattr(features[name], "dtype", "")))
-    ]
-    return next(iter(classes or usual), None)
+    }
+    numbers, words = ([name for name in usual if kind in usual[name]] for kind in ("int", "string"))
+    return next(iter(classes or numbers or words), None)
 
 
 def kind_of(feature: Any) -> str:
@@ -92,8 +92,14 @@ def kind_of(feature: Any) -> str:
 
 
 def is_flat(features: Any) -> bool:
-    """Whether there are columns of single values alone, and so many numbers that each may be a pixel."""
-    single = all(type(each).__name__ in {"Value", "ClassLabel"} for each in features.values())
+    """Whether there are columns of single values alone, and so many numbers that each may be a pixel.
+
+    The bytes of files are images, whatever is told of them beside.
+    """
+    single = all(
+        type(each).__name__ in {"Value", "ClassLabel"} and not kind_of(each)
+        for each in features.values()
+    )
     return single and sum(map(_is_number, features.values())) >= FEWEST
 
 

@@ -1,8 +1,10 @@
 """Labels: the class of each image, as a number or as a word."""
 
+import logging
 import os
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +17,13 @@ from pixelcnn.data.tensors import numbers_of
 from pixelcnn.errors import DataError
 from pixelcnn.text import printable
 
+log = logging.getLogger("pixelcnn")
+
 MAX_CLASSES = 65_536
 """Labels beyond are no classes: a network would need as many weights for them."""
 
-SEVERAL = (
-    "an image has one; several are a condition (in Python condition=), "
-    "or are left out with --set data.labels=false (in Python labels=False)"
-)
+OMITTED = "are left out with --set data.labels=false (in Python labels=False)"
+SEVERAL = f"an image has one; several are a condition (in Python condition=), or {OMITTED}"
 """What to do about more than one label an image, of which the first would be a wrong one."""
 
 
@@ -44,6 +46,12 @@ def labels_tensor(labels: Any, classes: tuple[str, ...] = ()) -> tuple[Tensor, t
     words = _words(labels)
     if words is not None:
         found, numbers = np.unique(words, return_inverse=True)
+        if len(found) and not (first := str(found[0])).strip():  # blanks come before all letters
+            at = int((words == first).argmax())
+            raise DataError(
+                f"labels are words, that of image {at} is empty",
+                hint=f"all labels {OMITTED}",
+            )
         names = [printable(unicodedata.normalize("NFC", each)) for each in found.tolist()]
         classes = classes or tuple(sorted({*names}, key=natural))
         number = {name: index for index, name in enumerate(classes)}
@@ -66,7 +74,7 @@ def _words(labels: Any) -> np.ndarray | None:
     if found.ndim == 2 and found.shape[1] == 1:
         found = found[:, 0]
     if found.dtype.kind == "S":
-        found = np.char.decode(found, "utf-8", "replace")
+        found = np.char.decode(found, "utf-8", "backslashreplace")
     if found.dtype.kind == "O" and found.ndim == 1 and len(found):
         others = [at for at, each in enumerate(found) if not isinstance(each, str)]
         if others and len(others) < len(found):
@@ -101,6 +109,17 @@ def integers(labels: Any) -> Tensor:
         if high >= MAX_CLASSES:
             raise DataError(f"labels count up to {MAX_CLASSES - 1}, got {high}")
     return found
+
+
+def tell_of_numbers(classes: Sequence[str], known: Sequence[str], where: str) -> None:
+    """One line where labels have names on one side alone, so that only their numbers can be compared."""
+    names = [*(classes or known)]
+    if bool(classes) != bool(known) and names != [*map(str, range(len(names)))]:
+        numbers, words = ("training", "these") if classes else ("these", "training")
+        shown = brief(", ".join(f"{number} {name}" for number, name in enumerate(names)))
+        log.warning(
+            "%s: labels of %s are numbers, of %s words, taken for %s", where, numbers, words, shown
+        )
 
 
 def natural(name: str) -> tuple[list[int | bytes], bytes]:

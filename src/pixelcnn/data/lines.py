@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,15 +52,17 @@ def line_blocks(path: Path, after: int = 0, comments: bool = False) -> Iterator[
 def fields_of(path: Path) -> Iterator[tuple[int, list[str]]]:
     """The fields of the lines that say something, without blanks around them, and the line's number.
 
-    Commas, semicolons or tabs separate them, or blanks where there is none of these.
+    Commas, semicolons or tabs separate them, or blanks where there is none of these and the first lines
+    have equally many fields then: else there is one column, of names with blanks.
     """
 
     def lines() -> Iterator[str]:
         return (line for _, block in line_blocks(path) for line in block.decode().split("\n")[:-1])
 
-    first = next((line for line in lines() if line.strip()), "")
-    most = max(",;\t", key=first.count)
-    separator = most if most in first else " "
+    first = list(itertools.islice((line for line in lines() if line.strip()), 2))
+    separator = max(",;\t", key="".join(first[:1]).count)
+    if separator not in "".join(first[:1]) and len({len(line.split()) for line in first}) == 1:
+        separator = " "
     reader = csv.reader(lines(), delimiter=separator, skipinitialspace=True)
     for row in reader:
         if any(fields := [field.strip() for field in row]):

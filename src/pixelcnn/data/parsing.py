@@ -172,7 +172,7 @@ def _taken_apart(line: bytes, count: int, dialect: Dialect, others: Others) -> A
         return Apart(line, [], [], _wrong(line, count, dialect))
     real = dataclasses.replace(dialect, real=True)
     wrong = [_unlike(fields[n], n + 1, real) for n in others.given if not _fits(fields[n], real)]
-    words = [fields[n].decode("utf-8", errors="replace").strip() for n in others.words]
+    words = [fields[n].decode("utf-8", "backslashreplace").strip() for n in others.words]
     for n, word in zip(others.words, words, strict=True):
         if not is_word(word):
             wrong.append(f"'{brief(word, 20)}' in column {n + 1} is no word, as others are")

@@ -4,6 +4,7 @@ import itertools
 import logging
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from pixelcnn.data.folder import read_files
 from pixelcnn.data.gate import brief, named
 from pixelcnn.data.label_column import label_places
 from pixelcnn.data.lines import fields_of
+from pixelcnn.data.parsing import is_word
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.splits import Parts
@@ -70,13 +72,34 @@ def listed(path: Path, reading: Reading) -> tuple[list[ImageFile], list[Any] | N
         for number, row in zip(numbers, rows, strict=True):
             if len(row) != width or not _is_picture(row[column]):
                 raise DataError(f"names no picture in column {column + 1} of line {number}")
-        label = _label_column(header, width, column, reading, where)
+        label = _label_column(header, rows[0], column, reading, where)
+        if label is not None:
+            rows = _labelled(rows, numbers, label, reading.skip_bad, where)
         files = _found([row[column] for row in rows], path.parent, reading.skip_bad, where)
     there = [file for file in files if file is not None]
     if label is None:
         return there, None
     labels = [row[label] for row, file in zip(rows, files, strict=True) if file is not None]
     return there, [int(each) for each in labels] if all(map(str.isdecimal, labels)) else labels
+
+
+def _labelled(
+    rows: Sequence[list[str]], numbers: Sequence[int], label: int, skip_bad: bool, where: str
+) -> tuple[list[str], ...]:
+    """The rows whose label is a word if any is one, else a whole number."""
+    words = any(is_word(row[label]) for row in rows)
+    fits, kind = (is_word, "word, as others are") if words else (str.isdecimal, "whole number")
+    good = tuple(row for row in rows if fits(row[label]))
+    if len(good) < len(rows):
+        at = next(at for at, row in enumerate(rows) if not fits(row[label]))
+        shown = f"'{brief(rows[at][label], 20)}' in column {label + 1} is no {kind}"
+        message = f"{counted(len(rows) - len(good), 'bad row')}: line {numbers[at]}: {shown}"
+        if not skip_bad or not good:
+            raise DataError(
+                message, hint="mend them, or leave them out: --skip-bad (in Python skip_bad=True)"
+            )
+        log.warning("%s: %s, left out", where, message)
+    return good
 
 
 def _is_picture(field: str) -> bool:
@@ -89,20 +112,20 @@ def _column(row: list[str]) -> int | None:
 
 
 def _label_column(
-    header: list[str], width: int, files: int, reading: Reading, where: str
+    header: list[str], row: list[str], files: int, reading: Reading, where: str
 ) -> int | None:
-    """The column of labels, if there is one."""
-    others = [at for at in range(width) if at != files]
+    """The column of labels, if there is one; further pictures, such as masks, are none."""
+    others = [at for at in range(len(row)) if at != files]
     wanted = reading.label_column
     if not reading.labels or wanted == "none":
         return None
-    fields = header or [""] * width
+    fields = header or [""] * len(row)
     found = [at for at in label_places(fields, wanted, where) if at != files]
     if len(found) > 1:
         raise DataError(
             f"has {len(found)} label columns", hint=f"say which: {typed('label_column')}"
         )
-    if not found and len(others) == 1:
+    if not found and len(others) == 1 and not _is_picture(row[others[0]]):
         found = others
     if len(others) > len(found):
         shown = ", ".join(fields[at] or str(at + 1) for at in others if at not in found)

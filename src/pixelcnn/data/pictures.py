@@ -1,5 +1,6 @@
 """Pictures that are no folder: files one by one, Pillow's, the bytes of files in a data set."""
 
+import contextlib
 import dataclasses
 import io
 import re
@@ -94,7 +95,10 @@ def pages_of(path: Path) -> list[ImageFile]:
         for page in pages:
             image.seek(page)
             content = io.BytesIO()
-            image.copy().save(content, "TIFF")
+            with contextlib.suppress(
+                OSError
+            ):  # a damaged page is a bad file, which may be left out
+                image.copy().save(content, "TIFF")
             files.append(ImageFile(content.getvalue(), f"{path.name}, page {page + 1}"))
     return files
 

@@ -128,7 +128,8 @@ def _fill(shop: Workshop, where: str, labels: list[Any] | None, callback: Callba
     good = accepted(shop.survey(), where, shop.reading.skip_bad)
     target = settle(good, shop.reading, where)
     chosen = {each.name for each in good}
-    packed = [file for file in shop.files if file.name in chosen]
+    places = [at for at, file in enumerate(shop.files) if file.name in chosen]
+    packed = [shop.files[at] for at in places]
     needed = shop.missing(len(packed), target)
     if needed > shutil.disk_usage(shop.path).free:
         raise ResourceError(f"{where}: the disk is full, {needed:,} bytes are needed", hint=GO_ON)
@@ -139,8 +140,7 @@ def _fill(shop: Workshop, where: str, labels: list[Any] | None, callback: Callba
     names = [packed[place].name for place in order.tolist()]
     classes: tuple[str, ...] = ()
     if labels is not None:
-        known = {file.name: label for file, label in zip(shop.files, labels, strict=True)}
-        labels = [known[name] for name in names]
+        labels = [labels[places[at]] for at in order.tolist()]
     if (found := labels or class_labels(names)) is not None:
         numbers, classes = labels_tensor(found)
         np.save(shop.ready / LABELS, numbers.numpy())

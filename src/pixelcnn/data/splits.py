@@ -9,6 +9,7 @@ import torch
 from pixelcnn import streams
 from pixelcnn.data.content import content_keys
 from pixelcnn.data.image_set import ImageSet, Splits
+from pixelcnn.data.labels import tell_of_numbers
 from pixelcnn.data.lazy import concatenated
 from pixelcnn.data.reading import WITHOUT, Reading, typed
 from pixelcnn.errors import DataError
@@ -163,6 +164,8 @@ def matched(other: ImageSet, train: ImageSet, part: str) -> ImageSet:
             f"but training images are {train.shape} with {train.levels}",
             hint=f"bring both to one shape: {typed('size')}, {typed('layout')} or {typed('levels')}",
         )
+    if other.labels is not None and train.labels is not None:
+        tell_of_numbers(other.classes, train.classes, other.name or f"{part} images")
     if not (other.classes and train.classes) or other.classes == train.classes:
         return other
     unknown = [name for name in other.classes if name not in train.classes]
