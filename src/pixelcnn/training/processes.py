@@ -1,6 +1,7 @@
 """The processes that train one model together, and the few words they exchange."""
 
 import contextlib
+import ctypes
 import dataclasses
 import datetime
 import os
@@ -224,6 +225,9 @@ def joined(devices: int, nodes: int) -> Iterator[Processes]:
         lost = isinstance(error, dist.DistError) or "gloo" in str(error)
         if not (isinstance(error, RuntimeError) and lost):
             raise
+        # Frames that still run cannot be cleared, and a sum that is never finished waits for that lock:
+        # the group of those that are left is never taken down, and ends with the process.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(dist.group.WORLD))
         raise TrainingError(
             "another process of this training has ended, or cannot be reached",
             hint="see what it said; then go on with --resume",
