@@ -110,6 +110,12 @@ def test_a_label_that_is_no_word_among_words_is_named(labels):
         labels_tensor(labels)
 
 
+def test_pairs_of_which_some_have_words_and_others_numbers_are_refused():
+    pairs = [*zip(PIXELS.reshape(-1, 5, 5)[:2].astype(np.uint8), ["cat", 3], strict=True)]
+    with pytest.raises(DataError, match="list: labels are words, that of image 1 is 3"):
+        data.load_all(pairs)
+
+
 def test_a_word_that_is_no_known_class_is_named():
     with pytest.raises(DataError, match="no class is called 'cow', only cat, dog"):
         labels_tensor(["cat", "cow"], ("cat", "dog"))

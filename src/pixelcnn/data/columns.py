@@ -17,6 +17,8 @@ from pixelcnn.errors import DataError
 
 log = logging.getLogger("pixelcnn")
 
+FIRST = 5
+"""Rows that say what the columns of a table mean."""
 INDEX_NAMES = frozenset(("", "id", "index", "imageid"))
 UNNAMED = re.compile(r"unnamed: ?\d+(\.\d+)?|__index_level_\d+__")
 """What pandas calls a column without a name, such as the index of the table it had read before, or wrote."""

@@ -9,7 +9,7 @@ import torch
 
 from pixelcnn.data import items
 from pixelcnn.data.arrays import from_values
-from pixelcnn.data.columns import columns_of, pixel_shape
+from pixelcnn.data.columns import FIRST, columns_of, pixel_shape
 from pixelcnn.data.gate import brief
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.items import Item
@@ -21,8 +21,6 @@ from pixelcnn.memory import afford
 
 WHERE = "data frame"
 """The name of a set that was made of one."""
-FIRST = 5
-"""Rows that say what the columns mean."""
 
 
 def fits(source: Any) -> bool:

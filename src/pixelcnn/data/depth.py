@@ -12,6 +12,8 @@ SAMPLED = "pixelcnn:levels"
 """What this package's PNG files say of levels that fill their range, but are fewer than its values."""
 DRAWN = "pixelcnn:page"
 """What they say where they hold several images, drawn side by side to be looked at."""
+DEEP = ("RGB;16", "RGBA;16", "LA;16")
+"""How Pillow calls what it reads the upper bytes of alone, by the beginning."""
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 
 

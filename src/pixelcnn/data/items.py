@@ -17,8 +17,9 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 
 from pixelcnn.annotations import shown
 from pixelcnn.data.arrays import from_values
-from pixelcnn.data.gate import brief
+from pixelcnn.data.gate import brief, named
 from pixelcnn.data.image_set import ImageSet
+from pixelcnn.data.labels import labels_tensor
 from pixelcnn.data.pictures import is_picture, read_stored
 from pixelcnn.data.reading import LABELS, WITHOUT, Reading, typed
 from pixelcnn.data.rows import HELD, Spool
@@ -131,7 +132,10 @@ def set_of(
     if bool(pictures) == (first is not None):
         kinds = "pictures and arrays" if pictures else "no items"
         raise DataError(f"{where} holds {kinds}", hint="images of one kind are needed")
-    numbers = None if None in labels else np.array(labels)
+    numbers, names = None, tuple[str, ...]()
+    if None not in labels:
+        with named(f"{where}:"):
+            numbers, names = labels_tensor(labels, tuple(classes))
     if first is None:
         images = read_stored(
             lambda rows: [pictures[row] for row in rows],
@@ -145,8 +149,7 @@ def set_of(
         values = spool.array(first.shape, first.dtype)
         held = values[:] if not spool.on_disk else values
         images = from_values(held, numbers, reading.source_levels, reading, where)
-    named = tuple(classes) if numbers is not None else ()
-    return dataclasses.replace(images, classes=named or images.classes)
+    return dataclasses.replace(images, classes=names)
 
 
 def items_of(source: Any, reading: Reading, where: str) -> Iterator[Item]:

@@ -150,7 +150,7 @@ def _decode(stream: BinaryIO, how: How) -> Picture:
             notes.append("first of several frames taken")
             image.seek(0)
         raw, most = depth.raw_mode(image), depth.maxval(image)
-        deep = raw.startswith(("RGB;16", "RGBA;16", "LA;16"))
+        deep = raw.startswith(depth.DEEP)
         afford(BYTES_PER_PIXEL * width * height * (1 + deep))
         if how.frame:
             how.frame.draft(image)

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import io
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.data.decoding import decode
-from pixelcnn.data.depth import raw_mode
+from pixelcnn.data.depth import DEEP, raw_mode
 from pixelcnn.data.files import ImageFile
 from pixelcnn.data.folder import read_files
 from pixelcnn.data.gate import named, opened
@@ -29,8 +28,6 @@ from pixelcnn.memory import afford
 from pixelcnn.text import printable
 
 TIFF = (".tif", ".tiff")
-DEEP = re.compile("(RGBA?|LA);16")
-"""How Pillow calls what it reads half of."""
 TOGETHER = 64
 """Pictures that are fetched at a time while all are looked at."""
 
@@ -88,16 +85,15 @@ def pages_of(path: Path) -> list[ImageFile]:
             kinds.add((image.size, image.mode, raw_mode(image)))
         if len(pages) < 2 or len(kinds) > 1:
             return []
-        if DEEP.match(raw_mode(image)):
+        if raw_mode(image).startswith(DEEP):
             raise DataError("has pages in colour of 16 bits", hint="one file a page keeps all bits")
         afford(4 * len(pages) * image.width * image.height)
         files = []
         for page in pages:
             image.seek(page)
             content = io.BytesIO()
-            with contextlib.suppress(
-                OSError
-            ):  # a damaged page is a bad file, which may be left out
+            # A damaged page is a bad file, which may be left out.
+            with contextlib.suppress(OSError):
                 image.copy().save(content, "TIFF")
             files.append(ImageFile(content.getvalue(), f"{path.name}, page {page + 1}"))
     return files

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from pixelcnn.data.arrays import from_values
-from pixelcnn.data.columns import Columns, columns_of, pixel_shape
+from pixelcnn.data.columns import FIRST, Columns, columns_of, pixel_shape
 from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.label_column import label_end
@@ -26,8 +26,6 @@ from pixelcnn.text import by_reason, counted, printable
 
 log = logging.getLogger("pixelcnn")
 
-FIRST = 5
-"""Lines that say what the columns mean."""
 NAMED, REASONS, MANY = 3, 4, 10
 """Bad rows of one reason that a message names, reasons that it names, and rows that are not bad by chance."""
 MAX_COLUMNS = 2**20
