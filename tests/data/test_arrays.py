@@ -34,12 +34,55 @@ def test_every_clear_layout_is_read(tmp_path, values, images):
 
 
 @pytest.mark.parametrize(
-    "shape", [(9, 3, 4, 3), (9, 5, 7, 8), (9, 7, 3), (9, 784), (5,), (1, 2, 3, 4, 5)]
+    "shape", [(9, 3, 4, 3), (9, 5, 7, 8), (9, 7, 3), (90, 81), (5,), (1, 2, 3, 4, 5)]
 )
 def test_an_unclear_layout_is_refused_and_asks(tmp_path, shape):
     with pytest.raises(DataError, match=r"ambiguous|is no set of images") as caught:
         data.load_all(stored(tmp_path, np.zeros(shape, np.uint8)))
     assert "n h w c" in caught.value.hint
+
+
+SQUARES = NOISE[:, :, :5]
+ROWS = SQUARES.reshape(len(SQUARES), -1)
+MANY = np.tile(ROWS, (9, 1))
+
+
+@pytest.mark.parametrize("call", ["array", "tensor", "list", ".npy", ".npz", ".h5"])
+def test_an_image_in_each_row_is_read_where_no_picture_is_so_long(tmp_path, call):
+    h5py = pytest.importorskip("h5py")
+    np.savez(tmp_path / "a.npz", MANY, np.zeros(len(MANY), int))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["train/data"] = MANY
+    source = {
+        "array": MANY,
+        "tensor": torch.from_numpy(MANY),
+        "list": MANY.tolist(),
+        ".npy": stored(tmp_path, MANY),
+        ".npz": tmp_path / "a.npz",
+        ".h5": tmp_path / "a.h5",
+    }[call]
+    images = data.load_all(source)
+    assert np.array_equal(images.images[: len(ROWS), 0].numpy(), SQUARES)
+
+
+def test_rows_are_images_if_each_has_a_label_or_a_model_says_so(tmp_path):
+    few = ROWS[:9]
+    with pytest.raises(DataError, match="no set of images") as caught:
+        data.load_all(few[:, :9])
+    assert "--set data.shape=1,3,3 (in Python shape=(1,3,3))" in caught.value.hint
+    assert np.array_equal(data.load_all((few, np.arange(9))).images[:, 0].numpy(), SQUARES[:9])
+    assert data.load_all(few[:, :9], shape=(1, 3, 3)).shape == (1, 3, 3)
+    wide = data.load_all(few[:, :6], shape=(1, 2, 3))
+    assert np.array_equal(wide.images.numpy(), few[:, :6].reshape(9, 1, 2, 3))
+    pairs = (MANY, np.arange(len(MANY)) % 3), (few, np.arange(9) % 3)
+    assert np.array_equal(data.load(pairs).test.images[:, 0].numpy(), SQUARES[:9])
+
+
+def test_rows_of_colours_ask_for_their_order():
+    rows = np.zeros((400, 27), np.uint8)
+    with pytest.raises(DataError, match="3 channels in an unknown order"):
+        data.load_all(rows)
+    assert data.load_all(rows, layout="n h w c").shape == (3, 3, 3)
 
 
 def test_the_layout_option_settles_it(tmp_path):

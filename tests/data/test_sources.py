@@ -119,7 +119,7 @@ def test_labels_and_classes_come_with_items():
         ([PICTURES[0], VALUES[1]], {}, "pictures and arrays"),
         ([PICTURES[0], PICTURES[1].resize((9, 9))], {}, "differ in size"),
         (["a.png"], {}, "item 0 is no image"),
-        ([VALUES[0, 0]], {}, "its shape is"),
+        ([VALUES[:, :, :, None]], {}, "its shape is"),
         ([], {}, "no items"),
     ],
 )

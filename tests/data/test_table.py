@@ -546,12 +546,45 @@ def test_words_for_some_of_the_classes_are_to_be_looked_at_not_left_out(tmp_path
     assert "or all words: see column 1" in caught.value.hint
 
 
-@pytest.mark.parametrize("header", ["emotion,pixels,Usage\n", ""])
-def test_a_table_with_an_image_in_one_cell_says_how_it_becomes_an_array(tmp_path, header):
-    rows = "".join(f"{i},{' '.join(map(str, range(9)))},Training\n" for i in range(3))
-    with pytest.raises(DataError, match="holds 9 numbers in one cell, in column 2") as caught:
-        data.load_all(stored(tmp_path, header + rows))
-    assert "split()" in caught.value.hint
+CELLS = [" ".join(map(str, image.reshape(-1).tolist())) for image in NOISE]
+LISTS = [f'"{image.reshape(-1).tolist()}"' for image in NOISE]
+
+
+@pytest.mark.parametrize(
+    ("name", "header", "rows"),
+    [
+        ("a.csv", "emotion,pixels,Usage", [f"{n},{c},Test" for n, c in zip(LABELS, CELLS, strict=True)]),
+        ("a.csv", "emotion,pixels", [f'{n},"{c}"' for n, c in zip(LABELS, CELLS, strict=True)]),
+        ("a.tsv", "pixels\temotion", [f"{c}\t{n}" for n, c in zip(LABELS, CELLS, strict=True)]),
+        ("a.csv", "pixels,emotion", [f"{c},{n}" for n, c in zip(LABELS, LISTS, strict=True)]),
+        ("a.csv", "label;pixels", [f"{n};{c}" for n, c in zip(LABELS, LISTS, strict=True)]),
+    ],
+)  # fmt: skip
+def test_a_table_may_hold_an_image_in_one_cell(tmp_path, name, header, rows):
+    content = "\n".join([header, *rows])
+    assert_as_written(data.load_all(stored(tmp_path, content, name)))
+
+
+@pytest.mark.parametrize("rows", [CELLS, LISTS])
+def test_a_table_may_have_nothing_but_cells_of_images(tmp_path, rows):
+    images = data.load_all(stored(tmp_path, "\n".join(["pixels", *rows])))
+    assert np.array_equal(images.images[:, 0].numpy(), NOISE)
+
+
+@pytest.mark.parametrize(
+    ("bad", "error"), [("3,1 2 3,Test", "line 32: 5 values instead"), ("3,1 x,Test", "line 32")]
+)
+def test_a_cell_with_other_numbers_than_the_rest_is_a_bad_row(tmp_path, bad, error):
+    rows = [f"{n},{c},Test" for n, c in zip(LABELS, CELLS, strict=True)]
+    path = stored(tmp_path, "\n".join(["emotion,pixels,Usage", *rows, bad]))
+    with pytest.raises(DataError, match=error):
+        data.load_all(path)
+    assert_as_written(data.load_all(path, skip_bad=True))
+
+
+def test_a_row_with_a_cell_of_numbers_is_never_taken_for_names(tmp_path):
+    with pytest.raises(DataError, match=r"no square image|bad row"):
+        data.load_all(stored(tmp_path, "\n".join(f"3,{c},Test" for c in CELLS)))
 
 
 def test_what_savetxt_writes_is_told_to_be_written_as_whole_numbers(tmp_path):

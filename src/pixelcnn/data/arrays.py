@@ -5,6 +5,7 @@ nothing else: a :class:`pixelcnn.data.stored.Container` gives their arrays.
 """
 
 import dataclasses
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,19 @@ from pixelcnn.data.gate import brief, named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.keys import images_key, labels_key, parts_of, unnamed_labels
 from pixelcnn.data.labels_beside import labelled
-from pixelcnn.data.layout import order_of
+from pixelcnn.data.layout import in_rows, order_of, pixel_shape
 from pixelcnn.data.lazy import LazyImages, Rows, pieces
 from pixelcnn.data.packed import OpenFile
 from pixelcnn.data.quantise import SOURCE, note_coded, source_levels
 from pixelcnn.data.raw import RawSet, check_finite, plain_type
 from pixelcnn.data.reading import QUANTISED, Reading
+from pixelcnn.data.rows import RowArray
 from pixelcnn.data.stored import Container, Indexed, StoredArray, whole
 from pixelcnn.data.tensors import as_tensor, extent, remedy, unmasked
 from pixelcnn.errors import DataError, PixelCNNError
 from pixelcnn.text import printable
+
+log = logging.getLogger("pixelcnn")
 
 STORED = ("shape", "dtype", "chunks", "__getitem__")
 """What tells an array that another library reads as it is indexed."""
@@ -115,8 +119,9 @@ def from_values(
     """An array with any layout, type of number, byte order and strides as a set.
 
     Args:
-        values: ``n h w``, ``n h w c`` or ``n c h w``: an array, a tensor, nested lists, or what is read as it
-            is indexed, such as a data set of h5py or an array of zarr.
+        values: ``n h w``, ``n h w c``, ``n c h w`` or an image in each row (see
+            :func:`pixelcnn.data.layout.in_rows`): an array, a tensor, nested lists, or what is read as it is
+            indexed, such as a data set of h5py or an array of zarr.
         labels: integers ``(n,)`` of any such kind.
         known: levels of the values, if something says so. Else they are measured values if ``reading`` says
             so; else booleans have 2 levels, and other values as many as ``reading.usual_levels``, or as
@@ -130,6 +135,10 @@ def from_values(
     with named(where):
         values = as_values(values)
     check_numbers(values, reading, where)
+    labelled = labels is not None and np.shape(labels)[:1] == values.shape[:1]
+    if in_rows(values.shape, labelled, reading.shape):
+        log.info("%s: %s, an image in each row", where, values.shape)
+        return from_rows(values, labels, known, reading, where)
     axes = order_of(values.shape, reading, where)
     with named(where):
         check_finite(values)
@@ -148,6 +157,29 @@ def from_values(
             note_coded(values, usual, reading.levels)
         levels = known or usual or source_levels(values, reading.levels)
         return ImageSet(_levels(values, axes, levels, where), levels, _labels(labels), name=where)
+
+
+def from_rows(
+    values: Values, labels: Any, known: int | None, reading: Reading, where: str
+) -> ImageSet:
+    """An array ``(n, d)`` with an image in each row as a set, else as :func:`from_values`.
+
+    Raises:
+        DataError: they are not square and no model says how they are, or colours in an unknown order.
+    """
+    shape = pixel_shape(values.shape[1], reading, where)
+    layout = reading.layout if len(shape) == 3 else "nhw"
+
+    def images(some: np.ndarray) -> np.ndarray:
+        return some.reshape(-1, *shape)
+
+    if not isinstance(values, np.ndarray):
+        stored = values
+        whole = (len(stored), *shape)
+        values = RowArray(whole, stored.dtype, lambda rows: images(stored[rows]))
+    else:
+        values = images(values)
+    return from_values(values, labels, known, dataclasses.replace(reading, layout=layout), where)
 
 
 def as_values(values: Any) -> Values:

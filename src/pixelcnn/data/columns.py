@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -177,36 +176,3 @@ def _in_order(names: list[str], where: str) -> list[int]:
         return as_they_are
     log.warning("%s: columns put in the order of the numbers in their names", where)
     return sorted(as_they_are, key=keys.__getitem__)
-
-
-def pixel_shape(count: int, reading: Reading, where: str) -> tuple[int, ...]:
-    """Axes of the images in rows of so many pixels, in the layout of the file.
-
-    Example:
-        >>> pixel_shape(784, Reading(), "fashion.csv")
-        (28, 28)
-
-    Raises:
-        DataError: no square, and no model that says; or colours whose order is not said.
-    """
-    if reading.shape is not None and reading.shape.dimensions == count:
-        channels, height, width = reading.shape
-    else:
-        grey = math.isqrt(count) ** 2 == count
-        channels = 1 if grey or count % 3 else 3
-        height = width = math.isqrt(count // channels)
-    if channels * height * width != count or count == 0:
-        raise DataError(
-            f"{where}: {count} pixel columns are no square image",
-            hint="if one of them is the label, name it `label` in a header line or with "
-            f"{typed('label_column')}; or store the images as .npy",
-        )
-    if channels == 1:
-        return height, width
-    if reading.layout not in {"nhwc", "nchw"}:
-        raise DataError(
-            f"{where}: {count} pixel columns hold {channels} channels in an unknown order",
-            hint="say --layout 'n c h w' (whole planes) or 'n h w c' (pixel by pixel)",
-        )
-    planes = reading.layout == "nchw"
-    return (channels, height, width) if planes else (height, width, channels)

@@ -12,8 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pixelcnn.data import data_frame, features, items
-from pixelcnn.data.arrays import from_values
-from pixelcnn.data.columns import pixel_shape
+from pixelcnn.data.arrays import from_rows, from_values
 from pixelcnn.data.files import PARTS, name_of
 from pixelcnn.data.gate import brief
 from pixelcnn.data.image_set import ImageSet
@@ -181,18 +180,16 @@ def _arrays(table: Any, column: str, labels: Any, reading: Reading, where: str) 
     """A column of arrays of one shape, or of rows of pixels."""
     first = features.array_of(table[:1].column(column))
     shape = first.shape[1:]
-    if first.ndim == 2:
-        shape = pixel_shape(first.shape[1], reading, where)
-        reading = dataclasses.replace(reading, layout=reading.layout if len(shape) == 3 else "nhw")
 
     def read(rows: Any) -> Any:
         found = features.array_of(table[places(rows, len(table))].column(column))
-        if found.shape[1:] != first.shape[1:]:
-            raise DataError(f"{where}: images differ in shape: {first.shape[1:]} and others")
-        return found.reshape(-1, *shape)
+        if found.shape[1:] != shape:
+            raise DataError(f"{where}: images differ in shape: {shape} and others")
+        return found
 
     values = RowArray((len(table), *shape), first.dtype, read)
-    return from_values(values, labels, reading.source_levels, reading, where)
+    taken = from_rows if len(shape) == 1 else from_values
+    return taken(values, labels, reading.source_levels, reading, where)
 
 
 def _library() -> Any:

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 
 from pixelcnn.annotations import shown
-from pixelcnn.data.arrays import from_values
+from pixelcnn.data.arrays import from_rows, from_values
 from pixelcnn.data.gate import brief, named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import labels_tensor
@@ -137,18 +137,15 @@ def set_of(
         with named(f"{where}:"):
             numbers, names = labels_tensor(labels, tuple(classes))
     if first is None:
+        count = len(pictures)
         images = read_stored(
-            lambda rows: [pictures[row] for row in rows],
-            len(pictures),
-            numbers,
-            reading,
-            where,
-            kept=True,
+            lambda rows: [pictures[row] for row in rows], count, numbers, reading, where, kept=True
         )
     else:
         values = spool.array(first.shape, first.dtype)
-        held = values[:] if not spool.on_disk else values
-        images = from_values(held, numbers, reading.source_levels, reading, where)
+        held = values if spool.on_disk else values[:]
+        taken = from_rows if first.ndim == 1 else from_values
+        images = taken(held, numbers, reading.source_levels, reading, where)
     return dataclasses.replace(images, classes=names)
 
 
@@ -259,7 +256,7 @@ def _array(image: Any, index: int, where: str) -> np.ndarray:
             else ""
         )
         raise DataError(f"{where}: item {index} is no image: {shown(image)}", hint=hint) from error
-    if found.ndim not in (2, 3):
+    if found.ndim not in (1, 2, 3):
         raise DataError(f"{where}: item {index} is no image: its shape is {found.shape}")
     return found
 

@@ -21,7 +21,8 @@ def images_key(container: Container, key: str | None) -> str:
     Args:
         container: of the arrays.
         key: as the user calls it; without it ``images``, ``x_train``, ``x`` or ``data``, in a group or not
-            and in letters of any case, else the only array, or the only one with three or four axes.
+            and in letters of any case, else the only array, the only one with three or four axes, or the
+            only one with two.
 
     Raises:
         DataError: there is none, or several could be meant.
@@ -33,9 +34,10 @@ def images_key(container: Container, key: str | None) -> str:
         for known in (_plain, _last):
             if len(found := [name for name in names if known(name) == word]) == 1:
                 return found[0]
-    shaped = names if len(names) == 1 else [n for n in names if len(container.shape(n)) in (3, 4)]
-    if len(shaped) == 1:
-        return shaped[0]
+    for axes in ((3, 4), (2,)) if len(names) > 1 else ((),):
+        shaped = [name for name in names if not axes or len(container.shape(name)) in axes]
+        if len(shaped) == 1:
+            return shaped[0]
     held = f"holds the arrays {listing(container, names) or 'none'}"
     raise DataError(
         held + _links(container),

@@ -1,11 +1,11 @@
 """Which column of a table holds the labels."""
 
 import logging
-import math
 
 import numpy as np
 
 from pixelcnn.data.gate import brief
+from pixelcnn.data.layout import is_image
 from pixelcnn.data.reading import LABELS, Reading, typed
 from pixelcnn.errors import DataError
 from pixelcnn.registry import closest
@@ -39,15 +39,7 @@ def has_label(count: int, reading: Reading) -> bool:
     """Whether a row without a header has one number more than an image."""
     if reading.shape is not None:
         return count - 1 == reading.shape.dimensions
-    return not _is_image(count) and _is_image(count - 1)
-
-
-def _is_image(pixels: int) -> bool:
-    """Whether this many pixels are a square image, grey or of three channels."""
-    return any(
-        pixels % channels == 0 and math.isqrt(pixels // channels) ** 2 == pixels // channels
-        for channels in (1, 3)
-    )
+    return not is_image(count) and is_image(count - 1)
 
 
 def label_end(first: np.ndarray, last: np.ndarray, highest: int, where: str) -> int:

@@ -1,10 +1,11 @@
 """Where the axes of an array of images stand."""
 
+import math
 from typing import Any
 
-from pixelcnn.data.reading import Reading
+from pixelcnn.data.reading import Reading, typed
 from pixelcnn.errors import DataError
-from pixelcnn.shapes import ImageShape, axes_of, unflattened
+from pixelcnn.shapes import ImageShape, axes_of
 
 MANY_CHANNELS = 4
 """An axis longer than this is not taken for channels unless the model or the user says so."""
@@ -12,6 +13,8 @@ ASK = "say how its axes are laid out: --layout 'n h w', 'n h w c' or 'n c h w' (
 FIRST = "store it as n h w c: images.transpose(3, 0, 1, 2)"
 STACKED = "store it as n h w: images.transpose(2, 0, 1); if it is that, --layout 'n h w' (in Python layout=)"
 """What to do with the order of MATLAB, in colour and in grey."""
+LONG = 4
+"""An array so many times as long as wide, or as wide as long, is not taken for one picture."""
 APART = {
     2: "of one image: images[None]",
     3: "of one image in colour: images[None]",
@@ -51,7 +54,7 @@ def infer_layout(shape: tuple[int, ...], model: ImageShape | None, where: str) -
         return "nhw"
     if len(shape) != 4:
         ask = ASK if len(shape) == 3 else "store it as n h w, n h w c or n c h w"
-        hint = "; ".join(filter(None, (ask, unflattened(shape, model), APART.get(len(shape)))))
+        hint = "; ".join(filter(None, (ask, _rows_hint(shape), APART.get(len(shape)))))
         raise DataError(f"{where}: the shape {shape} is no set of images", hint=hint)
     first, last = shape[1:], (shape[3], shape[1], shape[2])
     candidates: dict[str, Any] = {"nchw": first, "nhwc": last}
@@ -66,3 +69,70 @@ def infer_layout(shape: tuple[int, ...], model: ImageShape | None, where: str) -
     if not fitting and shape[2] <= MANY_CHANNELS and shape[3] > max(shape[:2]):
         raise DataError(f"{where}: the shape {shape} looks like h w c n", hint=FIRST)
     raise DataError(f"{where}: the shape {shape} is ambiguous", hint=ASK)
+
+
+def _rows_hint(shape: tuple[int, ...]) -> str:
+    """How an array is said to have a square image in each row; empty if it has none."""
+    side = math.isqrt(shape[-1])
+    if len(shape) != 2 or side * side != shape[-1]:
+        return ""
+    square = f"1,{side},{side}"
+    return f"of an image in each row: --set data.shape={square} (in Python shape=({square}))"
+
+
+def in_rows(shape: tuple[int, ...], labelled: bool, model: ImageShape | None) -> bool:
+    """Whether an array has an image in each row, and is not one picture.
+
+    Args:
+        shape: of the array.
+        labelled: whether each row has a label.
+        model: what the model takes, if that is known; else images are square.
+
+    Example:
+        >>> in_rows((9, 784), False, None), in_rows((480, 784), False, None), in_rows((480, 784), True, None)
+        (True, False, True)
+    """
+    if len(shape) != 2 or model is not None:
+        return len(shape) == 2 and model is not None and shape[1] == model.dimensions
+    return is_image(shape[1]) and (labelled or max(shape) >= LONG * min(shape))
+
+
+def is_image(pixels: int) -> bool:
+    """Whether this many pixels are a square image, grey or of three channels."""
+    return any(
+        pixels % channels == 0 and math.isqrt(pixels // channels) ** 2 == pixels // channels
+        for channels in (1, 3)
+    )
+
+
+def pixel_shape(count: int, reading: Reading, where: str) -> tuple[int, ...]:
+    """Axes of the images in rows of so many pixels, in the layout of the file.
+
+    Example:
+        >>> pixel_shape(784, Reading(), "fashion.csv")
+        (28, 28)
+
+    Raises:
+        DataError: no square, and no model that says; or colours whose order is not said.
+    """
+    if reading.shape is not None and reading.shape.dimensions == count:
+        channels, height, width = reading.shape
+    else:
+        grey = math.isqrt(count) ** 2 == count
+        channels = 1 if grey or count % 3 else 3
+        height = width = math.isqrt(count // channels)
+    if channels * height * width != count or count == 0:
+        raise DataError(
+            f"{where}: {count} pixel columns are no square image",
+            hint="if one of them is the label, name it `label` in a header line or with "
+            f"{typed('label_column')}; or store the images as .npy",
+        )
+    if channels == 1:
+        return height, width
+    if reading.layout not in {"nhwc", "nchw"}:
+        raise DataError(
+            f"{where}: {count} pixel columns hold {channels} channels in an unknown order",
+            hint="say --layout 'n c h w' (whole planes) or 'n h w c' (pixel by pixel)",
+        )
+    planes = reading.layout == "nchw"
+    return (channels, height, width) if planes else (height, width, channels)

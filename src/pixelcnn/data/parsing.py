@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pixelcnn.data import cells
 from pixelcnn.data.gate import brief
 from pixelcnn.data.lines import MAX_LINE
 
@@ -33,6 +34,8 @@ class Dialect:
     real: bool = False
     """Whether they are any numbers, not only whole ones from 0 on; where no comma separates, a decimal
     comma is understood."""
+    cell: int | None = None
+    """Place of the column of which one cell holds many numbers."""
 
     @property
     def wanted(self) -> str:
@@ -138,6 +141,8 @@ def places_among(good: Sequence[int], bad: Sequence[int]) -> tuple[str, ...]:
 
 def plain(text: bytes, dialect: Dialect) -> bytes:
     """Lines without quotes around fields, with one separator between them and none at their ends."""
+    if dialect.cell is not None:
+        text = cells.spread(text, dialect.separator, dialect.cell)
     if dialect.separator == b" ":
         text = re.sub(rb"(?m)^ | $", b"", re.sub(rb"[ \t]+", b" ", text))
     if b'"' in text:

@@ -11,11 +11,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from pixelcnn.data.arrays import from_values
-from pixelcnn.data.columns import FIRST, Columns, columns_of, pixel_shape
+from pixelcnn.data import cells
+from pixelcnn.data.arrays import from_rows
+from pixelcnn.data.columns import FIRST, Columns, columns_of
 from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.label_column import label_end
+from pixelcnn.data.layout import pixel_shape
 from pixelcnn.data.lines import line_blocks
 from pixelcnn.data.parsing import SEPARATORS, Dialect, is_number, parse_rows, places_among, plain
 from pixelcnn.data.quantise import SOURCE
@@ -29,8 +31,6 @@ log = logging.getLogger("pixelcnn")
 NAMED, REASONS, MANY = 3, 4, 10
 """Bad rows of one reason that a message names, reasons that it names, and rows that are not bad by chance."""
 MAX_COLUMNS = 2**20
-CELL = 4
-"""Numbers of a cell that must be a whole image."""
 SEPARATOR_SAID = re.compile(rb"sep=.\s*")
 """A first line for spreadsheets."""
 NOTHING = re.compile(r"'(?:nan|na|n/a|null|none)?' in column (\d+)", re.IGNORECASE)
@@ -50,7 +50,7 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
     ``label`` (or ``class``, ``target``, ``y``). Without a header it is the first or the last, if a row has
     one number more than an image: see :func:`pixelcnn.data.label_column.label_end`. Columns called ``id`` or
     ``index`` are left out, and so are lines that begin with ``#``. The side follows from the number of
-    pixels, or from the model.
+    pixels, or from the model. All pixels may also stand in one cell: ``70 80 82`` or ``[70, 80, 82]``.
 
     Args:
         path: the file, perhaps packed by gzip or xz.
@@ -67,7 +67,7 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
     with named(where):
         dialect, columns = _columns(path, reading, where)
         pixels = len(columns.pixels) - columns.undecided
-        shape = pixel_shape(pixels, reading, where)
+        pixel_shape(pixels, reading, where)
         table = _read(path, columns, dialect)
     if table.bad:
         _refuse(table.bad, where, reading.skip_bad, dialect)
@@ -85,10 +85,8 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
             f"{where}: its values run up to {values.max()}, and a table does not say of how many levels",
             hint=f"say how many with {SOURCE}",
         )
-    settled = dataclasses.replace(reading, layout=reading.layout if len(shape) == 3 else "nhw")
-    values = values.reshape(-1, *shape)
     labels = None if labels is None else _counted(labels)
-    images = from_values(values, labels, reading.source_levels, settled, where)
+    images = from_rows(values, labels, reading.source_levels, reading, where)
     given = torch.from_numpy(table.given) if columns.given else None
     with named(f"{where}:"):
         return dataclasses.replace(
@@ -176,28 +174,18 @@ def _columns(path: Path, reading: Reading, where: str) -> tuple[Dialect, Columns
         raise DataError("is empty")
     number, _, comment = lines[0]
     dialect = _dialect([each.line for each in lines], reading)
+    header = _fields(lines[0].line, dialect)
+    places = [cells.place(each.line, dialect.separator) for each in lines]
+    cell = next((at for at in places if at is not None), None)
+    dialect = dataclasses.replace(dialect, cell=cell)
     rows = [_fields(each.line, dialect) for each in lines]
-    for row in rows:
-        _check_cells(row)
+    widest = max(map(len, rows))
+    alone = len(header) == 1 < widest and dialect.separator == b" "
+    if _is_header(header) and places[0] is None and (cell is not None or alone):
+        rows[0] = cells.names_of(header, cell or 0, widest)
     if not _is_header(rows[0]) and len(names := _fields(comment, dialect)) == len(rows[0]):
         return dialect, columns_of(names, number - 1, reading, where, rows)
     return dialect, columns_of(rows[0], number, reading, where, rows[1:])
-
-
-def _check_cells(fields: list[str]) -> None:
-    """Refuses tables that hold an image in one cell, as that of FER-2013 does.
-
-    Raises:
-        DataError: names the column.
-    """
-    for column, field in enumerate(fields, 1):
-        numbers = field.split()
-        if len(numbers) >= CELL and all(map(is_number, numbers)):
-            raise DataError(
-                f"holds {len(numbers)} numbers in one cell, in column {column}",
-                hint="an image is a row of cells: make an array of them, np.array([cell.split() for cell in"
-                " column], int), reshape it to n h w, and save that as .npy",
-            )  # fmt: skip
 
 
 class Said(NamedTuple):

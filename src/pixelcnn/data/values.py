@@ -56,11 +56,13 @@ def is_labelled(source: Any) -> bool:
 
 
 def is_pair(source: Any) -> bool:
-    """Whether the first is of images, and the second has one number or word for each."""
+    """Whether the first is of images, perhaps in rows, and the second has one number or word for each."""
     if not isinstance(source, list | tuple) or len(source) != 2:
         return False
     images, labels = source
-    if not is_array(images) or _axes(images) < 3 or isinstance(labels, str | bytes):
+    if not (is_array(images) or data_frame.fits(images)) or isinstance(labels, str | bytes):
+        return False
+    if _axes(images) < 2:
         return False
     one_each = _axes(labels) == 1 or getattr(labels, "shape", ())[1:] == (1,)
     return one_each and len(images) == len(labels)
@@ -88,7 +90,7 @@ def read_labelled(source: Any, reading: Reading) -> Parts:
 def read_values(source: Any, reading: Reading, labels: Any = None) -> Parts:
     """An array as a set, perhaps with labels."""
     with named(f"{ARRAY}:"):
-        values = values_of(source)
+        values = source.to_numpy() if data_frame.fits(source) else values_of(source)
         if isinstance(values, Tensor):
             values = _of_tensor(values)
         elif not values.flags.writeable:

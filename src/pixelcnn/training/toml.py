@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ MAX_SIZE = 1_000_000
 """Bytes of a file, and characters of a text."""
 MAX_DOTS = 100
 """In a line; the parser takes the square of the length of a dotted key in memory."""
+NUMBERS = re.compile(r"[-+.\deE]+( *, *[-+.\deE]+)+")
+"""A list without its brackets."""
 LIMIT = "a recipe has at most 1 MB"
 FORM = "write [table] and key = value, texts in double quotes"
 
@@ -76,16 +79,19 @@ def _escaped(character: str) -> str:
 def parse_value(text: str) -> Any:
     """The value of a ``--set``: TOML, or else the text itself, so that words need no quotes.
 
-    ``none`` is nothing, which TOML has no word for.
+    ``none`` is nothing, which TOML has no word for; numbers with commas between them are a list.
 
     Example:
         >>> parse_value("0.5"), parse_value("[1, 2]"), parse_value("cosine"), parse_value("none")
         (0.5, [1, 2], 'cosine', None)
+        >>> parse_value("0.9, 0.99")
+        [0.9, 0.99]
     """
     if text == "none":
         return None
+    written = f"[{text}]" if NUMBERS.fullmatch(text) else text
     try:
-        table = loads(f"value = {text}", "the value")
+        table = loads(f"value = {written}", "the value")
     except ConfigError:
         return text
     return table["value"] if len(table) == 1 else text

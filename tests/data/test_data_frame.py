@@ -1,0 +1,78 @@
+"""Data frames of pandas and polars, whatever their columns hold."""
+
+import importlib
+import io
+
+import numpy as np
+import pandas
+import pytest
+from PIL import Image
+
+from pixelcnn import data
+from pixelcnn.errors import DataError
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (20, 5, 5), np.uint8)
+ROWS = IMAGES.reshape(20, -1)
+LABELS = np.arange(20) % 3
+CELLS = [" ".join(map(str, row)) for row in ROWS.tolist()]
+
+
+def png(image):
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, "PNG")
+    return stream.getvalue()
+
+
+COLUMNS = {
+    "one column a pixel": {f"pixel{at}": ROWS[:, at] for at in range(25)},
+    "lists": {"image": ROWS.tolist()},
+    "lists of lists": {"image": IMAGES.tolist()},
+    "files": {"image": [*map(png, IMAGES)]},
+    "files of a dataset": {"image": [{"bytes": png(each), "path": None} for each in IMAGES]},
+    "cells": {"pixels": CELLS, "usage": ["Training", "Test"] * 10},
+    "lists as text": {"pixels": [str(row) for row in ROWS.tolist()]},
+}
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize("name", COLUMNS)
+def test_images_and_labels_are_found_in_a_frame(library, name):
+    frames = pytest.importorskip(library)
+    frame = frames.DataFrame({**COLUMNS[name], "label": LABELS})
+    images = data.load_all(frame)
+    assert np.array_equal(images.images[:, 0].numpy(), IMAGES)
+    assert np.array_equal(images.labels.numpy(), LABELS)
+
+
+def test_the_one_other_column_beside_cells_is_the_label(caplog):
+    images = data.load_all(pandas.DataFrame({"emotion": LABELS, "pixels": CELLS}))
+    assert np.array_equal(images.labels.numpy(), LABELS)
+    assert "column emotion is taken for the label" in caplog.text
+
+
+def test_numbers_in_a_frame_of_objects_are_numbers():
+    frame = pandas.DataFrame(COLUMNS["one column a pixel"]).astype(object)
+    assert np.array_equal(data.load_all(frame).images[:, 0].numpy(), IMAGES)
+
+
+def test_a_frame_and_a_series_are_images_and_labels():
+    words = pandas.Series(np.array(["b", "a", "c"])[LABELS], dtype="category")
+    images = data.load_all((pandas.DataFrame(ROWS), words))
+    assert np.array_equal(images.images[:, 0].numpy(), IMAGES)
+    assert [images.classes[each] for each in images.labels.tolist()] == words.tolist()
+
+
+def test_a_frame_that_a_dataset_became_is_read_as_the_dataset():
+    datasets = importlib.import_module("datasets")
+    found = datasets.Dataset.from_dict({**COLUMNS["files of a dataset"], "label": LABELS})
+    frame = found.cast_column("image", datasets.Image()).to_pandas()
+    assert np.array_equal(data.load_all(frame).images[:, 0].numpy(), IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("cells", "error"),
+    [([*CELLS[:-1], "1 2 3 4"], "differ in shape"), ([*CELLS[:-1], "none"], "no numbers")],
+)
+def test_cells_of_other_sizes_are_refused(cells, error):
+    with pytest.raises(DataError, match=error):
+        data.load_all(pandas.DataFrame({"pixels": cells, "label": LABELS}))
