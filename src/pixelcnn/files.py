@@ -183,9 +183,9 @@ def _told(path: AnyPath, parts: _Parts | None = None) -> Iterator[None]:
         if error is parts.failure or isinstance(error, BrokenPipeError):
             raise  # no fault of the target; or nobody's, as whoever read it has left
         if error.errno in DISK_FULL:
+            needs = f", which needs {parts.size:,} bytes or more" * bool(parts.size)
             raise ResourceError(
-                f"disk full: cannot write {Path(path).name}, which needs {parts.size:,} bytes or more",
-                hint="free some space",
+                f"disk full: cannot write {Path(path).name}{needs}", hint="free some space"
             ) from error
         error.filename, error.filename2 = os.fspath(path), None
         raise

@@ -76,7 +76,7 @@ Layout = Annotated[
     str | None,
     said(
         metavar="AXES",
-        help="Own arrays: the order of their axes, 'n h w', 'n h w c' or 'n c h w'.",
+        help="Own arrays: the order of their axes, 'n h w', 'n h w c' or 'n c h w'; MATLAB's are 'h w c n'.",
         default="from their shape",
     ),
 ]

@@ -135,6 +135,11 @@ def from_values(
     with named(where):
         values = as_values(values)
     check_numbers(values, reading, where)
+    layout = reading.layout or ""
+    if layout.endswith("n") and values.ndim == len(layout):
+        with named(where):
+            values = np.moveaxis(whole(values), -1, 0)
+        reading = dataclasses.replace(reading, layout=f"n{layout[:-1]}")
     labelled = labels is not None and np.shape(labels)[:1] == values.shape[:1]
     if in_rows(values.shape, labelled, reading.shape):
         log.info("%s: %s, an image in each row", where, values.shape)

@@ -10,8 +10,8 @@ from pixelcnn.shapes import ImageShape, axes_of
 MANY_CHANNELS = 4
 """An axis longer than this is not taken for channels unless the model or the user says so."""
 ASK = "say how its axes are laid out: --layout 'n h w', 'n h w c' or 'n c h w' (in Python layout=)"
-FIRST = "store it as n h w c: images.transpose(3, 0, 1, 2)"
-STACKED = "store it as n h w: images.transpose(2, 0, 1); if it is that, --layout 'n h w' (in Python layout=)"
+FIRST = "if it is that: --layout 'h w c n' (in Python layout=)"
+STACKED = "if it is that: --layout 'h w n', else --layout 'n h w' (in Python layout=)"
 """What to do with the order of MATLAB, in colour and in grey."""
 LONG = 4
 """An array so many times as long as wide, or as wide as long, is not taken for one picture."""

@@ -14,10 +14,12 @@ from pixelcnn.data.gate import brief
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.errors import ConfigError
 from pixelcnn.folders import at_home
-from pixelcnn.shapes import LAYOUTS, MAX_LEVELS, MAX_SIDE, ImageShape, image_shape
+from pixelcnn.shapes import MAX_LEVELS, MAX_SIDE, ImageShape, image_shape
 
 FULL_RANGE = (256, 65_536)
 """Levels of image files whose values fill the range of their format."""
+STORED_LAYOUTS = ("nhw", "nhwc", "nchw", "hwn", "hwcn")
+"""Axes that an array of images may have; the last two in the order of MATLAB."""
 LABELS = ("label", "labels", "class", "target", "y")
 """What a column of labels is called."""
 WITHOUT = "--set data.labels=false (in Python labels=False)"
@@ -58,7 +60,8 @@ class Options(TypedDict, total=False):
     default, takes the centre as it is and refuses smaller images, ``pad`` puts level 0 around what is
     smaller, and ``patches`` cuts each image into a grid of them, and in training takes others each epoch."""
     layout: str | None
-    """Axes of an array or of colours in a table: ``n h w``, ``n h w c`` or ``n c h w``."""
+    """Axes of an array or of colours in a table: ``n h w``, ``n h w c`` or ``n c h w``; of an array as MATLAB
+    has them also ``h w n`` or ``h w c n``."""
     skip_bad: bool
     """Leave out files and rows that cannot be read."""
     shape: Sequence[int] | None
@@ -266,9 +269,10 @@ class Reading:
             raise ConfigError("patches have a size", hint=f"say which: {typed('size')}")
         if self.layout is not None:
             layout = plain_layout(self.layout)
-            if layout not in LAYOUTS or layout[0] != "n":
+            if layout not in STORED_LAYOUTS:
                 raise ConfigError(
-                    f"no layout {self.layout!r}", hint="one of: n h w, n h w c, n c h w"
+                    f"no layout {self.layout!r}",
+                    hint=f"one of: {', '.join(map(' '.join, STORED_LAYOUTS))}",
                 )
             object.__setattr__(self, "layout", layout)
         if self.label_column is not None:

@@ -148,11 +148,13 @@ def _remedy(path: Path) -> str:
     """What to do with a file of a kind that is not read, if that can be said."""
     if plain_name(path).endswith(ARCHIVES):
         return "unpack it, and give the folder; "
+    stored = "np.savez(path, images=…, labels=…)"
+    if plain_name(path).endswith(".mat"):
+        return f"scipy.io.loadmat(path) gives its arrays, store them with {stored}; "
     pickled = plain_name(path).endswith((".pt", ".pth"))  # a pickle inside an archive
     if path.is_file() and not pickled:
         with contextlib.suppress(OSError), path.open("rb") as stream:
             pickled = re.match(rb"\x80[\x02-\x05]", stream.read(2)) is not None
-    stored = "np.savez(path, images=…, labels=…)"
     return f"a pickle may run anything, so store its arrays with {stored}; " if pickled else ""
 
 
