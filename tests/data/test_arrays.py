@@ -78,6 +78,12 @@ def test_rows_are_images_if_each_has_a_label_or_a_model_says_so(tmp_path):
     assert np.array_equal(data.load(pairs).test.images[:, 0].numpy(), SQUARES[:9])
 
 
+def test_a_photograph_to_be_cut_into_patches_is_no_set_of_rows():
+    with pytest.raises(DataError, match="is no set of images") as caught:
+        data.load_all(MANY, size=5, fit="patches")
+    assert "images[None]" in caught.value.hint
+
+
 def test_rows_of_colours_ask_for_their_order():
     rows = np.zeros((400, 27), np.uint8)
     with pytest.raises(DataError, match="3 channels in an unknown order"):
