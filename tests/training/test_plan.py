@@ -94,6 +94,19 @@ def test_epochs_limit_what_time_allows(machine):
     assert clock.settle(Plan(40, 10), 19).steps == 40
 
 
+@pytest.mark.parametrize("max_time", ["1h", None])
+def test_steps_that_no_time_is_left_for_are_not_foreseen(max_time, machine):
+    clock = Clock(TrainingOptions(max_time=max_time), 10**6, 0, "32", machine.now)
+    clock.measure(0)
+    plan = Plan(10**6, 50)
+    assert clock.foreseen(plan, 0) == plan
+    for step in range(1, 6):
+        machine.now += 1.0
+        clock.measure(step)
+    assert clock.settle(plan, 5) == plan
+    assert clock.foreseen(plan, 5).steps == (pytest.approx(3_600, abs=9) if max_time else 10**6)
+
+
 @pytest.mark.parametrize(("pace", "images"), [(0.1, 5_000), (10.0, 480), (1_000.0, FEWEST)])
 def test_a_validation_takes_a_tenth_of_the_time_at_most(pace, images, machine):
     """A step is of 16 images, and an image validates in a third of the time that it trains."""

@@ -155,6 +155,13 @@ class Clock:
             self.pace > 0 and self.seen - self.started >= whole
         )
 
+    def foreseen(self, plan: Plan, step: int) -> Plan:
+        """The plan, as far as one can tell before the number of steps is settled."""
+        if math.isinf(self.options.seconds) or self.knows or not self.pace:
+            return plan
+        steps = step + max(1, int(self.left / self.pace))
+        return dataclasses.replace(plan, steps=min(plan.steps, steps))
+
     def replan(self, plan: Plan, step: int) -> Plan:
         """The plan of a run that goes on for another length: as much of the schedule is over as of that."""
         most = max(self.most, step)

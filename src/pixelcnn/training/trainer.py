@@ -101,8 +101,8 @@ class Trainer:
 
     def follow(self, plan: Plan) -> None:
         """Goes by a plan from now on."""
-        self.plan = plan
-        self.state.steps, self.state.epochs = plan.steps, plan.epochs
+        self.plan, foreseen = plan, self.clock.foreseen(plan, self.state.step)
+        self.state.steps, self.state.epochs = foreseen.steps, foreseen.epochs
 
     def draw(self, *, averaged: bool = True, anew: bool = True) -> None:
         """A sample grid.
