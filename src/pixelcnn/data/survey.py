@@ -258,9 +258,12 @@ def sizes(good: list[FileReport]) -> str:
     Example:
         >>> some = [FileReport("a", height=4, width=6), FileReport("b", height=8, width=8)]
         >>> sizes(some[:1]), sizes(some)
-        ('4x6', '2 sizes from 4x6 to 8x8')
+        ('4x6', '4x6 and 8x8')
     """
-    found = {(each.height, each.width) for each in good}
-    ends = [min(found, key=math.prod), max(found, key=math.prod)]
-    low, high = (f"{height}x{width}" for height, width in ends)
-    return low if len(found) == 1 else f"{len(found)} sizes from {low} to {high}"
+    found = sorted(
+        {(each.height, each.width) for each in good}, key=lambda size: (math.prod(size), size)
+    )
+    low, high = (f"{height}x{width}" for height, width in (found[0], found[-1]))
+    if len(found) < 3:
+        return low if len(found) == 1 else f"{low} and {high}"
+    return f"{len(found)} sizes from {low} to {high}"
