@@ -74,6 +74,11 @@ def test_rows_are_images_if_each_has_a_label_or_a_model_says_so(tmp_path):
     assert data.load_all(few[:, :9], shape=(1, 3, 3)).shape == (1, 3, 3)
     wide = data.load_all(few[:, :6], shape=(1, 2, 3))
     assert np.array_equal(wide.images.numpy(), few[:, :6].reshape(9, 1, 2, 3))
+    np.save(tmp_path / "x_train.npy", few)
+    np.save(tmp_path / "y_train.npy", np.arange(9))
+    beside = data.load_all(tmp_path / "x_train.npy")
+    assert np.array_equal(beside.images[:, 0].numpy(), SQUARES[:9])
+    assert beside.labels.tolist() == list(range(9))
     pairs = (MANY, np.arange(len(MANY)) % 3), (few, np.arange(9) % 3)
     assert np.array_equal(data.load(pairs).test.images[:, 0].numpy(), SQUARES[:9])
 
