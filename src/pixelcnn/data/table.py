@@ -173,17 +173,19 @@ def _columns(path: Path, reading: Reading, where: str) -> tuple[Dialect, Columns
     if not lines:
         raise DataError("is empty")
     number, _, comment = lines[0]
-    dialect = _dialect([each.line for each in lines], reading)
+    said = [each.line for each in lines]
+    dialect = _dialect(said, reading)
     header = _fields(lines[0].line, dialect)
-    places = [cells.place(each.line, dialect.separator) for each in lines]
-    cell = next((at for at in places if at is not None), None)
+    cell, first = (cells.place(some, dialect.separator) for some in (said, said[:1]))
     dialect = dataclasses.replace(dialect, cell=cell)
     rows = [_fields(each.line, dialect) for each in lines]
-    widest = max(map(len, rows))
+    widest, names = max(map(len, rows)), _fields(comment, dialect)
     alone = len(header) == 1 < widest and dialect.separator == b" "
-    if _is_header(header) and places[0] is None and (cell is not None or alone):
+    if (cell is not None or alone) and first is None and not any(map(is_number, header)):
         rows[0] = cells.names_of(header, cell or 0, widest)
-    if not _is_header(rows[0]) and len(names := _fields(comment, dialect)) == len(rows[0]):
+    elif cell is not None:
+        names = cells.names_of(names, cell, widest)
+    if not _is_header(rows[0]) and len(names) == len(rows[0]):
         return dialect, columns_of(names, number - 1, reading, where, rows)
     return dialect, columns_of(rows[0], number, reading, where, rows[1:])
 
@@ -222,9 +224,9 @@ def _fields(line: bytes, dialect: Dialect) -> list[str]:
 
 def _dialect(lines: list[bytes], reading: Reading) -> Dialect:
     """How the first lines are written: blanks separate only if nothing else does."""
-    line = lines[0]
+    line = cells.TOGETHER.sub(b"", lines[0])
     counts = {separator: line.count(separator) for separator in (b",", b";", b"\t", b"|")}
-    if counts[b";"] and reading.measured:
+    if reading.measured and (counts[b";"] or (counts[b"\t"] and b",\t" not in line)):
         counts[b","] = 0  # decimal commas
     most = max(counts, key=counts.__getitem__)
     separator = most if counts[most] else b" "
