@@ -72,7 +72,7 @@ def _axes(values: Any) -> int:
     """How many axes an array has, or would have if it is made of a list."""
     if isinstance(values, list | tuple):
         return 1 + _axes(values[0]) if values else 1
-    return getattr(values, "ndim", 0)
+    return len(getattr(values, "shape", ()))
 
 
 def read_labelled(source: Any, reading: Reading) -> Parts:
@@ -88,14 +88,16 @@ def read_labelled(source: Any, reading: Reading) -> Parts:
 
 
 def read_values(source: Any, reading: Reading, labels: Any = None) -> Parts:
-    """An array as a set, perhaps with labels."""
+    """An array or a data frame as a set, perhaps with labels."""
+    labels = labels if reading.labels else None
+    if data_frame.fits(source):
+        return data_frame.read(source, reading, labels)
     with named(f"{ARRAY}:"):
-        values = source.to_numpy() if data_frame.fits(source) else values_of(source)
+        values = values_of(source)
         if isinstance(values, Tensor):
             values = _of_tensor(values)
         elif not values.flags.writeable:
             values = RowArray(values.shape, values.dtype, _copies(values))
-    labels = labels if reading.labels else None
     return {"all": from_values(values, labels, reading.source_levels, reading, ARRAY)}
 
 
