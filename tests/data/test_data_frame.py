@@ -8,6 +8,7 @@ import pandas
 import pytest
 from PIL import Image
 
+import pixelcnn as px
 from pixelcnn import data
 from pixelcnn.errors import DataError
 
@@ -109,3 +110,13 @@ def test_a_condition_is_given_whatever_holds_the_images(name):
     assert images.condition_names == ("mass",)
     with pytest.raises(DataError, match=r"holds mass of .*, no numbers"):
         data.load_all(frame.assign(mass="heavy"), condition="mass")
+
+
+def test_a_frame_means_the_same_to_a_model_with_its_labels_and_alone():
+    train, val, _ = data.load((ROWS, LABELS), levels=2)
+    model = px.create_model("pixelcnn", train, width=4, depth=1)
+    px.fit(model, train, val, epochs=1, verbose=False)
+    frame = pandas.DataFrame(dict(reversed(COLUMNS["one column a pixel"].items())))
+    alone = px.evaluate(model, IMAGES, source_levels=256)
+    assert px.evaluate(model, frame) == px.evaluate(model, (frame, pandas.Series(LABELS)))
+    assert px.evaluate(model, frame).nats == alone.nats

@@ -42,6 +42,11 @@ def is_array(source: Any) -> bool:
     return numbers and not is_picture(source) and not data_frame.fits(source)
 
 
+def is_plain(source: Any) -> bool:
+    """Whether something is an array, alone or with labels, and no data frame, whose columns have names."""
+    return is_array(source) or (is_pair(source) and not data_frame.fits(source[0]))
+
+
 def is_labelled(source: Any) -> bool:
     """Whether something is an array of images and their labels, or several of these, as Keras has its sets.
 
@@ -65,6 +70,7 @@ def is_pair(source: Any) -> bool:
     if _axes(images) < 2:
         return False
     one_each = _axes(labels) == 1 or getattr(labels, "shape", ())[1:] == (1,)
+    one_each |= _axes(images) > _axes(labels) == 2  # one-hot, which has a remedy
     return one_each and len(images) == len(labels)
 
 
