@@ -65,6 +65,11 @@ def test_an_image_in_each_row_is_read_where_no_picture_is_so_long(tmp_path, call
     assert np.array_equal(images.images[: len(ROWS), 0].numpy(), SQUARES)
 
 
+def test_a_long_picture_to_be_cut_into_patches_has_no_images_in_its_rows():
+    with pytest.raises(DataError, match="no set of images"):
+        data.load_all(MANY, size=(2, 2), fit="patches")
+
+
 def test_rows_are_images_if_each_has_a_label_or_a_model_says_so(tmp_path):
     few = ROWS[:9]
     with pytest.raises(DataError, match="no set of images") as caught:

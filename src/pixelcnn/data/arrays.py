@@ -136,7 +136,8 @@ def from_values(
         values = as_values(values)
     check_numbers(values, reading, where)
     labelled = labels is not None and np.shape(labels)[:1] == values.shape[:1]
-    if in_rows(values.shape, labelled, reading.shape):
+    picture = reading.fit == "patches" and not labelled and reading.shape is None
+    if not picture and in_rows(values.shape, labelled, reading.shape):
         log.info("%s: %s, an image in each row", where, values.shape)
         return from_rows(values, labels, known, reading, where)
     axes = order_of(values.shape, reading, where)
