@@ -612,10 +612,12 @@ def test_a_cell_of_fewer_numbers_than_a_row_has_cells_is_words(tmp_path, separat
 
 @pytest.mark.parametrize("separator", [";", "\t"])
 @pytest.mark.parametrize("header", [True, False])
-def test_numbers_with_decimal_commas_are_never_taken_for_names(tmp_path, separator, header):
-    lines = text(labels=None, header=header).replace(",", separator).splitlines()
-    rows = [line.replace(separator, f",5{separator}") + ",5" for line in lines[header:]]
-    path = stored(tmp_path, "\n".join([*lines[:header], *rows]))
+@pytest.mark.parametrize("end", ["", ";"])
+def test_numbers_with_decimal_commas_are_never_taken_for_names(tmp_path, separator, header, end):
+    lines = text(labels=None, header=header).replace(",", ";").splitlines()
+    rows = [line.replace(";", ",5;") + ",5" for line in lines[header:]]
+    content = "".join(f"{row}{end}\n" for row in [*lines[:header], *rows])
+    path = stored(tmp_path, content.replace(";", separator))
     assert_as_written(data.load_all(path, quantise=[0, 256], levels=256), None)
 
 

@@ -1,5 +1,6 @@
 """Cells of a table that hold a whole image, as those of FER-2013 do: ``70 80 82`` or ``[70, 80, 82]``."""
 
+import itertools
 import re
 from collections.abc import Sequence
 
@@ -45,7 +46,7 @@ def array_of(cell: str, where: str) -> np.ndarray:
 
 
 def place(lines: Sequence[bytes], separator: bytes) -> int | None:
-    """The column of such a cell, the longest of these lines, if it has more numbers than a line has cells.
+    """The column of such a cell, the longest of these lines, if it has more numbers than any line has cells.
 
     So a box in a column beside those of pixels, or beside a cell of them, is no image.
 
@@ -55,13 +56,12 @@ def place(lines: Sequence[bytes], separator: bytes) -> int | None:
         >>> place([b"[1, 2, 3, 4];70 80 82 72 75 71 69 81 80"], b";"), place([b"3;7;8;9;[1, 2, 3, 4]"], b";")
         (1, None)
     """
-    longest, column = 0, None
-    for line in lines:
-        fields = _fields(line, separator)
-        for at, field in enumerate(fields):
-            count = len(numbers_in(field.decode("utf-8", "replace")))
-            if count > max(longest, len(fields)):
-                longest, column = count, at
+    rows = [_fields(line, separator) for line in lines]
+    longest, column = max(map(len, rows)), None
+    for at, field in itertools.chain.from_iterable(map(enumerate, rows)):
+        count = len(field) > longest and len(numbers_in(field.decode("utf-8", "replace")))
+        if count > longest:
+            longest, column = count, at
     return column
 
 

@@ -112,7 +112,7 @@ def parse_rows(
 def is_number(field: str) -> bool:
     """Whether a field is a number of any kind, if only one that no pixel can have."""
     try:
-        float(field.replace(",", ".", 1))
+        float(field)
     except ValueError:
         return field.startswith("0x")
     return True

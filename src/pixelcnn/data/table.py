@@ -33,6 +33,8 @@ NAMED, REASONS, MANY = 3, 4, 10
 MAX_COLUMNS = 2**20
 SEPARATOR_SAID = re.compile(rb"sep=.\s*")
 """A first line for spreadsheets."""
+DECIMAL = re.compile(r"^([-+]?\d*),(\d+(?:e[-+]?\d+)?)$")
+"""A number with a decimal comma, as a whole field."""
 NOTHING = re.compile(r"'(?:nan|na|n/a|null|none)?' in column (\d+)", re.IGNORECASE)
 """A bad value that stands for none."""
 WORD = re.compile(r"'(?!nan')[a-z][^']*' in column (\d+)", re.IGNORECASE)
@@ -219,7 +221,8 @@ def _fields(line: bytes, dialect: Dialect) -> list[str]:
     text = plain(line + b"\n", dialect)[:-1].decode("utf-8", errors="replace").lower()
     if (count := text.count(dialect.separator.decode()) + 1) > MAX_COLUMNS:
         raise DataError(f"has {count:,} columns, at most {MAX_COLUMNS:,} are read")
-    return [field.strip() for field in text.split(dialect.separator.decode())]
+    fields = [field.strip() for field in text.split(dialect.separator.decode())]
+    return [DECIMAL.sub(r"\1.\2", field) for field in fields] if dialect.real else fields
 
 
 def _dialect(lines: list[bytes], reading: Reading) -> Dialect:
@@ -227,7 +230,7 @@ def _dialect(lines: list[bytes], reading: Reading) -> Dialect:
     line = cells.TOGETHER.sub(b"", lines[0])
     counts = {separator: line.count(separator) for separator in (b",", b";", b"\t", b"|")}
     if reading.measured and (counts[b";"] or (counts[b"\t"] and b",\t" not in line)):
-        counts[b","] = 0  # decimal commas
+        counts[b","], line = 0, line.replace(b",", b".")  # decimal commas
     most = max(counts, key=counts.__getitem__)
     separator = most if counts[most] else b" "
     ends = separator != b" " and all(each.rstrip(b" ").endswith(separator) for each in lines)
