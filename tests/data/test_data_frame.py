@@ -85,6 +85,15 @@ def test_what_is_shorter_than_a_row_is_no_image_beside_columns_of_pixels(words):
     assert np.array_equal(data.load_all(frame).images[:, 0].numpy(), IMAGES)
 
 
+@pytest.mark.parametrize("name", ["lists", "cells"])
+def test_a_column_that_is_said_holds_images_of_any_size(name):
+    column = next(iter(COLUMNS[name]))
+    more = {f"more{at}": LABELS for at in range(30)}
+    frame = pandas.DataFrame({**more, column: COLUMNS[name][column]})
+    images = data.load_all(frame, key=column, condition=tuple(more))
+    assert np.array_equal(images.images[:, 0].numpy(), IMAGES)
+
+
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 @pytest.mark.parametrize("name", COLUMNS)
 def test_columns_beside_labels_mean_what_their_names_say(library, name):

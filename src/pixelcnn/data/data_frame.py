@@ -47,7 +47,8 @@ def read(source: Any, reading: Reading, labels: Any = None) -> Parts:
     """
     columns = source.items() if hasattr(source, "items") else source.to_dict().items()
     names = list(map(str, source.columns))
-    series = [_values(each, len(names)) for _, each in columns]
+    short = {name: 0 if name == reading.key else len(names) for name in names}
+    series = [_values(each, short[str(name)]) for name, each in columns]
     if labels is not None:
         if LABELS[0] in map(str.lower, names):
             raise DataError(
@@ -55,7 +56,7 @@ def read(source: Any, reading: Reading, labels: Any = None) -> Parts:
             )
         reading = dataclasses.replace(reading, label_column=LABELS[0])
         names, series = [*names, LABELS[0]], [*series, np.reshape(labels, -1)]
-    axes = {name: _axes(each, len(names)) for name, each in zip(names, series, strict=True)}
+    axes = {name: _axes(each, short.get(name, 0)) for name, each in zip(names, series, strict=True)}
     images = [name for name in names if axes[name]]
     if not images:
         return {"all": of_columns(names, series, reading, WHERE)}
@@ -80,7 +81,7 @@ def read(source: Any, reading: Reading, labels: Any = None) -> Parts:
     return {"all": _conditioned(items.set_of(found, (), keyed, WHERE), given, reading)}
 
 
-def _values(column: Any, width: int) -> Any:
+def _values(column: Any, short: int) -> Any:
     """A column as it is, unless its type does not say what stands in it: files, numbers, lists or cells."""
     values = column.to_list() if str(column.dtype).startswith(UNSAID) else []
     first = next((each for each in values if each is not None), None)
@@ -89,7 +90,7 @@ def _values(column: Any, width: int) -> Any:
     if isinstance(first, Mapping) and first.keys() & {"bytes", "path"}:
         return [_bytes_of(each) for each in values]
     counts = [len(cells.numbers_in(each)) for each in values[:FIRST] if isinstance(each, str)]
-    if max(counts, default=0) > width:
+    if max(counts, default=0) > short:
         return [cells.array_of(str(each), f"{WHERE}: row {at}") for at, each in enumerate(values)]
     numbers = values and all(type(each) in (int, float) for each in values)
     return np.array(values) if numbers else column
@@ -101,16 +102,17 @@ def _bytes_of(file: Any) -> bytes:
     return found.read_bytes() if isinstance(found, Path) else found
 
 
-def _axes(column: Any, width: int) -> int:
+def _axes(column: Any, short: int) -> int:
     """How many axes the images of a column have: files two, numbers, words and short lists none.
 
-    Short is what has no more numbers than a row has columns, see :func:`pixelcnn.data.cells.place`.
+    Short is what has no more numbers than a row has columns, see :func:`pixelcnn.data.cells.place`; in the
+    column that is asked for nothing is.
     """
     first: Any = next(iter(column), 0)
     if isinstance(first, bytes):
         return 2
     axes = np.ndim(first)
-    return axes if axes > 1 or (axes and len(first) > width) else 0
+    return axes if axes > 1 or (axes and len(first) > short) else 0
 
 
 def of_columns(
