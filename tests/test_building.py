@@ -128,6 +128,17 @@ def test_a_condition_takes_its_size_from_the_images(kind, values, size):
     assert (model.network.condition, model.network.condition_size) == (kind, size)
 
 
+@pytest.mark.parametrize("kind", [None, "label", "vector"])
+def test_a_condition_that_was_named_is_never_dropped_in_silence(kind, caplog):
+    given = {
+        "labels": np.arange(6),
+        "condition": np.ones((6, 2)),
+        "condition_names": ("mass", "age"),
+    }
+    px.create_model("pixelcnn", images(**given), **small("pixelcnn"), condition=kind)
+    assert ("the network is not told mass, age" in caplog.text) == (kind != "vector")
+
+
 def test_splits_stand_for_what_is_trained_on():
     whole = images(labels=torch.arange(6))
     splits = Splits(whole, whole[:2], whole[:1])

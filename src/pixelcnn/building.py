@@ -1,6 +1,7 @@
 """New models for some images: whatever the images decide, follows them."""
 
 import contextlib
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from pixelcnn import config, data, memory
 from pixelcnn.budget import Budget, OverBudget
 from pixelcnn.data import ImageSet, Splits
 from pixelcnn.data.augmentation import Augmentation
+from pixelcnn.data.gate import brief
 from pixelcnn.data.reading import typed
 from pixelcnn.data.tags import Tags
 from pixelcnn.errors import ConfigError, ResourceError
@@ -20,6 +22,7 @@ from pixelcnn.outputs import OUTPUTS, Output
 from pixelcnn.streams import DrawFrom
 from pixelcnn.surroundings import independent
 
+log = logging.getLogger("pixelcnn")
 LABELLED = "folders that are classes, labels in an .npz, labels.npy beside images.npy"
 DERIVED = ("channels", "out", "order", "condition_size", "rows", "columns", "codes")
 """Arguments of a network that follow from the images and the output."""
@@ -179,6 +182,11 @@ def _derived(arguments: Table, output: Output, images: ImageSet, tags: int) -> T
     if arguments.get("embedding"):
         derived["codes"] = images.levels
     kind = arguments.get("condition")
+    if images.condition_names and kind not in {"vector", "map"}:
+        names = brief(", ".join(images.condition_names))
+        log.warning(
+            "the network is not told %s: that takes network.condition, vector or map", names
+        )
     if kind is not None or tags > 1:
         own = Tags(kind, 0 if kind is None else _condition_size(kind, images), tags)
         derived["condition"], derived["condition_size"] = own.network

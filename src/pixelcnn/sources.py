@@ -23,7 +23,7 @@ from pixelcnn.data.reading import plain_layout
 from pixelcnn.data.sets import FACTS, OWN
 from pixelcnn.data.sources import has_columns, is_path
 from pixelcnn.data.splits import TWO_WAYS, parts_by_content
-from pixelcnn.data.values import ARRAY, is_array, is_pair, tensor_of
+from pixelcnn.data.values import ARRAY, is_array, is_pair, is_plain, tensor_of
 from pixelcnn.devices import require_model
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.model import PixelModel
@@ -127,7 +127,7 @@ def set_of(
     if split is not None:
         check_choice("split", split, PARTS)
     given = given_of(options)
-    if is_array(source) or is_pair(source):
+    if is_plain(source):
         source, given = _array(model, source, given)
     if not (isinstance(source, ImageSet | Splits) and not given):
         given = preparation(model, given)
@@ -193,14 +193,11 @@ def _part(model: PixelModel, source: Any, part: str) -> ImageSet:
     """A whole source, or its part of this name."""
     if isinstance(source, ImageSet):
         return source
-    array = is_array(source) or is_pair(source)
-    source, given = _array(model, source, {}) if array else (source, {})
+    source, given = _array(model, source, {}) if is_plain(source) else (source, {})
     given = {} if isinstance(source, ImageSet | Splits) else preparation(model, given)
     parts = parts_in(source, **given)
     if "all" not in parts and part not in parts:
-        raise DataError(
-            f"{parts['train'].name} has no part {part}", hint="give a set of images for it"
-        )
+        raise DataError(f"{parts['train'].name} has no part {part}", hint="give images for it")
     return parts["all"] if "all" in parts else parts[part]
 
 
@@ -255,7 +252,7 @@ def _array(model: PixelModel, source: Any, given: dict[str, Any]) -> tuple[Any, 
 def arranged(images: Tensor, shape: ImageShape, layout: str | None = None) -> Tensor:
     """Images with their axes in the order ``n c h w``, as a model's shape settles it; never a copy.
 
-    Several images may be ``n c h w``, ``n h w c`` or ``n h w``, a single one ``c h w``, ``h w c`` or ``h w``.
+    Several are ``n c h w``, ``n h w c``, ``n h w`` or grey rows, a single one ``c h w``, ``h w c``, ``h w``.
     Four axes that fit as they stand are not asked for more; what fits in no way comes back as it is.
 
     Args:
@@ -271,6 +268,8 @@ def arranged(images: Tensor, shape: ImageShape, layout: str | None = None) -> Te
         >>> [tuple(arranged(torch.zeros(s), ImageShape(3, 4, 5)).shape) for s in ((2, 4, 5, 3), (3, 4, 5))]
         [(2, 3, 4, 5), (1, 3, 4, 5)]
     """
+    if images.ndim == 2 and shape.channels == 1 and images.shape[1] == shape.dimensions:
+        return each(images, lambda rows: rows.reshape(-1, *shape))
     wanted = None if layout is None else plain_layout(layout)
     found: dict[tuple[int, ...], str] = {}
     for name in LAYOUTS:

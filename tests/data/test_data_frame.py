@@ -8,6 +8,7 @@ import pandas
 import pytest
 from PIL import Image
 
+import pixelcnn as px
 from pixelcnn import data
 from pixelcnn.errors import DataError
 
@@ -76,3 +77,55 @@ def test_a_frame_that_a_dataset_became_is_read_as_the_dataset():
 def test_cells_of_other_sizes_are_refused(cells, error):
     with pytest.raises(DataError, match=error):
         data.load_all(pandas.DataFrame({"pixels": cells, "label": LABELS}))
+
+
+@pytest.mark.parametrize("words", ["1 2 3 4", [1, 2, 3, 4], {"box": 1}])
+def test_what_is_shorter_than_a_row_is_no_image_beside_columns_of_pixels(words):
+    frame = pandas.DataFrame({**COLUMNS["one column a pixel"], "box": [words] * 20})
+    assert np.array_equal(data.load_all(frame).images[:, 0].numpy(), IMAGES)
+
+
+@pytest.mark.parametrize("name", ["lists", "cells"])
+def test_a_column_that_is_said_holds_images_of_any_size(name):
+    column = next(iter(COLUMNS[name]))
+    more = {f"more{at}": LABELS for at in range(30)}
+    frame = pandas.DataFrame({**more, column: COLUMNS[name][column]})
+    images = data.load_all(frame, key=column, condition=tuple(more))
+    assert np.array_equal(images.images[:, 0].numpy(), IMAGES)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+@pytest.mark.parametrize("name", COLUMNS)
+def test_columns_beside_labels_mean_what_their_names_say(library, name):
+    frames = pytest.importorskip(library)
+    backwards = dict(reversed(COLUMNS[name].items()))
+    frame = frames.DataFrame({"id": range(20), **backwards})
+    images = data.load_all((frame, frames.Series(LABELS)))
+    assert np.array_equal(images.images[:, 0].numpy(), IMAGES)
+    assert np.array_equal(images.labels.numpy(), LABELS)
+
+
+def test_a_frame_with_two_columns_of_labels_is_refused():
+    frame = pandas.DataFrame({**COLUMNS["one column a pixel"], "label": LABELS})
+    with pytest.raises(DataError, match="labels of its own"):
+        data.load_all((frame, pandas.Series(LABELS)))
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_condition_is_given_whatever_holds_the_images(name):
+    frame = pandas.DataFrame({"mass": LABELS / 2, **COLUMNS[name], "label": LABELS})
+    images = data.load_all(frame, condition="mass")
+    assert np.array_equal(images.condition[:, 0].numpy(), LABELS / 2)
+    assert images.condition_names == ("mass",)
+    with pytest.raises(DataError, match=r"holds mass of .*, no numbers"):
+        data.load_all(frame.assign(mass="heavy"), condition="mass")
+
+
+def test_a_frame_means_the_same_to_a_model_with_its_labels_and_alone():
+    train, val, _ = data.load((ROWS, LABELS), levels=2)
+    model = px.create_model("pixelcnn", train, width=4, depth=1)
+    px.fit(model, train, val, epochs=1, verbose=False)
+    frame = pandas.DataFrame(dict(reversed(COLUMNS["one column a pixel"].items())))
+    alone = px.evaluate(model, IMAGES, source_levels=256)
+    assert px.evaluate(model, frame) == px.evaluate(model, (frame, pandas.Series(LABELS)))
+    assert px.evaluate(model, frame).nats == alone.nats

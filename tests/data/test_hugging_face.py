@@ -68,6 +68,15 @@ def test_a_parquet_file_that_another_program_wrote_again_still_holds_images(imag
     assert found.labels.tolist() == LABELS
 
 
+@pytest.mark.parametrize("beside", [[1, 2, 3, 4], "1 2 3 4"])
+def test_a_list_shorter_than_a_row_is_no_image_beside_columns_of_pixels(beside):
+    squares = VALUES[:, :5]
+    pixels = {f"pixel{at}": squares.reshape(30, -1)[:, at] for at in range(25)}
+    found = data.load_all(hf.Dataset.from_dict({**pixels, "box": [beside] * 30, "label": LABELS}))
+    assert np.array_equal(found.images[:, 0].numpy(), squares)
+    assert found.labels.tolist() == LABELS
+
+
 def test_the_bytes_of_picture_files_are_images(images):
     files = [each["bytes"] for each in images.cast_column("image", hf.Image(decode=False))["image"]]
     features = hf.Features({"png": hf.Value("binary"), "label": hf.Value("int64")})

@@ -565,7 +565,7 @@ def test_a_table_may_hold_an_image_in_one_cell(tmp_path, name, header, rows):
     assert_as_written(data.load_all(stored(tmp_path, content, name)))
 
 
-@pytest.mark.parametrize("rows", [CELLS, LISTS])
+@pytest.mark.parametrize("rows", [CELLS, LISTS, [f'"{cell}"' for cell in CELLS]])
 def test_a_table_may_have_nothing_but_cells_of_images(tmp_path, rows):
     images = data.load_all(stored(tmp_path, "\n".join(["pixels", *rows])))
     assert np.array_equal(images.images[:, 0].numpy(), NOISE)
@@ -585,6 +585,40 @@ def test_a_cell_with_other_numbers_than_the_rest_is_a_bad_row(tmp_path, bad, err
 def test_a_row_with_a_cell_of_numbers_is_never_taken_for_names(tmp_path):
     with pytest.raises(DataError, match=r"no square image|bad row"):
         data.load_all(stored(tmp_path, "\n".join(f"3,{c},Test" for c in CELLS)))
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize(
+    "beside", ["1 2 3 4", '"[1, 2, 3, 4]"', '"0, 0, 1, 0"', '"[[0, 0, 1], [0, 0, 1], [0, 0, 1]]"']
+)
+@pytest.mark.parametrize("cells", [CELLS, LISTS, [f'"{c.replace(" ", ",")}"' for c in CELLS]])
+def test_the_longest_cells_are_the_images_and_run_into_no_others(
+    tmp_path, separator, beside, cells
+):
+    rows = [[beside, c, n, beside] for c, n in zip(cells, LABELS, strict=True)]
+    content = "\n".join(
+        map(separator.join, [["box", "face", "label", "mark"], *[map(str, r) for r in rows]])
+    )
+    assert_as_written(data.load_all(stored(tmp_path, content)))
+
+
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+@pytest.mark.parametrize("words", ["[1, 2, 3, 4]", "1 2 3 4", '{"box": [1, 2, 3, 4]}', "1,2,3,4"])
+def test_a_cell_of_fewer_numbers_than_a_row_has_cells_is_words(tmp_path, separator, words):
+    names, *rows = (f"{line},".replace(",", separator) for line in text().splitlines())
+    content = "\n".join([f"{names}box", *[row + words for row in rows]])
+    assert_as_written(data.load_all(stored(tmp_path, content)))
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("end", ["", ";"])
+def test_numbers_with_decimal_commas_are_never_taken_for_names(tmp_path, separator, header, end):
+    lines = text(labels=None, header=header).replace(",", ";").splitlines()
+    rows = [line.replace(";", ",5;") + ",5" for line in lines[header:]]
+    content = "".join(f"{row}{end}\n" for row in [*lines[:header], *rows])
+    path = stored(tmp_path, content.replace(";", separator))
+    assert_as_written(data.load_all(path, quantise=[0, 256], levels=256), None)
 
 
 def test_what_savetxt_writes_is_told_to_be_written_as_whole_numbers(tmp_path):

@@ -1,5 +1,6 @@
 """Any integers are images: of every type, byte order and stride, wherever Python takes images."""
 
+import functools
 import re
 import types
 import warnings
@@ -121,6 +122,14 @@ def test_rows_of_pixels_are_told_how_they_become_images(call, model):
     assert re.search(r"images.reshape\(-1, 1, \d, \d\)|n c h w|channels", caught.value.hint)
 
 
+@pytest.mark.parametrize("verb", ["score", "evaluate", "complete"])
+def test_rows_of_pixels_are_images_of_the_models_shape(model, verb):
+    given = {"condition": 0} | ({"known": "top", "seed": 0} if verb == "complete" else {})
+    call = functools.partial(getattr(px, verb), model, **given)
+    rows, whole = call(BITS.reshape(4, -1)), call(BITS)
+    assert rows == whole if verb == "evaluate" else torch.equal(rows, whole)
+
+
 @pytest.mark.filterwarnings("ignore:.*quantized tensor creation")
 def test_a_quantised_tensor_is_refused_with_what_gives_its_numbers(model):
     quantised = torch.quantize_per_tensor(torch.from_numpy(BITS).float(), 1.0, 0, torch.quint8)
@@ -220,6 +229,8 @@ def test_several_labels_an_image_are_not_taken_for_one_hot_ones():
         with pytest.raises(DataError, match="labels are integers") as caught:
             data.ImageSet(images, labels=labels, levels=2)
         assert hint in caught.value.hint
+        with pytest.raises(DataError, match="labels are integers"):
+            data.load_all((images, labels))
 
 
 def test_arrays_with_their_labels_are_parts_as_keras_has_them():

@@ -90,8 +90,10 @@ def of_training(hint: str) -> str:
     Example:
         >>> of_training("say --set data.quantise= (in Python quantise=)")
         'say `pixelcnn train --set data.quantise=` (in Python quantise=)'
+        >>> of_training("--set data.shape=1,8,8 (in Python shape=(1,8,8))")
+        '`pixelcnn train --set data.shape=1,8,8` (in Python shape=(1,8,8))'
     """
-    return re.sub(r"(?<!train )(--set data\.\w+=[^\s;,)]*)", r"`pixelcnn train \1`", hint)
+    return re.sub(r"(?<!train )(--set data\.\w+=[^\s;,)]*(?:,\d+)*)", r"`pixelcnn train \1`", hint)
 
 
 def usage(error: typer.TyperException, words: Sequence[str] = ()) -> Failure:

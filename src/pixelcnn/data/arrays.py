@@ -141,7 +141,8 @@ def from_values(
             values = np.moveaxis(whole(values), -1, 0)
         reading = dataclasses.replace(reading, layout=f"n{layout[:-1]}")
     labelled = labels is not None and np.shape(labels)[:1] == values.shape[:1]
-    if reading.fit != "patches" and in_rows(values.shape, labelled, reading.shape):
+    picture = reading.fit == "patches" and not labelled
+    if not picture and in_rows(values.shape, labelled, reading.shape):
         log.info("%s: %s, an image in each row", where, values.shape)
         return from_rows(values, labels, known, reading, where)
     axes = order_of(values.shape, reading, where)

@@ -1,6 +1,8 @@
 """Cells of a table that hold a whole image, as those of FER-2013 do: ``70 80 82`` or ``[70, 80, 82]``."""
 
+import itertools
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,7 +11,14 @@ from pixelcnn.errors import DataError
 FEWEST = 4
 """Numbers of a cell that must be a whole image."""
 NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?\.?")
-BRACKETS = re.compile(rb'"?(\[[-+.,;\deE\s\[\]]*\])"?')
+LIST = rb"\[(?:[^][\n]++|\[(?:[^][\n]++|\[[^][\n]*+\])*+\])*+\]"
+"""Brackets with at most two more inside, as those of rows and of pixels."""
+TOGETHER = re.compile(rb'"([^"\n]*)"|(' + LIST + rb")")
+"""What stands in quotes or in brackets."""
+PLAIN = re.compile(rb"[-+.,;\deE\s\[\]]*")
+OPEN = bytes.maketrans(b"[],;", b"    ")
+BETWEEN = b"\v"
+"""What separates the numbers of a cell where no separator of cells may, and blanks might be one."""
 
 
 def numbers_in(cell: str) -> list[str]:
@@ -36,20 +45,24 @@ def array_of(cell: str, where: str) -> np.ndarray:
     return np.array(found, np.int64 if whole else np.float64)
 
 
-def place(line: bytes, separator: bytes) -> int | None:
-    """The column of such a cell, if a line has one.
+def place(lines: Sequence[bytes], separator: bytes) -> int | None:
+    """The column of such a cell, the longest of these lines, if it has more numbers than any line has cells.
+
+    So a box in a column beside those of pixels, or beside a cell of them, is no image.
 
     Example:
-        >>> place(b"3,70 80 82 72,Training", b","), place(b'"[70, 80, 82, 72]",3', b",")
+        >>> place([b"face,70 80 82 72"], b","), place([b'"[70, 80, 82, 72]",3'], b",")
         (1, 0)
+        >>> place([b"[1, 2, 3, 4];70 80 82 72 75 71 69 81 80"], b";"), place([b"3;7;8;9;[1, 2, 3, 4]"], b";")
+        (1, None)
     """
-    for found in BRACKETS.finditer(line):
-        if numbers_in(found[1].decode()):
-            return line[: found.start()].count(separator)
-    if separator == b" ":
-        return None
-    fields = line.decode("utf-8", "replace").split(separator.decode())
-    return next((at for at, each in enumerate(fields) if numbers_in(each.strip(' "'))), None)
+    rows = [_fields(line, separator) for line in lines]
+    longest, column = max(map(len, rows)), None
+    for at, field in itertools.chain.from_iterable(map(enumerate, rows)):
+        count = len(field) > longest and len(numbers_in(field.decode("utf-8", "replace")))
+        if count > longest:
+            longest, column = count, at
+    return column
 
 
 def spread(text: bytes, separator: bytes, column: int) -> bytes:
@@ -63,14 +76,23 @@ def spread(text: bytes, separator: bytes, column: int) -> bytes:
 
 
 def _spread(line: bytes, separator: bytes, column: int) -> bytes:
-    found = BRACKETS.search(line)
-    if found is not None:
-        cell = found[1].translate(bytes.maketrans(b"[],;", b"    "))
-        return line[: found.start()] + separator.join(cell.split()) + line[found.end() :]
-    fields = line.split(separator)
+    fields = _fields(line, separator)
     if column < len(fields):
-        fields[column] = separator.join(fields[column].strip(b' "').split())
-    return separator.join(fields)
+        fields[column] = separator.join(fields[column].split())
+    return separator.join(fields).replace(BETWEEN, b" ")
+
+
+def _fields(line: bytes, separator: bytes) -> list[bytes]:
+    """The fields of a line; what separates the numbers that stand together in one separates no fields."""
+    if b'"' in line or b"[" in line:
+        line = TOGETHER.sub(_joined, line)
+    return re.split(rb"[ \t]+", line.strip(b" \t")) if separator == b" " else line.split(separator)
+
+
+def _joined(found: re.Match[bytes]) -> bytes:
+    inside = found[found.lastindex or 0]
+    numbers = inside.translate(OPEN).split()
+    return BETWEEN.join(numbers) if len(numbers) >= FEWEST and PLAIN.fullmatch(inside) else found[0]
 
 
 def names_of(header: list[str], column: int, count: int) -> list[str]:
@@ -80,5 +102,7 @@ def names_of(header: list[str], column: int, count: int) -> list[str]:
         >>> names_of(["emotion", "pixels", "usage"], 1, 5)
         ['emotion', 'pixels0', 'pixels1', 'pixels2', 'usage']
     """
+    if column >= len(header):
+        return header
     cells = [f"{header[column]}{at}" for at in range(count - len(header) + 1)]
     return [*header[:column], *cells, *header[column + 1 :]]

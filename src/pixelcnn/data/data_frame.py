@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from pixelcnn.data import cells, items
 from pixelcnn.data.arrays import from_rows
 from pixelcnn.data.columns import FIRST, columns_of
+from pixelcnn.data.condition_columns import named_condition
 from pixelcnn.data.features import content_of
-from pixelcnn.data.gate import brief
+from pixelcnn.data.gate import brief, named
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.label_column import label_end
-from pixelcnn.data.reading import Reading, typed
+from pixelcnn.data.label_column import label_end, place
+from pixelcnn.data.reading import LABELS, Reading, typed
 from pixelcnn.data.splits import Parts
+from pixelcnn.data.stored import Single
 from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
 
@@ -31,18 +32,31 @@ def fits(source: Any) -> bool:
     return type(source).__name__ == "DataFrame" and hasattr(source, "columns")
 
 
-def read(source: Any, reading: Reading) -> Parts:
+def read(source: Any, reading: Reading, labels: Any = None) -> Parts:
     """A data frame: what a column means is said as in a table, unless one holds images.
 
     See :func:`pixelcnn.data.table.read_table`, and :func:`pixelcnn.data.items.read` for images.
+
+    Args:
+        source: the frame.
+        reading: how.
+        labels: one of each row, if the frame is of images alone.
 
     Raises:
         DataError: columns that make no image, or other values than levels.
     """
     columns = source.items() if hasattr(source, "items") else source.to_dict().items()
-    series = [_values(each) for _, each in columns]
     names = list(map(str, source.columns))
-    axes = {name: _axes(each) for name, each in zip(names, series, strict=True)}
+    short = {name: 0 if name == reading.key else len(names) for name in names}
+    series = [_values(each, short[str(name)]) for name, each in columns]
+    if labels is not None:
+        if LABELS[0] in map(str.lower, names):
+            raise DataError(
+                f"{WHERE} has labels of its own, and others beside it", hint="leave one out"
+            )
+        reading = dataclasses.replace(reading, label_column=LABELS[0])
+        names, series = [*names, LABELS[0]], [*series, np.reshape(labels, -1)]
+    axes = {name: _axes(each, short.get(name, 0)) for name, each in zip(names, series, strict=True)}
     images = [name for name in names if axes[name]]
     if not images:
         return {"all": of_columns(names, series, reading, WHERE)}
@@ -51,9 +65,9 @@ def read(source: Any, reading: Reading) -> Parts:
             f"{WHERE} has {len(images)} columns of images ({brief(', '.join(images))})",
             hint=f"say which: {typed('key')}",
         )
-    named = dataclasses.replace(reading, key=reading.key or images[0])
-    if axes.get(str(named.key)) == 1:
-        at = names.index(str(named.key))
+    keyed = dataclasses.replace(reading, key=reading.key or images[0])
+    if axes.get(str(keyed.key)) == 1:
+        at = names.index(str(keyed.key))
         pixels = items.stacked(series[at])
         if isinstance(pixels, list):
             raise DataError(f"{WHERE}: images of column {names[at]} differ in shape")
@@ -61,20 +75,23 @@ def read(source: Any, reading: Reading) -> Parts:
         series[at : at + 1] = pixels.T
         return {"all": of_columns(names, series, reading, WHERE)}
     rows = (dict(zip(names, row, strict=True)) for row in zip(*series, strict=True))
-    found = [items.told(row, named, WHERE) for row in rows]
-    return {"all": items.set_of(found, (), named, WHERE)}
+    found = [items.told(row, keyed, WHERE) for row in rows]
+    lower = [name.lower() for name in names]
+    given = [series[place(lower, name.lower(), WHERE)] for name in reading.condition]
+    return {"all": _conditioned(items.set_of(found, (), keyed, WHERE), given, reading)}
 
 
-def _values(column: Any) -> Any:
+def _values(column: Any, short: int) -> Any:
     """A column as it is, unless its type does not say what stands in it: files, numbers, lists or cells."""
     values = column.to_list() if str(column.dtype).startswith(UNSAID) else []
-    first = next(iter(values), None)
+    first = next((each for each in values if each is not None), None)
     if isinstance(first, list):
         return values
-    if isinstance(first, Mapping):
+    if isinstance(first, Mapping) and first.keys() & {"bytes", "path"}:
         return [_bytes_of(each) for each in values]
-    if isinstance(first, str) and cells.numbers_in(first):
-        return [cells.array_of(str(each), WHERE) for each in values]
+    counts = [len(cells.numbers_in(each)) for each in values[:FIRST] if isinstance(each, str)]
+    if max(counts, default=0) > short:
+        return [cells.array_of(str(each), f"{WHERE}: row {at}") for at, each in enumerate(values)]
     numbers = values and all(type(each) in (int, float) for each in values)
     return np.array(values) if numbers else column
 
@@ -85,10 +102,17 @@ def _bytes_of(file: Any) -> bytes:
     return found.read_bytes() if isinstance(found, Path) else found
 
 
-def _axes(column: Any) -> int:
-    """How many axes the first value of a column has; those of a number or a word are none, of a file two."""
-    first = next(iter(column), 0)
-    return 2 if isinstance(first, bytes) else np.ndim(first)
+def _axes(column: Any, short: int) -> int:
+    """How many axes the images of a column have: files two, numbers, words and short lists none.
+
+    Short is what has no more numbers than a row has columns, see :func:`pixelcnn.data.cells.place`; in the
+    column that is asked for nothing is.
+    """
+    first: Any = next(iter(column), 0)
+    if isinstance(first, bytes):
+        return 2
+    axes = np.ndim(first)
+    return axes if axes > 1 or (axes and len(first) > short) else 0
 
 
 def of_columns(
@@ -118,12 +142,15 @@ def of_columns(
         pixels = [arrays[at] for at in found.pixels if at != label]
     labels = None if label is None else arrays[label]
     images = from_rows(_together(pixels), labels, reading.source_levels, reading, where)
-    if not found.given:
-        return images
-    given = np.stack([arrays[at].astype(np.float64) for at in found.given], 1)
-    return dataclasses.replace(
-        images, condition=torch.from_numpy(given), condition_names=reading.condition
-    )
+    return _conditioned(images, [arrays[at] for at in found.given], reading)
+
+
+def _conditioned(images: ImageSet, columns: Sequence[Any], reading: Reading) -> ImageSet:
+    """Images with the columns that they are given besides, if there are some."""
+    arrays = dict(zip(reading.condition, map(np.asarray, columns), strict=True))
+    with named(images.name):
+        given, names = named_condition(Single(**arrays), reading.condition, len(images))
+    return dataclasses.replace(images, condition=given, condition_names=names)
 
 
 def _together(columns: list[np.ndarray]) -> np.ndarray:

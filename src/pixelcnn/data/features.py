@@ -91,14 +91,20 @@ def kind_of(feature: Any) -> str:
     return kinds.get(depth, "") if type(feature).__name__ == "Value" else ""
 
 
-def is_flat(features: Any) -> bool:
+def is_flat(features: Any, lengths: Mapping[str, int]) -> bool:
     """Whether there are columns of single values alone, and so many numbers that each may be a pixel.
 
-    The bytes of files are images, whatever is told of them beside.
+    The bytes of files are images, whatever is told of them beside; so are lists, unless they are shorter than
+    a row of the table.
+
+    Args:
+        features: of the columns.
+        lengths: of the lists of some columns.
     """
+    short = {name for name, length in lengths.items() if length <= len(features)}
     single = all(
-        type(each).__name__ in {"Value", "ClassLabel"} and not kind_of(each)
-        for each in features.values()
+        type(features[each]).__name__ in {"Value", "ClassLabel"} and not kind_of(features[each])
+        for each in features.keys() - short
     )
     return single and sum(map(_is_number, features.values())) >= FEWEST
 

@@ -138,7 +138,8 @@ def _one(dataset: Any, reading: Reading, where: str) -> ImageSet:
         if known is None or (getattr(dataset, "format", None) or {}).get("type") == "custom":
             rows = (items.told(row, reading, where) for row in dataset)
             return items.set_of(rows, (), reading, where)
-        if reading.key is None and features.is_flat(known) and hasattr(dataset, "__len__"):
+        whole = hasattr(dataset, "__len__") and reading.key is None
+        if whole and features.is_flat(known, _lengths(dataset)):
             table = dataset.with_format("arrow")[:]
             return data_frame.of_columns(table.column_names, table.columns, reading, where)
         image = features.image_column(known, reading, where)
@@ -165,6 +166,14 @@ def _one(dataset: Any, reading: Reading, where: str) -> ImageSet:
         )
     named = classes if labels is not None else ()
     return dataclasses.replace(images, classes=named or images.classes)
+
+
+def _lengths(dataset: Any) -> dict[str, int]:
+    """How many numbers the first lists of a dataset hold, by their columns."""
+    known = dataset.features
+    lists = [name for name in known if features.kind_of(known[name]) == "pixels"]
+    first = dataset.select_columns(lists)[:1] if lists else {}
+    return {name: len(each) for name in first for each in first[name][:1] if each is not None}
 
 
 def _pictures(table: Any, column: str, labels: Any, reading: Reading, where: str) -> ImageSet:

@@ -24,7 +24,7 @@ def labelled(path: Path, images: FileArray) -> Container:
         path: of the images; its name has a word for images in it.
         images: what the file holds.
     """
-    beside = file_of_labels(path) if images.ndim > 2 else None
+    beside = file_of_labels(path) if images.ndim > 1 else None
     if beside is None:
         return Single(images=images)
     named = printable(path.name), printable(beside.name)

@@ -125,7 +125,7 @@ def pixel_shape(count: int, reading: Reading, where: str) -> tuple[int, ...]:
         raise DataError(
             f"{where}: {count} pixel columns are no square image",
             hint="if one of them is the label, name it `label` in a header line or with "
-            f"{typed('label_column')}; or store the images as .npy",
+            f"{typed('label_column')}; remove those that are no pixels; or store the images as .npy",
         )
     if channels == 1:
         return height, width

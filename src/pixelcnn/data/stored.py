@@ -150,13 +150,13 @@ class Single(Container):
 
     aliases: dict[str, str] = {}  # noqa: RUF012  # nothing is ever added
 
-    def __init__(self, **arrays: StoredArray) -> None:
+    def __init__(self, **arrays: StoredArray | np.ndarray) -> None:
         self._arrays, self.names = arrays, tuple(arrays)
 
     def shape(self, name: str) -> tuple[int, ...]:
         return self._arrays[name].shape
 
-    def __getitem__(self, name: str) -> StoredArray:
+    def __getitem__(self, name: str) -> StoredArray | np.ndarray:
         return self._arrays[name]
 
 

@@ -33,6 +33,8 @@ NAMED, REASONS, MANY = 3, 4, 10
 MAX_COLUMNS = 2**20
 SEPARATOR_SAID = re.compile(rb"sep=.\s*")
 """A first line for spreadsheets."""
+DECIMAL = re.compile(r"^([-+]?\d*),(\d+(?:e[-+]?\d+)?)$")
+"""A number with a decimal comma, as a whole field."""
 NOTHING = re.compile(r"'(?:nan|na|n/a|null|none)?' in column (\d+)", re.IGNORECASE)
 """A bad value that stands for none."""
 WORD = re.compile(r"'(?!nan')[a-z][^']*' in column (\d+)", re.IGNORECASE)
@@ -173,17 +175,19 @@ def _columns(path: Path, reading: Reading, where: str) -> tuple[Dialect, Columns
     if not lines:
         raise DataError("is empty")
     number, _, comment = lines[0]
-    dialect = _dialect([each.line for each in lines], reading)
+    said = [each.line for each in lines]
+    dialect = _dialect(said, reading)
     header = _fields(lines[0].line, dialect)
-    places = [cells.place(each.line, dialect.separator) for each in lines]
-    cell = next((at for at in places if at is not None), None)
+    cell, first = (cells.place(some, dialect.separator) for some in (said, said[:1]))
     dialect = dataclasses.replace(dialect, cell=cell)
     rows = [_fields(each.line, dialect) for each in lines]
-    widest = max(map(len, rows))
+    widest, names = max(map(len, rows)), _fields(comment, dialect)
     alone = len(header) == 1 < widest and dialect.separator == b" "
-    if _is_header(header) and places[0] is None and (cell is not None or alone):
+    if (cell is not None or alone) and first is None and not any(map(is_number, header)):
         rows[0] = cells.names_of(header, cell or 0, widest)
-    if not _is_header(rows[0]) and len(names := _fields(comment, dialect)) == len(rows[0]):
+    elif cell is not None:
+        names = cells.names_of(names, cell, widest)
+    if not _is_header(rows[0]) and len(names) == len(rows[0]):
         return dialect, columns_of(names, number - 1, reading, where, rows)
     return dialect, columns_of(rows[0], number, reading, where, rows[1:])
 
@@ -217,15 +221,16 @@ def _fields(line: bytes, dialect: Dialect) -> list[str]:
     text = plain(line + b"\n", dialect)[:-1].decode("utf-8", errors="replace").lower()
     if (count := text.count(dialect.separator.decode()) + 1) > MAX_COLUMNS:
         raise DataError(f"has {count:,} columns, at most {MAX_COLUMNS:,} are read")
-    return [field.strip() for field in text.split(dialect.separator.decode())]
+    fields = [field.strip() for field in text.split(dialect.separator.decode())]
+    return [DECIMAL.sub(r"\1.\2", field) for field in fields] if dialect.real else fields
 
 
 def _dialect(lines: list[bytes], reading: Reading) -> Dialect:
     """How the first lines are written: blanks separate only if nothing else does."""
-    line = lines[0]
+    line = cells.TOGETHER.sub(b"", lines[0])
     counts = {separator: line.count(separator) for separator in (b",", b";", b"\t", b"|")}
-    if counts[b";"] and reading.measured:
-        counts[b","] = 0  # decimal commas
+    if reading.measured and (counts[b";"] or (counts[b"\t"] and b",\t" not in line)):
+        counts[b","], line = 0, line.replace(b",", b".")  # decimal commas
     most = max(counts, key=counts.__getitem__)
     separator = most if counts[most] else b" "
     ends = separator != b" " and all(each.rstrip(b" ").endswith(separator) for each in lines)

@@ -42,6 +42,11 @@ def is_array(source: Any) -> bool:
     return numbers and not is_picture(source) and not data_frame.fits(source)
 
 
+def is_plain(source: Any) -> bool:
+    """Whether something is an array, alone or with labels, and no data frame, whose columns have names."""
+    return is_array(source) or (is_pair(source) and not data_frame.fits(source[0]))
+
+
 def is_labelled(source: Any) -> bool:
     """Whether something is an array of images and their labels, or several of these, as Keras has its sets.
 
@@ -65,6 +70,7 @@ def is_pair(source: Any) -> bool:
     if _axes(images) < 2:
         return False
     one_each = _axes(labels) == 1 or getattr(labels, "shape", ())[1:] == (1,)
+    one_each |= _axes(images) > _axes(labels) == 2  # one-hot, which has a remedy
     return one_each and len(images) == len(labels)
 
 
@@ -72,7 +78,7 @@ def _axes(values: Any) -> int:
     """How many axes an array has, or would have if it is made of a list."""
     if isinstance(values, list | tuple):
         return 1 + _axes(values[0]) if values else 1
-    return getattr(values, "ndim", 0)
+    return len(getattr(values, "shape", ()))
 
 
 def read_labelled(source: Any, reading: Reading) -> Parts:
@@ -88,14 +94,16 @@ def read_labelled(source: Any, reading: Reading) -> Parts:
 
 
 def read_values(source: Any, reading: Reading, labels: Any = None) -> Parts:
-    """An array as a set, perhaps with labels."""
+    """An array or a data frame as a set, perhaps with labels."""
+    labels = labels if reading.labels else None
+    if data_frame.fits(source):
+        return data_frame.read(source, reading, labels)
     with named(f"{ARRAY}:"):
-        values = source.to_numpy() if data_frame.fits(source) else values_of(source)
+        values = values_of(source)
         if isinstance(values, Tensor):
             values = _of_tensor(values)
         elif not values.flags.writeable:
             values = RowArray(values.shape, values.dtype, _copies(values))
-    labels = labels if reading.labels else None
     return {"all": from_values(values, labels, reading.source_levels, reading, ARRAY)}
 
 
