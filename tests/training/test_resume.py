@@ -188,6 +188,13 @@ def test_a_training_that_goes_on_for_less_than_it_has_ends_where_it_is(step, tmp
     assert (run / "train.log").read_text().count("nothing to do") == 1
 
 
+def test_a_training_whose_time_is_over_says_so(tmp_path):
+    for resume in (False, True):
+        train(tmp_path / "run", resume=resume, epochs=10_000, max_time="1s")
+    assert "over, at step" in (log := (tmp_path / "run" / "train.log").read_text())
+    assert "as its time is: 1s" in log
+
+
 def test_a_finished_training_in_bfloat16_ends_with_the_same_best_again(tmp_path):
     """The one in full precision, which its model file names, too."""
     run = tmp_path / "run"

@@ -192,7 +192,9 @@ def run_training(
             Grids(val, options, folder, stop, processes, recorder),
         )  # fmt: skip
         if restore(trainer, replan=replan):
-            talk.say(f"nothing to do: this training is over, at step {trainer.state.step}")
+            short = trainer.state.step < options.epochs * batches.steps_per_epoch
+            spent = f", as its time is: {options.max_time}" if short and options.max_time else ""
+            talk.say(f"nothing to do: this training is over, at step {trainer.state.step}{spent}")
         else:
             greet(trainer, len(val), device, remarks)
             run_loop(trainer)
