@@ -131,7 +131,8 @@ def test_a_folder_without_images_names_what_it_holds(run, here):
 
 @pytest.mark.parametrize(
     ("name", "content", "remedy"),
-    [("set.zip", b"PK", "unpack it"), ("set.tar.gz", b"", "unpack it"), ("train_32x32.mat", b"MATLAB 5.0", "scipy.io.loadmat"),
+    [("set.zip", b"PK", "unpack it"), ("set.tar.gz", b"", "unpack it"),
+     ("train_32x32.mat", b"MATLAB 5.0", "scipy.io.loadmat"),
      ("a.pt", b"PK", "np.savez"), ("b1", b"\x80\x02}", "np.savez")],
 )  # fmt: skip
 def test_what_strangers_hold_and_is_not_read_has_a_way(run, here, name, content, remedy):
