@@ -16,6 +16,7 @@ from pixelcnn.data import ImageSet, tags
 from pixelcnn.errors import ConfigError
 from pixelcnn.likelihoods import bits_per_dim
 from pixelcnn.model import PixelModel
+from pixelcnn.scoring import tell_coding
 from pixelcnn.sources import training_sets
 from pixelcnn.surroundings import independent
 from pixelcnn.text import counted
@@ -97,6 +98,7 @@ def fit(
     model = uncompiled(model)
     train, val = training_sets(model, train, val)
     check_fit(model, train, val)
+    tell_coding(val, train.binarisation, train.quantisation, "the training images are")
     try_out(model, train)
     augmentation_of(model, options)
     if run is None and resume:
