@@ -150,6 +150,15 @@ def test_the_record_of_a_training_brings_other_data_to_the_same_levels(loaded, t
     assert model.record["data"]["quantise"] == rule
 
 
+def test_a_training_on_levels_of_a_model_leaves_what_they_stand_for(loaded):
+    parts, once = loaded("range"), {"epochs": 1, "calibration_images": 0, "verbose": False}
+    model = model_of(4)
+    px.fit(model, parts, parts, **once)
+    px.fit(model, parts.images.numpy(), **once)
+    assert physical.bins_of(model) == parts.bins
+    assert px.evaluate(model, MAPS).nats_density == px.evaluate(model, parts).nats_density
+
+
 def test_other_bins_than_in_training_are_told_of(loaded, caplog):
     images = loaded([0, 0.3, 1, 2.5, 90])
     model = model_of(4)

@@ -14,6 +14,7 @@ from pixelcnn.data.hugging_face import NAME, PREFIX
 from pixelcnn.data.lazy import pieces
 from pixelcnn.data.reading import condition_names
 from pixelcnn.model import PixelModel
+from pixelcnn.record import UNSAID
 from pixelcnn.training.likelihood import Validation
 from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.run import versions
@@ -60,12 +61,10 @@ def training_record(
             "images": {"train": len(train), "val": len(val)},
             "content_hash": content_of(model, train=train, val=val),
             "binarisation": train.binarisation,
-            "quantisation": train.quantisation,
             "skipped": train.skipped,
             "levels": train.levels,
             "source_levels": train.source_levels,
             "picture_levels": train.picture_levels,
-            "bins": None if train.bins is None else train.bins.as_record(),
             "classes": classes,
             "classes_seen": [] if labels is None else labels.unique().tolist(),
             "seed": options.seed,
@@ -73,9 +72,19 @@ def training_record(
             "training": settings,
             "versions": versions(),
         }
+        | meaning_of(model, train)
         | told
         | parent(model)
     )
+
+
+def meaning_of(model: PixelModel, train: ImageSet) -> dict[str, Any]:
+    """What levels stand for: what they did in the model before, if the images are an array of its levels."""
+    bins = None if train.bins is None else train.bins.as_record()
+    found = {"quantisation": train.quantisation, "bins": bins}
+    if train.binarisation == UNSAID and model.record.get("bins"):
+        return found | {key: model.record[key] for key in found if key in model.record}
+    return found
 
 
 def content_of(model: PixelModel, **sets: ImageSet) -> dict[str, str]:
