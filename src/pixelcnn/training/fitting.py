@@ -98,7 +98,6 @@ def fit(
     model = uncompiled(model)
     train, val = training_sets(model, train, val)
     check_fit(model, train, val)
-    tell_coding(val, train.binarisation, train.quantisation, "the training images are")
     try_out(model, train)
     augmentation_of(model, options)
     if run is None and resume:
@@ -107,6 +106,7 @@ def fit(
         raise ConfigError("init is for recipes", hint="fit the model that pixelcnn.load gives")
     check_hooks(callbacks, options.trackers if trackers is None else trackers, run)
     notes = training_record(model, train, val, options)
+    tell_coding(val, notes["binarisation"], notes["quantisation"], "the training images are")
     with joined(options.devices, options.nodes) as processes, contextlib.ExitStack() as stack:
         folder, replan = None, False
         if run is not None:
