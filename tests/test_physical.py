@@ -150,6 +150,27 @@ def test_the_record_of_a_training_brings_other_data_to_the_same_levels(loaded, t
     assert model.record["data"]["quantise"] == rule
 
 
+def test_a_training_on_levels_of_a_model_leaves_what_they_stand_for(loaded):
+    parts, once = loaded("range"), {"epochs": 1, "calibration_images": 0, "verbose": False}
+    model = model_of(4)
+    px.fit(model, parts, parts, **once)
+    px.fit(model, parts.images.numpy(), **once)
+    assert physical.bins_of(model) == parts.bins
+    assert px.evaluate(model, MAPS).nats_density == px.evaluate(model, parts).nats_density
+
+
+@pytest.mark.parametrize("coding", [{"levels": 4}, {"threshold": 0.25}])
+def test_a_training_on_levels_of_a_model_leaves_how_they_came_about(coding, caplog):
+    parts, once = data.load("digits", **coding), {"epochs": 1, "calibration_images": 0}
+    model = px.create_model("pixelcnn", parts, seed=0, width=4, depth=1)
+    px.fit(model, parts.val, parts.val, verbose=False, **once)
+    px.fit(model, parts.val.images.numpy(), parts.val, verbose=False, **once)
+    other = scoring.score(model, data.load_all("digits").images.numpy(), source_levels=17)
+    assert torch.equal(other, scoring.score(model, data.load_all("digits", **coding)))
+    assert torch.equal(other, scoring.score(model, "digits"))
+    assert "do not compare" not in caplog.text
+
+
 def test_other_bins_than_in_training_are_told_of(loaded, caplog):
     images = loaded([0, 0.3, 1, 2.5, 90])
     model = model_of(4)

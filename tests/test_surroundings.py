@@ -10,7 +10,8 @@ import pixelcnn as px
 from pixelcnn import data, networks, outputs
 from pixelcnn.data import ImageSet
 from pixelcnn.data.lazy import LazyImages
-from pixelcnn.verify import check_model
+from pixelcnn.statistics import Statistics
+from pixelcnn.verify import check_model, receptive_field
 from pixelcnn.walk import walk
 
 IMAGES = torch.randint(2, (70, 1, 5, 7), generator=torch.Generator().manual_seed(0))
@@ -81,6 +82,10 @@ def walked(model):
     return torch.cat(found)
 
 
+def pictured(field):
+    return field.as_json(), field.text(), field.picture().tobytes()
+
+
 CALLS = {
     "score": lambda m, path: px.score(m, IMAGES),
     "score-lists": lambda m, path: px.score(m, IMAGES.tolist()),
@@ -96,6 +101,8 @@ CALLS = {
     "fit": lambda m, path: fitted(m),
     "files": saved_and_loaded,
     "verify": lambda m, path: check_model(m).passed,
+    "field": lambda m, path: pictured(receptive_field(m.network, 5, 7)),
+    "statistics": lambda m, path: Statistics.of(IMAGES.flatten(1)),
     "data": lambda m, path: data.load("digits").train.labels,
     "lazily": lambda m, path: ImageSet(NUMBERED, 2)[[3, 1, 7]].limit(2).images[:],
 }

@@ -243,14 +243,17 @@ def training_coding(model: PixelModel, data: ImageSet) -> str | None:
     record = model.record
     if "binarisation" not in record:
         return None
-    trained = coding(record["binarisation"], record.get("quantisation", "none"))
-    own = coding(data.binarisation, data.quantisation)
-    if not agree(own, trained) and data.binarisation != UNSAID:
-        log.warning(
-            "%s: %s, but the model was trained with %s, so its likelihoods do not compare",
-            data.name, own, trained,
-        )  # fmt: skip
-    return trained
+    ways = record["binarisation"], record.get("quantisation", "none")
+    return tell_coding(data, *ways, "the model was trained with")
+
+
+def tell_coding(data: ImageSet, binarisation: str, quantisation: str, where: str) -> str:
+    """How the levels of training images came about, saying so if those of a set did otherwise."""
+    own, other = coding(data.binarisation, data.quantisation), coding(binarisation, quantisation)
+    if not agree(own, other) and data.binarisation != UNSAID:
+        message = "%s: %s, but %s %s, so its likelihoods do not compare"
+        log.warning(message, data.name, own, where, other)
+    return other
 
 
 def percentiles(model: PixelModel, nats: Tensor) -> Tensor:

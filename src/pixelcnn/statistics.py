@@ -16,6 +16,7 @@ from torch import Tensor
 from pixelcnn.devices import WITHOUT_FLOAT64
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.registry import closest
+from pixelcnn.surroundings import independent
 from pixelcnn.text import printable
 
 log = logging.getLogger("pixelcnn")
@@ -68,6 +69,7 @@ class Statistics:
             )
 
     @classmethod
+    @independent
     def of(cls, condition: Tensor, names: Sequence[str] = ()) -> "Statistics":
         """Those of vectors ``(n, d)`` or maps ``(n, d, h, w)``, of the latter over all positions.
 

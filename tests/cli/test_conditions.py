@@ -96,6 +96,18 @@ def test_a_file_has_one_condition_a_row(run, vectors, here):
         assert np.array_equal(a["images"], b["images"])
 
 
+def test_completions_keep_what_they_were_given(run, vectors, tiny, here):
+    checkpoint.save(tiny(condition="label", condition_size=10), here / "labels.safetensors")
+    for model, given in ((vectors, ("--condition", "facts.csv")), ("labels.safetensors", ())):
+        (here / "facts.csv").write_text("age,mass\n1,12000\n3,19000\n")
+        run("sample", model, "-n", 1 if given else 2, *given, "--out", "a.npz")
+        run("complete", model, "a.npz", "-n", 2, "--out", "b.npz")
+        name = "condition" if given else "labels"
+        with np.load("a.npz") as a, np.load("b.npz") as b:
+            assert np.array_equal(b[name], a[name].repeat(2, 0))
+        assert run("score", model, "b.npz", "--json").json["images"] == 4
+
+
 def test_maps_are_pictures_or_arrays(run, maps, here):
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)
     Image.fromarray(pixels).save(here / "map.png")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from pixelcnn import checkpoint, networks, outputs, scoring
+from pixelcnn import building, checkpoint, data, networks, outputs, scoring
 from pixelcnn.cli import conditions
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import ConfigError, DataError, ModelError, ResourceError, TrainingError
@@ -131,6 +131,17 @@ def test_without_a_folder_nothing_is_written_and_the_weights_are_the_same(
     assert list(tmp_path.iterdir()) == []
     assert history.run is None
     assert same(dict(net.state_dict()), dict(finished[0].state_dict()))
+
+
+def test_validation_images_whose_levels_came_about_otherwise_are_told_of(caplog):
+    binary = data.load("digits", threshold=0.5)
+    other = data.load("digits", threshold=0.25).val
+    once = {"epochs": 1, "calibration_images": 0, "verbose": False}
+    fit(building.create_model("pixelcnn", binary, width=4, depth=1), binary.train, other, **once)
+    assert "threshold 0.25, but the training images are binarisation threshold 0.5" in caplog.text
+    caplog.clear()
+    fit(building.create_model("pixelcnn", binary, width=4, depth=1), *binary[:2], **once)
+    assert "do not compare" not in caplog.text
 
 
 def test_early_stopping():

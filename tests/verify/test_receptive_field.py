@@ -19,6 +19,14 @@ def test_a_gated_network_sees_the_raster_past_within_its_reach():
     assert (field.pixels, field.past) == (13 * 6 + 6, 17 * 8 + 8)
 
 
+def test_a_field_is_seen_where_the_caller_has_switched_gradients_off():
+    network = GatedPixelCNN(1, 1, width=4, depth=2, norm=True)
+    with torch.inference_mode():
+        field, measured = receptive_field(network, 5, 7), measure(network, 4, 5).measured
+    assert torch.equal(field.seen, receptive_field(network, 5, 7).seen)
+    assert torch.equal(measured, measure(network, 4, 5).measured)
+
+
 def test_a_single_stack_has_a_blind_spot_to_the_upper_right():
     field = receptive_field(PixelCNN(1, 1, width=4, depth=3, first_kernel=3), 17, 17)
     # The field grows by one row and one column a layer, so row 8 - k is seen up to k columns right.

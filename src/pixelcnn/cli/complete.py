@@ -1,7 +1,7 @@
 """``pixelcnn complete``: let a model draw the unknown part of given images."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,7 +10,7 @@ from pixelcnn.cli.console import emit, progress, say
 from pixelcnn.shapes import MAX_IMAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from torch import Tensor
 
@@ -85,7 +85,7 @@ def complete(
     """
     from pixelcnn import known as masks
     from pixelcnn import sampling
-    from pixelcnn.cli import apart, film, models, output, pictures
+    from pixelcnn.cli import apart, conditions, film, models, output, pictures
 
     apart.check_apart(out := options.target(out), model, *images, known, condition)
     kind = output.kind_of(out, json=json)
@@ -114,7 +114,8 @@ def complete(
             **film.drawing(shot, engine, batch_size, len(given) * count, advance),
         )
         saved = output.in_unit(drawn, unit, loaded) if kind == "array" else drawn
-        files = _saved(kind, out, saved, loaded.levels, given, mask, shot, count)
+        kept = conditions.as_arrays(loaded, values, len(given), each=count)
+        files = _saved(kind, out, saved, loaded.levels, given, mask, shot, count, kept)
     if json:
         shape = (len(given) * count, *loaded.shape)
         facts = {"levels": loaded.levels, "as": unit, "seed": seed}
@@ -145,6 +146,7 @@ def _saved(
     mask: "Tensor",
     shot: "Film | None",
     count: int,
+    kept: "Mapping[str, Any]",
 ) -> list[str]:
     """Writes completions as they are drawn, or all of them as one picture; the paths of the files."""
     import torch
@@ -155,7 +157,7 @@ def _saved(
     if kind == "folder":
         return output.save_each(drawn, len(given) * count, out, levels, "completion")
     if kind == "array":
-        return output.save_array(drawn, len(given) * count, out, levels)
+        return output.save_array(drawn, len(given) * count, out, levels, kept)
     together = torch.cat(list(drawn))
     if shot is not None:
         return shot.save(out, columns=count)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pixelcnn.annotations import shown
 from pixelcnn.cli import features, options
@@ -157,3 +157,31 @@ def tensor(classes: list[int] | None) -> "Tensor | None":
     import torch
 
     return torch.tensor(classes, dtype=torch.long)
+
+
+def as_arrays(
+    model: "PixelModel", condition: "Tensor | None", count: int, each: int = 1
+) -> dict[str, Any]:
+    """What images were drawn of, as arrays for an ``.npz``: a set of data that can be trained on.
+
+    Args:
+        model: of the images.
+        condition: of all of them, or of each.
+        count: conditions.
+        each: images of each condition.
+    """
+    from pixelcnn.data import tags
+
+    kind = tags.of(model).kind
+    if condition is None or kind is None:
+        return {}
+    if kind == "label":
+        return {"labels": condition.repeat_interleave(each, 0).numpy()}
+    import numpy as np
+
+    single = condition.ndim in (1, 3)
+    values = condition.expand(count, *condition.shape) if single else condition
+    values = values.repeat_interleave(each, 0) if each > 1 else values
+    names = () if model.statistics is None else model.statistics.names
+    named = {"condition_names": np.array(names)} if names else {}
+    return {"condition": values.numpy(), **named}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -10,10 +10,6 @@ from pixelcnn.cli import options
 from pixelcnn.cli.console import emit, progress, say
 from pixelcnn.shapes import MAX_IMAGES
 from pixelcnn.text import counted
-
-if TYPE_CHECKING:
-    from pixelcnn.cli.features import Given
-    from pixelcnn.model import PixelModel
 
 
 def sample(
@@ -81,7 +77,8 @@ def sample(
         if kind == "folder":
             files = output.save_each(drawn, count, out, loaded.levels)
         elif kind == "array":
-            drawn, kept = output.in_unit(drawn, unit, loaded), given_arrays(loaded, given)
+            drawn = output.in_unit(drawn, unit, loaded)
+            kept = conditions.as_arrays(loaded, given.condition, count)
             files = output.save_array(drawn, count, out, loaded.levels, kept)
         else:
             images = torch.cat(list(drawn))
@@ -97,20 +94,3 @@ def sample(
     what = f"; {given.said}" if given.said else ""
     say(f"{counted(count, 'image')} of {loaded.shape}, {loaded.levels} levels, seed {seed}{what}")
     output.done(out)
-
-
-def given_arrays(model: "PixelModel", given: "Given") -> dict[str, Any]:
-    """What images were drawn of, as arrays for an ``.npz``: a set of data that can be trained on."""
-    if given.condition is None:
-        return {}
-    if model.network.condition == "label":
-        return {"labels": given.condition.numpy()}
-    import numpy as np
-
-    single = given.condition.ndim in (1, 3)
-    values = (
-        given.condition.expand(given.count, *given.condition.shape) if single else given.condition
-    )
-    names = () if model.statistics is None else model.statistics.names
-    named = {"condition_names": np.array(names)} if names else {}
-    return {"condition": values.numpy(), **named}

@@ -16,6 +16,7 @@ from pixelcnn.data import ImageSet, tags
 from pixelcnn.errors import ConfigError
 from pixelcnn.likelihoods import bits_per_dim
 from pixelcnn.model import PixelModel
+from pixelcnn.scoring import tell_coding
 from pixelcnn.sources import training_sets
 from pixelcnn.surroundings import independent
 from pixelcnn.text import counted
@@ -105,6 +106,7 @@ def fit(
         raise ConfigError("init is for recipes", hint="fit the model that pixelcnn.load gives")
     check_hooks(callbacks, options.trackers if trackers is None else trackers, run)
     notes = training_record(model, train, val, options)
+    tell_coding(val, notes["binarisation"], notes["quantisation"], "the training images are")
     with joined(options.devices, options.nodes) as processes, contextlib.ExitStack() as stack:
         folder, replan = None, False
         if run is not None:
@@ -192,9 +194,7 @@ def run_training(
             Grids(val, options, folder, stop, processes, recorder),
         )  # fmt: skip
         if restore(trainer, replan=replan):
-            short = trainer.state.step < options.epochs * batches.steps_per_epoch
-            spent = f", as its time is: {options.max_time}" if short and options.max_time else ""
-            talk.say(f"nothing to do: this training is over, at step {trainer.state.step}{spent}")
+            talk.say(f"nothing to do: this training is over, {trainer.where_it_ended}")
         else:
             greet(trainer, len(val), device, remarks)
             run_loop(trainer)

@@ -14,6 +14,8 @@ from pixelcnn.data.hugging_face import NAME, PREFIX
 from pixelcnn.data.lazy import pieces
 from pixelcnn.data.reading import condition_names
 from pixelcnn.model import PixelModel
+from pixelcnn.record import UNSAID
+from pixelcnn.sources import CODING
 from pixelcnn.training.likelihood import Validation
 from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.run import versions
@@ -50,22 +52,19 @@ def training_record(
     classes, labels = list(train.classes), train.labels
     if labels is not None and tags.of(model).kind == "label":  # as the network is told them
         classes, labels = model.record.get("classes") or classes, condition_of(model, train)
+    known = model.record.get("data", {}) if train.binarisation == UNSAID else {}
     settings = {k: v for k, v in options.as_table().items() if k not in PLACES}
     return (
         {
             "recipe": recipe,
             "data": recorded_data(data or source_of(train))
-            | ({"fit": train.fit} if train.fit else {}),
+            | ({"fit": train.fit} if train.fit else {})
+            | {key: known[key] for key in CODING if key in known},
             "split": {"train": train.split, "val": val.split},
             "images": {"train": len(train), "val": len(val)},
             "content_hash": content_of(model, train=train, val=val),
-            "binarisation": train.binarisation,
-            "quantisation": train.quantisation,
             "skipped": train.skipped,
             "levels": train.levels,
-            "source_levels": train.source_levels,
-            "picture_levels": train.picture_levels,
-            "bins": None if train.bins is None else train.bins.as_record(),
             "classes": classes,
             "classes_seen": [] if labels is None else labels.unique().tolist(),
             "seed": options.seed,
@@ -73,9 +72,23 @@ def training_record(
             "training": settings,
             "versions": versions(),
         }
+        | meaning_of(model, train)
         | told
         | parent(model)
     )
+
+
+def meaning_of(model: PixelModel, train: ImageSet) -> dict[str, Any]:
+    """How levels came about, and what they stand for: as before, if the images are an array of levels."""
+    found = {
+        "binarisation": train.binarisation,
+        "quantisation": train.quantisation,
+        "source_levels": train.source_levels,
+        "picture_levels": train.picture_levels,
+        "bins": None if train.bins is None else train.bins.as_record(),
+    }
+    of_the_model = train.binarisation == UNSAID
+    return found | {k: v for k, v in model.record.items() if of_the_model and k in found}
 
 
 def content_of(model: PixelModel, **sets: ImageSet) -> dict[str, str]:

@@ -99,6 +99,13 @@ class Trainer:
         """Tells the callbacks what has happened."""
         call(self.callbacks, event, self.state)
 
+    @property
+    def where_it_ended(self) -> str:
+        """The step in words, and the time limit if that came before the last epoch."""
+        step, limit = self.state.step, self.options.max_time
+        timed = limit is not None and step < self.options.epochs * self.per_epoch
+        return f"at step {step}" + (f", as its time is: {limit}" if timed else "")
+
     def follow(self, plan: Plan) -> None:
         """Goes by a plan from now on."""
         self.plan, foreseen = plan, self.clock.foreseen(plan, self.state.step)

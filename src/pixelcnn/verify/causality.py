@@ -111,6 +111,7 @@ def program_past(network: Network, height: int, width: int) -> Tensor | None:
 
 
 @independent
+@torch.inference_mode(False)  # what is made in it takes no gradients
 def measure(
     network: Network,
     height: int = 5,

@@ -44,7 +44,7 @@ class ReceptiveField:
     def raster(self) -> Tensor:
         """All pixels before this one, bool ``(h, w)``."""
         height, width = self.seen.shape
-        order = torch.arange(height * width).reshape(height, width)
+        order = torch.arange(height * width, device=self.seen.device).reshape(height, width)
         return order < self.row * width + self.column
 
     @property
@@ -134,6 +134,7 @@ class ReceptiveField:
         marks[self.row][self.column] = "@"
         return "\n".join(" ".join(row) for row in marks)
 
+    @independent
     def picture(self, scale: int | None = None) -> "Image.Image":
         """The field as a picture: seen blue, blind spot red, the pixel black, the rest of the past grey.
 
@@ -160,6 +161,7 @@ class ReceptiveField:
 
 
 @independent
+@torch.inference_mode(False)  # what is made in it takes no gradients
 def receptive_field(
     network: Network, height: int, width: int, at: tuple[int, int] | None = None
 ) -> ReceptiveField:
