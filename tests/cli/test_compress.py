@@ -441,8 +441,15 @@ def test_two_files_never_come_back_as_one(run, models, here):
     for value in (0, 1):
         Image.new("L", (8, 8), value).save(here / f"{value}.png")
         run("compress", model, f"{value}.png")
-    error = run("decompress", model, "0.png.pxc", "1.png.pxc", "-f", "-o", "x.png", code=2).error
-    assert error == "two files would come back as x.png"
+    outcome = run("decompress", model, "0.png.pxc", "1.png.pxc", "-f", "-o", "x.png", code=2)
+    assert outcome.error == "two files would come back as x.png"
+    assert outcome.hint == "-o FOLDER/ takes all"
     (here / "-").mkdir()
     run("decompress", model, "0.png.pxc", "-c")
     assert not list((here / "-").iterdir())
+
+
+def test_values_that_levels_would_not_tell_apart_are_named(run, models, here):
+    np.save("a.npy", np.array([0, 31, 255] * 21 + [0], np.uint8).reshape(8, 8))
+    error = run("compress", models["eight"], "a.npy", code=4).error
+    assert error == "a.npy has the values 0 and 31, which are the same one of this model's 8 levels"

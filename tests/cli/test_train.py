@@ -189,6 +189,15 @@ def test_a_run_of_ones_own_data_is_measured_on_them(run, recipe, here):
     assert outcome.stderr.startswith(said)
 
 
+def test_data_that_have_changed_since_training_are_told_of(run, recipe, here):
+    photos(here / "photos")
+    run("train", recipe, "--data", "photos", "--size", 8, "--epochs", 1, "--run", "r")
+    assert "warning" not in run("evaluate", "r").stderr
+    for path in (here / "photos").glob("*[02468].png"):
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    assert "photos holds other images than this model" in run("evaluate", "r").stderr
+
+
 def test_a_loss_that_is_not_finite_stops_at_once(run, recipe, here):
     rate = ("--set", "training.learning_rate=1e6", "--set", "training.optimizer=rmsprop")
     outcome = run("train", recipe, "--run", "r", "--epochs", 500, *rate, code=1)

@@ -167,6 +167,13 @@ def test_a_model_without_an_integer_form_is_not_told_to_be_calibrated():
         px.compress(model, np.zeros((1, 1, 5, 7), int))
 
 
+def test_nor_is_one_whose_network_has_a_program():
+    images = data.load("digits", levels=2).train.limit(2)
+    model = px.create_model("snail", images, width=8)
+    with pytest.raises(ModelError, match="attend has no integer form"):
+        px.compress(model, images.images)
+
+
 def test_ranges_survive_a_file(tmp_path):
     model = calibrated(small_model(2))
     px.save(model, tmp_path / "m.safetensors")

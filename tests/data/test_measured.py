@@ -117,6 +117,14 @@ def test_integers_in_bins_of_real_numbers_are_told_of_and_the_other_way(stored, 
     assert ("were made for real numbers" in caplog.text) == real
 
 
+def test_whole_numbers_in_a_table_count_as_integers(tmp_path, caplog):
+    written, values = tmp_path / "maps.csv", (MAPS * 9).astype(int).reshape(40, -1)
+    np.savetxt(written, values, fmt="%d", delimiter=",")
+    data.load_all(written, shape=(1, 5, 7), quantise=Bins((-99, 0, 99), real=False))
+    assert "were made for" not in caplog.text
+    assert data.load(written, shape=(1, 5, 7), quantise=[-99, 0, 99]).train.bins.real is False
+
+
 def test_levels_of_these_bins_are_taken_as_they_are(stored, tmp_path):
     bins = Bins.between(-9, 9, 5)
     levels = np.random.default_rng(0).integers(0, 5, (6, 5, 5))

@@ -87,14 +87,26 @@ def test_validation_images_have_the_features_of_training_images():
 def test_a_fine_tuned_model_keeps_counting_its_classes_as_before(classes):
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 2, (6, 1, 3, 3), generator=generator)
-    parent = ImageSet(images, 2, torch.tensor([0, 1, 2] * 2), ("a", "b", "c"))
+    parent = ImageSet(images, 2, torch.tensor([0] * 6), ("a", "b", "c"))
     made = px.create_model("gated-pixelcnn", parent, condition="label", width=4, depth=1)
     fit(made, parent, parent, epochs=1, verbose=False)
     others = torch.tensor([0, len(classes) - 1] * 3) if classes else torch.tensor([1, 2] * 3)
     child = dataclasses.replace(parent, labels=others, classes=classes)
     fit(made, child, child, epochs=1, verbose=False)
     assert made.record["classes"] == ["a", "b", "c"]
-    assert made.record["classes_seen"] == ([1] if classes == ("b",) else [1, 2])
+    assert made.record["classes_seen"] == ([0, 1] if classes == ("b",) else [0, 1, 2])
+
+
+def test_a_fine_tuned_model_still_knows_the_classes_that_its_parent_has_seen(caplog):
+    images = torch.zeros(6, 1, 3, 3, dtype=torch.uint8)
+    parent = ImageSet(images, 2, torch.tensor([0, 1, 3] * 2), ("a", "b", "c", "d"))
+    made = px.create_model("gated-pixelcnn", parent, condition="label", width=4, depth=1)
+    fit(made, parent, parent, epochs=1, verbose=False)
+    child = dataclasses.replace(parent, labels=torch.tensor([1] * 6))
+    fit(made, child, child, epochs=1, verbose=False)
+    assert made.record["classes_seen"] == [0, 1, 3]
+    px.evaluate(made, parent)
+    assert "no image of class" not in caplog.text
 
 
 def test_a_class_that_the_parent_does_not_know_is_refused():

@@ -17,13 +17,15 @@ import torch
 
 from pixelcnn import checkpoint
 from pixelcnn.errors import ConfigError, ModelError, ResourceError
-from pixelcnn.training import Interrupted, checkpoints, loop, pictures, plan, validator
+from pixelcnn.training import Interrupted, checkpoints, fit, loop, pictures, plan, validator
 from pixelcnn.training.signals import StopFlag
 from training.trainings import (
+    QUICK,
     Killed,
     assert_same_end,
     digits,
     killed_at,
+    model,
     same,
     signalled,
     state,
@@ -447,3 +449,12 @@ def test_a_training_does_not_go_on_on_other_images(tmp_path, other):
         train(run, resume=True, epochs=2, **{other: 9})
     assert caught.value.exit_code == 2
     assert (run / "best.safetensors").read_bytes() == before
+
+
+def test_a_training_does_not_go_on_in_other_numbers(tmp_path):
+    sets = digits()
+    fit(model(), *sets, tmp_path / "run", epochs=1, verbose=False, **QUICK)
+    with pytest.raises(ModelError, match=r"float32 there, torch\.float64 here"):
+        fit(
+            model().double(), *sets, tmp_path / "run", epochs=2, resume=True, verbose=False, **QUICK
+        )

@@ -202,7 +202,9 @@ class Place:
                 if target in taken:
                     raise ConfigError(
                         f"two files would come back as {target}",
-                        hint="decompress one by one, with -o",
+                        hint="decompress one by one, with -o"
+                        if self.only is None
+                        else "-o FOLDER/ takes all",
                     )
                 taken.add(target)
                 if target.is_dir():

@@ -7,9 +7,10 @@ from pixelcnn import data, physical, sources
 from pixelcnn.cli.console import say
 from pixelcnn.config import check_choice
 from pixelcnn.errors import ConfigError
+from pixelcnn.text import printable
 
 if TYPE_CHECKING:
-    from pixelcnn.data import ImageSet
+    from pixelcnn.data import ImageSet, Splits
     from pixelcnn.model import PixelModel
 
 
@@ -44,8 +45,23 @@ def split_of(
         arguments.pop("split", None)
         arguments.pop("test", None)
         return data.load_all(name, **arguments)
-    images: ImageSet = getattr(data.load(name, **arguments), split)
+    parts = data.load(name, **arguments)
+    if name not in data.DATASETS and not sources.given_of(own):
+        tell_changed(model, parts)
+    images: ImageSet = getattr(parts, split)
     return images
+
+
+def tell_changed(model: "PixelModel", parts: "Splits") -> None:
+    """Warns of data that are others by now than a model was trained on, as far as a look at some tells."""
+    counts, hashes = model.record.get("images", {}), model.record.get("content_hash", {})
+    found = {"train": len(parts.train), "val": len(parts.val)}
+    same = hashes.get("val") in {None, parts.val.content_hash}
+    if not same or any(found[part] != counts.get(part, found[part]) for part in found):
+        say(
+            f"warning: {printable(parts.train.name)} holds other images than this model was trained on;"
+            " those to test on may be others, too"
+        )
 
 
 def trained_on(model: "PixelModel", folder: str) -> dict[str, Any]:

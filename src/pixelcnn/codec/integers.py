@@ -14,7 +14,7 @@ from torch import Tensor
 from pixelcnn.codec.bounds import check_arithmetic
 from pixelcnn.codec.coding import Integers
 from pixelcnn.codec.container import FINGERPRINT, VERSION
-from pixelcnn.codec.fixed import PRECISIONS
+from pixelcnn.codec.fixed import PRECISIONS, Precision
 from pixelcnn.codec.frequencies import finer
 from pixelcnn.codec.twin import Twin
 from pixelcnn.codec.weights import settled
@@ -68,6 +68,7 @@ def twin_of(model: PixelModel) -> tuple[Twin, bytes]:
     with integer_form():
         program = program_of(model)
         if known is None:
+            _made(model, program, [1.0] * len(program.nodes), PRECISIONS["single"])
             raise ModelError(
                 "this model does not say how large its values become",
                 hint="pixelcnn.calibrate(model, images), and save it:"
@@ -84,11 +85,20 @@ def twin_of(model: PixelModel) -> tuple[Twin, bytes]:
                 raise Unlowerable(
                     f"{len(known)} ranges for a program of {len(program.nodes)} nodes"
                 )
-            network = settled(model.network)
-            exact = program if network is model.network else trace(network)
-            twin = Twin(exact, model.levels, known, PRECISIONS[name])
+            twin = _made(model, program, known, PRECISIONS[name])
             kept = _twins[model.network] = _Kept(program, key, twin, fingerprint(twin, model))
         return kept.twin, kept.fingerprint
+
+
+def _made(model: PixelModel, program: Program, ranges: list[float], precision: Precision) -> Twin:
+    """The twin of a model that has this program.
+
+    Raises:
+        Unlowerable: it has no integer form, whatever the ranges; or none with these.
+    """
+    network = settled(model.network)
+    exact = program if network is model.network else trace(network)
+    return Twin(exact, model.levels, ranges, precision)
 
 
 def fingerprint(twin: Twin, model: PixelModel) -> bytes:

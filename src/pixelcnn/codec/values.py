@@ -85,10 +85,11 @@ class Stored:
             else equal_bins(source, self.levels)
         )
         levels = rule[occurring]
-        if len(np.unique(levels)) < len(occurring):
+        if len(same := np.flatnonzero(np.diff(levels) == 0)):
+            one, other = occurring[same[0] : same[0] + 2]
             raise ModelError(
-                f"{where} has {len(occurring):,} different values, which {self.levels:,} levels of this"
-                " model cannot stand for",
+                f"{where} has the values {one} and {other}, which are the same one of this model's"
+                f" {self.levels:,} levels",
                 hint="one of as many levels is lossless; this one takes arrays as 'pixelcnn sample' writes",
             )
         found = dict(zip(levels.tolist(), occurring.tolist(), strict=True))

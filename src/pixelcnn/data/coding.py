@@ -8,6 +8,7 @@ from pixelcnn.annotations import shown
 from pixelcnn.config import check_choice, check_integer
 from pixelcnn.data.bins import RULES, Bins, found_bins
 from pixelcnn.data.image_set import ImageSet
+from pixelcnn.data.raw import are_real
 from pixelcnn.errors import ConfigError
 from pixelcnn.shapes import MAX_LEVELS
 
@@ -108,7 +109,7 @@ class Coding:
             return self
         if isinstance(bins, str):
             bins = found_bins(bins, train.images, self.levels, f"{train.name} ({train.split})")
-        real = train.images.dtype.is_floating_point
+        real = are_real(train.images)
         return dataclasses.replace(
             self, levels=bins.levels, quantise=dataclasses.replace(bins, real=real)
         )

@@ -18,6 +18,7 @@ from pixelcnn.data.coding import Coding
 from pixelcnn.data.geometry import in_colour, in_grey
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lazy import each, pieces
+from pixelcnn.data.raw import are_real
 from pixelcnn.data.reading import typed
 from pixelcnn.data.tensors import dtype_of, extent
 from pixelcnn.errors import DataError
@@ -191,7 +192,7 @@ def _measured(images: ImageSet, coding: Coding) -> ImageSet:
             found, binarisation="none", quantisation=bins.describe(), bins=bins
         )
     where = f"{images.name} ({images.split})"
-    real = images.images.dtype.is_floating_point
+    real = are_real(images.images)
     if bins.real is not None and bins.real != real:
         kinds = ("integers", "real numbers")
         log.warning(

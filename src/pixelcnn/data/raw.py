@@ -53,6 +53,18 @@ def plain_type(dtype: np.dtype) -> np.dtype:
     return np.promote_types(native, np.int32)
 
 
+def are_real(values: Any) -> bool:
+    """Whether some values are no whole numbers: tables, for one, hold whole ones as floats, too.
+
+    Example:
+        >>> are_real(torch.tensor([2.0, 3.0])), are_real(torch.tensor([2.0, 3.5]))
+        (False, True)
+    """
+    if not values.dtype.is_floating_point:
+        return False
+    return any(bool((values[piece] != values[piece].floor()).any()) for piece in pieces(values))
+
+
 def check_finite(values: Any) -> None:
     """Refuses NaN and infinity; reads real numbers piece by piece.
 

@@ -14,7 +14,7 @@ from pixelcnn.data.hugging_face import NAME, PREFIX
 from pixelcnn.data.lazy import pieces
 from pixelcnn.data.reading import condition_names
 from pixelcnn.model import PixelModel
-from pixelcnn.record import UNSAID
+from pixelcnn.record import UNSAID, classes_seen
 from pixelcnn.sources import CODING
 from pixelcnn.training.likelihood import Validation
 from pixelcnn.training.options import TrainingOptions
@@ -66,7 +66,9 @@ def training_record(
             "skipped": train.skipped,
             "levels": train.levels,
             "classes": classes,
-            "classes_seen": [] if labels is None else labels.unique().tolist(),
+            "classes_seen": sorted(
+                {*seen_before(model), *([] if labels is None else labels.unique().tolist())}
+            ),
             "seed": options.seed,
             "augmentation": (", ".join(options.augment) or "none") + tagged,
             "training": settings,
@@ -76,6 +78,13 @@ def training_record(
         | told
         | parent(model)
     )
+
+
+def seen_before(model: PixelModel) -> list[int]:
+    """The classes that a model was trained on before; none of a new one."""
+    own = tags.of(model)
+    trained = own.kind == "label" and "steps" in model.record
+    return classes_seen(model.record, own.size) if trained else []
 
 
 def meaning_of(model: PixelModel, train: ImageSet) -> dict[str, Any]:

@@ -254,10 +254,17 @@ class Trainer:
                     raise ValueError(f"moments of the shape {tuple(value.shape)}")
         return own | {"state": moments}
 
+    def _check_types(self, weights: dict[str, torch.Tensor]) -> None:
+        """What was computed in other numbers goes on nowhere near as it would have."""
+        for name, own in self.model.state_dict().items():
+            if name in weights and weights[name].dtype != own.dtype:
+                raise ValueError(f"{name} is {weights[name].dtype} there, {own.dtype} here")
+
     def _load(self, content: dict[str, Any]) -> None:
         state = self.state
         state.step = content["step"]
         state.epoch = max(1, math.ceil(state.step / self.per_epoch))
+        self._check_types(content["model"])
         self.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(self._moments(content["optimizer"]))
         self.average.load_state_dict(content["average"])
