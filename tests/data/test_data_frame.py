@@ -79,6 +79,18 @@ def test_cells_of_other_sizes_are_refused(cells, error):
         data.load_all(pandas.DataFrame({"pixels": cells, "label": LABELS}))
 
 
+@pytest.mark.parametrize("sides", [(2, 8), (3, 12), (5, 15, 3)])
+def test_brackets_in_a_cell_say_how_long_the_sides_are(tmp_path, sides):
+    images = np.random.default_rng(0).integers(0, 256, (20, *sides))
+    frame = pandas.DataFrame({"pixels": [str(each.tolist()) for each in images], "label": LABELS})
+    frame.to_csv(tmp_path / "nested.csv", index=False)
+    for source in (frame, tmp_path / "nested.csv"):
+        found = data.load_all(source)
+        flat = images if len(sides) == 2 else images.transpose(0, 3, 1, 2)
+        assert np.array_equal(found.images.squeeze(1).numpy(), flat)
+        assert np.array_equal(found.labels.numpy(), LABELS)
+
+
 @pytest.mark.parametrize("words", ["1 2 3 4", [1, 2, 3, 4], {"box": 1}])
 def test_what_is_shorter_than_a_row_is_no_image_beside_columns_of_pixels(words):
     frame = pandas.DataFrame({**COLUMNS["one column a pixel"], "box": [words] * 20})

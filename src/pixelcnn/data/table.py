@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from pixelcnn.data import cells
-from pixelcnn.data.arrays import from_rows
+from pixelcnn.data.arrays import from_rows, from_values
 from pixelcnn.data.columns import FIRST, Columns, columns_of
 from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import ImageSet
@@ -69,7 +69,8 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
     with named(where):
         dialect, columns = _columns(path, reading, where)
         pixels = len(columns.pixels) - columns.undecided
-        pixel_shape(pixels, reading, where)
+        if not columns.sides:
+            pixel_shape(pixels, reading, where)
         table = _read(path, columns, dialect)
     if table.bad:
         _refuse(table.bad, where, reading.skip_bad, dialect)
@@ -88,7 +89,10 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
             hint=f"say how many with {SOURCE}",
         )
     labels = None if labels is None else _counted(labels)
-    images = from_rows(values, labels, reading.source_levels, reading, where)
+    taken = from_rows
+    if columns.sides:
+        values, taken = values.reshape(-1, *columns.sides), from_values
+    images = taken(values, labels, reading.source_levels, reading, where)
     given = torch.from_numpy(table.given) if columns.given else None
     with named(f"{where}:"):
         return dataclasses.replace(
@@ -177,19 +181,21 @@ def _columns(path: Path, reading: Reading, where: str) -> tuple[Dialect, Columns
     number, _, comment = lines[0]
     said = [each.line for each in lines]
     dialect = _dialect(said, reading)
-    header = _fields(lines[0].line, dialect)
+    header, names = (_fields(line, dialect) for line in (lines[0].line, comment))
     cell, first = (cells.place(some, dialect.separator) for some in (said, said[:1]))
     dialect = dataclasses.replace(dialect, cell=cell)
     rows = [_fields(each.line, dialect) for each in lines]
-    widest, names = max(map(len, rows)), _fields(comment, dialect)
+    widest = max(map(len, rows))
     alone = len(header) == 1 < widest and dialect.separator == b" "
     if (cell is not None or alone) and first is None and not any(map(is_number, header)):
         rows[0] = cells.names_of(header, cell or 0, widest)
     elif cell is not None:
         names = cells.names_of(names, cell, widest)
     if not _is_header(rows[0]) and len(names) == len(rows[0]):
-        return dialect, columns_of(names, number - 1, reading, where, rows)
-    return dialect, columns_of(rows[0], number, reading, where, rows[1:])
+        rows, number = [names, *rows], number - 1
+    columns = columns_of(rows[0], number, reading, where, rows[1:])
+    sides = cells.sides_in(said, len(columns.pixels) - columns.undecided)
+    return dialect, dataclasses.replace(columns, sides=sides)
 
 
 class Said(NamedTuple):
