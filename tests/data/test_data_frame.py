@@ -91,6 +91,14 @@ def test_brackets_in_a_cell_say_how_long_the_sides_are(tmp_path, sides):
         assert np.array_equal(found.labels.numpy(), LABELS)
 
 
+def test_a_column_of_images_may_have_any_name():
+    frame = pandas.DataFrame({"Picture": COLUMNS["files"]["image"], "Label": LABELS})
+    for key in (None, "Picture", "picture"):
+        images = data.load_all(frame, key=key)
+        assert np.array_equal(images.images[:, 0].numpy(), IMAGES)
+        assert np.array_equal(images.labels.numpy(), LABELS)
+
+
 @pytest.mark.parametrize("words", ["1 2 3 4", [1, 2, 3, 4], {"box": 1}])
 def test_what_is_shorter_than_a_row_is_no_image_beside_columns_of_pixels(words):
     frame = pandas.DataFrame({**COLUMNS["one column a pixel"], "box": [words] * 20})
