@@ -1,6 +1,7 @@
 """Kaggle-style CSV."""
 
 import contextlib
+import re
 
 import numpy as np
 import pytest
@@ -442,8 +443,10 @@ def test_values_beyond_a_byte_ask_how_many_levels_they_have(tmp_path):
 
 @pytest.mark.parametrize("header", [True, False])
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
-def test_separators_at_the_end_of_each_line_make_no_column(tmp_path, separator, header):
-    content = text(header=header).replace("\n", ",\n").replace(",", separator)
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_separators_at_the_end_of_each_line_make_no_column(tmp_path, separator, header, quote):
+    content = re.sub(r"\w+", rf"{quote}\g<0>{quote}", text(header=header))
+    content = content.replace("\n", ",\n").replace(",", separator)
     assert_as_written(data.load_all(stored(tmp_path, content)))
     rows = content.splitlines()
     rows[5] += "7"

@@ -233,9 +233,9 @@ def _fields(line: bytes, dialect: Dialect) -> list[str]:
 
 def _dialect(lines: list[bytes], reading: Reading) -> Dialect:
     """How the first lines are written: blanks separate only if nothing else does."""
-    line = cells.TOGETHER.sub(b"", lines[0])
-    counts = {separator: line.count(separator) for separator in (b",", b";", b"\t", b"|")}
-    if reading.measured and (counts[b";"] or (counts[b"\t"] and b",\t" not in line)):
+    line, outside = lines[0], cells.TOGETHER.sub(b"", lines[0])
+    counts = {separator: outside.count(separator) for separator in (b",", b";", b"\t", b"|")}
+    if reading.measured and (counts[b";"] or (counts[b"\t"] and b",\t" not in outside)):
         counts[b","], line = 0, line.replace(b",", b".")  # decimal commas
     most = max(counts, key=counts.__getitem__)
     separator = most if counts[most] else b" "
