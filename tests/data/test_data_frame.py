@@ -99,6 +99,14 @@ def test_a_column_of_images_may_have_any_name():
         assert np.array_equal(images.labels.numpy(), LABELS)
 
 
+@pytest.mark.parametrize("gap", [np.nan, "?"])
+def test_a_gap_in_a_frame_without_names_is_told_in_one_line(gap):
+    frame = pandas.DataFrame(np.column_stack([LABELS, ROWS])).astype(object)
+    frame.iloc[2, 3] = gap
+    with pytest.raises(DataError, match=r"^data frame (holds|cannot be read)"):
+        data.load_all(frame)
+
+
 @pytest.mark.parametrize("words", ["1 2 3 4", [1, 2, 3, 4], {"box": 1}])
 def test_what_is_shorter_than_a_row_is_no_image_beside_columns_of_pixels(words):
     frame = pandas.DataFrame({**COLUMNS["one column a pixel"], "box": [words] * 20})

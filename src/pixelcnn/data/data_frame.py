@@ -59,7 +59,8 @@ def read(source: Any, reading: Reading, labels: Any = None) -> Parts:
         reading = dataclasses.replace(reading, label_column=LABELS[0])
         names, series = [*names, LABELS[0]], [*series, np.reshape(labels, -1)]
     if not images:
-        return {"all": of_columns(names, series, reading, WHERE)}
+        with named(WHERE):
+            return {"all": of_columns(names, series, reading, WHERE)}
     if len(images) > 1 and reading.key is None:
         raise DataError(
             f"{WHERE} has {len(images)} columns of images ({brief(', '.join(images))})",
@@ -70,6 +71,7 @@ def read(source: Any, reading: Reading, labels: Any = None) -> Parts:
     return {"all": read_them(names, series, dataclasses.replace(reading, key=key))}
 
 
+@named(WHERE)
 def _of_rows(names: list[str], series: list[Any], reading: Reading) -> ImageSet:
     """Images that are lists of pixels, as if each pixel had a column."""
     at = names.index(str(reading.key))
@@ -145,7 +147,7 @@ def of_columns(
     found = columns_of([str(name).lower() for name in names], 1, reading, where, rows)
     pixels, label = [arrays[at] for at in found.pixels], found.label
     if found.undecided:
-        highest = max(int(each.max(initial=0)) for each in pixels[1:-1])
+        highest = max(each.max(initial=0) for each in pixels[1:-1])
         label = int(found.pixels[label_end(pixels[0], pixels[-1], highest, where)])
         pixels = [arrays[at] for at in found.pixels if at != label]
     labels = None if label is None else arrays[label]

@@ -42,7 +42,7 @@ def has_label(count: int, reading: Reading) -> bool:
     return square_of(count) is None and square_of(count - 1) is not None
 
 
-def label_end(first: np.ndarray, last: np.ndarray, highest: int, where: str) -> int:
+def label_end(first: np.ndarray, last: np.ndarray, highest: float, where: str) -> int:
     """Which of two columns holds the classes: 0 for the first, -1 for the last.
 
     Classes are few, counted from 0 or 1 without gaps, and each is about as frequent as the others; a pixel

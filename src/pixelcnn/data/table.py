@@ -146,7 +146,7 @@ def _decided(parts: list[np.ndarray], where: str) -> tuple[np.ndarray, slice]:
     """The labels of rows with a number too many, and the columns that are pixels."""
     first, last = (_counted(np.concatenate([part[:, end] for part in parts])) for end in (0, -1))
     highest = max(float(part[:, 1:-1].max(initial=0)) for part in parts)
-    at_end = label_end(first, last, int(highest), where) != 0
+    at_end = label_end(first, last, highest, where) != 0
     return (last, slice(0, -1)) if at_end else (first, slice(1, None))
 
 
