@@ -30,7 +30,7 @@ from pixelcnn.data.packed import plain_name
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.sets import DATASETS
-from pixelcnn.data.splits import Parts, alike, joined, matched, splits_of
+from pixelcnn.data.splits import Parts, alike, joined, read_alike, splits_of
 from pixelcnn.data.subsets import of_a_set, taken
 from pixelcnn.data.table import read_table
 from pixelcnn.errors import ConfigError, DataError, UnknownName
@@ -229,12 +229,12 @@ def holds_arrays(path: Path) -> bool:
 
 def _read_arrays(path: Path, reading: Reading) -> Parts:
     """The images of a file of arrays, or those of each part of a set, in the shape of ``train``."""
-    sets: Parts = {}
-    for part, key in (part_keys(path) if reading.key is None else {}).items():
-        options = alike(reading, sets["train"]) if sets else reading
-        images = read_array(path, dataclasses.replace(options, key=key))
-        sets[part] = matched(images, sets["train"], part) if sets else images
-    return sets or {"all": read_array(path, reading)}
+    keys = part_keys(path) if reading.key is None else {}
+    if not keys:
+        return {"all": read_array(path, reading)}
+    return read_alike(
+        keys, lambda key, told: read_array(path, dataclasses.replace(told, key=key)), reading
+    )
 
 
 ON_DISK = (

@@ -15,7 +15,7 @@ from pixelcnn.data.lazy import LazyImages, Rows
 from pixelcnn.data.pictures import is_picture
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.rows import RowArray
-from pixelcnn.data.splits import Parts, alike, matched
+from pixelcnn.data.splits import Parts, read_alike
 from pixelcnn.data.tensors import as_tensor, dense, numbers_of, unmasked
 from pixelcnn.errors import DataError
 
@@ -85,12 +85,8 @@ def read_labelled(source: Any, reading: Reading) -> Parts:
     """Arrays with their labels: one set, or training and test images, perhaps with validation between."""
     if is_pair(source):
         return read_values(source[0], reading, source[1])
-    sets: Parts = {}
-    for part, (images, labels) in zip(PARTS[len(source)], source, strict=True):
-        options = alike(reading, sets["train"]) if sets else reading
-        found = read_values(images, options, labels)["all"]
-        sets[part] = matched(found, sets["train"], part) if sets else found
-    return sets
+    pairs = dict(zip(PARTS[len(source)], source, strict=True))
+    return read_alike(pairs, lambda pair, told: read_values(pair[0], told, pair[1])["all"], reading)
 
 
 def read_values(source: Any, reading: Reading, labels: Any = None) -> Parts:
