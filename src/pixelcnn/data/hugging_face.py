@@ -28,8 +28,6 @@ PREFIX = "hf:"
 NAME = re.compile(r"[\w.-]+(/[\w.-]+){0,2}")
 """``NAME``, ``OWNER/NAME`` or ``OWNER/NAME/CONFIGURATION``."""
 SUFFIXES = (".parquet", ".arrow")
-USEFUL = frozenset(("layout", "key", "label_column", "skip_bad"))
-"""Options that these datasets have a use for."""
 CLASSES = frozenset(("Dataset", "IterableDataset", "DatasetDict", "IterableDatasetDict"))
 TIMEOUT = 5
 """Seconds to wait for the Hub's address; the library itself would try again and again for half a minute."""

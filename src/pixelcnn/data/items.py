@@ -30,8 +30,6 @@ from pixelcnn.text import printable
 
 log = logging.getLogger("pixelcnn")
 
-USEFUL = frozenset(("layout", "key", "label_column", "skip_bad"))
-"""Options that these datasets have a use for."""
 IMAGES = ("image", "images", "img", "pixel_values", "pixels")
 """Names under which items that are dictionaries have their image."""
 
