@@ -83,7 +83,7 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
     if values.dtype == np.uint16 and values.max() < 256:  # only the labels were larger
         values = values.astype(np.uint8)
     known = reading.source_levels or reading.usual_levels
-    if values.dtype == np.uint16 and known is None and not reading.measured:
+    if values.dtype == np.uint16 and known is None:
         raise DataError(
             f"{where}: its values run up to {values.max()}, and a table does not say of how many levels",
             hint=f"say how many with {SOURCE}",
@@ -160,8 +160,7 @@ def _counted(labels: np.ndarray) -> np.ndarray:
 
 def _joined(parts: list[np.ndarray], kept: slice, pixels: int) -> np.ndarray:
     """The columns kept of all parts, ``(rows, pixels)``; the parts are freed one by one."""
-    kind = max((part.dtype for part in parts), key=lambda each: each.itemsize, default=np.uint8)
-    whole = np.empty((sum(map(len, parts)), pixels), kind)
+    whole = np.empty((sum(map(len, parts)), pixels), np.result_type(*parts))
     at = len(whole)
     while parts:
         last = parts.pop()
