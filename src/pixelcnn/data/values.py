@@ -1,6 +1,5 @@
 """Arrays and tensors in memory, and lists of them."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from pixelcnn.data import data_frame, items
 from pixelcnn.data.arrays import from_values
 from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import Splits
-from pixelcnn.data.lazy import LazyImages, Rows
+from pixelcnn.data.lazy import LazyImages
 from pixelcnn.data.pictures import is_picture
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.rows import RowArray
@@ -95,11 +94,13 @@ def read_values(source: Any, reading: Reading, labels: Any = None) -> Parts:
     if data_frame.fits(source):
         return data_frame.read(source, reading, labels)
     with named(f"{ARRAY}:"):
-        values = values_of(source)
-        if isinstance(values, Tensor):
-            values = _of_tensor(values)
-        elif not values.flags.writeable:
-            values = RowArray(values.shape, values.dtype, _copies(values))
+        found = values_of(source)
+        if isinstance(found, Tensor):
+            values = _of_tensor(found)
+        elif found.flags.writeable:
+            values = found
+        else:
+            values = RowArray(found.shape, found.dtype, lambda rows: np.array(found[rows]))
     return {"all": from_values(values, labels, reading.source_levels, reading, ARRAY)}
 
 
@@ -151,10 +152,6 @@ def tensor_of(source: Any) -> Tensor:
         return numbers_of(values, "images are integer levels (n, c, h, w)")
     dtype = numbers_of(np.array(values[:0]), "images are integer levels (n, c, h, w)").dtype
     return LazyImages(values.shape, dtype, lambda rows: as_tensor(values[rows]))
-
-
-def _copies(values: np.ndarray) -> Callable[[Rows], np.ndarray]:
-    return lambda rows: np.array(values[rows])
 
 
 def _of_tensor(values: Tensor) -> Any:
