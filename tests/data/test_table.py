@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pixelcnn import data
-from pixelcnn.data import table
+from pixelcnn.data import bad_rows
 from pixelcnn.errors import ConfigError, DataError
 
 NOISE = np.random.default_rng(0).integers(0, 256, (30, 4, 4), np.uint8)
@@ -122,7 +122,7 @@ def test_colours_ask_for_their_order(tmp_path):
 
 
 def test_bad_rows_are_named_by_line_and_skipped_on_request(tmp_path, monkeypatch):
-    monkeypatch.setattr(table, "REASONS", 9)
+    monkeypatch.setattr(bad_rows, "REASONS", 9)
     lines = text().splitlines()
     lines[4] += ",1"
     lines[7] = lines[7].replace(",", ",x", 1)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,36 +12,25 @@ import torch
 
 from pixelcnn.data import cells
 from pixelcnn.data.arrays import from_rows, from_values
+from pixelcnn.data.bad_rows import Bad, refuse_rows
 from pixelcnn.data.columns import FIRST, Columns, columns_of
 from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.label_column import label_end
 from pixelcnn.data.layout import pixel_shape
 from pixelcnn.data.lines import line_blocks
-from pixelcnn.data.parsing import SEPARATORS, Dialect, is_number, parse_rows, places_among, plain
+from pixelcnn.data.parsing import Dialect, is_number, parse_rows, places_among, plain
 from pixelcnn.data.quantise import SOURCE
-from pixelcnn.data.reading import Reading, typed
+from pixelcnn.data.reading import Reading
 from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
-from pixelcnn.text import by_reason, counted, printable
+from pixelcnn.text import printable
 
-log = logging.getLogger("pixelcnn")
-
-NAMED, REASONS, MANY = 3, 4, 10
-"""Bad rows of one reason that a message names, reasons that it names, and rows that are not bad by chance."""
 MAX_COLUMNS = 2**20
 SEPARATOR_SAID = re.compile(rb"sep=.\s*")
 """A first line for spreadsheets."""
 DECIMAL = re.compile(r"^([-+]?\d*),(\d+(?:e[-+]?\d+)?)$")
 """A number with a decimal comma, as a whole field."""
-NOTHING = re.compile(r"'(?:nan|na|n/a|null|none)?' in column (\d+)", re.IGNORECASE)
-"""A bad value that stands for none."""
-WORD = re.compile(r"'(?!nan')[a-z][^']*' in column (\d+)", re.IGNORECASE)
-"""A bad value that is a word."""
-WHOLE = re.compile(r"'[0-9]+\.0*' in column")
-"""A bad value that is a whole number, as pandas writes those of a column with a gap."""
-REAL = re.compile(r"'[+-]?[0-9]*[.,]?[0-9]+(e[+-]?[0-9]+)?(\.\.\.)?' in column", re.IGNORECASE)
-"""A bad value that is a number nevertheless, perhaps shortened."""
 
 
 def read_table(path: Path, reading: Reading) -> ImageSet:
@@ -73,7 +61,7 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
             pixel_shape(pixels, reading, where)
         table = _read(path, columns, dialect)
     if table.bad:
-        _refuse(table.bad, where, reading.skip_bad, dialect)
+        refuse_rows(table.bad, where, reading.skip_bad, dialect)
     if not sum(map(len, table.pixels)):
         raise DataError(f"{where} holds no rows of numbers")
     labels, kept = table.labels, slice(None)
@@ -102,10 +90,6 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
             condition=given,
             condition_names=reading.condition if columns.given else (),
         )
-
-
-Bad = list[tuple[int, str]]
-"""Numbers of lines that are no rows, with the reason."""
 
 
 class Table(NamedTuple):
@@ -242,49 +226,3 @@ def _dialect(lines: list[bytes], reading: Reading) -> Dialect:
     numbers = line.replace(b'"', b"").split(separator)[:-1]
     trailing = ends and all(is_number(field.strip().decode("latin-1")) for field in numbers)
     return Dialect(separator, trailing, reading.measured)
-
-
-def _refuse(bad: Bad, where: str, skip_bad: bool, dialect: Dialect) -> None:
-    """Names bad rows by line, and raises unless they are to be skipped."""
-    count, named = counted(len(bad), "bad row"), _named(bad)
-    comma = dialect.separator == b","
-    kind = "" if comma else f" (columns separated by {SEPARATORS[dialect.separator]})"
-    if not skip_bad:
-        raise DataError(f"{where}: {count}{kind}: {named}", hint=_remedy(bad, dialect))
-    log.warning("%s: %s skipped%s: %s", where, count, kind, named)
-
-
-def _remedy(bad: Bad, dialect: Dialect) -> str:
-    """What to do about bad rows, by what they have in common."""
-    hint = "mend or remove these lines, or leave them out: --skip-bad (in Python skip_bad=True)"
-    nothing, words = (
-        {found[found.lastindex or 0] for _, reason in bad if (found := kind.match(reason))}
-        for kind in (NOTHING, WORD)
-    )
-    real = [] if dialect.real else [reason for _, reason in bad if REAL.match(reason)]
-    many = len(bad) >= MANY
-    if many and len(nothing) == 1:
-        hint = f"remove column {nothing.pop()}, or say what stands for nothing: frame.fillna(0); else {hint}"
-    elif many and len(words) == 1:
-        hint = f"classes are whole numbers, or all words: see column {words.pop()}; else {hint}"
-    if real and all(map(WHOLE.match, real)):
-        return (
-            f"whole numbers are written without a point: frame.fillna(0).astype(int); else {hint}"
-        )
-    if real:
-        levels = f"say how they become levels with {typed('quantise')}"
-        whole = "write whole ones without a point, as by np.savetxt(…, fmt='%d')"
-        return f"real numbers: {levels}, or {whole}; else {hint}"
-    return hint
-
-
-def _named(bad: Bad) -> str:
-    """Bad rows by their lines, those of one reason together."""
-    reasons = list(by_reason(bad).items())
-    parts = []
-    for reason, lines in reasons[:REASONS]:
-        rest = f" and {len(lines) - NAMED:,} more" if len(lines) > NAMED else ""
-        numbers = f"line{'s' * (len(lines) > 1)} {', '.join(map(str, lines[:NAMED]))}{rest}"
-        parts.append(f"{numbers}: {reason}")
-    others = sum(len(lines) for _, lines in reasons[REASONS:])
-    return "; ".join(parts) + (f"; and {others:,} more" if others else "")
