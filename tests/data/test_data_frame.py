@@ -107,6 +107,12 @@ def test_a_gap_in_a_frame_without_names_is_told_in_one_line(gap):
         data.load_all(frame)
 
 
+@pytest.mark.parametrize("key", ["pixel3", "scan"])
+def test_a_column_that_is_said_and_holds_no_images_is_refused(key):
+    with pytest.raises(DataError, match=f"no column of images called {key}"):
+        data.load_all(pandas.DataFrame(COLUMNS["one column a pixel"]), key=key)
+
+
 @pytest.mark.parametrize("words", ["1 2 3 4", [1, 2, 3, 4], {"box": 1}])
 def test_what_is_shorter_than_a_row_is_no_image_beside_columns_of_pixels(words):
     frame = pandas.DataFrame({**COLUMNS["one column a pixel"], "box": [words] * 20})

@@ -58,6 +58,11 @@ def read(source: Any, reading: Reading, labels: Any = None) -> Parts:
             )
         reading = dataclasses.replace(reading, label_column=LABELS[0])
         names, series = [*names, LABELS[0]], [*series, np.reshape(labels, -1)]
+    if not images and reading.key is not None:
+        raise DataError(
+            f"{WHERE} has no column of images called {brief(reading.key, 60)}",
+            hint=f"columns: {brief(', '.join(names))}",
+        )
     if not images:
         with named(WHERE):
             return {"all": of_columns(names, series, reading, WHERE)}
