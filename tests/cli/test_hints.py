@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+
+from pictures import save_pictures
 
 
 @pytest.fixture
@@ -16,10 +17,7 @@ def own(here):
     rng = np.random.default_rng(0)
 
     def folder(name, *shapes):
-        (here / name).mkdir()
-        for index, shape in enumerate(shapes):
-            values = rng.integers(0, 256, shape).astype(np.uint8)
-            Image.fromarray(values).save(here / name / f"{index}.png")
+        save_pictures(here / name, (rng.integers(0, 256, shape, np.uint8) for shape in shapes))
 
     folder("large", (20, 30), (20, 30))
     folder("small", (6, 6), (6, 6))

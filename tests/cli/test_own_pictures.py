@@ -5,18 +5,12 @@ import pytest
 import torch
 from PIL import Image
 
+from pictures import save_pictures
 from pixelcnn import checkpoint, record
 from pixelcnn.data import load
 from pixelcnn.sources import preparation, recorded
 
 TINY = ("--epochs", 1, "--set", "network.width=4", "--set", "network.depth=1", "--run", "run")
-
-
-def saved(folder, values):
-    """Pictures of these values, one file each."""
-    folder.mkdir(parents=True)
-    for number, each in enumerate(values):
-        Image.fromarray(each).save(folder / f"{number}.png")
 
 
 def rows(outcome):
@@ -27,14 +21,14 @@ def rows(outcome):
 def test_the_score_of_a_mask_does_not_depend_on_the_files_beside_it(run, here):
     masks = np.random.default_rng(0).integers(0, 2, (9, 8, 8), np.uint8)
     masks[4] = 0
-    saved(here / "masks", masks)
-    saved(here / "alone", masks[4:5])
+    save_pictures(here / "masks", masks)
+    save_pictures(here / "alone", masks[4:5])
     run("train", "digits", "--data", "masks", "--set", "data.source_levels=2", *TINY)
     together, alone = rows(run("score", "run", "masks")), rows(run("score", "run", "alone"))
     assert alone["0.png"] == together["4.png"]
     assert run("evaluate", "run", "--data", "masks", "--split", "all", "--json").json["levels"] == 2
     run("complete", "run", "alone/0.png", "-n", 1)
-    saved(here / "white", masks[:1] * 255)
+    save_pictures(here / "white", masks[:1] * 255)
     outcome = run("score", "run", "white", code=3)
     assert "holds the value 255, but 2 levels are 0 to 1" in outcome.error
     assert "--source-levels" in outcome.hint
@@ -43,7 +37,7 @@ def test_the_score_of_a_mask_does_not_depend_on_the_files_beside_it(run, here):
 
 def test_photographs_are_brought_to_size_and_grey_as_in_training(run, here):
     values = np.random.default_rng(0).integers(0, 256, (9, 20, 24, 3), np.uint8)
-    saved(here / "photos", values)
+    save_pictures(here / "photos", values)
     options = ("--data", "photos", "--size", 8, "--grey", "--set", "data.levels=4")
     assert "20x24 resized to 8x8" in run("train", "digits", *options, *TINY).stderr
     known = checkpoint.load(here / "run/best.safetensors")
@@ -58,7 +52,7 @@ def test_photographs_are_brought_to_size_and_grey_as_in_training(run, here):
 
 
 def test_patches_are_trained_on_and_evaluated(run, here):
-    saved(here / "photos", np.random.default_rng(0).integers(0, 256, (6, 20, 24), np.uint8))
+    save_pictures(here / "photos", np.random.default_rng(0).integers(0, 256, (6, 20, 24), np.uint8))
     options = ("--data", "photos", "--size", 8, "--fit", "patches", "--set", "data.levels=4")
     run("train", "digits", *options, *TINY)
     outcome = run("evaluate", "run")
@@ -69,7 +63,7 @@ def test_patches_are_trained_on_and_evaluated(run, here):
 
 @pytest.mark.parametrize("flags", [("--grey", "--rgb"), ("--fit", "patches"), ("--fit", "stretch")])
 def test_what_contradicts_itself_is_a_usage_error(run, here, flags):
-    saved(here / "photos", np.zeros((4, 8, 8), np.uint8))
+    save_pictures(here / "photos", np.zeros((4, 8, 8), np.uint8))
     run("train", "digits", "--data", "photos", *flags, "--dry-run", code=2)
 
 
@@ -106,13 +100,13 @@ def test_pictures_of_samples_compare_with_levels_as_given(run, tiny, here):
     assert "bins" not in run("score", "m.safetensors", "drawn/").stderr
     command = ("evaluate", "m.safetensors", "--data", "drawn/", "--split", "all", "--json")
     assert run(*command).json["as_trained"] is True
-    saved(here / "photos", np.random.default_rng(0).integers(0, 256, (9, 8, 8), np.uint8))
+    save_pictures(here / "photos", np.random.default_rng(0).integers(0, 256, (9, 8, 8), np.uint8))
     assert "do not compare" in run("score", "m.safetensors", "photos").stderr
 
 
 def test_what_is_done_to_files_is_one_line_but_before_a_training(run, model, here):
     values = np.random.default_rng(0).integers(0, 256, (4, 8, 8), np.uint8)
-    saved(here / "mixed", values)
+    save_pictures(here / "mixed", values)
     Image.fromarray(values[0].astype(np.uint16) * 257).save(here / "mixed/deep.png")
     grey = Image.fromarray(values[1])
     grey.putalpha(grey.copy())

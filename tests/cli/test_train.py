@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from cli.conftest import RECIPE
+from pictures import save_pictures
 from pixelcnn import checkpoint
 
 
@@ -32,10 +33,7 @@ def table(here):
 def class_folders(here):
     """Forty images in two folders."""
     noise = np.random.default_rng(0).integers(0, 256, (40, 5, 7)).astype(np.uint8)
-    for number, pixels in enumerate(noise):
-        folder = here / "photos" / ("cat", "dog")[number % 2]
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(folder / f"{number}.png")
+    save_pictures(here / "photos", noise, classes=("cat", "dog"))
 
 
 @pytest.mark.parametrize(
@@ -205,10 +203,8 @@ def test_a_loss_that_is_not_finite_stops_at_once(run, recipe, here):
 
 
 def photos(folder):
-    folder.mkdir()
-    for index in range(12):
-        values = np.random.default_rng(index).integers(0, 256, (9, 8)).astype(np.uint8)
-        Image.fromarray(values).save(folder / f"{index:02d}.png")
+    noise = np.random.default_rng(0).integers(0, 256, (12, 9, 8), np.uint8)
+    save_pictures(folder, noise, "{:02}.png")
 
 
 def test_data_check_and_prepare(run, here):

@@ -162,7 +162,6 @@ def test_any_integer_type_is_taken(tmp_path, dtype):
     [
         (NOISE / 255, "float64 numbers, but levels are integers"),
         (NOISE.astype(np.float32), "float32 numbers"),
-        (NOISE.astype(np.int16) - 1, "smallest value is -1"),
         (NOISE.astype(np.int64) * 1000, "above 65535"),
         (np.full((2, 5, 7), 2**63, np.uint64), "9223372036854775808"),
         (NOISE.astype(complex), "complex128 values"),
@@ -176,7 +175,7 @@ def test_what_cannot_be_levels_is_refused_and_named(tmp_path, values, message):
 
 
 def test_negative_values_are_refused_with_the_remedy(tmp_path):
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(DataError, match=r"images\.npy.*smallest value is -1") as caught:
         data.load_all(stored(tmp_path, NOISE.astype(np.int16) - 1))
     assert "quantise=" in caught.value.hint
 
@@ -286,13 +285,6 @@ def test_damaged_files_are_refused_and_nothing_else(tmp_path, suffix):
         path.write_bytes(content[:length])
         with pytest.raises(DataError, match="images"):
             data.load_all(path)
-
-
-def test_a_header_that_declares_too_much_is_refused(tmp_path):
-    path = stored(tmp_path, NOISE)
-    path.write_bytes(path.read_bytes().replace(b"(12, 5, 7)", b"(9999999999, 5, 7)", 1))
-    with pytest.raises(DataError):
-        data.load_all(path)
 
 
 def test_an_array_of_bytes_stays_on_disk_and_is_never_written(tmp_path):

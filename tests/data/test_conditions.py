@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pictures import save_pictures
 from pixelcnn import data
 from pixelcnn.data.conditions import read_features
 from pixelcnn.errors import DataError
@@ -24,12 +25,8 @@ def images(tmp_path):
 @pytest.fixture
 def photos(tmp_path):
     """Images in two class folders, and maps of the same names."""
-    for at, pixels in enumerate(PIXELS):
-        for root, values in (("photos", pixels), ("maps", 255 - pixels)):
-            folder = tmp_path / root / ("cat" if at % 2 else "dog")
-            folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(values).save(folder / f"{at}.png")
-    return tmp_path / "photos"
+    save_pictures(tmp_path / "maps", 255 - PIXELS, classes=("dog", "cat"))
+    return save_pictures(tmp_path / "photos", PIXELS, classes=("dog", "cat"))
 
 
 def table(tmp_path, text, encoding="utf-8"):
@@ -195,19 +192,15 @@ def test_conditions_in_order_are_not_given_to_images_packed_in_another(tmp_path,
 
 @pytest.mark.parametrize(("name", "told"), [("{}.png", True), ("{:02}.png", False)])
 def test_names_that_count_otherwise_than_their_bytes_are_told_of(tmp_path, caplog, name, told):
-    (tmp_path / "photos").mkdir()
-    for at, pixels in enumerate(PIXELS):
-        Image.fromarray(pixels).save(tmp_path / "photos" / name.format(at))
+    save_pictures(tmp_path / "photos", PIXELS, name)
     np.save(tmp_path / "facts.npy", FACTS)
     data.load_all(tmp_path / "photos", condition=str(tmp_path / "facts.npy"))
     assert ("in the order of names' bytes, 10.png before 2.png" in caplog.text) == told
 
 
 def test_conditions_in_order_are_not_given_to_every_part_anew(tmp_path):
-    for part in ("train", "test"):
-        (tmp_path / "photos" / part).mkdir(parents=True)
-        for at, pixels in enumerate(PIXELS):
-            Image.fromarray(pixels ^ (part == "test")).save(tmp_path / f"photos/{part}/{at:02}.png")
+    for part, pixels in (("train", PIXELS), ("test", PIXELS ^ 1)):
+        save_pictures(tmp_path / "photos" / part, pixels, "{:02}.png")
     np.save(tmp_path / "facts.npy", FACTS)
     with pytest.raises(DataError, match="photos has several parts"):
         data.load(tmp_path / "photos", condition=str(tmp_path / "facts.npy"))

@@ -79,6 +79,40 @@ def test_cells_of_other_sizes_are_refused(cells, error):
         data.load_all(pandas.DataFrame({"pixels": cells, "label": LABELS}))
 
 
+@pytest.mark.parametrize("sides", [(2, 8), (3, 12), (5, 15, 3)])
+def test_brackets_in_a_cell_say_how_long_the_sides_are(tmp_path, sides):
+    images = np.random.default_rng(0).integers(0, 256, (20, *sides))
+    frame = pandas.DataFrame({"pixels": [str(each.tolist()) for each in images], "label": LABELS})
+    frame.to_csv(tmp_path / "nested.csv", index=False)
+    for source in (frame, tmp_path / "nested.csv"):
+        found = data.load_all(source)
+        flat = images if len(sides) == 2 else images.transpose(0, 3, 1, 2)
+        assert np.array_equal(found.images.squeeze(1).numpy(), flat)
+        assert np.array_equal(found.labels.numpy(), LABELS)
+
+
+def test_a_column_of_images_may_have_any_name():
+    frame = pandas.DataFrame({"Picture": COLUMNS["files"]["image"], "Label": LABELS})
+    for key in (None, "Picture", "picture"):
+        images = data.load_all(frame, key=key)
+        assert np.array_equal(images.images[:, 0].numpy(), IMAGES)
+        assert np.array_equal(images.labels.numpy(), LABELS)
+
+
+@pytest.mark.parametrize("gap", [np.nan, "?"])
+def test_a_gap_in_a_frame_without_names_is_told_in_one_line(gap):
+    frame = pandas.DataFrame(np.column_stack([LABELS, ROWS])).astype(object)
+    frame.iloc[2, 3] = gap
+    with pytest.raises(DataError, match=r"^data frame (holds|cannot be read)"):
+        data.load_all(frame)
+
+
+@pytest.mark.parametrize("key", ["pixel3", "scan"])
+def test_a_column_that_is_said_and_holds_no_images_is_refused(key):
+    with pytest.raises(DataError, match=f"no column of images called {key}"):
+        data.load_all(pandas.DataFrame(COLUMNS["one column a pixel"]), key=key)
+
+
 @pytest.mark.parametrize("words", ["1 2 3 4", [1, 2, 3, 4], {"box": 1}])
 def test_what_is_shorter_than_a_row_is_no_image_beside_columns_of_pixels(words):
     frame = pandas.DataFrame({**COLUMNS["one column a pixel"], "box": [words] * 20})

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pictures import save_pictures
 from pixelcnn import data, plotting
 from pixelcnn.cli.conditions import class_number
 from pixelcnn.cli.output import save_picture
@@ -48,13 +49,6 @@ def bad_files(root, make_png):
     return {name: reason for name, (_, reason) in contents.items()} | {
         "dangling.png": "No such file"
     }
-
-
-def numbered(folder, images):
-    """Pictures of a folder, called by their numbers."""
-    folder.mkdir(exist_ok=True)
-    for number, image in enumerate(images):
-        Image.fromarray(image).save(folder / f"{number}.png")
 
 
 @pytest.fixture
@@ -511,7 +505,7 @@ def test_values_of_files_are_levels_if_it_is_said(tmp_path, caplog, kind, source
     ids=["masks", "maps", "12 bits", "8 of 16", "full", "black", "bits"],
 )
 def test_few_values_are_told_once_a_folder_and_never_guessed(tmp_path, caplog, values, told):
-    numbered(tmp_path, values)
+    save_pictures(tmp_path, values)
     images = data.load_all(tmp_path, levels=256 if values.dtype == bool else None)
     assert caplog.text.count("largest value") == (1 if told else 0)
     assert told in caplog.text
@@ -570,14 +564,14 @@ def test_black_and_white_is_never_mixed_unless_grey_is_asked_for(tmp_path):
 
 def test_test_folders_are_read_as_the_training_folder(tmp_path):
     for part, maps in (("train", MAPS), ("test", MASKS)):
-        numbered(tmp_path / part, maps)
+        save_pictures(tmp_path / part, maps)
     parts = data.load(tmp_path, source_levels=5)
     assert {part.levels for part in parts} == {5}
     assert np.array_equal(parts.test.images[:, 0].numpy(), MASKS)
 
 
 def test_a_packed_folder_has_the_levels_that_are_said(tmp_path):
-    numbered(tmp_path / "maps", MAPS)
+    save_pictures(tmp_path / "maps", MAPS)
     data.prepare(tmp_path / "maps", tmp_path / "packed")
     images = data.load_all(tmp_path / "packed", source_levels=5)
     assert (images.levels, images.images[:].unique().tolist()) == (5, [0, 1, 2, 3, 4])
@@ -735,7 +729,7 @@ def test_a_label_that_is_a_number_is_a_name_where_names_are_numbers(label, names
 
 def test_pictures_that_would_all_be_black_are_refused_unless_their_levels_are_known(tmp_path):
     masks = np.random.default_rng(0).integers(0, 2, (5, 5, 7)).astype(np.uint8)
-    numbered(tmp_path, masks)
+    save_pictures(tmp_path, masks)
     with pytest.raises(DataError, match="the largest value is 1 of 255"):
         data.load_all(tmp_path, levels=2)
     found = data.load_all(tmp_path, levels=2, source_levels=2).images

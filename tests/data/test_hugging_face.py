@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pictures import save_pictures
 from pixelcnn import data
 from pixelcnn.data import hugging_face, pictures
 from pixelcnn.data.lazy import LazyImages
@@ -213,9 +214,7 @@ def test_without_a_network_there_is_one_line_and_no_waiting():
 
 def test_a_folder_by_the_librarys_own_reader(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for index, image in enumerate(VALUES):
-        (tmp_path / "photos" / NAMES[index % 3]).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(tmp_path / "photos" / NAMES[index % 3] / f"{index:02}.png")
+    save_pictures(tmp_path / "photos", VALUES, "{:02}.png", NAMES)
     found = data.load_all("hf:photos:train")
     assert (len(found), found.classes, found.name) == (30, tuple(NAMES), "photos")
 

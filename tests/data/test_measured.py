@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pictures import save_pictures
 from pixelcnn import data
 from pixelcnn.data import Bins
 from pixelcnn.data.bins import extremes, found_bins
@@ -189,9 +190,7 @@ def test_named_sets_have_bins_too():
 @pytest.fixture
 def folder(tmp_path):
     """A folder of pictures of floating-point numbers."""
-    for row, values in enumerate(MAPS[:12]):
-        Image.fromarray(values).save(tmp_path / f"{row:02}.tif")
-    return tmp_path
+    return save_pictures(tmp_path, MAPS[:12], "{:02}.tif")
 
 
 @pytest.mark.parametrize("size", [{}, {"size": 4}, {"size": (5, 7), "fit": "crop"}])
@@ -232,8 +231,7 @@ def test_patches_of_real_numbers_are_drawn_anew_each_epoch(folder):
 def test_integers_of_pictures_count_as_they_stand(tmp_path, kind):
     values = np.random.default_rng(0).integers(0, 60_000, (9, 5, 5)).astype(kind)
     values *= 10 if kind is np.int32 else 1
-    for row, each in enumerate(values):
-        Image.fromarray(each).save(tmp_path / f"{row}.tif")
+    save_pictures(tmp_path, values, "{}.tif")
     bins = Bins.between(0, 600_000, 99)
     images = data.load_all(tmp_path, quantise=bins)
     assert torch.equal(images.images[:, 0], bins.levels_of(values.astype(np.int64)))

@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pictures import save_pictures
 from pixelcnn import data
 from pixelcnn.data.lazy import LazyImages, concatenated
 from pixelcnn.data.patches import Patches
@@ -19,11 +20,8 @@ SIDE = 5
 def photos(tmp_path):
     """Photographs of different sizes, in two classes, whose pixels all differ from their neighbours."""
     noise = np.random.default_rng(0)
-    for number, size in enumerate(SIZES * 3):
-        path = tmp_path / "photos" / ("sea" if number % 2 else "land") / f"{number}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(noise.integers(0, 256, size, np.uint8)).save(path)
-    return tmp_path / "photos"
+    images = (noise.integers(0, 256, size, np.uint8) for size in SIZES * 3)
+    return save_pictures(tmp_path / "photos", images, classes=("land", "sea"))
 
 
 def test_a_grid_covers_a_photograph_once_and_is_centred():
@@ -139,10 +137,8 @@ def test_arrays_and_packed_sets_are_cut_into_patches_too(tmp_path, packed):
     np.save(tmp_path / "a.npy", values)
     path = tmp_path / "a.npy"
     if packed:
-        (tmp_path / "photos").mkdir()
-        for number, each in enumerate(values):
-            Image.fromarray(each).save(tmp_path / "photos" / f"{number}.png")
-        data.prepare(tmp_path / "photos", path := tmp_path / "packed")
+        photographs = save_pictures(tmp_path / "photos", values)
+        data.prepare(photographs, path := tmp_path / "packed")
     parts = data.load(path, size=SIDE, fit="patches")
     assert sum(map(len, parts)) == 9 * 4
     assert len({int(g) for part in parts for g in part.group}) == 9

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pictures import save_pictures
 from pixelcnn import data
 from pixelcnn.errors import DataError
 
@@ -14,9 +15,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (12, 5, 7), np.uint8)
 
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / "pictures").mkdir()
-    for name, pixels in zip(NAMES, PIXELS, strict=True):
-        Image.fromarray(pixels).save(tmp_path / "pictures" / name)
+    save_pictures(tmp_path / "pictures", PIXELS, "p{}.png")
     return tmp_path
 
 

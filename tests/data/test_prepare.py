@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from pictures import save_pictures
 from pixelcnn import data
 from pixelcnn.data import decoding
 from pixelcnn.data.content import content_keys
@@ -24,12 +25,9 @@ N = 40
 
 
 @pytest.fixture
-def pets(write_image, tmp_path):
-    noise = np.random.default_rng(0)
-    for i in range(N):
-        kind = "cat" if i % 2 else "dog"
-        write_image(f"pets/{kind}/{i}.png", pixels=noise.integers(0, 256, (6, 5), np.uint8))
-    return tmp_path / "pets"
+def pets(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (N, 6, 5), np.uint8)
+    return save_pictures(tmp_path / "pets", noise, classes=("dog", "cat"))
 
 
 def by_name(images):

@@ -6,11 +6,10 @@ import torch
 from PIL import Image
 
 from pixelcnn import data
-from pixelcnn.data import items, pictures
+from pixelcnn.data import hugging_face, items, pictures, subsets, values
 from pixelcnn.data.lazy import LazyImages, concatenated
 from pixelcnn.data.rows import Spool
 from pixelcnn.data.sources import IN_MEMORY
-from pixelcnn.data.values import is_array
 from pixelcnn.errors import ConfigError, DataError
 
 VALUES = np.random.default_rng(0).integers(0, 256, (40, 6, 5), np.uint8)
@@ -236,15 +235,24 @@ def test_what_is_no_source_is_refused_in_one_line(source):
         data.load("digits", split="standard") and data.load(VALUES, test=3)
 
 
-def test_every_kind_of_source_is_told_from_the_others():
-    sources = [
-        data.load("digits").test, data.load("digits"), "hf:ada/cats", PICTURES[0], PICTURES,
-        VALUES, [VALUES], Items([VALUES[0]]), [(VALUES[0], 1)],
-    ]  # fmt: skip
-    for source in sources:
-        assert sum(kind.fits(source) for kind in IN_MEMORY) >= 1, source
-    assert not is_array("a.png")
-    assert not is_array(PICTURES)
+@pytest.mark.parametrize(
+    ("source", "kind"),
+    [
+        (data.load("digits").test, subsets.of_a_set),
+        (data.load("digits"), IN_MEMORY[1].fits),
+        ("hf:ada/cats", hugging_face.named),
+        (PICTURES[0], pictures.listed),
+        (PICTURES, pictures.listed),
+        (["a.png"], pictures.listed),
+        (VALUES, values.is_array),
+        ([VALUES], values.is_array),
+        ((VALUES, np.arange(len(VALUES))), values.is_labelled),
+        (Items([VALUES[0]]), items.fits),
+        ([(VALUES[0], 1)], items.paired),
+    ],
+)
+def test_every_kind_of_source_is_told_from_the_others(source, kind):
+    assert next(each.fits for each in IN_MEMORY if each.fits(source)) is kind
 
 
 def test_what_can_be_read_but_once_is_to_be_kept_first():

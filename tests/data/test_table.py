@@ -1,13 +1,14 @@
 """Kaggle-style CSV."""
 
 import contextlib
+import re
 
 import numpy as np
 import pytest
 import torch
 
 from pixelcnn import data
-from pixelcnn.data import table
+from pixelcnn.data import bad_rows
 from pixelcnn.errors import ConfigError, DataError
 
 NOISE = np.random.default_rng(0).integers(0, 256, (30, 4, 4), np.uint8)
@@ -121,7 +122,7 @@ def test_colours_ask_for_their_order(tmp_path):
 
 
 def test_bad_rows_are_named_by_line_and_skipped_on_request(tmp_path, monkeypatch):
-    monkeypatch.setattr(table, "REASONS", 9)
+    monkeypatch.setattr(bad_rows, "REASONS", 9)
     lines = text().splitlines()
     lines[4] += ",1"
     lines[7] = lines[7].replace(",", ",x", 1)
@@ -442,8 +443,10 @@ def test_values_beyond_a_byte_ask_how_many_levels_they_have(tmp_path):
 
 @pytest.mark.parametrize("header", [True, False])
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
-def test_separators_at_the_end_of_each_line_make_no_column(tmp_path, separator, header):
-    content = text(header=header).replace("\n", ",\n").replace(",", separator)
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_separators_at_the_end_of_each_line_make_no_column(tmp_path, separator, header, quote):
+    content = re.sub(r"\w+", rf"{quote}\g<0>{quote}", text(header=header))
+    content = content.replace("\n", ",\n").replace(",", separator)
     assert_as_written(data.load_all(stored(tmp_path, content)))
     rows = content.splitlines()
     rows[5] += "7"

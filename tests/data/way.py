@@ -23,9 +23,9 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 import numpy as np
-from PIL import Image
 
 import pixelcnn as px
+from pictures import save_pictures
 from pixelcnn import data
 from pixelcnn.training.batches import Batches
 from pixelcnn.training.likelihood import Loss
@@ -97,11 +97,7 @@ def told(stops: list[Stop]) -> Iterator[str]:
 def fill(root: Path) -> Path:
     """A folder of 20 pictures of 5x5 pixels in two classes."""
     pixels = np.random.default_rng(0).integers(0, 256, (20, 5, 5), dtype=np.uint8)
-    for number, each in enumerate(pixels):
-        path = root / "ab"[number % 2] / f"{number}.png"
-        path.parent.mkdir(exist_ok=True)
-        Image.fromarray(each).save(path)
-    return root
+    return save_pictures(root, pixels, classes="ab")
 
 
 if __name__ == "__main__":

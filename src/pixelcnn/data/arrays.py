@@ -175,17 +175,13 @@ def from_rows(
     """
     shape = pixel_shape(values.shape[1], reading, where)
     layout = reading.layout if len(shape) == 3 else "nhw"
-
-    def images(some: np.ndarray) -> np.ndarray:
-        return some.reshape(-1, *shape)
-
-    if not isinstance(values, np.ndarray):
-        stored = values
-        whole = (len(stored), *shape)
-        values = RowArray(whole, stored.dtype, lambda rows: images(stored[rows]))
+    if isinstance(values, np.ndarray):
+        images: Values = values.reshape(-1, *shape)
     else:
-        values = images(values)
-    return from_values(values, labels, known, dataclasses.replace(reading, layout=layout), where)
+        images = RowArray(
+            (len(values), *shape), values.dtype, lambda rows: values[rows].reshape(-1, *shape)
+        )
+    return from_values(images, labels, known, dataclasses.replace(reading, layout=layout), where)
 
 
 def as_values(values: Any) -> Values:
@@ -292,13 +288,11 @@ def _labels(labels: Any) -> Any:
     """Labels of any integer type as one that torch counts with; a column of them as a row."""
     if labels is None:
         return None
-    found = as_values(labels)
-    found = whole(found)
+    found = whole(as_values(labels))
     if found.ndim == 2 and found.shape[1] == 1:
         found = found[:, 0]
     if found.dtype.kind not in "bui":
         return found
-    most = min(
-        np.iinfo(np.int64).max, int(found.max(initial=0))
-    )  # beyond it an int64 could turn negative
+    # Beyond the largest int64 they could turn negative.
+    most = min(np.iinfo(np.int64).max, int(found.max(initial=0)))
     return np.minimum(found, found.dtype.type(most)).astype(np.int64)

@@ -1,11 +1,14 @@
 """Cells of a table that hold a whole image, as those of FER-2013 do: ``70 80 82`` or ``[70, 80, 82]``."""
 
 import itertools
+import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
+from pixelcnn.data.gate import named
 from pixelcnn.errors import DataError
 
 FEWEST = 4
@@ -33,7 +36,7 @@ def numbers_in(cell: str) -> list[str]:
 
 
 def array_of(cell: str, where: str) -> np.ndarray:
-    """The numbers of a cell as an array: of integers, if they are.
+    """The numbers of a cell as an array: of integers, if they are; with the axes that brackets say.
 
     Raises:
         DataError: it holds something else.
@@ -42,7 +45,41 @@ def array_of(cell: str, where: str) -> np.ndarray:
     if not found:
         raise DataError(f"{where}: a cell holds no numbers, as others do")
     whole = all(map(str.isdecimal, found))
-    return np.array(found, np.int64 if whole else np.float64)
+    with named(where):
+        sides = sides_of(cell)
+    return np.array(found, np.int64 if whole else np.float64).reshape(sides or -1)
+
+
+def sides_of(cell: str) -> tuple[int, ...]:
+    """How long the axes of an image in a cell are, by its brackets; none of a grey square or a row.
+
+    Raises:
+        DataError: the reason alone: lists of different lengths.
+
+    Example:
+        >>> sides_of("[[70, 80, 82], [72, 75, 71]]"), sides_of("[[70, 80], [82, 72]]"), sides_of("70 80 82")
+        ((2, 3), (), ())
+    """
+    opened, depth = Counter[int](), 0
+    for bracket in re.findall(r"[][]", cell):
+        depth += 1 if bracket == "[" else -1
+        opened[depth] += bracket == "["
+    lists = [opened[depth] for depth in sorted(opened) if opened[depth]]
+    if len(lists) < 2:
+        return ()
+    numbers = len(numbers_in(cell))
+    sides = tuple(inner // outer for outer, inner in itertools.pairwise([*lists, numbers]))
+    if math.prod(sides) != numbers:
+        raise DataError("holds lists of different lengths in a cell")
+    square = [math.isqrt(numbers)] * 2
+    return () if [side for side in sides if side > 1] == square else sides
+
+
+def sides_in(lines: Sequence[bytes], numbers: int) -> tuple[int, ...]:
+    """The same of the first cell in some lines that has so many numbers."""
+    together = itertools.chain.from_iterable(map(TOGETHER.finditer, lines))
+    cells = (each[each.lastindex or 0].decode("utf-8", "replace") for each in together)
+    return sides_of(next((cell for cell in cells if len(numbers_in(cell)) == numbers), ""))
 
 
 def place(lines: Sequence[bytes], separator: bytes) -> int | None:

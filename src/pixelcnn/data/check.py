@@ -211,21 +211,19 @@ def check(
         '0: 178, 1: 182, '
     """
     path, tally = at_home(data), Tally()
+    asked: Any = {
+        "size": size, "fit": fit, "source_levels": source_levels, "layout": layout, "key": key,
+        "label_column": label_column, "skip_bad": skip_bad,
+    }  # fmt: skip
     if data not in DATASETS and path.is_dir() and prepared_folder(path) is None:
-        asked = Reading(
-            size=as_size(size), fit=fit, source_levels=source_levels,
-            layout=layout, key=key, label_column=label_column, skip_bad=skip_bad,
-        )  # fmt: skip
-        check_useful(asked, OF_PICTURES, path)
-        reading = asked.of_pictures
-        parts = part_folders(path) or {"all": path}
-        found = [_checked(folder, part, reading, tally) for part, folder in parts.items()]
+        reading = Reading(**asked | {"size": as_size(size)})
+        check_useful(reading, OF_PICTURES, path)
+        parts = (part_folders(path) or {"all": path}).items()
+        found = [_checked(folder, part, reading.of_pictures, tally) for part, folder in parts]
         name = name_of(path)
         levels = max((levels for _, levels in found), default=0)
         return tally.report(name, levels, tuple(report for report, _ in found))
-    options: Any = {"size": size, "fit": fit, "layout": layout, "key": key}
-    options |= {"label_column": label_column}
-    images = load_all(data, source_levels=source_levels, skip_bad=skip_bad, **options)
+    images = load_all(data, **asked)
     tally.add_set("all", images)
     tally.add_labels(images, [])
     return tally.report(images.name, images.levels)

@@ -41,6 +41,8 @@ class Columns:
     """Whether the first or the last of ``pixels`` is the label: the values have to tell."""
     words: bool = False
     """Whether the label is a word."""
+    sides: tuple[int, ...] = ()
+    """How long the axes of an image are, if one cell says it: see :func:`pixelcnn.data.cells.sides_of`."""
 
     @property
     def others(self) -> Others:

@@ -21,7 +21,7 @@ from pixelcnn.data.labels import natural
 from pixelcnn.data.lines import fields_of
 from pixelcnn.data.parsing import is_number
 from pixelcnn.data.picture import SUFFIXES
-from pixelcnn.data.reading import CONDITION_ARRAYS, CONDITION_TABLES, Reading, typed
+from pixelcnn.data.reading import CONDITION_ARRAYS, CONDITION_TABLES, Reading, as_size, typed
 from pixelcnn.data.tensors import as_tensor
 from pixelcnn.errors import DataError
 from pixelcnn.folders import at_home
@@ -187,13 +187,11 @@ def _stem(name: str) -> str:
 
 def _pictures(path: Path, size: Sequence[int] | None, fit: str | None) -> Features:
     """Pictures as maps in [0, 1]."""
-    sides = None if size is None else (size[0], size[1])
     if fit == "patches":
         raise DataError(
             f"{printable(path.name)}: maps cannot follow patches", hint=f"another {typed('fit')}"
         )
-    more = {} if fit is None else {"fit": fit}
-    reading = Reading(size=sides, source_levels=FULL, labels=False, **more)  # type: ignore[arg-type]
+    reading = Reading(size=as_size(size), fit=fit, source_levels=FULL, labels=False)
     files = find_images(path if path.is_dir() else path.parent)
     if not path.is_dir():
         files = [each for each in files if each.path.name == path.name][:1]

@@ -11,7 +11,7 @@ from pixelcnn.data import cells, items
 from pixelcnn.data.arrays import from_rows
 from pixelcnn.data.columns import FIRST, columns_of
 from pixelcnn.data.condition_columns import named_condition
-from pixelcnn.data.features import content_of
+from pixelcnn.data.features import STORED, content_of
 from pixelcnn.data.gate import brief, named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.label_column import label_end, place
@@ -49,6 +49,8 @@ def read(source: Any, reading: Reading, labels: Any = None) -> Parts:
     names = list(map(str, source.columns))
     short = {name: 0 if name == reading.key else len(names) for name in names}
     series = [_values(each, short[str(name)]) for name, each in columns]
+    axes = {name: _axes(each, short[name]) for name, each in zip(names, series, strict=True)}
+    images = [name for name in names if axes[name]]
     if labels is not None:
         if LABELS[0] in map(str.lower, names):
             raise DataError(
@@ -56,29 +58,42 @@ def read(source: Any, reading: Reading, labels: Any = None) -> Parts:
             )
         reading = dataclasses.replace(reading, label_column=LABELS[0])
         names, series = [*names, LABELS[0]], [*series, np.reshape(labels, -1)]
-    axes = {name: _axes(each, short.get(name, 0)) for name, each in zip(names, series, strict=True)}
-    images = [name for name in names if axes[name]]
+    if not images and reading.key is not None:
+        raise DataError(
+            f"{WHERE} has no column of images called {brief(reading.key, 60)}",
+            hint=f"columns: {brief(', '.join(names))}",
+        )
     if not images:
-        return {"all": of_columns(names, series, reading, WHERE)}
+        with named(WHERE):
+            return {"all": of_columns(names, series, reading, WHERE)}
     if len(images) > 1 and reading.key is None:
         raise DataError(
             f"{WHERE} has {len(images)} columns of images ({brief(', '.join(images))})",
             hint=f"say which: {typed('key')}",
         )
-    keyed = dataclasses.replace(reading, key=reading.key or images[0])
-    if axes.get(str(keyed.key)) == 1:
-        at = names.index(str(keyed.key))
-        pixels = items.stacked(series[at])
-        if isinstance(pixels, list):
-            raise DataError(f"{WHERE}: images of column {names[at]} differ in shape")
-        names = cells.names_of(names, at, len(names) - 1 + pixels.shape[1])
-        series[at : at + 1] = pixels.T
-        return {"all": of_columns(names, series, reading, WHERE)}
+    key = reading.key or images[0]
+    read_them = _of_rows if axes.get(key) == 1 else _of_images
+    return {"all": read_them(names, series, dataclasses.replace(reading, key=key))}
+
+
+@named(WHERE)
+def _of_rows(names: list[str], series: list[Any], reading: Reading) -> ImageSet:
+    """Images that are lists of pixels, as if each pixel had a column."""
+    at = names.index(str(reading.key))
+    pixels = items.stacked(series[at])
+    if isinstance(pixels, list):
+        raise DataError(f"{WHERE}: images of column {names[at]} differ in shape")
+    names = cells.names_of(names, at, len(names) - 1 + pixels.shape[1])
+    return of_columns(names, [*series[:at], *pixels.T, *series[at + 1 :]], reading, WHERE)
+
+
+def _of_images(names: list[str], series: list[Any], reading: Reading) -> ImageSet:
+    """Images that are files, or arrays of several axes."""
     rows = (dict(zip(names, row, strict=True)) for row in zip(*series, strict=True))
-    found = [items.told(row, keyed, WHERE) for row in rows]
+    found = [items.told(row, reading, WHERE) for row in rows]
     lower = [name.lower() for name in names]
     given = [series[place(lower, name.lower(), WHERE)] for name in reading.condition]
-    return {"all": _conditioned(items.set_of(found, (), keyed, WHERE), given, reading)}
+    return _conditioned(items.set_of(found, (), reading, WHERE), given, reading)
 
 
 def _values(column: Any, short: int) -> Any:
@@ -87,7 +102,7 @@ def _values(column: Any, short: int) -> Any:
     first = next((each for each in values if each is not None), None)
     if isinstance(first, list):
         return values
-    if isinstance(first, Mapping) and first.keys() & {"bytes", "path"}:
+    if isinstance(first, Mapping) and first.keys() & STORED:
         return [_bytes_of(each) for each in values]
     counts = [len(cells.numbers_in(each)) for each in values[:FIRST] if isinstance(each, str)]
     if max(counts, default=0) > short:
@@ -137,7 +152,7 @@ def of_columns(
     found = columns_of([str(name).lower() for name in names], 1, reading, where, rows)
     pixels, label = [arrays[at] for at in found.pixels], found.label
     if found.undecided:
-        highest = max(int(each.max(initial=0)) for each in pixels[1:-1])
+        highest = max(each.max(initial=0) for each in pixels[1:-1])
         label = int(found.pixels[label_end(pixels[0], pixels[-1], highest, where)])
         pixels = [arrays[at] for at in found.pixels if at != label]
     labels = None if label is None else arrays[label]

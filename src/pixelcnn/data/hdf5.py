@@ -61,7 +61,7 @@ class Hdf5(Container):
     """
 
     def __init__(self, file: OpenFile) -> None:
-        self._open, self.aliases = file, {}
+        self._open = file
         self._h5py = needed("h5py", "an HDF5 file")
         self._file = self._h5py.File(file.stream, "r", rdcc_nbytes=TOGETHER)
         self._found: dict[str, Any] = {}

@@ -19,7 +19,7 @@ from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.pictures import read_stored
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.rows import RowArray, places
-from pixelcnn.data.splits import Parts, alike, matched
+from pixelcnn.data.splits import Parts, read_alike
 from pixelcnn.errors import ConfigError, DataError, PixelCNNError, UnknownName
 from pixelcnn.folders import at_home
 from pixelcnn.text import in_terminal, printable
@@ -28,8 +28,6 @@ PREFIX = "hf:"
 NAME = re.compile(r"[\w.-]+(/[\w.-]+){0,2}")
 """``NAME``, ``OWNER/NAME`` or ``OWNER/NAME/CONFIGURATION``."""
 SUFFIXES = (".parquet", ".arrow")
-USEFUL = frozenset(("layout", "key", "label_column", "skip_bad"))
-"""Options that these datasets have a use for."""
 CLASSES = frozenset(("Dataset", "IterableDataset", "DatasetDict", "IterableDatasetDict"))
 TIMEOUT = 5
 """Seconds to wait for the Hub's address; the library itself would try again and again for half a minute."""
@@ -120,11 +118,8 @@ def read(source: Any, reading: Reading, where: str = "") -> Parts:
             f"{where} has the splits {brief(', '.join(source))}",
             hint="take one, datasets['NAME'] or hf:NAME:SPLIT; only train, validation and test go together",
         )
-    parts: Parts = {"train": _one(found["train"], reading, where)}
-    for part in found.keys() - {"train"}:
-        images = _one(found[part], alike(reading, parts["train"]), where)
-        parts[part] = matched(images, parts["train"], part)
-    return {part: parts[part] for part in PARTS if part in parts}
+    ordered = {part: found[part] for part in PARTS if part in found}
+    return read_alike(ordered, lambda dataset, told: _one(dataset, told, where), reading)
 
 
 def _part(name: str) -> str:

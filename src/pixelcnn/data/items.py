@@ -7,7 +7,7 @@ of images does not change: so what was read is kept, in memory or, beyond 256 MB
 import dataclasses
 import functools
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,8 +30,6 @@ from pixelcnn.text import printable
 
 log = logging.getLogger("pixelcnn")
 
-USEFUL = frozenset(("layout", "key", "label_column", "skip_bad"))
-"""Options that these datasets have a use for."""
 IMAGES = ("image", "images", "img", "pixel_values", "pixels")
 """Names under which items that are dictionaries have their image."""
 
@@ -206,9 +204,11 @@ def told(item: Any, reading: Reading, where: str) -> Item:
     return Item(item)
 
 
-def chosen(names: Iterable[Any], said: str | None, usual: tuple[str, ...]) -> Any:
-    """The name that was asked for, else the one that is usual, if there is one."""
-    wanted = (said,) if said else usual
+def chosen(names: Collection[Any], said: str | None, usual: tuple[str, ...]) -> Any:
+    """The name that was asked for, else the one that is usual, in letters of any case, if there is one."""
+    if said in names:
+        return said
+    wanted = (said.lower(),) if said else usual
     return next((name for name in names if str(name).lower() in wanted), None)
 
 

@@ -31,9 +31,8 @@ def images_key(container: Container, key: str | None) -> str:
     if key is not None:
         return _meant(container, key)
     for word in (IMAGES[0], "x_train", *IMAGES[1:]):
-        for known in (_plain, _last):
-            if len(found := [name for name in names if known(name) == word]) == 1:
-                return found[0]
+        if found := _called(names, word):
+            return found
     for axes in ((3, 4), (2,)) if len(names) > 1 else ((),):
         shaped = [name for name in names if not axes or len(container.shape(name)) in axes]
         if len(shaped) == 1:
@@ -58,14 +57,21 @@ def _meant(container: Container, key: str) -> str:
     for name in (wanted, container.aliases.get(wanted, "")):
         if name in names:
             return name
-    for known in (_plain, _last):
-        if len(found := [name for name in names if known(name) == wanted.lower()]) == 1:
-            return found[0]
+    if found := _called(names, wanted.lower()):
+        return found
     raise DataError(
         f"holds no array called {brief(key, 60)}.{closest(wanted, list(names))}"
         + _links(container),
         hint=f"it holds {listing(container, names)}",
     )
+
+
+def _called(names: Iterable[str], word: str) -> str | None:
+    """The only array called so in letters of any case: with its groups, or else without."""
+    for known in (str.lower, _last):
+        if len(found := [name for name in names if known(name) == word]) == 1:
+            return found[0]
+    return None
 
 
 def labels_key(names: Iterable[str], images: str) -> str | None:
@@ -107,21 +113,15 @@ def parts_of(container: Container) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for name in container.names:
-        words = _plain(name).replace("/", "_").split("_")
+        words = name.lower().replace("/", "_").split("_")
         if len(words) != 2:
             continue
         for part, spellings in PARTS.items():
             if any({*words} == {spelling, kind} for spelling in spellings for kind in IMAGES):
                 found.setdefault(part, name)
-    return {part: found[part] for part in PARTS if part in found} if _complete(found) else {}
-
-
-def _complete(parts: dict[str, str]) -> bool:
-    return "train" in parts and len(parts) > 1
-
-
-def _plain(name: str) -> str:
-    return name.lower()
+    if "train" not in found or len(found) == 1:
+        return {}
+    return {part: found[part] for part in PARTS if part in found}
 
 
 def _last(name: str) -> str:

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 
 from pixelcnn.data.gate import brief
-from pixelcnn.data.layout import is_image
+from pixelcnn.data.layout import square_of
 from pixelcnn.data.reading import LABELS, Reading, typed
 from pixelcnn.errors import DataError
 from pixelcnn.registry import closest
@@ -39,10 +39,10 @@ def has_label(count: int, reading: Reading) -> bool:
     """Whether a row without a header has one number more than an image."""
     if reading.shape is not None:
         return count - 1 == reading.shape.dimensions
-    return not is_image(count) and is_image(count - 1)
+    return square_of(count) is None and square_of(count - 1) is not None
 
 
-def label_end(first: np.ndarray, last: np.ndarray, highest: int, where: str) -> int:
+def label_end(first: np.ndarray, last: np.ndarray, highest: float, where: str) -> int:
     """Which of two columns holds the classes: 0 for the first, -1 for the last.
 
     Classes are few, counted from 0 or 1 without gaps, and each is about as frequent as the others; a pixel

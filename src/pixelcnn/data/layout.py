@@ -92,17 +92,26 @@ def in_rows(shape: tuple[int, ...], labelled: bool, model: ImageShape | None) ->
         >>> in_rows((9, 784), False, None), in_rows((480, 784), False, None), in_rows((480, 784), True, None)
         (True, False, True)
     """
-    if len(shape) != 2 or model is not None:
-        return len(shape) == 2 and model is not None and shape[1] == model.dimensions
-    return is_image(shape[1]) and (labelled or max(shape) >= LONG * min(shape))
+    if len(shape) != 2:
+        return False
+    if model is not None:
+        return shape[1] == model.dimensions
+    square = square_of(shape[1]) is not None
+    return square and (labelled or max(shape) >= LONG * min(shape))
 
 
-def is_image(pixels: int) -> bool:
-    """Whether this many pixels are a square image, grey or of three channels."""
-    return any(
-        pixels % channels == 0 and math.isqrt(pixels // channels) ** 2 == pixels // channels
-        for channels in (1, 3)
-    )
+def square_of(pixels: int) -> tuple[int, int] | None:
+    """Channels and side of the square image of so many pixels, grey if it can be; None if there is none.
+
+    Example:
+        >>> square_of(784), square_of(3072), square_of(785)
+        ((1, 28), (3, 32), None)
+    """
+    for channels in (1, 3):
+        side = math.isqrt(pixels // channels)
+        if channels * side * side == pixels:
+            return channels, side
+    return None
 
 
 def pixel_shape(count: int, reading: Reading, where: str) -> tuple[int, ...]:
@@ -117,11 +126,9 @@ def pixel_shape(count: int, reading: Reading, where: str) -> tuple[int, ...]:
     """
     if reading.shape is not None and reading.shape.dimensions == count:
         channels, height, width = reading.shape
+    elif count and (square := square_of(count)):
+        channels, height, width = *square, square[1]
     else:
-        grey = math.isqrt(count) ** 2 == count
-        channels = 1 if grey or count % 3 else 3
-        height = width = math.isqrt(count // channels)
-    if channels * height * width != count or count == 0:
         raise DataError(
             f"{where}: {count} pixel columns are no square image",
             hint="if one of them is the label, name it `label` in a header line or with "

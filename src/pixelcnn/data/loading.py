@@ -11,7 +11,7 @@ from pixelcnn.data.image_set import ImageSet, Splits
 from pixelcnn.data.quantise import coded
 from pixelcnn.data.reading import Options, Reading, as_size, typed
 from pixelcnn.data.sets import DATASETS, named_splits, named_whole
-from pixelcnn.data.sources import parts_of, splits_from, whole_of
+from pixelcnn.data.sources import RESTRICTED, parts_of, splits_from, whole_of
 from pixelcnn.data.splits import Parts
 from pixelcnn.errors import ConfigError
 from pixelcnn.folders import at_home
@@ -136,7 +136,7 @@ def _named(data: Any) -> bool:
     return isinstance(data, str) and data in DATASETS
 
 
-OWN = ("test", "layout", "source_levels", "label_column", "key", "condition", "skip_bad")
+OWN = ("test", "source_levels", *RESTRICTED)
 """Options that named sets have no use for."""
 
 

@@ -226,7 +226,7 @@ class Archive(Container):
         for info in self._archive.infolist():
             if info.filename.endswith(".npy"):
                 self._members.setdefault(info.filename.removesuffix(".npy"), []).append(info)
-        self.names, self.aliases = tuple(self._members), {}
+        self.names = tuple(self._members)
 
     def shape(self, name: str) -> tuple[int, ...]:
         info = self._checked(name)

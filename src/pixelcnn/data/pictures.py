@@ -23,6 +23,7 @@ from pixelcnn.data.reading import Reading
 from pixelcnn.data.rows import HELD
 from pixelcnn.data.splits import Parts
 from pixelcnn.data.survey import accepted, settle
+from pixelcnn.data.tensors import dtype_of
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.memory import afford
 from pixelcnn.text import printable
@@ -136,7 +137,7 @@ def read_stored(
     ]
     target = settle(accepted(reports, where, reading.skip_bad), reading, where)
     places = torch.tensor([index for index, each in enumerate(reports) if not each.error])
-    dtype = torch.uint8 if target.levels <= 256 else torch.int32
+    dtype = dtype_of(target.levels)
 
     def read(rows: Rows) -> Tensor:
         found = torch.empty((len(places[rows]), *target.shape), dtype=dtype)

@@ -30,7 +30,7 @@ from pixelcnn.data.packed import plain_name
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.sets import DATASETS
-from pixelcnn.data.splits import Parts, alike, joined, matched, splits_of
+from pixelcnn.data.splits import Parts, alike, joined, read_alike, splits_of
 from pixelcnn.data.subsets import of_a_set, taken
 from pixelcnn.data.table import read_table
 from pixelcnn.errors import ConfigError, DataError, UnknownName
@@ -57,9 +57,13 @@ RESTRICTED = {
 }
 """Options that only some kinds of own data have a use for, and which these are."""
 OF_PICTURES = frozenset(("skip_bad",))
+OF_LISTS = frozenset(("skip_bad", "label_column"))
 OF_TABLES = frozenset(("layout", "skip_bad", "label_column", "condition"))
+OF_FRAMES = frozenset(("layout", "key", "label_column", "condition"))
 OF_ARRAYS = frozenset(("layout", "key", "condition"))
-"""Those of them that kinds of files have a use for."""
+OF_VALUES = frozenset(("layout",))
+OF_DATASETS = frozenset(("layout", "key", "label_column", "skip_bad"))
+"""Those of them that kinds of sources have a use for."""
 
 
 class Kind(NamedTuple):
@@ -103,9 +107,7 @@ def parts_of(source: Any, reading: Reading) -> Parts:
         ConfigError: no images can be taken from it, or an option does not go with it.
         DataError: it is not there, or cannot be used.
     """
-    source = existing(source) if is_path(source) else source
-    kinds = ON_DISK if isinstance(source, Path) else IN_MEMORY
-    kind = next((kind for kind in kinds if kind.fits(source)), None)
+    source, kind = _kind_of(source)
     if kind is None and isinstance(source, Path):
         raise DataError(
             f"{printable(source.name)} is no known kind of data",
@@ -139,9 +141,15 @@ def has_columns(source: Any) -> bool:
     """Whether a source may hold conditions under names beside its images, as tables and arrays do."""
     if isinstance(source, str) and source in DATASETS:
         return False
-    source = existing(source) if is_path(source) else source
-    kinds = ON_DISK if isinstance(source, Path) else IN_MEMORY
-    return next(("condition" in kind.useful for kind in kinds if kind.fits(source)), True)
+    _, kind = _kind_of(source)
+    return kind is None or "condition" in kind.useful
+
+
+def _kind_of(source: Any) -> tuple[Any, Kind | None]:
+    """What was meant, a path or something in memory, and which kind of source it is."""
+    meant = existing(source) if is_path(source) else source
+    kinds = ON_DISK if isinstance(meant, Path) else IN_MEMORY
+    return meant, next((kind for kind in kinds if kind.fits(meant)), None)
 
 
 def _remedy(path: Path) -> str:
@@ -229,16 +237,16 @@ def holds_arrays(path: Path) -> bool:
 
 def _read_arrays(path: Path, reading: Reading) -> Parts:
     """The images of a file of arrays, or those of each part of a set, in the shape of ``train``."""
-    sets: Parts = {}
-    for part, key in (part_keys(path) if reading.key is None else {}).items():
-        options = alike(reading, sets["train"]) if sets else reading
-        images = read_array(path, dataclasses.replace(options, key=key))
-        sets[part] = matched(images, sets["train"], part) if sets else images
-    return sets or {"all": read_array(path, reading)}
+    keys = part_keys(path) if reading.key is None else {}
+    if not keys:
+        return {"all": read_array(path, reading)}
+    return read_alike(
+        keys, lambda key, told: read_array(path, dataclasses.replace(told, key=key)), reading
+    )
 
 
 ON_DISK = (
-    Kind(hugging_face.saved, hugging_face.read_saved, hugging_face.USEFUL),
+    Kind(hugging_face.saved, hugging_face.read_saved, OF_DATASETS),
     Kind(lambda path: prepare.prepared_folder(path) is not None, prepare.read_parts),
     Kind(zarr_store.is_store, _read_arrays, OF_ARRAYS),
     Kind(Path.is_dir, read_folder, OF_PICTURES),
@@ -246,7 +254,7 @@ ON_DISK = (
     Kind(
         lambda path: plain_name(path).endswith(TABLES) and picture_list.fits(path),
         picture_list.read,
-        frozenset(("skip_bad", "label_column")),
+        OF_LISTS,
     ),
     Kind(
         lambda path: plain_name(path).endswith(TABLES),
@@ -256,7 +264,7 @@ ON_DISK = (
     Kind(
         lambda path: path.suffix.lower() in hugging_face.SUFFIXES,
         hugging_face.read_file,
-        hugging_face.USEFUL,
+        OF_DATASETS,
     ),
     Kind(lambda path: path.suffix.lower() in SUFFIXES, pictures.read_listed, OF_PICTURES),
 )
@@ -265,13 +273,13 @@ ON_DISK = (
 IN_MEMORY = (
     Kind(of_a_set, lambda source, _: {"all": taken(source)}),
     Kind(lambda source: isinstance(source, Splits), lambda source, _: source._asdict()),
-    Kind(hugging_face.named, hugging_face.read_named, hugging_face.USEFUL),
-    Kind(hugging_face.fits, hugging_face.read, hugging_face.USEFUL),
-    Kind(items.paired, items.read, items.USEFUL),
+    Kind(hugging_face.named, hugging_face.read_named, OF_DATASETS),
+    Kind(hugging_face.fits, hugging_face.read, OF_DATASETS),
+    Kind(items.paired, items.read, OF_DATASETS),
     Kind(pictures.listed, pictures.read_listed, OF_PICTURES),
-    Kind(data_frame.fits, data_frame.read, OF_TABLES - {"skip_bad"} | {"key"}),
-    Kind(values.is_labelled, values.read_labelled, frozenset(("layout",))),
-    Kind(values.is_array, values.read_values, frozenset(("layout",))),
-    Kind(items.fits, items.read, items.USEFUL),
+    Kind(data_frame.fits, data_frame.read, OF_FRAMES),
+    Kind(values.is_labelled, values.read_labelled, OF_VALUES),
+    Kind(values.is_array, values.read_values, OF_VALUES),
+    Kind(items.fits, items.read, OF_DATASETS),
 )
 """Kinds of everything else, likewise."""

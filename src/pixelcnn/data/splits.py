@@ -2,6 +2,8 @@
 
 import dataclasses
 import logging
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from pixelcnn.text import counted
 
 log = logging.getLogger("pixelcnn")
 
+Source = TypeVar("Source")
 Parts = dict[str, ImageSet]
 """Images as a source has them: under ``all``, or under ``train`` and others of ``val`` and ``test``."""
 
@@ -150,6 +153,18 @@ def alike(reading: Reading, train: ImageSet) -> Reading:
         shape=train.shape,
         classes=train.classes,
     )
+
+
+def read_alike(
+    sources: Mapping[str, Source], read: Callable[[Source, Reading], ImageSet], reading: Reading
+) -> Parts:
+    """Parts of a set, each as :func:`alike` has it read, and :func:`matched`: to the first, ``train``."""
+    sets: Parts = {}
+    for part, source in sources.items():
+        first = next(iter(sets.values()), None)
+        images = read(source, reading if first is None else alike(reading, first))
+        sets[part] = images if first is None else matched(images, first, part)
+    return sets
 
 
 def matched(other: ImageSet, train: ImageSet, part: str) -> ImageSet:

@@ -7,6 +7,8 @@ neighbouring rows. Everything else is the same for all of them.
 import abc
 import importlib
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -129,7 +131,7 @@ class Container(abc.ABC):
     """
 
     names: tuple[str, ...]
-    aliases: dict[str, str]
+    aliases: Mapping[str, str] = MappingProxyType({})
     links: tuple[str, ...] = ()
 
     @abc.abstractmethod
@@ -147,8 +149,6 @@ class Container(abc.ABC):
 
 class Single(Container):
     """One array that has no name, or one with labels beside it."""
-
-    aliases: dict[str, str] = {}  # noqa: RUF012  # nothing is ever added
 
     def __init__(self, **arrays: StoredArray | np.ndarray) -> None:
         self._arrays, self.names = arrays, tuple(arrays)

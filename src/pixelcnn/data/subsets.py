@@ -26,14 +26,13 @@ def taken(source: Any) -> ImageSet:
     Raises:
         DataError: several sets, whose images or levels are not of one kind.
     """
-    if isinstance(source, ConcatDataset):
-        first, *others = map(taken, source.datasets)
-        for other in others:
-            if differing := [
-                what for what in ALIKE if getattr(first, what) != getattr(other, what)
-            ]:
-                raise DataError(f"sets that differ in {' and '.join(differing)} are not joined")
-        whole = joined(first, *(matched(other, first, "further") for other in others))
-        return dataclasses.replace(whole, split="all", index=None)
-    whole = source
-    return taken(source.dataset)[list(source.indices)] if isinstance(source, Subset) else whole
+    if isinstance(source, ImageSet):
+        return source
+    if isinstance(source, Subset):
+        return taken(source.dataset)[list(source.indices)]
+    first, *others = map(taken, source.datasets)
+    for other in others:
+        if differing := [what for what in ALIKE if getattr(first, what) != getattr(other, what)]:
+            raise DataError(f"sets that differ in {' and '.join(differing)} are not joined")
+    whole = joined(first, *(matched(other, first, "further") for other in others))
+    return dataclasses.replace(whole, split="all", index=None)

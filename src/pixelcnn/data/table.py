@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,37 +11,26 @@ import numpy as np
 import torch
 
 from pixelcnn.data import cells
-from pixelcnn.data.arrays import from_rows
+from pixelcnn.data.arrays import from_rows, from_values
+from pixelcnn.data.bad_rows import Bad, refuse_rows
 from pixelcnn.data.columns import FIRST, Columns, columns_of
 from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.label_column import label_end
 from pixelcnn.data.layout import pixel_shape
 from pixelcnn.data.lines import line_blocks
-from pixelcnn.data.parsing import SEPARATORS, Dialect, is_number, parse_rows, places_among, plain
+from pixelcnn.data.parsing import Dialect, is_number, parse_rows, places_among, plain
 from pixelcnn.data.quantise import SOURCE
-from pixelcnn.data.reading import Reading, typed
+from pixelcnn.data.reading import Reading
 from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
-from pixelcnn.text import by_reason, counted, printable
+from pixelcnn.text import printable
 
-log = logging.getLogger("pixelcnn")
-
-NAMED, REASONS, MANY = 3, 4, 10
-"""Bad rows of one reason that a message names, reasons that it names, and rows that are not bad by chance."""
 MAX_COLUMNS = 2**20
 SEPARATOR_SAID = re.compile(rb"sep=.\s*")
 """A first line for spreadsheets."""
 DECIMAL = re.compile(r"^([-+]?\d*),(\d+(?:e[-+]?\d+)?)$")
 """A number with a decimal comma, as a whole field."""
-NOTHING = re.compile(r"'(?:nan|na|n/a|null|none)?' in column (\d+)", re.IGNORECASE)
-"""A bad value that stands for none."""
-WORD = re.compile(r"'(?!nan')[a-z][^']*' in column (\d+)", re.IGNORECASE)
-"""A bad value that is a word."""
-WHOLE = re.compile(r"'[0-9]+\.0*' in column")
-"""A bad value that is a whole number, as pandas writes those of a column with a gap."""
-REAL = re.compile(r"'[+-]?[0-9]*[.,]?[0-9]+(e[+-]?[0-9]+)?(\.\.\.)?' in column", re.IGNORECASE)
-"""A bad value that is a number nevertheless, perhaps shortened."""
 
 
 def read_table(path: Path, reading: Reading) -> ImageSet:
@@ -69,10 +57,11 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
     with named(where):
         dialect, columns = _columns(path, reading, where)
         pixels = len(columns.pixels) - columns.undecided
-        pixel_shape(pixels, reading, where)
+        if not columns.sides:
+            pixel_shape(pixels, reading, where)
         table = _read(path, columns, dialect)
     if table.bad:
-        _refuse(table.bad, where, reading.skip_bad, dialect)
+        refuse_rows(table.bad, where, reading.skip_bad, dialect)
     if not sum(map(len, table.pixels)):
         raise DataError(f"{where} holds no rows of numbers")
     labels, kept = table.labels, slice(None)
@@ -82,13 +71,16 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
     if values.dtype == np.uint16 and values.max() < 256:  # only the labels were larger
         values = values.astype(np.uint8)
     known = reading.source_levels or reading.usual_levels
-    if values.dtype == np.uint16 and known is None and not reading.measured:
+    if values.dtype == np.uint16 and known is None:
         raise DataError(
             f"{where}: its values run up to {values.max()}, and a table does not say of how many levels",
             hint=f"say how many with {SOURCE}",
         )
     labels = None if labels is None else _counted(labels)
-    images = from_rows(values, labels, reading.source_levels, reading, where)
+    taken = from_rows
+    if columns.sides:
+        values, taken = values.reshape(-1, *columns.sides), from_values
+    images = taken(values, labels, reading.source_levels, reading, where)
     given = torch.from_numpy(table.given) if columns.given else None
     with named(f"{where}:"):
         return dataclasses.replace(
@@ -98,10 +90,6 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
             condition=given,
             condition_names=reading.condition if columns.given else (),
         )
-
-
-Bad = list[tuple[int, str]]
-"""Numbers of lines that are no rows, with the reason."""
 
 
 class Table(NamedTuple):
@@ -142,7 +130,7 @@ def _decided(parts: list[np.ndarray], where: str) -> tuple[np.ndarray, slice]:
     """The labels of rows with a number too many, and the columns that are pixels."""
     first, last = (_counted(np.concatenate([part[:, end] for part in parts])) for end in (0, -1))
     highest = max(float(part[:, 1:-1].max(initial=0)) for part in parts)
-    at_end = label_end(first, last, int(highest), where) != 0
+    at_end = label_end(first, last, highest, where) != 0
     return (last, slice(0, -1)) if at_end else (first, slice(1, None))
 
 
@@ -156,8 +144,7 @@ def _counted(labels: np.ndarray) -> np.ndarray:
 
 def _joined(parts: list[np.ndarray], kept: slice, pixels: int) -> np.ndarray:
     """The columns kept of all parts, ``(rows, pixels)``; the parts are freed one by one."""
-    kind = max((part.dtype for part in parts), key=lambda each: each.itemsize, default=np.uint8)
-    whole = np.empty((sum(map(len, parts)), pixels), kind)
+    whole = np.empty((sum(map(len, parts)), pixels), np.result_type(*parts))
     at = len(whole)
     while parts:
         last = parts.pop()
@@ -177,19 +164,21 @@ def _columns(path: Path, reading: Reading, where: str) -> tuple[Dialect, Columns
     number, _, comment = lines[0]
     said = [each.line for each in lines]
     dialect = _dialect(said, reading)
-    header = _fields(lines[0].line, dialect)
+    header, names = (_fields(line, dialect) for line in (lines[0].line, comment))
     cell, first = (cells.place(some, dialect.separator) for some in (said, said[:1]))
     dialect = dataclasses.replace(dialect, cell=cell)
     rows = [_fields(each.line, dialect) for each in lines]
-    widest, names = max(map(len, rows)), _fields(comment, dialect)
+    widest = max(map(len, rows))
     alone = len(header) == 1 < widest and dialect.separator == b" "
     if (cell is not None or alone) and first is None and not any(map(is_number, header)):
         rows[0] = cells.names_of(header, cell or 0, widest)
     elif cell is not None:
         names = cells.names_of(names, cell, widest)
     if not _is_header(rows[0]) and len(names) == len(rows[0]):
-        return dialect, columns_of(names, number - 1, reading, where, rows)
-    return dialect, columns_of(rows[0], number, reading, where, rows[1:])
+        rows, number = [names, *rows], number - 1
+    columns = columns_of(rows[0], number, reading, where, rows[1:])
+    sides = cells.sides_in(said, len(columns.pixels) - columns.undecided)
+    return dialect, dataclasses.replace(columns, sides=sides)
 
 
 class Said(NamedTuple):
@@ -227,9 +216,9 @@ def _fields(line: bytes, dialect: Dialect) -> list[str]:
 
 def _dialect(lines: list[bytes], reading: Reading) -> Dialect:
     """How the first lines are written: blanks separate only if nothing else does."""
-    line = cells.TOGETHER.sub(b"", lines[0])
-    counts = {separator: line.count(separator) for separator in (b",", b";", b"\t", b"|")}
-    if reading.measured and (counts[b";"] or (counts[b"\t"] and b",\t" not in line)):
+    line, outside = lines[0], cells.TOGETHER.sub(b"", lines[0])
+    counts = {separator: outside.count(separator) for separator in (b",", b";", b"\t", b"|")}
+    if reading.measured and (counts[b";"] or (counts[b"\t"] and b",\t" not in outside)):
         counts[b","], line = 0, line.replace(b",", b".")  # decimal commas
     most = max(counts, key=counts.__getitem__)
     separator = most if counts[most] else b" "
@@ -237,49 +226,3 @@ def _dialect(lines: list[bytes], reading: Reading) -> Dialect:
     numbers = line.replace(b'"', b"").split(separator)[:-1]
     trailing = ends and all(is_number(field.strip().decode("latin-1")) for field in numbers)
     return Dialect(separator, trailing, reading.measured)
-
-
-def _refuse(bad: Bad, where: str, skip_bad: bool, dialect: Dialect) -> None:
-    """Names bad rows by line, and raises unless they are to be skipped."""
-    count, named = counted(len(bad), "bad row"), _named(bad)
-    comma = dialect.separator == b","
-    kind = "" if comma else f" (columns separated by {SEPARATORS[dialect.separator]})"
-    if not skip_bad:
-        raise DataError(f"{where}: {count}{kind}: {named}", hint=_remedy(bad, dialect))
-    log.warning("%s: %s skipped%s: %s", where, count, kind, named)
-
-
-def _remedy(bad: Bad, dialect: Dialect) -> str:
-    """What to do about bad rows, by what they have in common."""
-    hint = "mend or remove these lines, or leave them out: --skip-bad (in Python skip_bad=True)"
-    nothing, words = (
-        {found[found.lastindex or 0] for _, reason in bad if (found := kind.match(reason))}
-        for kind in (NOTHING, WORD)
-    )
-    real = [] if dialect.real else [reason for _, reason in bad if REAL.match(reason)]
-    many = len(bad) >= MANY
-    if many and len(nothing) == 1:
-        hint = f"remove column {nothing.pop()}, or say what stands for nothing: frame.fillna(0); else {hint}"
-    elif many and len(words) == 1:
-        hint = f"classes are whole numbers, or all words: see column {words.pop()}; else {hint}"
-    if real and all(map(WHOLE.match, real)):
-        return (
-            f"whole numbers are written without a point: frame.fillna(0).astype(int); else {hint}"
-        )
-    if real:
-        levels = f"say how they become levels with {typed('quantise')}"
-        whole = "write whole ones without a point, as by np.savetxt(…, fmt='%d')"
-        return f"real numbers: {levels}, or {whole}; else {hint}"
-    return hint
-
-
-def _named(bad: Bad) -> str:
-    """Bad rows by their lines, those of one reason together."""
-    reasons = list(by_reason(bad).items())
-    parts = []
-    for reason, lines in reasons[:REASONS]:
-        rest = f" and {len(lines) - NAMED:,} more" if len(lines) > NAMED else ""
-        numbers = f"line{'s' * (len(lines) > 1)} {', '.join(map(str, lines[:NAMED]))}{rest}"
-        parts.append(f"{numbers}: {reason}")
-    others = sum(len(lines) for _, lines in reasons[REASONS:])
-    return "; ".join(parts) + (f"; and {others:,} more" if others else "")

@@ -1,6 +1,5 @@
 """Arrays and tensors in memory, and lists of them."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,11 @@ from pixelcnn.data import data_frame, items
 from pixelcnn.data.arrays import from_values
 from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import Splits
-from pixelcnn.data.lazy import LazyImages, Rows
+from pixelcnn.data.lazy import LazyImages
 from pixelcnn.data.pictures import is_picture
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.rows import RowArray
-from pixelcnn.data.splits import Parts, alike, matched
+from pixelcnn.data.splits import Parts, read_alike
 from pixelcnn.data.tensors import as_tensor, dense, numbers_of, unmasked
 from pixelcnn.errors import DataError
 
@@ -85,12 +84,8 @@ def read_labelled(source: Any, reading: Reading) -> Parts:
     """Arrays with their labels: one set, or training and test images, perhaps with validation between."""
     if is_pair(source):
         return read_values(source[0], reading, source[1])
-    sets: Parts = {}
-    for part, (images, labels) in zip(PARTS[len(source)], source, strict=True):
-        options = alike(reading, sets["train"]) if sets else reading
-        found = read_values(images, options, labels)["all"]
-        sets[part] = matched(found, sets["train"], part) if sets else found
-    return sets
+    pairs = dict(zip(PARTS[len(source)], source, strict=True))
+    return read_alike(pairs, lambda pair, told: read_values(pair[0], told, pair[1])["all"], reading)
 
 
 def read_values(source: Any, reading: Reading, labels: Any = None) -> Parts:
@@ -99,11 +94,13 @@ def read_values(source: Any, reading: Reading, labels: Any = None) -> Parts:
     if data_frame.fits(source):
         return data_frame.read(source, reading, labels)
     with named(f"{ARRAY}:"):
-        values = values_of(source)
-        if isinstance(values, Tensor):
-            values = _of_tensor(values)
-        elif not values.flags.writeable:
-            values = RowArray(values.shape, values.dtype, _copies(values))
+        found = values_of(source)
+        if isinstance(found, Tensor):
+            values = _of_tensor(found)
+        elif found.flags.writeable:
+            values = found
+        else:
+            values = RowArray(found.shape, found.dtype, lambda rows: np.array(found[rows]))
     return {"all": from_values(values, labels, reading.source_levels, reading, ARRAY)}
 
 
@@ -155,10 +152,6 @@ def tensor_of(source: Any) -> Tensor:
         return numbers_of(values, "images are integer levels (n, c, h, w)")
     dtype = numbers_of(np.array(values[:0]), "images are integer levels (n, c, h, w)").dtype
     return LazyImages(values.shape, dtype, lambda rows: as_tensor(values[rows]))
-
-
-def _copies(values: np.ndarray) -> Callable[[Rows], np.ndarray]:
-    return lambda rows: np.array(values[rows])
 
 
 def _of_tensor(values: Tensor) -> Any:

@@ -54,7 +54,6 @@ class Zarr(Container):
     """
 
     def __init__(self, folder: Path) -> None:
-        self.aliases: dict[str, str] = {}
         self._found: dict[str, tuple[Path, Mapping[str, Any]]] = {}
         left, count = [("", folder, 0)], 0
         while left:
