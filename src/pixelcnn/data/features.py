@@ -10,6 +10,7 @@ import numpy as np
 from pixelcnn.data.gate import brief
 from pixelcnn.data.reading import LABELS, WITHOUT, Reading, typed
 from pixelcnn.errors import ConfigError, DataError
+from pixelcnn.text import printable
 
 KINDS = ("Image", "array", "bytes", "pixels")
 """Of columns of images, those first that are surer to be."""
@@ -70,6 +71,12 @@ def label_column(features: Any, reading: Reading, where: str) -> str | None:
     }
     numbers, words = ([name for name in usual if kind in usual[name]] for kind in ("int", "string"))
     return next(iter(classes or numbers or words), None)
+
+
+def classes_of(features: Any, reading: Reading, where: str) -> tuple[str, ...]:
+    """The names of the classes, if the column of labels says them."""
+    label = features.get(label_column(features, reading, where))
+    return tuple(map(printable, getattr(label, "names", None) or ()))
 
 
 def kind_of(feature: Any) -> str:

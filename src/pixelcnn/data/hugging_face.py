@@ -136,11 +136,12 @@ def _one(dataset: Any, reading: Reading, where: str) -> ImageSet:
         whole = hasattr(dataset, "__len__") and reading.key is None
         if whole and features.is_flat(known, _lengths(dataset)):
             table = dataset.with_format("arrow")[:]
-            return data_frame.of_columns(table.column_names, table.columns, reading, where)
+            images = data_frame.of_columns(table.column_names, table.columns, reading, where)
+            return named_by(images, features.classes_of(known, reading, where))
         image = features.image_column(known, reading, where)
         label = features.label_column(known, reading, where)
         columns = [image] if label is None else [image, label]
-        classes = tuple(map(printable, getattr(known.get(label), "names", None) or ()))
+        classes = features.classes_of(known, reading, where)
         pictures = features.kind_of(known[image]) in {"Image", "bytes"}
         if pictures:
             dataset = dataset.cast_column(image, _library().Image(decode=False))
@@ -159,7 +160,12 @@ def _one(dataset: Any, reading: Reading, where: str) -> ImageSet:
         images = (_pictures if pictures else _arrays)(
             table.select_columns([image]), image, labels, reading, where
         )
-    named = classes if labels is not None else ()
+    return named_by(images, classes)
+
+
+def named_by(images: ImageSet, classes: tuple[str, ...]) -> ImageSet:
+    """Images whose labels, if they have some, have these names, if there are some."""
+    named = classes if images.labels is not None else ()
     return dataclasses.replace(images, classes=named or images.classes)
 
 

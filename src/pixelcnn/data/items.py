@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 
 from pixelcnn.annotations import shown
-from pixelcnn.data.arrays import from_rows, from_values
+from pixelcnn.data.arrays import as_values, from_rows, from_values
 from pixelcnn.data.gate import brief, named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import labels_tensor
@@ -24,6 +24,7 @@ from pixelcnn.data.pictures import is_picture, read_stored
 from pixelcnn.data.reading import LABELS, WITHOUT, Reading, typed
 from pixelcnn.data.rows import HELD, Spool
 from pixelcnn.data.splits import Parts
+from pixelcnn.data.stored import whole
 from pixelcnn.data.tensors import as_tensor
 from pixelcnn.errors import DataError, PixelCNNError
 from pixelcnn.text import printable
@@ -244,8 +245,8 @@ def _encoded(image: Any) -> bool:
 def _array(image: Any, index: int, where: str) -> np.ndarray:
     """An image that is an array or a tensor."""
     try:
-        tensor = as_tensor(image).detach().cpu()
-        found = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+        as_tensor(image)  # which has signed integers alone, but tells what holds no numbers
+        found = whole(as_values(image))
     except PixelCNNError:
         raise
     except Exception as error:  # of anybody's class
