@@ -343,6 +343,24 @@ class UnmaskedLater(Stack):
         self.second = nn.Conv2d(self.width, self.width, 3, padding=1)
 
 
+class FarBelow(Stack):
+    """A dilated convolution without a mask, which reads further than a small image reaches."""
+
+    reach, kernel, padding = NEAREST, (3, 1), (9, 0)
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        self.second = nn.Conv2d(
+            self.width, self.width, self.kernel, padding=self.padding, dilation=9
+        )
+
+
+class FarToTheRight(FarBelow):
+    """The same along the row."""
+
+    kernel, padding = (1, 3), (0, 9)
+
+
 class IntegerLookUp(Stack):
     """A look-up table of the level to the right: nothing that a gradient would show."""
 
@@ -546,6 +564,8 @@ NETWORKS = (
         ("a later convolution sees the future", "`second`", "below"),
         (TRAINING, CLAIM),
     ),
+    Broken(FarBelow, FUTURE, ("w 35), which does not come before it",), channels=(1,)),
+    Broken(FarToTheRight, FUTURE, ("w 35), which does not come before it",), channels=(1,)),
     Broken(IntegerLookUp, FUTURE, ("without gradient", "to its right"), (TRAINING, CLAIM)),
     Broken(BatchMean, BATCH, ("in evaluation mode", "other images of its batch")),
     Broken(Squeezed, BATCH, ("in evaluation mode", "a lone image"), (FUTURE, CLAIM), (1,)),

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from pixelcnn import image_codecs
+from pixelcnn.errors import DataError
 from pixelcnn.image_codecs import CODECS, Unavailable, picture, png_nats, sheet, sizes
 
 
@@ -96,6 +97,16 @@ def test_a_sheet_costs_less_than_its_files():
     found = sizes("png", noise(1, 2, 9), 2, lambda *step: steps.append(step))
     assert 0 < found.sheet < found.files
     assert steps[-1] == (9, 10)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [torch.rand(2, 1, 5, 7), torch.full((2, 1, 5, 7), 4), np.full((2, 1, 5, 7), -1), [[1, 2]]],
+    ids=["floats", "too large", "negative", "rows"],
+)
+def test_a_png_of_other_numbers_than_levels_is_refused(images):
+    with pytest.raises(DataError, match=r"must be integer levels|must lie in 0\.\.3"):
+        png_nats(images, levels=4)
 
 
 @pytest.mark.parametrize(("channels", "levels"), [(1, 2), (3, 256), (1, 4096)])

@@ -72,6 +72,11 @@ def test_pictures_of_something_else_are_refused():
         plotting.grid(np.zeros((1, 1, 8, 8)), 2)
 
 
+def test_a_set_of_images_is_drawn_as_its_levels():
+    images = data.load("digits").test[:3]
+    assert plotting.grid(images, 17) == plotting.grid(images.images, 17)
+
+
 def test_every_pixel_is_in_the_grid():
     images = np.arange(6).reshape(3, 1, 1, 2)
     pixels = np.asarray(plotting.grid(images, 6, columns=2, scale=1))

@@ -218,6 +218,12 @@ def test_completions_come_in_batches_of_any_size(plain, monkeypatch):
         completions(plain, given, mask, n=3, batch_size=5)
 
 
+@pytest.mark.parametrize("engine", ["auto", "cached"])
+def test_no_image_is_drawn_by_every_way(plain, engine):
+    assert sample(plain, 0, engine=engine).shape == (0, *plain.shape)
+    assert list(batches(plain, 0, engine=engine)) == list(stream(plain, 0, engine=engine)) == []
+
+
 def test_completing_everything_is_sampling(model):
     nothing = torch.zeros(1, *model.shape, dtype=torch.int64)
     unknown = torch.zeros(1, 1, *model.shape[1:], dtype=torch.bool)
@@ -254,6 +260,13 @@ def test_completion_k_of_image_j_is_drawn_from_its_past_with_a_stream_of_its_own
     [
         (torch.zeros(1, 1, 5, 7), "bool"),
         (torch.zeros(1, 1, 7, 5, dtype=torch.bool), "does not fit"),
+        (torch.zeros(1, 1, 1, 7, dtype=torch.bool), "does not fit"),
+        (
+            torch.zeros(3, 5, 7, dtype=torch.bool),
+            "does not fit",
+        ),  # of three images or three channels
+        (torch.zeros(7, dtype=torch.bool), "does not fit"),
+        (True, "does not fit"),
     ],
 )
 def test_a_mask_that_does_not_fit_is_named(model, known, message):

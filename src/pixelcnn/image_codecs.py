@@ -18,6 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pixelcnn.errors import DataError
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -193,7 +195,7 @@ def sheet(images: Sequence[NDArray[Any]]) -> NDArray[Any]:
     return found
 
 
-def png_nats(images: Tensor, levels: int) -> Tensor:
+def png_nats(images: Any, levels: int) -> Tensor:
     """Size of each image as an optimised PNG in nats, float64 ``(n,)``.
 
     The complexity term of Serra et al., Input complexity and out-of-distribution detection, 2020.
@@ -201,10 +203,34 @@ def png_nats(images: Tensor, levels: int) -> Tensor:
     Args:
         images: integer levels ``(n, c, h, w)``, see :func:`picture`.
         levels: 2 of grey images are stored in 1 bit, up to 256 in 8, more in 16.
+
+    Raises:
+        DataError: other numbers than these levels, which a picture would hold as others still.
+
+    Example:
+        >>> images = np.zeros((2, 1, 8, 8), int)
+        >>> images[1].flat = range(64)
+        >>> flat, noisy = png_nats(images, levels=64)
+        >>> bool(flat < noisy)
+        True
     """
-    pictures = (picture(image.cpu().numpy(), levels) for image in images)
+    pictures = (picture(_levels(image, levels), levels) for image in images)
     bytes_each = [len(png(each)) for each in pictures]
     return torch.tensor(bytes_each, dtype=torch.float64) * (8 * math.log(2))
+
+
+def _levels(image: Any, levels: int) -> NDArray[Any]:
+    """Levels ``(c, h, w)`` of an image as an array, looked at."""
+    array = np.asarray(image.cpu() if isinstance(image, Tensor) else image)
+    if array.ndim != 3 or array.dtype.kind not in "biu":
+        raise DataError(
+            f"images must be integer levels (n, c, h, w), got {array.dtype} in {array.ndim + 1} axes"
+        )
+    if array.size and not 0 <= int(array.min()) <= int(array.max()) < levels:
+        raise DataError(
+            f"levels must lie in 0..{levels - 1}, got {int(array.min())}..{int(array.max())}"
+        )
+    return array
 
 
 def _saved(picture: "Image", kind: str, **options: Any) -> bytes:

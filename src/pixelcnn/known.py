@@ -1,5 +1,6 @@
 """Which pixels of an image are known: a half, a mask, or a picture of one."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def known_pixels(known: Any, shape: ImageShape) -> Tensor:
 
     Raises:
         ConfigError: neither a word we know nor a file.
-        DataError: a file that is no picture, or an array that is no mask.
+        DataError: a file that is no picture, or an array that is no mask of such images.
         ModelError: a picture of another size.
 
     Example:
@@ -53,19 +54,31 @@ def known_pixels(known: Any, shape: ImageShape) -> Tensor:
             )
         if path.suffix.lower() == ".npy":
             with named(str(path)):
-                return _of_array(whole(FileArray(path)))
+                return _of_array(whole(FileArray(path)), shape)
         mask[0, 0] = _read_mask(path, shape)
     else:
-        return _of_array(known)
+        return _of_array(known, shape)
     return mask
 
 
-def _of_array(known: Any) -> Tensor:
+def _of_array(known: Any, shape: ImageShape) -> Tensor:
     mask = numbers_of(known, "known must be a bool mask").cpu()
     if mask.dtype != torch.bool:
         kind = str(mask.dtype).removeprefix("torch.")
         raise DataError(f"known must be a bool mask, got {kind}", hint="pass mask > 0")
+    if (
+        mask.ndim not in (2, 4) or mask.shape[-2:] != shape[1:]
+    ):  # of three, the first may mean two things
+        raise misfit(mask, shape)
     return mask[None, None] if mask.ndim == 2 else mask
+
+
+def misfit(mask: Tensor, images: Sequence[int]) -> DataError:
+    """A mask that says nothing of images, or of one, of a shape."""
+    return DataError(
+        f"a mask of shape {tuple(mask.shape)} does not fit images {tuple(images)}",
+        hint="known is (n or 1, channels or 1, height, width), or (height, width) for all",
+    )
 
 
 def _exists(path: Path) -> bool:

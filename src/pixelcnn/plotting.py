@@ -62,7 +62,7 @@ def to_rgb(images: Any, levels: int, shades: int = 256) -> NDArray[Any]:
 
 def _checked(images: Any, levels: int) -> NDArray[Any]:
     """Images as an array of levels that may be indices."""
-    values = np.asarray(images)
+    values = np.asarray(getattr(images, "images", images))  # a set says what it holds
     if values.ndim != 4:
         raise DataError(
             f"a picture needs images (n, channels, height, width), got shape {values.shape}"
@@ -129,7 +129,7 @@ def grid(
     """All images side by side, row after row, with thin gaps.
 
     Args:
-        images: integer levels (n, c, h, w), at least one image.
+        images: integer levels (n, c, h, w) or a set of images, at least one image.
         levels: the number of levels.
         columns: images in a row; by default about a square.
         scale: whole enlargement factor; by default about 96 pixels a side.

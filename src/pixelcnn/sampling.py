@@ -21,9 +21,8 @@ from pixelcnn.drawing import (
     together,
     uniforms,
 )  # fmt: skip
-from pixelcnn.errors import DataError
 from pixelcnn.inversion import invert, temper
-from pixelcnn.known import known_pixels
+from pixelcnn.known import known_pixels, misfit
 from pixelcnn.model import PixelModel
 from pixelcnn.sources import levels_of
 from pixelcnn.surroundings import independent
@@ -167,7 +166,7 @@ def stream(
 
     Yields:
         Positions ``(k, 3)`` as channel, row and column, int64, and their levels ``(n, k)``, uint8 up to 256
-        levels, else int32, both on the CPU; each sub-pixel once, in coding order.
+        levels, else int32, both on the CPU; each sub-pixel once, in coding order; of no images nothing.
 
     Raises:
         ConfigError, ModelError: see :func:`sample`; at once, not with the first lot.
@@ -189,6 +188,8 @@ def stream(
     check_memory(model, n, n)
     job = job_of(model, None, indices, seed, temperature, condition)
     chosen = engines.choose(model, engine)
+    if not indices:
+        return iter(())
     lots = lots_of(model, chosen.start(n, condition), job)
     return ((positions, levels.to("cpu", model.image_dtype)) for positions, levels in lots)
 
@@ -219,7 +220,8 @@ def complete(
         model: the model.
         images: integer levels ``(m, c, h, w)``, or any other source of images, see :func:`pixelcnn.score`;
             unknown levels in an array are ignored.
-        known: ``top``, ``left``, a picture whose white part is known, or bool ``(m or 1, c or 1, h, w)``.
+        known: ``top``, ``left``, a picture whose white part is known, or bool ``(m or 1, c or 1, h, w)``, or
+            ``(h, w)`` for all.
         n: completions of each image; completion k of image j draws from stream ``j * 2**32 + k``.
         seed: of the uniform numbers.
         temperature: see :func:`sample`.
@@ -284,10 +286,7 @@ def completions(
         mask = mask.expand(len(given), *model.shape)
         given = torch.where(mask, given, torch.zeros_like(given))
     except RuntimeError as error:
-        raise DataError(
-            f"a mask of shape {tuple(mask.shape)} does not fit images {tuple(given.shape)}",
-            hint="known is (n or 1, channels or 1, height, width)",
-        ) from error
+        raise misfit(mask, given.shape) from error
     given = model.check(given).to("cpu", model.image_dtype)
     told = model.check_condition(condition, len(given))
 

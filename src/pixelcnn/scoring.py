@@ -15,7 +15,8 @@ from pixelcnn.data import ImageSet
 from pixelcnn.data.gate import brief
 from pixelcnn.data.items import IMAGES, chosen, stacked
 from pixelcnn.data.reading import LABELS
-from pixelcnn.devices import Device, exact_convolutions, float64_device, placed
+from pixelcnn.data.tensors import numbers_of
+from pixelcnn.devices import Device, exact_convolutions, float64_device, placed, require_model
 from pixelcnn.engines.fingerprint import check_weights
 from pixelcnn.engines.full import NO_NUMBER, name_of, whole_pass
 from pixelcnn.errors import DataError, ModelError
@@ -256,17 +257,24 @@ def tell_coding(data: ImageSet, binarisation: str, quantisation: str, where: str
     return other
 
 
-def percentiles(model: PixelModel, nats: Tensor) -> Tensor:
+def percentiles(model: PixelModel, nats: Any) -> Tensor:
     """Where scores lie among the stored validation scores, 0 (likely) to 100 (unlikely), float64 ``(n,)``.
 
+    Args:
+        model: trained with validation images.
+        nats: of each image, as :func:`score` gives them, in a tensor, an array or a list.
+
     Raises:
-        ModelError: the model file holds no validation scores.
+        ModelError: no model, or one that holds no validation scores.
+        DataError: no numbers.
     """
+    require_model(model)
     quantiles = model.record.get("validation_quantiles")
     if not quantiles:
         raise ModelError("this model holds no validation scores", hint="train with validation data")
     # In the digits that are stored. Equal scores, of which a small set may have many, count half.
     stored, share = np.array(quantiles), np.linspace(0, 100, len(quantiles))
-    found = nats.numpy().round(4)
+    scores = numbers_of(nats, "scores are nats (n,)").detach().cpu().double()
+    found = scores.numpy().round(4)
     below = 100 - np.interp(-found, -stored[::-1], share)
     return torch.from_numpy((below + np.interp(found, stored, share)) / 2)

@@ -11,6 +11,7 @@ import torch
 
 from forgery import forged
 from pixelcnn import checkpoint, data, scoring, sources
+from pixelcnn.errors import DataError
 from pixelcnn.training.likelihood import Validation
 
 KEYS = {
@@ -252,8 +253,13 @@ def test_a_percentile_is_the_share_of_likelier_validation_images(
 ):
     loaded, nats = tiny(), np.array(list(validation), dtype=np.float64)
     loaded.record = {"validation_quantiles": Validation(nats, 35).quantiles}
-    found = scoring.percentiles(loaded, torch.tensor(scores, dtype=torch.float64))
-    assert found.tolist() == pytest.approx(expected)
+    kept = torch.nn.Parameter(
+        torch.tensor(scores, dtype=torch.float64)
+    )  # of a likelihood with a gradient
+    for given in (kept, np.array(scores), scores):
+        assert scoring.percentiles(loaded, given).tolist() == pytest.approx(expected)
+    with pytest.raises(DataError, match="scores are nats"):
+        scoring.percentiles(loaded, "scores.csv")
 
 
 @pytest.mark.parametrize("count", [1, 3, 7, 9])

@@ -13,9 +13,16 @@ from engines.walks import needs_native
 from pixelcnn import engines, networks, outputs, sampling
 from pixelcnn.engines import programs
 from pixelcnn.engines.fingerprint import fingerprint
-from pixelcnn.errors import ConformanceError, ModelError, ResourceError
+from pixelcnn.errors import ConfigError, ConformanceError, ModelError, ResourceError
 from pixelcnn.model import PixelModel
-from pixelcnn.verify import Report, check_model, check_network, check_output, receptive_field
+from pixelcnn.verify import (
+    Report,
+    check_model,
+    check_network,
+    check_output,
+    measure,
+    receptive_field,
+)
 from pixelcnn.verify.agreement import check_full_size
 from pixelcnn.verify.models import ModelChecks
 from pixelcnn.verify.probing import random_levels
@@ -314,6 +321,19 @@ def test_what_is_too_unlikely_for_a_probability_is_no_disagreement():
 def test_a_model_is_no_part_of_one(check):
     with pytest.raises(ModelError, match=r"must be an? (Network|Output), got PixelModel"):
         check(tiny_model(1))
+
+
+@pytest.mark.parametrize("size", [(0, 3), (5, "7"), (5, 7.0), (-1, 2)])
+@pytest.mark.parametrize("check", [check_network, measure, receptive_field])
+def test_what_is_no_size_is_not_tried(check, size):
+    with pytest.raises(ConfigError, match="image shape"):
+        check(Stack(1, 2), *size)
+
+
+@pytest.mark.parametrize("channels", [0, "3", 1.0])
+def test_what_is_no_number_of_channels_is_not_tried(channels):
+    with pytest.raises(ConfigError, match="image shape"):
+        check_output(Softmax(), channels)
 
 
 @pytest.mark.parametrize("given", [torch.nn.Linear(1, 1), torch.nn.DataParallel(tiny_model(1))])

@@ -1,11 +1,15 @@
 """Receptive fields, against closed forms."""
 
+import re
+
 import pytest
 import torch
 from PIL import Image
 
+from broken import ColourSwap, ResidualAroundFirst, Stack, UnmaskedLater
 from pixelcnn.errors import ConfigError
 from pixelcnn.networks import GatedPixelCNN, PixelCNN
+from pixelcnn.text import counted
 from pixelcnn.verify import measure, receptive_field
 from tiny import label, marked, tiny_networks
 
@@ -49,6 +53,27 @@ def test_the_keras_network_sees_a_third_of_its_past():
         "left": 8,
         "right": 8,
     }
+
+
+@pytest.mark.parametrize(
+    ("kind", "channels", "leaks"),
+    [
+        (Stack, 1, ["......."] * 5),
+        (Stack, 3, ["......."] * 5),
+        (ResidualAroundFirst, 1, [".......", ".......", "...!...", ".......", "......."]),
+        (ColourSwap, 3, [".......", ".......", "...!...", ".......", "......."]),
+        (UnmaskedLater, 1, [".......", ".......", "...!!!.", ".!!!...", "......."]),
+    ],
+)
+def test_a_field_shows_what_must_not_be_seen(kind, channels, leaks):
+    field = receptive_field(kind(channels, 2 * channels), 5, 7)
+    marks = [line.replace(" ", "") for line in field.text().splitlines()]
+    assert [re.sub("[^!]", ".", line) for line in marks] == leaks
+    assert field.future == "".join(leaks).count("!")
+    assert str(field).endswith("LEAK of " + counted(field.future, "pixel")) == (field.future > 0)
+    assert (
+        (field.picture(1).getpixel((3, 2)) == (255, 140, 0)) == field.itself == (leaks[2][3] == "!")
+    )
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from pixelcnn.errors import ConformanceError
 from pixelcnn.masks import raster_past
 from pixelcnn.networks import Network
 from pixelcnn.program import UNITS, Unlowerable
-from pixelcnn.shapes import Position
+from pixelcnn.shapes import Position, image_shape
 from pixelcnn.surroundings import independent
 from pixelcnn.verify.probing import (
     Probe,
@@ -137,6 +137,7 @@ def measure(
         most: draws made at most.
 
     Raises:
+        ConfigError: no size of an image.
         ConformanceError: outputs or gradients that are not finite.
 
     Example:
@@ -145,6 +146,7 @@ def measure(
         >>> int(seen.leaks.sum()), int(seen.missed.sum()), int(seen.unclaimed.sum())
         (0, 0, 0)
     """
+    image_shape((network.channels, height, width))
     alone = images_interact(network, height, width, training=training)
     allowed = allowed_past(network, height, width)
     claimed = claimed_past(network, height, width)

@@ -7,6 +7,7 @@ from pixelcnn.errors import ModelError
 from pixelcnn.model import PixelModel
 from pixelcnn.networks import Network
 from pixelcnn.outputs import Output
+from pixelcnn.shapes import image_shape
 from pixelcnn.surroundings import independent
 from pixelcnn.verify.models import ModelChecks
 from pixelcnn.verify.networks import NetworkChecks
@@ -30,6 +31,7 @@ def check_network(
 
     Raises:
         ModelError: no network, or one without numbers.
+        ConfigError: no size of an image.
 
     Example:
         >>> from pixelcnn.networks import GatedPixelCNN
@@ -37,6 +39,7 @@ def check_network(
         True
     """
     require_network(network)
+    image_shape((network.channels, height, width))
     return run(
         f"network {type(network).__name__}", NetworkChecks(network, height, width).all(), progress
     )
@@ -54,6 +57,7 @@ def check_output(output: Output, channels: int = 1, *, progress: Progress | None
 
     Raises:
         ModelError: no output.
+        ConfigError: no number of channels.
 
     Example:
         >>> from pixelcnn.outputs import Categorical
@@ -65,6 +69,7 @@ def check_output(output: Output, channels: int = 1, *, progress: Progress | None
             f"output must be an Output, got {type(output).__name__}",
             hint="that of a model is model.output",
         )
+    image_shape((channels, 1, 1))
     return run(
         f"output {output} for {channels} channels", OutputChecks(output, channels).all(), progress
     )

@@ -23,7 +23,7 @@ from pixelcnn.verify.agreement import (
     check_walk,
     program_in_use,
 )
-from pixelcnn.verify.causality import flips, gradients, place
+from pixelcnn.verify.causality import place
 from pixelcnn.verify.compression import check_compression
 from pixelcnn.verify.networks import NetworkChecks
 from pixelcnn.verify.outputs import OutputChecks
@@ -43,6 +43,7 @@ from pixelcnn.verify.probing import (
 )
 from pixelcnn.verify.report import Check, Noted
 from pixelcnn.verify.samples import check_samples
+from pixelcnn.verify.spots import check_spots, spread
 from pixelcnn.weights import check_finite
 
 HEIGHT, WIDTH = 5, 7
@@ -143,20 +144,11 @@ class ModelChecks:
         x, other = (self.model.encode(i) for i in (images, another_level(images, levels, seed=1)))
         condition = random_condition(self.model.network, 1, shape.height, shape.width, seed=1)
         probe = Probe(self.model.network, condition)
-        targets, sources = coding_numbers(probe, shape)
-        every = len(sources) if self.thorough else FEW
-        chosen = spread(len(sources), every)
-        leaks = flips(probe, x, other, chosen).flatten(1) & (targets <= sources[chosen, None])
-        if leaks.any():
-            source, target = (int(i) for i in leaks.nonzero()[0])
-            raise ConformanceError(future(probe, shape, target, int(chosen[source])))
-        some = spread(len(targets), FEW)
-        leaks = (gradients(probe, x, some).flatten(1) != 0) & (sources >= targets[some, None])
-        if leaks.any():
-            target, source = (int(i) for i in leaks.nonzero()[0])
-            raise ConformanceError(future(probe, shape, int(some[target]), source))
-        changed = f"{len(chosen)} of {counted(len(sources), 'sub-pixel')} changed"
-        return f"{changed}, {counted(len(some), 'gradient')}"
+        changed = spread(shape.dimensions, shape.dimensions if self.thorough else FEW)
+        asked = spread(probe.groups * shape.height * shape.width, FEW)
+        check_spots(probe, x, other, changed, asked)
+        of_all = f"{len(changed)} of {counted(shape.dimensions, 'sub-pixel')} changed"
+        return f"{of_all}, {counted(len(asked), 'gradient')}"
 
     def total(self) -> str:
         """Of all images where they can be counted, and of one sub-pixel's levels given its past."""
@@ -216,40 +208,6 @@ class ModelChecks:
             return check_compression(model, condition, calibrated=RANGES in model.record)
         except ModelError as error:
             raise Noted(str(error)) from error
-
-
-def coding_numbers(probe: Probe, shape: ImageShape) -> tuple[Tensor, Tensor]:
-    """Numbers of all outputs ``(groups * h * w,)`` and inputs ``(c * h * w,)``.
-
-    An output may see the inputs of smaller numbers.
-    """
-    channels, height, width = shape
-    pixel = torch.arange(height * width)
-    if probe.groups == 1:
-        return pixel, pixel.repeat(channels)
-    number = (pixel * channels + torch.arange(channels)[:, None]).flatten()
-    return number, number
-
-
-def spread(total: int, few: int) -> Tensor:
-    """At most ``few`` numbers below ``total``, evenly spread, the first and last among them.
-
-    Example:
-        >>> spread(11, 3)
-        tensor([ 0,  5, 10])
-    """
-    return torch.linspace(0, total - 1, min(few, total)).round().long()
-
-
-def future(probe: Probe, shape: ImageShape, target: int, source: int) -> str:
-    """A leak in words, from the numbers of an output and an input in their flattened arrays."""
-    names = [
-        place(
-            Position(*(int(i) for i in torch.unravel_index(torch.tensor(number), (c, *shape[1:]))))
-        )
-        for number, c in ((target, probe.groups), (source, shape.channels))
-    ]
-    return f"output {names[0]} changes with input {names[1]}, which does not come before it"
 
 
 def countable(model: PixelModel) -> tuple[int, int] | None:

@@ -37,6 +37,7 @@ from pixelcnn.verify.probing import (
     randomise,
 )
 from pixelcnn.verify.report import Check
+from pixelcnn.verify.spots import check_far
 from pixelcnn.weights import HIDDEN, hidden
 
 STATISTICS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm, nn.GroupNorm)
@@ -145,7 +146,7 @@ class NetworkChecks:
 
     def no_leaks(self) -> str:
         """By gradient and by bit flips."""
-        return self.report(self.dependence, training=False)
+        return f"{self.report(self.dependence, training=False)}; {check_far(self.network)}"
 
     def no_leaks_in_training(self) -> str:
         """Batch statistics and dropout act in training mode only."""

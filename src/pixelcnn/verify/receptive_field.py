@@ -9,7 +9,9 @@ from torch import Tensor
 from pixelcnn.config import checked
 from pixelcnn.errors import ConfigError
 from pixelcnn.networks import Network
+from pixelcnn.shapes import image_shape
 from pixelcnn.surroundings import independent
+from pixelcnn.text import counted
 from pixelcnn.verify.causality import draw, gradients
 from pixelcnn.verify.probing import require_network
 
@@ -28,6 +30,7 @@ class ReceptiveField:
         seen: bool ``(h, w)``; a pixel is seen if any of its channels is.
         row: of the pixel whose outputs these are.
         column: of that pixel.
+        itself: whether one of them sees what it stands for, or a later channel of the pixel, as none may.
 
     Example:
         >>> from pixelcnn.networks import PixelCNN
@@ -39,6 +42,7 @@ class ReceptiveField:
     seen: Tensor
     row: int
     column: int
+    itself: bool = False
 
     @property
     def raster(self) -> Tensor:
@@ -64,8 +68,8 @@ class ReceptiveField:
 
     @property
     def box(self) -> tuple[int, int, int]:
-        """Furthest reach: rows up, columns left, columns right."""
-        rows, columns = self.seen.nonzero().T
+        """Furthest reach into the past: rows up, columns left, columns right."""
+        rows, columns = (self.seen & self.raster).nonzero().T
         if len(rows) == 0:
             return 0, 0, 0
         left, right = self.column - int(columns.min()), int(columns.max()) - self.column
@@ -85,11 +89,16 @@ class ReceptiveField:
         return int(self.blind_spot.sum())
 
     @property
-    def future(self) -> int:
-        """Later pixels that are seen: none, unless the network is broken."""
+    def leak(self) -> Tensor:
+        """Pixels that are seen and must not be: later ones, and the pixel :attr:`itself`, bool ``(h, w)``."""
         later = ~self.raster
-        later[self.row, self.column] = False  # its own channels may see each other
-        return int((self.seen & later).sum())
+        later[self.row, self.column] = self.itself
+        return self.seen & later
+
+    @property
+    def future(self) -> int:
+        """Pixels in the :attr:`leak`: none, unless the network is broken."""
+        return int(self.leak.sum())
 
     def as_json(self) -> dict[str, Any]:
         """The numbers in JSON types."""
@@ -111,10 +120,12 @@ class ReceptiveField:
         return (
             f"{self.pixels} of {self.past} earlier pixels ({self.coverage:.0%}), reach {up} up,"
             f" {left} left, {right} right, blind spot {self.blind} pixels"
-        )
+        ) + (f", LEAK of {counted(self.future, 'pixel')}" if self.future else "")
 
     def text(self) -> str:
         """The field as lines of text: ``#`` seen, ``o`` blind spot, ``@`` the pixel, ``.`` the rest.
+
+        What must not be seen, and is, is ``!``, the pixel itself too.
 
         Example:
             >>> from pixelcnn.networks import PixelCNN
@@ -128,15 +139,20 @@ class ReceptiveField:
             . . . . . . . . .
         """
         marks = [["." for _ in row] for row in self.seen]
-        for mask, mark in ((self.seen, "#"), (self.blind_spot, "o")):
+        here = torch.zeros_like(self.seen)
+        here[self.row, self.column] = True
+        for mask, mark in (
+            (self.seen, "#"), (self.blind_spot, "o"), (here, "@"), (self.leak, "!"),
+        ):  # fmt: skip
             for row, column in mask.nonzero().tolist():
                 marks[row][column] = mark
-        marks[self.row][self.column] = "@"
         return "\n".join(" ".join(row) for row in marks)
 
     @independent
     def picture(self, scale: int | None = None) -> "Image.Image":
         """The field as a picture: seen blue, blind spot red, the pixel black, the rest of the past grey.
+
+        What must not be seen, and is, is orange, the pixel itself too.
 
         Args:
             scale: pixels of the picture for each pixel of the image; by default about 280 in all.
@@ -152,6 +168,7 @@ class ReceptiveField:
         ):
             colours[mask] = torch.tensor(colour, dtype=torch.uint8)
         colours[self.row, self.column] = 0
+        colours[self.leak] = torch.tensor((255, 140, 0), dtype=torch.uint8)
         factor = scale or max(1, 280 // max(height, width))
         large = colours.repeat_interleave(factor, 0).repeat_interleave(factor, 1)
         if factor >= 4:  # lines between the pixels
@@ -176,19 +193,22 @@ def receptive_field(
         at: row and column of the pixel; the centre by default.
 
     Raises:
-        ConfigError: no pixel, or one outside the image.
+        ConfigError: no size of an image, no pixel, or one outside the image.
         ModelError: no network.
         ConformanceError: gradients that are not finite.
     """
     require_network(network)
+    image_shape((network.channels, height, width))
     middle = (height // 2, width // 2)
     row, column = middle if at is None else checked("at", at, tuple[int, int])
     if not (0 <= row < height and 0 <= column < width):
         raise ConfigError(f"no pixel (h {row}, w {column}) in an image of {height}x{width}")
-    seen = torch.zeros(height, width, dtype=torch.bool)
+    seen, itself = torch.zeros(height, width, dtype=torch.bool), False
     for count in range(DRAWS):
         probe, x, _ = draw(network, height, width, seed=count, positive=count == 0)
         probe.network.eval()
         numbers = (torch.arange(probe.groups) * height + row) * width + column
-        seen |= (gradients(probe, x, numbers) != 0).any(0).any(0)
-    return ReceptiveField(seen, row, column)
+        found = gradients(probe, x, numbers) != 0
+        seen |= found.any(0).any(0)
+        itself |= bool(found[:, :, row, column].triu().any())  # of a channel, itself and later ones
+    return ReceptiveField(seen, row, column, itself)

@@ -1,0 +1,95 @@
+"""Leaks in images too large to measure every output of: a few inputs are changed, a few outputs asked."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from pixelcnn.errors import ConformanceError
+from pixelcnn.networks import Network
+from pixelcnn.shapes import ImageShape, Position
+from pixelcnn.verify.causality import draw, flips, gradients, place
+from pixelcnn.verify.probing import Probe, fitting
+
+FAR = (31, 37)
+"""Size of the image in which a network on its own is asked for leaks from far away: primes, too."""
+
+
+def check_far(network: Network) -> str:
+    """Looks for leaks from further away than a small image is large.
+
+    In a larger one, no output before the last may see the last input but one (the very last is hidden from
+    later layers by mask A), and the upper right corner may see nothing below it.
+
+    Args:
+        network: left as it is.
+
+    Raises:
+        ConformanceError: a leak.
+    """
+    height, width = fitting(network, *FAR)
+    probe, x, other = draw(network, height, width, seed=0, positive=True)
+    probe = replace(probe, alone=True)
+    probe.network.eval()
+    corner = torch.arange(probe.groups) * height * width + width - 1
+    check_spots(probe, x, other, torch.tensor([max(0, x.numel() - 2)]), corner)
+    return f"corners of {height}x{width}"
+
+
+def check_spots(probe: Probe, x: Tensor, other: Tensor, changed: Tensor, asked: Tensor) -> None:
+    """Finds leaks from some inputs by changing them, and into some outputs by gradient.
+
+    Args:
+        probe: the network.
+        x: the image ``(c, h, w)``.
+        other: what an input is changed to, ``(c, h, w)``.
+        changed: numbers of inputs in the flattened ``(c, h, w)``.
+        asked: numbers of outputs in the flattened ``(groups, h, w)``.
+
+    Raises:
+        ConformanceError: a leak; which output it reaches from which input.
+    """
+    shape = ImageShape(*x.shape)
+    targets, sources = coding_numbers(probe, shape)
+    leaks = flips(probe, x, other, changed).flatten(1) & (targets <= sources[changed, None])
+    if leaks.any():
+        source, target = (int(i) for i in leaks.nonzero()[0])
+        raise ConformanceError(future(probe, shape, target, int(changed[source])))
+    leaks = (gradients(probe, x, asked).flatten(1) != 0) & (sources >= targets[asked, None])
+    if leaks.any():
+        target, source = (int(i) for i in leaks.nonzero()[0])
+        raise ConformanceError(future(probe, shape, int(asked[target]), source))
+
+
+def coding_numbers(probe: Probe, shape: ImageShape) -> tuple[Tensor, Tensor]:
+    """Numbers of all outputs ``(groups * h * w,)`` and inputs ``(c * h * w,)``.
+
+    An output may see the inputs of smaller numbers.
+    """
+    channels, height, width = shape
+    pixel = torch.arange(height * width)
+    if probe.groups == 1:
+        return pixel, pixel.repeat(channels)
+    number = (pixel * channels + torch.arange(channels)[:, None]).flatten()
+    return number, number
+
+
+def spread(total: int, few: int) -> Tensor:
+    """At most ``few`` numbers below ``total``, evenly spread, the first and last among them.
+
+    Example:
+        >>> spread(11, 3)
+        tensor([ 0,  5, 10])
+    """
+    return torch.linspace(0, total - 1, min(few, total)).round().long()
+
+
+def future(probe: Probe, shape: ImageShape, target: int, source: int) -> str:
+    """A leak in words, from the numbers of an output and an input in their flattened arrays."""
+    names = [
+        place(
+            Position(*(int(i) for i in torch.unravel_index(torch.tensor(number), (c, *shape[1:]))))
+        )
+        for number, c in ((target, probe.groups), (source, shape.channels))
+    ]
+    return f"output {names[0]} changes with input {names[1]}, which does not come before it"
