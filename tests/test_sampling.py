@@ -255,6 +255,14 @@ def test_completion_k_of_image_j_is_drawn_from_its_past_with_a_stream_of_its_own
     assert torch.equal(complete(model, given, known, n=2, seed=3), expected.to(torch.uint8))
 
 
+def test_a_mask_of_three_axes_is_of_each_image_or_of_all(plain):
+    given = torch.randint(0, plain.levels, (3, 1, 5, 7), generator=torch.Generator().manual_seed(0))
+    masks = torch.arange(5)[:, None].expand(3, 5, 7) <= torch.arange(3)[:, None, None]
+    own, all_alike = complete(plain, given, masks, n=1), complete(plain, given, masks[:1], n=1)
+    assert torch.equal(own, complete(plain, given, masks[:, None], n=1))
+    assert torch.equal(all_alike, complete(plain, given, masks[0], n=1))
+
+
 @pytest.mark.parametrize(
     ("known", "message"),
     [

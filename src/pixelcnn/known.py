@@ -66,9 +66,12 @@ def _of_array(known: Any, shape: ImageShape) -> Tensor:
     if mask.dtype != torch.bool:
         kind = str(mask.dtype).removeprefix("torch.")
         raise DataError(f"known must be a bool mask, got {kind}", hint="pass mask > 0")
-    if (
-        mask.ndim not in (2, 4) or mask.shape[-2:] != shape[1:]
-    ):  # of three, the first may mean two things
+    if mask.ndim == 3 and 1 in (
+        len(mask),
+        shape.channels,
+    ):  # else its first axis may mean two things
+        mask = mask[:, None]
+    if mask.ndim not in (2, 4) or mask.shape[-2:] != shape[1:]:
         raise misfit(mask, shape)
     return mask[None, None] if mask.ndim == 2 else mask
 
