@@ -53,15 +53,6 @@ def test_parts_that_do_not_fit_are_refused():
         PixelModel(network, outputs.Categorical(levels=3), (3, 5, 7))
 
 
-def test_a_model_may_be_given_another_shape_that_its_network_takes():
-    network = networks.MADE(channels=1, out=1, rows=5, columns=7, width=8)
-    model = PixelModel(network, outputs.Bernoulli(), (1, 5, 7))
-    with pytest.raises(ConfigError, match="at most 5x7"):
-        model.shape = (1, 6, 7)
-    model.shape = (1, 5, 7)
-    assert model.log_prob(torch.zeros(2, *model.shape, dtype=torch.uint8)).shape == (2,)
-
-
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int64, np.bool_])
 def test_any_integer_dtype_is_accepted(dtype):
     images = np.ones((2, 1, 5, 7), dtype=dtype)

@@ -18,10 +18,10 @@ from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.layers import features_last, masked_weights
 from pixelcnn.modes import COMPILED
 from pixelcnn.networks import NETWORKS, Network, parameters_of
-from pixelcnn.networks.base import ONES_OWN, shape_for
+from pixelcnn.networks.base import ONES_OWN
 from pixelcnn.outputs import OUTPUTS, Output
 from pixelcnn.record import classes_seen
-from pixelcnn.shapes import ImageShape
+from pixelcnn.shapes import image_shape
 from pixelcnn.statistics import Statistics
 from pixelcnn.surroundings import independent
 
@@ -62,8 +62,11 @@ class PixelModel(given.Conditioned):
         super().__init__()
         checked("network", getattr(network, COMPILED, network), Network, ONES_OWN)
         checked("output", output, Output, "subclass pixelcnn.outputs.Output: docs/extending.md")
-        self.network, self.output, self.shape = network, output, shape_for(network, shape)
+        self.network, self.output, self.shape = network, output, image_shape(shape)
         self.record: dict[str, Any] = {}
+        if network.channels != self.shape.channels:
+            channels = network.channels
+            raise ConfigError(f"a network for {channels} channels cannot model {self.shape} images")
         needed = output.parameters_per_pixel(self.shape.channels)
         if network.out != needed:
             raise ConfigError(
@@ -82,15 +85,12 @@ class PixelModel(given.Conditioned):
                 f"the network embeds {network.codes} codes, the output has {output.levels} levels",
                 hint="codes=output.levels",
             )
-
-    @property
-    def shape(self) -> ImageShape:
-        """Channels, height and width of the images; others may be set, as :func:`shape_for` lets them."""
-        return self._shape
-
-    @shape.setter
-    def shape(self, shape: tuple[int, int, int]) -> None:
-        self._shape = shape_for(self.network, shape)
+        _, height, width = self.shape
+        if network.largest and (height > network.largest[0] or width > network.largest[1]):
+            rows, columns = network.largest
+            raise ConfigError(
+                f"the network is for images of at most {rows}x{columns}, not {height}x{width}"
+            )
 
     @property
     def levels(self) -> int:

@@ -11,7 +11,7 @@ from pixelcnn.layers import CodeEmbedding, ConditionBias
 from pixelcnn.masks import LAYOUTS, Features, contiguous, raster_past
 from pixelcnn.networks import options
 from pixelcnn.registry import Registry
-from pixelcnn.shapes import MAX_LEVELS, ImageShape, image_shape
+from pixelcnn.shapes import MAX_LEVELS
 
 ORDERS: tuple[options.Order, ...] = get_args(options.Order)
 ONES_OWN = "a network of your own is a subclass of pixelcnn.networks.Network: docs/extending.md"
@@ -137,23 +137,6 @@ def parameters_of(network: Network, x: Tensor, condition: Tensor | None = None) 
 
 NETWORKS: Registry[Network] = Registry("network")
 """Every network by its public name."""
-
-
-def shape_for(network: Network, shape: tuple[int, int, int]) -> ImageShape:
-    """The shape of images that a network is to model.
-
-    Raises:
-        ConfigError: it has other channels, or takes none that large.
-    """
-    found = image_shape(shape)
-    if network.channels != found.channels:
-        raise ConfigError(f"a network for {network.channels} channels cannot model {found} images")
-    rows, columns = network.largest or found[1:]
-    if found.height > rows or found.width > columns:
-        raise ConfigError(
-            f"the network is for images of at most {rows}x{columns}, not {found.height}x{found.width}"
-        )
-    return found
 
 
 def grouped(name: str, width: int, colours: int, layout: options.Layout) -> Features:
