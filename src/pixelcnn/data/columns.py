@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pixelcnn.data.gate import brief
-from pixelcnn.data.label_column import has_label, label_places, place
+from pixelcnn.data.label_column import has_label, is_image, label_places, place
 from pixelcnn.data.parsing import Others, is_number, is_word
 from pixelcnn.data.reading import LABELS, Reading, typed
 from pixelcnn.errors import DataError
@@ -129,12 +129,8 @@ def _named_columns(
         raise DataError(f"{where} has {len(labels)} label columns")
     taken = {*labels, *given}
     kinds = Counter(patterns := [re.sub(r"\d+", "0", name) for name in fields])
-    alike = max(kinds.values()) > 1
-    words = {
-        at
-        for at, pattern in enumerate(patterns)
-        if alike and kinds[pattern] == 1 and _are_words(rows[:1], at)
-    }
+    alone = {at for at, each in enumerate(patterns) if max(kinds.values()) > 1 == kinds[each]}
+    words = {at for at in alone if _are_words(rows[:1], at)}
     others = [
         at for at, name in enumerate(fields) if at not in taken and (at in words or _is_index(name))
     ]
@@ -145,12 +141,17 @@ def _named_columns(
         log.info("%s: column %s left out", where, shown)
     left_out = {*taken, *others}
     rest = [at for at in range(len(fields)) if at not in left_out]
-    odd = [at for at in rest if alike and kinds[patterns[at]] == 1]
+    odd = [at for at in rest if at in alone]
     unsaid = not labels and reading.label_column is None
-    if unsaid and len(odd) == 1 and has_label(len(rest), reading):
-        log.warning("%s: column %s is taken for the label", where, brief(fields[odd[0]], 60))
-        labels = odd
-        rest.remove(odd[0])
+    if odd and not is_image(len(rest), reading) and is_image(len(rest) - len(odd), reading):
+        rest = [at for at in rest if at not in odd]
+        shown = brief(", ".join(fields[at] for at in odd), 60)
+        if unsaid and len(odd) == 1:
+            labels = odd
+            log.warning("%s: column %s is taken for the label", where, shown)
+        else:
+            others += odd
+            log.warning("%s: columns called unlike the pixels left out: %s", where, shown)
     order = _in_order([fields[at] for at in rest], where)
     pixels = np.array([rest[at] for at in order], dtype=int)
     label = labels[0] if labels else None

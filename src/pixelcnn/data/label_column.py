@@ -37,9 +37,14 @@ def place(fields: list[str], name: str, where: str) -> int:
 
 def has_label(count: int, reading: Reading) -> bool:
     """Whether a row without a header has one number more than an image."""
+    return not is_image(count, reading) and is_image(count - 1, reading)
+
+
+def is_image(count: int, reading: Reading) -> bool:
+    """Whether so many numbers are an image of the model, or without one a square image."""
     if reading.shape is not None:
-        return count - 1 == reading.shape.dimensions
-    return square_of(count) is None and square_of(count - 1) is not None
+        return count == reading.shape.dimensions
+    return square_of(count) is not None
 
 
 def label_end(first: np.ndarray, last: np.ndarray, highest: float, where: str) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pixelcnn.data import cells
 from pixelcnn.data.files import ImageFile, find_images
 from pixelcnn.data.folder import read_files
 from pixelcnn.data.gate import brief, named
@@ -24,6 +25,8 @@ log = logging.getLogger("pixelcnn")
 
 MOST_ALIKE = 3
 """Columns whose names differ in their numbers alone; more are pixels."""
+AN_IMAGE = 64
+"""Numbers in a cell that are an image, and no box or points in a picture."""
 SHOWN = 3
 """Names of files that a message shows."""
 
@@ -36,6 +39,8 @@ def fits(path: Path) -> bool:
     except DataError:
         return False  # which the reader of tables has words for
     if not rows or _column(rows[-1]) is None:
+        return False
+    if any(len(cells.numbers_in(field)) >= AN_IMAGE for field in rows[-1]):
         return False
     alike = Counter(re.sub(r"\d+", "0", field) for field in rows[0])
     return max(alike.values()) <= MOST_ALIKE
