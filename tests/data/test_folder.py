@@ -255,6 +255,7 @@ def test_no_more_than_one_whole_picture_a_thread_is_in_memory(tmp_path, monkeypa
 
 def test_an_interruption_ends_the_threads(tmp_path, monkeypatch):
     import threading
+    import time
 
     from pixelcnn.data import decoding
 
@@ -266,6 +267,7 @@ def test_an_interruption_ends_the_threads(tmp_path, monkeypatch):
         done.append(path)
         if path.name == "5.png":
             raise KeyboardInterrupt
+        time.sleep(0.02)  # or all are read before anybody hears of it, where the processor is busy
         return read(path, **named)
 
     read = decoding.read_picture
