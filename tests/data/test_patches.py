@@ -201,8 +201,30 @@ def test_a_photograph_in_a_file_is_read_once_for_its_neighbouring_patches():
     assert len(reads) <= 4
 
 
-def test_patches_of_one_photograph_are_not_split(tmp_path):
+@pytest.mark.parametrize("count", [1, 2])
+def test_few_photographs_are_split_into_bands_that_no_patch_leaves(tmp_path, count):
+    height, width = 10 * SIDE + 3, 3 * SIDE + 2
+    rows = np.arange(count * height, dtype=np.uint8).reshape(count, height, 1)
+    path = save_pictures(tmp_path / "photos", np.broadcast_to(rows, (count, height, width)))
+    parts = data.load(path, size=SIDE, fit="patches")
+    assert all(map(len, parts)) and sum(map(len, parts)) == count * 10 * 3
+    epochs = (None, *range(20))
+    drawn = [torch.cat([part.levels_at(slice(None), 1, each) for each in epochs]) for part in parts]
+    seen = [set(levels.unique().tolist()) for levels in drawn]
+    assert sum(map(len, seen)) == len(set.union(*seen)) == count * 10 * SIDE
+
+
+def test_bands_change_nothing_of_the_grid(tmp_path):
+    photograph = np.random.default_rng(0).integers(0, 256, (23, 17), np.uint8)
+    path = save_pictures(tmp_path / "photos", [photograph])
+    whole = data.load_all(path, size=SIDE, fit="patches")
+    cells = photograph[1:21, 1:16].reshape(4, SIDE, 3, SIDE).transpose(0, 2, 1, 3)
+    assert np.array_equal(whole.images[:].numpy(), cells.reshape(12, 1, SIDE, SIDE))
+    assert whole.names[4].endswith(f"@{1 + SIDE}x{1 + SIDE}")
+
+
+def test_a_photograph_without_three_bands_that_differ_is_not_split(tmp_path):
     Image.new("L", (40, 30)).save(path := tmp_path / "a.png")
-    with pytest.raises(DataError, match="at least 3 photographs are needed for 3 parts") as caught:
+    with pytest.raises(DataError, match="at least 3 that differ are needed for 3 parts") as caught:
         data.load(path, size=8, fit="patches")
-    assert "into several files" in caught.value.hint
+    assert "smaller patches" in caught.value.hint

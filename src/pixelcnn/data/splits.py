@@ -75,7 +75,8 @@ def _ranked(keys: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
         others = ", `pixelcnn train --set data.test=` (in Python test=) test images from elsewhere"
         raise DataError(
             f"{counted(n, 'different image')} cannot be split into {count} parts",
-            hint=f"at least {count} different images are needed; `pixelcnn evaluate --split all` takes "
+            hint=f"at least {count} different images are needed; a large picture is cut into many by"
+            f" {typed('fit')}patches with {typed('size')}; `pixelcnn evaluate --split all` takes "
             f"fewer{others if count > len(TWO_WAYS) + 1 else ''}",
         )
     smaller = [max(1, round(n * (b - a))) for a, b in zip(shares, (*shares[1:], 1.0), strict=True)]
@@ -111,9 +112,9 @@ def splits_of(parts: Parts, keys: np.ndarray | None = None, test: ImageSet | Non
         ways = THREE_WAYS if len(missing) == 3 else TWO_WAYS
         if origin.group is not None and len(np.unique(found)) <= len(ways):
             raise DataError(
-                f"{origin.name}: patches of one photograph stay together, so that at least"
-                f" {len(ways) + 1} photographs are needed for {len(ways) + 1} parts",
-                hint="cut large ones into several files",
+                f"{origin.name}: patches of one photograph stay together, or of one band of few, so that"
+                f" at least {len(ways) + 1} that differ are needed for {len(ways) + 1} parts",
+                hint="take smaller patches, or more photographs",
             )
         cut = parts_by_content(found, ways)
         if "test" not in missing:
