@@ -5,7 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from pixelcnn import checkpoint, data, engines, sampling
+from pixelcnn import checkpoint, data, engines, networks, outputs, sampling
+from pixelcnn.model import PixelModel
 from pixelcnn.program import Unlowerable
 
 
@@ -28,6 +29,22 @@ def test_the_same_seed_gives_the_same_images_for_any_batch_size(run, model, here
     with np.load("a.npz") as a, np.load("b.npz") as b:
         assert np.array_equal(a["images"], b["images"])
         assert a["images"].shape == (5, 1, 8, 8)
+
+
+def test_images_of_another_size_are_those_of_a_model_of_that_size(run, model, here):
+    found = run("sample", model, "-n", 2, "--seed", 3, "--size", "7x11", "--out", "a.npy", "--json").json
+    loaded = checkpoint.load(model)
+    larger = PixelModel(loaded.network, loaded.output, (1, 7, 11))
+    assert np.array_equal(np.load("a.npy"), sampling.sample(larger, 2, seed=3).numpy())
+    assert found["shape"] == [2, 1, 7, 11]
+
+
+def test_a_network_that_takes_no_larger_images_says_so(run, here):
+    network = networks.MADE(1, 1, rows=5, columns=7, width=3)
+    checkpoint.save(PixelModel(network, outputs.Bernoulli(), (1, 5, 7)), here / "made.safetensors")
+    run("sample", "made.safetensors", "-n", 1, "--size", "5x6")
+    refused = run("sample", "made.safetensors", "-n", 1, "--size", 11, code=2)
+    assert "at most 5x7, not 11x11" in refused.stderr
 
 
 def test_sample_into_a_folder(run, model, here):

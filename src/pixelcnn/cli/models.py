@@ -37,6 +37,21 @@ def load(name: str, *, weights: str = "averaged", device: str | None = None) -> 
     return checkpoint.load(name, weights=weights, device=device or "auto")
 
 
+def of_size(model: "PixelModel", size: tuple[int, int] | None) -> "PixelModel":
+    """The model for images of another height and width: it shares all with the model but the shape.
+
+    Raises:
+        ConfigError: larger than the network takes.
+    """
+    from pixelcnn.model import PixelModel
+
+    if size is None:
+        return model
+    other = PixelModel(model.network, model.output, (model.shape.channels, *size))
+    other.record, other.statistics = model.record, model.statistics
+    return other
+
+
 def no_model(name: str) -> ModelError:
     """What is wrong with a name that is no model, and what to give instead."""
     from pixelcnn import checkpoint

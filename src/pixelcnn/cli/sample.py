@@ -30,6 +30,14 @@ def sample(
     temperature: options.Temperature = 1.0,
     label: options.Label = None,
     condition: options.Condition = None,
+    size: Annotated[
+        str | None,
+        options.said(
+            metavar="HEIGHTxWIDTH",
+            help="Larger or smaller images than those of the training; one number means a square.",
+            default="the model's",
+        ),
+    ] = None,
     engine: options.Engine = "auto",
     batch_size: options.BatchSize = 64,
     device: options.Device = None,
@@ -51,6 +59,7 @@ def sample(
     Examples:
       pixelcnn sample runs/digits-digits -n 64 --seed 7
       pixelcnn sample runs/digits-digits --out drawing.gif
+      pixelcnn sample runs/digits-digits -n 4 --size 16x24
 
     The same seed draws the same images, whatever the batch size. A model of vectors or maps is told what
     to draw: --condition mass=2.5,age=1, or mass=1:5,age=1 for a table whose columns walk the mass.
@@ -62,7 +71,7 @@ def sample(
 
     apart.check_apart(out := options.target(out), model, condition)
     kind = output.kind_of(out, json=json)
-    loaded = models.load(model, device=device)
+    loaded = models.of_size(models.load(model, device=device), options.sides(size))
     unit = output.written_as(written, kind, loaded)
     given = conditions.given(loaded, label, condition, count)
     count, columns = given.count, given.columns
