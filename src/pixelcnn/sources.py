@@ -17,17 +17,16 @@ from pixelcnn.conditioning import condition_of
 from pixelcnn.config import check_choice
 from pixelcnn.data import ImageSet, Splits, tags
 from pixelcnn.data.content import content_keys
-from pixelcnn.data.lazy import each
+from pixelcnn.data.layout import arranged
 from pixelcnn.data.loading import load_part, parts_in
-from pixelcnn.data.reading import plain_layout
 from pixelcnn.data.sets import FACTS, OWN
 from pixelcnn.data.sources import has_columns, is_path
-from pixelcnn.data.splits import TWO_WAYS, parts_by_content
+from pixelcnn.data.splits import TWO_WAYS, Parts, parts_by_content
 from pixelcnn.data.values import ARRAY, is_array, is_pair, is_plain, tensor_of
 from pixelcnn.devices import require_model
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.model import PixelModel
-from pixelcnn.shapes import LAYOUTS, MAX_LEVELS, ImageShape, axes_of
+from pixelcnn.shapes import MAX_LEVELS
 
 PARTS = ("train", "val", "test", "all")
 CODING = ("threshold", "binarise")
@@ -184,18 +183,26 @@ def training_sets(model: PixelModel, train: Any, val: Any = None) -> tuple[Image
     if is_path(train) or isinstance(train, Splits | Mapping):
         parts = data.load(train, **({} if isinstance(train, Splits) else preparation(model)))
         return agreeing(model, parts.train), agreeing(model, parts.val)
-    whole = _part(model, train, "train")
+    known = _parts(model, train)
+    whole = known["all" if "all" in known else "train"]
+    if "val" in known:
+        return whole, known["val"]
     kept, cut = parts_by_content(content_keys(whole.images, whole.group), TWO_WAYS)
     return whole[kept], whole[cut]
 
 
-def _part(model: PixelModel, source: Any, part: str) -> ImageSet:
-    """A whole source, or its part of this name."""
+def _parts(model: PixelModel, source: Any) -> Parts:
+    """A source in the parts that it comes in."""
     if isinstance(source, ImageSet):
-        return source
+        return {"all": source}
     source, given = _array(model, source, {}) if is_plain(source) else (source, {})
     given = {} if isinstance(source, ImageSet | Splits) else preparation(model, given)
-    parts = parts_in(source, **given)
+    return parts_in(source, **given)
+
+
+def _part(model: PixelModel, source: Any, part: str) -> ImageSet:
+    """A whole source, or its part of this name."""
+    parts = _parts(model, source)
     if "all" not in parts and part not in parts:
         raise DataError(f"{parts['train'].name} has no part {part}", hint="give images for it")
     return parts["all"] if "all" in parts else parts[part]
@@ -247,53 +254,3 @@ def _array(model: PixelModel, source: Any, given: dict[str, Any]) -> tuple[Any, 
         given = given | {"source_levels": model.levels}
     found, layout = (images, {"layout": "n c h w"}) if known else (values, {})
     return found if labels is None else (found, labels), given | layout
-
-
-def arranged(images: Tensor, shape: ImageShape, layout: str | None = None) -> Tensor:
-    """Images with their axes in the order ``n c h w``, as a model's shape settles it; never a copy.
-
-    Several are ``n c h w``, ``n h w c``, ``n h w`` or grey rows, a single one ``c h w``, ``h w c``, ``h w``.
-    Four axes that fit as they stand are not asked for more; what fits in no way comes back as it is.
-
-    Args:
-        images: of any axes.
-        shape: of the model.
-        layout: what the axes are, where they fit in two ways.
-
-    Raises:
-        DataError: they do, and lead to different images.
-
-    Example:
-        >>> import torch
-        >>> [tuple(arranged(torch.zeros(s), ImageShape(3, 4, 5)).shape) for s in ((2, 4, 5, 3), (3, 4, 5))]
-        [(2, 3, 4, 5), (1, 3, 4, 5)]
-    """
-    if images.ndim == 2 and shape.channels == 1 and images.shape[1] == shape.dimensions:
-        return each(images, lambda rows: rows.reshape(-1, *shape))
-    wanted = None if layout is None else plain_layout(layout)
-    found: dict[tuple[int, ...], str] = {}
-    for name in LAYOUTS:
-        if images.ndim == len(name) and wanted in {None, name}:
-            sides = dict(zip(name, images.shape, strict=True))
-            if tuple(sides.get(axis, 1) for axis in "chw") == tuple(shape):
-                if name == "nchw":
-                    return images
-                # Axes of length 1 do not matter: (1, h, w) is one image of one channel in any case.
-                found.setdefault(tuple(a for a in axes_of(name) if images.shape[a] > 1), name)
-    if len(found) > 1:
-        ways = " or ".join(" ".join(name) for name in found.values())
-        raise DataError(
-            f"an array of shape {tuple(images.shape)} may be {ways} for images of {shape}",
-            hint="say which: layout=, or pass n c h w",
-        )
-    if not found:
-        return images
-    axes = next(iter(found.values()))
-
-    def move(some: Tensor) -> Tensor:
-        moved = some.permute(axes_of(axes))
-        for place, axis in enumerate("nchw"):
-            moved = moved if axis in axes else moved.unsqueeze(place)
-        return moved
-
-    return each(images, move) if "n" in axes else move(images)

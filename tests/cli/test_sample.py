@@ -32,7 +32,9 @@ def test_the_same_seed_gives_the_same_images_for_any_batch_size(run, model, here
 
 
 def test_images_of_another_size_are_those_of_a_model_of_that_size(run, model, here):
-    found = run("sample", model, "-n", 2, "--seed", 3, "--size", "7x11", "--out", "a.npy", "--json").json
+    found = run(
+        "sample", model, "-n", 2, "--seed", 3, "--size", "7x11", "--out", "a.npy", "--json"
+    ).json
     loaded = checkpoint.load(model)
     larger = PixelModel(loaded.network, loaded.output, (1, 7, 11))
     assert np.array_equal(np.load("a.npy"), sampling.sample(larger, 2, seed=3).numpy())

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from pixelcnn.data import assignment
 from pixelcnn.data.gate import brief
 from pixelcnn.data.label_column import has_label, is_image, label_places, place
 from pixelcnn.data.parsing import Others, is_number, is_word
@@ -41,6 +42,8 @@ class Columns:
     """Whether the first or the last of ``pixels`` is the label: the values have to tell."""
     words: bool = False
     """Whether the label is a word."""
+    part: tuple[int, ...] = ()
+    """Place of the column that assigns each image to a part of a split, if there is one."""
     sides: tuple[int, ...] = ()
     """How long the axes of an image are, if one cell says it: see :func:`pixelcnn.data.cells.sides_of`."""
 
@@ -48,7 +51,7 @@ class Columns:
     def others(self) -> Others:
         """The columns that are no numbers of pixels, nor a label that is one."""
         words = (self.label,) if self.words and self.label is not None else ()
-        return Others(self.ignored, self.given, words)
+        return Others(self.ignored, self.given, (*words, *self.part))
 
 
 def columns_of(
@@ -70,7 +73,8 @@ def columns_of(
     names = [field for field in fields if not is_number(field)]
     counted = len(fields) > 1 and _is_counted(numbers)
     asked = {reading.label_column, *map(str.lower, reading.condition)}
-    known = all(name in LABELS or _is_index(name) or name in asked for name in names)
+    usual = {*LABELS, *assignment.NAMES, *asked}
+    known = all(name in usual or _is_index(name) for name in names)
     # A row of data in which some values are bad must not be taken for names, and vanish.
     named = len(names) > 9 * len(numbers) and 2 * len({*names}) >= len(names)
     if named or (names and counted and known):
@@ -127,7 +131,8 @@ def _named_columns(
     labels = [at for at in label_places(fields, reading.label_column, where) if at not in given]
     if len(labels) > 1:
         raise DataError(f"{where} has {len(labels)} label columns")
-    taken = {*labels, *given}
+    part = assignment.assigning(fields, rows, {*labels, *given})
+    taken = {*labels, *given, *part}
     kinds = Counter(patterns := [re.sub(r"\d+", "0", name) for name in fields])
     alone = {at for at, each in enumerate(patterns) if max(kinds.values()) > 1 == kinds[each]}
     words = {at for at in alone if _are_words(rows[:1], at)}
@@ -156,7 +161,9 @@ def _named_columns(
     pixels = np.array([rest[at] for at in order], dtype=int)
     label = labels[0] if labels else None
     are_words = label is not None and _are_words(rows, label)
-    return Columns(len(fields), pixels, label, header, tuple(others), given, words=are_words)
+    return Columns(
+        len(fields), pixels, label, header, tuple(others), given, words=are_words, part=part
+    )
 
 
 def _in_order(names: list[str], where: str) -> list[int]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pixelcnn.data import cells, items
+from pixelcnn.data import assignment, cells, items
 from pixelcnn.data.arrays import from_rows
 from pixelcnn.data.columns import FIRST, columns_of
 from pixelcnn.data.condition_columns import named_condition
@@ -93,7 +93,10 @@ def _of_images(names: list[str], series: list[Any], reading: Reading) -> ImageSe
     found = [items.told(row, reading, WHERE) for row in rows]
     lower = [name.lower() for name in names]
     given = [series[place(lower, name.lower(), WHERE)] for name in reading.condition]
-    return _conditioned(items.set_of(found, (), reading, WHERE), given, reading)
+    images = _conditioned(items.set_of(found, (), reading, WHERE), given, reading)
+    split = [name for name in lower if name in assignment.NAMES and name != reading.label_column]
+    parts = [assignment.assigned(list(series[lower.index(name)]), WHERE) for name in split[:1]]
+    return dataclasses.replace(images, assigned=next(iter(parts), None))
 
 
 def _values(column: Any, short: int) -> Any:
@@ -157,6 +160,8 @@ def of_columns(
         pixels = [arrays[at] for at in found.pixels if at != label]
     labels = None if label is None else arrays[label]
     images = from_rows(_together(pixels), labels, reading.source_levels, reading, where)
+    parts = [assignment.assigned(arrays[at].tolist(), where) for at in found.part]
+    images = dataclasses.replace(images, assigned=next(iter(parts), None))
     return _conditioned(images, [arrays[at] for at in found.given], reading)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from pixelcnn.data.decoding import watched
 from pixelcnn.data.files import ImageFile, class_labels, find_images, name_of, part_folders
@@ -39,7 +40,11 @@ def read_folder(root: Path, reading: Reading) -> Parts:
 
 
 def read_files(
-    files: list[ImageFile], reading: Reading, where: str, labels: Sequence[Any] | None = None
+    files: list[ImageFile],
+    reading: Reading,
+    where: str,
+    labels: Sequence[Any] | None = None,
+    assigned: Tensor | None = None,
 ) -> ImageSet:
     """These image files in their order, each decoded once and straight into the size of all.
 
@@ -48,6 +53,7 @@ def read_files(
         reading: how, see :attr:`Reading.of_pictures`.
         where: name of the set, and the start of every message.
         labels: of the files; by default their folders.
+        assigned: the part of each file, see :attr:`ImageSet.assigned`.
 
     Raises:
         DataError: bad files, or different sizes where none was asked for.
@@ -69,8 +75,9 @@ def read_files(
         ) from error
     names = [each.name for each in good]
     found: Any = class_labels(names, reading.classes) if reading.labels else None
+    kept = [at for at, report in enumerate(reports) if not report.error]
     if labels is not None:
-        found = [labels[at] for at, report in enumerate(reports) if not report.error]
+        found = [labels[at] for at in kept]
     images = (RawSet if reading.measured else ImageSet)(
         pixels,
         target.levels,
@@ -78,6 +85,7 @@ def read_files(
         name=where,
         names=tuple(map(printable, names)),
         skipped=len(files) - len(good),
+        assigned=None if assigned is None else assigned[kept],
         fit="" if reading.size is None or reading.fit is None else reading.fit,
         picture_levels=reading.source_levels if reading.stored else None,
     )

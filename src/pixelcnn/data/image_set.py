@@ -90,6 +90,8 @@ class ImageSet:
     """What made the levels of measured values; ``None`` if they were integers from the start."""
     group: Tensor | None = None
     """Number of the photograph that each image is a patch of, int64 ``(n,)``."""
+    assigned: Tensor | None = None
+    """Part of a split that the source assigns each image to, as its place among train, val and test."""
     fit: str = ""
     """How pictures of other sizes are brought to this one, see :class:`Options`; empty if nobody asked."""
     picture_levels: int | None = None
@@ -117,7 +119,7 @@ class ImageSet:
             object.__setattr__(self, "condition_names", names)
             found = condition_tensor(self.condition, self.shape, self.condition_names)
             object.__setattr__(self, "condition", found)
-        for what in ("labels", "names", "condition", "index", "group"):
+        for what in ("labels", "names", "condition", "index", "group", "assigned"):
             values = getattr(self, what)
             unnamed = what == "names" and not values
             if values is not None and len(values) != len(self.images) and not unnamed:
@@ -198,6 +200,7 @@ class ImageSet:
             condition=None if self.condition is None else self.condition[rows],
             index=index,
             group=None if self.group is None else self.group[rows],
+            assigned=None if self.assigned is None else self.assigned[rows],
         )
 
     def __getitems__(self, indices: list[int]) -> list[Any]:

@@ -3,9 +3,12 @@
 import math
 from typing import Any
 
-from pixelcnn.data.reading import Reading, typed
+from torch import Tensor
+
+from pixelcnn.data.lazy import each
+from pixelcnn.data.reading import Reading, plain_layout, typed
 from pixelcnn.errors import DataError
-from pixelcnn.shapes import ImageShape, axes_of
+from pixelcnn.shapes import LAYOUTS, ImageShape, axes_of
 
 MANY_CHANNELS = 4
 """An axis longer than this is not taken for channels unless the model or the user says so."""
@@ -143,3 +146,53 @@ def pixel_shape(count: int, reading: Reading, where: str) -> tuple[int, ...]:
         )
     planes = reading.layout == "nchw"
     return (channels, height, width) if planes else (height, width, channels)
+
+
+def arranged(images: Tensor, shape: ImageShape, layout: str | None = None) -> Tensor:
+    """Images with their axes in the order ``n c h w``, as a model's shape settles it; never a copy.
+
+    Several are ``n c h w``, ``n h w c``, ``n h w`` or grey rows, a single one ``c h w``, ``h w c``, ``h w``.
+    Four axes that fit as they stand are not asked for more; what fits in no way comes back as it is.
+
+    Args:
+        images: of any axes.
+        shape: of the model.
+        layout: what the axes are, where they fit in two ways.
+
+    Raises:
+        DataError: they do, and lead to different images.
+
+    Example:
+        >>> import torch
+        >>> [tuple(arranged(torch.zeros(s), ImageShape(3, 4, 5)).shape) for s in ((2, 4, 5, 3), (3, 4, 5))]
+        [(2, 3, 4, 5), (1, 3, 4, 5)]
+    """
+    if images.ndim == 2 and shape.channels == 1 and images.shape[1] == shape.dimensions:
+        return each(images, lambda rows: rows.reshape(-1, *shape))
+    wanted = None if layout is None else plain_layout(layout)
+    found: dict[tuple[int, ...], str] = {}
+    for name in LAYOUTS:
+        if images.ndim == len(name) and wanted in {None, name}:
+            sides = dict(zip(name, images.shape, strict=True))
+            if tuple(sides.get(axis, 1) for axis in "chw") == tuple(shape):
+                if name == "nchw":
+                    return images
+                # Axes of length 1 do not matter: (1, h, w) is one image of one channel in any case.
+                found.setdefault(tuple(a for a in axes_of(name) if images.shape[a] > 1), name)
+    if len(found) > 1:
+        ways = " or ".join(" ".join(name) for name in found.values())
+        raise DataError(
+            f"an array of shape {tuple(images.shape)} may be {ways} for images of {shape}",
+            hint="say which: layout=, or pass n c h w",
+        )
+    if not found:
+        return images
+    axes = next(iter(found.values()))
+
+    def move(some: Tensor) -> Tensor:
+        moved = some.permute(axes_of(axes))
+        for place, axis in enumerate("nchw"):
+            moved = moved if axis in axes else moved.unsqueeze(place)
+        return moved
+
+    return each(images, move) if "n" in axes else move(images)

@@ -65,7 +65,7 @@ class Rows(NamedTuple):
     given: np.ndarray
     """The columns apart, float64 ``(rows, places)``."""
     words: np.ndarray
-    """Of the good lines likewise, one after the other."""
+    """The columns of words, likewise."""
     good: list[int]
     """Numbers of the good lines, counted from 0."""
     bad: list[tuple[int, str]]
@@ -104,9 +104,10 @@ def parse_rows(
         assert values is not None, "every line was looked at"
     numbers = [apart[n].given for n in good] if others.given else []
     given = np.array(numbers, np.float64).reshape(len(good), len(others.given))
-    words = [word for n in good if n in apart for word in apart[n].words]
+    said = [apart[n].words for n in good] if others.words else []
+    words = np.array(said, str).reshape(len(good), len(others.words))
     bad = [(n, reason) for n, reason in sorted(wrong.items()) if reason]
-    return Rows(values, given, np.array(words, str), good, bad)
+    return Rows(values, given, words, good, bad)
 
 
 def is_number(field: str) -> bool:

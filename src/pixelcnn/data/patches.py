@@ -4,8 +4,8 @@ A photograph has as many patches as its grid has cells, so that an epoch sees ab
 patch of training lies is a pure function of (seed, epoch, number of the patch), see :mod:`pixelcnn.streams`.
 So batches may be of any size and order, on any number of processes, and training resumes where it stopped.
 
-No patch crosses the border of its region, of which each lies in one part of a split: a photograph, or a band of
-it where there are too few photographs for three parts.
+No patch crosses the border of its region, of which each lies in one part of a split: a photograph, or a band
+of it where there are too few photographs for three parts.
 """
 
 import dataclasses
@@ -105,9 +105,7 @@ class Patches:
         return cut
 
 
-def regions(
-    sides: np.ndarray, size: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def regions(sides: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What no patch leaves: photographs, or bands of rows where they are fewer than :data:`ENOUGH`.
 
     A band begins and ends with a cell of the centred grid over the photograph, which is the same with bands.
@@ -162,6 +160,7 @@ def in_patches(
         images=lazy,
         labels=None if images.labels is None else images.labels[of],
         condition=None if images.condition is None else images.condition[of],
+        assigned=None if images.assigned is None else images.assigned[of],
         names=names,
         name=images.name + PATCHES,
         group=torch.from_numpy(which),

@@ -6,9 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from pixelcnn.data import cells
+from pixelcnn.data import assignment, cells
+from pixelcnn.data.columns import FIRST
 from pixelcnn.data.files import ImageFile, find_images
 from pixelcnn.data.folder import read_files
 from pixelcnn.data.gate import brief, named
@@ -48,12 +49,22 @@ def fits(path: Path) -> bool:
 
 def read(path: Path, reading: Reading) -> Parts:
     """The pictures of a table as a set, see :func:`listed`."""
-    files, labels = listed(path, reading)
-    return {"all": read_files(files, reading.of_pictures, printable(path.name), labels)}
+    found, where = listed(path, reading), printable(path.name)
+    split = assignment.assigned(found.parts, where) if found.parts else None
+    return {"all": read_files(found.files, reading.of_pictures, where, found.labels, split)}
 
 
-def listed(path: Path, reading: Reading) -> tuple[list[ImageFile], list[Any] | None]:
-    """The pictures that a table names, in its order, and their labels, if it has some.
+class Listed(NamedTuple):
+    """What a table says of pictures, of each in its order."""
+
+    files: list[ImageFile]
+    labels: list[Any] | None
+    parts: list[str]
+    """What its column of a split says; empty without one."""
+
+
+def listed(path: Path, reading: Reading) -> Listed:
+    """The pictures that a table names, in its order, and their labels and parts, if it has some.
 
     They are looked for in the table's folder and all folders below, by their names from there or, where only
     one is called so, by their own; nothing else is opened. The label is in the column called ``label`` (or
@@ -77,15 +88,20 @@ def listed(path: Path, reading: Reading) -> tuple[list[ImageFile], list[Any] | N
         for number, row in zip(numbers, rows, strict=True):
             if len(row) != width or not _is_picture(row[column]):
                 raise DataError(f"names no picture in column {column + 1} of line {number}")
-        label = _label_column(header, rows[0], column, reading, where)
+        split = assignment.assigning(header, rows[:FIRST])
+        label = _label_column(header, rows[0], (column, *split), reading, where)
+        split = tuple(at for at in split if at != label)
         if label is not None:
             rows = _labelled(rows, numbers, label, reading.skip_bad, where)
         files = _found([row[column] for row in rows], path.parent, reading.skip_bad, where)
     there = [file for file in files if file is not None]
+    rows = [row for row, file in zip(rows, files, strict=True) if file is not None]
+    parts = [row[at] for row in rows for at in split]
     if label is None:
-        return there, None
-    labels = [row[label] for row, file in zip(rows, files, strict=True) if file is not None]
-    return there, [int(each) for each in labels] if all(map(str.isdecimal, labels)) else labels
+        return Listed(there, None, parts)
+    labels = [row[label] for row in rows]
+    whole = all(map(str.isdecimal, labels))
+    return Listed(there, [int(each) for each in labels] if whole else labels, parts)
 
 
 def _labelled(
@@ -117,15 +133,15 @@ def _column(row: list[str]) -> int | None:
 
 
 def _label_column(
-    header: list[str], row: list[str], files: int, reading: Reading, where: str
+    header: list[str], row: list[str], taken: Sequence[int], reading: Reading, where: str
 ) -> int | None:
     """The column of labels, if there is one; further pictures, such as masks, are none."""
-    others = [at for at in range(len(row)) if at != files]
+    others = [at for at in range(len(row)) if at not in taken]
     wanted = reading.label_column
     if not reading.labels or wanted == "none":
         return None
     fields = header or [""] * len(row)
-    found = [at for at in label_places(fields, wanted, where) if at != files]
+    found = [at for at in label_places(fields, wanted, where) if at != taken[0]]
     if len(found) > 1:
         raise DataError(
             f"has {len(found)} label columns", hint=f"say which: {typed('label_column')}"

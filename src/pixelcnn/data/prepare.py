@@ -7,6 +7,7 @@ neighbours, and taking one copies nothing.
 import contextlib
 import dataclasses
 import json
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,8 @@ from pixelcnn.folders import at_home
 from pixelcnn.json_text import json_text
 from pixelcnn.surroundings import independent
 from pixelcnn.text import as_word, printable
+
+log = logging.getLogger("pixelcnn")
 
 FORMAT = 1
 CARD = "prepared.json"
@@ -112,7 +115,10 @@ def _files(root: Path, reading: Reading) -> tuple[list[ImageFile], list[Any] | N
         ConfigError: a folder of parts: a packed set has none, and they would become its classes.
     """
     if not root.is_dir():
-        return picture_list.listed(root, reading)
+        found = picture_list.listed(root, reading)
+        if found.parts:
+            log.warning("%s: its column of parts is left out: a packed set is one", name_of(root))
+        return found.files, found.labels
     if parts := part_folders(root):
         first, *others = (as_word(printable(str(path))) for path in parts.values())
         raise ConfigError(

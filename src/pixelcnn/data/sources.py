@@ -30,7 +30,7 @@ from pixelcnn.data.packed import plain_name
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.sets import DATASETS
-from pixelcnn.data.splits import Parts, alike, joined, read_alike, splits_of
+from pixelcnn.data.splits import Parts, alike, divided, joined, read_alike, splits_of
 from pixelcnn.data.subsets import of_a_set, taken
 from pixelcnn.data.table import read_table
 from pixelcnn.errors import ConfigError, DataError, UnknownName
@@ -93,7 +93,7 @@ def splits_from(source: Any, reading: Reading, test: Any = None) -> Splits:
 
 def whole_of(source: Any, reading: Reading) -> ImageSet:
     """All images of a source, in their order."""
-    parts = list(parts_of(source, reading).values())
+    parts = list(_parts_of(source, reading).values())
     return parts[0] if len(parts) == 1 else dataclasses.replace(joined(*parts), split="all")
 
 
@@ -101,12 +101,17 @@ def parts_of(source: Any, reading: Reading) -> Parts:
     """The images of any source but a named set, in the size that was asked for.
 
     A folder with folders ``train`` and ``test`` says for itself what are parts, and so does a file with
-    ``x_train`` and ``x_test``.
+    ``x_train`` and ``x_test``, or a table with a column ``split``.
 
     Raises:
         ConfigError: no images can be taken from it, or an option does not go with it.
         DataError: it is not there, or cannot be used.
     """
+    return divided(_parts_of(source, reading))
+
+
+def _parts_of(source: Any, reading: Reading) -> Parts:
+    """The same, but that one table is one piece, in its order."""
     source, kind = _kind_of(source)
     if kind is None and isinstance(source, Path):
         raise DataError(

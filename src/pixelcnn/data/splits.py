@@ -84,6 +84,16 @@ def _ranked(keys: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
     return np.searchsorted(cuts, place, side="right")
 
 
+def divided(parts: Parts) -> Parts:
+    """Images in one piece in the parts that their source assigns them to, if it does; others as they are."""
+    whole = parts.get("all")
+    if whole is None or whole.assigned is None:
+        return parts
+    rows = [(whole.assigned == number).nonzero().flatten() for number in range(len(Splits._fields))]
+    plain = dataclasses.replace(whole, assigned=None)
+    return {part: plain[each] for part, each in zip(Splits._fields, rows, strict=True) if len(each)}
+
+
 def splits_of(parts: Parts, keys: np.ndarray | None = None, test: ImageSet | None = None) -> Splits:
     """Own data in three parts.
 

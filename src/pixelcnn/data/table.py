@@ -12,6 +12,7 @@ import torch
 
 from pixelcnn.data import cells
 from pixelcnn.data.arrays import from_rows, from_values
+from pixelcnn.data.assignment import assigned
 from pixelcnn.data.bad_rows import Bad, refuse_rows
 from pixelcnn.data.columns import FIRST, Columns, columns_of
 from pixelcnn.data.gate import named
@@ -82,6 +83,7 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
         values, taken = values.reshape(-1, *columns.sides), from_values
     images = taken(values, labels, reading.source_levels, reading, where)
     given = torch.from_numpy(table.given) if columns.given else None
+    split = assigned(table.parts.tolist(), where) if columns.part else None
     with named(f"{where}:"):
         return dataclasses.replace(
             images,
@@ -89,6 +91,7 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
             skipped=len(table.bad),
             condition=given,
             condition_names=reading.condition if columns.given else (),
+            assigned=split,
         )
 
 
@@ -100,6 +103,8 @@ class Table(NamedTuple):
     labels: np.ndarray | None
     given: np.ndarray
     """The columns of a condition, float64 ``(rows, d)``."""
+    parts: np.ndarray
+    """What the column of a split says, if there is one."""
     lines: list[int]
     """Numbers of the lines that are rows."""
     bad: Bad
@@ -110,6 +115,7 @@ def _read(path: Path, columns: Columns, dialect: Dialect) -> Table:
     parts: list[np.ndarray] = []
     labels: list[np.ndarray] = []
     given: list[np.ndarray] = [np.empty((0, len(columns.given)))]
+    split: list[np.ndarray] = [np.empty(0, str)]
     lines, bad = list[int](), Bad()
     for first_line, text in line_blocks(path, after=columns.header):
         rows = parse_rows(text, columns.count, dialect, columns.others)
@@ -119,11 +125,13 @@ def _read(path: Path, columns: Columns, dialect: Dialect) -> Table:
         small = not dialect.real and pixels.max(initial=0) < 256
         parts.append(pixels.astype(np.uint8) if small else pixels)
         if columns.label is not None:
-            labels.append(rows.words if columns.words else rows.values[:, columns.label])
+            labels.append(rows.words[:, 0] if columns.words else rows.values[:, columns.label])
         given.append(rows.given)
+        if columns.part:
+            split.append(rows.words[:, -1])
         afford(parts[-1].nbytes)
     found = np.concatenate(labels) if labels else None
-    return Table(parts, found, np.concatenate(given), lines, bad)
+    return Table(parts, found, np.concatenate(given), np.concatenate(split), lines, bad)
 
 
 def _decided(parts: list[np.ndarray], where: str) -> tuple[np.ndarray, slice]:
