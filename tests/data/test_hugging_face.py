@@ -78,6 +78,16 @@ def test_a_list_shorter_than_a_row_is_no_image_beside_columns_of_pixels(beside):
     assert found.labels.tolist() == LABELS
 
 
+def test_a_text_may_hold_the_pixels_of_an_image_as_in_a_data_frame(tmp_path):
+    values = np.random.default_rng(0).integers(0, 256, (7, 5, 5), np.uint8)
+    texts = [" ".join(map(str, each.flatten())) for each in values]
+    columns = {"emotion": [0, 1, 2, 3, 2, 1, 0], "pixels": texts, "Usage": ["Training"] * 7}
+    hf.Dataset.from_dict(columns).to_parquet(tmp_path / "fer.parquet")
+    found = data.load_all(tmp_path / "fer.parquet")
+    assert np.array_equal(found.images.numpy()[:, 0], values)
+    assert found.labels.tolist() == columns["emotion"] and found.name == "fer.parquet"
+
+
 def test_the_bytes_of_picture_files_are_images(images):
     files = [each["bytes"] for each in images.cast_column("image", hf.Image(decode=False))["image"]]
     features = hf.Features({"png": hf.Value("binary"), "label": hf.Value("int64")})

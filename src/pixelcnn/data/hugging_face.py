@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pixelcnn.data import data_frame, features, items
+from pixelcnn.data import cells, data_frame, features, items
 from pixelcnn.data.arrays import from_rows, from_values
+from pixelcnn.data.columns import FIRST
 from pixelcnn.data.files import PARTS, name_of
 from pixelcnn.data.gate import brief
 from pixelcnn.data.image_set import ImageSet
@@ -134,6 +135,9 @@ def _one(dataset: Any, reading: Reading, where: str) -> ImageSet:
             rows = (items.told(row, reading, where) for row in dataset)
             return items.set_of(rows, (), reading, where)
         whole = hasattr(dataset, "__len__") and reading.key is None
+        if whole and _holds_cells(dataset):
+            found = data_frame.read(dataset.with_format(None).to_pandas(), reading)["all"]
+            return dataclasses.replace(found, name=where)
         if whole and features.is_flat(known, _lengths(dataset)):
             table = dataset.with_format("arrow")[:]
             images = data_frame.of_columns(table.column_names, table.columns, reading, where)
@@ -167,6 +171,15 @@ def named_by(images: ImageSet, classes: tuple[str, ...]) -> ImageSet:
     """Images whose labels, if they have some, have these names, if there are some."""
     named = classes if images.labels is not None else ()
     return dataclasses.replace(images, classes=named or images.classes)
+
+
+def _holds_cells(dataset: Any) -> bool:
+    """Whether texts in its first rows are images, see :mod:`pixelcnn.data.cells`."""
+    known = dataset.features
+    texts = [name for name in known if "string" in str(getattr(known[name], "dtype", ""))]
+    first = dataset.with_format(None).select_columns(texts)[:FIRST] if texts else {}
+    said = [each for name in texts for each in first[name] if each is not None]
+    return any(len(cells.numbers_in(each)) > len(known) for each in said)
 
 
 def _lengths(dataset: Any) -> dict[str, int]:
