@@ -4,7 +4,14 @@ import dataclasses
 import math
 import time
 
+from pixelcnn.data.sets import FACTS
+from pixelcnn.text import counted
+from pixelcnn.training import recipe as recipes
 from pixelcnn.training.options import TrainingOptions
+from pixelcnn.training.recipe import Recipe
+
+LITTLE = 0.1
+"""Of a recipe's own data set, share of the images up to which its epochs are said to be few steps."""
 
 TOLERANCE = 0.01
 """Part of the time by which the expected end may be off before the number of steps is settled anew."""
@@ -184,3 +191,27 @@ class Clock:
         steps = min(self.most, step + max(1, int(left / pace)))
         share = min(1.0, self.elapsed / self.options.seconds) if by_time else None
         return plan if steps == plan.steps and not by_time else plan.again(step, steps, share)
+
+
+def few_steps(recipe: Recipe, images: int) -> list[str]:
+    """A note where a recipe's own epochs, over so few images, are far fewer steps than over its data set.
+
+    Example:
+        >>> print(*few_steps(recipes.get("compact-cifar10"), 450))
+        20 epochs are 580 steps here and 56,260 on cifar-10: --epochs 2000 sees as many images
+        >>> few_steps(recipes.get("compact-cifar10").with_overrides(["training.epochs=3"]), 450)
+        []
+    """
+    if recipe.name not in recipes.names():
+        return []
+    plain, options = recipes.get(recipe.name), recipe.options
+    facts = FACTS.get(plain.data.get("name", ""))
+    meant = 0 if facts is None else facts.images[0]
+    if images > LITTLE * meant or options.epochs != plain.options.epochs:
+        return []
+    here, there = (options.epochs * math.ceil(n / options.batch_size) for n in (images, meant))
+    enough = math.ceil(options.epochs * meant / images)
+    return [
+        f"{counted(options.epochs, 'epoch')} are {counted(here, 'step')} here and {there:,} on"
+        f" {plain.data['name']}: --epochs {enough} sees as many images"
+    ]

@@ -17,6 +17,7 @@ from pixelcnn.model import PixelModel
 from pixelcnn.surroundings import independent
 from pixelcnn.training import recipe as recipes
 from pixelcnn.training.batches import augmentation_of, check_fit
+from pixelcnn.training.plan import few_steps
 from pixelcnn.training.recipe import Recipe, Setting, goes_on, of_model
 from pixelcnn.training.record import content_of, nameless, training_record
 from pixelcnn.training.run import RunFolder, held
@@ -129,6 +130,7 @@ def prepare(recipe: Recipe, *, trained: bool = False) -> Prepared:
     splits = recipe.load()
     if options.init is None or trained:
         model, notes = recipe.build(splits.train)
+        notes += [] if trained else few_steps(recipe, len(splits.train))
     else:
         model = checkpoint.load(options.init)
         notes = [f"network and output are those of {nameless(options.init)}, which it starts from"]
