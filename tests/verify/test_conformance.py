@@ -279,6 +279,7 @@ def test_a_check_leaves_the_model_as_it_was():
     assert torch.equal(torch.random.get_rng_state(), state)
     assert all(torch.equal(t, before[name]) for name, t in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
+    assert not model.record
 
 
 def test_a_failed_report_raises_with_every_broken_promise():
