@@ -338,7 +338,9 @@ def test_what_is_too_unlikely_for_a_probability_is_no_disagreement():
     check_full_size(model, None)
 
 
-@pytest.mark.parametrize("check", [check_network, check_output, lambda m: receptive_field(m, 5, 7)])
+@pytest.mark.parametrize(
+    "check", [check_network, check_output, measure, lambda m: receptive_field(m, 5, 7)]
+)
 def test_a_model_is_no_part_of_one(check):
     with pytest.raises(ModelError, match=r"must be an? (Network|Output), got PixelModel"):
         check(tiny_model(1))
