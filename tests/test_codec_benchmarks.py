@@ -103,6 +103,16 @@ def test_the_part_is_asked_for_by_name():
     options = benchmarks.parse(["codec", "--sets", "mnist"])
     assert options.parts == ["codec-rates", "codec-speed"] and options.sets == ["mnist"]
     assert "codec-speed" not in benchmarks.parse([]).parts
+    assert benchmarks.parse(["sampling", "all", "gpu"]).parts == [*benchmarks.PARTS, "gpu"]
+
+
+def test_a_quick_run_codes_few_images(monkeypatch):
+    limits = []
+    monkeypatch.setattr(codec_rates, "chosen", lambda words: {})
+    monkeypatch.setattr(codec_rates, "run", lambda names, models, limit: limits.append(limit) or [])
+    for words in (["codec"], ["codec", "--quick"], ["codec", "--quick", "--images", "7"]):
+        assert list(benchmarks.code(benchmarks.parse(words))) == []
+    assert limits == [1_000, 20, 7]
 
 
 @pytest.mark.slow
