@@ -20,7 +20,7 @@ from benchmarks.tables import table
 from pixelcnn import PixelModel, checkpoint, codec, data, scoring
 from pixelcnn.cli import comparison
 from pixelcnn.codec.frequencies import TOTAL
-from pixelcnn.codec.integers import integers
+from pixelcnn.codec.integers import RANGES, integers
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import DataError
 from pixelcnn.image_codecs import CODECS
@@ -43,7 +43,6 @@ CROP = 128
 """Side of the square that is cut out of the middle of each Kodak photograph."""
 LEARNT = {1: 60_000, 3: 10_000}
 """Training images that a table of contexts sees, at most, of one and of three channels."""
-RANGES = "activation_ranges"
 PUBLISHED = (
     "CIFAR-10, published (zmtomorrow/NeLLoC, all 10,000 test images): 3.38, 3.28 and 3.25 bits/dim with "
     "129k, 326k and 721k parameters, 0.22 to 2.2 s an image"
