@@ -165,7 +165,8 @@ def _enter(column: Column, row: comparison.Row, dimensions: int) -> None:
 
 def chosen(words: Sequence[str]) -> dict[str, PixelModel]:
     """Models by data set: the shipped ones, and those of ``NAME=FILE``."""
-    files = SHIPPED | dict(word.split("=", 1) for word in words)
+    named = (word.partition("=") for word in words)
+    files = SHIPPED | {name: file for name, _, file in named}
     if unknown := set(files) - set(SETS):
         raise SystemExit(f"no data set {unknown.pop()!r}; known: {', '.join(SETS)}")
     return {name: checkpoint.load(file).eval() for name, file in files.items()}

@@ -88,9 +88,10 @@ def test_a_file_lies_a_little_above_the_likelihoods():
     assert "64 images" in str(found)
 
 
-def test_an_unknown_data_set_of_a_model_is_named():
+@pytest.mark.parametrize("word", ["nonsense=a.safetensors", "nonsense"])
+def test_an_unknown_data_set_of_a_model_is_named(word):
     with pytest.raises(SystemExit, match="nonsense"):
-        codec_rates.chosen(["nonsense=a.safetensors"])
+        codec_rates.chosen([word])
 
 
 def test_the_table_of_speed_compares_with_the_slowest():
