@@ -96,7 +96,8 @@ def load(name: str, limit: int | None) -> Images:
     if not paths:
         raise DataError("no folder kodak with photographs in $PIXELCNN_DATA")
     crops = np.stack([_middle(path) for path in paths])
-    return Images(data.load("cifar-10").train, ImageSet(torch.from_numpy(crops), 256, name="kodak"))
+    test = ImageSet(torch.from_numpy(crops), 256, name="kodak")
+    return Images(data.load("cifar-10").train, test.limit(limit))
 
 
 def _middle(path: Path) -> np.ndarray:

@@ -3,10 +3,12 @@
 import doctest
 import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import tiny
 from benchmarks import __main__ as benchmarks
@@ -74,6 +76,15 @@ def test_a_data_set_that_is_not_here_is_a_note(monkeypatch, tmp_path):
     column = codec_rates.measure("kodak", None, 1)
     assert "kodak" in column.notes["all"] and not column.bits
     assert "kodak" in codec_rates.report([column])
+
+
+def test_no_more_photographs_are_taken_than_asked_for(monkeypatch, tmp_path):
+    (tmp_path / "kodak").mkdir()
+    for name in "ab":
+        Image.new("RGB", (131, 130)).save(tmp_path / "kodak" / f"{name}.png")
+    monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path))
+    monkeypatch.setattr(data, "load", lambda name: SimpleNamespace(train=None))
+    assert len(codec_rates.load("kodak", 1).test) == 1
 
 
 def test_a_file_lies_a_little_above_the_likelihoods():
