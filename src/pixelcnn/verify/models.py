@@ -182,7 +182,7 @@ class ModelChecks:
         return f"{double}; {single}"
 
     def walk_full_size(self) -> str:
-        """The engine that it samples with, at every position."""
+        """The engine that it samples with: what it gives at some positions, and all that it draws."""
         model = placed(representative(self.original), self.device)
         return check_full_size(model, self.condition(model.shape))
 
