@@ -159,7 +159,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
         help="and from these model files; of the part codec-rates: DATASET=FILE",
     )
     parser.add_argument(
-        "--images", type=int, default=IMAGES, help=f"of the part codec ({IMAGES:,})"
+        "--images", type=int, help=f"of the part codec ({IMAGES:,}; quick {QUICK_IMAGES})"
     )
     parser.add_argument(
         "--sets", nargs="*", default=list(codec_rates.SETS), choices=codec_rates.SETS,
@@ -173,16 +173,16 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, metavar="FOLDER",
                         help="with the data sets, for the part gpu ($PIXELCNN_DATA)")  # fmt: skip
     options = parser.parse_args(words)
-    both = {"codec": tuple(CODEC)}
-    options.parts = [part for word in options.parts for part in both.get(word, (word,))]
-    if unknown := set(options.parts) - {*PARTS, *APART, "all"}:
+    several = {"all": tuple(PARTS), "codec": tuple(CODEC)}
+    asked: list[str] = options.parts or ["all"]
+    parts = (part for word in asked for part in several.get(word, (word,)))
+    options.parts = list(dict.fromkeys(parts))
+    if unknown := set(options.parts) - {*PARTS, *APART}:
         parser.error(
             f"no part called {unknown.pop()!r}; known: {', '.join(PARTS | APART)}, codec, all"
         )
     if not options.minutes > 0:
         parser.error(f"--minutes must be above 0, got {options.minutes:g}")
-    if not options.parts or "all" in options.parts:
-        options.parts = list(PARTS)
     options.keras = options.keras and not options.quick
     options.rounds = options.rounds or (3 if options.quick else 5)
     options.batches = options.batches or (QUICK_BATCHES if options.quick else BATCHES)

@@ -20,7 +20,7 @@ from benchmarks.tables import table
 from pixelcnn import PixelModel, checkpoint, codec, data, scoring
 from pixelcnn.cli import comparison
 from pixelcnn.codec.frequencies import TOTAL
-from pixelcnn.codec.integers import integers
+from pixelcnn.codec.integers import RANGES, integers
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import DataError
 from pixelcnn.image_codecs import CODECS
@@ -43,7 +43,6 @@ CROP = 128
 """Side of the square that is cut out of the middle of each Kodak photograph."""
 LEARNT = {1: 60_000, 3: 10_000}
 """Training images that a table of contexts sees, at most, of one and of three channels."""
-RANGES = "activation_ranges"
 PUBLISHED = (
     "CIFAR-10, published (zmtomorrow/NeLLoC, all 10,000 test images): 3.38, 3.28 and 3.25 bits/dim with "
     "129k, 326k and 721k parameters, 0.22 to 2.2 s an image"
@@ -97,7 +96,8 @@ def load(name: str, limit: int | None) -> Images:
     if not paths:
         raise DataError("no folder kodak with photographs in $PIXELCNN_DATA")
     crops = np.stack([_middle(path) for path in paths])
-    return Images(data.load("cifar-10").train, ImageSet(torch.from_numpy(crops), 256, name="kodak"))
+    test = ImageSet(torch.from_numpy(crops), 256, name="kodak")
+    return Images(data.load("cifar-10").train, test.limit(limit))
 
 
 def _middle(path: Path) -> np.ndarray:
@@ -166,7 +166,8 @@ def _enter(column: Column, row: comparison.Row, dimensions: int) -> None:
 
 def chosen(words: Sequence[str]) -> dict[str, PixelModel]:
     """Models by data set: the shipped ones, and those of ``NAME=FILE``."""
-    files = SHIPPED | dict(word.split("=", 1) for word in words)
+    named = (word.partition("=") for word in words)
+    files = SHIPPED | {name: file for name, _, file in named}
     if unknown := set(files) - set(SETS):
         raise SystemExit(f"no data set {unknown.pop()!r}; known: {', '.join(SETS)}")
     return {name: checkpoint.load(file).eval() for name, file in files.items()}

@@ -12,6 +12,7 @@ from benchmarks.models import from_recipe
 from benchmarks.tables import short, table
 from benchmarks.timing import Timing, alternate, timed
 from pixelcnn import PixelModel, checkpoint, codec, engines, sample
+from pixelcnn.codec.integers import RANGES
 
 COLOUR = "compact-cifar10"
 """Recipe of the network for 32x32 colour images, with random weights."""
@@ -53,7 +54,7 @@ class Peak(NamedTuple):
 def ready(name: str) -> PixelModel:
     """A shipped model, or a recipe's with random weights, with activation ranges."""
     model = from_recipe(name) if name == COLOUR else checkpoint.load(name).eval()
-    if "activation_ranges" not in model.record:
+    if RANGES not in model.record:
         codec.calibrate(model, sample(model, 16, seed=1))
     return model
 

@@ -3,10 +3,12 @@
 import doctest
 import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import tiny
 from benchmarks import __main__ as benchmarks
@@ -76,6 +78,15 @@ def test_a_data_set_that_is_not_here_is_a_note(monkeypatch, tmp_path):
     assert "kodak" in codec_rates.report([column])
 
 
+def test_no_more_photographs_are_taken_than_asked_for(monkeypatch, tmp_path):
+    (tmp_path / "kodak").mkdir()
+    for name in "ab":
+        Image.new("RGB", (131, 130)).save(tmp_path / "kodak" / f"{name}.png")
+    monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path))
+    monkeypatch.setattr(data, "load", lambda name: SimpleNamespace(train=None))
+    assert len(codec_rates.load("kodak", 1).test) == 1
+
+
 def test_a_file_lies_a_little_above_the_likelihoods():
     model = tiny.tiny_model(channels=1)
     levels = torch.randint(
@@ -88,9 +99,10 @@ def test_a_file_lies_a_little_above_the_likelihoods():
     assert "64 images" in str(found)
 
 
-def test_an_unknown_data_set_of_a_model_is_named():
+@pytest.mark.parametrize("word", ["nonsense=a.safetensors", "nonsense"])
+def test_an_unknown_data_set_of_a_model_is_named(word):
     with pytest.raises(SystemExit, match="nonsense"):
-        codec_rates.chosen(["nonsense=a.safetensors"])
+        codec_rates.chosen([word])
 
 
 def test_the_table_of_speed_compares_with_the_slowest():
@@ -103,6 +115,16 @@ def test_the_part_is_asked_for_by_name():
     options = benchmarks.parse(["codec", "--sets", "mnist"])
     assert options.parts == ["codec-rates", "codec-speed"] and options.sets == ["mnist"]
     assert "codec-speed" not in benchmarks.parse([]).parts
+    assert benchmarks.parse(["sampling", "all", "gpu"]).parts == [*benchmarks.PARTS, "gpu"]
+
+
+def test_a_quick_run_codes_few_images(monkeypatch):
+    limits = []
+    monkeypatch.setattr(codec_rates, "chosen", lambda words: {})
+    monkeypatch.setattr(codec_rates, "run", lambda names, models, limit: limits.append(limit) or [])
+    for words in (["codec"], ["codec", "--quick"], ["codec", "--quick", "--images", "7"]):
+        assert list(benchmarks.code(benchmarks.parse(words))) == []
+    assert limits == [1_000, 20, 7]
 
 
 @pytest.mark.slow

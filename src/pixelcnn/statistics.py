@@ -117,6 +117,11 @@ class Statistics:
         mean, std = (self._beside(numbers, standardised) for numbers in (self.mean, self.std))
         return standardised.double() * std + mean
 
+    def clipped(self, condition: Tensor) -> Tensor:
+        """Vectors ``(n, d)`` or maps in their own units, each value brought into its training range."""
+        low, high = (self._beside(numbers, condition) for numbers in (self.low, self.high))
+        return condition.clamp(low, high)
+
     def say_if_far(self, condition: Tensor) -> None:
         """One warning where values lie far outside the training range: the network is guessing there."""
         rows = condition[None] if condition.ndim in (1, 3) else condition

@@ -248,6 +248,12 @@ def replaced():
     return block
 
 
+def unordered():
+    """The features that have seen finished rows only come last."""
+    kinds = (0,) * 40 + (PAST,) * 24
+    return CompactBlock(kinds, kinds, 3, norm=False, dropout=0.0)
+
+
 @pytest.mark.parametrize(
     ("block", "x"),
     [
@@ -261,6 +267,7 @@ def replaced():
         pytest.param(lambda: hooked("space"), images, id="a hook"),
         pytest.param(lambda: hooked("gate"), images, id="a hook of the gate"),
         pytest.param(replaced, images, id="a layer of another class"),
+        pytest.param(unordered, images, id="features of the past behind others"),
     ],
 )
 def test_pytorch_computes_what_it_is_not_written_for(calls, block, x):

@@ -41,6 +41,12 @@ def test_the_gated_network_has_no_blind_spot():
     assert torch.equal(seen.measured, raster_past(1, 5, 7))
 
 
+def test_a_compiled_network_claims_what_it_was_made_from():
+    network = PixelCNN(1, 1, width=4, depth=1, first_kernel=3)
+    compiled = torch.compile(network, backend="eager")
+    assert torch.equal(measure(compiled, 3, 5).claimed, measure(network, 3, 5).claimed)
+
+
 @pytest.mark.parametrize("method", [by_gradient, by_flips])
 def test_each_method_alone_finds_a_plain_leak(method):
     probe, x, other = draw(UnmaskedLater(1, 2), 5, 7, seed=0, positive=True)

@@ -15,6 +15,7 @@ from pixelcnn.engines import programs
 from pixelcnn.engines.fingerprint import fingerprint
 from pixelcnn.errors import ConfigError, ConformanceError, ModelError, ResourceError
 from pixelcnn.model import PixelModel
+from pixelcnn.statistics import Statistics
 from pixelcnn.verify import (
     Report,
     check_model,
@@ -279,6 +280,26 @@ def test_a_check_leaves_the_model_as_it_was():
     assert torch.equal(torch.random.get_rng_state(), state)
     assert all(torch.equal(t, before[name]) for name, t in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
+    assert not model.record
+
+
+def checks_of_a_model_given(known):
+    """Of a model of two features with these statistics."""
+    model = tiny_model(condition="vector", condition_size=2)
+    model.statistics = known
+    return ModelChecks(model, thorough=False, device=torch.device("cpu"))
+
+
+def test_conditions_in_units_beyond_float32_break_no_promise():
+    known = Statistics((1e45, 0.5), (1e44, 0.5), (9e44, 0.0), (1.1e45, 1.0))
+    assert "in float32" in checks_of_a_model_given(known).walk()
+
+
+def test_a_model_is_tried_with_conditions_like_those_of_its_training(caplog):
+    """The first feature never changed in training: any other value would be far from it."""
+    known = Statistics((3.0, 0.5), (1.0, 0.5), (3.0, 0.0), (3.0, 1.0))
+    checks_of_a_model_given(known).walk_full_size()
+    assert "far outside" not in caplog.text
 
 
 def test_a_failed_report_raises_with_every_broken_promise():
@@ -317,7 +338,9 @@ def test_what_is_too_unlikely_for_a_probability_is_no_disagreement():
     check_full_size(model, None)
 
 
-@pytest.mark.parametrize("check", [check_network, check_output, lambda m: receptive_field(m, 5, 7)])
+@pytest.mark.parametrize(
+    "check", [check_network, check_output, measure, lambda m: receptive_field(m, 5, 7)]
+)
 def test_a_model_is_no_part_of_one(check):
     with pytest.raises(ModelError, match=r"must be an? (Network|Output), got PixelModel"):
         check(tiny_model(1))

@@ -3,12 +3,13 @@
 import math
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
 from broken import Disagrees, Softmax, Stack
 from pixelcnn import outputs, sampling
-from pixelcnn.errors import ConfigError, ConformanceError
+from pixelcnn.errors import ConfigError, ConformanceError, ModelError
 from pixelcnn.model import PixelModel
 from pixelcnn.networks import GatedPixelCNN
 from pixelcnn.shapes import Position
@@ -108,6 +109,13 @@ def test_slow_scoring_is_scoring():
     slow = walk_log_prob(model, images)
     assert slow.shape == images.shape
     torch.testing.assert_close(slow, model.log_prob_map(images).detach(), rtol=0, atol=1e-10)
+
+
+def test_slow_scoring_takes_images_of_the_model_and_no_others():
+    model, images = tiny_model(1, 3, 5), np.zeros((2, 1, 3, 5), np.uint8)
+    assert torch.equal(walk_log_prob(model, images), walk_log_prob(model, torch.tensor(images)))
+    with pytest.raises(ModelError, match="1x3x5 images"):
+        walk_log_prob(model, np.zeros((2, 1, 5, 7), np.uint8))
 
 
 @pytest.mark.parametrize(("levels", "shape"), [(3, (1, 2, 2)), (2, (3, 1, 2)), (17, (3, 1, 2))])

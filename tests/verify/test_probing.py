@@ -126,6 +126,40 @@ def test_a_frozen_layer_that_gives_nothing_hides_no_leak():
     assert "no output sees its future" in {r.name for r in check_network(network).failures}
 
 
+class Table(nn.Module):
+    """What is learned of nothing."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.ones(1, features, 1, 1))
+
+    def forward(self):
+        return self.value
+
+
+class Step(nn.Module):
+    """It has no gradient."""
+
+    def forward(self, x):
+        return (x > 0).to(x)
+
+
+class OpenBesideOthers(Open):
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        self.table, self.step = Table(self.width), Step()
+
+    def forward(self, x, condition=None):
+        h = torch.relu(self.first(x) + self.table())
+        return self.head(torch.relu(self.second(h + self.step(h))))
+
+
+def test_layers_that_read_nothing_or_have_no_gradient_keep_none_from_being_blamed():
+    failures = check_network(OpenBesideOthers(1, 2)).failures
+    reasons = {row.name: row.detail for row in failures}
+    assert reasons["no output sees its future"].startswith("the first layer `first` (Masked)")
+
+
 class Unlisted(Plain):
     """A list in place of a ``ModuleList``."""
 

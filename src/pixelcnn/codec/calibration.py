@@ -94,7 +94,8 @@ def calibrate(
             break
     else:
         loss = bound(view, loss, *seen)
-    model.record |= view.record | {LOSS: loss}
+    # A new one: copies of the model, as checks make them, share the old one.
+    model.record = model.record | view.record | {LOSS: loss}
     return loss
 
 

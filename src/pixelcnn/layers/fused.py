@@ -72,8 +72,8 @@ def gated_residual(
         ``(n, features, h, w)`` in float32; None where the layers have to compute it: no gradient is
         wanted; not on the CPU; weights of another type, or autocast to what the processor does not
         multiply; dropout at work; compiling, tracing or ``torch.func``; sizes that the source is not
-        written for, such as a bias of every position; a layer with hooks, or of another class; no
-        compiler; or ``PIXELCNN_FUSED=0`` in the environment.
+        written for, such as a bias of every position, or features of finished rows behind others; a
+        layer with hooks, or of another class; no compiler; or ``PIXELCNN_FUSED=0`` in the environment.
 
     Raises:
         ResourceError: not enough memory.
@@ -162,6 +162,7 @@ def _fits(x: Tensor, space: DepthwiseConv2d, widen: MaskedConv2d, mix: MaskedCon
         and widen.weight.shape == (2 * middle, features, 1, 1)
         and mix.weight.shape == (features, middle, 1, 1)
         and widen.inputs == mix.outputs == space.features
+        and all(PAST not in kinds[_leading_past(kinds) :] for kinds in (space.features, mix.inputs))
         and widen.outputs == mix.inputs * 2
         and widen.sees_itself
         and mix.sees_itself

@@ -1,12 +1,14 @@
 """Whether sampling agrees with scoring: the walk and its engines."""
 
 import math
+from collections.abc import Set
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pixelcnn import engines, sampling
-from pixelcnn.devices import copied, float64_device
+from pixelcnn.devices import copied
 from pixelcnn.engines.guard import sampled
 from pixelcnn.errors import ConfigError, ConformanceError
 from pixelcnn.extent import cropped, cropped_condition
@@ -27,15 +29,13 @@ ROUGH = 0.1
 """The same in types of fewer digits."""
 MOST_POSITIONS = 4096
 """Sub-pixels of an image that an engine walks; of larger ones a part."""
-
-
 TINY = 1e-290
 """Probability below which a float64 has few digits."""
 
 
 @independent
 def walk_log_prob(
-    model: PixelModel, images: Tensor, condition: Tensor | None = None, engine: str = "full"
+    model: PixelModel, images: Any, condition: Any = None, engine: str = "full"
 ) -> Tensor:
     """Log-probability of every sub-pixel, read off the walk that samples: nats, float64 ``(n, c, h, w)``.
 
@@ -46,15 +46,21 @@ def walk_log_prob(
         images: levels ``(n, c, h, w)``.
         condition: see :meth:`PixelModel.check_condition`.
         engine: name of the engine.
+
+    Raises:
+        DataError, ModelError, ConfigError: see :meth:`PixelModel.check`, :meth:`PixelModel.check_condition`
+            and :func:`pixelcnn.engines.choose`.
+
+    Example:
+        >>> from pixelcnn import networks, outputs
+        >>> model = PixelModel(networks.PixelCNN(1, 1, width=4, depth=1), outputs.Bernoulli(), (1, 3, 5))
+        >>> images = torch.zeros(2, 1, 3, 5, dtype=torch.uint8)
+        >>> torch.allclose(walk_log_prob(model, images).float(), model.log_prob_map(images), atol=1e-5)
+        True
     """
-    exact = float64_device(model.device)
-    given = images.to(exact)
-    nats = torch.zeros(images.shape, dtype=torch.float64)
-    condition = model.check_condition(condition, len(images))
-    walker = engines.start(model, len(images), condition, engine)
-    for c, row, column in coding_order(model.shape):
-        found = walker.parameters(images, Position(c, row, column)).to(exact)
-        nats[:, c, row, column] = nats_of(model.output, found, given[:, :, row, column], c).cpu()
+    levels = model.check(images)
+    nats = torch.zeros(levels.shape, dtype=torch.float64)
+    log_prob_at(model, levels, condition, engine, set(coding_order(model.shape)), nats)
     return nats
 
 
@@ -166,10 +172,8 @@ def compare_walk(
     with torch.no_grad():
         parallel = exactly(model).log_prob_map(images, condition)
     stepwise = parallel.clone()
-    if few:
-        log_prob_at(model, images, condition, engine, stepwise)
-    else:
-        stepwise = walk_log_prob(model, images, condition, engine)
+    wanted = {*sampled(model.shape)} if few else {*coding_order(model.shape)}
+    log_prob_at(model, model.check(images), condition, engine, wanted, stepwise)
     error = (stepwise - parallel).abs().nan_to_num(math.inf)
     allowed = TOLERANCES.get(model.dtype, ROUGH) * parallel.abs().clamp(min=1.0)
     if bool((error > allowed).any()):
@@ -183,17 +187,23 @@ def compare_walk(
 
 
 def log_prob_at(
-    model: PixelModel, images: Tensor, condition: Tensor | None, engine: str, nats: Tensor
+    model: PixelModel,
+    levels: Tensor,
+    condition: Any,
+    engine: str,
+    wanted: Set[Position],
+    nats: Tensor,
 ) -> None:
-    """Writes an engine's log-probabilities at some positions into ``nats``, ``(n, c, h, w)``."""
-    walker = engines.start(
-        model, len(images), model.check_condition(condition, len(images)), engine
-    )
-    levels, wanted = images.to(model.device), set(sampled(model.shape))
+    """Writes an engine's log-probabilities at some positions into ``nats``, ``(n, c, h, w)`` on the CPU.
+
+    The engine walks everywhere; the levels have been checked.
+    """
+    n = len(levels)
+    walker = engines.start(model, n, model.check_condition(condition, n), engine)
     for at in coding_order(model.shape):
         parameters = walker.parameters(levels, at)
         if at in wanted:
-            pixels = images[:, :, at.row, at.column].cpu()
+            pixels = levels[:, :, at.row, at.column].cpu()
             found = nats_of(model.output, parameters.cpu(), pixels, at.channel)
             nats[:, at.channel, at.row, at.column] = found
 

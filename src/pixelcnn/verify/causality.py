@@ -31,6 +31,7 @@ from pixelcnn.verify.probing import (
     random_condition,
     random_images,
     randomise,
+    require_network,
 )
 
 
@@ -137,6 +138,7 @@ def measure(
         most: draws made at most.
 
     Raises:
+        ModelError: no network.
         ConfigError: no size of an image.
         ConformanceError: outputs or gradients that are not finite.
 
@@ -146,6 +148,7 @@ def measure(
         >>> int(seen.leaks.sum()), int(seen.missed.sum()), int(seen.unclaimed.sum())
         (0, 0, 0)
     """
+    network = require_network(network)
     image_shape((network.channels, height, width))
     alone = images_interact(network, height, width, training=training)
     allowed = allowed_past(network, height, width)

@@ -38,7 +38,7 @@ def check_network(
         >>> check_network(GatedPixelCNN(channels=1, out=2, width=4, depth=2)).passed
         True
     """
-    require_network(network)
+    network = require_network(network)
     image_shape((network.channels, height, width))
     return run(
         f"network {type(network).__name__}", NetworkChecks(network, height, width).all(), progress

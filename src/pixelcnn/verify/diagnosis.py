@@ -181,9 +181,8 @@ def trace(case: Case) -> tuple[list[Leaf], Tensor]:
 
     def remember(name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
         def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            if len(inputs) > 1 and not isinstance(module, UpConv2d):
-                return
-            if not isinstance(output, Tensor) or not isinstance(inputs[0], Tensor):
+            alone = len(inputs) == 1 or (len(inputs) > 1 and isinstance(module, UpConv2d))
+            if not alone or not all(isinstance(each, Tensor) for each in (inputs[0], output)):
                 return
             read, written = (places(t.shape[2:], case.x.shape[1:]) for t in (inputs[0], output))
             if read is not None and written is not None:
@@ -218,13 +217,14 @@ def places(grid: torch.Size, image: torch.Size) -> Tensor | None:
 
 def reach(leaf: Leaf) -> Tensor:
     """Which positions of its input a layer's output depends on, bool ``(outputs, inputs)``."""
-    positions = len(leaf.written)
-    copies = leaf.input.detach().expand(positions, *leaf.input.shape[1:]).clone().requires_grad_()
+    copies = leaf.input.detach().repeat(len(leaf.written), 1, 1, 1).requires_grad_()
+    gradient = torch.zeros_like(copies)
     with torch.enable_grad():
         outputs = leaf.module(copies, *leaf.rest).flatten(2)
         mix = torch.rand(outputs.shape[1], generator=torch.Generator().manual_seed(0)).to(outputs)
         total = (outputs.diagonal(dim1=0, dim2=2) * (0.5 + mix[:, None])).sum()
-        (gradient,) = torch.autograd.grad(total, copies)
+        if total.requires_grad:  # a layer may be a step, or give the same for any input
+            (gradient,) = torch.autograd.grad(total, copies, materialize_grads=True)
     return (gradient != 0).any(1).flatten(1)
 
 

@@ -14,6 +14,7 @@ from pixelcnn.errors import ConformanceError, ModelError
 from pixelcnn.extent import FEW_POSITIONS, cropped, representative
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
+from pixelcnn.networks import Network
 from pixelcnn.record import classes_seen
 from pixelcnn.shapes import ImageShape, Position
 from pixelcnn.text import counted
@@ -70,7 +71,7 @@ class ModelChecks:
     def __init__(self, model: PixelModel, thorough: bool, device: torch.device) -> None:
         self.original, self.thorough, self.device = placed(model, "cpu"), thorough, device
         self.model = representative(copied(self.original).double().eval())
-        self.random = PixelModel(randomise(model.network, seed=0), model.output, model.shape).eval()
+        self.random = like(self.model, randomise(model.network, seed=0), model.shape)
 
     def all(self) -> list[Check]:
         """Every promise, those of the network and the output included."""
@@ -127,7 +128,7 @@ class ModelChecks:
         return "configuration and likelihoods of 2 images, to the bit"
 
     def condition(self, shape: ImageShape) -> Tensor | None:
-        """A random condition for an image of a shape."""
+        """A random condition for an image of a shape, in the units and the range of the training."""
         drawn = random_condition(self.model.network, 1, shape.height, shape.width, seed=0)
         if drawn is None:
             return None
@@ -135,7 +136,7 @@ class ModelChecks:
             seen = classes_seen(self.model.record, self.model.network.condition_size)
             return torch.tensor(seen[int(drawn[0]) % len(seen)])
         known = self.model.statistics
-        return (drawn if known is None else known.physical(drawn))[0]
+        return (drawn if known is None else known.clipped(known.physical(drawn)))[0]
 
     def no_leaks(self) -> str:
         """By gradient and by changing levels; which layer is at fault the network's own check says."""
@@ -181,7 +182,7 @@ class ModelChecks:
         return f"{double}; {single}"
 
     def walk_full_size(self) -> str:
-        """The engine that it samples with, at every position."""
+        """The engine that it samples with: what it gives at some positions, and all that it draws."""
         model = placed(representative(self.original), self.device)
         return check_full_size(model, self.condition(model.shape))
 
@@ -221,7 +222,14 @@ def countable(model: PixelModel) -> tuple[int, int] | None:
 def resized(model: PixelModel, height: int, width: int) -> PixelModel:
     """The same network and output for images of another size, as far as the network allows."""
     size = fitting(model.network, height, width)
-    return PixelModel(model.network, model.output, (model.shape.channels, *size)).eval()
+    return like(model, model.network, (model.shape.channels, *size))
+
+
+def like(model: PixelModel, network: Network, shape: tuple[int, int, int]) -> PixelModel:
+    """A model with another network and shape, that is given conditions in the same units."""
+    found = PixelModel(network, model.output, shape).eval()
+    found.statistics = model.statistics
+    return found
 
 
 def expect_one(total: float, what: str) -> None:

@@ -12,6 +12,7 @@ from pixelcnn.devices import copied
 from pixelcnn.errors import ConformanceError
 from pixelcnn.modes import within
 from pixelcnn.networks import NETWORKS, Network
+from pixelcnn.shapes import Position
 from pixelcnn.text import counted
 from pixelcnn.verify.causality import (
     Dependence,
@@ -277,10 +278,8 @@ class NetworkChecks:
                 outputs = [Probe(probe.network, c)(x[None])[0] for c in (probe.condition, other)]
             reached = reached | (outputs[0] != outputs[1]).any(1)
         if not reached.all():
-            channel, row, column = (~reached).nonzero()[0].tolist()
-            raise ConformanceError(
-                f"output (c {channel}, h {row}, w {column}) does not change with the {kind}"
-            )
+            first = Position(*(~reached).nonzero()[0].tolist())
+            raise ConformanceError(f"output {place(first)} does not change with the {kind}")
         return f"{counted(reached.numel(), 'output')} changed by the {kind}"
 
 

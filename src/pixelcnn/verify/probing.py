@@ -23,8 +23,8 @@ POSITIONS = 4096
 """Positions of all images in one pass: what bounds the memory."""
 
 
-def require_network(network: object) -> None:
-    """What is checked as a network is one, and holds numbers.
+def require_network(network: object) -> Network:
+    """What is checked as a network, or what ``torch.compile`` made it from: one that holds numbers.
 
     Raises:
         ModelError: it is something else, such as a model, or on the device ``meta``.
@@ -36,12 +36,14 @@ def require_network(network: object) -> None:
         ...     print(error)
         network must be a Network, got Identity
     """
-    if not isinstance(network, nn.Module) or not isinstance(within(network), Network):
+    found = within(network) if isinstance(network, nn.Module) else network
+    if not isinstance(found, Network):
         raise ModelError(
             f"network must be a Network, got {type(network).__name__}",
             hint=f"{ONES_OWN}; that of a model is model.network, and check_model checks all of it",
         )
-    require_numbers(network)
+    require_numbers(found)
+    return found
 
 
 @independent

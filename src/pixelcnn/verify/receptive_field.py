@@ -197,7 +197,7 @@ def receptive_field(
         ModelError: no network.
         ConformanceError: gradients that are not finite.
     """
-    require_network(network)
+    network = require_network(network)
     image_shape((network.channels, height, width))
     middle = (height // 2, width // 2)
     row, column = middle if at is None else checked("at", at, tuple[int, int])
