@@ -253,6 +253,16 @@ def test_a_native_engine_whose_bits_change_with_the_batch_is_rejected(monkeypatc
     assert "in a larger batch" in reasons["image i of a seed is always the same"]
 
 
+def test_a_model_of_a_network_without_a_name_is_noted_not_broken():
+    class Unnamed(networks.PixelCNN):
+        pass
+
+    model = PixelModel(Unnamed(1, 1, width=4, depth=1), outputs.Bernoulli(), (1, 5, 7))
+    report = check_model(model)
+    row = next(row for row in report.rows if row.name == "what is saved comes back")
+    assert (report.passed, row.noted) == (True, True) and "Unnamed is not a registered" in row.detail
+
+
 def test_a_network_without_a_program_is_noted_not_broken():
     network = networks.PixelCNN(1, 3, width=4, depth=1)
     network.head[-1].register_forward_hook(lambda module, args, y: y)

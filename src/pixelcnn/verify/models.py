@@ -10,7 +10,7 @@ from torch import Tensor
 from pixelcnn import checkpoint
 from pixelcnn.codec.integers import RANGES
 from pixelcnn.devices import copied, float64_device, placed
-from pixelcnn.errors import ConformanceError, ModelError
+from pixelcnn.errors import ConformanceError, ModelError, UnknownName
 from pixelcnn.extent import FEW_POSITIONS, cropped, representative
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
@@ -109,12 +109,15 @@ class ModelChecks:
         return counted(self.original.parameters_count, "parameter")
 
     def comes_back(self) -> str:
-        """From its configuration and from a file."""
+        """From its configuration and from a file; what is not registered has no name to be saved by."""
         images = random_levels((2, *self.model.shape), self.model.levels, seed=0)
         condition = self.condition(self.model.shape)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.safetensors"
-            checkpoint.save(self.original, path)
+            try:
+                checkpoint.save(self.original, path)
+            except UnknownName as error:
+                raise Noted(f"not saved by name: {error}") from error
             loaded = checkpoint.load(path)
         if loaded.config() != self.original.config():
             raise ConformanceError("a saved model has another configuration when it is loaded")
