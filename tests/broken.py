@@ -674,6 +674,15 @@ class Overflows(Softmax):
         return share.gather(2, levels[:, :, None])[:, :, 0].log()
 
 
+class OverflowsLater(Softmax):
+    """A pmf that for all channels but the first is not shifted by its maximum."""
+
+    def pmf(self, parameters: Tensor, before: Tensor) -> Tensor:
+        start = before.shape[-1] * self.levels
+        weights = parameters[..., start : start + self.levels].exp().double()
+        return weights / weights.sum(-1, keepdim=True) if start else super().pmf(parameters, before)
+
+
 class PriorWeights(LogisticMixture):
     """Samples a channel with the components' own weights, however badly they explain the earlier channels."""
 
@@ -703,5 +712,6 @@ OUTPUTS = (
     Broken(PriorWeights, AGREE, ("pmf of channel 1 differs", "re-weight"), (), (3,)),
     Broken(EightBitTails, AGREE, ("with 2 levels", "differs from exp(log_prob)")),
     Broken(Overflows, "large parameters stay finite", ("is not a number",)),
+    Broken(OverflowsLater, "large parameters stay finite", ("pmf is not a number",), (), (3,)),
 )
 """Each breaks a promise of outputs."""

@@ -1,4 +1,4 @@
-"""Named streams: who draws which random words, so that no two draws ever share one.
+"""Named streams: who draws which random words, so that no two draws share one but a pair named below.
 
 All words come from Philox 4x64-10 (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011), a
 pure function of a key of two 64-bit words and a counter of four. NumPy guarantees its raw words for ever,

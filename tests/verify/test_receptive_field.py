@@ -49,6 +49,7 @@ def test_the_keras_network_sees_a_third_of_its_past():
         "past": 406,
         "coverage": pytest.approx(129 / 406),
         "blind_spot": 15,
+        "leak": 0,
         "up": 8,
         "left": 8,
         "right": 8,

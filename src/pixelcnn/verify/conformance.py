@@ -5,6 +5,7 @@ import torch
 from pixelcnn.devices import Device, require_model, resolve_device
 from pixelcnn.errors import ModelError
 from pixelcnn.model import PixelModel
+from pixelcnn.modes import within
 from pixelcnn.networks import Network
 from pixelcnn.outputs import Output
 from pixelcnn.shapes import image_shape
@@ -106,7 +107,7 @@ def check_model(
         >>> report.raise_if_failed()
     """
     require_model(model)
-    network, output = type(model.network).__name__, type(model.output).__name__
+    network, output = type(within(model.network)).__name__, type(model.output).__name__
     subject = f"model {network} x {output} for {model.shape} images of {model.levels} levels"
     place = model.device if device is None else torch.device(resolve_device(device))
     return run(subject, ModelChecks(model, thorough, place).all(), progress)

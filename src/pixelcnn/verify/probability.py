@@ -212,7 +212,8 @@ def check_extremes(output: Output, channels: int) -> None:
         levels = random_levels((8, channels, 1, 1), output.levels, seed=7)
         nats = output.log_prob(parameters, levels)
         (gradient,) = torch.autograd.grad(nats.clamp(min=-1e30).sum(), parameters)
-        pmf = output.pmf(parameters.detach()[:, :, 0, 0], levels[:, :0, 0, 0])
-        for what, values in (("log_prob", nats), ("its gradient", gradient), ("pmf", pmf)):
+        given, past = parameters.detach()[:, :, 0, 0], levels[:, :, 0, 0]
+        pmfs = [("pmf", output.pmf(given, past[:, :channel])) for channel in range(channels)]
+        for what, values in (("log_prob", nats), ("its gradient", gradient), *pmfs):
             if bool(values.isnan().any()) or bool((values == math.inf).any()):
                 raise ConformanceError(f"{what} is not a number for parameters of size {spread:g}")

@@ -110,6 +110,7 @@ class ReceptiveField:
             "past": self.past,
             "coverage": self.coverage,
             "blind_spot": self.blind,
+            "leak": self.future,
             "up": up,
             "left": left,
             "right": right,
