@@ -58,6 +58,11 @@ def test_the_weights_are_a_function_of_the_seed_alone(name):
     assert not same(px.create_model(name, data, seed=2, **small(name)), first)
 
 
+def test_a_seed_may_be_an_integer_of_numpy():
+    built = px.create_model("pixelcnn", images(), seed=np.int64(7), width=6)
+    assert same(built, px.create_model("pixelcnn", images(), seed=7, width=6))
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_weights_are_those_of_the_same_seed_in_pytorch(name):
     """What models were trained from before they had a generator of their own."""

@@ -78,7 +78,7 @@ def create_model(
         >>> str(model.shape), model.levels, model.output.parameters_per_pixel(1), model.network.out
         ('1x8x8', 17, 17, 17)
     """
-    config.check_integer("seed", seed, 0, 2**63 - 1)
+    seed = config.check_integer("seed", seed, 0, 2**63 - 1)
     if not isinstance(train, ImageSet | Splits):
         train = data.load_all(train)
     images, known = _images(train), config.arguments(NETWORKS[network])
