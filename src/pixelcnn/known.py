@@ -1,5 +1,6 @@
 """Which pixels of an image are known: a half, a mask, or a picture of one."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def known_pixels(known: Any, shape: ImageShape) -> Tensor:
     elif is_picture(known):
         mask[0, 0] = _read_mask(known, shape)
     elif isinstance(known, str | Path):
-        if not _exists(path := at_home(known)):
+        if not os.path.exists(path := at_home(known)):
             raise ConfigError(
                 f"{brief(str(known))} is no known part, nor a file",
                 hint="use top, left, a mask picture (white = known), or booleans in an .npy file",
@@ -82,14 +83,6 @@ def misfit(mask: Tensor, images: Sequence[int]) -> DataError:
         f"a mask of shape {tuple(mask.shape)} does not fit images {tuple(images)}",
         hint="known is (n or 1, channels or 1, height, width), or (height, width) for all",
     )
-
-
-def _exists(path: Path) -> bool:
-    """Whether anything lies at a path, if only what cannot be read."""
-    try:
-        return path.exists()
-    except OSError:  # such as a name that is too long
-        return False
 
 
 def _read_mask(source: Any, shape: ImageShape) -> Tensor:
