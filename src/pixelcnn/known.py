@@ -107,11 +107,11 @@ def _read_mask(source: Any, shape: ImageShape) -> Tensor:
 
 
 def later_pixels_known(mask: Tensor) -> bool:
-    """Whether a known pixel comes after an unknown one in raster order.
+    """Whether a known pixel, or channel of one, comes after an unknown one in coding order.
 
     Example:
         >>> later_pixels_known(known_pixels("top", ImageShape(1, 4, 4)))
         False
     """
-    flat = mask.any(1).flatten(1)
+    flat = mask.movedim(1, -1).flatten(1)
     return bool((flat[:, 1:] & ~flat[:, :-1]).any())
