@@ -93,10 +93,10 @@ def score(
     images, condition, read = levels_of(model, images, condition, options)
     if read is not None:
         training_coding(model, read)
-    model.shape.require(images.shape)
+    model.shape.require(images.shape)  # all of them: what is said is the caller's own shape
     model = evaluation_view(placed(model, device))
     condition = model.check_condition(condition, len(images))
-    require_batch(model, images[:batch_size])
+    require_batch(model, images, batch_size)
     nats = torch.empty(len(images), dtype=torch.float64)
     exact = float64_device(model.device)
     with torch.inference_mode(), exact_convolutions(model.device):
