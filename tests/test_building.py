@@ -170,12 +170,14 @@ def test_what_cannot_be_built_is_explained(name, arguments, said):
     assert said in str(caught.value)
 
 
-def test_a_recipe_builds_by_name_by_file_and_as_an_object(tmp_path):
+def test_a_recipe_builds_by_name_by_file_and_as_an_object(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
     data, recipe = images(levels=17), recipes.get("digits")
     path = tmp_path / "mine.toml"
     path.write_text(recipe.dumps())
     by_name = px.PixelModel.from_recipe("digits", data, seed=3)
-    assert same(px.PixelModel.from_recipe(path, Splits(data, data, data), seed=3), by_name)
+    for file in (path, "~/mine.toml"):
+        assert same(px.PixelModel.from_recipe(file, Splits(data, data, data), seed=3), by_name)
     assert same(px.PixelModel.from_recipe(recipe, data, seed=3), by_name)
     assert same(recipe.with_overrides(["training.seed=3"]).build(data)[0], by_name)
     assert not same(px.PixelModel.from_recipe("digits", data), by_name)
