@@ -183,6 +183,12 @@ def test_a_recipe_builds_by_name_by_file_and_as_an_object(tmp_path, monkeypatch)
     assert not same(px.PixelModel.from_recipe("digits", data), by_name)
 
 
+def test_a_recipe_is_built_for_a_set_of_images():
+    with pytest.raises(ConfigError, match="train must be an ImageSet, got 'photos/'") as caught:
+        px.PixelModel.from_recipe("digits", "photos/")
+    assert "data.load" in caught.value.hint
+
+
 def test_what_differs_from_the_recipe_is_logged(caplog):
     px.PixelModel.from_recipe("keras-mnist", images())
     assert caplog.messages == [

@@ -165,8 +165,15 @@ def adapted(
 
 
 def _images(train: ImageSet | Splits) -> ImageSet:
-    """What is trained on."""
-    return train.train if isinstance(train, Splits) else train
+    """What is trained on.
+
+    Raises:
+        ConfigError: no set of images.
+    """
+    images = train.train if isinstance(train, Splits) else train
+    hint = "pixelcnn.data.load, or load_all, makes sets of any source"
+    found: ImageSet = config.checked("train", images, ImageSet, hint)
+    return found
 
 
 def _derived(arguments: Table, output: Output, images: ImageSet, tags: int) -> Table:
