@@ -58,6 +58,11 @@ def test_the_weights_are_a_function_of_the_seed_alone(name):
     assert not same(px.create_model(name, data, seed=2, **small(name)), first)
 
 
+def test_a_seed_may_be_an_integer_of_numpy():
+    built = px.create_model("pixelcnn", images(), seed=np.int64(7), width=6)
+    assert same(built, px.create_model("pixelcnn", images(), seed=7, width=6))
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_weights_are_those_of_the_same_seed_in_pytorch(name):
     """What models were trained from before they had a generator of their own."""
@@ -165,15 +170,23 @@ def test_what_cannot_be_built_is_explained(name, arguments, said):
     assert said in str(caught.value)
 
 
-def test_a_recipe_builds_by_name_by_file_and_as_an_object(tmp_path):
+def test_a_recipe_builds_by_name_by_file_and_as_an_object(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
     data, recipe = images(levels=17), recipes.get("digits")
     path = tmp_path / "mine.toml"
     path.write_text(recipe.dumps())
     by_name = px.PixelModel.from_recipe("digits", data, seed=3)
-    assert same(px.PixelModel.from_recipe(path, Splits(data, data, data), seed=3), by_name)
+    for file in (path, "~/mine.toml"):
+        assert same(px.PixelModel.from_recipe(file, Splits(data, data, data), seed=3), by_name)
     assert same(px.PixelModel.from_recipe(recipe, data, seed=3), by_name)
     assert same(recipe.with_overrides(["training.seed=3"]).build(data)[0], by_name)
     assert not same(px.PixelModel.from_recipe("digits", data), by_name)
+
+
+def test_a_recipe_is_built_for_a_set_of_images():
+    with pytest.raises(ConfigError, match="train must be an ImageSet, got 'photos/'") as caught:
+        px.PixelModel.from_recipe("digits", "photos/")
+    assert "data.load" in caught.value.hint
 
 
 def test_what_differs_from_the_recipe_is_logged(caplog):

@@ -64,10 +64,10 @@ def test_a_device_that_is_there_keeps_its_name(machine, name):
     assert resolve_device(torch.device(name)) == name
 
 
-@pytest.mark.parametrize("device", ["cpu:0", torch.device("cpu", 0)])
-def test_the_processor_may_have_its_number(machine, device):
-    machine()
-    assert resolve_device(device) == "cpu"
+@pytest.mark.parametrize("name", ["cpu", "mps"])
+def test_a_device_of_which_there_is_one_may_have_its_number(machine, name):
+    machine(apple=True)
+    assert resolve_device(f"{name}:0") == resolve_device(torch.device(name, 0)) == name
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_device_that_is_not_there_is_refused_with_the_reason(machine, cuda, na
 
 @pytest.mark.parametrize(
     "name",
-    ["", "cuad", "cuda:", "cuda:x", "cuda:01", "cuda:-1", "cpu:1", "gpu", "meta", "CUDA", "mps:0"],
+    ["", "cuad", "cuda:", "cuda:x", "cuda:01", "cuda:-1", "cpu:1", "gpu", "meta", "CUDA", "mps:1"],
 )
 def test_anything_else_is_refused_with_the_choices(machine, name):
     machine(cuda=2, apple=True)

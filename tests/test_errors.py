@@ -51,6 +51,7 @@ CALLS = {
     "verify": px.verify.check_model,
     "fit": lambda m: px.fit(m, IMAGES),
     "save": lambda m: px.save(m, "m.safetensors"),
+    "values": lambda m: px.values(m, IMAGES),
 }
 
 

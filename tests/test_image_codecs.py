@@ -76,6 +76,11 @@ def test_what_does_not_apply_says_so():
     assert "colour" in sizes("jbig", noise(3, 2), 2).note
 
 
+def test_channels_that_are_stacked_count_for_the_side_of_a_picture():
+    found = sizes("webp", np.zeros((1, 2, 8_192, 1), np.uint8), 256)
+    assert (found.files, found.sheet) == (None, None) and "16,383" in found.note
+
+
 def test_a_sheet_too_large_for_a_codec_leaves_the_files(monkeypatch):
     monkeypatch.setitem(CODECS, "webp", image_codecs.ImageCodec("WebP", image_codecs.webp, side=9))
     found = sizes("webp", noise(1, 17, 4), 17)

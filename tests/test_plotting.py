@@ -1,6 +1,7 @@
 """Pictures show the numbers they are given."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,11 +95,13 @@ def test_small_images_are_enlarged_by_whole_factors():
     assert plotting.grid(np.zeros((1, 1, 8, 8), int), 2).width >= 96
 
 
-def test_saved_grids_are_the_grid(tmp_path):
+def test_saved_grids_are_the_grid(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
     images = np.random.default_rng(0).integers(0, 17, (5, 1, 8, 8))
-    plotting.save_grid(images, tmp_path / "a.png", 17)
-    with Image.open(tmp_path / "a.png") as picture:
-        assert np.array_equal(np.asarray(picture), np.asarray(plotting.grid(images, 17)))
+    for path in (tmp_path / "a.png", "~/b.png"):
+        plotting.save_grid(images, path, 17)
+        with Image.open(tmp_path / Path(path).name) as picture:
+            assert np.array_equal(np.asarray(picture), np.asarray(plotting.grid(images, 17)))
 
 
 def test_unseen_pixels_are_neither_black_nor_white():

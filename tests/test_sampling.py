@@ -1,5 +1,6 @@
 """Sampling and completion: deterministic functions of model and uniforms."""
 
+import contextlib
 import copy
 import math
 
@@ -385,6 +386,22 @@ def test_an_engine_belongs_to_its_model_and_its_weights(plain):
 def test_a_walk_takes_levels_and_nothing_else(plain, answer, message):
     with pytest.raises(DataError, match=message):
         drive(walk(plain, 2), answer)
+
+
+def test_a_walk_and_a_stream_convolve_as_sampling_does(plain, monkeypatch):
+    model, within, seen = copy.deepcopy(plain), [], []
+
+    @contextlib.contextmanager
+    def exactly(device):
+        within.append(device)
+        yield
+        within.pop()
+
+    monkeypatch.setattr("pixelcnn.walk.exact_convolutions", exactly)
+    model.network.register_forward_hook(lambda *_: seen.append(len(within)))
+    drive(walk(model, 1, engine="full"), lambda front: front.pmf.argmax(-1))
+    list(stream(model, 1, engine="full"))
+    assert seen == [1] * 2 * model.shape.dimensions
 
 
 def test_a_walk_takes_levels_from_numpy(plain):

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 import pixelcnn as px
+from pixelcnn import scoring
 from pixelcnn.errors import ConfigError, DataError, ModelError
 
 IMAGES = torch.randint(0, 17, (5, 8, 8), generator=torch.Generator().manual_seed(1)).byte().numpy()
@@ -76,6 +77,27 @@ def test_a_name_is_all_that_they_are_sent():
     scorer = px.Scorer("digits")
     scorer({"image": IMAGES})
     assert len(ForkingPickler.dumps(scorer)) < 500
+
+
+def test_a_model_is_loaded_where_it_computes(monkeypatch):
+    places = []
+
+    def load(source, *, device):
+        places.append(device)
+        return px.load(source, device=device)
+
+    monkeypatch.setattr(scoring, "load", load)
+    for options in ({}, {"device": "auto"}):
+        scorer = px.Scorer("digits", **options)
+        scorer({"image": IMAGES})
+        scorer({"image": IMAGES})
+    assert places == ["cpu", "auto"]
+
+
+def test_a_column_is_the_one_that_is_called_so_to_the_letter(nats):
+    batch = {"scan": np.zeros_like(IMAGES), "Scan": IMAGES}
+    assert px.Scorer("digits", image="Scan")(batch)["nats"].tolist() == pytest.approx(nats.tolist())
+    assert px.Scorer("digits", image="SCAN")({"Scan": IMAGES})["nats"].shape == (5,)
 
 
 def test_what_is_missing_is_named():

@@ -80,7 +80,7 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"pixelcnn.{name}")
     if name in _NAMES:
         value = getattr(importlib.import_module(f"pixelcnn.{_NAMES[name]}"), name)
-        globals()[name] = value  # keeps the function where a submodule has the same name
+        globals()[name] = value  # where it is found without this function
         return value
     raise AttributeError(f"module 'pixelcnn' has no attribute {name!r}")
 

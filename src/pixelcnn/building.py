@@ -78,7 +78,7 @@ def create_model(
         >>> str(model.shape), model.levels, model.output.parameters_per_pixel(1), model.network.out
         ('1x8x8', 17, 17, 17)
     """
-    config.check_integer("seed", seed, 0, 2**63 - 1)
+    seed = config.check_integer("seed", seed, 0, 2**63 - 1)
     if not isinstance(train, ImageSet | Splits):
         train = data.load_all(train)
     images, known = _images(train), config.arguments(NETWORKS[network])
@@ -165,8 +165,15 @@ def adapted(
 
 
 def _images(train: ImageSet | Splits) -> ImageSet:
-    """What is trained on."""
-    return train.train if isinstance(train, Splits) else train
+    """What is trained on.
+
+    Raises:
+        ConfigError: no set of images.
+    """
+    images = train.train if isinstance(train, Splits) else train
+    hint = "pixelcnn.data.load, or load_all, makes sets of any source"
+    found: ImageSet = config.checked("train", images, ImageSet, hint)
+    return found
 
 
 def _derived(arguments: Table, output: Output, images: ImageSet, tags: int) -> Table:

@@ -19,7 +19,7 @@ from pixelcnn.errors import ConfigError, ModelError
 Device = str | torch.device
 """A device by name, see :func:`resolve_device`, or as torch has it."""
 
-NAMES = re.compile(r"auto|cpu(:0)?|mps|cuda(:(?P<index>0|[1-9][0-9]{0,3}))?")
+NAMES = re.compile(r"auto|(?P<only>cpu|mps)(:0)?|cuda(:(?P<index>0|[1-9][0-9]{0,3}))?")
 
 WITHOUT_FLOAT64 = frozenset({"mps"})
 """Types of devices that cannot compute in float64."""
@@ -50,11 +50,10 @@ def resolve_device(device: Device) -> str:
             f"no device called {shown(name)}",
             hint="devices: auto, cpu, cuda, cuda:0, cuda:1 …, mps",
         )
+    name = named["only"] or name  # a tensor on Apple's GPU says that it is on mps:0
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "auto":
         return "cuda" if count else "cpu"
-    if name == "cpu:0":  # as torch.device("cpu", 0) is called
-        return "cpu"
     if name.startswith("cuda") and not count:
         raise _not_here(name, "PyTorch finds no CUDA GPU")
     if named["index"] and int(named["index"]) >= count:

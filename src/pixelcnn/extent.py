@@ -1,7 +1,6 @@
 """How much of an image is computed at once: as much as there is memory for, or a part that stands for all."""
 
 import copy
-from typing import Any
 
 from torch import Tensor
 
@@ -99,23 +98,24 @@ def require(size: int, what: str, hint: str) -> None:
         raise ResourceError(f"{what} need {size:,} bytes of memory, {free:,} are free", hint=hint)
 
 
-def require_batch(model: PixelModel, images: Any) -> None:
-    """Whether a batch of images can be scored.
+def require_batch(model: PixelModel, images: Tensor, batch_size: int) -> None:
+    """Whether images can be scored, so many at a time.
 
     Args:
         model: scores them.
-        images: levels ``(n, c, h, w)``.
+        images: levels ``(n, c, h, w)``, of which the first is looked at.
+        batch_size: images at a time.
 
     Raises:
         DataError, ModelError: see :meth:`PixelModel.check`.
-        ResourceError: its levels and parameters do not fit into memory.
+        ResourceError: the levels and parameters of a batch do not fit into memory.
     """
-    model.shape.require(images.shape)  # all of them: what is said is the caller's own shape
     model.check(images[:1])
     channels, height, width = model.shape
     each = 8 * channels + model.dtype.itemsize * model.network.out
+    count = min(len(images), batch_size)
     require(
-        len(images) * height * width * each,
-        f"{counted(len(images), 'image')} of {model.shape} at a time",
+        count * height * width * each,
+        f"{counted(count, 'image')} of {model.shape} at a time",
         "a smaller batch_size needs less",
     )

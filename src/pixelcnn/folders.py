@@ -133,7 +133,7 @@ def check_folder(folder: AnyPath, ours: Collection[str] = ()) -> None:
         if not entry.is_dir(follow_symlinks=False):
             check_inside(entry.path)
         elif entry.name in ours:
-            check_folder(entry.path, _names(entry.path))
+            check_folder(entry.path, [each.name for each in _entries(entry.path)])
         else:
             for below in _links_below(entry.path):
                 if not Path(os.path.realpath(below)).is_relative_to(root):
@@ -144,10 +144,6 @@ def _entries(folder: AnyPath) -> list[os.DirEntry[str]]:
     with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
         return sorted(entries, key=lambda entry: entry.name)
     return []
-
-
-def _names(folder: AnyPath) -> list[str]:
-    return [entry.name for entry in _entries(folder)]
 
 
 def _links_below(folder: str) -> Iterator[str]:

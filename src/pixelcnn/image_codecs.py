@@ -146,7 +146,7 @@ def sizes(name: str, images: Any, levels: int, callback: Callback | None = None)
     codec, files = CODECS[name], 0
     arrays = [np.asarray(image) for image in images]
     try:
-        codec.require(len(arrays[0]), levels, max(arrays[0].shape))
+        codec.require(len(arrays[0]), levels, max(picture(arrays[0], levels).size))
         for done, array in enumerate(arrays, start=1):
             files += len(codec.encode(picture(array, levels)))
             if callback is not None:

@@ -1,5 +1,6 @@
 """Which pixels of an image are known: a half, a mask, or a picture of one."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def known_pixels(known: Any, shape: ImageShape) -> Tensor:
     elif is_picture(known):
         mask[0, 0] = _read_mask(known, shape)
     elif isinstance(known, str | Path):
-        if not _exists(path := at_home(known)):
+        if not os.path.exists(path := at_home(known)):
             raise ConfigError(
                 f"{brief(str(known))} is no known part, nor a file",
                 hint="use top, left, a mask picture (white = known), or booleans in an .npy file",
@@ -84,14 +85,6 @@ def misfit(mask: Tensor, images: Sequence[int]) -> DataError:
     )
 
 
-def _exists(path: Path) -> bool:
-    """Whether anything lies at a path, if only what cannot be read."""
-    try:
-        return path.exists()
-    except OSError:  # such as a name that is too long
-        return False
-
-
 def _read_mask(source: Any, shape: ImageShape) -> Tensor:
     """The white part of a picture, bool ``(h, w)``, by the same reader as every picture."""
     where = "the picture" if is_picture(source) else str(source)
@@ -114,11 +107,11 @@ def _read_mask(source: Any, shape: ImageShape) -> Tensor:
 
 
 def later_pixels_known(mask: Tensor) -> bool:
-    """Whether a known pixel comes after an unknown one in raster order.
+    """Whether a known pixel, or channel of one, comes after an unknown one in coding order.
 
     Example:
         >>> later_pixels_known(known_pixels("top", ImageShape(1, 4, 4)))
         False
     """
-    flat = mask.any(1).flatten(1)
+    flat = mask.movedim(1, -1).flatten(1)
     return bool((flat[:, 1:] & ~flat[:, :-1]).any())

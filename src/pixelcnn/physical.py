@@ -6,6 +6,7 @@ from torch import Tensor
 
 from pixelcnn.data import Bins, ImageSet
 from pixelcnn.data.lazy import pieces
+from pixelcnn.devices import require_model
 from pixelcnn.errors import ConfigError, ModelError
 from pixelcnn.model import PixelModel
 from pixelcnn.surroundings import independent
@@ -46,7 +47,7 @@ def values(model: PixelModel, levels: Any) -> Tensor:
         float32 of the same shape, or float64 where bins are finer than float32 tells apart.
 
     Raises:
-        ModelError: levels of this model stand for nothing else.
+        ModelError: no model, or one whose levels stand for nothing else.
         DataError: levels that it does not have.
 
     Example:
@@ -57,6 +58,7 @@ def values(model: PixelModel, levels: Any) -> Tensor:
         >>> values(model, [0, 1]).tolist()
         [-5.0, 15.0]
     """
+    require_model(model)
     bins = bins_of(model)
     if bins is None:
         raise ModelError(

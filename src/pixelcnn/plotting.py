@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pixelcnn.errors import ConfigError, DataError, writing
 from pixelcnn.files import write_atomically
+from pixelcnn.folders import at_home
 
 Bytes = NDArray[np.uint8]
 
@@ -157,11 +158,7 @@ def tiles(rgb: Bytes, columns: int | None = None, scale: int | None = None) -> I
 
 
 def save_grid(
-    images: Any,
-    path: str | Path,
-    levels: int,
-    columns: int | None = None,
-    scale: int | None = None,
+    images: Any, path: str | Path, levels: int, columns: int | None = None, scale: int | None = None
 ) -> None:
     """Writes :func:`grid` as a picture file, whole or not at all; the suffix decides the format.
 
@@ -174,7 +171,7 @@ def save_grid(
     buffer = io.BytesIO()
     grid(images, levels, columns, scale).save(buffer, form)
     with writing(path):
-        write_atomically(path, buffer.getvalue())
+        write_atomically(at_home(path), buffer.getvalue())
 
 
 def reveal(images: Any, levels: int, seen: Any) -> Bytes:

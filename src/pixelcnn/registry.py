@@ -1,4 +1,4 @@
-"""Named families that anyone can add to: networks, outputs, data sets."""
+"""Named families that anyone can add to: networks and outputs."""
 
 import difflib
 from collections.abc import Callable, Iterator

@@ -93,10 +93,10 @@ def score(
     images, condition, read = levels_of(model, images, condition, options)
     if read is not None:
         training_coding(model, read)
-    model.shape.require(images.shape)
+    model.shape.require(images.shape)  # all of them: what is said is the caller's own shape
     model = evaluation_view(placed(model, device))
     condition = model.check_condition(condition, len(images))
-    require_batch(model, images[:batch_size])
+    require_batch(model, images, batch_size)
     nats = torch.empty(len(images), dtype=torch.float64)
     exact = float64_device(model.device)
     with torch.inference_mode(), exact_convolutions(model.device):
@@ -221,7 +221,8 @@ class Scorer:
     def __call__(self, batch: Any) -> Any:
         """A dictionary or a data frame with a column more; of any other mapping that column alone."""
         if self._model is None:
-            self._model = load(self.source)  # type: ignore[arg-type]
+            place = self.options.get("device") or "cpu"  # else each batch would take a copy there
+            self._model = load(self.source, device=place)  # type: ignore[arg-type]
         given = None
         if self.condition or self._model.network.condition == "label":
             given = stacked(batch[self._named(batch, self.condition, LABELS)])
@@ -232,7 +233,7 @@ class Scorer:
         return batch | found if isinstance(batch, dict) else found
 
     def _named(self, batch: Any, said: str | None, usual: tuple[str, ...]) -> Any:
-        name = chosen(batch, said.lower() if said else None, usual)
+        name = chosen(batch, said, usual)
         if name is None:
             held = brief(", ".join(map(str, batch)))
             raise DataError(f"no column {said or ' or '.join(usual)} in a batch of {held}")

@@ -22,7 +22,7 @@ from pixelcnn.data.loading import load_part, parts_in
 from pixelcnn.data.sets import FACTS, OWN
 from pixelcnn.data.sources import has_columns, is_path
 from pixelcnn.data.splits import TWO_WAYS, Parts, parts_by_content
-from pixelcnn.data.values import ARRAY, is_array, is_pair, is_plain, tensor_of
+from pixelcnn.data.values import ARRAY, is_array, is_pair, is_plain, is_several, tensor_of
 from pixelcnn.devices import require_model
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.model import PixelModel
@@ -132,7 +132,7 @@ def set_of(
         given = preparation(model, given)
     if not given_of(options).get("condition") and not has_columns(source):
         given.pop("condition", None)  # which columns training read
-    several = is_path(source) or isinstance(source, Splits | Mapping)
+    several = is_path(source) or is_several(source) or isinstance(source, Splits | Mapping)
     if split == "all" or (split is None and not several):
         images = data.load_all(source, **given)
     else:
@@ -180,7 +180,7 @@ def training_sets(model: PixelModel, train: Any, val: Any = None) -> tuple[Image
     """
     if val is not None:
         return _part(model, train, "train"), _part(model, val, "val")
-    if is_path(train) or isinstance(train, Splits | Mapping):
+    if is_path(train) or is_several(train) or isinstance(train, Splits | Mapping):
         parts = data.load(train, **({} if isinstance(train, Splits) else preparation(model)))
         return agreeing(model, parts.train), agreeing(model, parts.val)
     known = _parts(model, train)

@@ -6,13 +6,13 @@ size one. So a model keeps the mean and the standard deviation of each feature, 
 
 import dataclasses
 import logging
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from pixelcnn.annotations import Unfit, fitting
 from pixelcnn.devices import WITHOUT_FLOAT64
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.registry import closest
@@ -218,23 +218,19 @@ def _pieces(rows: Tensor) -> Iterator[Tensor]:
 
 
 def _numbers(name: str, values: Any) -> tuple[float, ...]:
-    if not isinstance(values, list | tuple) or not 1 <= len(values) <= MOST_FEATURES:
-        raise ConfigError(f"{name} must be a list of 1 to {MOST_FEATURES} numbers")
-    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
-        raise ConfigError(f"{name} must be numbers")
     try:
-        found = tuple(float(value) for value in values)
-    except OverflowError:
-        found = (math.inf,)
-    if not all(map(math.isfinite, found)):
-        raise ConfigError(f"{name} must be finite numbers")
+        found: tuple[float, ...] = fitting(values, tuple[float, ...])
+    except Unfit:
+        found = ()
+    if not 1 <= len(found) <= MOST_FEATURES:
+        raise ConfigError(f"{name} must be a list of 1 to {MOST_FEATURES} finite numbers")
     return found
 
 
 def _names(values: Any) -> tuple[str, ...]:
-    fitting = isinstance(values, list | tuple) and all(
+    texts = isinstance(values, list | tuple) and all(
         isinstance(value, str) and len(value) <= LONGEST_NAME for value in values
     )
-    if not fitting or len(set(values)) != len(values):
+    if not texts or len(set(values)) != len(values):
         raise ConfigError("condition.names must be different texts")
     return tuple(values)

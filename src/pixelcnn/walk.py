@@ -12,7 +12,7 @@ from torch import Tensor
 from pixelcnn import engines
 from pixelcnn.config import check_integer
 from pixelcnn.data.tensors import numbers_of
-from pixelcnn.devices import float64_device, require_model
+from pixelcnn.devices import exact_convolutions, float64_device, require_model
 from pixelcnn.engines import Engine, Walker
 from pixelcnn.engines.full import NO_NUMBER, name_of
 from pixelcnn.errors import DataError, ModelError
@@ -74,7 +74,8 @@ def visit(model: PixelModel, n: int, walker: Walker) -> Walk:
     exact = float64_device(model.device)
     for position in coding_order(model.shape):
         channel, row, column = position
-        parameters = walker.parameters(levels, position).to(exact)
+        with exact_convolutions(model.device):
+            parameters = walker.parameters(levels, position).to(exact)
         pmf = model.output.pmf(parameters, levels[:, :channel, row, column].to(exact))
         if pmf.isnan().any():
             raise ModelError(

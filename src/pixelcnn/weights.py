@@ -145,11 +145,6 @@ def apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
-def layout_of(tensor: Tensor) -> Layout:
-    """Type and shape of a tensor that is in no file yet."""
-    return Layout(tensor.dtype, tuple(tensor.shape), 0, 0)
-
-
 def check_types(tensors: Mapping[str, Tensor], allowed: Iterable[torch.dtype]) -> None:
     """Tensors are of a type that is allowed.
 

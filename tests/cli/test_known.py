@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pixelcnn.errors import ConfigError, DataError, ModelError
-from pixelcnn.known import known_pixels
+from pixelcnn.known import known_pixels, later_pixels_known
 from pixelcnn.shapes import ImageShape
 
 SHAPE = ImageShape(3, 4, 6)
@@ -70,6 +70,15 @@ def test_booleans_of_a_file_are_those_of_the_array(tmp_path):
     (tmp_path / "mask.npy").write_bytes(b"\x93NUMPY no array")
     with pytest.raises(DataError, match=r"mask\.npy"):
         known_pixels(str(tmp_path / "mask.npy"), SHAPE)
+
+
+def test_a_channel_that_is_known_behind_an_unknown_one_is_known_later():
+    mask = np.zeros((1, 3, 4, 6), bool)
+    mask[:, 1] = True
+    assert later_pixels_known(known_pixels(mask, SHAPE))
+    mask[:, :, :2], mask[:, :, 2:] = True, False
+    mask[:, 0, 2, 0] = True  # of the first pixel that is not known whole
+    assert not later_pixels_known(known_pixels(mask, SHAPE))
 
 
 def test_another_size_than_the_models_is_refused(tmp_path):

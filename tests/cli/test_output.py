@@ -293,6 +293,18 @@ def test_what_is_written_below_the_users_folder_lies_there(run, model, here, mon
     assert not (here / "~").exists()
 
 
+def test_what_is_read_below_the_users_folder_is_found_there(run, model, here, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
+    monkeypatch.setenv("HOME", str(here))
+    shutil.copy(model, here / "m.safetensors")
+    run("info", "~/m.safetensors")
+    run("sample", "~/m.safetensors", "-n", 2, "--out", "a.npy")
+    run("compress", "digits", "~/a.npy", "-o", "b.pxc")
+    run("info", "~/b.pxc")
+    run("decompress", "digits", "~/b.pxc", "-f")
+    assert not (here / "~").exists()
+
+
 def test_the_model_is_not_replaced_wherever_its_folder_is_named_from(run, model, here, monkeypatch):
     monkeypatch.setenv("HOME", str(here))
     shutil.copy(model, here / "m.safetensors")

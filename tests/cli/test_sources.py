@@ -227,6 +227,17 @@ def test_fit_takes_any_source(tiny, place, model):
     assert sum(made.record["images"].values()) == 23
 
 
+def test_arrays_with_labels_in_parts_are_tested_and_validated_on_their_own(model, nats):
+    cuts, labels = (slice(13), slice(13, 18), slice(18, 23)), np.zeros(23, int)
+    train, val, test = ((VALUES[cut], labels[cut]) for cut in cuts)
+    found = px.evaluate(model, (train, test))
+    assert (found.images, found.split) == (5, "test")
+    assert found.nats == pytest.approx(float(nats[18:].mean()))
+    assert px.evaluate(model, (train, test), split="all").images == 18
+    assert tuple(map(len, sources.training_sets(model, (train, val, test)))) == (13, 5)
+    assert sum(map(len, sources.training_sets(model, (train, test)))) == 13
+
+
 def test_images_without_a_name_train_in_a_run_folder_that_asks_for_data(tiny, tmp_path, run):
     unnamed, folder = data.ImageSet(LEVELS, levels=4), tmp_path / "run"
     for resume in (False, True):

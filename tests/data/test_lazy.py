@@ -163,6 +163,14 @@ def test_nothing_reads_more_than_a_piece_at_a_time():
     assert sum(log) > 4 * 23
 
 
+def test_scoring_reads_no_batch_twice():
+    log = []
+    output = outputs.Categorical(levels=256)
+    model = PixelModel(networks.PixelCNN(1, 256, width=4, depth=1), output, (1, 5, 7))
+    scoring.score(model, read_on_demand(log=log), batch_size=16)
+    assert log == [1, 16, 7]  # the first is looked at before memory is asked for
+
+
 def test_values_beyond_the_levels_are_found_in_a_file_too():
     with pytest.raises(DataError, match="17 levels are the values 0 to 16"):
         ImageSet(read_on_demand(), 17)

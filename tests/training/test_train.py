@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from pixelcnn import checkpoint, data
+from pixelcnn.data.reading import condition_names
 from pixelcnn.errors import ConfigError, DataError, UnknownName
 from pixelcnn.training import prepare, train_recipe
 from pixelcnn.training import recipe as recipes
-from pixelcnn.training.train import default_run
+from pixelcnn.training.train import default_run, located
 from pixelcnn.weights import fingerprint
 from training.trainings import same
 
@@ -110,10 +111,18 @@ def test_what_follows_the_data_is_said(tmp_path):
 
 
 def test_unknown_names(tmp_path):
-    with pytest.raises(UnknownName):
-        train_recipe("keras", tmp_path / "run")
+    for name in ("keras", "a" * 300, "a" * 300 + ".toml"):
+        with pytest.raises(UnknownName):
+            train_recipe(name, tmp_path / "run")
     with pytest.raises(ConfigError, match="device 'cuda:7' is not available"):
         go(tmp_path / "run", "training.device=cuda:7")
+
+
+def test_names_of_many_conditions_are_longer_than_that_of_a_file():
+    names = [f"parameter {number}" for number in range(40)]
+    setting = recipes.Setting("data", "condition", ", ".join(names))
+    assert located(recipes.get("digits").with_overrides([setting])) == []
+    assert condition_names(setting.value) == tuple(names)
 
 
 def test_a_second_run_gets_a_folder_of_its_own_and_says_so(tmp_path, monkeypatch, capsys):

@@ -162,7 +162,7 @@ def is_condition_file(condition: object) -> TypeGuard[str]:
         return False
     if Path(condition).suffix.lower() in (*CONDITION_TABLES, *CONDITION_ARRAYS, *SUFFIXES):
         return True
-    return condition.endswith(("/", os.sep)) or at_home(condition).is_dir()
+    return condition.endswith(("/", os.sep)) or os.path.isdir(at_home(condition))
 
 
 def condition_names(condition: str | Sequence[str] | None) -> tuple[str, ...]:

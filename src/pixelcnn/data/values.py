@@ -73,6 +73,11 @@ def is_pair(source: Any) -> bool:
     return one_each and len(images) == len(labels)
 
 
+def is_several(source: Any) -> bool:
+    """Whether something is arrays of training and of test images with their labels, as Keras has its sets."""
+    return is_labelled(source) and not is_pair(source)
+
+
 def _axes(values: Any) -> int:
     """How many axes an array has, or would have if it is made of a list."""
     if isinstance(values, list | tuple):

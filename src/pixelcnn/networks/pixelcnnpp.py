@@ -1,6 +1,6 @@
 """PixelCNN++: two streams of shifted convolutions at several scales, with short-cuts between them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import torch
@@ -9,7 +9,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from pixelcnn.annotations import Range
 from pixelcnn.layers import CausalConv2d, MaskedConv2d, PositionNorm
-from pixelcnn.layers.streams import FirstPair, PairDown, PairUp, ResidualPair, Streams
+from pixelcnn.layers.streams import FirstPair, PairDown, PairUp, ResidualPair
 from pixelcnn.masks import Features
 from pixelcnn.networks import options
 from pixelcnn.networks.base import NETWORKS, Network, grouped
@@ -105,20 +105,15 @@ class PixelCNNpp(Network):
         image = self.features_of(x)
         ones = image.split(1, 1)[0] * 0.0 + 1.0
         streams = self.first(torch.cat([image, ones], 1))
-        _, left = self._walk(streams, lambda step, *values: step(*values, condition))
-        if self.head_norm is not None:
-            left = self.head_norm(left)
-        return self.head(self.head_activation(left))
-
-    def _walk(
-        self, streams: Streams, run: Callable[[nn.Module, Streams, Streams], Streams]
-    ) -> Streams:
-        """Runs every step with the streams and the values that it reads again or takes its size from."""
-        kept = [streams]
+        kept = [streams]  # which the way up reads again, or takes its size from
         for step in self.inward:
-            streams = run(step, streams, streams)
+            streams = step(streams, streams, condition)
             kept.append(streams)
         streams = kept.pop()
         for step in self.outward:
-            streams = run(step, streams, kept[-1] if isinstance(step, PairUp) else kept.pop())
-        return streams
+            earlier = kept[-1] if isinstance(step, PairUp) else kept.pop()
+            streams = step(streams, earlier, condition)
+        _, left = streams
+        if self.head_norm is not None:
+            left = self.head_norm(left)
+        return self.head(self.head_activation(left))

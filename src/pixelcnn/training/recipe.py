@@ -1,6 +1,7 @@
 """Recipes: a data set, a network, an output and how to train them, as four TOML tables."""
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterable
 from importlib import resources
 from pathlib import Path
@@ -12,7 +13,7 @@ from pixelcnn.building import DERIVED, adapted, create_model
 from pixelcnn.config import arguments, check_keys, check_values, checked
 from pixelcnn.data import ImageSet, Splits, tags
 from pixelcnn.errors import ConfigError, UnknownName
-from pixelcnn.folders import check_name
+from pixelcnn.folders import at_home, check_name
 from pixelcnn.model import PixelModel
 from pixelcnn.networks import NETWORKS
 from pixelcnn.outputs import OUTPUTS
@@ -210,8 +211,8 @@ def get(name: str | Path) -> Recipe:
     name = checked("recipe", name, str | Path, "'pixelcnn info' lists recipes")
     if str(name) in names():
         return parse((folder() / f"{name}.toml").read_text(encoding="utf-8"), str(name))
-    path = Path(name)
-    if path.suffix == ".toml" and path.is_file():
+    path = at_home(name)
+    if path.suffix == ".toml" and os.path.isfile(path):
         return parse(toml.read(path), path.stem)
     message, hint = no_recipe(str(name))
     raise UnknownName(message, hint=hint)
@@ -223,7 +224,7 @@ def no_recipe(name: str) -> tuple[str, str]:
         own = [recipe for recipe in names() if get(recipe).data.get("name") == name]
         hint = f"recipes for it: {', '.join(own)}; any other takes it with --data {name}"
         return f"{name} is a data set, not a recipe", hint
-    if Path(name).exists():
+    if os.path.exists(name):
         return f"{name} is no recipe", f"if it holds images, train with --data {as_word(name)}"
     hint = f"{known(name, names())}, see 'pixelcnn info'; or give a .toml file"
     return f"no recipe called {shown(name)}.{closest(name, names())}", hint

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import os
 import re
 import time
 from collections.abc import Sequence
@@ -111,7 +112,7 @@ def located(recipe: Recipe) -> list[Setting]:
     return [
         Setting("data", key, str(at_home(value).absolute()))
         for key, value in found
-        if isinstance(value, str) and value not in DATASETS and at_home(value).exists()
+        if isinstance(value, str) and value not in DATASETS and os.path.exists(at_home(value))
     ]
 
 
