@@ -27,7 +27,7 @@ LABELLED = "folders that are classes, labels in an .npz, labels.npy beside image
 DERIVED = ("channels", "out", "order", "condition_size", "rows", "columns", "codes")
 """Arguments of a network that follow from the images and the output."""
 
-WIDTHS = ("width", "bottleneck", "head_width")
+WIDTHS = ("width", "bottleneck", "hidden", "middle", "head_width")
 """Arguments that count features, of which every channel needs one."""
 
 MOST_TENSORS = 2**17
@@ -90,6 +90,7 @@ def create_model(
             )
     distribution = _output(output, images.levels)
     given = {k: list(v) if isinstance(v, tuple) else v for k, v in arguments.items()}
+    tags = config.checked("tags", tags, list[str] | tuple[str, ...], "a list of transformations")
     count = Augmentation(tuple(tags), images.shape).count
     found = _derived(given, distribution, images, count)
     derived = {k: v for k, v in found.items() if k in known}
@@ -156,11 +157,12 @@ def adapted(
         output = {"name": "categorical"}
     channels, network = images.shape.channels, dict(network)
     by_channel = not _output(output, images.levels).couples_channels
+    fewest = channels + NETWORKS[network["name"]].spare
     for key in WIDTHS if by_channel else ():
         value = network.get(key)
-        if isinstance(value, int) and value < channels:
-            notes.append(f"{channels} channels: {key} {channels} instead of {value}")
-            network[key] = channels
+        if isinstance(value, int) and value < fewest:
+            notes.append(f"{channels} channels: {key} {fewest} instead of {value}")
+            network[key] = fewest
     return network, output, notes
 
 
@@ -189,7 +191,7 @@ def _derived(arguments: Table, output: Output, images: ImageSet, tags: int) -> T
     if arguments.get("embedding"):
         derived["codes"] = images.levels
     kind = arguments.get("condition")
-    if images.condition_names and kind not in {"vector", "map"}:
+    if images.condition_names and kind not in ("vector", "map"):
         names = brief(", ".join(images.condition_names))
         log.warning(
             "the network is not told %s: that takes network.condition, vector or map", names

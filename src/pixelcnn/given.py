@@ -184,7 +184,7 @@ def _together(
             hint=f"it is given {known.described()}",
         )
     order_of(names, known.names, "the condition")
-    values = [_tensor(condition[name], kind).double() for name in known.names]
+    values = [_tensor(condition[name], kind).cpu().double() for name in known.names]
     if kind == "map":
         values = [v[..., None, None] if v.ndim < 2 else v for v in values]
     try:

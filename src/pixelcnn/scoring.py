@@ -192,6 +192,8 @@ class Scorer:
         column: that is added, nats per image.
         **options: of :func:`score`.
 
+    A batch has no names of classes: integers count as the model's classes do.
+
     Raises:
         DataError: see :func:`score`; or a batch without the column; when called.
 

@@ -8,7 +8,7 @@ import torch
 
 from pixelcnn.data import ImageSet, Splits
 from pixelcnn.data.splits import joined
-from pixelcnn.errors import DataError
+from pixelcnn.errors import ConfigError, DataError
 
 GREYS = torch.arange(0, 240, dtype=torch.uint8).reshape(10, 1, 4, 6)
 
@@ -117,8 +117,9 @@ def test_limit_strides_evenly_over_the_whole_set():
     assert whole.limit(50).labels.bincount().tolist() == [5] * 10
     assert whole.limit(None) is whole
     assert whole.limit(5000) is whole
-    with pytest.raises(DataError, match="at least one"):
-        whole.limit(0)
+    for wrong in (0, True, "5"):
+        with pytest.raises(ConfigError, match="limit must be an integer"):
+            whole.limit(wrong)
 
 
 def test_levels_of_a_fixed_set_ignore_seed_and_epoch():

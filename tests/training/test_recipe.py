@@ -122,11 +122,12 @@ def test_a_recipe_follows_its_data(name, shape):
         assert notes == [f"{shape[3]} levels: a categorical output instead of a Bernoulli"]
 
 
-def test_layers_too_narrow_for_the_channels_are_widened_and_said_so():
-    recipe = recipes.get("digits").with_overrides(["network.width=2"])
+@pytest.mark.parametrize(("name", "width"), [("digits", 3), ("compact-fashion", 4)])
+def test_layers_too_narrow_for_the_channels_are_widened_and_said_so(name, width):
+    recipe = recipes.get(name).with_overrides(["network.width=2"])
     model, notes = recipe.build(images(3, 8, 8, 17))
-    assert model.network.width == 3
-    assert notes == ["3 channels: width 3 instead of 2"]
+    assert model.network.width == width
+    assert notes == [f"3 channels: width {width} instead of 2"]
 
 
 def test_classes_follow_the_labels():

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from pixelcnn.config import check_integer
 from pixelcnn.data.bins import Bins
 from pixelcnn.data.content import as_bytes
 from pixelcnn.data.labels import labels_tensor
@@ -215,7 +216,7 @@ class ImageSet:
 
     @independent
     def limit(self, n: int | None) -> "ImageSet":
-        """At most ``n`` images, evenly strided.
+        """At most ``n`` images, evenly strided; a :class:`ConfigError` unless that is a positive integer.
 
         A prefix would not be a fair sample: some official test files are sorted by class.
 
@@ -223,10 +224,8 @@ class ImageSet:
             >>> ImageSet(torch.arange(10).reshape(10, 1, 1, 1), 10).limit(4).images.flatten().tolist()
             [0, 2, 5, 7]
         """
-        if n is None or n >= len(self):
+        if n is None or check_integer("limit", n, 1, 2**31) >= len(self):
             return self
-        if n < 1:
-            raise DataError(f"at least one image is needed, got a limit of {n}")
         return self[torch.arange(n) * len(self) // n]
 
     @independent

@@ -32,6 +32,7 @@ class Network(nn.Module, abc.ABC):
         condition: None, ``"label"``, ``"vector"`` or ``"map"``.
         condition_size: classes, or features of the vector or map; 0 without condition.
         largest: height and width of the largest image that the network takes; None for any.
+        spare: features that a layer needs beside one for each channel.
         embedding: features that stand for the level of each channel; 0 where levels are scaled. Levels that
             are names, such as the codes of a quantiser, have no order that scaling could mean.
         codes: levels that are embedded; 0 without.
@@ -43,6 +44,7 @@ class Network(nn.Module, abc.ABC):
     condition: str | None
     condition_size: int
     largest: tuple[int, int] | None = None
+    spare: int = 0
 
     @gated
     def __init__(

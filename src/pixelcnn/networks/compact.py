@@ -116,6 +116,8 @@ class Compact(Network):
         torch.Size([1, 2, 4, 4])
     """
 
+    spare = 1
+
     def __init__(
         self,
         channels: options.Channels,
@@ -159,7 +161,7 @@ class Compact(Network):
 
     def _colours(self, name: str, width: int) -> tuple[Features, Features]:
         """Features that have seen finished rows only, and all others."""
-        check_integer(name, width, self.colours + 1, 16_384)
+        check_integer(name, width, self.colours + self.spare, 16_384)
         past = min(width // 2, width - self.colours)
         return (PAST,) * past, LAYOUTS[self.layout](width - past, self.colours)
 
