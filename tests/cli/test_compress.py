@@ -194,6 +194,20 @@ def test_classes_are_the_names_of_folders(run, models):
     assert np.load("out/z.npz.npy").all()
 
 
+def test_what_was_told_of_augmentation_needs_no_class(run, models):
+    model = px.load(models["labelled"])
+    del model.record["classes"]
+    model.record["tags"] = {"transformations": ["flip"], "count": 2}
+    px.save(model, "told.safetensors")
+    save("in/cat/1.png", np.zeros((8, 8), np.uint8))
+    np.savez("z.npz", images=np.ones((2, 8, 8), np.uint8), labels=[1, 0])
+    run("compress", "told.safetensors", "in", "z.npz", "-o", "t.pxc")
+    entries = run("info", "t.pxc", "--json").json["entries"]
+    assert [entry["labels"] for entry in entries] in ([[0], [0, 0]], [[0, 0], [0]])
+    run("decompress", "told.safetensors", "t.pxc", "-o", "out")
+    assert np.load("out/z.npz.npy").all()
+
+
 def test_folders_of_parts_are_no_classes(run, models):
     for name in ("train/cat/1.png", "train/dog/1.png", "test/dog/1.png"):
         save(Path("pets", name), np.zeros((8, 8), np.uint8))
