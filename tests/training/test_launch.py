@@ -60,6 +60,21 @@ def test_a_killed_process_is_a_failure(monkeypatch):
     assert launch.supervise(python(code), devices=2, nodes=1) == 1
 
 
+def test_one_that_does_not_start_leaves_none_behind(monkeypatch):
+    begun, start = [], subprocess.Popen
+
+    def only_once(*words, **more):
+        if begun:
+            raise BlockingIOError("no more processes")
+        begun.append(start(*words, **more))
+        return begun[0]
+
+    monkeypatch.setattr(subprocess, "Popen", only_once)
+    with pytest.raises(BlockingIOError):
+        launch.supervise(python("time.sleep(60)"), devices=2, nodes=1)
+    assert begun[0].poll() == -signal.SIGKILL
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_reaches_every_process_once(number, tmp_path):
     code = (

@@ -51,10 +51,11 @@ def supervise(command: Sequence[str], devices: int, nodes: int) -> int:
     before = {number: signal.signal(number, pass_on) for number in stop_signals()}
     try:
         # A session of its own for each: a terminal's Ctrl-C reaches it once, through here.
-        started += [
-            subprocess.Popen(command, env=place, stdin=subprocess.DEVNULL, start_new_session=True)
-            for place in places
-        ]
+        for place in places:  # one by one, so that those that run are known if one does not start
+            process = subprocess.Popen(
+                command, env=place, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+            started.append(process)
         return _wait(started)
     finally:
         for process in started:
