@@ -44,6 +44,8 @@ def test_one_of_several_machines():
     with pytest.raises(ConfigError, match="where to meet") as caught:
         list(launch.environments({}, devices=2, nodes=3))
     assert "MASTER_ADDR" in caught.value.hint
+    with pytest.raises(ConfigError, match="NODE_RANK must be a number"):
+        list(launch.environments({**meeting, "NODE_RANK": ""}, devices=2, nodes=3))
 
 
 def test_the_first_failure_is_the_exit_code(monkeypatch):

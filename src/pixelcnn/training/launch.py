@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
 
 from pixelcnn.errors import ConfigError
+from pixelcnn.training.processes import number_in
 from pixelcnn.training.signals import stop_signals
 
 GRACE = 60.0
@@ -39,7 +40,7 @@ def supervise(command: Sequence[str], devices: int, nodes: int) -> int:
         0, or the exit code of the first process that failed; 1 for one that was killed.
 
     Raises:
-        ConfigError: several machines that have not been told where to meet.
+        ConfigError: several machines that have not been told where to meet, or where they stand.
     """
     places = list(environments(os.environ, devices, nodes))
     started: list[subprocess.Popen[bytes]] = []
@@ -79,7 +80,7 @@ def environments(
             f"{nodes} machines have to be told where to meet",
             hint="set MASTER_ADDR, MASTER_PORT and NODE_RANK on each, or use torchrun or srun",
         )
-    node = int(environment.get("NODE_RANK", 0)) if nodes > 1 else 0
+    node = number_in(environment, "NODE_RANK", 0) if nodes > 1 else 0
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())} if nodes == 1 else {}
     threads = str(max(1, cores() // devices))
     for local in range(devices):
