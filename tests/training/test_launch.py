@@ -62,6 +62,19 @@ def test_a_killed_process_is_a_failure(monkeypatch):
     assert launch.supervise(python(code), devices=2, nodes=1) == 1
 
 
+@pytest.mark.parametrize(("paths", "code"), [([], 0), ([""], 7)])
+def test_the_working_folder_is_imported_from_where_it_was_before(
+    tmp_path, monkeypatch, paths, code
+):
+    (tmp_path / "typer.py").write_text("raise SystemExit(7)")
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "argv", ["pixelcnn", "--version"])
+        patched.setattr(sys, "path", [*paths, "elsewhere"])
+        command = launch.this_command()
+    assert subprocess.run(command, capture_output=True, check=False).returncode == code
+
+
 def test_one_that_does_not_start_leaves_none_behind(monkeypatch):
     begun, start = [], subprocess.Popen
 

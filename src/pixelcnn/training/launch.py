@@ -21,8 +21,12 @@ POLL = 0.1
 
 
 def this_command() -> list[str]:
-    """This process's command line, for others like it."""
-    return [sys.executable, "-c", "from pixelcnn.cli import main; main()", *sys.argv[1:]]
+    """This process's command line, for others like it.
+
+    With ``-c`` Python would import what lies in the working folder, whatever that is, before its own modules.
+    """
+    apart = [] if {"", os.getcwd()} & {*sys.path} else ["-P"]
+    return [sys.executable, *apart, "-c", "from pixelcnn.cli import main; main()", *sys.argv[1:]]
 
 
 def supervise(command: Sequence[str], devices: int, nodes: int) -> int:
