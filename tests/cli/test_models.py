@@ -134,6 +134,12 @@ def test_stand_ins_are_like_the_data():
     assert blank.label_count == embedded.label_count
 
 
+def test_stand_ins_follow_what_the_recipe_makes_of_the_data():
+    blank = inventory.stand_in({"name": "cifar-10", "grey": True, "size": [5, 7]})
+    assert blank.shape == (1, 5, 7)
+    assert inventory.stand_in({"name": "cifar-10", "size": 5}, (3, 2)).shape == (3, 3, 2)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in data.DATASETS if name != "digits"])
 def test_stand_ins_are_like_the_official_data(name, data_root):
