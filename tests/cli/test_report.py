@@ -183,6 +183,11 @@ def test_a_second_demo_takes_another_folder(here):
     assert str(demo._folder(None)) == "runs/demo-3"
 
 
+def test_a_demo_that_cannot_start_leaves_no_folder(run, here):
+    assert "training.max_time" in run("demo", "--max-time", "soon", code=2).error
+    assert not (here / "runs").exists()
+
+
 def test_a_demo_never_writes_among_other_files(run, here):
     (here / "mine").mkdir()
     (here / "mine/thesis.txt").write_text("precious")
