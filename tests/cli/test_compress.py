@@ -324,6 +324,18 @@ def test_another_model_and_damage_are_told_apart(run, models):
     assert "no .pxc file" in run("decompress", models["grey"], models["grey"], code=3).error
 
 
+def test_of_several_files_none_is_written_before_all_are_looked_at(run, models):
+    for name in ("a.npy", "b.npy"):
+        np.save(name, np.zeros((3, 8, 8), np.uint8))
+        run("compress", models["grey"], name)
+    damaged = bytearray(Path("b.npy.pxc").read_bytes())
+    damaged[-9] ^= 4
+    Path("b.npy.pxc").write_bytes(damaged)
+    words = ("decompress", models["grey"], "a.npy.pxc", "b.npy.pxc", "-o", "out/")
+    assert run(*words, code=3).error == "b.npy.pxc is damaged: a checksum is wrong"
+    assert not Path("out").exists()
+
+
 def test_a_model_without_ranges_says_how_to_get_them(run, model):
     np.save("a.npy", np.zeros((3, 8, 8), np.uint8))
     assert "calibrate" in run("compress", model, "a.npy", code=4).hint
@@ -457,7 +469,7 @@ def test_two_files_never_come_back_as_one(run, models, here):
         run("compress", model, f"{value}.png")
     outcome = run("decompress", model, "0.png.pxc", "1.png.pxc", "-f", "-o", "x.png", code=2)
     assert outcome.error == "two files would come back as x.png"
-    assert outcome.hint == "-o FOLDER/ takes all"
+    assert outcome.hint == "-o FOLDER/ takes all" and not (here / "x.png").exists()
     (here / "-").mkdir()
     run("decompress", model, "0.png.pxc", "-c")
     assert not list((here / "-").iterdir())
