@@ -174,6 +174,26 @@ def test_the_same_processes_meet_again_for_another_training():
     assert launch.supervise([sys.executable, "-c", MEET], devices=2, nodes=1) == 0
 
 
+MISSING = """
+import os, signal
+from pixelcnn.errors import PixelCNNError
+from pixelcnn.training import train_recipe
+signal.alarm(60)
+try:
+    train_recipe("digits", "run", overrides=["data.name=nowhere.npy"], verbose=False)
+except PixelCNNError as error:
+    with open(os.environ["RANK"], "w") as file:
+        file.write(f"{error.exit_code} {error}")
+"""
+
+
+def test_data_that_are_missing_end_all_with_the_same_message(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert launch.supervise([sys.executable, "-c", MISSING], devices=2, nodes=1) == 0
+    first, second = ((tmp_path / rank).read_text() for rank in "01")
+    assert first == second and "nowhere.npy" in first
+
+
 WORDS = [
     "train", "digits", "--run", "run", "--resume", "--batch-size", "400", "--json",
     "--set", "network.width=8", "--set", "network.depth=2", "--set", "training.sample_count=0",

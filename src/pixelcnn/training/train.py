@@ -207,9 +207,9 @@ def train_recipe(
             talk.say(f"loading {nameless(recipe.data.get('name', 'data'))}")
             trained = processes.on_main(lambda: any(folder.checkpoints.glob("*.ckpt")))
             # The main process loads first: what it downloads is there for the others.
-            ready = prepare(recipe, trained=trained) if processes.is_main else None
-            processes.on_main(lambda: None)
-            ready = ready or prepare(recipe, trained=trained)
+            loaded: list[Prepared] = []
+            processes.on_main(lambda: loaded.append(prepare(recipe, trained=trained)))
+            ready = loaded[0] if loaded else prepare(recipe, trained=trained)
             chosen = ready.recipe.options.trackers if trackers is None else trackers
             check_hooks(callbacks, chosen, asked.run)
             train, val = ready.splits.train, ready.splits.val
