@@ -23,7 +23,8 @@ class Film:
     Args:
         shape: of the images.
         levels: the number of levels.
-        known: bool (n or 1, 1 or c, h, w), pixels that are there from the start; None for none.
+        known: bool (m or 1, 1 or c, h, w), pixels that are there from the start, of m images with equally
+            many completions each, or of all; None for none.
         frames: how many partial images to keep at most, the first and the last among them.
     """
 
@@ -42,7 +43,8 @@ class Film:
         reached = done * self.frames // total
         due = range(self._due + 1, reached + 1)
         for count in sorted({-(-frame * total // self.frames) for frame in due}):
-            seen = drawn(self.shape, count) | self.known
+            known = np.repeat(self.known, len(images) // len(self.known), axis=0)
+            seen = drawn(self.shape, count) | known
             self.pictures.append(plotting.reveal(images, self.levels, seen))
         self._due = reached
 
