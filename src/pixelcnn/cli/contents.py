@@ -4,7 +4,6 @@ import contextlib
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from pixelcnn.cli import options
@@ -14,6 +13,7 @@ from pixelcnn.codec.entries import MODES, PICTURE, Entry, Form, Listing
 from pixelcnn.data.files import PACKED
 from pixelcnn.data.gate import opened
 from pixelcnn.errors import DataError, ModelError
+from pixelcnn.folders import at_home
 from pixelcnn.text import counted, printable
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def reader(name: str) -> Iterator[Reader]:
 def _stream(name: str) -> Iterator[BinaryIO]:
     """Bytes that can be read from any place; those of a pipe go to a temporary file."""
     if name != options.STDIN:
-        with opened(Path(name)) as stream:
+        with opened(at_home(name)) as stream:
             yield stream
         return
     with tempfile.TemporaryFile() as kept:
@@ -58,7 +58,7 @@ def _stream(name: str) -> Iterator[BinaryIO]:
 
 def is_packed(name: str) -> bool:
     """Whether there is a file of this name that begins as such a file does, or is called like one."""
-    path = Path(name)
+    path = at_home(name)
     if not path.is_file():
         return False
     if path.suffix.lower() == PACKED:

@@ -12,6 +12,7 @@ from pixelcnn.cli import options
 from pixelcnn.cli.compress import check_new, check_stdout, to_stdout
 from pixelcnn.cli.console import emit, progress, say
 from pixelcnn.errors import ConfigError
+from pixelcnn.folders import at_home
 from pixelcnn.text import counted, printable
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class Place:
         from pixelcnn.data.files import PACKED
 
         self.entries = reader.header.entries
-        path = Path(name)
+        path = at_home(name)
         stem = path.stem if path.suffix.lower() == PACKED else path.name
         self.stem = "images" if name == options.STDIN else stem
         first = next(iter(self.entries), None)

@@ -8,6 +8,7 @@ import typer
 from pixelcnn.cli import options
 from pixelcnn.cli.console import emit, result, say, table
 from pixelcnn.errors import PixelCNNError, UnknownName
+from pixelcnn.folders import at_home
 from pixelcnn.registry import closest
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def info(
         _recipe(recipes.get(name), options.sides(size), program, json)
         if name in checkpoint.shipped():
             say(f"note: {name} is a model that comes with the package, too")
-    elif Path(name).exists() or name in checkpoint.shipped():
+    elif at_home(name).exists() or name in checkpoint.shipped():
         _model(name, program, json)
     elif part := inventory.part(name):
         _part(part, json)

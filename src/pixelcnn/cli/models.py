@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixelcnn.errors import ModelError
+from pixelcnn.folders import at_home
 from pixelcnn.registry import closest
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def load(name: str, *, weights: str = "averaged", device: str | None = None) -> 
     """
     from pixelcnn import checkpoint
 
-    path = Path(name)
+    path = at_home(name)
     if path.is_dir() and not (path / BEST).is_file():
         raise _no_run(path)
     if not path.exists() and name not in checkpoint.shipped():

@@ -12,7 +12,7 @@ from pixelcnn.building import DERIVED, adapted, create_model
 from pixelcnn.config import arguments, check_keys, check_values, checked
 from pixelcnn.data import ImageSet, Splits, tags
 from pixelcnn.errors import ConfigError, UnknownName
-from pixelcnn.folders import check_name
+from pixelcnn.folders import at_home, check_name
 from pixelcnn.model import PixelModel
 from pixelcnn.networks import NETWORKS
 from pixelcnn.outputs import OUTPUTS
@@ -212,7 +212,7 @@ def get(name: str | Path) -> Recipe:
     name = checked("recipe", name, str | Path, "'pixelcnn info' lists recipes")
     if str(name) in names():
         return parse((folder() / f"{name}.toml").read_text(encoding="utf-8"), str(name))
-    path = Path(name)
+    path = at_home(name)
     if path.suffix == ".toml" and path.is_file():
         return parse(toml.read(path), path.stem)
     message, hint = no_recipe(str(name))
