@@ -62,17 +62,25 @@ def test_a_killed_process_is_a_failure(monkeypatch):
     assert launch.supervise(python(code), devices=2, nodes=1) == 1
 
 
-@pytest.mark.parametrize(("paths", "code"), [([], 0), ([""], 7)])
-def test_the_working_folder_is_imported_from_where_it_was_before(
-    tmp_path, monkeypatch, paths, code
+@pytest.mark.parametrize(
+    ("paths", "typer", "code", "said"),
+    [
+        ([], "raise SystemExit(7)", 0, b""),
+        ([""], "raise SystemExit(7)", 7, b""),
+        ([""], "raise KeyboardInterrupt", 130, b"pixelcnn: error: interrupted\n"),
+    ],
+)
+def test_another_process_is_the_command_and_imports_what_this_one_does(
+    tmp_path, monkeypatch, paths, typer, code, said
 ):
-    (tmp_path / "typer.py").write_text("raise SystemExit(7)")
+    (tmp_path / "typer.py").write_text(typer)
     monkeypatch.chdir(tmp_path)
     with monkeypatch.context() as patched:
         patched.setattr(sys, "argv", ["pixelcnn", "--version"])
         patched.setattr(sys, "path", [*paths, "elsewhere"])
         command = launch.this_command()
-    assert subprocess.run(command, capture_output=True, check=False).returncode == code
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (code, said)
 
 
 def test_one_that_does_not_start_leaves_none_behind(monkeypatch):

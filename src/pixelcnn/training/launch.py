@@ -26,7 +26,8 @@ def this_command() -> list[str]:
     With ``-c`` Python would import what lies in the working folder, whatever that is, before its own modules.
     """
     apart = [] if {"", os.getcwd()} & {*sys.path} else ["-P"]
-    return [sys.executable, *apart, "-c", "from pixelcnn.cli import main; main()", *sys.argv[1:]]
+    program = "from pixelcnn.__main__ import main; main()"
+    return [sys.executable, *apart, "-c", program, *sys.argv[1:]]
 
 
 def supervise(command: Sequence[str], devices: int, nodes: int) -> int:
