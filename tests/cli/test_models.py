@@ -9,7 +9,7 @@ import torch
 
 from forgery import put_together
 from pixelcnn import data, networks, outputs, verify
-from pixelcnn.cli import inventory
+from pixelcnn.cli import inventory, models
 from pixelcnn.data.sets import FACTS
 
 
@@ -70,6 +70,19 @@ def test_info_shows_the_program_on_request(run, model):
     assert shown["engine"] in ("cached", "native")
     assert shown["program"][0] == "%0 = input() -> 1"
     assert "taps(%0)" in run("info", model, "--program").stdout
+
+
+def test_info_about_a_model_computes_where_its_blank_images_are(run, model, monkeypatch):
+    devices, load = [], models.load
+
+    def loaded(name, *, device=None):
+        devices.append(device)
+        return load(name, device=device)
+
+    monkeypatch.setattr(models, "load", loaded)
+    run("info", model)
+    run("info", model, "--program")
+    assert devices == ["cpu", None], "which of the engines runs is a matter of the device"
 
 
 def test_info_for_another_size(run):
