@@ -89,6 +89,14 @@ def test_dry_run_shows_the_model_and_writes_nothing(run, recipe, here):
     assert sorted(here.iterdir()) == before
 
 
+def test_a_tracker_that_is_not_there_is_refused_before_data_are_loaded(run, recipe, here):
+    (here / "images.npy").unlink()
+    for dry in ([], ["--dry-run"]):
+        words = ("--set", "training.trackers=['nonesuch']", *dry)
+        outcome = run("train", recipe, *words, code=2)
+        assert outcome.error == "no tracker called 'nonesuch' is installed"
+
+
 def test_dry_run_refuses_the_run_folder_that_a_training_would(run, recipe, here):
     run("train", recipe, "--epochs", 1, "--run", "r")
     (here / "file").touch()
