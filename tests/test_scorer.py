@@ -64,6 +64,14 @@ def test_labels_are_what_a_conditional_model_is_given():
         px.Scorer("mnist-labels")({"image": images, "label": ["0", "1", "1"]})
 
 
+def test_tags_of_augmentation_are_no_labels():
+    model = px.create_model("pixelcnn", px.data.load("digits"), tags=["flip"], width=4, depth=1)
+    wanted = px.score(model, IMAGES).tolist()
+    for more in ({}, {"label": [1, 0, 1, 1, 0]}):
+        found = px.Scorer(model)({"image": IMAGES, **more})["nats"]
+        assert found.tolist() == pytest.approx(wanted)
+
+
 @pytest.mark.parametrize("model", ["digits", px.load("digits")], ids=["name", "model"])
 def test_other_processes_can_be_sent_one(model, nats):
     scorer = px.Scorer(model)

@@ -11,7 +11,7 @@ from torch import Tensor
 from pixelcnn.checkpoint import load
 from pixelcnn.conditioning import condition_of, renumbered
 from pixelcnn.config import check_integer
-from pixelcnn.data import ImageSet
+from pixelcnn.data import ImageSet, tags
 from pixelcnn.data.gate import brief
 from pixelcnn.data.items import IMAGES, chosen, stacked
 from pixelcnn.data.reading import LABELS
@@ -226,7 +226,7 @@ class Scorer:
             place = self.options.get("device") or "cpu"  # else each batch would take a copy there
             self._model = load(self.source, device=place)  # type: ignore[arg-type]
         given = None
-        if self.condition or self._model.network.condition == "label":
+        if self.condition or tags.of(self._model).kind == "label":
             given = stacked(batch[self._named(batch, self.condition, LABELS)])
         images = stacked(batch[self._named(batch, self.image, IMAGES)])
         found = {self.column: score(self._model, images, given, **self.options).numpy()}

@@ -194,6 +194,20 @@ def test_classes_are_the_names_of_folders(run, models):
     assert np.load("out/z.npz.npy").all()
 
 
+def test_what_was_told_of_augmentation_needs_no_class(run, models):
+    model = px.load(models["labelled"])
+    del model.record["classes"]
+    model.record["tags"] = {"transformations": ["flip"], "count": 2}
+    px.save(model, "told.safetensors")
+    save("in/cat/1.png", np.zeros((8, 8), np.uint8))
+    np.savez("z.npz", images=np.ones((2, 8, 8), np.uint8), labels=[1, 0])
+    run("compress", "told.safetensors", "in", "z.npz", "-o", "t.pxc")
+    entries = run("info", "t.pxc", "--json").json["entries"]
+    assert [entry["labels"] for entry in entries] in ([[0], [0, 0]], [[0, 0], [0]])
+    run("decompress", "told.safetensors", "t.pxc", "-o", "out")
+    assert np.load("out/z.npz.npy").all()
+
+
 def test_folders_of_parts_are_no_classes(run, models):
     for name in ("train/cat/1.png", "train/dog/1.png", "test/dog/1.png"):
         save(Path("pets", name), np.zeros((8, 8), np.uint8))
@@ -308,6 +322,18 @@ def test_another_model_and_damage_are_told_apart(run, models):
     assert damaged.error == "a.npy.pxc is damaged: a checksum is wrong"
     assert not Path("b.npy").exists()
     assert "no .pxc file" in run("decompress", models["grey"], models["grey"], code=3).error
+
+
+def test_of_several_files_none_is_written_before_all_are_looked_at(run, models):
+    for name in ("a.npy", "b.npy"):
+        np.save(name, np.zeros((3, 8, 8), np.uint8))
+        run("compress", models["grey"], name)
+    damaged = bytearray(Path("b.npy.pxc").read_bytes())
+    damaged[-9] ^= 4
+    Path("b.npy.pxc").write_bytes(damaged)
+    words = ("decompress", models["grey"], "a.npy.pxc", "b.npy.pxc", "-o", "out/")
+    assert run(*words, code=3).error == "b.npy.pxc is damaged: a checksum is wrong"
+    assert not Path("out").exists()
 
 
 def test_a_model_without_ranges_says_how_to_get_them(run, model):
@@ -443,7 +469,7 @@ def test_two_files_never_come_back_as_one(run, models, here):
         run("compress", model, f"{value}.png")
     outcome = run("decompress", model, "0.png.pxc", "1.png.pxc", "-f", "-o", "x.png", code=2)
     assert outcome.error == "two files would come back as x.png"
-    assert outcome.hint == "-o FOLDER/ takes all"
+    assert outcome.hint == "-o FOLDER/ takes all" and not (here / "x.png").exists()
     (here / "-").mkdir()
     run("decompress", model, "0.png.pxc", "-c")
     assert not list((here / "-").iterdir())

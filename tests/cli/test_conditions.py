@@ -179,3 +179,14 @@ def test_a_class_that_was_never_seen_is_refused(run, tiny, here):
     assert found.json["labels"] == [1, 3, 1, 3]
     assert "trained on" not in found.stderr
     assert "2 of them seen" in run("info", "gaps.safetensors").stdout
+
+
+def test_tags_of_augmentation_are_no_classes_and_no_condition(run, tiny, here):
+    for name, kinds in (("flips", []), ("pets", ["cat", "dog", "owl"])):
+        made = tiny(condition="label", condition_size=2 * max(1, len(kinds)))
+        made.record |= {"classes": kinds, "tags": {"transformations": ["flip"], "count": 2}}
+        checkpoint.save(made, here / f"{name}.safetensors")
+    assert "label of 3 classes: cat, dog, owl" in run("info", "pets.safetensors").stdout
+    refused = run("sample", "flips.safetensors", "--condition", "1", code=2)
+    assert "not conditional" in refused.error
+    assert "gated-mnist-labels" in run("sample", "flips.safetensors", "--label", "1", code=2).hint

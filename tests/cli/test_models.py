@@ -9,7 +9,7 @@ import torch
 
 from forgery import put_together
 from pixelcnn import data, networks, outputs, verify
-from pixelcnn.cli import inventory
+from pixelcnn.cli import inventory, models
 from pixelcnn.data.sets import FACTS
 
 
@@ -72,6 +72,19 @@ def test_info_shows_the_program_on_request(run, model):
     assert "taps(%0)" in run("info", model, "--program").stdout
 
 
+def test_info_about_a_model_computes_where_its_blank_images_are(run, model, monkeypatch):
+    devices, load = [], models.load
+
+    def loaded(name, *, device=None):
+        devices.append(device)
+        return load(name, device=device)
+
+    monkeypatch.setattr(models, "load", loaded)
+    run("info", model)
+    run("info", model, "--program")
+    assert devices == ["cpu", None], "which of the engines runs is a matter of the device"
+
+
 def test_info_for_another_size(run):
     found = run("info", "chainer-colour-mnist", "--size", "5x7", "--json").json
     assert (found["shape"], found["levels"]) == ([3, 5, 7], 8)
@@ -132,6 +145,12 @@ def test_stand_ins_are_like_the_data():
     blank = inventory.stand_in({"name": "digits"})
     assert (blank.shape, blank.levels) == (embedded.shape, embedded.levels)
     assert blank.label_count == embedded.label_count
+
+
+def test_stand_ins_follow_what_the_recipe_makes_of_the_data():
+    blank = inventory.stand_in({"name": "cifar-10", "grey": True, "size": [5, 7]})
+    assert blank.shape == (1, 5, 7)
+    assert inventory.stand_in({"name": "cifar-10", "size": 5}, (3, 2)).shape == (3, 3, 2)
 
 
 @pytest.mark.slow

@@ -286,7 +286,7 @@ def test_what_is_written_below_the_users_folder_lies_there(run, model, here, mon
     for out in ("~/a.npy", "~/drawn"):
         run("sample", model, "-n", 2, f"--out={out}")
     run("compress", "digits", "home/a.npy", "--out=~/a.pxc")
-    run("decompress", "digits", "home/a.pxc", "--out=~/again.npy")
+    run("decompress", "digits", "~/a.pxc", "--out=~/again.npy")
     run("data", "prepare", "home/drawn", "~/packed")
     made = {path.name for path in (here / "home").iterdir()}
     assert made == {"a.npy", "drawn", "a.pxc", "again.npy", "packed"}
@@ -310,3 +310,12 @@ def test_the_model_is_not_replaced_wherever_its_folder_is_named_from(run, model,
     shutil.copy(model, here / "m.safetensors")
     outcome = run("sample", "~/m.safetensors", "--out=~/m.safetensors", code=2)
     assert outcome.error.endswith("m.safetensors is read by this command")
+
+
+def test_what_is_read_may_lie_below_the_users_folder(run, model, recipe, here, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))  # where engines are built
+    monkeypatch.setenv("HOME", str(here))
+    shutil.copy(model, here / "m.safetensors")
+    for command in ("sample", "info"):
+        run(command, "~/m.safetensors")
+    run("info", f"~/{recipe}")

@@ -130,12 +130,12 @@ def test_a_film_shows_what_is_known_from_the_start():
 
 def test_animations_repeat_and_rest_on_the_last_frame():
     frames = (Image.new("RGB", (8, 8), (20 * i, 0, 0)) for i in range(10))
-    content = film.animation(frames, seconds=1.0, pause=2.0)
+    content = film.animation(frames)
     with Image.open(io.BytesIO(content)) as shown:
         assert (shown.n_frames, shown.info["loop"]) == (10, 0)
-        assert shown.info["duration"] == 100
+        assert shown.info["duration"] == 500
         shown.seek(9)
-        assert shown.info["duration"] == 2000
+        assert shown.info["duration"] == 1500
 
 
 def test_the_histogram_baseline_is_a_distribution():
@@ -181,6 +181,11 @@ def test_a_second_demo_takes_another_folder(here):
     (here / "runs/demo").mkdir(parents=True)
     (here / "runs/demo-2").mkdir()
     assert str(demo._folder(None)) == "runs/demo-3"
+
+
+def test_a_demo_that_cannot_start_leaves_no_folder(run, here):
+    assert "training.max_time" in run("demo", "--max-time", "soon", code=2).error
+    assert not (here / "runs").exists()
 
 
 def test_a_demo_never_writes_among_other_files(run, here):

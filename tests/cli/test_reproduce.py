@@ -10,6 +10,7 @@ from cli.conftest import RECIPE
 from pixelcnn.cli import failures
 from pixelcnn.errors import ResourceError
 from pixelcnn.model_file import strict_json
+from pixelcnn.training import result
 from pixelcnn.training.run import RESUME
 
 reproduce = importlib.import_module("pixelcnn.cli.reproduce")  # the package's name is the command
@@ -60,6 +61,19 @@ def test_what_was_reproduced_is_not_trained_and_measured_again(run, recipe, here
     second = run("reproduce", recipe, "--json").json
     assert second["ours"] == first["ours"] | {"nats_per_image": 1.25}
     assert second["published"]["figure"] == 2.5
+
+
+def test_images_that_report_are_scored_where_the_help_says(run, recipe, monkeypatch):
+    devices, measure = [], result.result_of
+
+    def asked(*words, device, **more):
+        devices.append(device)
+        return measure(*words, device=device, **more)
+
+    monkeypatch.setattr(result, "result_of", asked)
+    run("reproduce", recipe)
+    run("reproduce", recipe, "--run", "r", "--device", "cpu")
+    assert devices == ["auto", "cpu"]
 
 
 def test_a_recipe_without_a_figure_names_those_that_have_one(run):

@@ -202,6 +202,14 @@ def test_complete_pictures(run, model, here, picture, out, made):
         assert len(list((here / "a").glob("completion-*.png"))) == 4
 
 
+def test_an_animation_shows_what_is_known_of_each_image(run, model, picture):
+    np.save("masks.npy", np.random.default_rng(0).random((2, 1, 8, 8)) < 0.5)
+    words = (picture("1.png"), picture("2.png"), "--known", "masks.npy", "-n", 3)
+    run("complete", model, *words, "--out", "a.gif")
+    with Image.open("a.gif") as shown:
+        assert shown.n_frames > 1
+
+
 def test_complete_needs_a_mask_of_the_right_size(run, model, picture):
     picture("mask.png", side=9)
     assert "9x9" in run("complete", model, picture(), "--known", "mask.png", code=4).error

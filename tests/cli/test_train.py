@@ -11,6 +11,7 @@ from PIL import Image
 from cli.conftest import RECIPE
 from pictures import save_pictures
 from pixelcnn import checkpoint
+from pixelcnn.training import launch
 
 
 def test_train_evaluate_and_score_from_the_run_folder(run, recipe, here):
@@ -88,6 +89,14 @@ def test_dry_run_shows_the_model_and_writes_nothing(run, recipe, here):
     assert sorted(here.iterdir()) == before
 
 
+def test_a_tracker_that_is_not_there_is_refused_before_data_are_loaded(run, recipe, here):
+    (here / "images.npy").unlink()
+    for dry in ([], ["--dry-run"]):
+        words = ("--set", "training.trackers=['nonesuch']", *dry)
+        outcome = run("train", recipe, *words, code=2)
+        assert outcome.error == "no tracker called 'nonesuch' is installed"
+
+
 def test_dry_run_refuses_the_run_folder_that_a_training_would(run, recipe, here):
     run("train", recipe, "--epochs", 1, "--run", "r")
     (here / "file").touch()
@@ -158,6 +167,12 @@ def test_signals_stop_and_save(run, recipe, here, signum, code):
         timer.cancel()
     assert "--resume" in outcome.hint
     checkpoint.load(here / "r")
+
+
+@pytest.mark.parametrize("code", [0, 5, 130])
+def test_of_several_processes_those_that_train_do_the_talking(run, recipe, monkeypatch, code):
+    monkeypatch.setattr(launch, "supervise", lambda *_: code)
+    assert run("train", recipe, "--devices", 2, code=code).stderr == ""
 
 
 def test_a_run_folder_from_somebody_else_does_no_harm(run, recipe, here):

@@ -60,3 +60,10 @@ def test_a_stored_average_goes_on():
     one.update()
     other.update()
     assert torch.equal(one.values[0], other.values[0])
+
+
+def test_without_decay_nothing_is_held_nor_taken_from_an_older_checkpoint():
+    average = WeightAverage(layer(1.0), 0.0)
+    assert average.state_dict() == {"updates": 0, "values": []}
+    average.load_state_dict({"updates": 0, "values": [torch.ones(1, 1)]})
+    assert not average.values

@@ -44,6 +44,8 @@ def test_one_of_several_machines():
     with pytest.raises(ConfigError, match="where to meet") as caught:
         list(launch.environments({}, devices=2, nodes=3))
     assert "MASTER_ADDR" in caught.value.hint
+    with pytest.raises(ConfigError, match="NODE_RANK must be a number"):
+        list(launch.environments({**meeting, "NODE_RANK": ""}, devices=2, nodes=3))
 
 
 def test_the_first_failure_is_the_exit_code(monkeypatch):
@@ -58,6 +60,42 @@ def test_a_killed_process_is_a_failure(monkeypatch):
     monkeypatch.setattr(launch, "GRACE", 0.5)
     code = "os.kill(os.getpid(), 9) if os.environ['RANK'] == '0' else time.sleep(60)"
     assert launch.supervise(python(code), devices=2, nodes=1) == 1
+
+
+@pytest.mark.parametrize(
+    ("paths", "typer", "code", "said"),
+    [
+        ([], "raise SystemExit(7)", 0, b""),
+        ([""], "raise SystemExit(7)", 7, b""),
+        ([""], "raise KeyboardInterrupt", 130, b"pixelcnn: error: interrupted\n"),
+    ],
+)
+def test_another_process_is_the_command_and_imports_what_this_one_does(
+    tmp_path, monkeypatch, paths, typer, code, said
+):
+    (tmp_path / "typer.py").write_text(typer)
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "argv", ["pixelcnn", "--version"])
+        patched.setattr(sys, "path", [*paths, "elsewhere"])
+        command = launch.this_command()
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (code, said)
+
+
+def test_one_that_does_not_start_leaves_none_behind(monkeypatch):
+    begun, start = [], subprocess.Popen
+
+    def only_once(*words, **more):
+        if begun:
+            raise BlockingIOError("no more processes")
+        begun.append(start(*words, **more))
+        return begun[0]
+
+    monkeypatch.setattr(subprocess, "Popen", only_once)
+    with pytest.raises(BlockingIOError):
+        launch.supervise(python("time.sleep(60)"), devices=2, nodes=1)
+    assert begun[0].poll() == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -142,6 +180,26 @@ for training in range(2):
 
 def test_the_same_processes_meet_again_for_another_training():
     assert launch.supervise([sys.executable, "-c", MEET], devices=2, nodes=1) == 0
+
+
+MISSING = """
+import os, signal
+from pixelcnn.errors import PixelCNNError
+from pixelcnn.training import train_recipe
+signal.alarm(60)
+try:
+    train_recipe("digits", "run", overrides=["data.name=nowhere.npy"], verbose=False)
+except PixelCNNError as error:
+    with open(os.environ["RANK"], "w") as file:
+        file.write(f"{error.exit_code} {error}")
+"""
+
+
+def test_data_that_are_missing_end_all_with_the_same_message(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert launch.supervise([sys.executable, "-c", MISSING], devices=2, nodes=1) == 0
+    first, second = ((tmp_path / rank).read_text() for rank in "01")
+    assert first == second and "nowhere.npy" in first
 
 
 WORDS = [

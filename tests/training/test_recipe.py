@@ -206,6 +206,13 @@ def test_another_network_starts_from_its_own_defaults():
     assert recipe.network == {"name": "pixelcnn", "width": 9}
 
 
+@pytest.mark.parametrize("more", [[], ["network.name=none"]])
+def test_what_is_said_of_a_network_before_its_name_stays(more):
+    settings = ["network.width=9", *more, "network.name=pixelcnn"]
+    recipe = recipes.get("digits").with_overrides(settings)
+    assert recipe.network == {"name": "pixelcnn", "width": 9}
+
+
 def test_a_recipe_without_data_asks_for_them():
     with pytest.raises(ConfigError, match="recipe fashion-csv has no data set") as caught:
         recipes.get("fashion-csv").load()

@@ -122,6 +122,16 @@ def test_nohup_keeps_its_meaning():
         signal.signal(signal.SIGHUP, before)
 
 
+def test_a_handler_that_is_not_pythons_stays(monkeypatch):
+    known = signal.getsignal
+    monkeypatch.setattr(signal, "getsignal", lambda n: None if n == signal.SIGINT else known(n))
+    before = known(signal.SIGINT)
+    with StopFlag():
+        assert known(signal.SIGINT) is before
+        assert known(signal.SIGTERM) is not signal.SIG_DFL
+    assert known(signal.SIGINT) is before
+
+
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     """An uninterrupted training with a sample grid an epoch, and its options."""

@@ -1,13 +1,14 @@
 """The learning rate is a function of the step; the optimiser is the one that was asked for."""
 
 import itertools
+from typing import get_args
 
 import pytest
 import torch
 from torch import nn
 
 from pixelcnn.training import TrainingOptions
-from pixelcnn.training.options import OPTIMIZERS, SCHEDULES
+from pixelcnn.training.options import Optimizer, Schedule
 from pixelcnn.training.schedules import RISES, optimiser, share_of_peak
 
 STEPS = 100
@@ -61,7 +62,7 @@ def test_linear_ends_at_its_final_rate():
     assert rates[60] == pytest.approx(0.6)  # half-way from 1
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("schedule", get_args(Schedule))
 def test_warm_up_rises_to_the_peak(schedule):
     rates = curve(schedule=schedule, warmup_steps=10, learning_rate_decay=0.999)
     assert rates[:10] == sorted(rates[:10])
@@ -69,12 +70,12 @@ def test_warm_up_rises_to_the_peak(schedule):
     assert max(rates) == pytest.approx(1.0, rel=0.02)
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("schedule", get_args(Schedule))
 def test_steps_beyond_the_plan_stay_in_range(schedule):
     assert 0 <= share_of_peak(TrainingOptions(schedule=schedule), 2 * STEPS, STEPS) <= 1.0
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", get_args(Optimizer))
 def test_every_optimiser_takes_a_step(name):
     layer = nn.Linear(2, 1)
     before = layer.weight.detach().clone()
@@ -85,7 +86,7 @@ def test_every_optimiser_takes_a_step(name):
     assert not torch.equal(layer.weight, before)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", get_args(Optimizer))
 def test_only_kernels_decay(name):
     groups = optimiser(
         nn.Linear(2, 1), TrainingOptions(optimizer=name, weight_decay=0.1)

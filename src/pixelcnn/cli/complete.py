@@ -85,7 +85,7 @@ def complete(
     """
     from pixelcnn import known as masks
     from pixelcnn import sampling
-    from pixelcnn.cli import apart, conditions, film, models, output, pictures
+    from pixelcnn.cli import apart, conditions, film, models, output, sources
 
     apart.check_apart(out := options.target(out), model, *images, known, condition)
     kind = output.kind_of(out, json=json)
@@ -95,7 +95,8 @@ def complete(
         size, fit=fit, layout=layout, key=key, label_column=label_column, skip_bad=skip_bad,
         grey=grey, rgb=rgb, source_levels=source_levels,
     )  # fmt: skip
-    given, values = pictures.load(loaded, images, label, own, condition)
+    sets = [sources.whole_of(loaded, each, own, label, condition) for each in images]
+    given, values = sources.together(loaded, sets)
     _remark(mask)
     columns = count + (kind == "grid")  # which shows what was given, too
     unit = output.written_as(written, kind, loaded)
@@ -104,15 +105,9 @@ def complete(
     shot = film.Film(loaded.shape, loaded.levels, mask) if kind == "animation" else None
     with progress("completing") as advance:
         drawn = sampling.completions(
-            loaded,
-            given,
-            mask,
-            n=count,
-            seed=seed,
-            temperature=temperature,
-            condition=values,
+            loaded, given, mask, n=count, seed=seed, temperature=temperature, condition=values,
             **film.drawing(shot, engine, batch_size, len(given) * count, advance),
-        )
+        )  # fmt: skip
         saved = output.in_unit(drawn, unit, loaded) if kind == "array" else drawn
         kept = conditions.as_arrays(loaded, values, len(given), each=count)
         files = _saved(kind, out, saved, loaded.levels, given, mask, shot, count, kept)

@@ -98,7 +98,7 @@ def chosen(model: "PixelModel", label: str) -> int:
         raise ConfigError(
             "this model is not class-conditional, so there is no --label to choose",
             hint="say what it is given with --condition"
-            if model.network.condition
+            if own.kind
             else "train one with a recipe that has labels, such as gated-mnist-labels",
         )
     number = class_number(label, own.size, class_names(model))

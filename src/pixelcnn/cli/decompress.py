@@ -1,7 +1,7 @@
 """``pixelcnn decompress``: the images of ``.pxc`` files, as they were."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -76,7 +76,7 @@ def decompress(
     Arrays come back as .npy files, pictures as PNG files under their names with their folders. All
     checksums are compared before the first file is written, and the pixels of each before it appears.
     """
-    from pixelcnn.cli import apart, contents, models, output
+    from pixelcnn.cli import contents, models, output
 
     if listed:
         contents.show(packed, json)
@@ -92,12 +92,16 @@ def decompress(
     written: list[str] = []
     results: list[Path] = []
     images, taken = 0, set[Path]()
+    several = [name for name in packed if name != options.STDIN] if len(packed) > 1 else []
+    for name in several:  # before the first of their files is written; a pipe is read but once
+        with contents.reader(name) as reader:
+            Place(reader, name, to).check(force, json, taken, model, packed)
+            reader.check()
     for name in packed:
         with contents.reader(name) as reader:
             place = Place(reader, name, to)
-            place.check(force, json, taken)
-            for target in (each for entry in place.entries for each in place.targets(entry)):
-                apart.check_apart(target, model, *packed)
+            if name == options.STDIN or not several:
+                place.check(force, json, taken, model, packed)
             images += reader.header.entries.images
             some = _restore(loaded, reader, place)
             written += some
@@ -183,18 +187,24 @@ class Place:
         names = self._names(entry)
         return [self.only] if self.only is not None else [self.folder / each for each in names]
 
-    def check(self, force: bool, json: bool, taken: set[Path]) -> None:
+    def check(
+        self, force: bool, json: bool, taken: set[Path], model: str, read: Sequence[str]
+    ) -> None:
         """Looks whether all files can be written, before any is.
 
         Args:
             force: whether files may be replaced, and bytes go to a terminal.
             json: whether stdout is for JSON.
             taken: the files of other ``.pxc`` files of the same command; these are added.
+            model: as the user calls it.
+            read: the ``.pxc`` files, likewise.
 
         Raises:
-            ConfigError: one is there already, or would be written twice.
+            ConfigError: one is there already, is read by the command, or would be written twice.
             OSError: one cannot be written.
         """
+        from pixelcnn.cli import apart
+
         if self.only == options.STDOUT:
             check_stdout(force, json)
             return
@@ -211,6 +221,7 @@ class Place:
                 if target.is_dir():
                     raise ConfigError(f"{target} is a folder", hint="choose another with -o")
                 check_new(target, force)
+                apart.check_apart(target, model, *read)
 
 
 def _restore(model: "PixelModel", reader: "Reader", place: Place) -> list[str]:

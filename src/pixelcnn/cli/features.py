@@ -291,7 +291,9 @@ MOST_SHOWN = 8
 
 def _check_kind(model: "PixelModel") -> None:
     """Raises :class:`ConfigError` for a model without vectors or maps."""
-    kind = model.network.condition
+    from pixelcnn.data import tags
+
+    kind = tags.of(model).kind
     if kind is None:
         raise ConfigError("this model is not conditional, so there is no --condition")
     if kind == "label":

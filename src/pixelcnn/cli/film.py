@@ -15,6 +15,8 @@ from pixelcnn.cli.output import write
 from pixelcnn.shapes import ImageShape
 
 FRAMES = 80
+SECONDS, PAUSE = 5.0, 1.5
+"""From the first frame of an animation to the last, and how long that one stays."""
 
 
 class Film:
@@ -23,7 +25,8 @@ class Film:
     Args:
         shape: of the images.
         levels: the number of levels.
-        known: bool (n or 1, 1 or c, h, w), pixels that are there from the start; None for none.
+        known: bool (m or 1, 1 or c, h, w), pixels that are there from the start, of m images with equally
+            many completions each, or of all; None for none.
         frames: how many partial images to keep at most, the first and the last among them.
     """
 
@@ -42,7 +45,8 @@ class Film:
         reached = done * self.frames // total
         due = range(self._due + 1, reached + 1)
         for count in sorted({-(-frame * total // self.frames) for frame in due}):
-            seen = drawn(self.shape, count) | self.known
+            known = np.repeat(self.known, len(images) // len(self.known), axis=0)
+            seen = drawn(self.shape, count) | known
             self.pictures.append(plotting.reveal(images, self.levels, seen))
         self._due = reached
 
@@ -52,18 +56,12 @@ class Film:
         return write(path, animation(frames))
 
 
-def animation(frames: Iterable[Image.Image], seconds: float = 5.0, pause: float = 1.5) -> bytes:
-    """An animated GIF that repeats for ever.
-
-    Args:
-        frames: pictures of one size, at least one.
-        seconds: time from the first frame to the last.
-        pause: how long the last frame stays, in seconds.
-    """
+def animation(frames: Iterable[Image.Image]) -> bytes:
+    """An animated GIF of pictures of one size, at least one, that repeats for ever."""
     first, *rest = [frame.convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames]
-    # GIF counts hundredths of a second, and browsers slow anything below two of them down.
-    each = max(20, round(1000 * seconds / (1 + len(rest))) // 10 * 10)
-    durations = [each] * len(rest) + [round(1000 * pause)]
+    # GIF counts hundredths of a second.
+    each = round(1000 * SECONDS / (1 + len(rest))) // 10 * 10
+    durations = [each] * len(rest) + [round(1000 * PAUSE)]
     buffer = io.BytesIO()
     first.save(buffer, "GIF", save_all=True, append_images=rest, duration=durations, loop=0)
     return buffer.getvalue()

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import torch
 from PIL.Image import Image
 
 from pixelcnn import checkpoint, plotting, sampling
+from pixelcnn.cli import conditions
 from pixelcnn.cli.output import save_picture
 from pixelcnn.cli.report import Figure, Section
 from pixelcnn.model import PixelModel
@@ -42,7 +42,7 @@ def drawn(name: str, path: Path, seed: int) -> Figure:
     """The first samples of a model, with what it is."""
     model = checkpoint.load(name)
     save_picture(row(model, seed), path)
-    told = ", told which class to draw" if classes(model) else ""
+    told = ", told which class to draw" if model.network.condition else ""
     about = f"{model.parameters_count:,} parameters, {model.levels} levels{told}"
     kind = model.record["data"]["name"]
     return Figure(
@@ -52,12 +52,7 @@ def drawn(name: str, path: Path, seed: int) -> Figure:
 
 def row(model: PixelModel, seed: int) -> Image:
     """The first samples of a model side by side."""
-    labels = torch.arange(COUNT) % classes(model) if classes(model) else None
-    images = sampling.sample(model, COUNT, condition=labels, seed=seed)
+    classes = conditions.tensor(conditions.labels(model, None, COUNT))
+    images = sampling.sample(model, COUNT, condition=classes, seed=seed)
     scale = max(1, SIDE // max(model.shape[1:]))
     return plotting.grid(images, model.levels, columns=COUNT, scale=scale)
-
-
-def classes(model: PixelModel) -> int:
-    """Classes that a model is told; 0 if it is told none."""
-    return model.network.condition_size if model.network.condition == "label" else 0

@@ -127,7 +127,8 @@ def _recipe(recipe: Any, size: tuple[int, int] | None, program: bool, json: bool
 def _model(name: str, program: bool, json: bool) -> None:
     from pixelcnn.cli import models
 
-    model = models.load(name)
+    # Which engine runs is a matter of the device; layers are shown by a pass of a blank image.
+    model = models.load(name, device=None if program else "cpu")
     _show(model, {"record": _without_quantiles(model.record)}, program, json)
 
 

@@ -19,7 +19,7 @@ from pixelcnn.codec.entries import FILE, TYPES, Form, check_names, fits
 from pixelcnn.codec.values import Stored, Values
 from pixelcnn.conditioning import condition_of, renumbered
 from pixelcnn.config import check_choice
-from pixelcnn.data import DATASETS, hugging_face, zarr_store
+from pixelcnn.data import DATASETS, hugging_face, tags, zarr_store
 from pixelcnn.data.files import PACKED, ImageFile, class_labels, find_images, part_folders
 from pixelcnn.data.labels import labels_tensor
 from pixelcnn.data.npy import MAGIC
@@ -103,7 +103,7 @@ def _folder(model: "PixelModel", root: Path, label: str | None) -> list[Asked]:
     """The pictures of a folder, which is part of their names; a folder of each class may say the label."""
     files = find_images(root)
     labels: list[int | None] = [None] * len(files)
-    if model.network.condition == "label" and label is None:
+    if tags.of(model).kind == "label" and label is None:
         labels = _folder_labels(model, root, files)
     folder = os.path.basename(os.path.abspath(root))
     prefix = f"{folder}/" if folder else ""
@@ -154,7 +154,7 @@ def prepared(
     """
     check_names(each.name for each in asked)
     number = None if label is None else conditions.chosen(model, label)
-    own_labels = model.network.condition == "label" and number is None
+    own_labels = tags.of(model).kind == "label" and number is None
     stored, done = Stored(model), Counter[str]()
     found: list[tuple[Asked, held.Held, Values, list[int]]] = []
     for index, one in enumerate(asked):
@@ -211,10 +211,8 @@ def _labels(
     model: "PixelModel", one: Asked, holds: held.Held, number: int | None, where: str
 ) -> list[int]:
     """What the model is given with each image of an input."""
-    kind = model.network.condition
-    if kind is None:
-        return []
-    if kind != "label":
+    kind = tags.of(model).kind
+    if kind not in (None, "label"):
         raise ModelError(f"a model with a {kind} condition has no integer form")
     given: list[int] | None = None
     if number is not None:
@@ -223,15 +221,15 @@ def _labels(
         given = [int(each) for each in holds.labels]
     elif one.label is not None:
         given = [one.label] * holds.images
-    if given is None:
+    elif kind == "label":
         raise ModelError(
             f"this model needs the class of each image, {where} has none", hint="--label CLASS"
         )
     import torch
 
-    checked = model.check_condition(torch.tensor(given, dtype=torch.long), holds.images)
-    assert checked is not None
-    return [int(each) for each in checked.tolist()]
+    said = None if given is None else torch.tensor(given, dtype=torch.long)
+    checked = model.check_condition(said, holds.images)
+    return [] if checked is None else [int(each) for each in checked.tolist()]
 
 
 def _input(

@@ -8,6 +8,7 @@ import torch
 from pixelcnn import engines
 from pixelcnn.config import arguments
 from pixelcnn.data import ImageSet, Splits
+from pixelcnn.data.reading import as_size
 from pixelcnn.data.sets import FACTS, OWN
 from pixelcnn.engines import Engine
 from pixelcnn.model import PixelModel
@@ -20,7 +21,7 @@ def stand_in(table: dict[str, Any], size: tuple[int, int] | None = None) -> Imag
 
     Args:
         table: the recipe's ``[data]``.
-        size: height and width instead of the data set's.
+        size: height and width instead of those that the recipe or the data set has.
 
     Example:
         >>> blank = stand_in({"name": "mnist", "levels": 8, "rgb": True})
@@ -29,9 +30,9 @@ def stand_in(table: dict[str, Any], size: tuple[int, int] | None = None) -> Imag
     """
     name = str(table.get("name", "own data"))
     channels, height, width, levels, classes, _ = FACTS.get(name, OWN)
-    height, width = size or (height, width)
-    if table.get("rgb"):
-        channels = 3
+    height, width = size or as_size(table.get("size")) or (height, width)
+    if table.get("rgb") or table.get("grey"):
+        channels = 3 if table.get("rgb") else 1
     if table.get("threshold") or table.get("binarise"):
         levels = 2
     levels = min(levels, table.get("levels") or levels)

@@ -94,7 +94,8 @@ def features(model: PixelModel) -> list[dict[str, Any]]:
 
 def condition(model: PixelModel) -> str:
     """What a model is given besides the image, in words."""
-    kind, size = model.network.condition, model.network.condition_size
+    own = tags.of(model)
+    kind, size = own.kind, own.size
     if kind == "label":
         seen = len(classes_seen(model.record, size))
         names = ", ".join(map(printable, model.record.get("classes", [])[:NAMED]))

@@ -66,7 +66,7 @@ def reproduce(
     if not kept(folder, published.split):
         say(f"scoring all images of the part {published.split}; --max-time is for the training")
     with progress("evaluating") as advance:
-        ours = result_of(folder, published.split, device=device, callback=Told(advance))
+        ours = result_of(folder, published.split, device=device or "auto", callback=Told(advance))
     if json:
         emit({"run": str(folder), "published": described(published), "ours": ours})
         return

@@ -76,8 +76,8 @@ def score(
     Of a model of measured values a last column, nats_density, is minus log-density in their units.
     With --json the rows, or the file that --out names, come with their mean.
     """
-    from pixelcnn import scoring, sources
-    from pixelcnn.cli import apart, conditions, models, output
+    from pixelcnn import scoring
+    from pixelcnn.cli import apart, models, output, sources
 
     if out is not None:
         apart.check_apart(out := options.target(out), model, data, condition)
@@ -88,8 +88,7 @@ def score(
         size, fit=fit, layout=layout, key=key, label_column=label_column, skip_bad=skip_bad,
         grey=grey, rgb=rgb, source_levels=source_levels,
     )  # fmt: skip
-    images = sources.set_of(loaded, data, "all", sources.beside(condition or label, data, own))
-    images = conditions.taken_as(loaded, images, label, condition)
+    images = sources.whole_of(loaded, data, own, label, condition)
     scoring.training_coding(loaded, images)
     names = images.names or [str(index) for index in range(len(images))]
     chosen = part_of(part, len(images))

@@ -1,10 +1,15 @@
-"""Which data a command measures a model on."""
+"""Which images a command gives to a model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
+from torch import Tensor
+
 from pixelcnn import data, physical, sources
+from pixelcnn.cli.conditions import taken_as
 from pixelcnn.cli.console import say
+from pixelcnn.conditioning import condition_of
 from pixelcnn.config import check_choice
 from pixelcnn.errors import ConfigError
 from pixelcnn.text import printable
@@ -12,6 +17,33 @@ from pixelcnn.text import printable
 if TYPE_CHECKING:
     from pixelcnn.data import ImageSet, Splits
     from pixelcnn.model import PixelModel
+
+
+def whole_of(
+    model: "PixelModel",
+    source: str,
+    own: Mapping[str, Any],
+    label: str | None,
+    condition: str | None,
+) -> "ImageSet":
+    """All images of a source, which count as the class, or are given the condition, that is said.
+
+    Raises:
+        ConfigError, DataError, ModelError: see :func:`pixelcnn.sources.set_of` and :func:`taken_as`.
+    """
+    options = sources.beside(condition or label, source, own)
+    return taken_as(model, sources.set_of(model, source, "all", options), label, condition)
+
+
+def together(model: "PixelModel", sets: Sequence["ImageSet"]) -> tuple[Tensor, Tensor | None]:
+    """The levels ``(n, c, h, w)`` of several sets, and what they are given to a model with.
+
+    Raises:
+        DataError, ModelError: images of another size than the model's, or without what it needs.
+    """
+    images = torch.cat([model.check(each.images).cpu() for each in sets])
+    given = [found for each in sets if (found := condition_of(model, each)) is not None]
+    return images, torch.cat(given) if given else None
 
 
 def split_of(

@@ -37,7 +37,6 @@ def take(folder: Path, seed: int, max_time: str) -> dict[str, Any]:
         The numbers, in JSON types.
     """
     began = time.monotonic()
-    folder.mkdir(parents=True, exist_ok=True)
     run = folder / "run"
     quoted = as_word(run)
     say("1/5 training: predict every pixel of a digit from the pixels before it")

@@ -139,13 +139,15 @@ def _trained(wanted: "Request") -> "History":
     processes = placed(os.environ)
     if processes is None and wanted.processes > 1:
         training = wanted.recipe.options
-        raise typer.Exit(launch.supervise(launch.this_command(), training.devices, training.nodes))
+        command = launch.this_command()
+        # Not typer.Exit, of which 130 means that this process was interrupted, and has to say so.
+        raise SystemExit(launch.supervise(command, training.devices, training.nodes))
     try:
         history = train_recipe(wanted)
     except (Followed, Interrupted, TrainingError) as ending:
         if processes is None or processes.is_main:
             raise
-        raise typer.Exit(ending.exit_code) from ending
+        raise SystemExit(ending.exit_code) from ending
     if processes is not None and not processes.is_main:
         raise typer.Exit
     return history

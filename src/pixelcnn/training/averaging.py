@@ -15,7 +15,7 @@ class WeightAverage:
 
     Args:
         model: whose parameters are averaged; the average starts as a copy.
-        decay: of the average, a step.
+        decay: of the average, a step; with 0 there is none, and nothing is held.
 
     Example:
         >>> layer = nn.Linear(1, 1, bias=False)
@@ -28,10 +28,11 @@ class WeightAverage:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.model, self.decay, self.updates = model, decay, 0
-        self.values = [parameter.detach().clone() for parameter in model.parameters()]
+        averaged = list(model.parameters()) if decay else []
+        self.values = [parameter.detach().clone() for parameter in averaged]
 
     def update(self) -> None:
-        """Moves the average towards the model's present weights; without a decay there is none."""
+        """Moves the average towards the model's present weights."""
         if not self.decay:
             return
         weight = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
@@ -65,7 +66,8 @@ class WeightAverage:
         if not isinstance(updates, int) or not isinstance(values, list):
             raise TypeError("it holds no average of weights")
         self.updates = updates
-        for own, stored in zip(self.values, values, strict=True):
+        held = values if self.decay else []  # older checkpoints hold one all the same
+        for own, stored in zip(self.values, held, strict=True):
             own.copy_(stored)
 
     def _parameters(self) -> list[Tensor]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
 
 from pixelcnn.errors import ConfigError
+from pixelcnn.training.processes import number_in
 from pixelcnn.training.signals import stop_signals
 
 GRACE = 60.0
@@ -20,8 +21,13 @@ POLL = 0.1
 
 
 def this_command() -> list[str]:
-    """This process's command line, for others like it."""
-    return [sys.executable, "-c", "from pixelcnn.cli import main; main()", *sys.argv[1:]]
+    """This process's command line, for others like it.
+
+    With ``-c`` Python would import what lies in the working folder, whatever that is, before its own modules.
+    """
+    apart = [] if {"", os.getcwd()} & {*sys.path} else ["-P"]
+    program = "from pixelcnn.__main__ import main; main()"
+    return [sys.executable, *apart, "-c", program, *sys.argv[1:]]
 
 
 def supervise(command: Sequence[str], devices: int, nodes: int) -> int:
@@ -39,7 +45,7 @@ def supervise(command: Sequence[str], devices: int, nodes: int) -> int:
         0, or the exit code of the first process that failed; 1 for one that was killed.
 
     Raises:
-        ConfigError: several machines that have not been told where to meet.
+        ConfigError: several machines that have not been told where to meet, or where they stand.
     """
     places = list(environments(os.environ, devices, nodes))
     started: list[subprocess.Popen[bytes]] = []
@@ -51,10 +57,11 @@ def supervise(command: Sequence[str], devices: int, nodes: int) -> int:
     before = {number: signal.signal(number, pass_on) for number in stop_signals()}
     try:
         # A session of its own for each: a terminal's Ctrl-C reaches it once, through here.
-        started += [
-            subprocess.Popen(command, env=place, stdin=subprocess.DEVNULL, start_new_session=True)
-            for place in places
-        ]
+        for place in places:  # one by one, so that those that run are known if one does not start
+            process = subprocess.Popen(
+                command, env=place, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+            started.append(process)
         return _wait(started)
     finally:
         for process in started:
@@ -78,7 +85,7 @@ def environments(
             f"{nodes} machines have to be told where to meet",
             hint="set MASTER_ADDR, MASTER_PORT and NODE_RANK on each, or use torchrun or srun",
         )
-    node = int(environment.get("NODE_RANK", 0)) if nodes > 1 else 0
+    node = number_in(environment, "NODE_RANK", 0) if nodes > 1 else 0
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())} if nodes == 1 else {}
     threads = str(max(1, cores() // devices))
     for local in range(devices):

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import re
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pixelcnn import devices
 from pixelcnn.annotations import Range, shown
@@ -13,8 +13,6 @@ from pixelcnn.errors import ConfigError
 
 Optimizer = Literal["adam", "adamw", "muon", "nadam", "rmsprop"]
 Schedule = Literal["constant", "exponential", "cosine", "linear", "one-cycle"]
-OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
-SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 
 Count = Annotated[int, Range(0, 1_000_000)]
 Positive = Annotated[int, Range(1, 1_000_000)]

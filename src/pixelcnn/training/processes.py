@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import dataclasses
 import datetime
+import functools
 import os
 import re
 import traceback
@@ -156,16 +157,7 @@ def placed(environment: Mapping[str, str]) -> Processes | None:
         >>> placed({"SLURM_PROCID": "1", "SLURM_LOCALID": "1", "SLURM_STEP_NUM_TASKS": "2"})
         Processes(rank=1, size=2, local_rank=1, local_size=2)
     """
-
-    def number(key: str, otherwise: int) -> int:
-        text = environment.get(key, str(otherwise))
-        if not (text.isascii() and text.isdecimal() and len(text) < 10):
-            raise ConfigError(
-                f"the environment variable {key} must be a number of processes, got {shown(text)}",
-                hint="leave it to the launcher, or unset it",
-            )
-        return int(text)
-
+    number = functools.partial(number_in, environment)
     if "RANK" in environment and "WORLD_SIZE" in environment:
         rank, size = number("RANK", 0), number("WORLD_SIZE", 1)
         local_rank, local_size = number("LOCAL_RANK", rank), number("LOCAL_WORLD_SIZE", size)
@@ -184,6 +176,17 @@ def placed(environment: Mapping[str, str]) -> Processes | None:
     _check_place("SLURM_PROCID", rank, "SLURM_STEP_NUM_TASKS", tasks)
     _check_place("SLURM_LOCALID", local_rank, "tasks of a machine", tasks // nodes)
     return Processes(rank, tasks, local_rank, tasks // nodes)
+
+
+def number_in(environment: Mapping[str, str], key: str, otherwise: int) -> int:
+    """What an environment variable counts; raises :class:`ConfigError` if that is no number."""
+    text = environment.get(key, str(otherwise))
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise ConfigError(
+            f"the environment variable {key} must be a number from 0 on, got {shown(text)}",
+            hint="leave it to the launcher, or unset it",
+        )
+    return int(text)
 
 
 def _check_place(place: str, number: int, count: str, size: int) -> None:

@@ -106,10 +106,12 @@ class Recipe:
             ConfigError: no such table or key, or a value that cannot be used.
         """
         tables: dict[str, Any] = {name: dict(getattr(self, name)) for name in TABLES}
-        for override in overrides:
-            table, key, value = parse_setting(override) if isinstance(override, str) else override
+        settings = [parse_setting(each) if isinstance(each, str) else each for each in overrides]
+        # Names come first: what is said of a network stays, wherever its name is said.
+        for table, key, value in sorted(settings, key=lambda each: each.key != "name"):
             check_keys("table", [table], TABLES)
-            if table in ("network", "output") and key == "name" and value != tables[table]["name"]:
+            named = tables[table].get("name")
+            if table in ("network", "output") and key == "name" and value != named:
                 tables[table] = {}  # arguments of one network mean nothing to another
             tables[table][key] = value
             if value is None:

@@ -13,6 +13,7 @@ from pixelcnn.data.content import as_bytes
 from pixelcnn.data.hugging_face import NAME, PREFIX
 from pixelcnn.data.lazy import pieces
 from pixelcnn.data.reading import condition_names
+from pixelcnn.data.sets import FACTS
 from pixelcnn.model import PixelModel
 from pixelcnn.record import UNSAID, classes_seen
 from pixelcnn.sources import CODING
@@ -26,6 +27,9 @@ PLACES = ("device", "devices", "nodes", "trackers", "init")
 
 ANCESTRY = ("recipe", "data", "content_hash", "steps", "epochs", "validation", "parent")
 """What of a parent's record stays in that of a model trained on from it."""
+
+COLOURS = {(1, 3): "rgb", (3, 1): "grey"}
+"""By how many channels a named set has, and how many its images have now."""
 
 
 def training_record(
@@ -171,8 +175,8 @@ def source_of(images: ImageSet) -> dict[str, Any]:
 
     Example:
         >>> from pixelcnn import data
-        >>> source_of(data.load("digits", levels=4).train)
-        {'name': 'digits', 'levels': 4}
+        >>> source_of(data.load("digits", levels=4, rgb=True).train)
+        {'name': 'digits', 'levels': 4, 'rgb': True}
     """
     found: dict[str, Any] = {"name": images.name} if images.name else {}
     kind, _, rest = images.binarisation.partition(" ")
@@ -182,6 +186,9 @@ def source_of(images: ImageSet) -> dict[str, Any]:
         found["binarise"] = "dynamic"
     elif images.quantisation != "none":
         found["levels"] = images.levels
+    channels = FACTS[images.name].channels if images.name in FACTS else images.shape.channels
+    if (way := COLOURS.get((channels, images.shape.channels))) is not None:
+        found[way] = True
     if images.fit:
         found |= {"size": list(images.shape[1:]), "fit": images.fit}
     if images.split.startswith("tutorial"):

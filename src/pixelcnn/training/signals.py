@@ -62,7 +62,9 @@ class StopFlag:
 
     def __enter__(self) -> "StopFlag":
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.getsignal(number) for number in stop_signals()}
+            found = {number: signal.getsignal(number) for number in stop_signals()}
+            # What another language has installed cannot be given back: it stays, and is not heard here.
+            self._before = {number: each for number, each in found.items() if each is not None}
             for number in self._before:
                 signal.signal(number, self._handle)
         return self

@@ -150,8 +150,11 @@ def rehearse(wanted: Request) -> Prepared:
     Raises:
         ConfigError, DataError, ModelError: what would stop the training.
     """
+    from pixelcnn.training.callbacks import check_trackers
+
     folder = RunFolder(wanted.run, resume=wanted.resume)
     folder.check()
+    check_trackers(wanted.recipe.options.trackers, wanted.run)
     if wanted.stored is not None:
         goes_on(wanted.stored, wanted.recipe, str(wanted.run))
     ready = prepare(wanted.recipe, trained=any(folder.checkpoints.glob("*.ckpt")))
@@ -203,6 +206,8 @@ def train_recipe(
         with held(RunFolder(asked.run, resume=asked.resume), processes) as folder:
             recipe, stored = asked.recipe, asked.stored
             check_size(processes, recipe.options.devices, recipe.options.nodes)
+            chosen = recipe.options.trackers if trackers is None else trackers
+            processes.on_main(lambda: check_hooks(callbacks, chosen, asked.run))
             replan = processes.on_main(
                 lambda: stored is not None and goes_on(stored, recipe, str(asked.run))
             )
@@ -210,11 +215,9 @@ def train_recipe(
             talk.say(f"loading {nameless(recipe.data.get('name', 'data'))}")
             trained = processes.on_main(lambda: any(folder.checkpoints.glob("*.ckpt")))
             # The main process loads first: what it downloads is there for the others.
-            ready = prepare(recipe, trained=trained) if processes.is_main else None
-            processes.on_main(lambda: None)
-            ready = ready or prepare(recipe, trained=trained)
-            chosen = ready.recipe.options.trackers if trackers is None else trackers
-            check_hooks(callbacks, chosen, asked.run)
+            loaded: list[Prepared] = []
+            processes.on_main(lambda: loaded.append(prepare(recipe, trained=trained)))
+            ready = loaded[0] if loaded else prepare(recipe, trained=trained)
             train, val = ready.splits.train, ready.splits.val
             options, source = ready.recipe.options, ready.recipe.data
             notes = training_record(
@@ -224,7 +227,7 @@ def train_recipe(
             return run_training(
                 ready.model, train, val, options, folder, notes, processes,
                 replan=replan, remarks=[*asked.remarks, *ready.notes], verbose=verbose,
-                callbacks=callbacks, trackers=trackers, since=since,
+                callbacks=callbacks, trackers=chosen, since=since,
             )  # fmt: skip
 
 
