@@ -18,7 +18,7 @@ from pixelcnn.engines.programs import program_of
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.extent import cropped, cropped_condition
 from pixelcnn.model import PixelModel
-from pixelcnn.modes import evaluation_view
+from pixelcnn.modes import evaluation_view, within
 from pixelcnn.sources import levels_of
 from pixelcnn.surroundings import independent
 
@@ -77,7 +77,8 @@ def calibrate(
     if not len(levels):
         raise DataError("calibration needs at least one image")
     given = model.check_condition(condition, len(levels))
-    view = copy.copy(cropped(placed(model, "cpu"), LARGEST))
+    # What torch.compile made would pass the record on to the model inside.
+    view = copy.copy(within(cropped(placed(model, "cpu"), LARGEST)))
     _, height, width = view.shape
     pixels = height * width
     some = spread(len(levels), min(most, max(1, RANGED // pixels)))
