@@ -10,8 +10,10 @@ from engines.walks import condition_for, images_of, model_of, needs_native
 from pixelcnn import outputs, sampling
 from pixelcnn.engines import native
 from pixelcnn.engines.native import NativeEngine
+from pixelcnn.engines.native.plan import MOST_PLANS, _plans
 from pixelcnn.engines.trace import trace
 from pixelcnn.errors import PixelCNNError, ResourceError
+from pixelcnn.shapes import ImageShape
 
 pytestmark = needs_native
 
@@ -108,6 +110,17 @@ def test_a_map_is_kept_once_whatever_the_depth(depth):
     program, condition = trace(model.network), condition_for(model, 2)
     kept = native.condition_values(program, native.plan(model, program), condition)
     assert kept.size == condition.numel()
+
+
+def test_few_plans_are_kept_of_a_program_that_meets_many_sizes():
+    """Each holds all weights, and pictures that are compressed together may be of any sizes."""
+    model = model_of("pixelcnn", (1, 2, 3))
+    program = trace(model.network)
+    for width in range(1, 2 * MOST_PLANS):
+        model.shape = ImageShape(1, 2, width)
+        latest = native.plan(model, program)
+    assert len(_plans[program]) == MOST_PLANS
+    assert native.plan(model, program) is latest
 
 
 def test_a_plan_for_another_processor_is_refused(monkeypatch):

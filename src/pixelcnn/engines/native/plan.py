@@ -55,6 +55,8 @@ OUTPUTS: dict[type[Output], str] = {
 }
 """Outputs that the native engine draws from."""
 
+MOST_PLANS = 4
+"""Kept of a program, the latest: each holds all weights, and compressed pictures may be of any sizes."""
 _plans: WeakKeyDictionary[Program, dict[object, Plan]] = WeakKeyDictionary()
 
 
@@ -83,7 +85,7 @@ def obstacle(model: PixelModel, program: Program) -> str:
 
 
 def plan(model: PixelModel, program: Program, together: int | None = None) -> Plan:
-    """The plan of a model's program, made once for each shape and output.
+    """The plan of a model's program, made once for each of the latest shapes and outputs.
 
     Args:
         model: gives the shape, the output and the order of the parameters.
@@ -96,11 +98,14 @@ def plan(model: PixelModel, program: Program, together: int | None = None) -> Pl
     """
     plans = _plans.setdefault(program, {})
     key = (model.shape, model.output, together)
-    if key not in plans:
+    found = plans.get(key)
+    if found is None:
         if reason := obstacle(model, program):
             raise Unlowerable(reason)
-        plans[key] = _plan(model, program, together or lanes())
-    return plans[key]
+        found = plans[key] = _plan(model, program, together or lanes())
+        for old in list(plans)[:-MOST_PLANS]:
+            plans.pop(old, None)
+    return found
 
 
 def _plan(model: PixelModel, program: Program, together: int) -> Plan:
