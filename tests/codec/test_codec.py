@@ -10,8 +10,9 @@ import torch
 import pixelcnn as px
 from engines.walks import images_of
 from pixelcnn import data, networks, outputs
-from pixelcnn.codec import container
+from pixelcnn.codec import archive, container
 from pixelcnn.codec.coding import Integers, decode, encode
+from pixelcnn.codec.entries import ARRAY, Form
 from pixelcnn.codec.fixed import PRECISIONS, SINGLE, Precision
 from pixelcnn.codec.integers import PRECISION, fingerprint
 from pixelcnn.codec.integers import integers as _integers
@@ -138,6 +139,16 @@ def test_a_list_of_sizes_comes_back_as_a_list():
     images = [drawn.integers(0, 4, (1, *size)) for size in sizes]
     found = px.decompress(model, px.compress(model, images))
     assert [one.tolist() for one in found] == [one.tolist() for one in images]
+
+
+def test_several_arrays_come_back_as_a_list():
+    """No call writes such a file, but a stranger may."""
+    model = calibrated(small_model(2))
+    images = images_of(model)
+    entry = archive.entry_of(model, Form(ARRAY, 1), model.shape, len(images))
+    one = archive.Input(entry, lambda start, stop: images[start:stop])
+    found = px.decompress(model, b"".join(archive.pack(model, [one, one])))
+    assert np.array_equal(np.stack(found), torch.cat([images, images]))
 
 
 def test_noise_costs_hardly_more_than_itself(shipped):

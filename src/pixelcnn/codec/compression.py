@@ -121,7 +121,7 @@ def _unpacked(
     entries = reader.header.entries
     first = next(iter(entries), None)
     found: list[np.ndarray] = []
-    if first is None or first.form.kind != ARRAY:
+    if first is None or len(entries) > 1 or first.form.kind != ARRAY:
         for entry, levels in unpack(model, reader, callback):
             found.extend(entry.form.restored(levels))
         return found
