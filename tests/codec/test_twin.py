@@ -30,7 +30,7 @@ from pixelcnn.codec.fixed import EXACT, SINGLE
 from pixelcnn.codec.integers import integers
 from pixelcnn.codec.weights import normed, settled
 from pixelcnn.engines import parallel
-from pixelcnn.errors import ModelError
+from pixelcnn.errors import ConfigError, ModelError
 from pixelcnn.program import Unlowerable
 
 SHAPE = (1, 3, 5)
@@ -273,6 +273,13 @@ def test_calibration_takes_images_of_any_source():
     loss, found = px.calibrate(model, images), model.record.copy()
     for source in (px.data.ImageSet(images, levels=2), images[:, 0]):
         assert px.calibrate(model, source) == loss and model.record == found
+
+
+@pytest.mark.parametrize("most", [0, -1])
+def test_calibration_looks_at_an_image_at_least(most):
+    model, images = model_of()
+    with pytest.raises(ConfigError, match="most"):
+        px.calibrate(model, images, most=most)
 
 
 def test_calibration_leaves_a_model_as_it_was():

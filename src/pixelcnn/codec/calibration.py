@@ -12,6 +12,7 @@ from torch import Tensor
 from pixelcnn.codec.fixed import PRECISIONS
 from pixelcnn.codec.frequencies import BITS
 from pixelcnn.codec.integers import PRECISION, RANGES, integer_form, integers
+from pixelcnn.config import check_integer
 from pixelcnn.devices import placed, require_model
 from pixelcnn.engines import parallel
 from pixelcnn.engines.programs import program_of
@@ -19,6 +20,7 @@ from pixelcnn.errors import DataError, ModelError
 from pixelcnn.extent import cropped, cropped_condition
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view, within
+from pixelcnn.shapes import MAX_IMAGES
 from pixelcnn.sources import levels_of
 from pixelcnn.surroundings import independent
 
@@ -62,6 +64,7 @@ def calibrate(
         in a thousand; see :func:`excess`, measured on a few of the images.
 
     Raises:
+        ConfigError: fewer than one image is to be looked at.
         DataError: no images.
         ModelError: the model has no integer form; the message says why.
 
@@ -72,6 +75,7 @@ def calibrate(
         True
     """
     require_model(model)
+    most = check_integer("most", most, 1, MAX_IMAGES)
     images, condition, _ = levels_of(model, images, condition)
     levels = model.check(images)
     if not len(levels):
