@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.codec import container
-from pixelcnn.codec.coding import Callback, Integers, decode, encode
+from pixelcnn.codec.coding import Integers, decode, encode
 from pixelcnn.codec.container import CODED, STORED, Block, Reader
 from pixelcnn.codec.entries import Entry, Form, Size
 from pixelcnn.codec.integers import of_shape, twin_of
@@ -23,6 +23,9 @@ from pixelcnn.codec.twin import Twin
 from pixelcnn.errors import DataError, ModelError, PixelCNNError
 from pixelcnn.model import PixelModel
 from pixelcnn.shapes import ImageShape
+
+Callback = Callable[[int, int], None]
+"""Called with what is done and all there is."""
 
 
 class Input(NamedTuple):

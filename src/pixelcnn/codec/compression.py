@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.codec.archive import Input, entry_of, pack, unpack
-from pixelcnn.codec.coding import Callback
+from pixelcnn.codec.archive import Callback, Input, entry_of, pack, unpack
 from pixelcnn.codec.container import Reader
 from pixelcnn.codec.entries import ARRAY, LIST, TYPES, Form
 from pixelcnn.codec.numbers import Damaged
