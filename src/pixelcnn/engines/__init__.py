@@ -269,7 +269,7 @@ def _native_obstacle(model: PixelModel, program: Program) -> str:
     if model.dtype != torch.float32:
         kind = str(model.dtype).removeprefix("torch.")
         return f"the native engine computes in float32, this model in {kind}"
-    obstacle = native.obstacle(model, program) or native.why_not()
+    obstacle = native.obstacle(model, program)
     if not obstacle and found_out(model, program, NATIVE) is None:
         walkers = partial(native.NativeEngine, program=program)
         find_out(model, program, NATIVE, engine_difference(evaluation_view(model), walkers))
