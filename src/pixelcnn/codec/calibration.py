@@ -77,16 +77,16 @@ def calibrate(
     require_model(model)
     most = check_integer("most", most, 1, MAX_IMAGES)
     images, condition, _ = levels_of(model, images, condition)
-    levels = model.check(images)
-    if not len(levels):
+    model.shape.require(images.shape)
+    if not len(images):
         raise DataError("calibration needs at least one image")
-    given = model.check_condition(condition, len(levels))
+    given = model.check_condition(condition, len(images))
     # What torch.compile made would pass the record on to the model inside.
     view = copy.copy(within(cropped(placed(model, "cpu"), LARGEST)))
     _, height, width = view.shape
     pixels = height * width
-    some = spread(len(levels), min(most, max(1, RANGED // pixels)))
-    levels = levels[some, :, :height, :width].cpu()
+    some = spread(len(images), min(most, max(1, RANGED // pixels)))
+    levels = model.check(images[some])[:, :, :height, :width].cpu()
     given = None if given is None else cropped_condition(view, given[some].cpu())
     view.record = {RANGES: ranges(view, levels, given)}
     few = spread(len(levels), max(1, COMPARED // pixels))
