@@ -150,7 +150,11 @@ class Engine:
 
         Returns:
             A :class:`Walker`; a :class:`Drawer` where the engine draws levels on its own.
+
+        Raises:
+            ModelError: the weights are others by now than when it was chosen.
         """
+        self.check(self.model)
         if self.fallback:
             self._warn()
         if self.program is None:
