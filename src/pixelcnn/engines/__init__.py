@@ -227,7 +227,7 @@ def choose(model: PixelModel, engine: str | Engine = "auto") -> Engine:
         return chosen("full", "asked for")
     try:
         program = program_of(model)
-        chosen = partial(chosen, weights=weights_of(model))
+        chosen = partial(chosen, weights=weights_of(model, program))
         wanted = engine
         if engine == "auto":
             wanted = "cuda" if model.device.type == "cuda" else "native"
