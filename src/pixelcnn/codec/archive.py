@@ -161,10 +161,12 @@ def _together(
             levels = _checked(model, entry, read(start, stop), stop - start)
             waiting.append(split(levels, entry.size.tile))
             labels += [each for each in entry.labels[start:stop] for _ in range(per_image)]
-            while sum(map(len, waiting)) >= size:
+            whole = sum(map(len, waiting)) // size * size
+            if whole:
                 tiles = torch.cat(waiting)
-                yield tiles[:size].long(), labels[:size]
-                waiting, labels = [tiles[size:]], labels[size:]
+                for at in range(0, whole, size):
+                    yield tiles[at : at + size].long(), labels[at : at + size]
+                waiting, labels = [tiles[whole:]], labels[whole:]
     if sum(map(len, waiting)):
         yield torch.cat(waiting).long(), labels
 
