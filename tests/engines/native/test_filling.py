@@ -1,6 +1,7 @@
 """Drawing inside: it can be begun again, leaves what it is given alone, and draws from distributions only."""
 
 import ctypes
+import importlib
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +11,6 @@ from engines.walks import condition_for, images_of, model_of, needs_native
 from pixelcnn import outputs, sampling
 from pixelcnn.engines import native
 from pixelcnn.engines.native import NativeEngine
-from pixelcnn.engines.native.plan import MOST_PLANS, _plans
 from pixelcnn.engines.trace import trace
 from pixelcnn.errors import PixelCNNError, ResourceError
 from pixelcnn.shapes import ImageShape
@@ -112,14 +112,16 @@ def test_a_map_is_kept_once_whatever_the_depth(depth):
     assert kept.size == condition.numel()
 
 
-def test_few_plans_are_kept_of_a_program_that_meets_many_sizes():
+def test_plans_for_many_sizes_are_kept_up_to_a_bound(monkeypatch):
     """Each holds all weights, and pictures that are compressed together may be of any sizes."""
+    plans = importlib.import_module("pixelcnn.engines.native.plan")  # not the function of this name
     model = model_of("pixelcnn", (1, 2, 3))
     program = trace(model.network)
-    for width in range(1, 2 * MOST_PLANS):
+    monkeypatch.setattr(plans, "MOST_BYTES", 3.5 * native.plan(model, program).nbytes)
+    for width in range(4, 9):
         model.shape = ImageShape(1, 2, width)
         latest = native.plan(model, program)
-    assert len(_plans[program]) == MOST_PLANS
+    assert len(plans._plans[program]) == 3
     assert native.plan(model, program) is latest
 
 

@@ -47,6 +47,11 @@ class Plan(NamedTuple):
     conditions: list[tuple[int, np.ndarray]]
     has_map: bool
 
+    @property
+    def nbytes(self) -> int:
+        """Of its words and weights."""
+        return self.words.nbytes + self.weights.nbytes
+
 
 OUTPUTS: dict[type[Output], str] = {
     Bernoulli: "bernoulli",
@@ -55,8 +60,8 @@ OUTPUTS: dict[type[Output], str] = {
 }
 """Outputs that the native engine draws from."""
 
-MOST_PLANS = 4
-"""Kept of a program, the latest: each holds all weights, and compressed pictures may be of any sizes."""
+MOST_BYTES = 2**28
+"""Of the plans that are kept of a program: each has all weights, and pictures may be of any sizes."""
 _plans: WeakKeyDictionary[Program, dict[object, Plan]] = WeakKeyDictionary()
 
 
@@ -103,8 +108,8 @@ def plan(model: PixelModel, program: Program, together: int | None = None) -> Pl
         if reason := obstacle(model, program):
             raise Unlowerable(reason)
         found = plans[key] = _plan(model, program, together or lanes())
-        for old in list(plans)[:-MOST_PLANS]:
-            plans.pop(old, None)
+        while len(plans) > 1 and sum(each.nbytes for each in list(plans.values())) > MOST_BYTES:
+            plans.pop(next(iter(plans), None), None)
     return found
 
 
