@@ -168,6 +168,12 @@ def test_a_compiled_model_draws_and_compresses_as_the_one_inside(model):
     assert px.compress(compiled, IMAGES) == px.compress(model, IMAGES)
 
 
+def test_a_compiled_model_keeps_its_record_when_it_is_calibrated(model):
+    model.record = {"recipe": "own"}
+    px.calibrate(torch.compile(model, backend="eager"), IMAGES)
+    assert model.record["recipe"] == "own" and "activation_ranges" in model.record
+
+
 def test_a_compiled_module_in_evaluation_mode_is_used_as_it_is():
     compiled = torch.compile(nn.Sequential(nn.Dropout()), backend="eager").eval()
     assert evaluation_view(compiled) is compiled

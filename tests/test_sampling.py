@@ -372,6 +372,8 @@ def test_an_engine_belongs_to_its_model_and_its_weights(plain):
         next(model.parameters()).mul_(-2)
     with pytest.raises(ModelError, match="weights of the model changed"):
         next(walk(model, 1, engine=chosen))
+    with pytest.raises(ModelError, match="weights of the model changed"):
+        chosen.start(1)
 
 
 @pytest.mark.parametrize(

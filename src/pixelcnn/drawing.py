@@ -190,8 +190,6 @@ def in_batches(
                 now.to(model.image_dtype, copy=True),
             )
 
-        if number:
-            chosen.check(model)
         indices, images, condition = wanted(range(start, min(start + batch_size, n)))
         job = job_of(model, images, indices, seed, temperature, condition)
         with exact_convolutions(model.device):

@@ -9,16 +9,17 @@ import torch
 
 import pixelcnn as px
 from engines.walks import images_of
-from pixelcnn import data, networks, outputs
-from pixelcnn.codec import container
+from pixelcnn import data, memory, networks, outputs
+from pixelcnn.codec import archive, container
 from pixelcnn.codec.coding import Integers, decode, encode
+from pixelcnn.codec.entries import ARRAY, Form
 from pixelcnn.codec.fixed import PRECISIONS, SINGLE, Precision
 from pixelcnn.codec.integers import PRECISION, fingerprint
 from pixelcnn.codec.integers import integers as _integers
 from pixelcnn.codec.twin import Twin
 from pixelcnn.engines.cached import CachedEngine
 from pixelcnn.engines.programs import program_of
-from pixelcnn.errors import DataError, ModelError
+from pixelcnn.errors import DataError, ModelError, ResourceError
 from pixelcnn.networks import NETWORKS
 from pixelcnn.shapes import coding_order
 from tiny import label, tiny_models
@@ -138,6 +139,26 @@ def test_a_list_of_sizes_comes_back_as_a_list():
     images = [drawn.integers(0, 4, (1, *size)) for size in sizes]
     found = px.decompress(model, px.compress(model, images))
     assert [one.tolist() for one in found] == [one.tolist() for one in images]
+
+
+def test_several_arrays_come_back_as_a_list():
+    """No call writes such a file, but a stranger may."""
+    model = calibrated(small_model(2))
+    images = images_of(model)
+    entry = archive.entry_of(model, Form(ARRAY, 1), model.shape, len(images))
+    one = archive.Input(entry, lambda start, stop: images[start:stop])
+    found = px.decompress(model, b"".join(archive.pack(model, [one, one])))
+    assert np.array_equal(np.stack(found), torch.cat([images, images]))
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_images_that_do_not_fit_into_memory_are_refused(listed, monkeypatch):
+    model = calibrated(small_model(2))
+    images = images_of(model).numpy()
+    packed = px.compress(model, list(images) if listed else images)
+    monkeypatch.setattr(memory, "available", lambda: images.nbytes - 1)
+    with pytest.raises(ResourceError, match=f"the images need {images.nbytes:,} bytes"):
+        px.decompress(model, packed)
 
 
 def test_noise_costs_hardly_more_than_itself(shipped):

@@ -29,8 +29,9 @@ from pixelcnn.codec.calibration import excess
 from pixelcnn.codec.fixed import EXACT, SINGLE
 from pixelcnn.codec.integers import integers
 from pixelcnn.codec.weights import normed, settled
+from pixelcnn.data.lazy import LazyImages
 from pixelcnn.engines import parallel
-from pixelcnn.errors import ModelError
+from pixelcnn.errors import ConfigError, ModelError
 from pixelcnn.program import Unlowerable
 
 SHAPE = (1, 3, 5)
@@ -273,6 +274,25 @@ def test_calibration_takes_images_of_any_source():
     loss, found = px.calibrate(model, images), model.record.copy()
     for source in (px.data.ImageSet(images, levels=2), images[:, 0]):
         assert px.calibrate(model, source) == loss and model.record == found
+
+
+def test_calibration_reads_the_images_that_it_looks_at():
+    model, images = model_of()
+    many, seen = torch.from_numpy(images).repeat(20, 1, 1, 1), []
+
+    def read(rows):
+        seen.extend(torch.arange(len(many))[rows].tolist())
+        return many[rows]
+
+    px.calibrate(model, LazyImages(many.shape, many.dtype, read, 2), most=3)
+    assert seen == [0, 33, 66]
+
+
+@pytest.mark.parametrize("most", [0, -1])
+def test_calibration_looks_at_an_image_at_least(most):
+    model, images = model_of()
+    with pytest.raises(ConfigError, match="most"):
+        px.calibrate(model, images, most=most)
 
 
 def test_calibration_leaves_a_model_as_it_was():

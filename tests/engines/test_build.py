@@ -124,6 +124,11 @@ def test_a_real_compiler_builds_it(cache, monkeypatch):
     assert cache.seven() == 7
 
 
+def test_of_several_words_the_last_program_is_the_compiler(cache, monkeypatch):
+    monkeypatch.setenv("CXX", f"ccache {cache.compiler} -pipe")
+    assert cache.seven() == 7 and cache.compiled == 1
+
+
 def test_a_change_of_the_source_builds_anew():
     found = compiling.find_compiler()
     sources = compiling.sources_of("pixelcnn.engines.native", "engine.cpp")

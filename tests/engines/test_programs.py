@@ -239,6 +239,16 @@ def test_weights_that_change_while_an_image_is_drawn_prove_no_engine_wrong():
     assert torch.equal(sample(model, 2, engine="cached"), sample(model, 2, engine="full"))
 
 
+def test_weights_that_change_after_a_program_was_made_are_not_taken_for_its_own():
+    """As where another thread trains the model, and a third one asks for its program."""
+    model = model_of("pixelcnn", (1, 5, 7))
+    program = programs.program_of(model)
+    assert programs.weights_of(model, program)
+    in_place(model)
+    programs.program_of(model)
+    assert not programs.weights_of(model, program)
+
+
 def test_an_unchanged_network_is_lowered_and_compared_once(monkeypatch):
     model, made = numbers(), []
     sample(model, 1)

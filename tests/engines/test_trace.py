@@ -65,6 +65,8 @@ REFUSED = [
     ("root", lambda s, y: y.exp() ** 0.5, "a power of 0.5"),
     ("power of a number", lambda s, y: 2**y, "a power of"),
     ("a row", lambda s, y: y[:, :, :1], "only runs of features"),
+    ("an image", lambda s, y: y * y[0], "only runs of features"),
+    ("some images", lambda s, y: y[:1], "only runs of features"),
     ("a feature", lambda s, y: y[:, 0], "only runs of features"),
     ("steps", lambda s, y: y[:, ::2], "only runs of features"),
     ("gather", lambda s, y: y[:, [0, 1]], "only runs of features"),

@@ -289,6 +289,7 @@ def test_a_check_leaves_the_model_as_it_was():
     state = torch.random.get_rng_state()
     check_model(model)
     assert model.training
+    assert not model.record
     assert all(module.training for module in model.modules())
     assert torch.equal(torch.random.get_rng_state(), state)
     assert all(torch.equal(t, before[name]) for name, t in model.state_dict().items())

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.codec import container
-from pixelcnn.codec.coding import Callback, Integers, decode, encode
+from pixelcnn.codec.coding import Integers, decode, encode
 from pixelcnn.codec.container import CODED, STORED, Block, Reader
 from pixelcnn.codec.entries import Entry, Form, Size
 from pixelcnn.codec.integers import of_shape, twin_of
@@ -23,6 +23,9 @@ from pixelcnn.codec.twin import Twin
 from pixelcnn.errors import DataError, ModelError, PixelCNNError
 from pixelcnn.model import PixelModel
 from pixelcnn.shapes import ImageShape
+
+Callback = Callable[[int, int], None]
+"""Called with what is done and all there is."""
 
 
 class Input(NamedTuple):
@@ -158,10 +161,12 @@ def _together(
             levels = _checked(model, entry, read(start, stop), stop - start)
             waiting.append(split(levels, entry.size.tile))
             labels += [each for each in entry.labels[start:stop] for _ in range(per_image)]
-            while sum(map(len, waiting)) >= size:
+            whole = sum(map(len, waiting)) // size * size
+            if whole:
                 tiles = torch.cat(waiting)
-                yield tiles[:size].long(), labels[:size]
-                waiting, labels = [tiles[size:]], labels[size:]
+                for at in range(0, whole, size):
+                    yield tiles[at : at + size].long(), labels[at : at + size]
+                waiting, labels = [tiles[whole:]], labels[whole:]
     if sum(map(len, waiting)):
         yield torch.cat(waiting).long(), labels
 

@@ -12,13 +12,15 @@ from torch import Tensor
 from pixelcnn.codec.fixed import PRECISIONS
 from pixelcnn.codec.frequencies import BITS
 from pixelcnn.codec.integers import PRECISION, RANGES, integer_form, integers
+from pixelcnn.config import check_integer
 from pixelcnn.devices import placed, require_model
 from pixelcnn.engines import parallel
 from pixelcnn.engines.programs import program_of
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.extent import cropped, cropped_condition
 from pixelcnn.model import PixelModel
-from pixelcnn.modes import evaluation_view
+from pixelcnn.modes import evaluation_view, within
+from pixelcnn.shapes import MAX_IMAGES
 from pixelcnn.sources import levels_of
 from pixelcnn.surroundings import independent
 
@@ -62,6 +64,7 @@ def calibrate(
         in a thousand; see :func:`excess`, measured on a few of the images.
 
     Raises:
+        ConfigError: fewer than one image is to be looked at.
         DataError: no images.
         ModelError: the model has no integer form; the message says why.
 
@@ -72,16 +75,18 @@ def calibrate(
         True
     """
     require_model(model)
+    most = check_integer("most", most, 1, MAX_IMAGES)
     images, condition, _ = levels_of(model, images, condition)
-    levels = model.check(images)
-    if not len(levels):
+    model.shape.require(images.shape)
+    if not len(images):
         raise DataError("calibration needs at least one image")
-    given = model.check_condition(condition, len(levels))
-    view = copy.copy(cropped(placed(model, "cpu"), LARGEST))
+    given = model.check_condition(condition, len(images))
+    # What torch.compile made would pass the record on to the model inside.
+    view = copy.copy(within(cropped(placed(model, "cpu"), LARGEST)))
     _, height, width = view.shape
     pixels = height * width
-    some = spread(len(levels), min(most, max(1, RANGED // pixels)))
-    levels = levels[some, :, :height, :width].cpu()
+    some = spread(len(images), min(most, max(1, RANGED // pixels)))
+    levels = model.check(images[some])[:, :, :height, :width].cpu()
     given = None if given is None else cropped_condition(view, given[some].cpu())
     view.record = {RANGES: ranges(view, levels, given)}
     few = spread(len(levels), max(1, COMPARED // pixels))

@@ -3,7 +3,6 @@
 The stream is that of constriction's range coder with words of 32 bits, a state of 64 and frequencies of 24.
 """
 
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -28,8 +27,6 @@ WORD = 2**15
 """Whole numbers below are integers of 16 bits."""
 BATCH = 32
 """Images that are computed at once where all of their positions are."""
-Callback = Callable[[int, int], None]
-"""Called with what is done and all there is."""
 
 
 class Integers:
@@ -97,24 +94,17 @@ class Integers:
         return found
 
 
-def encode(
-    model: Integers,
-    levels: Tensor,
-    condition: Tensor | None = None,
-    callback: Callback | None = None,
-) -> np.ndarray:
+def encode(model: Integers, levels: Tensor, condition: Tensor | None = None) -> np.ndarray:
     """The words of some images.
 
     Args:
         model: in whole numbers.
         levels: integers ``(n, c, h, w)``.
         condition: labels ``(n,)``.
-        callback: called with rows done and rows in all.
     """
-    report = _reported(model, callback)
     if model.native:
         engine = model.start_native(len(levels), condition)
-        return engine.encode(levels, model.frequencies.tables, report)
+        return engine.encode(levels, model.frequencies.tables)
     stream = library()
     coder, law = stream.queue.RangeEncoder(), stream.model.Categorical(perfect=False)
     whole = model.parameters(levels, condition, BATCH)
@@ -122,19 +112,11 @@ def encode(
         before = levels[:, :channel, row, column]
         counts = model.frequencies(whole[:, :, row, column], before)
         coder.encode(levels[:, channel, row, column].numpy().astype(np.int32), law, _given(counts))
-        if report is not None and (channel, column + 1) == (model.shape[0] - 1, model.shape.width):
-            report(row + 1)
     words: np.ndarray = coder.get_compressed()
     return words
 
 
-def decode(
-    model: Integers,
-    words: np.ndarray,
-    n: int,
-    condition: Tensor | None = None,
-    callback: Callback | None = None,
-) -> Tensor:
+def decode(model: Integers, words: np.ndarray, n: int, condition: Tensor | None = None) -> Tensor:
     """The images of some words, int64 ``(n, c, h, w)``.
 
     Args:
@@ -142,16 +124,14 @@ def decode(
         words: of one stream.
         n: images in it.
         condition: as in encoding.
-        callback: called with rows done and rows in all.
 
     Raises:
         Damaged: no encoder wrote these words.
     """
-    report = _reported(model, callback)
     if model.native:
         engine = model.start_native(n, condition)
         try:
-            return engine.decode(words, model.frequencies.tables, report)
+            return engine.decode(words, model.frequencies.tables)
         except ModelError as error:
             raise Damaged(NONE) from error
     levels = torch.zeros(n, *model.shape, dtype=torch.int64)
@@ -171,8 +151,6 @@ def decode(
         if coder.maybe_exhausted():
             raise Damaged(NONE)
         levels[:, channel, row, column] = torch.from_numpy(found.astype(np.int64))
-        if report is not None and (channel, column + 1) == (model.shape[0] - 1, model.shape.width):
-            report(row + 1)
     return levels
 
 
@@ -181,12 +159,6 @@ def library() -> Any:
     from constriction import stream
 
     return stream
-
-
-def _reported(model: Integers, callback: Callback | None) -> Callable[[int], None] | None:
-    if callback is None:
-        return None
-    return lambda rows: callback(rows, model.shape.height)
 
 
 def _given(counts: Tensor) -> np.ndarray:

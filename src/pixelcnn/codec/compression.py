@@ -3,15 +3,14 @@
 import io
 from collections.abc import Sequence
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.codec.archive import Input, entry_of, pack, unpack
-from pixelcnn.codec.coding import Callback
+from pixelcnn.codec.archive import Callback, Input, entry_of, pack, unpack
 from pixelcnn.codec.container import Reader
 from pixelcnn.codec.entries import ARRAY, LIST, TYPES, Form
 from pixelcnn.codec.numbers import Damaged
@@ -21,7 +20,7 @@ from pixelcnn.data.pictures import is_picture
 from pixelcnn.data.tensors import as_tensor, dense, remedy
 from pixelcnn.devices import require_model
 from pixelcnn.errors import ConfigError, DataError, ModelError
-from pixelcnn.memory import afford
+from pixelcnn.extent import require
 from pixelcnn.model import PixelModel
 from pixelcnn.shapes import ImageShape, image_shape, unflattened
 from pixelcnn.sources import levels_of
@@ -118,22 +117,21 @@ def decompress(
 def _unpacked(
     model: PixelModel, reader: Reader, callback: Callback | None
 ) -> np.ndarray | list[np.ndarray]:
-    entries = reader.header.entries
-    first = next(iter(entries), None)
-    found: list[np.ndarray] = []
-    if first is None or first.form.kind != ARRAY:
-        for entry, levels in unpack(model, reader, callback):
-            found.extend(entry.form.restored(levels))
-        return found
-    whole, done = None, 0
-    for entry, levels in unpack(model, reader, callback):
-        if whole is None:  # all checksums are right by now
-            with named("the array"):
-                afford(first.count * first.size.shape.dimensions * first.form.dtype.itemsize)
-            whole = np.empty((first.count, *first.size.shape), first.form.dtype)
-        whole[done : done + len(levels)] = entry.form.restored(levels)
-        done += len(levels)
-    assert whole is not None, "an entry is given at least once"
+    parts = unpack(model, reader, callback)
+    first = next(parts, None)
+    if first is None:
+        return []
+    entries, entry = reader.header.entries, first[0]
+    # All checksums are right by now.
+    size = sum(e.count * e.size.shape.dimensions * e.form.dtype.itemsize for e in entries)
+    require(size, "the images", "'pixelcnn decompress' writes them to files, one after the other")
+    restored = (each.form.restored(levels) for each, levels in chain([first], parts))
+    if len(entries) > 1 or entry.form.kind != ARRAY:
+        return list(chain.from_iterable(restored))
+    whole, done = np.empty((entry.count, *entry.size.shape), entry.form.dtype), 0
+    for some in restored:
+        whole[done : done + len(some)] = some
+        done += len(some)
     return whole
 
 

@@ -145,13 +145,10 @@ class Reader:
 
     def _read_header(self) -> tuple[Header, int]:
         start = self._stream.read(len(SIGNATURE) + 1)
-        if start[: len(SIGNATURE)] != SIGNATURE:
-            cut = len(start) > 0 and SIGNATURE.startswith(start)
-            if cut:
-                raise Damaged("is damaged: it ends too early")
-            raise Damaged("is no .pxc file", hint="'pixelcnn compress' writes them")
-        if len(start) <= len(SIGNATURE):
+        if start and SIGNATURE.startswith(start):
             raise Damaged("is damaged: it ends too early")
+        if not start.startswith(SIGNATURE):
+            raise Damaged("is no .pxc file", hint="'pixelcnn compress' writes them")
         if start[-1] != VERSION:
             raise Damaged(f"is of version {start[-1]}, only {VERSION} is known")
         length = b""

@@ -13,7 +13,7 @@ import numpy as np
 from pixelcnn.program import Elementwise, Unlowerable
 
 LOG2 = math.log(2)
-LOG2_HIGH = float(np.float64(0.693147180369123816490))
+LOG2_HIGH = 0.693147180369123816490
 LOG2_LOW = 1.90821492927058770002e-10
 """Two parts of log 2, the first with so few bits that its small multiples are exact."""
 TERMS = 14
@@ -76,9 +76,8 @@ def erf(x: Numbers) -> Numbers:
     x = np.clip(x, -6.0, 6.0)
     square, term = x * x, x + 0.0
     total = term
-    for n in range(
-        1, 160
-    ):  # of positive terms: erf is exp(-x^2) times a series without cancellation
+    # Of positive terms: erf is exp(-x^2) times a series without cancellation.
+    for n in range(1, 160):
         term = term * (2.0 * square) / (2 * n + 1)
         total = total + term
     return np.clip(2.0 / math.sqrt(math.pi) * exp(-square) * total, -1.0, 1.0)

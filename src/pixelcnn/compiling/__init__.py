@@ -36,21 +36,17 @@ def load(name: str, sources: Mapping[str, bytes], functions: Sequence[str]) -> c
         raise NotBuilt("PIXELCNN_NATIVE=0")
     with _one_at_a_time:
         try:
-            return _load(name, sources, functions)
+            if os.name != "posix":
+                raise NotBuilt("C++ is compiled on Linux and macOS only")
+            from pixelcnn.compiling.cache import obtain
+
+            compiler = find_compiler()
+            return obtain(name, key(sources, compiler), sources, compiler, functions)
         except NotBuilt as error:
             if str(error) not in _told:
                 _told.add(str(error))
                 logger.info("PyTorch computes, without compiled code: %s", error)
             raise
-
-
-def _load(name: str, sources: Mapping[str, bytes], functions: Sequence[str]) -> ctypes.CDLL:
-    if os.name != "posix":
-        raise NotBuilt("C++ is compiled on Linux and macOS only")
-    from pixelcnn.compiling.cache import obtain
-
-    compiler = find_compiler()
-    return obtain(name, key(sources, compiler), sources, compiler, functions)
 
 
 def sources_of(package: str, file: str) -> dict[str, bytes]:

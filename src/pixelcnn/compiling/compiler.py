@@ -37,10 +37,13 @@ class NotBuilt(Exception):
 def find_compiler() -> str:
     """The path of ``$CXX``, or else of the first compiler that is installed.
 
+    Of several words, as in ``ccache g++``, it is that of the last that is a program.
+
     Raises:
         NotBuilt: there is none.
     """
-    names = [os.environ["CXX"]] if os.environ.get("CXX") else list(NAMES)
+    given = os.environ.get("CXX")
+    names = [*dict.fromkeys((given, *reversed(given.split())))] if given else [*NAMES]
     for name in names:
         if found := shutil.which(name):
             return os.path.abspath(found)

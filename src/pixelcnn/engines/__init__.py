@@ -150,7 +150,11 @@ class Engine:
 
         Returns:
             A :class:`Walker`; a :class:`Drawer` where the engine draws levels on its own.
+
+        Raises:
+            ModelError: the weights are others by now than when it was chosen.
         """
+        self.check(self.model)
         if self.fallback:
             self._warn()
         if self.program is None:
@@ -223,7 +227,7 @@ def choose(model: PixelModel, engine: str | Engine = "auto") -> Engine:
         return chosen("full", "asked for")
     try:
         program = program_of(model)
-        chosen = partial(chosen, weights=weights_of(model))
+        chosen = partial(chosen, weights=weights_of(model, program))
         wanted = engine
         if engine == "auto":
             wanted = "cuda" if model.device.type == "cuda" else "native"
@@ -269,7 +273,7 @@ def _native_obstacle(model: PixelModel, program: Program) -> str:
     if model.dtype != torch.float32:
         kind = str(model.dtype).removeprefix("torch.")
         return f"the native engine computes in float32, this model in {kind}"
-    obstacle = native.obstacle(model, program) or native.why_not()
+    obstacle = native.obstacle(model, program)
     if not obstacle and found_out(model, program, NATIVE) is None:
         walkers = partial(native.NativeEngine, program=program)
         find_out(model, program, NATIVE, engine_difference(evaluation_view(model), walkers))

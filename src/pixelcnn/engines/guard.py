@@ -197,7 +197,7 @@ def _own_part(model: PixelModel, position: Position) -> slice:
 
 
 def sampled(shape: ImageShape) -> list[Position]:
-    """Positions that are compared: along the edges, and some between them; every channel of the last."""
+    """Positions that are compared: along the edges, and some between them; first and last channel of each."""
     rows, columns = ({0, 1, side // 2, side - 2, side - 1} & set(range(side)) for side in shape[1:])
     places = {(row, column) for row in rows for column in columns}
     return [Position(c, row, column) for row, column in places for c in {0, shape.channels - 1}]

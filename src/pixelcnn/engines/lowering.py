@@ -173,10 +173,10 @@ def chunk(program: Program, x: Any, chunks: int, dim: Any) -> tuple[Value, ...]:
 
 def getitem(program: Program, x: Any, index: Any) -> Any:
     """One of several values, or a run of features: ``x[:, a:b]``."""
-    if isinstance(x, tuple) and isinstance(index, int | slice):
+    if isinstance(x, tuple) and not isinstance(x, Value) and isinstance(index, int | slice):
         return x[index]
-    place = 3 if isinstance(x, Value) and x.last else 1
     if isinstance(x, Value) and isinstance(index, tuple) and Ellipsis not in index:
+        place = 3 if x.last else 1
         whole = all(part == slice(None) for i, part in enumerate(index) if i != place)
         run = index[place] if len(index) > place else None
         if whole and isinstance(run, slice) and run.step in (None, 1):

@@ -96,10 +96,11 @@ def find_out(model: PixelModel, program: Program, what: object, wrong: str) -> N
                 del kept.verdicts[old]
 
 
-def weights_of(model: PixelModel) -> bytes:
-    """A digest of the weights that :func:`program_of` has given a program for."""
+def weights_of(model: PixelModel, program: Program) -> bytes:
+    """A digest of the weights that a program was made of; empty if by now there is one of others."""
     with _lock:
-        return _kept[model.network].fingerprint.weights
+        kept = _kept[model.network]
+        return kept.fingerprint.weights if kept.program is program else b""
 
 
 def require_weights(model: PixelModel, weights: bytes) -> None:

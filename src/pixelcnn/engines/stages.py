@@ -103,9 +103,8 @@ def needs_rows(program: Program, stages: list[Tensor], steps: int) -> list[bool]
         for number, node in enumerate(program.nodes)
     ]
     for number, node in enumerate(program.nodes):
-        if (
-            node.clock != UNITS and (stages[number] > steps).any()
-        ):  # what is computed after a row reads all of it
+        # What is computed after a row reads all of it.
+        if node.clock != UNITS and (stages[number] > steps).any():
             for source in node.sources:
                 needed[source] = True
     return needed

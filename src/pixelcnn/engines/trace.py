@@ -194,12 +194,8 @@ class _Lowering:
         return None  # the condition is read by layers that know its kind
 
     def _call_module(self, node: fx.Node) -> Value:
-        module = self.modules[str(node.target)]
-        name, args, kwargs = (
-            str(node.target),
-            self._resolve(node.args),
-            self._resolve_all(node.kwargs),
-        )
+        module, name = self.modules[str(node.target)], str(node.target)
+        args, kwargs = self._resolve(node.args), self._resolve_all(node.kwargs)
         self._check_read(f"layer {name!r}", *args, *kwargs.values())
         if _lowers(module):
             return self._lower(name, module, args, kwargs)

@@ -13,7 +13,7 @@ from pixelcnn.devices import copied, float64_device, placed
 from pixelcnn.errors import ConformanceError, ModelError, UnknownName
 from pixelcnn.extent import FEW_POSITIONS, cropped, representative
 from pixelcnn.model import PixelModel
-from pixelcnn.modes import evaluation_view
+from pixelcnn.modes import evaluation_view, within
 from pixelcnn.networks import Network
 from pixelcnn.record import classes_seen
 from pixelcnn.shapes import ImageShape, Position
@@ -206,7 +206,7 @@ class ModelChecks:
 
     def compresses(self) -> str:
         """Images that it draws, in whole numbers; a model without an integer form breaks no promise."""
-        model = copy.copy(cropped(self.original, FEW_POSITIONS))
+        model = copy.copy(within(cropped(self.original, FEW_POSITIONS)))
         condition = self.condition(model.shape)
         try:
             return check_compression(model, condition, calibrated=RANGES in model.record)

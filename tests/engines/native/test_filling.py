@@ -1,6 +1,7 @@
 """Drawing inside: it can be begun again, leaves what it is given alone, and draws from distributions only."""
 
 import ctypes
+import importlib
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ from pixelcnn.engines import native
 from pixelcnn.engines.native import NativeEngine
 from pixelcnn.engines.trace import trace
 from pixelcnn.errors import PixelCNNError, ResourceError
+from pixelcnn.shapes import ImageShape
 
 pytestmark = needs_native
 
@@ -108,6 +110,19 @@ def test_a_map_is_kept_once_whatever_the_depth(depth):
     program, condition = trace(model.network), condition_for(model, 2)
     kept = native.condition_values(program, native.plan(model, program), condition)
     assert kept.size == condition.numel()
+
+
+def test_plans_for_many_sizes_are_kept_up_to_a_bound(monkeypatch):
+    """Each holds all weights, and pictures that are compressed together may be of any sizes."""
+    plans = importlib.import_module("pixelcnn.engines.native.plan")  # not the function of this name
+    model = model_of("pixelcnn", (1, 2, 3))
+    program = trace(model.network)
+    monkeypatch.setattr(plans, "MOST_BYTES", 3.5 * native.plan(model, program).nbytes)
+    for width in range(4, 9):
+        model.shape = ImageShape(1, 2, width)
+        latest = native.plan(model, program)
+    assert len(plans._plans[program]) == 3
+    assert native.plan(model, program) is latest
 
 
 def test_a_plan_for_another_processor_is_refused(monkeypatch):

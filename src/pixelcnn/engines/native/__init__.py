@@ -189,47 +189,36 @@ class NativeEngine:
             )
             yield done, torch.from_numpy(levels).long()
 
-    def encode(
-        self, levels: Tensor, tables: Tables, callback: Callable[[int], None] | None = None
-    ) -> np.ndarray:
+    def encode(self, levels: Tensor, tables: Tables) -> np.ndarray:
         """The words of a range coder for all images, of a plan in whole numbers.
 
         Args:
             levels: ``(n, c, h, w)``.
             tables: of the output.
-            callback: called with rows done, after every row.
 
         Returns:
             uint32: :mod:`pixelcnn.codec.coding` says what they mean.
         """
         held = np.array(levels.numpy(), np.int32, order="C")
-        self._code(held, tables, None, callback)
+        self._code(held, tables, None)
         count = ctypes.c_int64()
         self._call("words", self._handle, None, ctypes.byref(count))
         words = np.empty(count.value, np.uint32)
         self._call("words", self._handle, _pointer(words), ctypes.byref(count))
         return words
 
-    def decode(
-        self, words: np.ndarray, tables: Tables, callback: Callable[[int], None] | None = None
-    ) -> Tensor:
+    def decode(self, words: np.ndarray, tables: Tables) -> Tensor:
         """The images of some words, int64 ``(n, c, h, w)``; see :meth:`encode`.
 
         Raises:
             ModelError: no encoder wrote these words.
         """
         levels = np.zeros((self.n, *self.model.shape), np.int32)
-        self._code(levels, tables, np.ascontiguousarray(words, np.uint32), callback)
+        self._code(levels, tables, np.ascontiguousarray(words, np.uint32))
         return torch.from_numpy(levels).long()
 
-    def _code(
-        self,
-        levels: np.ndarray,
-        tables: Tables,
-        words: np.ndarray | None,
-        callback: Callable[[int], None] | None,
-    ) -> None:
-        """Encodes levels, or decodes words into them, a row at a time."""
+    def _code(self, levels: np.ndarray, tables: Tables, words: np.ndarray | None) -> None:
+        """Encodes levels, or decodes words into them, a row at a time: so it can be interrupted."""
         numbers = np.ascontiguousarray(tables.numbers, np.int64)
         self._call(
             "tables",
@@ -243,8 +232,6 @@ class NativeEngine:
         for row in range(self.model.shape.height):
             ends = ctypes.c_int32(row), ctypes.c_int32(row + 1), ctypes.c_int32(self.threads)
             self._call("code", self._handle, _pointer(levels), *ends)
-            if callback is not None:
-                callback(row + 1)
 
     def _take(self, levels: Tensor, position: Position) -> None:
         """Copies what was chosen at the last position; channel -1 stands for all channels."""

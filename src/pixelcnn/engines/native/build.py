@@ -9,16 +9,8 @@ from pixelcnn.compiling import NotBuilt
 FUNCTIONS = tuple(
     f"pixelcnn_{name}"
     for name in (
-        "codes",
-        "lanes",
-        "open",
-        "together",
-        "close",
-        "step",
-        "fill",
-        "tables",
-        "code",
-        "words",
+        *("codes", "lanes", "open", "together", "close"),
+        *("step", "fill", "tables", "code", "words"),
     )
 )
 """What the library has."""

@@ -44,7 +44,6 @@ class Encoder {
 
 class Decoder {
   public:
-    Decoder() = default;
     Decoder(const uint32_t* words, int64_t count) : words_(words), end_(words + count) {
         if (!words) return;
         point_ = uint64_t(next()) << WORD;

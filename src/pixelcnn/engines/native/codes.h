@@ -30,7 +30,7 @@
     X(LINEAR_GATE, 2, 0, 0)    \
     X(REQUANTISE, 1, 1, 1)     \
     X(ROUNDED_MUL, 2, 2, 0)    \
-    X(TABLE, 1, 1, 0)      \
+    X(TABLE, 1, 1, 0)          \
     X(TABLE_GATE, 2, 3, 0)
 
 #define PIXELCNN_KINDS(X) \

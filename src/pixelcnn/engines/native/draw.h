@@ -104,7 +104,7 @@ class Drawer {
         for (; channel < end; ++channel) {
             if (plan_.output == LOGISTIC_MIXTURE && !mixture_.turn(parameters, channel, levels, plane)) return channel;
             const int64_t here = channel * plane;
-            if (known && known[here]) continue;
+            if (known[here]) continue;
             if (plan_.output == LOGISTIC_MIXTURE && temperature == 1) {
                 levels[here] = search(uniform[here]);
                 continue;

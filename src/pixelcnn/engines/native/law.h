@@ -15,7 +15,6 @@ struct Tables {
     const int64_t *decay = nullptr, *mean = nullptr, *inverse = nullptr, *slope = nullptr, *curve = nullptr;
     int32_t limit = 0;
 
-    Tables() = default;
     Tables(const Plan& plan, const int64_t* numbers, int64_t count, int32_t most) : limit(most) {
         const bool mixture = plan.output == LOGISTIC_MIXTURE;
         const int64_t each = 2 * int64_t(limit) + 1;

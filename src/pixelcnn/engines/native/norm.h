@@ -7,7 +7,6 @@
 
 namespace {
 
-
 // Of a group that is no run: one feature after the other.
 void norm_any(const Group& group, const Instruction& i, const float* from, float* to) {
     const auto count = float(group.read.size());

@@ -47,6 +47,11 @@ class Plan(NamedTuple):
     conditions: list[tuple[int, np.ndarray]]
     has_map: bool
 
+    @property
+    def nbytes(self) -> int:
+        """Of its words and weights."""
+        return self.words.nbytes + self.weights.nbytes
+
 
 OUTPUTS: dict[type[Output], str] = {
     Bernoulli: "bernoulli",
@@ -55,6 +60,8 @@ OUTPUTS: dict[type[Output], str] = {
 }
 """Outputs that the native engine draws from."""
 
+MOST_BYTES = 2**28
+"""Of the plans that are kept of a program: each has all weights, and pictures may be of any sizes."""
 _plans: WeakKeyDictionary[Program, dict[object, Plan]] = WeakKeyDictionary()
 
 
@@ -83,7 +90,7 @@ def obstacle(model: PixelModel, program: Program) -> str:
 
 
 def plan(model: PixelModel, program: Program, together: int | None = None) -> Plan:
-    """The plan of a model's program, made once for each shape and output.
+    """The plan of a model's program, made once for each of the latest shapes and outputs.
 
     Args:
         model: gives the shape, the output and the order of the parameters.
@@ -96,11 +103,14 @@ def plan(model: PixelModel, program: Program, together: int | None = None) -> Pl
     """
     plans = _plans.setdefault(program, {})
     key = (model.shape, model.output, together)
-    if key not in plans:
+    found = plans.get(key)
+    if found is None:
         if reason := obstacle(model, program):
             raise Unlowerable(reason)
-        plans[key] = _plan(model, program, together or lanes())
-    return plans[key]
+        found = plans[key] = _plan(model, program, together or lanes())
+        while len(plans) > 1 and sum(each.nbytes for each in list(plans.values())) > MOST_BYTES:
+            plans.pop(next(iter(plans), None), None)
+    return found
 
 
 def _plan(model: PixelModel, program: Program, together: int) -> Plan:

@@ -19,7 +19,6 @@ class Rows {
 
     int32_t first() const { return first_; }
     int32_t images() const { return n_; }
-    int32_t walks() const { return walks_; }
 
     // Adds a place of zeros; all places together stay within bounds.
     template <typename Number>

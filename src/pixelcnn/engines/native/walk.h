@@ -15,7 +15,7 @@ namespace {
 
 struct Fill {
     int32_t* levels;        // (n, channels, height, width), read where known, written where not
-    const uint8_t* known;   // the same shape; null: nothing is
+    const uint8_t* known;   // the same shape
     const double* uniform;  // the same shape
     double temperature;
 };
@@ -290,8 +290,8 @@ class Walk {
         for (int32_t i = 0; i < n_; ++i, parameters += stride(plan_.result)) {
             const int64_t pixel = store_.rows().index(i, 0, row, column);
             const int32_t failed =
-                drawer_.draw(parameters, step, end, job.levels + pixel, job.known ? job.known + pixel : nullptr,
-                             job.uniform + pixel, plane, job.temperature);
+                drawer_.draw(parameters, step, end, job.levels + pixel, job.known + pixel, job.uniform + pixel, plane,
+                             job.temperature);
             if (failed < 0) continue;
             const std::string at = std::to_string(failed) + ", row " + std::to_string(row) + ", column ";
             throw Refused("image " + std::to_string(store_.rows().first() + i) + " has no distribution at channel " + at +
