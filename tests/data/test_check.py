@@ -113,3 +113,11 @@ def test_numbered_classes_stand_in_their_order():
     tally = Tally()
     tally.add_labels(images, [])
     assert [*tally.classes] == ["1", "2", "3", "10"]
+
+
+@pytest.mark.parametrize("size", [None, 4])
+def test_a_folder_without_a_good_picture_is_reported_whatever_size_is_asked_for(tmp_path, size):
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    found = data.check(tmp_path, size)
+    assert not found.ok
+    assert (found.parts, found.folders[0].problem) == ({}, "no good image")
