@@ -1,5 +1,7 @@
 """Reports on data."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -121,3 +123,16 @@ def test_a_folder_without_a_good_picture_is_reported_whatever_size_is_asked_for(
     found = data.check(tmp_path, size)
     assert not found.ok
     assert (found.parts, found.folders[0].problem) == ({}, "no good image")
+
+
+def test_an_array_that_is_a_folder_is_reported_as_an_array(tmp_path):
+    """A store of Zarr, as its specification has it."""
+    store = tmp_path / "cells.zarr"
+    store.mkdir()
+    described = {"zarr_format": 2, "shape": VALUES.shape, "chunks": VALUES.shape, "dtype": "|u1"}
+    described |= {"compressor": None, "fill_value": 0, "filters": None, "order": "C"}
+    (store / ".zarray").write_text(json.dumps(described))
+    (store / "0.0.0").write_bytes(VALUES.tobytes())
+    found = data.check(store)
+    assert found.ok and not found.folders
+    assert (found.parts, found.shapes) == ({"all": 12}, {"1x6x5": 12})

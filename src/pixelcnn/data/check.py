@@ -18,10 +18,9 @@ from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import labels_tensor
 from pixelcnn.data.lazy import pieces
 from pixelcnn.data.loading import load_all
-from pixelcnn.data.prepare import prepared_folder
 from pixelcnn.data.reading import Fit, Levels, Reading, as_size
 from pixelcnn.data.sets import DATASETS
-from pixelcnn.data.sources import OF_PICTURES, check_useful
+from pixelcnn.data.sources import OF_PICTURES, check_useful, is_folder
 from pixelcnn.data.survey import FileReport, few_values, levels_of, settle
 from pixelcnn.errors import DataError
 from pixelcnn.folders import at_home
@@ -210,12 +209,13 @@ def check(
         >>> check("digits").facts["classes"][:16]
         '0: 178, 1: 182, '
     """
-    path, tally = at_home(data), Tally()
+    tally = Tally()
     asked: Any = {
         "size": size, "fit": fit, "source_levels": source_levels, "layout": layout, "key": key,
         "label_column": label_column, "skip_bad": skip_bad,
     }  # fmt: skip
-    if data not in DATASETS and path.is_dir() and prepared_folder(path) is None:
+    if data not in DATASETS and is_folder(data):
+        path = at_home(data)
         reading = Reading(**asked | {"size": as_size(size)})
         check_useful(reading, OF_PICTURES, path)
         parts = (part_folders(path) or {"all": path}).items()

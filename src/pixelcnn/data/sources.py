@@ -137,6 +137,12 @@ def parts_of(source: Any, reading: Reading) -> Parts:
     return parts
 
 
+def is_folder(source: Any) -> bool:
+    """Whether a source is a folder of image files, and nothing else that lies in one, as a Zarr store does."""
+    _, kind = _kind_of(source)
+    return kind is not None and kind.read is read_folder
+
+
 def has_columns(source: Any) -> bool:
     """Whether a source may hold conditions under names beside its images, as tables and arrays do."""
     if isinstance(source, str) and source in DATASETS:
