@@ -42,9 +42,10 @@ def test_a_place_that_may_not_be_looked_into_is_bad_data(tmp_path, monkeypatch):
     def denied(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    for method in ("exists", "iterdir"):
+    for methods in (["exists"], ["iterdir"], ["is_file", "iterdir"]):
         with monkeypatch.context() as patch:
-            patch.setattr(Path, method, denied)
+            for method in methods:
+                patch.setattr(Path, method, denied)
             with pytest.raises(DataError, match="Permission denied"):
                 data.load(tmp_path)
 

@@ -7,6 +7,7 @@ neighbours, and taking one copies nothing.
 import contextlib
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -158,10 +159,7 @@ def _fill(shop: Workshop, where: str, labels: list[Any] | None, callback: Callba
 def prepared_folder(path: Path) -> Path | None:
     """The packed set that a path means: the folder, or the array in it; else ``None``."""
     folder = path.parent if path.name == IMAGES else path
-    try:
-        return folder if (folder / CARD).is_file() else None
-    except OSError:
-        return None
+    return folder if os.path.isfile(folder / CARD) else None
 
 
 def read_parts(path: Path, reading: Reading) -> Parts:

@@ -40,7 +40,7 @@ MAX_METADATA = 2**20
 
 def is_store(folder: Path) -> bool:
     """Whether a folder is a Zarr store."""
-    return any((folder / name).is_file() for name in (NODE_3, ARRAY_2, GROUP_2))
+    return any(os.path.isfile(folder / name) for name in (NODE_3, ARRAY_2, GROUP_2))
 
 
 class Zarr(Container):
