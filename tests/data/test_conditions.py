@@ -172,6 +172,13 @@ def test_one_picture_is_one_map(tmp_path):
     assert torch.allclose(found.values[0, 0], torch.from_numpy(pixels / 65_535).float())
 
 
+def test_a_picture_is_never_another_of_the_same_name_in_a_folder_beside_it(tmp_path):
+    save_pictures(tmp_path, PIXELS[:1], "b.png")
+    save_pictures(tmp_path / "a", 255 - PIXELS[:1], "b.png")
+    found = read_features(tmp_path / "b.png")
+    assert torch.allclose(found.values[0, 0], torch.from_numpy(PIXELS[0] / 255).float())
+
+
 def test_conditions_in_order_are_not_given_to_images_packed_in_another(tmp_path, photos):
     packed = tmp_path / "packed"
     data.prepare(photos, packed)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.data.files import find_images, name_of
+from pixelcnn.data.files import ImageFile, find_images, name_of
 from pixelcnn.data.folder import read_files
 from pixelcnn.data.gate import brief, missing, named, opened, size_of
 from pixelcnn.data.geometry import cropped
@@ -192,9 +192,7 @@ def _pictures(path: Path, size: Sequence[int] | None, fit: str | None) -> Featur
             f"{printable(path.name)}: maps cannot follow patches", hint=f"another {typed('fit')}"
         )
     reading = Reading(size=as_size(size), fit=fit, source_levels=FULL, labels=False)
-    files = find_images(path if path.is_dir() else path.parent)
-    if not path.is_dir():
-        files = [each for each in files if each.path.name == path.name][:1]
+    files = find_images(path) if path.is_dir() else [ImageFile(path, path.name)]
     pictures = read_files(files, reading.of_pictures, name_of(path))
     maps = pictures.images[:].float() / (pictures.levels - 1)
     return Features(maps, files=pictures.names if path.is_dir() else ())
