@@ -151,6 +151,16 @@ def test_sets_in_one_tuple_are_told_where_they_go():
     assert "px.fit(model, train, val)" in caught.value.hint
 
 
+def test_pictures_of_a_dataset_say_how_they_were_read_as_those_of_a_folder_do(tmp_path):
+    maps = [Image.fromarray(image % 5) for image in VALUES]
+    for number, picture in enumerate(maps):
+        picture.save(tmp_path / f"{number:02}.png")
+    options = {"size": 4, "fit": "nearest", "source_levels": 5}
+    folder, found = data.load_all(tmp_path, **options), data.load_all(Items(maps), **options)
+    assert (found.fit, found.picture_levels) == (folder.fit, folder.picture_levels) == ("nearest", 5)
+    assert torch.equal(found.images, folder.images)
+
+
 def test_random_items_become_one_set_that_does_not_change():
     class Random(Items):
         def __getitem__(self, index):

@@ -158,4 +158,6 @@ def read_stored(
         name=where,
         names=places_among(places.tolist(), [at for at, each in enumerate(reports) if each.error]),
         skipped=count - len(places),
+        fit="" if reading.size is None or reading.fit is None else reading.fit,
+        picture_levels=reading.source_levels if reading.stored else None,
     )
