@@ -575,8 +575,11 @@ def test_test_folders_are_read_as_the_training_folder(tmp_path):
 def test_a_packed_folder_has_the_levels_that_are_said(tmp_path):
     save_pictures(tmp_path / "maps", MAPS)
     data.prepare(tmp_path / "maps", tmp_path / "packed")
-    images = data.load_all(tmp_path / "packed", source_levels=5)
-    assert (images.levels, images.images[:].unique().tolist()) == (5, [0, 1, 2, 3, 4])
+    for said in ("source_levels", "picture_levels"):
+        loose, packed = (data.load_all(tmp_path / name, **{said: 5}) for name in ("maps", "packed"))
+        assert (packed.levels, packed.images[:].unique().tolist()) == (5, [0, 1, 2, 3, 4])
+        assert packed.source_levels == loose.source_levels == 5
+        assert packed.picture_levels == loose.picture_levels == 5
     with pytest.raises(DataError, match="maps: 2 levels are the values 0 to 1"):
         data.load_all(tmp_path / "packed", source_levels=2)[0:1].images[:]
 

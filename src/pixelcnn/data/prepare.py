@@ -164,12 +164,12 @@ def prepared_folder(path: Path) -> Path | None:
 
 def read_parts(path: Path, reading: Reading) -> Parts:
     """A packed set as a source, see :func:`prepared_folder`."""
-    folder = prepared_folder(path)
+    folder, reading = prepared_folder(path), reading.of_pictures
     assert folder is not None, "asked before"
     images = read_prepared(folder)
     levels = reading.source_levels or images.levels
     with named(f"{images.name}:"):
-        images = dataclasses.replace(images, levels=levels)
+        images = dataclasses.replace(images, levels=levels, source_levels=levels)
     if reading.stored:  # the pictures that were packed had these values
         images = dataclasses.replace(images, picture_levels=levels)
     return {"all": images}
