@@ -86,7 +86,7 @@ def fitted(images: ImageSet, size: tuple[int, int] | None, fit: str | None = Non
 
 
 def in_grey(images: ImageSet) -> ImageSet:
-    """A set in colour as its brightness (ITU-R BT.601), rounded to levels; a grey set as it is.
+    """A set in colour as its brightness (ITU-R BT.601), of integers rounded to one; a grey set as it is.
 
     Raises:
         DataError: any other number of channels.
@@ -101,15 +101,18 @@ def in_grey(images: ImageSet) -> ImageSet:
         raise DataError(
             f"{images.name} has {images.shape.channels} channels, not 3: no grey from it"
         )
-    weights = torch.tensor(LUMA, dtype=torch.int32).view(3, 1, 1)
+    real = images.images.is_floating_point()
+    weights = torch.tensor(LUMA, dtype=torch.float64 if real else torch.int64).view(3, 1, 1)
 
     def step(some: torch.Tensor) -> torch.Tensor:
         grey = torch.empty_like(some[:, :1])
         for piece in pieces(some):
-            grey[piece] = ((some[piece] * weights).sum(1, keepdim=True) + 500) // 1000
+            total = (some[piece] * weights).sum(1, keepdim=True)
+            grey[piece] = total / 1000 if real else (total + 500) // 1000
         return grey
 
-    return dataclasses.replace(images, images=each(images.images, step, images.levels))
+    bound = images.grey_levels or images.levels
+    return dataclasses.replace(images, images=each(images.images, step, bound))
 
 
 def in_colour(images: ImageSet) -> ImageSet:
