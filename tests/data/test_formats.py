@@ -17,6 +17,7 @@ import torch
 from pixelcnn import data
 from pixelcnn.data import arrays, hdf5, packed, zarr_codecs
 from pixelcnn.data.reading import Reading
+from pixelcnn.data.zarr_store import Zarr, ZarrArray
 from pixelcnn.errors import ConfigError, DataError
 
 h5py = pytest.importorskip("h5py")
@@ -115,6 +116,20 @@ def test_chunks_that_were_never_written_hold_the_fill_value(tmp_path):
         )
         array[:4] = NOISE[:4]
         check(data.load_all(path), np.concatenate([NOISE[:4], np.full_like(NOISE[4:], 9)]))
+
+
+def test_a_chunk_that_is_kept_is_the_one_asked_for_whatever_another_thread_reads(tmp_path):
+    path = zarr_store(tmp_path / "a.zarr", NOISE, chunks=(4, 5, 7))
+    array = Zarr(path)["images"]
+    kept = [((at, 0, 0), array.rows(4 * at, 4 * at + 4)) for at in (0, 0, 1)]
+
+    class Shared(ZarrArray):
+        """Another chunk is kept after two looks at it."""
+
+        _kept = property(lambda _: kept.pop(0), lambda *_: None)
+
+    array.__class__ = Shared
+    assert np.array_equal(array.rows(0, 4), NOISE[:4])
 
 
 @pytest.mark.parametrize(
