@@ -393,6 +393,17 @@ def test_what_astropy_warns_of_reaches_the_caller_and_the_values_are_read(tmp_pa
     assert np.array_equal(images.images[:, 0].numpy(), NOISE)
 
 
+def test_integers_of_fits_that_stand_for_no_value_are_refused(tmp_path):
+    values = NOISE.astype(np.int16)
+    values[3, 2, 1] = -1
+    fits.PrimaryHDU(values).writeto(tmp_path / "a.fits")
+    content = (tmp_path / "a.fits").read_bytes()
+    blank = content.replace(b"EXTEND  =                    T", b"BLANK   =                   -1")
+    (tmp_path / "a.fits").write_bytes(blank)
+    with pytest.raises(DataError, match=r"a\.fits: has pixels without a value"):
+        data.load_all(tmp_path / "a.fits", source_levels=256)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
 @pytest.mark.parametrize("name", ["a.h5", "a.fits", "a-images-idx3-ubyte.gz", "a.zarr"])
 def test_pipes_are_refused_and_never_waited_for(tmp_path, name):
