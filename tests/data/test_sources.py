@@ -99,6 +99,20 @@ def test_sets_that_do_not_go_together_are_not_joined(options, error):
         data.load_all(torch.utils.data.ConcatDataset([first, other]))
 
 
+def test_parts_of_a_dynamic_set_are_drawn_before_they_are_one():
+    splits = data.load(VALUES, binarise="dynamic")
+    whole = data.load_all(splits)
+    assert (whole.levels, whole.binarisation, whole.split) == (2, "dynamic, seed 0", "all")
+    assert torch.equal(whole.images, torch.cat([part.frozen().images for part in splits]))
+
+
+def test_images_that_were_chosen_from_a_dynamic_set_are_joined():
+    train = data.load(VALUES, binarise="dynamic").train
+    chosen = [torch.utils.data.Subset(train, places) for places in ([3, 1], [0])]
+    found = subsets.taken(torch.utils.data.ConcatDataset(chosen))
+    assert found.dynamic and torch.equal(found.images, train.images[[3, 1, 0]])
+
+
 def test_labels_and_classes_come_with_items():
     given = Items([(picture, index % 3) for index, picture in enumerate(PICTURES)])
     given.classes = ["a", "b", "c"]

@@ -30,7 +30,7 @@ from pixelcnn.data.packed import plain_name
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.sets import DATASETS
-from pixelcnn.data.splits import Parts, alike, joined, read_alike, splits_of
+from pixelcnn.data.splits import Parts, alike, joined, matched, read_alike, splits_of
 from pixelcnn.data.subsets import of_a_set, taken
 from pixelcnn.data.table import read_table
 from pixelcnn.errors import ConfigError, DataError, UnknownName
@@ -94,7 +94,11 @@ def splits_from(source: Any, reading: Reading, test: Any = None) -> Splits:
 def whole_of(source: Any, reading: Reading) -> ImageSet:
     """All images of a source, in their order."""
     parts = list(parts_of(source, reading).values())
-    return parts[0] if len(parts) == 1 else dataclasses.replace(joined(*parts), split="all")
+    if len(parts) == 1:
+        return parts[0]
+    first, *others = (part.frozen() for part in parts)  # of a dynamic set the others are already
+    whole = joined(first, *(matched(other, first, "further") for other in others))
+    return dataclasses.replace(whole, split="all")
 
 
 def parts_of(source: Any, reading: Reading) -> Parts:
