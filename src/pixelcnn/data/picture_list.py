@@ -1,5 +1,6 @@
 """Tables that name pictures: one in each row, and perhaps its class."""
 
+import dataclasses
 import itertools
 import logging
 import re
@@ -84,6 +85,7 @@ def listed(path: Path, reading: Reading) -> tuple[list[ImageFile], list[Any] | N
     there = [file for file in files if file is not None]
     if label is None:
         return there, None
+    there = [dataclasses.replace(file, problem="") for file in there]  # the row says the label
     labels = [row[label] for row, file in zip(rows, files, strict=True) if file is not None]
     return there, [int(each) for each in labels] if all(map(str.isdecimal, labels)) else labels
 
