@@ -262,6 +262,17 @@ def test_a_line_without_end_is_refused_and_not_kept(tmp_path, monkeypatch):
         data.load_all(stored(tmp_path, "1," * 150 + "\n"))
 
 
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("label", ["", "NA", "-1", "2.5"])
+def test_a_label_that_is_not_wanted_keeps_no_image_from_being_read(tmp_path, header, label):
+    *rows, last = text(header=header).splitlines()
+    path = stored(tmp_path, "\n".join([*rows, label + last[last.index(",") :]]))
+    options = {} if header else {"label_column": "first"}
+    with pytest.raises(DataError, match="1 bad row"):
+        data.load_all(path, **options)
+    assert_as_written(data.load_all(path, labels=False, **options), None)
+
+
 def test_values_are_kept_as_bytes_where_they_fit(tmp_path):
     wide = NOISE.astype(int)
     wide[-1, 0, 0] = 60_000
