@@ -101,7 +101,9 @@ def parse_rows(
         wrong |= {n: _wrong(lines[n], count, dialect) for n in good}
         good = [n for n in good if not wrong[n]]
         values = _parsed(b"".join(lines[n] + b"\n" for n in good), count, dialect)
-        assert values is not None, "every line was looked at"
+    if values is None:  # Arrow reads no plus before a number, nor one that is nearly 0
+        rows = [[_number(f, dialect) for f in lines[n].split(dialect.separator)] for n in good]
+        values = np.array(rows).reshape(-1, count).astype(_kind(dialect))
     numbers = [apart[n].given for n in good] if others.given else []
     given = np.array(numbers, np.float64).reshape(len(good), len(others.given))
     words = [word for n in good if n in apart for word in apart[n].words]
@@ -192,7 +194,7 @@ def _parsed(text: bytes, count: int, dialect: Dialect) -> np.ndarray | None:
     import pyarrow
     from pyarrow import csv
 
-    kind = np.float32 if dialect.real else np.uint16
+    kind = _kind(dialect)
     if not text:
         return np.empty((0, count), kind)
     lines = text[:-1].split(b"\n")
@@ -219,6 +221,10 @@ def _parsed(text: bytes, count: int, dialect: Dialect) -> np.ndarray | None:
         return None
     values = found.to_numpy().reshape(-1, count)
     return values if not dialect.real or np.isfinite(values).all() else None
+
+
+def _kind(dialect: Dialect) -> type[np.generic]:
+    return np.float32 if dialect.real else np.uint16
 
 
 def _wrong(line: bytes, count: int, dialect: Dialect) -> str:
