@@ -128,6 +128,7 @@ def test_labels_and_classes_come_with_items():
         ([(VALUES[0], 0.5)], {}, "label of item 0 is 0.5"),
         ([(VALUES[0], 1, 2)], {}, "3 things"),
         ([{"a": VALUES[0], "b": 1}], {}, "hold a, b: which is the image"),
+        ([{"image": VALUES[0], "kind": 1}], {"label_column": "sort"}, "nothing called sort"),
         ([VALUES[0], VALUES[1, :3]], {}, "item 1 is uint8 .3, 5., item 0"),
         ([PICTURES[0], VALUES[1]], {}, "pictures and arrays"),
         ([PICTURES[0], PICTURES[1].resize((9, 9))], {}, "differ in size"),

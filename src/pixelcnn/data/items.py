@@ -180,7 +180,7 @@ def told(item: Any, reading: Reading, where: str) -> Item:
     """Image and label of an item: alone, a pair, or under the names of a dictionary.
 
     Raises:
-        DataError: neither.
+        DataError: neither, or no label as asked for.
 
     Example:
         >>> told({"image": 1, "label": 2}, Reading(), "a"), told((1, 2), Reading(), "a")
@@ -190,10 +190,16 @@ def told(item: Any, reading: Reading, where: str) -> Item:
         image = chosen(item, reading.key, IMAGES)
         if image is None:
             raise DataError(
-                f"{where}: its items hold {brief(', '.join(map(str, item)))}: which is the image?",
+                f"{where}: its items hold {_names(item)}: which is the image?",
                 hint=f"say {typed('key')}",
             )
-        label = chosen(item, reading.label_column, LABELS)
+        said = reading.label_column
+        label = chosen(item, said, LABELS)
+        if label is None and reading.labels and said not in {None, "none"}:
+            raise DataError(
+                f"{where}: its items hold {_names(item)}, nothing called {brief(str(said), 60)}",
+                hint=f"say which is the label: {typed('label_column')}",
+            )
         return Item(item[image], None if label is None else item[label])
     if isinstance(item, tuple | list) and item:
         if len(item) > 2:
@@ -203,6 +209,10 @@ def told(item: Any, reading: Reading, where: str) -> Item:
             )
         return Item(*item)
     return Item(item)
+
+
+def _names(item: Mapping[Any, Any]) -> str:
+    return brief(", ".join(map(str, item)))
 
 
 def chosen(names: Collection[Any], said: str | None, usual: tuple[str, ...]) -> Any:
