@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from pictures import save_pictures
-from pixelcnn import data, plotting
+from pixelcnn import data, plotting, png
 from pixelcnn.cli.conditions import class_number
 from pixelcnn.cli.output import save_picture
 from pixelcnn.data import refusal
@@ -524,6 +524,14 @@ def test_twelve_bits_fill_their_levels(tmp_path):
     assert (images.levels, images.images[0, 0].tolist()) == (4096, values.tolist())
     few = data.load_all(tmp_path, source_levels=4096, levels=16)
     assert few.images[0, 0].tolist() == (values // 256).tolist()
+
+
+def test_a_picture_that_was_drawn_has_the_levels_that_it_says_whatever_is_expected(tmp_path):
+    drawn = next(png.files(np.arange(4).reshape(1, 1, 2, 2), levels=4))
+    (tmp_path / "a.png").write_bytes(drawn)
+    assert data.load_all(tmp_path, source_levels=8).images.flatten().tolist() == [0, 1, 2, 3]
+    with pytest.raises(DataError, match="holds the value 3, but 3 levels are 0 to 2"):
+        data.load_all(tmp_path, source_levels=3)
 
 
 @pytest.mark.parametrize("source", [256, 65_536])
