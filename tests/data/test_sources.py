@@ -120,6 +120,8 @@ def test_labels_and_classes_come_with_items():
     assert (images.labels.tolist(), images.classes) == ([1, 0, 2], ("a", "b", "c"))
     assert data.load_all(given, labels=False).labels is None
     assert np.array_equal(images.images[:, 0].numpy(), VALUES[[4, 0, 5]])
+    unknown = Items([(image, -1) for image in VALUES])  # as the Hub writes it
+    assert data.load_all(unknown).labels is None
 
 
 @pytest.mark.parametrize(
@@ -127,6 +129,7 @@ def test_labels_and_classes_come_with_items():
     [
         ([(VALUES[0], 0.5)], {}, "label of item 0 is 0.5"),
         ([(VALUES[0], 1, 2)], {}, "3 things"),
+        ([(VALUES[0], 1), (VALUES[1], None)], {}, "item 1 has no label"),
         ([{"a": VALUES[0], "b": 1}], {}, "hold a, b: which is the image"),
         ([{"image": VALUES[0], "kind": 1}], {"label_column": "sort"}, "nothing called sort"),
         ([VALUES[0], VALUES[1, :3]], {}, "item 1 is uint8 .3, 5., item 0"),

@@ -131,10 +131,7 @@ def set_of(
     if bool(pictures) == (first is not None):
         kinds = "pictures and arrays" if pictures else "no items"
         raise DataError(f"{where} holds {kinds}", hint="images of one kind are needed")
-    numbers, names = None, tuple[str, ...]()
-    if None not in labels:
-        with named(f"{where}:"):
-            numbers, names = labels_tensor(labels, tuple(classes))
+    numbers, names = _numbered(labels, classes, where)
     if first is None:
         count = len(pictures)
         images = read_stored(
@@ -146,6 +143,21 @@ def set_of(
         taken = from_rows if first.ndim == 1 else from_values
         images = taken(held, numbers, reading.source_levels, reading, where)
     return dataclasses.replace(images, classes=names)
+
+
+def _numbered(
+    labels: list[int | str | None], classes: Sequence[str], where: str
+) -> tuple[Tensor | None, tuple[str, ...]]:
+    """Labels as integers, and names of the classes; none where all are missing, as -1 of the Hub."""
+    if all(label in {None, -1} for label in labels):
+        return None, ()
+    if None in labels:
+        raise DataError(
+            f"{where}: item {labels.index(None)} has no label, others have one",
+            hint=f"leave labels out: {WITHOUT}",
+        )
+    with named(f"{where}:"):
+        return labels_tensor(labels, tuple(classes))
 
 
 def items_of(source: Any, reading: Reading, where: str) -> Iterator[Item]:
