@@ -175,7 +175,8 @@ def test_pictures_of_a_dataset_say_how_they_were_read_as_those_of_a_folder_do(tm
         picture.save(tmp_path / f"{number:02}.png")
     options = {"size": 4, "fit": "nearest", "source_levels": 5}
     folder, found = data.load_all(tmp_path, **options), data.load_all(Items(maps), **options)
-    assert (found.fit, found.picture_levels) == (folder.fit, folder.picture_levels) == ("nearest", 5)
+    for images in (folder, found):
+        assert (images.fit, images.picture_levels) == ("nearest", 5)
     assert torch.equal(found.images, folder.images)
 
 

@@ -142,7 +142,7 @@ def parts_of(source: Any, reading: Reading) -> Parts:
 
 
 def is_folder(source: Any) -> bool:
-    """Whether a source is a folder of image files, and nothing else that lies in one, as a Zarr store does."""
+    """Whether a source is a folder of image files, and not, for one, a Zarr store."""
     _, kind = _kind_of(source)
     return kind is not None and kind.read is read_folder
 
