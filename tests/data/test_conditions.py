@@ -124,13 +124,22 @@ def test_arrays_of_any_number(tmp_path, images, values, dtype, name):
         (FACTS[:10], "10 conditions for 11"),
         (FACTS[:, 0], r"\(11,\)"),
         (MAPS[..., :6], "maps of 5x6 do not fit images of 5x7"),
-        (np.array([{}] * 11), "Object arrays"),
+        (np.array([{}] * 11), "Python objects"),
     ],
 )
 def test_arrays_that_cannot_be_used(tmp_path, images, given, message):
     np.save(tmp_path / "given.npy", given)
     with pytest.raises(DataError, match=rf"given\.npy.*{message}"):
         data.load_all(images, condition=str(tmp_path / "given.npy"))
+
+
+def test_arrays_that_unpack_to_far_more_than_they_are_packed_in_are_refused(
+    tmp_path, images, monkeypatch
+):
+    monkeypatch.setattr("pixelcnn.data.stored.ALWAYS_FINE", 2**10)
+    np.savez_compressed(tmp_path / "given.npz", condition=np.zeros((11, 100, 100)))
+    with pytest.raises(DataError, match=r"given\.npz unpacks"):
+        data.load_all(images, condition=str(tmp_path / "given.npz"))
 
 
 def test_maps_are_pictures_of_the_images_names(tmp_path, photos):
