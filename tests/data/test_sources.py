@@ -1,5 +1,7 @@
 """Objects that hold images: arrays, pictures of Pillow, datasets of PyTorch."""
 
+from collections import deque
+
 import numpy as np
 import pytest
 import torch
@@ -167,6 +169,10 @@ def test_sets_in_one_tuple_are_told_where_they_go():
     with pytest.raises(DataError, match="item 0 is no image") as caught:
         data.load_all((images, images))
     assert "px.fit(model, train, val)" in caught.value.hint
+
+
+def test_pictures_may_come_in_any_sequence():
+    assert np.array_equal(data.load_all(deque(PICTURES)).images[:, 0].numpy(), VALUES)
 
 
 def test_pictures_of_a_dataset_say_how_they_were_read_as_those_of_a_folder_do(tmp_path):

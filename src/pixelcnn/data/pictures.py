@@ -50,7 +50,8 @@ def listed(source: Any) -> bool:
 
 def read_listed(source: Any, reading: Reading) -> Parts:
     """Files, pictures of Pillow or bytes, alone or in the order given; of a TIFF alone its pages."""
-    several = source if isinstance(source, list | tuple) else [source]
+    alone = is_picture(source) or isinstance(source, str | Path | bytes)
+    several = [source] if alone else source
     sources = [Path(each) if isinstance(each, str) else each for each in several]
     if not sources:
         raise DataError("no images are given")
