@@ -166,6 +166,9 @@ def test_maps_are_cropped_and_resized_like_the_images(tmp_path, photos):
     options = {"size": (3, 4), "condition": str(tmp_path / "given.npy")}
     found = data.load_all(tmp_path / "pixels.npy", **options)
     assert np.array_equal(found.condition.numpy(), MAPS[:, :, 1:4, 1:5].astype(np.float32))
+    np.savez(tmp_path / "both.npz", images=PIXELS, condition=MAPS)
+    beside = data.load_all(tmp_path / "both.npz", size=(3, 4))
+    assert torch.equal(beside.condition, found.condition)
 
 
 def test_maps_of_pictures_for_images_without_names_are_refused(tmp_path, images, photos):

@@ -53,6 +53,8 @@ def padded(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def fitted(images: ImageSet, size: tuple[int, int] | None, fit: str | None = None) -> ImageSet:
     """The set cropped about the centre (the default), padded with level 0, or cut into patches of a size.
 
+    Maps that images are given are cropped, too, and never padded.
+
     Raises:
         ConfigError: ``fit`` is ``resize`` or ``nearest``: arrays keep their values.
         DataError: an image smaller than the size, and not to be padded.
@@ -82,7 +84,10 @@ def fitted(images: ImageSet, size: tuple[int, int] | None, fit: str | None = Non
     def step(some: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(padded(cropped(some, size).numpy(), size)))
 
-    return dataclasses.replace(images, images=each(images.images, step))
+    given = images.condition
+    if given is not None and given.ndim == 4:
+        given = cropped(given, size)
+    return dataclasses.replace(images, images=each(images.images, step), condition=given)
 
 
 def in_grey(images: ImageSet) -> ImageSet:
