@@ -18,7 +18,7 @@ from pixelcnn import data
 from pixelcnn.data import arrays, hdf5, packed, zarr_codecs
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.zarr_store import Zarr, ZarrArray
-from pixelcnn.errors import ConfigError, DataError
+from pixelcnn.errors import ConfigError, DataError, ResourceError
 
 h5py = pytest.importorskip("h5py")
 zarr = pytest.importorskip("zarr")
@@ -575,6 +575,13 @@ def test_arrays_in_memory_go_through_the_same_conversion(kind):
     images = arrays.from_values(in_memory(kind), LABELS.tolist(), 256, Reading(), "given")
     check(images)
     assert images.labels.tolist() == LABELS.tolist()
+
+
+def test_arrays_of_h5py_that_memory_does_not_hold_are_refused_not_read(monkeypatch):
+    given = in_memory("h5py")
+    monkeypatch.setattr("pixelcnn.memory.available", lambda: 100)
+    with pytest.raises(ResourceError, match="array: needs 385 bytes of memory"):
+        data.load_all(given)
 
 
 def test_masked_values_are_no_levels():
