@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pictures import save_pictures
 from pixelcnn import data
 from pixelcnn.data import decoding
 from pixelcnn.data.content import content_keys
 from pixelcnn.data.lazy import LazyImages
-from pixelcnn.data.packing import PIXELS, PLAN, SURVEY
+from pixelcnn.data.packing import PIXELS, PLAN, SURVEY, Workshop
 from pixelcnn.errors import ConfigError, DataError, ResourceError
 from pixelcnn.training.batches import Batches
 
@@ -44,6 +45,19 @@ def test_a_packed_set_holds_what_the_folder_holds(pets, tmp_path):
     folder = data.load_all(pets)
     assert by_name(packed) == by_name(folder)
     assert (packed.name, packed.levels, packed.classes) == ("pets", 256, ("cat", "dog"))
+
+
+def test_a_picture_that_changes_while_all_are_packed_is_told_of(pets, tmp_path, monkeypatch):
+    survey = Workshop.survey
+
+    def change(shop):
+        reports = survey(shop)
+        Image.fromarray(np.zeros((7, 5), np.uint8)).save(pets / "cat/1.png")
+        return reports
+
+    monkeypatch.setattr(Workshop, "survey", change)
+    with pytest.raises(DataError, match=r"cat/1\.png has changed"):
+        data.prepare(pets, tmp_path / "packed")
 
 
 def test_folders_of_parts_do_not_become_its_classes(write_image, tmp_path):

@@ -56,7 +56,7 @@ def named_splits(name: str, split: str, root: Path | None, download: bool) -> Sp
         split: ``standard``, or ``tutorial``: the official training and test part in one piece, of
             which the last tenth validates, as the tutorials do it. That puts test images into
             training, so it is for comparison with them only, and the parts are named after it.
-        root: where to look first, see :func:`pixelcnn.data.obtain.roots`.
+        root: where to look first, see :func:`pixelcnn.data.obtain.folders`.
         download: fetch missing files.
 
     Raises:
