@@ -223,3 +223,9 @@ def test_conditions_in_order_are_not_given_to_every_part_anew(tmp_path):
     np.save(tmp_path / "facts.npy", FACTS)
     with pytest.raises(DataError, match="photos has several parts"):
         data.load(tmp_path / "photos", condition=str(tmp_path / "facts.npy"))
+    with pytest.raises(DataError, match="train has several parts"):
+        data.load(
+            tmp_path / "photos/train",
+            test=tmp_path / "photos/test",
+            condition=str(tmp_path / "facts.npy"),
+        )

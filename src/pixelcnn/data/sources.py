@@ -82,18 +82,18 @@ class Kind(NamedTuple):
 
 def splits_from(source: Any, reading: Reading, test: Any = None) -> Splits:
     """A source in three parts, see :func:`pixelcnn.data.splits.splits_of`."""
-    parts, other, keys = parts_of(source, reading), None, None
+    parts, other, keys = parts_of(source, reading, alone=test is None), None, None
     if test is not None:
-        other = whole_of(test, alike(reading, next(iter(parts.values()))))
+        other = whole_of(test, alike(reading, next(iter(parts.values()))), alone=False)
     packed = prepare.prepared_folder(at_home(source)) if is_path(source) else None
     if packed is not None and parts["all"].group is None:
         keys = prepare.prepared_keys(packed, len(parts["all"]))
     return splits_of(parts, keys, other)
 
 
-def whole_of(source: Any, reading: Reading) -> ImageSet:
-    """All images of a source, in their order."""
-    parts = list(parts_of(source, reading).values())
+def whole_of(source: Any, reading: Reading, *, alone: bool = True) -> ImageSet:
+    """All images of a source, in their order; ``alone`` is that of :func:`parts_of`."""
+    parts = list(parts_of(source, reading, alone=alone).values())
     if len(parts) == 1:
         return parts[0]
     first, *others = (part.frozen() for part in parts)  # of a dynamic set the others are already
@@ -101,11 +101,16 @@ def whole_of(source: Any, reading: Reading) -> ImageSet:
     return dataclasses.replace(whole, split="all")
 
 
-def parts_of(source: Any, reading: Reading) -> Parts:
+def parts_of(source: Any, reading: Reading, *, alone: bool = True) -> Parts:
     """The images of any source but a named set, in the size that was asked for.
 
     A folder with folders ``train`` and ``test`` says for itself what are parts, and so does a file with
     ``x_train`` and ``x_test``.
+
+    Args:
+        source: what is not a named set.
+        reading: how.
+        alone: there is no other source that a file of conditions is meant for.
 
     Raises:
         ConfigError: no images can be taken from it, or an option does not go with it.
@@ -134,9 +139,8 @@ def parts_of(source: Any, reading: Reading) -> Parts:
         if reading.size is not None:
             images = fitted(images, reading.size, reading.fit)
         if reading.condition_file is not None:
-            images = given_by(
-                images, reading.condition_file, reading.size, reading.fit, alone=len(parts) == 1
-            )
+            only = alone and len(parts) == 1
+            images = given_by(images, reading.condition_file, reading.size, reading.fit, alone=only)
         parts[part] = images
     return parts
 
