@@ -143,7 +143,7 @@ def _decode(stream: BinaryIO, how: How) -> Picture:
             raise DataError("shows several images, drawn by `pixelcnn` to be looked at")
         if max(width, height) > MAX_SIDE:
             raise DataError(f"{TOO_LARGE}: {height}x{width}, sides may be {MAX_SIDE:,}")
-        if image.format == "JPEG":
+        if image.format in {"JPEG", "MPO"}:  # the latter are several in one file
             check_scans(stream)
         notes = []
         if getattr(image, "is_animated", False):
