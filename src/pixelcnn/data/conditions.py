@@ -58,7 +58,7 @@ class Features(NamedTuple):
 
 def given_by(
     images: ImageSet,
-    source: str | None,
+    source: str,
     size: Sequence[int] | None,
     fit: str | None,
     *,
@@ -71,7 +71,7 @@ def given_by(
 
     Args:
         images: brought to their size already.
-        source: see :func:`read_features`; None for the images as they are.
+        source: see :func:`read_features`.
         size: what the images were brought to.
         fit: how: maps are treated alike.
         one_for_all: a file of one vector or map is for all images.
@@ -80,8 +80,6 @@ def given_by(
     Raises:
         DataError: a file that cannot be used, an image without a map, or another number of them.
     """
-    if source is None:
-        return images
     found = read_features(at_home(source), size, fit)
     values, where = found.values, printable(Path(source).name)
     if found.files:
