@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from pixelcnn.config import check_choice
 from pixelcnn.data.course import COURSE, PARTS, shapes, tinted
 from pixelcnn.data.image_set import ImageSet, Splits
 from pixelcnn.data.obtain import contents
@@ -45,8 +44,6 @@ OWN = Facts(1, 28, 28, 256, 10)
 DATASETS = tuple(FACTS)
 """Names that :func:`pixelcnn.data.load` knows."""
 
-SPLITS = ("standard", "tutorial")
-
 
 def named_splits(name: str, split: str, root: Path | None, download: bool) -> Splits:
     """A named set in three parts.
@@ -63,7 +60,6 @@ def named_splits(name: str, split: str, root: Path | None, download: bool) -> Sp
         ConfigError: a split that this set does not have.
         DataError: files that are missing or damaged.
     """
-    check_choice("split", split, SPLITS)
     if split == "tutorial":
         return _tutorial(name, root, download)
     if name == "digits":
