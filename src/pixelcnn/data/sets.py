@@ -11,7 +11,7 @@ import torch
 from pixelcnn.data.course import COURSE, PARTS, shapes, tinted
 from pixelcnn.data.image_set import ImageSet, Splits
 from pixelcnn.data.obtain import contents
-from pixelcnn.data.official import DIGITS, OFFICIAL, READERS, OfficialSet
+from pixelcnn.data.official import DIGITS, OFFICIAL, OfficialSet
 from pixelcnn.data.splits import joined, shuffled_parts
 from pixelcnn.errors import ConfigError
 
@@ -137,7 +137,7 @@ def _cut(whole: ImageSet, *parts: np.ndarray) -> Splits:
 
 def _part(dataset: OfficialSet, part: str, root: Path | None, download: bool) -> ImageSet:
     """One official part, unsplit, in the order of its file."""
-    pixels, labels = READERS[dataset.format](*contents(dataset, part, root, download))
+    pixels, labels = dataset.read(*contents(dataset, part, root, download))
     return ImageSet(
         torch.from_numpy(np.array(pixels)),
         levels=FACTS[dataset.name].levels,
