@@ -136,3 +136,14 @@ def test_an_array_that_is_a_folder_is_reported_as_an_array(tmp_path):
     found = data.check(store)
     assert found.ok and not found.folders
     assert (found.parts, found.shapes) == ({"all": 12}, {"1x6x5": 12})
+
+
+def test_parts_of_an_archive_are_compared_with_each_other(tmp_path):
+    labels = np.arange(12) % 3
+    np.savez(
+        tmp_path / "set.npz",
+        x_train=VALUES, y_train=labels, x_test=VALUES[:3], y_test=labels[:3],
+    )  # fmt: skip
+    found = data.check(tmp_path / "set.npz")
+    assert (found.parts, found.shared) == ({"train": 12, "test": 3}, {"train and test": 3})
+    assert (found.duplicates, found.classes) == (0, {"0": 5, "1": 5, "2": 5})

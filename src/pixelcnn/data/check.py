@@ -17,7 +17,7 @@ from pixelcnn.data.gate import missing
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import labels_tensor
 from pixelcnn.data.lazy import pieces
-from pixelcnn.data.loading import load_all
+from pixelcnn.data.loading import load_all, parts_in
 from pixelcnn.data.reading import Fit, Levels, Reading, as_size
 from pixelcnn.data.sets import DATASETS
 from pixelcnn.data.sources import OF_PICTURES, check_useful, is_folder
@@ -223,10 +223,12 @@ def check(
         name = name_of(path)
         levels = max((levels for _, levels in found), default=0)
         return tally.report(name, levels, tuple(report for report, _ in found))
-    images = load_all(data, **asked)
-    tally.add_set("all", images)
-    tally.add_labels(images, [])
-    return tally.report(images.name, images.levels)
+    sets = {"all": load_all(data, **asked)} if data in DATASETS else parts_in(data, **asked)
+    for part, images in sets.items():
+        tally.add_set(part, images)
+        tally.add_labels(images, [])
+    first = next(iter(sets.values()))
+    return tally.report(first.name, first.levels)
 
 
 @independent
