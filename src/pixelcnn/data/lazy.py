@@ -262,10 +262,10 @@ def _indexed(images: LazyImages, which: Any) -> Tensor:
         return images.read(slice(at, at + 1))[0]
     if which is None or which is Ellipsis or isinstance(which, tuple):
         return whole(images)[which]
-    rows = torch.as_tensor(which)
-    if rows.ndim != 1 or rows.is_floating_point():
+    given = torch.as_tensor(which)
+    if given.ndim != 1 or given.is_floating_point():
         return whole(images)[which]
-    rows = rows_of(rows.cpu(), len(images))
+    rows = rows_of(given.cpu(), len(images))
     return images.read(rows % max(len(images), 1) if isinstance(rows, Tensor) else rows)
 
 
