@@ -187,6 +187,16 @@ def test_what_cannot_be_labels_of_an_npy_file_is_told_of_and_left_out(tmp_path, 
     assert "images.npy: labels.npy beside it is left out" in caplog.text
 
 
+@pytest.mark.parametrize("packing", [".gz", ".xz"])
+def test_packed_labels_beside_that_are_damaged_are_left_out_too(tmp_path, caplog, packing):
+    np.save(tmp_path / "images.npy", NOISE)
+    written(tmp_path / f"labels.npy{packing}", b"packed by nobody")
+    images = data.load_all(tmp_path / "images.npy")
+    check(images)
+    assert images.labels is None
+    assert f"images.npy: labels.npy{packing} beside it is left out" in caplog.text
+
+
 def test_npy_files_of_other_names_have_no_labels_beside_them(tmp_path):
     np.save(tmp_path / "stars.npy", NOISE)
     np.save(tmp_path / "labels.npy", LABELS)

@@ -5,11 +5,12 @@ import gzip
 import lzma
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from pixelcnn.data.gate import opened, size_of
+from pixelcnn.data.gate import opened, size_of, unreadable
 from pixelcnn.data.stored import check_growth
 from pixelcnn.errors import DataError, ResourceError
 
@@ -61,16 +62,16 @@ def blocks(path: Path, most: int = BLOCK) -> Iterator[bytes]:
     Raises:
         DataError: the reason alone: damaged, or it grows beyond what is plausible.
     """
-    suffix = path.suffix.lower()
+    unpack = {".gz": _gzip, ".xz": _xz}.get(path.suffix.lower(), _plain)
     with opened(path) as stream:
-        if suffix not in PACKINGS:
-            yield from iter(lambda: stream.read(most), b"")
-            return
         size, done = size_of(stream), 0
-        for block in _gzip(stream, most) if suffix == ".gz" else _xz(stream, most):
-            done += len(block)
-            check_growth(size, done)
-            yield block
+        try:
+            for block in unpack(stream, most):
+                done += len(block)
+                check_growth(size, done)
+                yield block
+        except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+            raise DataError(unreadable(error)) from error
 
 
 def unpacked(path: Path) -> BinaryIO:
@@ -100,9 +101,13 @@ def unpacked(path: Path) -> BinaryIO:
         return os.fdopen(os.dup(file.fileno()), "rb")
 
 
+def _plain(stream: Any, most: int) -> Iterator[bytes]:
+    return iter(lambda: stream.read(most), b"")
+
+
 def _gzip(stream: BinaryIO, most: int) -> Iterator[bytes]:
     with gzip.GzipFile(fileobj=stream) as file:
-        yield from iter(lambda: file.read(most), b"")
+        yield from _plain(file, most)
 
 
 def _xz(stream: BinaryIO, most: int) -> Iterator[bytes]:
