@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pixelcnn import data
 from pixelcnn.data import loading
@@ -30,6 +31,14 @@ def test_names_teach():
     with pytest.raises(UnknownName, match="Did you mean 'mnist'") as caught:
         data.load("mnits")
     assert "cifar-10" in caught.value.hint
+
+
+def test_no_name_is_not_the_working_folder(tmp_path, monkeypatch):
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "a.png")
+    monkeypatch.chdir(tmp_path)
+    assert len(data.load_all(".")) == 1
+    with pytest.raises(UnknownName, match="no data set called ''"):
+        data.load_all("")
 
 
 @pytest.mark.parametrize("path", ["no/such/folder", "nothing.npy", "/nowhere.csv"])
