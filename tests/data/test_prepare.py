@@ -60,6 +60,18 @@ def test_a_picture_that_changes_while_all_are_packed_is_told_of(pets, tmp_path, 
         data.prepare(pets, tmp_path / "packed")
 
 
+@pytest.mark.parametrize("levels", [256, 65_536])
+@pytest.mark.parametrize("bits", [1, 8])
+def test_packed_pictures_fill_the_range_that_is_said(tmp_path, bits, levels):
+    values = np.random.default_rng(0).integers(0, 256, (6, 5, 7), np.uint8)
+    save_pictures(tmp_path / "loose", values > 127 if bits == 1 else values)
+    data.prepare(tmp_path / "loose", tmp_path / "packed")
+    found = [data.load_all(tmp_path / name, source_levels=levels) for name in ("loose", "packed")]
+    assert {images.levels for images in found} == {levels}
+    loose, packed = (dict(zip(i.names, i.images[:].tolist(), strict=True)) for i in found)
+    assert loose == packed
+
+
 def test_folders_of_parts_do_not_become_its_classes(write_image, tmp_path):
     for name in ("train/cat/1.png", "train/dog/1.png", "test/dog/1.png"):
         write_image(f"parts/{name}")
