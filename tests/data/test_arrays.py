@@ -70,6 +70,12 @@ def test_a_long_picture_to_be_cut_into_patches_has_no_images_in_its_rows():
         data.load_all(MANY, size=(2, 2), fit="patches")
 
 
+def test_a_single_number_is_no_set_of_images(tmp_path):
+    for source in (np.array(3), stored(tmp_path, np.array(3))):
+        with pytest.raises(DataError, match=r"the shape \(\) is no set of images"):
+            data.load_all(source)
+
+
 def test_rows_are_images_if_each_has_a_label_or_a_model_says_so(tmp_path):
     few = ROWS[:9]
     with pytest.raises(DataError, match="no set of images") as caught:

@@ -1,5 +1,7 @@
 """Reports on data."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -113,3 +115,35 @@ def test_numbered_classes_stand_in_their_order():
     tally = Tally()
     tally.add_labels(images, [])
     assert [*tally.classes] == ["1", "2", "3", "10"]
+
+
+@pytest.mark.parametrize("size", [None, 4])
+def test_a_folder_without_a_good_picture_is_reported_whatever_size_is_asked_for(tmp_path, size):
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    found = data.check(tmp_path, size)
+    assert not found.ok
+    assert (found.parts, found.folders[0].problem) == ({}, "no good image")
+
+
+def test_an_array_that_is_a_folder_is_reported_as_an_array(tmp_path):
+    """A store of Zarr, as its specification has it."""
+    store = tmp_path / "cells.zarr"
+    store.mkdir()
+    described = {"zarr_format": 2, "shape": VALUES.shape, "chunks": VALUES.shape, "dtype": "|u1"}
+    described |= {"compressor": None, "fill_value": 0, "filters": None, "order": "C"}
+    (store / ".zarray").write_text(json.dumps(described))
+    (store / "0.0.0").write_bytes(VALUES.tobytes())
+    found = data.check(store)
+    assert found.ok and not found.folders
+    assert (found.parts, found.shapes) == ({"all": 12}, {"1x6x5": 12})
+
+
+def test_parts_of_an_archive_are_compared_with_each_other(tmp_path):
+    labels = np.arange(12) % 3
+    np.savez(
+        tmp_path / "set.npz",
+        x_train=VALUES, y_train=labels, x_test=VALUES[:3], y_test=labels[:3],
+    )  # fmt: skip
+    found = data.check(tmp_path / "set.npz")
+    assert (found.parts, found.shared) == ({"train": 12, "test": 3}, {"train and test": 3})
+    assert (found.duplicates, found.classes) == (0, {"0": 5, "1": 5, "2": 5})

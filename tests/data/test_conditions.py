@@ -124,13 +124,22 @@ def test_arrays_of_any_number(tmp_path, images, values, dtype, name):
         (FACTS[:10], "10 conditions for 11"),
         (FACTS[:, 0], r"\(11,\)"),
         (MAPS[..., :6], "maps of 5x6 do not fit images of 5x7"),
-        (np.array([{}] * 11), "Object arrays"),
+        (np.array([{}] * 11), "Python objects"),
     ],
 )
 def test_arrays_that_cannot_be_used(tmp_path, images, given, message):
     np.save(tmp_path / "given.npy", given)
     with pytest.raises(DataError, match=rf"given\.npy.*{message}"):
         data.load_all(images, condition=str(tmp_path / "given.npy"))
+
+
+def test_arrays_that_unpack_to_far_more_than_they_are_packed_in_are_refused(
+    tmp_path, images, monkeypatch
+):
+    monkeypatch.setattr("pixelcnn.data.stored.ALWAYS_FINE", 2**10)
+    np.savez_compressed(tmp_path / "given.npz", condition=np.zeros((11, 100, 100)))
+    with pytest.raises(DataError, match=r"given\.npz unpacks"):
+        data.load_all(images, condition=str(tmp_path / "given.npz"))
 
 
 def test_maps_are_pictures_of_the_images_names(tmp_path, photos):
@@ -157,6 +166,9 @@ def test_maps_are_cropped_and_resized_like_the_images(tmp_path, photos):
     options = {"size": (3, 4), "condition": str(tmp_path / "given.npy")}
     found = data.load_all(tmp_path / "pixels.npy", **options)
     assert np.array_equal(found.condition.numpy(), MAPS[:, :, 1:4, 1:5].astype(np.float32))
+    np.savez(tmp_path / "both.npz", images=PIXELS, condition=MAPS)
+    beside = data.load_all(tmp_path / "both.npz", size=(3, 4))
+    assert torch.equal(beside.condition, found.condition)
 
 
 def test_maps_of_pictures_for_images_without_names_are_refused(tmp_path, images, photos):
@@ -170,6 +182,13 @@ def test_one_picture_is_one_map(tmp_path):
     found = read_features(tmp_path / "a.png")
     assert found.values.shape == (1, 1, 5, 7)
     assert torch.allclose(found.values[0, 0], torch.from_numpy(pixels / 65_535).float())
+
+
+def test_a_picture_is_never_another_of_the_same_name_in_a_folder_beside_it(tmp_path):
+    save_pictures(tmp_path, PIXELS[:1], "b.png")
+    save_pictures(tmp_path / "a", 255 - PIXELS[:1], "b.png")
+    found = read_features(tmp_path / "b.png")
+    assert torch.allclose(found.values[0, 0], torch.from_numpy(PIXELS[0] / 255).float())
 
 
 def test_conditions_in_order_are_not_given_to_images_packed_in_another(tmp_path, photos):
@@ -204,3 +223,9 @@ def test_conditions_in_order_are_not_given_to_every_part_anew(tmp_path):
     np.save(tmp_path / "facts.npy", FACTS)
     with pytest.raises(DataError, match="photos has several parts"):
         data.load(tmp_path / "photos", condition=str(tmp_path / "facts.npy"))
+    with pytest.raises(DataError, match="train has several parts"):
+        data.load(
+            tmp_path / "photos/train",
+            test=tmp_path / "photos/test",
+            condition=str(tmp_path / "facts.npy"),
+        )

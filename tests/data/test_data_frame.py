@@ -51,6 +51,14 @@ def test_the_one_other_column_beside_cells_is_the_label(caplog):
     assert "column emotion is taken for the label" in caplog.text
 
 
+def test_labels_of_a_frame_that_are_not_wanted_are_not_looked_at():
+    frame = pandas.DataFrame({**COLUMNS["one column a pixel"], "label": LABELS - 0.5})
+    with pytest.raises(DataError, match="labels are integers"):
+        data.load_all(frame)
+    images = data.load_all(frame, labels=False)
+    assert np.array_equal(images.images[:, 0].numpy(), IMAGES) and images.labels is None
+
+
 def test_numbers_in_a_frame_of_objects_are_numbers():
     frame = pandas.DataFrame(COLUMNS["one column a pixel"]).astype(object)
     assert np.array_equal(data.load_all(frame).images[:, 0].numpy(), IMAGES)

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from pictures import save_pictures
-from pixelcnn import data, plotting
+from pixelcnn import data, plotting, png
 from pixelcnn.cli.conditions import class_number
 from pixelcnn.cli.output import save_picture
 from pixelcnn.data import refusal
@@ -526,6 +526,14 @@ def test_twelve_bits_fill_their_levels(tmp_path):
     assert few.images[0, 0].tolist() == (values // 256).tolist()
 
 
+def test_a_picture_that_was_drawn_has_the_levels_that_it_says_whatever_is_expected(tmp_path):
+    drawn = next(png.files(np.arange(4).reshape(1, 1, 2, 2), levels=4))
+    (tmp_path / "a.png").write_bytes(drawn)
+    assert data.load_all(tmp_path, source_levels=8).images.flatten().tolist() == [0, 1, 2, 3]
+    with pytest.raises(DataError, match="holds the value 3, but 3 levels are 0 to 2"):
+        data.load_all(tmp_path, source_levels=3)
+
+
 @pytest.mark.parametrize("source", [256, 65_536])
 def test_a_whole_range_is_that_of_the_format(tmp_path, source):
     deep = np.random.default_rng(0).integers(0, 65_536, (6, 5), np.uint16)
@@ -575,8 +583,11 @@ def test_test_folders_are_read_as_the_training_folder(tmp_path):
 def test_a_packed_folder_has_the_levels_that_are_said(tmp_path):
     save_pictures(tmp_path / "maps", MAPS)
     data.prepare(tmp_path / "maps", tmp_path / "packed")
-    images = data.load_all(tmp_path / "packed", source_levels=5)
-    assert (images.levels, images.images[:].unique().tolist()) == (5, [0, 1, 2, 3, 4])
+    for said in ("source_levels", "picture_levels"):
+        loose, packed = (data.load_all(tmp_path / name, **{said: 5}) for name in ("maps", "packed"))
+        assert (packed.levels, packed.images[:].unique().tolist()) == (5, [0, 1, 2, 3, 4])
+        assert packed.source_levels == loose.source_levels == 5
+        assert packed.picture_levels == loose.picture_levels == 5
     with pytest.raises(DataError, match="maps: 2 levels are the values 0 to 1"):
         data.load_all(tmp_path / "packed", source_levels=2)[0:1].images[:]
 

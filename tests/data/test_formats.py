@@ -17,7 +17,8 @@ import torch
 from pixelcnn import data
 from pixelcnn.data import arrays, hdf5, packed, zarr_codecs
 from pixelcnn.data.reading import Reading
-from pixelcnn.errors import ConfigError, DataError
+from pixelcnn.data.zarr_store import Zarr, ZarrArray
+from pixelcnn.errors import ConfigError, DataError, ResourceError
 
 h5py = pytest.importorskip("h5py")
 zarr = pytest.importorskip("zarr")
@@ -117,6 +118,20 @@ def test_chunks_that_were_never_written_hold_the_fill_value(tmp_path):
         check(data.load_all(path), np.concatenate([NOISE[:4], np.full_like(NOISE[4:], 9)]))
 
 
+def test_a_chunk_that_is_kept_is_the_one_asked_for_whatever_another_thread_reads(tmp_path):
+    path = zarr_store(tmp_path / "a.zarr", NOISE, chunks=(4, 5, 7))
+    array = Zarr(path)["images"]
+    kept = [((at, 0, 0), array.rows(4 * at, 4 * at + 4)) for at in (0, 0, 1)]
+
+    class Shared(ZarrArray):
+        """Another chunk is kept after two looks at it."""
+
+        _kept = property(lambda _: kept.pop(0), lambda *_: None)
+
+    array.__class__ = Shared
+    assert np.array_equal(array.rows(0, 4), NOISE[:4])
+
+
 @pytest.mark.parametrize(
     ("dtype", "levels"), [("u1", 256), ("i2", 65_536), ("u2", 65_536), ("u4", 256), ("i4", 256)]
 )
@@ -170,6 +185,16 @@ def test_what_cannot_be_labels_of_an_npy_file_is_told_of_and_left_out(tmp_path, 
     check(images)
     assert images.labels is None
     assert "images.npy: labels.npy beside it is left out" in caplog.text
+
+
+@pytest.mark.parametrize("packing", [".gz", ".xz"])
+def test_packed_labels_beside_that_are_damaged_are_left_out_too(tmp_path, caplog, packing):
+    np.save(tmp_path / "images.npy", NOISE)
+    written(tmp_path / f"labels.npy{packing}", b"packed by nobody")
+    images = data.load_all(tmp_path / "images.npy")
+    check(images)
+    assert images.labels is None
+    assert f"images.npy: labels.npy{packing} beside it is left out" in caplog.text
 
 
 def test_npy_files_of_other_names_have_no_labels_beside_them(tmp_path):
@@ -378,6 +403,17 @@ def test_what_astropy_warns_of_reaches_the_caller_and_the_values_are_read(tmp_pa
     assert np.array_equal(images.images[:, 0].numpy(), NOISE)
 
 
+def test_integers_of_fits_that_stand_for_no_value_are_refused(tmp_path):
+    values = NOISE.astype(np.int16)
+    values[3, 2, 1] = -1
+    fits.PrimaryHDU(values).writeto(tmp_path / "a.fits")
+    content = (tmp_path / "a.fits").read_bytes()
+    blank = content.replace(b"EXTEND  =                    T", b"BLANK   =                   -1")
+    (tmp_path / "a.fits").write_bytes(blank)
+    with pytest.raises(DataError, match=r"a\.fits: has pixels without a value"):
+        data.load_all(tmp_path / "a.fits", source_levels=256)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes")
 @pytest.mark.parametrize("name", ["a.h5", "a.fits", "a-images-idx3-ubyte.gz", "a.zarr"])
 def test_pipes_are_refused_and_never_waited_for(tmp_path, name):
@@ -549,6 +585,13 @@ def test_arrays_in_memory_go_through_the_same_conversion(kind):
     images = arrays.from_values(in_memory(kind), LABELS.tolist(), 256, Reading(), "given")
     check(images)
     assert images.labels.tolist() == LABELS.tolist()
+
+
+def test_arrays_of_h5py_that_memory_does_not_hold_are_refused_not_read(monkeypatch):
+    given = in_memory("h5py")
+    monkeypatch.setattr("pixelcnn.memory.available", lambda: 100)
+    with pytest.raises(ResourceError, match="array: needs 385 bytes of memory"):
+        data.load_all(given)
 
 
 def test_masked_values_are_no_levels():

@@ -6,6 +6,7 @@ import torch
 
 from pixelcnn.data import ImageSet, load_all
 from pixelcnn.data.geometry import fitted, in_colour, in_grey
+from pixelcnn.data.raw import RawSet
 from pixelcnn.data.reading import as_size
 from pixelcnn.errors import ConfigError, DataError
 
@@ -55,6 +56,10 @@ def test_colour_becomes_grey_by_its_brightness():
     grey = in_grey(ImageSet(colours.view(5, 3, 1, 1), 256)).images.flatten().tolist()
     assert grey == [76, 150, 29, 255, 3]
     assert in_grey(IMAGES) is IMAGES
+    real = in_grey(RawSet(torch.tensor([0.5, 0.25, 1.0]).view(1, 3, 1, 1)))
+    assert real.images.item() == pytest.approx(0.41025)
+    large = in_grey(RawSet(torch.full((1, 3, 1, 1), 10**8, dtype=torch.int32)))
+    assert large.images.item() == 10**8
     with pytest.raises(DataError, match="2 channels"):
         in_grey(ImageSet(torch.zeros(1, 2, 3, 3, dtype=torch.uint8), 2))
 

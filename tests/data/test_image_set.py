@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pixelcnn.data import ImageSet, Splits
+from pixelcnn.data.lazy import LazyImages
 from pixelcnn.data.splits import joined
 from pixelcnn.errors import ConfigError, DataError
 
@@ -109,6 +110,17 @@ def test_a_mask_an_index_and_nothing_choose_images():
     assert len(grey()[[]]) == 0
     with pytest.raises(IndexError):
         grey()[10]
+    assert torch.equal(grey()[torch.tensor(3)].images, GREYS[3:4])
+
+
+@pytest.mark.parametrize("which", [[10], [9, 10], [-11], torch.arange(8, 12), [True] * 9])
+def test_an_image_that_is_not_there_is_an_index_error_and_never_left_out(which):
+    stored = ImageSet(LazyImages(GREYS.shape, GREYS.dtype, lambda rows: GREYS[rows], 256), 256)
+    for images in (grey(), stored):
+        with pytest.raises(IndexError):
+            images[which]
+        with pytest.raises(IndexError):
+            images.levels_at(which)
 
 
 def test_limit_strides_evenly_over_the_whole_set():

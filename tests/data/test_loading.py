@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pixelcnn import data
 from pixelcnn.data import loading
@@ -32,6 +33,14 @@ def test_names_teach():
     assert "cifar-10" in caught.value.hint
 
 
+def test_no_name_is_not_the_working_folder(tmp_path, monkeypatch):
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "a.png")
+    monkeypatch.chdir(tmp_path)
+    assert len(data.load_all(".")) == 1
+    with pytest.raises(UnknownName, match="no data set called ''"):
+        data.load_all("")
+
+
 @pytest.mark.parametrize("path", ["no/such/folder", "nothing.npy", "/nowhere.csv"])
 def test_a_missing_path_is_bad_data(path):
     with pytest.raises(DataError, match="no file or folder"):
@@ -42,9 +51,10 @@ def test_a_place_that_may_not_be_looked_into_is_bad_data(tmp_path, monkeypatch):
     def denied(path):
         raise PermissionError(13, "Permission denied", str(path))
 
-    for method in ("exists", "iterdir"):
+    for methods in (["exists"], ["iterdir"], ["is_file", "iterdir"]):
         with monkeypatch.context() as patch:
-            patch.setattr(Path, method, denied)
+            for method in methods:
+                patch.setattr(Path, method, denied)
             with pytest.raises(DataError, match="Permission denied"):
                 data.load(tmp_path)
 

@@ -8,11 +8,12 @@ from PIL import Image
 from pictures import save_pictures
 from pixelcnn import data
 from pixelcnn.data import Bins
-from pixelcnn.data.bins import extremes, found_bins
+from pixelcnn.data.bins import found_bins
 from pixelcnn.data.lazy import LazyImages
 from pixelcnn.data.raw import check_finite
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.sources import splits_from
+from pixelcnn.data.tensors import extent
 from pixelcnn.errors import ConfigError, DataError
 
 MAPS = np.random.default_rng(0).normal(size=(40, 5, 7)).astype(np.float32)
@@ -51,8 +52,8 @@ def test_bins_come_from_training_images_alone(stored, rule):
     raw = splits_from(path, Reading(quantise=rule))
     bins = data.load(path, quantise=rule, levels=9).train.bins
     assert bins == found_bins(rule, raw.train.images, 9, "train")
-    assert (bins.edges[0], bins.edges[-1]) == extremes(raw.train.images)
-    assert extremes(raw.train.images) != extremes(torch.from_numpy(MAPS))
+    assert (bins.edges[0], bins.edges[-1]) == extent(raw.train.images)
+    assert extent(raw.train.images) != extent(torch.from_numpy(MAPS))
 
 
 @pytest.mark.parametrize(

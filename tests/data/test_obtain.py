@@ -16,7 +16,7 @@ import pytest
 
 from pixelcnn.data import obtain
 from pixelcnn.data.obtain import contents
-from pixelcnn.data.official import OFFICIAL, Mirror, OfficialFile, OfficialSet
+from pixelcnn.data.official import OFFICIAL, Mirror, OfficialFile, OfficialSet, read_idx
 from pixelcnn.errors import DataError
 
 CONTENT = {"one.bin": b"the first file" * 50, "two.bin": b"another file" * 70}
@@ -29,7 +29,7 @@ PACKERS = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress}
 
 def official(*mirrors):
     return OfficialSet(
-        "tiny-set", "idx", {"train": FILES}, mirrors or (Mirror("https://a/", ".gz"),)
+        "tiny-set", read_idx, {"train": FILES}, mirrors or (Mirror("https://a/", ".gz"),)
     )
 
 

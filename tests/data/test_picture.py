@@ -220,6 +220,15 @@ def test_a_jpeg_of_many_scans_is_refused(tmp_path):
         read_picture(path)
 
 
+def test_scans_are_counted_in_a_jpeg_of_several_pictures_too(tmp_path):
+    first, second = (Image.fromarray(np.full((8, 8), grey, np.uint8)) for grey in (0, 9))
+    first.save(path := tmp_path / "a.jpg", "MPO", save_all=True, append_images=[second])
+    assert read_picture(path).notes == ("first of several frames taken",)
+    path.write_bytes(path.read_bytes() + b"\xff\xda" * 201)
+    with pytest.raises(DataError, match="more than 200 scans"):
+        read_picture(path)
+
+
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP", b"tEXt"])
 def test_a_png_whose_texts_fill_the_memory_is_refused(tmp_path, make_png, kind):
     plain = make_png(4, 4)

@@ -64,6 +64,15 @@ def test_pictures_of_a_list_that_are_not_there_are_named_or_left_out(folder, cap
     assert "p12.png, left out" in caplog.text
 
 
+def test_a_picture_beside_folders_has_the_label_of_its_row(tmp_path, caplog):
+    names = ("a/0.png", "b/1.png", "2.png")
+    for name, pixels in zip(names, PIXELS, strict=False):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / name)
+    check(data.load_all(table(tmp_path, zip(names, KINDS, strict=False))), [0, 1, 2])
+    assert "no labels" not in caplog.text
+
+
 def test_a_damaged_picture_of_a_list_takes_its_label_along(folder):
     (folder / "pictures" / NAMES[-1]).write_bytes(b"no picture")
     path = table(folder, zip(NAMES, KINDS, strict=True))

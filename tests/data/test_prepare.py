@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pictures import save_pictures
 from pixelcnn import data
 from pixelcnn.data import decoding
 from pixelcnn.data.content import content_keys
 from pixelcnn.data.lazy import LazyImages
-from pixelcnn.data.packing import PIXELS, PLAN, SURVEY
+from pixelcnn.data.packing import PIXELS, PLAN, SURVEY, Workshop
 from pixelcnn.errors import ConfigError, DataError, ResourceError
 from pixelcnn.training.batches import Batches
 
@@ -44,6 +45,31 @@ def test_a_packed_set_holds_what_the_folder_holds(pets, tmp_path):
     folder = data.load_all(pets)
     assert by_name(packed) == by_name(folder)
     assert (packed.name, packed.levels, packed.classes) == ("pets", 256, ("cat", "dog"))
+
+
+def test_a_picture_that_changes_while_all_are_packed_is_told_of(pets, tmp_path, monkeypatch):
+    survey = Workshop.survey
+
+    def change(shop):
+        reports = survey(shop)
+        Image.fromarray(np.zeros((7, 5), np.uint8)).save(pets / "cat/1.png")
+        return reports
+
+    monkeypatch.setattr(Workshop, "survey", change)
+    with pytest.raises(DataError, match=r"cat/1\.png has changed"):
+        data.prepare(pets, tmp_path / "packed")
+
+
+@pytest.mark.parametrize("levels", [256, 65_536])
+@pytest.mark.parametrize("bits", [1, 8])
+def test_packed_pictures_fill_the_range_that_is_said(tmp_path, bits, levels):
+    values = np.random.default_rng(0).integers(0, 256, (6, 5, 7), np.uint8)
+    save_pictures(tmp_path / "loose", values > 127 if bits == 1 else values)
+    data.prepare(tmp_path / "loose", tmp_path / "packed")
+    found = [data.load_all(tmp_path / name, source_levels=levels) for name in ("loose", "packed")]
+    assert {images.levels for images in found} == {levels}
+    loose, packed = (dict(zip(i.names, i.images[:].tolist(), strict=True)) for i in found)
+    assert loose == packed
 
 
 def test_folders_of_parts_do_not_become_its_classes(write_image, tmp_path):

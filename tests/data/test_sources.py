@@ -1,5 +1,7 @@
 """Objects that hold images: arrays, pictures of Pillow, datasets of PyTorch."""
 
+from collections import deque
+
 import numpy as np
 import pytest
 import torch
@@ -99,6 +101,20 @@ def test_sets_that_do_not_go_together_are_not_joined(options, error):
         data.load_all(torch.utils.data.ConcatDataset([first, other]))
 
 
+def test_parts_of_a_dynamic_set_are_drawn_before_they_are_one():
+    splits = data.load(VALUES, binarise="dynamic")
+    whole = data.load_all(splits)
+    assert (whole.levels, whole.binarisation, whole.split) == (2, "dynamic, seed 0", "all")
+    assert torch.equal(whole.images, torch.cat([part.frozen().images for part in splits]))
+
+
+def test_images_that_were_chosen_from_a_dynamic_set_are_joined():
+    train = data.load(VALUES, binarise="dynamic").train
+    chosen = [torch.utils.data.Subset(train, places) for places in ([3, 1], [0])]
+    found = subsets.taken(torch.utils.data.ConcatDataset(chosen))
+    assert found.dynamic and torch.equal(found.images, train.images[[3, 1, 0]])
+
+
 def test_labels_and_classes_come_with_items():
     given = Items([(picture, index % 3) for index, picture in enumerate(PICTURES)])
     given.classes = ["a", "b", "c"]
@@ -106,6 +122,8 @@ def test_labels_and_classes_come_with_items():
     assert (images.labels.tolist(), images.classes) == ([1, 0, 2], ("a", "b", "c"))
     assert data.load_all(given, labels=False).labels is None
     assert np.array_equal(images.images[:, 0].numpy(), VALUES[[4, 0, 5]])
+    unknown = Items([(image, -1) for image in VALUES])  # as the Hub writes it
+    assert data.load_all(unknown).labels is None
 
 
 @pytest.mark.parametrize(
@@ -113,7 +131,9 @@ def test_labels_and_classes_come_with_items():
     [
         ([(VALUES[0], 0.5)], {}, "label of item 0 is 0.5"),
         ([(VALUES[0], 1, 2)], {}, "3 things"),
+        ([(VALUES[0], 1), (VALUES[1], None)], {}, "item 1 has no label"),
         ([{"a": VALUES[0], "b": 1}], {}, "hold a, b: which is the image"),
+        ([{"image": VALUES[0], "kind": 1}], {"label_column": "sort"}, "nothing called sort"),
         ([VALUES[0], VALUES[1, :3]], {}, "item 1 is uint8 .3, 5., item 0"),
         ([PICTURES[0], VALUES[1]], {}, "pictures and arrays"),
         ([PICTURES[0], PICTURES[1].resize((9, 9))], {}, "differ in size"),
@@ -149,6 +169,21 @@ def test_sets_in_one_tuple_are_told_where_they_go():
     with pytest.raises(DataError, match="item 0 is no image") as caught:
         data.load_all((images, images))
     assert "px.fit(model, train, val)" in caught.value.hint
+
+
+def test_pictures_may_come_in_any_sequence():
+    assert np.array_equal(data.load_all(deque(PICTURES)).images[:, 0].numpy(), VALUES)
+
+
+def test_pictures_of_a_dataset_say_how_they_were_read_as_those_of_a_folder_do(tmp_path):
+    maps = [Image.fromarray(image % 5) for image in VALUES]
+    for number, picture in enumerate(maps):
+        picture.save(tmp_path / f"{number:02}.png")
+    options = {"size": 4, "fit": "nearest", "source_levels": 5}
+    folder, found = data.load_all(tmp_path, **options), data.load_all(Items(maps), **options)
+    for images in (folder, found):
+        assert (images.fit, images.picture_levels) == ("nearest", 5)
+    assert torch.equal(found.images, folder.images)
 
 
 def test_random_items_become_one_set_that_does_not_change():

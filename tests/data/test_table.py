@@ -262,6 +262,17 @@ def test_a_line_without_end_is_refused_and_not_kept(tmp_path, monkeypatch):
         data.load_all(stored(tmp_path, "1," * 150 + "\n"))
 
 
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("label", ["", "NA", "-1", "2.5"])
+def test_a_label_that_is_not_wanted_keeps_no_image_from_being_read(tmp_path, header, label):
+    *rows, last = text(header=header).splitlines()
+    path = stored(tmp_path, "\n".join([*rows, label + last[last.index(",") :]]))
+    options = {} if header else {"label_column": "first"}
+    with pytest.raises(DataError, match="1 bad row"):
+        data.load_all(path, **options)
+    assert_as_written(data.load_all(path, labels=False, **options), None)
+
+
 def test_values_are_kept_as_bytes_where_they_fit(tmp_path):
     wide = NOISE.astype(int)
     wide[-1, 0, 0] = 60_000
@@ -530,11 +541,11 @@ def test_a_condition_that_no_column_is_called_is_named(tmp_path):
 def test_real_numbers_are_parsed_where_they_are_to_be_quantised(separator):
     from pixelcnn.data.parsing import Dialect, parse_rows
 
-    lines = b"1.5,-2e3,0\n nan,1,2\n1_0,1,2\n3,4,1e99\n7, 8 ,9\n"
+    lines = b"1.5,-2e3,0\n nan,1,2\n1_0,1,2\n3,4,1e99\n7, 8 ,9\n+1.5,1e-50,2\n"
     if separator == ";":
         lines = lines.replace(b",", b";").replace(b".", b",")
     rows, _, _, _, bad = parse_rows(lines, 3, Dialect(separator.encode(), real=True))
-    assert rows.tolist() == [[1.5, -2000, 0], [7, 8, 9]]
+    assert rows.tolist() == [[1.5, -2000, 0], [7, 8, 9], [1.5, 0, 2]]
     assert [line for line, _ in bad] == [1, 2, 3]
 
 

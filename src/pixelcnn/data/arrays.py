@@ -27,15 +27,13 @@ from pixelcnn.data.quantise import SOURCE, note_coded, source_levels
 from pixelcnn.data.raw import RawSet, check_finite, plain_type
 from pixelcnn.data.reading import QUANTISED, Reading
 from pixelcnn.data.rows import RowArray
-from pixelcnn.data.stored import Container, Indexed, StoredArray, whole
+from pixelcnn.data.stored import Container, StoredArray, whole
 from pixelcnn.data.tensors import as_tensor, extent, remedy, unmasked
 from pixelcnn.errors import DataError, PixelCNNError
 from pixelcnn.text import printable
 
 log = logging.getLogger("pixelcnn")
 
-STORED = ("shape", "dtype", "chunks", "__getitem__")
-"""What tells an array that another library reads as it is indexed."""
 USUAL_RANGES = ((0, 1), (-1, 1), (0, 255))
 """What real numbers often run over that were levels once."""
 
@@ -120,8 +118,7 @@ def from_values(
 
     Args:
         values: ``n h w``, ``n h w c``, ``n c h w`` or an image in each row (see
-            :func:`pixelcnn.data.layout.in_rows`): an array, a tensor, nested lists, or what is read as it is
-            indexed, such as a data set of h5py or an array of zarr.
+            :func:`pixelcnn.data.layout.in_rows`): an array, a tensor, nested lists, or an array in a file.
         labels: integers ``(n,)`` of any such kind.
         known: levels of the values, if something says so. Else they are measured values if ``reading`` says
             so; else booleans have 2 levels, and other values as many as ``reading.usual_levels``, or as
@@ -185,7 +182,7 @@ def from_rows(
 
 
 def as_values(values: Any) -> Values:
-    """Numbers of any kind as an array, in memory that is shared where it can be, or read as it is indexed.
+    """Numbers of any kind as an array, in memory that is shared where it can be; one in a file as it is.
 
     Raises:
         DataError: the reason alone: these are no numbers, or some of them are masked.
@@ -199,11 +196,7 @@ def as_values(values: Any) -> Values:
     if isinstance(values, Tensor):
         plain = values.float() if values.dtype == torch.bfloat16 else values
         return plain.numpy(force=True)
-    if not isinstance(unmasked(values), np.ndarray) and all(
-        hasattr(values, name) for name in STORED
-    ):
-        return Indexed(values)
-    return np.asarray(values)
+    return np.asarray(unmasked(values))
 
 
 def _bins_of_levels(values: Values, known: int | None, reading: Reading) -> Bins | None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pixelcnn.checks import FARTHEST
 from pixelcnn.data.lazy import pieces
-from pixelcnn.data.tensors import dtype_of, numbers_of
+from pixelcnn.data.tensors import dtype_of, extent, numbers_of
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.shapes import MAX_LEVELS
 
@@ -233,7 +233,7 @@ def found_bins(rule: str, values: Tensor, levels: int | None, where: str) -> Bin
         (1.0, 3.0, 100.0)
     """
     wanted = levels or LEVELS
-    low, high = extremes(values)
+    low, high = extent(values)
     if not low < high:
         raise DataError(
             f"{where}: all values are {number(low)}, which {wanted} bins cannot divide",
@@ -251,12 +251,6 @@ def found_bins(rule: str, values: Tensor, levels: int | None, where: str) -> Bin
             "%s: %d bins of the %d asked for, since values repeat", where, bins.levels, wanted
         )
     return bins
-
-
-def extremes(values: Tensor) -> tuple[float, float]:
-    """Smallest and largest value, read piece by piece."""
-    ends = [tuple(map(float, torch.aminmax(values[piece]))) for piece in pieces(values)]
-    return min(low for low, _ in ends), max(high for _, high in ends)
 
 
 def _spread(values: Tensor) -> np.ndarray:

@@ -17,11 +17,10 @@ from pixelcnn.data.gate import missing
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import labels_tensor
 from pixelcnn.data.lazy import pieces
-from pixelcnn.data.loading import load_all
-from pixelcnn.data.prepare import prepared_folder
+from pixelcnn.data.loading import load_all, parts_in
 from pixelcnn.data.reading import Fit, Levels, Reading, as_size
 from pixelcnn.data.sets import DATASETS
-from pixelcnn.data.sources import OF_PICTURES, check_useful
+from pixelcnn.data.sources import OF_PICTURES, check_useful, is_folder
 from pixelcnn.data.survey import FileReport, few_values, levels_of, settle
 from pixelcnn.errors import DataError
 from pixelcnn.folders import at_home
@@ -210,12 +209,13 @@ def check(
         >>> check("digits").facts["classes"][:16]
         '0: 178, 1: 182, '
     """
-    path, tally = at_home(data), Tally()
+    tally = Tally()
     asked: Any = {
         "size": size, "fit": fit, "source_levels": source_levels, "layout": layout, "key": key,
         "label_column": label_column, "skip_bad": skip_bad,
     }  # fmt: skip
-    if data not in DATASETS and path.is_dir() and prepared_folder(path) is None:
+    if data not in DATASETS and is_folder(data):
+        path = at_home(data)
         reading = Reading(**asked | {"size": as_size(size)})
         check_useful(reading, OF_PICTURES, path)
         parts = (part_folders(path) or {"all": path}).items()
@@ -223,10 +223,12 @@ def check(
         name = name_of(path)
         levels = max((levels for _, levels in found), default=0)
         return tally.report(name, levels, tuple(report for report, _ in found))
-    images = load_all(data, **asked)
-    tally.add_set("all", images)
-    tally.add_labels(images, [])
-    return tally.report(images.name, images.levels)
+    sets = {"all": load_all(data, **asked)} if data in DATASETS else parts_in(data, **asked)
+    for part, images in sets.items():
+        tally.add_set(part, images)
+        tally.add_labels(images, [])
+    first = next(iter(sets.values()))
+    return tally.report(first.name, first.levels)
 
 
 @independent

@@ -69,6 +69,17 @@ def columns_of(
     Raises:
         DataError: several label columns, or none as asked for.
     """
+    found = _meant(fields, line, reading, where, rows)
+    if reading.labels or found.label is None:
+        return found
+    ignored = (*found.ignored, found.label)  # so that no bad label keeps an image from being read
+    return dataclasses.replace(found, label=None, words=False, ignored=ignored)
+
+
+def _meant(
+    fields: list[str], line: int, reading: Reading, where: str, rows: Sequence[list[str]]
+) -> Columns:
+    """What columns mean, labels that are not wanted among them."""
     numbers = [field for field in fields if is_number(field)]
     names = [field for field in fields if not is_number(field)]
     counted = len(fields) > 1 and _is_counted(numbers)

@@ -8,24 +8,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.data.files import find_images, name_of
+from pixelcnn.data.files import ImageFile, find_images, name_of
 from pixelcnn.data.folder import read_files
-from pixelcnn.data.gate import brief, missing, named, opened, size_of
+from pixelcnn.data.gate import brief, missing, named
 from pixelcnn.data.geometry import cropped
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import natural
 from pixelcnn.data.lines import fields_of
+from pixelcnn.data.npy import MAGIC, Archive, FileArray
+from pixelcnn.data.packed import OpenFile
 from pixelcnn.data.parsing import is_number
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import CONDITION_ARRAYS, CONDITION_TABLES, Reading, as_size, typed
+from pixelcnn.data.stored import whole
 from pixelcnn.data.tensors import as_tensor
 from pixelcnn.errors import DataError
 from pixelcnn.folders import at_home
-from pixelcnn.memory import afford
 from pixelcnn.shapes import ImageShape
 from pixelcnn.text import counted, printable
 
@@ -57,7 +58,7 @@ class Features(NamedTuple):
 
 def given_by(
     images: ImageSet,
-    source: str | None,
+    source: str,
     size: Sequence[int] | None,
     fit: str | None,
     *,
@@ -70,7 +71,7 @@ def given_by(
 
     Args:
         images: brought to their size already.
-        source: see :func:`read_features`; None for the images as they are.
+        source: see :func:`read_features`.
         size: what the images were brought to.
         fit: how: maps are treated alike.
         one_for_all: a file of one vector or map is for all images.
@@ -79,8 +80,6 @@ def given_by(
     Raises:
         DataError: a file that cannot be used, an image without a map, or another number of them.
     """
-    if source is None:
-        return images
     found = read_features(at_home(source), size, fit)
     values, where = found.values, printable(Path(source).name)
     if found.files:
@@ -192,9 +191,7 @@ def _pictures(path: Path, size: Sequence[int] | None, fit: str | None) -> Featur
             f"{printable(path.name)}: maps cannot follow patches", hint=f"another {typed('fit')}"
         )
     reading = Reading(size=as_size(size), fit=fit, source_levels=FULL, labels=False)
-    files = find_images(path if path.is_dir() else path.parent)
-    if not path.is_dir():
-        files = [each for each in files if each.path.name == path.name][:1]
+    files = find_images(path) if path.is_dir() else [ImageFile(path, path.name)]
     pictures = read_files(files, reading.of_pictures, name_of(path))
     maps = pictures.images[:].float() / (pictures.levels - 1)
     return Features(maps, files=pictures.names if path.is_dir() else ())
@@ -202,21 +199,22 @@ def _pictures(path: Path, size: Sequence[int] | None, fit: str | None) -> Featur
 
 def _array(path: Path) -> Features:
     """The vectors or maps of an ``.npy`` or ``.npz`` file."""
-    with opened(path) as stream:
-        afford(size_of(stream))
-        found = np.load(stream, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            values, names = found, tuple[str, ...]()
-        else:
-            key = next((key for key in KEYS if key in found.files), None)
-            if key is None and len(found.files) != 1:
-                raise DataError(
-                    f"holds the arrays {brief(', '.join(found.files)) or 'none'}",
-                    hint="call the vectors or maps condition",
-                )
-            values = found[key or found.files[0]]
-            listed = found["condition_names"] if "condition_names" in found.files else ()
-            names = tuple(str(name) for name in listed)
+    file, names = OpenFile(path), tuple[str, ...]()
+    plain = file.stream.read(len(MAGIC)) == MAGIC
+    file.stream.seek(0)
+    if plain:
+        values = FileArray(file).whole()
+    else:
+        archive = Archive(file)
+        key = next((key for key in KEYS if key in archive.names), None)
+        if key is None and len(archive.names) != 1:
+            raise DataError(
+                f"holds the arrays {brief(', '.join(archive.names)) or 'none'}",
+                hint="call the vectors or maps condition",
+            )
+        values = whole(archive[key or archive.names[0]])
+        if "condition_names" in archive.names:
+            names = tuple(str(name) for name in whole(archive["condition_names"]))
     if values.dtype.kind not in "buif":
         raise DataError(f"holds {brief(str(values.dtype), 60)} values, but conditions are numbers")
     if values.ndim == 3:

@@ -158,7 +158,7 @@ def of_columns(
         highest = max(each.max(initial=0) for each in pixels[1:-1])
         label = int(found.pixels[label_end(pixels[0], pixels[-1], highest, where)])
         pixels = [arrays[at] for at in found.pixels if at != label]
-    labels = None if label is None else arrays[label]
+    labels = None if label is None or not reading.labels else arrays[label]
     images = from_rows(_together(pixels), labels, reading.source_levels, reading, where)
     parts = [assignment.assigned(arrays[at].tolist(), where) for at in found.part]
     images = dataclasses.replace(images, assigned=next(iter(parts), None))

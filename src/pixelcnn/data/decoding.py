@@ -56,9 +56,10 @@ def decode(file: ImageFile, reading: Reading) -> Decoded:
         if reading.channels == 1 and not picture.grey:
             raise DataError(COLOUR)
         pixels, largest, levels = picture.pixels, picture.largest, reading.source_levels
-        if levels is not None and reading.stored and picture.sampled:
-            pixels = levels_of(pixels, picture.bits, levels)
-        elif levels is not None and reading.stored and largest >= levels:
+        if levels is not None and reading.stored and 0 < picture.sampled <= 2**picture.bits:
+            pixels = levels_of(pixels, picture.bits, picture.sampled)
+            largest = int(pixels.max())
+        if levels is not None and reading.stored and largest >= levels:
             raise DataError(f"{BEYOND} {largest}, but {levels} levels are 0 to {levels - 1}")
     except DataError as error:
         return Decoded(FileReport(file.name, str(error)), None)

@@ -122,7 +122,10 @@ def _is_run(folder: Path) -> bool:
 
 def _holds_runs(folder: Path) -> bool:
     """Whether run folders are all that is in one, as in the ``runs`` that ``pixelcnn train`` makes."""
-    return os.access(folder, os.R_OK) and {*map(_is_run, folder.iterdir())} == {True}
+    if not os.access(folder, os.R_OK):
+        return False
+    inside = map(_is_run, folder.iterdir())
+    return next(inside, False) and all(inside)  # which looks no further than the first image
 
 
 def _of_images(parent: Path, folders: list[str], root: Path) -> list[str]:

@@ -110,6 +110,11 @@ class FitsArray(StoredArray):
         result = np.asarray(found)
         if result.shape != (stop - start, *self.shape[1:]):
             raise DataError("an array has become shorter since it was opened")
+        if self.dtype.kind in "iu" and not np.isfinite(result).all():
+            raise DataError(
+                "has pixels without a value (BLANK), which are no levels",
+                hint="leave these images out, or write values into these pixels",
+            )
         return result.astype(self.dtype, copy=False)
 
 

@@ -74,10 +74,12 @@ def read_files(
             hint="pack them once with `pixelcnn data prepare`, and use the packed set",
         ) from error
     names = [each.name for each in good]
-    found: Any = class_labels(names, reading.classes) if reading.labels else None
     kept = [at for at, report in enumerate(reports) if not report.error]
+    found: Any = None
     if labels is not None:
         found = [labels[at] for at in kept]
+    elif reading.labels:
+        found = class_labels(names, reading.classes)
     images = (RawSet if reading.measured else ImageSet)(
         pixels,
         target.levels,

@@ -53,6 +53,8 @@ def padded(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def fitted(images: ImageSet, size: tuple[int, int] | None, fit: str | None = None) -> ImageSet:
     """The set cropped about the centre (the default), padded with level 0, or cut into patches of a size.
 
+    Maps that images are given are cropped, too, and never padded.
+
     Raises:
         ConfigError: ``fit`` is ``resize`` or ``nearest``: arrays keep their values.
         DataError: an image smaller than the size, and not to be padded.
@@ -82,11 +84,14 @@ def fitted(images: ImageSet, size: tuple[int, int] | None, fit: str | None = Non
     def step(some: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(padded(cropped(some, size).numpy(), size)))
 
-    return dataclasses.replace(images, images=each(images.images, step))
+    given = images.condition
+    if given is not None and given.ndim == 4:
+        given = cropped(given, size)
+    return dataclasses.replace(images, images=each(images.images, step), condition=given)
 
 
 def in_grey(images: ImageSet) -> ImageSet:
-    """A set in colour as its brightness (ITU-R BT.601), rounded to levels; a grey set as it is.
+    """A set in colour as its brightness (ITU-R BT.601), of integers rounded to one; a grey set as it is.
 
     Raises:
         DataError: any other number of channels.
@@ -101,15 +106,18 @@ def in_grey(images: ImageSet) -> ImageSet:
         raise DataError(
             f"{images.name} has {images.shape.channels} channels, not 3: no grey from it"
         )
-    weights = torch.tensor(LUMA, dtype=torch.int32).view(3, 1, 1)
+    real = images.images.is_floating_point()
+    weights = torch.tensor(LUMA, dtype=torch.float64 if real else torch.int64).view(3, 1, 1)
 
     def step(some: torch.Tensor) -> torch.Tensor:
         grey = torch.empty_like(some[:, :1])
         for piece in pieces(some):
-            grey[piece] = ((some[piece] * weights).sum(1, keepdim=True) + 500) // 1000
+            total = (some[piece] * weights).sum(1, keepdim=True)
+            grey[piece] = total / 1000 if real else (total + 500) // 1000
         return grey
 
-    return dataclasses.replace(images, images=each(images.images, step, images.levels))
+    bound = images.grey_levels or images.levels
+    return dataclasses.replace(images, images=each(images.images, step, bound))
 
 
 def in_colour(images: ImageSet) -> ImageSet:

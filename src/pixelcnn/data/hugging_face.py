@@ -5,6 +5,7 @@ The library is imported when one is used; no code of a dataset is ever run.
 
 import contextlib
 import dataclasses
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -49,8 +50,8 @@ def fits(source: Any) -> bool:
 
 def saved(path: Path) -> bool:
     """Whether a folder is what ``save_to_disk`` wrote."""
-    alone = all((path / name).is_file() for name in ("state.json", "dataset_info.json"))
-    return alone or (path / "dataset_dict.json").is_file()
+    alone = all(os.path.isfile(path / name) for name in ("state.json", "dataset_info.json"))
+    return alone or os.path.isfile(path / "dataset_dict.json")
 
 
 def read_named(source: str, reading: Reading) -> Parts:

@@ -131,10 +131,7 @@ def set_of(
     if bool(pictures) == (first is not None):
         kinds = "pictures and arrays" if pictures else "no items"
         raise DataError(f"{where} holds {kinds}", hint="images of one kind are needed")
-    numbers, names = None, tuple[str, ...]()
-    if None not in labels:
-        with named(f"{where}:"):
-            numbers, names = labels_tensor(labels, tuple(classes))
+    numbers, names = _numbered(labels, classes, where)
     if first is None:
         count = len(pictures)
         images = read_stored(
@@ -146,6 +143,21 @@ def set_of(
         taken = from_rows if first.ndim == 1 else from_values
         images = taken(held, numbers, reading.source_levels, reading, where)
     return dataclasses.replace(images, classes=names)
+
+
+def _numbered(
+    labels: list[int | str | None], classes: Sequence[str], where: str
+) -> tuple[Tensor | None, tuple[str, ...]]:
+    """Labels as integers, and names of the classes; none where all are missing, as -1 of the Hub."""
+    if all(label in {None, -1} for label in labels):
+        return None, ()
+    if None in labels:
+        raise DataError(
+            f"{where}: item {labels.index(None)} has no label, others have one",
+            hint=f"leave labels out: {WITHOUT}",
+        )
+    with named(f"{where}:"):
+        return labels_tensor(labels, tuple(classes))
 
 
 def items_of(source: Any, reading: Reading, where: str) -> Iterator[Item]:
@@ -180,7 +192,7 @@ def told(item: Any, reading: Reading, where: str) -> Item:
     """Image and label of an item: alone, a pair, or under the names of a dictionary.
 
     Raises:
-        DataError: neither.
+        DataError: neither, or no label as asked for.
 
     Example:
         >>> told({"image": 1, "label": 2}, Reading(), "a"), told((1, 2), Reading(), "a")
@@ -190,10 +202,16 @@ def told(item: Any, reading: Reading, where: str) -> Item:
         image = chosen(item, reading.key, IMAGES)
         if image is None:
             raise DataError(
-                f"{where}: its items hold {brief(', '.join(map(str, item)))}: which is the image?",
+                f"{where}: its items hold {_names(item)}: which is the image?",
                 hint=f"say {typed('key')}",
             )
-        label = chosen(item, reading.label_column, LABELS)
+        said = reading.label_column
+        label = chosen(item, said, LABELS)
+        if label is None and reading.labels and said not in {None, "none"}:
+            raise DataError(
+                f"{where}: its items hold {_names(item)}, nothing called {brief(str(said), 60)}",
+                hint=f"say which is the label: {typed('label_column')}",
+            )
         return Item(item[image], None if label is None else item[label])
     if isinstance(item, tuple | list) and item:
         if len(item) > 2:
@@ -203,6 +221,10 @@ def told(item: Any, reading: Reading, where: str) -> Item:
             )
         return Item(*item)
     return Item(item)
+
+
+def _names(item: Mapping[Any, Any]) -> str:
+    return brief(", ".join(map(str, item)))
 
 
 def chosen(names: Collection[Any], said: str | None, usual: tuple[str, ...]) -> Any:

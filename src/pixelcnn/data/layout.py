@@ -76,8 +76,7 @@ def infer_layout(shape: tuple[int, ...], model: ImageShape | None, where: str) -
 
 def _rows_hint(shape: tuple[int, ...]) -> str:
     """How an array is said to have a square image in each row; empty if it has none."""
-    side = math.isqrt(shape[-1])
-    if len(shape) != 2 or side * side != shape[-1]:
+    if len(shape) != 2 or (side := math.isqrt(shape[1])) ** 2 != shape[1]:
         return ""
     square = f"1,{side},{side}"
     return f"of an image in each row: --set data.shape={square} (in Python shape=({square}))"

@@ -8,7 +8,6 @@ them are read.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -228,10 +227,10 @@ def chosen(images: Tensor, rows: Rows) -> Tensor:
 
 
 def rows_of(which: Any, n: int) -> slice | Tensor:
-    """A choice of images as a slice where it is one, else as indices."""
+    """A choice of images as a slice where it is one, else as indices; IndexError if some are not there."""
     if isinstance(which, slice):
         return which
-    if isinstance(which, int | np.integer):
+    if isinstance(which, int) or getattr(which, "ndim", 1) == 0:
         at = range(n)[which]
         return slice(at, at + 1)
     if isinstance(which, Sequence) and not len(which):
@@ -240,6 +239,10 @@ def rows_of(which: Any, n: int) -> slice | Tensor:
     indices = given.nonzero()[:, 0] if given.dtype == torch.bool else given.to(torch.int64)
     if indices.device.type != "cpu":
         return indices  # looking at them would wait for the device
+    if given.dtype == torch.bool and len(given) != n:
+        raise IndexError(f"a mask of {len(given)} for {n} images")
+    if len(indices) and not -n <= int(indices.min()) <= int(indices.max()) < n:
+        raise IndexError(f"an index is out of range for {n} images")
     first, length = int(indices[0]) if len(indices) else -1, len(indices)
     if first >= 0 and bool((indices == torch.arange(first, first + length)).all()):
         return slice(first, first + length)
@@ -254,19 +257,16 @@ def _indexed(images: LazyImages, which: Any) -> Tensor:
         return _indexed(images, which[0])[(*first, *which[1:])]
     if isinstance(which, slice):
         return images.read(slice(*_forward(which).indices(len(images))))
-    if isinstance(which, int):
+    if isinstance(which, int) or getattr(which, "ndim", 1) == 0:
         at = range(len(images))[which]
         return images.read(slice(at, at + 1))[0]
     if which is None or which is Ellipsis or isinstance(which, tuple):
         return whole(images)[which]
-    rows = torch.as_tensor(which)
-    if rows.dtype == torch.bool and rows.ndim == 1:
-        rows = rows.nonzero()[:, 0]
-    if rows.ndim != 1 or rows.is_floating_point():
+    given = torch.as_tensor(which)
+    if given.ndim != 1 or given.is_floating_point():
         return whole(images)[which]
-    if len(rows) and not -len(images) <= int(rows.min()) <= int(rows.max()) < len(images):
-        raise IndexError(f"an index is out of range for {len(images)} images")
-    return images.read(rows.to("cpu", torch.int64) % max(len(images), 1))
+    rows = rows_of(given.cpu(), len(images))
+    return images.read(rows % max(len(images), 1) if isinstance(rows, Tensor) else rows)
 
 
 def _forward(rows: slice) -> slice:

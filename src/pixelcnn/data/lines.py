@@ -6,9 +6,8 @@ import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
-from pixelcnn.data.packed import unpacked
+from pixelcnn.data.packed import blocks
 from pixelcnn.errors import DataError
 
 BLOCK = 2**22
@@ -72,32 +71,30 @@ def fields_of(path: Path) -> Iterator[tuple[int, list[str]]]:
 def _whole_lines(path: Path) -> Iterator[bytes]:
     """The bytes of a file, cut behind newlines of any system; the last line gets one if it has none."""
     rest = b""
-    with unpacked(path) as stream:
-        for block in _decoded(stream):
-            if b"\r" in block:
-                block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-            cut = (text := rest + block).rfind(b"\n") + 1
-            rest = text[cut:]
-            if len(rest) > MAX_LINE:
-                raise DataError(
-                    f"has a line of more than {MAX_LINE:,} bytes: it is no table of images"
-                )
-            if cut:
-                yield text[:cut]
+    for block in _decoded(blocks(path, BLOCK)):
+        if b"\r" in block:
+            block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        cut = (text := rest + block).rfind(b"\n") + 1
+        rest = text[cut:]
+        if len(rest) > MAX_LINE:
+            raise DataError(f"has a line of more than {MAX_LINE:,} bytes: it is no table of images")
+        if cut:
+            yield text[:cut]
     if rest:
         yield rest + b"\n"
 
 
-def _decoded(stream: BinaryIO) -> Iterator[bytes]:
+def _decoded(given: Iterator[bytes]) -> Iterator[bytes]:
     """Blocks of a file as UTF-8 without a mark; none ends between a return and its line feed."""
-    start = stream.read(4)
+    start = b""
+    while len(start) < 4 and (block := next(given, b"")):
+        start += block
     mark = next((mark for mark in ENCODINGS if start.startswith(mark)), b"")
-    encoding = ENCODINGS.get(mark) or _unmarked(start)
+    encoding = ENCODINGS.get(mark) or _unmarked(start[:4])
     plain = encoding in {"", "utf-8-sig"}
-    stream.seek(len(mark) if plain else 0)
     decoder = codecs.getincrementaldecoder(encoding or "utf-8")()
     kept = b""
-    while block := stream.read(BLOCK):
+    for block in itertools.chain([start[len(mark) :] if plain else start], given):
         block = kept + (block if plain else decoder.decode(block).encode())
         kept = b"\r" if block.endswith(b"\r") else b""
         yield block.removesuffix(b"\r")

@@ -44,16 +44,19 @@ class Mirror:
         return self.address if self.archive else f"{self.address}{file.name}{self.suffix}"
 
 
+Part = tuple[np.ndarray, np.ndarray | None]
+"""Images (n, c, h, w) uint8, and labels (n,) if there are any."""
+
+
 @dataclasses.dataclass(frozen=True)
 class OfficialSet:
     """A named data set.
 
-    ``parts`` maps ``train``, ``test`` and perhaps ``val`` to the files they are read from, by the
-    function that :data:`READERS` has for the format.
+    ``parts`` maps ``train``, ``test`` and perhaps ``val`` to the files that ``read`` takes them from.
     """
 
     name: str
-    format: str
+    read: Callable[..., Part]
     parts: Mapping[str, tuple[OfficialFile, ...]]
     mirrors: tuple[Mirror, ...]
     classes: tuple[str, ...] = ()
@@ -64,10 +67,6 @@ class OfficialSet:
     def files(self) -> tuple[OfficialFile, ...]:
         """All files."""
         return tuple(file for part in self.parts.values() for file in part)
-
-
-Part = tuple[np.ndarray, np.ndarray | None]
-"""Images (n, c, h, w) uint8, and labels (n,) if there are any."""
 
 
 def read_idx(images: bytes, labels: bytes) -> Part:
@@ -95,9 +94,6 @@ def read_cifar(*batches: bytes) -> Part:
     return records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0]
 
 
-READERS: dict[str, Callable[..., Part]] = {"idx": read_idx, "amat": read_amat, "cifar": read_cifar}
-
-
 def _idx(*hashes: str) -> Mapping[str, tuple[OfficialFile, ...]]:
     """The files of a set like MNIST, by the hashes of images and labels to train on, then to test."""
     parts, left = {}, iter(hashes)
@@ -111,7 +107,7 @@ def _idx(*hashes: str) -> Mapping[str, tuple[OfficialFile, ...]]:
 
 MNIST = OfficialSet(
     "mnist",
-    "idx",
+    read_idx,
     _idx(
         "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
         "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -128,7 +124,7 @@ MNIST = OfficialSet(
 
 FASHION_MNIST = OfficialSet(
     "fashion-mnist",
-    "idx",
+    read_idx,
     _idx(
         "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
         "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
@@ -145,7 +141,7 @@ FASHION_MNIST = OfficialSet(
 
 BINARIZED_MNIST = OfficialSet(
     "binarized-mnist",
-    "amat",
+    read_amat,
     {
         "train": (
             OfficialFile(
@@ -188,7 +184,7 @@ CIFAR_ARCHIVE = OfficialFile(
 
 CIFAR_10 = OfficialSet(
     "cifar-10",
-    "cifar",
+    read_cifar,
     {
         "train": tuple(
             OfficialFile(f"data_batch_{number}.bin", 30_730_000, sha256)

@@ -5,11 +5,12 @@ import gzip
 import lzma
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from pixelcnn.data.gate import opened, size_of
+from pixelcnn.data.gate import opened, size_of, unreadable
 from pixelcnn.data.stored import check_growth
 from pixelcnn.errors import DataError, ResourceError
 
@@ -55,22 +56,22 @@ def plain_name(path: Path) -> str:
     return name[:-3] if name.endswith(PACKINGS) else name
 
 
-def blocks(path: Path) -> Iterator[bytes]:
-    """The content of a file piece by piece, unpacked if it is packed by its name.
+def blocks(path: Path, most: int = BLOCK) -> Iterator[bytes]:
+    """The content of a file in pieces of at most so many bytes, unpacked if it is packed by its name.
 
     Raises:
         DataError: the reason alone: damaged, or it grows beyond what is plausible.
     """
-    suffix = path.suffix.lower()
+    unpack = {".gz": _gzip, ".xz": _xz}.get(path.suffix.lower(), _plain)
     with opened(path) as stream:
-        if suffix not in PACKINGS:
-            yield from iter(lambda: stream.read(BLOCK), b"")
-            return
         size, done = size_of(stream), 0
-        for block in _gzip(stream) if suffix == ".gz" else _xz(stream):
-            done += len(block)
-            check_growth(size, done)
-            yield block
+        try:
+            for block in unpack(stream, most):
+                done += len(block)
+                check_growth(size, done)
+                yield block
+        except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+            raise DataError(unreadable(error)) from error
 
 
 def unpacked(path: Path) -> BinaryIO:
@@ -100,12 +101,16 @@ def unpacked(path: Path) -> BinaryIO:
         return os.fdopen(os.dup(file.fileno()), "rb")
 
 
-def _gzip(stream: BinaryIO) -> Iterator[bytes]:
+def _plain(stream: Any, most: int) -> Iterator[bytes]:
+    return iter(lambda: stream.read(most), b"")
+
+
+def _gzip(stream: BinaryIO, most: int) -> Iterator[bytes]:
     with gzip.GzipFile(fileobj=stream) as file:
-        yield from iter(lambda: file.read(BLOCK), b"")
+        yield from _plain(file, most)
 
 
-def _xz(stream: BinaryIO) -> Iterator[bytes]:
+def _xz(stream: BinaryIO, most: int) -> Iterator[bytes]:
     """The content of one stream after the other."""
     rest = stream.read(BLOCK)
     while rest:
@@ -113,7 +118,7 @@ def _xz(stream: BinaryIO) -> Iterator[bytes]:
         while not decoder.eof:
             if decoder.needs_input and not rest and not (rest := stream.read(BLOCK)):
                 raise DataError("is damaged: it ends early")
-            if block := decoder.decompress(rest, BLOCK):
+            if block := decoder.decompress(rest, most):
                 yield block
             rest = b""
         rest = decoder.unused_data or stream.read(BLOCK)

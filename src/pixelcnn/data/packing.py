@@ -69,12 +69,12 @@ class Workshop:
 
     def pack(self, files: list[ImageFile], target: Target, callback: Callback | None) -> np.ndarray:
         """Stores the pixels of each file, in order; gives the content key of each, uint64 ``(n,)``."""
-        keys = self._checked(target)
+        keys, channels = self._checked(target), target.shape.channels
         # Plain writes, since a full disk ends a write to a mapped file with a signal.
         with _appending(self.path / PIXELS) as stream, _appending(self.path / KEYS) as marks:
             for report, found in decoded(files[len(keys) :], self.reading):
-                if found is None:  # it has changed in the meantime
-                    raise DataError(f"{printable(report.name)} {report.error}")
+                if found is None or found.shape[1:] != target.shape[1:] or len(found) > channels:
+                    raise DataError(f"{printable(report.name)} {report.error or 'has changed'}")
                 pixels = target.conform(found).tobytes()
                 keys.append(content_key(target.shape, pixels))
                 stream.write(pixels)

@@ -81,7 +81,7 @@ def parse_rows(
         text: whole lines, each ended by a newline; empty ones are no rows, and not bad.
         count: fields in a line.
         dialect: how numbers are written.
-        others: columns that hold something else; among the values they are 0.
+        others: columns that hold something else; among the values they mean nothing.
 
     Example:
         >>> rows = parse_rows(b"1,20\\n3,x\\n\\n5,6\\n", 2)
@@ -89,19 +89,24 @@ def parse_rows(
         ([[1, 20], [5, 6]], [0, 3], [(1, "'x' in column 2 is no whole number from 0 to 65535")])
     """
     lines = plain(text, dialect).split(b"\n")
+    good = [n for n, line in enumerate(lines) if line.strip()]
     apart: dict[int, Apart] = {}
-    for number, line in enumerate(lines) if any(others) else ():
-        if line.strip():
-            apart[number] = _taken_apart(line, count, dialect, others)
-            lines[number] = apart[number].line
-    wrong = {number: each.wrong for number, each in apart.items()}
-    good = [n for n, line in enumerate(lines) if line.strip() and not wrong.get(n)]
-    values = _parsed(b"".join(lines[n] + b"\n" for n in good), count, dialect)
+    wrong: dict[int, str] = {}
+    kept = others.given or others.words
+    values = None if kept else _parsed([lines[n] for n in good], count, dialect)
+    if values is None and any(others):
+        apart = {n: _taken_apart(lines[n], count, dialect, others) for n in good}
+        lines = [apart[n].line if n in apart else line for n, line in enumerate(lines)]
+        wrong = {n: each.wrong for n, each in apart.items()}
+        good = [n for n in good if not wrong[n]]
+        values = _parsed([lines[n] for n in good], count, dialect)
     if values is None:
         wrong |= {n: _wrong(lines[n], count, dialect) for n in good}
         good = [n for n in good if not wrong[n]]
-        values = _parsed(b"".join(lines[n] + b"\n" for n in good), count, dialect)
-        assert values is not None, "every line was looked at"
+        values = _parsed([lines[n] for n in good], count, dialect)
+    if values is None:  # Arrow reads no plus before a number, nor one that is nearly 0
+        rows = [[_number(f, dialect) for f in lines[n].split(dialect.separator)] for n in good]
+        values = np.array(rows).reshape(-1, count).astype(_kind(dialect))
     numbers = [apart[n].given for n in good] if others.given else []
     given = np.array(numbers, np.float64).reshape(len(good), len(others.given))
     said = [apart[n].words for n in good] if others.words else []
@@ -188,18 +193,17 @@ def _taken_apart(line: bytes, count: int, dialect: Dialect, others: Others) -> A
     return Apart(dialect.separator.join(fields), given, words, next(iter(wrong), ""))
 
 
-def _parsed(text: bytes, count: int, dialect: Dialect) -> np.ndarray | None:
+def _parsed(lines: Sequence[bytes], count: int, dialect: Dialect) -> np.ndarray | None:
     """The numbers, if all lines are good; Arrow reads them as one column, so that it needs little memory."""
     import pyarrow
     from pyarrow import csv
 
-    kind = np.float32 if dialect.real else np.uint16
-    if not text:
+    kind = _kind(dialect)
+    if not lines:
         return np.empty((0, count), kind)
-    lines = text[:-1].split(b"\n")
-    if {line.count(dialect.separator) for line in lines} != {count - 1} or re.search(
-        b"[xX_]", text
-    ):
+    text = b"\n".join(lines) + b"\n"
+    counts = {line.count(dialect.separator) for line in lines}
+    if counts != {count - 1} or re.search(b"[xX_]", text):
         return None  # Arrow would take 0x1F for a number
     column = text.replace(dialect.separator, b"\n")
     if dialect.real:
@@ -220,6 +224,10 @@ def _parsed(text: bytes, count: int, dialect: Dialect) -> np.ndarray | None:
         return None
     values = found.to_numpy().reshape(-1, count)
     return values if not dialect.real or np.isfinite(values).all() else None
+
+
+def _kind(dialect: Dialect) -> type[np.generic]:
+    return np.float32 if dialect.real else np.uint16
 
 
 def _wrong(line: bytes, count: int, dialect: Dialect) -> str:

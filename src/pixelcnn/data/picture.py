@@ -19,7 +19,7 @@ from pixelcnn.data.frame import ROTATED, Frame, upright
 from pixelcnn.data.gate import brief, check_scans, opened
 from pixelcnn.errors import DataError, PixelCNNError, ResourceError
 from pixelcnn.memory import afford
-from pixelcnn.shapes import MAX_SIDE
+from pixelcnn.shapes import MAX_LEVELS, MAX_SIDE
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -61,8 +61,8 @@ class Picture:
     """Value of a sub-pixel as it is stored: up to 65,535 if there are 16 bits, else up to 255."""
     size: tuple[int, int] = (0, 0)
     """Height and width of the whole picture, upright."""
-    sampled: bool = False
-    """Whether its values are levels that this package stretched over the range of the format."""
+    sampled: int = 0
+    """How many levels this package stretched over the range of the format; 0 of pictures of others."""
 
     @property
     def grey(self) -> bool:
@@ -143,7 +143,7 @@ def _decode(stream: BinaryIO, how: How) -> Picture:
             raise DataError("shows several images, drawn by `pixelcnn` to be looked at")
         if max(width, height) > MAX_SIDE:
             raise DataError(f"{TOO_LARGE}: {height}x{width}, sides may be {MAX_SIDE:,}")
-        if image.format == "JPEG":
+        if image.format in {"JPEG", "MPO"}:  # the latter are several in one file
             check_scans(stream)
         notes = []
         if getattr(image, "is_animated", False):
@@ -164,7 +164,8 @@ def _decode(stream: BinaryIO, how: How) -> Picture:
             picture = _shallow(image, how)
         elif picture is None:
             picture = _stretched(_levels(image, how), most, raw, how.stored)
-    told, sampled = (*notes, *picture.notes), depth.SAMPLED in image.info
+    told, said = (*notes, *picture.notes), str(image.info.get(depth.SAMPLED, ""))
+    sampled = int(said) if said.isdecimal() and len(said) <= len(str(MAX_LEVELS)) else 0
     return dataclasses.replace(picture, notes=told, size=size, sampled=sampled)
 
 

@@ -1,5 +1,6 @@
 """Tables that name pictures: one in each row, and perhaps its class."""
 
+import dataclasses
 import itertools
 import logging
 import re
@@ -99,6 +100,7 @@ def listed(path: Path, reading: Reading) -> Listed:
     parts = [row[at] for row in rows for at in split]
     if label is None:
         return Listed(there, None, parts)
+    there = [dataclasses.replace(file, problem="") for file in there]  # the row says the label
     labels = [row[label] for row in rows]
     whole = all(map(str.isdecimal, labels))
     return Listed(there, [int(each) for each in labels] if whole else labels, parts)

@@ -50,7 +50,8 @@ def listed(source: Any) -> bool:
 
 def read_listed(source: Any, reading: Reading) -> Parts:
     """Files, pictures of Pillow or bytes, alone or in the order given; of a TIFF alone its pages."""
-    several = source if isinstance(source, list | tuple) else [source]
+    alone = is_picture(source) or isinstance(source, str | Path | bytes)
+    several = [source] if alone else source
     sources = [Path(each) if isinstance(each, str) else each for each in several]
     if not sources:
         raise DataError("no images are given")
@@ -158,4 +159,6 @@ def read_stored(
         name=where,
         names=places_among(places.tolist(), [at for at, each in enumerate(reports) if each.error]),
         skipped=count - len(places),
+        fit="" if reading.size is None or reading.fit is None else reading.fit,
+        picture_levels=reading.source_levels if reading.stored else None,
     )

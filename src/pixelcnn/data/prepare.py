@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,12 +23,13 @@ from pixelcnn.data.files import ImageFile, class_labels, find_images, name_of, p
 from pixelcnn.data.gate import brief, content, missing, named, unreadable
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import integers, labels_tensor
-from pixelcnn.data.lazy import LazyImages
+from pixelcnn.data.lazy import LazyImages, each
 from pixelcnn.data.npy import FileArray
 from pixelcnn.data.packing import Callback, Workshop, alone
-from pixelcnn.data.reading import Fit, Reading, as_size
+from pixelcnn.data.reading import FULL_RANGE, Fit, Reading, as_size
 from pixelcnn.data.splits import Parts
 from pixelcnn.data.survey import accepted, settle
+from pixelcnn.data.tensors import dtype_of
 from pixelcnn.errors import ConfigError, DataError, ResourceError, writing
 from pixelcnn.folders import at_home
 from pixelcnn.json_text import json_text
@@ -164,20 +166,20 @@ def _fill(shop: Workshop, where: str, labels: list[Any] | None, callback: Callba
 def prepared_folder(path: Path) -> Path | None:
     """The packed set that a path means: the folder, or the array in it; else ``None``."""
     folder = path.parent if path.name == IMAGES else path
-    try:
-        return folder if (folder / CARD).is_file() else None
-    except OSError:
-        return None
+    return folder if os.path.isfile(folder / CARD) else None
 
 
 def read_parts(path: Path, reading: Reading) -> Parts:
     """A packed set as a source, see :func:`prepared_folder`."""
-    folder = prepared_folder(path)
+    folder, reading = prepared_folder(path), reading.of_pictures
     assert folder is not None, "asked before"
     images = read_prepared(folder)
-    levels = reading.source_levels or images.levels
+    levels, values = reading.source_levels or images.levels, images.images
+    if levels in FULL_RANGE and levels > images.levels:
+        factor = (levels - 1) // (images.levels - 1)  # so that they fill it, as pictures do
+        values = each(values, lambda some: some.to(dtype_of(levels)) * factor, levels)
     with named(f"{images.name}:"):
-        images = dataclasses.replace(images, levels=levels)
+        images = dataclasses.replace(images, images=values, levels=levels, source_levels=levels)
     if reading.stored:  # the pictures that were packed had these values
         images = dataclasses.replace(images, picture_levels=levels)
     return {"all": images}

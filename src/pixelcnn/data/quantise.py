@@ -88,11 +88,6 @@ def occurring(images: Tensor, levels: int) -> np.ndarray:
     return found
 
 
-def occupied(images: Tensor, levels: int) -> int:
-    """How many of the levels occur."""
-    return int(occurring(images, levels).sum())
-
-
 def are_drawn(values: np.ndarray, source: int, levels: int) -> bool:
     """Whether values may be those of a picture of so many levels: evenly spaced, at most one in each bin.
 
@@ -150,7 +145,7 @@ def coded(images: ImageSet, coding: Coding, *, again: bool = False) -> ImageSet:
 def _at_threshold(images: ImageSet, threshold: float) -> ImageSet:
     values = look_up(images.images, threshold_table(images.levels, threshold), 2)
     name = f"threshold {threshold:g}"
-    if len(images) and occupied(values, 2) == 1:
+    if len(images) and not occurring(values, 2).all():
         log.warning(
             "%s (%s): %s of %d levels makes every pixel %d",
             images.name, images.split, name, images.levels, int(values[:1].max()),

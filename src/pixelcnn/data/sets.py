@@ -8,11 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from pixelcnn.config import check_choice
 from pixelcnn.data.course import COURSE, PARTS, shapes, tinted
 from pixelcnn.data.image_set import ImageSet, Splits
 from pixelcnn.data.obtain import contents
-from pixelcnn.data.official import DIGITS, OFFICIAL, READERS, OfficialSet
+from pixelcnn.data.official import DIGITS, OFFICIAL, OfficialSet
 from pixelcnn.data.splits import joined, shuffled_parts
 from pixelcnn.errors import ConfigError
 
@@ -45,8 +44,6 @@ OWN = Facts(1, 28, 28, 256, 10)
 DATASETS = tuple(FACTS)
 """Names that :func:`pixelcnn.data.load` knows."""
 
-SPLITS = ("standard", "tutorial")
-
 
 def named_splits(name: str, split: str, root: Path | None, download: bool) -> Splits:
     """A named set in three parts.
@@ -56,14 +53,13 @@ def named_splits(name: str, split: str, root: Path | None, download: bool) -> Sp
         split: ``standard``, or ``tutorial``: the official training and test part in one piece, of
             which the last tenth validates, as the tutorials do it. That puts test images into
             training, so it is for comparison with them only, and the parts are named after it.
-        root: where to look first, see :func:`pixelcnn.data.obtain.roots`.
+        root: where to look first, see :func:`pixelcnn.data.obtain.folders`.
         download: fetch missing files.
 
     Raises:
         ConfigError: a split that this set does not have.
         DataError: files that are missing or damaged.
     """
-    check_choice("split", split, SPLITS)
     if split == "tutorial":
         return _tutorial(name, root, download)
     if name == "digits":
@@ -141,7 +137,7 @@ def _cut(whole: ImageSet, *parts: np.ndarray) -> Splits:
 
 def _part(dataset: OfficialSet, part: str, root: Path | None, download: bool) -> ImageSet:
     """One official part, unsplit, in the order of its file."""
-    pixels, labels = READERS[dataset.format](*contents(dataset, part, root, download))
+    pixels, labels = dataset.read(*contents(dataset, part, root, download))
     return ImageSet(
         torch.from_numpy(np.array(pixels)),
         levels=FACTS[dataset.name].levels,

@@ -30,7 +30,7 @@ from pixelcnn.data.packed import plain_name
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.sets import DATASETS
-from pixelcnn.data.splits import Parts, alike, divided, joined, read_alike, splits_of
+from pixelcnn.data.splits import Parts, alike, divided, joined, matched, read_alike, splits_of
 from pixelcnn.data.subsets import of_a_set, taken
 from pixelcnn.data.table import read_table
 from pixelcnn.errors import ConfigError, DataError, UnknownName
@@ -82,36 +82,41 @@ class Kind(NamedTuple):
 
 def splits_from(source: Any, reading: Reading, test: Any = None) -> Splits:
     """A source in three parts, see :func:`pixelcnn.data.splits.splits_of`."""
-    parts, other, keys = parts_of(source, reading), None, None
+    parts, other, keys = parts_of(source, reading, alone=test is None), None, None
     if test is not None:
-        other = whole_of(test, alike(reading, next(iter(parts.values()))))
+        other = whole_of(test, alike(reading, next(iter(parts.values()))), alone=False)
     packed = prepare.prepared_folder(at_home(source)) if is_path(source) else None
     if packed is not None and parts["all"].group is None:
         keys = prepare.prepared_keys(packed, len(parts["all"]))
     return splits_of(parts, keys, other)
 
 
-def whole_of(source: Any, reading: Reading) -> ImageSet:
-    """All images of a source, in their order."""
-    parts = list(_parts_of(source, reading).values())
-    return parts[0] if len(parts) == 1 else dataclasses.replace(joined(*parts), split="all")
+def whole_of(source: Any, reading: Reading, *, alone: bool = True) -> ImageSet:
+    """All images of a source, in their order; ``alone`` is that of :func:`parts_of`."""
+    parts = list(parts_of(source, reading, alone=alone, whole=True).values())
+    if len(parts) == 1:
+        return parts[0]
+    first, *others = (part.frozen() for part in parts)  # of a dynamic set the others are already
+    whole = joined(first, *(matched(other, first, "further") for other in others))
+    return dataclasses.replace(whole, split="all")
 
 
-def parts_of(source: Any, reading: Reading) -> Parts:
+def parts_of(source: Any, reading: Reading, *, alone: bool = True, whole: bool = False) -> Parts:
     """The images of any source but a named set, in the size that was asked for.
 
     A folder with folders ``train`` and ``test`` says for itself what are parts, and so does a file with
     ``x_train`` and ``x_test``, or a table with a column ``split``.
 
+    Args:
+        source: what is not a named set.
+        reading: how.
+        alone: there is no other source that a file of conditions is meant for.
+        whole: leave a table that says what are parts in one piece, in its order.
+
     Raises:
         ConfigError: no images can be taken from it, or an option does not go with it.
         DataError: it is not there, or cannot be used.
     """
-    return divided(_parts_of(source, reading))
-
-
-def _parts_of(source: Any, reading: Reading) -> Parts:
-    """The same, but that one table is one piece, in its order."""
     source, kind = _kind_of(source)
     if kind is None and isinstance(source, Path):
         raise DataError(
@@ -135,11 +140,16 @@ def _parts_of(source: Any, reading: Reading) -> Parts:
         if reading.size is not None:
             images = fitted(images, reading.size, reading.fit)
         if reading.condition_file is not None:
-            images = given_by(
-                images, reading.condition_file, reading.size, reading.fit, alone=len(parts) == 1
-            )
+            only = alone and len(parts) == 1
+            images = given_by(images, reading.condition_file, reading.size, reading.fit, alone=only)
         parts[part] = images
-    return parts
+    return parts if whole else divided(parts)
+
+
+def is_folder(source: Any) -> bool:
+    """Whether a source is a folder of image files, and not, for one, a Zarr store."""
+    _, kind = _kind_of(source)
+    return kind is not None and kind.read is read_folder
 
 
 def has_columns(source: Any) -> bool:
@@ -215,7 +225,7 @@ def existing(data: Path | str) -> Path | str:
     if hugging_face.named(data):
         return data
     try:
-        if path.exists():
+        if data != "" and path.exists():  # Path takes no text for the working folder
             return path
     except OSError as error:
         raise DataError(f"{brief(str(data), 300)} cannot be read: {error.strerror}") from error

@@ -222,5 +222,6 @@ def joined(first: ImageSet, *others: ImageSet) -> ImageSet:
         names=sum(names, ()) if any(part.names for part in parts) else (),
         condition=torch.cat(conditions) if len(conditions) == len(parts) else None,
         skipped=sum(part.skipped for part in parts),
+        index=None,
         group=torch.cat(groups) if len(groups) == len(parts) else None,
     )

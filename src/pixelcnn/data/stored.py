@@ -102,25 +102,6 @@ def whole(values: np.ndarray | StoredArray) -> np.ndarray:
     return values if isinstance(values, np.ndarray) else values.whole()
 
 
-class Indexed(StoredArray):
-    """An array of another library that is indexed as NumPy's are, such as one of h5py or zarr.
-
-    Example:
-        >>> Indexed(np.arange(6).reshape(3, 2))[1:].tolist()
-        [[2, 3], [4, 5]]
-    """
-
-    def __init__(self, values: Any) -> None:
-        self._values = values
-        self.shape, self.dtype = tuple(map(int, values.shape)), np.dtype(values.dtype)
-        chunks = getattr(values, "chunks", None)
-        first = chunks[0] if isinstance(chunks, tuple) and chunks else 1
-        self.block = max(1, first) if isinstance(first, int) else 1
-
-    def rows(self, start: int, stop: int) -> np.ndarray:
-        return np.asarray(self._values[start:stop])
-
-
 class Container(abc.ABC):
     """Arrays by their names.
 

@@ -35,4 +35,4 @@ def taken(source: Any) -> ImageSet:
         if differing := [what for what in ALIKE if getattr(first, what) != getattr(other, what)]:
             raise DataError(f"sets that differ in {' and '.join(differing)} are not joined")
     whole = joined(first, *(matched(other, first, "further") for other in others))
-    return dataclasses.replace(whole, split="all", index=None)
+    return dataclasses.replace(whole, split="all")

@@ -235,12 +235,12 @@ def common_size(good: list[FileReport], reading: Reading, where: str) -> tuple[i
     """Height and width asked for, else those that all files share.
 
     Raises:
-        DataError: they differ, naming two files.
+        DataError: they differ, naming two files; or there is none.
     """
-    if reading.size is not None:
-        return reading.size
     if not good:
         raise DataError(f"{where}: no good image")
+    if reading.size is not None:
+        return reading.size
     first = good[0]
     for other in good[1:]:
         if (other.height, other.width) != (first.height, first.width):

@@ -77,7 +77,7 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
             f"{where}: its values run up to {values.max()}, and a table does not say of how many levels",
             hint=f"say how many with {SOURCE}",
         )
-    labels = None if labels is None else _counted(labels)
+    labels = None if labels is None or not reading.labels else _counted(labels)
     taken = from_rows
     if columns.sides:
         values, taken = values.reshape(-1, *columns.sides), from_values

@@ -8,8 +8,7 @@ such images. With K tags, of which each stands for a transformation:
 - with one of C labels, it is given ``tag * C + label``, as one of K * C labels.
 
 So labels mean what they mean without tags, whatever gives no tag gives tag 0, and a label from C on says
-a tag as well. Networks that are given
-vectors or maps are told of nothing.
+a tag as well. Networks that are given vectors or maps are told of nothing.
 """
 
 import dataclasses

@@ -123,9 +123,9 @@ def measured_tensor(images: Any, _: int, /) -> Tensor:
     return values
 
 
-def extent(values: Any) -> tuple[int, int]:
-    """Smallest and largest of the integers of an array or a tensor, read piece by piece."""
-    ends = [(int(part.min()), int(part.max())) for part in (values[p] for p in pieces(values))]
+def extent(values: Any) -> tuple[Any, Any]:
+    """Smallest and largest of the values of an array or a tensor, read piece by piece."""
+    ends = [(part.min().item(), part.max().item()) for part in (values[p] for p in pieces(values))]
     return min(low for low, _ in ends), max(high for _, high in ends)
 
 

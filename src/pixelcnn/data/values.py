@@ -17,6 +17,7 @@ from pixelcnn.data.rows import RowArray
 from pixelcnn.data.splits import Parts, read_alike
 from pixelcnn.data.tensors import as_tensor, dense, numbers_of, unmasked
 from pixelcnn.errors import DataError
+from pixelcnn.memory import afford
 
 ARRAY = "array"
 """The name of a set that was made of an array."""
@@ -114,6 +115,7 @@ def values_of(source: Any) -> Any:
 
     Raises:
         DataError: arrays of different shapes, no numbers, masked ones, or tensors that are not dense.
+        ResourceError: more than the memory holds.
     """
     if isinstance(source, list | tuple):
         if isinstance(source[0], Tensor):
@@ -140,6 +142,9 @@ def values_of(source: Any) -> Any:
     if isinstance(source, Tensor):
         dense(source)
         return source
+    size = getattr(source, "nbytes", 0)
+    if isinstance(size, int) and not isinstance(source, np.ndarray):  # in a file, as those of h5py
+        afford(size)
     return np.asarray(unmasked(source))
 
 

@@ -40,7 +40,7 @@ MAX_METADATA = 2**20
 
 def is_store(folder: Path) -> bool:
     """Whether a folder is a Zarr store."""
-    return any((folder / name).is_file() for name in (NODE_3, ARRAY_2, GROUP_2))
+    return any(os.path.isfile(folder / name) for name in (NODE_3, ARRAY_2, GROUP_2))
 
 
 class Zarr(Container):
@@ -206,8 +206,9 @@ class ZarrArray(StoredArray):
 
     def _chunk(self, place: tuple[int, ...]) -> np.ndarray:
         """A chunk; the last one is kept, if it is not large."""
-        if self._kept is not None and self._kept[0] == place:
-            return self._kept[1]
+        kept = self._kept  # in one piece: another thread may be at another chunk
+        if kept is not None and kept[0] == place:
+            return kept[1]
         path = self._path(place)
         if path.exists():
             found = self._codecs.decoded(content(path, 1), self._chunks)
