@@ -37,7 +37,7 @@ def test_no_name_is_not_the_working_folder(tmp_path, monkeypatch):
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(tmp_path / "a.png")
     monkeypatch.chdir(tmp_path)
     assert len(data.load_all(".")) == 1
-    with pytest.raises(UnknownName, match="no data set called ''"):
+    with pytest.raises(ConfigError, match="must be a text or a path, got ''"):
         data.load_all("")
 
 

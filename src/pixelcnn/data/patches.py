@@ -40,7 +40,7 @@ class Patches:
         >>> len(patches), patches.at(slice(0, 2)).tolist()
         (3, [[[[0, 1, 2]]], [[[4, 5, 6]]]])
         >>> patches.drawn(slice(0, 2), seed=0, epoch=1).tolist()
-        [[[[9, 10, 11]]], [[[0, 1, 2]]]]
+        [[[[1, 2, 3]]], [[[4, 5, 6]]]]
     """
 
     def __init__(self, photographs: Sequence[Tensor] | Tensor, size: tuple[int, int]) -> None:

@@ -158,7 +158,7 @@ def is_condition_file(condition: object) -> TypeGuard[str]:
         >>> is_condition_file("params.csv"), is_condition_file("maps/"), is_condition_file("sim/mass,sim/age")
         (True, True, False)
     """
-    if not isinstance(condition, str) or not condition:
+    if not isinstance(condition, str):
         return False
     if Path(condition).suffix.lower() in (*CONDITION_TABLES, *CONDITION_ARRAYS, *SUFFIXES):
         return True

@@ -225,7 +225,7 @@ def existing(data: Path | str) -> Path | str:
     if hugging_face.named(data):
         return data
     try:
-        if data != "" and path.exists():  # Path takes no text for the working folder
+        if path.exists():
             return path
     except OSError as error:
         raise DataError(f"{brief(str(data), 300)} cannot be read: {error.strerror}") from error
