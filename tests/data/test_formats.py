@@ -246,6 +246,7 @@ def test_a_key_says_which_array_and_labels_lie_in_its_group(tmp_path, kind):
     [
         ("x_train", "y_train", "x_test", "y_test"),
         ("train_images", "train_labels", "test_images", "test_labels"),
+        ("set/x_train", "set/y_train", "set/x_test", "set/y_test"),
         ("X_train", "Y_train", "X_test", "Y_test"),
     ],
 )

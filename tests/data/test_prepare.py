@@ -249,12 +249,22 @@ def test_an_unknown_format_is_refused(pets, tmp_path):
         data.load(tmp_path / "packed")
 
 
+@pytest.mark.parametrize(("size", "fit"), [((4, 6), "crop"), (None, "")])
+def test_a_packed_set_says_how_its_pictures_got_their_size(tmp_path, size, fit):
+    images = np.random.default_rng(0).integers(0, 256, (7, 5, 7), np.uint8)
+    photos = save_pictures(tmp_path / "photos", images)
+    options = {} if size is None else {"size": size, "fit": fit}
+    data.prepare(photos, tmp_path / "packed", **options)
+    assert data.load_all(tmp_path / "packed").fit == fit == data.load_all(photos, **options).fit
+
+
 CARD = {"format": 1, "name": "pets", "levels": 256, "classes": ["cat", "dog"], "skipped": 0}
 ODD = (None, -1, 1e300, {}, 10**30, [1], True)
 HOSTILE = [
     *(json.dumps({**CARD, key: value}) for key in ("name", "levels", "classes") for value in ODD),
     *(json.dumps({**CARD, "format": value}) for value in (None, 2, "x" * 9999, [1])),
     *(json.dumps({**CARD, "skipped": value}) for value in (None, 1.5, "x", True)),
+    *(json.dumps({**CARD, "fit": value}) for value in (None, 1, "x", ["crop"])),
     "[]", "null", "{}", "{", "[" * 100_000, '{"format": ' + "9" * 5000 + "}", '{"format": NaN}', "\ud800",
 ]  # fmt: skip
 

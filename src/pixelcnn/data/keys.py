@@ -108,20 +108,18 @@ def unnamed_labels(container: Container, images: str) -> str | None:
 def parts_of(container: Container) -> dict[str, str]:
     """The arrays of images that are parts of one set, such as ``x_train`` and ``x_test`` of Keras.
 
-    Also ``train_images``, ``images_test``, ``val/x`` and the like; nothing unless there is a part to train on
-    and another one.
+    Also ``train_images``, ``images_test``, ``val/x`` and the like, after the same words or groups; nothing
+    unless there is a part to train on and another one, in one such place.
     """
-    found: dict[str, str] = {}
+    places: dict[tuple[str, ...], dict[str, str]] = {}
     for name in container.names:
-        words = name.lower().replace("/", "_").split("_")
-        if len(words) != 2:
-            continue
+        *before, one, other = ["", *name.lower().replace("/", "_").split("_")]
+        found = places.setdefault(tuple(before), {})
         for part, spellings in PARTS.items():
-            if any({*words} == {spelling, kind} for spelling in spellings for kind in IMAGES):
+            if any({one, other} == {spelling, kind} for spelling in spellings for kind in IMAGES):
                 found.setdefault(part, name)
-    if "train" not in found or len(found) == 1:
-        return {}
-    return {part: found[part] for part in PARTS if part in found}
+    whole = [found for found in places.values() if "train" in found and len(found) > 1]
+    return {part: whole[0][part] for part in PARTS if part in whole[0]} if len(whole) == 1 else {}
 
 
 def _last(name: str) -> str:

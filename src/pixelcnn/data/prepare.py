@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -158,6 +158,7 @@ def _fill(shop: Workshop, where: str, labels: list[Any] | None, callback: Callba
         "levels": target.levels,
         "classes": list(classes),
         "skipped": len(shop.files) - len(packed),
+        "fit": "" if shop.reading.size is None else shop.reading.fit,
     }
     (shop.ready / NAMES).write_text(json_text(names))
     (shop.ready / CARD).write_text(json_text(card, indent=2) + "\n")
@@ -206,7 +207,9 @@ def _packed(folder: Path, card: dict[str, Any]) -> ImageSet:
     """The set that a card and the files beside it describe."""
     names, classes = _json(folder / NAMES, list), card["classes"]
     texts = all(isinstance(name, str) for name in (card["name"], *classes, *names))
-    if not texts or type(classes) is not list or type(card["skipped"]) is not int:
+    fit = card.get("fit", "")
+    known = type(fit) is str and fit in ("", *get_args(Fit))
+    if not (texts and known) or type(classes) is not list or type(card["skipped"]) is not int:
         raise DataError(f"{CARD} or {NAMES} holds something else")
     labels = FileArray(folder / LABELS).whole() if (folder / LABELS).exists() else None
     images = FileArray(folder / IMAGES)
@@ -221,6 +224,7 @@ def _packed(folder: Path, card: dict[str, Any]) -> ImageSet:
         name=brief(card["name"]),
         names=tuple(map(printable, names)),
         skipped=card["skipped"],
+        fit=fit,
         packed=True,
     )
     if packed.classes and packed.label_count > len(packed.classes):

@@ -62,7 +62,7 @@ def training_record(
         {
             "recipe": recipe,
             "data": recorded_data(data or source_of(train))
-            | ({"fit": train.fit} if train.fit else {})
+            | geometry_of(train)
             | {key: known[key] for key in CODING if key in known},
             "split": {"train": train.split, "val": val.split},
             "images": {"train": len(train), "val": len(val)},
@@ -170,6 +170,11 @@ def validation_record(found: Validation) -> dict[str, Any]:
     }
 
 
+def geometry_of(images: ImageSet) -> dict[str, Any]:
+    """The size that pictures were brought to, and how; nothing of others."""
+    return {"size": list(images.shape[1:]), "fit": images.fit} if images.fit else {}
+
+
 def source_of(images: ImageSet) -> dict[str, Any]:
     """Arguments of :func:`pixelcnn.data.load` that give a set again, as far as the set tells.
 
@@ -189,8 +194,7 @@ def source_of(images: ImageSet) -> dict[str, Any]:
     channels = FACTS[images.name].channels if images.name in FACTS else images.shape.channels
     if (way := COLOURS.get((channels, images.shape.channels))) is not None:
         found[way] = True
-    if images.fit:
-        found |= {"size": list(images.shape[1:]), "fit": images.fit}
+    found |= geometry_of(images)
     if images.split.startswith("tutorial"):
         found["split"] = "tutorial"
     return found
