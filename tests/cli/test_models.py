@@ -225,6 +225,9 @@ def test_pickles_of_torch_are_refused(run, here):
 
 def test_missing_models(run, here):
     assert "nothing" in run("sample", "nothing", code=4).error
+    assert "called" in run("sample", "x" * 300, code=4).error, "too long for a file"
+    assert "called" in run("info", "x" * 300 + ".safetensors", code=4).error
+    assert "called" in run("info", "x" * 300, code=2).error
     (here / "folder").mkdir()
     assert "best.safetensors" in run("evaluate", "folder", code=4).error
 
