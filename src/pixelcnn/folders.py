@@ -18,6 +18,8 @@ from pixelcnn.files import AnyPath, write_atomically
 
 NAME_BYTES = 100
 """Length of a plain name at most."""
+BEST = "best.safetensors"
+"""The model of a run folder."""
 
 
 def at_home(path: AnyPath) -> Path:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixelcnn.errors import ModelError
-from pixelcnn.folders import at_home, is_there
+from pixelcnn.folders import BEST, at_home, is_there
 from pixelcnn.registry import closest
 
 if TYPE_CHECKING:
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 """Where ``pixelcnn train`` puts run folders."""
-BEST = "best.safetensors"
 NAMED = 5
 """Run folders that a hint names at most."""
 
