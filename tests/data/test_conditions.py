@@ -133,6 +133,13 @@ def test_arrays_that_cannot_be_used(tmp_path, images, given, message):
         data.load_all(images, condition=str(tmp_path / "given.npy"))
 
 
+@pytest.mark.parametrize("names", [["mass"], ["mass", "age", "dust"], ["mass", "age", "age"]])
+def test_an_archive_names_each_of_its_features(tmp_path, names):
+    np.savez(tmp_path / "given.npz", condition=FACTS, condition_names=names)
+    with pytest.raises(DataError, match=r"given\.npz has 2 features, and names of others: mass"):
+        read_features(tmp_path / "given.npz")
+
+
 def test_maps_are_pictures_of_the_images_names(tmp_path, photos):
     found = data.load_all(photos, condition=str(tmp_path / "maps"))
     assert found.condition.shape == (11, 1, 5, 7)

@@ -223,6 +223,9 @@ def _array(path: Path) -> Features:
         values = values[:, None]
     if values.ndim not in (2, 4) or not values.size:
         raise DataError(f"holds {values.shape}: vectors are (n, d), maps (n, h, w) or (n, d, h, w)")
+    if names and not len({*names}) == len(names) == values.shape[1]:
+        called = brief(", ".join(names))
+        raise DataError(f"has {values.shape[1]} features, and names of others: {called}")
     kind = torch.float64 if values.ndim == 2 else torch.float32
     return Features(as_tensor(values).to(kind), names)
 
