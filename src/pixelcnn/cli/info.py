@@ -115,7 +115,7 @@ def _recipe(recipe: Any, size: tuple[int, int] | None, program: bool, json: bool
     from pixelcnn import data
     from pixelcnn.cli import inventory
 
-    images = inventory.stand_in(recipe.data, size)
+    images = inventory.stand_in(recipe.data, size, recipe.network.get("condition"))
     if images.name not in data.DATASETS:
         say(f"note: shown for {images.shape} images of {images.levels} levels; see --size")
     model, notes = recipe.build(images)
