@@ -98,7 +98,7 @@ class Saver:
 
     def annotate_best(self, found: dict[str, Any]) -> None:
         """Replaces keys in the record of the recalled best model, and of its file."""
-        self.model.record |= found
+        self.model.record = self.model.record | found
         if self.folder is not None:
             self._annotate(self.model, self.folder.best)
 
