@@ -1,5 +1,7 @@
 """Vectors and maps from files of their own: tables, arrays and pictures."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -52,6 +54,11 @@ def test_parameters_from_a_table(tmp_path, images, text, encoding):
     found = data.load_all(images, condition=str(table(tmp_path, text, encoding)))
     assert found.condition_names == ("mass", "age")
     assert np.array_equal(found.condition.numpy(), FACTS)
+
+
+def test_a_condition_whose_name_is_too_long_for_a_file_is_not_there():
+    with pytest.raises(DataError, match="there is no file or folder m{299}"):
+        read_features(Path("m" * 300 + ".csv"))
 
 
 def test_a_table_without_a_header_has_no_names(tmp_path, images):

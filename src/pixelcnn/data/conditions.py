@@ -24,7 +24,7 @@ from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import CONDITION_ARRAYS, CONDITION_TABLES, Reading, as_size, typed
 from pixelcnn.data.tensors import as_tensor
 from pixelcnn.errors import DataError
-from pixelcnn.folders import at_home
+from pixelcnn.folders import at_home, is_there
 from pixelcnn.memory import afford
 from pixelcnn.shapes import ImageShape
 from pixelcnn.text import counted, printable
@@ -128,7 +128,7 @@ def read_features(
         DataError: it is damaged, or holds something else.
     """
     where, suffix = printable(path.name), path.suffix.lower()
-    if not path.exists():
+    if not is_there(path):
         raise missing(path)
     if path.is_dir() or suffix in SUFFIXES:
         return _pictures(path, size, fit)
