@@ -20,7 +20,8 @@ def from_recipe(name: str) -> PixelModel:
 
 def built(recipe: Recipe, size: tuple[int, int] | None = None) -> PixelModel:
     """The same for any recipe, and for images of another height and width."""
-    return recipe.build(inventory.stand_in(recipe.data, size))[0].eval()
+    images = inventory.stand_in(recipe.data, size, recipe.network.get("condition"))
+    return recipe.build(images)[0].eval()
 
 
 def models(names: Sequence[str], files: Sequence[str] = ()) -> dict[str, PixelModel]:

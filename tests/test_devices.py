@@ -161,21 +161,42 @@ def test_promises_are_checked_on_the_device_asked_for(model):
     check_model(model, device="cpu").raise_if_failed()
 
 
+EXACT = (True, False, False, "ieee", "ieee")
+
+
 def cudnn():
     """How cuDNN would convolve now."""
-    return {name: getattr(torch.backends.cudnn, name) for name in devices.EXACT}
+    cudnn = torch.backends.cudnn
+    kinds = (cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision)
+    return (cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, *kinds)
 
 
 def test_convolutions_are_exact_until_the_last_block_is_left():
     before = cudnn()
-    assert before != devices.EXACT
+    assert before != EXACT
     first, second = (devices.exact_convolutions("cuda:1") for _ in range(2))
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)
-    assert cudnn() == devices.EXACT
+    assert cudnn() == EXACT
     second.__exit__(None, None, None)
     assert cudnn() == before
+
+
+@pytest.mark.parametrize("name", ["conv", "rnn"])
+def test_convolutions_are_exact_where_one_precision_was_set_alone(name):
+    """PyTorch then refuses to say what its older setting, which is for both, is."""
+    kinds = (torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
+    before = [kind.fp32_precision for kind in kinds]
+    getattr(torch.backends.cudnn, name).fp32_precision = "ieee"
+    mixed = [kind.fp32_precision for kind in kinds]
+    try:
+        with devices.exact_convolutions("cuda"):
+            assert [kind.fp32_precision for kind in kinds] == ["ieee", "ieee"]
+        assert [kind.fp32_precision for kind in kinds] == mixed
+    finally:
+        for kind, value in zip(kinds, before, strict=True):
+            kind.fp32_precision = value
 
 
 def test_convolutions_are_as_before_after_an_error():

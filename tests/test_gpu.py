@@ -24,6 +24,7 @@ from pixelcnn.training import batches as batches_module
 from pixelcnn.training import loop
 from pixelcnn.training.averaging import WeightAverage
 from pixelcnn.training.batches import Batches
+from pixelcnn.training.saver import Saver
 from training.trainings import assert_a_kill_changes_nothing, digits, model, train
 
 pytestmark = [
@@ -65,6 +66,13 @@ def test_four_steps_of_training_are_those_of_the_processor():
     torch.testing.assert_close(weights(there[0]), weights(here[0]), rtol=0, atol=1e-7)
     assert there[1].best == pytest.approx(here[1].best, rel=1e-7)
     assert there[0].device.type == "cpu"
+
+
+def test_the_best_weights_are_kept_outside_of_the_gpu(monkeypatch):
+    kept, recalled = [], Saver._recalled
+    monkeypatch.setattr(Saver, "_recalled", lambda own: kept.append(recalled(own)) or kept[-1])
+    train(None, device="cuda", epochs=1)
+    assert {value.device.type for value in kept[-1][0].values()} == {"cpu"}
 
 
 @pytest.mark.parametrize("kernel", [(1, 1), (2, 3), (4, 7)])

@@ -24,9 +24,9 @@ from pixelcnn.config import check_choice, checked
 from pixelcnn.data.gate import brief
 from pixelcnn.devices import Device, move, no_model, require_numbers, resolve_device
 from pixelcnn.errors import ConfigError, ModelError, writing
-from pixelcnn.extent import require
 from pixelcnn.files import AnyPath, write_atomically
-from pixelcnn.folders import at_home
+from pixelcnn.folders import BEST, at_home
+from pixelcnn.memory import afford
 from pixelcnn.model import PixelModel
 from pixelcnn.model_file import FLOATS, KEY, KINDS, Layout, ModelFile, damaged, opened, strict_json
 from pixelcnn.modes import COMPILED
@@ -157,9 +157,9 @@ def load(
     with opened(path) as file:
         header = _header(file)
         size = sum(layout.end - layout.begin for layout in file.tensors.values())
-        require(
+        afford(
             (4 if "computes" in header else 2) * size,
-            f"the weights of {path.name}",
+            f"the weights of {path.name} need",
             "close other programs, or use a smaller model",
         )
         model = _build(file, header["config"])
@@ -211,11 +211,9 @@ def resolve(source: str | os.PathLike[str]) -> Path:
     source = checked("a model", source, AnyPath, "a name, a .safetensors file or a run folder")
     path = at_home(source)
     if os.path.isdir(path):
-        path = path / "best.safetensors"
+        path = path / BEST
         if not path.is_file():
-            raise ModelError(
-                f"{source}: this folder holds no best.safetensors", hint="train a model first"
-            )
+            raise ModelError(f"{source}: this folder holds no {BEST}", hint="train a model first")
         return path
     if os.path.isfile(path):  # no error for a name that is too long, as Path has one
         return path

@@ -213,10 +213,15 @@ def float64_device(device: torch.device) -> torch.device:
     return torch.device("cpu") if device.type in WITHOUT_FLOAT64 else device
 
 
-EXACT = {"deterministic": True, "benchmark": False, "allow_tf32": False}
+EXACT = {
+    "deterministic": True,
+    "benchmark": False,
+    "allow_tf32": False,
+    "fp32_precision": "ieee",
+}
 """How cuDNN convolves in :func:`exact_convolutions`."""
 
-_within, _before, _lock = 0, dict[str, bool](), threading.Lock()
+_within, _before, _lock = 0, list[tuple[Any, str, object]](), threading.Lock()
 
 
 @contextlib.contextmanager
@@ -233,12 +238,11 @@ def exact_convolutions(device: Device) -> Iterator[None]:
     if torch.device(device).type != "cuda":
         yield
         return
-    cudnn = torch.backends.cudnn
     with _lock:
         if _within == 0:
-            _before.update({name: getattr(cudnn, name) for name in EXACT})
-            for name, value in EXACT.items():
-                setattr(cudnn, name, value)
+            _before[:] = _settings()
+            for owner, name, _ in _before:
+                setattr(owner, name, EXACT[name])
         _within += 1
     try:
         yield
@@ -246,5 +250,15 @@ def exact_convolutions(device: Device) -> Iterator[None]:
         with _lock:
             _within -= 1
             if _within == 0:
-                for name, value in _before.items():
-                    setattr(cudnn, name, value)
+                for owner, name, value in _before:
+                    setattr(owner, name, value)
+
+
+def _settings() -> list[tuple[Any, str, object]]:
+    """Whose, which and what the settings of cuDNN are, in the order in which they are made."""
+    cudnn: Any = torch.backends.cudnn
+    found = [(cudnn, name, getattr(cudnn, name)) for name in ("deterministic", "benchmark")]
+    with contextlib.suppress(RuntimeError):  # refused where the newer settings say something else
+        found.append((cudnn, "allow_tf32", cudnn.allow_tf32))  # makes both of those that follow
+    found += [(each, "fp32_precision", each.fp32_precision) for each in (cudnn.conv, cudnn.rnn)]
+    return found

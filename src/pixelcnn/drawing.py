@@ -15,8 +15,8 @@ from pixelcnn.config import check_integer
 from pixelcnn.devices import exact_convolutions, float64_device, require_model
 from pixelcnn.engines import Drawer, Engine, Walker
 from pixelcnn.errors import ConfigError
-from pixelcnn.extent import require
 from pixelcnn.inversion import invert, temper
+from pixelcnn.memory import afford
 from pixelcnn.model import PixelModel
 from pixelcnn.shapes import ImageShape
 from pixelcnn.text import counted
@@ -236,4 +236,4 @@ def check_memory(model: PixelModel, n: int, together: int) -> None:
     require_model(model)
     each = n * model.image_dtype.itemsize + min(n, together) * BYTES_OF_A_JOB
     remedy = "fewer images, or a smaller batch_size, need less"
-    require(each * model.shape.dimensions, f"{counted(n, 'image')} of {model.shape}", remedy)
+    afford(each * model.shape.dimensions, f"{counted(n, 'image')} of {model.shape} need", remedy)

@@ -4,8 +4,7 @@ import copy
 
 from torch import Tensor
 
-from pixelcnn import memory
-from pixelcnn.errors import ResourceError
+from pixelcnn.memory import afford
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import within
 from pixelcnn.networks import Network
@@ -82,22 +81,6 @@ def cropped_condition(model: PixelModel, condition: Tensor | None) -> Tensor | N
     return condition[..., : model.shape.height, : model.shape.width]
 
 
-def require(size: int, what: str, hint: str) -> None:
-    """Raises before an allocation that cannot succeed.
-
-    Args:
-        size: bytes needed at least.
-        what: needs them, at the beginning of a sentence.
-        hint: what would need less.
-
-    Raises:
-        ResourceError: there is not so much memory.
-    """
-    free = memory.available()
-    if free is not None and size > free:
-        raise ResourceError(f"{what} need {size:,} bytes of memory, {free:,} are free", hint=hint)
-
-
 def require_batch(model: PixelModel, images: Tensor, batch_size: int) -> None:
     """Whether images can be scored, so many at a time.
 
@@ -114,8 +97,8 @@ def require_batch(model: PixelModel, images: Tensor, batch_size: int) -> None:
     channels, height, width = model.shape
     each = 8 * channels + model.dtype.itemsize * model.network.out
     count = min(len(images), batch_size)
-    require(
+    afford(
         count * height * width * each,
-        f"{counted(count, 'image')} of {model.shape} at a time",
+        f"{counted(count, 'image')} of {model.shape} at a time need",
         "a smaller batch_size needs less",
     )

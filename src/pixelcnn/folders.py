@@ -5,6 +5,7 @@ in it could have any file of whoever uses it read, emptied or added to.
 """
 
 import contextlib
+import errno
 import os
 import re
 import stat
@@ -17,6 +18,8 @@ from pixelcnn.files import AnyPath, write_atomically
 
 NAME_BYTES = 100
 """Length of a plain name at most."""
+BEST = "best.safetensors"
+"""The model of a run folder."""
 
 
 def at_home(path: AnyPath) -> Path:
@@ -27,6 +30,21 @@ def at_home(path: AnyPath) -> Path:
         ~nobody-of-this-name/a.npy
     """
     return Path(os.path.expanduser(path))  # Path's own fails for a user that is not there
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a file or folder; of a name that is too long for one there is none, by Path an error.
+
+    Example:
+        >>> is_there(Path("a" * 1000)), is_there(Path("."))
+        (False, True)
+    """
+    try:
+        return path.exists()
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False
 
 
 def is_plain(name: str) -> bool:

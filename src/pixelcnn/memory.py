@@ -20,6 +20,8 @@ NO_MEMORY = re.compile(
     re.IGNORECASE,
 )
 """What PyTorch, the libraries below it and their loader say when memory runs out."""
+PACKED = "images in an .npy file, or packed by `pixelcnn data prepare`, are read a batch at a time"
+"""What to do where the images of a source do not fit."""
 
 
 def keep_memory() -> bool:
@@ -40,21 +42,20 @@ def keep_memory() -> bool:
     )
 
 
-def afford(size: int) -> None:
+def afford(size: int, who: str = "needs", hint: str = PACKED) -> None:
     """Says in time that something does not fit into memory; Linux would only kill the process later.
 
     Args:
         size: bytes that are about to be taken.
+        who: takes them, with the verb; without a subject where a reader is to put a name before it.
+        hint: what needs less.
 
     Raises:
-        ResourceError: the reason alone, to be put after a name.
+        ResourceError: there is not so much memory.
     """
     free = available()
     if free is not None and size > free:
-        raise ResourceError(
-            f"needs {size:,} bytes of memory, {free:,} are free",
-            hint="images in an .npy file, or packed by `pixelcnn data prepare`, are read a batch at a time",
-        )
+        raise ResourceError(f"{who} {size:,} bytes of memory, {free:,} are free", hint=hint)
 
 
 def bound() -> int | None:

@@ -328,6 +328,10 @@ def test_of_several_files_none_is_written_before_all_are_looked_at(run, models):
     for name in ("a.npy", "b.npy"):
         np.save(name, np.zeros((3, 8, 8), np.uint8))
         run("compress", models["grey"], name)
+    run("compress", models["eight"], "b.npy", "-o", "other.pxc")
+    words = ("decompress", models["grey"], "a.npy.pxc", "other.pxc", "-o", "out/")
+    assert run(*words, code=4).error.startswith("other.pxc compressed with the model ")
+    assert not Path("out").exists()
     damaged = bytearray(Path("b.npy.pxc").read_bytes())
     damaged[-9] ^= 4
     Path("b.npy.pxc").write_bytes(damaged)

@@ -7,6 +7,7 @@ import struct
 import pytest
 import torch
 
+from cli.conftest import RECIPE
 from forgery import put_together
 from pixelcnn import data, networks, outputs, verify
 from pixelcnn.cli import inventory, models
@@ -153,6 +154,15 @@ def test_stand_ins_follow_what_the_recipe_makes_of_the_data():
     assert inventory.stand_in({"name": "cifar-10", "size": 5}, (3, 2)).shape == (3, 3, 2)
 
 
+@pytest.mark.parametrize(("kind", "tail"), [("vector", ()), ("map", (5, 7))])
+def test_info_about_a_recipe_of_vectors_or_maps_needs_no_data(run, here, kind, tail):
+    text = RECIPE.replace("depth = 1", f'depth = 1\ncondition = "{kind}"')
+    (here / "told.toml").write_text(text)
+    assert f"{kind} of 1 feature\n" in run("info", "told.toml", "--size", "5x7").stdout
+    blank = inventory.stand_in({"condition": "mass,age", "size": [5, 7]}, kind=kind)
+    assert blank.condition.shape == (1, 2, *tail)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in data.DATASETS if name != "digits"])
 def test_stand_ins_are_like_the_official_data(name, data_root):
@@ -225,6 +235,9 @@ def test_pickles_of_torch_are_refused(run, here):
 
 def test_missing_models(run, here):
     assert "nothing" in run("sample", "nothing", code=4).error
+    assert "called" in run("sample", "x" * 300, code=4).error, "too long for a file"
+    assert "called" in run("info", "x" * 300 + ".safetensors", code=4).error
+    assert "called" in run("info", "x" * 300, code=2).error
     (here / "folder").mkdir()
     assert "best.safetensors" in run("evaluate", "folder", code=4).error
 

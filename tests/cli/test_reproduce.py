@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from cli.conftest import RECIPE
+from pixelcnn import training
 from pixelcnn.cli import failures
 from pixelcnn.errors import ResourceError
 from pixelcnn.model_file import strict_json
-from pixelcnn.training import result
+from pixelcnn.training import processes, result
 from pixelcnn.training.run import RESUME
 
 reproduce = importlib.import_module("pixelcnn.cli.reproduce")  # the package's name is the command
@@ -74,6 +75,13 @@ def test_images_that_report_are_scored_where_the_help_says(run, recipe, monkeypa
     run("reproduce", recipe)
     run("reproduce", recipe, "--run", "r", "--device", "cpu")
     assert devices == ["auto", "cpu"]
+
+
+def test_of_several_processes_one_scores_and_speaks(run, recipe, monkeypatch):
+    monkeypatch.setattr(processes, "placed", lambda _: processes.Processes(1, 2, 1, 2))
+    monkeypatch.setattr(training, "train_recipe", lambda _: None)
+    monkeypatch.setattr(result, "result_of", lambda *_, **__: pytest.fail("scored twice"))
+    assert run("reproduce", recipe).stdout == ""
 
 
 def test_a_recipe_without_a_figure_names_those_that_have_one(run):

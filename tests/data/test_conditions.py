@@ -1,5 +1,7 @@
 """Vectors and maps from files of their own: tables, arrays and pictures."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -52,6 +54,11 @@ def test_parameters_from_a_table(tmp_path, images, text, encoding):
     found = data.load_all(images, condition=str(table(tmp_path, text, encoding)))
     assert found.condition_names == ("mass", "age")
     assert np.array_equal(found.condition.numpy(), FACTS)
+
+
+def test_a_condition_whose_name_is_too_long_for_a_file_is_not_there():
+    with pytest.raises(DataError, match=r"there is no file or folder m{299}"):
+        read_features(Path("m" * 300 + ".csv"))
 
 
 def test_a_table_without_a_header_has_no_names(tmp_path, images):
@@ -140,6 +147,13 @@ def test_arrays_that_unpack_to_far_more_than_they_are_packed_in_are_refused(
     np.savez_compressed(tmp_path / "given.npz", condition=np.zeros((11, 100, 100)))
     with pytest.raises(DataError, match=r"given\.npz unpacks"):
         data.load_all(images, condition=str(tmp_path / "given.npz"))
+
+
+@pytest.mark.parametrize("names", [["mass"], ["mass", "age", "dust"], ["mass", "age", "age"]])
+def test_an_archive_names_each_of_its_features(tmp_path, names):
+    np.savez(tmp_path / "given.npz", condition=FACTS, condition_names=names)
+    with pytest.raises(DataError, match=r"given\.npz has 2 features, and names of others: mass"):
+        read_features(tmp_path / "given.npz")
 
 
 def test_maps_are_pictures_of_the_images_names(tmp_path, photos):

@@ -1,5 +1,6 @@
 """Callbacks hear of everything and can end a training; trackers get its numbers and pictures."""
 
+import copy
 import io
 
 import numpy as np
@@ -73,6 +74,12 @@ def test_a_callback_hears_of_every_step_validation_and_epoch_in_order():
         ("on_step", 3, 2), ("on_step", 4, 2), ("on_validation", 4, 2), ("on_epoch", 4, 2),
         ("on_step", 5, 3), ("on_step", 6, 3), ("on_validation", 6, 3), ("on_epoch", 6, 3),
     ]  # fmt: skip
+
+
+def test_a_copy_of_the_model_keeps_the_record_that_it_was_made_with():
+    copies = []
+    hear("on_validation", lambda told: copies.append(copy.copy(told.model)), epochs=2, images=30)
+    assert [each.record["steps"] for each in copies] == [2, 4]
 
 
 def test_all_callbacks_hear_of_it_in_the_order_they_are_given():

@@ -15,7 +15,7 @@ from pixelcnn.cli import conditions
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import ConfigError, DataError, ModelError, ResourceError, TrainingError
 from pixelcnn.model import PixelModel
-from pixelcnn.training import fit, pictures, validator
+from pixelcnn.training import fit, fitting, loop, pictures, validator
 from pixelcnn.training.batches import Batches
 from pixelcnn.training.fitting import memory
 from pixelcnn.training.likelihood import Loss
@@ -265,6 +265,19 @@ def test_out_of_memory_with_parts_suggests_smaller_ones():
     with pytest.raises(ResourceError, match="batch size 16, 4 at once") as caught, memory(wanted):
         raise MemoryError
     assert caught.value.hint.startswith("--set training.micro_batch_size=2 ")
+
+
+def test_images_fewer_than_a_batch_are_one(monkeypatch):
+    def run_out(_):
+        raise MemoryError
+
+    clocks, made = [], fitting.Clock
+    monkeypatch.setattr(fitting, "Clock", lambda *of: clocks.append(made(*of)) or clocks[0])
+    monkeypatch.setattr(loop, "run", run_out)
+    with pytest.raises(ResourceError, match="at batch size 10") as caught:
+        train(None, images=10, batch_size=16)
+    assert "--batch-size 5;" in caught.value.hint
+    assert clocks[0].options.batch_size == 10
 
 
 def test_a_batch_in_parts_takes_the_same_steps(monkeypatch):

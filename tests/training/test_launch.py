@@ -119,6 +119,21 @@ def test_a_signal_reaches_every_process_once(number, tmp_path):
     assert signal.getsignal(number) is before
 
 
+def test_a_signal_between_two_starts_reaches_both(monkeypatch):
+    begun, start = [], subprocess.Popen
+
+    def ringing(*words, **more):
+        begun.append(start(*words, **more))
+        if len(begun) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return begun[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", ringing)
+    monkeypatch.setattr(launch, "GRACE", 5.0)
+    assert launch.supervise(python("time.sleep(60)"), devices=2, nodes=1) == 1
+    assert [process.poll() for process in begun] == [-signal.SIGTERM] * 2
+
+
 def test_processes_started_by_others_find_their_place():
     slurm = {
         "SLURM_PROCID": "5", "SLURM_LOCALID": "1", "SLURM_STEP_NUM_TASKS": "8",

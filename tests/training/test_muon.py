@@ -173,6 +173,12 @@ def test_only_units_are_the_inside_of_made():
     assert [weight is net.hidden[1].weight for weight in inner_matrices(net)] == [True]
 
 
+def test_a_kernel_that_two_layers_share_is_stepped_once():
+    net = nn.Sequential(*(nn.Linear(LEAST, LEAST, bias=False) for _ in range(3)))
+    net[1].weight = net[0].weight
+    assert [weight is net[0].weight for weight in inner_matrices(net)] == [True]
+
+
 def test_under_weight_norm_the_directions_are_stepped():
     torch.manual_seed(0)
     net = NETWORKS["pixelcnnpp"](

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from broken import IntegerLookUp, Stack, UnmaskedLater
-from pixelcnn.errors import ConformanceError
+from pixelcnn.errors import ConfigError, ConformanceError
 from pixelcnn.masks import raster_past
 from pixelcnn.networks import GatedPixelCNN, Network, PixelCNN
 from pixelcnn.shapes import Position
@@ -45,6 +45,18 @@ def test_a_compiled_network_claims_what_it_was_made_from():
     network = PixelCNN(1, 1, width=4, depth=1, first_kernel=3)
     compiled = torch.compile(network, backend="eager")
     assert torch.equal(measure(compiled, 3, 5).claimed, measure(network, 3, 5).claimed)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("seed", -1), ("seed", 1.5), ("seed", None), ("most", 0)]
+)
+def test_a_seed_or_a_number_of_draws_out_of_range_is_refused(name, value):
+    network = PixelCNN(1, 1, width=4, depth=0, first_kernel=3)
+    with pytest.raises(ConfigError, match=f"{name} must be an integer"):
+        measure(network, 3, 5, **{name: value})
+    if name == "seed":
+        with pytest.raises(ConfigError, match="seed must be an integer"):
+            randomise(network, value)
 
 
 @pytest.mark.parametrize("method", [by_gradient, by_flips])

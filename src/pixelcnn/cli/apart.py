@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 from pixelcnn import files
-from pixelcnn.cli.models import BEST
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.errors import ConfigError
+from pixelcnn.folders import BEST
 from pixelcnn.text import printable
 
 

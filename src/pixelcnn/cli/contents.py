@@ -13,7 +13,7 @@ from pixelcnn.codec.entries import MODES, PICTURE, Entry, Form, Listing
 from pixelcnn.data.files import PACKED
 from pixelcnn.data.gate import opened
 from pixelcnn.errors import DataError, ModelError
-from pixelcnn.folders import at_home
+from pixelcnn.folders import at_home, is_there
 from pixelcnn.text import counted, printable
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _stream(name: str) -> Iterator[BinaryIO]:
 def is_packed(name: str) -> bool:
     """Whether there is a file of this name that begins as such a file does, or is called like one."""
     path = at_home(name)
-    if not path.is_file():
+    if not (is_there(path) and path.is_file()):
         return False
     if path.suffix.lower() == PACKED:
         return True

@@ -77,6 +77,7 @@ def decompress(
     checksums are compared before the first file is written, and the pixels of each before it appears.
     """
     from pixelcnn.cli import contents, models, output
+    from pixelcnn.codec.archive import check_model
 
     if listed:
         contents.show(packed, json)
@@ -97,6 +98,7 @@ def decompress(
         with contents.reader(name) as reader:
             Place(reader, name, to).check(force, json, taken, model, packed)
             reader.check()
+            check_model(loaded, reader)
     for name in packed:
         with contents.reader(name) as reader:
             place = Place(reader, name, to)

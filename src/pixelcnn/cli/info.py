@@ -8,7 +8,7 @@ import typer
 from pixelcnn.cli import options
 from pixelcnn.cli.console import emit, result, say, table
 from pixelcnn.errors import PixelCNNError, UnknownName
-from pixelcnn.folders import at_home
+from pixelcnn.folders import at_home, is_there
 from pixelcnn.registry import closest
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def info(
         _recipe(recipes.get(name), options.sides(size), program, json)
         if name in checkpoint.shipped():
             say(f"note: {name} is a model that comes with the package, too")
-    elif at_home(name).exists() or name in checkpoint.shipped():
+    elif is_there(at_home(name)) or name in checkpoint.shipped():
         _model(name, program, json)
     elif part := inventory.part(name):
         _part(part, json)
@@ -115,7 +115,7 @@ def _recipe(recipe: Any, size: tuple[int, int] | None, program: bool, json: bool
     from pixelcnn import data
     from pixelcnn.cli import inventory
 
-    images = inventory.stand_in(recipe.data, size)
+    images = inventory.stand_in(recipe.data, size, recipe.network.get("condition"))
     if images.name not in data.DATASETS:
         say(f"note: shown for {images.shape} images of {images.levels} levels; see --size")
     model, notes = recipe.build(images)

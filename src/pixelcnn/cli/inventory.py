@@ -8,7 +8,7 @@ import torch
 from pixelcnn import engines
 from pixelcnn.config import arguments
 from pixelcnn.data import ImageSet, Splits
-from pixelcnn.data.reading import as_size
+from pixelcnn.data.reading import as_size, condition_names
 from pixelcnn.data.sets import FACTS, OWN
 from pixelcnn.engines import Engine
 from pixelcnn.model import PixelModel
@@ -16,12 +16,16 @@ from pixelcnn.networks import NETWORKS, PixelCNN
 from pixelcnn.outputs import OUTPUTS, Bernoulli
 
 
-def stand_in(table: dict[str, Any], size: tuple[int, int] | None = None) -> ImageSet:
-    """One blank image with the shape, levels and classes of a recipe's data.
+def stand_in(
+    table: dict[str, Any], size: tuple[int, int] | None = None, kind: str | None = None
+) -> ImageSet:
+    """One blank image with the shape, levels, classes and condition of a recipe's data.
 
     Args:
         table: the recipe's ``[data]``.
         size: height and width instead of those that the recipe or the data set has.
+        kind: of condition that the network takes: a vector or a map is of the features that the table names,
+            else of one.
 
     Example:
         >>> blank = stand_in({"name": "mnist", "levels": 8, "rgb": True})
@@ -36,11 +40,14 @@ def stand_in(table: dict[str, Any], size: tuple[int, int] | None = None) -> Imag
     if table.get("threshold") or table.get("binarise"):
         levels = 2
     levels = min(levels, table.get("levels") or levels)
+    names = condition_names(table.get("condition"))
+    given = (1, len(names) or 1, *((height, width) if kind == "map" else ()))
     return ImageSet(
         torch.zeros(1, channels, height, width, dtype=torch.uint8),
         levels=levels,
         labels=torch.zeros(1, dtype=torch.int64) if classes else None,
         classes=tuple(map(str, range(classes))),
+        condition=torch.zeros(given) if kind in ("vector", "map") else None,
         name=name,
     )
 

@@ -102,7 +102,7 @@ def condition(model: PixelModel) -> str:
         gaps = "" if seen == size else f", {seen} of them seen in training"
         return f"label of {size} classes{gaps}" + (f": {names}" if names else "")
     known = "" if model.statistics is None else f": {model.statistics.described()}"
-    return f"{kind} of {size} features{known}"
+    return f"{kind} of {counted(size, 'feature')}{known}"
 
 
 def _by(sides: list[int]) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pixelcnn.errors import ModelError
-from pixelcnn.folders import at_home
+from pixelcnn.folders import BEST, at_home, is_there
 from pixelcnn.registry import closest
 
 if TYPE_CHECKING:
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 RUNS = Path("runs")
 """Where ``pixelcnn train`` puts run folders."""
-BEST = "best.safetensors"
 NAMED = 5
 """Run folders that a hint names at most."""
 
@@ -31,9 +30,10 @@ def load(name: str, *, weights: str = "averaged", device: str | None = None) -> 
     from pixelcnn import checkpoint
 
     path = at_home(name)
-    if path.is_dir() and not (path / BEST).is_file():
-        raise _no_run(path)
-    if not path.exists() and name not in checkpoint.shipped():
+    if is_there(path):
+        if path.is_dir() and not (path / BEST).is_file():
+            raise _no_run(path)
+    elif name not in checkpoint.shipped():
         raise no_model(name)
     return checkpoint.load(name, weights=weights, device=device or "auto")
 

@@ -8,6 +8,7 @@ import typer
 
 from pixelcnn.cli import failures, options
 from pixelcnn.cli.console import emit, progress, result, say, with_error
+from pixelcnn.cli.train import trained
 from pixelcnn.folders import at_home
 from pixelcnn.text import counted
 
@@ -50,7 +51,7 @@ def reproduce(
     from pixelcnn.training import recipe as recipes
     from pixelcnn.training.recipe import Setting
     from pixelcnn.training.result import kept, result_of
-    from pixelcnn.training.train import request, train_recipe
+    from pixelcnn.training.train import request
 
     found = recipes.get(recipe)
     published = figure_of(found)
@@ -62,7 +63,7 @@ def reproduce(
     ]
     folder = at_home(run) if run else Path("runs") / f"reproduce-{found.name}"
     with failures.goes_on("the same command goes on"):
-        train_recipe(request(found, folder, overrides=overrides, resume=True))
+        trained(request(found, folder, overrides=overrides, resume=True))
     if not kept(folder, published.split):
         say(f"scoring all images of the part {published.split}; --max-time is for the training")
     with progress("evaluating") as advance:

@@ -8,6 +8,7 @@ from pixelcnn import __version__, checkpoint, data, scoring
 from pixelcnn.cli import baselines, failures, output, report, story, uses
 from pixelcnn.cli.console import say, with_error
 from pixelcnn.cli.gallery import gallery
+from pixelcnn.folders import BEST
 from pixelcnn.scoring import Score
 from pixelcnn.text import as_word
 from pixelcnn.training import train_recipe
@@ -68,7 +69,7 @@ def take(folder: Path, seed: int, max_time: str) -> dict[str, Any]:
         "promises_kept": sum(row.passed for row in promises.rows if not row.noted),
         "promises": sum(not row.noted for row in promises.rows),
         "seconds": round(time.monotonic() - began, 1),
-        "model": str(run / "best.safetensors"),
+        "model": str(run / BEST),
         "report": str(page),
     }
 

@@ -114,7 +114,7 @@ def train(
     if dry_run:
         _show(rehearse(wanted), wanted.run, json)
         return
-    history = _trained(wanted)
+    history = trained(wanted)
     if json:
         emit(
             {
@@ -130,8 +130,8 @@ def train(
     result(str(history.run))
 
 
-def _trained(wanted: "Request") -> "History":
-    """Trains in this process, or in others that it starts; of several, one speaks for all."""
+def trained(wanted: "Request") -> "History":
+    """Trains in this process, or in others that it starts; of several one goes on, and the rest exits."""
     from pixelcnn.errors import TrainingError
     from pixelcnn.training import Interrupted, launch, train_recipe
     from pixelcnn.training.processes import Followed, placed

@@ -20,7 +20,7 @@ from pixelcnn.data.pictures import is_picture
 from pixelcnn.data.tensors import as_tensor, dense, remedy
 from pixelcnn.devices import require_model
 from pixelcnn.errors import ConfigError, DataError, ModelError
-from pixelcnn.extent import require
+from pixelcnn.memory import afford
 from pixelcnn.model import PixelModel
 from pixelcnn.shapes import ImageShape, image_shape, unflattened
 from pixelcnn.sources import levels_of
@@ -124,7 +124,8 @@ def _unpacked(
     entries, entry = reader.header.entries, first[0]
     # All checksums are right by now.
     size = sum(e.count * e.size.shape.dimensions * e.form.dtype.itemsize for e in entries)
-    require(size, "the images", "'pixelcnn decompress' writes them to files, one after the other")
+    instead = "'pixelcnn decompress' writes them to files, one after the other"
+    afford(size, "the images need", instead)
     restored = (each.form.restored(levels) for each, levels in chain([first], parts))
     if len(entries) > 1 or entry.form.kind != ARRAY:
         return list(chain.from_iterable(restored))

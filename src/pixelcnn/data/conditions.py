@@ -26,7 +26,7 @@ from pixelcnn.data.reading import CONDITION_ARRAYS, CONDITION_TABLES, Reading, a
 from pixelcnn.data.stored import whole
 from pixelcnn.data.tensors import as_tensor
 from pixelcnn.errors import DataError
-from pixelcnn.folders import at_home
+from pixelcnn.folders import at_home, is_there
 from pixelcnn.shapes import ImageShape
 from pixelcnn.text import counted, printable
 
@@ -127,7 +127,7 @@ def read_features(
         DataError: it is damaged, or holds something else.
     """
     where, suffix = printable(path.name), path.suffix.lower()
-    if not path.exists():
+    if not is_there(path):
         raise missing(path)
     if path.is_dir() or suffix in SUFFIXES:
         return _pictures(path, size, fit)
@@ -221,6 +221,9 @@ def _array(path: Path) -> Features:
         values = values[:, None]
     if values.ndim not in (2, 4) or not values.size:
         raise DataError(f"holds {values.shape}: vectors are (n, d), maps (n, h, w) or (n, d, h, w)")
+    if names and not len({*names}) == len(names) == values.shape[1]:
+        called = brief(", ".join(names))
+        raise DataError(f"has {values.shape[1]} features, and names of others: {called}")
     kind = torch.float64 if values.ndim == 2 else torch.float32
     return Features(as_tensor(values).to(kind), names)
 

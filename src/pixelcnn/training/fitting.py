@@ -1,6 +1,7 @@
 """Training a model from Python, and all that surrounds the loop: checks, devices, order, the last words."""
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -104,7 +105,7 @@ def fit(
         raise ConfigError("resume needs a run folder", hint="pass run=...")
     if options.init is not None:
         raise ConfigError("init is for recipes", hint="fit the model that pixelcnn.load gives")
-    check_hooks(callbacks, options.trackers if trackers is None else trackers, run)
+    check_hooks(callbacks, wanted := options.trackers if trackers is None else trackers, run)
     notes = training_record(model, train, val, options)
     tell_coding(val, notes["binarisation"], notes["quantisation"], "the training images are")
     with joined(options.devices, options.nodes) as processes, contextlib.ExitStack() as stack:
@@ -122,7 +123,7 @@ def fit(
             folder, replan = ours, processes.on_main(begin)
         return run_training(
             model, train, val, options, folder, notes, processes,
-            replan=replan, verbose=verbose, callbacks=callbacks, trackers=trackers, since=since,
+            replan=replan, verbose=verbose, callbacks=callbacks, trackers=wanted, since=since,
         )  # fmt: skip
 
 
@@ -139,7 +140,7 @@ def run_training(
     remarks: Sequence[str] = (),
     verbose: bool,
     callbacks: Sequence[Any],
-    trackers: Sequence[Any] | None,
+    trackers: Sequence[Any],
     since: float,
 ) -> History:
     """Trains in a folder that is held already; arguments and errors as :func:`fit`.
@@ -156,7 +157,7 @@ def run_training(
         remarks: what to say before the start.
         verbose: talk on stderr.
         callbacks: the user's.
-        trackers: names or objects; those of the options if None.
+        trackers: names or objects.
         since: :func:`time.monotonic` when the training was asked for.
     """
     device = processes.device(devices.resolve_device(options.device))
@@ -165,22 +166,22 @@ def run_training(
     val = val.frozen().limit(options.validation_images or None)
     model.statistics = processes.on_main(lambda: checkpoints.settled(model, train, folder))
     path = folder.path if folder is not None and processes.is_main else None
-    wanted = options.trackers if trackers is None else trackers
     batches = Batches(
         train, options.batch_size, options.seed,
         condition=condition_of(model, train), prepare=model.standardised,
         augmentation=augmentation_of(model, options), tagged=tags.of(model) if options.augment_tag else None,
         rank=processes.rank, processes=processes.size, device=device,
     )  # fmt: skip
+    taken = dataclasses.replace(options, batch_size=batches.batch_size)  # few images are one batch
     with (
         batches,
         preserved(model, device),
         devices.exact_convolutions(device),
         StopFlag() as stop,
-        memory(options),
+        memory(taken),
         accelerated(device) as accelerator,
         Talk(path and path / "train.log", verbose=verbose and processes.is_main) as talk,
-        Trackers(wanted if processes.is_main else (), path, options.as_table()) as tracked,
+        Trackers(trackers if processes.is_main else (), path, options.as_table()) as tracked,
     ):
         model.record = dict(notes)
         lay_out(model, device, precision, channels_last=options.channels_last)
@@ -189,7 +190,7 @@ def run_training(
         validator = Validator(model, val, options, precision, processes, stop, talk)
         trainer = Trainer(
             Loss(model, precision, channels_last=options.channels_last), batches, options,
-            Clock(options, options.epochs * batches.steps_per_epoch, len(val), precision, since),
+            Clock(taken, options.epochs * batches.steps_per_epoch, len(val), precision, since),
             accelerator, processes, folder, stop, recorder, callbacks, validator,
             Grids(val, options, folder, stop, processes, recorder),
         )  # fmt: skip

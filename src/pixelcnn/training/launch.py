@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from types import FrameType
 
 from pixelcnn.errors import ConfigError
 from pixelcnn.training.processes import number_in
@@ -49,12 +48,11 @@ def supervise(command: Sequence[str], devices: int, nodes: int) -> int:
     """
     places = list(environments(os.environ, devices, nodes))
     started: list[subprocess.Popen[bytes]] = []
-
-    def pass_on(number: int, _: FrameType | None) -> None:
-        for process in started:
-            process.send_signal(number)
-
-    before = {number: signal.signal(number, pass_on) for number in stop_signals()}
+    signals: list[int] = []  # passed on once all have started, so that each gets each of them once
+    before = {
+        each: signal.signal(each, lambda number, _: signals.append(number))
+        for each in stop_signals()
+    }
     try:
         # A session of its own for each: a terminal's Ctrl-C reaches it once, through here.
         for place in places:  # one by one, so that those that run are known if one does not start
@@ -62,7 +60,7 @@ def supervise(command: Sequence[str], devices: int, nodes: int) -> int:
                 command, env=place, stdin=subprocess.DEVNULL, start_new_session=True
             )
             started.append(process)
-        return _wait(started)
+        return _wait(started, signals)
     finally:
         for process in started:
             process.kill()
@@ -112,10 +110,14 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _wait(started: list[subprocess.Popen[bytes]]) -> int:
-    """Waits for all; once one has failed, the others have some time to notice."""
+def _wait(started: list[subprocess.Popen[bytes]], signals: list[int]) -> int:
+    """Waits for all and passes signals on; once one has failed, the others have some time to notice."""
     failed, deadline = 0, float("inf")
     while any(process.poll() is None for process in started):
+        while signals:
+            number = signals.pop(0)
+            for process in started:
+                process.send_signal(number)
         codes = [process.poll() for process in started]
         if failed == 0 and any(codes):
             failed, deadline = _first_failure(codes), time.monotonic() + GRACE

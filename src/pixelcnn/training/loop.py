@@ -211,7 +211,8 @@ def judge(trainer: Trainer, found: Validation) -> None:
     """Keeps the model if it is the best so far, and stops for want of progress."""
     state, saver, images = trainer.state, trainer.saver, len(trainer.batches.data)
     progress = progress_record(state.step, trainer.per_epoch, images)
-    trainer.model.record |= progress | validation_record(found)
+    record = trainer.model.record | progress | validation_record(found)
+    trainer.model.record = record  # a new one: copies of the model share the old one
     saver.judge(state.step, found)
     state.validation, state.best = found, saver.best.nats
     if not trainer.ended:

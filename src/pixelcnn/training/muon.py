@@ -150,7 +150,8 @@ def inner_matrices(model: nn.Module) -> list[Tensor]:
     """
     kinds = (CausalConv2d, MaskedLinear, nn.Conv2d, nn.Linear)
     layers = [module for module in model.modules() if isinstance(module, kinds)][:-1]
-    weights = [_stored(layer) for layer in layers if getattr(layer, "inner", True)]
+    inner = (_stored(layer) for layer in layers if getattr(layer, "inner", True))
+    weights = dict.fromkeys(inner)  # one that two layers share is stepped once
     return [weight for weight in weights if _is_matrix(weight)]
 
 

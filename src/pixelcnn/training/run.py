@@ -13,7 +13,7 @@ from types import TracebackType
 
 from pixelcnn import checkpoint
 from pixelcnn.errors import DISK_FULL, ConfigError, ModelError, ResourceError
-from pixelcnn.folders import at_home, check_folder, open_inside, read_inside, write_inside
+from pixelcnn.folders import BEST, at_home, check_folder, open_inside, read_inside, write_inside
 from pixelcnn.json_text import json_text
 from pixelcnn.model_file import strict_json
 from pixelcnn.training.processes import Processes
@@ -69,12 +69,12 @@ class RunFolder:
     @property
     def best(self) -> Path:
         """The model that validated best."""
-        return self.path / "best.safetensors"
+        return self.path / BEST
 
     @property
     def best_before(self) -> Path:
         """The best model as of the last checkpoint, where a stopped run has found a better one since."""
-        return self.checkpoints / "best.safetensors"
+        return self.checkpoints / BEST
 
     @property
     def last(self) -> Path:

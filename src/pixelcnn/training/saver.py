@@ -40,7 +40,7 @@ class Saver:
     Args:
         model: with the raw weights of the training.
         average: of its weights.
-        folder: where files go; without one the best weights stay in memory.
+        folder: where files go; without one the best weights stay in the processor's memory.
         processes: the main one keeps the files, and gives the best weights to all.
     """
 
@@ -98,7 +98,7 @@ class Saver:
 
     def annotate_best(self, found: dict[str, Any]) -> None:
         """Replaces keys in the record of the recalled best model, and of its file."""
-        self.model.record |= found
+        self.model.record = self.model.record | found
         if self.folder is not None:
             self._annotate(self.model, self.folder.best)
 
@@ -143,7 +143,7 @@ class Saver:
                 self._write(self.folder.best, raw)
             elif self.processes.is_main:
                 state = self.model.state_dict()
-                self._kept = {name: value.detach().clone() for name, value in state.items()}
+                self._kept = {n: value.detach().to("cpu", copy=True) for n, value in state.items()}
                 self._record = dict(self.model.record)
 
     def _write(self, path: Path, raw: dict[str, Tensor] | None) -> None:

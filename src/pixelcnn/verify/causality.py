@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from pixelcnn.config import check_integer
 from pixelcnn.engines.parallel import past_seen
 from pixelcnn.engines.trace import trace
 from pixelcnn.errors import ConformanceError
@@ -133,13 +134,13 @@ def measure(
         height: rows of the images tried.
         width: columns of the images tried; unlike the rows, so that swapped axes show.
         training: measure in training mode, where batch statistics and dropout act.
-        seed: of parameters and inputs.
+        seed: of parameters and inputs, in [0, 2**63).
         least: draws made in any case, the first with positive weights.
         most: draws made at most.
 
     Raises:
         ModelError: no network.
-        ConfigError: no size of an image.
+        ConfigError: no size of an image; a seed or a number of draws out of range.
         ConformanceError: outputs or gradients that are not finite.
 
     Example:
@@ -150,6 +151,8 @@ def measure(
     """
     network = require_network(network)
     image_shape((network.channels, height, width))
+    seed = check_integer("seed", seed, 0, 2**63 - 1)
+    least, most = check_integer("least", least, 0, 2**31), check_integer("most", most, 1, 2**31)
     alone = images_interact(network, height, width, training=training)
     allowed = allowed_past(network, height, width)
     claimed = claimed_past(network, height, width)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from pixelcnn.config import check_integer
 from pixelcnn.devices import copied, require_numbers
 from pixelcnn.errors import ModelError
 from pixelcnn.extent import MOST_NUMBERS, widest
@@ -58,8 +59,12 @@ def randomise(network: Network, seed: int, *, positive: bool = False) -> Network
 
     Args:
         network: left as it is.
-        seed: of the parameters.
+        seed: of the parameters, in [0, 2**64).
         positive: draw positive weights only, small enough that no gate saturates.
+
+    Raises:
+        ModelError: a network without numbers.
+        ConfigError: a seed out of range.
 
     Example:
         >>> from pixelcnn.networks import PixelCNN
@@ -68,9 +73,9 @@ def randomise(network: Network, seed: int, *, positive: bool = False) -> Network
         True
     """
     require_numbers(network)
+    generator = torch.Generator().manual_seed(check_integer("seed", seed, 0, 2**64 - 1))
     network = copied(network).cpu().double()
     set_dropout_generator(network, None)
-    generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in network.parameters():
             if is_mask(parameter):
