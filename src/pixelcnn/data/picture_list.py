@@ -96,12 +96,12 @@ def listed(path: Path, reading: Reading) -> Listed:
             rows = _labelled(rows, numbers, label, reading.skip_bad, where)
         files = _found([row[column] for row in rows], path.parent, reading.skip_bad, where)
     there = [file for file in files if file is not None]
-    rows = [row for row, file in zip(rows, files, strict=True) if file is not None]
-    parts = [row[at] for row in rows for at in split]
+    kept = [row for row, file in zip(rows, files, strict=True) if file is not None]
+    parts = [row[at] for row in kept for at in split]
     if label is None:
         return Listed(there, None, parts)
     there = [dataclasses.replace(file, problem="") for file in there]  # the row says the label
-    labels = [row[label] for row in rows]
+    labels = [row[label] for row in kept]
     whole = all(map(str.isdecimal, labels))
     return Listed(there, [int(each) for each in labels] if whole else labels, parts)
 
