@@ -276,5 +276,9 @@ def _native_obstacle(model: PixelModel, program: Program) -> str:
     obstacle = native.obstacle(model, program)
     if not obstacle and found_out(model, program, NATIVE) is None:
         walkers = partial(native.NativeEngine, program=program)
-        find_out(model, program, NATIVE, engine_difference(evaluation_view(model), walkers))
+        try:
+            different = engine_difference(evaluation_view(model), walkers)
+        except Unlowerable as error:  # which only a plan shows
+            return str(error)
+        find_out(model, program, NATIVE, different)
     return obstacle or found_out(model, program, NATIVE) or ""
