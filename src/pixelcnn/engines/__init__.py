@@ -25,9 +25,9 @@ from torch import Tensor
 from pixelcnn.devices import exact_convolutions, require_model
 from pixelcnn.engines import cuda, native
 from pixelcnn.engines.cached import CachedEngine
-from pixelcnn.engines.fingerprint import check_weights
 from pixelcnn.engines.full import FullEngine
 from pixelcnn.engines.guard import Walker, Watched, WrongProgram, engine_difference
+from pixelcnn.engines.origin import check_weights
 from pixelcnn.engines.programs import (
     find_out,
     found_out,
