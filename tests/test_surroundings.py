@@ -13,6 +13,7 @@ from pixelcnn.data import ImageSet
 from pixelcnn.data.lazy import LazyImages
 from pixelcnn.statistics import Statistics
 from pixelcnn.verify import check_model, receptive_field
+from pixelcnn.verify.spots import spread_to_ends
 from pixelcnn.walk import walk
 
 IMAGES = torch.randint(2, (70, 1, 5, 7), generator=torch.Generator().manual_seed(0))
@@ -165,6 +166,11 @@ def test_factors_of_the_codec_depend_on_no_setting():
             assert torch.equal(factor(ratio, 2**15), expected)
     finally:
         torch.set_flush_denormal(False)
+
+
+def test_places_that_are_verified_depend_on_no_setting():
+    with default_type(torch.bfloat16):
+        assert spread_to_ends(784, 3).tolist() == [0, 391, 783]
 
 
 def test_scores_that_gradients_are_taken_of_stay_where_the_model_is(model):
