@@ -16,14 +16,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
 import pixelcnn as px
-from benchmarks.gpu_measure import SAMPLED, STEPS, Row
-from benchmarks.machine import processor
+from benchmarks.gpu_measure import SAMPLED, STEPS
+from benchmarks.gpu_report import Part, report, sampling_table, step_table
 from benchmarks.tables import short, table
 from pixelcnn.errors import PixelCNNError
 from pixelcnn.training import checkpoints
@@ -45,20 +44,6 @@ PATIENCE = 10.0
 
 RECIPE, WITHOUT_DATA = "compact-cifar10-large", "digits"
 DATA = "cifar-10"
-
-
-@dataclass
-class Part:
-    """What a part has found: text for the report, and rows."""
-
-    title: str
-    text: list[str] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        failed = [f"- **failed**: {failure}" for failure in self.failures]
-        return "\n".join([f"## {self.title}", "", *self.text, *failed])
 
 
 class Run:
@@ -213,14 +198,8 @@ def steps(run: Run, seconds: float) -> Part:
     """Training steps of some recipes, against plain PyTorch."""
     part = Part("Training steps")
     notes = measured(run, part, "steps", list(STEPS), run.left - seconds)
-    rows: list[list[str]] = []
-    for name in STEPS:
-        mine = [row for row in part.rows if row["recipe"] == name]
-        mine = [row for row in mine if row["batch"] == min(r["batch"] for r in mine)]
-        rows += [_step_row(row, mine) for row in mine]
-    head = ("recipe", "batch", "way", "ms a step", "images/s", "against plain, eager", "GB")
-    part.text = [table(head, rows), ""] if rows else []
-    part.text += [
+    part.text = [
+        *step_table(part.rows, STEPS),
         "Random images. Plain PyTorch convolves with dense kernels in NCHW, with Adam, in the same precision;"
         " `bare loop` is what `fit` computes, without its loop.",
         *notes,
@@ -228,42 +207,11 @@ def steps(run: Run, seconds: float) -> Part:
     return part
 
 
-def _step_row(row: Row, beside: Sequence[Row]) -> list[str]:
-    """A row of the table of steps, and those of the same recipe."""
-    seconds, first = float(str(row["seconds"])), float(str(beside[0]["seconds"]))
-    memory = float(str(row["peak_memory_gb"]))
-    return [
-        str(row["recipe"]),
-        str(row["batch"]),
-        f"{row['way']}, {row['how']}, {row['precision']}",
-        short(seconds * 1e3),
-        short(int(str(row["batch"])) / seconds),
-        f"{short(first / seconds)}×",
-        f"{memory:.2f}" if memory else "",
-    ]
-
-
 def sampling(run: Run, seconds: float) -> Part:
     """Images a second, by engine and batch size."""
     part = Part("Sampling")
     notes = measured(run, part, "sampling", SAMPLED, run.left - seconds)
-    batches = list(dict.fromkeys(str(row["batch"]) for row in part.rows))
-    rows, guessed = [], False
-    for name, engine in dict.fromkeys((str(r["recipe"]), str(r["engine"])) for r in part.rows):
-        cells = dict.fromkeys(batches, "")
-        for row in part.rows:
-            if (row["recipe"], row["engine"]) == (name, engine):
-                whole = row["drawn"] == row["of"]
-                guessed = guessed or not whole
-                rate = int(str(row["batch"])) / float(str(row["seconds"]))
-                cells[str(row["batch"])] = short(rate) + ("" if whole else "*")
-        rows.append([name, engine, *cells.values()])
-    if rows:
-        head = ("recipe", "engine", *(f"images/s at batch {n}" for n in batches))
-        part.text = [table(head, rows), ""]
-    if guessed:
-        part.text.append("\\* extrapolated from the first part of the images, which was drawn.")
-    part.text += ["Random weights, in float32.", *notes]
+    part.text = [*sampling_table(part.rows), "Random weights, in float32.", *notes]
     return part
 
 
@@ -339,28 +287,6 @@ def measure(folder: Path, minutes: float, data: Path | None = None) -> Iterator[
         except Exception as error:  # the others go on
             failed = Part(name.capitalize(), failures=[f"{type(error).__name__}: {error}"[:300]])
             done.append(failed)
-        (folder / "gpu.md").write_text(report(run, done), encoding="utf-8")
+        text = report(run.device, run.seconds - run.left, run.seconds, done)
+        (folder / "gpu.md").write_text(text, encoding="utf-8")
         yield done[-1]
-
-
-def report(run: Run, parts: Sequence[Part]) -> str:
-    """The whole of ``gpu.md``."""
-    failures = sum(len(part.failures) for part in parts)
-    taken = time.monotonic() - run.began
-    head = (
-        f"# {machine(run.device)}\n\n"
-        f"{taken:.0f} s so far, {run.seconds:.0f} s asked for; "
-        f"{failures or 'no'} failure{'' if failures == 1 else 's'}"
-    )
-    return "\n\n".join([head, *map(str, parts)]) + "\n"
-
-
-def machine(device: str) -> str:
-    """What computes, and in which version."""
-    if device == "cpu":
-        return f"{processor()} (no GPU: small networks on the processor), torch {torch.__version__}"
-    memory = torch.cuda.get_device_properties(0).total_memory / 1e9
-    return (
-        f"{torch.cuda.get_device_name(0)}, {memory:.0f} GB, torch {torch.__version__},"
-        f" CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}"
-    )

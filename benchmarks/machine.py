@@ -1,8 +1,9 @@
-"""What a run was measured on: versions and the processor, no host or user."""
+"""What a run was measured on: the processor, versions and the commit, no host or user."""
 
 import importlib.metadata
 import os
 import platform
+import subprocess
 from pathlib import Path
 
 import torch
@@ -40,3 +41,21 @@ def describe() -> str:
         f"{facts['processor']}, {facts['cores']} cores, {facts['threads']} threads; "
         f"torch {facts['torch']}, numpy {facts['numpy']}; native engine: {facts['native_engine']}"
     )
+
+
+def allowed() -> set[int]:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return set(os.sched_getaffinity(0))
+    return set(range(os.cpu_count() or 1))
+
+
+def revision() -> str:
+    """The commit of this tree, ``+`` where it was changed since; ``unknown`` outside a repository."""
+    here = Path(__file__).parent
+    try:
+        words = ["git", "describe", "--always", "--exclude=*", "--dirty=+"]
+        ran = subprocess.run(words, cwd=here, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return ran.stdout.strip()

@@ -7,7 +7,6 @@ never looked at. LEADERBOARD.md has the rules, and the rows.
 
 import argparse
 import copy
-import dataclasses
 import json
 import os
 import statistics
@@ -23,124 +22,31 @@ import torch
 
 import pixelcnn as px
 from benchmarks.keras_backends import BACKENDS, loop
-from benchmarks.machine import processor
+from benchmarks.leaderboard import (
+    BOARD,
+    ROWS,
+    Json,
+    append,
+    board,
+    judged,
+    rows,
+    standing,
+    with_board,
+)
+from benchmarks.machine import allowed, processor, revision
 from benchmarks.naive import masked, naive
-from benchmarks.significance import p_value
-from benchmarks.trainings import allowed, revision
+from benchmarks.tracks import TRACKS, Track
 from pixelcnn import memory
 from pixelcnn.data import Splits
 from pixelcnn.model import PixelModel
 from pixelcnn.training import launch
 from pixelcnn.training import recipe as recipes
 from pixelcnn.training.options import TrainingOptions
-from pixelcnn.training.published import Unit, in_unit
+from pixelcnn.training.published import in_unit
 
-ROOT = Path(__file__).parents[1]
-BOARD, ROWS = ROOT / "LEADERBOARD.md", Path(__file__).with_name("leaderboard.jsonl")
-MARK = "<!-- python -m benchmarks speedrun --board -->"
-"""Before and after the tables of the board, which are made of the rows."""
-SIGNIFICANT = 0.01
-TOLERANCE = 1.02
-"""Of a limit on the time: a training ends between two steps."""
+__all__ = ["TRACKS", "Track", "board", "judged", "main", "rows", "with_board"]
 
 OURS, PLAIN, KERAS = "ours", "plain PyTorch", "Keras"
-Json = dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Track:
-    """What is to be reached, on what.
-
-    Attributes:
-        about: in words.
-        recipe: what stands on the track as it is; ``--set`` changes it in all but its data.
-        settings: its data, and the time of a training, whoever trains.
-        ours: what the recipe does otherwise here.
-        plain: a recipe whose network plain PyTorch trains beside it.
-        unit: of the figure.
-        target: the figure to reach; the least time wins.
-        limit: seconds; without a target the best figure after them wins.
-        cores: that may compute.
-        device: that computes.
-    """
-
-    about: str
-    recipe: str
-    plain: str
-    unit: Unit
-    settings: tuple[str, ...] = ()
-    ours: tuple[str, ...] = ()
-    target: float | None = None
-    limit: float | None = None
-    cores: int = 2
-    device: str = "cpu"
-
-
-MNIST = ("data.name=binarized-mnist",)
-WHOLE = ("training.epochs=1000", "training.validate_every=1000")
-"""The time ends a training, and one validation comes then."""
-EXAMPLE = ("data.name=mnist", "data.threshold=0.33", "data.split=tutorial")
-ONCE = ("network.kernel=11", "training.validate_every=1000")
-"""Of ``compact-mnist``: the reach that pays, and one validation, at the end."""
-MINUTES = (*ONCE, "training.learning_rate=4.5e-3", "training.matrix_learning_rate=1.5e-2")
-"""The same, with rates for some minutes: those of the recipe are for hours."""
-TRACKS = {
-    "mnist-81.30": Track(
-        "time to 81.30 nats (PixelCNN's figure) on binarized MNIST's validation file, 2 cores",
-        "compact-mnist",
-        "gated-mnist",
-        "nats",
-        (*MNIST, "training.max_time=370s"),
-        MINUTES,
-        target=81.30,
-    ),
-    "mnist-15m": Track(
-        "best nats on binarized MNIST's validation file after 15 minutes of 2 cores",
-        "compact-mnist",
-        "gated-mnist",
-        "nats",
-        (*MNIST, "training.max_time=15m"),
-        ONCE,
-        limit=900,
-    ),
-    "mnist-150m": Track(
-        "best nats on binarized MNIST's validation file after 150 minutes of 2 cores",
-        "compact-mnist",
-        "gated-mnist",
-        "nats",
-        (*MNIST, "training.max_time=150m"),
-        (*ONCE, "training.epochs=1000"),
-        limit=9_000,
-    ),
-    "keras": Track(
-        "time to 0.0831 nats/dim on the Keras example's split of MNIST at threshold 0.33, 2 cores",
-        "compact-mnist",
-        "keras-mnist",
-        "nats/dim",
-        (*EXAMPLE, "training.max_time=45s"),
-        MINUTES,
-        target=0.0831,
-    ),
-    "cifar-60m": Track(
-        "bits/dim of CIFAR-10's validation images after 60 minutes of 2 cores",
-        "compact-cifar10-small",
-        "chainer-cifar10",
-        "bits/dim",
-        ("data.name=cifar-10", "training.max_time=60m"),
-        WHOLE,
-        limit=3_600,
-    ),
-    "cifar-gpu-10m": Track(
-        "bits/dim of CIFAR-10's validation images after 10 minutes of one GPU",
-        "compact-cifar10-large",
-        "chainer-cifar10",
-        "bits/dim",
-        ("data.name=cifar-10", "training.max_time=10m"),
-        WHOLE,
-        limit=600,
-        device="cuda",
-    ),
-}
 
 
 class StopAt:
@@ -278,28 +184,6 @@ def where(track: Track) -> str:
     return f"{cores} core{'s' if cores > 1 else ''} of {processor()}"
 
 
-def judged(row: Json, before: Json | None) -> Json:
-    """Whether a row is a record, and the chance that its runs only happen to look like one.
-
-    Args:
-        row: with its runs.
-        before: the record that stands.
-    """
-    track = TRACKS[row["track"]]
-    figures = [each["figure"] for each in row["runs"]]
-    if track.target is not None:
-        p = p_value(figures, track.target)
-        better = before is None or row["seconds"] < before["seconds"]
-    else:
-        against = before["figure"] if before else None
-        p = None if against is None else p_value(figures, against)
-        in_time = row["seconds"] <= TOLERANCE * (track.limit or 0)
-        better = in_time and (against is None or row["figure"] < against)
-        if before is None:
-            return {"p": None, "record": better and len(figures) > 1}
-    return {"p": p, "record": better and p is not None and p < SIGNIFICANT}
-
-
 def command(
     track: str, contender: str, settings: Sequence[str], runs: int, processes: int = 1
 ) -> str:
@@ -310,75 +194,6 @@ def command(
     others = {PLAIN: ["--plain"], OURS: []}
     keras = ["--keras", contender.removeprefix(f"{KERAS}, ")]
     return " ".join([*words, *others.get(contender, keras)])
-
-
-def rows(path: Path = ROWS) -> list[Json]:
-    """The rows of the board, in the order in which they came."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines]
-
-
-def standing(track: str, path: Path = ROWS) -> Json | None:
-    """The last record of a track."""
-    found = [row for row in rows(path) if row["track"] == track and row["record"]]
-    return found[-1] if found else None
-
-
-def append(row: Json, path: Path) -> None:
-    """Adds a row to a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
-
-
-def board(found: Sequence[Json]) -> str:
-    """The tables: a track each, with the best first."""
-    parts = []
-    for name, track in TRACKS.items():
-        mine = [row for row in found if row["track"] == name]
-        mine.sort(key=lambda row: row["figure"] if track.target is None else row["seconds"])
-        head = [line(COLUMNS), "|" + "---|" * len(COLUMNS)]
-        body = [*head, *(line(cells(row, track)) for row in mine)] if mine else ["No row yet."]
-        parts.append(
-            f"## `{name}`\n\n{track.about[0].upper()}{track.about[1:]}.\n\n" + "\n".join(body)
-        )
-    return "\n\n".join(parts)
-
-
-COLUMNS = (
-    "who, recipe", "seconds", "figure, runs", "p", "record", "parameters", "processor",
-    "command, commit", "note",
-)  # fmt: skip
-
-
-def line(texts: Sequence[str]) -> str:
-    """A row of a table in Markdown."""
-    return f"| {' | '.join(texts)} |"
-
-
-def cells(row: Json, track: Track) -> tuple[str, ...]:
-    """A row as Markdown."""
-    figures = [each["figure"] for each in row["runs"]]
-    digits = 4 if track.unit != "nats" else 2
-    spread = f" ± {statistics.stdev(figures):.{digits}f}" if len(figures) > 1 else ""
-    return (
-        f"{row['contender']}, `{row['recipe']}`",
-        f"{row['seconds']:.0f}",
-        f"{row['figure']:.{digits}f}{spread} {track.unit}, {len(figures)}",
-        "-" if row["p"] is None else f"{row['p']:.2g}",
-        "yes" if row["record"] else "no",
-        f"{row['parameters']:,}",
-        row["processor"],
-        f"`{row['command']}`, `{row['commit']}`",
-        row["note"] or "-",
-    )
-
-
-def with_board(page: str, found: Sequence[Json]) -> str:
-    """The page with its tables made anew."""
-    head, _, rest = page.partition(MARK)
-    _, _, tail = rest.partition(MARK)
-    return f"{head}{MARK}\n\n{board(found)}\n\n{MARK}{tail}"
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:

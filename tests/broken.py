@@ -92,6 +92,20 @@ class PrintedMask(Stack):
         self.first = FixedMaskConv2d(channels, self.width, mask)
 
 
+class OneActivation(PrintedMask):
+    """The same, with one activation for the image and for features of a coarser grid."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        self.activation = nn.LeakyReLU()
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        h = self.second(self.activation(self.first(self.activation(x))))
+        again = torch.zeros_like(h)
+        again[..., ::2, ::2] = self.activation(h[..., ::2, ::2])
+        return self.head(h + again)
+
+
 class ColourSwap(Stack):
     """The head reads features grouped R R G G B B as if they were R G B R G B."""
 
@@ -500,6 +514,9 @@ NETWORKS = (
     ),
     Broken(
         PrintedMask, FUTURE, ("the first layer `first`", "its own position", "mask A"), (TRAINING,)
+    ),
+    Broken(
+        OneActivation, FUTURE, ("the first layer", "its own position", "mask A"), (TRAINING,), (1,)
     ),
     Broken(ColourSwap, FUTURE, ("the colours of a layer are mixed up",), (TRAINING, CLAIM), (3,)),
     Broken(MaskATwice, CLAIM, ("does not see", "mask A belongs in the first layer only")),

@@ -26,7 +26,7 @@ from benchmarks import (
     training,
 )
 from benchmarks.arithmetic import live_flops
-from benchmarks.engine_runs import first_part
+from benchmarks.engine_runs import first_part, native_engines
 from benchmarks.models import RECIPES, from_recipe, plain_stack
 from benchmarks.naive import full_pass, naive
 from benchmarks.timing import Timing, alternate
@@ -92,6 +92,10 @@ def test_a_sampling_table_has_every_contender(monkeypatch):
     assert "naive*" in text and "(1.00×)" in text
     assert "extrapolated from 1 of 25 passes" in text
     json.dumps([row.as_json() for row in rows])
+
+
+def test_a_model_that_no_native_engine_runs_is_measured_without_them():
+    assert native_engines(plain_stack(5, 1, 4).double()) == []
 
 
 def test_the_family_is_measured_against_full_passes(monkeypatch):

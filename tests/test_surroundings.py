@@ -8,10 +8,12 @@ import torch
 
 import pixelcnn as px
 from pixelcnn import data, networks, outputs
+from pixelcnn.codec.fixed import factor
 from pixelcnn.data import ImageSet
 from pixelcnn.data.lazy import LazyImages
 from pixelcnn.statistics import Statistics
 from pixelcnn.verify import check_model, receptive_field
+from pixelcnn.verify.spots import spread_to_ends
 from pixelcnn.walk import walk
 
 IMAGES = torch.randint(2, (70, 1, 5, 7), generator=torch.Generator().manual_seed(0))
@@ -152,6 +154,23 @@ def test_nothing_depends_on_the_default_type(name, kind):
     expected = found(model)
     with default_type(kind):
         assert found(fresh) == expected
+
+
+def test_factors_of_the_codec_depend_on_no_setting():
+    """Half precision has no power of two above 2^15, and what is flushed none below 2^-126."""
+    ratio = torch.tensor([0.3, 1e9, 2.0**-120], dtype=torch.float64)
+    expected = factor(ratio, 2**15)
+    torch.set_flush_denormal(True)
+    try:
+        with default_type(torch.float16):
+            assert torch.equal(factor(ratio, 2**15), expected)
+    finally:
+        torch.set_flush_denormal(False)
+
+
+def test_places_that_are_verified_depend_on_no_setting():
+    with default_type(torch.bfloat16):
+        assert spread_to_ends(784, 3).tolist() == [0, 391, 783]
 
 
 def test_scores_that_gradients_are_taken_of_stay_where_the_model_is(model):

@@ -11,6 +11,7 @@ import pixelcnn
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
+BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
 CODE = sorted(
     path
     for folder in ("src", "tests", "benchmarks", "examples")
@@ -104,7 +105,7 @@ def test_forks_are_recognised(source, expected):
     assert forks(source) is expected
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=label)
+@pytest.mark.parametrize("path", [*SOURCES, *BENCHMARKS], ids=label)
 def test_modules_stay_small(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MODULE_LINES
 

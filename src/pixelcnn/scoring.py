@@ -17,8 +17,8 @@ from pixelcnn.data.items import IMAGES, chosen, stacked
 from pixelcnn.data.reading import LABELS
 from pixelcnn.data.tensors import numbers_of
 from pixelcnn.devices import Device, exact_convolutions, float64_device, placed, require_model
-from pixelcnn.engines.fingerprint import check_weights
 from pixelcnn.engines.full import NO_NUMBER, name_of, whole_pass
+from pixelcnn.engines.origin import check_weights
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.extent import require_batch
 from pixelcnn.files import AnyPath

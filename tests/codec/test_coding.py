@@ -55,6 +55,13 @@ def without_native(model):
     return other
 
 
+def test_tables_are_made_once_for_images_of_all_shapes():
+    model = in_integers(Bernoulli())
+    other = Integers(model, model.twin, ImageShape(1, 7, 4))
+    assert other.frequencies is model.frequencies
+    assert other.frequencies.tables is model.frequencies.tables
+
+
 @pytest.mark.parametrize("model", list(cases()))
 def test_the_native_coder_writes_the_words_of_the_library(model):
     if not model.native:

@@ -9,7 +9,7 @@ import torch
 from hypothesis import strategies
 
 import pixelcnn as px
-from pixelcnn.codec import tiles
+from pixelcnn.codec import archive, tiles
 from pixelcnn.codec.tiles import (
     BLOCK,
     MOST_COLUMNS,
@@ -103,3 +103,13 @@ def test_images_in_several_blocks_are_read_a_few_at_a_time(monkeypatch):
     assert seen[-1] == (11, 11)
     assert np.array_equal(px.decompress(model, packed), images)
     assert len(whole) < len(packed)
+
+
+def test_images_are_taken_of_a_block_without_a_copy_for_each():
+    block = torch.arange(5 * 6).reshape(5, 1, 2, 3)
+    waiting = archive._Tiles(iter([block]))
+    images = [waiting.take(1, 1) for _ in range(5)]
+    assert torch.cat(images).equal(block)
+    assert {each.untyped_storage().data_ptr() for each in images} == {
+        block.untyped_storage().data_ptr()
+    }

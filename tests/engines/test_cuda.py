@@ -96,6 +96,18 @@ def test_what_is_replayed_draws_the_images_of_cached(name, channels, monkeypatch
     assert torch.equal(drawn, sampling.sample(model, 2, seed=3, engine="cached").long())
 
 
+def test_what_is_attended_to_is_kept_once(monkeypatch):
+    made, make = [], Memory.__init__
+
+    def counted(memory, *given):
+        made.append(memory)
+        make(memory, *given)
+
+    monkeypatch.setattr(Memory, "__init__", counted)
+    engine = engine_of(model_of("snail", (1, 5, 7)), 2)
+    assert made and made == list(engine.by_position.memories.values())
+
+
 def test_a_count_that_python_keeps_is_found_out(monkeypatch):
     """A replay would look at as many positions as the recording did."""
     model = model_of("snail", (1, 5, 7)).double()

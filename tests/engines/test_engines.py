@@ -17,7 +17,7 @@ from engines.walks import (
 )
 from pixelcnn import PixelModel, engines, networks, outputs
 from pixelcnn.engines.full import FullEngine
-from pixelcnn.engines.native import build
+from pixelcnn.engines.native import build, layout
 from pixelcnn.errors import ConfigError
 from pixelcnn.networks import NETWORKS
 from pixelcnn.sampling import complete, sample
@@ -110,6 +110,16 @@ def test_native_is_the_automatic_choice_where_it_can_be_had():
     expected = "cached" if engines.native.why_not() else "native"
     assert engines.choose(model).name == expected
     assert engines.choose(model.double()).name == "cached"
+
+
+@needs_native
+def test_more_weights_than_the_native_engine_holds_leave_the_torch_engine(monkeypatch):
+    monkeypatch.setattr(layout, "MOST_FLOATS", 2**6)
+    choice = engines.choose(model_of("pixelcnn", (1, 5, 7)))
+    assert (choice.name, choice.wrong) == ("cached", False)
+    assert choice.reason == "too many weights for the native engine"
+    with pytest.raises(ConfigError, match="native engine cannot run this model: too many weights"):
+        engines.choose(model_of("pixelcnn", (1, 5, 7)), "native")
 
 
 def test_without_a_compiler_the_torch_engine_runs_and_says_why(monkeypatch):

@@ -78,6 +78,15 @@ def test_it_is_its_masked_matrices():
     torch.testing.assert_close(network(x.reshape(4, 1, 2, 3)), y.reshape(4, 1, 2, 3))
 
 
+def test_a_map_is_as_large_as_the_image_and_its_features_make_it():
+    """The bound of ``condition_size`` is not one of the values of all positions together."""
+    network = networks.MADE(
+        1, 1, rows=2, columns=3, width=2, condition="map", condition_size=20_000
+    )
+    found = network(torch.zeros(1, 1, 2, 3), torch.ones(1, 20_000, 2, 3))
+    assert found.shape == (1, 1, 2, 3)
+
+
 def test_it_refuses_larger_images():
     with pytest.raises(ConfigError, match="at most 5x7, not 8x5"):
         PixelModel(tiny(out=1, rows=5, columns=7), outputs.Bernoulli(), (1, 8, 5))

@@ -12,7 +12,7 @@ from engines import test_guard as wrong_programs
 from engines.walks import needs_native
 from pixelcnn import engines, networks, outputs, sampling
 from pixelcnn.engines import programs
-from pixelcnn.engines.fingerprint import fingerprint
+from pixelcnn.engines.origin import origin_of
 from pixelcnn.errors import ConfigError, ConformanceError, ModelError, ResourceError
 from pixelcnn.model import PixelModel
 from pixelcnn.statistics import Statistics
@@ -192,10 +192,10 @@ def test_a_program_of_other_weights_is_rejected(monkeypatch):
     model, kept = tiny_model(), []
 
     def first(*arguments):
-        kept.append(fingerprint(*arguments))
+        kept.append(origin_of(*arguments))
         return kept[0]
 
-    monkeypatch.setattr(programs, "fingerprint", first)
+    monkeypatch.setattr(programs, "origin_of", first)
     sampling.sample(model, 1)
     for parameter in model.parameters():
         parameter.data.mul_(-2)

@@ -12,6 +12,7 @@ from pixelcnn.cli.film import Film
 from pixelcnn.cli.output import save_picture, write
 from pixelcnn.cli.report import Bar, Figure, Section
 from pixelcnn.cli.story import Stage
+from pixelcnn.codec.integers import RANGES
 from pixelcnn.text import as_word
 from pixelcnn.verify.report import Report
 
@@ -78,7 +79,7 @@ def completion(stage: Stage) -> Section:
 def compressed(stage: Stage) -> dict[str, float]:
     """Bytes that a test digit takes, by how it is packed; the model's file is written and read again."""
     model, images = stage.model, stage.digits.test.images
-    if "activation_ranges" not in model.record:
+    if RANGES not in model.record:
         codec.calibrate(model, stage.digits.val.images)
     blob = codec.compress(model, images, verify=False)
     assert np.array_equal(codec.decompress(model, blob), images)

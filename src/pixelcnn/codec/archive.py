@@ -254,7 +254,8 @@ class _Tiles:
         """The tiles of as many whole images as are there, at least one and no more than ``most``."""
         while sum(map(len, self.waiting)) < per_image:
             self.waiting.append(next(self.blocks))
-        tiles = torch.cat(self.waiting)
+        # A copy for each image of many in a block would take far more memory than they do.
+        tiles = self.waiting[0] if len(self.waiting) == 1 else torch.cat(self.waiting)
         count = min(len(tiles) // per_image, most) * per_image
         self.waiting = [tiles[count:]] if count < len(tiles) else []
         return tiles[:count]

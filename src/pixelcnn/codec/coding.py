@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.codec.fixed import LONG, SINGLE
-from pixelcnn.codec.frequencies import Frequencies
+from pixelcnn.codec.frequencies import Frequencies, frequencies_of
 from pixelcnn.codec.numbers import Damaged
 from pixelcnn.codec.twin import Twin
 from pixelcnn.engines import parallel
@@ -55,7 +55,7 @@ class Integers:
     @cached_property
     def frequencies(self) -> Frequencies:
         """What levels count."""
-        return Frequencies(self.output, self.twin.scale, self.twin.limit)
+        return frequencies_of(self.output, self.twin.scale, self.twin.limit)
 
     @cached_property
     def native(self) -> Arithmetic | None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -98,13 +99,15 @@ def factor(ratio: Tensor, limit: int) -> Tensor:
     """
     if not bool((ratio.abs() < APART).all()):
         raise Unlowerable("values out of all proportion to each other")
-    bits = torch.tensor(min(FACTOR, DIGITS - limit.bit_length()))
+    bits = min(FACTOR, DIGITS - limit.bit_length())
     if bits < 8:
         raise Unlowerable(
             f"numbers up to 2^{limit.bit_length()} are too large to be rounded exactly"
         )
-    mantissa, exponent = torch.frexp(ratio)
-    return torch.ldexp(torch.round(torch.ldexp(mantissa, bits)), exponent - bits)
+    # PyTorch takes powers of two in its default type, and may flush small ones to zero.
+    mantissa, exponent = np.frexp(ratio.numpy())
+    factors = np.ldexp(np.round(np.ldexp(mantissa, bits)), exponent - bits)
+    return torch.as_tensor(factors, dtype=torch.float64)
 
 
 def scales(program: Program, levels: int, ranges: Sequence[float]) -> list[float]:

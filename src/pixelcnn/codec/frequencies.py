@@ -6,6 +6,7 @@ integers, but for tables and factors of single float64 operations.
 
 import math
 from collections.abc import Callable
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -75,10 +76,16 @@ class Frequencies:
         ends[..., -1] = TOTAL
         return ends.diff(dim=-1)
 
-    @property
+    @cached_property
     def tables(self) -> Tables:
         """What a native engine looks up."""
         return Tables(np.concatenate([each.numpy() for each in self._below.tables]), self.limit)
+
+
+@lru_cache(maxsize=4)
+def frequencies_of(output: Output, scale: float, limit: int) -> Frequencies:
+    """See :class:`Frequencies`: the tables of the latest outputs are kept, images of whatever shape."""
+    return Frequencies(output, scale, limit)
 
 
 class _Softmax:

@@ -25,9 +25,9 @@ from torch import Tensor
 from pixelcnn.devices import exact_convolutions, require_model
 from pixelcnn.engines import cuda, native
 from pixelcnn.engines.cached import CachedEngine
-from pixelcnn.engines.fingerprint import check_weights
 from pixelcnn.engines.full import FullEngine
 from pixelcnn.engines.guard import Walker, Watched, WrongProgram, engine_difference
+from pixelcnn.engines.origin import check_weights
 from pixelcnn.engines.programs import (
     find_out,
     found_out,
@@ -276,5 +276,9 @@ def _native_obstacle(model: PixelModel, program: Program) -> str:
     obstacle = native.obstacle(model, program)
     if not obstacle and found_out(model, program, NATIVE) is None:
         walkers = partial(native.NativeEngine, program=program)
-        find_out(model, program, NATIVE, engine_difference(evaluation_view(model), walkers))
+        try:
+            different = engine_difference(evaluation_view(model), walkers)
+        except Unlowerable as error:  # which only a plan shows
+            return str(error)
+        find_out(model, program, NATIVE, different)
     return obstacle or found_out(model, program, NATIVE) or ""

@@ -7,8 +7,8 @@ from weakref import WeakKeyDictionary
 from torch import fx
 
 from pixelcnn.devices import kinds_of
-from pixelcnn.engines.fingerprint import Fingerprint, digest_of_weights, fingerprint, hook_of
 from pixelcnn.engines.guard import WrongProgram, program_difference
+from pixelcnn.engines.origin import Origin, digest_of_weights, hook_of, origin_of
 from pixelcnn.engines.stages import schedule
 from pixelcnn.engines.trace import graph_of, lower
 from pixelcnn.errors import ModelError
@@ -24,7 +24,7 @@ MOST_VERDICTS = 32
 
 @dataclass
 class _Kept:
-    fingerprint: Fingerprint
+    origin: Origin
     program: Program
     verdicts: dict[object, str] = field(default_factory=dict)
 
@@ -55,7 +55,7 @@ def program_of(model: PixelModel) -> Program:
         graph = graph_of(model.network)
         kept = _up_to_date(model.network, graph)
         for drawn in (True, False):
-            what = ("its program", b"" if drawn else kept.fingerprint.weights)
+            what = ("its program", b"" if drawn else kept.origin.weights)
             if found_out(model, kept.program, what) is None:
                 schedule(model, kept.program)  # refuses what is not causal
                 find_out(model, kept.program, what, program_difference(model, drawn=drawn))
@@ -89,7 +89,7 @@ def find_out(model: PixelModel, program: Program, what: object, wrong: str) -> N
         if kept is not None and kept.program is not program:
             kept = None
         if wrong:
-            require_weights(model, kept.fingerprint.weights if kept else b"")
+            require_weights(model, kept.origin.weights if kept else b"")
         if kept is not None:
             kept.verdicts[_key(model, what)] = wrong
             for old in list(kept.verdicts)[:-MOST_VERDICTS]:
@@ -100,7 +100,7 @@ def weights_of(model: PixelModel, program: Program) -> bytes:
     """A digest of the weights that a program was made of; empty if by now there is one of others."""
     with _lock:
         kept = _kept[model.network]
-        return kept.fingerprint.weights if kept.program is program else b""
+        return kept.origin.weights if kept.program is program else b""
 
 
 def require_weights(model: PixelModel, weights: bytes) -> None:
@@ -123,9 +123,9 @@ def _key(model: PixelModel, what: object) -> object:
 
 
 def _up_to_date(network: Network, graph: fx.Graph) -> _Kept:
-    now, kept = fingerprint(network, graph), _kept.get(network)
-    if kept is None or kept.fingerprint.structure != now.structure:
+    now, kept = origin_of(network, graph), _kept.get(network)
+    if kept is None or kept.origin.structure != now.structure:
         kept = _kept[network] = _Kept(now, lower(network, graph))
-    elif kept.fingerprint.weights != now.weights:
-        kept.program, kept.fingerprint = lower(network, graph), now
+    elif kept.origin.weights != now.weights:
+        kept.program, kept.origin = lower(network, graph), now
     return kept

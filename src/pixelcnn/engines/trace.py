@@ -12,8 +12,8 @@ from typing import Any
 from torch import Tensor, fx, jit, nn
 
 from pixelcnn.engines.allowlist import FUNCTIONS, METHODS, MODULES
-from pixelcnn.engines.fingerprint import hook_of
 from pixelcnn.engines.lowering import Value
+from pixelcnn.engines.origin import hook_of
 from pixelcnn.modes import COMPILED, evaluation_view
 from pixelcnn.networks import Network
 from pixelcnn.program import Program, Slice, Unlowerable

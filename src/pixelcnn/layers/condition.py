@@ -10,6 +10,8 @@ from pixelcnn.program import Program, Unlowerable
 
 Condition = Literal["label", "vector", "map"]
 CONDITIONS: tuple[Condition | None, ...] = (None, *get_args(Condition))
+MOST = 2**31
+"""Features at most. Networks take fewer, but a dense layer has those of all positions of a map."""
 
 
 class ConditionBias(nn.Module):
@@ -34,7 +36,7 @@ class ConditionBias(nn.Module):
     def __init__(self, kind: str, size: int, width: int, stride: int = 1) -> None:
         super().__init__()
         check_choice("condition", kind, CONDITIONS[1:])
-        check_integer("condition_size", size, 1, 65_536)
+        check_integer("condition_size", size, 1, MOST)
         self.kind, self.size, self.width, self.stride = kind, size, width, stride
         # Classes, and features of size one, begin as a bias of a tenth.
         spread = 0.1 if kind == "label" else 0.1 * size**-0.5

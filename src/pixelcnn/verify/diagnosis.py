@@ -148,7 +148,7 @@ def attends_to_itself(case: Case, leaves: Sequence[Leaf]) -> Leaf | None:
     """A layer that reads all of the past and its own position, through which alone the leak comes."""
     for leaf in leaves:
         if (reach(leaf) | (leaf.read > leaf.written[:, None])).all():
-            with patched(leaf.module, closed(leaf, strictly=True)):
+            with patched(leaf.module, closed(case, leaf, strictly=True)):
                 if not case.alive():
                     return leaf
     return None
@@ -158,7 +158,8 @@ def own_pixel(case: Case, first: Sequence[Leaf], leaks: Tensor) -> str:
     """Why a sub-pixel sees itself, or a channel of its pixel that is not coded before it."""
     with ExitStack() as stack:
         for leaf in first:
-            stack.enter_context(patched(leaf.module, severed(leaf.module.forward)))
+            cut = leaf.module.register_forward_hook(lambda module, given, found: found.detach())
+            stack.callback(cut.remove)
         if case.alive() and not first:
             return (
                 "something outside the layers sees its own position, such as a first convolution called as a"
@@ -259,7 +260,7 @@ def culprit(case: Case, leaves: Sequence[Leaf], *, strictly: bool) -> Leaf | Non
         with ExitStack() as stack:
             for leaf in leaves:
                 if leaf is not suspect:
-                    stack.enter_context(patched(leaf.module, closed(leaf, strictly)))
+                    stack.enter_context(patched(leaf.module, closed(case, leaf, strictly)))
             if case.alive():
                 return suspect
     return None
@@ -275,26 +276,25 @@ def patched(module: nn.Module, forward: Function) -> Iterator[None]:
         del module.forward  # the method of the class shows again
 
 
-def severed(forward: Function) -> Function:
-    """The same values, but no gradient."""
-    return lambda *inputs: forward(*inputs).detach()
-
-
-def closed(leaf: Leaf, strictly: bool) -> Function:
+def closed(case: Case, leaf: Leaf, strictly: bool) -> Function:
     """The same values for one image, but no gradient from an output to later positions.
 
     Args:
+        case: gives the image, on any of whose grids the layer may be called again.
         leaf: maps ``(1, f, h, w)`` to ``(1, g, h', w')``.
         strictly: close the position itself too.
     """
-    forward, own = leaf.module.forward, leaf.written[:, None]
-    past = leaf.read < own if strictly else leaf.read <= own
+    forward = leaf.module.forward
 
     def causal(x: Tensor, *rest: Tensor) -> Tensor:
-        height, width = forward(x, *rest).shape[2:]
+        whole = forward(x, *rest)
+        read, written = (places(each.shape[2:], case.x.shape[1:]) for each in (x, whole))
+        if read is None or written is None:
+            return whole
+        past = read < written[:, None] if strictly else read <= written[:, None]
         # Copy i of the image gives output position i, and passes gradients to its past only.
         kept = past.reshape(-1, 1, *x.shape[2:])
         outputs = forward(torch.where(kept, x, x.detach()), *rest)
-        return outputs.flatten(2).diagonal(dim1=0, dim2=2).reshape(1, -1, height, width)
+        return outputs.flatten(2).diagonal(dim1=0, dim2=2).reshape(1, -1, *whole.shape[2:])
 
     return causal

@@ -44,7 +44,7 @@ from pixelcnn.verify.probing import (
 )
 from pixelcnn.verify.report import Check, Noted
 from pixelcnn.verify.samples import check_samples
-from pixelcnn.verify.spots import check_spots, spread
+from pixelcnn.verify.spots import check_spots, spread_to_ends
 from pixelcnn.weights import check_finite
 
 HEIGHT, WIDTH = 5, 7
@@ -148,8 +148,8 @@ class ModelChecks:
         x, other = (self.model.encode(i) for i in (images, another_level(images, levels, seed=1)))
         condition = random_condition(self.model.network, 1, shape.height, shape.width, seed=1)
         probe = Probe(self.model.network, condition)
-        changed = spread(shape.dimensions, shape.dimensions if self.thorough else FEW)
-        asked = spread(probe.groups * shape.height * shape.width, FEW)
+        changed = spread_to_ends(shape.dimensions, shape.dimensions if self.thorough else FEW)
+        asked = spread_to_ends(probe.groups * shape.height * shape.width, FEW)
         check_spots(probe, x, other, changed, asked)
         of_all = f"{len(changed)} of {counted(shape.dimensions, 'sub-pixel')} changed"
         return f"{of_all}, {counted(len(asked), 'gradient')}"

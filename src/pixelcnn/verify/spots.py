@@ -74,14 +74,15 @@ def coding_numbers(probe: Probe, shape: ImageShape) -> tuple[Tensor, Tensor]:
     return number, number
 
 
-def spread(total: int, few: int) -> Tensor:
+def spread_to_ends(total: int, few: int) -> Tensor:
     """At most ``few`` numbers below ``total``, evenly spread, the first and last among them.
 
     Example:
-        >>> spread(11, 3)
+        >>> spread_to_ends(11, 3)
         tensor([ 0,  5, 10])
     """
-    return torch.linspace(0, total - 1, min(few, total)).round().long()
+    few = min(few, total)
+    return torch.arange(few) * (total - 1) // max(few - 1, 1)
 
 
 def future(probe: Probe, shape: ImageShape, target: int, source: int) -> str:

@@ -41,6 +41,24 @@ def test_a_second_walk_begins_afresh(name):
     assert torch.equal(begun, engine.fill(nothing, nothing.bool(), first, 1.0))
 
 
+def test_an_interrupt_is_heard_while_images_are_drawn(monkeypatch):
+    """Python hears it between calls of the library, whether or not a callback is told of the progress."""
+    model = model_of("pixelcnn", (1, 37, 5))
+    nothing = torch.zeros(2, *model.shape, dtype=torch.int64)
+    u = sampling.uniforms(0, range(2), model.shape)
+    engine, ends = engine_of(model, 2), []
+    expected = engine.fill(nothing, nothing.bool(), u, 1.0, lambda rows, images: None)
+    call = engine._call
+
+    def counted(name, *arguments):
+        ends.append(arguments[6].value)  # rows done
+        call(name, *arguments)
+
+    monkeypatch.setattr(engine, "_call", counted)
+    assert torch.equal(engine.fill(nothing, nothing.bool(), u, 1.0), expected)
+    assert ends == [*range(3, 37, 3), 37]
+
+
 def test_a_walk_that_broke_off_can_only_begin_again():
     model, images = model_of("pixelcnn", (1, 5, 7)), torch.zeros(2, 1, 5, 7, dtype=torch.int64)
     engine = engine_of(model, 2)

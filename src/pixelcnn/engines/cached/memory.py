@@ -46,3 +46,12 @@ class Memory:
             self.count += 1
 
         return apply
+
+
+def memories(store: Store, rows: int) -> dict[int, Memory]:
+    """What each ``attend`` node of a program may attend to, in an image of so many rows."""
+    return {
+        number: Memory(store, node, -(-rows // node.clock) * store.width(node.clock))
+        for number, node in enumerate(store.program.nodes)
+        if isinstance(node, Attend)
+    }

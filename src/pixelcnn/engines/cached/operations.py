@@ -29,7 +29,6 @@ from pixelcnn.program import (
     Sum,
     Tap,
 )
-from pixelcnn.shapes import ImageShape
 
 IN_PLACE = (Given, Position, Slice)
 """Primitives that the store itself provides for."""
@@ -42,12 +41,15 @@ class Operations:
         steps: a pixel.
         stages: when each feature of each node is computed.
         store: the places of the program's values.
-        shape: of the image.
+        memories: of each node that attends, by its number; none where whole rows are computed alone.
     """
 
-    def __init__(self, steps: int, stages: list[Tensor], store: Store, shape: ImageShape) -> None:
+    def __init__(
+        self, steps: int, stages: list[Tensor], store: Store, memories: dict[int, Memory]
+    ) -> None:
         program = store.program
         self.program, self.steps, self.stages, self.store = program, steps, stages, store
+        self.memories = memories
         self.units = Units(steps, stages, store)
         self.period = math.lcm(*(node.clock for node in program.nodes if node.clock != UNITS))
         self.scans = right_to_left(program)
@@ -59,11 +61,6 @@ class Operations:
             if has_partial(program, stages, number, steps)
         }
         self.runs: dict[tuple[int, int], list[slice]] = {}
-        self.memories: dict[int, Memory] = {}
-        for number, node in enumerate(program.nodes):
-            if isinstance(node, Attend):
-                positions = store.width(node.clock) * -(-shape.height // node.clock)
-                self.memories[number] = Memory(store, node, positions)
 
     def for_row(self, stage: int, row: int) -> list[Operation]:
         """What is computed for a whole row, before or after it."""

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from pixelcnn.engines.cached.memory import memories
 from pixelcnn.engines.cached.operations import Operations
 from pixelcnn.engines.cached.store import Store
 from pixelcnn.engines.stages import needs_rows, schedule
@@ -32,7 +33,8 @@ class CachedEngine:
         self.steps, stages = schedule(model, program)
         by_row = needs_rows(program, stages, self.steps)
         self.store = Store(model, program, n, by_row, condition)
-        self.operations = Operations(self.steps, stages, self.store, model.shape)
+        attended = memories(self.store, model.shape.height)
+        self.operations = Operations(self.steps, stages, self.store, attended)
         columns = range(model.shape.width)
         self.levels = [self.store.at(0, column) for column in columns]
         self.found = [self.store.at(len(program.nodes) - 1, column) for column in columns]

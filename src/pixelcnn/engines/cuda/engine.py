@@ -76,10 +76,9 @@ class CudaEngine:
         condition = None if condition is None else condition.clone()
         by_row = needs_rows(program, stages, self.steps)
         self.rows_of = Rows(model, program, n, by_row, condition, self.where)
-        self.by_row = Operations(self.steps, stages, self.rows_of, model.shape)
+        self.by_row = Operations(self.steps, stages, self.rows_of, {})
         self.period = self.by_row.period
         self.window = Window(self.rows_of, stages, self.steps, self.period)
-        self.by_row.memories.clear()  # nothing attends for a whole row
         self.by_position = Steps(self.steps, stages, self.window, model.shape)
         shape = (n, model.shape.channels)
         self.pixel = torch.zeros(shape, dtype=torch.int64, device=model.device)

@@ -29,7 +29,7 @@ class Steps(Operations):
     """
 
     def __init__(self, steps: int, stages: list[Tensor], window: Window, shape: ImageShape) -> None:
-        super().__init__(steps, stages, window.store, shape)
+        super().__init__(steps, stages, window.store, {})
         for number, node in enumerate(self.program.nodes):
             if isinstance(node, Attend):
                 grid = -(-shape.height // node.clock), window.rows.width(node.clock)

@@ -19,6 +19,8 @@ from pixelcnn.shapes import Position
 __all__ = ["NativeEngine", "NotBuilt", "Plan", "Tables", "library", "obstacle", "plan", "why_not"]
 
 MESSAGE = 256
+RUNS = 16
+"""Calls in which images are drawn whole, at most: between two of them an interrupt is heard."""
 Arithmetic = Literal["single", "half", "double", "integer", "long"]
 
 
@@ -151,14 +153,14 @@ class NativeEngine:
             ModelError: the parameters of a level that is to be drawn are no distribution's, since they
                 are not finite; the message names the position.
         """
-        step = self.model.shape.height if callback is None else 0
+        step = 1 if callback else -(-self.model.shape.height // RUNS) * self.together
         for done, levels in self.rows(given, known, uniforms, temperature, step):
             if callback is not None:
                 callback(done, levels)
         return levels
 
     def rows(
-        self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float, step: int = 0
+        self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float, step: int = 1
     ) -> Iterator[tuple[int, Tensor]]:
         """Draws as :meth:`fill` does; yields rows done, and the images so far.
 
@@ -167,15 +169,16 @@ class NativeEngine:
             known: which levels stay.
             uniforms: float64.
             temperature: see :func:`pixelcnn.sampling.temper`.
-            step: rows drawn at a time; 0 for one, or for several where rows of an image advance together.
+            step: rows drawn at a time, or more where rows of an image advance together.
         """
         levels = np.array(given.numpy(), np.int32, order="C")
         fixed = np.ascontiguousarray(known.numpy(), np.uint8)
         chances = np.ascontiguousarray(uniforms.numpy(), np.float64)
         height, together = self.model.shape.height, self.together
         few = 1 if together == 1 else 8 * together  # they begin and end one after the other
-        for row in range(0, height, step or few):
-            done = min(row + (step or few), height)
+        step = max(step, few)
+        for row in range(0, height, step):
+            done = min(row + step, height)
             self._call(
                 "fill",
                 self._handle,

@@ -11,6 +11,8 @@ from pixelcnn.program import Attend, Depthwise, Elementwise, Program, Unlowerabl
 
 CACHE_LINE = 16
 """Floats in one."""
+MOST_FLOATS = 2**31
+"""Weights of a plan, whose words are indices of 32 bits."""
 
 
 def storage_orders(program: Program, stages: list[Tensor]) -> list[Tensor]:
@@ -63,7 +65,7 @@ class Pool:
         start, padding = self._size, -len(array) % CACHE_LINE
         self._parts += [array, np.zeros(padding, np.float32)]
         self._size += len(array) + padding
-        if self._size >= 2**31:
+        if self._size >= MOST_FLOATS:
             raise Unlowerable("too many weights for the native engine")
         return start
 

@@ -23,8 +23,8 @@ DEPTH = 3
 
 
 @dataclass(frozen=True)
-class Fingerprint:
-    """Equal for equal networks.
+class Origin:
+    """What a program was made of: equal for equal networks.
 
     Attributes:
         structure: the graph, the modules with their attributes, and the functions of their classes.
@@ -35,7 +35,7 @@ class Fingerprint:
     weights: bytes
 
 
-def fingerprint(network: nn.Module, graph: fx.Graph) -> Fingerprint:
+def origin_of(network: nn.Module, graph: fx.Graph) -> Origin:
     """What the program of a network depends on.
 
     Args:
@@ -44,19 +44,19 @@ def fingerprint(network: nn.Module, graph: fx.Graph) -> Fingerprint:
 
     Example:
         >>> layer = nn.Linear(2, 2)
-        >>> before = fingerprint(layer, fx.Graph())
+        >>> before = origin_of(layer, fx.Graph())
         >>> layer.weight.detach().numpy()[0, 0] += 1  # which no version counter sees
-        >>> after = fingerprint(layer, fx.Graph())
+        >>> after = origin_of(layer, fx.Graph())
         >>> before.structure == after.structure, before.weights == after.weights
         (True, False)
     """
     require_numbers(network)
     held = dict(tensors_of(network))
-    return Fingerprint((tuple(held), _structure(network, graph)), _digest(tuple(held.values())))
+    return Origin((tuple(held), _structure(network, graph)), _digest(tuple(held.values())))
 
 
 def digest_of_weights(network: nn.Module) -> bytes:
-    """Of all parameters and buffers of a network, as in its :class:`Fingerprint`."""
+    """Of all parameters and buffers of a network, as in its :class:`Origin`."""
     return _digest([tensor for _, tensor in tensors_of(network)])
 
 
