@@ -19,8 +19,9 @@ from pixelcnn.shapes import Position
 __all__ = ["NativeEngine", "NotBuilt", "Plan", "Tables", "library", "obstacle", "plan", "why_not"]
 
 MESSAGE = 256
-RUNS = 16
-"""Calls in which images are drawn whole, at most: between two of them an interrupt is heard."""
+RUNS, SHORT = 16, 2**33
+"""Calls in which images are drawn, at most, since between two of them an interrupt is heard; and products of
+one that is not worth another, some tenths of a second."""
 Arithmetic = Literal["single", "half", "double", "integer", "long"]
 
 
@@ -94,6 +95,7 @@ class NativeEngine:
         )
         self._levels = np.zeros((n, *model.shape), np.int32)
         self._out = np.zeros((n, model.network.out), np.float32)
+        self._products = len(layout.weights) * n * model.shape.height * model.shape.width
 
     def __del__(self) -> None:
         if self._handle:
@@ -153,7 +155,8 @@ class NativeEngine:
             ModelError: the parameters of a level that is to be drawn are no distribution's, since they
                 are not finite; the message names the position.
         """
-        step = 1 if callback else -(-self.model.shape.height // RUNS) * self.together
+        runs = min(RUNS, 1 + self._products // SHORT)
+        step = 1 if callback else -(-self.model.shape.height // runs)
         for done, levels in self.rows(given, known, uniforms, temperature, step):
             if callback is not None:
                 callback(done, levels)
