@@ -96,9 +96,6 @@ def test_a_black_image_gives_no_huge_gradient_at_first(name, channels):
     assert 1 < torch.stack(norms).norm() < 1e5
 
 
-EMBEDS = [n for n in NETWORKS if "embedding" in inspect.signature(NETWORKS[n]).parameters]
-
-
 @pytest.mark.parametrize(
     ("channels", "order"),
     [
@@ -107,7 +104,7 @@ EMBEDS = [n for n in NETWORKS if "embedding" in inspect.signature(NETWORKS[n]).p
         pytest.param(1, "channel", marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.parametrize("name", EMBEDS)
+@pytest.mark.parametrize("name", tiny.EMBEDS)
 def test_networks_of_codes_keep_their_promises(name, channels, order):
     network = tiny.small(
         NETWORKS[name],
@@ -120,7 +117,7 @@ def test_networks_of_codes_keep_their_promises(name, channels, order):
     check_network(network).raise_if_failed()
 
 
-@pytest.mark.parametrize("name", EMBEDS)
+@pytest.mark.parametrize("name", tiny.EMBEDS)
 def test_models_of_codes_keep_their_promises(name):
     network = tiny.small(NETWORKS[name], channels=1, out=5, embedding=4, codes=5)
     model = PixelModel(network, outputs.Categorical(levels=5), (1, 5, 7))
