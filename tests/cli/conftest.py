@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import typer
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -33,6 +34,17 @@ epochs = 2
 batch_size = 16
 sample_count = 0
 """
+
+
+def pages(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words of every command, those of groups among them."""
+    yield words
+    for name, child in getattr(command, "commands", {}).items():
+        yield from pages(child, (*words, name))
+
+
+PAGES = list(pages(typer.main.get_command(app)))
+"""Every page of help."""
 
 
 @dataclasses.dataclass(frozen=True)

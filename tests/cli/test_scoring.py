@@ -172,13 +172,10 @@ def saved(made, here):
     return "m.safetensors"
 
 
-def test_images_of_another_shape_are_a_mismatch(run, model):
+def test_images_of_another_shape_or_of_other_channels_are_a_mismatch(run, model):
     np.save("wide.npy", np.zeros((4, 8, 9), np.uint8))
     assert "8" in run("score", model, "wide.npy", code=4).error
     run("evaluate", model, "--data", "wide.npy", "--split", "all", code=4)
-
-
-def test_images_of_other_channels_are_a_mismatch(run, model):
     np.save("colour.npy", np.zeros((4, 3, 8, 8), np.uint8))
     assert "8" in run("score", model, "colour.npy", "--layout", "n c h w", code=4).error
 
@@ -296,13 +293,6 @@ def test_a_shard_that_is_no_part_is_refused(run, model, shard):
 def test_score_refuses_a_folder_before_it_starts(run, model, here):
     (here / "taken").mkdir()
     assert "taken is a folder" in run("score", model, "nowhere", "--out", "taken", code=2).error
-
-
-def test_score_names_files(run, model, here, picture):
-    (here / "photos").mkdir()
-    for name in ("b.png", "a.png"):
-        picture(f"photos/{name}")
-    assert [row["name"] for row in rows(run("score", model, "photos").stdout)] == ["a.png", "b.png"]
 
 
 def test_without_validation_scores_the_percentile_is_empty_or_null(run, tiny, here):
