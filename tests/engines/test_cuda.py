@@ -18,7 +18,6 @@ from pixelcnn.engines.cuda import CudaEngine, obstacle
 from pixelcnn.engines.cuda.replays import Replays
 from pixelcnn.engines.trace import trace
 from pixelcnn.errors import ModelError
-from pixelcnn.inversion import invert, temper
 from pixelcnn.layers import CONDITIONS
 from pixelcnn.outputs import Bernoulli, Categorical, LogisticMixture
 
@@ -257,14 +256,3 @@ def test_a_network_with_units_is_computed_by_another_engine():
     """What becomes known differs from step to step."""
     model = model_of("made", (1, 5, 7))
     assert "does not compute flatten" in obstacle(model, trace(model.network))
-
-
-@pytest.mark.parametrize("levels", [2, 3, 17])
-def test_inversion_is_that_of_sampling(levels):
-    generator = torch.Generator().manual_seed(0)
-    pmf = torch.rand(97, levels, dtype=torch.float64, generator=generator)
-    pmf /= pmf.sum(-1, keepdim=True)
-    u = torch.rand(97, dtype=torch.float64, generator=generator)
-    u[:9] = pmf[:9, 0]
-    assert torch.equal(invert(pmf, u), sampling.invert(pmf, u))
-    assert torch.equal(temper(pmf, 0.7), sampling.temper(pmf, 0.7))
