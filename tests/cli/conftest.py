@@ -1,6 +1,8 @@
 """A tiny model on disk, and a way to run commands in this process."""
 
+import csv
 import dataclasses
+import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -74,6 +76,11 @@ class Outcome:
         """The one JSON object on stdout."""
         assert len(self.stdout.splitlines()) == 1, self.stdout
         return json.loads(self.stdout)
+
+    @property
+    def rows(self) -> list[dict[str, str]]:
+        """The table on stdout."""
+        return list(csv.DictReader(io.StringIO(self.stdout)))
 
 
 def make_tiny(

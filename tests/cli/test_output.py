@@ -263,16 +263,8 @@ def test_a_name_that_begins_with_a_dash(run, model, here):
 @pytest.mark.slow
 def test_a_reader_that_leaves_is_no_failure(model, here):
     np.save("images.npy", np.zeros((3_000, 8, 8), np.uint8))
-    command = [
-        sys.executable,
-        "-m",
-        "pixelcnn",
-        "score",
-        model,
-        "images.npy",
-        "--out",
-        "/dev/stdout",
-    ]
+    words = ["score", model, "images.npy", "--out", "/dev/stdout"]
+    command = [sys.executable, "-m", "pixelcnn", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout.readline().startswith(b"name,nats")
         process.stdout.close()

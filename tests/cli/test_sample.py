@@ -227,17 +227,8 @@ def test_completions_take_the_class_from_the_folder(run, labelled, picture, here
         picture(f"photos/{name}/1.png")
     run("complete", labelled, "photos", "-n", 2, "--out", "own.npy")
     for number, name in enumerate(["dog", "owl"]):
-        run(
-            "complete",
-            labelled,
-            f"photos/{name}/1.png",
-            "--label",
-            name,
-            "-n",
-            2,
-            "--out",
-            "one.npy",
-        )
+        given = (f"photos/{name}/1.png", "--label", name)
+        run("complete", labelled, *given, "-n", 2, "--out", "one.npy")
         np.testing.assert_array_equal(np.load("one.npy").shape, (2, 1, 8, 8))
         if number == 0:  # the first image draws from the same numbers in both calls
             np.testing.assert_array_equal(np.load("own.npy")[:2], np.load("one.npy"))
