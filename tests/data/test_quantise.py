@@ -8,13 +8,7 @@ import torch
 
 from pixelcnn.data import ImageSet
 from pixelcnn.data.coding import Coding
-from pixelcnn.data.quantise import (
-    coded,
-    equal_bins,
-    look_up,
-    source_levels,
-    threshold_table,
-)
+from pixelcnn.data.quantise import coded, equal_bins, look_up, source_levels, threshold_table
 from pixelcnn.errors import ConfigError, DataError
 
 RAMP = ImageSet(
