@@ -74,6 +74,15 @@ def float64() -> Iterator[None]:
 
 
 @pytest.fixture
+def two_threads() -> Iterator[None]:
+    """PyTorch computes with two threads, and after the test with as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def data_root() -> Path:
     """The folder with the official data sets; without ``PIXELCNN_DATA`` the test is skipped."""
     root = os.environ.get("PIXELCNN_DATA")

@@ -284,16 +284,13 @@ def test_a_batch_in_parts_takes_the_same_steps(monkeypatch):
         torch.testing.assert_close(parts, whole, rtol=0, atol=1e-6)
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_threads_change_no_more_than_rounding(tmp_path):
-    before, options = torch.get_num_threads(), {"images": 200, "batch_size": 100, "epochs": 2}
-    runs = {}
-    try:
-        for name, threads in {"one": 1, "two": 2, "again": 2}.items():
-            torch.set_num_threads(threads)
-            train(tmp_path / name, precision="64", **options)
-            runs[name] = state(tmp_path / name)
-    finally:
-        torch.set_num_threads(before)
+    options, runs = {"images": 200, "batch_size": 100, "epochs": 2}, {}
+    for name, threads in {"one": 1, "two": 2, "again": 2}.items():
+        torch.set_num_threads(threads)
+        train(tmp_path / name, precision="64", **options)
+        runs[name] = state(tmp_path / name)
     assert same(runs["two"], runs["again"])
     one, two = (runs[name]["model"] for name in ("one", "two"))
     assert max(float((one[key] - two[key]).abs().max()) for key in one) < 1e-6
