@@ -23,8 +23,6 @@ LONG = re.compile(
     r"|test_networks.py::test_(models|networks)_of_codes_.*(pixelcnnpp|snail|diagonal)"
     r"|test_pixelcnnpp.py::test_it_keeps_its_promises_at_any_number_of_scales"
     r"|test_pixelcnnpp.py::test_it_keeps_its_promises_with_any_norm"
-    r"|test_pixelrnn.py::test_it_keeps_its_promises_with_a_condition\[diagonal"
-    r"|test_snail.py::test_it_keeps_its_promises_with_a"
     r"|test_conformance.py::.*one_side_is_even\[(pixelcnnpp|snail|diagonal)"
     r"|test_codec.py::test_every_engine.*\[diagonal"
     r"|test_codec.py::test_every_engine.*\[(pixelcnnpp|row-lstm|gated).*double"
@@ -44,7 +42,6 @@ LONG = re.compile(
     r"|test_conformance.py::test_models_keep_their_promises\[(pixelcnnpp|snail|diagonal-bilstm)"
     r"|test_conformance.py::test_models_keep_their_promises\[(gated-pixelcnn|compact)-(1-channel-label|3-[a-z]+-None)"
     r"|test_receptive_field.py::test_the_field_agrees.*\[(pixelcnnpp|snail|diagonal-bilstm)-3"
-    r"|test_receptive_field.py::test_the_field_agrees.*\[(compact|gated-pixelcnn|pixelcnn)-3-.*-(vector|label)"
     r"|test_engines.py::test_native_numbers_depend_on_the_image_alone\[pixelcnnpp"
     r"|test_engines.py::test_native_equals_full\[(snail|diagonal)"
     r"|test_probability.py::test_a_pmf_is_normalised.*-65536"
@@ -74,6 +71,15 @@ def float64() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(before)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """PyTorch computes with two threads, and after the test with as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

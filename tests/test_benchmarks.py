@@ -13,7 +13,9 @@ import tiny
 from benchmarks import __main__ as benchmarks
 from benchmarks import (
     arithmetic,
+    averages,
     command,
+    contexts,
     family,
     gemm,
     gpu,
@@ -21,6 +23,7 @@ from benchmarks import (
     growth,
     keras_backends,
     sampling,
+    significance,
     tables,
     timing,
     training,
@@ -34,14 +37,17 @@ from pixelcnn.layers import MaskedConv2d, ShiftedConv2d
 from pixelcnn.networks import NETWORKS
 
 
-@pytest.mark.parametrize("module", [arithmetic, command, gemm, gpu, growth, tables, timing])
+@pytest.mark.parametrize(
+    "module",
+    [arithmetic, averages, command, contexts, gemm, gpu, growth, significance, tables, timing],
+)
 def test_examples(module):
     failed, attempted = doctest.testmod(module)
     assert attempted and not failed
 
 
 def tiny_made():
-    """The one network that every engine but ``full`` refuses."""
+    """A network of units."""
     return next(m for m in tiny.tiny_models(1) if NETWORKS.name_of(type(m.network)) == "made")
 
 

@@ -1,6 +1,5 @@
 """What the benchmark of the codec counts."""
 
-import doctest
 import itertools
 import math
 from types import SimpleNamespace
@@ -16,11 +15,6 @@ from benchmarks import codec_rates, codec_speed, contexts
 from benchmarks.timing import Timing
 from pixelcnn import codec, data
 from pixelcnn.data import ImageSet
-
-
-def test_examples():
-    failed, attempted = doctest.testmod(contexts)
-    assert attempted and not failed
 
 
 def images(channels, levels, n):

@@ -248,9 +248,9 @@ def test_a_gpu_gives_the_numbers_of_the_cpu(model, call):
 
 @pytest.mark.gpu
 @needs_gpu
-def test_a_model_on_a_gpu_runs_on_the_torch_engine_and_keeps_its_promises(model):
+def test_a_model_on_a_gpu_is_replayed_and_keeps_its_promises(model):
     model = model.to("cuda:0")
-    assert engines.choose(model).name == "cached"
+    assert engines.choose(model).name == "cuda"
     check_model(model).raise_if_failed()
     assert model.device.type == "cuda"
 

@@ -82,19 +82,6 @@ def test_the_map_of_the_files_names_every_module():
     assert mapped()["src/pixelcnn/"] == modules | (folders - {"__pycache__/"})
 
 
-def table(heading: str) -> list[list[str]]:
-    """The cells of the README's table under a heading."""
-    part = README.read_text(encoding="utf-8").split(f"## {heading}\n")[1].split("\n## ")[0]
-    rows = [line.strip("|").split("|") for line in part.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in row] for row in rows[2:]]
-
-
-def test_the_table_of_recipes_is_complete():
-    rows = table("Recipes")
-    assert sorted(row[0].strip("`") for row in rows) == recipe.names()
-    assert all(len(row) == 4 and all(row) for row in rows)
-
-
 def test_every_recipe_of_a_tutorial_is_mapped_to_it():
     tutorials = (ROOT / "docs" / "from-the-tutorials.md").read_text(encoding="utf-8")
     folder = recipe.folder()

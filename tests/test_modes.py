@@ -10,7 +10,6 @@ from torch import nn
 
 import pixelcnn as px
 from pixelcnn import engines, networks, outputs
-from pixelcnn.engines import programs
 from pixelcnn.modes import evaluation_view
 from pixelcnn.walk import walk
 from together import together
@@ -106,15 +105,6 @@ def test_threads_may_sample_a_model_for_the_first_time_while_others_compute(mode
         return all(torch.equal(px.score(model, IMAGES), expected) for _ in range(20))
 
     assert in_threads(work) == [True] * 4
-
-
-def test_programs_are_kept_for_the_network_that_the_caller_has(model, monkeypatch):
-    px.sample(model, 1, engine="cached")
-    traced = []
-    monkeypatch.setattr(programs, "lower", lambda *arguments: traced.append(arguments))
-    px.sample(model.train(), 1, engine="cached")
-    px.sample(model.eval(), 1, engine="cached")
-    assert traced == []
 
 
 def test_a_view_shares_parameters_and_sees_those_assigned_later():

@@ -184,20 +184,6 @@ def test_samples_are_levels_in_the_smallest_type(model):
     assert images.max() < 5
 
 
-def test_a_sample_needs_no_images(model):
-    assert sample(model, 0).shape == (0, *model.shape)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_completion_never_changes_a_known_level(model, seed):
-    generator = torch.Generator().manual_seed(seed)
-    images = torch.randint(5, (3, *model.shape), generator=generator)
-    known = torch.rand(3, *model.shape, generator=generator) < 0.5
-    drawn = complete(model, images, known, n=2, seed=seed)
-    kept = known.repeat_interleave(2, 0)
-    assert torch.equal(drawn[kept], images.repeat_interleave(2, 0)[kept].to(torch.uint8))
-
-
 def test_images_of_another_size_are_not_spread_over_the_models(model):
     with pytest.raises(ModelError, match=r"got an array of shape \(2, \d, 5, 1\)"):
         complete(model, torch.zeros(2, model.shape.channels, 5, 1, dtype=torch.uint8), "top")

@@ -1,7 +1,6 @@
 """Speed-runs: the clock, the figure, and when a few runs make a record."""
 
 import contextlib
-import doctest
 import json
 import math
 
@@ -10,15 +9,10 @@ import pytest
 import torch
 
 import pixelcnn as px
-from benchmarks import significance, speedrun
+from benchmarks import speedrun
 from benchmarks.significance import p_value, upper_tail
 from benchmarks.speedrun import TRACKS, Track, board, judged, rows, with_board
 from pixelcnn.training import recipe as recipes
-
-
-def test_examples():
-    failed, attempted = doctest.testmod(significance)
-    assert attempted and not failed
 
 
 @pytest.mark.parametrize(

@@ -132,52 +132,44 @@ def test_reading_pictures_and_bars_leave_the_warnings_of_other_threads_alone(tmp
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("two_threads")
 def test_checks_in_several_threads_draw_nothing_and_give_back_the_number_of_threads():
     network = networks.PixelCNN(1, 1, width=4, depth=1, first_kernel=3)
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        over, ends = threading.Event(), []
-        expected = torch.rand(1000, generator=torch.Generator().manual_seed(3)).tolist()
-        torch.manual_seed(3)
+    over, ends = threading.Event(), []
+    expected = torch.rand(1000, generator=torch.Generator().manual_seed(3)).tolist()
+    torch.manual_seed(3)
 
-        def check():
-            try:
-                assert check_network(network, 3, 4).passed
-                ends.append(torch.get_num_threads())
-            finally:
-                over.set()
+    def check():
+        try:
+            assert check_network(network, 3, 4).passed
+            ends.append(torch.get_num_threads())
+        finally:
+            over.set()
 
-        def draw():
-            found = []
-            while not over.is_set() and len(found) < len(expected):
-                found.append(torch.rand(1).item())
-                over.wait(0.001)
-            assert found == expected[: len(found)]
+    def draw():
+        found = []
+        while not over.is_set() and len(found) < len(expected):
+            found.append(torch.rand(1).item())
+            over.wait(0.001)
+        assert found == expected[: len(found)]
 
-        together(draw, check, check)
-        assert ends == [2, 2] and torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+    together(draw, check, check)
+    assert ends == [2, 2] and torch.get_num_threads() == 2
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_a_thread_that_begins_during_checks_computes_with_as_many_threads_as_ever():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
     found = []
 
     def first_use():
         torch.ones(3).sum()
         found.append(torch.get_num_threads())
 
-    try:
-        with one_thread():
-            assert torch.get_num_threads() == 1
-            together(first_use)
+    with one_thread():
+        assert torch.get_num_threads() == 1
         together(first_use)
-        assert found == [2, 2] and torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+    together(first_use)
+    assert found == [2, 2] and torch.get_num_threads() == 2
 
 
 FORKED = """

@@ -17,11 +17,9 @@ SMALL = {"width": 6, "depth": 2, "first_kernel": 5, "kernel": 3, "head_width": 7
 SMALL |= {"blocks": 1, "levels": 3, "components": 2, "rows": 9, "columns": 11}
 """What makes a network or output small, where it takes such an argument."""
 CONDITION_SIZE = 3
-LOWERED = list(NETWORKS)
-"""Networks with a program: all of them."""
-NATIVE = list(NETWORKS)
-"""Networks that the native engine computes: all of them."""
-REPLAYED = [name for name in LOWERED if name != "made"]
+EMBEDS = [n for n in NETWORKS if "embedding" in inspect.signature(NETWORKS[n]).parameters]
+"""Networks that can embed codes."""
+REPLAYED = [name for name in NETWORKS if name != "made"]
 """Networks whose steps are alike, so that the cuda engine can replay one of them."""
 
 

@@ -1,14 +1,17 @@
 """A tiny model on disk, and a way to run commands in this process."""
 
+import csv
 import dataclasses
+import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import typer
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -33,6 +36,17 @@ epochs = 2
 batch_size = 16
 sample_count = 0
 """
+
+
+def pages(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words of every command, those of groups among them."""
+    yield words
+    for name, child in getattr(command, "commands", {}).items():
+        yield from pages(child, (*words, name))
+
+
+PAGES = list(pages(typer.main.get_command(app)))
+"""Every page of help."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +76,11 @@ class Outcome:
         """The one JSON object on stdout."""
         assert len(self.stdout.splitlines()) == 1, self.stdout
         return json.loads(self.stdout)
+
+    @property
+    def rows(self) -> list[dict[str, str]]:
+        """The table on stdout."""
+        return list(csv.DictReader(io.StringIO(self.stdout)))
 
 
 def make_tiny(

@@ -11,30 +11,14 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from cli.conftest import PAGES
 from pixelcnn import __version__, text
 from pixelcnn.cli import app, console, failures
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.training import recipe
 
-COMMANDS = [
-    (),
-    ("demo",),
-    ("train",),
-    ("evaluate",),
-    ("sample",),
-    ("complete",),
-    ("score",),
-    ("compress",),
-    ("decompress",),
-    ("verify",),
-    ("info",),
-    ("data",),
-    ("data", "check"),
-    ("data", "prepare"),
-]
 
-
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("words", PAGES, ids=" ".join)
 def test_every_help_page_opens_with_two_examples(run, words):
     text = run(*words, "--help").stdout
     examples = text.split("Examples:\n")[1].split("\n\n")[0].splitlines()
@@ -43,7 +27,7 @@ def test_every_help_page_opens_with_two_examples(run, words):
     assert text.index("Examples:") < text.index("Options:")
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("words", PAGES, ids=" ".join)
 def test_every_option_shows_its_default(run, words):
     options = run(*words, "--help").stdout.split("\nOptions:\n")[1].split("\nCommands:")[0]
     for entry in re.split(r"\n  (?=-)", "\n" + options):
@@ -51,7 +35,7 @@ def test_every_option_shows_its_default(run, words):
             assert "[default: " in " ".join(entry.split()), entry
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("words", PAGES, ids=" ".join)
 def test_only_three_short_options_and_those_of_zstd(run, words):
     found = re.findall(r"(?<=\n  )-\w\b", run(*words, "--help").stdout)
     more = {"-c", "-k", "-t", "-l"} if "compress" in " ".join(words) else set()

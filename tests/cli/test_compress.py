@@ -160,7 +160,6 @@ def test_sixteen_bits_come_back_where_levels_tell_them_apart(run, models):
 def test_what_would_not_come_back_is_refused_by_name(run, models):
     grey = FOUR.integers(0, 256, (8, 8), np.uint8)
     save("grey.png", grey)
-    assert "256 levels" not in run("compress", models["binary"], "grey.png", code=4).stdout
     outcome = run("compress", models["binary"], "grey.png", code=4)
     assert "grey.png has" in outcome.error and "2 levels" in outcome.error
     assert "has 1 channel," in run("compress", models["colour"], "grey.png", code=4).error
@@ -442,6 +441,8 @@ def test_amounts_are_said_as_people_say_them():
 def test_what_cannot_be_compressed_is_told_in_a_sentence(run, models, here):
     Path("zero.png").touch()
     assert run("compress", models["grey"], "zero.png", code=3).error == "zero.png is empty"
+    (here / "torn.jpg").write_bytes(b"\xff\xd8")
+    assert run("compress", models["grey"], "torn.jpg", code=3).error.startswith("torn.jpg is ")
     np.save("film.npy", np.zeros((2, 3, 8, 8, 1), np.uint8))
     error = run("compress", models["grey"], "film.npy", code=4).error
     assert error == "film.npy of shape (2, 3, 8, 8, 1) holds no images of 1 channel"
@@ -459,11 +460,6 @@ def test_what_compress_left_in_a_folder_is_no_remark_and_no_input(run, models, h
         assert "left out" not in said
     error = run("compress", models["grey"], "scans/a.jpg.pxc", code=2).error
     assert error == "a.jpg.pxc is compressed already"
-
-
-def test_messages_name_the_file_that_is_there(run, models, here):
-    (here / "torn.jpg").write_bytes(b"\xff\xd8")
-    assert run("compress", models["grey"], "torn.jpg", code=3).error.startswith("torn.jpg is ")
 
 
 def test_two_files_never_come_back_as_one(run, models, here):

@@ -2,27 +2,22 @@
 
 import re
 import shlex
+import shutil
 
 import numpy as np
 import pytest
 import typer
-from PIL import Image
 from typer.testing import CliRunner
 
 import pixelcnn as px
+from cli.conftest import PAGES
+from pictures import save_pictures
 from pixelcnn import data
 from pixelcnn.cli import app
 from pixelcnn.cli.app import without_debug
 
 NO_RUN = {"demo", "reproduce"}
 """Commands whose examples take minutes: they are only parsed here."""
-
-
-def pages(command, words=()):
-    """Every command's words, those of groups among them."""
-    yield words
-    for name, child in getattr(command, "commands", {}).items():
-        yield from pages(child, (*words, name))
 
 
 def examples(words):
@@ -34,20 +29,22 @@ def examples(words):
     return [shlex.split(command)[1:] for command in commands]
 
 
-PAGES = list(pages(typer.main.get_command(app)))
+@pytest.fixture(scope="module")
+def trained(model, tmp_path_factory):
+    """A model that can compress."""
+    made, path = px.load(model), tmp_path_factory.mktemp("trained") / "best.safetensors"
+    px.calibrate(made, data.load("digits").val.images[:4])
+    px.save(made, path)
+    return path
 
 
 @pytest.fixture
-def prepared(here, model):
+def prepared(here, trained):
     """A folder in which ``pixelcnn train digits`` has run, with photos of one's own."""
     (here / "runs/digits-digits").mkdir(parents=True)
-    trained = px.load(model)
-    px.calibrate(trained, data.load("digits").val.images[:4])
-    px.save(trained, here / "runs/digits-digits/best.safetensors")
-    (here / "photos").mkdir()
-    for index in range(12):
-        values = np.random.default_rng(index).integers(0, 256, (72, 100)).astype(np.uint8)
-        Image.fromarray(values).save(here / f"photos/{index:02d}.png")
+    shutil.copy(trained, here / "runs/digits-digits")
+    photos = np.random.default_rng(0).integers(0, 256, (12, 72, 100), np.uint8)
+    save_pictures(here / "photos", photos, "{:02}.png")
     return here
 
 

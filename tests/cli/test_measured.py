@@ -1,8 +1,5 @@
 """Models of measured values on the command line: floats in, floats out, and densities."""
 
-import csv
-import io
-
 import numpy as np
 import pytest
 
@@ -35,10 +32,6 @@ def maps(here):
     return "maps.npy"
 
 
-def table(text):
-    return list(csv.DictReader(io.StringIO(text)))
-
-
 @pytest.mark.parametrize("suffix", ["npy", "npz"])
 def test_samples_are_values_and_are_scored_as_the_levels_they_stand_for(run, measured, suffix):
     found = run("sample", measured, "-n", 3, "--out", f"values.{suffix}", "--json").json
@@ -63,18 +56,18 @@ def test_what_an_array_holds_is_said(run, measured):
 def test_levels_in_an_array_and_pictures_are_told_from_values_by_the_user(run, measured):
     run("sample", measured, "-n", 2, "--out", "drawn")
     run("sample", measured, "-n", 2, "--as", "levels", "--out", "levels.npy")
-    pictures = table(run("score", measured, "drawn", "--source-levels", 256).stdout)
-    levels = table(run("score", measured, "levels.npy", "--source-levels", 17).stdout)
+    pictures = run("score", measured, "drawn", "--source-levels", 256).rows
+    levels = run("score", measured, "levels.npy", "--source-levels", 17).rows
     assert [row["nats"] for row in pictures] == [row["nats"] for row in levels]
     assert "integers" in run("score", measured, "levels.npy").stderr
 
 
 def test_an_image_has_the_same_score_in_any_file(run, measured, maps):
-    whole = table(run("score", measured, maps).stdout)
+    whole = run("score", measured, maps).rows
     np.save("one.npy", MAPS[3:4])
     np.savez("loud.npz", images=np.concatenate([MAPS[3:4], 1000 * MAPS]))
     for name in ("one.npy", "loud.npz"):
-        row = table(run("score", measured, name).stdout)[0]
+        row = run("score", measured, name).rows[0]
         assert {**row, "name": "3"} == whole[3]
 
 
@@ -86,7 +79,7 @@ def test_densities_stand_beside_the_nats(run, measured, maps):
     whole = run("evaluate", measured, "--data", maps, "--split", "all", "--json").json
     assert whole["nats_per_image_density"] == pytest.approx(mean)
     assert whole["as_trained"] is True
-    assert table(run("score", measured, maps).stdout)[0]["nats_density"]
+    assert run("score", measured, maps).rows[0]["nats_density"]
     assert "density" in run("evaluate", measured, "--data", maps, "--split", "all").stdout
 
 

@@ -13,19 +13,14 @@ from pixelcnn.sources import preparation, recorded
 TINY = ("--epochs", 1, "--set", "network.width=4", "--set", "network.depth=1", "--run", "run")
 
 
-def rows(outcome):
-    """Nats of each scored image by its name."""
-    return dict(line.split(",")[:2] for line in outcome.stdout.splitlines()[1:])
-
-
 def test_the_score_of_a_mask_does_not_depend_on_the_files_beside_it(run, here):
     masks = np.random.default_rng(0).integers(0, 2, (9, 8, 8), np.uint8)
     masks[4] = 0
     save_pictures(here / "masks", masks)
     save_pictures(here / "alone", masks[4:5])
     run("train", "digits", "--data", "masks", "--set", "data.source_levels=2", *TINY)
-    together, alone = rows(run("score", "run", "masks")), rows(run("score", "run", "alone"))
-    assert alone["0.png"] == together["4.png"]
+    together, (alone,) = run("score", "run", "masks").rows, run("score", "run", "alone").rows
+    assert (together[4]["name"], together[4]["nats"]) == ("4.png", alone["nats"])
     assert run("evaluate", "run", "--data", "masks", "--split", "all", "--json").json["levels"] == 2
     run("complete", "run", "alone/0.png", "-n", 1)
     save_pictures(here / "white", masks[:1] * 255)
@@ -58,7 +53,7 @@ def test_patches_are_trained_on_and_evaluated(run, here):
     outcome = run("evaluate", "run")
     assert "photos (patches) (test)" in outcome.stdout
     assert "cut into patches of 8x8" in outcome.stderr
-    assert len(rows(run("score", "run", "photos"))) == 6 * 2 * 3
+    assert len({row["name"] for row in run("score", "run", "photos").rows}) == 6 * 2 * 3
 
 
 @pytest.mark.parametrize("flags", [("--grey", "--rgb"), ("--fit", "patches"), ("--fit", "stretch")])
@@ -88,8 +83,9 @@ def test_pictures_of_samples_score_as_their_levels_do(run, tiny, here, levels):
     checkpoint.save(model, here / "maps.safetensors")
     run("sample", "maps.safetensors", "-n", 3, "--out", "drawn/")
     run("sample", "maps.safetensors", "-n", 3, "--out", "drawn.npy")
-    scores = [rows(run("score", "maps.safetensors", name)) for name in ("drawn/", "drawn.npy")]
-    assert list(scores[0].values()) == list(scores[1].values())
+    pictures = run("score", "maps.safetensors", "drawn/").rows
+    array = run("score", "maps.safetensors", "drawn.npy").rows
+    assert [row["nats"] for row in pictures] == [row["nats"] for row in array]
 
 
 def test_pictures_of_samples_compare_with_levels_as_given(run, tiny, here):

@@ -1,8 +1,6 @@
 """``pixelcnn train`` and ``pixelcnn data``."""
 
-import os
 import signal
-import threading
 
 import numpy as np
 import pytest
@@ -12,6 +10,7 @@ from cli.conftest import RECIPE
 from pictures import save_pictures
 from pixelcnn import checkpoint
 from pixelcnn.training import launch
+from training.trainings import signalled
 
 
 def test_train_evaluate_and_score_from_the_run_folder(run, recipe, here):
@@ -149,22 +148,13 @@ def test_the_next_commands_can_be_typed_as_they_are_said(run, recipe, here):
     assert "pixelcnn sample 'my run'; measure it: pixelcnn evaluate 'my run'" in said
 
 
-def test_a_run_folder_that_is_a_file(run, recipe, here):
-    assert "small.toml" in run("train", recipe, "--run", "small.toml", code=2).error
-    assert (here / "small.toml").read_text() == RECIPE
-
-
 STOPS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 
 
 @pytest.mark.parametrize(("signum", "code"), STOPS)
 def test_signals_stop_and_save(run, recipe, here, signum, code):
-    timer = threading.Timer(2.0, os.kill, (os.getpid(), signum))
-    timer.start()
-    try:
+    with signalled(3, signum):
         outcome = run("train", recipe, "--run", "r", "--epochs", 100_000, code=code)
-    finally:
-        timer.cancel()
     assert "--resume" in outcome.hint
     checkpoint.load(here / "r")
 

@@ -87,17 +87,14 @@ def test_sums_beyond_floats_are_exact(precision, images):
     assert decode(model, words, images).equal(levels)
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_threads_take_turns():
     model = in_integers(Bernoulli())
     levels, words = images_of(model, 131), set()
-    before = torch.get_num_threads()
     for threads in (1, 2, 3):
         torch.set_num_threads(threads)
-        try:
-            words.add(encode(model, levels).tobytes())
-            found = decode(model, np.frombuffer(next(iter(words)), np.uint32), len(levels))
-        finally:
-            torch.set_num_threads(before)
+        words.add(encode(model, levels).tobytes())
+        found = decode(model, np.frombuffer(next(iter(words)), np.uint32), len(levels))
         assert found.equal(levels)
     assert len(words) == 1
 

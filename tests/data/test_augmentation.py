@@ -91,6 +91,7 @@ def test_a_shift_keeps_what_stays_in_the_image_and_repeats_the_border():
 
 
 def test_each_transformation_is_as_likely():
+    """Each of 72 is drawn 200 times with a deviation of 14: one seed in 1,500 or so fails."""
     augmentation = Augmentation(("shift 1", "rotate", "flip"), SHAPES[0])
     found = torch.bincount(augmentation.draw(0, 0, torch.arange(14_400)), minlength=72)
     assert found.min() > 140

@@ -46,6 +46,7 @@ def test_an_epoch_has_a_patch_for_each_cell_and_each_lies_in_its_photograph(phot
 
 
 def test_every_place_is_drawn_and_none_more_often():
+    """Of 1,200 draws each place has 200 with a deviation of 12.9: one seed in 40,000 fails."""
     patches = Patches([torch.arange(12).reshape(1, 3, 4)], (2, 2))
     rows = torch.zeros(1, dtype=torch.int64)
     corners = [int(patches.drawn(rows, 0, epoch)[0, 0, 0, 0]) for epoch in range(1200)]

@@ -13,7 +13,6 @@ import torch
 from pixelcnn import PixelModel, data, networks, outputs, sampling, scoring, walk
 from pixelcnn.data import ImageSet
 from pixelcnn.data.quantise import Coding, coded, occurring
-from pixelcnn.errors import DataError
 
 LEVELS = (2, 3, 4, 8, 17, 256)
 
@@ -79,14 +78,6 @@ def test_a_scale_that_leaves_levels_empty_is_warned_of(caplog, tmp_path):
     data.load_all(tmp_path / "scans.npy", levels=8)
     assert "256 -> 8 equal bins, 1 of them occupied" in caplog.text
     assert caplog.records[-1].levelname == "WARNING"
-
-
-def test_values_outside_the_range_are_refused_not_clipped(tmp_path):
-    np.save(tmp_path / "unit.npy", np.random.default_rng(0).random((9, 6, 6)))
-    with pytest.raises(DataError, match="levels are integers"):
-        data.load_all(tmp_path / "unit.npy", levels=8)
-    with pytest.raises(DataError, match="17 levels are the values 0 to 16"):
-        ImageSet(torch.full((1, 1, 2, 2), 17), 17)
 
 
 @pytest.mark.parametrize("levels", [2, 17])

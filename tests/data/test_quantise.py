@@ -8,13 +8,7 @@ import torch
 
 from pixelcnn.data import ImageSet
 from pixelcnn.data.coding import Coding
-from pixelcnn.data.quantise import (
-    coded,
-    equal_bins,
-    look_up,
-    source_levels,
-    threshold_table,
-)
+from pixelcnn.data.quantise import coded, equal_bins, look_up, source_levels, threshold_table
 from pixelcnn.errors import ConfigError, DataError
 
 RAMP = ImageSet(
@@ -149,9 +143,3 @@ def test_the_log_says_what_dark_values_are_taken_for(caplog):
     assert not caplog.text
     source_levels(np.array([0, 127], np.uint8))
     assert "uint8 values are taken for 256 levels, though none is above 127" in caplog.text
-
-
-def test_the_log_says_how_many_levels_are_occupied(caplog):
-    caplog.set_level(logging.INFO)
-    coded(RAMP, Coding(levels=8))
-    assert "256 -> 8 equal bins, 8 of them occupied" in caplog.text

@@ -267,7 +267,7 @@ def test_what_is_no_source_is_refused_in_one_line(source):
         data.load(source)
     assert "\n" not in str(caught.value)
     with pytest.raises(ConfigError, match="no images can be taken"):
-        data.load("digits", split="standard") and data.load(VALUES, test=3)
+        data.load(VALUES, test=3)
 
 
 @pytest.mark.parametrize(

@@ -365,11 +365,11 @@ NAMES = {
 
 
 @pytest.mark.parametrize("labels", [LABELS, None])
-@pytest.mark.parametrize("order", ["image", "text", "reversed"])
-@pytest.mark.parametrize("names", NAMES)
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [(n, o) for n in NAMES for o in ("image", "text", "reversed") if (n, o) != ("0", "reversed")],
+)  # numbers from high to low could be an image
 def test_columns_stand_in_the_order_of_the_numbers_in_their_names(tmp_path, names, order, labels):
-    if names == "0" and order == "reversed":
-        return  # numbers from high to low could be an image
     names = NAMES[names]
     columns = dict(zip(names, NOISE.reshape(30, 16).T.tolist(), strict=True))
     chosen = {"image": names, "text": sorted(names), "reversed": names[::-1]}[order]

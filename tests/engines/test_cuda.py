@@ -1,7 +1,6 @@
 """What the cuda engine captures, computed on a processor: a function of fixed places and of a position."""
 
 import contextlib
-import inspect
 import itertools
 
 import pytest
@@ -19,13 +18,10 @@ from pixelcnn.engines.cuda import CudaEngine, obstacle
 from pixelcnn.engines.cuda.replays import Replays
 from pixelcnn.engines.trace import trace
 from pixelcnn.errors import ModelError
-from pixelcnn.inversion import invert, temper
 from pixelcnn.layers import CONDITIONS
-from pixelcnn.networks import NETWORKS
 from pixelcnn.outputs import Bernoulli, Categorical, LogisticMixture
 
 SHAPES = [(3, 5, 7), (1, 1, 1), (1, 1, 9), (1, 9, 1)]
-EMBEDDING = [n for n in tiny.REPLAYED if "embedding" in inspect.signature(NETWORKS[n]).parameters]
 
 
 def cases():
@@ -79,7 +75,7 @@ def test_weights_that_are_made_of_others_are_copied_too():
     assert_equals_cached(model_of("pixelcnnpp", (1, 3, 3), norm="weight"))
 
 
-@pytest.mark.parametrize("name", EMBEDDING)
+@pytest.mark.parametrize("name", [n for n in tiny.EMBEDS if n in tiny.REPLAYED])
 def test_levels_are_looked_up_as_on_cached(name):
     assert_equals_cached(model_of(name, (3, 3, 5), levels=7, embedding=5, codes=7))
 
@@ -272,14 +268,3 @@ def test_a_network_with_units_is_computed_by_another_engine():
     """What becomes known differs from step to step."""
     model = model_of("made", (1, 5, 7))
     assert "does not compute flatten" in obstacle(model, trace(model.network))
-
-
-@pytest.mark.parametrize("levels", [2, 3, 17])
-def test_inversion_is_that_of_sampling(levels):
-    generator = torch.Generator().manual_seed(0)
-    pmf = torch.rand(97, levels, dtype=torch.float64, generator=generator)
-    pmf /= pmf.sum(-1, keepdim=True)
-    u = torch.rand(97, dtype=torch.float64, generator=generator)
-    u[:9] = pmf[:9, 0]
-    assert torch.equal(invert(pmf, u), sampling.invert(pmf, u))
-    assert torch.equal(temper(pmf, 0.7), sampling.temper(pmf, 0.7))

@@ -7,6 +7,7 @@ import torch
 
 from engines.depthwise import KINDS, Depthwise
 from engines.walks import (
+    FAST,
     alive,
     assert_engine_is_exact,
     assert_engines_draw_alike,
@@ -26,7 +27,7 @@ def model_of(kind, shape, width=23):
     return alive(Depthwise(shape[0], out, "channel", width, kind), output, shape)
 
 
-@pytest.mark.parametrize("engine", ["cached", pytest.param("native", marks=needs_native)])
+@pytest.mark.parametrize("engine", FAST)
 @pytest.mark.parametrize("width", [8, 16, 53])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", KINDS)

@@ -19,43 +19,36 @@ from pixelcnn import PixelModel, engines, networks, outputs
 from pixelcnn.engines.full import FullEngine
 from pixelcnn.engines.native import build, layout
 from pixelcnn.errors import ConfigError
+from pixelcnn.layers import CONDITIONS
 from pixelcnn.networks import NETWORKS
 from pixelcnn.sampling import complete, sample
 
 SHAPES = [(1, 5, 7), (3, 5, 7), (4, 3, 5), (1, 1, 1), (1, 1, 9), (1, 9, 1)]
-CONDITIONS = [None, "label", "vector", "map"]
 
 
-def cases(names):
+def cases():
     """Network, condition and shape; of the large networks most are slow."""
     for name, (i, condition), (j, shape) in itertools.product(
-        names, enumerate(CONDITIONS), enumerate(SHAPES)
+        NETWORKS, enumerate(CONDITIONS), enumerate(SHAPES)
     ):
         slow = name in tiny.LARGE and i != j
         yield pytest.param(name, condition, shape, marks=[pytest.mark.slow] if slow else [])
 
 
-@pytest.mark.parametrize(("name", "condition", "shape"), list(cases(tiny.LOWERED)))
+@pytest.mark.parametrize(("name", "condition", "shape"), list(cases()))
 def test_cached_equals_full(name, condition, shape):
     assert_engine_is_exact(model_of(name, shape, condition=condition), "cached")
 
 
 @needs_native
-@pytest.mark.parametrize(("name", "condition", "shape"), list(cases(tiny.NATIVE)))
+@pytest.mark.parametrize(("name", "condition", "shape"), list(cases()))
 def test_native_equals_full(name, condition, shape):
     assert_engine_is_exact(model_of(name, shape, condition=condition), "native")
 
 
-def marked(names):
-    """Names of networks; the large ones are slow."""
-    return [
-        pytest.param(name, marks=[pytest.mark.slow] if name in tiny.LARGE else []) for name in names
-    ]
-
-
 @needs_native
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", tiny.NATIVE)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_native_numbers_depend_on_the_image_alone(name, channels):
     head = {"head_width": 49} if "head_width" in signature(NETWORKS[name]).parameters else {}
     model = model_of(name, (channels, 5, 7), width=34, **head)
@@ -65,7 +58,9 @@ def test_native_numbers_depend_on_the_image_alone(name, channels):
 
 @needs_native
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 9, 13), (1, 9, 130), (1, 64, 64)])
-@pytest.mark.parametrize("name", marked(tiny.NATIVE))
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n in tiny.LARGE)) for n in NETWORKS]
+)
 def test_every_engine_draws_the_same_pixels(name, shape):
     """But where a uniform lies within 1e-6 of a boundary: with these seeds there is none."""
     model = model_of(name, shape)
@@ -130,74 +125,6 @@ def test_without_a_compiler_the_torch_engine_runs_and_says_why(monkeypatch):
         assert (choice.name, choice.reason) == ("cached", "PIXELCNN_NATIVE=0")
     finally:
         build._tried.cache_clear()
-
-
-class Unusual(networks.Network):
-    """Does one thing, named by ``trick``, that no program can say."""
-
-    def __init__(self, trick):
-        super().__init__(1, 1, "channel", None, 0)
-        self.trick = trick
-        self.inner = networks.PixelCNN(1, 1, width=4, depth=1)
-        self.plain = torch.nn.Conv2d(1, 1, 3, padding=1)
-        self.place = torch.nn.Parameter(torch.zeros(1, 1, 5, 7))
-
-    def forward(self, x, condition=None):
-        y = self.inner(x)
-        return {
-            "mean": lambda: y - y.mean((2, 3), keepdim=True),
-            "plain": lambda: self.plain(y),
-            "place": lambda: y + self.place,
-            "roll": lambda: torch.roll(y, 1, 2),
-            "rows": lambda: torch.cat([y, y], 2)[:, :, :5],
-        }[self.trick]()
-
-
-@pytest.mark.parametrize(
-    ("trick", "reason"),
-    [
-        ("mean", "'mean' is not a primitive"),
-        ("plain", "layer 'plain' is a Conv2d"),
-        ("place", "'place' is used outside a layer"),
-        ("roll", "roll is not a primitive"),
-        ("rows", "cat along dimension 2"),
-    ],
-)
-def test_what_no_program_can_say_runs_on_full_and_is_named(trick, reason):
-    model = PixelModel(Unusual(trick), outputs.Bernoulli(), (1, 5, 7))
-    choice = engines.choose(model)
-    assert choice.name == "full"
-    assert reason in choice.reason
-    with pytest.raises(ConfigError, match="cannot run this model"):
-        engines.choose(model, "cached")
-
-
-class Lying(networks.Network):
-    """A layer whose ``lower`` says something else than its ``forward``."""
-
-    def __init__(self):
-        super().__init__(1, 1, "channel", None, 0)
-        self.layer = networks.PixelCNN(1, 1, width=4, depth=0).input
-        self.twice = Doubled()
-        self.last = networks.PixelCNN(1, 1, width=4, depth=0).head
-
-    def forward(self, x, condition=None):
-        return self.last(self.twice(self.layer(x)))
-
-
-class Doubled(torch.nn.Module):
-    def forward(self, x):
-        return 2 * x
-
-    def lower(self, program, x):
-        return x
-
-
-def test_a_program_that_differs_from_forward_is_found_out():
-    torch.manual_seed(0)
-    choice = engines.choose(PixelModel(Lying(), outputs.Bernoulli(), (1, 5, 7)))
-    assert choice.name == "full"
-    assert "differ" in choice.reason
 
 
 def test_an_unknown_engine_names_the_known_ones():

@@ -1,12 +1,11 @@
 """Embedded codes: every engine looks them up."""
 
-import inspect
-
 import pytest
 import torch
 
 import tiny
 from engines.walks import (
+    FAST,
     assert_engine_is_exact,
     assert_engines_draw_alike,
     images_of,
@@ -16,23 +15,15 @@ from engines.walks import (
 )
 from pixelcnn import engines
 from pixelcnn.engines.stages import stages_of
-from pixelcnn.networks import NETWORKS
 from pixelcnn.program import Program, Unlowerable
-
-
-def embeds(names):
-    return [name for name in names if "embedding" in inspect.signature(NETWORKS[name]).parameters]
-
-
-CACHED = [("cached", name) for name in embeds(tiny.LOWERED)]
-NATIVE = [pytest.param("native", name, marks=needs_native) for name in embeds(tiny.NATIVE)]
 
 
 @pytest.mark.parametrize(
     "embedding", [5, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 16))]
 )
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize(("engine", "name"), CACHED + NATIVE)
+@pytest.mark.parametrize("name", tiny.EMBEDS)
+@pytest.mark.parametrize("engine", FAST)
 def test_every_engine_looks_up_what_full_does(engine, name, channels, embedding):
     model = model_of(name, (channels, 5, 7), levels=7, embedding=embedding, codes=7)
     assert_engine_is_exact(model, engine)
@@ -44,7 +35,7 @@ def test_all_engines_draw_the_same_codes():
     assert_engines_draw_alike(model)
 
 
-@pytest.mark.parametrize("engine", ["cached", pytest.param("native", marks=needs_native)])
+@pytest.mark.parametrize("engine", FAST)
 def test_the_largest_code_is_not_rounded(engine):
     """65,536 levels, all of which a float32 can tell apart."""
     levels = 65_536

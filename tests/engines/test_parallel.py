@@ -8,7 +8,8 @@ from engines.small import WIDTH, small_model
 from engines.walks import condition_for, images_of, model_of
 from pixelcnn.engines import parallel
 from pixelcnn.engines.trace import trace
-from pixelcnn.layers import PositionEmbedding
+from pixelcnn.layers import CONDITIONS, PositionEmbedding
+from pixelcnn.networks import NETWORKS
 from pixelcnn.program import Program, Tap, Unlowerable
 
 SIZES = [(1, 1), (5, 7), (1, 9), (9, 1), (4, 6)]
@@ -16,8 +17,8 @@ SIZES = [(1, 1), (5, 7), (1, 9), (9, 1), (4, 6)]
 
 def cases():
     """Every network with every condition; the sizes in turn, most of the large networks slow."""
-    for name in tiny.LOWERED:
-        for number, condition in enumerate([None, "label", "vector", "map"]):
+    for name in NETWORKS:
+        for number, condition in enumerate(CONDITIONS):
             for channels in (1, 3):
                 size = SIZES[(number + channels) % len(SIZES)]
                 slow = name in tiny.LARGE and number != channels

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from engines.walks import images_of, model_of, needs_native
+from engines.walks import FAST, images_of, model_of
 from pixelcnn import PixelModel, engines, networks, outputs
 from pixelcnn.engines import programs
 from pixelcnn.errors import ModelError
@@ -16,8 +16,6 @@ from pixelcnn.layers import MaskedConv2d
 from pixelcnn.networks import Network
 from pixelcnn.sampling import sample, stream
 from pixelcnn.verify import walk_log_prob
-
-FAST = ["cached", pytest.param("native", marks=needs_native)]
 
 
 def in_place(model):

@@ -18,6 +18,8 @@ from pixelcnn.shapes import coding_order
 needs_native = pytest.mark.skipif(
     bool(engines.native.why_not()), reason=f"no native engine: {engines.native.why_not()}"
 )
+FAST = ["cached", pytest.param("native", marks=needs_native)]
+"""Engines that run programs on a processor."""
 
 
 def model_of(

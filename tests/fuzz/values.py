@@ -1,5 +1,6 @@
 """Values that nobody expects: of JSON, of TOML, of options, and names of files."""
 
+import math
 import random
 from typing import Any
 
@@ -21,20 +22,7 @@ WHOLE = (
     -(2**63),
     10**30, 10**400,
 )  # fmt: skip
-REAL = (
-    0.0,
-    -0.0,
-    0.5,
-    1.0,
-    1.5,
-    -0.5,
-    3.0,
-    1e-320,
-    1e308,
-    float("inf"),
-    -float("inf"),
-    float("nan"),
-)
+REAL = (0.0, -0.0, 0.5, 1.0, 1.5, -0.5, 3.0, 1e-320, 1e308, math.inf, -math.inf, math.nan)
 
 
 def nested(draw: random.Random, depth: int = 3) -> Any:

@@ -50,14 +50,6 @@ def afresh(tmp_path, monkeypatch):
     fused._library.cache_clear()
 
 
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 def features(width, colours, layout="interleaved"):
     past = width // 3 + 3  # where no vector of features ends
     return (PAST,) * past + LAYOUTS[layout](width - past, colours)

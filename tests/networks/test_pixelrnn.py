@@ -105,12 +105,6 @@ def test_skewing_moves_each_row_by_its_number_and_back(size):
     assert torch.equal(unskew(skewed, width), x)
 
 
-@pytest.mark.parametrize("condition", ["label", "vector", "map"])
-@pytest.mark.parametrize("kind", KINDS)
-def test_it_keeps_its_promises_with_a_condition(kind, condition):
-    check_network(tiny(kind, 3, condition=condition, condition_size=3)).raise_if_failed()
-
-
 @pytest.mark.parametrize("depth", [1, 3])
 @pytest.mark.parametrize(("kernel", "first_kernel"), [(3, 3), (3, 7), (5, 5)])
 def test_row_lstm_claims_what_it_sees(kernel, first_kernel, depth):

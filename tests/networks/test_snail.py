@@ -88,11 +88,6 @@ def test_coordinates_do_not_depend_on_the_size_of_the_image():
     assert torch.equal(columns, columns[:1].expand(7, 11))
 
 
-@pytest.mark.parametrize("condition", ["label", "vector", "map"])
-def test_it_keeps_its_promises_with_a_condition(condition):
-    check_network(tiny(3, condition=condition, condition_size=3)).raise_if_failed()
-
-
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -157,7 +157,7 @@ def test_what_would_never_be_called_is_no_callback(stranger):
     assert "on_step" in caught.value.hint
 
 
-@pytest.mark.parametrize("event", ["on_step", "on_validation", "on_epoch"])
+@pytest.mark.parametrize("event", EVENTS)
 def test_any_event_can_end_a_training_which_is_validated_and_saved(event, tmp_path):
     run = tmp_path / "run"
 

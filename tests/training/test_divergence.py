@@ -15,19 +15,12 @@ from pixelcnn.data import ImageSet
 from pixelcnn.errors import DataError, TrainingError
 from pixelcnn.model import PixelModel
 from pixelcnn.training import Interrupted, checkpoints, fit, loop, validator
-from pixelcnn.training.batches import Batches
-from training.trainings import QUICK, digits, explode, model, state, train
-
-
-@pytest.fixture
-def explodes_once(monkeypatch):
-    """Makes the loss of the tenth step NaN, the first time that it is taken."""
-    monkeypatch.setattr(Batches, "__getitem__", Batches.__getitem__)  # is put back
-    explode(9, times=1)
+from training.trainings import QUICK, digits, model, state, train
 
 
 @pytest.mark.parametrize("in_folder", [True, False])
-def test_it_goes_back_to_the_last_checkpoint_at_half_the_rate(explodes_once, in_folder, tmp_path):
+def test_it_goes_back_to_the_last_checkpoint_at_half_the_rate(explode, in_folder, tmp_path):
+    explode(9, times=1)
     run = tmp_path / "run" if in_folder else None
     _, history = train(run, epochs=4, on_nan="rewind", log_every=1)
     rates = [row.learning_rate for row in history.rows]
@@ -39,15 +32,13 @@ def test_it_goes_back_to_the_last_checkpoint_at_half_the_rate(explodes_once, in_
         assert state(run)["rewound"] == 1
 
 
-def test_it_goes_back_to_its_very_start(monkeypatch, tmp_path):
-    monkeypatch.setattr(Batches, "__getitem__", Batches.__getitem__)
+def test_it_goes_back_to_its_very_start(explode, tmp_path):
     explode(1, times=2)
     _, history = train(tmp_path / "run", epochs=1, on_nan="rewind", log_every=1)
     assert [row.learning_rate for row in history.rows] == [7.5e-4] * 4
 
 
-def test_it_goes_back_five_times_and_no_more(monkeypatch, tmp_path):
-    monkeypatch.setattr(Batches, "__getitem__", Batches.__getitem__)
+def test_it_goes_back_five_times_and_no_more(explode, tmp_path):
     explode(5)
     with pytest.raises(TrainingError, match="the loss of step 6 is nan"):
         train(tmp_path / "run", epochs=3, on_nan="rewind")
@@ -148,7 +139,7 @@ def test_a_condition_that_is_not_finite_is_found_on_load(value):
         ImageSet(torch.zeros(6, 1, 2, 2, dtype=torch.uint8), 2, condition=vectors)
 
 
-def test_the_error_says_where_the_nan_was(monkeypatch):
+def test_the_error_says_where_the_nan_was(explode):
     """A condition that became NaN after it was loaded."""
     few, held_out = digits()
     given = dataclasses.replace(few, condition=torch.zeros(len(few), 4))
@@ -161,7 +152,6 @@ def test_the_error_says_where_the_nan_was(monkeypatch):
     given.condition[7] = math.nan
     with pytest.raises(DataError, match="the condition holds NaN or infinity"):
         fit(net, given, told, verbose=False, **QUICK)
-    monkeypatch.setattr(Batches, "__getitem__", Batches.__getitem__)
     explode(2)
     with pytest.raises(TrainingError, match="the data are finite"):
         train(None, epochs=1)

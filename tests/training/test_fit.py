@@ -20,7 +20,7 @@ from pixelcnn.training.batches import Batches
 from pixelcnn.training.fitting import memory
 from pixelcnn.training.likelihood import Loss
 from pixelcnn.training.options import TrainingOptions
-from training.trainings import QUICK, digits, explode, model, same, state, train
+from training.trainings import QUICK, digits, model, same, state, train
 
 LINE = re.compile(
     r"epoch \d+/\d+ - \d+s - \d+ms/step - loss \d+\.\d{4} - val \d+\.\d{4} \(\d+\.\d{4} bits/dim\)"
@@ -161,6 +161,8 @@ def test_max_time_settles_the_number_of_steps(tmp_path):
     assert state(history.run)["plan"]["steps"] == history.steps
     _, again = train(tmp_path / "run", resume=True, epochs=10_000, max_time="1s")
     assert again.steps == history.steps
+    log = (history.run / "train.log").read_text()
+    assert "over, at step" in log and "as its time is: 1s" in log
 
 
 @pytest.mark.parametrize("precision", ["bf16", "64"])
@@ -214,9 +216,8 @@ def test_a_vector_or_a_map_tells_what_the_images_are(kind, tmp_path):
 
 
 @pytest.fixture
-def exploding(monkeypatch):
+def exploding(explode):
     """Makes the loss of the sixth step NaN."""
-    monkeypatch.setattr(Batches, "__getitem__", Batches.__getitem__)  # is put back
     explode(5)
 
 
@@ -263,7 +264,7 @@ def test_out_of_memory_with_a_single_image_suggests_something_else(batch_size):
 def test_out_of_memory_with_parts_suggests_smaller_ones():
     wanted = TrainingOptions(batch_size=16, micro_batch_size=4)
     with pytest.raises(ResourceError, match="batch size 16, 4 at once") as caught, memory(wanted):
-        raise MemoryError
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 10 bytes")
     assert caught.value.hint.startswith("--set training.micro_batch_size=2 ")
 
 
@@ -296,16 +297,13 @@ def test_a_batch_in_parts_takes_the_same_steps(monkeypatch):
         torch.testing.assert_close(parts, whole, rtol=0, atol=1e-6)
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_threads_change_no_more_than_rounding(tmp_path):
-    before, options = torch.get_num_threads(), {"images": 200, "batch_size": 100, "epochs": 2}
-    runs = {}
-    try:
-        for name, threads in {"one": 1, "two": 2, "again": 2}.items():
-            torch.set_num_threads(threads)
-            train(tmp_path / name, precision="64", **options)
-            runs[name] = state(tmp_path / name)
-    finally:
-        torch.set_num_threads(before)
+    options, runs = {"images": 200, "batch_size": 100, "epochs": 2}, {}
+    for name, threads in {"one": 1, "two": 2, "again": 2}.items():
+        torch.set_num_threads(threads)
+        train(tmp_path / name, precision="64", **options)
+        runs[name] = state(tmp_path / name)
     assert same(runs["two"], runs["again"])
     one, two = (runs[name]["model"] for name in ("one", "two"))
     assert max(float((one[key] - two[key]).abs().max()) for key in one) < 1e-6
@@ -317,16 +315,6 @@ def test_a_learning_rate_far_too_high_is_caught():
     options = QUICK | {"epochs": 50, "learning_rate": 1e6}
     with pytest.raises(TrainingError, match=r"the loss of step \d+ is (nan|inf)"):
         fit(net, *digits(), verbose=False, **options)
-
-
-def test_out_of_memory_suggests_a_smaller_batch(monkeypatch):
-    def hungry(self, step):
-        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 10 bytes")
-
-    monkeypatch.setattr(Batches, "__getitem__", hungry)
-    with pytest.raises(ResourceError, match="batch size 16") as caught:
-        train(None, epochs=1)
-    assert "try --batch-size 8; --set training.micro_batch_size=8 " in caught.value.hint
 
 
 REFUSED = {

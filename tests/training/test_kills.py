@@ -86,6 +86,7 @@ def test_a_stop_is_quick(number, nursery, whole, tmp_path):
     start = time.monotonic()
     assert nursery.wait(pid) == 128 + number
     assert time.monotonic() - start < 5
+    assert (tmp_path / "run" / "last.safetensors").exists()
 
 
 def test_out_of_memory_is_said_in_one_line(nursery, tmp_path):

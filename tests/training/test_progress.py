@@ -100,7 +100,7 @@ def test_where_nobody_looks_the_first_line_comes_before_the_first_step(capsys):
     assert re.match(r"60 images of 1x8x8 .* 4 steps with 16 images a step on cpu", said[0])
 
 
-def test_the_log_of_a_run_holds_the_lines_whoever_looks(clock, tmp_path, monkeypatch):
+def test_the_log_of_a_run_holds_the_lines_whoever_looks(clock, tmp_path):
     class Slow:
         def on_step(self, now):
             clock.seconds += 11

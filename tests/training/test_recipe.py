@@ -107,11 +107,6 @@ def test_the_order_follows_the_output():
     assert model.log_prob(images(3, 8, 8, 17).images).shape == (20,)
 
 
-def test_keras_mnist_has_the_parameters_that_keras_counts():
-    model, _ = recipes.get("keras-mnist").build(images(1, 28, 28, 2))
-    assert model.parameters_count == 532_673
-
-
 @pytest.mark.parametrize("shape", [(3, 12, 8, 256), (2, 5, 7, 16), (7, 5, 5, 3), (1, 9, 9, 1000)])
 @pytest.mark.parametrize("name", ["digits", "keras-mnist", "gated-mnist-labels", "gated-cifar10"])
 def test_a_recipe_follows_its_data(name, shape):

@@ -7,9 +7,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
-import time
 import zipfile
 
 import pytest
@@ -198,13 +195,6 @@ def test_a_training_that_goes_on_for_less_than_it_has_ends_where_it_is(step, tmp
         assert (history.steps, model.record["steps"]) == (step, step)
         assert checkpoint.describe(run / "last.safetensors")["record"]["steps"] == step
     assert (run / "train.log").read_text().count("nothing to do") == 1
-
-
-def test_a_training_whose_time_is_over_says_so(tmp_path):
-    for resume in (False, True):
-        train(tmp_path / "run", resume=resume, epochs=10_000, max_time="1s")
-    assert "over, at step" in (log := (tmp_path / "run" / "train.log").read_text())
-    assert "as its time is: 1s" in log
 
 
 def test_a_finished_training_in_bfloat16_ends_with_the_same_best_again(tmp_path):
@@ -417,37 +407,6 @@ class Malicious:
 def test_resume_needs_a_folder():
     with pytest.raises(ConfigError, match="run folder"):
         train(None, resume=True)
-
-
-SCRIPT = """
-import sys, torch
-torch.set_num_threads(1)
-from training.trainings import train
-from pixelcnn.errors import PixelCNNError
-print("ready", flush=True)
-try:
-    train(__import__("pathlib").Path(sys.argv[1]), epochs=100_000, log_every=1)
-except PixelCNNError as error:
-    sys.exit(error.exit_code)
-"""
-
-
-def test_sigterm_to_a_process(tmp_path, root):
-    run = tmp_path / "run"
-    environment = os.environ | {"PYTHONPATH": str(root / "tests")}
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(run)], env=environment, stdout=subprocess.PIPE
-    )
-    with process:
-        deadline = time.monotonic() + 60
-        while not (run / "best.safetensors").exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 143
-    assert (run / "last.safetensors").exists()
-    found = checkpoints.latest(run / "checkpoints", print)
-    assert found is not None
-    assert int(found[1]["step"]) >= len(digits()[0]) // 16
 
 
 @pytest.mark.parametrize("other", ["images", "val"])

@@ -18,12 +18,7 @@ from pixelcnn.verify.agreement import (
     check_walk,
     engine_names,
 )
-from pixelcnn.verify.probability import (
-    check_agreement,
-    check_sums,
-    conditional_sum,
-    every_image,
-)
+from pixelcnn.verify.probability import check_agreement, check_sums, conditional_sum, every_image
 from pixelcnn.verify.probing import random_levels
 from pixelcnn.verify.samples import check_samples, chi_square_p
 from tiny import outputs_for, tiny_model, tiny_models

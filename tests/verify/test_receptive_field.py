@@ -78,7 +78,11 @@ def test_a_field_shows_what_must_not_be_seen(kind, channels, leaks):
 
 
 @pytest.mark.parametrize(
-    "network", marked(n for channels in (1, 3) for n in tiny_networks(channels)), ids=label
+    "network",
+    marked(
+        n for channels in (1, 3) for n in tiny_networks(channels) if n.condition in (None, "map")
+    ),
+    ids=label,
 )
 def test_the_field_agrees_with_the_measured_dependence(network):
     seen = measure(network, 4, 5).measured

@@ -65,7 +65,7 @@ def networks(channels: int, output: Output, width: int, size: tuple[int, int]) -
     other: dict[str, object] = {"layout": "contiguous", "norm": True, "activation": "prelu"}
     options = [(embedded, condition) for condition in CONDITIONS]
     options += [(other | {"activate": "after"}, condition) for condition in (None, "map")]
-    for name, (more, condition) in itertools.product(tiny.NATIVE, options):
+    for name, (more, condition) in itertools.product(NETWORKS, options):
         if name in tiny.LARGE and width > 24:
             continue  # they take long, and the others have every width
         known = inspect.signature(NETWORKS[name]).parameters

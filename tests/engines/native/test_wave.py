@@ -3,18 +3,18 @@
 import pytest
 import torch
 
-import tiny
 from engines.walks import condition_for, images_of, model_of, needs_native
 from pixelcnn import PixelModel, engines
 from pixelcnn.engines.native import NativeEngine
 from pixelcnn.errors import PixelCNNError
+from pixelcnn.networks import NETWORKS
 from pixelcnn.sampling import uniforms
 
 pytestmark = needs_native
 
 ALONE = {"diagonal-bilstm", "made", "pixelcnnpp", "snail"}
 """Networks whose rows wait for the end of the row above."""
-TOGETHER = [name for name in tiny.NATIVE if name not in ALONE]
+TOGETHER = [name for name in NETWORKS if name not in ALONE]
 
 
 def engine_of(model: PixelModel, n: int, threads: int) -> NativeEngine:
@@ -46,7 +46,7 @@ def test_rows_that_advance_together_draw_the_same_levels(name, shape, condition)
         assert torch.equal(found[:1], expected)
 
 
-@pytest.mark.parametrize("name", sorted(ALONE.intersection(tiny.NATIVE)))
+@pytest.mark.parametrize("name", sorted(ALONE))
 def test_what_reads_the_end_of_a_row_goes_row_by_row(name):
     _, together = filled(model_of(name, (1, 3, 97)), 1, 4)
     assert together == 1

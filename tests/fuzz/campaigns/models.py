@@ -23,21 +23,8 @@ from pixelcnn.outputs import OUTPUTS
 from pixelcnn.weights import fingerprint
 
 DTYPES = (
-    "F64",
-    "F32",
-    "F16",
-    "BF16",
-    "I64",
-    "I32",
-    "I16",
-    "I8",
-    "U8",
-    "BOOL",
-    "F8_E4M3",
-    "C64",
-    "X9",
-    7,
-)
+    "F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8", "BOOL", "F8_E4M3", "C64", "X9", 7
+)  # fmt: skip
 
 
 def sealed(header: dict[str, Any], entries: dict[str, Any], body: bytes) -> bytes:

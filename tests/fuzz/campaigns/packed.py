@@ -16,23 +16,8 @@ from pixelcnn import checkpoint, networks, outputs
 from pixelcnn.model import PixelModel
 
 NUMBERS = (
-    0,
-    1,
-    2,
-    7,
-    127,
-    128,
-    255,
-    1_023,
-    1_024,
-    1_025,
-    65_535,
-    65_536,
-    2**24,
-    2**31,
-    2**32 - 1,
-    2**32,
-)
+    0, 1, 2, 7, 127, 128, 255, 1_023, 1_024, 1_025, 65_535, 65_536, 2**24, 2**31, 2**32 - 1, 2**32
+)  # fmt: skip
 """Written as sizes and counts."""
 REPAIRED = 5
 """Kinds of damage from this one on come with right checksums: then other images than before may come back."""

@@ -80,13 +80,8 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 def png(width: int, height: int, depth: int, colour: int, body: bytes, *more: bytes) -> bytes:
     """A PNG file with any header, with right checksums."""
     header = struct.pack(">IIBBBBB", width % 2**32, height % 2**32, depth, colour, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + b"".join(more)
-        + chunk(b"IDAT", body)
-        + chunk(b"IEND", b"")
-    )
+    chunks = [chunk(b"IHDR", header), *more, chunk(b"IDAT", body), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 def lying(case: Case) -> bytes:
@@ -101,45 +96,20 @@ def lying(case: Case) -> bytes:
         return png(width, height, depth, colour, zlib.compress(bytes(draw.choice([10, 72, 600]))))
     if kind == 1:
         text = zlib.compress(bytes(draw.choice([100, 10**6, 10**8])), 9)
-        return png(
-            SIDE,
-            SIDE,
-            8,
-            0,
-            zlib.compress(bytes(72)),
-            chunk(draw.choice([b"zTXt", b"iTXt", b"iCCP"]), b"x\0\0" + text),
-        )
+        extra = chunk(draw.choice([b"zTXt", b"iTXt", b"iCCP"]), b"x\0\0" + text)
+        return png(SIDE, SIDE, 8, 0, zlib.compress(bytes(72)), extra)
     if kind == 2:
         return png(SIDE, SIDE, 8, 0, zlib.compress(bytes(10**8), 9))
     if kind == 3:
         word = draw.choice([b"P5", b"P6", b"P2", b"P1", b"P4", b"Pf", b"PyP"])
-        return (
-            word
-            + b"\n%d %d\n%d\n" % (width, height, draw.choice([1, 255, 65_535, 65_536, 0, 10**30]))
-            + bytes(64)
-        )
+        largest = draw.choice([1, 255, 65_535, 65_536, 0, 10**30])
+        return word + b"\n%d %d\n%d\n" % (width, height, largest) + bytes(64)
     if kind == 4:
-        return (
-            b"GIF89a"
-            + struct.pack("<HHBBB", width % 65_536, height % 65_536, 0, 0, 0)
-            + b","
-            + bytes(20)
-        )
-    return (
-        b"BM"
-        + struct.pack(
-            "<IIIIiiHH",
-            100,
-            0,
-            54,
-            40,
-            width % 2**31,
-            -(height % 2**31),
-            1,
-            draw.choice([1, 8, 24, 32, 16]),
-        )
-        + bytes(60)
-    )
+        screen = struct.pack("<HHBBB", width % 65_536, height % 65_536, 0, 0, 0)
+        return b"GIF89a" + screen + b"," + bytes(20)
+    bits = draw.choice([1, 8, 24, 32, 16])
+    header = (100, 0, 54, 40, width % 2**31, -(height % 2**31), 1, bits)
+    return b"BM" + struct.pack("<IIIIiiHH", *header) + bytes(60)
 
 
 class Pictures(Campaign):

@@ -63,15 +63,10 @@ class Records(Campaign):
         """The rest of a command."""
         json = [["--json"], []][case.draw.randrange(2)]
         out = ["--engine", "full", "--out", case.folder / "x.npy"]
+        split = case.draw.choice(["test", "val", "all"])
         return {
             "info": json,
-            "evaluate": [
-                "--limit",
-                2,
-                "--split",
-                case.draw.choice(["test", "val", "all"]),
-                "--json",
-            ],
+            "evaluate": ["--limit", 2, "--split", split, "--json"],
             "sample": ["-n", 1, *out, *json],
             "score": [self.images, "--json"],
             "compress": [self.images, "-c"],

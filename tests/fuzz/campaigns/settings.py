@@ -54,19 +54,10 @@ def keys() -> list[tuple[str, str, str]]:
         for name in registry:
             found += [(table, name, key) for key in ("name", *arguments(registry[name]))]
     odd = [
-        ("data", "x"),
-        ("recipe", "name"),
-        ("", ""),
-        ("network", "a.b"),
-        ("training", ""),
-        ("training", "seconds"),
-    ]
-    return [
-        *found,
-        *((table, "", key) for table, key in odd),
-        ("training", "", "__init__"),
-        ("data", "", "'name'"),
-    ]
+        ("data", "x"), ("recipe", "name"), ("", ""), ("network", "a.b"), ("training", ""),
+        ("training", "seconds"), ("training", "__init__"), ("data", "'name'"),
+    ]  # fmt: skip
+    return [*found, *((table, "", key) for table, key in odd)]
 
 
 def small(network: str) -> dict[str, str]:
@@ -159,27 +150,13 @@ class Settings(Campaign):
         """One option or argument of a command, the rest as it should be."""
         draw = case.draw
         name = draw.choice(COMMANDS)
+        model = draw.choice([self.model, self.labelled])
+        drawn = ["-n", "1", "--engine", "full", "--out", "s.npy"]
         words = {
             "train": ["train", "digits", "--dry-run"],
-            "sample": ["sample", self.model, "-n", "1", "--engine", "full", "--out", "s.npy"],
-            "complete": [
-                "complete",
-                self.model,
-                self.picture(case),
-                "-n",
-                "1",
-                "--engine",
-                "full",
-                "--out",
-                "s.npy",
-            ],
-            "evaluate": [
-                "evaluate",
-                draw.choice([self.model, self.labelled]),
-                "--limit",
-                "2",
-                "--json",
-            ],
+            "sample": ["sample", self.model, *drawn],
+            "complete": ["complete", self.model, self.picture(case), *drawn],
+            "evaluate": ["evaluate", model, "--limit", "2", "--json"],
             "score": ["score", self.model, "digits", "--shard", "1/900"],
             "info": ["info", self.model],
             "verify": ["verify", "nothing"],
@@ -236,17 +213,9 @@ class Settings(Campaign):
 def odd_files(good: bytes) -> list[bytes]:
     """Recipe files of another encoding, too deep, too long, or with a name that leads elsewhere."""
     names = (
-        b"../../x",
-        b"",
-        b"..",
-        b"/etc/x",
-        b"a/b",
-        b"x" * 5_000,
-        b"a\x1b[2J",
-        b"-n",
-        b"~",
+        b"../../x", b"", b"..", b"/etc/x", b"a/b", b"x" * 5_000, b"a\x1b[2J", b"-n", b"~",
         "\u00fc".encode(),
-    )
+    )  # fmt: skip
     return [
         good.decode().encode("utf-16"),
         b"\xef\xbb\xbf" + good, b"# Gr\xfc\xdfe\n" + good, b"\xff" + good, good + b"\0",

@@ -46,18 +46,13 @@ def whole() -> dict[str, bytes]:
 HEADERLESS = ("plain", "labelled", "colour")
 
 
-def fifo(path: Path) -> None:
-    """A pipe that nobody writes to."""
-    os.mkfifo(path)
-
-
 def link(target: str, path: Path) -> None:
     """A link."""
     path.symlink_to(target)
 
 
 PLACES: tuple[Callable[[Path], Any], ...] = (
-    fifo,
+    os.mkfifo,
     Path.mkdir,
     *(functools.partial(link, target) for target in ("/dev/zero", "/dev/null", "nowhere", ".")),
 )
