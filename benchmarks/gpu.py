@@ -29,7 +29,7 @@ from pixelcnn.training import checkpoints
 from pixelcnn.training.run import RunFolder
 
 ROOT = Path(__file__).parents[1]
-TESTS = ("tests/test_gpu.py", "tests/data/test_noise.py")
+TESTS = ("tests/test_gpu.py", "tests/test_devices.py", "tests/data/test_noise.py")
 SHARES = {"tests": 0.15, "steps": 0.40, "sampling": 0.15}
 """Parts of the time; the training takes what they leave."""
 
