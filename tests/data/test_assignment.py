@@ -4,10 +4,11 @@ import logging
 
 import numpy as np
 import pytest
+from torch.utils.data import ConcatDataset, Subset
 
 import pixelcnn as px
 from pictures import save_pictures
-from pixelcnn import data
+from pixelcnn import data, sources
 from pixelcnn.sources import training_sets
 
 SIDES = (5, 7)
@@ -85,7 +86,12 @@ def test_the_words_of_fer_2013_are_known(tmp_path):
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(["train"] * 6 + ["holdout"], "says 'holdout'"), (["train"] * 7, "all is train")],
+    [
+        (["train"] * 6 + ["holdout"], "says 'holdout'"),
+        (["train"] * 3 + ["test"] * 3 + [""], "says ''"),
+        (["train"] * 7, "all is train"),
+        (["test"] * 6 + ["val"], "all is val or test"),
+    ],
 )
 def test_a_column_that_is_no_split_is_left_out_and_that_is_said(tmp_path, caplog, words, said):
     caplog.set_level(logging.INFO, "pixelcnn")
@@ -106,3 +112,5 @@ def test_fit_trains_on_the_part_to_train_on(tmp_path):
     train, val = training_sets(model, source)
     assert np.array_equal(train.images[:].numpy()[:, 0], images()[PARTS[0]])
     assert np.array_equal(val.images[:].numpy()[:, 0], images()[PARTS[1]])
+
+
