@@ -114,3 +114,12 @@ def test_fit_trains_on_the_part_to_train_on(tmp_path):
     assert np.array_equal(val.images[:].numpy()[:, 0], images()[PARTS[1]])
 
 
+def test_pictures_that_are_left_out_are_in_no_part(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "pixelcnn")
+    source, _ = as_list(tmp_path / "set.csv")
+    for at in PARTS[0]:
+        (tmp_path / "photos" / f"{at}.png").write_bytes(b"no picture")
+    assert [len(part) for part in data.load(source, skip_bad=True)] == [1, 1, 1]
+    assert "all is val or test" in caplog.text
+
+

@@ -50,8 +50,7 @@ def fits(path: Path) -> bool:
 def read(path: Path, reading: Reading) -> Parts:
     """The pictures of a table as a set, see :func:`listed`."""
     found, where = listed(path, reading), printable(path.name)
-    split = assignment.assigned(found.parts, where) if found.parts else None
-    return {"all": read_files(found.files, reading.of_pictures, where, found.labels, split)}
+    return {"all": read_files(found.files, reading.of_pictures, where, found.labels, found.parts)}
 
 
 class Listed(NamedTuple):
@@ -95,11 +94,11 @@ def listed(path: Path, reading: Reading) -> Listed:
             rows = _labelled(rows, numbers, label, reading.skip_bad, where)
         files = _found([row[column] for row in rows], path.parent, reading.skip_bad, where)
     there = [file for file in files if file is not None]
-    rows = [row for row, file in zip(rows, files, strict=True) if file is not None]
-    parts = [row[at] for row in rows for at in split]
+    kept = [row for row, file in zip(rows, files, strict=True) if file is not None]
+    parts = [row[at] for row in kept for at in split]
     if label is None:
         return Listed(there, None, parts)
-    labels = [row[label] for row in rows]
+    labels = [row[label] for row in kept]
     whole = all(map(str.isdecimal, labels))
     return Listed(there, [int(each) for each in labels] if whole else labels, parts)
 
