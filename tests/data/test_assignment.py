@@ -123,3 +123,19 @@ def test_pictures_that_are_left_out_are_in_no_part(tmp_path, caplog):
     assert "all is val or test" in caplog.text
 
 
+def test_some_images_of_a_table_are_split_by_its_column_if_that_leaves_some_to_train_on(tmp_path):
+    source, options = as_pixels(tmp_path / "set.csv")
+    whole = data.load_all(source, **options)
+    assert [len(part) for part in data.load(whole[1:])] == [3, 1, 2]
+    assert sum(map(len, data.load(whole[PARTS[0]]))) == 4
+    assert sum(map(len, data.load(whole[PARTS[1] + PARTS[2]]))) == 3
+
+
+def test_what_pytorch_makes_of_a_set_is_split_anew(tmp_path):
+    source, options = as_pixels(tmp_path / "set.csv")
+    whole = data.load_all(source, **options)
+    twice, some = ConcatDataset([whole, whole]), Subset(whole, [1, 2, 3])
+    assert [len(data.load_all(each)) for each in (twice, some)] == [14, 3]
+    assert [data.load_all(each).assigned for each in (twice, some)] == [None, None]
+
+
