@@ -114,6 +114,12 @@ def test_fit_trains_on_the_part_to_train_on(tmp_path):
     assert np.array_equal(val.images[:].numpy()[:, 0], images()[PARTS[1]])
 
 
+def test_numbers_in_a_frame_are_no_parts(tmp_path, caplog):
+    source, _ = as_frame_of_arrays(tmp_path)
+    assert data.load_all(source.assign(split=range(7))).assigned is None
+    assert "column of parts" not in caplog.text
+
+
 def test_pictures_that_are_left_out_are_in_no_part(tmp_path, caplog):
     caplog.set_level(logging.INFO, "pixelcnn")
     source, _ = as_list(tmp_path / "set.csv")
