@@ -114,6 +114,25 @@ def test_fit_trains_on_the_part_to_train_on(tmp_path):
     assert np.array_equal(val.images[:].numpy()[:, 0], images()[PARTS[1]])
 
 
+def test_evaluation_takes_the_part_of_a_frame_to_test_on(tmp_path):
+    source, options = as_frame_of_arrays(tmp_path)
+    model = px.create_model("pixelcnn", data.load(source, **options), width=3, depth=1)
+    found = px.evaluate(model, source)
+    assert (found.images, found.split) == (2, "test")
+    assert px.evaluate(model, source, split="all").images == 7
+    assert px.evaluate(model, data.load_all(source)).images == 7
+
+
+def test_a_frame_without_images_to_test_on_is_trained_on_none_of_those_that_test(tmp_path):
+    source, _ = as_frame_of_arrays(tmp_path)
+    source = source.assign(split=["train"] * 6 + ["val"])
+    model = px.create_model("pixelcnn", data.load(source), width=3, depth=1)
+    sets = (*training_sets(model, source), sources.set_of(model, source))
+    assert [images.split for images in sets] == ["train", "val", "test"]
+    different = {one.tobytes() for each in sets for one in each.images.numpy()}
+    assert sum(map(len, sets)) == len(different) == 7
+
+
 def test_numbers_in_a_frame_are_no_parts(tmp_path, caplog):
     source, _ = as_frame_of_arrays(tmp_path)
     assert data.load_all(source.assign(split=range(7))).assigned is None
