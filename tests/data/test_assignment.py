@@ -164,3 +164,6 @@ def test_what_pytorch_makes_of_a_set_is_split_anew(tmp_path):
     assert [data.load_all(each).assigned for each in (twice, some)] == [None, None]
 
 
+def test_a_check_tells_the_parts(tmp_path):
+    source, _ = as_list(tmp_path / "set.csv")
+    assert data.check(source).parts == {"train": 4, "val": 1, "test": 2}

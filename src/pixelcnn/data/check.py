@@ -22,6 +22,7 @@ from pixelcnn.data.prepare import prepared_folder
 from pixelcnn.data.reading import Fit, Levels, Reading, as_size
 from pixelcnn.data.sets import DATASETS
 from pixelcnn.data.sources import OF_PICTURES, check_useful
+from pixelcnn.data.splits import divided
 from pixelcnn.data.survey import FileReport, few_values, levels_of, settle
 from pixelcnn.errors import DataError
 from pixelcnn.folders import at_home
@@ -224,7 +225,8 @@ def check(
         levels = max((levels for _, levels in found), default=0)
         return tally.report(name, levels, tuple(report for report, _ in found))
     images = load_all(data, **asked)
-    tally.add_set("all", images)
+    for part, some in divided({"all": images}).items():
+        tally.add_set(part, some)
     tally.add_labels(images, [])
     return tally.report(images.name, images.levels)
 
