@@ -293,11 +293,12 @@ def test_what_is_written_below_the_users_folder_lies_there(run, model, here, mon
     assert not (here / "~").exists()
 
 
-def test_what_is_read_below_the_users_folder_is_found_there(run, model, here, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))
+def test_what_is_read_below_the_users_folder_is_found_there(run, model, recipe, here, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))  # where engines are built
     monkeypatch.setenv("HOME", str(here))
     shutil.copy(model, here / "m.safetensors")
     run("info", "~/m.safetensors")
+    run("info", f"~/{recipe}")
     run("sample", "~/m.safetensors", "-n", 2, "--out", "a.npy")
     run("compress", "digits", "~/a.npy", "-o", "b.pxc")
     run("info", "~/b.pxc")
@@ -310,12 +311,3 @@ def test_the_model_is_not_replaced_wherever_its_folder_is_named_from(run, model,
     shutil.copy(model, here / "m.safetensors")
     outcome = run("sample", "~/m.safetensors", "--out=~/m.safetensors", code=2)
     assert outcome.error.endswith("m.safetensors is read by this command")
-
-
-def test_what_is_read_may_lie_below_the_users_folder(run, model, recipe, here, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", os.path.expanduser("~/.cache"))  # where engines are built
-    monkeypatch.setenv("HOME", str(here))
-    shutil.copy(model, here / "m.safetensors")
-    for command in ("sample", "info"):
-        run(command, "~/m.safetensors")
-    run("info", f"~/{recipe}")
