@@ -133,7 +133,7 @@ class PixelModel(given.Conditioned):
             ("network", type(self.network).__name__),
             ("output", self.output),
             ("images", f"{self.shape} (channels x height x width), {self.levels} levels"),
-            ("condition", self.network.condition or "none"),
+            ("condition", tags.of(self).kind or "none"),
             ("parameters", f"{self.parameters_count:,}, {masked_weights(self):,} of them masked"),
         ]
         if found := self.record.get("validation"):

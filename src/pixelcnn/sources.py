@@ -132,11 +132,10 @@ def set_of(
         given = preparation(model, given)
     if not given_of(options).get("condition") and not has_columns(source):
         given.pop("condition", None)  # which columns training read
-    several = is_path(source) or is_several(source) or isinstance(source, Splits | Mapping)
-    if split == "all" or (split is None and not several):
-        images = data.load_all(source, **given)
-    else:
-        images = load_part(source, split or "test", **given)
+    part = split or ("test" if _several(source) else "all")
+    images = data.load_all(source, **given) if part == "all" else load_part(source, part, **given)
+    if split is None and images.assigned is not None and not isinstance(source, ImageSet):
+        images = load_part(source, "test", **given)  # a table in memory that says what are parts
     return agreeing(model, images)
 
 
@@ -180,15 +179,18 @@ def training_sets(model: PixelModel, train: Any, val: Any = None) -> tuple[Image
     """
     if val is not None:
         return _part(model, train, "train"), _part(model, val, "val")
-    if is_path(train) or is_several(train) or isinstance(train, Splits | Mapping):
+    known: Parts = {} if _several(train) else _parts(model, train)
+    if "all" not in known:
         parts = data.load(train, **({} if isinstance(train, Splits) else preparation(model)))
         return agreeing(model, parts.train), agreeing(model, parts.val)
-    known = _parts(model, train)
-    whole = known["all" if "all" in known else "train"]
-    if "val" in known:
-        return whole, known["val"]
+    whole = known["all"]
     kept, cut = parts_by_content(content_keys(whole.images, whole.group), TWO_WAYS)
     return whole[kept], whole[cut]
+
+
+def _several(source: Any) -> bool:
+    """Whether a source is in parts, or is split, by what it is; of a table in memory its columns tell."""
+    return is_path(source) or is_several(source) or isinstance(source, Splits | Mapping)
 
 
 def _parts(model: PixelModel, source: Any) -> Parts:

@@ -4,10 +4,11 @@ import logging
 
 import numpy as np
 import pytest
+from torch.utils.data import ConcatDataset, Subset
 
 import pixelcnn as px
 from pictures import save_pictures
-from pixelcnn import data
+from pixelcnn import data, sources
 from pixelcnn.sources import training_sets
 
 SIDES = (5, 7)
@@ -85,7 +86,12 @@ def test_the_words_of_fer_2013_are_known(tmp_path):
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(["train"] * 6 + ["holdout"], "says 'holdout'"), (["train"] * 7, "all is train")],
+    [
+        (["train"] * 6 + ["holdout"], "says 'holdout'"),
+        (["train"] * 3 + ["test"] * 3 + [""], "says ''"),
+        (["train"] * 7, "all is train"),
+        (["test"] * 6 + ["val"], "all is val or test"),
+    ],
 )
 def test_a_column_that_is_no_split_is_left_out_and_that_is_said(tmp_path, caplog, words, said):
     caplog.set_level(logging.INFO, "pixelcnn")
@@ -106,3 +112,58 @@ def test_fit_trains_on_the_part_to_train_on(tmp_path):
     train, val = training_sets(model, source)
     assert np.array_equal(train.images[:].numpy()[:, 0], images()[PARTS[0]])
     assert np.array_equal(val.images[:].numpy()[:, 0], images()[PARTS[1]])
+
+
+def test_evaluation_takes_the_part_of_a_frame_to_test_on(tmp_path):
+    source, options = as_frame_of_arrays(tmp_path)
+    model = px.create_model("pixelcnn", data.load(source, **options), width=3, depth=1)
+    found = px.evaluate(model, source)
+    assert (found.images, found.split) == (2, "test")
+    assert px.evaluate(model, source, split="all").images == 7
+    assert px.evaluate(model, data.load_all(source)).images == 7
+
+
+def test_a_frame_without_images_to_test_on_is_trained_on_none_of_those_that_test(tmp_path):
+    source, _ = as_frame_of_arrays(tmp_path)
+    source = source.assign(split=["train"] * 6 + ["val"])
+    model = px.create_model("pixelcnn", data.load(source), width=3, depth=1)
+    sets = (*training_sets(model, source), sources.set_of(model, source))
+    assert [images.split for images in sets] == ["train", "val", "test"]
+    different = {one.tobytes() for each in sets for one in each.images.numpy()}
+    assert sum(map(len, sets)) == len(different) == 7
+
+
+def test_numbers_in_a_frame_are_no_parts(tmp_path, caplog):
+    source, _ = as_frame_of_arrays(tmp_path)
+    assert data.load_all(source.assign(split=range(7))).assigned is None
+    assert "column of parts" not in caplog.text
+
+
+def test_pictures_that_are_left_out_are_in_no_part(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "pixelcnn")
+    source, _ = as_list(tmp_path / "set.csv")
+    for at in PARTS[0]:
+        (tmp_path / "photos" / f"{at}.png").write_bytes(b"no picture")
+    assert [len(part) for part in data.load(source, skip_bad=True)] == [1, 1, 1]
+    assert "all is val or test" in caplog.text
+
+
+def test_some_images_of_a_table_are_split_by_its_column_if_that_leaves_some_to_train_on(tmp_path):
+    source, options = as_pixels(tmp_path / "set.csv")
+    whole = data.load_all(source, **options)
+    assert [len(part) for part in data.load(whole[1:])] == [3, 1, 2]
+    assert sum(map(len, data.load(whole[PARTS[0]]))) == 4
+    assert sum(map(len, data.load(whole[PARTS[1] + PARTS[2]]))) == 3
+
+
+def test_what_pytorch_makes_of_a_set_is_split_anew(tmp_path):
+    source, options = as_pixels(tmp_path / "set.csv")
+    whole = data.load_all(source, **options)
+    twice, some = ConcatDataset([whole, whole]), Subset(whole, [1, 2, 3])
+    assert [len(data.load_all(each)) for each in (twice, some)] == [14, 3]
+    assert [data.load_all(each).assigned for each in (twice, some)] == [None, None]
+
+
+def test_a_check_tells_the_parts(tmp_path):
+    source, _ = as_list(tmp_path / "set.csv")
+    assert data.check(source).parts == {"train": 4, "val": 1, "test": 2}

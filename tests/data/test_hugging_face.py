@@ -88,6 +88,21 @@ def test_a_text_may_hold_the_pixels_of_an_image_as_in_a_data_frame(tmp_path):
     assert found.labels.tolist() == columns["emotion"] and found.name == "fer.parquet"
 
 
+def test_a_text_of_numbers_beside_images_is_none(images):
+    check(data.load_all(images.add_column("box", ["1 2 3 4"] * 30)))
+
+
+def test_a_column_of_texts_that_is_asked_for_holds_images_and_their_classes_have_names():
+    squares, kinds = VALUES[:, :5], hf.ClassLabel(names=NAMES)
+    known = hf.Features({"label": kinds, "pixels": hf.Value("string")})
+    texts = [" ".join(map(str, each.flatten())) for each in squares]
+    texts = hf.Dataset.from_dict({"label": LABELS, "pixels": texts}, features=known)
+    for options in ({}, {"key": "pixels"}):
+        found = data.load_all(texts, **options)
+        assert np.array_equal(found.images.numpy()[:, 0], squares)
+        assert (found.labels.tolist(), found.classes) == (LABELS, tuple(NAMES))
+
+
 def test_the_bytes_of_picture_files_are_images(images):
     files = [each["bytes"] for each in images.cast_column("image", hf.Image(decode=False))["image"]]
     features = hf.Features({"png": hf.Value("binary"), "label": hf.Value("int64")})

@@ -76,6 +76,7 @@ def test_too_few_different_images_are_refused():
     with pytest.raises(DataError, match="1 different image cannot be split into 3 parts") as caught:
         parts_by_content(content_keys(same.images))
     assert "data.test=" in caught.value.hint
+    assert "--fit patches with --size (in Python fit='patches', size=)" in caught.value.hint
     with pytest.raises(DataError, match="into 2 parts") as caught:
         parts_by_content(content_keys(same.images), TWO_WAYS)
     assert "data.test=" not in caught.value.hint

@@ -150,6 +150,11 @@ def test_a_model_that_is_not_told_of_these_is_refused():
         fit(untold, data, data, augment="shift 5")
 
 
+def test_tags_are_no_condition_that_a_notebook_shows():
+    model = px.create_model("pixelcnn", images(), width=4, depth=1, tags=["flip"])
+    assert "<th>condition</th><td>none</td>" in model._repr_html_()
+
+
 def test_tags_that_the_network_cannot_tell_are_refused():
     model = px.create_model("pixelcnn", images(), width=4, depth=1, tags=["flip"])
     model.record = {"tags": {"count": 3}}

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
+from pixelcnn.training import recipe as recipes
 from pixelcnn.training.options import TrainingOptions
-from pixelcnn.training.plan import FEWEST, Clock, Plan
+from pixelcnn.training.plan import FEWEST, Clock, Plan, few_steps
 from pixelcnn.training.schedules import share_of_peak
 
 
@@ -167,3 +168,8 @@ def test_a_resumed_training_measures_anew_before_it_settles(machine):
         machine.now += 0.1
         clock.measure(step)
     assert clock.settle(plan, 429).steps == pytest.approx(429 + 39.2 / 0.1, abs=10)
+
+
+def test_no_more_epochs_are_proposed_than_are_taken():
+    (said,) = few_steps(recipes.get("pixelcnnpp-cifar10"), 45)
+    assert said.startswith("5,000 epochs are") and said.endswith("on cifar-10")

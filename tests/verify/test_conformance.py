@@ -260,10 +260,8 @@ def test_a_model_of_a_network_without_a_name_is_noted_not_broken():
     model = PixelModel(Unnamed(1, 1, width=4, depth=1), outputs.Bernoulli(), (1, 5, 7))
     report = check_model(model)
     row = next(row for row in report.rows if row.name == "what is saved comes back")
-    assert (report.passed, row.noted) == (
-        True,
-        True,
-    ) and "Unnamed is not a registered" in row.detail
+    assert report.passed and row.noted
+    assert "Unnamed is not a registered" in row.detail
 
 
 def test_a_network_without_a_program_is_noted_not_broken():

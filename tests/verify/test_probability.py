@@ -1,5 +1,6 @@
 """Probabilities sum to one, and each way of computing them agrees with the others."""
 
+import contextlib
 import math
 from functools import partial
 
@@ -111,6 +112,21 @@ def test_slow_scoring_takes_images_of_the_model_and_no_others():
     assert torch.equal(walk_log_prob(model, images), walk_log_prob(model, torch.tensor(images)))
     with pytest.raises(ModelError, match="1x3x5 images"):
         walk_log_prob(model, np.zeros((2, 1, 5, 7), np.uint8))
+
+
+def test_slow_scoring_convolves_as_scoring_does(monkeypatch):
+    model, within, seen = tiny_model(1, 2, 3), [], []
+
+    @contextlib.contextmanager
+    def exactly(device):
+        within.append(device)
+        yield
+        within.pop()
+
+    monkeypatch.setattr("pixelcnn.verify.agreement.exact_convolutions", exactly)
+    model.network.register_forward_hook(lambda *_: seen.append(len(within)))
+    walk_log_prob(model, np.zeros((1, 1, 2, 3), np.uint8))
+    assert seen == [1] * model.shape.dimensions
 
 
 @pytest.mark.parametrize(("levels", "shape"), [(3, (1, 2, 2)), (2, (3, 1, 2)), (17, (3, 1, 2))])

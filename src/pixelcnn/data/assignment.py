@@ -61,10 +61,11 @@ def assigned(values: Sequence[Any], where: str) -> Tensor | None:
         other = brief(str(values[parts.index("")]), 20)
         log.warning("%s: its column of parts is left out, for it says %r, too", where, other)
         return None
+    present = [part for part in PARTS if part in counts]
     if "train" not in counts or len(counts) < 2:
-        log.info("%s: its column of parts is left out: all is %s", where, next(iter(counts)))
+        log.info("%s: its column of parts is left out: all is %s", where, " or ".join(present))
         return None
-    said = ", ".join(f"{counts[part]:,} {part}" for part in PARTS if part in counts)
+    said = ", ".join(f"{counts[part]:,} {part}" for part in present)
     log.info("%s: split as its column of parts says: %s", where, said)
     order = list(PARTS)
     return torch.from_numpy(np.array([order.index(part) for part in parts]))

@@ -250,7 +250,7 @@ def check_folder(
     Raises:
         DataError: no such folder, or no image in it.
     """
-    root = Path(folder)
+    root = at_home(folder)
     if not root.is_dir():
         raise (
             DataError(f"{printable(str(folder))} is not a folder")

@@ -51,7 +51,7 @@ class Columns:
     def others(self) -> Others:
         """The columns that are no numbers of pixels, nor a label that is one."""
         words = (self.label,) if self.words and self.label is not None else ()
-        return Others(self.ignored, self.given, (*words, *self.part))
+        return Others(self.ignored, self.given, words, self.part)
 
 
 def columns_of(

@@ -1,6 +1,7 @@
 """Tables in memory, as pandas, polars and Parquet have them: one image a row, in one column or in many."""
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -94,8 +95,10 @@ def _of_images(names: list[str], series: list[Any], reading: Reading) -> ImageSe
     lower = [name.lower() for name in names]
     given = [series[place(lower, name.lower(), WHERE)] for name in reading.condition]
     images = _conditioned(items.set_of(found, (), reading, WHERE), given, reading)
-    split = [name for name in lower if name in assignment.NAMES and name != reading.label_column]
-    parts = [assignment.assigned(list(series[lower.index(name)]), WHERE) for name in split[:1]]
+    first = list(itertools.islice(zip(*series, strict=True), FIRST))
+    asked = {at for at, name in enumerate(lower) if name == reading.label_column}
+    split = assignment.assigning(lower, first, asked)
+    parts = [assignment.assigned(list(series[at]), WHERE) for at in split]
     return dataclasses.replace(images, assigned=next(iter(parts), None))
 
 

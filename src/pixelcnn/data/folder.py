@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
+from pixelcnn.data import assignment
 from pixelcnn.data.decoding import watched
 from pixelcnn.data.files import ImageFile, class_labels, find_images, name_of, part_folders
 from pixelcnn.data.image_set import ImageSet
@@ -44,7 +44,7 @@ def read_files(
     reading: Reading,
     where: str,
     labels: Sequence[Any] | None = None,
-    assigned: Tensor | None = None,
+    parts: Sequence[str] = (),
 ) -> ImageSet:
     """These image files in their order, each decoded once and straight into the size of all.
 
@@ -53,7 +53,7 @@ def read_files(
         reading: how, see :attr:`Reading.of_pictures`.
         where: name of the set, and the start of every message.
         labels: of the files; by default their folders.
-        assigned: the part of each file, see :attr:`ImageSet.assigned`.
+        parts: of a split, that a table says each file is in, see :func:`pixelcnn.data.assignment.assigned`.
 
     Raises:
         DataError: bad files, or different sizes where none was asked for.
@@ -87,7 +87,7 @@ def read_files(
         name=where,
         names=tuple(map(printable, names)),
         skipped=len(files) - len(good),
-        assigned=None if assigned is None else assigned[kept],
+        assigned=assignment.assigned([parts[at] for at in kept], where) if parts else None,
         fit="" if reading.size is None or reading.fit is None else reading.fit,
         picture_levels=reading.source_levels if reading.stored else None,
     )

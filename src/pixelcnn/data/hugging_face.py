@@ -135,11 +135,12 @@ def _one(dataset: Any, reading: Reading, where: str) -> ImageSet:
         if known is None or (getattr(dataset, "format", None) or {}).get("type") == "custom":
             rows = (items.told(row, reading, where) for row in dataset)
             return items.set_of(rows, (), reading, where)
-        whole = hasattr(dataset, "__len__") and reading.key is None
-        if whole and _holds_cells(dataset):
+        whole = hasattr(dataset, "__len__")
+        if whole and _holds_cells(dataset, reading.key):
             found = data_frame.read(dataset.with_format(None).to_pandas(), reading)["all"]
-            return dataclasses.replace(found, name=where)
-        if whole and features.is_flat(known, _lengths(dataset)):
+            found = dataclasses.replace(found, name=where)
+            return named_by(found, features.classes_of(known, reading, where))
+        if whole and reading.key is None and features.is_flat(known, _lengths(dataset)):
             table = dataset.with_format("arrow")[:]
             images = data_frame.of_columns(table.column_names, table.columns, reading, where)
             return named_by(images, features.classes_of(known, reading, where))
@@ -174,13 +175,22 @@ def named_by(images: ImageSet, classes: tuple[str, ...]) -> ImageSet:
     return dataclasses.replace(images, classes=named or images.classes)
 
 
-def _holds_cells(dataset: Any) -> bool:
-    """Whether texts in its first rows are images, see :mod:`pixelcnn.data.cells`."""
-    known = dataset.features
-    texts = [name for name in known if "string" in str(getattr(known[name], "dtype", ""))]
+def _holds_cells(dataset: Any, key: str | None) -> bool:
+    """Whether texts in its first rows are images, see :mod:`pixelcnn.data.cells`.
+
+    Those of the column that is asked for; else of any, unless another column is one of images.
+    """
+    known, short = dataset.features, 0
+    if key is None:
+        short, lengths = len(known), _lengths(dataset)
+        images = (name for name in known if features.kind_of(known[name]))
+        if any(lengths.get(name, short + 1) > short for name in images):
+            return False
+    asked = known if key is None else known.keys() & {key}
+    texts = [name for name in asked if "string" in str(getattr(known[name], "dtype", ""))]
     first = dataset.with_format(None).select_columns(texts)[:FIRST] if texts else {}
-    said = [each for name in texts for each in first[name] if each is not None]
-    return any(len(cells.numbers_in(each)) > len(known) for each in said)
+    said = (each for name in texts for each in first[name] if each is not None)
+    return any(len(cells.numbers_in(each)) > short for each in said)
 
 
 def _lengths(dataset: Any) -> dict[str, int]:

@@ -52,6 +52,8 @@ class Others(NamedTuple):
     """Of any finite numbers, which are kept apart."""
     words: tuple[int, ...] = ()
     """Of words, which are kept apart likewise."""
+    said: tuple[int, ...] = ()
+    """In which anything may stand, which is kept apart behind the words."""
 
 
 NO_OTHERS = Others()
@@ -65,7 +67,7 @@ class Rows(NamedTuple):
     given: np.ndarray
     """The columns apart, float64 ``(rows, places)``."""
     words: np.ndarray
-    """The columns of words, likewise."""
+    """The columns of words, likewise, and behind them those in which anything may stand."""
     good: list[int]
     """Numbers of the good lines, counted from 0."""
     bad: list[tuple[int, str]]
@@ -109,8 +111,9 @@ def parse_rows(
         values = np.array(rows).reshape(-1, count).astype(_kind(dialect))
     numbers = [apart[n].given for n in good] if others.given else []
     given = np.array(numbers, np.float64).reshape(len(good), len(others.given))
-    said = [apart[n].words for n in good] if others.words else []
-    words = np.array(said, str).reshape(len(good), len(others.words))
+    texts = (*others.words, *others.said)
+    said = [apart[n].words for n in good] if texts else []
+    words = np.array(said, str).reshape(len(good), len(texts))
     bad = [(n, reason) for n, reason in sorted(wrong.items()) if reason]
     return Rows(values, given, words, good, bad)
 
@@ -183,8 +186,9 @@ def _taken_apart(line: bytes, count: int, dialect: Dialect, others: Others) -> A
         return Apart(line, [], [], _wrong(line, count, dialect))
     real = dataclasses.replace(dialect, real=True)
     wrong = [_unlike(fields[n], n + 1, real) for n in others.given if not _fits(fields[n], real)]
-    words = [fields[n].decode("utf-8", "backslashreplace").strip() for n in others.words]
-    for n, word in zip(others.words, words, strict=True):
+    texts = (*others.words, *others.said)
+    words = [fields[n].decode("utf-8", "backslashreplace").strip() for n in texts]
+    for n, word in zip(others.words, words, strict=False):
         if not is_word(word):
             wrong.append(f"'{brief(word, 20)}' in column {n + 1} is no word, as others are")
     given = [] if wrong else [_number(fields[n], real) for n in others.given]

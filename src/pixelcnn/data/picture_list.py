@@ -51,8 +51,7 @@ def fits(path: Path) -> bool:
 def read(path: Path, reading: Reading) -> Parts:
     """The pictures of a table as a set, see :func:`listed`."""
     found, where = listed(path, reading), printable(path.name)
-    split = assignment.assigned(found.parts, where) if found.parts else None
-    return {"all": read_files(found.files, reading.of_pictures, where, found.labels, split)}
+    return {"all": read_files(found.files, reading.of_pictures, where, found.labels, found.parts)}
 
 
 class Listed(NamedTuple):

@@ -75,9 +75,9 @@ def _ranked(keys: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
         others = ", `pixelcnn train --set data.test=` (in Python test=) test images from elsewhere"
         raise DataError(
             f"{counted(n, 'different image')} cannot be split into {count} parts",
-            hint=f"at least {count} different images are needed; a large picture is cut into many by"
-            f" {typed('fit')}patches with {typed('size')}; `pixelcnn evaluate --split all` takes "
-            f"fewer{others if count > len(TWO_WAYS) + 1 else ''}",
+            hint=f"at least {count} different images are needed; --fit patches with --size (in Python"
+            " fit='patches', size=) cuts a large picture into many; `pixelcnn evaluate --split all`"
+            f" takes fewer{others if count > len(TWO_WAYS) + 1 else ''}",
         )
     smaller = [max(1, round(n * (b - a))) for a, b in zip(shares, (*shares[1:], 1.0), strict=True)]
     cuts = n - np.cumsum(smaller[::-1])[::-1]
@@ -91,7 +91,9 @@ def divided(parts: Parts) -> Parts:
         return parts
     rows = [(whole.assigned == number).nonzero().flatten() for number in range(len(Splits._fields))]
     plain = dataclasses.replace(whole, assigned=None)
-    return {part: plain[each] for part, each in zip(Splits._fields, rows, strict=True) if len(each)}
+    found = {name: plain[at] for name, at in zip(Splits._fields, rows, strict=True) if len(at)}
+    # Of some images of a table, none may be to train on.
+    return found if "train" in found and len(found) > 1 else {"all": plain}
 
 
 def splits_of(parts: Parts, keys: np.ndarray | None = None, test: ImageSet | None = None) -> Splits:
@@ -224,4 +226,5 @@ def joined(first: ImageSet, *others: ImageSet) -> ImageSet:
         skipped=sum(part.skipped for part in parts),
         index=None,
         group=torch.cat(groups) if len(groups) == len(parts) else None,
+        assigned=None,
     )

@@ -29,7 +29,8 @@ def taken(source: Any) -> ImageSet:
     if isinstance(source, ImageSet):
         return source
     if isinstance(source, Subset):
-        return taken(source.dataset)[list(source.indices)]
+        chosen = taken(source.dataset)[list(source.indices)]
+        return dataclasses.replace(chosen, assigned=None)  # somebody has split them otherwise
     first, *others = map(taken, source.datasets)
     for other in others:
         if differing := [what for what in ALIKE if getattr(first, what) != getattr(other, what)]:

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import time
 
+from pixelcnn.config import MAX_INTEGER
 from pixelcnn.data.sets import FACTS
 from pixelcnn.text import counted
 from pixelcnn.training import recipe as recipes
@@ -211,7 +212,8 @@ def few_steps(recipe: Recipe, images: int) -> list[str]:
         return []
     here, there = (options.epochs * math.ceil(n / options.batch_size) for n in (images, meant))
     enough = math.ceil(options.epochs * meant / images)
+    remedy = f": --epochs {enough} sees as many images" if enough <= MAX_INTEGER else ""
     return [
         f"{counted(options.epochs, 'epoch')} are {counted(here, 'step')} here and {there:,} on"
-        f" {plain.data['name']}: --epochs {enough} sees as many images"
+        f" {plain.data['name']}{remedy}"
     ]

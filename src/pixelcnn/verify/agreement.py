@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn import engines, sampling
-from pixelcnn.devices import copied
+from pixelcnn.devices import copied, exact_convolutions
 from pixelcnn.engines.guard import sampled
 from pixelcnn.errors import ConfigError, ConformanceError
 from pixelcnn.extent import cropped, cropped_condition
@@ -201,7 +201,8 @@ def log_prob_at(
     n = len(levels)
     walker = engines.start(model, n, model.check_condition(condition, n), engine)
     for at in coding_order(model.shape):
-        parameters = walker.parameters(levels, at)
+        with exact_convolutions(model.device):
+            parameters = walker.parameters(levels, at)
         if at in wanted:
             pixels = levels[:, :, at.row, at.column].cpu()
             found = nats_of(model.output, parameters.cpu(), pixels, at.channel)
