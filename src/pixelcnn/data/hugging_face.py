@@ -136,18 +136,17 @@ def _one(dataset: Any, reading: Reading, where: str) -> ImageSet:
             rows = (items.told(row, reading, where) for row in dataset)
             return items.set_of(rows, (), reading, where)
         whole = hasattr(dataset, "__len__")
+        classes = features.classes_of(known, reading, where)
         if whole and _holds_cells(dataset, reading.key):
             found = data_frame.read(dataset.with_format(None).to_pandas(), reading)["all"]
-            found = dataclasses.replace(found, name=where)
-            return named_by(found, features.classes_of(known, reading, where))
+            return named_by(dataclasses.replace(found, name=where), classes)
         if whole and reading.key is None and features.is_flat(known, _lengths(dataset)):
             table = dataset.with_format("arrow")[:]
             images = data_frame.of_columns(table.column_names, table.columns, reading, where)
-            return named_by(images, features.classes_of(known, reading, where))
+            return named_by(images, classes)
         image = features.image_column(known, reading, where)
         label = features.label_column(known, reading, where)
         columns = [image] if label is None else [image, label]
-        classes = features.classes_of(known, reading, where)
         pictures = features.kind_of(known[image]) in {"Image", "bytes"}
         if pictures:
             dataset = dataset.cast_column(image, _library().Image(decode=False))
