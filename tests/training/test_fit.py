@@ -131,6 +131,7 @@ def test_without_a_folder_nothing_is_written_and_the_weights_are_the_same(
     assert list(tmp_path.iterdir()) == []
     assert history.run is None
     assert same(dict(net.state_dict()), dict(finished[0].state_dict()))
+    assert net.record["weights"] == "averaged"
 
 
 def test_validation_images_whose_levels_came_about_otherwise_are_told_of(caplog):
