@@ -20,6 +20,7 @@ from pixelcnn.training.batches import Batches
 from pixelcnn.training.fitting import memory
 from pixelcnn.training.likelihood import Loss
 from pixelcnn.training.options import TrainingOptions
+from pixelcnn.training.record import parent
 from training.trainings import QUICK, digits, explode, model, same, state, train
 
 LINE = re.compile(
@@ -370,6 +371,15 @@ def test_a_compiled_model_trains_the_one_inside(tmp_path):
     with pytest.raises(ModelError, match="must be a PixelModel") as caught:
         fit(torch.nn.DataParallel(made), train, val, epochs=1)
     assert caught.value.hint == "its .module is one"
+
+
+def test_a_model_that_is_trained_on_over_and_over_can_be_read(tmp_path):
+    net = model()
+    for _ in range(210):
+        net.record = {"steps": 1} | parent(net)
+    checkpoint.save(net, tmp_path / "last.safetensors")
+    found = checkpoint.load(tmp_path / "last.safetensors").record
+    assert found["parent"]["parent"]["steps"] == 1
 
 
 def test_classes_that_no_image_has_are_not_drawn(tmp_path, monkeypatch):
