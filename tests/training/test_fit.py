@@ -15,12 +15,16 @@ from pixelcnn.cli import conditions
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import ConfigError, DataError, ModelError, ResourceError, TrainingError
 from pixelcnn.model import PixelModel
+from pixelcnn.shapes import ImageShape
 from pixelcnn.training import fit, fitting, loop, pictures, validator
 from pixelcnn.training.batches import Batches
 from pixelcnn.training.fitting import memory
 from pixelcnn.training.likelihood import Loss
 from pixelcnn.training.options import TrainingOptions
+from pixelcnn.training.processes import Processes
+from pixelcnn.training.progress import Talk
 from pixelcnn.training.record import parent
+from pixelcnn.training.signals import StopFlag
 from training.trainings import QUICK, digits, explode, model, same, state, train
 
 LINE = re.compile(
@@ -267,6 +271,17 @@ def test_out_of_memory_with_parts_suggests_smaller_ones():
     with pytest.raises(ResourceError, match="batch size 16, 4 at once") as caught, memory(wanted):
         raise MemoryError
     assert caught.value.hint.startswith("--set training.micro_batch_size=2 ")
+
+
+def test_a_validation_computes_no_more_at_once_than_steps_do(monkeypatch):
+    passes, net = [], model()
+    monkeypatch.setattr(validator, "validate", lambda *_, **how: passes.append(how["batch_size"]))
+    for side, size, at_once in ((8, 16, 0), (8, 512, 0), (8, 512, 100), (64, 3, 0), (2048, 1, 0)):
+        net.shape = ImageShape(3, side, side)
+        options = TrainingOptions(batch_size=size, micro_batch_size=at_once)
+        own = (net, digits()[1], options, "32", Processes(), StopFlag(), Talk(None))
+        validator.Validator(*own)(None)
+    assert passes == [64, 256, 100, 16, 1]
 
 
 def test_images_fewer_than_a_batch_are_one(monkeypatch):
