@@ -30,8 +30,8 @@ def test_a_run_is_refused_without_resume(tmp_path):
         RunFolder(tmp_path / "run"),
     ):
         pass
-    assert "--resume" in caught.value.hint
-    assert "--run" in caught.value.hint
+    assert "--resume (in Python resume=True)" in caught.value.hint
+    assert "--run (in Python run=)" in caught.value.hint
     with RunFolder(tmp_path / "run", resume=True):
         pass
 

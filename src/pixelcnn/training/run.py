@@ -243,7 +243,8 @@ class RunFolder:
         if content and not self.resume:
             raise ConfigError(
                 f"run folder {self.path} already holds {content[0]}",
-                hint="continue it with --resume, or choose another folder with --run",
+                hint="continue it with --resume (in Python resume=True), or choose another folder with"
+                " --run (in Python run=)",
             )
         check_folder(self.path, OURS)
 
