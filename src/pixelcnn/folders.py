@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import stat
+import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -94,6 +95,28 @@ def open_inside(path: AnyPath, flags: int) -> int:
         os.close(handle)
         raise
     return handle
+
+
+def hold(descriptor: int) -> bool:
+    """Locks an open file until it is closed, or this process ends.
+
+    Returns:
+        Whether it is locked: Windows has no such lock, nor have some file systems of clusters.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return False
+    return True
 
 
 def read_inside(path: AnyPath) -> bytes:
