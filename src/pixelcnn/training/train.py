@@ -89,7 +89,6 @@ def request(
     Raises:
         ConfigError: a recipe or a setting that cannot be used.
     """
-    named = recipe is not None
     start = recipe if isinstance(recipe, Recipe) else recipes.get(recipe or DEFAULT)
     overrides = [*overrides, *located(start.with_overrides(overrides))]
     fresh, remarks = start.with_overrides(overrides), tuple[str, ...]()
@@ -102,7 +101,7 @@ def request(
         return Request(fresh, path, resume, None, remarks)
     stored = folder.stored()
     chosen = stored.with_overrides(overrides)
-    name = fresh.name if named else stored.name
+    name = stored.name if recipe is None else fresh.name
     return Request(dataclasses.replace(chosen, name=name), path, resume, stored, remarks)
 
 
