@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from pixelcnn.annotations import shown
@@ -140,7 +140,7 @@ def append_inside(path: AnyPath, content: bytes, *, sync: bool = False) -> None:
             os.fsync(file.fileno())
 
 
-def write_inside(path: AnyPath, content: bytes) -> None:
+def write_inside(path: AnyPath, content: bytes | Iterable[bytes]) -> None:
     """As :func:`write_atomically`, where links are not followed: see :func:`open_inside`."""
     check_inside(path)
     write_atomically(path, content, follow=False)
