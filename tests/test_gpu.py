@@ -68,6 +68,14 @@ def test_four_steps_of_training_are_those_of_the_processor():
     assert there[0].device.type == "cpu"
 
 
+def test_a_model_that_lies_on_the_gpu_is_trained_on_there():
+    own = model().cuda()
+    for _ in range(2):
+        px.fit(own, *digits(), **OPTIONS)
+    assert own.record["parent"]["steps"] == own.record["steps"]
+    assert own.device.type == "cuda"
+
+
 def test_the_best_weights_are_kept_outside_of_the_gpu(monkeypatch):
     kept, recalled = [], Saver._recalled
     monkeypatch.setattr(Saver, "_recalled", lambda own: kept.append(recalled(own)) or kept[-1])

@@ -9,7 +9,8 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Collection, Iterator
+import sys
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from pixelcnn.annotations import shown
@@ -96,6 +97,28 @@ def open_inside(path: AnyPath, flags: int) -> int:
     return handle
 
 
+def hold(descriptor: int) -> bool:
+    """Locks an open file until it is closed, or this process ends.
+
+    Returns:
+        Whether it is locked: Windows has no such lock, nor have some file systems of clusters.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return False
+    return True
+
+
 def read_inside(path: AnyPath) -> bytes:
     """The content of a file; see :func:`open_inside`."""
     with os.fdopen(open_inside(path, os.O_RDONLY), "rb") as file:
@@ -117,7 +140,7 @@ def append_inside(path: AnyPath, content: bytes, *, sync: bool = False) -> None:
             os.fsync(file.fileno())
 
 
-def write_inside(path: AnyPath, content: bytes) -> None:
+def write_inside(path: AnyPath, content: bytes | Iterable[bytes]) -> None:
     """As :func:`write_atomically`, where links are not followed: see :func:`open_inside`."""
     check_inside(path)
     write_atomically(path, content, follow=False)

@@ -277,3 +277,11 @@ def test_a_dynamic_set_is_drawn_once(tiny, model):
     binary = tiny(SHAPE, levels=2)
     grey = dataclasses.replace(data.ImageSet(VALUES[:, None], 256), levels=2, grey_levels=256)
     assert torch.equal(px.score(binary, grey), px.score(binary, grey.frozen()))
+
+
+def test_a_run_on_an_array_is_measured_on_what_is_given(run, tiny):
+    px.fit(tiny(SHAPE, levels=4), LEVELS[:15], LEVELS[15:], "r", epochs=1, verbose=False)
+    outcome = run("evaluate", "r", code=2)
+    assert outcome.error == "this model was trained on array, which is no named data set"
+    assert "--data" in outcome.hint
+    assert "measuring" not in outcome.stderr

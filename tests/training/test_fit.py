@@ -15,11 +15,16 @@ from pixelcnn.cli import conditions
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import ConfigError, DataError, ModelError, ResourceError, TrainingError
 from pixelcnn.model import PixelModel
+from pixelcnn.shapes import ImageShape
 from pixelcnn.training import fit, fitting, loop, pictures, validator
 from pixelcnn.training.batches import Batches
 from pixelcnn.training.fitting import memory
 from pixelcnn.training.likelihood import Loss
 from pixelcnn.training.options import TrainingOptions
+from pixelcnn.training.processes import Processes
+from pixelcnn.training.progress import Talk
+from pixelcnn.training.record import parent
+from pixelcnn.training.signals import StopFlag
 from training.trainings import QUICK, digits, model, same, state, train
 
 LINE = re.compile(
@@ -131,6 +136,7 @@ def test_without_a_folder_nothing_is_written_and_the_weights_are_the_same(
     assert list(tmp_path.iterdir()) == []
     assert history.run is None
     assert same(dict(net.state_dict()), dict(finished[0].state_dict()))
+    assert net.record["weights"] == "averaged"
 
 
 def test_validation_images_whose_levels_came_about_otherwise_are_told_of(caplog):
@@ -268,6 +274,17 @@ def test_out_of_memory_with_parts_suggests_smaller_ones():
     assert caught.value.hint.startswith("--set training.micro_batch_size=2 ")
 
 
+def test_a_validation_computes_no_more_at_once_than_steps_do(monkeypatch):
+    passes, net = [], model()
+    monkeypatch.setattr(validator, "validate", lambda *_, **how: passes.append(how["batch_size"]))
+    for side, size, at_once in ((8, 16, 0), (8, 512, 0), (8, 512, 100), (64, 3, 0), (2048, 1, 0)):
+        net.shape = ImageShape(3, side, side)
+        options = TrainingOptions(batch_size=size, micro_batch_size=at_once)
+        own = (net, digits()[1], options, "32", Processes(), StopFlag(), Talk(None))
+        validator.Validator(*own)(None)
+    assert passes == [64, 256, 100, 16, 1]
+
+
 def test_images_fewer_than_a_batch_are_one(monkeypatch):
     def run_out(_):
         raise MemoryError
@@ -357,6 +374,15 @@ def test_a_compiled_model_trains_the_one_inside(tmp_path):
     with pytest.raises(ModelError, match="must be a PixelModel") as caught:
         fit(torch.nn.DataParallel(made), train, val, epochs=1)
     assert caught.value.hint == "its .module is one"
+
+
+def test_a_model_that_is_trained_on_over_and_over_can_be_read(tmp_path):
+    net = model()
+    for _ in range(210):
+        net.record = {"steps": 1} | parent(net)
+    checkpoint.save(net, tmp_path / "last.safetensors")
+    found = checkpoint.load(tmp_path / "last.safetensors").record
+    assert found["parent"]["parent"]["steps"] == 1
 
 
 def test_classes_that_no_image_has_are_not_drawn(tmp_path, monkeypatch):

@@ -56,10 +56,11 @@ def test_the_first_failure_is_the_exit_code(monkeypatch):
     assert time.monotonic() - start < 30
 
 
-def test_a_killed_process_is_a_failure(monkeypatch):
+def test_a_killed_process_is_a_failure_and_told_of(monkeypatch, caplog):
     monkeypatch.setattr(launch, "GRACE", 0.5)
     code = "os.kill(os.getpid(), 9) if os.environ['RANK'] == '0' else time.sleep(60)"
     assert launch.supervise(python(code), devices=2, nodes=1) == 1
+    assert "process 0 on this machine was ended by signal 9, as where memory" in caplog.text
 
 
 @pytest.mark.parametrize(

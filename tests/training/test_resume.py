@@ -183,6 +183,13 @@ def test_a_finished_training_has_nothing_to_do(whole):
     assert (whole / "last.safetensors").read_bytes() == before
 
 
+def test_a_model_in_memory_that_goes_on_is_not_its_own_parent(tmp_path):
+    net, options = model(), QUICK | {"resume": True, "verbose": False}
+    for epochs in (1, 2):
+        fit(net, *digits(), tmp_path / "run", epochs=epochs, **options)
+    assert "parent" not in checkpoint.describe(tmp_path / "run" / "last.safetensors")["record"]
+
+
 @pytest.mark.parametrize("step", [5, 8])
 def test_a_training_that_goes_on_for_less_than_it_has_ends_where_it_is(step, tmp_path):
     """At the end of an epoch that did not validate, and within one."""
@@ -252,7 +259,7 @@ def test_a_checkpoint_without_a_part_of_it_is_refused(whole, tmp_path):
     shutil.copytree(whole, run)
     last = checkpoints.existing(run / "checkpoints")[0]
     content = checkpoints.read(last)
-    for part in content.keys() - {"length", "validating", "condition"}:
+    for part in content.keys() - {"length", "validating", "condition", "parent"}:
         checkpoints.write(last, {key: content[key] for key in content if key != part})
         with pytest.raises(ModelError, match="the checkpoint is not of this training"):
             train(run, resume=True, epochs=3, checkpoint_every="0s")

@@ -1,5 +1,7 @@
 """Who may use a run folder."""
 
+import errno
+import fcntl
 import json
 import os
 import socket
@@ -22,6 +24,16 @@ def test_a_new_folder_is_laid_out(tmp_path):
         assert "torch" in json.loads((folder.path / "environment.json").read_text())
 
 
+def test_a_file_system_without_locks_keeps_no_run_from_being(tmp_path, monkeypatch):
+    def without(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", without)
+    with RunFolder(tmp_path / "run") as folder:
+        folder.begin("", {})
+    assert folder.recipe.exists()
+
+
 def test_a_run_is_refused_without_resume(tmp_path):
     with RunFolder(tmp_path / "run") as folder:
         folder.begin("", {})
@@ -30,8 +42,8 @@ def test_a_run_is_refused_without_resume(tmp_path):
         RunFolder(tmp_path / "run"),
     ):
         pass
-    assert "--resume" in caught.value.hint
-    assert "--run" in caught.value.hint
+    assert "--resume (in Python resume=True)" in caught.value.hint
+    assert "--run (in Python run=)" in caught.value.hint
     with RunFolder(tmp_path / "run", resume=True):
         pass
 

@@ -166,6 +166,30 @@ def test_a_model_to_start_from_becomes_the_parent(tmp_path):
     assert same(dict(start.state_dict()), dict(old.state_dict()))
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_run_that_goes_on_names_the_parent_that_it_started_from(tmp_path, gone):
+    first = go(tmp_path / "first")
+    run = go(tmp_path / "second", f"training.init='{first.run}'").run
+    parent = checkpoint.load(run).record["parent"]
+    if gone:
+        shutil.rmtree(first.run)
+    train_recipe(None, run, overrides=["training.epochs=2"], resume=True, verbose=False)
+    assert checkpoint.describe(run / "last.safetensors")["record"]["parent"] == parent
+
+
+def test_a_run_goes_on_as_many_classes_as_its_parent_counts(tmp_path):
+    runs = []
+    for classes in (3, 2):
+        stored_images(path := tmp_path / f"{classes}" / "images.npy")
+        np.savez(path.with_suffix(".npz"), images=np.load(path), labels=np.arange(40) % classes)
+        own = [f"data.name='{path.with_suffix('.npz')}'", "data.source_levels=4"]
+        own += [f"training.init='{each}'" for each in runs]
+        runs.append(go(tmp_path / f"run{classes}", "network.condition=label", *own).run)
+    train_recipe(None, runs[1], overrides=["training.epochs=2"], resume=True, verbose=False)
+    last = checkpoint.load(runs[1] / "last.safetensors")
+    assert (last.network.condition_size, last.record["classes_seen"]) == (3, [0, 1, 2])
+
+
 def stored_images(path, seed=0):
     path.parent.mkdir(exist_ok=True)
     np.save(path, np.random.default_rng(seed).integers(0, 4, (40, 5, 7)).astype(np.uint8))

@@ -105,7 +105,7 @@ def score(
     files = [] if out is None else output.write(out, as_csv(rows).encode())
     if json:
         found = {"files": files} if files else {"rows": [as_json(row) for row in rows]}
-        emit(summary(loaded, images, nats) | {"shard": shard} | found)
+        emit(summary(loaded, images, nats, rows) | {"shard": shard} | found)
     elif out is None:
         results(as_csv(rows).rstrip("\n"))
     else:
@@ -176,17 +176,19 @@ def percentiles(model: "PixelModel", nats: "Tensor") -> list[float]:
     return ranks
 
 
-def summary(model: "PixelModel", images: "ImageSet", nats: "Tensor") -> dict[str, Any]:
-    """The scores ``(n,)`` as one measurement, under the keys of ``evaluate``."""
+def summary(
+    model: "PixelModel", images: "ImageSet", nats: "Tensor", rows: Sequence[Row]
+) -> dict[str, Any]:
+    """The scores ``(n,)``, and their rows, as one measurement, under the keys of ``evaluate``."""
     from pixelcnn import scoring
 
     dimensions = model.shape.dimensions
-    densities = scoring.density(model, images, nats)
+    densities = [row.nats_density for row in rows if row.nats_density is not None]
     mean, error = float(nats.mean()), scoring.standard_error(nats)
     return {
         "nats_per_image": mean,
         "stderr": error,
-        "nats_per_image_density": None if densities is None else float(densities.mean()),
+        "nats_per_image_density": math.fsum(densities) / len(rows) if densities else None,
         "bits_per_dim": scoring.bits_per_dim(mean, dimensions),
         "bits_per_dim_stderr": scoring.bits_per_dim(error, dimensions),
         "images": len(nats),

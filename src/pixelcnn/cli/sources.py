@@ -11,6 +11,7 @@ from pixelcnn.cli.conditions import taken_as
 from pixelcnn.cli.console import say
 from pixelcnn.conditioning import condition_of
 from pixelcnn.config import check_choice
+from pixelcnn.data.values import ARRAY
 from pixelcnn.errors import ConfigError
 from pixelcnn.text import printable
 
@@ -113,7 +114,7 @@ def trained_on(model: "PixelModel", folder: str) -> dict[str, Any]:
 
     run = RunFolder(folder)
     found = dict(run.stored().data) if run.recipe.is_file() else {}
-    if "name" in found:
+    if found.get("name", ARRAY) != ARRAY:  # which lies nowhere
         say(f"measuring on {found['name']}, as the recipe of the run says")
         return found | {
             key: settings[key] for key in ("size", "fit") if {key, "size"} <= {*settings}

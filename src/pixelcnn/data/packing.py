@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,7 +23,14 @@ from pixelcnn.data.npy import written_header
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.survey import FileReport, Target
 from pixelcnn.errors import ConfigError, DataError
-from pixelcnn.folders import check_folder, check_inside, open_inside, read_inside, write_inside
+from pixelcnn.folders import (
+    check_folder,
+    check_inside,
+    hold,
+    open_inside,
+    read_inside,
+    write_inside,
+)
 from pixelcnn.text import printable
 
 PLAN, SURVEY, PIXELS, KEYS = "plan.json", "survey.jsonl", "pixels.bin", "keys.bin"
@@ -128,10 +134,7 @@ def alone(path: Path) -> Iterator[None]:
     check_folder(path, ("ready",))
     lock = open_inside(path / "lock", os.O_RDWR | os.O_CREAT)
     try:
-        if sys.platform != "win32":
-            import fcntl
-
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        hold(lock)
         yield
     except BlockingIOError as error:
         name = printable(path.name.removeprefix(".").removesuffix(".partial"))

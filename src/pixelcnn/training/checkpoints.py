@@ -36,8 +36,8 @@ def write(path: Path, state: dict[str, Any]) -> None:
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    content = buffer.getbuffer()
-    write_inside(path, b"".join((content, MARK, FORMAT, hashlib.sha256(content).digest())))
+    content = buffer.getvalue()  # shares its memory
+    write_inside(path, (content, MARK, FORMAT, hashlib.sha256(content).digest()))
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Starts the processes of a training on this machine, and looks after them."""
 
+import logging
 import os
 import signal
 import socket
@@ -17,6 +18,8 @@ GRACE = 60.0
 
 POLL = 0.1
 """Seconds between looks at the processes."""
+
+log = logging.getLogger("pixelcnn")
 
 
 def this_command() -> list[str]:
@@ -124,7 +127,12 @@ def _wait(started: list[subprocess.Popen[bytes]], signals: list[int]) -> int:
         if time.monotonic() > deadline:
             break
         time.sleep(POLL)
-    return failed or _first_failure([process.poll() for process in started])
+    codes = [process.poll() for process in started]
+    for number, code in enumerate(codes):
+        if code is not None and code < 0:  # it could not say anything itself
+            why = ", as where memory runs out" if code == -9 else ""
+            log.error("process %d on this machine was ended by signal %d%s", number, -code, why)
+    return failed or _first_failure(codes)
 
 
 def _first_failure(codes: list[int | None]) -> int:

@@ -50,26 +50,17 @@ class Published:
         return in_unit(nats, dimensions, self.unit)
 
     @classmethod
-    def from_table(cls, table: dict[str, Any]) -> "Published":
+    def from_table(cls, table: Any) -> "Published":
         """The figure of a recipe's ``[published]`` table.
 
         Raises:
-            ConfigError: an unknown or missing key, or a value that cannot be used.
+            ConfigError: it is no table; an unknown or missing key, or a value that cannot be used.
         """
+        if not isinstance(table, dict):
+            raise ConfigError("published must be a table", hint="write [published]")
         known = [field.name for field in dataclasses.fields(cls)]
         check_keys("key of [published]", table, known)
         return cls(**({"figure": None, "source": None} | table))
-
-
-def optional(table: Any) -> Published | None:
-    """The figure of a ``[published]`` table, if a recipe has one.
-
-    Raises:
-        ConfigError: it is no table, or see :meth:`Published.from_table`.
-    """
-    if not isinstance(table, dict | None):
-        raise ConfigError("published must be a table", hint="write [published]")
-    return None if table is None else Published.from_table(table)
 
 
 def in_unit(nats: float, dimensions: int, unit: Unit) -> float:

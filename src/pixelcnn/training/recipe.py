@@ -21,7 +21,7 @@ from pixelcnn.registry import closest, known
 from pixelcnn.text import as_word
 from pixelcnn.training import toml
 from pixelcnn.training.options import TrainingOptions
-from pixelcnn.training.published import Published, optional
+from pixelcnn.training.published import Published
 
 TABLES = ("data", "network", "output", "training")
 LENGTH = ("epochs", "max_time")
@@ -244,7 +244,7 @@ def parse(text: str, name: str) -> Recipe:
     """
     tables = toml.loads(text, f"recipe {name}")
     check_keys("table", tables, (*TABLES, "published"))
-    figure = optional(tables.pop("published", None))
+    figure = Published.from_table(tables.pop("published")) if "published" in tables else None
     lines = (line for line in text.splitlines() if line.startswith("#"))
     comments = [line.removeprefix("#").strip() for line in lines]
     if comments and comments[0].startswith(MARK):

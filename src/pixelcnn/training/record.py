@@ -28,6 +28,9 @@ PLACES = ("device", "devices", "nodes", "trackers", "init")
 ANCESTRY = ("recipe", "data", "content_hash", "steps", "epochs", "validation", "parent")
 """What of a parent's record stays in that of a model trained on from it."""
 
+GENERATIONS = 50
+"""Parents of parents that a record names: files in which more lie in each other are not read."""
+
 COLOURS = {(1, 3): "rgb", (3, 1): "grey"}
 """By how many channels a named set has, and how many its images have now."""
 
@@ -141,7 +144,15 @@ def parent(model: PixelModel) -> dict[str, Any]:
     known = {key: model.record[key] for key in ANCESTRY if key in model.record}
     if "steps" not in known:
         return {}
-    return {"parent": known | {"fingerprint": fingerprint(model.config(), model.state_dict())}}
+    own = fingerprint(model.config(), model.state_dict())
+    return {"parent": _recent(known, GENERATIONS) | {"fingerprint": own}}
+
+
+def _recent(known: dict[str, Any], generations: int) -> dict[str, Any]:
+    """A parent and so many of its own ancestors."""
+    if generations and "parent" in known:
+        return known | {"parent": _recent(known["parent"], generations - 1)}
+    return {key: value for key, value in known.items() if key != "parent"}
 
 
 def progress_record(step: int, steps_per_epoch: int, images: int) -> dict[str, Any]:

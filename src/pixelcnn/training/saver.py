@@ -144,7 +144,8 @@ class Saver:
             elif self.processes.is_main:
                 state = self.model.state_dict()
                 self._kept = {n: value.detach().to("cpu", copy=True) for n, value in state.items()}
-                self._record = dict(self.model.record)
+                told = {"weights": "averaged"} if self.average.decay else {}
+                self._record = self.model.record | told  # as files tell it
 
     def _write(self, path: Path, raw: dict[str, Tensor] | None) -> None:
         check_inside(path)

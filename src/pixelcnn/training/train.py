@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pixelcnn import checkpoint
 from pixelcnn.data import DATASETS, Splits
 from pixelcnn.devices import resolve_device
-from pixelcnn.errors import ConfigError, PixelCNNError
+from pixelcnn.errors import ConfigError, ModelError, PixelCNNError
 from pixelcnn.folders import at_home, is_plain
 from pixelcnn.model import PixelModel
 from pixelcnn.surroundings import independent
@@ -89,7 +89,6 @@ def request(
     Raises:
         ConfigError: a recipe or a setting that cannot be used.
     """
-    named = recipe is not None
     start = recipe if isinstance(recipe, Recipe) else recipes.get(recipe or DEFAULT)
     overrides = [*overrides, *located(start.with_overrides(overrides))]
     fresh, remarks = start.with_overrides(overrides), tuple[str, ...]()
@@ -102,7 +101,7 @@ def request(
         return Request(fresh, path, resume, None, remarks)
     stored = folder.stored()
     chosen = stored.with_overrides(overrides)
-    name = fresh.name if named else stored.name
+    name = stored.name if recipe is None else fresh.name
     return Request(dataclasses.replace(chosen, name=name), path, resume, stored, remarks)
 
 
@@ -121,7 +120,7 @@ def prepare(recipe: Recipe, *, trained: bool = False) -> Prepared:
 
     Args:
         recipe: what to train.
-        trained: weights are going to be read from a checkpoint, so none are needed to start from.
+        trained: weights are going to be read from a checkpoint, so a model to start from may be gone by now.
 
     Raises:
         ConfigError, DataError, ModelError: whatever would stop the training before its first step.
@@ -129,16 +128,34 @@ def prepare(recipe: Recipe, *, trained: bool = False) -> Prepared:
     options = recipe.options
     resolve_device(options.device)
     splits = recipe.load()
-    if options.init is None or trained:
+    model = _start(recipe, trained=trained)
+    if model is None:
         model, notes = recipe.build(splits.train)
         notes += [] if trained else few_steps(recipe, len(splits.train))
     else:
-        model = checkpoint.load(options.init)
         notes = [f"network and output are those of {nameless(options.init)}, which it starts from"]
     check_fit(model, splits.train, splits.val)
     augmentation_of(model, options)
     resolved = of_model(model, recipe.data, options, recipe.name, recipe.about)
     return Prepared(resolved, model, splits, notes)
+
+
+def _start(recipe: Recipe, *, trained: bool) -> PixelModel | None:
+    """The model that a recipe starts from, if any, which also says how classes and conditions count.
+
+    A run that goes on does without one that is gone by now, or that is another one.
+    """
+    if (init := recipe.options.init) is None:
+        return None
+    try:
+        model = checkpoint.load(init)
+    except ModelError:
+        if not trained:
+            raise
+        return None
+    now = of_model(model, recipe.data, recipe.options)
+    same = (now.network, now.output) == (recipe.network, recipe.output)
+    return model if same or not trained else None
 
 
 def rehearse(wanted: Request) -> Prepared:

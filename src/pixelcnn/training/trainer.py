@@ -221,6 +221,7 @@ class Trainer:
             "length": self.options.length,
             "elapsed": self.clock.elapsed,
             "validating": self.validating,
+            "parent": self.model.record.get("parent", {}),
         }
 
     def load_state_dict(self, content: dict[str, Any], *, resumed: bool = False) -> None:
@@ -276,4 +277,8 @@ class Trainer:
         self.follow(Plan(**content["plan"]))
         if content.get("validating"):
             self.settle_validation(content["validating"])
+        if "parent" in content:  # of the start: a model in memory may come from this training
+            own = {key: value for key, value in self.model.record.items() if key != "parent"}
+            parent = {"parent": dict(content["parent"])} if content["parent"] else {}
+            self.model.record = own | parent
         state.learning_rate = self.options.learning_rate * self.share_of_peak(state.step - 1)

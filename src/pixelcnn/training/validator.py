@@ -12,6 +12,8 @@ from pixelcnn.training.signals import StopFlag
 
 SMALLEST, LARGEST = 64, 256
 """Images a forward pass: enough to be fast, few enough to fit."""
+SMALL = 3 * 32 * 32
+"""Sub-pixels of an image: of larger ones the smallest pass takes fewer, as its memory goes with them all."""
 
 
 class Validator:
@@ -48,6 +50,9 @@ class Validator:
             full: in 32 bits where the training computes in bfloat16.
         """
 
+        options = self.options
+        few = max(1, min(SMALLEST, SMALLEST * SMALL // self.model.shape.dimensions))
+
         def told_to_stop() -> bool:
             self.talk.validating(state)
             return self.stop.agree(self.processes) and not self.stop.honoured
@@ -55,9 +60,9 @@ class Validator:
         return validate(
             evaluation_view(self.model),
             self.data,
-            batch_size=max(SMALLEST, min(LARGEST, self.options.batch_size)),
+            batch_size=max(few, min(LARGEST, options.micro_batch_size or options.batch_size)),
             precision="32" if full and self.precision == "bf16" else self.precision,
-            channels_last=self.options.channels_last,
+            channels_last=options.channels_last,
             processes=self.processes,
             stop=told_to_stop,
         )
