@@ -49,7 +49,6 @@ class Validator:
             state: of the training.
             full: in 32 bits where the training computes in bfloat16.
         """
-
         options = self.options
         few = max(1, min(SMALLEST, SMALLEST * SMALL // self.model.shape.dimensions))
 
