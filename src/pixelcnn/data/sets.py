@@ -87,8 +87,7 @@ def named_whole(name: str, root: Path | None, download: bool) -> ImageSet:
     if name in COURSE:
         return shapes(colour=name == "shapes-colour")
     dataset = OFFICIAL[name]
-    whole = joined(*(_part(dataset, part, root, download) for part in dataset.parts))
-    return dataclasses.replace(whole, split="all")
+    return joined(*(_part(dataset, part, root, download) for part in dataset.parts))
 
 
 def embedded_digits() -> ImageSet:

@@ -30,7 +30,7 @@ from pixelcnn.data.packed import plain_name
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.sets import DATASETS
-from pixelcnn.data.splits import Parts, alike, divided, joined, matched, read_alike, splits_of
+from pixelcnn.data.splits import Parts, alike, divided, joined, read_alike, splits_of
 from pixelcnn.data.subsets import of_a_set, taken
 from pixelcnn.data.table import read_table
 from pixelcnn.errors import ConfigError, DataError, UnknownName
@@ -96,9 +96,7 @@ def whole_of(source: Any, reading: Reading, *, alone: bool = True) -> ImageSet:
     parts = list(parts_of(source, reading, alone=alone, whole=True).values())
     if len(parts) == 1:
         return parts[0]
-    first, *others = (part.frozen() for part in parts)  # of a dynamic set the others are already
-    whole = joined(first, *(matched(other, first, "further") for other in others))
-    return dataclasses.replace(whole, split="all")
+    return joined(*(part.frozen() for part in parts))  # of a dynamic set the others are already
 
 
 def parts_of(source: Any, reading: Reading, *, alone: bool = True, whole: bool = False) -> Parts:

@@ -205,8 +205,8 @@ def matched(other: ImageSet, train: ImageSet, part: str) -> ImageSet:
 
 
 def joined(first: ImageSet, *others: ImageSet) -> ImageSet:
-    """Sets of the same kind, one after the other, under the name of the first."""
-    parts = (first, *others)
+    """Sets in one piece, one after the other, each :func:`matched` to the first and under its name."""
+    parts = (first, *(matched(other, first, "further") for other in others))
     groups, photographs = [], 0
     for part in parts:
         if part.group is not None:
@@ -217,11 +217,13 @@ def joined(first: ImageSet, *others: ImageSet) -> ImageSet:
     conditions = [part.condition for part in parts if part.condition is not None]
     return dataclasses.replace(
         first,
+        split="all",
         images=concatenated([part.images for part in parts]),
         labels=torch.cat(labels) if len(labels) == len(parts) else None,
         names=sum(names, ()) if any(part.names for part in parts) else (),
         condition=torch.cat(conditions) if len(conditions) == len(parts) else None,
         skipped=sum(part.skipped for part in parts),
         index=None,
+        assigned=None,
         group=torch.cat(groups) if len(groups) == len(parts) else None,
     )
