@@ -132,9 +132,9 @@ def parts_of(source: Any, reading: Reading, *, alone: bool = True, whole: bool =
     check_useful(reading, kind.useful, source)
     parts = kind.read(source, reading)
     for part, images in parts.items():
-        if isinstance(source, Path) and (name := source.absolute().name) in DATASETS:
+        if images.name in DATASETS and not (of_a_set(source) or isinstance(source, Splits)):
             # A model file must not take it for the named set.
-            images = dataclasses.replace(images, name=f"./{name}")
+            images = dataclasses.replace(images, name=f"./{images.name}")
         if reading.size is not None:
             images = fitted(images, reading.size, reading.fit)
         if reading.condition_file is not None:
