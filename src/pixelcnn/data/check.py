@@ -250,13 +250,11 @@ def check_folder(
     Raises:
         DataError: no such folder, or no image in it.
     """
-    root = Path(folder)
+    root = at_home(folder)
+    if not root.exists():
+        raise missing(folder)
     if not root.is_dir():
-        raise (
-            DataError(f"{printable(str(folder))} is not a folder")
-            if root.exists()
-            else missing(root)
-        )
+        raise DataError(f"{printable(str(folder))} is not a folder")
     reading = Reading(size=as_size(size), fit=fit, source_levels=source_levels).of_pictures
     return _checked(root, "all", reading, Tally())[0]
 

@@ -25,6 +25,7 @@ from pixelcnn.data.splits import Parts
 from pixelcnn.data.survey import accepted, settle
 from pixelcnn.data.tensors import dtype_of
 from pixelcnn.errors import ConfigError, DataError
+from pixelcnn.folders import at_home
 from pixelcnn.memory import afford
 from pixelcnn.text import printable
 
@@ -52,7 +53,7 @@ def read_listed(source: Any, reading: Reading) -> Parts:
     """Files, pictures of Pillow or bytes, alone or in the order given; of a TIFF alone its pages."""
     alone = is_picture(source) or isinstance(source, str | Path | bytes)
     several = [source] if alone else source
-    sources = [Path(each) if isinstance(each, str) else each for each in several]
+    sources = [at_home(each) if isinstance(each, str) else each for each in several]
     if not sources:
         raise DataError("no images are given")
     files = [
