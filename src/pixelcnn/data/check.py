@@ -142,9 +142,7 @@ class Tally:
     def add_set(self, part: str, images: ImageSet) -> None:
         """Images of one shape."""
         self.shapes[str(images.shape)] += len(images)
-        self.keys.setdefault(part, Counter()).update(
-            content_keys(images.images, images.group).tolist()
-        )
+        self.keys.setdefault(part, Counter()).update(content_keys(images.images).tolist())
         for piece in pieces(images.images):
             self.seen[images.images[piece].numpy().ravel()] = True
 
