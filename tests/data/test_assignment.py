@@ -77,6 +77,14 @@ def test_sets_of_such_images_are_put_together(tmp_path):
     assert (len(both), both.assigned) == (len(WORDS) + 2, None)
 
 
+@pytest.mark.parametrize("part", [0, 2])
+def test_images_of_one_part_alone_are_split_by_content(tmp_path, part):
+    source, options = as_pixels(tmp_path / "set.csv", words=["train", "test"] * 3 + ["train"])
+    images = data.load_all(source, **options)
+    chosen = images[images.assigned == part]
+    assert sum(map(len, data.load(chosen))) == len(chosen)
+
+
 def test_a_part_that_the_column_lacks_is_cut_from_training(tmp_path):
     words = ["train", "test"] * 3 + ["train"]
     source, options = as_pixels(tmp_path / "set.csv", words=words)

@@ -85,13 +85,18 @@ def _ranked(keys: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
 
 
 def divided(parts: Parts) -> Parts:
-    """Images in one piece in the parts that their source assigns them to, if it does; others as they are."""
+    """Images in one piece in the parts that their source assigns them to, if it does; others as they are.
+
+    Those of one part alone, which may have been chosen among all, are in one piece.
+    """
     whole = parts.get("all")
     if whole is None or whole.assigned is None:
         return parts
-    rows = [(whole.assigned == number).nonzero().flatten() for number in range(len(Splits._fields))]
-    plain = dataclasses.replace(whole, assigned=None)
-    return {part: plain[each] for part, each in zip(Splits._fields, rows, strict=True) if len(each)}
+    plain, found = dataclasses.replace(whole, assigned=None), Parts()
+    for number, part in enumerate(Splits._fields):
+        if (mine := whole.assigned == number).any():
+            found[part] = plain[mine]
+    return found if "train" in found and len(found) > 1 else {"all": plain}
 
 
 def splits_of(parts: Parts, keys: np.ndarray | None = None, test: ImageSet | None = None) -> Splits:
