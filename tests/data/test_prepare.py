@@ -258,6 +258,14 @@ def test_a_packed_set_says_how_its_pictures_got_their_size(tmp_path, size, fit):
     assert data.load_all(tmp_path / "packed").fit == fit == data.load_all(photos, **options).fit
 
 
+def test_a_packed_set_that_is_cropped_says_how_it_is_read_again(pets, tmp_path):
+    data.prepare(pets, tmp_path / "packed", size=5)
+    cropped = data.load_all(tmp_path / "packed", size=3)
+    again = data.load_all(tmp_path / "packed", size=3, fit=cropped.fit)
+    assert cropped.fit == "crop"
+    assert torch.equal(again.images[:], cropped.images[:])
+
+
 CARD = {"format": 1, "name": "pets", "levels": 256, "classes": ["cat", "dog"], "skipped": 0}
 ODD = (None, -1, 1e300, {}, 10**30, [1], True)
 HOSTILE = [

@@ -88,7 +88,8 @@ def fitted(images: ImageSet, size: tuple[int, int] | None, fit: str | None = Non
     if given is not None and given.ndim == 4:
         given = cropped(given, size)
     fitting = each(images.images, step, images.grey_levels or images.levels)
-    return dataclasses.replace(images, images=fitting, condition=given)
+    way = images.fit and (fit or "crop")  # pictures that were resized once are not resized again
+    return dataclasses.replace(images, images=fitting, condition=given, fit=way)
 
 
 def in_grey(images: ImageSet) -> ImageSet:
