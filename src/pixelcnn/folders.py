@@ -9,6 +9,7 @@ import errno
 import os
 import re
 import stat
+import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from pixelcnn.files import AnyPath, write_atomically
 
 NAME_BYTES = 100
 """Length of a plain name at most."""
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What file systems without locks say."""
 BEST = "best.safetensors"
 """The model of a run folder."""
 
@@ -94,6 +97,27 @@ def open_inside(path: AnyPath, flags: int) -> int:
         os.close(handle)
         raise
     return handle
+
+
+def hold(handle: int) -> bool:
+    """Whether an open file is this process's alone until it ends, whatever ends it.
+
+    Windows has no such locks, nor have file systems of some clusters: nothing keeps a second process out.
+
+    Raises:
+        BlockingIOError: another process has it.
+    """
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        return False
+    return True
 
 
 def read_inside(path: AnyPath) -> bytes:

@@ -1,5 +1,6 @@
 """Packed sets."""
 
+import errno
 import json
 import os
 import shutil
@@ -110,6 +111,14 @@ def test_size_and_bad_files_are_handled_as_in_a_folder(pets, tmp_path, write_ima
     packed = data.prepare(pets, tmp_path / "packed", size=4, skip_bad=True)
     assert (len(packed), packed.skipped, packed.shape) == (N + 1, 1, (1, 4, 4))
     assert data.load_all(tmp_path / "packed").skipped == 1
+
+
+def test_a_file_system_without_locks_is_packed_to_all_the_same(pets, tmp_path, monkeypatch):
+    def without(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", without)
+    assert len(data.prepare(pets, tmp_path / "packed")) == N
 
 
 def test_an_existing_folder_is_refused(pets, tmp_path):

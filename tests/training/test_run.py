@@ -1,5 +1,6 @@
 """Who may use a run folder."""
 
+import errno
 import json
 import os
 import socket
@@ -99,6 +100,15 @@ def test_a_folder_in_use_names_the_process_and_a_dead_one_holds_nothing(tmp_path
     with RunFolder(tmp_path / "run"):
         assert (tmp_path / "run" / "run.lock").read_text().startswith(f"{os.getpid()} on ")
     assert not (tmp_path / "run" / "run.lock").exists()
+
+
+def test_a_file_system_without_locks_keeps_nobody_out(tmp_path, monkeypatch):
+    def without(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", without)
+    with RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run") as folder:
+        assert folder.path.is_dir()
 
 
 def test_a_full_disk_is_no_wrong_option(tmp_path):

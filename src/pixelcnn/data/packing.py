@@ -10,13 +10,13 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from pixelcnn import folders
 from pixelcnn.data.content import content_key
 from pixelcnn.data.decoding import decoded
 from pixelcnn.data.files import ImageFile
@@ -128,10 +128,7 @@ def alone(path: Path) -> Iterator[None]:
     check_folder(path, ("ready",))
     lock = open_inside(path / "lock", os.O_RDWR | os.O_CREAT)
     try:
-        if sys.platform != "win32":
-            import fcntl
-
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        folders.hold(lock)
         yield
     except BlockingIOError as error:
         name = printable(path.name.removeprefix(".").removesuffix(".partial"))

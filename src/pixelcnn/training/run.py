@@ -5,13 +5,12 @@ import os
 import platform
 import re
 import socket
-import sys
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 
-from pixelcnn import checkpoint
+from pixelcnn import checkpoint, folders
 from pixelcnn.errors import DISK_FULL, ConfigError, ModelError, ResourceError
 from pixelcnn.folders import BEST, at_home, check_folder, open_inside, read_inside, write_inside
 from pixelcnn.json_text import json_text
@@ -213,12 +212,8 @@ class RunFolder:
     def _take_lock(self) -> None:
         lock = open_inside(self.path / "run.lock", os.O_RDWR | os.O_CREAT)
         self._lock = lock
-        if sys.platform == "win32":  # no flock there: nothing keeps a second process out
-            return
-        import fcntl
-
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._holds = folders.hold(lock)
         except BlockingIOError as error:
             holder = os.read(lock, 256).decode(errors="replace").strip() or "unknown"
             self.release()
@@ -226,9 +221,9 @@ class RunFolder:
                 f"run folder {self.path} is in use by process {holder}",
                 hint="wait for it, or choose another folder with --run",
             ) from error
-        self._holds = True
-        os.ftruncate(lock, 0)
-        os.write(lock, f"{os.getpid()} on {socket.gethostname()}\n".encode())
+        if self._holds:
+            os.ftruncate(lock, 0)
+            os.write(lock, f"{os.getpid()} on {socket.gethostname()}\n".encode())
 
     def _check_content(self) -> None:
         names = (item.name for item in self.path.iterdir())
