@@ -98,20 +98,17 @@ class DataReport:
     @property
     def facts(self) -> dict[str, str]:
         """What is known of the images, a line each; nothing of none."""
-        if not sum(self.parts.values()):
+        images, several = sum(self.parts.values()), len(self.parts) > 1
+        if not images:
             return {"images": "0"}
         found = {
-            "images": _counted(self.parts)
-            if len(self.parts) > 1
-            else str(sum(self.parts.values())),
-            "shapes": _counted(self.shapes, most=5)
-            if len(self.shapes) > 1
-            else "".join(self.shapes),
+            "images": _counted(self.parts) if several else str(images),
+            "shapes": _counted(self.shapes, 5) if len(self.shapes) > 1 else "".join(self.shapes),
             "levels": f"{self.levels}, {self.occurring} of them occur",
             "classes": _counted(self.classes) or "none",
             "duplicates": str(self.duplicates),
         }
-        if len(self.parts) > 1:
+        if several:
             found["in two parts"] = _counted(self.shared) or "none"
         return found
 

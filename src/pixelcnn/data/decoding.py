@@ -1,5 +1,6 @@
 """Decodes image files, several at a time, each straight into what is kept of it."""
 
+import contextlib
 import os
 import sys
 from collections import deque
@@ -120,10 +121,8 @@ def _large(files: Sequence[ImageFile]) -> bool:
     for file in files:
         if not isinstance(file.path, Path):
             return False  # bytes are there already, and nobody knows of a function what it costs
-        try:
+        with contextlib.suppress(OSError):  # decoding says what is wrong with it
             total += os.stat(file.path).st_size
-        except OSError:
-            continue  # decoding says what is wrong with it
         if total > SMALL:
             return True
     return False
