@@ -113,7 +113,7 @@ def test_levels_are_those_to_train_on_whatever_the_sizes(parts):
 def test_numbered_classes_stand_in_their_order():
     images = data.ImageSet(VALUES[:, None], 256, labels=np.array([3, 1, 10, 2] * 3))
     tally = Tally()
-    tally.add_labels(images, [])
+    tally.add_labels(images.labels)
     assert [*tally.classes] == ["1", "2", "3", "10"]
 
 

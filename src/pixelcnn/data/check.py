@@ -143,15 +143,11 @@ class Tally:
         for piece in pieces(images.images):
             self.seen[images.images[piece].numpy().ravel()] = True
 
-    def add_labels(self, images: ImageSet | None, names: list[str]) -> None:
-        """The classes of a set, or of files by their names."""
-        if images is None:
-            words = class_labels(names, tuple(self.classes))
-            labels, classes = (None, ()) if words is None else labels_tensor(words)
-        else:
-            labels, classes = images.labels, images.classes
+    def add_labels(self, labels: Any, classes: tuple[str, ...] = ()) -> None:
+        """The classes of images, as numbers or as words; None of those that have none."""
         if labels is not None:
-            self.classes.update(classes[i] if classes else str(i) for i in sorted(labels.tolist()))
+            numbers, names = labels_tensor(labels, classes)
+            self.classes.update(names[i] if names else str(i) for i in sorted(numbers.tolist()))
 
     def report(self, name: str, levels: int, folders: tuple[FolderReport, ...] = ()) -> DataReport:
         """What has been counted."""
@@ -221,7 +217,7 @@ def check(
     sets = {"all": load_all(data, **asked)} if data in DATASETS else parts_in(data, **asked)
     for part, images in sets.items():
         tally.add_set(part, images)
-        tally.add_labels(images, [])
+        tally.add_labels(images.labels, images.classes)
     first = next(iter(sets.values()))
     return tally.report(first.name, first.levels)
 
@@ -265,7 +261,7 @@ def _checked(root: Path, part: str, reading: Reading, tally: Tally) -> tuple[Fol
     good = [each for each in reports if not each.error]
     problem, hint, levels = "", "", 0
     if good:
-        tally.add_labels(None, [each.name for each in good])
+        tally.add_labels(class_labels([each.name for each in good], tuple(tally.classes)))
         levels = levels_of(good, reading)
     try:
         levels = settle(good, reading, where).levels
