@@ -19,6 +19,8 @@ from pixelcnn.files import AnyPath, write_atomically
 
 NAME_BYTES = 100
 """Length of a plain name at most."""
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+"""What file systems without locks say."""
 BEST = "best.safetensors"
 """The model of a run folder."""
 
@@ -97,24 +99,23 @@ def open_inside(path: AnyPath, flags: int) -> int:
     return handle
 
 
-def hold(descriptor: int) -> bool:
-    """Locks an open file until it is closed, or this process ends.
+def hold(handle: int) -> bool:
+    """Whether an open file is this process's alone until it ends, whatever ends it.
 
-    Returns:
-        Whether it is locked: Windows has no such lock, nor have some file systems of clusters.
+    Windows has no such locks, nor have file systems of some clusters: nothing keeps a second process out.
 
     Raises:
-        BlockingIOError: another process holds it.
+        BlockingIOError: another process has it.
     """
     if sys.platform == "win32":
         return False
     import fcntl
 
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
-    except OSError:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
         return False
     return True
 

@@ -1,6 +1,7 @@
 """Any source of images wherever Python takes images, and the command line beside it."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -258,8 +259,10 @@ def test_a_set_that_comes_in_parts_is_trained_on_its_own(tiny):
 
 
 def test_own_data_called_like_a_named_set_are_not_taken_for_it(tiny, place, tmp_path):
-    (tmp_path / "digits").symlink_to(place / "photos")
-    assert data.load(tmp_path / "digits").test.name == "./digits"
+    shutil.copytree(place / "photos", tmp_path / "digits")
+    data.prepare(tmp_path / "digits", tmp_path / "packed")
+    for name in ("digits", "packed"):
+        assert data.load(tmp_path / name).test.name == "./digits"
     made = tiny(SHAPE, levels=4)
     made.record = {"data": {"name": nameless(str(tmp_path / "digits"))}}
     assert made.record["data"]["name"] == "./digits"

@@ -113,7 +113,7 @@ def test_levels_are_those_to_train_on_whatever_the_sizes(parts):
 def test_numbered_classes_stand_in_their_order():
     images = data.ImageSet(VALUES[:, None], 256, labels=np.array([3, 1, 10, 2] * 3))
     tally = Tally()
-    tally.add_labels(images, [])
+    tally.add_labels(images.labels)
     assert [*tally.classes] == ["1", "2", "3", "10"]
 
 
@@ -147,3 +147,9 @@ def test_parts_of_an_archive_are_compared_with_each_other(tmp_path):
     found = data.check(tmp_path / "set.npz")
     assert (found.parts, found.shared) == ({"train": 12, "test": 3}, {"train and test": 3})
     assert (found.duplicates, found.classes) == (0, {"0": 5, "1": 5, "2": 5})
+
+
+def test_patches_of_one_photograph_are_no_duplicates(tmp_path):
+    np.save(tmp_path / "a.npy", VALUES)
+    found = data.check(tmp_path / "a.npy", (3, 5), "patches")
+    assert (found.parts, found.duplicates) == ({"all": 24}, 0)

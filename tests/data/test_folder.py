@@ -526,6 +526,13 @@ def test_twelve_bits_fill_their_levels(tmp_path):
     assert few.images[0, 0].tolist() == (values // 256).tolist()
 
 
+def test_dark_pictures_of_sixteen_bits_are_told_their_own_range(tmp_path):
+    save_pictures(tmp_path, MAPS.astype(np.uint16) * 1023)
+    with pytest.raises(DataError, match="4092 of 65535") as caught:
+        data.load_all(tmp_path, levels=4096)
+    assert "0 to 65535 is their range, say 65536" in caught.value.hint
+
+
 def test_a_picture_that_was_drawn_has_the_levels_that_it_says_whatever_is_expected(tmp_path):
     drawn = next(png.files(np.arange(4).reshape(1, 1, 2, 2), levels=4))
     (tmp_path / "a.png").write_bytes(drawn)

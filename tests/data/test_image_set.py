@@ -163,6 +163,11 @@ def test_freezing_a_dynamic_set_names_the_seed_and_commutes_with_choosing():
     assert not torch.equal(fixed.images, images.levels_at(slice(None), 4, 0))
 
 
+def test_images_that_are_counted_from_the_end_keep_their_coins():
+    images = dynamic()
+    assert torch.equal(images[[-1, 2]].levels_at(slice(None)), images.levels_at([9, 2]))
+
+
 def test_black_stays_black_and_white_stays_white():
     ends = torch.tensor([0, 255], dtype=torch.uint8).repeat(1000, 1).reshape(1000, 1, 1, 2)
     drawn = ImageSet(ends, 2, grey_levels=256).levels_at(slice(None), 0, 0)

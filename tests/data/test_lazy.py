@@ -177,6 +177,14 @@ def test_values_beyond_the_levels_are_found_in_a_file_too():
     assert ImageSet(read_on_demand(GREYS % 17), 17).levels == 17
 
 
+def test_a_size_and_colours_read_nothing():
+    log = []
+    images = ImageSet(read_on_demand(GREYS % 17, log), 17)
+    log.clear()
+    assert in_colour(fitted(images, (4, 9), "pad")).shape == (3, 4, 9)
+    assert log == []
+
+
 def test_a_step_in_memory_is_done_at_once():
     assert type(each(GREYS, lambda some: some + 1)) is torch.Tensor
 

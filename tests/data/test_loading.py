@@ -203,6 +203,13 @@ def test_a_name_that_looks_like_the_folder_of_a_user_is_a_name(folder, tmp_path,
         data.load_all(f"{folder}/other.npy")
 
 
+def test_a_tilde_is_the_folder_of_the_user_in_lists_and_checks_too(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    Image.fromarray(NOISE[0]).save(tmp_path / "a.png")
+    assert len(data.load_all(["~/a.png", "~/a.png"])) == 2
+    assert data.check_folder("~").ok
+
+
 def test_a_test_set_takes_the_place_of_the_parts_own(tmp_path, caplog):
     every = np.random.default_rng(0).integers(0, 256, (40, 6, 6), np.uint8)
     np.savez(tmp_path / "parts.npz", x_train=every[:20], x_val=every[20:25], x_test=every[25:30])

@@ -53,11 +53,14 @@ def put(folder, suffix="", change=lambda text: text):
 
 
 @pytest.mark.parametrize("suffix", PACKERS)
-@pytest.mark.parametrize("where", ["root", "variable", "cache"])
+@pytest.mark.parametrize("where", ["root", "variable", "home", "cache"])
 def test_files_are_found_however_packed_in_every_place(tmp_path, monkeypatch, cache, suffix, where):
     put(cache if where == "cache" else tmp_path / "tiny-set", suffix)
     if where == "variable":
         monkeypatch.setenv("PIXELCNN_DATA", str(tmp_path))
+    elif where == "home":
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("PIXELCNN_DATA", "~")
     root = tmp_path if where == "root" else None
     assert contents(official(), "train", root, download=False) == list(CONTENT.values())
 

@@ -264,8 +264,9 @@ def test_postscript_is_not_read_whatever_it_is_called(tmp_path):
 
 
 def test_a_picture_larger_than_memory_is_a_resource_error(write_image, monkeypatch):
-    path = write_image("a.png")
+    path, small = write_image("a.png", size=(257, 257)), write_image("small.png")
     monkeypatch.setattr("pixelcnn.memory.available", lambda: 10)
+    assert read_picture(small).size == (6, 5)  # of so little nothing is asked
     with pytest.raises(ResourceError, match="bytes of memory"):
         read_picture(path)
     with pytest.raises(ResourceError, match=r"^a\.png needs"):

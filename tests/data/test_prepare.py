@@ -1,5 +1,6 @@
 """Packed sets."""
 
+import errno
 import json
 import os
 import shutil
@@ -110,6 +111,14 @@ def test_size_and_bad_files_are_handled_as_in_a_folder(pets, tmp_path, write_ima
     packed = data.prepare(pets, tmp_path / "packed", size=4, skip_bad=True)
     assert (len(packed), packed.skipped, packed.shape) == (N + 1, 1, (1, 4, 4))
     assert data.load_all(tmp_path / "packed").skipped == 1
+
+
+def test_a_file_system_without_locks_is_packed_to_all_the_same(pets, tmp_path, monkeypatch):
+    def without(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", without)
+    assert len(data.prepare(pets, tmp_path / "packed")) == N
 
 
 def test_an_existing_folder_is_refused(pets, tmp_path):
@@ -256,6 +265,14 @@ def test_a_packed_set_says_how_its_pictures_got_their_size(tmp_path, size, fit):
     options = {} if size is None else {"size": size, "fit": fit}
     data.prepare(photos, tmp_path / "packed", **options)
     assert data.load_all(tmp_path / "packed").fit == fit == data.load_all(photos, **options).fit
+
+
+def test_a_packed_set_that_is_cropped_says_how_it_is_read_again(pets, tmp_path):
+    data.prepare(pets, tmp_path / "packed", size=5)
+    cropped = data.load_all(tmp_path / "packed", size=3)
+    again = data.load_all(tmp_path / "packed", size=3, fit=cropped.fit)
+    assert cropped.fit == "crop"
+    assert torch.equal(again.images[:], cropped.images[:])
 
 
 CARD = {"format": 1, "name": "pets", "levels": 256, "classes": ["cat", "dog"], "skipped": 0}

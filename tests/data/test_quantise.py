@@ -79,6 +79,8 @@ def test_more_levels_than_the_source_has_are_not_made_up(caplog):
     kept = coded(RAMP, Coding(levels=1024))
     assert (kept.levels, kept.quantisation) == (256, "none")
     assert "1024 cannot be made" in caplog.text
+    assert coded(ImageSet(torch.tensor([[[[0, 1]]]]), 2, name="bits"), Coding(levels=4)).levels == 2
+    assert "bits has 2 levels, 4 cannot be made" in caplog.text
 
 
 @pytest.mark.parametrize(

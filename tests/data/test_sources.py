@@ -186,6 +186,12 @@ def test_pictures_of_a_dataset_say_how_they_were_read_as_those_of_a_folder_do(tm
     assert torch.equal(found.images, folder.images)
 
 
+def test_pictures_of_a_dataset_are_decoded_once(monkeypatch):
+    decoded, decode = [], pictures.decode
+    monkeypatch.setattr(pictures, "decode", lambda *a: (decoded.append(1), decode(*a))[1])
+    assert len(data.load_all(Items(PICTURES))) == len(decoded)
+
+
 def test_random_items_become_one_set_that_does_not_change():
     class Random(Items):
         def __getitem__(self, index):

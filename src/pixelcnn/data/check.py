@@ -98,20 +98,17 @@ class DataReport:
     @property
     def facts(self) -> dict[str, str]:
         """What is known of the images, a line each; nothing of none."""
-        if not sum(self.parts.values()):
+        images, several = sum(self.parts.values()), len(self.parts) > 1
+        if not images:
             return {"images": "0"}
         found = {
-            "images": _counted(self.parts)
-            if len(self.parts) > 1
-            else str(sum(self.parts.values())),
-            "shapes": _counted(self.shapes, most=5)
-            if len(self.shapes) > 1
-            else "".join(self.shapes),
+            "images": _counted(self.parts) if several else str(images),
+            "shapes": _counted(self.shapes, 5) if len(self.shapes) > 1 else "".join(self.shapes),
             "levels": f"{self.levels}, {self.occurring} of them occur",
             "classes": _counted(self.classes) or "none",
             "duplicates": str(self.duplicates),
         }
-        if len(self.parts) > 1:
+        if several:
             found["in two parts"] = _counted(self.shared) or "none"
         return found
 
@@ -142,21 +139,15 @@ class Tally:
     def add_set(self, part: str, images: ImageSet) -> None:
         """Images of one shape."""
         self.shapes[str(images.shape)] += len(images)
-        self.keys.setdefault(part, Counter()).update(
-            content_keys(images.images, images.group).tolist()
-        )
+        self.keys.setdefault(part, Counter()).update(content_keys(images.images).tolist())
         for piece in pieces(images.images):
             self.seen[images.images[piece].numpy().ravel()] = True
 
-    def add_labels(self, images: ImageSet | None, names: list[str]) -> None:
-        """The classes of a set, or of files by their names."""
-        if images is None:
-            words = class_labels(names, tuple(self.classes))
-            labels, classes = (None, ()) if words is None else labels_tensor(words)
-        else:
-            labels, classes = images.labels, images.classes
+    def add_labels(self, labels: Any, classes: tuple[str, ...] = ()) -> None:
+        """The classes of images, as numbers or as words; None of those that have none."""
         if labels is not None:
-            self.classes.update(classes[i] if classes else str(i) for i in sorted(labels.tolist()))
+            numbers, names = labels_tensor(labels, classes)
+            self.classes.update(names[i] if names else str(i) for i in sorted(numbers.tolist()))
 
     def report(self, name: str, levels: int, folders: tuple[FolderReport, ...] = ()) -> DataReport:
         """What has been counted."""
@@ -226,7 +217,7 @@ def check(
     sets = {"all": load_all(data, **asked)} if data in DATASETS else parts_in(data, **asked)
     for part, images in sets.items():
         tally.add_set(part, images)
-        tally.add_labels(images, [])
+        tally.add_labels(images.labels, images.classes)
     first = next(iter(sets.values()))
     return tally.report(first.name, first.levels)
 
@@ -251,12 +242,10 @@ def check_folder(
         DataError: no such folder, or no image in it.
     """
     root = at_home(folder)
+    if not root.exists():
+        raise missing(folder)
     if not root.is_dir():
-        raise (
-            DataError(f"{printable(str(folder))} is not a folder")
-            if root.exists()
-            else missing(root)
-        )
+        raise DataError(f"{printable(str(folder))} is not a folder")
     reading = Reading(size=as_size(size), fit=fit, source_levels=source_levels).of_pictures
     return _checked(root, "all", reading, Tally())[0]
 
@@ -272,7 +261,7 @@ def _checked(root: Path, part: str, reading: Reading, tally: Tally) -> tuple[Fol
     good = [each for each in reports if not each.error]
     problem, hint, levels = "", "", 0
     if good:
-        tally.add_labels(None, [each.name for each in good])
+        tally.add_labels(class_labels([each.name for each in good], tuple(tally.classes)))
         levels = levels_of(good, reading)
     try:
         levels = settle(good, reading, where).levels

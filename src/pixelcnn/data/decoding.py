@@ -1,5 +1,6 @@
 """Decodes image files, several at a time, each straight into what is kept of it."""
 
+import contextlib
 import os
 import sys
 from collections import deque
@@ -10,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pixelcnn.data.depth import levels_of
 from pixelcnn.data.files import ImageFile
 from pixelcnn.data.geometry import too_small
 from pixelcnn.data.picture import read_picture
+from pixelcnn.data.quantise import equal_bins
 from pixelcnn.data.raw import check_finite
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.refusal import BEYOND, COLOUR
@@ -57,7 +58,7 @@ def decode(file: ImageFile, reading: Reading) -> Decoded:
             raise DataError(COLOUR)
         pixels, largest, levels = picture.pixels, picture.largest, reading.source_levels
         if levels is not None and reading.stored and 0 < picture.sampled <= 2**picture.bits:
-            pixels = levels_of(pixels, picture.bits, picture.sampled)
+            pixels = equal_bins(2**picture.bits, picture.sampled)[pixels].astype(pixels.dtype)
             largest = int(pixels.max())
         if levels is not None and reading.stored and largest >= levels:
             raise DataError(f"{BEYOND} {largest}, but {levels} levels are 0 to {levels - 1}")
@@ -120,10 +121,8 @@ def _large(files: Sequence[ImageFile]) -> bool:
     for file in files:
         if not isinstance(file.path, Path):
             return False  # bytes are there already, and nobody knows of a function what it costs
-        try:
+        with contextlib.suppress(OSError):  # decoding says what is wrong with it
             total += os.stat(file.path).st_size
-        except OSError:
-            continue  # decoding says what is wrong with it
         if total > SMALL:
             return True
     return False

@@ -33,11 +33,6 @@ def maxval(image: "Image.Image") -> int:
     return next((each for each in tiles[0][3] if isinstance(each, int)), 0)
 
 
-def levels_of(pixels: np.ndarray, bits: int, levels: int) -> np.ndarray:
-    """The levels that became values of the whole range of 8 or 16 bits, as :mod:`pixelcnn.png` makes them."""
-    return (pixels.astype(np.int64) * levels >> bits).astype(pixels.dtype)
-
-
 def low_bytes(stream: BinaryIO) -> Any:
     """The lower byte of every 16-bit value of a colour picture.
 

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from pixelcnn.data.depth import FORMATS
 from pixelcnn.data.picture import SUFFIXES
@@ -146,12 +146,9 @@ def _of_images(parent: Path, folders: list[str], root: Path) -> list[str]:
     return [folder for folder in visible if folder not in annotations]
 
 
-def _unreadable(error: OSError) -> DataError:
-    return DataError(f"{printable(str(error.filename))} cannot be read: {error.strerror}")
-
-
-def _refuse(error: OSError) -> None:
-    raise _unreadable(error) from error
+def _refuse(error: OSError) -> NoReturn:
+    text = f"{printable(str(error.filename))} cannot be read: {error.strerror}"
+    raise DataError(text) from error
 
 
 def part_folders(root: Path) -> dict[str, Path]:
@@ -195,7 +192,7 @@ def _inside(root: Path) -> tuple[list[Path], list[str]]:
         shown = sorted((each for each in root.iterdir() if not _hidden(each.name)), key=os.fsencode)
         folders = [p for p in shown if p.is_dir() and not _is_run(p) and not _holds_runs(p)]
     except OSError as error:
-        raise _unreadable(error) from error
+        _refuse(error)
     return folders, [path.name for path in shown if path.suffix.lower() in SUFFIXES]
 
 

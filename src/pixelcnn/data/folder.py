@@ -14,7 +14,7 @@ from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.patches import PATCHES, in_patches
 from pixelcnn.data.raw import RawSet, plain_type
 from pixelcnn.data.reading import Reading
-from pixelcnn.data.splits import Parts, alike, matched
+from pixelcnn.data.splits import Parts, read_alike
 from pixelcnn.data.survey import FileReport, accepted, common_size, settle
 from pixelcnn.errors import ResourceError
 from pixelcnn.text import printable
@@ -27,16 +27,17 @@ def read_folder(root: Path, reading: Reading) -> Parts:
         DataError: no images, bad ones (all are named), or different sizes where none was asked for.
         ResourceError: more than the memory holds.
     """
-    sets, reading = Parts(), reading.of_pictures
-    for part, folder in (part_folders(root) or {"all": root}).items():
-        options = alike(reading, sets["train"]) if sets else reading
-        images = read_files(find_images(folder), options, name_of(folder))
-        if part != "all":
-            names = tuple(f"{folder.name}/{name}" for name in images.names)
-            name = name_of(root) + (PATCHES if images.fit == "patches" else "")
-            images = dataclasses.replace(images, name=name, names=names)
-        sets[part] = matched(images, sets["train"], part) if sets else images
-    return sets
+    reading, folders = reading.of_pictures, part_folders(root)
+    if not folders:
+        return {"all": read_files(find_images(root), reading, name_of(root))}
+
+    def read(folder: Path, told: Reading) -> ImageSet:
+        images = read_files(find_images(folder), told, name_of(folder))
+        names = tuple(f"{folder.name}/{name}" for name in images.names)
+        name = name_of(root) + (PATCHES if images.fit == "patches" else "")
+        return dataclasses.replace(images, name=name, names=names)
+
+    return read_alike(folders, read, reading)
 
 
 def read_files(

@@ -56,13 +56,9 @@ class Frame:
             return image
         if self.fit in SCALED:
             scale = max(height / image.height, width / image.width)
-            left, top = (image.width - width / scale) / 2, (image.height - height / scale) / 2
-            box = (
-                max(left, 0),
-                max(top, 0),
-                image.width - max(left, 0),
-                image.height - max(top, 0),
-            )
+            left = max((image.width - width / scale) / 2, 0)
+            top = max((image.height - height / scale) / 2, 0)
+            box = (left, top, image.width - left, image.height - top)
             how = Image.Resampling.LANCZOS if self.fit == "resize" else Image.Resampling.NEAREST
             return image.resize((width, height), how, box=box)
         left, top = max(image.width - width, 0) // 2, max(image.height - height, 0) // 2

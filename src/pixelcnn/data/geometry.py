@@ -87,7 +87,9 @@ def fitted(images: ImageSet, size: tuple[int, int] | None, fit: str | None = Non
     given = images.condition
     if given is not None and given.ndim == 4:
         given = cropped(given, size)
-    return dataclasses.replace(images, images=each(images.images, step), condition=given)
+    fitting = each(images.images, step, images.grey_levels or images.levels)
+    way = images.fit and (fit or "crop")  # pictures that were resized once are not resized again
+    return dataclasses.replace(images, images=fitting, condition=given, fit=way)
 
 
 def in_grey(images: ImageSet) -> ImageSet:
@@ -132,5 +134,6 @@ def in_colour(images: ImageSet) -> ImageSet:
         raise DataError(
             f"{images.name} has {images.shape.channels} channels, not 1: no rgb from it"
         )
-    coloured = each(images.images, lambda some: some.expand(-1, 3, -1, -1).contiguous())
+    bound = images.grey_levels or images.levels
+    coloured = each(images.images, lambda some: some.expand(-1, 3, -1, -1).contiguous(), bound)
     return dataclasses.replace(images, images=coloured)

@@ -30,6 +30,8 @@ from pixelcnn.text import counted, escaped
 Step = Callable[[Tensor], Tensor]
 SHOWN = 30
 """Images that a notebook shows of a set."""
+OF_EACH = ("labels", "condition", "index", "group", "assigned")
+"""What may be known of each image, as tensors."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -120,7 +122,7 @@ class ImageSet:
             object.__setattr__(self, "condition_names", names)
             found = condition_tensor(self.condition, self.shape, self.condition_names)
             object.__setattr__(self, "condition", found)
-        for what in ("labels", "names", "condition", "index", "group", "assigned"):
+        for what in ("names", *OF_EACH):
             values = getattr(self, what)
             unnamed = what == "names" and not values
             if values is not None and len(values) != len(self.images) and not unnamed:
@@ -188,21 +190,15 @@ class ImageSet:
         A range of neighbours shares memory with this set, other choices are copied; images in a file
         stay there.
         """
-        dynamic, index = self.dynamic, None
-        rows = rows_of(which, len(self))
-        indices = rows if isinstance(rows, Tensor) else torch.arange(len(self))[rows]
+        dynamic, rows = self.dynamic, rows_of(which, len(self))
+        device = rows.device if isinstance(rows, Tensor) else None
+        indices = torch.arange(len(self), device=device)[rows]  # counted from 0 on
+        each = {what: getattr(self, what) for what in OF_EACH}
+        taken = {what: values[rows] for what, values in each.items() if values is not None}
         if dynamic:
-            index = indices if self.index is None else self.index[rows]
-        return dataclasses.replace(
-            self,
-            images=chosen(self.images, rows),
-            labels=None if self.labels is None else self.labels[rows],
-            names=tuple(self.names[i] for i in indices.tolist()) if self.names else (),
-            condition=None if self.condition is None else self.condition[rows],
-            index=index,
-            group=None if self.group is None else self.group[rows],
-            assigned=None if self.assigned is None else self.assigned[rows],
-        )
+            taken.setdefault("index", indices)
+        names = tuple(self.names[i] for i in indices.tolist()) if self.names else ()
+        return dataclasses.replace(self, images=chosen(self.images, rows), names=names, **taken)
 
     def __getitems__(self, indices: list[int]) -> list[Any]:
         """The images at some indices one by one, as PyTorch's ``DataLoader`` asks for them.

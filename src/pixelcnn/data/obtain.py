@@ -23,6 +23,7 @@ from typing import IO, Any, BinaryIO
 from pixelcnn.data.gate import opened
 from pixelcnn.data.official import Mirror, OfficialFile, OfficialSet
 from pixelcnn.errors import DataError
+from pixelcnn.folders import at_home
 from pixelcnn.text import in_terminal
 
 log = logging.getLogger("pixelcnn")
@@ -65,9 +66,9 @@ def folders(dataset: OfficialSet, root: Path | None = None) -> Iterator[Path]:
     """
     first = root or os.environ.get(VARIABLE)
     if first:
-        yield Path(first) / dataset.name
+        yield at_home(first) / dataset.name
         if dataset.torchvision:
-            yield Path(first) / dataset.torchvision
+            yield at_home(first) / dataset.torchvision
     import pooch
 
     yield Path(pooch.os_cache("pixelcnn")) / dataset.name

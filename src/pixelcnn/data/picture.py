@@ -32,6 +32,8 @@ MAX_PIXELS, TOO_LARGE = 2**26, "is too large"
 """Of one file, and what is said of more; a few bytes can declare a picture that fills the memory."""
 BYTES_PER_PIXEL = 16
 """Of memory while a picture is decoded and turned into an array."""
+UNASKED = 2**20
+"""Bytes that are taken as they are: to ask for room takes longer than to decode so small a picture."""
 
 SHALLOW = "16 bits reduced to 8"
 OPAQUE = "opaque alpha channel dropped"
@@ -151,7 +153,9 @@ def _decode(stream: BinaryIO, how: How) -> Picture:
             image.seek(0)
         raw, most = depth.raw_mode(image), depth.maxval(image)
         deep = raw.startswith(depth.DEEP)
-        afford(BYTES_PER_PIXEL * width * height * (1 + deep))
+        needed = BYTES_PER_PIXEL * width * height * (1 + deep)
+        if needed > UNASKED:
+            afford(needed)
         if how.frame:
             how.frame.draft(image)
         image, turn = upright(image)

@@ -17,12 +17,12 @@ from pixelcnn.data.files import ImageFile
 from pixelcnn.data.folder import read_files
 from pixelcnn.data.gate import named, opened
 from pixelcnn.data.image_set import ImageSet, Splits
-from pixelcnn.data.lazy import LazyImages, Rows, whole
+from pixelcnn.data.lazy import LazyImages, Rows
 from pixelcnn.data.parsing import places_among
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.rows import HELD
 from pixelcnn.data.splits import Parts
-from pixelcnn.data.survey import accepted, settle
+from pixelcnn.data.survey import FileReport, accepted, settle
 from pixelcnn.data.tensors import dtype_of
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.folders import at_home
@@ -111,7 +111,7 @@ def read_stored(
     *,
     kept: bool = False,
 ) -> ImageSet:
-    """Pictures that a data set holds: looked at once, and decoded when they are used if they are many.
+    """Pictures that a data set holds: decoded once, and if they are many again when they are used.
 
     Args:
         fetch: gives what some of them are read of, see :data:`pixelcnn.data.picture.Content`.
@@ -119,7 +119,7 @@ def read_stored(
         labels: integers ``(count,)`` or None.
         reading: how.
         where: name of the set, and the start of every message.
-        kept: decode all now: they may be others when they are asked for again.
+        kept: keep all in memory: they may be others when they are asked for again.
 
     Raises:
         DataError: bad pictures, or different sizes where none was asked for.
@@ -131,12 +131,13 @@ def read_stored(
             f"{option} goes with files and arrays, {where} is a data set of pictures",
             hint=f"write the pictures into a folder, or leave out {option}",
         )
-    steps = (range(start, min(start + TOGETHER, count)) for start in range(0, count, TOGETHER))
-    reports = [
-        decode(ImageFile(source, f"image {index}"), reading).report
-        for step in steps
-        for index, source in zip(step, fetch(step), strict=True)
-    ]
+    reports, pictures, size = list[FileReport](), list[np.ndarray](), 0
+    for start in range(0, count, TOGETHER):
+        for source in fetch(range(start, min(start + TOGETHER, count))):
+            report, pixels = decode(ImageFile(source, f"image {len(reports)}"), reading)
+            reports.append(report)
+            if pixels is not None and (kept or (size := size + pixels.nbytes) <= HELD):
+                pictures.append(pixels)
     target = settle(accepted(reports, where, reading.skip_bad), reading, where)
     places = torch.tensor([index for index, each in enumerate(reports) if not each.error])
     dtype = dtype_of(target.levels)
@@ -151,8 +152,8 @@ def read_stored(
         return found
 
     images: Tensor = LazyImages((len(places), *target.shape), dtype, read, target.levels)
-    if kept or images.nbytes <= HELD:
-        images = whole(images)
+    if len(pictures) == len(places):
+        images, _ = target.together(pictures, apart=False)
     return ImageSet(
         images,
         target.levels,

@@ -122,6 +122,11 @@ def coded(images: ImageSet, coding: Coding, *, again: bool = False) -> ImageSet:
         return images
     if coding.quantise is not None:
         return _measured(images, coding)
+    if (coding.levels or 0) > source:
+        words = "%s has %d levels, %d cannot be made of them"
+        log.log(
+            logging.DEBUG if again else logging.WARNING, words, images.name, source, coding.levels
+        )
     if source == 2:
         return dataclasses.replace(images, binarisation="fixed")
     if coding.binarise == "dynamic":
@@ -129,13 +134,7 @@ def coded(images: ImageSet, coding: Coding, *, again: bool = False) -> ImageSet:
     if coding.binarise == "threshold":
         assert coding.threshold is not None, "set with binarise"
         return _at_threshold(images, coding.threshold)
-    if coding.levels is None or coding.levels == source:
-        return images
-    if coding.levels > source:
-        words = "%s has %d levels, %d cannot be made of them"
-        log.log(
-            logging.DEBUG if again else logging.WARNING, words, images.name, source, coding.levels
-        )
+    if coding.levels is None or coding.levels >= source:
         return images
     if coding.levels == 2:
         return _at_threshold(images, 0.5)

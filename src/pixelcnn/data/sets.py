@@ -87,8 +87,7 @@ def named_whole(name: str, root: Path | None, download: bool) -> ImageSet:
     if name in COURSE:
         return shapes(colour=name == "shapes-colour")
     dataset = OFFICIAL[name]
-    whole = joined(*(_part(dataset, part, root, download) for part in dataset.parts))
-    return dataclasses.replace(whole, split="all")
+    return joined(*(_part(dataset, part, root, download) for part in dataset.parts))
 
 
 def embedded_digits() -> ImageSet:
@@ -128,11 +127,8 @@ def _tutorial(name: str, root: Path | None, download: bool) -> Splits:
 
 
 def _cut(whole: ImageSet, *parts: np.ndarray) -> Splits:
-    train, val, test = (
-        dataclasses.replace(whole[part], split=split)
-        for part, split in zip(parts, Splits._fields, strict=True)
-    )
-    return Splits(train, val, test)
+    pairs = zip(parts, Splits._fields, strict=True)
+    return Splits(*(dataclasses.replace(whole[part], split=split) for part, split in pairs))
 
 
 def _part(dataset: OfficialSet, part: str, root: Path | None, download: bool) -> ImageSet:

@@ -30,7 +30,7 @@ from pixelcnn.data.packed import plain_name
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.sets import DATASETS
-from pixelcnn.data.splits import Parts, alike, divided, joined, matched, read_alike, splits_of
+from pixelcnn.data.splits import Parts, alike, divided, joined, read_alike, splits_of
 from pixelcnn.data.subsets import of_a_set, taken
 from pixelcnn.data.table import read_table
 from pixelcnn.errors import ConfigError, DataError, UnknownName
@@ -96,9 +96,7 @@ def whole_of(source: Any, reading: Reading, *, alone: bool = True) -> ImageSet:
     parts = list(parts_of(source, reading, alone=alone, whole=True).values())
     if len(parts) == 1:
         return parts[0]
-    first, *others = (part.frozen() for part in parts)  # of a dynamic set the others are already
-    whole = joined(first, *(matched(other, first, "further") for other in others))
-    return dataclasses.replace(whole, split="all")
+    return joined(*(part.frozen() for part in parts))  # of a dynamic set the others are already
 
 
 def parts_of(source: Any, reading: Reading, *, alone: bool = True, whole: bool = False) -> Parts:
@@ -134,9 +132,9 @@ def parts_of(source: Any, reading: Reading, *, alone: bool = True, whole: bool =
     check_useful(reading, kind.useful, source)
     parts = kind.read(source, reading)
     for part, images in parts.items():
-        if isinstance(source, Path) and (name := source.absolute().name) in DATASETS:
+        if images.name in DATASETS and not (of_a_set(source) or isinstance(source, Splits)):
             # A model file must not take it for the named set.
-            images = dataclasses.replace(images, name=f"./{name}")
+            images = dataclasses.replace(images, name=f"./{images.name}")
         if reading.size is not None:
             images = fitted(images, reading.size, reading.fit)
         if reading.condition_file is not None:

@@ -85,14 +85,17 @@ def _ranked(keys: np.ndarray, shares: tuple[float, ...]) -> np.ndarray:
 
 
 def divided(parts: Parts) -> Parts:
-    """Images in one piece in the parts that their source assigns them to, if it does; others as they are."""
+    """Images in one piece in the parts that their source assigns them to, if it does; others as they are.
+
+    Those of one part alone, which may have been chosen among all, are in one piece.
+    """
     whole = parts.get("all")
     if whole is None or whole.assigned is None:
         return parts
-    rows = [(whole.assigned == number).nonzero().flatten() for number in range(len(Splits._fields))]
-    plain = dataclasses.replace(whole, assigned=None)
-    found = {name: plain[at] for name, at in zip(Splits._fields, rows, strict=True) if len(at)}
-    # Of some images of a table, none may be to train on.
+    plain, found = dataclasses.replace(whole, assigned=None), Parts()
+    for number, part in enumerate(Splits._fields):
+        if (mine := whole.assigned == number).any():
+            found[part] = plain[mine]
     return found if "train" in found and len(found) > 1 else {"all": plain}
 
 
@@ -207,8 +210,8 @@ def matched(other: ImageSet, train: ImageSet, part: str) -> ImageSet:
 
 
 def joined(first: ImageSet, *others: ImageSet) -> ImageSet:
-    """Sets of the same kind, one after the other, under the name of the first."""
-    parts = (first, *others)
+    """Sets in one piece, one after the other, each :func:`matched` to the first and under its name."""
+    parts = (first, *(matched(other, first, "further") for other in others))
     groups, photographs = [], 0
     for part in parts:
         if part.group is not None:
@@ -219,12 +222,13 @@ def joined(first: ImageSet, *others: ImageSet) -> ImageSet:
     conditions = [part.condition for part in parts if part.condition is not None]
     return dataclasses.replace(
         first,
+        split="all",
         images=concatenated([part.images for part in parts]),
         labels=torch.cat(labels) if len(labels) == len(parts) else None,
         names=sum(names, ()) if any(part.names for part in parts) else (),
         condition=torch.cat(conditions) if len(conditions) == len(parts) else None,
         skipped=sum(part.skipped for part in parts),
         index=None,
-        group=torch.cat(groups) if len(groups) == len(parts) else None,
         assigned=None,
+        group=torch.cat(groups) if len(groups) == len(parts) else None,
     )

@@ -6,7 +6,7 @@ from typing import Any
 from torch.utils.data import ConcatDataset, Subset
 
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.splits import joined, matched
+from pixelcnn.data.splits import joined
 from pixelcnn.errors import DataError
 
 ALIKE = ("binarisation", "quantisation", "source_levels", "condition_names")
@@ -35,5 +35,4 @@ def taken(source: Any) -> ImageSet:
     for other in others:
         if differing := [what for what in ALIKE if getattr(first, what) != getattr(other, what)]:
             raise DataError(f"sets that differ in {' and '.join(differing)} are not joined")
-    whole = joined(first, *(matched(other, first, "further") for other in others))
-    return dataclasses.replace(whole, split="all")
+    return joined(first, *others)

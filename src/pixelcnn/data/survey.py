@@ -191,13 +191,13 @@ def _tell_size(
 
 def _tell_values(good: list[FileReport], reading: Reading, where: str) -> None:
     """Says that few values occur; they would all be black to train on if they are below the levels wanted."""
-    few = few_values(good, reading)
+    few, full = few_values(good, reading), max(each.full for each in good)
     darkest = max(each.largest for each in good) < (reading.levels or 0)
-    if (
-        few and darkest and reading.usual_levels is None
-    ):  # a model's images may be as dark as they like
+    # A model's images may be as dark as they like.
+    if few and darkest and reading.usual_levels is None:
         raise DataError(
-            f"{where}: {few}", hint="if they are dark, and 0 to 255 is their range, say 256"
+            f"{where}: {few}",
+            hint=f"if they are dark, and 0 to {full} is their range, say {full + 1}",
         )
     if few:
         log.warning("%s: %s", where, few)
