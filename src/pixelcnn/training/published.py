@@ -60,7 +60,8 @@ class Published:
             raise ConfigError("published must be a table", hint="write [published]")
         known = [field.name for field in dataclasses.fields(cls)]
         check_keys("key of [published]", table, known)
-        return cls(**({"figure": None, "source": None} | table))
+        absent: dict[str, Any] = {"figure": None, "source": None}
+        return cls(**(absent | table))
 
 
 def in_unit(nats: float, dimensions: int, unit: Unit) -> float:
