@@ -302,6 +302,20 @@ def test_conditions_are_taken_by_the_names_of_arrays(tmp_path):
             data.load_all(tmp_path / "a.npz", condition=wrong)
 
 
+@pytest.mark.parametrize("kind", ["npz", "h5"])
+def test_names_of_features_are_taken_from_beside_the_condition(tmp_path, kind):
+    path = tmp_path / f"a.{kind}"
+    given = {"images": NOISE, "condition": np.arange(22.0).reshape(11, 2)}
+    given["condition_names"] = ["mass", "âge"]
+    if kind == "npz":
+        np.savez(path, **given)
+    else:
+        with h5py.File(path, "w") as file:
+            for name, values in given.items():
+                file.create_dataset(name, data=values)
+    assert data.load_all(path).condition_names == ("mass", "âge")
+
+
 ELSEWHERE = {
     "external link": lambda file, at: file.__setitem__("images", h5py.ExternalLink(at, "images")),
     "soft link": lambda file, at: file.__setitem__("images", h5py.SoftLink("/elsewhere")),

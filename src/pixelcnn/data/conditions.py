@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pixelcnn.data.condition_columns import stored_names
 from pixelcnn.data.files import ImageFile, find_images, name_of
 from pixelcnn.data.folder import read_files
 from pixelcnn.data.gate import brief, missing, named
@@ -213,8 +214,7 @@ def _array(path: Path) -> Features:
                 hint="call the vectors or maps condition",
             )
         values = whole(archive[key or archive.names[0]])
-        if "condition_names" in archive.names:
-            names = tuple(str(name) for name in whole(archive["condition_names"]))
+        names = stored_names(archive)
     if values.dtype.kind not in "buif":
         raise DataError(f"holds {brief(str(values.dtype), 60)} values, but conditions are numbers")
     if values.ndim == 3:
