@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pixelcnn.data.columns import is_unnamed
 from pixelcnn.data.condition_columns import stored_names
 from pixelcnn.data.files import ImageFile, find_images, name_of
 from pixelcnn.data.folder import read_files
@@ -229,21 +230,26 @@ def _array(path: Path) -> Features:
 
 
 def _table(path: Path) -> Features:
-    """The columns of numbers of a table, and the names in its column of names."""
+    """The columns of numbers of a table, and the names in its column of names; no column without a name."""
     rows, header, names, files = list[list[float]](), list[str](), list[str](), list[str]()
     at: int | None = None
+    unnamed = set[int]()
     for number, fields in fields_of(path):
         if not header and not rows and not all(map(is_number, fields)):
             header = fields
             at = next((i for i, name in enumerate(fields) if name.lower() in FILES), None)
-            names = [name for i, name in enumerate(fields) if i != at]
+            unnamed = {i for i, name in enumerate(fields) if is_unnamed(name)}
+            names = [name for i, name in enumerate(fields) if i not in {at, *unnamed}]
+            if unnamed:
+                log.warning("%s: columns without a name are left out", printable(path.name))
             continue
         width = len(header) or len(fields if not rows else rows[0])
         if len(fields) != width:
             raise DataError(f"line {number}: {len(fields)} values instead of {width}")
         if at is not None:
-            files.append(fields.pop(at))
-        rows.append([_number(f, number, column, names) for column, f in enumerate(fields)])
+            files.append(fields[at])
+        numbers = [field for i, field in enumerate(fields) if i not in {at, *unnamed}]
+        rows.append([_number(f, number, column, names) for column, f in enumerate(numbers)])
     if not rows or not rows[0]:
         raise DataError("holds no rows of numbers")
     if len({*names}) != len(names):
