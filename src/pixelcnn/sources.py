@@ -64,7 +64,9 @@ def preparation(model: PixelModel, options: Mapping[str, Any] | None = None) -> 
         found |= physical.coding(model)
     found["picture_levels"] = model.record.get("picture_levels")
     found["usual_levels"] = source_levels(model.record, model.levels)
-    if tags.of(model).kind != "label":  # labels that cannot be used keep no image from being read
+    if tags.of(model).kind == "label":
+        found["classes"] = [name for name in model.record.get("classes") or () if name]
+    else:  # labels that cannot be used keep no image from being read
         found["labels"] = False
     return found | given | {"shape": tuple(model.shape)}
 

@@ -393,6 +393,9 @@ def test_classes_of_other_folders_count_by_their_names(run, labelled, here, pict
     for name in ("dog", "owl"):
         alone = run("score", labelled, f"photos/{name}/{name}.png", "--label", name).stdout
         assert rows(alone)[0]["nats"] == found[f"{name}/{name}.png"]
+    (here / "pets/dog").mkdir(parents=True)
+    picture("pets/dog/dog.png", value=40)
+    assert rows(run("score", labelled, "pets").stdout)[0]["nats"] == found["dog/dog.png"]
     (here / "photos" / "yak").mkdir()
     picture("photos/yak/yak.png")
     assert "'yak'" in run("score", labelled, "photos", code=4).error
