@@ -137,6 +137,8 @@ def set_of(
     several = is_path(source) or is_several(source) or isinstance(source, Splits | Mapping)
     if split == "all" or (split is None and not several):
         images = data.load_all(source, **given)
+        if split is None and images.assigned is not None and not isinstance(source, ImageSet):
+            images = load_part(images, "test")  # of a frame whose column says so
     else:
         images = load_part(source, split or "test", **given)
     return agreeing(model, images)

@@ -106,3 +106,11 @@ def test_fit_trains_on_the_part_to_train_on(tmp_path):
     train, val = training_sets(model, source)
     assert np.array_equal(train.images[:].numpy()[:, 0], images()[PARTS[0]])
     assert np.array_equal(val.images[:].numpy()[:, 0], images()[PARTS[1]])
+
+
+def test_evaluate_takes_the_part_to_test_on(tmp_path):
+    source, options = as_frame_of_arrays(tmp_path)
+    model = px.create_model("pixelcnn", data.load(source, **options), width=3, depth=1)
+    found = px.evaluate(model, source)
+    assert (found.images, found.split) == (len(PARTS[2]), "test")
+    assert px.evaluate(model, source, split="all").images == len(WORDS)
