@@ -101,7 +101,7 @@ def given_of(options: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def beside(condition: Any, source: Any, options: Mapping[str, Any] | None) -> dict[str, Any]:
     """Options of a source that need not hold what images are given, if that is said beside it."""
-    unneeded = condition is not None and is_path(source)
+    unneeded = condition is not None and (is_path(source) or has_columns(source))
     return given_of(options) | ({"condition": (), "labels": False} if unneeded else {})
 
 
