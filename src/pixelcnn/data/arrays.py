@@ -23,7 +23,7 @@ from pixelcnn.data.labels_beside import labelled
 from pixelcnn.data.layout import in_rows, order_of, pixel_shape
 from pixelcnn.data.lazy import LazyImages, Rows, pieces
 from pixelcnn.data.packed import OpenFile
-from pixelcnn.data.quantise import SOURCE, note_coded, source_levels
+from pixelcnn.data.quantise import SOURCE, note_coded, possible, source_levels
 from pixelcnn.data.raw import RawSet, check_finite, plain_type
 from pixelcnn.data.reading import QUANTISED, Reading
 from pixelcnn.data.rows import RowArray
@@ -211,14 +211,15 @@ def _bins_of_levels(values: Values, known: int | None, reading: Reading) -> Bins
 
 def _levels(values: Values, axes: tuple[int, ...], levels: int, where: str) -> Tensor:
     """The values as ``n c h w`` of the type for so many levels."""
-    if values.dtype != np.bool_ and (values.dtype != np.uint8 or levels < 256):
+    most = possible(values.dtype)
+    if most is None or most > levels:
         low, high = extent(values)
         if not 0 <= low <= high < levels:
             raise DataError(
                 f"{levels} levels are the values 0 to {levels - 1}, these run from {low} to {high}",
                 hint=f"say how many levels they have with {SOURCE}",
             )
-    bound = 2 if values.dtype == np.bool_ else 256 if values.dtype == np.uint8 else levels
+    bound = min(most or levels, levels)
     return _ordered(values, axes, np.dtype(np.uint8 if levels <= 256 else np.int32), where, bound)
 
 
