@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.data.gate import brief
-from pixelcnn.data.keys import listing
+from pixelcnn.data.keys import meant
 from pixelcnn.data.stored import Container, whole
 from pixelcnn.data.tensors import numbers_of
 from pixelcnn.errors import DataError
@@ -34,12 +34,7 @@ def named_condition(
             return None, ()
         values = numbers_of(whole(container[DEFAULT]), "a condition is numbers")
         return values, stored_names(container)
-    if missing := [name for name in names if name not in container.names]:
-        raise DataError(
-            f"holds no array called {brief(missing[0], 60)}",
-            hint=f"it holds {listing(container, container.names)}",
-        )
-    arrays = [whole(container[name]) for name in names]
+    arrays = [whole(container[meant(container, name)]) for name in names]
     for name, values in zip(names, arrays, strict=True):
         if values.ndim == 0 or len(values) != images:
             raise DataError(

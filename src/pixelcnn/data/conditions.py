@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pixelcnn.data.arrays import contained
 from pixelcnn.data.columns import is_unnamed
 from pixelcnn.data.condition_columns import stored_names
 from pixelcnn.data.files import ImageFile, find_images, name_of
@@ -20,12 +21,10 @@ from pixelcnn.data.geometry import cropped
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import natural
 from pixelcnn.data.lines import fields_of
-from pixelcnn.data.npy import MAGIC, Archive, FileArray
-from pixelcnn.data.packed import OpenFile
 from pixelcnn.data.parsing import is_number
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import CONDITION_ARRAYS, CONDITION_TABLES, Reading, as_size, typed
-from pixelcnn.data.stored import whole
+from pixelcnn.data.stored import Single, whole
 from pixelcnn.data.tensors import as_tensor
 from pixelcnn.errors import DataError
 from pixelcnn.folders import at_home, is_there
@@ -201,21 +200,14 @@ def _pictures(path: Path, size: Sequence[int] | None, fit: str | None) -> Featur
 
 def _array(path: Path) -> Features:
     """The vectors or maps of an ``.npy`` or ``.npz`` file."""
-    file, names = OpenFile(path), tuple[str, ...]()
-    plain = file.stream.read(len(MAGIC)) == MAGIC
-    file.stream.seek(0)
-    if plain:
-        values = FileArray(file).whole()
-    else:
-        archive = Archive(file)
-        key = next((key for key in KEYS if key in archive.names), None)
-        if key is None and len(archive.names) != 1:
-            raise DataError(
-                f"holds the arrays {brief(', '.join(archive.names)) or 'none'}",
-                hint="call the vectors or maps condition",
-            )
-        values = whole(archive[key or archive.names[0]])
-        names = stored_names(archive)
+    container = contained(path)
+    key = next((key for key in KEYS if key in container.names), None)
+    if key is None and len(container.names) != 1 and not isinstance(container, Single):
+        raise DataError(
+            f"holds the arrays {brief(', '.join(container.names)) or 'none'}",
+            hint="call the vectors or maps condition",
+        )
+    values, names = whole(container[key or container.names[0]]), stored_names(container)
     if values.dtype.kind not in "buif":
         raise DataError(f"holds {brief(str(values.dtype), 60)} values, but conditions are numbers")
     if values.ndim == 3:
