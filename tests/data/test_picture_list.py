@@ -46,6 +46,12 @@ def test_the_index_that_pandas_writes_is_no_other_column(folder, index):
     check(data.load_all(path))
 
 
+def test_classes_of_a_list_in_another_encoding_stay_apart(folder):
+    path = table(folder, zip(NAMES, ["d\xe4g", "d\xf6g"] * 6, strict=True))
+    path.write_bytes(path.read_text().encode("latin-1"))
+    check(data.load_all(path), [0, 1] * 6, (r"d\xe4g", r"d\xf6g"))
+
+
 def test_a_list_may_have_blanks_between_its_fields(folder):
     lines = "\n".join(f"pictures/{name}  {i % 3}" for i, name in enumerate(NAMES))
     (folder / "list.txt").write_text(lines)
