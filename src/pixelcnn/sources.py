@@ -247,6 +247,7 @@ def of_shape(model: PixelModel, images: ImageSet) -> ImageSet:
 def _array(model: PixelModel, source: Any, given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """An array as a set if it holds the model's levels; else in the model's order, with how to read it."""
     source, labels = source if is_pair(source) else (source, None)
+    labels = labels if tags.of(model).kind == "label" else None
     values = tensor_of(source)
     images = arranged(values, model.shape, given.get("layout"))
     whole = not (images.is_floating_point() or images.is_complex())
