@@ -131,3 +131,7 @@ def test_an_array_with_labels_holds_levels_of_the_model_as_one_alone_does():
     images = np.pad(images, ((0, 0), (10, 10), (10, 10)))
     alone = px.score(model, images, condition=[1, 2, 3])
     assert px.score(model, (images, [1, 2, 3])).tolist() == alone.tolist()
+
+
+def test_labels_beside_an_array_that_a_model_has_no_use_for_are_not_looked_at(nats):
+    assert px.score(px.load("digits"), (IMAGES, np.eye(10)[:5])).tolist() == nats.tolist()

@@ -258,6 +258,14 @@ def test_the_names_of_columns_decide_not_their_order(kind):
         model.log_prob(BITS, kind(given, ("weight", "age")))
 
 
+def test_a_frame_of_pixels_needs_no_columns_of_what_is_given_beside_it():
+    model, given = model_of(), KNOWN.physical(values())
+    model.record = {"data": {"name": "stars.csv", "condition": [*NAMES]}}
+    pixels = framed(BITS.flatten(1), [f"p{at}" for at in range(35)])
+    found = px.score(model, pixels, framed(given, NAMES))
+    assert torch.equal(found, px.score(model, BITS, given))
+
+
 def test_a_row_of_a_data_frame_is_one_condition_for_all():
     model, given = model_of(), KNOWN.physical(values())
     row = framed(given.flip(1), NAMES[::-1]).iloc[2]

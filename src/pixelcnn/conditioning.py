@@ -1,6 +1,7 @@
 """What the images of a data set are given to a model with."""
 
 import logging
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -94,7 +95,7 @@ def renumbered(labels: Tensor, classes: tuple[str, ...], model: PixelModel) -> T
     Raises:
         ModelError: a class that it does not know.
     """
-    known = list(model.record.get("classes") or [])
+    known = known_classes(model, classes)
     if known and classes and list(classes) != known:
         unknown = [name for name in classes if name not in known]
         if unknown:
@@ -106,3 +107,21 @@ def renumbered(labels: Tensor, classes: tuple[str, ...], model: PixelModel) -> T
             f"this model knows {classes_known} classes, a label is {int(labels.max())}"
         )
     return labels
+
+
+def known_classes(model: PixelModel, classes: Sequence[str]) -> list[str]:
+    """What a model calls its classes; of one that was trained on numbers these, if ``classes`` are some.
+
+    Example:
+        >>> from pixelcnn import networks, outputs
+        >>> network = networks.GatedPixelCNN(1, 1, width=4, depth=1, condition="label", condition_size=3)
+        >>> model = PixelModel(network, outputs.Bernoulli(), (1, 5, 7))
+        >>> model.record["classes"] = []
+        >>> known_classes(model, ("1", "2")), known_classes(model, ("cat", "dog"))
+        (['0', '1', '2'], [])
+    """
+    known = list(model.record.get("classes") or [])
+    if known or "classes" not in model.record:
+        return known
+    counted = [str(number) for number in range(tags.of(model).size)]
+    return counted if classes and {*classes} <= {*counted} else []

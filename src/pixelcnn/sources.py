@@ -64,7 +64,9 @@ def preparation(model: PixelModel, options: Mapping[str, Any] | None = None) -> 
         found |= physical.coding(model)
     found["picture_levels"] = model.record.get("picture_levels")
     found["usual_levels"] = source_levels(model.record, model.levels)
-    if tags.of(model).kind != "label":  # labels that cannot be used keep no image from being read
+    if tags.of(model).kind == "label":
+        found["classes"] = [name for name in model.record.get("classes") or () if name]
+    else:  # labels that cannot be used keep no image from being read
         found["labels"] = False
     return found | given | {"shape": tuple(model.shape)}
 
@@ -99,7 +101,7 @@ def given_of(options: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def beside(condition: Any, source: Any, options: Mapping[str, Any] | None) -> dict[str, Any]:
     """Options of a source that need not hold what images are given, if that is said beside it."""
-    unneeded = condition is not None and is_path(source)
+    unneeded = condition is not None and (is_path(source) or has_columns(source))
     return given_of(options) | ({"condition": (), "labels": False} if unneeded else {})
 
 
@@ -245,6 +247,7 @@ def of_shape(model: PixelModel, images: ImageSet) -> ImageSet:
 def _array(model: PixelModel, source: Any, given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """An array as a set if it holds the model's levels; else in the model's order, with how to read it."""
     source, labels = source if is_pair(source) else (source, None)
+    labels = labels if tags.of(model).kind == "label" else None
     values = tensor_of(source)
     images = arranged(values, model.shape, given.get("layout"))
     whole = not (images.is_floating_point() or images.is_complex())

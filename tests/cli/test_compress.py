@@ -193,6 +193,16 @@ def test_classes_are_the_names_of_folders(run, models):
     assert np.load("out/z.npz.npy").all()
 
 
+def test_labels_that_are_words_are_the_classes_that_the_model_calls_so(run, models):
+    images = np.ones((2, 8, 8), np.uint8)
+    np.savez("z.npz", images=images, labels=["dog", "cat"])
+    run("compress", models["labelled"], "z.npz")
+    assert run("info", "z.npz.pxc", "--json").json["entries"][0]["labels"] == [1, 0]
+    np.savez("y.npz", images=images, labels=["dog", "cow"])
+    error = run("compress", models["labelled"], "y.npz", code=4).error
+    assert "y.npz: this model knows no class 'cow'" in error
+
+
 def test_what_was_told_of_augmentation_needs_no_class(run, models):
     model = px.load(models["labelled"])
     del model.record["classes"]

@@ -378,6 +378,9 @@ def test_classes_of_other_folders_count_by_their_names(run, labelled, here, pict
     for name in ("dog", "owl"):
         (alone,) = run("score", labelled, f"photos/{name}/{name}.png", "--label", name).rows
         assert alone["nats"] == found[f"{name}/{name}.png"]
+    (here / "pets/dog").mkdir(parents=True)
+    picture("pets/dog/dog.png", value=40)
+    assert run("score", labelled, "pets").rows[0]["nats"] == found["dog/dog.png"]
     (here / "photos" / "yak").mkdir()
     picture("photos/yak/yak.png")
     assert "'yak'" in run("score", labelled, "photos", code=4).error

@@ -321,6 +321,15 @@ def test_maps_of_65536_codes_are_levels_as_they_are(tmp_path):
     assert found.tolist() == sorted(codes.reshape(20, -1).sum(1, dtype=np.int64).tolist())
 
 
+def test_values_that_cannot_but_be_levels_are_not_read_to_see_it(tmp_path, monkeypatch):
+    def read(values):
+        raise AssertionError("their type says it")
+
+    for module in ("arrays", "quantise", "tensors"):
+        monkeypatch.setattr(f"pixelcnn.data.{module}.extent", read)
+    assert data.load_all(stored(tmp_path, NOISE.astype(np.uint16))).levels == 65_536
+
+
 def test_the_number_of_codes_can_be_said(tmp_path):
     codes = np.random.default_rng(0).integers(0, 300, (20, 5, 7))
     with pytest.raises(DataError, match="int64 does not say of how many levels"):

@@ -74,6 +74,16 @@ def test_the_name_of_the_only_parameter_may_have_blanks(tmp_path, images):
     assert np.array_equal(found.condition.numpy(), FACTS[:, :1])
 
 
+@pytest.mark.parametrize("index", ["", "Unnamed: 0"])
+def test_the_index_that_pandas_writes_is_no_parameter(tmp_path, images, caplog, index):
+    header, *rows = lines().split("\n")
+    text = "\n".join([f"{index},{header}", *(f"{at},{row}" for at, row in enumerate(rows))])
+    found = data.load_all(images, condition=str(table(tmp_path, text)))
+    assert found.condition_names == ("mass", "age")
+    assert np.array_equal(found.condition.numpy(), FACTS)
+    assert "facts.csv: columns without a name are left out" in caplog.text
+
+
 def test_rows_that_name_their_images_go_to_them(tmp_path, photos):
     names = [f"{'cat' if at % 2 else 'dog'}/{at}.png" for at in range(len(PIXELS))]
     rows = [f"{FACTS[at, 1]!r},{names[at]}" for at in (5, *range(5), *range(6, 11))]

@@ -147,6 +147,16 @@ def test_columns_beside_labels_mean_what_their_names_say(library, name):
     assert np.array_equal(images.labels.numpy(), LABELS)
 
 
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_frame_of_names_is_told_how_they_are_read(library):
+    frames = pytest.importorskip(library)
+    with pytest.raises(DataError, match="names pictures in column file") as caught:
+        data.load_all(frames.DataFrame({"label": [0, 1], "file": ["a/1.PNG", "a/2.png"]}))
+    assert "frame.to_csv" in caught.value.hint
+    pixels = COLUMNS["one column a pixel"] | {"file": [f"{at}.png" for at in range(20)]}
+    assert len(data.load_all(frames.DataFrame(pixels))) == 20
+
+
 def test_a_frame_with_two_columns_of_labels_is_refused():
     frame = pandas.DataFrame({**COLUMNS["one column a pixel"], "label": LABELS})
     with pytest.raises(DataError, match="labels of its own"):

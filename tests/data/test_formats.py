@@ -302,6 +302,20 @@ def test_conditions_are_taken_by_the_names_of_arrays(tmp_path):
             data.load_all(tmp_path / "a.npz", condition=wrong)
 
 
+@pytest.mark.parametrize("kind", ["npz", "h5"])
+def test_names_of_features_are_taken_from_beside_the_condition(tmp_path, kind):
+    path = tmp_path / f"a.{kind}"
+    given = {"images": NOISE, "condition": np.arange(22.0).reshape(11, 2)}
+    given["condition_names"] = ["mass", "âge"]
+    if kind == "npz":
+        np.savez(path, **given)
+    else:
+        with h5py.File(path, "w") as file:
+            for name, values in given.items():
+                file.create_dataset(name, data=values)
+    assert data.load_all(path).condition_names == ("mass", "âge")
+
+
 ELSEWHERE = {
     "external link": lambda file, at: file.__setitem__("images", h5py.ExternalLink(at, "images")),
     "soft link": lambda file, at: file.__setitem__("images", h5py.SoftLink("/elsewhere")),
@@ -583,7 +597,7 @@ KINDS = (
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_arrays_in_memory_go_through_the_same_conversion(kind):
-    images = arrays.from_values(in_memory(kind), LABELS.tolist(), 256, Reading(), "given")
+    images = data.load_all((in_memory(kind), LABELS.tolist()), source_levels=256)
     check(images)
     assert images.labels.tolist() == LABELS.tolist()
 
@@ -595,9 +609,18 @@ def test_arrays_of_h5py_that_memory_does_not_hold_are_refused_not_read(monkeypat
         data.load_all(given)
 
 
+def test_a_packed_file_of_arrays_is_unpacked_once(tmp_path, monkeypatch):
+    np.save(tmp_path / "a.npy", NOISE)
+    path = written(tmp_path / "a.npy.gz", gzip.compress((tmp_path / "a.npy").read_bytes()))
+    seen, blocks = [], packed.blocks
+    monkeypatch.setattr(packed, "blocks", lambda *given: seen.append(given[0]) or blocks(*given))
+    check(data.load_all(path))
+    assert seen == [path]
+
+
 def test_masked_values_are_no_levels():
-    with pytest.raises(DataError, match="given has masked values"):
-        arrays.from_values(np.ma.masked_array(NOISE, NOISE > 9), None, 256, Reading(), "given")
+    with pytest.raises(DataError, match="array: has masked values"):
+        data.load_all(np.ma.masked_array(NOISE, NOISE > 9))
 
 
 def test_bytes_in_memory_are_shared():

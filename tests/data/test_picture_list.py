@@ -39,6 +39,19 @@ def test_a_table_that_names_pictures_gives_them_in_its_order_with_their_classes(
     check(data.load_all(table(folder, [*header, *rows])))
 
 
+@pytest.mark.parametrize("index", ["", "Unnamed: 0"])
+def test_the_index_that_pandas_writes_is_no_other_column(folder, index):
+    rows = enumerate(zip(NAMES, KINDS, strict=True))
+    path = table(folder, [(index, "id", "Species"), *((at, *row) for at, row in rows)])
+    check(data.load_all(path))
+
+
+def test_classes_of_a_list_in_another_encoding_stay_apart(folder):
+    path = table(folder, zip(NAMES, ["d\xe4g", "d\xf6g"] * 6, strict=True))
+    path.write_bytes(path.read_text().encode("latin-1"))
+    check(data.load_all(path), [0, 1] * 6, (r"d\xe4g", r"d\xf6g"))
+
+
 def test_a_list_may_have_blanks_between_its_fields(folder):
     lines = "\n".join(f"pictures/{name}  {i % 3}" for i, name in enumerate(NAMES))
     (folder / "list.txt").write_text(lines)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import pixelcnn as px
+from pixelcnn.conditioning import condition_of
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import ConfigError, ModelError
 from pixelcnn.training import fit
@@ -107,6 +108,18 @@ def test_a_fine_tuned_model_still_knows_the_classes_that_its_parent_has_seen(cap
     assert made.record["classes_seen"] == [0, 1, 3]
     px.evaluate(made, parent)
     assert "no image of class" not in caplog.text
+
+
+def test_classes_that_are_called_by_numbers_are_those_of_a_model_that_was_trained_on_numbers():
+    images = torch.zeros(6, 1, 3, 3, dtype=torch.uint8)
+    parent = ImageSet(images, 2, torch.tensor([0, 1, 3] * 2))
+    made = px.create_model("gated-pixelcnn", parent, condition="label", width=4, depth=1)
+    fit(made, parent, parent, epochs=1, verbose=False)
+    folders = dataclasses.replace(parent, labels=torch.tensor([0, 1, 1] * 2), classes=("1", "3"))
+    assert condition_of(made, folders).tolist() == [1, 3, 3] * 2
+    fit(made, folders, folders, epochs=1, verbose=False)
+    assert made.record["classes_seen"] == [0, 1, 3]
+    assert condition_of(made, folders).tolist() == [1, 3, 3] * 2
 
 
 def test_a_class_that_the_parent_does_not_know_is_refused():

@@ -21,6 +21,7 @@ from pixelcnn.conditioning import condition_of, renumbered
 from pixelcnn.config import check_choice
 from pixelcnn.data import DATASETS, hugging_face, tags, zarr_store
 from pixelcnn.data.files import PACKED, ImageFile, class_labels, find_images, part_folders
+from pixelcnn.data.gate import named
 from pixelcnn.data.labels import labels_tensor
 from pixelcnn.data.npy import MAGIC
 from pixelcnn.data.packed import plain_name
@@ -218,7 +219,8 @@ def _labels(
     if number is not None:
         given = [number] * holds.images
     elif holds.labels is not None:
-        given = [int(each) for each in holds.labels]
+        with named(f"{where}:"):
+            given = list(renumbered(*labels_tensor(holds.labels), model).tolist())
     elif one.label is not None:
         given = [one.label] * holds.images
     elif kind == "label":

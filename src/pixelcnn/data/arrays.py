@@ -23,10 +23,11 @@ from pixelcnn.data.labels_beside import labelled
 from pixelcnn.data.layout import in_rows, order_of, pixel_shape
 from pixelcnn.data.lazy import LazyImages, Rows, pieces
 from pixelcnn.data.packed import OpenFile
-from pixelcnn.data.quantise import SOURCE, note_coded, source_levels
+from pixelcnn.data.quantise import SOURCE, note_coded, possible, source_levels
 from pixelcnn.data.raw import RawSet, check_finite, plain_type
 from pixelcnn.data.reading import QUANTISED, Reading
 from pixelcnn.data.rows import RowArray
+from pixelcnn.data.splits import Parts, read_alike
 from pixelcnn.data.stored import Container, StoredArray, whole
 from pixelcnn.data.tensors import as_tensor, extent, remedy, unmasked
 from pixelcnn.errors import DataError, PixelCNNError
@@ -40,8 +41,10 @@ USUAL_RANGES = ((0, 1), (-1, 1), (0, 255))
 Values = np.ndarray | StoredArray
 
 
-def read_array(path: Path, reading: Reading) -> ImageSet:
+def read_arrays(path: Path, reading: Reading) -> Parts:
     """The images of a file of arrays as a set; those that are large stay there until they are used.
+
+    Those that are parts of one set, see :func:`pixelcnn.data.keys.parts_of`, come in the shape of ``train``.
 
     Args:
         path: one array, or several by name: the images (``images``, ``x_train``, ``x``, ``data``, or the only
@@ -58,6 +61,17 @@ def read_array(path: Path, reading: Reading) -> ImageSet:
     where = printable(path.name)
     with named(where):
         container = contained(path)
+        keys = parts_of(container) if reading.key is None else {}
+    if not keys:
+        return {"all": _read(container, reading, where)}
+    return read_alike(
+        keys, lambda key, told: _read(container, dataclasses.replace(told, key=key), where), reading
+    )
+
+
+def _read(container: Container, reading: Reading, where: str) -> ImageSet:
+    """The images of some arrays, with what belongs to them."""
+    with named(where):
         key = images_key(container, reading.key)
         values = taken(container, key)
         beside = labels_key(container.names, key) or unnamed_labels(container, key)
@@ -68,12 +82,6 @@ def read_array(path: Path, reading: Reading) -> ImageSet:
     with named(f"{where}:"):
         given, names = named_condition(container, reading.condition, len(images))
         return dataclasses.replace(images, condition=given, condition_names=names)
-
-
-def part_keys(path: Path) -> dict[str, str]:
-    """Which arrays of a file are parts of one set, see :func:`pixelcnn.data.keys.parts_of`."""
-    with named(printable(path.name)):
-        return parts_of(contained(path))
 
 
 def contained(path: Path) -> Container:
@@ -112,14 +120,14 @@ def taken(container: Container, name: str) -> Values:
 
 
 def from_values(
-    values: Any, labels: Any, known: int | None, reading: Reading, where: str
+    values: Values, labels: Any, known: int | None, reading: Reading, where: str
 ) -> ImageSet:
     """An array with any layout, type of number, byte order and strides as a set.
 
     Args:
         values: ``n h w``, ``n h w c``, ``n c h w`` or an image in each row (see
-            :func:`pixelcnn.data.layout.in_rows`): an array, a tensor, nested lists, or an array in a file.
-        labels: integers ``(n,)`` of any such kind.
+            :func:`pixelcnn.data.layout.in_rows`).
+        labels: integers ``(n,)``: an array, a tensor or a list.
         known: levels of the values, if something says so. Else they are measured values if ``reading`` says
             so; else booleans have 2 levels, and other values as many as ``reading.usual_levels``, or as
             :func:`pixelcnn.data.quantise.source_levels` says.
@@ -127,10 +135,8 @@ def from_values(
         where: name of the set, and the start of every message.
 
     Raises:
-        DataError: as :func:`read_array`.
+        DataError: as :func:`read_arrays`.
     """
-    with named(where):
-        values = as_values(values)
     check_numbers(values, reading, where)
     layout = reading.layout or ""
     if layout.endswith("n") and values.ndim == len(layout):
@@ -181,8 +187,8 @@ def from_rows(
     return from_values(images, labels, known, dataclasses.replace(reading, layout=layout), where)
 
 
-def as_values(values: Any) -> Values:
-    """Numbers of any kind as an array, in memory that is shared where it can be; one in a file as it is.
+def as_values(values: Any) -> np.ndarray:
+    """Numbers of any kind as an array, in memory that is shared where it can be.
 
     Raises:
         DataError: the reason alone: these are no numbers, or some of them are masked.
@@ -191,11 +197,8 @@ def as_values(values: Any) -> Values:
         >>> as_values(torch.tensor([1, 2], dtype=torch.uint8)).dtype, as_values([[1], [2]]).shape
         (dtype('uint8'), (2, 1))
     """
-    if isinstance(values, StoredArray):
-        return values
     if isinstance(values, Tensor):
-        plain = values.float() if values.dtype == torch.bfloat16 else values
-        return plain.numpy(force=True)
+        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy(force=True)
     return np.asarray(unmasked(values))
 
 
@@ -208,14 +211,15 @@ def _bins_of_levels(values: Values, known: int | None, reading: Reading) -> Bins
 
 def _levels(values: Values, axes: tuple[int, ...], levels: int, where: str) -> Tensor:
     """The values as ``n c h w`` of the type for so many levels."""
-    if values.dtype != np.bool_ and (values.dtype != np.uint8 or levels < 256):
+    most = possible(values.dtype)
+    if most is None or most > levels:
         low, high = extent(values)
         if not 0 <= low <= high < levels:
             raise DataError(
                 f"{levels} levels are the values 0 to {levels - 1}, these run from {low} to {high}",
                 hint=f"say how many levels they have with {SOURCE}",
             )
-    bound = 2 if values.dtype == np.bool_ else 256 if values.dtype == np.uint8 else levels
+    bound = min(most or levels, levels)
     return _ordered(values, axes, np.dtype(np.uint8 if levels <= 256 else np.int32), where, bound)
 
 
@@ -281,7 +285,7 @@ def _labels(labels: Any) -> Any:
     """Labels of any integer type as one that torch counts with; a column of them as a row."""
     if labels is None:
         return None
-    found = whole(as_values(labels))
+    found = as_values(labels)
     if found.ndim == 2 and found.shape[1] == 1:
         found = found[:, 0]
     if found.dtype.kind not in "bui":

@@ -19,7 +19,7 @@ log = logging.getLogger("pixelcnn")
 
 FIRST = 5
 """Rows that say what the columns of a table mean."""
-INDEX_NAMES = frozenset(("", "id", "index", "imageid"))
+INDEX_NAMES = frozenset(("id", "index", "imageid"))
 UNNAMED = re.compile(r"unnamed: ?\d+(\.\d+)?|__index_level_\d+__")
 """What pandas calls a column without a name, such as the index of the table it had read before, or wrote."""
 
@@ -130,8 +130,13 @@ def _is_counted(numbers: list[str]) -> bool:
     return any(numbers in (names, sorted(names)) for names in ranges)
 
 
+def is_unnamed(name: str) -> bool:
+    """Whether a column has no name, as the index that pandas writes."""
+    return not name or UNNAMED.fullmatch(name.lower()) is not None
+
+
 def _is_index(name: str) -> bool:
-    return name in INDEX_NAMES or UNNAMED.fullmatch(name) is not None
+    return name in INDEX_NAMES or is_unnamed(name)
 
 
 def _named_columns(

@@ -5,14 +5,14 @@ import torch
 from torch import Tensor
 
 from pixelcnn.data.gate import brief
-from pixelcnn.data.keys import listing
+from pixelcnn.data.keys import meant
 from pixelcnn.data.stored import Container, whole
 from pixelcnn.data.tensors import numbers_of
 from pixelcnn.errors import DataError
 from pixelcnn.text import counted
 
-DEFAULT = "condition"
-"""The array that is taken unless others are named."""
+DEFAULT, NAMES = "condition", "condition_names"
+"""The array that is taken unless others are named, and the one that names its features."""
 
 
 def named_condition(
@@ -23,7 +23,7 @@ def named_condition(
     Args:
         container: of the arrays.
         names: of arrays ``(n,)``, ``(n, d)`` or maps, which are put side by side; without names the
-            array called ``condition``, if there is one.
+            array called ``condition``, if there is one, and the names of its features that lie beside it.
         images: how many there are.
 
     Raises:
@@ -32,13 +32,9 @@ def named_condition(
     if not names:
         if DEFAULT not in container.names:
             return None, ()
-        return numbers_of(whole(container[DEFAULT]), "a condition is numbers"), ()
-    if missing := [name for name in names if name not in container.names]:
-        raise DataError(
-            f"holds no array called {brief(missing[0], 60)}",
-            hint=f"it holds {listing(container, container.names)}",
-        )
-    arrays = [whole(container[name]) for name in names]
+        values = numbers_of(whole(container[DEFAULT]), "a condition is numbers")
+        return values, stored_names(container)
+    arrays = [whole(container[meant(container, name)]) for name in names]
     for name, values in zip(names, arrays, strict=True):
         if values.ndim == 0 or len(values) != images:
             raise DataError(
@@ -63,3 +59,13 @@ def named_condition(
     ]
     values = np.concatenate([part.astype(np.float64) for part in columns], axis=1)
     return torch.from_numpy(values), tuple(spelt)
+
+
+def stored_names(container: Container) -> tuple[str, ...]:
+    """The names of the features of a condition, where an array beside it has them; else none."""
+    if NAMES not in container.names:
+        return ()
+    found = whole(container[NAMES])
+    if found.dtype.kind == "S":
+        found = np.char.decode(found, "utf-8", "backslashreplace")
+    return tuple(map(str, found.reshape(-1).tolist()))

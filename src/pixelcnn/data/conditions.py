@@ -11,6 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pixelcnn.data.arrays import contained
+from pixelcnn.data.columns import is_unnamed
+from pixelcnn.data.condition_columns import stored_names
 from pixelcnn.data.files import ImageFile, find_images, name_of
 from pixelcnn.data.folder import read_files
 from pixelcnn.data.gate import brief, missing, named
@@ -18,12 +21,10 @@ from pixelcnn.data.geometry import cropped
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import natural
 from pixelcnn.data.lines import fields_of
-from pixelcnn.data.npy import MAGIC, Archive, FileArray
-from pixelcnn.data.packed import OpenFile
 from pixelcnn.data.parsing import is_number
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import CONDITION_ARRAYS, CONDITION_TABLES, Reading, as_size, typed
-from pixelcnn.data.stored import whole
+from pixelcnn.data.stored import Single, whole
 from pixelcnn.data.tensors import as_tensor
 from pixelcnn.errors import DataError
 from pixelcnn.folders import at_home, is_there
@@ -199,22 +200,14 @@ def _pictures(path: Path, size: Sequence[int] | None, fit: str | None) -> Featur
 
 def _array(path: Path) -> Features:
     """The vectors or maps of an ``.npy`` or ``.npz`` file."""
-    file, names = OpenFile(path), tuple[str, ...]()
-    plain = file.stream.read(len(MAGIC)) == MAGIC
-    file.stream.seek(0)
-    if plain:
-        values = FileArray(file).whole()
-    else:
-        archive = Archive(file)
-        key = next((key for key in KEYS if key in archive.names), None)
-        if key is None and len(archive.names) != 1:
-            raise DataError(
-                f"holds the arrays {brief(', '.join(archive.names)) or 'none'}",
-                hint="call the vectors or maps condition",
-            )
-        values = whole(archive[key or archive.names[0]])
-        if "condition_names" in archive.names:
-            names = tuple(str(name) for name in whole(archive["condition_names"]))
+    container = contained(path)
+    key = next((key for key in KEYS if key in container.names), None)
+    if key is None and len(container.names) != 1 and not isinstance(container, Single):
+        raise DataError(
+            f"holds the arrays {brief(', '.join(container.names)) or 'none'}",
+            hint="call the vectors or maps condition",
+        )
+    values, names = whole(container[key or container.names[0]]), stored_names(container)
     if values.dtype.kind not in "buif":
         raise DataError(f"holds {brief(str(values.dtype), 60)} values, but conditions are numbers")
     if values.ndim == 3:
@@ -229,21 +222,26 @@ def _array(path: Path) -> Features:
 
 
 def _table(path: Path) -> Features:
-    """The columns of numbers of a table, and the names in its column of names."""
+    """The columns of numbers of a table, and the names in its column of names; no column without a name."""
     rows, header, names, files = list[list[float]](), list[str](), list[str](), list[str]()
     at: int | None = None
+    unnamed = set[int]()
     for number, fields in fields_of(path):
         if not header and not rows and not all(map(is_number, fields)):
             header = fields
             at = next((i for i, name in enumerate(fields) if name.lower() in FILES), None)
-            names = [name for i, name in enumerate(fields) if i != at]
+            unnamed = {i for i, name in enumerate(fields) if is_unnamed(name)}
+            names = [name for i, name in enumerate(fields) if i not in {at, *unnamed}]
+            if unnamed:
+                log.warning("%s: columns without a name are left out", printable(path.name))
             continue
         width = len(header) or len(fields if not rows else rows[0])
         if len(fields) != width:
             raise DataError(f"line {number}: {len(fields)} values instead of {width}")
         if at is not None:
-            files.append(fields.pop(at))
-        rows.append([_number(f, number, column, names) for column, f in enumerate(fields)])
+            files.append(fields[at])
+        numbers = [field for i, field in enumerate(fields) if i not in {at, *unnamed}]
+        rows.append([_number(f, number, column, names) for column, f in enumerate(numbers)])
     if not rows or not rows[0]:
         raise DataError("holds no rows of numbers")
     if len({*names}) != len(names):

@@ -2,6 +2,8 @@
 
 import dataclasses
 import itertools
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from pixelcnn.data.features import STORED, content_of
 from pixelcnn.data.gate import brief, named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.label_column import label_end, place
+from pixelcnn.data.picture import SUFFIXES
+from pixelcnn.data.picture_list import MOST_ALIKE
 from pixelcnn.data.reading import LABELS, Reading, typed
 from pixelcnn.data.splits import Parts
 from pixelcnn.data.stored import Single
@@ -65,6 +69,7 @@ def read(source: Any, reading: Reading, labels: Any = None) -> Parts:
             hint=f"columns: {brief(', '.join(names))}",
         )
     if not images:
+        _refuse_names(names, series)
         with named(WHERE):
             return {"all": of_columns(names, series, reading, WHERE)}
     if len(images) > 1 and reading.key is None:
@@ -75,6 +80,18 @@ def read(source: Any, reading: Reading, labels: Any = None) -> Parts:
     key = reading.key or images[0]
     read_them = _of_rows if axes.get(key) == 1 else _of_images
     return {"all": read_them(names, series, dataclasses.replace(reading, key=key))}
+
+
+def _refuse_names(names: list[str], series: list[Any]) -> None:
+    """Says of a column that names pictures how these are read, unless others are called like pixels."""
+    alike = Counter(re.sub(r"\d+", "0", name) for name in names)
+    for name, column in zip(names, series, strict=True):
+        first = str(next(iter(column), "")).lower()
+        if first.endswith(tuple(SUFFIXES)) and max(alike.values()) <= MOST_ALIKE:
+            raise DataError(
+                f"{WHERE} names pictures in column {brief(name, 60)}, and holds none",
+                hint="frame.to_csv('list.csv', index=False) in their folder writes a list that is read",
+            )
 
 
 @named(WHERE)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from pixelcnn.data import cells, data_frame, features, items
 from pixelcnn.data.arrays import from_rows, from_values
+from pixelcnn.data.assignment import WORDS
 from pixelcnn.data.columns import FIRST
 from pixelcnn.data.files import PARTS, name_of
 from pixelcnn.data.gate import brief
@@ -111,8 +112,8 @@ def read(source: Any, reading: Reading, where: str = "") -> Parts:
         where = where or printable(source.info.dataset_name or "dataset")
         return {"all": _one(source, reading, where)}
     where = where or "datasets"
-    found = {part: source[name] for name in source if (part := _part(name))}
-    others = [name for name in source if not _part(name)]
+    found = {part: source[name] for name in source if (part := WORDS.get(name.lower(), ""))}
+    others = [name for name in source if name.lower() not in WORDS]
     if len(source) == 1:
         return {"all": _one(next(iter(source.values())), reading, where)}
     if "train" not in found or others:
@@ -122,10 +123,6 @@ def read(source: Any, reading: Reading, where: str = "") -> Parts:
         )
     ordered = {part: found[part] for part in PARTS if part in found}
     return read_alike(ordered, lambda dataset, told: _one(dataset, told, where), reading)
-
-
-def _part(name: str) -> str:
-    return next((part for part, words in PARTS.items() if str(name).lower() in words), "")
 
 
 def _one(dataset: Any, reading: Reading, where: str) -> ImageSet:

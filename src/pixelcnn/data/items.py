@@ -24,7 +24,6 @@ from pixelcnn.data.pictures import is_picture, read_stored
 from pixelcnn.data.reading import LABELS, WITHOUT, Reading, typed
 from pixelcnn.data.rows import HELD, Spool
 from pixelcnn.data.splits import Parts
-from pixelcnn.data.stored import whole
 from pixelcnn.data.tensors import as_tensor
 from pixelcnn.errors import DataError, PixelCNNError
 from pixelcnn.text import printable
@@ -268,7 +267,7 @@ def _array(image: Any, index: int, where: str) -> np.ndarray:
     """An image that is an array or a tensor."""
     try:
         as_tensor(image)  # which has signed integers alone, but tells what holds no numbers
-        found = whole(as_values(image))
+        found = as_values(image)
     except PixelCNNError:
         raise
     except Exception as error:  # of anybody's class

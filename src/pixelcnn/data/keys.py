@@ -29,7 +29,7 @@ def images_key(container: Container, key: str | None) -> str:
     """
     names = container.names
     if key is not None:
-        return _meant(container, key)
+        return meant(container, key)
     for word in (IMAGES[0], "x_train", *IMAGES[1:]):
         if found := _called(names, word):
             return found
@@ -51,8 +51,12 @@ def _links(container: Container) -> str:
     return f", and links, which are never followed: {brief(', '.join(container.links), 60)}"
 
 
-def _meant(container: Container, key: str) -> str:
-    """The array that a user calls so."""
+def meant(container: Container, key: str) -> str:
+    """The array that a user calls so.
+
+    Raises:
+        DataError: there is none.
+    """
     wanted, names = key.strip("/"), container.names
     for name in (wanted, container.aliases.get(wanted, "")):
         if name in names:

@@ -51,12 +51,14 @@ def line_blocks(path: Path, after: int = 0, comments: bool = False) -> Iterator[
 def fields_of(path: Path) -> Iterator[tuple[int, list[str]]]:
     """The fields of the lines that say something, without blanks around them, and the line's number.
 
+    Bytes that are no UTF-8, as some spreadsheets write them, are spelt out.
     Commas, semicolons or tabs separate them, or blanks where there is none of these and the first lines
     have equally many fields then: else there is one column, of names with blanks.
     """
 
     def lines() -> Iterator[str]:
-        return (line for _, block in line_blocks(path) for line in block.decode().split("\n")[:-1])
+        texts = (block.decode("utf-8", "backslashreplace") for _, block in line_blocks(path))
+        return (line for text in texts for line in text.split("\n")[:-1])
 
     first = list(itertools.islice((line for line in lines() if line.strip()), 2))
     separator = max(",;\t", key="".join(first[:1]).count)

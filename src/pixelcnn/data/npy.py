@@ -9,7 +9,6 @@ import io
 import math
 import os
 import struct
-import threading
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -137,7 +136,6 @@ class FileArray(StoredArray):
 
     def __init__(self, file: Path | OpenFile, header: Header | None = None) -> None:
         self._file = OpenFile(file) if isinstance(file, Path) else file
-        self._lock = threading.Lock()
         self.header = header or read_header(self._file.stream, self._file.size)
         self.shape, self.dtype = self.header.shape, self.header.dtype
         self._whole: np.ndarray | None = None
@@ -188,7 +186,7 @@ class FileArray(StoredArray):
         """One read at a place of the file; threads and forked processes share the descriptor."""
         if hasattr(os, "preadv"):
             return os.preadv(self._file.stream.fileno(), [buffer[:MAX_READ]], place)
-        with self._lock:
+        with self._file.lock:
             self._file.stream.seek(place)
             return self._file.stream.readinto(buffer)  # type: ignore[attr-defined]
 

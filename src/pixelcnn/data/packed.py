@@ -5,6 +5,7 @@ import gzip
 import lzma
 import os
 import tempfile
+import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,7 @@ class OpenFile:
 
     def __init__(self, path: Path) -> None:
         self.stream = unpacked(path)
+        self.lock = threading.Lock()  # of its place, for who can but read on from there
 
     def __del__(self) -> None:
         if stream := getattr(self, "stream", None):

@@ -56,9 +56,6 @@ class Others(NamedTuple):
     """In which anything may stand, which is kept apart behind the words."""
 
 
-NO_OTHERS = Others()
-
-
 class Rows(NamedTuple):
     """Numbers from lines of text."""
 
@@ -74,9 +71,7 @@ class Rows(NamedTuple):
     """Lines that are no rows, counted likewise, with the reason."""
 
 
-def parse_rows(
-    text: bytes, count: int, dialect: Dialect = Dialect(), others: Others = NO_OTHERS
-) -> Rows:
+def parse_rows(text: bytes, count: int, dialect: Dialect, others: Others) -> Rows:
     """Lines of numbers.
 
     Args:
@@ -86,7 +81,7 @@ def parse_rows(
         others: columns that hold something else; among the values they mean nothing.
 
     Example:
-        >>> rows = parse_rows(b"1,20\\n3,x\\n\\n5,6\\n", 2)
+        >>> rows = parse_rows(b"1,20\\n3,x\\n\\n5,6\\n", 2, Dialect(), Others())
         >>> rows.values.tolist(), rows.good, rows.bad
         ([[1, 20], [5, 6]], [0, 3], [(1, "'x' in column 2 is no whole number from 0 to 65535")])
     """

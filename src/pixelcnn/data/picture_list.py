@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pixelcnn.data import assignment, cells
-from pixelcnn.data.columns import FIRST
+from pixelcnn.data.columns import FIRST, is_unnamed
 from pixelcnn.data.files import ImageFile, find_images
 from pixelcnn.data.folder import read_files
 from pixelcnn.data.gate import brief, named
@@ -137,7 +137,8 @@ def _label_column(
     header: list[str], row: list[str], taken: Sequence[int], reading: Reading, where: str
 ) -> int | None:
     """The column of labels, if there is one; further pictures, such as masks, are none."""
-    others = [at for at in range(len(row)) if at not in taken]
+    unnamed = {at for at, name in enumerate(header) if is_unnamed(name)}
+    others = [at for at in range(len(row)) if at not in {*taken, *unnamed}]
     wanted = reading.label_column
     if not reading.labels or wanted == "none":
         return None

@@ -232,7 +232,7 @@ def source_levels(values: Any, wanted: int | None = None) -> int:
     if values.dtype == np.bool_:
         return 2
     levels = MAX_LEVELS if values.dtype.itemsize == 2 else 256
-    if values.dtype != np.uint8:
+    if possible(values.dtype) != levels:
         _check_range(values, levels)
     if wanted is not None and wanted < levels and not exceeds(values, wanted - 1):
         raise DataError(
@@ -246,6 +246,16 @@ def source_levels(values: Any, wanted: int | None = None) -> int:
             values.dtype, levels, levels // 2 - 1, SOURCE,
         )  # fmt: skip
     return levels
+
+
+def possible(dtype: np.dtype) -> int | None:
+    """How many levels a type has room for, so that no value need be looked at; None if some may be negative.
+
+    Example:
+        >>> possible(np.dtype(bool)), possible(np.dtype(">u2")), possible(np.dtype("i1"))
+        (2, 65536, None)
+    """
+    return {"b": 2, "u": 256**dtype.itemsize}.get(dtype.kind)
 
 
 def note_coded(values: Any, levels: int, wanted: int | None) -> None:

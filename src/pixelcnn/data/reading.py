@@ -88,6 +88,8 @@ class Options(TypedDict, total=False):
     :func:`pixelcnn.data.conditions.read_features`."""
     labels: bool
     """Keep labels."""
+    classes: Sequence[str]
+    """Names of classes that are known: a folder of one of them alone is a class, too."""
     root: str | Path | None
     """Where named sets are looked for before the user's cache; default ``$PIXELCNN_DATA``."""
     download: bool

@@ -19,7 +19,7 @@ from pixelcnn.data import (
     values,
     zarr_store,
 )
-from pixelcnn.data.arrays import part_keys, read_array
+from pixelcnn.data.arrays import read_arrays
 from pixelcnn.data.conditions import given_by
 from pixelcnn.data.folder import read_folder
 from pixelcnn.data.gate import brief, missing
@@ -30,7 +30,7 @@ from pixelcnn.data.packed import plain_name
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.sets import DATASETS
-from pixelcnn.data.splits import Parts, alike, divided, joined, read_alike, splits_of
+from pixelcnn.data.splits import Parts, alike, divided, joined, splits_of
 from pixelcnn.data.subsets import of_a_set, taken
 from pixelcnn.data.table import read_table
 from pixelcnn.errors import ConfigError, DataError, UnknownName
@@ -248,22 +248,12 @@ def holds_arrays(path: Path) -> bool:
     return name.endswith(ARRAYS) or NAME.search(name) is not None
 
 
-def _read_arrays(path: Path, reading: Reading) -> Parts:
-    """The images of a file of arrays, or those of each part of a set, in the shape of ``train``."""
-    keys = part_keys(path) if reading.key is None else {}
-    if not keys:
-        return {"all": read_array(path, reading)}
-    return read_alike(
-        keys, lambda key, told: read_array(path, dataclasses.replace(told, key=key)), reading
-    )
-
-
 ON_DISK = (
     Kind(hugging_face.saved, hugging_face.read_saved, OF_DATASETS),
     Kind(lambda path: prepare.prepared_folder(path) is not None, prepare.read_parts),
-    Kind(zarr_store.is_store, _read_arrays, OF_ARRAYS),
+    Kind(zarr_store.is_store, read_arrays, OF_ARRAYS),
     Kind(Path.is_dir, read_folder, OF_PICTURES),
-    Kind(holds_arrays, _read_arrays, OF_ARRAYS),
+    Kind(holds_arrays, read_arrays, OF_ARRAYS),
     Kind(
         lambda path: plain_name(path).endswith(TABLES) and picture_list.fits(path),
         picture_list.read,

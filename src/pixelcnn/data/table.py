@@ -182,7 +182,7 @@ def _columns(path: Path, reading: Reading, where: str) -> tuple[Dialect, Columns
         rows[0] = cells.names_of(header, cell or 0, widest)
     elif cell is not None:
         names = cells.names_of(names, cell, widest)
-    if not _is_header(rows[0]) and len(names) == len(rows[0]):
+    if all(map(is_number, rows[0])) and len(names) == len(rows[0]):
         rows, number = [names, *rows], number - 1
     columns = columns_of(rows[0], number, reading, where, rows[1:])
     sides = cells.sides_in(said, len(columns.pixels) - columns.undecided)
@@ -207,10 +207,6 @@ def _said(path: Path) -> Iterator[Said]:
                 comment = line.lstrip().lstrip(b"#")
             elif line.strip() and not SEPARATOR_SAID.fullmatch(line):
                 yield Said(number, line, comment)
-
-
-def _is_header(fields: list[str]) -> bool:
-    return not all(map(is_number, fields))
 
 
 def _fields(line: bytes, dialect: Dialect) -> list[str]:

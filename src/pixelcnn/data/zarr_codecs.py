@@ -110,8 +110,8 @@ def codecs_3(listed: Any, dtype: np.dtype, axes: int) -> Codecs:
         if name == "transpose" and not seen:
             order = tuple(order[axis] for axis in permutation(settings["order"], axes))
         elif name == "bytes" and not seen:
-            big = settings.get("endian", "little") == "big"
-            found, seen = dataclasses.replace(found, dtype=_ordered(dtype, big)), True
+            endian = ">" if settings.get("endian", "little") == "big" else "<"
+            found, seen = dataclasses.replace(found, dtype=dtype.newbyteorder(endian)), True
         elif name == "sharding_indexed" and not seen:
             found, seen = _sharded(settings, dtype, axes), True
         elif name in UNPACKERS and seen:
@@ -120,12 +120,9 @@ def codecs_3(listed: Any, dtype: np.dtype, axes: int) -> Codecs:
             raise DataError(f"is coded by {brief(str(name), 40)}, which is not read", hint=KNOWN)
     if not seen or (found.shard is not None and (packings or order != tuple(range(axes)))):
         raise DataError("is coded in an order that is not read", hint=KNOWN)
-    _check_packings(packings)
+    if sum(name != "crc32c" for name in packings) > 1:
+        raise DataError("is packed twice", hint=KNOWN)
     return dataclasses.replace(found, order=order, packings=tuple(packings))
-
-
-def _ordered(dtype: np.dtype, big: bool) -> np.dtype:
-    return dtype.newbyteorder(">" if big else "<")
 
 
 def _sharded(settings: Mapping[str, Any], dtype: np.dtype, axes: int) -> Codecs:
@@ -165,11 +162,6 @@ def permutation(order: Sequence[int], axes: int) -> Sequence[int]:
     if sorted(order) != list(range(axes)):
         raise DataError(f"has axes in the order {brief(str(order), 60)}")
     return order
-
-
-def _check_packings(names: list[str]) -> None:
-    if sum(name != "crc32c" for name in names) > 1:
-        raise DataError("is packed twice", hint=KNOWN)
 
 
 def _too_much(most: int) -> DataError:

@@ -23,7 +23,7 @@ from pixelcnn.data.lazy import is_drawn, whole
 from pixelcnn.errors import ConfigError, DataError, ModelError
 from pixelcnn.layers import Dropout, set_dropout_generator
 from pixelcnn.model import PixelModel
-from pixelcnn.sources import of_shape
+from pixelcnn.sources import agreeing, of_shape
 from pixelcnn.training.options import TrainingOptions
 from pixelcnn.weights import HIDDEN, hidden
 
@@ -56,13 +56,7 @@ def check_fit(model: PixelModel, train: ImageSet, val: ImageSet) -> None:
     for use, images in (("train on", train), ("validate on", val)):
         if not len(images):
             raise DataError(f"{images.name} has no image to {use}")
-        of_shape(model, images)
-        if images.levels != model.levels:
-            raise ModelError(
-                f"the model is for {model.levels} levels, {images.name} has {images.levels}",
-                hint=f"load the data with levels={model.levels}",
-            )
-        condition_of(model, images)
+        condition_of(model, agreeing(model, of_shape(model, images)))
     if model.network.condition in ("vector", "map"):
         check_names(train, val)
 

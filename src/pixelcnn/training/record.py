@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pixelcnn.conditioning import condition_of
+from pixelcnn.conditioning import condition_of, known_classes
 from pixelcnn.data import DATASETS, ImageSet, tags
 from pixelcnn.data.content import as_bytes
 from pixelcnn.data.hugging_face import NAME, PREFIX
@@ -58,7 +58,7 @@ def training_record(
     tagged = " (tagged)" if options.augment_tag else ""
     classes, labels = list(train.classes), train.labels
     if labels is not None and tags.of(model).kind == "label":  # as the network is told them
-        classes, labels = model.record.get("classes") or classes, condition_of(model, train)
+        classes, labels = known_classes(model, classes) or classes, condition_of(model, train)
     known = model.record.get("data", {}) if train.binarisation == UNSAID else {}
     settings = {k: v for k, v in options.as_table().items() if k not in PLACES}
     return (
