@@ -32,8 +32,8 @@ def named_condition(
     if not names:
         if DEFAULT not in container.names:
             return None, ()
-        values = numbers_of(whole(container[DEFAULT]), "a condition is numbers")
-        return values, stored_names(container)
+        given = numbers_of(whole(container[DEFAULT]), "a condition is numbers")
+        return given, stored_names(container)
     arrays = [whole(container[meant(container, name)]) for name in names]
     for name, values in zip(names, arrays, strict=True):
         if values.ndim == 0 or len(values) != images:

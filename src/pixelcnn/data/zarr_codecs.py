@@ -110,8 +110,9 @@ def codecs_3(listed: Any, dtype: np.dtype, axes: int) -> Codecs:
         if name == "transpose" and not seen:
             order = tuple(order[axis] for axis in permutation(settings["order"], axes))
         elif name == "bytes" and not seen:
-            endian = ">" if settings.get("endian", "little") == "big" else "<"
-            found, seen = dataclasses.replace(found, dtype=dtype.newbyteorder(endian)), True
+            big = settings.get("endian", "little") == "big"
+            found = dataclasses.replace(found, dtype=dtype.newbyteorder(">" if big else "<"))
+            seen = True
         elif name == "sharding_indexed" and not seen:
             found, seen = _sharded(settings, dtype, axes), True
         elif name in UNPACKERS and seen:
