@@ -71,7 +71,9 @@ def is_pair(source: Any) -> bool:
         return False
     one_each = _axes(labels) == 1 or getattr(labels, "shape", ())[1:] == (1,)
     one_each |= _axes(images) > _axes(labels) == 2  # one-hot, which has a remedy
-    return one_each and len(images) == len(labels)
+    # Arrays of Zarr have no length.
+    lengths = {each.shape[0] if hasattr(each, "shape") else len(each) for each in source}
+    return one_each and len(lengths) == 1
 
 
 def is_several(source: Any) -> bool:

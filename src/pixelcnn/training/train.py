@@ -18,6 +18,7 @@ from pixelcnn.model import PixelModel
 from pixelcnn.surroundings import independent
 from pixelcnn.training import recipe as recipes
 from pixelcnn.training.batches import augmentation_of, check_fit
+from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.plan import few_steps
 from pixelcnn.training.recipe import Recipe, Setting, goes_on, of_model
 from pixelcnn.training.record import content_of, nameless, training_record
@@ -171,7 +172,8 @@ def rehearse(wanted: Request) -> Prepared:
 
     folder = RunFolder(wanted.run, resume=wanted.resume)
     folder.check()
-    check_trackers(wanted.recipe.options.trackers, wanted.run)
+    if (trackers := wanted.recipe.options.trackers) != TrainingOptions.trackers:  # takes a second
+        check_trackers(trackers, wanted.run)
     if wanted.stored is not None:
         goes_on(wanted.stored, wanted.recipe, str(wanted.run))
     ready = prepare(wanted.recipe, trained=any(folder.checkpoints.glob("*.ckpt")))
