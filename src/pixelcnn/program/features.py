@@ -123,7 +123,7 @@ class Attend(Node):
         keys = key.shape[1] * key.shape[3]
         starts = self.start.split([keys, len(self.start) - keys])
         key, value = (
-            _behind(s.view(self.heads, 1, -1), x) for s, x in zip(starts, (key, value), strict=True)
+            behind(s.view(self.heads, -1), x) for s, x in zip(starts, (key, value), strict=True)
         )
         found = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         return found.transpose(1, 2).flatten(2)
@@ -131,7 +131,7 @@ class Attend(Node):
     def seen(self, read: Reader) -> Tensor:
         query, key, value = (self._by_head(read.own(source)) for source in self.sources)
         before = (key.any(-1, keepdim=True) | value).cumsum(2) > 0
-        found = query.any(-1, keepdim=True) | _behind(torch.zeros_like(before[0, :, :1]), before)
+        found = query.any(-1, keepdim=True) | behind(torch.zeros_like(before[0, :, 0]), before)
         return found.transpose(1, 2).flatten(2)
 
     def _by_head(self, x: Tensor) -> Tensor:
@@ -143,6 +143,16 @@ class Attend(Node):
         return f"{self.heads} heads" if self.heads > 1 else ""
 
 
-def _behind(start: Tensor, sequence: Tensor) -> Tensor:
-    """A sequence ``(n, heads, positions, d)`` moved one place on: a start, then all but the last."""
-    return torch.cat([start.expand(len(sequence), -1, -1, -1), sequence[:, :, :-1]], 2)
+def behind(start: Tensor, sequence: Tensor) -> Tensor:
+    """A sequence moved one place on: a start token, then all but the last.
+
+    Args:
+        start: ``(heads, features)``.
+        sequence: ``(n, heads, length, features)``.
+
+    Example:
+        >>> behind(torch.zeros(1, 1), torch.tensor([1.0, 2.0, 3.0]).reshape(1, 1, 3, 1)).flatten()
+        tensor([0., 1., 2.])
+    """
+    token = start[None, :, None].expand(len(sequence), -1, 1, -1).to(sequence.dtype)
+    return torch.cat([token, sequence[:, :, :-1]], 2)
