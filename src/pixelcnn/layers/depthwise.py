@@ -15,7 +15,7 @@ from pixelcnn.config import check_choice, check_integer
 from pixelcnn.layers import initial
 from pixelcnn.masks import PAST, Features, Offsets, raster_mask
 from pixelcnn.program import Program, Tap
-from pixelcnn.surroundings import is_traced, transformed
+from pixelcnn.surroundings import transformed
 
 
 class DepthwiseConv2d(nn.Module):
@@ -132,7 +132,7 @@ def on_gpu(x: Tensor, weight: Tensor) -> bool:
         and weight.dtype == x.dtype
         and x.dtype in TYPES
         and max(weight.shape[2:]) <= LARGEST
-        and not (transformed() or torch.compiler.is_compiling() or is_traced())
+        and not (transformed() or torch.compiler.is_compiling())
         and triton_is_there()
     )
 
