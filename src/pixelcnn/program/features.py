@@ -80,7 +80,9 @@ class Norm(Node):
         x = read.own(self.sources[0])
         if self.centred:
             x = x - self._means(x)
-        y = x * (self._means(x.square()) + self.epsilon).rsqrt() * self.gain
+        # Squares of half precision would outgrow it.
+        squares = x.to(torch.promote_types(x.dtype, torch.float32)).square()
+        y = x * (self._means(squares) + self.epsilon).rsqrt().to(x.dtype) * self.gain
         return y if self.bias is None else y + self.bias
 
     def seen(self, read: Reader) -> Tensor:

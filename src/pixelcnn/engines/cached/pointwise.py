@@ -70,6 +70,7 @@ def norm(node: Norm, run: slice, sources: Sequence[Tensor], out: Tensor) -> Oper
     groups = torch.tensor(node.groups, device=gain.device)
     chosen = groups[run]
     members = [(groups == group).nonzero()[:, 0] for group in range(max(node.groups) + 1)]
+    precise = torch.promote_types(gain.dtype, torch.float32)
 
     def means(x: Tensor) -> Tensor:
         if len(members) == 1:
@@ -81,8 +82,8 @@ def norm(node: Norm, run: slice, sources: Sequence[Tensor], out: Tensor) -> Oper
 
     def apply() -> None:
         x = source - spread(means(source), groups) if node.centred else source
-        scale = spread((means(x.square()) + node.epsilon).rsqrt_(), chosen)
-        torch.mul(x[..., run] * scale, gain, out=out)
+        scale = spread((means(x.to(precise).square()) + node.epsilon).rsqrt_(), chosen)
+        torch.mul(x[..., run] * scale.to(x.dtype), gain, out=out)
         if bias is not None:
             out.add_(bias)
 
