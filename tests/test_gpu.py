@@ -1,6 +1,7 @@
 """What holds on the processor holds on a GPU; `python -m benchmarks gpu` runs these where there is one."""
 
 import contextlib
+import copy
 import gc
 import warnings
 
@@ -291,6 +292,13 @@ def test_replaying_frees_its_memory():
         replaying(own, 2).fill(*drawing(own, 2), 1.0)
     gc.collect()
     assert torch.cuda.memory_allocated() == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_network_depends_on_is_what_it_does_on_the_processor(kind):
+    own = small(kind).network
+    here, there = (px.verify.measure(network, 2, 3) for network in (own, copy.deepcopy(own).cuda()))
+    assert there.measured.equal(here.measured) and there.claimed.equal(here.claimed)
 
 
 def test_no_row_waits_for_the_gpu():
