@@ -93,6 +93,11 @@ def test_half_precision_computes_the_kernel_in_half_precision():
     assert x.grad.dtype == layer.weight.grad.dtype == torch.float32
 
 
+def test_shapes_can_be_computed_without_numbers():
+    with torch.device("meta"):  # as who counts operations does
+        assert Compact(1, 2, width=8, depth=2)(torch.empty(2, 1, 5, 7)).shape == (2, 2, 5, 7)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -93,8 +93,9 @@ class DepthwiseConv2d(nn.Module):
 
     def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
         """The layer's convolution with any kernels ``(f, 1, rows, columns)``."""
-        if torch.is_autocast_enabled(x.device.type):
-            kind = torch.get_autocast_dtype(x.device.type)
+        place = x.device.type
+        if place != "meta" and torch.is_autocast_enabled(place):
+            kind = torch.get_autocast_dtype(place)
             x, weight = x.to(kind), weight.to(kind)
         if on_gpu(x, weight):
             from pixelcnn.layers import depthwise_triton
