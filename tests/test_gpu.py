@@ -18,6 +18,7 @@ from pixelcnn.data.tags import Tags
 from pixelcnn.engines.cached import CachedEngine
 from pixelcnn.engines.cuda import CudaEngine
 from pixelcnn.engines.trace import trace
+from pixelcnn.inversion import invert
 from pixelcnn.layers import CONDITIONS, DepthwiseConv2d, depthwise
 from pixelcnn.masks import PAST
 from pixelcnn.outputs import LogisticMixture
@@ -267,6 +268,16 @@ def test_replayed_mixtures_are_those_of_the_processor(kind, temperature):
     own = small(kind, channels=3).double()
     expected = px.sample(own, 3, seed=5, temperature=temperature, engine="cached").long()
     assert torch.equal(replaying(own.cuda(), 3).fill(*drawing(own, 3), temperature), expected)
+
+
+def test_levels_are_chosen_where_all_is_to_be_deterministic():
+    pmf = torch.rand(3, 5, 17, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    pmf, u = pmf / pmf.sum(-1, keepdim=True), pmf[..., 0]
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert torch.equal(invert(pmf.cuda(), u.cuda()).cpu(), invert(pmf, u))
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 def test_replaying_leaves_stream_random_numbers_and_weights_alone():
