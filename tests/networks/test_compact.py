@@ -81,7 +81,7 @@ def test_masked_elements_of_a_depthwise_kernel_stay_zero():
     assert not dead[0].any()
     assert not layer.weight[dead].any()
     assert not layer.weight.grad[dead].any()
-    assert layer.live_parameters == 20 - 2 + 2
+    assert layer.live_weights == 20 - 2
 
 
 def test_half_precision_computes_the_kernel_in_half_precision():

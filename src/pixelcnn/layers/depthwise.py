@@ -45,8 +45,8 @@ class DepthwiseConv2d(nn.Module):
         >>> layer = DepthwiseConv2d((PAST, 0), (2, 3))
         >>> layer.mask[:, 0].int().tolist()
         [[[1, 1, 1], [1, 1, 1]], [[1, 1, 1], [1, 1, 0]]]
-        >>> layer(torch.zeros(1, 2, 5, 7)).shape, layer.live_parameters
-        (torch.Size([1, 2, 5, 7]), 13)
+        >>> layer(torch.zeros(1, 2, 5, 7)).shape, layer.live_weights
+        (torch.Size([1, 2, 5, 7]), 11)
     """
 
     mask: Tensor
@@ -73,11 +73,6 @@ class DepthwiseConv2d(nn.Module):
         """Positions that some feature reads, relative to the one it writes."""
         places = self.mask.amax((0, 1)).nonzero().tolist()
         return frozenset((row - self.origin[0], column - self.origin[1]) for row, column in places)
-
-    @property
-    def live_parameters(self) -> int:
-        """Parameters that the mask leaves alive."""
-        return self.live_weights + (0 if self.bias is None else self.bias.numel())
 
     def reset_parameters(self) -> None:
         """Weights and bias as :func:`pixelcnn.layers.initial.draw` makes them."""
