@@ -199,6 +199,22 @@ def test_convolutions_are_exact_where_one_precision_was_set_alone(name):
             kind.fp32_precision = value
 
 
+@pytest.mark.parametrize("asked", ["high", "medium"])
+def test_products_are_exact_where_fast_ones_were_asked_for(asked):
+    kinds = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(asked)
+    fast = [kind.fp32_precision for kind in kinds]
+    try:
+        with devices.exact_convolutions("cuda"):
+            assert torch.get_float32_matmul_precision() == "highest"
+            assert [kind.fp32_precision for kind in kinds] == ["ieee", "ieee"]
+        assert torch.get_float32_matmul_precision() == asked
+        assert [kind.fp32_precision for kind in kinds] == fast
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def test_convolutions_are_as_before_after_an_error():
     before = cudnn()
     with pytest.raises(ZeroDivisionError), devices.exact_convolutions(torch.device("cuda")):

@@ -1,6 +1,7 @@
 """What holds on the processor holds on a GPU; `python -m benchmarks gpu` runs these where there is one."""
 
 import contextlib
+import copy
 import gc
 import warnings
 
@@ -17,6 +18,7 @@ from pixelcnn.data.tags import Tags
 from pixelcnn.engines.cached import CachedEngine
 from pixelcnn.engines.cuda import CudaEngine
 from pixelcnn.engines.trace import trace
+from pixelcnn.inversion import invert
 from pixelcnn.layers import CONDITIONS, DepthwiseConv2d, depthwise
 from pixelcnn.masks import PAST
 from pixelcnn.outputs import LogisticMixture
@@ -276,6 +278,16 @@ def test_replayed_mixtures_are_those_of_the_processor(kind, temperature):
     assert torch.equal(replaying(own.cuda(), 3).fill(*drawing(own, 3), temperature), expected)
 
 
+def test_levels_are_chosen_where_all_is_to_be_deterministic():
+    pmf = torch.rand(3, 5, 17, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    pmf, u = pmf / pmf.sum(-1, keepdim=True), pmf[..., 0]
+    torch.use_deterministic_algorithms(True)
+    try:
+        assert torch.equal(invert(pmf.cuda(), u.cuda()).cpu(), invert(pmf, u))
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 def test_replaying_leaves_stream_random_numbers_and_weights_alone():
     own = small("gated-pixelcnn").double().cuda()
     torch.cuda.manual_seed(7)
@@ -299,6 +311,13 @@ def test_replaying_frees_its_memory():
         replaying(own, 2).fill(*drawing(own, 2), 1.0)
     gc.collect()
     assert torch.cuda.memory_allocated() == before
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_network_depends_on_is_what_it_does_on_the_processor(kind):
+    own = small(kind).network
+    here, there = (px.verify.measure(network, 2, 3) for network in (own, copy.deepcopy(own).cuda()))
+    assert there.measured.equal(here.measured) and there.claimed.equal(here.claimed)
 
 
 def test_no_row_waits_for_the_gpu():

@@ -50,9 +50,9 @@ def test_the_mask_is_derived_and_not_stored():
 
 @pytest.mark.parametrize("colours", COLOURS)
 @pytest.mark.parametrize("sees_itself", [False, True])
-def test_live_parameters_are_those_the_mask_keeps(colours, sees_itself):
+def test_live_weights_are_those_the_mask_keeps(colours, sees_itself):
     layer = masked(colours, sees_itself=sees_itself)
-    assert layer.live_parameters == int(layer.mask.sum()) + 11
+    assert layer.live_weights == int(layer.mask.sum())
 
 
 def test_an_even_kernel_has_no_centre():

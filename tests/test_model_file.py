@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from forgery import forged, put_together, taken_apart
-from pixelcnn import PixelModel, budget, load, networks, outputs, save
+from pixelcnn import PixelModel, budget, load, networks, outputs, sample, save
 from pixelcnn.budget import Budget, OverBudget
 from pixelcnn.config import from_config, to_config
 from pixelcnn.errors import ConfigError, ModelError, ResourceError
@@ -316,7 +316,7 @@ def test_weights_that_are_no_numbers_are_neither_written_nor_read(
         save(model, tmp_path / "other.safetensors", raw=beside if raw else None)
     assert [path.name for path in tmp_path.iterdir()] == ["m.safetensors"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pixelcnn.checkpoint.check_finite", lambda tensors: None)
+        patch.setattr("pixelcnn.checkpoint.check_finite", lambda *_: None)
         save(model, tmp_path / "m.safetensors", raw=beside if raw else None)
     with pytest.raises(ModelError, match=words):
         load(tmp_path / "m.safetensors")
@@ -363,19 +363,27 @@ def test_weights_of_several_types_are_neither_written_nor_read(model, file, tmp_
 
 
 class Counting(networks.PixelCNN):
-    """A network with a buffer of integers of its own."""
+    """A network with buffers of its own: integers, and a mask as attention takes it."""
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__(channels, out, width=4, depth=0)
         self.register_buffer("seen", torch.tensor([3, 5]))
+        self.register_buffer("mask", torch.full((3, 3), -torch.inf).triu(1))
 
 
-def test_a_network_keeps_integers_of_its_own(tmp_path, monkeypatch):
+@pytest.mark.parametrize("dtype", [None, "float16"])
+def test_a_network_keeps_buffers_of_its_own(tmp_path, monkeypatch, dtype):
     monkeypatch.setitem(NETWORKS._items, "counting", Counting)
     model = PixelModel(Counting(1, 3), outputs.Categorical(levels=3), (1, 5, 7))
     model.network.seen += 7
-    save(model, tmp_path / "m.safetensors")
-    assert load(tmp_path / "m.safetensors").network.seen.tolist() == [10, 12]
+    save(model, tmp_path / "m.safetensors", raw=model.state_dict(), dtype=dtype)
+    again = load(tmp_path / "m.safetensors")
+    assert again.network.seen.tolist() == [10, 12]
+    assert again.network.mask.equal(model.network.mask)
+    assert sample(again, 1, engine="cached").shape == (1, 1, 5, 7)
+    model.network.mask[0, 0] = torch.nan
+    with pytest.raises(ModelError, match=r"`network\.mask` holds a value that is not a finite"):
+        sample(model, 1)
 
 
 @pytest.mark.slow

@@ -55,6 +55,16 @@ def test_dropout_acts_in_training_only(name, dropout):
     assert torch.equal(network.eval()(x), network(x))
 
 
+CONDITIONAL = [network for network in tiny.tiny_networks(1) if network.condition]
+
+
+@pytest.mark.parametrize("network", CONDITIONAL, ids=tiny.label)
+def test_a_conditional_network_is_never_computed_without_its_condition(network):
+    model = PixelModel(network, outputs.Categorical(levels=2), (1, 5, 7))
+    with pytest.raises(ConfigError, match="conditional, and is given no"):
+        model(torch.zeros(2, *model.shape))
+
+
 def test_a_condition_without_a_size_is_refused():
     with pytest.raises(ConfigError, match="condition_size"):
         networks.PixelCNN(channels=1, out=1, condition="label")

@@ -1,6 +1,7 @@
 """Outputs in detail; their promises are checked over the registry in tests/verify."""
 
 import math
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -174,6 +175,20 @@ def test_scales_are_bounded_and_finite_with_their_gradients(levels, dtype):
 def test_impossible_level_counts_are_refused(make):
     with pytest.raises(ConfigError, match="levels"):
         make()
+
+
+@dataclass
+class Loose(outputs.Output):
+    """An output whose author forgot to freeze it."""
+
+    levels: int = 4
+    parameters_per_pixel = outputs.Categorical.parameters_per_pixel
+    log_prob, pmf = outputs.Categorical.log_prob, outputs.Categorical.pmf
+
+
+def test_an_output_that_can_be_changed_is_refused():
+    with pytest.raises(ConfigError, match="frozen dataclass .* Loose is none"):
+        Loose()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

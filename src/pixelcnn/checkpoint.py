@@ -81,7 +81,7 @@ def save(
     tensors = apart({name: t.detach().cpu().contiguous() for name, t in whole.items()})
     check_types(dict(model.named_parameters()), FLOATS.values())
     check_types(tensors, KINDS.values())
-    check_finite(tensors)
+    check_finite(tensors, dict(model.named_buffers()))
     check_rebuilds(model, tensors)
     if dtype is not None:
         check_choice("dtype", dtype, HALVES)
@@ -169,7 +169,7 @@ def load(
     if fingerprint(header["config"], tensors) != header.get("fingerprint"):
         raise damaged(path, "its fingerprint does not match its content")
     try:
-        check_finite(tensors)
+        check_finite(tensors, dict(model.named_buffers()))
     except ModelError as error:
         raise ModelError(f"{path}: {error}", hint=error.hint) from error
     both = any(name.startswith(RAW) for name in tensors)

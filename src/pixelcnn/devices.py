@@ -217,9 +217,10 @@ EXACT = {
     "deterministic": True,
     "benchmark": False,
     "allow_tf32": False,
+    "precision": "highest",
     "fp32_precision": "ieee",
 }
-"""How cuDNN convolves in :func:`exact_convolutions`."""
+"""How cuDNN convolves, and matrices are multiplied, in :func:`exact_convolutions`."""
 
 _within, _before, _lock = 0, list[tuple[Any, str, object]](), threading.Lock()
 
@@ -229,7 +230,9 @@ def exact_convolutions(device: Device) -> Iterator[None]:
     """Has a GPU convolve the same way each time, and in the precision of the numbers, in a ``with`` block.
 
     By default cuDNN rounds the factors of a float32 convolution to 10 bits, and may add up in another order
-    each time. These are settings of the process. The last thread that leaves such a block puts them back.
+    each time; products of matrices, which engines have in place of convolutions, are rounded so where a
+    caller has asked for it. These are settings of the process. The last thread that leaves a block puts
+    them back.
 
     Args:
         device: where to convolve; nothing is changed for any but CUDA's.
@@ -255,10 +258,22 @@ def exact_convolutions(device: Device) -> Iterator[None]:
 
 
 def _settings() -> list[tuple[Any, str, object]]:
-    """Whose, which and what the settings of cuDNN are, in the order in which they are made."""
-    cudnn: Any = torch.backends.cudnn
+    """Whose, which and what the settings are, in the order in which they are made."""
+    backends: Any = torch.backends
+    cudnn = backends.cudnn
     found = [(cudnn, name, getattr(cudnn, name)) for name in ("deterministic", "benchmark")]
-    with contextlib.suppress(RuntimeError):  # refused where the newer settings say something else
-        found.append((cudnn, "allow_tf32", cudnn.allow_tf32))  # makes both of those that follow
-    found += [(each, "fp32_precision", each.fp32_precision) for each in (cudnn.conv, cudnn.rnn)]
-    return found
+    for owner, name in ((cudnn, "allow_tf32"), (_Products(), "precision")):
+        # The older settings make those that follow, and are refused where the newer ones say something else.
+        with contextlib.suppress(RuntimeError):
+            found.append((owner, name, getattr(owner, name)))
+    newer = (cudnn.conv, cudnn.rnn, backends.cuda.matmul, backends.mkldnn.matmul)
+    return found + [(each, "fp32_precision", each.fp32_precision) for each in newer]
+
+
+class _Products:
+    """PyTorch's older setting of how matrices are multiplied, as an attribute."""
+
+    precision = property(
+        lambda _: torch.get_float32_matmul_precision(),
+        lambda _, value: torch.set_float32_matmul_precision(value),
+    )

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def temper(pmf: Tensor, temperature: float) -> Tensor:
@@ -35,5 +36,19 @@ def invert(pmf: Tensor, u: Tensor) -> Tensor:
     """
     if pmf.shape[-1] == 2:  # with a single boundary there is nothing to add up
         return (pmf[..., 0] <= u).long()
-    cdf = pmf.cumsum(-1)[..., :-1]
+    # PyTorch refuses its own sums on a GPU where all is to be deterministic.
+    refused = pmf.is_cuda and torch.are_deterministic_algorithms_enabled()
+    cdf = (sums(pmf) if refused else pmf.cumsum(-1))[..., :-1]
     return (cdf <= u[..., None]).sum(-1)
+
+
+def sums(values: Tensor) -> Tensor:
+    """Of all values up to each, along the last axis, by additions of whole tensors.
+
+    Example:
+        >>> sums(torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]))
+        tensor([ 1.,  3.,  6., 10., 15.])
+    """
+    for power in range((values.shape[-1] - 1).bit_length()):
+        values = values + functional.pad(values[..., : -(2**power)], (2**power, 0))
+    return values

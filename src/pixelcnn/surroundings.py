@@ -86,9 +86,9 @@ def _steps(steps: Iterator[Any]) -> Generator[Any, Any, Any]:
 
 
 def transformed() -> bool:
-    """Whether ``torch.func`` transforms what runs, as for a gradient of each image.
+    """Whether ``torch.func`` transforms what runs, as ``vmap`` does, or ``torch.jit`` traces it.
 
-    It knows PyTorch's own operations, and refuses gradients that are written out.
+    Both know PyTorch's own operations alone, not gradients that are written out.
 
     Example:
         >>> seen = []
@@ -96,14 +96,5 @@ def transformed() -> bool:
         >>> seen, transformed()
         ([True], False)
     """
-    return bool(torch._C._are_functorch_transforms_active())
-
-
-def is_traced() -> bool:
-    """Whether ``torch.jit`` records what runs, which knows PyTorch's own operations only.
-
-    Example:
-        >>> is_traced()
-        False
-    """
-    return torch.jit.is_tracing()  # type: ignore[attr-defined]  # exported, but not by name
+    traced: bool = torch.jit.is_tracing()  # type: ignore[attr-defined]  # exported, but not by name
+    return traced or bool(torch._C._are_functorch_transforms_active())

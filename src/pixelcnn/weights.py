@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -159,8 +159,12 @@ def check_types(tensors: Mapping[str, Tensor], allowed: Iterable[torch.dtype]) -
             )
 
 
-def check_finite(tensors: Mapping[str, Tensor]) -> None:
-    """Tensors hold finite numbers.
+def check_finite(tensors: Mapping[str, Tensor], buffers: Container[str] = ()) -> None:
+    """Tensors hold finite numbers; buffers, by which attention may be masked, any numbers.
+
+    Args:
+        tensors: by name.
+        buffers: names of those that are no parameters.
 
     Raises:
         ModelError: names the first that does not.
@@ -168,7 +172,8 @@ def check_finite(tensors: Mapping[str, Tensor]) -> None:
     for name, tensor in tensors.items():
         if not tensor.is_floating_point() or math.isfinite(float(tensor.sum())):
             continue  # what is not finite spreads to the sum, which takes less time
-        if not bool(tensor.isfinite().all()):
+        fits = ~tensor.isnan() if name.removeprefix(RAW) in buffers else tensor.isfinite()
+        if not bool(fits.all()):
             raise ModelError(
                 f"`{name}` holds a value that is not a finite number",
                 hint="a training that diverged leaves such weights; use those of an earlier one",
@@ -194,8 +199,8 @@ def rounded(tensors: Mapping[str, Tensor], dtype: str) -> dict[str, Tensor]:
         for name, tensor in tensors.items()
     }
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(found[name].isfinite().all()):
-            largest = float(tensor.abs().max())
+        if not found[name].isfinite().equal(tensor.isfinite()):
+            largest = float(tensor[tensor.isfinite()].abs().max())
             raise ModelError(
                 f"`{name}` holds {largest:.6g}, which {dtype} cannot hold",
                 hint="bfloat16 reaches as far as float32" if dtype == "float16" else "",

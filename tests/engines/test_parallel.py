@@ -7,8 +7,9 @@ import tiny
 from engines.small import WIDTH, small_model
 from engines.walks import condition_for, images_of, model_of
 from pixelcnn.engines import parallel
+from pixelcnn.engines.cached import pointwise
 from pixelcnn.engines.trace import trace
-from pixelcnn.layers import CONDITIONS, PositionEmbedding
+from pixelcnn.layers import CONDITIONS, PositionEmbedding, PositionNorm
 from pixelcnn.networks import NETWORKS
 from pixelcnn.program import Program, Tap, Unlowerable
 
@@ -35,6 +36,15 @@ def test_a_program_computes_what_forward_computes(name, condition, shape):
         expected = model.network(x, values)
     found = parallel.compute(trace(model.network), x, values)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)
+
+
+def test_squares_of_half_precision_do_not_outgrow_it():
+    layer, x = PositionNorm((0, 1, 0, 1)).half(), torch.full((1, 4, 2, 3), 300.0).half()
+    program, out = Program(), torch.empty(1, 4).half()
+    norm = program.nodes[layer.lower(program, program.input(4))]
+    pointwise.norm(norm, slice(0, 4), [x[..., 0, 0]], out)()
+    torch.testing.assert_close(parallel.compute(program, x), layer(x))
+    torch.testing.assert_close(out, layer(x)[..., 0, 0])
 
 
 def tap(down, right, size=1, **options):

@@ -386,6 +386,15 @@ def test_tracing_and_compiling_see_pytorchs_code(calls):
     assert not calls
 
 
+@pytest.mark.filterwarnings("ignore")  # deprecations of PyTorch's own
+@pytest.mark.parametrize("norm", [False, True])
+def test_what_was_traced_can_be_saved(tmp_path, norm):
+    block, example = a_block(norm=norm), (images(), torch.zeros(2 * WIDTH, 1, 1))
+    torch.jit.trace(block.forward, example).save(tmp_path / "block.pt")
+    again = torch.jit.load(tmp_path / "block.pt")
+    assert torch.allclose(again(*example), block(*example), atol=1e-6)
+
+
 def test_engines_see_pytorchs_code(calls):
     network = Compact(1, 2, width=WIDTH, depth=2, kernel=3, first_kernel=3).eval()
     model = PixelModel(network, outputs.Categorical(levels=2), (1, 5, 7))

@@ -81,7 +81,7 @@ def test_masked_elements_of_a_depthwise_kernel_stay_zero():
     assert not dead[0].any()
     assert not layer.weight[dead].any()
     assert not layer.weight.grad[dead].any()
-    assert layer.live_parameters == 20 - 2 + 2
+    assert layer.live_weights == 20 - 2
 
 
 def test_half_precision_computes_the_kernel_in_half_precision():
@@ -91,6 +91,11 @@ def test_half_precision_computes_the_kernel_in_half_precision():
     y.float().square().sum().backward()
     torch.testing.assert_close(y.float(), layer(x), rtol=0.05, atol=0.05)
     assert x.grad.dtype == layer.weight.grad.dtype == torch.float32
+
+
+def test_shapes_can_be_computed_without_numbers():
+    with torch.device("meta"):  # as who counts operations does
+        assert Compact(1, 2, width=8, depth=2)(torch.empty(2, 1, 5, 7)).shape == (2, 2, 5, 7)
 
 
 @pytest.mark.parametrize(

@@ -232,10 +232,10 @@ def test_a_wrong_native_engine_is_rejected(axis, monkeypatch):
 @needs_native
 def test_a_native_engine_that_draws_wrongly_is_rejected(monkeypatch):
     class Careless(engines.native.NativeEngine):
-        def fill(self, given, known, uniforms, temperature, callback=None):
+        def fill(self, given, known, uniforms, temperature):
             uniforms = uniforms.clone()
             uniforms[..., -1, -1] = 1 - uniforms[..., -1, -1]
-            return super().fill(given, known, uniforms, temperature, callback)
+            return super().fill(given, known, uniforms, temperature)
 
     monkeypatch.setattr(engines.native, "NativeEngine", Careless)
     reasons = reasons_of(tiny_model())

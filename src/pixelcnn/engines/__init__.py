@@ -13,7 +13,7 @@ somewhere.
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol, runtime_checkable
@@ -74,18 +74,8 @@ _warned: WeakKeyDictionary[Network, set[str]] = WeakKeyDictionary()
 class Drawer(Walker, Protocol):
     """A walker that draws levels on its own, without a return to Python for each."""
 
-    def fill(
-        self,
-        given: Tensor,
-        known: Tensor,
-        uniforms: Tensor,
-        temperature: float,
-        callback: Callable[[int, Tensor], None] | None = None,
-    ) -> Tensor:
-        """The images ``(n, c, h, w)`` with their unknown levels drawn.
-
-        ``callback`` is called with rows done, and the images so far.
-        """
+    def fill(self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
+        """The images ``(n, c, h, w)`` with their unknown levels drawn."""
         ...
 
     def rows(

@@ -64,10 +64,10 @@ def check_weights(module: nn.Module) -> None:
     """Refuses weights that are not numbers.
 
     Raises:
-        ModelError: a NaN or an infinite value; names the tensor.
+        ModelError: a NaN, or an infinite parameter; names the tensor.
     """
     require_numbers(module)
-    check_finite(dict(tensors_of(module)))
+    check_finite(dict(tensors_of(module)), dict(module.named_buffers()))
 
 
 def hook_of(module: nn.Module, called: str = "the model") -> str:

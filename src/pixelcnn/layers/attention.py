@@ -9,6 +9,7 @@ from torch.nn import functional
 from pixelcnn.config import check_integer
 from pixelcnn.layers.layout import features_last
 from pixelcnn.program import Program
+from pixelcnn.program.features import behind
 from pixelcnn.shapes import MAX_SIDE
 
 
@@ -88,21 +89,6 @@ class RasterAttention(nn.Module):
 
     def extra_repr(self) -> str:
         return f"heads={self.heads}, key={self.key_width}, value={self.value_width}"
-
-
-def behind(start: Tensor, sequence: Tensor) -> Tensor:
-    """A sequence moved one place on: a start token, then all but the last.
-
-    Args:
-        start: ``(heads, features)``.
-        sequence: ``(n, heads, length, features)``.
-
-    Example:
-        >>> behind(torch.zeros(1, 1), torch.tensor([1.0, 2.0, 3.0]).reshape(1, 1, 3, 1)).flatten()
-        tensor([0., 1., 2.])
-    """
-    token = start[None, :, None].expand(len(sequence), -1, 1, -1).to(sequence.dtype)
-    return torch.cat([token, sequence[:, :, :-1]], 2)
 
 
 class Coordinates(nn.Module):

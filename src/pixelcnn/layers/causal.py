@@ -27,6 +27,10 @@ class CausalConv2d(nn.Module):
         bias: add a bias to each output.
         past: positions of the kernel that may be seen, bool ``(kh, kw)``; all of them if None.
 
+    Attributes:
+        offsets: positions that it reads, relative to the one it writes.
+        live_weights: how many its mask leaves alive.
+
     Shapes: ``(n, inputs, h, w)`` to ``(n, outputs, h, w)``.
     """
 
@@ -55,8 +59,8 @@ class CausalConv2d(nn.Module):
         everything = len(outputs) * len(inputs)
         itself = frozenset({(0, 0)})
         reach = offsets(past, origin)
-        self._offsets = reach if links else reach - itself
-        self._crop, self._padding, self._kept = live_box(self._offsets, origin)
+        self.offsets = reach if links else reach - itself
+        self._crop, self._padding, self._kept = live_box(self.offsets, origin)
         self.live_weights = everything * len(reach - itself) + links * len(reach & itself)
         self._masked = self.live_weights < everything * weight[0, 0][self._crop].numel()
         mask = kernel_mask(outputs, inputs, past, origin, sees_itself=sees_itself)
@@ -64,16 +68,6 @@ class CausalConv2d(nn.Module):
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(torch.empty(len(outputs))) if bias else None
         self.reset_parameters()
-
-    @property
-    def offsets(self) -> Offsets:
-        """Positions this layer reads, relative to the one it writes."""
-        return self._offsets
-
-    @property
-    def live_parameters(self) -> int:
-        """Parameters that the mask leaves alive."""
-        return self.live_weights + (0 if self.bias is None else self.bias.numel())
 
     def reset_parameters(self) -> None:
         """Weights and bias as :func:`pixelcnn.layers.initial.draw` makes them."""
@@ -106,7 +100,7 @@ class CausalConv2d(nn.Module):
         """One tap for each live kernel element."""
         weight, live = self.effective_weight().detach(), self.mask.bool()
         taps = []
-        for down, right in sorted(self._offsets):
+        for down, right in sorted(self.offsets):
             at = (..., self.origin[0] + down, self.origin[1] + right)
             taps.append(Tap(down, right, weight[at], live[at]))
         bias = None if self.bias is None else self.bias.detach()

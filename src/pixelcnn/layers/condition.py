@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pixelcnn.config import check_choice, check_integer
+from pixelcnn.errors import ConfigError
 from pixelcnn.program import Program, Unlowerable
 
 Condition = Literal["label", "vector", "map"]
@@ -42,7 +43,9 @@ class ConditionBias(nn.Module):
         spread = 0.1 if kind == "label" else 0.1 * size**-0.5
         self.weight = nn.Parameter(torch.randn(size, width) * spread)
 
-    def forward(self, condition: Tensor) -> Tensor:
+    def forward(self, condition: Tensor | None) -> Tensor:
+        if condition is None:
+            raise ConfigError(f"this network is conditional, and is given no {self.kind}")
         if self.kind == "label":
             return self.weight[condition][:, :, None, None]
         if self.kind == "vector":

@@ -79,8 +79,8 @@ class UnitBias(ConditionBias):
         )
         self.flatten = Flatten(rows, columns) if whole else None
 
-    def forward(self, condition: Tensor) -> Tensor:
-        if self.flatten is not None:
+    def forward(self, condition: Tensor | None) -> Tensor:
+        if self.flatten is not None and condition is not None:
             condition = self.flatten(condition)
         return super().forward(condition).flatten(1)
 

@@ -15,7 +15,7 @@ from pixelcnn.config import check_choice, check_integer
 from pixelcnn.layers import initial
 from pixelcnn.masks import PAST, Features, Offsets, raster_mask
 from pixelcnn.program import Program, Tap
-from pixelcnn.surroundings import is_traced, transformed
+from pixelcnn.surroundings import transformed
 
 
 class DepthwiseConv2d(nn.Module):
@@ -45,8 +45,8 @@ class DepthwiseConv2d(nn.Module):
         >>> layer = DepthwiseConv2d((PAST, 0), (2, 3))
         >>> layer.mask[:, 0].int().tolist()
         [[[1, 1, 1], [1, 1, 1]], [[1, 1, 1], [1, 1, 0]]]
-        >>> layer(torch.zeros(1, 2, 5, 7)).shape, layer.live_parameters
-        (torch.Size([1, 2, 5, 7]), 13)
+        >>> layer(torch.zeros(1, 2, 5, 7)).shape, layer.live_weights
+        (torch.Size([1, 2, 5, 7]), 11)
     """
 
     mask: Tensor
@@ -74,11 +74,6 @@ class DepthwiseConv2d(nn.Module):
         places = self.mask.amax((0, 1)).nonzero().tolist()
         return frozenset((row - self.origin[0], column - self.origin[1]) for row, column in places)
 
-    @property
-    def live_parameters(self) -> int:
-        """Parameters that the mask leaves alive."""
-        return self.live_weights + (0 if self.bias is None else self.bias.numel())
-
     def reset_parameters(self) -> None:
         """Weights and bias as :func:`pixelcnn.layers.initial.draw` makes them."""
         initial.draw(self.weight, self.mask, self.bias)
@@ -93,8 +88,9 @@ class DepthwiseConv2d(nn.Module):
 
     def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
         """The layer's convolution with any kernels ``(f, 1, rows, columns)``."""
-        if torch.is_autocast_enabled(x.device.type):
-            kind = torch.get_autocast_dtype(x.device.type)
+        place = x.device.type
+        if place != "meta" and torch.is_autocast_enabled(place):
+            kind = torch.get_autocast_dtype(place)
             x, weight = x.to(kind), weight.to(kind)
         if on_gpu(x, weight):
             from pixelcnn.layers import depthwise_triton
@@ -132,7 +128,7 @@ def on_gpu(x: Tensor, weight: Tensor) -> bool:
         and weight.dtype == x.dtype
         and x.dtype in TYPES
         and max(weight.shape[2:]) <= LARGEST
-        and not (transformed() or torch.compiler.is_compiling() or is_traced())
+        and not (transformed() or torch.compiler.is_compiling())
         and triton_is_there()
     )
 

@@ -23,7 +23,7 @@ from pixelcnn.layers.dropout import Dropout
 from pixelcnn.layers.gated import LinearGate
 from pixelcnn.layers.masked import MaskedConv2d
 from pixelcnn.masks import PAST, Features
-from pixelcnn.surroundings import is_traced, transformed
+from pixelcnn.surroundings import transformed
 
 COLUMNS = (3, 5, 7, 9, 11)
 """Columns of the depthwise kernels that the source is written for."""
@@ -88,7 +88,7 @@ def gated_residual(
         >>> gated_residual(x, space, widen, LinearGate(), Dropout(0.0), mix) is None  # wants no gradient
         True
     """
-    if torch.compiler.is_compiling() or type(x) is not Tensor or is_traced() or transformed():
+    if torch.compiler.is_compiling() or type(x) is not Tensor or transformed():
         return None
     if not (_differentiated(x) and _as_written(space, widen, gate, dropout, mix)):
         return None

@@ -24,8 +24,8 @@ class MaskedConv2d(CausalConv2d):
     Example:
         >>> import torch
         >>> layer = MaskedConv2d((0,), (0, 0), (3, 3), sees_itself=False)
-        >>> layer(torch.zeros(1, 1, 5, 7)).shape, layer.live_parameters
-        (torch.Size([1, 2, 5, 7]), 10)
+        >>> layer(torch.zeros(1, 1, 5, 7)).shape, layer.live_weights
+        (torch.Size([1, 2, 5, 7]), 8)
     """
 
     def __init__(

@@ -65,7 +65,7 @@ class ResidualBlock(nn.Module):
         if self.second_norm is not None:
             y = self.second_norm(y)
         y = self.second(self.dropout(self.activation(y)))
-        if self.bias is not None and condition is not None:
+        if self.bias is not None:
             y = y + self.bias(condition)
         gated: Tensor = self.gate(y)
         return x + gated

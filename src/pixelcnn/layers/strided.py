@@ -110,7 +110,7 @@ class UpConv2d(CausalConv2d):
         """One tap for each live kernel element, in the phase of the positions that it writes."""
         weight, live = self.effective_weight().detach(), self.mask.bool()
         taps = []
-        for row, column in sorted(self._offsets):
+        for row, column in sorted(self.offsets):
             at = (..., self.origin[0] + row, self.origin[1] + column)
             taps.append(
                 Tap(-(row // 2), -(column // 2), weight[at], live[at], (row % 2, column % 2))

@@ -6,6 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from pixelcnn.config import check_fields
+from pixelcnn.errors import ConfigError
 from pixelcnn.registry import Registry
 
 
@@ -26,6 +27,13 @@ class Output(abc.ABC):
 
     def __post_init__(self) -> None:
         check_fields(self)
+        try:
+            hash(self)  # by which is known what was checked with it
+        except TypeError as error:
+            raise ConfigError(
+                f"an output is a frozen dataclass of plain values, {type(self).__name__} is none",
+                hint="@dataclass(frozen=True, kw_only=True)",
+            ) from error
 
     @abc.abstractmethod
     def parameters_per_pixel(self, channels: int) -> int:

@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from pixelcnn.program.node import ROW_START, Node, Reader, Unlowerable
+
+ALL = slice(None)
+"""A run of all features."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -77,22 +81,41 @@ class Norm(Node):
         return latest.scatter_reduce(0, groups, read[0], "amax")[groups]
 
     def compute(self, read: Reader) -> Tensor:
-        x = read.own(self.sources[0])
+        return self.of(read.own(self.sources[0]))
+
+    def of(self, x: Tensor, run: slice = ALL) -> Tensor:
+        """A run of the features of the norm of values ``(..., width)``."""
         if self.centred:
-            x = x - self._means(x)
-        y = x * (self._means(x.square()) + self.epsilon).rsqrt() * self.gain
-        return y if self.bias is None else y + self.bias
+            x = x - self._each(self._means(x))
+        # Squares of half precision would outgrow it.
+        squares = x.to(torch.promote_types(x.dtype, torch.float32)).square()
+        scale = self._each((self._means(squares) + self.epsilon).rsqrt(), run)
+        y = x[..., run] * scale.to(x.dtype) * self.gain[run]
+        return y if self.bias is None else y + self.bias[run]
 
     def seen(self, read: Reader) -> Tensor:
-        return self._means(read.own(self.sources[0]).float()) > 0
+        x, group = read.own(self.sources[0]).float(), torch.tensor(self.groups)
+        return x @ (group[:, None] == group).to(x) > 0
+
+    @cached_property
+    def _group(self) -> Tensor:
+        """The group of each feature, where the gain is."""
+        return torch.tensor(self.groups, device=self.gain.device)
+
+    @cached_property
+    def _members(self) -> list[Tensor]:
+        """The features of each group."""
+        return [(self._group == group).nonzero()[:, 0] for group in range(max(self.groups) + 1)]
 
     def _means(self, x: Tensor) -> Tensor:
-        """The mean over each feature's group, ``(..., width)``, or ``(..., 1)`` of one group."""
-        if max(self.groups) == 0:
-            return x.mean(-1, keepdim=True).expand_as(x)
-        groups = torch.tensor(self.groups, device=x.device)
-        members = [(groups == group).nonzero()[:, 0] for group in range(max(self.groups) + 1)]
-        return torch.stack([x[..., member].mean(-1) for member in members], -1)[..., groups]
+        """The mean over each group, ``(..., groups)``."""
+        if len(self._members) == 1:
+            return x.mean(-1, keepdim=True)
+        return torch.stack([x[..., members].mean(-1) for members in self._members], -1)
+
+    def _each(self, found: Tensor, run: slice = ALL) -> Tensor:
+        """What was found for each group, for the features of a run; of one group once for all."""
+        return found if len(self._members) == 1 else found[..., self._group[run]]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -123,7 +146,7 @@ class Attend(Node):
         keys = key.shape[1] * key.shape[3]
         starts = self.start.split([keys, len(self.start) - keys])
         key, value = (
-            _behind(s.view(self.heads, 1, -1), x) for s, x in zip(starts, (key, value), strict=True)
+            behind(s.view(self.heads, -1), x) for s, x in zip(starts, (key, value), strict=True)
         )
         found = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         return found.transpose(1, 2).flatten(2)
@@ -131,7 +154,7 @@ class Attend(Node):
     def seen(self, read: Reader) -> Tensor:
         query, key, value = (self._by_head(read.own(source)) for source in self.sources)
         before = (key.any(-1, keepdim=True) | value).cumsum(2) > 0
-        found = query.any(-1, keepdim=True) | _behind(torch.zeros_like(before[0, :, :1]), before)
+        found = query.any(-1, keepdim=True) | behind(torch.zeros_like(before[0, :, 0]), before)
         return found.transpose(1, 2).flatten(2)
 
     def _by_head(self, x: Tensor) -> Tensor:
@@ -143,6 +166,16 @@ class Attend(Node):
         return f"{self.heads} heads" if self.heads > 1 else ""
 
 
-def _behind(start: Tensor, sequence: Tensor) -> Tensor:
-    """A sequence ``(n, heads, positions, d)`` moved one place on: a start, then all but the last."""
-    return torch.cat([start.expand(len(sequence), -1, -1, -1), sequence[:, :, :-1]], 2)
+def behind(start: Tensor, sequence: Tensor) -> Tensor:
+    """A sequence moved one place on: a start token, then all but the last.
+
+    Args:
+        start: ``(heads, features)``.
+        sequence: ``(n, heads, length, features)``.
+
+    Example:
+        >>> behind(torch.zeros(1, 1), torch.tensor([1.0, 2.0, 3.0]).reshape(1, 1, 3, 1)).flatten()
+        tensor([0., 1., 2.])
+    """
+    token = start[None, :, None].expand(len(sequence), -1, 1, -1).to(sequence.dtype)
+    return torch.cat([token, sequence[:, :, :-1]], 2)

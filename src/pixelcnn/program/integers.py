@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.program.elementwise import Elementwise
-from pixelcnn.program.features import Norm
-from pixelcnn.program.node import Reader
+from pixelcnn.program.features import ALL, Norm
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -67,15 +66,9 @@ class RoundedNorm(Norm):
 
     op = "rounded_norm"
 
-    def compute(self, read: Reader) -> Tensor:
-        return self.of(read.own(self.sources[0]))
-
-    def of(self, x: Tensor) -> Tensor:
-        """The norm of whole numbers ``(..., width)``."""
+    def of(self, x: Tensor, run: slice = ALL) -> Tensor:
         y = torch.empty_like(x)
-        groups = torch.tensor(self.groups)
-        for group in range(max(self.groups) + 1):
-            members = (groups == group).nonzero()[:, 0]
+        for members in self._members:
             some = x[..., members]
             if self.centred:
                 some = some * len(members) - some.sum(-1, keepdim=True)
@@ -84,7 +77,7 @@ class RoundedNorm(Norm):
             y[..., members] = some * self.gain[members] / square_root(mean + least)
         if self.bias is not None:
             y = y + self.bias
-        return y.round_().clamp_(-self.limit, self.limit)
+        return y.round_().clamp_(-self.limit, self.limit)[..., run]
 
 
 def square_root(x: Tensor) -> Tensor:

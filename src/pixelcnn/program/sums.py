@@ -85,8 +85,8 @@ class Sum(Node):
         return total if self.bias is None else total + self.bias
 
     def seen(self, read: Reader) -> Tensor:
-        parts = (self.weigh(self._read(read, tap).float(), tap.live.float()) for tap in self.taps)
-        return reduce(torch.add, parts) > 0
+        reads = ((tap, self._read(read, tap).float()) for tap in self.taps)
+        return reduce(torch.add, (self.weigh(x, tap.live.to(x)) for tap, x in reads)) > 0
 
     @staticmethod
     @abc.abstractmethod

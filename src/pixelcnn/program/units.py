@@ -121,7 +121,8 @@ class Dense(Node):
         return functional.linear(read.own(self.sources[0]), self.weight, self.bias)
 
     def seen(self, read: Reader) -> Tensor:
-        return functional.linear(read.own(self.sources[0]).float(), self.live.float()) > 0
+        x = read.own(self.sources[0]).float()
+        return functional.linear(x, self.live.to(x)) > 0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

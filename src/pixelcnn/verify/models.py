@@ -103,7 +103,7 @@ class ModelChecks:
     def finite(self) -> str:
         """A model that diverged is no model."""
         try:
-            check_finite(self.original.state_dict())
+            check_finite(self.original.state_dict(), dict(self.original.named_buffers()))
         except ModelError as error:
             raise ConformanceError(str(error)) from error
         return counted(self.original.parameters_count, "parameter")

@@ -42,12 +42,12 @@ def test_a_second_walk_begins_afresh(name):
 
 
 def test_an_interrupt_is_heard_while_images_are_drawn(monkeypatch):
-    """Python hears it between calls of the library, whether or not a callback is told of the progress."""
+    """Python hears it between calls of the library."""
     model = model_of("pixelcnn", (1, 37, 5))
     nothing = torch.zeros(2, *model.shape, dtype=torch.int64)
     u = sampling.uniforms(0, range(2), model.shape)
     engine, ends = engine_of(model, 2), []
-    expected = engine.fill(nothing, nothing.bool(), u, 1.0, lambda rows, images: None)
+    expected = engine.fill(nothing, nothing.bool(), u, 1.0)
     call = engine._call
     monkeypatch.setattr("pixelcnn.engines.native.SHORT", 1)
 

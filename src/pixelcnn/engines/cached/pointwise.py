@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pixelcnn.engines.cached.products import Operation
-from pixelcnn.program import ELEMENTWISE, INTEGERS, Elementwise, Lookup, Norm, RoundedNorm
+from pixelcnn.program import ELEMENTWISE, INTEGERS, Elementwise, Lookup, Norm
 
 WRITERS: dict[str, Callable[..., Any]] = {
     "relu": partial(torch.clamp, min=0),
@@ -66,40 +66,12 @@ def lookup(node: Lookup, run: slice, sources: Sequence[Tensor], out: Tensor) -> 
 
 def norm(node: Norm, run: slice, sources: Sequence[Tensor], out: Tensor) -> Operation:
     """A run of the features of a norm, arguments as :func:`elementwise`."""
-    source, gain, bias = sources[0], node.gain[run], None if node.bias is None else node.bias[run]
-    groups = torch.tensor(node.groups, device=gain.device)
-    chosen = groups[run]
-    members = [(groups == group).nonzero()[:, 0] for group in range(max(node.groups) + 1)]
-
-    def means(x: Tensor) -> Tensor:
-        if len(members) == 1:
-            return x.mean(-1, keepdim=True)
-        return torch.stack([x[..., member].mean(-1) for member in members], -1)
-
-    def spread(statistic: Tensor, over: Tensor) -> Tensor:
-        return statistic if len(members) == 1 else statistic[..., over]
-
-    def apply() -> None:
-        x = source - spread(means(source), groups) if node.centred else source
-        scale = spread((means(x.square()) + node.epsilon).rsqrt_(), chosen)
-        torch.mul(x[..., run] * scale, gain, out=out)
-        if bias is not None:
-            out.add_(bias)
-
-    return apply
-
-
-def rounded_norm(
-    node: RoundedNorm, run: slice, sources: Sequence[Tensor], out: Tensor
-) -> Operation:
-    """A run of the features of a norm in whole numbers, arguments as :func:`elementwise`."""
-    return lambda: out.copy_(node.of(sources[0])[..., run])
+    return lambda: out.copy_(node.of(sources[0], run))
 
 
 TABLE: dict[str, Callable[..., Operation]] = {
     **dict.fromkeys((*ELEMENTWISE, *INTEGERS), elementwise),
     "lookup": lookup,
-    "norm": norm,
-    "rounded_norm": rounded_norm,
+    **dict.fromkeys(("norm", "rounded_norm"), norm),
 }
 """What computes a run of the features of a primitive that reads its own position alone."""

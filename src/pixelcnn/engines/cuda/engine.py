@@ -104,14 +104,7 @@ class CudaEngine:
         return self._found(column % self.period).clone()
 
     @torch.no_grad()
-    def fill(
-        self,
-        given: Tensor,
-        known: Tensor,
-        uniforms: Tensor,
-        temperature: float,
-        callback: Callable[[int, Tensor], None] | None = None,
-    ) -> Tensor:
+    def fill(self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
         """Draws the unknown levels of all images.
 
         Args:
@@ -119,7 +112,6 @@ class CudaEngine:
             known: bool, the same shape: which of them stay.
             uniforms: float64, the same shape.
             temperature: see :func:`pixelcnn.inversion.temper`.
-            callback: called with rows done and the images after every row; what is not yet drawn is zero.
 
         Returns:
             int64 ``(n, c, h, w)``, on the CPU.
@@ -130,15 +122,13 @@ class CudaEngine:
         drawing = self._begin(given, known, uniforms)
         for row in range(self.model.shape.height):
             self._draw_row(drawing, row, temperature)
-            if callback is not None:
-                callback(row + 1, drawing.images())
         return drawing.images()
 
     @torch.no_grad()
     def rows(
         self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float
     ) -> Iterator[tuple[int, Tensor]]:
-        """The same, a row at a time: rows done, and the images so far."""
+        """The same, a row at a time: rows done, and the images so far; what is not yet drawn is zero."""
         drawing = self._begin(given, known, uniforms)
         for row in range(self.model.shape.height):
             self._draw_row(drawing, row, temperature)

@@ -1,7 +1,7 @@
 """The program in C++: the fastest engine on a CPU, for the primitives and outputs it knows."""
 
 import ctypes
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -128,14 +128,7 @@ class NativeEngine:
         )
         return torch.from_numpy(self._out.copy())
 
-    def fill(
-        self,
-        given: Tensor,
-        known: Tensor,
-        uniforms: Tensor,
-        temperature: float,
-        callback: Callable[[int, Tensor], None] | None = None,
-    ) -> Tensor:
+    def fill(self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
         """Draws the unknown levels of all images, without a return to Python inside a row.
 
         The walk begins at the first position, whatever was computed before; ``given`` stays as it is.
@@ -145,8 +138,6 @@ class NativeEngine:
             known: bool, the same shape: which of them stay.
             uniforms: float64, the same shape.
             temperature: see :func:`pixelcnn.sampling.temper`.
-            callback: called with rows done and the images after every row,
-                or every few rows where rows of an image advance together.
 
         Returns:
             int64 ``(n, c, h, w)``.
@@ -156,10 +147,9 @@ class NativeEngine:
                 are not finite; the message names the position.
         """
         runs = min(RUNS, 1 + self._products // SHORT)
-        step = 1 if callback else -(-self.model.shape.height // runs)
-        for done, levels in self.rows(given, known, uniforms, temperature, step):
-            if callback is not None:
-                callback(done, levels)
+        step = -(-self.model.shape.height // runs)
+        for _, levels in self.rows(given, known, uniforms, temperature, step):
+            pass
         return levels
 
     def rows(
