@@ -187,7 +187,7 @@ class Loose(outputs.Output):
 
 
 def test_an_output_that_can_be_changed_is_refused():
-    with pytest.raises(ConfigError, match="frozen dataclass .* Loose is none"):
+    with pytest.raises(ConfigError, match=r"frozen dataclass .* Loose is none"):
         Loose()
 
 

@@ -178,8 +178,7 @@ def rehearse(wanted: Request) -> Prepared:
         goes_on(wanted.stored, wanted.recipe, str(wanted.run))
     ready = prepare(wanted.recipe, trained=any(folder.checkpoints.glob("*.ckpt")))
     if wanted.stored is not None:
-        train, val, _ = ready.splits
-        folder.check_content(content_of(ready.model, train=train, val=val))
+        folder.check_content(content_of(ready.model, train=ready.splits[0], val=ready.splits[1]))
     return ready
 
 

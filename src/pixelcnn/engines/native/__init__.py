@@ -1,6 +1,7 @@
 """The program in C++: the fastest engine on a CPU, for the primitives and outputs it knows."""
 
 import ctypes
+from collections import deque
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
@@ -148,8 +149,7 @@ class NativeEngine:
         """
         runs = min(RUNS, 1 + self._products // SHORT)
         step = -(-self.model.shape.height // runs)
-        for _, levels in self.rows(given, known, uniforms, temperature, step):
-            pass
+        _, levels = deque(self.rows(given, known, uniforms, temperature, step), maxlen=1).pop()
         return levels
 
     def rows(
