@@ -18,7 +18,6 @@ import torch
 import pixelcnn as px
 from benchmarks.command import command_of
 from pixelcnn import checkpoint, plotting
-from pixelcnn.cli.gallery import classes
 from pixelcnn.codec.calibration import LOSS, TOLERATED
 from pixelcnn.data import Splits
 from pixelcnn.model import PixelModel
@@ -64,7 +63,7 @@ def pattern(model: PixelModel) -> torch.Tensor:
 
 def drawn(model: PixelModel, path: Path) -> None:
     """Samples with seed 0: of a model of classes, a row of columns for each."""
-    told = classes(model)
+    told = model.network.condition_size
     labels = torch.arange(told).repeat_interleave(COLUMNS) if told else None
     samples = px.sample(model, len(labels) if labels is not None else 4 * COLUMNS, condition=labels)
     picture = plotting.grid(samples, model.levels, columns=COLUMNS, scale=2)
@@ -117,7 +116,7 @@ in float32 with the weights as they are kept: `pixelcnn evaluate {name}`.
 
 def given(model: PixelModel) -> list[torch.Tensor]:
     """What a pattern is given to a model with: the first class, where it counts classes."""
-    return [torch.zeros(1, dtype=torch.int64)] if classes(model) else []
+    return [torch.zeros(1, dtype=torch.int64)] if model.network.condition else []
 
 
 def coding(score: Score) -> str:

@@ -39,6 +39,18 @@ def test_a_table_that_names_pictures_gives_them_in_its_order_with_their_classes(
     check(data.load_all(table(folder, [*header, *rows])))
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_pictures_may_be_named_without_their_suffixes(tmp_path, order):
+    save_pictures(tmp_path / "train_images", PIXELS)
+    rows = [("id_code", "diagnosis"), *((at, at % 2) for at in range(12)), ("gone", 1)]
+    rows = [[row[at] for at in order] for row in rows]
+    found = data.load_all(table(tmp_path, rows[:-1]))
+    check(found, [at % 2 for at in range(12)], ())
+    with pytest.raises(DataError, match="names 1 picture that the folder has not: gone"):
+        data.load_all(table(tmp_path, rows))
+    assert len(data.load_all(table(tmp_path, rows), skip_bad=True)) == 12
+
+
 @pytest.mark.parametrize("index", ["", "Unnamed: 0"])
 def test_the_index_that_pandas_writes_is_no_other_column(folder, index):
     rows = enumerate(zip(NAMES, KINDS, strict=True))

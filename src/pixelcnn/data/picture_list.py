@@ -1,11 +1,12 @@
 """Tables that name pictures: one in each row, and perhaps its class."""
 
+import contextlib
 import dataclasses
 import itertools
 import logging
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,8 @@ MOST_ALIKE = 3
 """Columns whose names differ in their numbers alone; more are pixels."""
 AN_IMAGE = 64
 """Numbers in a cell that are an image, and no box or points in a picture."""
+MOST_COLUMNS = 16
+"""Of a list that names pictures without their suffixes."""
 SHOWN = 3
 """Names of files that a message shows."""
 
@@ -40,12 +43,14 @@ def fits(path: Path) -> bool:
             rows = [row for _, row in itertools.islice(fields_of(path), 2)]
     except DataError:
         return False  # which the reader of tables has words for
-    if not rows or _column(rows[-1]) is None:
-        return False
-    if any(len(cells.numbers_in(field)) >= AN_IMAGE for field in rows[-1]):
+    if not rows or any(len(cells.numbers_in(field)) >= AN_IMAGE for field in rows[-1]):
         return False
     alike = Counter(re.sub(r"\d+", "0", field) for field in rows[0])
-    return max(alike.values()) <= MOST_ALIKE
+    if max(alike.values()) > MOST_ALIKE:
+        return False
+    if _column(rows) is None and len(rows[-1]) <= MOST_COLUMNS:
+        return _column(rows, _by_stem(_pictures(path.parent))) is not None
+    return _column(rows) is not None
 
 
 def read(path: Path, reading: Reading) -> Parts:
@@ -67,8 +72,9 @@ def listed(path: Path, reading: Reading) -> Listed:
     """The pictures that a table names, in its order, and their labels and parts, if it has some.
 
     They are looked for in the table's folder and all folders below, by their names from there or, where only
-    one is called so, by their own; nothing else is opened. The label is in the column called ``label`` (or
-    ``class``, ``target``, ``y``), the one that ``label_column`` says, or the only one beside the files'.
+    one is called so, by their own, if need be without suffix; nothing else is opened. The label is in the
+    column called ``label`` (or ``class``, ``target``, ``y``), the one that ``label_column`` says, or the only
+    one beside the files'.
 
     Args:
         path: of a table with a header or without.
@@ -80,20 +86,24 @@ def listed(path: Path, reading: Reading) -> Listed:
     where = printable(path.name)
     with named(where):
         numbers, rows = zip(*fields_of(path), strict=True)
-        column = _column(rows[min(1, len(rows) - 1)])
+        pictures = _pictures(path.parent)
+        stems = {} if _column(rows) is not None else _by_stem(pictures)
+        column = _column(rows, stems)
         assert column is not None, "some rows name pictures"
-        header = [] if _column(rows[0]) == column else [name.lower() for name in rows[0]]
+        first = rows[0][column] if column < len(rows[0]) else ""
+        named_so = first in stems or _is_picture(first)
+        header = [] if named_so else [name.lower() for name in rows[0]]
         numbers, rows = numbers[bool(header) :], rows[bool(header) :]
         width = len(header) or len(rows[0])
         for number, row in zip(numbers, rows, strict=True):
-            if len(row) != width or not _is_picture(row[column]):
+            if len(row) != width or not (stems or _is_picture(row[column])):
                 raise DataError(f"names no picture in column {column + 1} of line {number}")
         split = assignment.assigning(header, rows[:FIRST])
         label = _label_column(header, rows[0], (column, *split), reading, where)
         split = tuple(at for at in split if at != label)
         if label is not None:
             rows = _labelled(rows, numbers, label, reading.skip_bad, where)
-        files = _found([row[column] for row in rows], path.parent, reading.skip_bad, where)
+        files = _found([row[column] for row in rows], pictures, reading.skip_bad, where)
     there = [file for file in files if file is not None]
     kept = [row for row, file in zip(rows, files, strict=True) if file is not None]
     parts = [row[at] for row in kept for at in split]
@@ -124,13 +134,30 @@ def _labelled(
     return good
 
 
+def _pictures(root: Path) -> list[ImageFile]:
+    """The image files in a folder and all folders below, if there are some."""
+    with contextlib.suppress(DataError):
+        return find_images(root, telling=False)
+    return []
+
+
+def _by_stem(files: Sequence[ImageFile]) -> dict[str, ImageFile]:
+    """Files by their names without suffix, as far as only one is called so."""
+    alone = Counter(file.path.stem for file in files)
+    return {file.path.stem: file for file in files if alone[file.path.stem] == 1}
+
+
 def _is_picture(field: str) -> bool:
     return field.lower().endswith(tuple(SUFFIXES))
 
 
-def _column(row: list[str]) -> int | None:
-    """The first field of a row that names a picture."""
-    return next((at for at, field in enumerate(row) if _is_picture(field)), None)
+def _column(rows: Sequence[list[str]], stems: Collection[str] = ()) -> int | None:
+    """The first column that names pictures, by the second row; without suffixes that of the most names."""
+    some = rows[min(1, len(rows) - 1)]
+    if not stems:
+        return next((at for at, field in enumerate(some) if _is_picture(field)), None)
+    found = [at for at, field in enumerate(some) if field in stems]
+    return max(found, key=lambda at: len({row[at] for row in rows if at < len(row)}), default=None)
 
 
 def _label_column(
@@ -156,11 +183,13 @@ def _label_column(
     return next(iter(found), None)
 
 
-def _found(names: list[str], root: Path, skip_bad: bool, where: str) -> list[ImageFile | None]:
+def _found(
+    names: list[str], files: list[ImageFile], skip_bad: bool, where: str
+) -> list[ImageFile | None]:
     """The file that each name means; None for what is not there and may be left out."""
-    files = find_images(root, telling=False)
     alone = Counter(file.path.name for file in files)
-    known = {file.path.name: file for file in files if alone[file.path.name] == 1}
+    known = _by_stem(files)
+    known |= {file.path.name: file for file in files if alone[file.path.name] == 1}
     known |= {file.name: file for file in files}
     plain = [name.replace("\\", "/").removeprefix("./") for name in names]
     found = [known.get(name, known.get(name.rpartition("/")[2])) for name in plain]
