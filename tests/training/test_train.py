@@ -166,6 +166,17 @@ def test_a_model_to_start_from_becomes_the_parent(tmp_path):
     assert same(dict(start.state_dict()), dict(old.state_dict()))
 
 
+def test_where_a_run_starts_from_is_said_in_full_and_found_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "first").mkdir()
+    short = recipes.get("digits").with_overrides(["training.init=first"])
+    full = short.with_overrides(located(short))
+    assert full.options.init == str(tmp_path / "first")
+    assert not recipes.goes_on(short, full, "run")
+    with pytest.raises(ConfigError, match=r"training\.init"):
+        recipes.goes_on(short, short.with_overrides(["training.init=second"]), "run")
+
+
 @pytest.mark.parametrize("gone", [False, True])
 def test_a_run_that_goes_on_names_the_parent_that_it_started_from(tmp_path, gone):
     first = go(tmp_path / "first")

@@ -10,6 +10,7 @@ from pixelcnn.codec.integers import PRECISION, RANGES
 from pixelcnn.conditioning import condition_of
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import PixelCNNError
+from pixelcnn.memory import ran_out
 from pixelcnn.model import PixelModel
 from pixelcnn.training.trainer import Trainer
 
@@ -47,8 +48,10 @@ def measured(
         levels = some.levels_at(torch.arange(len(some)), 0, 0)
         try:
             calibrate(model, levels, condition_of(model, some), most=most)
-        except PixelCNNError as error:  # to be trained is no promise to be compressed
+        except Exception as error:  # to be trained is no promise to be compressed
+            if not (isinstance(error, PixelCNNError) or ran_out(error)):
+                raise
             if say is not None:
-                say(f"not ready to compress: {error}")
+                say(f"not ready to compress: {error or 'out of memory'}")
             return {}
     return {key: model.record[key] for key in (RANGES, PRECISION, LOSS) if key in model.record}

@@ -187,6 +187,8 @@ def goes_on(stored: Recipe, now: Recipe, where: str) -> bool:
     before, after = stored.tables(), now.tables()
     for table, key in ((t, k) for t in TABLES for k in {**before[t], **after[t]}):
         old, new = before[table].get(key), after[table].get(key)
+        if key == "init":
+            old, new = (each and str(at_home(each).absolute()) for each in (old, new))
         free = key in FREE if table == "training" else table == "data" and key in PLACES
         if old != new and not free:
             raise ConfigError(

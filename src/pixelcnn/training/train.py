@@ -107,11 +107,11 @@ def request(
 
 
 def located(recipe: Recipe) -> list[Setting]:
-    """The paths of a recipe's own data in full, so that a run goes on from wherever it is resumed."""
-    found = ((key, recipe.data.get(key)) for key in ("name", "test", "condition"))
+    """The paths of a recipe's own data, and start, in full, so that a run goes on from anywhere."""
+    found = [("data", key, recipe.data.get(key)) for key in ("name", "test", "condition")]
     return [
-        Setting("data", key, str(at_home(value).absolute()))
-        for key, value in found
+        Setting(table, key, str(at_home(value).absolute()))
+        for table, key, value in (*found, ("training", "init", recipe.training.get("init")))
         if isinstance(value, str) and value not in DATASETS and os.path.exists(at_home(value))
     ]
 
