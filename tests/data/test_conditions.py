@@ -67,6 +67,13 @@ def test_a_table_without_a_header_has_no_names(tmp_path, images):
     assert np.array_equal(found.condition.numpy(), FACTS)
 
 
+def test_numpys_header_names_the_parameters(tmp_path, images):
+    np.savetxt(tmp_path / "given.csv", FACTS, delimiter=",", header="mass,age")
+    found = data.load_all(images, condition=str(tmp_path / "given.csv"))
+    assert found.condition_names == ("mass", "age")
+    assert np.array_equal(found.condition.numpy(), FACTS)
+
+
 def test_the_name_of_the_only_parameter_may_have_blanks(tmp_path, images):
     text = "\n".join(["stellar mass", *(str(row[0]) for row in FACTS)])
     found = data.load_all(images, condition=str(table(tmp_path, text)))

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import logging
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,7 @@ from pixelcnn.data.parsing import is_number
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import CONDITION_ARRAYS, CONDITION_TABLES, Reading, as_size, typed
 from pixelcnn.data.stored import Single, whole
+from pixelcnn.data.table import lines_said
 from pixelcnn.data.tensors import as_tensor
 from pixelcnn.errors import DataError
 from pixelcnn.folders import at_home, is_there
@@ -227,13 +229,13 @@ def _table(path: Path) -> Features:
     at: int | None = None
     unnamed = set[int]()
     for number, fields in fields_of(path):
-        if not header and not rows and not all(map(is_number, fields)):
-            header = fields
-            at = next((i for i, name in enumerate(fields) if name.lower() in FILES), None)
-            unnamed = {i for i, name in enumerate(fields) if is_unnamed(name)}
-            names = [name for i, name in enumerate(fields) if i not in {at, *unnamed}]
+        if not header and not rows and (header := _header(path, fields)):
+            at = next((i for i, name in enumerate(header) if name.lower() in FILES), None)
+            unnamed = {i for i, name in enumerate(header) if is_unnamed(name)}
+            names = [name for i, name in enumerate(header) if i not in {at, *unnamed}]
             if unnamed:
                 log.warning("%s: columns without a name are left out", printable(path.name))
+        if header is fields:
             continue
         width = len(header) or len(fields if not rows else rows[0])
         if len(fields) != width:
@@ -247,6 +249,15 @@ def _table(path: Path) -> Features:
     if len({*names}) != len(names):
         raise DataError("has two columns of one name")
     return Features(torch.tensor(rows, dtype=torch.float64), tuple(names), tuple(files))
+
+
+def _header(path: Path, first: list[str]) -> list[str]:
+    """The names of the columns: the first fields, or a comment before them, as ``np.savetxt`` writes it."""
+    if not all(map(is_number, first)):
+        return first
+    comment = next(lines_said(path)).comment.decode("utf-8", "backslashreplace")
+    names = re.split(r"[,;\t ]+", comment.strip())
+    return names if len(names) == len(first) and not any(map(is_number, names)) else []
 
 
 def _number(field: str, line: int, column: int, names: list[str]) -> float:

@@ -166,7 +166,7 @@ def _columns(path: Path, reading: Reading, where: str) -> tuple[Dialect, Columns
 
     The last line of comments before them may have the names.
     """
-    lines = list(itertools.islice(_said(path), FIRST))
+    lines = list(itertools.islice(lines_said(path), FIRST))
     if not lines:
         raise DataError("is empty")
     number, _, comment = lines[0]
@@ -198,7 +198,7 @@ class Said(NamedTuple):
     """The last one before it."""
 
 
-def _said(path: Path) -> Iterator[Said]:
+def lines_said(path: Path) -> Iterator[Said]:
     """Lines that are not empty, without those for spreadsheets, and the comments before them."""
     comment = b""
     for first_line, text in line_blocks(path, comments=True):
