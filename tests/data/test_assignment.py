@@ -4,7 +4,6 @@ import logging
 
 import numpy as np
 import pytest
-import torch
 from torch.utils.data import ConcatDataset, Subset
 
 import pixelcnn as px
@@ -69,21 +68,6 @@ def test_labels_stay_with_their_images(tmp_path):
     source, options = as_pixels(tmp_path / "set.csv")
     found = [part.labels.tolist() for part in data.load(source, **options)]
     assert found == [[0, 2, 1, 0], [0], [1, 2]]
-
-
-def test_sets_of_such_images_are_put_together(tmp_path):
-    source, options = as_pixels(tmp_path / "set.csv")
-    images = data.load_all(source, **options)
-    both = data.load_all(torch.utils.data.ConcatDataset([images, images[:2]]))
-    assert (len(both), both.assigned) == (len(WORDS) + 2, None)
-
-
-@pytest.mark.parametrize("part", [0, 2])
-def test_images_of_one_part_alone_are_split_by_content(tmp_path, part):
-    source, options = as_pixels(tmp_path / "set.csv", words=["train", "test"] * 3 + ["train"])
-    images = data.load_all(source, **options)
-    chosen = images[images.assigned == part]
-    assert sum(map(len, data.load(chosen))) == len(chosen)
 
 
 def test_a_part_that_the_column_lacks_is_cut_from_training(tmp_path):

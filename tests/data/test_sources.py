@@ -300,12 +300,3 @@ def test_what_can_be_read_but_once_is_to_be_kept_first():
     with pytest.raises(ConfigError, match="something of type generator") as caught:
         data.load_all(image for image in VALUES)
     assert "list(images)" in caught.value.hint
-
-
-def test_files_one_by_one_and_a_folder_may_lie_below_the_users(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    for at, picture in enumerate(PICTURES[:3]):
-        picture.save(tmp_path / f"{at}.png")
-    found = data.load_all([f"~/{at}.png" for at in range(3)])
-    assert np.array_equal(found.images.numpy()[:, 0], VALUES[:3])
-    assert data.check_folder("~").summary.startswith(f"{tmp_path.name}: 3 images, 3 good")
