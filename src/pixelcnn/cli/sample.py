@@ -59,7 +59,6 @@ def sample(
     Examples:
       pixelcnn sample runs/digits-digits -n 64 --seed 7
       pixelcnn sample runs/digits-digits --out drawing.gif
-      pixelcnn sample runs/digits-digits -n 4 --size 16x24
 
     The same seed draws the same images, whatever the batch size. A model of vectors or maps is told what
     to draw: --condition mass=2.5,age=1, or mass=1:5,age=1 for a table whose columns walk the mass.
