@@ -14,7 +14,7 @@ from pixelcnn.data.gate import brief
 
 log = logging.getLogger("pixelcnn")
 
-NAMES = ("split", "usage", "subset", "partition")
+NAMES = ("split", "usage", "subset", "set", "phase", "partition")
 """What such a column is called."""
 WORDS = {word: part for part, words in PARTS.items() for word in words} | {
     "publictest": "val",  # FER-2013
