@@ -13,7 +13,7 @@ from pixelcnn import engines, streams
 from pixelcnn.annotations import shown
 from pixelcnn.config import check_integer
 from pixelcnn.devices import exact_convolutions, float64_device, require_model
-from pixelcnn.engines import Drawer, Engine, Walker
+from pixelcnn.engines import Drawer, Walker
 from pixelcnn.errors import ConfigError
 from pixelcnn.inversion import invert, temper
 from pixelcnn.memory import afford
@@ -193,18 +193,21 @@ def in_batches(
         indices, images, condition = wanted(range(start, min(start + batch_size, n)))
         job = job_of(model, images, indices, seed, temperature, condition)
         with exact_convolutions(model.device):
-            return _draw(chosen, job, report if callback else None).to(model.image_dtype)
+            walker = chosen.start(len(job.given), job.condition, fresh=not number)
+            drawn = _draw(chosen.model, walker, job, report if callback else None)
+            return drawn.to(model.image_dtype)
 
     return (batch(number, start) for number, start in enumerate(starts))
 
 
-def _draw(engine: Engine, job: Job, report: Callable[[int, Tensor], None] | None) -> Tensor:
+def _draw(
+    model: PixelModel, walker: Walker, job: Job, report: Callable[[int, Tensor], None] | None
+) -> Tensor:
     """The images of a job; reports sub-pixels done and the images so far."""
-    walker = engine.start(len(job.given), job.condition)
     if isinstance(walker, Drawer) and report is None:
         return walker.fill(*job[:4])
     images, done = job.given.clone(), 0
-    for positions, levels in lots_of(engine.model, walker, job):
+    for positions, levels in lots_of(model, walker, job):
         channel, row, column = positions.T
         images[:, channel, row, column] = levels.cpu()
         done += len(positions)

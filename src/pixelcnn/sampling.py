@@ -190,7 +190,7 @@ def stream(
     chosen = engines.choose(model, engine)
     if not indices:
         return iter(())
-    lots = lots_of(model, chosen.start(n, condition), job)
+    lots = lots_of(model, chosen.start(n, condition, fresh=True), job)
     return ((positions, levels.to("cpu", model.image_dtype)) for positions, levels in lots)
 
 

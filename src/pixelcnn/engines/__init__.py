@@ -131,12 +131,13 @@ class Engine:
             require_weights(self.model, self.weights)
 
     @independent
-    def start(self, n: int, condition: Tensor | None = None) -> Walker:
+    def start(self, n: int, condition: Tensor | None = None, *, fresh: bool = False) -> Walker:
         """A walker at the first position of n images.
 
         Args:
             n: number of images.
             condition: checked by the model.
+            fresh: it was chosen or checked just now, so that its weights need no second look.
 
         Returns:
             A :class:`Walker`; a :class:`Drawer` where the engine draws levels on its own.
@@ -144,7 +145,8 @@ class Engine:
         Raises:
             ModelError: the weights are others by now than when it was chosen.
         """
-        self.check(self.model)
+        if not fresh:
+            self.check(self.model)
         if self.fallback:
             self._warn()
         if self.program is None:
@@ -242,7 +244,7 @@ def start(
     model: PixelModel, n: int, condition: Tensor | None = None, engine: str | Engine = "auto"
 ) -> Walker:
     """A walker of the engine that a model runs on, see :func:`choose` and :meth:`Engine.start`."""
-    return choose(model, engine).start(n, condition)
+    return choose(model, engine).start(n, condition, fresh=True)
 
 
 def _cuda_obstacle(model: PixelModel, program: Program) -> str:
