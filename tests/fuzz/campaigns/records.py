@@ -49,7 +49,9 @@ class Records(Campaign):
             header["record"]["data"] = {"name": str(self.elsewhere)}
         for _ in range(case.draw.choice([1, 1, 2]) if not stranger else 0):
             case.tell(
-                values.altered(case.draw, header["record"] if case.draw.random() < 0.95 else header)
+                values.altered(
+                    case.draw, header.get("record", header) if case.draw.random() < 0.95 else header
+                )
             )
         path = case.write("m.safetensors", sealed(header, self.entries, self.body))
         reader = READERS[case.number % len(READERS)]
