@@ -92,7 +92,7 @@ class Checkpoints(Campaign):
         path = self.chosen(case, run)
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
-        else:
+        elif path.parent.is_dir():
             path.unlink(missing_ok=True)
         kind = case.draw.choice(
             ["nothing", "folder", "pipe", "victim", "link", "nowhere", "zero", "empty"]
