@@ -16,7 +16,7 @@ from pixelcnn.data import ImageSet
 from pixelcnn.errors import ConfigError, DataError, ModelError, ResourceError, TrainingError
 from pixelcnn.model import PixelModel
 from pixelcnn.shapes import ImageShape
-from pixelcnn.training import fit, fitting, loop, pictures, validator
+from pixelcnn.training import fit, fitting, loop, pictures
 from pixelcnn.training.batches import Batches
 from pixelcnn.training.fitting import memory
 from pixelcnn.training.likelihood import Loss
@@ -25,6 +25,7 @@ from pixelcnn.training.processes import Processes
 from pixelcnn.training.progress import Talk
 from pixelcnn.training.record import parent
 from pixelcnn.training.signals import StopFlag
+from pixelcnn.training.validator import Validator
 from training.trainings import QUICK, digits, model, same, state, train
 
 LINE = re.compile(
@@ -182,12 +183,12 @@ def test_precisions(precision):
     ("validate_every", "precisions"), [(1, ["bf16", "bf16", "32"]), (9, ["32"])]
 )
 def test_full_precision_scores_the_best_weights_once(validate_every, precisions, monkeypatch):
-    asked, plain = [], validator.validate
+    found, plain = [], Validator.__call__
     monkeypatch.setattr(
-        validator, "validate", lambda *a, **k: asked.append(k["precision"]) or plain(*a, **k)
+        Validator, "__call__", lambda *a, **k: found.append(plain(*a, **k)) or found[-1]
     )
     net, history = train(None, epochs=2, precision="bf16", validate_every=validate_every)
-    assert asked == precisions
+    assert [each.precision for each in found] == precisions
     assert net.record["validation"]["nats_per_image"] == history.best
 
 
@@ -274,14 +275,13 @@ def test_out_of_memory_with_parts_suggests_smaller_ones():
     assert caught.value.hint.startswith("--set training.micro_batch_size=2 ")
 
 
-def test_a_validation_computes_no_more_at_once_than_steps_do(monkeypatch):
+def test_a_validation_computes_no_more_at_once_than_steps_do():
     passes, net = [], model()
-    monkeypatch.setattr(validator, "validate", lambda *_, **how: passes.append(how["batch_size"]))
     for side, size, at_once in ((8, 16, 0), (8, 512, 0), (8, 512, 100), (64, 3, 0), (2048, 1, 0)):
         net.shape = ImageShape(3, side, side)
         options = TrainingOptions(batch_size=size, micro_batch_size=at_once)
         own = (net, digits()[1], options, "32", Processes(), StopFlag(), Talk(None))
-        validator.Validator(*own)(None)
+        passes.append(Validator(*own).images_at_once)
     assert passes == [64, 256, 100, 16, 1]
 
 

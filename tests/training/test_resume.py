@@ -14,8 +14,9 @@ import torch
 
 from pixelcnn import checkpoint
 from pixelcnn.errors import ConfigError, ModelError, ResourceError
-from pixelcnn.training import Interrupted, checkpoints, fit, loop, pictures, plan, validator
+from pixelcnn.training import Interrupted, checkpoints, fit, loop, pictures, plan
 from pixelcnn.training.signals import StopFlag
+from pixelcnn.training.validator import Validator
 from training.trainings import (
     QUICK,
     Killed,
@@ -76,7 +77,7 @@ def test_after_a_signal(signum, step, whole, tmp_path):
 
 
 def test_after_a_signal_during_validation(whole, tmp_path, monkeypatch):
-    run, going, calls = tmp_path / "run", validator.validate, []
+    run, going, calls = tmp_path / "run", Validator.__call__, []
     with monkeypatch.context() as patch:
 
         def ring(*arguments, **options):
@@ -85,7 +86,7 @@ def test_after_a_signal_during_validation(whole, tmp_path, monkeypatch):
                 os.kill(os.getpid(), signal.SIGTERM)
             return going(*arguments, **options)
 
-        patch.setattr(validator, "validate", ring)
+        patch.setattr(Validator, "__call__", ring)
         with pytest.raises(Interrupted) as caught:
             train(run, epochs=3, checkpoint_every="0s")
     assert caught.value.exit_code == 143
@@ -339,7 +340,7 @@ def test_a_checkpoint_of_another_format_says_so(stored):
 
 def test_a_better_model_found_after_the_stop_is_taken_back(tmp_path, monkeypatch):
     """It validated between two epochs, where the uninterrupted training never looks."""
-    options, going = {"epochs": 3, "learning_rate": 0.0, "weight_average": 0.0}, validator.validate
+    options, going = {"epochs": 3, "learning_rate": 0.0, "weight_average": 0.0}, Validator.__call__
     run, whole = tmp_path / "run", tmp_path / "whole"
     train(whole, **options)
     with monkeypatch.context() as patch:
@@ -354,7 +355,7 @@ def test_a_better_model_found_after_the_stop_is_taken_back(tmp_path, monkeypatch
 
         stop_early, stopping = loop.stop_early, []
         patch.setattr(loop, "stop_early", stop)
-        patch.setattr(validator, "validate", better)
+        patch.setattr(Validator, "__call__", better)
         with signalled(6, signal.SIGTERM), pytest.raises(Interrupted):
             train(run, **options)
     stopped = checkpoint.load(run).record

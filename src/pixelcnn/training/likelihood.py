@@ -1,23 +1,20 @@
-"""The negative log-likelihood that a training lowers, and that of its validation set."""
+"""The negative log-likelihood that a training lowers, and what a validation found of it."""
 
 import contextlib
 import dataclasses
 import math
-from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pixelcnn.data import ImageSet
-from pixelcnn.devices import float64_device
 from pixelcnn.engines.full import name_of, whole_pass
 from pixelcnn.errors import ModelError
 from pixelcnn.layers import features_last
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
 from pixelcnn.scoring import condition_of, standard_error
-from pixelcnn.training.processes import Processes
 
 QUANTILES = 101
 
@@ -37,10 +34,24 @@ class Loss(nn.Module):
 
     def forward(self, levels: Tensor, condition: Tensor | None, weight: float) -> Tensor:
         """The sum of the images' negative log-likelihoods in nats per sub-pixel, each with a weight."""
-        found = log_prob(
-            self.model, levels, condition, self.precision, channels_last=self.channels_last
-        )
-        return found.sum() * (-weight / self.model.shape.dimensions)
+        return self.log_prob(levels, condition).sum() * (-weight / self.model.shape.dimensions)
+
+    def log_prob(self, levels: Tensor, condition: Tensor | None) -> Tensor:
+        """Log-probability ``(n, c, h, w)`` in nats of levels that are known to be valid.
+
+        The network may run in bfloat16; logarithms are always taken in at least 32 bits.
+        """
+        model, device = self.model, self.model.device
+        levels = levels.to(device, torch.int64)
+        condition = None if condition is None else condition.to(device)
+        x = model.encode(levels)
+        if self.channels_last:
+            x = features_last(x)
+        with autocast(device, self.precision):
+            parameters = model.network(x, condition)
+        if parameters.dtype == torch.bfloat16:
+            parameters = parameters.float()
+        return model.output.log_prob(parameters, levels)
 
 
 class Stopped(Exception):
@@ -103,75 +114,6 @@ def try_out(model: PixelModel, images: ImageSet) -> None:
             f"no gradient comes from what {name_of(model.network)} gives",
             hint="forward computes with tensors, without no_grad and detach",
         )
-
-
-def validate(
-    model: PixelModel,
-    data: ImageSet,
-    *,
-    batch_size: int,
-    precision: str,
-    channels_last: bool,
-    processes: Processes,
-    stop: Callable[[], bool],
-) -> Validation:
-    """Scores a fixed validation set with the weights the model has.
-
-    Processes take the batches in turn, each batch as one process would compute it, so the numbers are the
-    same for any number of processes.
-
-    Args:
-        model: in evaluation mode.
-        data: a set whose levels do not change between epochs.
-        batch_size: images a forward pass.
-        precision: ``32``, ``bf16`` or ``64``.
-        channels_last: memory layout of the images.
-        processes: that share the work.
-        stop: asked before each batch, equally often in every process.
-
-    Raises:
-        Stopped: ``stop`` said so.
-    """
-    given, exact = condition_of(model, data), float64_device(model.device)
-    nats = np.zeros(len(data))
-    with torch.inference_mode():
-        for start in range(0, len(data), batch_size * processes.size):
-            if stop():
-                raise Stopped
-            first = start + batch_size * processes.rank
-            index = torch.arange(first, max(first, min(first + batch_size, len(data))))
-            if not len(index):
-                continue
-            condition = None if given is None else model.standardised(given[index])
-            levels = data.levels_at(index, 0, 0)
-            found = log_prob(model, levels, condition, precision, channels_last=channels_last)
-            nats[index] = -found.flatten(1).to(exact).double().sum(1).cpu()
-    return Validation(processes.sum(nats), model.shape.dimensions, precision)
-
-
-def log_prob(
-    model: PixelModel,
-    levels: Tensor,
-    condition: Tensor | None,
-    precision: str,
-    *,
-    channels_last: bool,
-) -> Tensor:
-    """Log-probability ``(n, c, h, w)`` in nats of levels that are known to be valid.
-
-    The network may run in bfloat16; logarithms are always taken in at least 32 bits.
-    """
-    device = model.device
-    levels = levels.to(device, torch.int64)
-    condition = None if condition is None else condition.to(device)
-    x = model.encode(levels)
-    if channels_last:
-        x = features_last(x)
-    with autocast(device, precision):
-        parameters = model.network(x, condition)
-    if parameters.dtype == torch.bfloat16:
-        parameters = parameters.float()
-    return model.output.log_prob(parameters, levels)
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[object]:
