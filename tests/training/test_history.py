@@ -9,7 +9,10 @@ from matplotlib import pyplot
 
 from pixelcnn.errors import ConfigError
 from pixelcnn.training import History
-from pixelcnn.training.history import Metrics, Row, read_rows
+from pixelcnn.training.callbacks import Trackers
+from pixelcnn.training.history import COLUMNS, Row, read_rows
+from pixelcnn.training.progress import Talk
+from pixelcnn.training.recorder import Recorder
 from training.trainings import train
 
 ROWS = (
@@ -72,23 +75,23 @@ def test_plotting_without_matplotlib_says_what_to_install(monkeypatch):
     assert caught.value.hint == "pip install 'pixelcnn[plot]'"
 
 
-def test_rows_come_back_as_they_were_written(tmp_path):
-    metrics = Metrics(tmp_path / "metrics.csv")
-    metrics.begin()
-    for row in ROWS:
-        metrics.add(row)
-    assert read_rows(tmp_path / "metrics.csv") == ROWS
-
-
-def test_rows_after_a_checkpoint_are_dropped(tmp_path):
+@pytest.fixture
+def written(tmp_path):
+    """All rows in a file."""
     path = tmp_path / "metrics.csv"
-    metrics = Metrics(path)
-    metrics.begin()
-    for row in ROWS:
-        metrics.add(row)
-    metrics.rows = 2
-    metrics.begin()
-    assert read_rows(path) == ROWS[:2]
+    path.write_text("\n".join([",".join(COLUMNS), *map(str, ROWS)]) + "\n")
+    return path
+
+
+def test_rows_come_back_as_they_were_written(written):
+    assert read_rows(written) == ROWS
+
+
+def test_rows_after_a_checkpoint_are_dropped(written):
+    recorder = Recorder(written, 2, Trackers((), None, {}), Talk(None))
+    recorder.written = 2
+    recorder.begin()
+    assert read_rows(written) == ROWS[:2]
 
 
 def test_every_point_is_a_mean_of_equally_many_steps():

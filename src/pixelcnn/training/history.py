@@ -10,7 +10,6 @@ from typing import Any
 
 from pixelcnn.charts import learning_curve
 from pixelcnn.errors import ConfigError
-from pixelcnn.folders import append_inside, read_inside, write_inside
 from pixelcnn.text import counted, escaped
 
 COLUMNS = ("step", "epoch", "loss", "val_loss", "bits_per_dim", "learning_rate")
@@ -81,36 +80,6 @@ class Mean:
     def clear(self, values: Iterable[float] = ()) -> None:
         """Starts anew, from some values."""
         self.values = deque(values, maxlen=self.values.maxlen)
-
-
-class Metrics:
-    """``metrics.csv``: the rows of a run, and nothing that depends on the clock.
-
-    Args:
-        path: of the file; None only counts rows.
-    """
-
-    def __init__(self, path: Path | None) -> None:
-        self.path, self.rows = path, 0
-
-    def begin(self) -> None:
-        """Keeps the first :attr:`rows` rows that a run left behind, and drops the rest."""
-        if self.path is None:
-            return
-        lines = read_inside(self.path).splitlines() if self.path.exists() else []
-        kept = [",".join(COLUMNS).encode(), *lines[1 : self.rows + 1]]
-        write_inside(self.path, b"\n".join(kept) + b"\n")
-
-    def add(self, row: Row) -> None:
-        """Adds a row."""
-        self.rows += 1
-        if self.path is not None:
-            append_inside(self.path, f"{row}\n".encode())
-
-    def sync(self) -> None:
-        """Makes the rows so far survive a power cut: before a checkpoint that counts on them."""
-        if self.path is not None:
-            append_inside(self.path, b"", sync=True)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,35 +4,46 @@ import math
 from pathlib import Path
 from typing import Any
 
+from pixelcnn.folders import append_inside, read_inside, write_inside
 from pixelcnn.training.callbacks import Trackers, TrainingState
-from pixelcnn.training.history import Mean, Metrics, Row
+from pixelcnn.training.history import COLUMNS, Mean, Row
 from pixelcnn.training.likelihood import Validation
 from pixelcnn.training.progress import Talk, epoch_line
 
 
 class Recorder:
-    """Writes ``metrics.csv`` and the lines of epochs, and tells the trackers.
+    """Writes ``metrics.csv``, in which nothing depends on the clock, and epochs' lines; tells the trackers.
 
     Args:
-        metrics: path of ``metrics.csv``; None only keeps the rows.
+        path: of ``metrics.csv``; None only keeps the rows.
         window: steps that the loss of a row is a mean of, the same number for every row.
         trackers: are told each row.
         talk: says each epoch.
 
     Attributes:
         rows: those of this call.
+        written: rows of all calls.
         first: the loss of the first step of this call, NaN before it.
     """
 
-    def __init__(self, metrics: Path | None, window: int, trackers: Trackers, talk: Talk) -> None:
-        self.metrics, self.trackers, self.talk = Metrics(metrics), trackers, talk
+    def __init__(self, path: Path | None, window: int, trackers: Trackers, talk: Talk) -> None:
+        self.path, self.trackers, self.talk = path, trackers, talk
         self.window, self.epoch = Mean(window), Mean()
-        self.rows: list[Row] = []
+        self.rows, self.written = list[Row](), 0
         self.first = math.nan
 
     def begin(self) -> None:
-        """Drops what was written after the state that the training goes on from."""
-        self.metrics.begin()
+        """Drops rows that were written after the state that the training goes on from."""
+        if self.path is None:
+            return
+        lines = read_inside(self.path).splitlines() if self.path.exists() else []
+        kept = [",".join(COLUMNS).encode(), *lines[1 : self.written + 1]]
+        write_inside(self.path, b"\n".join(kept) + b"\n")
+
+    def sync(self) -> None:
+        """Makes the rows so far survive a power cut: before a checkpoint that counts on them."""
+        if self.path is not None:
+            append_inside(self.path, b"", sync=True)
 
     def add(self, loss: float) -> None:
         """The loss of a step."""
@@ -51,7 +62,9 @@ class Recorder:
             learning_rate=state.learning_rate,
         )
         self.rows.append(row)
-        self.metrics.add(row)
+        self.written += 1
+        if self.path is not None:
+            append_inside(self.path, f"{row}\n".encode())
         self.trackers.log(row.values(), row.step)
 
     def write_epoch(
@@ -74,11 +87,11 @@ class Recorder:
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""
         losses = [list(mean.values) for mean in (self.window, self.epoch)]
-        return {"losses": losses, "rows": self.metrics.rows}
+        return {"losses": losses, "rows": self.written}
 
     def load_state_dict(self, state: dict[str, Any], step: int) -> None:
         """From the checkpoint of a step; rows of this call that come after it are forgotten."""
         for mean, values in zip((self.window, self.epoch), state["losses"], strict=True):
             mean.clear(values)
-        self.metrics.rows = state["rows"]
+        self.written = state["rows"]
         self.rows = [row for row in self.rows if row.step <= step]

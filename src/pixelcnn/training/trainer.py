@@ -197,7 +197,7 @@ class Trainer:
             if self.options.on_nan == "rewind":
                 self.snapshot = copy.deepcopy(self.state_dict())
         elif self.processes.is_main:
-            self.recorder.metrics.sync()
+            self.recorder.sync()
             folder = self.folder.checkpoints
             checkpoints.write(folder / checkpoints.name(self.state.step), self.state_dict())
             checkpoints.prune(folder)
