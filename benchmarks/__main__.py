@@ -5,6 +5,7 @@ differ from machine to machine and from day to day: compare lines of one run, an
 """
 
 import argparse
+import dataclasses
 import json
 import sys
 import time
@@ -33,49 +34,49 @@ QUICK_TRAINED = {"digits": 32}
 """Recipes whose training step is measured, and the images of a batch."""
 IMAGES, QUICK_IMAGES = 1_000, 20
 """Test images of a data set in the part codec."""
-Json = list[dict[str, object]]
+Rows = Sequence[object]
+"""What a part has measured, as ``--json`` keeps it: dataclasses, and what JSON holds itself."""
 
 
-def sample(options: argparse.Namespace) -> Iterator[Json]:
+def sample(options: argparse.Namespace) -> Iterator[Rows]:
     """Prints a table a network."""
     measured = models(options.networks, options.model)
     for rows in sampling.run(measured, options.batches, options.rounds, keras=options.keras):
         print(f"{sampling.report(measured[rows[0].network], rows)}\n", flush=True)
-        yield [row.as_json() for row in rows]
+        yield rows
 
 
-def relate(options: argparse.Namespace) -> Iterator[Json]:
+def relate(options: argparse.Namespace) -> Iterator[Rows]:
     """Prints one table of all networks."""
     names, batch = family.RECIPES, family.BATCH
     if options.quick:
         names, batch = family.QUICK, family.QUICK_BATCH
     rows = list(family.run(names, batch, options.rounds))
     print(f"{family.report(rows)}\n", flush=True)
-    yield [row.as_json() for row in rows]
+    yield rows
 
 
-def grow(options: argparse.Namespace) -> Iterator[Json]:
+def grow(options: argparse.Namespace) -> Iterator[Rows]:
     """Prints a table a sweep; draws them all unless the run is a quick one."""
     curves = []
     for sweep in growth.run(options.rounds, quick=options.quick):
         print(f"{growth.report(sweep)}\n", flush=True)
         curves += sweep
-        yield [curve.as_json() for curve in sweep]
+        yield sweep
     if options.plot:
         growth.plot(curves, options.plot)
         print(f"plot: {options.plot}\n")
 
 
-def train(options: argparse.Namespace) -> Iterator[Json]:
+def train(options: argparse.Namespace) -> Iterator[Rows]:
     """Prints a table a network."""
     for name, batch in (QUICK_TRAINED if options.quick else TRAINED).items():
         timings, memory = training.measure(name, batch, options.rounds, keras=options.keras)
         print(f"{training.report(name, batch, timings, memory)}\n", flush=True)
-        runs = {what: list(timing.runs) for what, timing in timings.items()}
-        yield [{"network": name, "batch": batch, "seconds": runs, "peak_memory_gb": memory}]
+        yield [{"network": name, "batch": batch, "seconds": timings, "peak_memory_gb": memory}]
 
 
-def on_gpu(options: argparse.Namespace) -> Iterator[Json]:
+def on_gpu(options: argparse.Namespace) -> Iterator[Rows]:
     """Prints the report of a GPU, part by part."""
     for part in gpu.measure(options.out, options.minutes, options.data):
         print(f"{part}\n", flush=True)
@@ -83,7 +84,7 @@ def on_gpu(options: argparse.Namespace) -> Iterator[Json]:
     print(f"report: {options.out / 'gpu.md'}\n")
 
 
-def code(options: argparse.Namespace) -> Iterator[Json]:
+def code(options: argparse.Namespace) -> Iterator[Rows]:
     """Prints a table of what images cost, and how far the files lie above their models."""
     models = codec_rates.chosen(options.model)
     limit = options.images or (QUICK_IMAGES if options.quick else IMAGES)
@@ -91,7 +92,7 @@ def code(options: argparse.Namespace) -> Iterator[Json]:
     for column in codec_rates.run(options.sets, models, limit):
         columns.append(column)
         print(f"{codec_rates.SETS[column.name]} is done", flush=True)
-        yield [column.as_json()]
+        yield [column]
     print(f"\n{codec_rates.report(columns)}\n", flush=True)
     for column in columns:
         if column.images and (model := models.get(column.name)):
@@ -100,18 +101,18 @@ def code(options: argparse.Namespace) -> Iterator[Json]:
             yield [{"data": column.name, **found._asdict()}]
 
 
-def code_fast(options: argparse.Namespace) -> Iterator[Json]:
+def code_fast(options: argparse.Namespace) -> Iterator[Rows]:
     """Prints how fast images are coded, a table a model, and in how much memory."""
     for row in codec_speed.run(options.rounds, quick=options.quick):
         print(f"{codec_speed.report(row, options.rounds)}\n", flush=True)
-        yield [row.as_json()]
+        yield [row]
     sizes = codec_speed.QUICK_GROWTH if options.quick else codec_speed.GROWTH
     peaks = codec_speed.memory(sizes)
     print(f"{codec_speed.memory_report(peaks)}\n", flush=True)
     yield [found._asdict() for found in peaks]
 
 
-PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Json]]] = {
+PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Rows]]] = {
     "sampling": sample,
     "family": relate,
     "growth": grow,
@@ -204,12 +205,13 @@ def main(words: Sequence[str] | None = None) -> None:
     print(f"{describe()}\n{how}", flush=True)
     measured: dict[str, object] = {"machine": machine(), "rounds": options.rounds}
     for part in options.parts:
-        began, found = time.perf_counter(), Json()
+        began, found = time.perf_counter(), list[object]()
         for rows in (PARTS | APART)[part](options):
             found += rows
             measured[part] = found
             if options.json:
-                options.json.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+                text = json.dumps(measured, indent=1, default=dataclasses.asdict)
+                options.json.write_text(f"{text}\n", encoding="utf-8")
         print(f"{part} took {time.perf_counter() - began:.0f} s\n", flush=True)
 
 

@@ -72,15 +72,6 @@ class Column:
     bits: dict[str, float] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
 
-    def as_json(self) -> dict[str, object]:
-        """Everything in JSON types."""
-        return {
-            "data": self.name,
-            "images": self.images,
-            "bits_per_dim": self.bits,
-            "notes": self.notes,
-        }
-
 
 def load(name: str, limit: int | None) -> Images:
     """Some test images, evenly spread.

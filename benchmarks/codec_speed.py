@@ -5,6 +5,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from benchmarks import engine_runs, naive
@@ -22,7 +23,8 @@ GROWTH, QUICK_GROWTH = (1_000, 4_000, 10_000), (64, 256)
 """Images of the files whose memory is measured."""
 
 
-class Row(NamedTuple):
+@dataclass(frozen=True)
+class Row:
     """One model: contenders by name."""
 
     model: str
@@ -30,16 +32,6 @@ class Row(NamedTuple):
     megabytes: float
     """Of the images as they are, a byte a sub-pixel."""
     timings: dict[str, Timing]
-
-    def as_json(self) -> dict[str, object]:
-        """The row in JSON types."""
-        runs = {name: list(timing.runs) for name, timing in self.timings.items()}
-        return {
-            "model": self.model,
-            "images": self.images,
-            "megabytes": self.megabytes,
-            "seconds": runs,
-        }
 
 
 class Peak(NamedTuple):

@@ -43,18 +43,6 @@ class Row:
         """Times that full passes take what the network's engine takes."""
         return self.full.median / self.own.median
 
-    def as_json(self) -> dict[str, object]:
-        """The row in JSON types."""
-        return {
-            "network": self.recipe,
-            "engine": self.engine,
-            "batch": self.batch,
-            "parameters": self.parameters,
-            "full_seconds": list(self.full.runs),
-            "seconds": list(self.own.runs),
-            "times_full": self.ratio,
-        }
-
 
 def measure(name: str, batch: int, rounds: int) -> Row:
     """Full passes, extrapolated from a pixel, in turn with the engine that ``auto`` takes."""

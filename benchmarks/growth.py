@@ -52,17 +52,6 @@ class Curve:
         """Of the power of the size that the seconds grow with."""
         return exponent(self.sizes, self.seconds)
 
-    def as_json(self) -> dict[str, object]:
-        """The curve in JSON types."""
-        return {
-            "sweep": self.sweep,
-            "against": MEANING[self.sweep],
-            "way": self.way,
-            "sizes": list(self.sizes),
-            "seconds": [list(timing.runs) for timing in self.timings],
-            "exponent": self.exponent,
-        }
-
 
 def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
     """The slope of a line through the logarithms, by least squares.

@@ -42,24 +42,6 @@ class Row:
         """That rate against the best matrix product of the same precision."""
         return self.rate / self.gemm["bf16" if "bf16" in self.way else "fp32"]
 
-    def as_json(self) -> dict[str, object]:
-        """The row and what follows from it, in JSON types."""
-        seconds = self.timing.median
-        return {
-            "network": self.network,
-            "way": self.way,
-            "how": self.how,
-            "batch": self.batch,
-            "seconds": list(self.timing.runs),
-            "median": seconds,
-            "images_per_second": self.batch / seconds,
-            "microseconds_per_step": seconds / self.dimensions * 1e6,
-            "times_naive": self.naive / seconds,
-            "live_gflops": self.rate / 1e9,
-            "of_best_gemm": self.of_gemm,
-            "best_gemm_gflops": {name: rate / 1e9 for name, rate in self.gemm.items()},
-        }
-
 
 Ways = dict[str, tuple[Action, str]]
 """Contenders by name, and how each is measured."""

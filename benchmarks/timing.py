@@ -3,7 +3,6 @@
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import torch
 
@@ -11,25 +10,25 @@ Action = Callable[[], float]
 """Does something once and returns how many seconds the whole of it takes (perhaps extrapolated)."""
 
 
-class Timing(NamedTuple):
+class Timing(tuple[float, ...]):
     """Seconds of every run of one contender."""
 
-    runs: tuple[float, ...]
+    __slots__ = ()
 
     @property
     def median(self) -> float:
         """The figure that is reported."""
-        return statistics.median(self.runs)
+        return statistics.median(self)
 
     @property
     def best(self) -> float:
         """The run that nothing else has slowed down, of a program that does the same each time."""
-        return min(self.runs)
+        return min(self)
 
     @property
     def spread(self) -> float:
         """How far the runs lie apart: (slowest - fastest) / median."""
-        return (max(self.runs) - min(self.runs)) / self.median
+        return (max(self) - min(self)) / self.median
 
 
 def timed(action: Callable[[], object]) -> Action:
@@ -52,7 +51,7 @@ def alternate(actions: Mapping[str, Action], rounds: int) -> dict[str, Timing]:
     """Runs every action once to warm up, then all of them in turn, some rounds.
 
     Example:
-        >>> alternate({"two": lambda: 2.0, "three": lambda: 3.0}, rounds=2)["two"].runs
+        >>> alternate({"two": lambda: 2.0, "three": lambda: 3.0}, rounds=2)["two"]
         (2.0, 2.0)
     """
     for action in actions.values():
@@ -61,7 +60,7 @@ def alternate(actions: Mapping[str, Action], rounds: int) -> dict[str, Timing]:
     for _ in range(rounds):
         for name, action in actions.items():
             runs[name].append(action())
-    return {name: Timing(tuple(seconds)) for name, seconds in runs.items()}
+    return {name: Timing(seconds) for name, seconds in runs.items()}
 
 
 def now(device: torch.device) -> float:
