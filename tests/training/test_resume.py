@@ -145,16 +145,16 @@ def drawn(tmp_path_factory):
 def test_a_grid_that_a_kill_has_prevented_is_drawn_by_whoever_resumes(
     drawn, tmp_path, monkeypatch, epoch
 ):
-    run, drawing = tmp_path / "run", pictures.draw_grid
+    run, drawing = tmp_path / "run", pictures.Grids.draw
     monkeypatch.setattr(pictures, "LEAST", 1000.0)
     with monkeypatch.context() as patch:
 
-        def die(model, path, *more):
+        def die(self, model, path, seconds):
             if path.name == f"epoch-{epoch:04d}.png":
                 raise Killed
-            return drawing(model, path, *more)
+            return drawing(self, model, path, seconds)
 
-        patch.setattr(pictures, "draw_grid", die)
+        patch.setattr(pictures.Grids, "draw", die)
         with pytest.raises(Killed):
             train(run, **drawn[1])
     assert not (run / f"samples/epoch-{epoch:04d}.png").exists()

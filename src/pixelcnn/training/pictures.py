@@ -32,63 +32,7 @@ TRIAL = 0.02
 
 
 class TooSlow(Exception):
-    """A grid that would take too long."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(seconds)
-        self.seconds = seconds
-
-
-def draw_grid(
-    model: PixelModel,
-    path: Path,
-    count: int,
-    seed: int,
-    seconds: float,
-    stop: Callable[[], bool] = lambda: False,
-    given: Tensor | None = None,
-) -> Image.Image:
-    """Draws images and saves them as one picture, which it returns.
-
-    Args:
-        model: a class-conditional one draws the classes that it was trained on in turn.
-        path: of the picture.
-        count: images.
-        seed: of the uniform numbers: the same for every epoch, so that pictures compare.
-        seconds: that it may take.
-        stop: asked after every position.
-        given: conditions that are no classes, taken in turn.
-
-    Raises:
-        TooSlow: once it shows that all of it would take longer.
-        Stopped: ``stop`` said so.
-    """
-    if (own := tags.of(model)).kind == "label":
-        given = torch.tensor(classes_seen(model.record, own.size))
-    condition = None if given is None else given[torch.arange(count) % len(given)]
-    callback = watch(seconds, stop)
-    images = sampling.sample(model, count, seed=seed, condition=condition, callback=callback)
-    picture = plotting.grid(images, model.levels)
-    write_inside(path, png.page(picture))
-    return picture
-
-
-def watch(seconds: float, stop: Callable[[], bool]) -> Callable[[int, int, Tensor], None]:
-    """A sampling callback that gives up when told to, or once it knows that ``seconds`` will not do."""
-    begun: list[tuple[int, float]] = []
-
-    def callback(done: int, total: int, _: Tensor) -> None:
-        if stop():
-            raise Stopped
-        if not begun:
-            begun.append((done, time.monotonic()))  # what came before was preparation
-        first, start = begun[0]
-        if done > first + TRIAL * total:
-            whole = (time.monotonic() - start) * total / (done - first)
-            if whole > seconds:
-                raise TooSlow(whole)
-
-    return callback
+    """A grid that would take too long: so many seconds."""
 
 
 class Grids:
@@ -128,18 +72,16 @@ class Grids:
         """
         if self.folder is None:
             return
-        count, given = self.options.sample_count, condition_of(state.model, self.val)
+        count = self.options.sample_count
         path = self.folder.samples / f"epoch-{state.epoch:04d}.png"
         if not anew and path.exists():
             return
         budget = min(max(LEAST, SHARE * seconds), self.longest)
         try:
-            grid = draw_grid(
-                state.model, path, count, self.options.seed, budget, lambda: bool(self.stop), given
-            )
+            grid = self.draw(state.model, path, budget)
         except TooSlow as slow:
             self.recorder.talk.say(
-                f"no sample grid: {count} images would take about {slow.seconds:.0f}s, more than a tenth"
+                f"no sample grid: {count} images would take about {slow.args[0]:.0f}s, more than a tenth"
                 f" of the {seconds:.0f}s of training; draw them afterwards with pixelcnn sample",
                 key="grid",
             )
@@ -148,3 +90,44 @@ class Grids:
         else:
             pixels = np.asarray(grid.convert("RGB"))[None]
             self.recorder.trackers.log_images("samples", pixels, state.step)
+
+    def draw(self, model: PixelModel, path: Path, seconds: float) -> Image.Image:
+        """Draws images of the classes that a model was trained on, or the conditions of validation, in turn.
+
+        The seed is the same for every epoch, so that pictures compare.
+
+        Args:
+            model: in any mode.
+            path: of the picture.
+            seconds: that it may take.
+
+        Raises:
+            TooSlow: once it shows that all of it would take longer.
+            Stopped: a signal came.
+        """
+        count, given = self.options.sample_count, condition_of(model, self.val)
+        if (own := tags.of(model)).kind == "label":
+            given = torch.tensor(classes_seen(model.record, own.size))
+        condition = None if given is None else given[torch.arange(count) % len(given)]
+        seed, watch = self.options.seed, self._watch(seconds)
+        images = sampling.sample(model, count, seed=seed, condition=condition, callback=watch)
+        picture = plotting.grid(images, model.levels)
+        write_inside(path, png.page(picture))
+        return picture
+
+    def _watch(self, seconds: float) -> Callable[[int, int, Tensor], None]:
+        """A sampling callback that gives up after a signal, or once it knows that the seconds will not do."""
+        begun: list[tuple[int, float]] = []
+
+        def callback(done: int, total: int, _: Tensor) -> None:
+            if self.stop:
+                raise Stopped
+            if not begun:
+                begun.append((done, time.monotonic()))  # what came before was preparation
+            first, start = begun[0]
+            if done > first + TRIAL * total:
+                whole = (time.monotonic() - start) * total / (done - first)
+                if whole > seconds:
+                    raise TooSlow(whole)
+
+        return callback
