@@ -133,15 +133,6 @@ def test_a_second_run_gets_a_folder_of_its_own_and_says_so(tmp_path, monkeypatch
     assert train_recipe(None, overrides=SMALL, resume=True, verbose=False).run == second.run
 
 
-def test_a_new_run_passes_over_what_is_no_run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "runs/digits-digits").mkdir(parents=True)
-    assert default_run(recipes.get("digits")).name == "digits-digits"
-    (tmp_path / "runs/digits-digits/best.safetensors").write_bytes(b"")
-    (tmp_path / "runs/digits-digits-2").write_bytes(b"a file")
-    assert default_run(recipes.get("digits")).name == "digits-digits-3"
-
-
 def test_the_last_run_is_that_of_the_highest_number_of_these_data(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     stored = recipes.get("digits").with_overrides(["data.name='shots.npy'"])

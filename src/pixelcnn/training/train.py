@@ -1,7 +1,6 @@
 """Training a recipe: what ``pixelcnn train`` does."""
 
 import dataclasses
-import itertools
 import os
 import re
 import time
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pixelcnn import checkpoint
 from pixelcnn.data import DATASETS, Splits
 from pixelcnn.devices import resolve_device
-from pixelcnn.errors import ConfigError, ModelError, PixelCNNError
+from pixelcnn.errors import ModelError, PixelCNNError
 from pixelcnn.folders import at_home, is_plain
 from pixelcnn.model import PixelModel
 from pixelcnn.surroundings import independent
@@ -82,7 +81,7 @@ def request(
 
     Args:
         recipe: a name, a TOML file or a recipe; ``digits`` if None, or what ``run`` holds if it is resumed.
-        run: the folder. If None ``runs/RECIPE-DATA``, or the next free ``runs/RECIPE-DATA-2`` and so on; to
+        run: the folder. If None ``runs/RECIPE-DATA``, or the next ``runs/RECIPE-DATA-2`` and so on; to
             resume, the last of them.
         overrides: values of the recipe, see :meth:`Recipe.with_overrides`; on top of a stored one, too.
         resume: continue what the folder holds; fine if that is nothing, or a finished run.
@@ -264,31 +263,12 @@ def default_run(recipe: Recipe, *, resume: bool = False) -> Path:
     It is the one with the highest number, also where others were removed.
     """
     base = Path("runs") / base_name(recipe)
-    numbers = {number for number in _numbers(base) if _is_of(_numbered(base, number), base.name)}
-    last = max(numbers, default=0)
-    if resume and last:
-        return _numbered(base, last)
-    free = (_numbered(base, number) for number in itertools.count(last + 1))
-    return next(path for path in free if resume or _is_free(path))
-
-
-def _is_free(path: Path) -> bool:
-    """Whether a new run may have this folder."""
-    try:
-        RunFolder(path).check()
-    except ConfigError:
-        return False
-    return True
-
-
-def _numbers(base: Path) -> list[int]:
-    """Those of the run folders that are called like one, which itself has the number 1."""
     name = re.compile(re.escape(base.name) + "(?:-([1-9][0-9]{0,8}))?")
-    found = (name.fullmatch(path.parent.name) for path in base.parent.glob("*/recipe.toml"))
-    return [int(match[1] or 1) for match in found if match]
-
-
-def _numbered(base: Path, number: int) -> Path:
+    runs = (path.parent for path in base.parent.glob("*/recipe.toml"))
+    matches = ((name.fullmatch(run.name), run) for run in runs)
+    numbers = (int(m[1] or 1) for m, run in matches if m and _is_of(run, base.name))
+    last = max(numbers, default=0)
+    number = last if resume and last else last + 1
     return base if number == 1 else base.with_name(f"{base.name}-{number}")
 
 
