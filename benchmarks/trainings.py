@@ -8,8 +8,6 @@ import argparse
 import dataclasses
 import json
 import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -19,6 +17,7 @@ from benchmarks.machine import allowed
 from benchmarks.queued import ROW, Training, finished, overview, row_of, state
 from pixelcnn.errors import ConfigError, PixelCNNError
 from pixelcnn.files import write_atomically
+from pixelcnn.training import launch
 from pixelcnn.training import recipe as recipes
 from pixelcnn.training.run import RunFolder
 
@@ -118,27 +117,16 @@ def wait_for(run: Path) -> None:
 
 
 def train(training: Training, root: Path, cores: int) -> int:
-    """Trains to the end, in a process of its own; its exit code."""
+    """Trains to the end, in a process of its own, to which signals are passed on; its exit code."""
     run = root / training.name
     wait_for(run)
-    words = [sys.executable, "-m", "pixelcnn", *training.command(run, cores)]
-    threads = {"OMP_NUM_THREADS": str(cores)}
-    with subprocess.Popen(words, env=os.environ | threads, stdout=subprocess.DEVNULL) as child:
-
-        def pass_on(signum: int, frame: object) -> None:
-            child.send_signal(signum)
-
-        before = {number: signal.signal(number, pass_on) for number in STOPS}
-        try:
-            return child.wait()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    return launch.supervise(
+        [sys.executable, "-m", "pixelcnn", *training.command(run, cores)], devices=1, nodes=1
+    )
 
 
-STOPS = (signal.SIGINT, signal.SIGTERM)
-"""What stops the queue: the training saves its state first."""
 STOPPED = (130, 143)
+"""Exit codes of a training that saved its state because a signal stopped the queue."""
 
 
 def work(trainings: Sequence[Training], root: Path, cores: int) -> Iterator[tuple[Training, str]]:
@@ -210,6 +198,7 @@ def main(words: Sequence[str]) -> int:
         return 0
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, options.cores)
+    os.environ["OMP_NUM_THREADS"] = str(len(options.cores))
     failed = False
     try:
         for training, ending in work(options.trainings, options.root, len(options.cores)):
