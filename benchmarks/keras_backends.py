@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from benchmarks.timing import Action
@@ -89,3 +89,20 @@ def loop(backend: str, *, xla: bool = False) -> Iterator[Worker]:
     with worker(name, command, variables) as running:
         running.ask("1")
         yield running
+
+
+@contextlib.contextmanager
+def loops(modes: Iterable[tuple[str, bool]]) -> Iterator[list[Worker]]:
+    """All loops that can be had here; of others it says why not.
+
+    Args:
+        modes: backends, and whether XLA is asked for, see :func:`loop`.
+    """
+    with contextlib.ExitStack() as stack:
+        found = []
+        for backend, xla in modes:
+            try:
+                found.append(stack.enter_context(loop(backend, xla=xla)))
+            except Unavailable as reason:
+                print(f"Keras with {backend} is left out: {reason}")
+        yield found

@@ -1,15 +1,14 @@
 """Sampling: naive and Keras loops, the cached engine and the native ones, against each other."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 
 from benchmarks import engine_runs, gemm, naive
 from benchmarks.arithmetic import live_flops
-from benchmarks.keras_backends import BACKENDS, PASSES, loop, seconds
+from benchmarks.keras_backends import BACKENDS, PASSES, loops, seconds
 from benchmarks.tables import short, table
 from benchmarks.timing import Action, Timing, alternate
-from benchmarks.workers import Unavailable, Worker
+from benchmarks.workers import Worker
 from pixelcnn import PixelModel
 
 NAIVE = "naive"
@@ -82,17 +81,9 @@ def run(
 ) -> Iterator[list[Row]]:
     """The rows of one network after the other."""
     for name, model in models.items():
-        with ExitStack() as stack:
-            loops = list(_loops(stack)) if name == KERAS_NETWORK and keras else []
-            yield [row for n in batches for row in measure(name, model, n, loops, rounds)]
-
-
-def _loops(stack: ExitStack) -> Iterator[Worker]:
-    for backend in BACKENDS:
-        try:
-            yield stack.enter_context(loop(backend))
-        except Unavailable as reason:
-            print(f"Keras with {backend} is left out: {reason}")
+        backends = BACKENDS if name == KERAS_NETWORK and keras else ()
+        with loops((backend, False) for backend in backends) as running:
+            yield [row for n in batches for row in measure(name, model, n, running, rounds)]
 
 
 def report(model: PixelModel, rows: Sequence[Row]) -> str:

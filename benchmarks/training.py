@@ -17,12 +17,12 @@ import torch
 import pixelcnn as px
 from benchmarks import gemm
 from benchmarks.arithmetic import live_flops
-from benchmarks.keras_backends import MODES, loop, train_step
+from benchmarks.keras_backends import MODES, loops, train_step
 from benchmarks.models import from_recipe
 from benchmarks.naive import masked, naive
 from benchmarks.tables import short, table
 from benchmarks.timing import Action, Timing, alternate, timed
-from benchmarks.workers import Unavailable, Worker, worker
+from benchmarks.workers import worker
 from pixelcnn import PixelModel
 from pixelcnn.memory import keep_memory
 from pixelcnn.training import recipe as recipes
@@ -161,14 +161,9 @@ def measure(
     name: str, batch: int, rounds: int, *, keras: bool
 ) -> tuple[dict[str, Timing], dict[str, float]]:
     """Seconds a step of each contender, in turn with matrix products; and their memory in GB."""
-    with ExitStack() as stack:
-        workers: dict[str, Worker] = {}
-        for backend, xla in MODES if keras and name == "keras-mnist" else ():
-            try:
-                running = stack.enter_context(loop(backend, xla=xla))
-                workers[running.name] = running
-            except Unavailable as reason:
-                print(f"Keras with {backend} is left out: {reason}")
+    modes = MODES if keras and name == "keras-mnist" else ()
+    with loops(modes) as others, ExitStack() as stack:
+        workers = {running.name: running for running in others}
         actions = {way: train_step(running, batch) for way, running in workers.items()}
         for way in ways():
             command = [sys.executable, "-m", "benchmarks.training", name, way]
