@@ -14,7 +14,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -138,42 +137,17 @@ def tests(run: Run, seconds: float) -> Part:
     if importlib.util.find_spec("pytest") is None:
         part.failures.append("pytest is not installed, so no test has run: make setup")
         return part
-    words = ("pytest", "-v", "-m", "gpu", "-p", "no:cacheprovider", *TESTS)
-    child, outcomes, said = run.python(words, "tests", seconds), list[tuple[str, str]](), []
-    for line in child.lines():
-        said.append(line)
-        found = re.search(r"::(\S.*?) (PASSED|FAILED|ERROR|SKIPPED)(?: \((.*)\))?\s+\[", line)
-        if found:
-            outcomes.append((found[1], " ".join(filter(None, found.groups()[1:]))))
-        elif re.match(r"(FAILED|ERROR) ", line):
-            part.failures.append(line.strip()[:300])
-    (run.folder / "logs" / "tests.txt").write_text("".join(said), encoding="utf-8")
-    part.rows = [{"test": name, "outcome": outcome} for name, outcome in outcomes]
-    if outcomes:
-        part.text = [table(("test", "outcome"), counted(outcomes)), ""]
+    words = ("pytest", "-v", "-rs", "-m", "gpu", "-p", "no:cacheprovider", *TESTS)
+    child = run.python(words, "tests", seconds)
+    said = [line.strip("= \n") for line in child.lines()]
+    (run.folder / "logs" / "tests.txt").write_text("\n".join(said), encoding="utf-8")
+    part.failures = [line[:300] for line in said if re.match(r"(FAILED|ERROR) ", line)]
+    skipped = [f"- {line}" for line in said if line.startswith("SKIPPED ")]
+    part.text = [*said[-1:], "", *skipped]
     # pytest says 1 where tests failed, each of which is named already.
     if (child.process.returncode != 1 or not part.failures) and (failure := child.failure()):
         part.failures.append(f"pytest: {failure}; see tests.txt")
     return part
-
-
-def counted(outcomes: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """How often a test had each outcome, over all its parameters.
-
-    Example:
-        >>> counted([("test_one[a]", "PASSED"), ("test_one[b]", "PASSED"), ("test_two", "FAILED")])
-        [('one', '2 passed'), ('two', '1 failed')]
-    """
-    found: dict[str, Counter[str]] = {}
-    for name, outcome in outcomes:
-        test = name.partition("[")[0].removeprefix("test_").replace("_", " ")
-        word, _, why = outcome.partition(" ")
-        said = f"{word.lower()} ({why})" if why else word.lower()
-        found.setdefault(test, Counter())[said] += 1
-    return [
-        (test, ", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
-        for test, counts in found.items()
-    ]
 
 
 def measured(run: Run, part: Part, what: str, names: Sequence[str], until: float) -> list[str]:

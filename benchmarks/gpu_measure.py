@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -57,7 +58,7 @@ FITTED = (8, 200)
 """Steps that ``fit`` takes, at least and at most; the first few are not counted."""
 WARM = 3
 
-Row = dict[str, object]
+Row = dict[str, Any]
 
 
 def prepared(name: str, device: str) -> tuple[Recipe, PixelModel]:

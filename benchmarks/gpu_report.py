@@ -37,14 +37,13 @@ def step_table(found: Sequence[Row], names: Iterable[str]) -> list[str]:
 
 def _step_row(row: Row, beside: Sequence[Row]) -> list[str]:
     """A row of the table of steps, and those of the same recipe."""
-    seconds, first = float(str(row["seconds"])), float(str(beside[0]["seconds"]))
-    memory = float(str(row["peak_memory_gb"]))
+    seconds, first, memory = row["seconds"], beside[0]["seconds"], row["peak_memory_gb"]
     return [
-        str(row["recipe"]),
+        row["recipe"],
         str(row["batch"]),
         f"{row['way']}, {row['how']}, {row['precision']}",
         short(seconds * 1e3),
-        short(int(str(row["batch"])) / seconds),
+        short(row["batch"] / seconds),
         f"{short(first / seconds)}×",
         f"{memory:.2f}" if memory else "",
     ]
@@ -52,16 +51,15 @@ def _step_row(row: Row, beside: Sequence[Row]) -> list[str]:
 
 def sampling_table(found: Sequence[Row]) -> list[str]:
     """Images a second, a column a batch size; nothing without a row."""
-    batches = list(dict.fromkeys(str(row["batch"]) for row in found))
+    batches = list(dict.fromkeys(row["batch"] for row in found))
     rows, guessed = [], False
-    for name, engine in dict.fromkeys((str(r["recipe"]), str(r["engine"])) for r in found):
+    for name, engine in dict.fromkeys((r["recipe"], r["engine"]) for r in found):
         cells = dict.fromkeys(batches, "")
         for row in found:
             if (row["recipe"], row["engine"]) == (name, engine):
                 whole = row["drawn"] == row["of"]
                 guessed = guessed or not whole
-                rate = int(str(row["batch"])) / float(str(row["seconds"]))
-                cells[str(row["batch"])] = short(rate) + ("" if whole else "*")
+                cells[row["batch"]] = short(row["batch"] / row["seconds"]) + ("" if whole else "*")
         rows.append([name, engine, *cells.values()])
     head = ("recipe", "engine", *(f"images/s at batch {n}" for n in batches))
     text = [table(head, rows), ""] if rows else []
