@@ -113,7 +113,7 @@ def writing(
         raise  # nobody's fault: whoever read it has left
     except OSError as error:
         if error.errno in DISK_FULL:
-            raise ResourceError(f"{os.fspath(path)}: the disk is full", hint=full) from error
+            raise ResourceError(f"disk full: cannot write {os.fspath(path)}", hint=full) from error
         raise ConfigError(
             f"{os.fspath(path)} cannot be written: {error.strerror or error}",
             hint=REMEDIES.get(error.errno or 0, f"choose another {other}"),

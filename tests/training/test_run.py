@@ -58,7 +58,10 @@ def test_a_file_is_refused(tmp_path):
     path.write_text("")
     with pytest.raises(ConfigError, match="is a file"), RunFolder(path):
         pass
-    with pytest.raises(ConfigError, match="cannot write to run folder"), RunFolder(path / "below"):
+    with (
+        pytest.raises(ConfigError, match="below cannot be written"),
+        RunFolder(path / "below"),
+    ):
         pass
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pixelcnn import checkpoint
-from pixelcnn.errors import DISK_FULL, ConfigError, ModelError, ResourceError
+from pixelcnn.errors import DISK_FULL, ConfigError, ModelError, ResourceError, writing
 from pixelcnn.folders import (
     BEST,
     at_home,
@@ -110,20 +110,10 @@ class RunFolder:
     def __enter__(self) -> "RunFolder":
         self.check()
         try:
-            self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._take_lock()
-        except OSError as error:
-            self.release()
-            if error.errno in DISK_FULL:
-                raise ResourceError(
-                    f"disk full: cannot write to run folder {self.path}", hint="free some space"
-                ) from error
-            raise ConfigError(
-                f"cannot write to run folder {self.path}: {error.strerror}",
-                hint="choose another folder with --run",
-            ) from error
-        try:
+            with writing(f"run folder {self.path}", other="folder with --run"):
+                self._made = [p for p in (self.path, *self.path.parents) if not p.exists()]
+                self.path.mkdir(parents=True, exist_ok=True)
+                self._take_lock()
             self._check_content()  # again: somebody may have been faster
         except BaseException:
             self.release()
@@ -223,7 +213,6 @@ class RunFolder:
             self._holds = hold(lock)
         except BlockingIOError as error:
             holder = os.read(lock, 256).decode(errors="replace").strip() or "unknown"
-            self.release()
             raise ConfigError(
                 f"run folder {self.path} is in use by process {holder}",
                 hint="wait for it, or choose another folder with --run",
