@@ -12,10 +12,11 @@ import re
 import signal
 import subprocess
 import sys
-import threading
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -69,14 +70,22 @@ class Run:
         """Seconds."""
         return self.seconds - (time.monotonic() - self.began)
 
-    def python(self, words: Sequence[str], log: str, seconds: float) -> "Child":
-        """Starts Python in the source tree; its errors go into a log."""
+    def python(self, words: Sequence[str], log: str, seconds: float) -> "Ended":
+        """Runs Python in the source tree; its errors go into a log."""
         command = [sys.executable, "-m", *words]
-        return Child(command, self.folder / "logs" / f"{log}.log", seconds, self.environment)
+        return ended(command, self.folder / "logs" / f"{log}.log", seconds, self.environment)
 
 
-class Child:
-    """A process that ends, and all that it has started, when its time is over.
+class Ended(NamedTuple):
+    """What a process left behind: what it printed, its exit code, and how it failed, if it did."""
+
+    lines: list[str]
+    code: int
+    failure: str
+
+
+def ended(command: Sequence[str], log: Path, seconds: float, environment: dict[str, str]) -> Ended:
+    """Runs a process, which ends, and all that it has started, when its time is over.
 
     Args:
         command: its words.
@@ -84,51 +93,34 @@ class Child:
         seconds: that it may take, if more than the least.
         environment: its own.
     """
-
-    def __init__(
-        self, command: Sequence[str], log: Path, seconds: float, environment: dict[str, str]
-    ) -> None:
-        self.log, self.seconds, self.late = log, max(LEAST, seconds), False
-        with log.open("w", encoding="utf-8") as errors:
-            self.process = subprocess.Popen(
-                list(command), cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors,
-                text=True, start_new_session=True,
-            )  # fmt: skip
-
-    def lines(self) -> Iterator[str]:
-        """What it prints, until it ends."""
-        timer = threading.Timer(self.seconds, self._end)
-        timer.start()
-        try:
-            assert self.process.stdout is not None
-            yield from self.process.stdout
-            self.process.wait()
-        finally:
-            timer.cancel()
-            self._kill(signal.SIGKILL)
-            self.process.communicate()
-
-    def failure(self) -> str:
-        """How it failed; empty if it did not."""
-        if self.late:
-            return f"not done within {self.seconds:.0f} s"
-        if not self.process.returncode:
-            return ""
-        said = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    seconds, failure = max(LEAST, seconds), ""
+    with log.open("w+", encoding="utf-8") as errors, tempfile.TemporaryFile("w+") as printed:
+        process = subprocess.Popen(
+            list(command), cwd=ROOT, env=environment, stdout=printed, stderr=errors,
+            start_new_session=True,
+        )  # fmt: skip
+        for patience, number in ((seconds, signal.SIGTERM), (PATIENCE, signal.SIGKILL)):
+            try:
+                process.wait(patience)
+                break
+            except subprocess.TimeoutExpired:
+                failure = f"not done within {seconds:.0f} s"
+                _kill(process, number)
+        _kill(process, signal.SIGKILL)  # whatever it has left running
+        code = process.wait()
+        printed.seek(0)
+        errors.seek(0)
+        lines, said = printed.readlines(), errors.read().strip().splitlines()
+    if code and not failure:
         last = said[-1][:300] if said else "nothing"
-        return f"exit code {self.process.returncode}; it said: {last} (all of it: {self.log.name})"
+        failure = f"exit code {code}; it said: {last} (all of it: {log.name})"
+    return Ended(lines, code, failure)
 
-    def _end(self) -> None:
-        self.late = True
-        self._kill(signal.SIGTERM)
-        try:
-            self.process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._kill(signal.SIGKILL)
 
-    def _kill(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, number)
+def _kill(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Sends a signal to a process and all that it has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def tests(run: Run, seconds: float) -> Part:
@@ -139,14 +131,14 @@ def tests(run: Run, seconds: float) -> Part:
         return part
     words = ("pytest", "-v", "-rs", "-m", "gpu", "-p", "no:cacheprovider", *TESTS)
     child = run.python(words, "tests", seconds)
-    said = [line.strip("= \n") for line in child.lines()]
+    said = [line.strip("= \n") for line in child.lines]
     (run.folder / "logs" / "tests.txt").write_text("\n".join(said), encoding="utf-8")
     part.failures = [line[:300] for line in said if re.match(r"(FAILED|ERROR) ", line)]
     skipped = [f"- {line}" for line in said if line.startswith("SKIPPED ")]
     part.text = [*said[-1:], "", *skipped]
     # pytest says 1 where tests failed, each of which is named already.
-    if (child.process.returncode != 1 or not part.failures) and (failure := child.failure()):
-        part.failures.append(f"pytest: {failure}; see tests.txt")
+    if child.failure and (child.code != 1 or not part.failures):
+        part.failures.append(f"pytest: {child.failure}; see tests.txt")
     return part
 
 
@@ -157,14 +149,14 @@ def measured(run: Run, part: Part, what: str, names: Sequence[str], until: float
         seconds = (run.left - until) / (len(names) - done)
         words = ("benchmarks.gpu_measure", what, name, run.device, f"{max(seconds, 1):.1f}")
         child = run.python(words, f"{what}-{name}", seconds)
-        for line in child.lines():
+        for line in child.lines:
             row = json.loads(line) if line.startswith("{") else {}
             if "note" in row:
                 notes.append(f"- {name}: {row['note']}")
             elif row:
                 part.rows.append(row)
-        if failure := child.failure():
-            part.failures.append(f"{name}: {failure}")
+        if child.failure:
+            part.failures.append(f"{name}: {child.failure}")
     return notes
 
 
@@ -201,10 +193,10 @@ def training(run: Run, seconds: float) -> Part:
     allowed = max(SHORTEST, seconds)
     words += ["--device", run.device, "--max-time", f"{before + 0.9 * allowed:.0f}s"]
     child = run.python(words, "training", allowed + LATE)
-    said = "".join(child.lines())
-    if failure := child.failure():
-        part.failures.append(f"pixelcnn {' '.join(words[1:3])}: {failure}")
+    if child.failure:
+        part.failures.append(f"pixelcnn {' '.join(words[1:3])}: {child.failure}")
         return part
+    said = "".join(child.lines)
     found = json.loads(said[said.index("{") :])
     part.rows = [found | {"seconds": _trained(folder), "seconds_before": before}]
     nats = found["validation_nats_per_image"]

@@ -211,32 +211,22 @@ def test_a_single_image_that_is_too_large_is_a_failure():
         list(gpu_measure.without_shortage(1, rows))
 
 
-@pytest.fixture
-def child(tmp_path, monkeypatch):
-    """Starts Python code as a part of a GPU run."""
+@pytest.mark.parametrize(
+    ("code", "seconds", "lines", "failure"),
+    [
+        ("print(1)", 60.0, ["1\n"], ""),
+        ("print(1); sys.exit('no such kernel')", 60.0, ["1\n"],
+         "exit code 1; it said: no such kernel (all of it: log)"),
+        ("print(1, flush=True); time.sleep(600)", 0.1, ["1\n"], "not done within 2 s"),
+    ],
+)  # fmt: skip
+def test_what_a_part_has_printed_counts_however_it_ends(
+    code, seconds, lines, failure, tmp_path, monkeypatch
+):
     monkeypatch.setattr(gpu, "LEAST", 2.0)
-
-    def start(code, seconds=60.0):
-        return gpu.Child([sys.executable, "-c", code], tmp_path / "log", seconds, dict(os.environ))
-
-    return start
-
-
-def test_what_a_part_has_printed_counts_though_it_fails(child):
-    running = child("import sys; print(1, flush=True); sys.exit('no such kernel')")
-    assert list(running.lines()) == ["1\n"]
-    assert running.failure() == "exit code 1; it said: no such kernel (all of it: log)"
-
-
-def test_a_part_ends_when_its_time_is_over(child):
-    running = child("import time; print(1, flush=True); time.sleep(600)", seconds=0.1)
-    assert list(running.lines()) == ["1\n"]
-    assert running.failure() == "not done within 2 s"
-
-
-def test_a_part_that_succeeds_has_no_failure(child):
-    running = child("print(1)")
-    assert list(running.lines()) == ["1\n"] and not running.failure()
+    command = [sys.executable, "-c", f"import sys, time; {code}"]
+    found = gpu.ended(command, tmp_path / "log", seconds, dict(os.environ))
+    assert (found.lines, found.failure) == (lines, failure)
 
 
 def test_a_part_that_fails_is_reported_and_ends_no_other(monkeypatch, tmp_path):
