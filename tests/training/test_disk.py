@@ -1,4 +1,7 @@
-"""A disk that is full at any moment: it is said so, and nothing is lost once there is room again."""
+"""A disk that is full at any moment: it is said so, and nothing is lost once there is room again.
+
+The campaign ``disks`` of ``tests.fuzz`` tries every single moment.
+"""
 
 import pytest
 
@@ -41,12 +44,6 @@ def assert_survives(whole, run, number):
 
 def test_a_disk_that_is_full_now_and_then(whole, tmp_path):
     for number in range(1, whole[1], 23):
-        assert_survives(whole, tmp_path / str(number), number)
-
-
-@pytest.mark.slow
-def test_a_disk_that_is_full_at_every_single_moment(whole, tmp_path):
-    for number in range(1, whole[1] + 1):
         assert_survives(whole, tmp_path / str(number), number)
 
 

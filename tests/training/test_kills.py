@@ -68,15 +68,6 @@ def test_a_training_survives(ending, count, nursery, whole, tmp_path):
     assert_survives(nursery, whole, tmp_path / "run", count, *signals, codes=codes)
 
 
-@pytest.mark.slow
-def test_kills_at_the_same_moment_of_many_runs(nursery, whole, tmp_path):
-    for number, moment in enumerate(moments(MANY, whole[1], seed=9)):
-        run = tmp_path / str(number)
-        assert nursery.interrupt(run, moment, signal.SIGKILL, **OPTIONS) in (-9, 0)
-        nursery.finish(run, **OPTIONS)
-        assert_same_end(run, whole[0])
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_is_quick(number, nursery, whole, tmp_path):
     pid = nursery.start(tmp_path / "run", epochs=100_000)
