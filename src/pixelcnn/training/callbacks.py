@@ -100,18 +100,17 @@ class Trackers:
 
     Args:
         wanted: names that accelerate knows, ``auto``, or objects with ``log(values, step)``, and as far as
-            they have it ``log_images(values, step)``.
+            they have it ``log_images(values, step)``; checked already.
         run: the run folder.
         settings: what is known of the training before it starts, for trackers by name.
 
     Raises:
-        ConfigError: see :func:`check_trackers`; or a tracker by name does not start.
+        ConfigError: a tracker by name does not start.
     """
 
     def __init__(
         self, wanted: Sequence[Any], run: Path | None, settings: Mapping[str, Any]
     ) -> None:
-        check_trackers(wanted, run)
         self.trackers = [tracker for tracker in wanted if not isinstance(tracker, str)]
         self.ours: list[Any] = []
         try:
