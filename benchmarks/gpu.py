@@ -165,7 +165,7 @@ def steps(run: Run, seconds: float) -> Part:
     part = Part("Training steps")
     notes = measured(run, part, "steps", list(STEPS), run.left - seconds)
     part.text = [
-        *step_table(part.rows, STEPS),
+        *step_table(part.rows),
         "Random images. Plain PyTorch convolves with dense kernels in NCHW, with Adam, in the same precision;"
         " `bare loop` is what `fit` computes, without its loop.",
         *notes,

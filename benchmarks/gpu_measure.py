@@ -5,11 +5,10 @@ A process prints a line of JSON for each figure as soon as it has it.
 
 import argparse
 import dataclasses
-import gc
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -22,7 +21,6 @@ from benchmarks.training import bare_step, fitted, plain_step, random_images
 from pixelcnn import PixelModel
 from pixelcnn.engines.cuda import CudaEngine
 from pixelcnn.engines.trace import trace
-from pixelcnn.errors import ResourceError
 from pixelcnn.sampling import uniforms
 from pixelcnn.training import recipe as recipes
 from pixelcnn.training.options import TrainingOptions
@@ -69,22 +67,6 @@ def prepared(name: str, device: str) -> tuple[Recipe, PixelModel]:
     return recipe, built(recipe, size)
 
 
-def without_shortage(batch: int, rows: Callable[[int], Iterator[Row]]) -> Iterator[Row]:
-    """The rows of a batch size, or of the largest half, quarter and so on for which memory suffices."""
-    while True:
-        try:
-            yield from rows(batch)
-        except (torch.OutOfMemoryError, ResourceError):
-            if batch == 1:
-                raise
-        else:
-            return
-        yield {"note": f"out of memory at batch size {batch}, so measured at {batch // 2}"}
-        batch //= 2
-        gc.collect()
-        torch.cuda.empty_cache()
-
-
 def steps(name: str, device: str, seconds: float) -> Iterator[Row]:
     """A training step of a recipe, in every way.
 
@@ -98,26 +80,22 @@ def steps(name: str, device: str, seconds: float) -> Iterator[Row]:
     ways = WAYS if device != "cpu" else [way for way in WAYS if COMPILED not in way]
     precision = resolve_precision(options.precision, device)
 
-    def rows(batch: int) -> Iterator[Row]:
-        images = random_images(model, batch, device)
-        wanted = min(4.0, seconds / 3 / len(ways))
-        for who, how in ways:
-            if device != "cpu":
-                torch.cuda.empty_cache()
-                torch.cuda.reset_peak_memory_stats()
-            each = step_seconds(model, images, options, precision, who, how, wanted)
-            yield {
-                "recipe": name,
-                "way": who,
-                "how": how,
-                "precision": precision,
-                "batch": batch,
-                "seconds": each,
-                "peak_memory_gb": torch.cuda.max_memory_allocated() / 1e9,
-            }
-
     batch = options.batch_size if device != "cpu" else SMALL_BATCH
-    yield from without_shortage(batch, rows)
+    images = random_images(model, batch, device)
+    for who, how in ways:
+        if device != "cpu":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        wanted = min(4.0, seconds / 3 / len(ways))
+        yield {
+            "recipe": name,
+            "way": who,
+            "how": how,
+            "precision": precision,
+            "batch": batch,
+            "seconds": step_seconds(model, images, options, precision, who, how, wanted),
+            "peak_memory_gb": torch.cuda.max_memory_allocated() / 1e9,
+        }
     if device == "cpu":
         yield {"note": "on a processor nothing is compiled"}
 

@@ -1,6 +1,6 @@
 """The report of a GPU: its parts, and the tables in them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -24,13 +24,9 @@ class Part:
         return "\n".join([f"## {self.title}", "", *self.text, *failed])
 
 
-def step_table(found: Sequence[Row], names: Iterable[str]) -> list[str]:
-    """Training steps of recipes of these names, each at its smallest batch; nothing without a row."""
-    rows: list[list[str]] = []
-    for name in names:
-        mine = [row for row in found if row["recipe"] == name]
-        mine = [row for row in mine if row["batch"] == min(r["batch"] for r in mine)]
-        rows += [_step_row(row, mine) for row in mine]
+def step_table(found: Sequence[Row]) -> list[str]:
+    """Training steps, a row each beside those of its recipe; nothing without a row."""
+    rows = [_step_row(row, [r for r in found if r["recipe"] == row["recipe"]]) for row in found]
     head = ("recipe", "batch", "way", "ms a step", "images/s", "against plain, eager", "GB")
     return [table(head, rows), ""] if rows else []
 

@@ -1,9 +1,10 @@
 """How the cost of sampling grows with the image, the depth, the width and the batch."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from benchmarks import engine_runs, naive
 from benchmarks.arithmetic import live_flops
@@ -60,10 +61,7 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
         >>> round(exponent([1, 2, 4], [3, 12, 48]), 6)
         2.0
     """
-    x, y = [math.log(size) for size in sizes], [math.log(second) for second in seconds]
-    middle, level = sum(x) / len(x), sum(y) / len(y)
-    rise = sum((a - middle) * (b - level) for a, b in zip(x, y, strict=True))
-    return rise / sum((a - middle) ** 2 for a in x)
+    return float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
 
 
 def case(sweep: str, value: int) -> tuple[PixelModel, int]:

@@ -191,26 +191,6 @@ def test_the_first_part_of_an_image_may_be_all_of_it():
     assert drawn == 25 and 0 < seconds < 60
 
 
-def test_a_batch_that_is_too_large_is_halved_until_it_fits():
-    def rows(batch):
-        yield {"batch": batch}
-        if batch > 2:
-            raise torch.OutOfMemoryError("no room")
-
-    found = list(gpu_measure.without_shortage(8, rows))
-    assert [row["batch"] for row in found if "batch" in row] == [8, 4, 2]
-    assert "out of memory at batch size 8, so measured at 4" in [row.get("note") for row in found]
-
-
-def test_a_single_image_that_is_too_large_is_a_failure():
-    def rows(batch):
-        yield {}
-        raise torch.OutOfMemoryError("no room")
-
-    with pytest.raises(torch.OutOfMemoryError):
-        list(gpu_measure.without_shortage(1, rows))
-
-
 @pytest.mark.parametrize(
     ("code", "seconds", "lines", "failure"),
     [
@@ -256,20 +236,6 @@ def test_without_its_data_a_gpu_run_trains_on_digits_and_says_so(monkeypatch, tm
     run.device = "cuda"
     recipe, why = gpu._recipe(run)
     assert recipe == "digits" and "in place of `compact-cifar10-large`" in why
-
-
-def test_the_smallest_batch_of_a_recipe_is_the_one_in_the_table(monkeypatch, tmp_path):
-    def measured(run, part, what, names, until):
-        for batch, seconds in ((16, 9.0), (8, 4.0)):
-            part.rows.append(
-                {"recipe": "keras-mnist", "way": "fit", "how": "eager", "precision": "32"}
-                | {"batch": batch, "seconds": seconds, "peak_memory_gb": 0.0}
-            )
-        return ["- keras-mnist: out of memory"]
-
-    monkeypatch.setattr(gpu, "measured", measured)
-    text = str(gpu.steps(gpu.Run(tmp_path, 1), 1))
-    assert "4,000" in text and "9,000" not in text and "out of memory" in text
 
 
 @pytest.mark.slow
