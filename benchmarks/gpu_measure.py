@@ -17,7 +17,7 @@ import torch
 from benchmarks.engine_runs import first_part
 from benchmarks.models import built
 from benchmarks.timing import now, seconds_each
-from benchmarks.training import bare_step, fitted, plain_step, random_images
+from benchmarks.training import bare_step, fitted, plain_training, random_images
 from pixelcnn import PixelModel
 from pixelcnn.engines.cuda import CudaEngine
 from pixelcnn.engines.trace import trace
@@ -112,8 +112,8 @@ def step_seconds(
     """Seconds that a step takes in one way, from about as many steps as some seconds hold."""
     options = dataclasses.replace(options, compile=how == COMPILED)
     if who == PLAIN:
-        step = plain_step(model, images.long(), precision, compiled=how == COMPILED)
-        return seconds_each(step, images.device, wanted)
+        _, step = plain_training(model, images.device, precision, compiled=how == COMPILED)
+        return seconds_each(partial(step, images.long()), images.device, wanted)
     if who == BARE:
         step = bare_step(model, images, options, precision)
         return seconds_each(step, images.device, wanted)

@@ -6,7 +6,6 @@ never looked at. LEADERBOARD.md has the rules, and the rows.
 """
 
 import argparse
-import copy
 import json
 import os
 import statistics
@@ -34,8 +33,8 @@ from benchmarks.leaderboard import (
     with_board,
 )
 from benchmarks.machine import allowed, processor, revision
-from benchmarks.naive import masked, naive
 from benchmarks.tracks import TRACKS, Track
+from benchmarks.training import plain_training
 from pixelcnn import memory
 from pixelcnn.data import Splits
 from pixelcnn.model import PixelModel
@@ -117,25 +116,17 @@ def fitted(
 def learned(
     model: PixelModel, splits: Splits, options: TrainingOptions, target: float | None
 ) -> tuple[PixelModel, int]:
-    """Trains as a tutorial does until the time is over: dense kernels, Adam, batches in a shuffled order."""
-    twin = naive(model).to(options.device).train()
-    optimizer = torch.optim.Adam(twin.parameters(), lr=1e-3)
+    """Trains as a tutorial does until the time is over, with batches in a shuffled order."""
+    twin, step = plain_training(model, options.device)
     shuffle = torch.Generator().manual_seed(options.seed)
-    start, step, epoch = time.perf_counter(), 0, 0
-    while time.perf_counter() - start < options.seconds:
-        order = torch.randperm(len(splits.train), generator=shuffle).split(options.batch_size)
-        for batch in order:
+    start, steps, epoch = time.perf_counter(), 0, 0
+    while True:
+        for batch in torch.randperm(len(splits.train), generator=shuffle).split(options.batch_size):
             if time.perf_counter() - start >= options.seconds:
-                break
-            images = splits.train.levels_at(batch, epoch).to(options.device).long()
-            optimizer.zero_grad()
-            parameters = twin.network(twin.encode(images))
-            (-twin.output.log_prob(parameters, images).mean()).backward()
-            optimizer.step()
-            masked(twin)
-            step += 1
+                return twin.eval(), steps
+            step(splits.train.levels_at(batch, epoch).to(options.device).long())
+            steps += 1
         epoch += 1
-    return copy.deepcopy(twin).eval(), step
 
 
 def imitated(contender: str, model: PixelModel, splits: Splits, seconds: float, one: float) -> Json:

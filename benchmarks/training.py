@@ -44,27 +44,27 @@ PASSES = 3
 """Arithmetic of a step in forward passes: one forward, two backward."""
 
 
-def plain_step(
-    model: PixelModel, images: torch.Tensor, precision: str = "32", *, compiled: bool = False
-) -> Step:
-    """What a tutorial in PyTorch does: NCHW, dense kernels, Adam."""
-    twin = naive(model).to(images.device).train()
+def plain_training(
+    model: PixelModel, device: torch.device | str, precision: str = "32", *, compiled: bool = False
+) -> tuple[PixelModel, Callable[[torch.Tensor], None]]:
+    """What a tutorial in PyTorch does: NCHW, dense kernels, Adam. The network, and a step on some images."""
+    twin = naive(model).to(device).train()
     optimizer = torch.optim.Adam(twin.parameters(), foreach=False, fused=False)
 
-    def loss() -> torch.Tensor:
+    def loss(images: torch.Tensor) -> torch.Tensor:
         with autocast(images.device, precision):
             parameters = twin.network(twin.encode(images))  # the model itself changes the layout
         return -twin.output.log_prob(parameters.float(), images).mean()
 
     computed = torch.compile(loss) if compiled else loss
 
-    def step() -> None:
+    def step(images: torch.Tensor) -> None:
         optimizer.zero_grad()
-        computed().backward()
+        computed(images).backward()
         optimizer.step()
         masked(twin)
 
-    return step
+    return twin, step
 
 
 def bare_step(model: PixelModel, images: torch.Tensor, options: Any, precision: str) -> Step:
@@ -143,7 +143,7 @@ def contender(name: str, way: str, batch: int) -> Action:
     options, model = recipes.get(name).options, from_recipe(name)
     images = random_images(model, batch)
     if way == PLAIN:
-        return timed(plain_step(model, images.long()))
+        return timed(partial(plain_training(model, "cpu")[1], images.long()))
     keep_memory()
     options = replace(options, device="cpu")
     if way == TRAINER:
