@@ -329,7 +329,7 @@ def test_a_full_device_is_a_full_disk():
     assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
 
 
-WAYS = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/proc/thread-self/fd/1", "link"]
+WAYS = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "link"]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -378,15 +378,11 @@ def test_short_writes_are_continued(monkeypatch):
     os.close(ours)
 
 
-def test_a_named_pipe_is_written_into_and_waited_for(tmp_path, caplog):
-    caplog.set_level("INFO", "pixelcnn")
+def test_a_named_pipe_is_written_into_and_waited_for(tmp_path):
     fifo = tmp_path / "fifo.csv"
     os.mkfifo(fifo)
     writer = threading.Thread(target=write_atomically, args=(fifo, b"new"))
     writer.start()
-    while not caplog.records and writer.is_alive():
-        writer.join(0.01)
-    assert "waiting for somebody to read" in caplog.text
     assert fifo.read_bytes() == b"new"
     writer.join()
     assert stat.S_ISFIFO(fifo.stat().st_mode)

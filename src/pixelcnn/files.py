@@ -6,7 +6,6 @@ Whoever names a target means what its links lead to. A folder that comes from an
 
 import contextlib
 import errno
-import logging
 import os
 import re
 import secrets
@@ -18,15 +17,13 @@ from pathlib import Path
 
 from pixelcnn.errors import DISK_FULL, ResourceError
 
-log = logging.getLogger("pixelcnn")
-
 AnyPath = str | os.PathLike[str]
 
 LINKS = 40
 """Links in a row that are followed: more are a circle, as for Linux."""
 
-OPEN_FILES = ("/dev/fd", "/proc/self/fd", "/proc/thread-self/fd")
-"""Folders whose entries are the open files of this process."""
+OPEN_FILES = "/dev/fd"
+"""The folder whose entries are the open files of this process; on Linux a link into ``/proc``."""
 
 ACCESS_LIST = "system.posix_acl_access"
 
@@ -78,15 +75,13 @@ def destination(path: AnyPath) -> Path | int:
         >>> destination("/dev/fd/7")
         7
     """
-    place, open_files = Path(path), {Path(os.path.realpath(folder)) for folder in OPEN_FILES}
+    place, open_files = Path(path), Path(os.path.realpath(OPEN_FILES))
     for _ in range(LINKS + 1):
         place = Path(os.path.realpath(place.parent), place.name)
-        if place.parent in open_files:
+        if place.parent == open_files:
             if not re.fullmatch("[0-9]{1,9}", place.name):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
             return int(place.name)
-        if re.fullmatch(r"/proc/\d+(/task/\d+)?/fd", str(place.parent)):
-            return place  # an open file of another process: the text of the link need not be a path
         try:
             place = place.parent / os.readlink(place)
         except OSError:  # it is no link, or not there yet
@@ -207,7 +202,7 @@ def _write_into(place: Path | int, parts: Iterable[bytes]) -> None:
             sys.stdout.flush()  # what was printed before comes before
         handle = os.dup(place)
     else:
-        handle = _open_special(place)
+        handle = os.open(place, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOCTTY", 0))
     try:
         for part in parts:
             rest = memoryview(part)
@@ -218,21 +213,6 @@ def _write_into(place: Path | int, parts: Iterable[bytes]) -> None:
                     select.select([], [handle], [])
     finally:
         os.close(handle)
-
-
-def _open_special(place: Path) -> int:
-    flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOCTTY", 0)
-    if stat.S_ISFIFO(os.stat(place).st_mode):
-        try:
-            handle = os.open(place, flags | os.O_NONBLOCK)
-        except OSError as error:
-            if error.errno != errno.ENXIO:
-                raise
-            log.info("waiting for somebody to read %r", str(place))
-        else:
-            os.set_blocking(handle, True)
-            return handle
-    return os.open(place, flags)
 
 
 def _replace(target: Path, parts: Iterable[bytes]) -> None:
