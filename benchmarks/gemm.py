@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from benchmarks.timing import Action, Timing, timed
-from pixelcnn.training.precision import resolve_precision
+from pixelcnn.training.likelihood import resolve_precision
 
 SIDES = (1024, 2048)
 MARK = "GEMM"

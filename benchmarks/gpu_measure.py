@@ -23,8 +23,8 @@ from pixelcnn.engines.cuda import CudaEngine
 from pixelcnn.engines.trace import trace
 from pixelcnn.sampling import uniforms
 from pixelcnn.training import recipe as recipes
+from pixelcnn.training.likelihood import resolve_precision
 from pixelcnn.training.options import TrainingOptions
-from pixelcnn.training.precision import resolve_precision
 from pixelcnn.training.recipe import Recipe, Setting
 
 STEPS = {

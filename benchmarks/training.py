@@ -28,8 +28,7 @@ from pixelcnn.memory import keep_memory
 from pixelcnn.training import recipe as recipes
 from pixelcnn.training.averaging import WeightAverage
 from pixelcnn.training.caller import lay_out
-from pixelcnn.training.likelihood import Loss, autocast
-from pixelcnn.training.precision import resolve_precision
+from pixelcnn.training.likelihood import Loss, autocast, resolve_precision
 from pixelcnn.training.schedules import optimiser
 
 Step = Callable[[], None]

@@ -1,4 +1,4 @@
-"""What a validation says of its images."""
+"""What a validation says of its images, and that ``auto`` computes in bfloat16 where that is faster."""
 
 import json
 import math
@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from pixelcnn.record import checked
-from pixelcnn.training.likelihood import Validation
+from pixelcnn.training import likelihood
+from pixelcnn.training.likelihood import Validation, resolve_precision
 from pixelcnn.training.record import validation_record
 
 
@@ -30,3 +31,20 @@ def test_a_single_image_has_no_standard_error_and_a_record_that_is_json():
 def test_quantiles_are_those_of_every_hundredth():
     found = Validation(np.arange(201.0), dimensions=4).quantiles
     assert found == [2.0 * share for share in range(101)]
+
+
+PROCESSORS = {
+    "Zen 4": ("AuthenticAMD", "avx512f avx512_bf16", "bf16"),
+    "Zen 2": ("AuthenticAMD", "avx avx2", "32"),
+    "Xeon with AMX": ("GenuineIntel", "avx512_bf16 amx_bf16 amx_tile", "bf16"),
+    "Xeon without AMX": ("GenuineIntel", "avx512f avx512_bf16 avx512_fp16", "32"),
+}
+
+
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_bfloat16_is_for_processors_that_multiply_faster_in_it(name, monkeypatch):
+    vendor, flags, expected = PROCESSORS[name]
+    monkeypatch.setattr(likelihood, "processor", lambda: f"vendor_id: {vendor}\nflags: {flags}\n")
+    assert resolve_precision("auto", "cpu") == expected
+    assert resolve_precision("auto", "mps") == "32"
+    assert resolve_precision("bf16", "cpu") == "bf16"

@@ -28,11 +28,10 @@ from pixelcnn.training.calibration import calibrate_kept
 from pixelcnn.training.callbacks import Trackers, check_hooks
 from pixelcnn.training.caller import lay_out, memory, preserved
 from pixelcnn.training.history import History
-from pixelcnn.training.likelihood import Loss, Stopped, try_out
+from pixelcnn.training.likelihood import Loss, Stopped, resolve_precision, try_out
 from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.pictures import Grids
 from pixelcnn.training.plan import Clock
-from pixelcnn.training.precision import resolve_precision
 from pixelcnn.training.processes import Processes, joined
 from pixelcnn.training.progress import Talk
 from pixelcnn.training.recipe import goes_on, of_model
