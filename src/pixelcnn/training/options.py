@@ -191,9 +191,6 @@ class TrainingOptions:
         return cls(**table)
 
 
-UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0}
-
-
 def duration(name: str, text: str) -> float:
     """Seconds in a text such as ``1h30m``, ``10m``, ``45s`` or ``90`` (seconds).
 
@@ -209,11 +206,8 @@ def duration(name: str, text: str) -> float:
     parts = re.fullmatch(pattern, text.strip(), re.ASCII)
     if parts is None or not any(parts.groups()):
         raise invalid(name, text, "write a time as 45s, 10m or 1h30m")
-    return sum(
-        float(value) * unit
-        for value, unit in zip(parts.groups(), UNITS.values(), strict=True)
-        if value
-    )
+    hours, minutes, seconds = (float(part or 0) for part in parts.groups())
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def invalid(name: str, value: object, remedy: str) -> ConfigError:

@@ -39,7 +39,7 @@ def dumps(tables: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def literal(value: Any) -> str:
-    """A value as TOML writes it.
+    """A plain value as TOML writes it: finite numbers, texts and lists as JSON does.
 
     Raises:
         ConfigError: a text that is no Unicode.
@@ -48,24 +48,13 @@ def literal(value: Any) -> str:
         >>> literal([0.9, 1e-08]), literal(True), literal('a "b"')
         ('[0.9, 1e-08]', 'true', '"a \\\\"b\\\\""')
     """
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(literal, value)) + "]"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        text = repr(value)
-        return text if any(mark in text for mark in ".en") else text + ".0"
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:  # the name of a file may be no text
-            hint = "give the file another name"
-            raise ConfigError(
-                f"{shown(value)} is no text that a recipe can hold", hint=hint
-            ) from None
-        return "".join(map(_escaped, json.dumps(value, ensure_ascii=False)))
-    assert isinstance(value, int), f"recipes hold plain values, not {type(value).__name__}"
-    return str(value)
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # the name of a file may be no text
+        hint = "give the file another name"
+        raise ConfigError(f"{shown(value)} is no text that a recipe can hold", hint=hint) from None
+    return "".join(map(_escaped, text))
 
 
 def _escaped(character: str) -> str:
