@@ -110,7 +110,8 @@ class History:
 
     def curve(self, name: str) -> list[tuple[int, float]]:
         """The points (step, value) of a column of the rows, where it has a value."""
-        return curve(self.rows, name)
+        found = ((row.step, getattr(row, name)) for row in self.rows)
+        return [(step, value) for step, value in found if value is not None]
 
     def plot(self, axes: Any = None) -> Any:
         """Draws the curves with matplotlib.
@@ -148,23 +149,16 @@ class History:
         return f'<div style="max-width: 40em">{drawn}<p>{escaped(words)}</p></div>'
 
 
-def curve(rows: Sequence[Row], name: str) -> list[tuple[int, float]]:
-    """The points (step, value) of a column of some rows, where it has a value."""
-    found = ((row.step, getattr(row, name)) for row in rows)
-    return [(step, value) for step, value in found if value is not None]
-
-
 def bits_per_dim_curves(rows: Sequence[Row]) -> dict[str, list[tuple[float, float]]]:
     """The curves that there are, training and validation: epochs, and bits per sub-pixel."""
     per_epoch = max((row.step / row.epoch for row in rows), default=1.0)
-    columns = {"training": "loss", "validation": "val_loss"}
     found = {
         label: [
-            (step / per_epoch, loss / math.log(2))
-            for step, loss in curve(rows, column)
-            if math.isfinite(loss)
+            (row.step / per_epoch, loss / math.log(2))
+            for row in rows
+            if (loss := getattr(row, column)) is not None and math.isfinite(loss)
         ]
-        for label, column in columns.items()
+        for label, column in (("training", "loss"), ("validation", "val_loss"))
     }
     return {label: points for label, points in found.items() if points}
 
