@@ -99,15 +99,16 @@ def ended(command: Sequence[str], log: Path, seconds: float, environment: dict[s
             list(command), cwd=ROOT, env=environment, stdout=printed, stderr=errors,
             start_new_session=True,
         )  # fmt: skip
-        for patience, number in ((seconds, signal.SIGTERM), (PATIENCE, signal.SIGKILL)):
-            try:
-                process.wait(patience)
-                break
-            except subprocess.TimeoutExpired:
-                failure = f"not done within {seconds:.0f} s"
-                _kill(process, number)
-        _kill(process, signal.SIGKILL)  # whatever it has left running
-        code = process.wait()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            failure = f"not done within {seconds:.0f} s"
+            _kill(process, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE)
+        finally:
+            _kill(process, signal.SIGKILL)  # and whatever it has left running
+            code = process.wait()
         printed.seek(0)
         errors.seek(0)
         lines, said = printed.readlines(), errors.read().strip().splitlines()
@@ -129,7 +130,7 @@ def tests(run: Run, seconds: float) -> Part:
     if importlib.util.find_spec("pytest") is None:
         part.failures.append("pytest is not installed, so no test has run: make setup")
         return part
-    words = ("pytest", "-v", "-rs", "-m", "gpu", "-p", "no:cacheprovider", *TESTS)
+    words = ("pytest", "-v", "-rfEs", "-m", "gpu", "-p", "no:cacheprovider", *TESTS)
     child = run.python(words, "tests", seconds)
     said = [line.strip("= \n") for line in child.lines]
     (run.folder / "logs" / "tests.txt").write_text("\n".join(said), encoding="utf-8")
