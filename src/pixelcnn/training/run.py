@@ -56,6 +56,14 @@ class RunFolder:
         path: the folder.
         resume: go on with what the folder holds; otherwise a folder with content is refused.
 
+    Attributes:
+        recipe: the resolved one.
+        samples: sample grids.
+        best: the model that validated best.
+        last: the model as training left it.
+        checkpoints: what resuming needs.
+        best_before: the best as of the last checkpoint, where a stopped run has found a better one since.
+
     Raises:
         ConfigError: on entering; the path is a file, cannot be written, is in use, or holds a run, or a
             link, see :func:`pixelcnn.folders.check_folder`.
@@ -64,39 +72,13 @@ class RunFolder:
 
     def __init__(self, path: str | Path, *, resume: bool = False) -> None:
         self.path, self.resume = at_home(path), resume
+        self.recipe, self.samples = self.path / "recipe.toml", self.path / "samples"
+        self.best, self.last = self.path / BEST, self.path / "last.safetensors"
+        self.checkpoints = self.path / "checkpoints"
+        self.best_before = self.checkpoints / BEST
         self._lock: int | None = None
         self._holds = False
         self._made: list[Path] = []
-
-    @property
-    def recipe(self) -> Path:
-        """The resolved recipe."""
-        return self.path / "recipe.toml"
-
-    @property
-    def best(self) -> Path:
-        """The model that validated best."""
-        return self.path / BEST
-
-    @property
-    def best_before(self) -> Path:
-        """The best model as of the last checkpoint, where a stopped run has found a better one since."""
-        return self.checkpoints / BEST
-
-    @property
-    def last(self) -> Path:
-        """The model as training left it."""
-        return self.path / "last.safetensors"
-
-    @property
-    def checkpoints(self) -> Path:
-        """What resuming needs."""
-        return self.path / "checkpoints"
-
-    @property
-    def samples(self) -> Path:
-        """Sample grids."""
-        return self.path / "samples"
 
     def check(self) -> None:
         """Refuses what entering refuses, as far as looking tells; makes and locks nothing."""
