@@ -104,7 +104,7 @@ class Disks(Interrupted):
     name = "disks"
     about = "a training on a disk that is full at the n-th operation, then resumed"
     full = 173
-    few = 0
+    few = 8
 
     def run(self, case: Case) -> None:
         run, number = case.folder / "run", self.place(case)
@@ -114,6 +114,8 @@ class Disks(Interrupted):
                 train(run, **OPTIONS)
         except ResourceError as error:
             case.tell(str(error))
+            if error.exit_code != 5 or "free some space" not in error.hint:
+                raise Fault("message", f"exit {error.exit_code}, hint: {error.hint}") from error
         except Exception as error:
             raise Fault(
                 "exception", f"{type(error).__name__}: {error}, not ResourceError"
