@@ -1,5 +1,6 @@
 """Where users hook into a training: callbacks, what they are told, and trackers of experiments."""
 
+import contextlib
 import dataclasses
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -96,7 +97,7 @@ def call(callbacks: Sequence[Any], event: str, state: TrainingState) -> None:
 class Trackers:
     """The trackers of a run. Errors of theirs end the training: they say what is wrong.
 
-    Use as a context, which finishes those that were started here.
+    Use as a context, which finishes those that were started here; objects are their owner's to end.
 
     Args:
         wanted: names that accelerate knows, ``auto``, or objects with ``log(values, step)``, and as far as
@@ -112,14 +113,11 @@ class Trackers:
         self, wanted: Sequence[Any], run: Path | None, settings: Mapping[str, Any]
     ) -> None:
         self.trackers = [tracker for tracker in wanted if not isinstance(tracker, str)]
-        self.ours: list[Any] = []
-        try:
+        with contextlib.ExitStack() as started:
             for name in names(wanted, run):
-                self.ours.append(by_name(name, run, settings))
-        except BaseException:
-            self.finish()
-            raise
-        self.trackers += self.ours
+                self.trackers.append(by_name(name, run, settings))
+                started.callback(self.trackers[-1].finish)
+            self._started = started.pop_all()
 
     def log(self, values: dict[str, float], step: int) -> None:
         """Numbers of a step."""
@@ -137,12 +135,7 @@ class Trackers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.finish()
-
-    def finish(self) -> None:
-        """Ends those that were made here; objects are their owner's to end."""
-        for tracker in self.ours:
-            tracker.finish()
+        self._started.close()
 
 
 def check_hooks(callbacks: Sequence[Any], trackers: Sequence[Any], run: str | Path | None) -> None:
