@@ -42,15 +42,14 @@ def judged(row: Json, before: Json | None) -> Json:
     return {"p": p, "record": better and p is not None and p < SIGNIFICANT}
 
 
-def rows(path: Path = ROWS) -> list[Json]:
+def rows() -> list[Json]:
     """The rows of the board, in the order in which they came."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines]
+    return [json.loads(line) for line in ROWS.read_text(encoding="utf-8").splitlines()]
 
 
-def standing(track: str, path: Path = ROWS) -> Json | None:
+def standing(track: str) -> Json | None:
     """The last record of a track."""
-    found = [row for row in rows(path) if row["track"] == track and row["record"]]
+    found = [row for row in rows() if row["track"] == track and row["record"]]
     return found[-1] if found else None
 
 

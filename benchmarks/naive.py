@@ -7,7 +7,7 @@ side by side would be 10 to 40 % faster).
 import copy
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from benchmarks.timing import Action, timed
 from pixelcnn import PixelModel
@@ -58,13 +58,13 @@ def naive(model: PixelModel) -> PixelModel:
     return twin.eval()
 
 
-def full_pass(model: PixelModel, n: int, condition: Tensor | None = None) -> Action:
+def full_pass(model: PixelModel, n: int) -> Action:
     """Sampling with a full pass for every sub-pixel, extrapolated from one pass."""
     twin, levels = naive(model), torch.zeros(n, *model.shape, dtype=torch.int64)
 
     @torch.inference_mode()
     def run() -> object:
-        return twin.network(twin.encode(levels), condition)
+        return twin.network(twin.encode(levels))
 
     once = timed(run)
     return lambda: once() * model.shape.dimensions
