@@ -8,7 +8,6 @@ import socket
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import TracebackType
 
 from pixelcnn import checkpoint
 from pixelcnn.errors import DISK_FULL, ConfigError, ModelError, ResourceError, writing
@@ -102,12 +101,7 @@ class RunFolder:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
     def begin(self, recipe: str, content: Mapping[str, str]) -> None:
