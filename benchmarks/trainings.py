@@ -125,7 +125,7 @@ def train(training: Training, root: Path, cores: int) -> int:
     )
 
 
-STOPPED = (130, 143)
+STOPPED = (130, 143, 129)
 """Exit codes of a training that saved its state because a signal stopped the queue."""
 
 
