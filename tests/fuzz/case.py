@@ -142,9 +142,6 @@ class Campaign(abc.ABC):
     room: ClassVar[int] = 2**29
     """Bytes of memory that one case may need beyond what the process held before it."""
 
-    addresses: ClassVar[int] = 6 * 2**30
-    """Bytes of address space beyond those in use that its process may ask for; 0 for no limit."""
-
     def prepare(self, folder: Path) -> None:  # noqa: B027  # most need it, not all
         """Makes what all cases start from; the folder is the campaign's own."""
 

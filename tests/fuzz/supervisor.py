@@ -23,6 +23,8 @@ GLANCE, NAP = 0.25, 8
 A case hangs when it has used all its seconds of the processor, or when these are over and it sleeps: on a
 busy machine it may only be waiting for its turn.
 """
+ADDRESSES = 6 * 2**30
+"""Bytes of address space beyond those in use that a worker may ask for."""
 PATIENCE = 2.0
 """Seconds that a worker that hangs gets to say where."""
 
@@ -151,9 +153,8 @@ def serve(campaign: Campaign, seed: int, asked: int, told: int, stderr: Path) ->
         os.dup2(source, target)
     faulthandler.enable(file=errors)
     faulthandler.register(signal.SIGUSR1, file=errors)
-    if campaign.addresses:
-        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (used + campaign.addresses, resource.RLIM_INFINITY))
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + ADDRESSES, resource.RLIM_INFINITY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with os.fdopen(asked) as questions:
         for line in questions:

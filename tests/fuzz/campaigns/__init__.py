@@ -8,7 +8,6 @@ from fuzz.campaigns.models import Models
 from fuzz.campaigns.outs import Outs
 from fuzz.campaigns.packed import Packed
 from fuzz.campaigns.pictures import Pictures
-from fuzz.campaigns.plans import Jobs, Plans
 from fuzz.campaigns.records import Records
 from fuzz.campaigns.settings import Settings
 from fuzz.campaigns.tables import Tables
@@ -19,6 +18,6 @@ CAMPAIGNS: dict[str, type[Campaign]] = {
     kind.name: kind
     for kind in (
         Models, Packed, Records, Tables, Arrays, Pictures, Settings, Outs, Checkpoints, Exits, Kills, Disks,
-        Libraries, Threads, Plans, Jobs,
+        Libraries, Threads,
     )
 }  # fmt: skip
