@@ -25,6 +25,7 @@ KNOWN = (torch.arange(12) < 5).reshape(1, *SHAPE)
 KINDS = (
     lambda: networks.PixelCNN(1, 2, width=4, depth=1, first_kernel=3),
     lambda: networks.GatedPixelCNN(1, 2, width=4, depth=1, first_kernel=3, dropout=0.5),
+    lambda: networks.Compact(1, 2, width=4, depth=1, kernel=3, first_kernel=3),
     lambda: networks.MADE(1, 2, rows=3, columns=4, width=8),
 )
 

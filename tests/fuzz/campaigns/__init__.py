@@ -3,7 +3,6 @@
 from fuzz.campaigns.arrays import Arrays
 from fuzz.campaigns.checkpoints import Checkpoints
 from fuzz.campaigns.exits import Disks, Exits, Kills
-from fuzz.campaigns.libraries import Libraries
 from fuzz.campaigns.models import Models
 from fuzz.campaigns.outs import Outs
 from fuzz.campaigns.packed import Packed
@@ -11,13 +10,11 @@ from fuzz.campaigns.pictures import Pictures
 from fuzz.campaigns.records import Records
 from fuzz.campaigns.settings import Settings
 from fuzz.campaigns.tables import Tables
-from fuzz.campaigns.threads import Threads
 from fuzz.case import Campaign
 
 CAMPAIGNS: dict[str, type[Campaign]] = {
     kind.name: kind
     for kind in (
-        Models, Packed, Records, Tables, Arrays, Pictures, Settings, Outs, Checkpoints, Exits, Kills, Disks,
-        Libraries, Threads,
+        Models, Packed, Records, Tables, Arrays, Pictures, Settings, Outs, Checkpoints, Exits, Kills, Disks
     )
 }  # fmt: skip

@@ -104,7 +104,7 @@ class Disks(Interrupted):
     name = "disks"
     about = "a training on a disk that is full at the n-th operation, then resumed"
     full = 173
-    few = 8
+    few = 2
 
     def run(self, case: Case) -> None:
         run, number = case.folder / "run", self.place(case)

@@ -31,7 +31,7 @@ class Records(Campaign):
     name = "records"
     about = "training records with altered keys and values (info, evaluate, sample, score, ...)"
     full = 1_800
-    few = 2 * len(READERS)
+    few = len(READERS)
 
     def prepare(self, folder: Path) -> None:
         self.header, self.entries, self.body = taken_apart(trained(folder))
