@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 import types
-from pathlib import Path
 
 import pytest
 import torch
@@ -105,14 +104,6 @@ def raising(error):
     return read
 
 
-def replacing(words):
-    """A command that replaces whatever lies where it writes."""
-    path = Path(words[words.index("--out") + 1])
-    path.unlink(missing_ok=True)
-    path.write_bytes(b"")
-    return Outcome(0, "", "")
-
-
 def undigested(path):
     """A reader of checkpoints that compares no digest."""
     body = path.read_bytes()[: -len(checkpoints.MARK + checkpoints.FORMAT) - checkpoints.DIGEST]
@@ -140,7 +131,6 @@ BROKEN = {
     "arrays": (data, "load_all", raising(ValueError("bad header"))),
     "pictures": (data, "load_all", raising(IndexError("no such palette"))),
     "settings": (recipe.toml, "parse_value", raising(RecursionError())),
-    "outs": (cases, "in_process", replacing),
     "checkpoints": (checkpoints, "read", undigested),
     "exits": (checkpoints, "write_atomically", in_place),
     "kills": (exits, "train", another_seed),

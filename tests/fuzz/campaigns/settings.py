@@ -40,7 +40,12 @@ WORDS = (
 )  # fmt: skip
 """What options of their own form stumble over: sizes, parts, times, devices."""
 WRITING = ("--out", "--run")
-"""Options whose paths are written to: left alone here, as the campaign ``outs`` takes care of them."""
+"""Options whose paths are written to: they get names alone, never what lies elsewhere."""
+NAMES = (
+    "a b", "-n", "é", "a\nb", "a\x1b[2Jb", "\udcff", "x" * 240, "x" * 260, "'", "*", "%s", "..", ".", "",
+    " ", "#", "\u202etxt", "~", "a\\b", "con", "a;b", "$(x)", "sub/x", "sub/../x", "./x", "a\x7fb",
+)  # fmt: skip
+"""Of what is written, in the folder of the case."""
 COMMANDS = ("train", "sample", "complete", "evaluate", "score", "info", "verify", "data check")
 LONGEST = 2**17
 """Bytes of one word that Linux hands to a program."""
@@ -162,6 +167,12 @@ class Settings(Campaign):
             "verify": ["verify", "nothing"],
             "data check": ["data", "check", "."],
         }[name]
+        if "--out" in words and draw.random() < 0.3:
+            words[-1] = draw.choice(NAMES) + draw.choice(
+                [".png", ".npy", ".npz", ".gif", ".PNG", "", ".csv"]
+            )
+            case.command(*words)
+            return
         option = draw.choice(self.options[name])
         word = draw.choice(self.words)
         at = draw.choice([1, len(words)]) if name != "data check" else len(words)
