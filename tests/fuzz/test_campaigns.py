@@ -14,7 +14,7 @@ import torch
 
 import pixelcnn as px
 from fuzz import case as cases
-from fuzz.campaigns import CAMPAIGNS, exits
+from fuzz.campaigns import CAMPAIGNS
 from fuzz.case import Campaign, Fault, Outcome, attempt, judge
 from fuzz.supervisor import Worker
 from pixelcnn import checkpoint, data, scoring
@@ -23,7 +23,7 @@ from pixelcnn.training import checkpoints, recipe
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are watched as on Linux")
 
-LONG = ("records", "checkpoints", "exits", "kills", "disks")
+LONG = ("records", "checkpoints", "exits", "disks")
 """Campaigns that take seconds before their first case."""
 MOST = 40
 """Cases in which a campaign must find what is broken."""
@@ -116,14 +116,6 @@ def in_place(path, content):
     path.write_bytes(content)
 
 
-def another_seed(run, *, resume=False, **options):
-    """A training that goes on as another one."""
-    return TRAIN(run, resume=resume, **options | ({"learning_rate": 1e-4} if resume else {}))
-
-
-TRAIN = exits.train
-
-
 BROKEN = {
     "models": (checkpoint, "load", another_model),
     "records": (scoring, "evaluate", without_numbers),
@@ -133,7 +125,6 @@ BROKEN = {
     "settings": (recipe.toml, "parse_value", raising(RecursionError())),
     "checkpoints": (checkpoints, "read", undigested),
     "exits": (checkpoints, "write_atomically", in_place),
-    "kills": (exits, "train", another_seed),
     "disks": (checkpoints, "write_atomically", in_place),
     "packed": (archive, "decode", raising(ValueError("no such word"))),
 }

@@ -2,7 +2,7 @@
 
 from fuzz.campaigns.arrays import Arrays
 from fuzz.campaigns.checkpoints import Checkpoints
-from fuzz.campaigns.exits import Disks, Exits, Kills
+from fuzz.campaigns.exits import Disks, Exits
 from fuzz.campaigns.models import Models
 from fuzz.campaigns.packed import Packed
 from fuzz.campaigns.pictures import Pictures
@@ -14,6 +14,6 @@ from fuzz.case import Campaign
 CAMPAIGNS: dict[str, type[Campaign]] = {
     kind.name: kind
     for kind in (
-        Models, Packed, Records, Tables, Arrays, Pictures, Settings, Checkpoints, Exits, Kills, Disks
+        Models, Packed, Records, Tables, Arrays, Pictures, Settings, Checkpoints, Exits, Disks
     )
 }  # fmt: skip

@@ -1,12 +1,11 @@
-"""A training whose process is gone at the n-th operation on files, by itself or killed; then it goes on."""
+"""A training whose process is gone, or its disk full, at the n-th operation on files; then it goes on."""
 
 import os
 import random
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 from faults import disk_full_at
-from fuzz import children
 from fuzz.campaigns.checkpoints import OPTIONS, check_same_end
 from fuzz.case import Campaign, Case, Fault
 from pixelcnn.errors import ResourceError
@@ -17,6 +16,19 @@ GONE = 86
 """Exit code of a process that ends without a word."""
 
 
+def exit_code(action: Callable[[], None]) -> int:
+    """How a process of its own ends that does something; it is of the worker's group, and ends with it."""
+    pid = os.fork()
+    if not pid:
+        code = 1
+        try:
+            action()
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
 class Interrupted(Campaign):
     """What the campaigns about trainings that end too early share."""
 
@@ -24,10 +36,9 @@ class Interrupted(Campaign):
 
     def prepare(self, folder: Path) -> None:
         self.whole = folder / "whole"
-        start = time.monotonic()
         with disk_full_at(10**9) as disk:
             train(self.whole, **OPTIONS)
-        self.operations, self.length = disk.used, time.monotonic() - start
+        self.operations = disk.used
 
     def place(self, case: Case) -> int:
         """The operation at which it happens: each once, in an order of the seed's own."""
@@ -74,27 +85,8 @@ class Exits(Interrupted):
                 disk.need = count  # type: ignore[method-assign]
                 train(run, **OPTIONS)
 
-        if (code := children.run(ends)) != GONE:
+        if (code := exit_code(ends)) != GONE:
             raise Fault("campaign", f"the training ended with {code}")
-        self.go_on(case, run)
-
-
-class Kills(Interrupted):
-    """The process is killed at a random moment, perhaps several times."""
-
-    name = "kills"
-    about = "a training that is killed at random moments, then resumed"
-    full = 40
-    few = 0
-
-    def run(self, case: Case) -> None:
-        run = case.folder / "run"
-        for _ in range(case.draw.choice([1, 2, 3])):
-            moment = case.draw.uniform(0, 1.2 * self.length)
-            code = children.killed_after(moment, lambda: train(run, resume=True, **OPTIONS) and 0)
-            case.tell(f"killed after {moment:.2f} s: {code}")
-            if code not in (0, -9):
-                raise Fault("exit code", f"{code} before it was killed")
         self.go_on(case, run)
 
 
