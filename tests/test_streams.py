@@ -28,6 +28,8 @@ def everything(seed):
         yield f"order of epoch {epoch}", streams.order(seed, epoch)
     for step, rank in itertools.product(STEPS, [0, 1, 2, 255]):
         yield f"dropout of step {step} on {rank}", streams.dropout(seed, step, rank)
+    for epoch, index in itertools.product(EPOCHS, STEPS):
+        yield f"patch {index} of epoch {epoch}", streams.patch(seed, epoch, index)
     for epoch, image in itertools.product([None, *EPOCHS], STEPS):
         yield f"coins of image {image} in epoch {epoch}", streams.coins(seed, epoch, image)
     for epoch, image in itertools.product(EPOCHS, STEPS):
