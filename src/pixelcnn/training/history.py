@@ -3,8 +3,7 @@
 import csv
 import dataclasses
 import math
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,38 +47,6 @@ class Row:
     def __str__(self) -> str:
         values = (getattr(self, name) for name in COLUMNS)
         return ",".join("" if value is None else repr(value) for value in values)
-
-
-class Mean:
-    """The mean of the last values, which a resumed training continues to the bit.
-
-    Args:
-        window: how many values; None takes all since the last :meth:`clear`.
-
-    Example:
-        >>> mean = Mean(window=2)
-        >>> for value in (5.0, 1.0, 2.0):
-        ...     mean.add(value)
-        >>> mean.value
-        1.5
-    """
-
-    def __init__(self, window: int | None = None) -> None:
-        self.values: deque[float] = deque(maxlen=window)
-
-    def add(self, value: float) -> None:
-        """Takes one more value in; what is not finite belongs to a skipped step and is left out."""
-        if math.isfinite(value):
-            self.values.append(value)
-
-    @property
-    def value(self) -> float:
-        """The mean; NaN if there was nothing."""
-        return math.fsum(self.values) / len(self.values) if self.values else math.nan
-
-    def clear(self, values: Iterable[float] = ()) -> None:
-        """Starts anew, from some values."""
-        self.values = deque(values, maxlen=self.values.maxlen)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -120,7 +120,7 @@ def look(trainer: Trainer) -> bool:
         trainer.stop.signal(trainer.processes), waited, bool(state.reason), round(pace * 1e6)
     )
     stop_for(trainer, "signal" if trainer.stop.agreed else "", wish)
-    state.seconds_per_step, state.mean_loss = microseconds / 1e6, trainer.recorder.window.value
+    state.seconds_per_step, state.mean_loss = microseconds / 1e6, trainer.recorder.mean_loss
     often, pace = min(LOOK, trainer.options.checkpoint_seconds), state.seconds_per_step
     trainer.next_look = state.step + (max(1, int(often / pace)) if pace else 1)
     if trainer.options.max_time is not None:

@@ -1,12 +1,14 @@
 """The numbers of a training as it goes on: means of its losses, rows, and who is told them."""
 
 import math
+from collections import deque
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from pixelcnn.folders import append_inside, read_inside, write_inside
 from pixelcnn.training.callbacks import Trackers, TrainingState
-from pixelcnn.training.history import COLUMNS, Mean, Row
+from pixelcnn.training.history import COLUMNS, Row
 from pixelcnn.training.likelihood import Validation
 from pixelcnn.training.progress import Talk, epoch_line
 
@@ -28,7 +30,7 @@ class Recorder:
 
     def __init__(self, path: Path | None, window: int, trackers: Trackers, talk: Talk) -> None:
         self.path, self.trackers, self.talk = path, trackers, talk
-        self.window, self.epoch = Mean(window), Mean()
+        self._recent, self._epoch = deque[float](maxlen=window), deque[float]()
         self.rows, self.written = list[Row](), 0
         self.first = math.nan
 
@@ -46,17 +48,23 @@ class Recorder:
             append_inside(self.path, b"", sync=True)
 
     def add(self, loss: float) -> None:
-        """The loss of a step."""
+        """The loss of a step; one that is not finite belongs to a skipped step, and to no mean."""
         self.first = loss if math.isnan(self.first) else self.first
-        self.window.add(loss)
-        self.epoch.add(loss)
+        if math.isfinite(loss):
+            self._recent.append(loss)
+            self._epoch.append(loss)
+
+    @property
+    def mean_loss(self) -> float:
+        """Of the last steps; NaN before there is one."""
+        return _mean(self._recent)
 
     def write(self, state: TrainingState, found: Validation | None = None) -> None:
         """A row of numbers."""
         row = Row(
             step=state.step,
             epoch=state.epoch,
-            loss=self.window.value,
+            loss=self.mean_loss,
             val_loss=None if found is None else found.loss,
             bits_per_dim=None if found is None else found.bits_per_dim,
             learning_rate=state.learning_rate,
@@ -78,20 +86,25 @@ class Recorder:
             steps: that this process took.
             found: its validation, if there was one.
         """
-        loss = self.epoch.value
-        self.epoch.clear()
+        loss = _mean(self._epoch)
+        self._epoch.clear()
         epochs = f"~{state.epochs}" if state.timed else f"{state.epochs}"
         self.talk.say(epoch_line(state.epoch, epochs, seconds, steps, loss, found))
         self.write(state, found)
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""
-        losses = [list(mean.values) for mean in (self.window, self.epoch)]
+        losses = [list(self._recent), list(self._epoch)]
         return {"losses": losses, "rows": self.written}
 
     def load_state_dict(self, state: dict[str, Any], step: int) -> None:
         """From the checkpoint of a step; rows of this call that come after it are forgotten."""
-        for mean, values in zip((self.window, self.epoch), state["losses"], strict=True):
-            mean.clear(values)
+        recent, epoch = state["losses"]
+        self._recent, self._epoch = deque(recent, self._recent.maxlen), deque(epoch)
         self.written = state["rows"]
         self.rows = [row for row in self.rows if row.step <= step]
+
+
+def _mean(losses: Collection[float]) -> float:
+    """To the bit the same from wherever a training went on; NaN of nothing."""
+    return math.fsum(losses) / len(losses) if losses else math.nan
