@@ -99,7 +99,7 @@ class Case:
         self.tell("pixelcnn " + " ".join(ascii(word)[1:-1][:200] for word in spelt))
         outcome = in_process(spelt)
         self.tell(f"exit {outcome.code}: {outcome.err.strip()[:1_000]}")
-        judge(outcome, lambda: origin(spelt))
+        judge(outcome)
         self.code = self.code or outcome.code
         return outcome
 
@@ -209,25 +209,21 @@ def in_process(words: list[str]) -> Outcome:
     return Outcome(code, *said)
 
 
-def judge(outcome: Outcome, where: Callable[[], str] = str) -> None:
+def judge(outcome: Outcome) -> None:
     """Holds a command's end to what is promised of every command.
-
-    Args:
-        outcome: the end.
-        where: asked for the place in the source where something unforeseen happened.
 
     Raises:
         Fault: a promise that was not kept.
     """
     lines = [line for line in outcome.err.splitlines() if line.startswith(ERROR)]
     if BUG in outcome.err or "Traceback" in outcome.err:
-        raise Fault("bug", f"{lines[0][:200] if lines else outcome.err[:200]!r} at {where()}")
+        raise Fault("bug", lines[0][:200] if lines else repr(outcome.err[:200]))
     if outcome.code not in CODES:
         raise Fault("exit code", f"{outcome.code}: {lines[0][:200] if lines else ''}")
     if len(lines) > 1:
         raise Fault("errors", f"{len(lines)} of them: {lines[1][:200]}")
     if lines and lines[0].startswith(EXHAUSTED) and "batch size" not in lines[0]:
-        raise Fault("memory", f"{lines[0]} at {where()}")
+        raise Fault("memory", lines[0])
     for stream in (outcome.out, outcome.err):
         if odd := control_characters(stream):
             raise Fault("terminal", f"{odd!a} in {around(stream, odd[0])!a}")
@@ -254,16 +250,6 @@ def innermost(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     ours = [f for f in frames if f.filename.startswith(PACKAGE)]
     return f"{Path(ours[-1].filename).relative_to(PACKAGE)}:{ours[-1].name}" if ours else "?"
-
-
-def origin(words: list[str]) -> str:
-    """Where a command fails, from the traceback that it shows when it is run once more."""
-    shown = in_process(["--debug", *words]).err.splitlines()
-    ours = [line for line in shown if line.strip().startswith(f'File "{PACKAGE}')]
-    if not ours:
-        return "?"
-    file, _, function = ours[-1].strip().removeprefix(f'File "{PACKAGE}/').partition('", line ')
-    return f"{file}:{function.partition(', in ')[2]}"
 
 
 @contextlib.contextmanager

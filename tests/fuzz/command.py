@@ -17,7 +17,7 @@ from fuzz.campaigns import CAMPAIGNS
 from fuzz.case import Campaign, Verdict, notes_of
 from fuzz.supervisor import Worker
 
-SHOWN = 3
+SHOWN = 10
 """Cases of one kind of fault that are shown, at most; ``--json`` names all."""
 
 
@@ -101,7 +101,6 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--few", action="store_true", help="a handful of cases of each campaign")
     made.add_argument("--seed", type=int, default=0, metavar="S", help="default 0")
-    made.add_argument("--first", type=int, default=0, metavar="K", help="number of the first case")
     made.add_argument("--only", type=int, metavar="K", help="replay one case, and say what is done")
     made.add_argument(
         "--keep", type=Path, metavar="DIR", help="with --only: leave its files in a new folder"
@@ -114,7 +113,7 @@ def numbers(campaign: Campaign, options: argparse.Namespace) -> Iterator[int]:
     """Cases to run; a campaign that is given time goes on beyond a full run only if it is asked for more."""
     count = options.cases or (campaign.few if options.few else campaign.full)
     start = time.monotonic()
-    for number in range(options.first, options.first + count):
+    for number in range(count):
         if options.minutes is not None and time.monotonic() > start + 60 * options.minutes:
             return
         yield number
@@ -162,20 +161,11 @@ def row(t: Tally) -> str:
 
 
 def faults(t: Tally, seed: int) -> Iterator[str]:
-    """Each kind of fault: how often, what, and the command that replays it."""
-    kinds = collections.defaultdict(list)
-    for number, verdict in t.faults:
-        kinds[verdict.kind, place_of(verdict)].append((number, verdict))
-    for (kind, _), found in sorted(kinds.items(), key=lambda item: -len(item[1])):
-        yield f"{t.campaign}: {len(found)} x {kind}: {found[0][1].detail}"
-        for number, _ in found[:SHOWN]:
-            yield f"  python -m tests.fuzz {t.campaign} --seed {seed} --only {number}"
-
-
-def place_of(verdict: Verdict) -> str:
-    """What faults of one kind have in common: the function, or else how the description begins."""
-    before, at, function = verdict.detail.rpartition(" at ")
-    return function if at else before or verdict.detail.partition(":")[0]
+    """Each kind of fault: how often, and of a few what, and the command that replays them."""
+    for kind, count in collections.Counter(verdict.kind for _, verdict in t.faults).most_common():
+        yield f"{t.campaign}: {count} x {kind}"
+        for number, verdict in [each for each in t.faults if each[1].kind == kind][:SHOWN]:
+            yield f"  {verdict.detail}: python -m tests.fuzz {t.campaign} --seed {seed} --only {number}"
 
 
 def say(text: str) -> None:
