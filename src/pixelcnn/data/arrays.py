@@ -155,17 +155,17 @@ def from_values(
         if bins := _bins_of_levels(values, known, reading):
             images = _levels(values, axes, bins.levels, where)
             return ImageSet(
-                images, bins.levels, _labels(labels), name=where,
+                images, bins.levels, labels, name=where,
                 quantisation=bins.describe(), bins=bins,
             )  # fmt: skip
         if reading.measured:
             images = _ordered(values, axes, plain_type(values.dtype), where)
-            return RawSet(images, labels=_labels(labels), name=where)
+            return RawSet(images, labels=labels, name=where)
         usual = None if values.dtype == np.bool_ else reading.usual_levels
         if not known and usual:
             note_coded(values, usual, reading.levels)
         levels = known or usual or source_levels(values, reading.levels)
-        return ImageSet(_levels(values, axes, levels, where), levels, _labels(labels), name=where)
+        return ImageSet(_levels(values, axes, levels, where), levels, labels, name=where)
 
 
 def from_rows(
@@ -279,17 +279,3 @@ def _stored_levels(levels: Any, where: str) -> int | None:
         kind = f"{brief(str(levels.dtype), 60)} {levels.shape}"
         raise DataError(f"{where}: levels should be one number, got {kind}")
     return int(levels.reshape(()))
-
-
-def _labels(labels: Any) -> Any:
-    """Labels of any integer type as one that torch counts with; a column of them as a row."""
-    if labels is None:
-        return None
-    found = as_values(labels)
-    if found.ndim == 2 and found.shape[1] == 1:
-        found = found[:, 0]
-    if found.dtype.kind not in "bui":
-        return found
-    # Beyond the largest int64 they could turn negative.
-    most = min(np.iinfo(np.int64).max, int(found.max(initial=0)))
-    return np.minimum(found, found.dtype.type(most)).astype(np.int64)

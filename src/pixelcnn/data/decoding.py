@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -70,20 +70,19 @@ def decode(file: ImageFile, reading: Reading) -> Decoded:
     return Decoded(FileReport(file.name, "", picture.notes, *known), pixels)
 
 
-def watched(files: Sequence[ImageFile], reading: Reading, where: str) -> Iterator[Decoded]:
+def watched(files: Iterable[ImageFile], reading: Reading, where: str) -> Iterator[Decoded]:
     """As :func:`decoded`, with a bar on a terminal if it takes long."""
     from tqdm.std import tqdm
 
     hidden = not (sys.stderr and sys.stderr.isatty())
-    with tqdm(
-        total=len(files), desc=f"reading {where}", disable=hidden, leave=False, delay=1
-    ) as bar:
+    total = len(files) if isinstance(files, Sequence) else None
+    with tqdm(total=total, desc=f"reading {where}", disable=hidden, leave=False, delay=1) as bar:
         for each in decoded(files, reading):
             bar.update()
             yield each
 
 
-def decoded(files: Sequence[ImageFile], reading: Reading) -> Iterator[Decoded]:
+def decoded(files: Iterable[ImageFile], reading: Reading) -> Iterator[Decoded]:
     """These files in their order, a few of them decoded ahead of what is asked for.
 
     Pillow lets other threads run while it decodes, so threads do what processes would, without starting
@@ -106,13 +105,15 @@ def decoded(files: Sequence[ImageFile], reading: Reading) -> Iterator[Decoded]:
         pool.shutdown(cancel_futures=True)
 
 
-def _workers(files: Sequence[ImageFile], reading: Reading) -> int:
+def _workers(files: Iterable[ImageFile], reading: Reading) -> int:
     """How many threads decode; 0 for none beside this one."""
     if reading.workers is not None:
         return reading.workers
+    if not isinstance(files, Sequence) or not _large(files):
+        return 0
     processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     count = min(MOST, len(files), processors)
-    return count if _large(files) and count > 1 else 0
+    return count if count > 1 else 0
 
 
 def _large(files: Sequence[ImageFile]) -> bool:
@@ -120,7 +121,7 @@ def _large(files: Sequence[ImageFile]) -> bool:
     total = 0
     for file in files:
         if not isinstance(file.path, Path):
-            return False  # bytes are there already, and nobody knows of a function what it costs
+            return False  # bytes are there already
         with contextlib.suppress(OSError):  # decoding says what is wrong with it
             total += os.stat(file.path).st_size
         if total > SMALL:

@@ -7,9 +7,8 @@ Pillow decodes, from a fixed list of formats. Everything that would change pixel
 import dataclasses
 import io
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -72,12 +71,12 @@ class Picture:
         return bool((self.pixels == self.pixels[:1]).all())
 
 
-Content: TypeAlias = "Path | bytes | Image.Image | Callable[[], Any]"
-"""What a picture is read of: a file, the bytes of one, one of Pillow's, or a function that gives it."""
+Content: TypeAlias = "Path | bytes | Image.Image"
+"""What a picture is read of: a file, the bytes of one, or one of Pillow's."""
 
 
 def read_picture(
-    source: Content,
+    content: Content,
     *,
     wide: bool = False,
     stored: bool = False,
@@ -87,7 +86,7 @@ def read_picture(
     """Decodes an image file, whatever it holds.
 
     Args:
-        source: see :data:`Content`.
+        content: see :data:`Content`.
         wide: give 65,536 levels instead of 256.
         stored: give the values as they stand in the file, whatever range they could fill: single bits, the
             indices of a palette, all 16 bits.
@@ -99,7 +98,6 @@ def read_picture(
     """
     try:
         how = How(wide, stored, floats, frame)
-        content = source() if callable(source) else source
         if not isinstance(content, Path | bytes):
             return _taken(content.copy(), how)
         with io.BytesIO(content) if isinstance(content, bytes) else opened(content) as stream:
