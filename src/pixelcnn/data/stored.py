@@ -169,8 +169,21 @@ def check_kind(dtype: Any, shape: tuple[int, ...]) -> None:
             f"is of {brief(str(dtype), 60)} values, which are no numbers",
             hint="Python objects are never loaded; labels that are words: np.array(words, 'S')",
         )
-    if len(shape) > MAX_AXES:
+    sides(shape)
+
+
+def sides(shape: Any) -> tuple[int, ...]:
+    """A shape, as a file declares it.
+
+    Raises:
+        DataError: the reason alone: more axes than images have, or impossible ones.
+    """
+    listed = isinstance(shape, list | tuple)
+    if listed and len(shape) > MAX_AXES:
         raise DataError(f"has {len(shape)} axes")
+    if not listed or not all(type(side) is int and 0 <= side < 2**63 for side in shape):
+        raise DataError(f"declares the shape {brief(str(shape))}")
+    return tuple(shape)
 
 
 def needed(library: str, what: str) -> Any:
