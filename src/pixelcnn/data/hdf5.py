@@ -21,6 +21,7 @@ from pixelcnn.data.stored import (
     Container,
     StoredArray,
     check_growth,
+    check_held,
     check_kind,
     needed,
 )
@@ -144,10 +145,7 @@ class Hdf5Array(StoredArray):
         if not self.size:
             return
         if self._chunks is None:
-            if stored != self.nbytes:
-                raise DataError(
-                    f"is damaged: it declares {self.nbytes:,} bytes of values and holds {stored:,}"
-                )
+            check_held(self.nbytes, stored)
             return
         chunk = math.prod(self._chunks) * self.dtype.itemsize
         check_growth(stored, self.nbytes)

@@ -11,7 +11,7 @@ import numpy as np
 
 from pixelcnn.data.npy import FileArray, Header
 from pixelcnn.data.packed import PACKINGS, OpenFile
-from pixelcnn.data.stored import MAX_AXES
+from pixelcnn.data.stored import check_held, sides
 from pixelcnn.errors import DataError
 
 TYPES = {8: "|u1", 9: "|i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
@@ -41,19 +41,12 @@ def read_idx(file: OpenFile) -> FileArray:
     if not is_idx(start):
         raise DataError("cannot be read: it has no header of an IDX file")
     count = start[3]
-    if count > MAX_AXES:
-        raise DataError(f"has {count} axes")
     axes = stream.read(4 * count)
     if len(axes) < 4 * count:
         raise DataError("is damaged: it ends early")
-    header = Header(
-        struct.unpack(f">{count}I", axes), False, np.dtype(TYPES[start[2]]), 4 + 4 * count
-    )
-    held = file.size - header.offset
-    if header.nbytes != held:
-        raise DataError(
-            f"is damaged: it declares {header.nbytes:,} bytes of values and holds {held:,}"
-        )
+    shape = sides(struct.unpack(f">{count}I", axes))
+    header = Header(shape, False, np.dtype(TYPES[start[2]]), 4 + 4 * count)
+    check_held(header.nbytes, file.size - header.offset)
     return FileArray(file, header)
 
 

@@ -17,9 +17,15 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
-from pixelcnn.data.gate import brief
 from pixelcnn.data.packed import OpenFile
-from pixelcnn.data.stored import ALWAYS_FINE, Container, StoredArray, check_growth, sides
+from pixelcnn.data.stored import (
+    ALWAYS_FINE,
+    Container,
+    StoredArray,
+    check_growth,
+    check_held,
+    sides,
+)
 from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
 
@@ -78,11 +84,7 @@ def read_header(stream: IO[bytes], size: int) -> Header:
     if not header.dtype.itemsize:
         raise DataError(f"holds {header.dtype} values, which have no size")
     sides(header.shape)
-    if header.offset + header.nbytes != size:
-        raise DataError(
-            f"is damaged: it declares {brief(str(header.nbytes), 30)} bytes of values"
-            f" and holds {size - header.offset}"
-        )
+    check_held(header.nbytes, size - header.offset)
     return header
 
 

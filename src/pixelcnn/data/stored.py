@@ -158,6 +158,17 @@ def check_growth(packed: int, size: int) -> None:
         )
 
 
+def check_held(declared: int, held: int) -> None:
+    """Refuses an array of another number of bytes than there are.
+
+    Raises:
+        DataError: the reason alone.
+    """
+    if declared != held:
+        size = brief(f"{declared:,}", 30)
+        raise DataError(f"is damaged: it declares {size} bytes of values and holds {held:,}")
+
+
 def check_kind(dtype: Any, shape: tuple[int, ...]) -> None:
     """Refuses what is no array of numbers, nor a list of words.
 
