@@ -130,7 +130,7 @@ WRONG = {
     "two of a name": (None, "images, which is there 2 times"),
     "another compression": (archive(IMAGES, kind=zipfile.ZIP_BZIP2), "NumPy does not use"),
     "no array": (archive(("images", b"hi")), "holds the arrays none"),
-    "an archive in it": (archive(("images.npy", archive(IMAGES))), "no array of NumPy"),
+    "an archive in it": (archive(("images.npy", archive(IMAGES))), "no header of an array"),
     "a size that lies": (changed(24, struct.pack("<I", 2**31)), r"unpacks 548 bytes to 2,147,483,648"),
     "two sizes that lie": (changed(20, struct.pack("<II", 2**31, 2**31)), "420 bytes|Overlapped"),
     "a long index": (changed(12, struct.pack("<I", 2**31 - 1), b"PK\x05\x06"), "cannot be read|damaged"),

@@ -29,7 +29,7 @@ from pixelcnn.data.reading import QUANTISED, Reading
 from pixelcnn.data.rows import RowArray
 from pixelcnn.data.splits import Parts, read_alike
 from pixelcnn.data.stored import Container, StoredArray, whole
-from pixelcnn.data.tensors import as_tensor, extent, remedy, unmasked
+from pixelcnn.data.tensors import as_tensor, extent, remedy
 from pixelcnn.errors import DataError, PixelCNNError
 from pixelcnn.text import printable
 
@@ -185,21 +185,6 @@ def from_rows(
             (len(values), *shape), values.dtype, lambda rows: values[rows].reshape(-1, *shape)
         )
     return from_values(images, labels, known, dataclasses.replace(reading, layout=layout), where)
-
-
-def as_values(values: Any) -> np.ndarray:
-    """Numbers of any kind as an array, in memory that is shared where it can be.
-
-    Raises:
-        DataError: the reason alone: these are no numbers, or some of them are masked.
-
-    Example:
-        >>> as_values(torch.tensor([1, 2], dtype=torch.uint8)).dtype, as_values([[1], [2]]).shape
-        (dtype('uint8'), (2, 1))
-    """
-    if isinstance(values, Tensor):
-        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy(force=True)
-    return np.asarray(unmasked(values))
 
 
 def _bins_of_levels(values: Values, known: int | None, reading: Reading) -> Bins | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pixelcnn.data import cells, data_frame, features, items
+from pixelcnn.data import cells, data_frame, features, gate, items
 from pixelcnn.data.arrays import from_rows, from_values
 from pixelcnn.data.assignment import WORDS
 from pixelcnn.data.columns import FIRST
@@ -25,7 +25,7 @@ from pixelcnn.data.pictures import read_files
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.rows import RowArray, places
 from pixelcnn.data.splits import Parts, read_alike
-from pixelcnn.errors import ConfigError, DataError, PixelCNNError, UnknownName
+from pixelcnn.errors import ConfigError, DataError, UnknownName
 from pixelcnn.folders import at_home
 from pixelcnn.text import in_terminal, printable
 
@@ -248,16 +248,8 @@ def _told(where: str) -> Iterator[None]:
     if not quiet:
         datasets.disable_progress_bars()
     try:
-        yield
-    except PixelCNNError as error:
-        if where in str(error):
-            raise
-        raise type(error)(f"{where} {error}", hint=error.hint) from error
-    except MemoryError:
-        raise
-    except Exception as error:
-        text = brief(next(iter(str(error).splitlines()), "") or type(error).__name__)
-        raise DataError(f"{where} cannot be read: {text}", hint=_remedy(error)) from error
+        with gate.named(where, _remedy):
+            yield
     finally:
         if not quiet:
             datasets.enable_progress_bars()

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 
 from pixelcnn.annotations import shown
-from pixelcnn.data.arrays import as_values, from_rows, from_values
+from pixelcnn.data.arrays import from_rows, from_values
 from pixelcnn.data.files import ImageFile
 from pixelcnn.data.gate import brief, named
 from pixelcnn.data.image_set import ImageSet
@@ -25,6 +25,7 @@ from pixelcnn.data.pictures import is_picture, read_files
 from pixelcnn.data.reading import LABELS, WITHOUT, Reading, typed
 from pixelcnn.data.rows import Spool
 from pixelcnn.data.splits import Parts
+from pixelcnn.data.tensors import as_array
 from pixelcnn.errors import DataError
 from pixelcnn.text import printable
 
@@ -258,7 +259,7 @@ def _array(image: Any, index: int, where: str) -> np.ndarray:
             hint="one at a time: px.fit(model, train, val); part of a set is images[indices]",
         )
     with named(f"{where}: item {index}"):
-        found = as_values(image)
+        found = as_array(image)
     if found.dtype.kind not in "buifc" or found.ndim not in (1, 2, 3):
         what = f"its shape is {found.shape}" if found.ndim else shown(image)
         raise DataError(f"{where}: item {index} is no image: {what}")

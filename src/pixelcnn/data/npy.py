@@ -33,8 +33,12 @@ MAGIC = b"\x93NUMPY"
 """The first bytes of an ``.npy`` file, whatever it is called."""
 ZIPPED = b"PK"
 """What every archive begins with, also one that lacks its end."""
-MAX_HEADER = 10_000
-"""Bytes; what NumPy itself reads."""
+PARSERS = {
+    (1, 0): npy.read_array_header_1_0,
+    (2, 0): npy.read_array_header_2_0,
+    (3, 0): npy.read_array_header_2_0,
+}
+"""By version; the third differs from the second in the names of fields, and those are no images."""
 ENCRYPTED = 1
 BLOCK, MAX_READ = 2**20, 2**30
 """Bytes of one read: out of an archive, and of a file, where no system takes more than 2 GB."""
@@ -70,8 +74,8 @@ def read_header(stream: IO[bytes], size: int) -> Header:
             the file holds.
     """
     try:
-        header = _parsed(stream)
-    except (DataError, OSError, zipfile.BadZipFile):
+        header = Header(*PARSERS[npy.read_magic(stream)](stream), stream.tell())  # type: ignore
+    except (OSError, zipfile.BadZipFile):
         raise
     except Exception as error:
         # The text of a header makes Python and NumPy stumble in many ways: SyntaxError, RecursionError...
@@ -86,22 +90,6 @@ def read_header(stream: IO[bytes], size: int) -> Header:
     sides(header.shape)
     check_held(header.nbytes, size - header.offset)
     return header
-
-
-def _parsed(stream: IO[bytes]) -> Header:
-    """The header as NumPy reads it; it is short, and a few bytes could claim otherwise."""
-    start = stream.read(len(MAGIC) + 2)
-    if start[: len(MAGIC)] != MAGIC:
-        raise DataError("cannot be read: it is no array of NumPy")
-    version, width = start[len(MAGIC)], 2 if start[len(MAGIC)] == 1 else 4
-    count = stream.read(width)
-    length = int.from_bytes(count, "little")
-    if version not in {1, 2, 3} or length > MAX_HEADER:
-        raise DataError("cannot be read: it has no header of an array")
-    # Version 3 differs from 2 in the names of fields, and arrays with fields are no images.
-    parse = npy.read_array_header_1_0 if version == 1 else npy.read_array_header_2_0
-    shape, fortran, dtype = parse(io.BytesIO(count + stream.read(length)), MAX_HEADER)
-    return Header(shape, fortran, dtype, len(start) + width + length)
 
 
 def written_header(dtype: np.dtype, shape: Sequence[int], *, fortran: bool = False) -> bytes:

@@ -7,7 +7,7 @@ import lzma
 import math
 import struct
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -108,7 +108,10 @@ def codecs_3(listed: Any, dtype: np.dtype, axes: int) -> Codecs:
     for each in listed:
         name, settings = each["name"], each.get("configuration") or {}
         if name == "transpose" and not seen:
-            order = tuple(order[axis] for axis in permutation(settings["order"], axes))
+            moved = settings["order"]
+            if sorted(moved) != list(range(axes)):
+                raise DataError(f"has axes in the order {brief(str(moved), 60)}")
+            order = tuple(order[axis] for axis in moved)
         elif name == "bytes" and not seen:
             big = settings.get("endian", "little") == "big"
             found = dataclasses.replace(found, dtype=dtype.newbyteorder(">" if big else "<"))
@@ -156,13 +159,6 @@ def codecs_2(described: Mapping[str, Any], axes: int) -> Codecs:
     plain = tuple(range(axes))
     order = {"C": plain, "F": plain[::-1]}[described["order"]]
     return Codecs(np.dtype(described["dtype"]), order, packings)
-
-
-def permutation(order: Sequence[int], axes: int) -> Sequence[int]:
-    """An order of axes, checked."""
-    if sorted(order) != list(range(axes)):
-        raise DataError(f"has axes in the order {brief(str(order), 60)}")
-    return order
 
 
 def _too_much(most: int) -> DataError:
