@@ -74,7 +74,7 @@ def read_header(stream: IO[bytes], size: int) -> Header:
             the file holds.
     """
     try:
-        header = Header(*PARSERS[npy.read_magic(stream)](stream), stream.tell())  # type: ignore
+        header = Header(*PARSERS[npy.read_magic(stream)](stream), stream.tell())
     except (OSError, zipfile.BadZipFile):
         raise
     except Exception as error:
