@@ -163,7 +163,7 @@ def read_files(
         bad = [at for at, each in enumerate(reports) if each.error]
         kept = [at for at, each in enumerate(reports) if not each.error]
         if again is not None and len(pictures) < len(good):
-            pixels, apart = _anew(again, torch.tensor(kept), target, reading, where), []
+            pixels, apart = _anew(again, torch.tensor(kept), target, reading, where), list[Tensor]()
         else:
             if reading.measured:
                 kind = np.result_type(*{each.dtype for each in pictures})

@@ -8,7 +8,6 @@ Sources: the Zarr core specification, version 3.1, and the Zarr storage specific
 (https://zarr-specs.readthedocs.io).
 """
 
-import itertools
 import json
 import math
 import os
@@ -29,7 +28,7 @@ from pixelcnn.data.stored import (
     check_kind,
     sides,
 )
-from pixelcnn.data.zarr_codecs import Codecs, codecs_2, codecs_3
+from pixelcnn.data.zarr_codecs import Codecs, codecs_2, codecs_3, gather
 from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
 
@@ -164,24 +163,9 @@ class ZarrArray(StoredArray):
         if not self.shape:
             return self._chunk(()).copy()
         result = np.empty((stop - start, *self.shape[1:]), self.dtype)
-        if not result.size:
-            return result
-        for place in self._places(start, stop):
-            at = tuple(index * side for index, side in zip(place, self._chunks, strict=True))
-            first, last = max(start, at[0]), min(stop, at[0] + self._chunks[0])
-            rest = tuple(
-                slice(a, a + side) for a, side in zip(at[1:], self._chunks[1:], strict=True)
-            )
-            target = result[(slice(first - start, last - start), *rest)]
-            part = self._rows_of(place, first - at[0], last - at[0])
-            target[...] = part[tuple(map(slice, target.shape))]
+        if result.size:
+            gather(result, start, self.shape, self._chunks, self._rows_of)
         return result
-
-    def _places(self, start: int, stop: int) -> Iterator[tuple[int, ...]]:
-        """The chunks that hold some rows, by their place in the grid."""
-        first = range(start // self._chunks[0], (stop - 1) // self._chunks[0] + 1)
-        sides = zip(self.shape[1:], self._chunks[1:], strict=True)
-        return itertools.product(first, *(range(-(-side // chunk)) for side, chunk in sides))
 
     def _rows_of(self, place: tuple[int, ...], first: int, last: int) -> np.ndarray:
         """Some rows of a chunk."""
