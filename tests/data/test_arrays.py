@@ -325,7 +325,7 @@ def test_values_that_cannot_but_be_levels_are_not_read_to_see_it(tmp_path, monke
     def read(values):
         raise AssertionError("their type says it")
 
-    for module in ("quantise", "tensors"):
+    for module in ("arrays", "quantise", "tensors"):
         monkeypatch.setattr(f"pixelcnn.data.{module}.extent", read)
     assert data.load_all(stored(tmp_path, NOISE.astype(np.uint16))).levels == 65_536
 

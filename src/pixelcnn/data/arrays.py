@@ -29,7 +29,7 @@ from pixelcnn.data.reading import QUANTISED, Reading
 from pixelcnn.data.rows import RowArray
 from pixelcnn.data.splits import Parts, read_alike
 from pixelcnn.data.stored import Container, StoredArray, whole
-from pixelcnn.data.tensors import as_tensor, largest, remedy
+from pixelcnn.data.tensors import as_tensor, extent, remedy
 from pixelcnn.errors import DataError, PixelCNNError
 from pixelcnn.text import printable
 
@@ -198,7 +198,12 @@ def _levels(values: Values, axes: tuple[int, ...], levels: int, where: str) -> T
     """The values as ``n c h w`` of the type for so many levels."""
     most = possible(values.dtype)
     if most is None or most > levels:
-        largest(values, levels, f"say how many levels they have with {SOURCE}")
+        low, high = extent(values)
+        if not 0 <= low <= high < levels:
+            raise DataError(
+                f"{levels} levels are the values 0 to {levels - 1}, these run from {low} to {high}",
+                hint=f"say how many levels they have with {SOURCE}",
+            )
     bound = min(most or levels, levels)
     return _ordered(values, axes, np.dtype(np.uint8 if levels <= 256 else np.int32), where, bound)
 

@@ -116,9 +116,13 @@ def levels_tensor(images: Any, levels: int, /) -> Tensor:
     bound = tensor.bound if isinstance(tensor, LazyImages) else None
     full = tensor.dtype == torch.uint8 and levels == 256
     if not full and tensor.numel() and (bound is None or bound > levels):
-        bound = 1 + largest(
-            tensor, levels, "say how many levels the values have, or quantise them first"
-        )
+        low, high = extent(tensor)
+        if low < 0 or high >= levels:
+            raise DataError(
+                f"{levels} levels are the values 0 to {levels - 1}, these run from {low} to {high}",
+                hint="say how many levels the values have, or quantise them first",
+            )
+        bound = high + 1
     if isinstance(tensor, LazyImages) and tensor.dtype == dtype and tensor.bound == bound:
         return tensor
     return each(tensor, lambda some: some.to(dtype), bound)
@@ -139,21 +143,6 @@ def extent(values: Any) -> tuple[Any, Any]:
     """Smallest and largest of the values of an array or a tensor, read piece by piece."""
     ends = [(part.min().item(), part.max().item()) for part in (values[p] for p in pieces(values))]
     return min(low for low, _ in ends), max(high for _, high in ends)
-
-
-def largest(values: Any, levels: int, hint: str) -> int:
-    """The largest of some values that are so many levels.
-
-    Raises:
-        DataError: they are not, with this hint.
-    """
-    low, high = extent(values)
-    if not 0 <= low <= high < levels:
-        raise DataError(
-            f"{levels} levels are the values 0 to {levels - 1}, these run from {low} to {high}",
-            hint=hint,
-        )
-    return int(high)
 
 
 def condition_tensor(condition: Any, shape: ImageShape, names: Sequence[str] = ()) -> Tensor:
