@@ -424,7 +424,7 @@ def test_images_that_do_not_fit_into_memory_are_a_resource_error(
 
     write_image("a.png")
     monkeypatch.setattr(
-        "pixelcnn.data.folder.settle", lambda *_: (_ for _ in ()).throw(MemoryError)
+        "pixelcnn.data.pictures.settle", lambda *_: (_ for _ in ()).throw(MemoryError)
     )
     with pytest.raises(ResourceError, match="do not fit into memory"):
         data.load_all(tmp_path)

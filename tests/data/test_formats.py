@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from pixelcnn import data
-from pixelcnn.data import arrays, hdf5, packed, zarr_codecs
+from pixelcnn.data import arrays, packed, zarr_codecs
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.zarr_store import Zarr, ZarrArray
 from pixelcnn.errors import ConfigError, DataError, ResourceError
@@ -197,6 +197,14 @@ def test_packed_labels_beside_that_are_damaged_are_left_out_too(tmp_path, caplog
     assert f"images.npy: labels.npy{packing} beside it is left out" in caplog.text
 
 
+def test_what_cannot_be_labels_of_an_idx_file_is_left_out_too(tmp_path, caplog):
+    path = written(tmp_path / "my-images-idx3-ubyte", idx(NOISE))
+    for content in (idx(LABELS[1:].astype("u1")), idx(LABELS.astype("u1"))[:-1]):
+        written(tmp_path / "my-labels-idx1-ubyte", content)
+        assert data.load_all(path).labels is None
+    assert caplog.text.count("my-labels-idx1-ubyte beside it is left out") == 2
+
+
 def test_npy_files_of_other_names_have_no_labels_beside_them(tmp_path):
     np.save(tmp_path / "stars.npy", NOISE)
     np.save(tmp_path / "labels.npy", LABELS)
@@ -373,20 +381,6 @@ def test_a_chunk_of_hdf5_that_unpacks_to_another_size_is_refused(tmp_path):
             file["images"].id.write_direct_chunk((4, 0, 0), zlib.compress(content))
         with pytest.raises(DataError, match=r"a\.h5: is damaged: a chunk holds other bytes"):
             data.load_all(path)
-
-
-def lzf(content):
-    """Some bytes packed by LZF, as h5py does it."""
-    with h5py.File("x", "w", driver="core", backing_store=False) as file:
-        made = file.create_dataset(
-            "x", data=np.frombuffer(content, "u1"), chunks=True, compression="lzf"
-        )
-        return made.id.read_direct_chunk((0,))[1]
-
-
-@pytest.mark.parametrize("content", [bytes(5_000), b"abcdefgh" * 300 + bytes(range(256)), bytes(9)])
-def test_the_size_that_lzf_unpacks_to_is_known(content):
-    assert hdf5._lzf_size(lzf(content)) == len(content)
 
 
 def test_bombs_in_chunks_of_zarr_are_refused(tmp_path):

@@ -250,3 +250,11 @@ def test_without_the_library_its_package_is_named(monkeypatch):
         data.load("hf:ada/cats")
     assert "pixelcnn[data]" in caught.value.hint
     assert not hugging_face.fits(VALUES)
+
+
+@pytest.mark.parametrize("options", [{"size": 3, "fit": "patches"}, {"quantise": [0, 99, 256]}])
+def test_pictures_of_a_dataset_take_the_options_of_files(images, options, tmp_path):
+    save_pictures(tmp_path, VALUES, "{:02}.png")
+    expected = data.load_all(tmp_path, **options)
+    for source in (images, images.to_iterable_dataset()):
+        assert torch.equal(data.load_all(source, **options).images[:], expected.images[:])

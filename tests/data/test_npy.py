@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from pixelcnn import data
-from pixelcnn.data import npy
 from pixelcnn.data.npy import FileArray
 from pixelcnn.errors import DataError
 
@@ -131,7 +130,7 @@ WRONG = {
     "two of a name": (None, "images, which is there 2 times"),
     "another compression": (archive(IMAGES, kind=zipfile.ZIP_BZIP2), "NumPy does not use"),
     "no array": (archive(("images", b"hi")), "holds the arrays none"),
-    "an archive in it": (archive(("images.npy", archive(IMAGES))), "no array of NumPy"),
+    "an archive in it": (archive(("images.npy", archive(IMAGES))), "no header of an array"),
     "a size that lies": (changed(24, struct.pack("<I", 2**31)), r"unpacks 548 bytes to 2,147,483,648"),
     "two sizes that lie": (changed(20, struct.pack("<II", 2**31, 2**31)), "420 bytes|Overlapped"),
     "a long index": (changed(12, struct.pack("<I", 2**31 - 1), b"PK\x05\x06"), "cannot be read|damaged"),
@@ -172,10 +171,3 @@ def test_an_archive_that_grows_beyond_reason_is_refused_before_it_is_unpacked(
     with pytest.raises(DataError, match=r"unpacks .* to 1,568,128") as caught:
         data.load_all(tmp_path / "a.npz")
     assert ".npy" in caught.value.hint
-
-
-def test_an_index_of_many_members_is_not_read(tmp_path, monkeypatch):
-    (tmp_path / "a.npz").write_bytes(archive(IMAGES, *((f"{i}.txt", b"") for i in range(40))))
-    monkeypatch.setattr(npy, "MAX_INDEX", 1000)
-    with pytest.raises(DataError, match="index is larger"):
-        data.load_all(tmp_path / "a.npz")

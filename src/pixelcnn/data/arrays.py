@@ -19,7 +19,7 @@ from pixelcnn.data.condition_columns import named_condition
 from pixelcnn.data.gate import brief, named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.keys import images_key, labels_key, parts_of, unnamed_labels
-from pixelcnn.data.labels_beside import labelled
+from pixelcnn.data.labels_beside import file_of_labels, labelled
 from pixelcnn.data.layout import in_rows, order_of, pixel_shape
 from pixelcnn.data.lazy import LazyImages, Rows, pieces
 from pixelcnn.data.packed import OpenFile
@@ -29,7 +29,7 @@ from pixelcnn.data.reading import QUANTISED, Reading
 from pixelcnn.data.rows import RowArray
 from pixelcnn.data.splits import Parts, read_alike
 from pixelcnn.data.stored import Container, StoredArray, whole
-from pixelcnn.data.tensors import as_tensor, extent, remedy, unmasked
+from pixelcnn.data.tensors import as_tensor, extent, remedy
 from pixelcnn.errors import DataError, PixelCNNError
 from pixelcnn.text import printable
 
@@ -97,9 +97,9 @@ def contained(path: Path) -> Container:
     start = file.stream.read(len(fits.MAGIC))
     file.stream.seek(0)
     if start.startswith(npy.MAGIC):
-        return labelled(path, npy.FileArray(file))
+        return labelled(path, npy.FileArray(file), file_of_labels, npy.FileArray)
     if idx.is_idx(start):
-        return idx.read_idx(path, file)
+        return labelled(path, idx.read_idx(file), idx.labels_beside, idx.read_idx)
     if start.startswith(hdf5.MAGIC):
         return hdf5.Hdf5(file)
     if start.startswith(fits.MAGIC):
@@ -155,17 +155,17 @@ def from_values(
         if bins := _bins_of_levels(values, known, reading):
             images = _levels(values, axes, bins.levels, where)
             return ImageSet(
-                images, bins.levels, _labels(labels), name=where,
+                images, bins.levels, labels, name=where,
                 quantisation=bins.describe(), bins=bins,
             )  # fmt: skip
         if reading.measured:
             images = _ordered(values, axes, plain_type(values.dtype), where)
-            return RawSet(images, labels=_labels(labels), name=where)
+            return RawSet(images, labels=labels, name=where)
         usual = None if values.dtype == np.bool_ else reading.usual_levels
         if not known and usual:
             note_coded(values, usual, reading.levels)
         levels = known or usual or source_levels(values, reading.levels)
-        return ImageSet(_levels(values, axes, levels, where), levels, _labels(labels), name=where)
+        return ImageSet(_levels(values, axes, levels, where), levels, labels, name=where)
 
 
 def from_rows(
@@ -185,21 +185,6 @@ def from_rows(
             (len(values), *shape), values.dtype, lambda rows: values[rows].reshape(-1, *shape)
         )
     return from_values(images, labels, known, dataclasses.replace(reading, layout=layout), where)
-
-
-def as_values(values: Any) -> np.ndarray:
-    """Numbers of any kind as an array, in memory that is shared where it can be.
-
-    Raises:
-        DataError: the reason alone: these are no numbers, or some of them are masked.
-
-    Example:
-        >>> as_values(torch.tensor([1, 2], dtype=torch.uint8)).dtype, as_values([[1], [2]]).shape
-        (dtype('uint8'), (2, 1))
-    """
-    if isinstance(values, Tensor):
-        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy(force=True)
-    return np.asarray(unmasked(values))
 
 
 def _bins_of_levels(values: Values, known: int | None, reading: Reading) -> Bins | None:
@@ -279,17 +264,3 @@ def _stored_levels(levels: Any, where: str) -> int | None:
         kind = f"{brief(str(levels.dtype), 60)} {levels.shape}"
         raise DataError(f"{where}: levels should be one number, got {kind}")
     return int(levels.reshape(()))
-
-
-def _labels(labels: Any) -> Any:
-    """Labels of any integer type as one that torch counts with; a column of them as a row."""
-    if labels is None:
-        return None
-    found = as_values(labels)
-    if found.ndim == 2 and found.shape[1] == 1:
-        found = found[:, 0]
-    if found.dtype.kind not in "bui":
-        return found
-    # Beyond the largest int64 they could turn negative.
-    most = min(np.iinfo(np.int64).max, int(found.max(initial=0)))
-    return np.minimum(found, found.dtype.type(most)).astype(np.int64)

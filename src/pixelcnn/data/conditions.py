@@ -16,7 +16,6 @@ from pixelcnn.data.arrays import contained
 from pixelcnn.data.columns import is_unnamed
 from pixelcnn.data.condition_columns import stored_names
 from pixelcnn.data.files import ImageFile, find_images, name_of
-from pixelcnn.data.folder import read_files
 from pixelcnn.data.gate import brief, missing, named
 from pixelcnn.data.geometry import cropped
 from pixelcnn.data.image_set import ImageSet
@@ -24,6 +23,7 @@ from pixelcnn.data.labels import natural
 from pixelcnn.data.lines import fields_of
 from pixelcnn.data.parsing import is_number
 from pixelcnn.data.picture import SUFFIXES
+from pixelcnn.data.pictures import read_files
 from pixelcnn.data.reading import CONDITION_ARRAYS, CONDITION_TABLES, Reading, as_size, typed
 from pixelcnn.data.stored import Single, whole
 from pixelcnn.data.table import lines_said

@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -13,11 +13,10 @@ import numpy as np
 
 from pixelcnn.data.files import ImageFile
 from pixelcnn.data.geometry import too_small
-from pixelcnn.data.picture import read_picture
-from pixelcnn.data.quantise import equal_bins
+from pixelcnn.data.picture import Measured, read_picture
+from pixelcnn.data.quantise import SOURCE, equal_bins
 from pixelcnn.data.raw import check_finite
-from pixelcnn.data.reading import Reading
-from pixelcnn.data.refusal import BEYOND, COLOUR
+from pixelcnn.data.reading import QUANTISED, WITHOUT, Reading, typed
 from pixelcnn.data.survey import FileReport
 from pixelcnn.errors import DataError, ResourceError
 from pixelcnn.text import printable
@@ -26,6 +25,8 @@ MOST = 8
 """Threads by default: each holds a whole picture."""
 SMALL = 2**22
 """Bytes of all files together that are decoded before threads would help."""
+LARGER = "--fit resize or --fit pad takes smaller ones (in Python fit=)"
+"""What to do about small pictures."""
 
 
 class Decoded(NamedTuple):
@@ -43,7 +44,8 @@ def decode(file: ImageFile, reading: Reading) -> Decoded:
         ResourceError: it does not fit into memory.
     """
     if file.problem and reading.labels and reading.shape is None:
-        return Decoded(FileReport(file.name, file.problem), None)
+        hint = f"move them into one, take all without labels: {WITHOUT}"
+        return Decoded(FileReport(file.name, file.problem, hint=hint), None)
     try:
         measured = reading.measured
         picture = read_picture(
@@ -53,37 +55,42 @@ def decode(file: ImageFile, reading: Reading) -> Decoded:
         check_finite(picture.pixels)
         height, width = picture.size
         if reading.size and (reason := too_small(height, width, reading.size, reading.fit or "")):
-            raise DataError(reason)
+            raise DataError(reason, hint=LARGER)
         if reading.channels == 1 and not picture.grey:
-            raise DataError(COLOUR)
+            raise DataError(
+                "is in colour, but grey images are needed", hint=f"{typed('grey')} makes them grey"
+            )
         pixels, largest, levels = picture.pixels, picture.largest, reading.source_levels
         if levels is not None and reading.stored and 0 < picture.sampled <= 2**picture.bits:
             pixels = equal_bins(2**picture.bits, picture.sampled)[pixels].astype(pixels.dtype)
             largest = int(pixels.max())
         if levels is not None and reading.stored and largest >= levels:
-            raise DataError(f"{BEYOND} {largest}, but {levels} levels are 0 to {levels - 1}")
+            raise DataError(
+                f"holds the value {largest}, but {levels} levels are 0 to {levels - 1}",
+                hint=f"say how many levels the values have, 256 if they fill their range, with {SOURCE}",
+            )
     except DataError as error:
-        return Decoded(FileReport(file.name, str(error)), None)
+        hint = QUANTISED if isinstance(error, Measured) else error.hint
+        return Decoded(FileReport(file.name, str(error), hint=hint), None)
     except ResourceError as error:
         raise ResourceError(f"{printable(file.name)} {error}", hint=error.hint) from error
     known = (height, width, len(pixels), picture.bits, largest)
     return Decoded(FileReport(file.name, "", picture.notes, *known), pixels)
 
 
-def watched(files: Sequence[ImageFile], reading: Reading, where: str) -> Iterator[Decoded]:
+def watched(files: Iterable[ImageFile], reading: Reading, where: str) -> Iterator[Decoded]:
     """As :func:`decoded`, with a bar on a terminal if it takes long."""
     from tqdm.std import tqdm
 
     hidden = not (sys.stderr and sys.stderr.isatty())
-    with tqdm(
-        total=len(files), desc=f"reading {where}", disable=hidden, leave=False, delay=1
-    ) as bar:
+    total = len(files) if isinstance(files, Sequence) else None
+    with tqdm(total=total, desc=f"reading {where}", disable=hidden, leave=False, delay=1) as bar:
         for each in decoded(files, reading):
             bar.update()
             yield each
 
 
-def decoded(files: Sequence[ImageFile], reading: Reading) -> Iterator[Decoded]:
+def decoded(files: Iterable[ImageFile], reading: Reading) -> Iterator[Decoded]:
     """These files in their order, a few of them decoded ahead of what is asked for.
 
     Pillow lets other threads run while it decodes, so threads do what processes would, without starting
@@ -106,13 +113,15 @@ def decoded(files: Sequence[ImageFile], reading: Reading) -> Iterator[Decoded]:
         pool.shutdown(cancel_futures=True)
 
 
-def _workers(files: Sequence[ImageFile], reading: Reading) -> int:
+def _workers(files: Iterable[ImageFile], reading: Reading) -> int:
     """How many threads decode; 0 for none beside this one."""
     if reading.workers is not None:
         return reading.workers
+    if not isinstance(files, Sequence) or not _large(files):
+        return 0
     processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
     count = min(MOST, len(files), processors)
-    return count if _large(files) and count > 1 else 0
+    return count if count > 1 else 0
 
 
 def _large(files: Sequence[ImageFile]) -> bool:
@@ -120,7 +129,7 @@ def _large(files: Sequence[ImageFile]) -> bool:
     total = 0
     for file in files:
         if not isinstance(file.path, Path):
-            return False  # bytes are there already, and nobody knows of a function what it costs
+            return False  # bytes are there already
         with contextlib.suppress(OSError):  # decoding says what is wrong with it
             total += os.stat(file.path).st_size
         if total > SMALL:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pixelcnn.data.gate import brief
-from pixelcnn.data.reading import LABELS, WITHOUT, Reading, typed
+from pixelcnn.data.reading import LABELS, Reading, typed
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.text import printable
 
@@ -154,19 +154,3 @@ def content_of(value: Any) -> Any:
     if isinstance(value, Mapping) and value.get("path"):
         return Path(value["path"])
     return b""
-
-
-def labels_of(column: Any, name: str, where: str) -> Any:
-    """Labels as integers or words; None if there are none, which the Hub writes as -1."""
-    found = column.to_pylist()
-    if all(label in {None, -1} for label in found):
-        return None
-    kind = str if isinstance(found[0], str) else int
-    for index, label in enumerate(found):
-        if type(label) is not kind:
-            wanted = "a word" if kind is str else "an integer"
-            raise DataError(
-                f"{where}: {name} of image {index} is {label!r}, not {wanted}",
-                hint=f"leave labels out: {WITHOUT}",
-            )
-    return np.array(found)

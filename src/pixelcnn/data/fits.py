@@ -12,6 +12,7 @@ from pixelcnn.data.stored import (
     Container,
     StoredArray,
     check_growth,
+    check_held,
     check_kind,
     needed,
 )
@@ -90,10 +91,7 @@ class FitsArray(StoredArray):
             return
         start = int(unit.fileinfo()["datLoc"])
         stored = math.prod(self.shape) * abs(int(unit.header["BITPIX"])) // 8
-        if start + stored > held:
-            raise DataError(
-                f"is damaged: it declares {stored:,} bytes of values and holds {max(held - start, 0):,}"
-            )
+        check_held(stored, min(stored, max(held - start, 0)))
 
     def _check_tiles(self, held: int) -> None:
         tile = tuple(map(int, self._unit.tile_shape))

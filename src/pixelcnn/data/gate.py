@@ -10,7 +10,7 @@ import itertools
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -131,8 +131,12 @@ def brief(text: str, most: int = 200) -> str:
 
 
 @contextlib.contextmanager
-def named(where: str) -> Iterator[None]:
+def named(where: str, remedy: Callable[[Exception], str] = lambda _: "") -> Iterator[None]:
     """Puts a file's name before what is wrong with it; given damaged files, readers raise nearly anything.
+
+    Args:
+        where: the name.
+        remedy: what to do about an exception that is none of this package.
 
     Raises:
         DataError: for every exception that is none of this package.
@@ -148,4 +152,4 @@ def named(where: str) -> Iterator[None]:
     except MemoryError as error:
         raise ResourceError(f"{where} does not fit into memory") from error
     except Exception as error:
-        raise DataError(f"{where} {unreadable(error)}") from error
+        raise DataError(f"{where} {unreadable(error)}", hint=remedy(error)) from error

@@ -15,7 +15,6 @@ SCALED = ("resize", "nearest")
 """Ways to fit a size for image files alone."""
 LUMA = (299, 587, 114)
 """What red, green and blue add to brightness, in thousandths (ITU-R BT.601)."""
-SMALLER = "smaller than"
 
 Pixels = TypeVar("Pixels", np.ndarray, torch.Tensor)
 
@@ -29,7 +28,7 @@ def too_small(height: int, width: int, size: tuple[int, int], fit: str) -> str:
     """
     if fit not in {"crop", "patches"} or (height >= size[0] and width >= size[1]):
         return ""
-    return f"is {height}x{width}, {SMALLER} {size[0]}x{size[1]}"
+    return f"is {height}x{width}, smaller than {size[0]}x{size[1]}"
 
 
 def cropped(pixels: Pixels, size: tuple[int, int]) -> Pixels:

@@ -7,7 +7,6 @@ is given, so that even a name that was overlooked leads nowhere.
 
 import itertools
 import math
-import re
 import zlib
 from typing import Any
 
@@ -16,13 +15,13 @@ import numpy as np
 from pixelcnn.data.gate import brief
 from pixelcnn.data.packed import OpenFile
 from pixelcnn.data.stored import (
-    ALWAYS_FINE,
     MAX_ARRAYS,
     MAX_DEPTH,
     TOGETHER,
     Container,
     StoredArray,
     check_growth,
+    check_held,
     check_kind,
     needed,
 )
@@ -34,16 +33,6 @@ MAGIC = b"\x89HDF\r\n\x1a\n"
 GZIP, SHUFFLE, FLETCHER32, LZF = 1, 2, 3, 32_000
 FILTERS = (GZIP, SHUFFLE, FLETCHER32, LZF)
 """What every build of h5py reads, without code from elsewhere."""
-LZF_MOST = 88
-"""How many times LZF can shorten at most."""
-LZF_TOKEN = re.compile(
-    b"|".join(
-        [re.escape(bytes([n])) + b".{%d}" % (n + 1) for n in range(32)]
-        + [rb"[\x20-\xdf].", rb"[\xe0-\xff].."]
-    ),
-    re.DOTALL,
-)
-"""Some bytes as they are, or a short or a long repetition of earlier ones."""
 LONGEST, REFERENCE = 1_000, 16
 """Bytes of a word that are read, and those that say where it lies."""
 REPACK = "h5repack -f GZIP=4 OLD NEW writes it so that every program reads it"
@@ -156,10 +145,7 @@ class Hdf5Array(StoredArray):
         if not self.size:
             return
         if self._chunks is None:
-            if stored != self.nbytes:
-                raise DataError(
-                    f"is damaged: it declares {self.nbytes:,} bytes of values and holds {stored:,}"
-                )
+            check_held(self.nbytes, stored)
             return
         chunk = math.prod(self._chunks) * self.dtype.itemsize
         check_growth(stored, self.nbytes)
@@ -197,22 +183,15 @@ class Hdf5Array(StoredArray):
         ]
         if info.size > 2 * size + 2**16:
             return False
-        if not {GZIP, LZF} & set(applied):
+        if (
+            LZF in applied
+        ):  # its memory is that of the chunk, and it grows less than check_growth allows
+            return True
+        if GZIP not in applied:
             return bool(info.size == size + 4 * (FLETCHER32 in applied))
-        if LZF in applied and info.size * LZF_MOST < ALWAYS_FINE:
-            return True  # its memory is that of the chunk, and grows no further than this
         _, packed = self._values.id.read_direct_chunk(at)
-        return _unpacked_size(packed, applied, size) == size
-
-
-def _unpacked_size(packed: bytes, filters: list[int], size: int) -> int:
-    """Bytes of values in a packed chunk that should have ``size``."""
-    rest, checksums = list(filters), 0
-    while rest and rest[-1] in (FLETCHER32, SHUFFLE):
-        checksums += 4 * (rest.pop() == FLETCHER32)
-    inner = 4 * (FLETCHER32 in rest)
-    content = packed[: len(packed) - checksums]
-    return (_gzip_size(content, size + inner) if GZIP in rest else _lzf_size(content)) - inner
+        inside = size + 4 * (FLETCHER32 in applied[: applied.index(GZIP)])
+        return _gzip_size(packed, inside) == inside
 
 
 def _gzip_size(packed: bytes, most: int) -> int:
@@ -223,20 +202,3 @@ def _gzip_size(packed: bytes, most: int) -> int:
     except zlib.error:
         return -1
     return found if decoder.eof else -1
-
-
-def _lzf_size(packed: bytes) -> int:
-    """How many bytes LZF makes of some; -1 if they are damaged.
-
-    Example:
-        >>> _lzf_size(b"\\x01ab" + b"\\x20\\x01"), _lzf_size(b"\\x05a")
-        (5, -1)
-    """
-    tokens = LZF_TOKEN.findall(packed)
-    if sum(map(len, tokens)) != len(packed):
-        return -1
-    longest = 7
-    return sum(
-        t[0] + 1 if t[0] < 32 else 2 + (t[0] >> 5 if t[0] >> 5 < longest else longest + t[1])
-        for t in tokens
-    )

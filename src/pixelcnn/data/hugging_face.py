@@ -5,6 +5,7 @@ The library is imported when one is used; no code of a dataset is ever run.
 
 import contextlib
 import dataclasses
+import itertools
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,18 +13,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pixelcnn.data import cells, data_frame, features, items
+from pixelcnn.data import cells, data_frame, features, gate, items
 from pixelcnn.data.arrays import from_rows, from_values
 from pixelcnn.data.assignment import WORDS
 from pixelcnn.data.columns import FIRST
-from pixelcnn.data.files import PARTS, name_of
+from pixelcnn.data.files import PARTS, ImageFile, name_of
 from pixelcnn.data.gate import brief
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.pictures import read_stored
+from pixelcnn.data.labels import known_labels
+from pixelcnn.data.pictures import read_files
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.rows import RowArray, places
 from pixelcnn.data.splits import Parts, read_alike
-from pixelcnn.errors import ConfigError, DataError, PixelCNNError, UnknownName
+from pixelcnn.errors import ConfigError, DataError, UnknownName
 from pixelcnn.folders import at_home
 from pixelcnn.text import in_terminal, printable
 
@@ -32,6 +34,8 @@ NAME = re.compile(r"[\w.-]+(/[\w.-]+){0,2}")
 """``NAME``, ``OWNER/NAME`` or ``OWNER/NAME/CONFIGURATION``."""
 SUFFIXES = (".parquet", ".arrow")
 CLASSES = frozenset(("Dataset", "IterableDataset", "DatasetDict", "IterableDatasetDict"))
+TOGETHER = 64
+"""Pictures that are fetched at a time while all are looked at."""
 TIMEOUT = 5
 """Seconds to wait for the Hub's address; the library itself would try again and again for half a minute."""
 
@@ -136,11 +140,11 @@ def _one(dataset: Any, reading: Reading, where: str) -> ImageSet:
         classes = features.classes_of(known, reading, where)
         if whole and _holds_cells(dataset, reading.key):
             found = data_frame.read(dataset.with_format(None).to_pandas(), reading)["all"]
-            return named_by(dataclasses.replace(found, name=where), classes)
+            return items.named_by(dataclasses.replace(found, name=where), classes)
         if whole and reading.key is None and features.is_flat(known, _lengths(dataset)):
             table = dataset.with_format("arrow")[:]
             images = data_frame.of_columns(table.column_names, table.columns, reading, where)
-            return named_by(images, classes)
+            return items.named_by(images, classes)
         image = features.image_column(known, reading, where)
         label = features.label_column(known, reading, where)
         columns = [image] if label is None else [image, label]
@@ -158,17 +162,11 @@ def _one(dataset: Any, reading: Reading, where: str) -> ImageSet:
         labels = None
         if label is not None:  # without the images, which memory may not hold
             column = table.select_columns([label])[:].column(label)
-            labels = features.labels_of(column, label, where)
+            labels = known_labels(column.to_pylist(), range(len(dataset)), where)
         images = (_pictures if pictures else _arrays)(
             table.select_columns([image]), image, labels, reading, where
         )
-    return named_by(images, classes)
-
-
-def named_by(images: ImageSet, classes: tuple[str, ...]) -> ImageSet:
-    """Images whose labels, if they have some, have these names, if there are some."""
-    named = classes if images.labels is not None else ()
-    return dataclasses.replace(images, classes=named or images.classes)
+    return items.named_by(images, classes)
 
 
 def _holds_cells(dataset: Any, key: str | None) -> bool:
@@ -197,13 +195,18 @@ def _lengths(dataset: Any) -> dict[str, int]:
     return {name: len(each) for name in first for each in first[name][:1] if each is not None}
 
 
-def _pictures(table: Any, column: str, labels: Any, reading: Reading, where: str) -> ImageSet:
+def _pictures(
+    table: Any, column: str, labels: Sequence[Any] | None, reading: Reading, where: str
+) -> ImageSet:
     """A column of encoded pictures."""
 
     def fetch(rows: Sequence[int]) -> list[Any]:
         return [features.content_of(each) for each in table[list(rows)].column(column).to_pylist()]
 
-    return read_stored(fetch, len(table), labels, reading, where)
+    some = (range(len(table))[at : at + TOGETHER] for at in range(0, len(table), TOGETHER))
+    contents = itertools.chain.from_iterable(map(fetch, some))
+    files = (ImageFile(each, f"image {at}") for at, each in enumerate(contents))
+    return read_files(files, reading.of_pictures, where, labels, with_names=False, again=fetch)
 
 
 def _arrays(table: Any, column: str, labels: Any, reading: Reading, where: str) -> ImageSet:
@@ -245,16 +248,8 @@ def _told(where: str) -> Iterator[None]:
     if not quiet:
         datasets.disable_progress_bars()
     try:
-        yield
-    except PixelCNNError as error:
-        if where in str(error):
-            raise
-        raise type(error)(f"{where} {error}", hint=error.hint) from error
-    except MemoryError:
-        raise
-    except Exception as error:
-        text = brief(next(iter(str(error).splitlines()), "") or type(error).__name__)
-        raise DataError(f"{where} cannot be read: {text}", hint=_remedy(error)) from error
+        with gate.named(where, _remedy):
+            yield
     finally:
         if not quiet:
             datasets.enable_progress_bars()

@@ -3,7 +3,6 @@
 Source: Y. LeCun, C. Cortes and C. J. C. Burges, "The MNIST database of handwritten digits", file formats.
 """
 
-import logging
 import re
 import struct
 from pathlib import Path
@@ -12,11 +11,8 @@ import numpy as np
 
 from pixelcnn.data.npy import FileArray, Header
 from pixelcnn.data.packed import PACKINGS, OpenFile
-from pixelcnn.data.stored import MAX_AXES, Container, Single
+from pixelcnn.data.stored import check_held, sides
 from pixelcnn.errors import DataError
-from pixelcnn.text import printable
-
-log = logging.getLogger("pixelcnn")
 
 TYPES = {8: "|u1", 9: "|i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 """By the third byte of a file; numbers are big-endian."""
@@ -34,55 +30,33 @@ def is_idx(start: bytes) -> bool:
     return len(start) >= 4 and start[:2] == b"\0\0" and start[2] in TYPES and start[3] > 0
 
 
-def read_idx(path: Path, file: OpenFile) -> Container:
-    """The images of an IDX file, and the labels of the file beside it that is called so.
-
-    Args:
-        path: with a name such as ``train-images-idx3-ubyte``, packed or not: labels are looked for in
-            ``train-labels-idx1-ubyte``.
-        file: the same, open, at the start.
+def read_idx(file: OpenFile) -> FileArray:
+    """The array of an IDX file that is open, at the start.
 
     Raises:
-        DataError: the reason alone: damaged, or labels that are none.
+        DataError: the reason alone: another number of values than there are bytes for.
     """
-    images = FileArray(file, idx_header(file))
-    beside = labels_beside(path) if images.ndim > 1 else None
-    if beside is None:
-        return Single(images=images)
-    log.info("%s: labels from %s", printable(path.name), printable(beside.name))
-    try:
-        packed = OpenFile(beside)
-        labels = FileArray(packed, idx_header(packed))
-    except DataError as error:
-        raise DataError(f"has labels beside it, {printable(beside.name)}, which {error}") from error
-    return Single(images=images, labels=labels)
-
-
-def idx_header(file: OpenFile) -> Header:
-    """What an IDX file says of its array, checked against the bytes that there are."""
     stream = file.stream
     start = stream.read(4)
     if not is_idx(start):
         raise DataError("cannot be read: it has no header of an IDX file")
     count = start[3]
-    if count > MAX_AXES:
-        raise DataError(f"has {count} axes")
     axes = stream.read(4 * count)
     if len(axes) < 4 * count:
         raise DataError("is damaged: it ends early")
-    header = Header(
-        struct.unpack(f">{count}I", axes), False, np.dtype(TYPES[start[2]]), 4 + 4 * count
-    )
-    held = file.size - header.offset
-    if header.nbytes != held:
-        raise DataError(
-            f"is damaged: it declares {header.nbytes:,} bytes of values and holds {held:,}"
-        )
-    return header
+    shape = sides(struct.unpack(f">{count}I", axes))
+    header = Header(shape, False, np.dtype(TYPES[start[2]]), 4 + 4 * count)
+    check_held(header.nbytes, file.size - header.offset)
+    return FileArray(file, header)
 
 
 def labels_beside(path: Path) -> Path | None:
-    """The file with the labels of these images, if there is one."""
+    """The file with the labels of these images, if there is one.
+
+    Args:
+        path: with a name such as ``train-images-idx3-ubyte``, packed or not: its labels are in
+            ``train-labels-idx1-ubyte``.
+    """
     name = re.sub(r"(\.gz|\.xz)$", "", path.name)
     called = re.sub(r"images|data|imgs", "labels", name, count=1)
     called = re.sub(r"idx\d", "idx1", called)

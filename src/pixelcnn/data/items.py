@@ -5,9 +5,9 @@ of images does not change: so what was read is kept, in memory or, beyond 256 MB
 """
 
 import dataclasses
-import functools
+import itertools
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,16 +16,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 
 from pixelcnn.annotations import shown
-from pixelcnn.data.arrays import as_values, from_rows, from_values
+from pixelcnn.data.arrays import from_rows, from_values
+from pixelcnn.data.files import ImageFile
 from pixelcnn.data.gate import brief, named
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.labels import labels_tensor
-from pixelcnn.data.pictures import is_picture, read_stored
+from pixelcnn.data.labels import known_labels
+from pixelcnn.data.pictures import is_picture, read_files
 from pixelcnn.data.reading import LABELS, WITHOUT, Reading, typed
-from pixelcnn.data.rows import HELD, Spool
+from pixelcnn.data.rows import Spool
 from pixelcnn.data.splits import Parts
-from pixelcnn.data.tensors import as_tensor
-from pixelcnn.errors import DataError, PixelCNNError
+from pixelcnn.data.tensors import as_array
+from pixelcnn.errors import DataError
 from pixelcnn.text import printable
 
 log = logging.getLogger("pixelcnn")
@@ -78,24 +79,10 @@ def read(source: Any, reading: Reading) -> Parts:
     name = printable(
         getattr(getattr(source, "dataset", source), "__class__", type(source)).__name__
     )
-    again = None
-    if not isinstance(source, DataLoader | IterableDataset):
-        again = functools.partial(_image_at, source, reading, name)
-    found = items_of(source, reading, name)
-    return {"all": set_of(found, classes_of(source), reading, name, again)}
+    return {"all": set_of(items_of(source, reading, name), classes_of(source), reading, name)}
 
 
-def _image_at(source: Any, reading: Reading, where: str, index: int) -> Any:
-    return told(source[index], reading, where).image
-
-
-def set_of(
-    found: Iterable[Item],
-    classes: Sequence[str],
-    reading: Reading,
-    where: str,
-    again: Callable[[int], Any] | None = None,
-) -> ImageSet:
+def set_of(found: Iterable[Item], classes: Sequence[str], reading: Reading, where: str) -> ImageSet:
     """Items as a set.
 
     Args:
@@ -103,60 +90,61 @@ def set_of(
         classes: names of the labels, if there are some.
         reading: how.
         where: name of the set, and the start of every message.
-        again: gives the image of an item once more, so that no more pictures than :data:`HELD` are kept.
 
     Raises:
         DataError: see :func:`read`.
     """
-    pictures: list[Any] = []
-    size = 0
-    spool, labels, first = Spool(), [], None
-    for index, (image, label) in enumerate(found):
-        labels.append(_label(label, index, where) if reading.labels else None)
-        if _encoded(image):
-            size += len(image) if isinstance(image, bytes) else 4 * image.width * image.height
-            if again is not None and size > HELD:
-                image = functools.partial(again, index)
-            pictures.append(image)
-            continue
+    labels: list[int | str | None] = []
+    items = iter(found)
+    if (first := next(items, None)) is None:
+        raise DataError(f"{where} holds no items", hint="images are needed")
+    pictures = _encoded(first.image)
+
+    def each() -> Iterator[Any]:
+        for index, (image, label) in enumerate(itertools.chain([first], items)):
+            labels.append(_label(label, index, where) if reading.labels else None)
+            if _encoded(image) is not pictures:
+                raise DataError(
+                    f"{where} holds pictures and arrays", hint="images of one kind are needed"
+                )
+            yield image
+
+    if pictures:
+        files = (ImageFile(image, f"image {index}") for index, image in enumerate(each()))
+        images = read_files(files, reading.of_pictures, where, labels, with_names=False)
+    else:
+        images = _of_arrays(each(), labels, reading, where)
+    return named_by(images, classes)
+
+
+def _of_arrays(
+    arrays: Iterable[Any], labels: list[int | str | None], reading: Reading, where: str
+) -> ImageSet:
+    """Arrays of one shape and type as a set; their labels are known when all have been read."""
+    spool, first = Spool(), np.empty(0)
+    for index, image in enumerate(arrays):
         row = _array(image, index, where)
-        first = row if first is None else first
+        first = first if index else row
         if row.shape != first.shape or row.dtype != first.dtype:
             raise DataError(
                 f"{where}: item {index} is {row.dtype} {row.shape}, item 0 {first.dtype} {first.shape}",
                 hint="bring all to one shape and type in the dataset",
             )
         spool.append(row.tobytes())
-    if bool(pictures) == (first is not None):
-        kinds = "pictures and arrays" if pictures else "no items"
-        raise DataError(f"{where} holds {kinds}", hint="images of one kind are needed")
-    numbers, names = _numbered(labels, classes, where)
-    if first is None:
-        count = len(pictures)
-        images = read_stored(
-            lambda rows: [pictures[row] for row in rows], count, numbers, reading, where, kept=True
-        )
-    else:
-        values = spool.array(first.shape, first.dtype)
-        held = values if spool.on_disk else values[:]
-        taken = from_rows if first.ndim == 1 else from_values
-        images = taken(held, numbers, reading.source_levels, reading, where)
-    return dataclasses.replace(images, classes=names)
+    values = spool.array(first.shape, first.dtype)
+    held = values if spool.on_disk else values[:]
+    taken = from_rows if first.ndim == 1 else from_values
+    known = known_labels(labels, range(len(labels)), where)
+    return taken(held, known, reading.source_levels, reading, where)
 
 
-def _numbered(
-    labels: list[int | str | None], classes: Sequence[str], where: str
-) -> tuple[Tensor | None, tuple[str, ...]]:
-    """Labels as integers, and names of the classes; none where all are missing, as -1 of the Hub."""
-    if all(label in {None, -1} for label in labels):
-        return None, ()
-    if None in labels:
-        raise DataError(
-            f"{where}: item {labels.index(None)} has no label, others have one",
-            hint=f"leave labels out: {WITHOUT}",
-        )
-    with named(f"{where}:"):
-        return labels_tensor(labels, tuple(classes))
+def named_by(images: ImageSet, classes: Sequence[str]) -> ImageSet:
+    """Images whose labels, if they have some, count these classes, if there are some."""
+    if images.labels is None or not classes:
+        return images
+    words = np.array(images.classes)[images.labels] if images.classes else images.labels
+    with named(f"{images.name}:"):
+        return dataclasses.replace(images, labels=words, classes=tuple(classes))
 
 
 def items_of(source: Any, reading: Reading, where: str) -> Iterator[Item]:
@@ -265,21 +253,16 @@ def _encoded(image: Any) -> bool:
 
 def _array(image: Any, index: int, where: str) -> np.ndarray:
     """An image that is an array or a tensor."""
-    try:
-        as_tensor(image)  # which has signed integers alone, but tells what holds no numbers
-        found = as_values(image)
-    except PixelCNNError:
-        raise
-    except Exception as error:  # of anybody's class
-        own = isinstance(image, ImageSet)
-        hint = (
-            "one at a time: px.fit(model, train, val); part of a set is images[indices]"
-            if own
-            else ""
+    if isinstance(image, ImageSet):
+        raise DataError(
+            f"{where}: item {index} is no image, but a set of them",
+            hint="one at a time: px.fit(model, train, val); part of a set is images[indices]",
         )
-        raise DataError(f"{where}: item {index} is no image: {shown(image)}", hint=hint) from error
-    if found.ndim not in (1, 2, 3):
-        raise DataError(f"{where}: item {index} is no image: its shape is {found.shape}")
+    with named(f"{where}: item {index}"):
+        found = as_array(image)
+    if found.dtype.kind not in "buifc" or found.ndim not in (1, 2, 3):
+        what = f"its shape is {found.shape}" if found.ndim else shown(image)
+        raise DataError(f"{where}: item {index} is no image: {what}")
     return found
 
 

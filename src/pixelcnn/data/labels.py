@@ -61,6 +61,22 @@ def labels_tensor(labels: Any, classes: tuple[str, ...] = ()) -> tuple[Tensor, t
     return integers(labels), classes
 
 
+def known_labels(labels: Sequence[Any], places: Sequence[int], where: str) -> list[Any] | None:
+    """Labels of the images at some places; None if all of them lack one, as -1 of the Hub says.
+
+    Raises:
+        DataError: some images have labels, others not.
+    """
+    if all(label in (None, -1) for label in labels):
+        return None
+    if None in labels:
+        raise DataError(
+            f"{where}: item {labels.index(None)} has no label, others have one",
+            hint=f"all labels {OMITTED}",
+        )
+    return [labels[at] for at in places]
+
+
 def _words(labels: Any) -> np.ndarray | None:
     """Labels that are words as an array of them; None if they are something else.
 
@@ -92,6 +108,8 @@ def integers(labels: Any) -> Tensor:
         DataError: of another shape, no integers, or none that count classes.
     """
     tensor = numbers_of(labels, "labels are integers (n,)")
+    if tensor.ndim == 2 and tensor.shape[1] == 1:
+        tensor = tensor[:, 0]
     if tensor.ndim != 1 or tensor.dtype.is_floating_point or tensor.dtype.is_complex:
         kind = str(tensor.dtype).removeprefix("torch.")
         hints = {1: "make integers of them: labels.astype(int)", 2: SEVERAL}

@@ -1,6 +1,7 @@
 """Labels in a file of their own, beside a file of one array: ``y_train.npy`` of ``x_train.npy``."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from pixelcnn.data.keys import IMAGES, labels_key
@@ -15,28 +16,32 @@ SUFFIX = ".npy"
 ENDS = (SUFFIX, *(SUFFIX + packing for packing in PACKINGS))
 
 
-def labelled(path: Path, images: FileArray) -> Container:
+def labelled(
+    path: Path,
+    images: FileArray,
+    beside: Callable[[Path], Path | None],
+    read: Callable[[OpenFile], FileArray],
+) -> Container:
     """An array, with the labels of the file beside it whose name says so.
 
     What cannot be the labels of these images is told of and left out, since a name alone proves little.
 
     Args:
-        path: of the images; its name has a word for images in it.
+        path: of the images.
         images: what the file holds.
+        beside: the file of its labels, by its name, if there is one.
+        read: the array of such a file.
     """
-    beside = file_of_labels(path) if images.ndim > 1 else None
-    if beside is None:
+    if images.ndim < 2 or (file := beside(path)) is None:
         return Single(images=images)
-    named = printable(path.name), printable(beside.name)
+    named = printable(path.name), printable(file.name)
     try:
-        labels = FileArray(OpenFile(beside))
+        labels = read(OpenFile(file))
     except DataError as error:
         log.warning("%s: %s beside it is left out, since it %s", *named, error)
         return Single(images=images)
-    if (
-        labels.shape not in {images.shape[:1], (*images.shape[:1], 1)}
-        or labels.dtype.kind not in "iuUS"
-    ):
+    rows = {images.shape[:1], (*images.shape[:1], 1)}
+    if labels.shape not in rows or labels.dtype.kind not in "iuUS":
         what = f"{labels.dtype} {labels.shape}"
         words = "%s: %s beside it is left out: labels are integers or words (%d,), it holds %s"
         log.warning(words, *named, len(images), what)

@@ -12,14 +12,20 @@ import struct
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy
 
-from pixelcnn.data.gate import brief
 from pixelcnn.data.packed import OpenFile
-from pixelcnn.data.stored import ALWAYS_FINE, MAX_AXES, Container, StoredArray, check_growth
+from pixelcnn.data.stored import (
+    ALWAYS_FINE,
+    Container,
+    StoredArray,
+    check_growth,
+    check_held,
+    sides,
+)
 from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
 
@@ -27,10 +33,12 @@ MAGIC = b"\x93NUMPY"
 """The first bytes of an ``.npy`` file, whatever it is called."""
 ZIPPED = b"PK"
 """What every archive begins with, also one that lacks its end."""
-MAX_HEADER = 10_000
-"""Bytes; what NumPy itself reads."""
-MAX_INDEX = 2**20
-"""Bytes of an archive that zipfile may ask for at once: its index, which it reads whole."""
+PARSERS = {
+    (1, 0): npy.read_array_header_1_0,
+    (2, 0): npy.read_array_header_2_0,
+    (3, 0): npy.read_array_header_2_0,
+}
+"""By version; the third differs from the second in the names of fields, and those are no images."""
 ENCRYPTED = 1
 BLOCK, MAX_READ = 2**20, 2**30
 """Bytes of one read: out of an archive, and of a file, where no system takes more than 2 GB."""
@@ -66,8 +74,8 @@ def read_header(stream: IO[bytes], size: int) -> Header:
             the file holds.
     """
     try:
-        header = _parsed(stream)
-    except (DataError, OSError, zipfile.BadZipFile):
+        header = Header(*PARSERS[npy.read_magic(stream)](stream), stream.tell())
+    except (OSError, zipfile.BadZipFile):
         raise
     except Exception as error:
         # The text of a header makes Python and NumPy stumble in many ways: SyntaxError, RecursionError...
@@ -79,32 +87,9 @@ def read_header(stream: IO[bytes], size: int) -> Header:
         )
     if not header.dtype.itemsize:
         raise DataError(f"holds {header.dtype} values, which have no size")
-    if len(header.shape) > MAX_AXES:
-        raise DataError(f"has {len(header.shape)} axes")
-    if not all(type(side) is int and 0 <= side < 2**63 for side in header.shape):
-        raise DataError(f"declares the shape {brief(str(header.shape))}")
-    if header.offset + header.nbytes != size:
-        raise DataError(
-            f"is damaged: it declares {brief(str(header.nbytes), 30)} bytes of values"
-            f" and holds {size - header.offset}"
-        )
+    sides(header.shape)
+    check_held(header.nbytes, size - header.offset)
     return header
-
-
-def _parsed(stream: IO[bytes]) -> Header:
-    """The header as NumPy reads it; it is short, and a few bytes could claim otherwise."""
-    start = stream.read(len(MAGIC) + 2)
-    if start[: len(MAGIC)] != MAGIC:
-        raise DataError("cannot be read: it is no array of NumPy")
-    version, width = start[len(MAGIC)], 2 if start[len(MAGIC)] == 1 else 4
-    count = stream.read(width)
-    length = int.from_bytes(count, "little")
-    if version not in {1, 2, 3} or length > MAX_HEADER:
-        raise DataError("cannot be read: it has no header of an array")
-    # Version 3 differs from 2 in the names of fields, and arrays with fields are no images.
-    parse = npy.read_array_header_1_0 if version == 1 else npy.read_array_header_2_0
-    shape, fortran, dtype = parse(io.BytesIO(count + stream.read(length)), MAX_HEADER)
-    return Header(shape, fortran, dtype, len(start) + width + length)
 
 
 def written_header(dtype: np.dtype, shape: Sequence[int], *, fortran: bool = False) -> bytes:
@@ -209,7 +194,7 @@ class Archive(Container):
     def __init__(self, file: OpenFile) -> None:
         self._file = file
         try:
-            self._archive = zipfile.ZipFile(_Bounded(file.stream))
+            self._archive = zipfile.ZipFile(file.stream)
         except zipfile.BadZipFile as error:
             file.stream.seek(0)
             if file.stream.read(len(ZIPPED)) == ZIPPED:
@@ -262,35 +247,10 @@ class Archive(Container):
         return FileArray(self._file, dataclasses.replace(header, offset=start + header.offset))
 
     def _array(self, info: zipfile.ZipInfo) -> np.ndarray:
-        with self._archive.open(info) as stream:
-            header = read_header(stream, info.file_size)
-            afford(header.nbytes)
-            values = np.empty(header.shape, header.dtype, order="F" if header.fortran else "C")
-            left = _bytes_of(values.T if header.fortran else values)
-            while left:
-                count = stream.readinto(left[:BLOCK])  # type: ignore[attr-defined]
-                if not count:
-                    raise DataError("is damaged: it ends early")
-                left = left[count:]
-            if stream.read(1):  # the end also is where the checksum is compared
+        with self._archive.open(info) as member:
+            afford(read_header(member, info.file_size).nbytes)
+        with self._archive.open(info) as member:
+            values: np.ndarray = npy.read_array(member, allow_pickle=False)
+            if member.read(1):  # the end also is where the checksum is compared
                 raise DataError("is damaged: it is longer than it says")
         return values
-
-
-class _Bounded:
-    """A file that gives no more at once than an honest archive is asked for.
-
-    zipfile reads the index of an archive whole, and makes an object of every forty bytes of it.
-    """
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-
-    def read(self, size: int = -1) -> bytes:
-        found = self._stream.read(MAX_INDEX + 1 if size < 0 else min(size, MAX_INDEX + 1))
-        if len(found) > MAX_INDEX:
-            raise DataError("cannot be read: its index is larger than that of any set of arrays")
-        return found
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)

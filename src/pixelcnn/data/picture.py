@@ -7,16 +7,15 @@ Pillow decodes, from a fixed list of formats. Everything that would change pixel
 import dataclasses
 import io
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 
 from pixelcnn.data import depth
 from pixelcnn.data.depth import FORMATS
 from pixelcnn.data.frame import ROTATED, Frame, upright
-from pixelcnn.data.gate import brief, check_scans, opened
+from pixelcnn.data.gate import brief, check_scans, opened, unreadable
 from pixelcnn.errors import DataError, PixelCNNError, ResourceError
 from pixelcnn.memory import afford
 from pixelcnn.shapes import MAX_LEVELS, MAX_SIDE
@@ -28,8 +27,8 @@ SUFFIXES = frozenset(
     ".png .jpg .jpeg .jpe .gif .bmp .webp .tif .tiff .ppm .pgm .pbm .pnm".split()  # noqa: SIM905
 )
 """Names by which image files are found in a folder."""
-MAX_PIXELS, TOO_LARGE = 2**26, "is too large"
-"""Of one file, and what is said of more; a few bytes can declare a picture that fills the memory."""
+MAX_PIXELS = 2**26
+"""Of one file; a few bytes can declare a picture that fills the memory."""
 BYTES_PER_PIXEL = 16
 """Of memory while a picture is decoded and turned into an array."""
 UNASKED = 2**20
@@ -40,13 +39,15 @@ OPAQUE = "opaque alpha channel dropped"
 SEEN_THROUGH = "transparency laid over white"
 TURNED = "turned as its EXIF orientation says"
 """A note on a picture."""
-REAL, WIDE = "holds floating-point numbers, not levels", "more than 16 bits"
-"""Why a picture cannot be used without bins."""
 STRETCHED = {"L;2": 85, "L;4": 17}
 """What grey values of two and of four bits are multiplied by to fill the range of a byte."""
 SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N", "I")
 ALPHA = ("LA", "La", "PA", "RGBA", "RGBa")
 OTHER_COLOURS = ("CMYK", "YCbCr", "LAB", "HSV", "RGBX")
+
+
+class Measured(DataError):
+    """A picture cannot be used without bins."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,12 +73,12 @@ class Picture:
         return bool((self.pixels == self.pixels[:1]).all())
 
 
-Content: TypeAlias = "Path | bytes | Image.Image | Callable[[], Any]"
-"""What a picture is read of: a file, the bytes of one, one of Pillow's, or a function that gives it."""
+Content: TypeAlias = "Path | bytes | Image.Image"
+"""What a picture is read of: a file, the bytes of one, or one of Pillow's."""
 
 
 def read_picture(
-    source: Content,
+    content: Content,
     *,
     wide: bool = False,
     stored: bool = False,
@@ -87,7 +88,7 @@ def read_picture(
     """Decodes an image file, whatever it holds.
 
     Args:
-        source: see :data:`Content`.
+        content: see :data:`Content`.
         wide: give 65,536 levels instead of 256.
         stored: give the values as they stand in the file, whatever range they could fill: single bits, the
             indices of a palette, all 16 bits.
@@ -99,7 +100,6 @@ def read_picture(
     """
     try:
         how = How(wide, stored, floats, frame)
-        content = source() if callable(source) else source
         if not isinstance(content, Path | bytes):
             return _taken(content.copy(), how)
         with io.BytesIO(content) if isinstance(content, bytes) else opened(content) as stream:
@@ -110,7 +110,7 @@ def read_picture(
         raise ResourceError("does not fit into memory") from error
     except Exception as error:
         # Given damaged files, decoders raise nearly anything: OSError, SyntaxError, struct.error...
-        raise DataError(_reason(error)) from error
+        raise _explained(error) from error
 
 
 class How(NamedTuple):
@@ -140,11 +140,11 @@ def _decode(stream: BinaryIO, how: How) -> Picture:
         image: Image.Image = file
         width, height = image.size
         if width * height > MAX_PIXELS:
-            raise DataError(_too_large(width * height))
+            raise _too_large(f"{width * height:,} pixels, at most {MAX_PIXELS:,} are read")
         if depth.DRAWN in image.info:
             raise DataError("shows several images, drawn by `pixelcnn` to be looked at")
         if max(width, height) > MAX_SIDE:
-            raise DataError(f"{TOO_LARGE}: {height}x{width}, sides may be {MAX_SIDE:,}")
+            raise _too_large(f"{height}x{width}, sides may be {MAX_SIDE:,}")
         if image.format in {"JPEG", "MPO"}:  # the latter are several in one file
             check_scans(stream)
         notes = []
@@ -238,7 +238,9 @@ def _levels(image: "Image.Image", how: How) -> Picture:
         notes.append(f"{image.mode} converted to RGB")
         image = image.convert("RGB")
     elif image.mode not in {"1", "L", "RGB"}:
-        raise DataError(REAL if image.mode == "F" else f"holds pixels of kind {image.mode}")
+        if image.mode == "F":
+            raise Measured("holds floating-point numbers, not levels")
+        raise DataError(f"holds pixels of kind {image.mode}")
     image = image.convert("L") if image.mode == "1" else image
     pixels = how.image(image)
     if "palette looked up" in notes and (pixels == pixels[:1]).all():
@@ -254,7 +256,7 @@ def _sixteen_bits(image: "Image.Image", how: How) -> Picture:
     pixels = np.asarray(image)[None]
     low, high = int(pixels.min()), int(pixels.max())
     if low < 0 or high >= 2**16:
-        raise DataError(f"its pixels run from {low} to {high}, {WIDE}")
+        raise Measured(f"its pixels run from {low} to {high}, more than 16 bits")
     pixels = pixels.astype(np.uint16)
     if how.wide or how.stored:
         return Picture(how.array(pixels), 16, largest=high)
@@ -276,19 +278,21 @@ def _flattened(image: "Image.Image") -> "tuple[Image.Image, str]":
     return page, SEEN_THROUGH
 
 
-def _too_large(pixels: int) -> str:
-    return f"{TOO_LARGE}: {pixels:,} pixels, at most {MAX_PIXELS:,} are read"
+def _too_large(size: str) -> DataError:
+    return DataError(
+        f"is too large: {size}", hint="scale it down, cut it into parts, or store it as .npy"
+    )
 
 
-def _reason(error: Exception) -> str:
+def _explained(error: Exception) -> DataError:
     """What a decoder complains of, in one line that can follow a file name."""
     from PIL import Image, UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):
-        return f"is not an image ({', '.join(FORMATS)})"
+        return DataError(f"is not an image ({', '.join(FORMATS)})")
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        declared = re.search(r"\((\d+) pixels\)", str(error))
-        return _too_large(int(declared[1])) if declared else TOO_LARGE
+        declared = re.sub(r".*\((\d+) pixels\).*", lambda found: f"{int(found[1]):,}", str(error))
+        return _too_large(f"{declared} pixels, at most {MAX_PIXELS:,} are read")
     if isinstance(error, OSError) and error.strerror:
-        return f"cannot be read: {error.strerror}"
-    return f"is damaged: {brief((str(error) or type(error).__name__).splitlines()[0])}"
+        return DataError(unreadable(error))
+    return DataError(f"is damaged: {brief((str(error) or type(error).__name__).splitlines()[0])}")

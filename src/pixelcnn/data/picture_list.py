@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 from pixelcnn.data import assignment, cells
 from pixelcnn.data.columns import FIRST, is_unnamed
 from pixelcnn.data.files import ImageFile, find_images
-from pixelcnn.data.folder import read_files
 from pixelcnn.data.gate import brief, named
 from pixelcnn.data.label_column import label_places
 from pixelcnn.data.lines import fields_of
 from pixelcnn.data.parsing import is_word
 from pixelcnn.data.picture import SUFFIXES
+from pixelcnn.data.pictures import read_files
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.splits import Parts
 from pixelcnn.errors import DataError

@@ -1,9 +1,9 @@
-"""Pictures that are no folder: files one by one, Pillow's, the bytes of files in a data set."""
+"""Pictures as one set: of a folder, in a list, in memory, or in a data set of somebody else's."""
 
 import contextlib
 import dataclasses
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +11,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.data.decoding import decode
+from pixelcnn.data import assignment
+from pixelcnn.data.decoding import decode, watched
 from pixelcnn.data.depth import DEEP, raw_mode
-from pixelcnn.data.files import ImageFile
-from pixelcnn.data.folder import read_files
+from pixelcnn.data.files import ImageFile, class_labels, find_images, name_of, part_folders
 from pixelcnn.data.gate import named, opened
 from pixelcnn.data.image_set import ImageSet, Splits
+from pixelcnn.data.labels import known_labels
 from pixelcnn.data.lazy import LazyImages, Rows
 from pixelcnn.data.parsing import places_among
+from pixelcnn.data.patches import PATCHES, in_patches
+from pixelcnn.data.picture import Content
+from pixelcnn.data.raw import RawSet, plain_type
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.rows import HELD
-from pixelcnn.data.splits import Parts
-from pixelcnn.data.survey import FileReport, accepted, settle
+from pixelcnn.data.splits import Parts, read_alike
+from pixelcnn.data.survey import FileReport, Target, accepted, common_size, settle
 from pixelcnn.data.tensors import dtype_of
-from pixelcnn.errors import ConfigError, DataError
+from pixelcnn.errors import DataError, ResourceError
 from pixelcnn.folders import at_home
 from pixelcnn.memory import afford
 from pixelcnn.text import printable
 
 TIFF = (".tif", ".tiff")
-TOGETHER = 64
-"""Pictures that are fetched at a time while all are looked at."""
+
+Again = Callable[[Sequence[int]], Iterable[Content]]
+"""Gives pictures at some places once more."""
 
 
 def is_picture(source: Any) -> bool:
@@ -49,6 +54,26 @@ def listed(source: Any) -> bool:
     )
 
 
+def read_folder(root: Path, reading: Reading) -> Parts:
+    """The images of a folder and of all folders below, or of its folders ``train``, ``val`` and ``test``.
+
+    Raises:
+        DataError: no images, bad ones (all are named), or different sizes where none was asked for.
+        ResourceError: more than the memory holds.
+    """
+    reading, folders = reading.of_pictures, part_folders(root)
+    if not folders:
+        return {"all": read_files(find_images(root), reading, name_of(root))}
+
+    def read(folder: Path, told: Reading) -> ImageSet:
+        images = read_files(find_images(folder), told, name_of(folder))
+        names = tuple(f"{folder.name}/{name}" for name in images.names)
+        name = name_of(root) + (PATCHES if images.fit == "patches" else "")
+        return dataclasses.replace(images, name=name, names=names)
+
+    return read_alike(folders, read, reading)
+
+
 def read_listed(source: Any, reading: Reading) -> Parts:
     """Files, pictures of Pillow or bytes, alone or in the order given; of a TIFF alone its pages."""
     alone = is_picture(source) or isinstance(source, str | Path | bytes)
@@ -64,10 +89,11 @@ def read_listed(source: Any, reading: Reading) -> Parts:
     if isinstance(source, str | Path):
         with named(where):
             files = pages_of(Path(source)) or files
-    images = read_files(files, reading.of_pictures, where)
-    if not isinstance(sources[0], Path):
-        images = dataclasses.replace(images, names=())
-    return {"all": images}
+    return {
+        "all": read_files(
+            files, reading.of_pictures, where, with_names=isinstance(sources[0], Path)
+        )
+    }
 
 
 def pages_of(path: Path) -> list[ImageFile]:
@@ -102,65 +128,102 @@ def pages_of(path: Path) -> list[ImageFile]:
     return files
 
 
-def read_stored(
-    fetch: Callable[[Sequence[int]], list[Any]],
-    count: int,
-    labels: Any,
+def read_files(
+    files: Iterable[ImageFile],
     reading: Reading,
     where: str,
+    labels: Sequence[Any] | None = None,
+    parts: Sequence[str] = (),
     *,
-    kept: bool = False,
+    with_names: bool = True,
+    again: Again | None = None,
 ) -> ImageSet:
-    """Pictures that a data set holds: decoded once, and if they are many again when they are used.
+    """These pictures in their order, each decoded once and straight into the size of all.
 
     Args:
-        fetch: gives what some of them are read of, see :data:`pixelcnn.data.picture.Content`.
-        count: of the pictures.
-        labels: integers ``(count,)`` or None.
-        reading: how.
+        files: what to read.
+        reading: how, see :attr:`Reading.of_pictures`.
         where: name of the set, and the start of every message.
-        kept: keep all in memory: they may be others when they are asked for again.
+        labels: of the pictures, known when all have been read; by default their folders.
+        parts: of a split, one a picture, see :func:`pixelcnn.data.assignment.assigned`.
+        with_names: the pictures have names of their own; else that is their places, if some are left out.
+        again: more pictures than :data:`HELD` are decoded anew when they are used, of what this gives.
 
     Raises:
         DataError: bad pictures, or different sizes where none was asked for.
+        ResourceError: more than the memory holds.
     """
-    reading = reading.of_pictures
-    if reading.measured or reading.fit == "patches":
-        option = "quantise" if reading.measured else "fit='patches'"
-        raise ConfigError(
-            f"{option} goes with files and arrays, {where} is a data set of pictures",
-            hint=f"write the pictures into a folder, or leave out {option}",
-        )
-    reports, pictures, size = list[FileReport](), list[np.ndarray](), 0
-    for start in range(0, count, TOGETHER):
-        for source in fetch(range(start, min(start + TOGETHER, count))):
-            report, pixels = decode(ImageFile(source, f"image {len(reports)}"), reading)
-            reports.append(report)
-            if pixels is not None and (kept or (size := size + pixels.nbytes) <= HELD):
+    photographs = reading.size if reading.fit == "patches" else None
+    if reading.measured or photographs is not None:
+        again = None
+    try:
+        reports, pictures = _decoded(files, reading, where, None if again is None else HELD)
+        good = accepted(reports, where, reading.skip_bad)
+        target = settle(good, reading, where)
+        bad = [at for at, each in enumerate(reports) if each.error]
+        kept = [at for at, each in enumerate(reports) if not each.error]
+        if again is not None and len(pictures) < len(good):
+            pixels, apart = _anew(again, torch.tensor(kept), target, reading, where), list[Tensor]()
+        else:
+            if reading.measured:
+                kind = np.result_type(*{each.dtype for each in pictures})
+                target = dataclasses.replace(target, measured=plain_type(kind))
+            pixels, apart = target.together(pictures, apart=photographs is not None)
+    except MemoryError as error:
+        raise ResourceError(
+            f"{where}: the images do not fit into memory",
+            hint="pack them once with `pixelcnn data prepare`, and use the packed set",
+        ) from error
+    names = tuple(each.name for each in good)
+    if labels is not None:
+        labels = known_labels(labels, kept, where)
+    elif reading.labels:
+        labels = class_labels([*names], reading.classes)
+    images = (RawSet if reading.measured else ImageSet)(
+        pixels,
+        target.levels,
+        labels,  # type: ignore[arg-type]
+        name=where,
+        names=tuple(map(printable, names)) if with_names else places_among(kept, bad),
+        skipped=len(bad),
+        assigned=assignment.assigned([parts[at] for at in kept], where) if parts else None,
+        fit="" if reading.size is None or reading.fit is None else reading.fit,
+        picture_levels=reading.source_levels if reading.stored else None,
+    )
+    return images if photographs is None else in_patches(images, apart, photographs)
+
+
+def _decoded(
+    files: Iterable[ImageFile], reading: Reading, where: str, most: int | None
+) -> tuple[list[FileReport], list[np.ndarray]]:
+    """A report on each file, and the pixels of the good ones, of no more than ``most`` bytes."""
+    reports: list[FileReport] = []
+    pictures: list[np.ndarray] = []
+    first, size = None, 0
+    for report, pixels in watched(files, reading, where):
+        reports.append(report)
+        if pixels is not None:
+            first, size = first or report, size + pixels.nbytes
+            if (report.height, report.width) != (first.height, first.width):
+                common_size(
+                    [first, report], reading, where
+                )  # which fails at once unless there is one
+            if most is None or size <= most:
                 pictures.append(pixels)
-    target = settle(accepted(reports, where, reading.skip_bad), reading, where)
-    places = torch.tensor([index for index, each in enumerate(reports) if not each.error])
+    return reports, pictures
+
+
+def _anew(again: Again, places: Tensor, target: Target, reading: Reading, where: str) -> Tensor:
+    """Pictures that are decoded when they are used."""
     dtype = dtype_of(target.levels)
 
     def read(rows: Rows) -> Tensor:
         found = torch.empty((len(places[rows]), *target.shape), dtype=dtype)
-        for row, source in zip(found, fetch(places[rows].tolist()), strict=True):
+        for row, source in zip(found, again(places[rows].tolist()), strict=True):
             report, pixels = decode(ImageFile(source, where), reading)
             if pixels is None:
                 raise DataError(f"{where}: a picture {report.error}")
             row.copy_(torch.from_numpy(target.conform(pixels)))
         return found
 
-    images: Tensor = LazyImages((len(places), *target.shape), dtype, read, target.levels)
-    if len(pictures) == len(places):
-        images, _ = target.together(pictures, apart=False)
-    return ImageSet(
-        images,
-        target.levels,
-        None if labels is None else np.asarray(labels)[places.numpy()],
-        name=where,
-        names=places_among(places.tolist(), [at for at, each in enumerate(reports) if each.error]),
-        skipped=count - len(places),
-        fit="" if reading.size is None or reading.fit is None else reading.fit,
-        picture_levels=reading.source_levels if reading.stored else None,
-    )
+    return LazyImages((len(places), *target.shape), dtype, read, target.levels)

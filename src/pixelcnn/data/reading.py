@@ -182,7 +182,7 @@ def condition_names(condition: str | Sequence[str] | None) -> tuple[str, ...]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What every reader of own data is told; :class:`Options` have been checked before.
+    """What every reader of own data is told: checked :class:`Options`, and what follows from them.
 
     Raises:
         ConfigError: a layout that there is not, or patches without a size.
@@ -197,9 +197,7 @@ class Reading:
     fit: str | None = None
     """How, see :class:`Options`; ``None`` is ``resize`` for image files and ``crop`` for arrays."""
     layout: str | None = None
-    """Axes of an array, where they are not clear."""
     skip_bad: bool = False
-    """Leave out what cannot be read instead of refusing all."""
     shape: ImageShape | None = None
     """What the model takes: it settles the axes of an array and the channels of image files."""
     channels: int | None = None
@@ -210,25 +208,17 @@ class Reading:
     """Levels of the stored values, where they are known. For image files 256 and 65,536 mean that the
     values fill the range of their format; with any other number they are levels as they stand there."""
     usual_levels: int | None = None
-    """Levels of stored values that do not say so themselves, as those of an array or a table."""
     quantise: Quantise | None = None
     """How measured values will become levels. With ``source_levels`` the values are levels already."""
     picture_levels: int | None = None
-    """As ``source_levels``, for image files alone."""
     labels: bool = True
-    """Whether labels are wanted."""
     classes: tuple[str, ...] = ()
     """Known already, so that a single folder of that name is one of them."""
     grey: bool = False
-    """Whether images in colour will be made grey."""
     workers: int | None = None
-    """Threads that decode; ``None`` for as many as make sense."""
     download: bool = True
-    """Whether what is missing may be fetched."""
     label_column: str | None = None
-    """Of a table: ``first``, ``last``, ``none``, or its name in the header."""
     key: str | None = None
-    """Name of the array with the images."""
     condition: tuple[str, ...] = ()
     """Names of columns or arrays that images are given besides themselves."""
     condition_file: str | None = None

@@ -21,7 +21,6 @@ from pixelcnn.data import (
 )
 from pixelcnn.data.arrays import read_arrays
 from pixelcnn.data.conditions import given_by
-from pixelcnn.data.folder import read_folder
 from pixelcnn.data.gate import brief, missing
 from pixelcnn.data.geometry import fitted
 from pixelcnn.data.idx import NAME
@@ -147,7 +146,7 @@ def parts_of(source: Any, reading: Reading, *, alone: bool = True, whole: bool =
 def is_folder(source: Any) -> bool:
     """Whether a source is a folder of image files, and not, for one, a Zarr store."""
     _, kind = _kind_of(source)
-    return kind is not None and kind.read is read_folder
+    return kind is not None and kind.read is pictures.read_folder
 
 
 def has_columns(source: Any) -> bool:
@@ -252,7 +251,7 @@ ON_DISK = (
     Kind(hugging_face.saved, hugging_face.read_saved, OF_DATASETS),
     Kind(lambda path: prepare.prepared_folder(path) is not None, prepare.read_parts),
     Kind(zarr_store.is_store, read_arrays, OF_ARRAYS),
-    Kind(Path.is_dir, read_folder, OF_PICTURES),
+    Kind(Path.is_dir, pictures.read_folder, OF_PICTURES),
     Kind(holds_arrays, read_arrays, OF_ARRAYS),
     Kind(
         lambda path: plain_name(path).endswith(TABLES) and picture_list.fits(path),

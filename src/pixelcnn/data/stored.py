@@ -158,6 +158,17 @@ def check_growth(packed: int, size: int) -> None:
         )
 
 
+def check_held(declared: int, held: int) -> None:
+    """Refuses an array of another number of bytes than there are.
+
+    Raises:
+        DataError: the reason alone.
+    """
+    if declared != held:
+        size = brief(f"{declared:,}", 30)
+        raise DataError(f"is damaged: it declares {size} bytes of values and holds {held:,}")
+
+
 def check_kind(dtype: Any, shape: tuple[int, ...]) -> None:
     """Refuses what is no array of numbers, nor a list of words.
 
@@ -169,8 +180,21 @@ def check_kind(dtype: Any, shape: tuple[int, ...]) -> None:
             f"is of {brief(str(dtype), 60)} values, which are no numbers",
             hint="Python objects are never loaded; labels that are words: np.array(words, 'S')",
         )
-    if len(shape) > MAX_AXES:
+    sides(shape)
+
+
+def sides(shape: Any) -> tuple[int, ...]:
+    """A shape, as a file declares it.
+
+    Raises:
+        DataError: the reason alone: more axes than images have, or impossible ones.
+    """
+    listed = isinstance(shape, list | tuple)
+    if listed and len(shape) > MAX_AXES:
         raise DataError(f"has {len(shape)} axes")
+    if not listed or not all(type(side) is int and 0 <= side < 2**63 for side in shape):
+        raise DataError(f"declares the shape {brief(str(shape))}")
+    return tuple(shape)
 
 
 def needed(library: str, what: str) -> Any:

@@ -45,6 +45,8 @@ class FileReport:
     """1, 8, 16 or 32 per sub-pixel."""
     largest: int = 255
     """Value of a sub-pixel as it is stored."""
+    hint: str = ""
+    """What to do about the error, if that is known."""
 
     @property
     def full(self) -> int:
@@ -73,7 +75,7 @@ def accepted(reports: list[FileReport], where: str, skip_bad: bool) -> list[File
     bad = [each for each in reports if each.error]
     good = [each for each in reports if not each.error]
     if bad and not (skip_bad and good):
-        raise refusal([(each.name, each.error) for each in bad], len(reports), where)
+        raise refusal([(each.name, each.error, each.hint) for each in bad], len(reports), where)
     for each in bad:
         told = {TOLD: "each"} if bad[1:] else {}
         log.warning("%s: %s %s, skipped", where, printable(each.name), each.error, extra=told)

@@ -52,6 +52,22 @@ def as_tensor(values: Any) -> Tensor:
     return as_tensor(torch.from_numpy(array))
 
 
+def as_array(values: Any) -> np.ndarray:
+    """Whatever holds numbers as an array, in memory that is shared where it can be.
+
+    Raises:
+        DataError: see :func:`unmasked` and :func:`dense`.
+
+    Example:
+        >>> as_array(torch.tensor([1, 2], dtype=torch.uint8)).dtype, as_array([[1], [2]]).shape
+        (dtype('uint8'), (2, 1))
+    """
+    if isinstance(values, Tensor):
+        dense(values)
+        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy(force=True)
+    return np.asarray(unmasked(values))
+
+
 def dense(values: Tensor) -> None:
     """Does nothing where a tensor has a number for each of its places.
 

@@ -15,7 +15,7 @@ from pixelcnn.data.pictures import is_picture
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.rows import RowArray
 from pixelcnn.data.splits import Parts, read_alike
-from pixelcnn.data.tensors import as_tensor, dense, numbers_of, unmasked
+from pixelcnn.data.tensors import as_array, as_tensor, dense, numbers_of, unmasked
 from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
 
@@ -103,10 +103,11 @@ def read_values(source: Any, reading: Reading, labels: Any = None) -> Parts:
         return data_frame.read(source, reading, labels)
     with named(f"{ARRAY}:"):
         found = values_of(source)
-        if isinstance(found, Tensor):
-            values = _of_tensor(found)
-        elif found.flags.writeable:
-            values = found
+        if isinstance(found, LazyImages):
+            dtype = as_array(torch.empty(0, dtype=found.dtype)).dtype
+            values: Any = RowArray(tuple(found.shape), dtype, lambda rows: as_array(found[rows]))
+        elif isinstance(found, Tensor) or found.flags.writeable:
+            values = as_array(found)
         else:
             values = RowArray(found.shape, found.dtype, lambda rows: np.array(found[rows]))
     return {"all": from_values(values, labels, reading.source_levels, reading, ARRAY)}
@@ -164,13 +165,3 @@ def tensor_of(source: Any) -> Tensor:
         return numbers_of(values, "images are integer levels (n, c, h, w)")
     dtype = numbers_of(np.array(values[:0]), "images are integer levels (n, c, h, w)").dtype
     return LazyImages(values.shape, dtype, lambda rows: as_tensor(values[rows]))
-
-
-def _of_tensor(values: Tensor) -> Any:
-    """A tensor as an array, lazily if it is lazy; types that NumPy has not become others."""
-    if isinstance(values, LazyImages):
-        dtype = torch.empty(0, dtype=values.dtype).numpy().dtype
-        return RowArray(tuple(values.shape), dtype, lambda rows: values[rows].numpy())
-    plain = values.detach().cpu()
-    wide = plain.is_floating_point() and plain.dtype.itemsize < 4
-    return (plain.float() if wide else numbers_of(plain, "images are numbers")).numpy()

@@ -23,6 +23,8 @@ MISSING = 2**64 - 1
 
 Unpack = Callable[[bytes, int], bytes]
 """Packed bytes, and how many they become at most."""
+Chunk = Callable[[tuple[int, ...], int, int], np.ndarray | None]
+"""Some rows of a chunk, by its place in a grid."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,25 +68,21 @@ class Codecs:
             DataError: it is damaged.
         """
         assert self.shard is not None and self.inner is not None, "only a shard is read so"
-        grid = tuple(a // b for a, b in zip(shape, self.shard, strict=True))
         with opened(path) as stream:
-            places = self._index_of(stream, grid)
-            deep, last = self.shard[0], first + len(part)
-            rows = range(first // deep, (last - 1) // deep + 1)
-            for index in itertools.product(rows, *map(range, grid[1:])):
-                offset, size = map(int, places[index])
+            grid = tuple(a // b for a, b in zip(shape, self.shard, strict=True))
+            places, held = self._index_of(stream, grid), size_of(stream)
+
+            def chunk(place: tuple[int, ...], low: int, high: int) -> np.ndarray | None:
+                assert self.shard is not None and self.inner is not None, "as above"
+                offset, size = map(int, places[place])
                 if offset == size == MISSING:
-                    continue
-                if offset + size > size_of(stream):
+                    return None
+                if offset + size > held:
                     raise DataError("is damaged: a shard ends early")
                 stream.seek(offset)
-                chunk = self.inner.decoded(stream.read(size), self.shard)
-                start = index[0] * deep
-                low, high = max(first, start), min(last, start + deep)
-                rest = (
-                    slice(i * n, i * n + n) for i, n in zip(index[1:], self.shard[1:], strict=True)
-                )
-                part[(slice(low - first, high - first), *rest)] = chunk[low - start : high - start]
+                return self.inner.decoded(stream.read(size), self.shard)[low:high]
+
+            gather(part, first, shape, self.shard, chunk)
 
     def _index_of(self, stream: BinaryIO, grid: tuple[int, ...]) -> np.ndarray:
         """Offset and size of each chunk of a shard."""
@@ -94,6 +92,29 @@ class Codecs:
             raise DataError("is damaged: a shard ends early")
         stream.seek(0 if self.index_first else size_of(stream) - length)
         return self.index.decoded(stream.read(length), (*grid, 2))
+
+
+def gather(
+    result: np.ndarray, first: int, shape: Sequence[int], sides: Sequence[int], chunk: Chunk
+) -> None:
+    """Puts the rows from ``first`` on of an array of this shape, whose chunks have these sides, into another.
+
+    Args:
+        result: is filled; of these rows.
+        first: of the rows.
+        shape: of the whole array.
+        sides: of a chunk.
+        chunk: gives some rows of the chunk at a place in the grid; None where there is no such chunk.
+    """
+    last, (deep, *flat) = first + len(result), sides
+    grid = (range(-(-side // n)) for side, n in zip(shape[1:], flat, strict=True))
+    for place in itertools.product(range(first // deep, (last - 1) // deep + 1), *grid):
+        start = place[0] * deep
+        low, high = max(first, start), min(last, start + deep)
+        rest = (slice(at * n, at * n + n) for at, n in zip(place[1:], flat, strict=True))
+        target = result[(slice(low - first, high - first), *rest)]
+        if (part := chunk(place, low - start, high - start)) is not None:
+            target[...] = part[tuple(map(slice, target.shape))]
 
 
 def codecs_3(listed: Any, dtype: np.dtype, axes: int) -> Codecs:
@@ -108,7 +129,10 @@ def codecs_3(listed: Any, dtype: np.dtype, axes: int) -> Codecs:
     for each in listed:
         name, settings = each["name"], each.get("configuration") or {}
         if name == "transpose" and not seen:
-            order = tuple(order[axis] for axis in permutation(settings["order"], axes))
+            moved = settings["order"]
+            if sorted(moved) != list(range(axes)):
+                raise DataError(f"has axes in the order {brief(str(moved), 60)}")
+            order = tuple(order[axis] for axis in moved)
         elif name == "bytes" and not seen:
             big = settings.get("endian", "little") == "big"
             found = dataclasses.replace(found, dtype=dtype.newbyteorder(">" if big else "<"))
@@ -156,13 +180,6 @@ def codecs_2(described: Mapping[str, Any], axes: int) -> Codecs:
     plain = tuple(range(axes))
     order = {"C": plain, "F": plain[::-1]}[described["order"]]
     return Codecs(np.dtype(described["dtype"]), order, packings)
-
-
-def permutation(order: Sequence[int], axes: int) -> Sequence[int]:
-    """An order of axes, checked."""
-    if sorted(order) != list(range(axes)):
-        raise DataError(f"has axes in the order {brief(str(order), 60)}")
-    return order
 
 
 def _too_much(most: int) -> DataError:

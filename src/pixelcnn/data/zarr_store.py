@@ -8,7 +8,6 @@ Sources: the Zarr core specification, version 3.1, and the Zarr storage specific
 (https://zarr-specs.readthedocs.io).
 """
 
-import itertools
 import json
 import math
 import os
@@ -21,15 +20,15 @@ import numpy as np
 from pixelcnn.data.gate import brief, content
 from pixelcnn.data.stored import (
     MAX_ARRAYS,
-    MAX_AXES,
     MAX_DEPTH,
     TOGETHER,
     Container,
     StoredArray,
     check_growth,
     check_kind,
+    sides,
 )
-from pixelcnn.data.zarr_codecs import Codecs, codecs_2, codecs_3
+from pixelcnn.data.zarr_codecs import Codecs, codecs_2, codecs_3, gather
 from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
 
@@ -72,7 +71,7 @@ class Zarr(Container):
         self.names = tuple(self._found)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        return _sides(self._found[name][1]["shape"])
+        return sides(self._found[name][1]["shape"])
 
     def __getitem__(self, name: str) -> "ZarrArray":
         return ZarrArray(*self._found[name])
@@ -98,15 +97,6 @@ def _description(place: Path) -> Mapping[str, Any] | None:
     return None
 
 
-def _sides(value: Any) -> tuple[int, ...]:
-    """A shape, as JSON has it."""
-    if not isinstance(value, list) or len(value) > MAX_AXES:
-        raise DataError(f"declares the shape {brief(str(value))}")
-    if not all(type(side) is int and 0 <= side < 2**63 for side in value):
-        raise DataError(f"declares the shape {brief(str(value))}")
-    return tuple(value)
-
-
 class ZarrArray(StoredArray):
     """An array of a Zarr store.
 
@@ -119,7 +109,7 @@ class ZarrArray(StoredArray):
     """
 
     def __init__(self, folder: Path, described: Mapping[str, Any]) -> None:
-        self._folder, self.shape = folder, _sides(described.get("shape"))
+        self._folder, self.shape = folder, sides(described.get("shape"))
         try:
             self._understand(described)
         except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
@@ -149,7 +139,7 @@ class ZarrArray(StoredArray):
                 raise DataError("has chunks of several sizes, or names for them, that are not read")
             kind = described["data_type"]
             self.dtype = np.dtype("?" if kind == "bool" else kind if isinstance(kind, str) else "O")
-            self._chunks = _sides(grid["configuration"]["chunk_shape"])
+            self._chunks = sides(grid["configuration"]["chunk_shape"])
             default = "/" if keys["name"] == "default" else "."
             self._separator = keys.get("configuration", {}).get("separator", default)
             self._prefix = "c" if keys["name"] == "default" else ""
@@ -158,7 +148,7 @@ class ZarrArray(StoredArray):
         else:
             kind = described["dtype"]
             self.dtype = np.dtype(kind if isinstance(kind, str) else "O")
-            self._chunks = _sides(described["chunks"])
+            self._chunks = sides(described["chunks"])
             self._separator = described.get("dimension_separator", ".")
             self._prefix = ""
             check_kind(self.dtype, self.shape)
@@ -173,24 +163,9 @@ class ZarrArray(StoredArray):
         if not self.shape:
             return self._chunk(()).copy()
         result = np.empty((stop - start, *self.shape[1:]), self.dtype)
-        if not result.size:
-            return result
-        for place in self._places(start, stop):
-            at = tuple(index * side for index, side in zip(place, self._chunks, strict=True))
-            first, last = max(start, at[0]), min(stop, at[0] + self._chunks[0])
-            rest = tuple(
-                slice(a, a + side) for a, side in zip(at[1:], self._chunks[1:], strict=True)
-            )
-            target = result[(slice(first - start, last - start), *rest)]
-            part = self._rows_of(place, first - at[0], last - at[0])
-            target[...] = part[tuple(map(slice, target.shape))]
+        if result.size:
+            gather(result, start, self.shape, self._chunks, self._rows_of)
         return result
-
-    def _places(self, start: int, stop: int) -> Iterator[tuple[int, ...]]:
-        """The chunks that hold some rows, by their place in the grid."""
-        first = range(start // self._chunks[0], (stop - 1) // self._chunks[0] + 1)
-        sides = zip(self.shape[1:], self._chunks[1:], strict=True)
-        return itertools.product(first, *(range(-(-side // chunk)) for side, chunk in sides))
 
     def _rows_of(self, place: tuple[int, ...], first: int, last: int) -> np.ndarray:
         """Some rows of a chunk."""
