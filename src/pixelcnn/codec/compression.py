@@ -121,7 +121,7 @@ def _unpacked(
     first = next(parts, None)
     if first is None:
         return []
-    entries, entry = reader.header.entries, first[0]
+    entries, entry = reader.entries, first[0]
     # All checksums are right by now.
     size = sum(e.count * e.size.shape.dimensions * e.form.dtype.itemsize for e in entries)
     instead = "'pixelcnn decompress' writes them to files, one after the other"
