@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pixelcnn.annotations import Unfit, fitting, shown
-from pixelcnn.errors import ConfigError, ModelError
+from pixelcnn.errors import ConfigError, DataError, ModelError
 
 MAX_SIDE = 65_536
 MAX_CHANNELS = 1_024
@@ -98,6 +98,20 @@ def unflattened(shape: Sequence[int], wanted: ImageShape | None = None) -> str:
         return ""
     axes = ", ".join(map(str, (-1, *found)))
     return f"of an image in each row: images.reshape({axes}), of a DataFrame images.to_numpy().reshape(…)"
+
+
+def check_levels(values: Any, levels: int) -> None:
+    """Does nothing where all values of an array, or a tensor, are levels.
+
+    Raises:
+        DataError: says from where to where they run.
+    """
+    low, high = (0, 0) if 0 in values.shape else (int(values.min()), int(values.max()))
+    if not 0 <= low <= high < levels:
+        raise DataError(
+            f"levels must lie in 0..{levels - 1}, got {low}..{high}",
+            hint="quantise the images to the model's levels",
+        )
 
 
 def image_shape(shape: tuple[int, int, int] | list[int]) -> ImageShape:

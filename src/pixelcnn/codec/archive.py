@@ -23,7 +23,7 @@ from pixelcnn.codec.tiles import block_of, join, split, tile_of
 from pixelcnn.codec.twin import Twin
 from pixelcnn.errors import DataError, ModelError, PixelCNNError
 from pixelcnn.model import PixelModel
-from pixelcnn.shapes import ImageShape
+from pixelcnn.shapes import ImageShape, check_levels
 
 Callback = Callable[[int, int], None]
 """Called with what is done and all there is."""
@@ -162,12 +162,7 @@ def _checked(model: PixelModel, entry: Entry, images: Any, count: int) -> Tensor
     shape, levels = entry.size.shape, torch.as_tensor(images)
     if tuple(levels.shape) != (count, *shape):
         raise DataError(f"images have become others while they were read: {tuple(levels.shape)}")
-    low, high = (int(levels.min()), int(levels.max())) if levels.numel() else (0, 0)
-    if not 0 <= low <= high < model.levels:
-        raise DataError(
-            f"levels must lie in 0..{model.levels - 1}, got {low}..{high}",
-            hint="quantise the images to the model's levels",
-        )
+    check_levels(levels, model.levels)
     return levels
 
 
