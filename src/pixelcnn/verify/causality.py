@@ -17,7 +17,6 @@ from pixelcnn.config import check_integer
 from pixelcnn.engines.parallel import past_seen
 from pixelcnn.engines.trace import trace
 from pixelcnn.errors import ConformanceError
-from pixelcnn.masks import raster_past
 from pixelcnn.networks import Network
 from pixelcnn.program import UNITS, Unlowerable
 from pixelcnn.shapes import Position, image_shape
@@ -73,8 +72,7 @@ def allowed_past(network: Network, height: int, width: int) -> Tensor:
     With order ``"channel"`` the parameters of channel c see the pixel's earlier channels; with ``"pixel"``
     all parameters of a pixel see earlier pixels only.
     """
-    past = raster_past(network.channels, height, width)
-    return past if network.order == "channel" else past[:1].expand_as(past)
+    return Network.claimed_past(network, height, width)
 
 
 def claimed_past(network: Network, height: int, width: int) -> Tensor:

@@ -1,6 +1,5 @@
 """What a model promises beyond its network and its output, one check for each promise."""
 
-import copy
 import tempfile
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from pixelcnn.devices import copied, float64_device, placed
 from pixelcnn.errors import ConformanceError, ModelError, UnknownName
 from pixelcnn.extent import FEW_POSITIONS, cropped, representative
 from pixelcnn.model import PixelModel
-from pixelcnn.modes import evaluation_view, within
+from pixelcnn.modes import evaluation_view
 from pixelcnn.networks import Network
 from pixelcnn.record import classes_seen
 from pixelcnn.shapes import ImageShape, Position
@@ -27,7 +26,7 @@ from pixelcnn.verify.agreement import (
 from pixelcnn.verify.causality import place
 from pixelcnn.verify.compression import check_compression
 from pixelcnn.verify.networks import NetworkChecks
-from pixelcnn.verify.outputs import OutputChecks
+from pixelcnn.verify.outputs import output_checks
 from pixelcnn.verify.probability import (
     MOST_IMAGES,
     SUM_TOLERANCE,
@@ -78,7 +77,7 @@ class ModelChecks:
         return [
             Check("its weights are finite", self.finite),
             *NetworkChecks(self.original.network, HEIGHT, WIDTH).all(),
-            *OutputChecks(self.original.output, self.original.shape.channels).all(),
+            *output_checks(self.original.output, self.original.shape.channels),
             *self.together(),
         ]
 
@@ -206,7 +205,7 @@ class ModelChecks:
 
     def compresses(self) -> str:
         """Images that it draws, in whole numbers; a model without an integer form breaks no promise."""
-        model = copy.copy(within(cropped(self.original, FEW_POSITIONS)))
+        model = cropped(self.original, FEW_POSITIONS)
         condition = self.condition(model.shape)
         try:
             return check_compression(model, condition, calibrated=RANGES in model.record)

@@ -1,22 +1,28 @@
 """What every check starts from: random parameters, random inputs, and a network as a pure function."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from pixelcnn.config import check_integer
+from pixelcnn.config import arguments, check_integer, from_config, to_config
 from pixelcnn.devices import copied, require_numbers
-from pixelcnn.errors import ModelError
+from pixelcnn.errors import ConformanceError, ModelError
 from pixelcnn.extent import MOST_NUMBERS, widest
 from pixelcnn.layers import set_dropout_generator
 from pixelcnn.modes import within
 from pixelcnn.networks import Network, parameters_of
 from pixelcnn.networks.base import ONES_OWN
+from pixelcnn.registry import Registry
 from pixelcnn.streams import DrawFrom
 from pixelcnn.surroundings import independent
+from pixelcnn.text import counted
+
+T = TypeVar("T")
 
 LEVELS = 256
 """Levels of the random inputs given to a network on its own."""
@@ -221,7 +227,7 @@ class Probe:
     @property
     def groups(self) -> int:
         """Outputs of a pixel that may differ in what they see: its channels, or one for all of them."""
-        return self.network.channels if self.network.order == "channel" else 1
+        return self.network.colours
 
     def copies(self, x: Tensor) -> int:
         """How many copies of an image ``(c, h, w)`` go into one pass."""
@@ -246,9 +252,9 @@ def images_interact(network: Network, height: int, width: int, *, training: bool
     """
     drawn = randomise(network, seed=1)
     outputs: list[Tensor] = []
-    middle = random_batch(drawn, height, width, seed=0)
+    middle = random_batch(drawn, 3, height, width, seed=0)
     for seed in (1, 2):
-        batch = random_batch(drawn, height, width, seed)
+        batch = random_batch(drawn, 3, height, width, seed)
         for mine, fixed in zip(batch, middle, strict=True):
             if mine is not None and fixed is not None:
                 mine[1] = fixed[1]  # the image in the middle stays, the others change
@@ -264,8 +270,28 @@ def images_interact(network: Network, height: int, width: int, *, training: bool
 
 
 def random_batch(
-    network: Network, height: int, width: int, seed: int
+    network: Network, n: int, height: int, width: int, seed: int
 ) -> tuple[Tensor, Tensor | None]:
-    """Three random images in ``[0, 1]`` with their conditions."""
-    images = random_images(network, 3, height, width, seed)
-    return encoded(network, images), random_condition(network, 3, height, width, seed)
+    """Random images, as a network is given them, with their conditions."""
+    images = random_images(network, n, height, width, seed)
+    return encoded(network, images), random_condition(network, n, height, width, seed)
+
+
+def rebuilt(registry: Registry[T], original: T) -> tuple[T, str]:
+    """What the arguments of a network or an output build, and how many they are in words.
+
+    Raises:
+        ConformanceError: one is not kept under its own name, or is not JSON.
+    """
+    kind = type(original)
+    if absent := [name for name in arguments(kind) if not hasattr(original, name)]:
+        raise ConformanceError(f"argument {absent[0]!r} is not stored under its own name")
+    values = {name: getattr(original, name) for name in arguments(kind)}
+    try:
+        json.dumps(values)
+    except (TypeError, ValueError) as error:
+        raise ConformanceError(f"an argument is not JSON: {error}") from error
+    said = counted(len(values), "argument")
+    if any(registry[name] is kind for name in registry):
+        return from_config(registry, json.loads(json.dumps(to_config(registry, original)))), said
+    return kind(**values), f"{said}; not registered, so not saved by name"

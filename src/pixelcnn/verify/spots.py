@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -87,10 +88,8 @@ def spread_to_ends(total: int, few: int) -> Tensor:
 
 def future(probe: Probe, shape: ImageShape, target: int, source: int) -> str:
     """A leak in words, from the numbers of an output and an input in their flattened arrays."""
-    names = [
-        place(
-            Position(*(int(i) for i in torch.unravel_index(torch.tensor(number), (c, *shape[1:]))))
-        )
-        for number, c in ((target, probe.groups), (source, shape.channels))
-    ]
-    return f"output {names[0]} changes with input {names[1]}, which does not come before it"
+    output, given = (
+        place(Position(*map(int, np.unravel_index(number, (channels, *shape[1:])))))
+        for number, channels in ((target, probe.groups), (source, shape.channels))
+    )
+    return f"output {output} changes with input {given}, which does not come before it"
