@@ -49,13 +49,7 @@ def entry_of(
     labels: Sequence[int] = (),
     name: str = "",
 ) -> Entry:
-    """What is written of some images, which are split into tiles where they are too large.
-
-    Raises:
-        ModelError: images of other channels than the model's.
-    """
-    if shape.channels != model.shape.channels:
-        raise ModelError(f"this model is for {model.shape} images, got one of {shape}")
+    """What is written of some images, which are split into tiles where they are too large."""
     return Entry(name, form, Size(shape, tile_of(shape, model.network.largest)), count, labels)
 
 
@@ -76,7 +70,7 @@ def pack(
 
     Raises:
         DataError: levels that are out of the model's range.
-        ModelError: a model without ranges or an integer form.
+        ModelError: a model without ranges or an integer form, or images of other channels than its own.
     """
     twin, fingerprint = twin_of(model)
     labelled = model.network.condition is not None
