@@ -27,7 +27,6 @@ from pixelcnn.verify.probing import (
     encoded,
     images_interact,
     level_count,
-    mode,
     random_condition,
     random_images,
     randomise,
@@ -156,20 +155,28 @@ def measure(
     claimed = claimed_past(network, height, width)
     seen = torch.zeros_like(allowed)
     for count in range(most):
-        probe, x, other = draw(network, height, width, seed + count, positive=count % 2 == 0)
+        positive = count % 2 == 0
+        probe, x, other = draw(
+            network, height, width, seed + count, positive=positive, training=training
+        )
         probe = replace(probe, alone=alone)
-        with mode(probe.network, training):
-            seen |= by_gradient(probe, x) | by_flips(probe, x, other)
+        seen |= by_gradient(probe, x) | by_flips(probe, x, other)
         if count + 1 >= least and not (claimed & allowed & ~seen).any():
             break
     return Dependence(seen, allowed, claimed)
 
 
 def draw(
-    network: Network, height: int, width: int, seed: int, *, positive: bool
+    network: Network,
+    height: int,
+    width: int,
+    seed: int,
+    *,
+    positive: bool,
+    training: bool = False,
 ) -> tuple[Probe, Tensor, Tensor]:
     """Random parameters, a random image ``(c, h, w)``, and a second one that differs everywhere."""
-    drawn = randomise(network, seed, positive=positive)
+    drawn = randomise(network, seed, positive=positive).train(training)
     images = random_images(network, 1, height, width, seed)[0]
     others = another_level(images, level_count(network), seed)
     probe = Probe(drawn, random_condition(drawn, 1, height, width, seed), seed)

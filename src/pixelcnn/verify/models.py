@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from pixelcnn import checkpoint
-from pixelcnn.codec.integers import RANGES
 from pixelcnn.devices import copied, float64_device, placed
 from pixelcnn.errors import ConformanceError, ModelError, UnknownName
 from pixelcnn.extent import FEW_POSITIONS, cropped, representative
@@ -206,9 +205,8 @@ class ModelChecks:
     def compresses(self) -> str:
         """Images that it draws, in whole numbers; a model without an integer form breaks no promise."""
         model = cropped(self.original, FEW_POSITIONS)
-        condition = self.condition(model.shape)
         try:
-            return check_compression(model, condition, calibrated=RANGES in model.record)
+            return check_compression(model, self.condition(model.shape))
         except ModelError as error:
             raise Noted(str(error)) from error
 

@@ -28,7 +28,6 @@ from pixelcnn.verify.probing import (
     fixed_noise,
     images_interact,
     is_mask,
-    mode,
     passed,
     random_batch,
     random_condition,
@@ -102,8 +101,10 @@ class NetworkChecks:
 
     def evaluate(self, network: Network) -> Tensor:
         """Outputs of a network in float64, with its own parameters."""
-        with mode(network, training=False), torch.no_grad(), fixed_noise(0):
-            outputs = passed(network, *random_batch(network, 2, self.height, self.width, seed=0))
+        with torch.no_grad(), fixed_noise(0):
+            outputs = passed(
+                network.eval(), *random_batch(network, 2, self.height, self.width, seed=0)
+            )
         return outputs.nan_to_num(nan=torch.inf)  # NaN is unlike itself, and another check's
 
     def shapes(self) -> str:
@@ -213,8 +214,7 @@ class NetworkChecks:
         total = len(dead)
         for seed in range(4):
             probe, x, _ = draw(self.network, self.height, self.width, seed, positive=seed % 2 == 0)
-            with mode(probe.network, training=False):
-                self.backward(probe, x)
+            self.backward(probe, x)
             grads = {name: p.grad for name, p in probe.network.named_parameters()}
             dead -= {name for name, g in grads.items() if g is not None and bool(g.any())}
         if dead:
@@ -245,7 +245,7 @@ class NetworkChecks:
             probe, x, _ = draw(self.network, self.height, self.width, seed, positive=seed % 2 == 0)
             assert probe.condition is not None
             other = (probe.condition + 1) % size if kind == "label" else probe.condition + 1.0
-            with mode(probe.network, training=False), torch.no_grad():
+            with torch.no_grad():
                 outputs = [Probe(probe.network, c)(x[None])[0] for c in (probe.condition, other)]
             reached = reached | (outputs[0] != outputs[1]).any(1)
         if not reached.all():

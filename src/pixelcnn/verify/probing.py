@@ -187,18 +187,6 @@ def same_buffers(module: nn.Module) -> Iterator[None]:
             buffers.update(was)
 
 
-@contextmanager
-def mode(module: nn.Module, training: bool) -> Iterator[None]:
-    """Training or evaluation mode, and back to what it was, module by module."""
-    before = {m: m.training for m in module.modules()}
-    module.train(training)
-    try:
-        yield
-    finally:
-        for m, was in before.items():
-            m.training = was
-
-
 def passed(network: Network, x: Tensor, condition: Tensor | None) -> Tensor:
     """What a network gives in a model, which leaves it its input to overwrite.
 
@@ -250,7 +238,7 @@ def images_interact(network: Network, height: int, width: int, *, training: bool
     In evaluation mode also where there are none: a ``squeeze`` is something else for a lone image. There
     sums may round otherwise. In training mode dropout would draw a lone image other numbers.
     """
-    drawn = randomise(network, seed=1)
+    drawn = randomise(network, seed=1).train(training)
     outputs: list[Tensor] = []
     middle = random_batch(drawn, 3, height, width, seed=0)
     for seed in (1, 2):
@@ -258,13 +246,13 @@ def images_interact(network: Network, height: int, width: int, *, training: bool
         for mine, fixed in zip(batch, middle, strict=True):
             if mine is not None and fixed is not None:
                 mine[1] = fixed[1]  # the image in the middle stays, the others change
-        with mode(drawn, training), torch.no_grad(), fixed_noise(0), same_buffers(drawn):
+        with torch.no_grad(), fixed_noise(0), same_buffers(drawn):
             outputs.append(passed(drawn, *batch)[1])
     if training or not torch.equal(*outputs):
         return not torch.equal(*outputs)
     x, condition = middle
     given = condition if condition is None else condition[1:2]
-    with mode(drawn, training), torch.no_grad(), fixed_noise(0):
+    with torch.no_grad(), fixed_noise(0):
         lone = passed(drawn, x[1:2], given)[0]
     return not torch.allclose(lone, outputs[0], rtol=1e-6, atol=1e-9)
 

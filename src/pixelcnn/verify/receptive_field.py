@@ -208,7 +208,6 @@ def receptive_field(
     seen, itself = torch.zeros(height, width, dtype=torch.bool), False
     for count in range(DRAWS):
         probe, x, _ = draw(network, height, width, seed=count, positive=count == 0)
-        probe.network.eval()
         numbers = (torch.arange(probe.groups) * height + row) * width + column
         found = gradients(probe, x, numbers) != 0
         seen |= found.any(0).any(0)

@@ -31,7 +31,6 @@ def check_far(network: Network) -> str:
     height, width = fitting(network, *FAR)
     probe, x, other = draw(network, height, width, seed=0, positive=True)
     probe = replace(probe, alone=True)
-    probe.network.eval()
     corner = torch.arange(probe.groups) * height * width + width - 1
     check_spots(probe, x, other, torch.tensor([max(0, x.numel() - 2)]), corner)
     return f"corners of {height}x{width}"
