@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.codec.fixed import DIGITS, EXACT, LIMIT
+from pixelcnn.codec.weights import sizes
 from pixelcnn.program import Program, Requantise, Unlowerable
 
 Limits = Sequence[int]
@@ -76,14 +77,11 @@ def _whole(values: Tensor | None) -> int:
 
 def _sum(node: Any, read: Limits) -> int:
     """Of each output all weights' sizes times the largest input, and its bias."""
-    total = torch.zeros(node.width, dtype=torch.float64)
     weights = [node.weight] if node.op == "dense" else [tap.weight for tap in node.taps]
-    for weight in weights:
-        _whole(weight)
-        size = weight.double().abs()
-        total += size if size.dim() == 1 else size.sum(1)
-    _whole(node.bias)
+    for each in (*weights, node.bias):
+        _whole(each)
     bias = torch.zeros(node.width) if node.bias is None else node.bias
+    total = sizes([weight.double() for weight in weights])
     return int((total * read[0] + bias.double().abs()).max())
 
 
