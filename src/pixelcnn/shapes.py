@@ -37,20 +37,6 @@ class ImageShape(NamedTuple):
     height: int
     width: int
 
-    def checked(self) -> "ImageShape":
-        """The shape itself.
-
-        Raises:
-            ConfigError: larger than this package handles, or without a pixel.
-        """
-        sides = 1 <= self.height <= MAX_SIDE and 1 <= self.width <= MAX_SIDE
-        if not (sides and 1 <= self.channels <= MAX_CHANNELS):
-            raise ConfigError(
-                f"image shape {shown(tuple(self))} is out of range",
-                hint=f"1 to {MAX_CHANNELS} channels, sides of 1 to {MAX_SIDE}",
-            )
-        return self
-
     def require(self, shape: Sequence[int]) -> None:
         """Does nothing where an array of this shape holds such images.
 
@@ -114,19 +100,26 @@ def check_levels(values: Any, levels: int) -> None:
         )
 
 
-def image_shape(shape: tuple[int, int, int] | list[int]) -> ImageShape:
+def image_shape(shape: Sequence[int]) -> ImageShape:
     """Checks a (channels, height, width) triple.
 
     Raises:
         ConfigError: not three positive integers, or larger than this package handles.
     """
     try:
-        return ImageShape(*fitting(shape, tuple[int, int, int])).checked()
+        found = ImageShape(*fitting(shape, tuple[int, int, int]))
     except Unfit:
         raise ConfigError(
             f"an image shape is (channels, height, width), got {shown(shape)}",
             hint="three integers, as (1, 28, 28)",
         ) from None
+    sides = 1 <= found.height <= MAX_SIDE and 1 <= found.width <= MAX_SIDE
+    if not (sides and 1 <= found.channels <= MAX_CHANNELS):
+        raise ConfigError(
+            f"image shape {shown(tuple(found))} is out of range",
+            hint=f"1 to {MAX_CHANNELS} channels, sides of 1 to {MAX_SIDE}",
+        )
+    return found
 
 
 class Position(NamedTuple):
