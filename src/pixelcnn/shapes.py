@@ -123,11 +123,19 @@ def image_shape(shape: Sequence[int]) -> ImageShape:
 
 
 class Position(NamedTuple):
-    """A sub-pixel: channel, row, column."""
+    """A sub-pixel.
+
+    Example:
+        >>> print(Position(0, 2, 3))
+        (c 0, h 2, w 3)
+    """
 
     channel: int
     row: int
     column: int
+
+    def __str__(self) -> str:
+        return f"(c {self.channel}, h {self.row}, w {self.column})"
 
 
 def coding_order(shape: ImageShape) -> Iterator[Position]:

@@ -79,8 +79,7 @@ def visit(model: PixelModel, n: int, walker: Walker) -> Walk:
         pmf = model.output.pmf(parameters, levels[:, :channel, row, column].to(exact))
         if pmf.isnan().any():
             raise ModelError(
-                f"the parameters that {name_of(model.network)} gives at (c {channel}, h {row}, w {column})"
-                " are not numbers",
+                f"the parameters that {name_of(model.network)} gives at {position} are not numbers",
                 hint=NO_NUMBER,
             )
         chosen = yield Front(torch.tensor([position]), pmf[:, None])

@@ -291,8 +291,3 @@ def example(pairs: Tensor) -> tuple[Position, Position]:
     raster = (near[:, 4] * pairs.shape[2] + near[:, 5]) * pairs.shape[0] + near[:, 3]
     numbers = near[int(raster.argmax())].tolist()
     return Position(*numbers[:3]), Position(*numbers[3:])
-
-
-def place(position: Position) -> str:
-    """``(c 0, h 2, w 3)``."""
-    return f"(c {position.channel}, h {position.row}, w {position.column})"

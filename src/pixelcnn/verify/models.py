@@ -22,7 +22,6 @@ from pixelcnn.verify.agreement import (
     check_walk,
     program_in_use,
 )
-from pixelcnn.verify.causality import place
 from pixelcnn.verify.compression import check_compression
 from pixelcnn.verify.networks import NetworkChecks
 from pixelcnn.verify.outputs import output_checks
@@ -170,7 +169,7 @@ class ModelChecks:
             for row, column in sorted(places):
                 at = Position(channels - 1, row, column)
                 total = conditional_sum(model, image, at, self.condition(model.shape))
-                expect_one(total, f"the levels of {place(at)} given the past")
+                expect_one(total, f"the levels of {at} given the past")
             tried.append(f"the levels of {counted(len(places), 'sub-pixel')} of {model.shape}")
         return "; ".join(tried) or f"not tried: {self.model.levels} levels are too many to count"
 

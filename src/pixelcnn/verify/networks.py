@@ -17,7 +17,6 @@ from pixelcnn.verify.causality import (
     example,
     may_miss_the_nearest,
     measure,
-    place,
     program_past,
 )
 from pixelcnn.verify.diagnosis import explain
@@ -170,7 +169,7 @@ class NetworkChecks:
                 target, source = example(pairs)
                 blind = text.startswith("does not see")
                 why = TWICE if blind and near[(*target, *source)] else ""
-                fact = f"output {place(target)} " + text.format(f"input {place(source)}")
+                fact = f"output {target} " + text.format(f"input {source}")
                 fact += f" ({counted(int(pairs.sum()), 'such pair')})"
                 raise ConformanceError(why + fact + (UNSAID if blind and must.any() else ""))
         claimed = int(found.claimed.sum())
@@ -250,7 +249,7 @@ class NetworkChecks:
             reached = reached | (outputs[0] != outputs[1]).any(1)
         if not reached.all():
             first = Position(*(~reached).nonzero()[0].tolist())
-            raise ConformanceError(f"output {place(first)} does not change with the {kind}")
+            raise ConformanceError(f"output {first} does not change with the {kind}")
         return f"{counted(reached.numel(), 'output')} changed by the {kind}"
 
 

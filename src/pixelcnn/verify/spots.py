@@ -9,7 +9,7 @@ from torch import Tensor
 from pixelcnn.errors import ConformanceError
 from pixelcnn.networks import Network
 from pixelcnn.shapes import ImageShape, Position
-from pixelcnn.verify.causality import draw, flips, gradients, place
+from pixelcnn.verify.causality import draw, flips, gradients
 from pixelcnn.verify.probing import Probe, fitting
 
 FAR = (31, 37)
@@ -88,7 +88,7 @@ def spread_to_ends(total: int, few: int) -> Tensor:
 def future(probe: Probe, shape: ImageShape, target: int, source: int) -> str:
     """A leak in words, from the numbers of an output and an input in their flattened arrays."""
     output, given = (
-        place(Position(*map(int, np.unravel_index(number, (channels, *shape[1:])))))
+        Position(*map(int, np.unravel_index(number, (channels, *shape[1:]))))
         for number, channels in ((target, probe.groups), (source, shape.channels))
     )
     return f"output {output} changes with input {given}, which does not come before it"
