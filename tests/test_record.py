@@ -96,7 +96,7 @@ def test_keys_that_nobody_knows_are_kept():
 
 def test_a_model_chooses_no_place_to_read_from():
     for name in ("/etc/passwd", "../x", "a\\b"):
-        with pytest.raises(ModelError, match=r"record\.data\.name must be a name, not a path"):
+        with pytest.raises(ModelError, match=r"record\.data\.name must be .* a name, not a path"):
             record.checked({"data": {"name": name}})
     assert record.checked({"data": {"name": "digits", "root": "/etc", "download": True}}) == {
         "data": {"name": "digits"}

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_MODULES = ("data", "engines", "errors", "layers", "masks", "networks", "outputs", "verify", "walk")
-_NAMES = {
+_HOMES = {
     "PixelCNNError": "errors",
     "PixelModel": "model",
     "Score": "scoring",
@@ -42,6 +41,7 @@ _NAMES = {
     "stream": "sampling",
     "values": "physical",
 }
+"""Modules of the public names that are none themselves."""
 
 __all__ = [
     "PixelCNNError",
@@ -76,13 +76,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
+    if name not in __all__:
+        raise AttributeError(f"module 'pixelcnn' has no attribute {name!r}")
+    if name not in _HOMES:
         return importlib.import_module(f"pixelcnn.{name}")
-    if name in _NAMES:
-        value = getattr(importlib.import_module(f"pixelcnn.{_NAMES[name]}"), name)
-        globals()[name] = value  # where it is found without this function
-        return value
-    raise AttributeError(f"module 'pixelcnn' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"pixelcnn.{_HOMES[name]}"), name)
+    globals()[name] = value  # where it is found without this function
+    return value
 
 
 def __dir__() -> list[str]:

@@ -31,8 +31,15 @@ class Unfit(Exception):
     """A value that an annotation does not take."""
 
 
+class Rule:
+    """What an annotation asks of values beyond their type: ``value in rule``, in words ``str(rule)``."""
+
+    def __contains__(self, value: Any) -> bool:
+        raise NotImplementedError
+
+
 @dataclasses.dataclass(frozen=True)
-class Range:
+class Range(Rule):
     """The numbers that an option takes, to be written into its annotation.
 
     Args:
@@ -69,7 +76,7 @@ def fitting(value: Any, kind: Any) -> Any:
     Args:
         value: as given.
         kind: of ``bool``, ``int``, ``float`` (finite; an integer will do), ``str`` (not empty), ``None``,
-            ``Literal``, tuples, sequences, unions, classes, and ``Annotated`` with a :class:`Range`; anything
+            ``Literal``, tuples, sequences, unions, classes, and ``Annotated`` with a :class:`Rule`; anything
             else takes all values.
 
     Raises:
@@ -130,7 +137,7 @@ def choice(value: Any, choices: Iterable[Any]) -> Any:
 
 
 def _within(value: Any, rules: tuple[Any, ...]) -> Any:
-    if any(isinstance(rule, Range) and value not in rule for rule in rules):
+    if any(isinstance(rule, Rule) and value not in rule for rule in rules):
         raise Unfit
     return value
 
@@ -158,9 +165,10 @@ def described(kind: Any) -> str:
     """
     origin, members = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        ranges = [each for each in members[1:] if isinstance(each, Range)]
-        words = " ".join([described(members[0]), *map(str, ranges)])
-        return words.replace("an int", "an odd int") if any(r.odd for r in ranges) else words
+        rules = [each for each in members[1:] if isinstance(each, Rule)]
+        words = " ".join([described(members[0]), *map(str, rules)])
+        odd = any(isinstance(rule, Range) and rule.odd for rule in rules)
+        return words.replace("an int", "an odd int") if odd else words
     if origin in (Union, types.UnionType):
         return " or ".join(map(described, members))
     if origin is Literal:

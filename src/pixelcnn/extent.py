@@ -53,23 +53,20 @@ def part(network: Network, shape: ImageShape, positions: int) -> ImageShape:
 
 
 def cropped(model: PixelModel, positions: int) -> PixelModel:
-    """The model for the upper left part of its images, or itself if they have no more positions.
+    """The model for the upper left part of its images, or all of them if they have no more positions.
 
     Args:
-        model: shares all with the result but the shape.
+        model: shares its parts with the result, which has a shape and a record of its own.
         positions: see :func:`part`.
     """
-    shape = part(model.network, model.shape, positions)
-    if shape == model.shape:
-        return model
-    # What torch.compile made would pass the shape on to the model inside.
+    # What torch.compile made would pass both on to the model inside.
     view = copy.copy(within(model))
-    view.shape = shape
+    view.shape = part(model.network, model.shape, positions)
     return view
 
 
 def representative(model: PixelModel) -> PixelModel:
-    """The model itself, or of images of more than :data:`MOST_POSITIONS` pixels that for a part."""
+    """The model, of images of more than :data:`MOST_POSITIONS` pixels for a part of them."""
     large = model.shape.height * model.shape.width > MOST_POSITIONS
     return cropped(model, FEW_POSITIONS if large else MOST_POSITIONS)
 

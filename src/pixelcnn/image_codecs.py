@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pixelcnn.errors import DataError
+from pixelcnn.shapes import check_levels
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -226,10 +227,7 @@ def _levels(image: Any, levels: int) -> NDArray[Any]:
         raise DataError(
             f"images must be integer levels (n, c, h, w), got {array.dtype} in {array.ndim + 1} axes"
         )
-    if array.size and not 0 <= int(array.min()) <= int(array.max()) < levels:
-        raise DataError(
-            f"levels must lie in 0..{levels - 1}, got {int(array.min())}..{int(array.max())}"
-        )
+    check_levels(array, levels)
     return array
 
 

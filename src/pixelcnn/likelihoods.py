@@ -1,7 +1,7 @@
 """The likelihood of a data set as a figure: mean, error, units, and what it was measured on."""
 
+import dataclasses
 import math
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
@@ -11,7 +11,7 @@ from pixelcnn.json_text import plain
 from pixelcnn.record import UNSAID, agree, coding
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Score:
     """Negative log-likelihood of a data set, and all that is needed to compare it.
 
@@ -70,27 +70,16 @@ class Score:
 
     def as_json(self) -> dict[str, Any]:
         """The evaluation record under its public keys, in JSON types: None for an error of one image."""
+        own = dataclasses.asdict(self)
         found = {
-            "nats_per_image": self.nats,
-            "stderr": self.stderr,
-            "nats_per_image_density": self.nats_density,
+            "nats_per_image": own.pop("nats"),
+            "stderr": own.pop("stderr"),
+            "nats_per_image_density": own.pop("nats_density"),
             "bits_per_dim": self.bits_per_dim,
             "bits_per_dim_stderr": self.bits_per_dim_stderr,
-            "images": self.images,
-            "dimensions": self.dimensions,
-            "data": self.data,
-            "split": self.split,
-            "levels": self.levels,
-            "binarisation": self.binarisation,
-            "quantisation": self.quantisation,
-            "augmentation": self.augmentation,
-            "training_coding": self.training_coding,
-            "as_trained": self.as_trained,
-            "content_hash": self.content_hash,
-            "weights": self.weights,
-            "parameters": self.parameters,
         }
-        return {name: plain(value) for name, value in found.items()}
+        record: dict[str, Any] = plain(found | own | {"as_trained": self.as_trained})
+        return record
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""

@@ -21,7 +21,7 @@ from pixelcnn.networks import NETWORKS, Network, parameters_of
 from pixelcnn.networks.base import ONES_OWN
 from pixelcnn.outputs import OUTPUTS, Output
 from pixelcnn.record import classes_seen
-from pixelcnn.shapes import image_shape
+from pixelcnn.shapes import check_levels, image_shape
 from pixelcnn.statistics import Statistics
 from pixelcnn.surroundings import independent
 
@@ -86,8 +86,8 @@ class PixelModel(given.Conditioned):
                 hint="codes=output.levels",
             )
         _, height, width = self.shape
-        if network.largest and (height > network.largest[0] or width > network.largest[1]):
-            rows, columns = network.largest
+        rows, columns = network.largest or (height, width)
+        if height > rows or width > columns:
             raise ConfigError(
                 f"the network is for images of at most {rows}x{columns}, not {height}x{width}"
             )
@@ -240,11 +240,7 @@ class PixelModel(given.Conditioned):
         self.shape.require(tensor.shape)
         # Strides would choose how convolutions sum, and so the last bits.
         tensor = tensor.to(self.device, torch.int64).contiguous()
-        if tensor.numel() and not 0 <= int(tensor.min()) <= int(tensor.max()) < self.levels:
-            raise DataError(
-                f"levels must lie in 0..{self.levels - 1}, got {int(tensor.min())}..{int(tensor.max())}",
-                hint="quantise the images to the model's levels",
-            )
+        check_levels(tensor, self.levels)
         return tensor
 
     @independent

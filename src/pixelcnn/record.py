@@ -6,28 +6,16 @@ Keys that nobody reads yet are kept as they are.
 """
 
 import json
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pixelcnn.checks import (
-    COUNT,
-    EDGES,
-    MOST,
-    SIDE,
-    Check,
-    ascending,
-    file_name,
-    flag,
-    listing,
-    number,
-    optional,
-    rule,
-    sides,
-    table,
-    text,
-)
+from pixelcnn.annotations import Range, Rule, Unfit, described, fitting, shown
 from pixelcnn.errors import ModelError
-from pixelcnn.shapes import MAX_LEVELS
+from pixelcnn.shapes import MAX_LEVELS, MAX_SIDE
+
+FARTHEST = 1e300
+"""Of the values of images, whatever their unit."""
 
 
 def checked(record: object) -> dict[str, Any]:
@@ -49,7 +37,7 @@ def checked(record: object) -> dict[str, Any]:
         Traceback (most recent call last):
         pixelcnn.errors.ModelError: record.steps must be an integer from 0 to 9223372036854775808, got 'many'
     """
-    found: dict[str, Any] = table(RECORD)("record", record)
+    found: dict[str, Any] = _checked("record", record, RECORD)
     return found
 
 
@@ -115,83 +103,162 @@ def classes_seen(record: Mapping[str, Any], classes: int) -> list[int]:
     return seen or list(range(classes))
 
 
+class Table(NamedTuple):
+    """An object whose known keys hold what they ought to.
+
+    Attributes:
+        known: an annotation for each key, see :func:`pixelcnn.annotations.fitting`, or a table.
+        strict: leave out all others.
+        needs: keys that it must have.
+        optional: it may be nothing at all.
+    """
+
+    known: dict[str, Any]
+    strict: bool = False
+    needs: tuple[str, ...] = ()
+    optional: bool = False
+
+
+def _checked(name: str, value: Any, kind: Any) -> Any:
+    """A value of a key as it may be used."""
+    if isinstance(kind, Table):
+        if value is None and kind.optional:
+            return None
+        known = kind.known
+        kept = {k: v for k, v in _fit(name, value, dict).items() if k in known or not kind.strict}
+        for key in kind.needs:
+            if key not in kept:
+                raise ModelError(f"{name} lacks {key}")
+        return {k: _checked(f"{name}.{k}", v, known.get(k, Any)) for k, v in kept.items()}
+    return _fit(name, value, kind)
+
+
+def _fit(name: str, value: Any, kind: Any) -> Any:
+    """The value itself, in the type of JSON that it has."""
+    try:
+        if not isinstance(fitting(value, kind), tuple) or isinstance(value, list):
+            return value
+    except Unfit:
+        pass
+    raise ModelError(f"{name} must be {described(kind)}, got {shown(value)}")
+
+
+class Ascending(Rule):
+    """Numbers none of which is below the one before."""
+
+    def __contains__(self, value: Any) -> bool:
+        return list(value) == sorted(value)
+
+    def __str__(self) -> str:
+        return "in ascending order"
+
+
+class NoPath(Rule):
+    """A name of a data set, or the last part of a path: a model chooses no folders.
+
+    What is no named set but called like one has ``./`` before it.
+    """
+
+    def __contains__(self, value: Any) -> bool:
+        plain = value.removeprefix("./")
+        hub = re.fullmatch(r"hf:[\w.:-]+(/[\w.:-]+){0,2}", plain)  # of a dataset on a hub of them
+        return bool(hub) or not any(separator in plain for separator in "/\\")
+
+    def __str__(self) -> str:
+        return "that is a name, not a path"
+
+
+TEXT = str | Literal[""]
+NAME = Annotated[TEXT, NoPath()]
+NUMBER = Annotated[float, Range(-1e18, 1e18)]  # more nats than any image has
+COUNT = Annotated[int, Range(0, 2**63)]
+LEVELS = Annotated[int, Range(2, MAX_LEVELS)]
+SIDE = Annotated[int, Range(1, MAX_SIDE)]
+EDGES = Annotated[tuple[Annotated[float, Range(-FARTHEST, FARTHEST)], ...], Ascending()]
+
 PARTS = ("train", "val", "test")
 CONDITIONS = tuple(f"{part}_condition" for part in PARTS)
 
-BINS: dict[str, Check] = {
-    "edges": EDGES,
-    "levels": number(2, MAX_LEVELS, whole=True),
-    "real": flag,
-}
+BINS = Table(
+    {"edges": EDGES, "levels": LEVELS, "real": bool},
+    strict=True,
+    needs=("edges", "levels"),
+    optional=True,
+)
 """What is said of :class:`pixelcnn.data.Bins`; two edges are a range that equal bins divide."""
 
-DATA: dict[str, Check] = {
-    "name": file_name,
-    "test": file_name,
-    "levels": number(2, MAX_LEVELS, whole=True),
-    "threshold": number(0, 1),
-    "binarise": text,
-    "quantise": rule,
-    "rgb": flag,
-    "grey": flag,
-    "split": text,
-    "size": sides,
-    "fit": text,
-    "layout": text,
-    "skip_bad": flag,
-    "shape": listing(SIDE, 3),
-    "source_levels": number(2, MAX_LEVELS, whole=True),
-    "labels": flag,
-    "key": text,
-    "condition": listing(text, MAX_LEVELS),
-    "usual_levels": number(2, MAX_LEVELS, whole=True),
-    "picture_levels": number(2, MAX_LEVELS, whole=True),
+DATA: dict[str, Any] = {
+    "name": NAME,
+    "test": NAME,
+    "levels": LEVELS,
+    "threshold": Annotated[float, Range(0, 1)],
+    "binarise": TEXT,
+    "quantise": TEXT | EDGES,
+    "rgb": bool,
+    "grey": bool,
+    "split": TEXT,
+    "size": SIDE | TEXT | tuple[SIDE, ...],
+    "fit": TEXT,
+    "layout": TEXT,
+    "skip_bad": bool,
+    "shape": tuple[SIDE, ...],
+    "source_levels": LEVELS,
+    "labels": bool,
+    "key": TEXT,
+    "condition": tuple[TEXT, ...],
+    "usual_levels": LEVELS,
+    "picture_levels": LEVELS,
 }
 """Arguments of :func:`pixelcnn.data.load` that a file may give."""
 
-VALIDATION: dict[str, Check] = {
-    "nats_per_image": number(),
-    "stderr": optional(number(0)),  # nothing of a single image
-    "bits_per_dim": number(),
-    "images": COUNT,
-    "precision": text,
-}
+VALIDATION = Table(
+    {
+        "nats_per_image": NUMBER,
+        "stderr": Annotated[float, Range(0, 1e18)] | None,  # nothing of a single image
+        "bits_per_dim": NUMBER,
+        "images": COUNT,
+        "precision": TEXT,
+    },
+    needs=("nats_per_image", "stderr", "bits_per_dim"),
+)
 
-TAGS: dict[str, Check] = {
-    "transformations": listing(text, 8),
-    "count": number(1, MAX_LEVELS, whole=True),
-}
+TAGS = Table(
+    {"transformations": tuple[TEXT, ...], "count": Annotated[int, Range(1, MAX_LEVELS)]},
+    needs=("count",),
+)
 
-RECORD: dict[str, Check] = {
-    "recipe": text,
-    "data": table({key: optional(check) for key, check in DATA.items()}, strict=True),
-    "split": table(dict.fromkeys(PARTS, text)),
-    "images": table(dict.fromkeys(PARTS, COUNT)),
-    "content_hash": table(dict.fromkeys((*PARTS, *CONDITIONS), text)),
-    "binarisation": text,
-    "quantisation": text,
-    "bins": optional(table(BINS, strict=True, needs=("edges", "levels"))),
-    "skipped": COUNT,
-    "levels": number(2, MAX_LEVELS, whole=True),
-    "source_levels": number(2, MAX_LEVELS, whole=True),
-    "picture_levels": optional(number(2, MAX_LEVELS, whole=True)),
-    "classes": listing(text, MAX_LEVELS),
-    "classes_seen": listing(COUNT, MAX_LEVELS),
-    "seed": COUNT,
-    "augmentation": text,
-    "tags": table(TAGS, needs=("count",)),
-    "training": table({}),
-    "versions": table({}),
-    "steps": COUNT,
-    "epochs": number(0, MOST),
-    "images_seen": COUNT,
-    "validation": table(VALIDATION, needs=("nats_per_image", "stderr", "bits_per_dim")),
-    "validation_quantiles": ascending(10_001),
-    "activation_ranges": listing(number(0), 100_000),
-    "integer_precision": text,
-    "integer_loss": number(),
-    "weights": text,
-    "fingerprint": text,
-}
+RECORD = Table(
+    {
+        "recipe": TEXT,
+        "data": Table({key: kind | None for key, kind in DATA.items()}, strict=True),
+        "split": Table(dict.fromkeys(PARTS, TEXT)),
+        "images": Table(dict.fromkeys(PARTS, COUNT)),
+        "content_hash": Table(dict.fromkeys((*PARTS, *CONDITIONS), TEXT)),
+        "binarisation": TEXT,
+        "quantisation": TEXT,
+        "bins": BINS,
+        "skipped": COUNT,
+        "levels": LEVELS,
+        "source_levels": LEVELS,
+        "picture_levels": LEVELS | None,
+        "classes": tuple[TEXT, ...],
+        "classes_seen": tuple[COUNT, ...],
+        "seed": COUNT,
+        "augmentation": TEXT,
+        "tags": TAGS,
+        "training": Table({}),
+        "versions": Table({}),
+        "steps": COUNT,
+        "epochs": Annotated[float, Range(0, 2**63)],
+        "images_seen": COUNT,
+        "validation": VALIDATION,
+        "validation_quantiles": Annotated[tuple[NUMBER, ...], Ascending()],
+        "activation_ranges": tuple[Annotated[float, Range(0, 1e18)], ...],
+        "integer_precision": TEXT,
+        "integer_loss": NUMBER,
+        "weights": TEXT,
+        "fingerprint": TEXT,
+    }
+)
 """What is known of a record's keys."""
-RECORD["parent"] = table(RECORD)  # that of the model from which a training went on
+RECORD.known["parent"] = RECORD  # that of the model from which a training went on

@@ -2,10 +2,10 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pixelcnn.annotations import Unfit, fitting, shown
-from pixelcnn.errors import ConfigError, ModelError
+from pixelcnn.errors import ConfigError, DataError, ModelError
 
 MAX_SIDE = 65_536
 MAX_CHANNELS = 1_024
@@ -36,20 +36,6 @@ class ImageShape(NamedTuple):
     channels: int
     height: int
     width: int
-
-    def checked(self) -> "ImageShape":
-        """The shape itself.
-
-        Raises:
-            ConfigError: larger than this package handles, or without a pixel.
-        """
-        sides = 1 <= self.height <= MAX_SIDE and 1 <= self.width <= MAX_SIDE
-        if not (sides and 1 <= self.channels <= MAX_CHANNELS):
-            raise ConfigError(
-                f"image shape {shown(tuple(self))} is out of range",
-                hint=f"1 to {MAX_CHANNELS} channels, sides of 1 to {MAX_SIDE}",
-            )
-        return self
 
     def require(self, shape: Sequence[int]) -> None:
         """Does nothing where an array of this shape holds such images.
@@ -100,27 +86,56 @@ def unflattened(shape: Sequence[int], wanted: ImageShape | None = None) -> str:
     return f"of an image in each row: images.reshape({axes}), of a DataFrame images.to_numpy().reshape(…)"
 
 
-def image_shape(shape: tuple[int, int, int] | list[int]) -> ImageShape:
+def check_levels(values: Any, levels: int) -> None:
+    """Does nothing where all values of an array, or a tensor, are levels.
+
+    Raises:
+        DataError: says from where to where they run.
+    """
+    low, high = (0, 0) if 0 in values.shape else (int(values.min()), int(values.max()))
+    if not 0 <= low <= high < levels:
+        raise DataError(
+            f"levels must lie in 0..{levels - 1}, got {low}..{high}",
+            hint="quantise the images to the model's levels",
+        )
+
+
+def image_shape(shape: Sequence[int]) -> ImageShape:
     """Checks a (channels, height, width) triple.
 
     Raises:
         ConfigError: not three positive integers, or larger than this package handles.
     """
     try:
-        return ImageShape(*fitting(shape, tuple[int, int, int])).checked()
+        found = ImageShape(*fitting(shape, tuple[int, int, int]))
     except Unfit:
         raise ConfigError(
             f"an image shape is (channels, height, width), got {shown(shape)}",
             hint="three integers, as (1, 28, 28)",
         ) from None
+    sides = 1 <= found.height <= MAX_SIDE and 1 <= found.width <= MAX_SIDE
+    if not (sides and 1 <= found.channels <= MAX_CHANNELS):
+        raise ConfigError(
+            f"image shape {shown(tuple(found))} is out of range",
+            hint=f"1 to {MAX_CHANNELS} channels, sides of 1 to {MAX_SIDE}",
+        )
+    return found
 
 
 class Position(NamedTuple):
-    """A sub-pixel: channel, row, column."""
+    """A sub-pixel.
+
+    Example:
+        >>> print(Position(0, 2, 3))
+        (c 0, h 2, w 3)
+    """
 
     channel: int
     row: int
     column: int
+
+    def __str__(self) -> str:
+        return f"(c {self.channel}, h {self.row}, w {self.column})"
 
 
 def coding_order(shape: ImageShape) -> Iterator[Position]:

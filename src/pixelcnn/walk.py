@@ -17,7 +17,7 @@ from pixelcnn.engines import Engine, Walker
 from pixelcnn.engines.full import NO_NUMBER, name_of
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.model import PixelModel
-from pixelcnn.shapes import coding_order
+from pixelcnn.shapes import check_levels, coding_order
 from pixelcnn.surroundings import independent
 
 
@@ -79,8 +79,7 @@ def visit(model: PixelModel, n: int, walker: Walker) -> Walk:
         pmf = model.output.pmf(parameters, levels[:, :channel, row, column].to(exact))
         if pmf.isnan().any():
             raise ModelError(
-                f"the parameters that {name_of(model.network)} gives at (c {channel}, h {row}, w {column})"
-                " are not numbers",
+                f"the parameters that {name_of(model.network)} gives at {position} are not numbers",
                 hint=NO_NUMBER,
             )
         chosen = yield Front(torch.tensor([position]), pmf[:, None])
@@ -100,10 +99,7 @@ def answer(model: PixelModel, chosen: Any, n: int) -> Tensor:
         raise DataError(
             f"the levels of a front are integers {(n, 1)}, got {kind} {tuple(levels.shape)}"
         )
-    if n and not 0 <= int(levels.min()) <= int(levels.max()) < model.levels:
-        raise DataError(
-            f"levels must lie in 0..{model.levels - 1}, got {int(levels.min())}..{int(levels.max())}"
-        )
+    check_levels(levels, model.levels)
     return levels
 
 

@@ -36,14 +36,11 @@ def compare(own: Mapping[str, Tensor], found: Mapping[str, Layout]) -> None:
         Unlike: the first name, shape or type that is another.
     """
     twice = any(name.startswith(RAW) for name in found)
-    raw = [RAW + name for name in own] if twice else []
-    wanted = dict(zip([*own, *raw], [*own.values(), *own.values()], strict=False))
+    wanted = {prefix + name: own[name] for prefix in ("", RAW)[: 1 + twice] for name in own}
     for name in [*wanted, *found]:
         if name not in wanted or name not in found:
             raise Unlike(f"`{name}` is {'missing' if name in wanted else 'none of its tensors'}")
-    first = next(
-        (layout.dtype for layout in found.values() if layout.dtype.is_floating_point), None
-    )
+    first = next((each.dtype for each in found.values() if each.dtype.is_floating_point), None)
     for name, tensor in wanted.items():
         layout = found[name]
         if is_lazy(tensor):

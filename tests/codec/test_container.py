@@ -27,8 +27,7 @@ PLAIN, MASK = Form(FILE, 1), Form(PICTURE, 1, values=(0, 255))
 
 def a_file(entries, blocks=None, labelled=False):
     """The bytes of a file with blocks of a few bytes."""
-    listed = parsed(written(entries), labelled)
-    parts = list(container.Header(NAME, listed).parts())
+    parts = container.parts(entries)
     blocks = blocks or [Block(CODED, b"four" * 2, b"12345678") for _ in parts]
     return b"".join(container.write(NAME, entries, labelled, blocks))
 
@@ -51,15 +50,15 @@ def test_what_is_written_is_read():
     data = a_file(ENTRIES)
     reader = Reader(io.BytesIO(data))
     reader.check()
-    assert tuple(reader.header.entries) == ENTRIES
-    assert reader.header.fingerprint == NAME
-    assert [count for _, count in reader.header.parts()] == [1_024, 277, 8]
-    assert (reader.header.entries.images, reader.header.entries.tiles) == (1_303, 1_309)
+    assert tuple(reader.entries) == ENTRIES
+    assert reader.fingerprint == NAME
+    assert [count for _, count in container.parts(reader.entries)] == [1_024, 277, 8]
+    assert (reader.entries.images, reader.entries.tiles) == (1_303, 1_309)
 
 
 def test_labels_belong_to_images():
     entries = [Entry("a.png", MASK, SMALL, 1, [3]), Entry("b.npy", PLAIN, SMALL, 3, [0, 300, 1])]
-    found = Reader(io.BytesIO(a_file(entries, labelled=True))).header.entries
+    found = Reader(io.BytesIO(a_file(entries, labelled=True))).entries
     assert [list(entry.labels) for entry in found] == [[3], [0, 300, 1]]
 
 
@@ -84,7 +83,7 @@ def test_a_list_that_packing_makes_no_shorter_is_read():
         ]
         listed = written(entries)
         ties += len(zlib.compress(listed, 9)) == len(listed)
-        assert tuple(Reader(io.BytesIO(a_file(entries))).header.entries) == tuple(entries)
+        assert tuple(Reader(io.BytesIO(a_file(entries))).entries) == tuple(entries)
     assert ties
 
 

@@ -26,10 +26,10 @@ def test_a_golden_file_is_read_and_written_the_same_again(name):
 def test_golden_files_are_of_all_kinds():
     readers = [Reader(io.BytesIO(path.read_bytes())) for path in FOLDER.glob("*.pxc")]
     assert len(readers) == len(CASES)
-    entries = [entry for reader in readers for entry in reader.header.entries]
+    entries = [entry for reader in readers for entry in reader.entries]
     assert {entry.form.kind for entry in entries} == {0, 1, 2, 3}
     assert any(entry.size.tiles > 1 for entry in entries)
-    assert any(reader.header.entries.labelled for reader in readers)
+    assert any(reader.entries.labelled for reader in readers)
     assert {block.mode for reader in readers for _, _, block in reader.blocks()} == {CODED, STORED}
 
 

@@ -180,7 +180,7 @@ class Compression:
         try:
             with contents.reader(str(target)) as reader:
                 reader.check()
-                ours = [entry.name for entry in reader.header.entries] == [one.name]
+                ours = [entry.name for entry in reader.entries] == [one.name]
                 check_model(self.model, reader)
         except ModelError:
             ours = False

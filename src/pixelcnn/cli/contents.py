@@ -69,11 +69,11 @@ def is_packed(name: str) -> bool:
 
 def facts(name: str, opened_as: Reader) -> dict[str, Any]:
     """What a file says of itself, without the model."""
-    entries = opened_as.header.entries
+    entries = opened_as.entries
     return {
         "file": name,
         "version": VERSION,
-        "model": opened_as.header.fingerprint.hex(),
+        "model": opened_as.fingerprint.hex(),
         "bytes": opened_as.size,
         "files": len(entries),
         "images": entries.images,
@@ -109,7 +109,7 @@ def show(names: Sequence[str], json: bool) -> None:
     found = []
     for name in names:
         with reader(name) as opened_as:
-            entries = opened_as.header.entries
+            entries = opened_as.entries
             opened_as.check()
             said = facts(name, opened_as)
             if json:

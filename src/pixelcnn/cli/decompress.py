@@ -104,7 +104,7 @@ def decompress(
             place = Place(reader, name, to)
             if name == options.STDIN or not several:
                 place.check(force, json, taken, model, packed)
-            images += reader.header.entries.images
+            images += reader.entries.images
             some = _restore(loaded, reader, place)
             written += some
             results.append(Path(some[0]) if len(some) == 1 else place.folder)
@@ -148,7 +148,7 @@ class Place:
     def __init__(self, reader: "Reader", name: str, out: str | None) -> None:
         from pixelcnn.data.files import PACKED
 
-        self.entries = reader.header.entries
+        self.entries = reader.entries
         path = at_home(name)
         stem = path.stem if path.suffix.lower() == PACKED else path.name
         self.stem = "images" if name == options.STDIN else stem

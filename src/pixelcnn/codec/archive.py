@@ -5,7 +5,8 @@ What is in memory at once is one block, whatever the number of images, and one i
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, groupby, islice
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from pixelcnn.codec import container
 from pixelcnn.codec.coding import Integers, decode, encode
-from pixelcnn.codec.container import CODED, STORED, Block, Reader
+from pixelcnn.codec.container import CODED, STORED, Block, Reader, parts
 from pixelcnn.codec.entries import Entry, Form, Size
 from pixelcnn.codec.integers import of_shape, twin_of
 from pixelcnn.codec.numbers import Damaged
@@ -22,7 +23,7 @@ from pixelcnn.codec.tiles import block_of, join, split, tile_of
 from pixelcnn.codec.twin import Twin
 from pixelcnn.errors import DataError, ModelError, PixelCNNError
 from pixelcnn.model import PixelModel
-from pixelcnn.shapes import ImageShape
+from pixelcnn.shapes import ImageShape, check_levels
 
 Callback = Callable[[int, int], None]
 """Called with what is done and all there is."""
@@ -48,13 +49,7 @@ def entry_of(
     labels: Sequence[int] = (),
     name: str = "",
 ) -> Entry:
-    """What is written of some images, which are split into tiles where they are too large.
-
-    Raises:
-        ModelError: images of other channels than the model's.
-    """
-    if shape.channels != model.shape.channels:
-        raise ModelError(f"this model is for {model.shape} images, got one of {shape}")
+    """What is written of some images, which are split into tiles where they are too large."""
     return Entry(name, form, Size(shape, tile_of(shape, model.network.largest)), count, labels)
 
 
@@ -75,12 +70,12 @@ def pack(
 
     Raises:
         DataError: levels that are out of the model's range.
-        ModelError: a model without ranges or an integer form.
+        ModelError: a model without ranges or an integer form, or images of other channels than its own.
     """
     twin, fingerprint = twin_of(model)
     labelled = model.network.condition is not None
     entries = [each.entry for each in inputs]
-    blocks = _blocks(model, twin, inputs, labelled, verify)
+    blocks = _coded(model, twin, inputs, labelled, verify)
     total = sum(entry.count * entry.size.tiles for entry in entries)
     yield from container.write(fingerprint, entries, labelled, _counted(blocks, total, callback))
 
@@ -105,9 +100,9 @@ def unpack(
     """
     reader.check()  # before the twin is made, which takes long
     twin = check_model(model, reader)
-    total = reader.header.entries.tiles if callback is not None else 0
+    total = reader.entries.tiles if callback is not None else 0
     tiles = _Tiles(_counted(_decoded(model, twin, reader), total, callback))
-    for entry in reader.header.entries:
+    for entry in reader.entries:
         shape, left = entry.size.shape, entry.count
         if not left:
             yield entry, np.zeros((0, *shape), np.uint8)
@@ -125,62 +120,43 @@ def check_model(model: PixelModel, reader: Reader) -> Twin:
         Damaged: labels for a model without, or none for one with.
     """
     twin, fingerprint = twin_of(model)
-    header = reader.header
-    if header.fingerprint != fingerprint:
+    if reader.fingerprint != fingerprint:
         raise ModelError(
-            f"compressed with the model {header.fingerprint.hex()}, this one is {fingerprint.hex()}",
+            f"compressed with the model {reader.fingerprint.hex()}, this one is {fingerprint.hex()}",
             hint="take the model file that compressed it",
         )
-    if header.entries.labelled != (model.network.condition is not None):
+    if reader.entries.labelled != (model.network.condition is not None):
         raise Damaged("is damaged: labels for a model without, or none for one with")
     return twin
 
 
-def _blocks(
+def _coded(
     model: PixelModel, twin: Twin, inputs: Sequence[Input], labelled: bool, verify: bool
 ) -> Iterator[tuple[int, Block]]:
     """All blocks, each with the number of its tiles."""
-    for shape, some in groupby(inputs, lambda each: each.entry.size.tile_shape):
+    entries = [each.entry for each in inputs]
+    labels, tiles = _tile_labels(entries), _Tiles(_read(model, inputs))
+    for shape, some in groupby(parts(entries), itemgetter(0)):
         program = of_shape(model, twin, shape)
-        for levels, labels in _together(model, some, block_of(shape)):
-            given = torch.tensor(labels) if labelled else None
-            yield len(levels), _block(program, levels, given, verify)
+        for _, count in some:
+            given = _next(labels, count) if labelled else None
+            yield count, _block(program, tiles.take(count, 1).long(), given, verify)
 
 
-def _together(
-    model: PixelModel, inputs: Iterable[Input], size: int
-) -> Iterator[tuple[Tensor, list[int]]]:
-    """Tiles and their labels, so many at a time as there are in a block."""
-    waiting: list[Tensor] = []
-    labels: list[int] = []
+def _read(model: PixelModel, inputs: Iterable[Input]) -> Iterator[Tensor]:
+    """The tiles of all inputs, of as many images at a time as there are in a block."""
     for entry, read in inputs:
-        per_image = entry.size.tiles
-        step = max(1, size // per_image)
+        step = max(1, block_of(entry.size.tile_shape) // entry.size.tiles)
         for start in range(0, entry.count, step):
             stop = min(start + step, entry.count)
-            levels = _checked(model, entry, read(start, stop), stop - start)
-            waiting.append(split(levels, entry.size.tile))
-            labels += [each for each in entry.labels[start:stop] for _ in range(per_image)]
-            whole = sum(map(len, waiting)) // size * size
-            if whole:
-                tiles = torch.cat(waiting)
-                for at in range(0, whole, size):
-                    yield tiles[at : at + size].long(), labels[at : at + size]
-                waiting, labels = [tiles[whole:]], labels[whole:]
-    if sum(map(len, waiting)):
-        yield torch.cat(waiting).long(), labels
+            yield split(_checked(model, entry, read(start, stop), stop - start), entry.size.tile)
 
 
 def _checked(model: PixelModel, entry: Entry, images: Any, count: int) -> Tensor:
     shape, levels = entry.size.shape, torch.as_tensor(images)
     if tuple(levels.shape) != (count, *shape):
         raise DataError(f"images have become others while they were read: {tuple(levels.shape)}")
-    low, high = (int(levels.min()), int(levels.max())) if levels.numel() else (0, 0)
-    if not 0 <= low <= high < model.levels:
-        raise DataError(
-            f"levels must lie in 0..{model.levels - 1}, got {low}..{high}",
-            hint="quantise the images to the model's levels",
-        )
+    check_levels(levels, model.levels)
     return levels
 
 
@@ -201,19 +177,15 @@ def _block(model: Integers, levels: Tensor, labels: Tensor | None, verify: bool)
 
 def _decoded(model: PixelModel, twin: Twin, reader: Reader) -> Iterator[tuple[int, Tensor]]:
     """The tiles of each block, in a type that takes little room."""
-    labels = chain.from_iterable(map(_tile_labels, reader.header.entries))
+    labels = _tile_labels(reader.entries)
     known = max(1, model.network.condition_size)
-    program: Integers | None = None
-    for shape, count, block in reader.blocks():
-        if program is None or program.shape != shape:
-            program = of_shape(model, twin, shape)
-        given = None
-        if reader.header.entries.labelled:
-            given = torch.tensor(array("q", islice(labels, count)))
-            if int(given.max()) >= known:
+    for shape, some in groupby(reader.blocks(), itemgetter(0)):
+        program = of_shape(model, twin, shape)
+        for _, count, block in some:
+            given = _next(labels, count) if reader.entries.labelled else None
+            if given is not None and int(given.max()) >= known:
                 raise Damaged("is damaged: a label out of range")
-        levels = _levels(program, block, count, given)
-        yield count, levels.to(model.image_dtype)
+            yield count, _levels(program, block, count, given).to(model.image_dtype)
 
 
 def _levels(model: Integers, block: Block, count: int, labels: Tensor | None) -> Tensor:
@@ -228,8 +200,12 @@ def _levels(model: Integers, block: Block, count: int, labels: Tensor | None) ->
     return levels
 
 
-def _tile_labels(entry: Entry) -> Iterator[int]:
-    return (label for label in entry.labels for _ in range(entry.size.tiles))
+def _tile_labels(entries: Iterable[Entry]) -> Iterator[int]:
+    return (label for e in entries for label in e.labels for _ in range(e.size.tiles))
+
+
+def _next(labels: Iterator[int], count: int) -> Tensor:
+    return torch.tensor(array("q", islice(labels, count)))
 
 
 def _counted(
@@ -245,17 +221,17 @@ def _counted(
 
 
 class _Tiles:
-    """Tiles of blocks, from which images are taken."""
+    """Tiles that come some at a time, as many as are taken."""
 
-    def __init__(self, blocks: Iterator[Tensor]) -> None:
-        self.blocks, self.waiting = blocks, list[Tensor]()
+    def __init__(self, tiles: Iterator[Tensor]) -> None:
+        self.tiles, self.waiting = tiles, list[Tensor]()
 
-    def take(self, per_image: int, most: int) -> Tensor:
-        """The tiles of as many whole images as are there, at least one and no more than ``most``."""
-        while sum(map(len, self.waiting)) < per_image:
-            self.waiting.append(next(self.blocks))
+    def take(self, size: int, most: int) -> Tensor:
+        """As many times so many tiles as are there, at least once and no more than ``most`` times."""
+        while sum(map(len, self.waiting)) < size:
+            self.waiting.append(next(self.tiles))
         # A copy for each image of many in a block would take far more memory than they do.
         tiles = self.waiting[0] if len(self.waiting) == 1 else torch.cat(self.waiting)
-        count = min(len(tiles) // per_image, most) * per_image
+        count = min(len(tiles) // size, most) * size
         self.waiting = [tiles[count:]] if count < len(tiles) else []
         return tiles[:count]

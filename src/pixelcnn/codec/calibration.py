@@ -1,9 +1,7 @@
 """What a model's integer twin needs to know of its values, measured on images, and what the twin costs."""
 
-import copy
 import itertools
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -19,7 +17,7 @@ from pixelcnn.engines.programs import program_of
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.extent import cropped, cropped_condition
 from pixelcnn.model import PixelModel
-from pixelcnn.modes import evaluation_view, within
+from pixelcnn.modes import evaluation_view
 from pixelcnn.shapes import MAX_IMAGES
 from pixelcnn.sources import levels_of
 from pixelcnn.surroundings import independent
@@ -81,8 +79,7 @@ def calibrate(
     if not len(images):
         raise DataError("calibration needs at least one image")
     given = model.check_condition(condition, len(images))
-    # What torch.compile made would pass the record on to the model inside.
-    view = copy.copy(within(cropped(placed(model, "cpu"), LARGEST)))
+    view = cropped(placed(model, "cpu"), LARGEST)
     _, height, width = view.shape
     pixels = height * width
     some = spread(len(images), min(most, max(1, RANGED // pixels)))
@@ -148,9 +145,10 @@ def ranges(model: PixelModel, levels: Tensor, given: Tensor | None = None) -> li
         if values.numel() and values.dtype.is_floating_point:
             largest[number] = max(largest[number], float(values.abs().max()))
 
-    for part in batches(levels):
-        some = None if given is None else given[part]
-        parallel.compute(program, model.encode(levels[part]), some, observe)
+    size = max(1, AT_ONCE // (levels.shape[2] * levels.shape[3]))
+    for start in range(0, len(levels), size):
+        some = None if given is None else given[start : start + size]
+        parallel.compute(program, model.encode(levels[start : start + size]), some, observe)
     if not all(map(math.isfinite, largest)):
         raise ModelError("values of this model are not finite numbers: it has diverged")
     return largest
@@ -201,9 +199,3 @@ def spread(total: int, few: int) -> Tensor:
     """
     few = min(few, total)
     return torch.arange(few) * total // few
-
-
-def batches(levels: Tensor) -> Sequence[slice]:
-    """Parts of some images that are computed in one pass each."""
-    size = max(1, AT_ONCE // (levels.shape[2] * levels.shape[3]))
-    return [slice(start, start + size) for start in range(0, len(levels), size)]

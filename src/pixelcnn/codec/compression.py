@@ -16,7 +16,6 @@ from pixelcnn.codec.entries import ARRAY, LIST, TYPES, Form
 from pixelcnn.codec.numbers import Damaged
 from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.pictures import is_picture
 from pixelcnn.data.tensors import as_tensor, dense, remedy
 from pixelcnn.devices import require_model
 from pixelcnn.errors import ConfigError, DataError, ModelError
@@ -121,7 +120,7 @@ def _unpacked(
     first = next(parts, None)
     if first is None:
         return []
-    entries, entry = reader.header.entries, first[0]
+    entries, entry = reader.entries, first[0]
     # All checksums are right by now.
     size = sum(e.count * e.size.shape.dimensions * e.form.dtype.itemsize for e in entries)
     instead = "'pixelcnn decompress' writes them to files, one after the other"
@@ -147,15 +146,9 @@ def _four_axes(images: Any) -> Any:
             dense(values)
     values = values[None] if values.ndim == 3 else values
     if values.ndim != 4:
-        numbers = values.ndim and not is_picture(images)
-        raise ModelError(
-            f"images are arrays (n, c, h, w), got one of shape {tuple(values.shape)}"
-            if numbers
-            else f"images are arrays (n, c, h, w), got something of type {type(images).__name__}",
-            hint=unflattened(values.shape) or "pass (n, channels, height, width)"
-            if numbers
-            else LEVELS,
-        )
+        got = f"{type(images).__name__} of shape {tuple(values.shape)}"
+        hint = unflattened(values.shape) or LEVELS
+        raise ModelError(f"images are arrays (n, c, h, w), got {got}", hint=hint)
     return values
 
 
@@ -185,4 +178,4 @@ def _labels(model: PixelModel, condition: Any, n: int) -> list[int]:
     given = model.check_condition(condition, n)
     if given is not None and model.network.condition != "label":
         raise ModelError(f"a model with a {model.network.condition} condition has no integer form")
-    return [] if given is None else [int(each) for each in given.tolist()]
+    return [] if given is None else list(given.tolist())

@@ -11,7 +11,6 @@ import math
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import BinaryIO, NamedTuple
 
@@ -48,25 +47,13 @@ class Block(NamedTuple):
     digest: bytes = b""
 
 
-@dataclass(frozen=True)
-class Header:
-    """What a file says before its blocks.
-
-    Attributes:
-        fingerprint: of the integer twin that it was coded with.
-        entries: its inputs.
-    """
-
-    fingerprint: bytes
-    entries: Listing
-
-    def parts(self) -> Iterator[tuple[ImageShape, int]]:
-        """Shape and number of images of each block."""
-        for shape, some in groupby(self.entries, lambda entry: entry.size.tile_shape):
-            left, block = sum(entry.count * entry.size.tiles for entry in some), block_of(shape)
-            while left:
-                yield shape, min(left, block)
-                left -= min(left, block)
+def parts(entries: Iterable[Entry]) -> Iterator[tuple[ImageShape, int]]:
+    """Shape and number of the tiles of each block."""
+    for shape, some in groupby(entries, lambda entry: entry.size.tile_shape):
+        left, block = sum(entry.count * entry.size.tiles for entry in some), block_of(shape)
+        while left:
+            yield shape, min(left, block)
+            left -= min(left, block)
 
 
 def write(
@@ -85,7 +72,7 @@ def write(
     head = SIGNATURE + bytes([VERSION]) + varints([len(body)]) + body
     sum_so_far = zlib.crc32(head)
     head += struct.pack("<I", sum_so_far)
-    if Reader(io.BytesIO(head)).header.entries.data != listed:
+    if Reader(io.BytesIO(head)).entries.data != listed:
         raise AssertionError("a list that does not come back as it was written")
     yield head
     for block in blocks:
@@ -100,6 +87,10 @@ class Reader:
     Args:
         stream: that can be read from any place; it stays open.
 
+    Attributes:
+        fingerprint: of the integer twin that it was coded with.
+        entries: its inputs.
+
     Raises:
         Damaged: no file of this kind, of another version, or a header that is damaged.
     """
@@ -108,7 +99,7 @@ class Reader:
         self._stream = stream
         self.size = stream.seek(0, 2)
         stream.seek(0)
-        self.header, self._sum = self._read_header()
+        self.fingerprint, self.entries, self._sum = self._read_header()
         self._start = stream.tell()
 
     def check(self) -> None:
@@ -128,7 +119,7 @@ class Reader:
         """
         self._stream.seek(self._start)
         sum_so_far = self._sum
-        for shape, count in self.header.parts():
+        for shape, count in parts(self.entries):
             frame = self._take(5)
             mode, size = struct.unpack("<BI", frame)
             if mode not in (CODED, STORED):
@@ -143,7 +134,7 @@ class Reader:
         if self._stream.tell() != self.size:
             raise Damaged("is damaged: something follows its end")
 
-    def _read_header(self) -> tuple[Header, int]:
+    def _read_header(self) -> tuple[bytes, Listing, int]:
         start = self._stream.read(len(SIGNATURE) + 1)
         if start and SIGNATURE.startswith(start):
             raise Damaged("is damaged: it ends too early")
@@ -162,7 +153,7 @@ class Reader:
         fingerprint, flags = source.take(FINGERPRINT), source.number(LABELLED | PACKED)
         count = source.number(MOST_LIST) if flags & PACKED else size - source.at
         listed = unpacked(source.take(size - source.at), count)
-        return Header(fingerprint, parsed(listed, bool(flags & LABELLED))), sum_so_far
+        return fingerprint, parsed(listed, bool(flags & LABELLED)), sum_so_far
 
     def _take(self, size: int) -> bytes:
         if size > self.size - self._stream.tell():

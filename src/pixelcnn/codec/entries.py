@@ -3,6 +3,7 @@
 Forms and sizes that are alike are written down once, and of a name only what differs from the one before.
 """
 
+import os
 import re
 import zlib
 from array import array
@@ -180,7 +181,7 @@ def written(entries: Sequence[Entry]) -> bytes:
     before = b""
     for entry in entries:
         name = entry.name.encode(errors="surrogateescape")
-        same = _shared(before, name)
+        same = len(os.path.commonprefix([before, name]))  # noqa: RUF071, byte by byte
         body += varints([forms[entry.form], sizes[entry.size], entry.count, same])
         body += varints([len(name) - same]) + name[same:] + varints(entry.labels)
         before = name
@@ -279,12 +280,6 @@ def fits(name: str) -> bool:
     inside = not any(part in {"", ".", ".."} for part in name.split("/"))
     short = len(name.encode(errors="surrogateescape")) <= MOST_NAME
     return not name or (inside and short and not re.search(r"[\0\\]", name))
-
-
-def _shared(one: bytes, other: bytes) -> int:
-    """How many bytes both begin with."""
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _name(data: bytes) -> str:

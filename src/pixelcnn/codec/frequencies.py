@@ -82,10 +82,8 @@ class Frequencies:
         return Tables(np.concatenate([each.numpy() for each in self._below.tables]), self.limit)
 
 
-@lru_cache(maxsize=4)
-def frequencies_of(output: Output, scale: float, limit: int) -> Frequencies:
-    """See :class:`Frequencies`: the tables of the latest outputs are kept, images of whatever shape."""
-    return Frequencies(output, scale, limit)
+frequencies_of = lru_cache(maxsize=4)(Frequencies)
+"""The tables of the latest outputs are kept, images of whatever shape."""
 
 
 class _Softmax:

@@ -271,8 +271,6 @@ class Twin:
         return self._table(node, sources[0], scale)
 
     def _table(self, node: Elementwise, source: Fixed, scale: float) -> Fixed:
-        if source.limit > WIDEST:
-            source = self._rounded(source, source.scale, LIMIT)
         places = np.arange(-source.limit, source.limit + 1, dtype=np.float64)
         entries = torch.from_numpy(tabulated(node, places * source.scale))
 

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.checks import FARTHEST
 from pixelcnn.data.lazy import pieces
 from pixelcnn.data.tensors import dtype_of, extent, numbers_of
 from pixelcnn.errors import ConfigError, DataError
+from pixelcnn.record import FARTHEST
 from pixelcnn.shapes import MAX_LEVELS
 
 log = logging.getLogger("pixelcnn")

@@ -252,7 +252,7 @@ class Reading:
             size=as_size(options.get("size")),
             condition=condition_names(condition),
             condition_file=condition if is_condition_file(condition) else None,
-            shape=None if shape is None else image_shape(tuple(shape)),  # type: ignore[arg-type]
+            shape=None if shape is None else image_shape(tuple(shape)),
             **{key: value for key, value in options.items() if key in known},  # type: ignore[arg-type]
         )
 

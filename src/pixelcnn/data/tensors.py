@@ -10,7 +10,7 @@ from torch import Tensor
 from pixelcnn.annotations import shown
 from pixelcnn.data.lazy import LazyImages, each, pieces
 from pixelcnn.errors import DataError
-from pixelcnn.shapes import MAX_LEVELS, ImageShape, unflattened
+from pixelcnn.shapes import MAX_LEVELS, ImageShape, image_shape, unflattened
 
 OTHERS = "pixelcnn.data.load_all makes a set of levels of pictures, files and other arrays"
 
@@ -110,7 +110,7 @@ def levels_tensor(images: Any, levels: int, /) -> Tensor:
         )
     if tensor.dtype.is_floating_point or tensor.dtype.is_complex:
         raise DataError(f"images are integer levels, got {tensor.dtype}", hint=remedy(tensor.dtype))
-    ImageShape(*tensor.shape[1:]).checked()
+    image_shape(tensor.shape[1:])
     if tensor.dtype == torch.bool:
         tensor = each(tensor, lambda some: some.to(torch.uint8), bound=2)
     bound = tensor.bound if isinstance(tensor, LazyImages) else None
@@ -135,7 +135,7 @@ def measured_tensor(images: Any, _: int, /) -> Tensor:
         raise DataError(
             f"measured images are real numbers n c h w, got {values.dtype} {tuple(values.shape)}"
         )
-    ImageShape(*values.shape[1:]).checked()
+    image_shape(values.shape[1:])
     return values
 
 

@@ -17,7 +17,6 @@ from pixelcnn.config import check_integer
 from pixelcnn.engines.parallel import past_seen
 from pixelcnn.engines.trace import trace
 from pixelcnn.errors import ConformanceError
-from pixelcnn.masks import raster_past
 from pixelcnn.networks import Network
 from pixelcnn.program import UNITS, Unlowerable
 from pixelcnn.shapes import Position, image_shape
@@ -28,7 +27,6 @@ from pixelcnn.verify.probing import (
     encoded,
     images_interact,
     level_count,
-    mode,
     random_condition,
     random_images,
     randomise,
@@ -73,8 +71,7 @@ def allowed_past(network: Network, height: int, width: int) -> Tensor:
     With order ``"channel"`` the parameters of channel c see the pixel's earlier channels; with ``"pixel"``
     all parameters of a pixel see earlier pixels only.
     """
-    past = raster_past(network.channels, height, width)
-    return past if network.order == "channel" else past[:1].expand_as(past)
+    return Network.claimed_past(network, height, width)
 
 
 def claimed_past(network: Network, height: int, width: int) -> Tensor:
@@ -158,20 +155,28 @@ def measure(
     claimed = claimed_past(network, height, width)
     seen = torch.zeros_like(allowed)
     for count in range(most):
-        probe, x, other = draw(network, height, width, seed + count, positive=count % 2 == 0)
+        positive = count % 2 == 0
+        probe, x, other = draw(
+            network, height, width, seed + count, positive=positive, training=training
+        )
         probe = replace(probe, alone=alone)
-        with mode(probe.network, training):
-            seen |= by_gradient(probe, x) | by_flips(probe, x, other)
+        seen |= by_gradient(probe, x) | by_flips(probe, x, other)
         if count + 1 >= least and not (claimed & allowed & ~seen).any():
             break
     return Dependence(seen, allowed, claimed)
 
 
 def draw(
-    network: Network, height: int, width: int, seed: int, *, positive: bool
+    network: Network,
+    height: int,
+    width: int,
+    seed: int,
+    *,
+    positive: bool,
+    training: bool = False,
 ) -> tuple[Probe, Tensor, Tensor]:
     """Random parameters, a random image ``(c, h, w)``, and a second one that differs everywhere."""
-    drawn = randomise(network, seed, positive=positive)
+    drawn = randomise(network, seed, positive=positive).train(training)
     images = random_images(network, 1, height, width, seed)[0]
     others = another_level(images, level_count(network), seed)
     probe = Probe(drawn, random_condition(drawn, 1, height, width, seed), seed)
@@ -286,8 +291,3 @@ def example(pairs: Tensor) -> tuple[Position, Position]:
     raster = (near[:, 4] * pairs.shape[2] + near[:, 5]) * pairs.shape[0] + near[:, 3]
     numbers = near[int(raster.argmax())].tolist()
     return Position(*numbers[:3]), Position(*numbers[3:])
-
-
-def place(position: Position) -> str:
-    """``(c 0, h 2, w 3)``."""
-    return f"(c {position.channel}, h {position.row}, w {position.column})"

@@ -7,7 +7,7 @@ import torch
 
 from pixelcnn.codec.calibration import calibrate, excess
 from pixelcnn.codec.coding import decode, encode
-from pixelcnn.codec.integers import integers
+from pixelcnn.codec.integers import RANGES, integers
 from pixelcnn.errors import ConformanceError
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
@@ -18,19 +18,19 @@ ALLOWED, SLACK = 0.002, 64
 """More bits than its likelihood says: a share of them, and for all images that are tried."""
 
 
-def check_compression(model: PixelModel, condition: Any, *, calibrated: bool) -> str:
+def check_compression(model: PixelModel, condition: Any) -> str:
     """Compares bits with the likelihood for images that a model draws, and what comes back with what went in.
 
     Args:
-        model: on the CPU; gets ranges where it has none.
+        model: on the CPU; gets the ranges of the images themselves where it has none.
         condition: of one image, see :meth:`PixelModel.check_condition`.
-        calibrated: whether it has ranges, else those of the images themselves are taken.
 
     Raises:
         ConformanceError: too many bits, or other images.
         ModelError: the model has no integer form.
     """
     images = sample(model, IMAGES, seed=0, condition=condition).long()
+    calibrated = RANGES in model.record
     if not calibrated:
         calibrate(model, images, condition)
     given = model.check_condition(condition, IMAGES)

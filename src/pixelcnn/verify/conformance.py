@@ -12,7 +12,7 @@ from pixelcnn.shapes import image_shape
 from pixelcnn.surroundings import independent
 from pixelcnn.verify.models import ModelChecks
 from pixelcnn.verify.networks import NetworkChecks
-from pixelcnn.verify.outputs import OutputChecks
+from pixelcnn.verify.outputs import output_checks
 from pixelcnn.verify.probing import require_network
 from pixelcnn.verify.report import Progress, Report, run
 
@@ -41,9 +41,8 @@ def check_network(
     """
     network = require_network(network)
     image_shape((network.channels, height, width))
-    return run(
-        f"network {type(network).__name__}", NetworkChecks(network, height, width).all(), progress
-    )
+    subject = f"network {type(network).__name__}"
+    return run(subject, NetworkChecks(network, height, width).all(), progress)
 
 
 @independent
@@ -71,9 +70,8 @@ def check_output(output: Output, channels: int = 1, *, progress: Progress | None
             hint="that of a model is model.output",
         )
     image_shape((channels, 1, 1))
-    return run(
-        f"output {output} for {channels} channels", OutputChecks(output, channels).all(), progress
-    )
+    subject = f"output {output} for {channels} channels"
+    return run(subject, output_checks(output, channels), progress)
 
 
 @independent

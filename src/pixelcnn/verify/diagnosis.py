@@ -17,8 +17,8 @@ from pixelcnn.layers import CausalConv2d, UpConv2d
 from pixelcnn.networks import Network
 from pixelcnn.shapes import Position
 from pixelcnn.text import counted
-from pixelcnn.verify.causality import draw, example, gradients, place
-from pixelcnn.verify.probing import Probe, mode
+from pixelcnn.verify.causality import draw, example, gradients
+from pixelcnn.verify.probing import Probe
 
 Function = Callable[..., Tensor]
 
@@ -71,11 +71,10 @@ def explain(network: Network, leaks: Tensor, *, training: bool = False) -> str:
         training: the mode in which it leaks.
     """
     target, source = example(leaks)
-    probe, x, _ = draw(network, leaks.shape[1], leaks.shape[2], seed=0, positive=True)
-    with mode(probe.network, training):
-        case = Case(probe, x, target, source)
-        reason = diagnose(case, leaks)
-    fact = f"output {place(target)} changes with input {place(source)}"
+    _, height, width = leaks.shape[:3]
+    probe, x, _ = draw(network, height, width, seed=0, positive=True, training=training)
+    reason = diagnose(Case(probe, x, target, source), leaks)
+    fact = f"output {target} changes with input {source}"
     return f"{reason}: {fact}, {relation(target, source)} ({int(leaks.sum())} such pairs)"
 
 

@@ -1,6 +1,5 @@
 """What a model promises beyond its network and its output, one check for each promise."""
 
-import copy
 import tempfile
 from pathlib import Path
 
@@ -8,12 +7,11 @@ import torch
 from torch import Tensor
 
 from pixelcnn import checkpoint
-from pixelcnn.codec.integers import RANGES
 from pixelcnn.devices import copied, float64_device, placed
 from pixelcnn.errors import ConformanceError, ModelError, UnknownName
 from pixelcnn.extent import FEW_POSITIONS, cropped, representative
 from pixelcnn.model import PixelModel
-from pixelcnn.modes import evaluation_view, within
+from pixelcnn.modes import evaluation_view
 from pixelcnn.networks import Network
 from pixelcnn.record import classes_seen
 from pixelcnn.shapes import ImageShape, Position
@@ -24,10 +22,9 @@ from pixelcnn.verify.agreement import (
     check_walk,
     program_in_use,
 )
-from pixelcnn.verify.causality import place
 from pixelcnn.verify.compression import check_compression
 from pixelcnn.verify.networks import NetworkChecks
-from pixelcnn.verify.outputs import OutputChecks
+from pixelcnn.verify.outputs import output_checks
 from pixelcnn.verify.probability import (
     MOST_IMAGES,
     SUM_TOLERANCE,
@@ -78,7 +75,7 @@ class ModelChecks:
         return [
             Check("its weights are finite", self.finite),
             *NetworkChecks(self.original.network, HEIGHT, WIDTH).all(),
-            *OutputChecks(self.original.output, self.original.shape.channels).all(),
+            *output_checks(self.original.output, self.original.shape.channels),
             *self.together(),
         ]
 
@@ -172,7 +169,7 @@ class ModelChecks:
             for row, column in sorted(places):
                 at = Position(channels - 1, row, column)
                 total = conditional_sum(model, image, at, self.condition(model.shape))
-                expect_one(total, f"the levels of {place(at)} given the past")
+                expect_one(total, f"the levels of {at} given the past")
             tried.append(f"the levels of {counted(len(places), 'sub-pixel')} of {model.shape}")
         return "; ".join(tried) or f"not tried: {self.model.levels} levels are too many to count"
 
@@ -206,10 +203,9 @@ class ModelChecks:
 
     def compresses(self) -> str:
         """Images that it draws, in whole numbers; a model without an integer form breaks no promise."""
-        model = copy.copy(within(cropped(self.original, FEW_POSITIONS)))
-        condition = self.condition(model.shape)
+        model = cropped(self.original, FEW_POSITIONS)
         try:
-            return check_compression(model, condition, calibrated=RANGES in model.record)
+            return check_compression(model, self.condition(model.shape))
         except ModelError as error:
             raise Noted(str(error)) from error
 

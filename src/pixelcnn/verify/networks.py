@@ -1,13 +1,10 @@
 """What a network promises, one check for each promise."""
 
-import json
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pixelcnn.config import arguments, from_config, to_config
 from pixelcnn.devices import copied
 from pixelcnn.errors import ConformanceError
 from pixelcnn.modes import within
@@ -20,7 +17,6 @@ from pixelcnn.verify.causality import (
     example,
     may_miss_the_nearest,
     measure,
-    place,
     program_past,
 )
 from pixelcnn.verify.diagnosis import explain
@@ -31,11 +27,11 @@ from pixelcnn.verify.probing import (
     fixed_noise,
     images_interact,
     is_mask,
-    mode,
     passed,
+    random_batch,
     random_condition,
-    random_images,
     randomise,
+    rebuilt,
 )
 from pixelcnn.verify.report import Check
 from pixelcnn.verify.spots import check_far
@@ -43,6 +39,9 @@ from pixelcnn.weights import HIDDEN, hidden
 
 STATISTICS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm, nn.GroupNorm)
 """Layers that average over positions or images, whatever their arguments are."""
+TWICE = "the centre is closed more than once, mask A belongs in the first layer only: "
+"""What it usually means when an output does not see its nearest past."""
+UNSAID = "; a network that means it states its claimed_past"
 
 
 class NetworkChecks:
@@ -80,29 +79,13 @@ class NetworkChecks:
         """What the outputs depend on in evaluation mode."""
         return measure(self.network, self.height, self.width)
 
-    def inputs(self, n: int, seed: int) -> tuple[Tensor, Tensor | None]:
-        """Random images and conditions."""
-        images = random_images(self.network, n, self.height, self.width, seed)
-        condition = random_condition(self.network, n, self.height, self.width, seed)
-        return encoded(self.network, images), condition
-
     def rebuilds(self) -> str:
         """Constructor arguments are the configuration."""
-        network, kind = self.network, type(self.network)
-        absent = [name for name in arguments(kind) if not hasattr(network, name)]
-        if absent:
-            raise ConformanceError(f"argument {absent[0]!r} is not stored under its own name")
+        network = self.network
         if unlisted := next(iter(hidden(network)), ""):
             raise ConformanceError(f"`{unlisted}` {HIDDEN}")
-        values: dict[str, Any] = {name: getattr(network, name) for name in arguments(kind)}
-        try:
-            json.dumps(values)
-        except (TypeError, ValueError) as error:
-            raise ConformanceError(f"an argument is not JSON: {error}") from error
-        registered = any(NETWORKS[name] is kind for name in NETWORKS)
-        config = to_config(NETWORKS, network) if registered else None
         with fixed_noise(0):
-            twin = kind(**values) if config is None else from_config(NETWORKS, config)
+            twin, arguments = rebuilt(NETWORKS, network)
         shapes, again = (
             {name: tuple(t.shape) for name, t in n.state_dict().items()} for n in (network, twin)
         )
@@ -113,13 +96,14 @@ class NetworkChecks:
         twin.load_state_dict(network.state_dict())
         if not torch.equal(self.evaluate(network), self.evaluate(twin)):
             raise ConformanceError("built again with the same weights it gives other outputs")
-        where = "" if registered else "; not registered, so not saved by name"
-        return counted(len(values), "argument") + where
+        return arguments
 
     def evaluate(self, network: Network) -> Tensor:
         """Outputs of a network in float64, with its own parameters."""
-        with mode(network, training=False), torch.no_grad(), fixed_noise(0):
-            outputs = passed(network, *self.inputs(2, seed=0))
+        with torch.no_grad(), fixed_noise(0):
+            outputs = passed(
+                network.eval(), *random_batch(network, 2, self.height, self.width, seed=0)
+            )
         return outputs.nan_to_num(nan=torch.inf)  # NaN is unlike itself, and another check's
 
     def shapes(self) -> str:
@@ -164,47 +148,34 @@ class NetworkChecks:
         )
 
     def sees_its_claim(self) -> str:
-        """Neither less nor more, and no future in the claim."""
-        found = self.dependence
-        self.program_agrees(found)
-        missed = found.missed
+        """Neither less nor more, no future in the claim, and what its program reads of the past.
+
+        Of that it sees the nearest in any case, unless it says otherwise.
+        """
+        found, read = self.dependence, program_past(self.network, self.height, self.width)
+        past, seen = found.allowed, found.measured
+        read = seen if read is None else read
+        near = nearest_past(*seen.shape[:3])
+        must = torch.zeros_like(near) if may_miss_the_nearest(self.network) else near
         for pairs, text in (
-            (found.claimed & ~found.allowed, "claims to see {}, which comes later"),
-            (missed, "does not see {}, which it claims to see"),
+            (past & seen & ~read, "does not depend on {} by its program, and does by measurement"),
+            (past & read & ~seen, "depends on {} by its program, and does not by measurement"),
+            (past & must & ~seen, "does not see {}"),
+            (found.claimed & ~past, "claims to see {}, which comes later"),
+            (found.missed, "does not see {}, which it claims to see"),
             (found.unclaimed, "sees {}, which it does not claim"),
         ):
             if pairs.any():
                 target, source = example(pairs)
-                fact = f"output {place(target)} " + text.format(f"input {place(source)}")
-                why = nearest_missing(pairs) if pairs is missed else ""
+                blind = text.startswith("does not see")
+                why = TWICE if blind and near[(*target, *source)] else ""
+                fact = f"output {target} " + text.format(f"input {source}")
                 fact += f" ({counted(int(pairs.sum()), 'such pair')})"
-                if pairs is missed and not may_miss_the_nearest(self.network):
-                    fact += "; a network without a program that means it states its claimed_past"
-                raise ConformanceError(why + fact)
-        seen, past = int(found.claimed.sum()), int(found.allowed.sum())
-        blind = f"; {past - seen:,} of the past declared unseen" if seen < past else ""
-        return f"{counted(seen, 'pair')} of output and earlier input{blind}"
-
-    def program_agrees(self, found: Dependence) -> None:
-        """What was measured is what the program reads, the nearest past with it where that is a must."""
-        read = program_past(self.network, self.height, self.width)
-        if read is None:
-            return
-        wrong = (read != found.measured) & found.allowed  # what is not allowed is another check's
-        if wrong.any():
-            target, source = example(wrong)
-            verb = "does not depend" if found.measured[(*target, *source)] else "depends"
-            raise ConformanceError(
-                f"by its program output {place(target)} {verb} on input {place(source)}, by measurement"
-                " it is the other way round"
-            )
-        missed = found.allowed & ~found.measured & nearest_past(*found.measured.shape[:3])
-        if missed.any() and not may_miss_the_nearest(self.network):
-            target, source = example(missed)
-            raise ConformanceError(
-                f"{nearest_missing(missed)}output {place(target)} does not see input {place(source)}"
-                "; a network that means it states its claimed_past"
-            )
+                raise ConformanceError(why + fact + (UNSAID if blind and must.any() else ""))
+        claimed = int(found.claimed.sum())
+        unseen = int(past.sum()) - claimed
+        blind_to = f"; {unseen:,} of the past declared unseen" if unseen else ""
+        return f"{counted(claimed, 'pair')} of output and earlier input{blind_to}"
 
     def batch_independence(self) -> str:
         """An image's outputs stay the same, to the bit, whatever else is in the batch; alone, to rounding."""
@@ -220,7 +191,7 @@ class NetworkChecks:
     def determinism(self) -> str:
         """The same input gives the same output, and evaluation leaves no trace in the network."""
         drawn = randomise(self.network, seed=3).eval()
-        x, condition = self.inputs(2, seed=3)
+        x, condition = random_batch(drawn, 2, self.height, self.width, seed=3)
         before = {name: t.clone() for name, t in drawn.state_dict().items()}
         with torch.no_grad():
             first, second = passed(drawn, x, condition), passed(drawn, x, condition)
@@ -242,8 +213,7 @@ class NetworkChecks:
         total = len(dead)
         for seed in range(4):
             probe, x, _ = draw(self.network, self.height, self.width, seed, positive=seed % 2 == 0)
-            with mode(probe.network, training=False):
-                self.backward(probe, x)
+            self.backward(probe, x)
             grads = {name: p.grad for name, p in probe.network.named_parameters()}
             dead -= {name for name, g in grads.items() if g is not None and bool(g.any())}
         if dead:
@@ -274,12 +244,12 @@ class NetworkChecks:
             probe, x, _ = draw(self.network, self.height, self.width, seed, positive=seed % 2 == 0)
             assert probe.condition is not None
             other = (probe.condition + 1) % size if kind == "label" else probe.condition + 1.0
-            with mode(probe.network, training=False), torch.no_grad():
+            with torch.no_grad():
                 outputs = [Probe(probe.network, c)(x[None])[0] for c in (probe.condition, other)]
             reached = reached | (outputs[0] != outputs[1]).any(1)
         if not reached.all():
             first = Position(*(~reached).nonzero()[0].tolist())
-            raise ConformanceError(f"output {place(first)} does not change with the {kind}")
+            raise ConformanceError(f"output {first} does not change with the {kind}")
         return f"{counted(reached.numel(), 'output')} changed by the {kind}"
 
 
@@ -289,11 +259,3 @@ def nearest_past(channels: int, height: int, width: int) -> Tensor:
     step = torch.arange(width)[:, None, None] - torch.arange(width)
     near = row & ((step == 0) | (step == 1))
     return near[None, :, :, None].expand(channels, height, width, channels, height, width)
-
-
-def nearest_missing(missed: Tensor) -> str:
-    """What it usually means when an output does not see its nearest past; else nothing."""
-    target, source = example(missed)
-    if target.row == source.row and target.column - source.column in (0, 1):
-        return "the centre is closed more than once, mask A belongs in the first layer only: "
-    return ""

@@ -1,22 +1,28 @@
 """What every check starts from: random parameters, random inputs, and a network as a pure function."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from pixelcnn.config import check_integer
+from pixelcnn.config import arguments, check_integer, from_config, to_config
 from pixelcnn.devices import copied, require_numbers
-from pixelcnn.errors import ModelError
+from pixelcnn.errors import ConformanceError, ModelError
 from pixelcnn.extent import MOST_NUMBERS, widest
 from pixelcnn.layers import set_dropout_generator
 from pixelcnn.modes import within
 from pixelcnn.networks import Network, parameters_of
 from pixelcnn.networks.base import ONES_OWN
+from pixelcnn.registry import Registry
 from pixelcnn.streams import DrawFrom
 from pixelcnn.surroundings import independent
+from pixelcnn.text import counted
+
+T = TypeVar("T")
 
 LEVELS = 256
 """Levels of the random inputs given to a network on its own."""
@@ -181,18 +187,6 @@ def same_buffers(module: nn.Module) -> Iterator[None]:
             buffers.update(was)
 
 
-@contextmanager
-def mode(module: nn.Module, training: bool) -> Iterator[None]:
-    """Training or evaluation mode, and back to what it was, module by module."""
-    before = {m: m.training for m in module.modules()}
-    module.train(training)
-    try:
-        yield
-    finally:
-        for m, was in before.items():
-            m.training = was
-
-
 def passed(network: Network, x: Tensor, condition: Tensor | None) -> Tensor:
     """What a network gives in a model, which leaves it its input to overwrite.
 
@@ -221,7 +215,7 @@ class Probe:
     @property
     def groups(self) -> int:
         """Outputs of a pixel that may differ in what they see: its channels, or one for all of them."""
-        return self.network.channels if self.network.order == "channel" else 1
+        return self.network.colours
 
     def copies(self, x: Tensor) -> int:
         """How many copies of an image ``(c, h, w)`` go into one pass."""
@@ -244,28 +238,48 @@ def images_interact(network: Network, height: int, width: int, *, training: bool
     In evaluation mode also where there are none: a ``squeeze`` is something else for a lone image. There
     sums may round otherwise. In training mode dropout would draw a lone image other numbers.
     """
-    drawn = randomise(network, seed=1)
+    drawn = randomise(network, seed=1).train(training)
     outputs: list[Tensor] = []
-    middle = random_batch(drawn, height, width, seed=0)
+    middle = random_batch(drawn, 3, height, width, seed=0)
     for seed in (1, 2):
-        batch = random_batch(drawn, height, width, seed)
+        batch = random_batch(drawn, 3, height, width, seed)
         for mine, fixed in zip(batch, middle, strict=True):
             if mine is not None and fixed is not None:
                 mine[1] = fixed[1]  # the image in the middle stays, the others change
-        with mode(drawn, training), torch.no_grad(), fixed_noise(0), same_buffers(drawn):
+        with torch.no_grad(), fixed_noise(0), same_buffers(drawn):
             outputs.append(passed(drawn, *batch)[1])
     if training or not torch.equal(*outputs):
         return not torch.equal(*outputs)
     x, condition = middle
     given = condition if condition is None else condition[1:2]
-    with mode(drawn, training), torch.no_grad(), fixed_noise(0):
+    with torch.no_grad(), fixed_noise(0):
         lone = passed(drawn, x[1:2], given)[0]
     return not torch.allclose(lone, outputs[0], rtol=1e-6, atol=1e-9)
 
 
 def random_batch(
-    network: Network, height: int, width: int, seed: int
+    network: Network, n: int, height: int, width: int, seed: int
 ) -> tuple[Tensor, Tensor | None]:
-    """Three random images in ``[0, 1]`` with their conditions."""
-    images = random_images(network, 3, height, width, seed)
-    return encoded(network, images), random_condition(network, 3, height, width, seed)
+    """Random images, as a network is given them, with their conditions."""
+    images = random_images(network, n, height, width, seed)
+    return encoded(network, images), random_condition(network, n, height, width, seed)
+
+
+def rebuilt(registry: Registry[T], original: T) -> tuple[T, str]:
+    """What the arguments of a network or an output build, and how many they are in words.
+
+    Raises:
+        ConformanceError: one is not kept under its own name, or is not JSON.
+    """
+    kind = type(original)
+    if absent := [name for name in arguments(kind) if not hasattr(original, name)]:
+        raise ConformanceError(f"argument {absent[0]!r} is not stored under its own name")
+    values = {name: getattr(original, name) for name in arguments(kind)}
+    try:
+        json.dumps(values)
+    except (TypeError, ValueError) as error:
+        raise ConformanceError(f"an argument is not JSON: {error}") from error
+    said = counted(len(values), "argument")
+    if any(registry[name] is kind for name in registry):
+        return from_config(registry, json.loads(json.dumps(to_config(registry, original)))), said
+    return kind(**values), f"{said}; not registered, so not saved by name"

@@ -1,8 +1,10 @@
 """What one output sees of the image, in numbers and as a picture."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -139,15 +141,20 @@ class ReceptiveField:
             . . . . . . . . .
             . . . . . . . . .
         """
-        marks = [["." for _ in row] for row in self.seen]
+        marks = np.full(self.seen.shape, ".")
+        for mask, mark, _ in self._looks():
+            marks[mask.cpu()] = mark
+        return "\n".join(map(" ".join, marks))
+
+    def _looks(self) -> Iterator[tuple[Tensor, str, tuple[int, int, int]]]:
+        """Mask, mark and colour of each kind of pixels; later ones lie over those before."""
         here = torch.zeros_like(self.seen)
         here[self.row, self.column] = True
-        for mask, mark in (
-            (self.seen, "#"), (self.blind_spot, "o"), (here, "@"), (self.leak, "!"),
-        ):  # fmt: skip
-            for row, column in mask.nonzero().tolist():
-                marks[row][column] = mark
-        return "\n".join(" ".join(row) for row in marks)
+        yield self.raster, ".", (222, 224, 228)
+        yield self.seen, "#", (66, 133, 244)
+        yield self.blind_spot, "o", (214, 72, 62)
+        yield here, "@", (0, 0, 0)
+        yield self.leak, "!", (255, 140, 0)
 
     @independent
     def picture(self, scale: int | None = None) -> "Image.Image":
@@ -162,14 +169,8 @@ class ReceptiveField:
 
         height, width = self.seen.shape
         colours = torch.full((height, width, 3), 255, dtype=torch.uint8)
-        for mask, colour in (
-            (self.raster, (222, 224, 228)),
-            (self.blind_spot, (214, 72, 62)),
-            (self.seen, (66, 133, 244)),
-        ):
+        for mask, _, colour in self._looks():
             colours[mask] = torch.tensor(colour, dtype=torch.uint8)
-        colours[self.row, self.column] = 0
-        colours[self.leak] = torch.tensor((255, 140, 0), dtype=torch.uint8)
         factor = scale or max(1, 280 // max(height, width))
         large = colours.repeat_interleave(factor, 0).repeat_interleave(factor, 1)
         if factor >= 4:  # lines between the pixels
@@ -207,7 +208,6 @@ def receptive_field(
     seen, itself = torch.zeros(height, width, dtype=torch.bool), False
     for count in range(DRAWS):
         probe, x, _ = draw(network, height, width, seed=count, positive=count == 0)
-        probe.network.eval()
         numbers = (torch.arange(probe.groups) * height + row) * width + column
         found = gradients(probe, x, numbers) != 0
         seen |= found.any(0).any(0)

@@ -85,11 +85,6 @@ class Report:
         """The broken promises."""
         return tuple(row for row in self.rows if not row.passed)
 
-    @property
-    def seconds(self) -> float:
-        """Time that all checks took."""
-        return sum(row.seconds for row in self.rows)
-
     def raise_if_failed(self) -> None:
         """Does nothing where every promise is kept.
 

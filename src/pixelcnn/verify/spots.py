@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pixelcnn.errors import ConformanceError
 from pixelcnn.networks import Network
 from pixelcnn.shapes import ImageShape, Position
-from pixelcnn.verify.causality import draw, flips, gradients, place
+from pixelcnn.verify.causality import draw, flips, gradients
 from pixelcnn.verify.probing import Probe, fitting
 
 FAR = (31, 37)
@@ -30,7 +31,6 @@ def check_far(network: Network) -> str:
     height, width = fitting(network, *FAR)
     probe, x, other = draw(network, height, width, seed=0, positive=True)
     probe = replace(probe, alone=True)
-    probe.network.eval()
     corner = torch.arange(probe.groups) * height * width + width - 1
     check_spots(probe, x, other, torch.tensor([max(0, x.numel() - 2)]), corner)
     return f"corners of {height}x{width}"
@@ -87,10 +87,8 @@ def spread_to_ends(total: int, few: int) -> Tensor:
 
 def future(probe: Probe, shape: ImageShape, target: int, source: int) -> str:
     """A leak in words, from the numbers of an output and an input in their flattened arrays."""
-    names = [
-        place(
-            Position(*(int(i) for i in torch.unravel_index(torch.tensor(number), (c, *shape[1:]))))
-        )
-        for number, c in ((target, probe.groups), (source, shape.channels))
-    ]
-    return f"output {names[0]} changes with input {names[1]}, which does not come before it"
+    output, given = (
+        Position(*map(int, np.unravel_index(number, (channels, *shape[1:]))))
+        for number, channels in ((target, probe.groups), (source, shape.channels))
+    )
+    return f"output {output} changes with input {given}, which does not come before it"
