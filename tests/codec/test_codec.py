@@ -190,6 +190,19 @@ def test_a_class_is_part_of_the_file():
     assert np.array_equal(px.decompress(model, packed), images.numpy())
 
 
+def test_damage_is_always_noticed():
+    model = calibrated(small_model(2))
+    packed = px.compress(model, images_of(model))
+    for place in range(len(packed)):
+        changed = bytearray(packed)
+        changed[place] ^= 1 << place % 8
+        for damaged in (bytes(changed), packed[:place]):
+            with pytest.raises(DataError):
+                px.decompress(model, damaged)
+    with pytest.raises(DataError, match="something follows"):
+        px.decompress(model, packed + b"\0")
+
+
 def resealed(packed, change):
     """A file with changed blocks, whose checksums are right again."""
     reader = container.Reader(io.BytesIO(packed))

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
+from torch.overrides import TorchFunctionMode
 from typer.testing import CliRunner
 
 import pixelcnn as px
@@ -23,7 +24,7 @@ from forgery import forged
 from pixelcnn import networks, outputs
 from pixelcnn.cli import app
 from pixelcnn.codec import calibration
-from pixelcnn.codec.bounds import bounds
+from pixelcnn.codec.bounds import bounds, check_arithmetic
 from pixelcnn.codec.calibration import excess
 from pixelcnn.codec.fixed import EXACT, SINGLE
 from pixelcnn.codec.integers import integers
@@ -101,6 +102,15 @@ def test_no_value_outgrows_what_was_proven():
     assert found.twin.limits == limits
 
 
+class Reduced(TorchFunctionMode):
+    """Products of matrices in single precision, as a setting may make them."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if func in (torch.Tensor.matmul, torch.Tensor.__matmul__, torch.matmul):
+            return func(args[0].float(), args[1].float()).double()
+        return func(*args, **(kwargs or {}))
+
+
 def test_weights_that_decayed_to_nothing_leave_sums_exact_in_float32():
     """A unit that a training lets die keeps a bias that is far larger than its weights."""
     network = networks.Compact(1, 1, width=8, depth=2, kernel=3, first_kernel=3)
@@ -111,6 +121,12 @@ def test_weights_that_decayed_to_nothing_leave_sums_exact_in_float32():
     model, images = model_of(network)
     assert max(twin_of(model).limits) < SINGLE
     assert abs(excess(model, torch.from_numpy(images))) < 0.01
+
+
+def test_reduced_precision_is_noticed_at_the_start():
+    check_arithmetic()
+    with Reduced(), pytest.raises(ModelError, match="float64 is not computed in full"):
+        check_arithmetic()
 
 
 def test_settings_for_reduced_precision_change_no_byte():

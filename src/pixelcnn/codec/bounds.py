@@ -13,7 +13,9 @@ from torch import Tensor
 
 from pixelcnn.codec.fixed import DIGITS, EXACT, LIMIT
 from pixelcnn.codec.weights import sizes
+from pixelcnn.errors import ModelError
 from pixelcnn.program import Program, Requantise, Unlowerable
+from pixelcnn.program.integers import square_root
 
 Limits = Sequence[int]
 
@@ -57,6 +59,27 @@ def bounds(program: Program, levels: int) -> list[int]:
         if node.op == "past" and found[node.sources[0]] > _cut_off(program, node.sources[0]):
             raise Unlowerable(f"%{node.sources[0]} outgrows what its past was taken for")
     return found
+
+
+def check_arithmetic() -> None:
+    """Computes a product of matrices, roots and roundings whose results are known.
+
+    Raises:
+        ModelError: float64 is not what integer forms rest on: a setting, or a machine, that rounds otherwise.
+    """
+    one, odd = torch.tensor([[2.0**25 + 1, 2.0**25 - 1]], dtype=torch.float64), 3.0
+    found = [
+        *(one @ one.T).flatten().tolist(),
+        *torch.tensor([0.5, 1.5, 2.5, -0.5], dtype=torch.float64).round().tolist(),
+        *(torch.tensor([1.0, 2.0], dtype=torch.float64) / odd).tolist(),
+        *square_root(torch.tensor([2.0, 3.0], dtype=torch.float64)).tolist(),
+    ]
+    expected = [2.0**51 + 2, 0.0, 2.0, 2.0, 0.0, 1 / odd, 2 / odd, math.sqrt(2.0), math.sqrt(3.0)]
+    if found != expected:
+        raise ModelError(
+            f"float64 is not computed in full here: {found} instead of {expected}",
+            hint="compressed images need exact sums: leave reduced precision off",
+        )
 
 
 def _cut_off(program: Program, number: int) -> int:

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from torch import Tensor
 
+from pixelcnn.codec.bounds import check_arithmetic
 from pixelcnn.codec.coding import Integers
 from pixelcnn.codec.container import FINGERPRINT, VERSION
 from pixelcnn.codec.fixed import PRECISIONS, Precision
@@ -63,6 +64,7 @@ def twin_of(model: PixelModel) -> tuple[Twin, bytes]:
         ModelError: it was never calibrated, or has no integer form.
     """
     known, name = model.record.get(RANGES), model.record.get(PRECISION, "single")
+    check_arithmetic()
     with integer_form():
         program = program_of(model)
         if known is None:

@@ -52,6 +52,8 @@ class Source:
             if byte < 128:
                 return value
             shift += 7
+            if shift > 63:
+                raise Damaged("is damaged: a number out of range")
 
     def end(self) -> None:
         """Nothing may follow."""
