@@ -101,6 +101,20 @@ def test_what_hints_say_helps(run, model, own, words):
     run(*(str(model) if word == "MODEL" else word for word in words.split()))
 
 
+@pytest.mark.parametrize(
+    ("recipe", "wanted", "remedy"),
+    [("gated-mnist-labels", "data.threshold=0.33", "data.binarise=none"),
+     ("gated-mnist-labels", "data.levels=8", "data.binarise=none"),
+     ("keras-mnist", "data.levels=8", "data.threshold=none")],
+)  # fmt: skip
+def test_what_a_recipe_says_of_levels_can_be_dropped(run, here, recipe, wanted, remedy):
+    np.save(here / "images.npy", np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8))
+    np.save(here / "labels.npy", np.arange(40) % 4)
+    train = ("train", recipe, "--data", "images.npy", "--dry-run", "--set", wanted)
+    assert f"--set {remedy}" in run(*train, code=2).hint
+    run(*train, "--set", remedy)
+
+
 def test_data_check_takes_what_its_hints_name(run, own, here):
     assert "1x8x8" in run("data", "check", "two.npz", "--key", "a").stdout
     assert "1x3x3" not in run("data", "check", "cube.npy", "--layout", "n h w c").stdout

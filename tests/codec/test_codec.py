@@ -156,7 +156,7 @@ def test_another_model_is_refused_by_name():
 def test_a_model_that_was_never_calibrated_says_how():
     with pytest.raises(ModelError, match="how large its values become") as caught:
         px.compress(small_model(2), np.zeros((1, 1, 5, 7), int))
-    assert "calibrate" in caught.value.hint
+    assert "--resume" in caught.value.hint and "calibrate" in caught.value.hint
 
 
 def test_a_model_without_an_integer_form_is_not_told_to_be_calibrated():

@@ -67,9 +67,10 @@ def test_a_table_without_a_header_has_no_names(tmp_path, images):
     assert np.array_equal(found.condition.numpy(), FACTS)
 
 
-def test_numpys_header_names_the_parameters(tmp_path, images):
-    np.savetxt(tmp_path / "given.csv", FACTS, delimiter=",", header="mass,age")
-    found = data.load_all(images, condition=str(tmp_path / "given.csv"))
+@pytest.mark.parametrize(("file", "between"), [("given.csv", ","), ("given.txt", " ")])
+def test_numpys_header_names_the_parameters(tmp_path, images, file, between):
+    np.savetxt(tmp_path / file, FACTS, delimiter=between, header=f"mass{between}age")
+    found = data.load_all(images, condition=str(tmp_path / file))
     assert found.condition_names == ("mass", "age")
     assert np.array_equal(found.condition.numpy(), FACTS)
 

@@ -10,7 +10,8 @@ from pixelcnn.data.reading import condition_names
 from pixelcnn.errors import ConfigError, DataError, UnknownName
 from pixelcnn.training import prepare, train_recipe
 from pixelcnn.training import recipe as recipes
-from pixelcnn.training.train import default_run, located
+from pixelcnn.training.run import RunFolder
+from pixelcnn.training.train import default_run, located, request
 from pixelcnn.weights import fingerprint
 from training.trainings import same
 
@@ -131,6 +132,24 @@ def test_a_second_run_gets_a_folder_of_its_own_and_says_so(tmp_path, monkeypatch
     assert [first.run.name, second.run.name] == ["digits-digits", "digits-digits-2"]
     assert "runs/digits-digits is there already; this run is" in capsys.readouterr().err
     assert train_recipe(None, overrides=SMALL, resume=True, verbose=False).run == second.run
+
+
+def test_a_new_run_passes_over_one_that_started_since(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    wanted = request(None, overrides=SMALL)
+    with RunFolder(wanted.run):  # another process is loading its data
+        assert default_run(wanted.recipe).name == "digits-digits-2"
+        assert train_recipe(wanted).run.name == "digits-digits-2"
+    assert "this run is runs/digits-digits-2" in capsys.readouterr().err
+
+
+def test_a_new_run_passes_over_what_is_no_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs/digits-digits").mkdir(parents=True)
+    assert default_run(recipes.get("digits")).name == "digits-digits"
+    (tmp_path / "runs/digits-digits/best.safetensors").write_bytes(b"")
+    (tmp_path / "runs/digits-digits-2").write_bytes(b"a file")
+    assert default_run(recipes.get("digits")).name == "digits-digits-3"
 
 
 def test_the_last_run_is_that_of_the_highest_number_of_these_data(tmp_path, monkeypatch):

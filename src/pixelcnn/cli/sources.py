@@ -71,6 +71,10 @@ def split_of(
     """
     check_choice("--split", split, sources.PARTS)
     if source is not None:
+        if split == "test" and source not in data.DATASETS:
+            say(
+                "measuring on the part to test, a tenth of data in one piece; --split all takes all"
+            )
         return sources.set_of(model, source, split, sources.beside(given, source, own))
     arguments = trained_on(model, folder) | sources.given_of(own) | physical.coding(model)
     name = arguments.pop("name")

@@ -71,8 +71,8 @@ def twin_of(model: PixelModel) -> tuple[Twin, bytes]:
             _made(model, program, [1.0] * len(program.nodes), PRECISIONS["single"])
             raise ModelError(
                 "this model does not say how large its values become",
-                hint="pixelcnn.calibrate(model, images), and save it:"
-                " images like those to be compressed",
+                hint="'pixelcnn train --resume' of its run looks, or pixelcnn.calibrate(model, images),"
+                " images like those to be compressed, and save it",
             )
         if name not in PRECISIONS:
             raise Unlowerable(

@@ -61,14 +61,18 @@ class Coding:
                     f"threshold must lie between 0 and 1, got {shown(self.threshold)}"
                 )
             if self.binarise == "dynamic":
-                raise ConfigError("dynamic binarisation has no threshold", hint="drop one of them")
+                raise ConfigError(
+                    "dynamic binarisation has no threshold",
+                    hint="drop one of them: in a recipe by --set data.binarise=none",
+                )
             object.__setattr__(self, "binarise", "threshold")
         elif self.binarise == "threshold":
             object.__setattr__(self, "threshold", 0.5)
         if self.binarise is not None and self.levels not in {None, 2}:
             raise ConfigError(
                 f"{self.binarise} binarisation makes 2 levels, but levels = {self.levels}",
-                hint="drop levels, or the binarisation",
+                hint="drop levels, or the binarisation: in a recipe by"
+                f" --set data.{'threshold' if self.threshold else 'binarise'}=none",
             )
         if self.quantise is not None:
             self._check_quantise()

@@ -149,7 +149,7 @@ def as_size(size: Any) -> tuple[int, int] | None:
     return sides[0], sides[1]
 
 
-CONDITION_TABLES, CONDITION_ARRAYS = (".csv", ".tsv"), (".npy", ".npz")
+CONDITION_TABLES, CONDITION_ARRAYS = (".csv", ".tsv", ".txt"), (".npy", ".npz")
 """Files of conditions, by suffix; pictures may be maps, too."""
 
 

@@ -1,6 +1,8 @@
 """Training a recipe: what ``pixelcnn train`` does."""
 
+import contextlib
 import dataclasses
+import itertools
 import os
 import re
 import time
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pixelcnn import checkpoint
 from pixelcnn.data import DATASETS, Splits
 from pixelcnn.devices import resolve_device
-from pixelcnn.errors import ModelError, PixelCNNError
+from pixelcnn.errors import ConfigError, ModelError, PixelCNNError
 from pixelcnn.folders import at_home, is_plain
 from pixelcnn.model import PixelModel
 from pixelcnn.surroundings import independent
@@ -39,6 +41,7 @@ class Request:
         resume: go on with what the folder holds.
         stored: the recipe that the folder holds, if any.
         remarks: what to say of it.
+        free: nobody named the folder, so another will do if this one has been taken by the time it starts.
     """
 
     recipe: Recipe
@@ -46,6 +49,7 @@ class Request:
     resume: bool = False
     stored: Recipe | None = None
     remarks: tuple[str, ...] = ()
+    free: bool = False
 
     @property
     def processes(self) -> int:
@@ -98,7 +102,7 @@ def request(
         remarks = (f"runs/{base_name(fresh)} is there already; {before} {path}",)
     folder = RunFolder(path, resume=resume)
     if not (resume and folder.recipe.exists()):
-        return Request(fresh, path, resume, None, remarks)
+        return Request(fresh, path, resume, None, remarks, free=run is None and not resume)
     stored = folder.stored()
     chosen = stored.with_overrides(overrides)
     name = stored.name if recipe is None else fresh.name
@@ -216,10 +220,9 @@ def train_recipe(
     since = time.monotonic()
     if not isinstance(wanted, Request):
         wanted = request(wanted, run, overrides=overrides, resume=resume)
-    options = wanted.recipe.options
+    first, options = wanted, wanted.recipe.options
     with joined(options.devices, options.nodes) as processes:
-        asked: Request = wanted
-        asked = processes.on_main(lambda: asked)
+        asked = processes.on_main(lambda: request(first.recipe) if first.free else first)
         with held(RunFolder(asked.run, resume=asked.resume), processes) as folder:
             recipe, stored = asked.recipe, asked.stored
             check_size(processes, recipe.options.devices, recipe.options.nodes)
@@ -235,10 +238,9 @@ def train_recipe(
             loaded: list[Prepared] = []
             processes.on_main(lambda: loaded.append(prepare(recipe, trained=trained)))
             ready = loaded[0] if loaded else prepare(recipe, trained=trained)
-            train, val = ready.splits.train, ready.splits.val
-            options, source = ready.recipe.options, ready.recipe.data
+            (train, val, _), options = ready.splits, ready.recipe.options
             notes = training_record(
-                ready.model, train, val, options, recipe=recipe.name, data=source
+                ready.model, train, val, options, recipe=recipe.name, data=ready.recipe.data
             )
             processes.on_main(lambda: folder.begin(ready.recipe.dumps(), notes["content_hash"]))
             return run_training(
@@ -263,18 +265,36 @@ def default_run(recipe: Recipe, *, resume: bool = False) -> Path:
     It is the one with the highest number, also where others were removed.
     """
     base = Path("runs") / base_name(recipe)
+    last = max((n for n in _numbers(base) if _is_of(_numbered(base, n), base.name)), default=0)
+    if resume and last:
+        return _numbered(base, last)
+    free = (_numbered(base, number) for number in itertools.count(last + 1))
+    return next(path for path in free if resume or _is_free(path))
+
+
+def _is_free(path: Path) -> bool:
+    """Whether a new run may have this folder: of one that another process is loading for, its lock tells."""
+    folder = RunFolder(path)
+    with contextlib.suppress(ConfigError):
+        folder.check()
+        with folder if (path / "run.lock").exists() else contextlib.nullcontext():
+            return True
+    return False
+
+
+def _numbers(base: Path) -> list[int]:
+    """Those of the run folders that are called like one, which itself has the number 1."""
     name = re.compile(re.escape(base.name) + "(?:-([1-9][0-9]{0,8}))?")
-    runs = (path.parent for path in base.parent.glob("*/recipe.toml"))
-    matches = ((name.fullmatch(run.name), run) for run in runs)
-    numbers = (int(m[1] or 1) for m, run in matches if m and _is_of(run, base.name))
-    last = max(numbers, default=0)
-    number = last if resume and last else last + 1
+    found = (name.fullmatch(path.parent.name) for path in base.parent.glob("*/recipe.toml"))
+    return [int(match[1] or 1) for match in found if match]
+
+
+def _numbered(base: Path, number: int) -> Path:
     return base if number == 1 else base.with_name(f"{base.name}-{number}")
 
 
 def _is_of(run: Path, name: str) -> bool:
     """Whether a run has this base name: ``digits-shots-2020`` may be the first on ``shots-2020``."""
-    try:
+    with contextlib.suppress(PixelCNNError, OSError):
         return base_name(RunFolder(run).stored()) == name
-    except (PixelCNNError, OSError):
-        return False
+    return False
