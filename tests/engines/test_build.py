@@ -321,7 +321,15 @@ def test_what_was_loaded_before_is_not_taken_for_what_is_loaded_now(cache, monke
 # ---------------------------------------------------------------- the way to it
 
 
-@pytest.mark.parametrize("part", ["cache/pixelcnn/native", "cache/pixelcnn", "cache"])
+@pytest.mark.parametrize("mode", [0o777, 0o720])
+def test_the_folder_that_data_lie_in_too_is_closed_to_others(cache, mode):
+    cache.seven()
+    cache.folder.parent.chmod(mode)
+    assert cache.seven() == 7
+    assert not cache.folder.parent.stat().st_mode & 0o022
+
+
+@pytest.mark.parametrize("part", ["cache/pixelcnn/native", "cache"])
 @pytest.mark.parametrize("mode", [0o777, 0o722])
 def test_a_folder_that_others_could_write_is_refused(cache, part, mode):
     cache.seven()

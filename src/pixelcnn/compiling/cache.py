@@ -92,7 +92,8 @@ def private_folder(path: Path) -> Path:
 
     Whoever can write into a folder on the way can exchange what is below. So from the root on, where links
     lead, each belongs to the user or to root, and nobody else can write into it: but into those of root with
-    the sticky bit, such as ``/tmp``, or where the group is the user's private one. The last is the user's.
+    the sticky bit, such as ``/tmp``, or where the group is the user's private one. The last is the user's;
+    from the one above it, if it is, the right of others to write is taken.
 
     Raises:
         NotBuilt: somebody else could exchange it; names the component.
@@ -100,7 +101,9 @@ def private_folder(path: Path) -> Path:
     """
     for folder in (path.parent.parent, path.parent, path):
         os.makedirs(folder, 0o700, exist_ok=True)
-    real, me = Path(os.path.realpath(path)), os.geteuid()
+    ours, real, me = path.parent.stat(), Path(os.path.realpath(path)), os.geteuid()
+    if ours.st_uid == me and ours.st_mode & OTHERS:  # data were put there first
+        path.parent.chmod(stat.S_IMODE(ours.st_mode) & ~OTHERS)
     for place in (*reversed(real.parents), real):
         status, last = place.stat(), place == real
         if status.st_uid != me and (last or status.st_uid != 0):

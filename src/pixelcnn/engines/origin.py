@@ -147,7 +147,7 @@ class _Said:
         if not hasattr(value, "__dict__") or id(value) in self.visited:
             return called
         self.visited.add(id(value))
-        hidden = ()
+        hidden: tuple[object, ...] = ()
         if isinstance(value, nn.Module):  # kept where PyTorch does not look for it
             hidden = ([*tensors_of(value)], [*value._modules.values()])
         about = self.kind(type(value)), self.members(value, depth + 1)
