@@ -195,13 +195,8 @@ def right_to_left(program: Program) -> list[frozenset[int]]:
     """The recurrences that run from right to left through a finished row."""
 
     def reads_right(members: frozenset[int]) -> bool:
-        taps = [
-            tap
-            for number in members
-            for node in [program.nodes[number]]
-            if isinstance(node, Sum) and isinstance(program.nodes[node.sources[0]], Past)
-            for tap in node.taps
-        ]
-        return any(tap.down == 0 and tap.right > 0 for tap in taps)
+        sums = (node for number in members if isinstance(node := program.nodes[number], Sum))
+        pasts = (node for node in sums if isinstance(program.nodes[node.sources[0]], Past))
+        return any(tap.down == 0 and tap.right > 0 for node in pasts for tap in node.taps)
 
     return [members for members in recurrences(program) if reads_right(members)]

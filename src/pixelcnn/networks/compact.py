@@ -16,7 +16,6 @@ from pixelcnn.layers import (
 from pixelcnn.masks import LAYOUTS, PAST, Features
 from pixelcnn.networks import options
 from pixelcnn.networks.base import NETWORKS, Network, grouped, pointwise_layers
-from pixelcnn.program import Program
 
 INITIAL_SCALE = 0.7
 """Scale of the initial weights at a block's end, so that blocks start closer to the identity."""
@@ -42,10 +41,6 @@ class FirstLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([self.above(x), self.left(x)], 1)
-
-    def lower(self, program: Program, x: int) -> int:
-        """Both convolutions, side by side."""
-        return program.cat(self.above.lower(program, x), self.left.lower(program, x))
 
 
 class CompactBlock(nn.Module):
