@@ -68,8 +68,13 @@ def indices_of(n: int, first: int) -> range:
     return range(first, first + n)
 
 
-def temperature_of(temperature: float) -> float:
-    """A temperature that can be drawn at; so low a one that its logarithms overflow is 0."""
+def checked(seed: int, temperature: float) -> float:
+    """A temperature that can be drawn at; so low a one that its logarithms overflow is 0.
+
+    Raises:
+        ConfigError: it, or the seed, is none.
+    """
+    streams.sample(seed, 0)
     if isinstance(temperature, np.generic):
         temperature = temperature.item()
     number = isinstance(temperature, float | int) and not isinstance(temperature, bool)
@@ -140,27 +145,11 @@ def _rows(shape: ImageShape, walker: Drawer, job: Job) -> Iterator[Lot]:
         before = done
 
 
-class Wanted(NamedTuple):
-    """Some images that are to be drawn.
-
-    Attributes:
-        indices: of their streams.
-        images: levels and which of them are known, ``(n, c, h, w)`` each; None if none is.
-        condition: of the images, checked by the model.
-    """
-
-    indices: Sequence[int]
-    images: tuple[Tensor, Tensor] | None
-    condition: Tensor | None
-
-
 def in_batches(
     model: PixelModel,
     engine: str,
     n: int,
-    wanted: Callable[[range], Wanted],
-    seed: int,
-    temperature: float,
+    job: Callable[[slice], Job],
     batch_size: int,
     callback: Callable[[int, int, Tensor], None] | None,
 ) -> Iterator[Tensor]:
@@ -170,13 +159,10 @@ def in_batches(
         model: of the images.
         engine: its name; the engine is chosen at once.
         n: images in all.
-        wanted: those with some numbers in ``range(n)``.
-        seed: of the uniform numbers.
-        temperature: see :func:`pixelcnn.inversion.temper`.
+        job: of those from one number to before another.
         batch_size: images at a time.
         callback: see :data:`pixelcnn.sampling.Progress`.
     """
-    streams.sample(seed, 0)  # raises now what is wrong with a seed, not with the first batch
     chosen, starts = engines.choose(model, engine), range(0, n, batch_size)
     dimensions = model.shape.dimensions
 
@@ -190,11 +176,10 @@ def in_batches(
                 now.to(model.image_dtype, copy=True),
             )
 
-        indices, images, condition = wanted(range(start, min(start + batch_size, n)))
-        job = job_of(model, images, indices, seed, temperature, condition)
+        some = job(slice(start, min(start + batch_size, n)))
         with exact_convolutions(model.device):
-            walker = chosen.start(len(job.given), job.condition, fresh=not number)
-            drawn = _draw(chosen.model, walker, job, report if callback else None)
+            walker = chosen.start(len(some.given), some.condition, fresh=not number)
+            drawn = _draw(chosen.model, walker, some, report if callback else None)
             return drawn.to(model.image_dtype)
 
     return (batch(number, start) for number, start in enumerate(starts))

@@ -10,17 +10,17 @@ from pixelcnn import engines
 from pixelcnn.config import check_integer
 from pixelcnn.devices import Device, placed
 from pixelcnn.drawing import (
+    Job,
     Lot,
-    Wanted,
     check_memory,
+    checked,
     in_batches,
     indices_of,
     job_of,
     lots_of,
-    temperature_of,
     together,
     uniforms,
-)  # fmt: skip
+)
 from pixelcnn.inversion import invert, temper
 from pixelcnn.known import known_pixels, misfit
 from pixelcnn.model import PixelModel
@@ -131,18 +131,18 @@ def batches(
         >>> [len(images) for images in batches(model, 10, batch_size=4)]
         [4, 4, 2]
     """
-    model, temperature = placed(model, device), temperature_of(temperature)
+    model, temperature = placed(model, device), checked(seed, temperature)
     indices = indices_of(n, first)
     condition = model.check_condition(condition, n)
     batch_size = check_integer("batch_size", batch_size, 1, 2**31)
     some = min(len(indices), batch_size)
     check_memory(model, some, some)
 
-    def wanted(which: range) -> Wanted:
-        part = slice(which.start, which.stop)
-        return Wanted(indices[part], None, None if condition is None else condition[part])
+    def job(part: slice) -> Job:
+        told = None if condition is None else condition[part]
+        return job_of(model, None, indices[part], seed, temperature, told)
 
-    return in_batches(model, engine, len(indices), wanted, seed, temperature, batch_size, callback)
+    return in_batches(model, engine, len(indices), job, batch_size, callback)
 
 
 @independent
@@ -182,7 +182,7 @@ def stream(
         >>> torch.equal(images, sample(model, 2, seed=1))
         True
     """
-    model, temperature = placed(model, device), temperature_of(temperature)
+    model, temperature = placed(model, device), checked(seed, temperature)
     indices = indices_of(n, first)
     condition = model.check_condition(condition, n)
     check_memory(model, n, n)
@@ -275,7 +275,7 @@ def completions(
     """
     n = check_integer("n", n, 1, 2**31)
     batch_size = check_integer("batch_size", batch_size, 1, 2**31)
-    model, temperature = placed(model, device), temperature_of(temperature)
+    model, temperature = placed(model, device), checked(seed, temperature)
     mask = known_pixels(known, model.shape)
     given, condition, _ = levels_of(model, images, condition, options)
     model.shape.require(given.shape)  # a mask would spread what is too small over the image
@@ -288,12 +288,13 @@ def completions(
     except RuntimeError as error:
         raise misfit(mask, given.shape) from error
     given = model.check(given).to("cpu", model.image_dtype)
-    told = model.check_condition(condition, len(given))
+    condition = model.check_condition(condition, len(given))
 
-    def wanted(which: range) -> Wanted:
-        indices = [number // n * 2**32 + number % n for number in which]
-        rows = torch.arange(which.start, which.stop) // n
+    def job(part: slice) -> Job:
+        numbers = torch.arange(part.start, part.stop)
+        rows, indices = numbers // n, (numbers // n * 2**32 + numbers % n).tolist()
         pair = given[rows].long(), mask[rows]
-        return Wanted(indices, pair, None if told is None else told[rows.to(told.device)])
+        told = None if condition is None else condition[rows.to(condition.device)]
+        return job_of(model, pair, indices, seed, temperature, told)
 
-    return in_batches(model, engine, total, wanted, seed, temperature, batch_size, callback)
+    return in_batches(model, engine, total, job, batch_size, callback)

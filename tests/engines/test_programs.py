@@ -225,6 +225,15 @@ def test_whatever_is_changed_after_the_first_sample_is_seen(change, monkeypatch)
     assert WITHOUT_PROGRAM.get(change, "") in choice.reason
 
 
+def test_arrays_of_any_kind_may_be_attributes_of_a_network():
+    model = numbers()
+    model.network.names = np.array(["one", "two"])
+    first = engines.program_of(model)
+    assert engines.program_of(model) is first
+    model.network.names[0] = "six"
+    assert engines.program_of(model) is not first
+
+
 def test_weights_that_change_while_an_image_is_drawn_prove_no_engine_wrong():
     """As where another thread trains the model: the engine is as good as before when that is over."""
     model = model_of("pixelcnn", (1, 5, 7), levels=3)

@@ -74,29 +74,22 @@ def processor() -> str:
     return "\n".join(sorted({line for line in lines if line.startswith(wanted)}))
 
 
-def compile_into(compiler: str, place: str, descriptor: int, source: str, library: str) -> None:
+def compile_in(folder: str, compiler: str, source: str, library: str) -> None:
     """Compiles a source file to a library beside it.
 
     Args:
+        folder: of both; all that the compiler writes for itself goes there, too.
         compiler: path.
-        place: the folder of both, as a path; all that the compiler writes for itself goes there, too.
-        descriptor: of that folder, if the path is one through it.
         source: file name.
         library: file name.
 
     Raises:
         NotBuilt: the compiler fails.
     """
-    command = [compiler, *FLAGS, source, "-o", library]
-    _run(command, {"TMPDIR": "."}, place, (descriptor,))
+    _run([compiler, *FLAGS, source, "-o", library], {"TMPDIR": "."}, folder)
 
 
-def _run(
-    command: list[str],
-    environment: Mapping[str, str],
-    folder: str | None = None,
-    descriptors: tuple[int, ...] = (),
-) -> str:
+def _run(command: list[str], environment: Mapping[str, str], folder: str | None = None) -> str:
     """What a command prints. However it ends, none of its processes is left."""
     try:
         process = subprocess.Popen(
@@ -108,7 +101,6 @@ def _run(
             errors="replace",
             env={**os.environ, "LC_ALL": "C", **environment},
             cwd=folder,
-            pass_fds=descriptors,
             process_group=0,  # so that the compiler proper can be ended with its driver
         )
     except OSError as error:

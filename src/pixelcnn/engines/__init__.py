@@ -225,7 +225,7 @@ def choose(model: PixelModel, engine: str | Engine = "auto") -> Engine:
             wanted = "cuda" if model.device.type == "cuda" else "native"
         obstacle = "asked for"
         if wanted != "cached":
-            obstacle = (_cuda_obstacle if wanted == "cuda" else _native_obstacle)(model, program)
+            obstacle = _obstacle(model, program, wanted)
         if not obstacle:
             reason = "captured on this GPU" if wanted == "cuda" else "built for this processor"
             return chosen(wanted, reason, program)
@@ -247,30 +247,23 @@ def start(
     return choose(model, engine).start(n, condition, fresh=True)
 
 
-def _cuda_obstacle(model: PixelModel, program: Program) -> str:
-    """Why a model with a program does not run on the cuda engine; empty if it does."""
-    obstacle = cuda.obstacle(model, program)
-    if not obstacle and found_out(model, program, CUDA) is None:
-        walkers = partial(cuda.CudaEngine, program=program)
-        with exact_convolutions(model.device):
-            different = engine_difference(evaluation_view(model), walkers)
-        find_out(model, program, CUDA, different)
-    return obstacle or found_out(model, program, CUDA) or ""
-
-
-def _native_obstacle(model: PixelModel, program: Program) -> str:
-    """Why a model with a program does not run natively; empty if it does."""
-    if model.device.type != "cpu":
+def _obstacle(model: PixelModel, program: Program, name: str) -> str:
+    """Why a model with a program does not run on the cuda engine, or a native one; empty if it does."""
+    kind, what = (cuda.CudaEngine, CUDA) if name == "cuda" else (native.NativeEngine, NATIVE)
+    if name != "cuda" and model.device.type != "cpu":
         return f"the native engine runs on the CPU, this model is on {model.device.type}"
-    if model.dtype != torch.float32:
-        kind = str(model.dtype).removeprefix("torch.")
-        return f"the native engine computes in float32, this model in {kind}"
-    obstacle = native.obstacle(model, program)
-    if not obstacle and found_out(model, program, NATIVE) is None:
-        walkers = partial(native.NativeEngine, program=program)
+    if name != "cuda" and model.dtype != torch.float32:
+        number = str(model.dtype).removeprefix("torch.")
+        return f"the native engine computes in float32, this model in {number}"
+    if obstacle := (cuda if name == "cuda" else native).obstacle(model, program):
+        return obstacle
+    if found_out(model, program, what) is None:
         try:
-            different = engine_difference(evaluation_view(model), walkers)
+            with exact_convolutions(model.device):
+                different = engine_difference(
+                    evaluation_view(model), partial(kind, program=program)
+                )
         except Unlowerable as error:  # which only a plan shows
             return str(error)
-        find_out(model, program, NATIVE, different)
-    return obstacle or found_out(model, program, NATIVE) or ""
+        find_out(model, program, what, different)
+    return found_out(model, program, what) or ""

@@ -96,34 +96,28 @@ def function(op: str, *names: str, defaults: Sequence[Any] = ()) -> Entry:
 ADD = Entry(add, ("other", "alpha"), (1,))
 SUBTRACT = Entry(subtract, ("other", "alpha"), (1,))
 MULTIPLY, DIVIDE = Entry(multiply, ("other",)), Entry(divide, ("other", "rounding_mode"), (None,))
-POWER, NEGATE = Entry(power, ("exponent",)), Entry(negate)
-CLAMP = Entry(clamp, ("min", "max"), (None, None))
-CHUNK = Entry(chunk, ("chunks", "dim"), (0,))
-SPLIT = Entry(split, ("split_size_or_sections", "dim"), (0,))
-PERMUTE, MOVEDIM = Entry(permute, ("*dims",)), Entry(movedim, ("source", "destination"))
-RELU, TANH, SIGMOID = function("relu"), function("tanh"), function("sigmoid")
-ABS, EXP, SQUARE = function("abs"), function("exp"), function("square")
+POWER = Entry(power, ("exponent",))
 DROPOUT = Entry(dropout, ("p", "training"), (0.5, True))
 
 FUNCTIONS: dict[Any, Entry] = {
     **dict.fromkeys((operator.add, torch.add), ADD),
-    operator.iadd: ADD._replace(in_place=True),
     **dict.fromkeys((operator.sub, torch.sub, torch.subtract), SUBTRACT),
-    operator.isub: SUBTRACT._replace(in_place=True),
     **dict.fromkeys((operator.mul, torch.mul, torch.multiply), MULTIPLY),
-    operator.imul: MULTIPLY._replace(in_place=True),
     **dict.fromkeys((operator.truediv, torch.div, torch.divide, torch.true_divide), DIVIDE),
-    operator.itruediv: DIVIDE._replace(in_place=True),
     **dict.fromkeys((operator.pow, torch.pow), POWER),
+    operator.iadd: ADD._replace(in_place=True),
+    operator.isub: SUBTRACT._replace(in_place=True),
+    operator.imul: MULTIPLY._replace(in_place=True),
+    operator.itruediv: DIVIDE._replace(in_place=True),
     operator.ipow: POWER._replace(in_place=True),
-    **dict.fromkeys((operator.neg, torch.neg, torch.negative), NEGATE),
-    **dict.fromkeys((torch.clamp, torch.clip), CLAMP),
-    **dict.fromkeys((torch.relu, functional.relu), RELU),
-    torch.tanh: TANH,
-    **dict.fromkeys((torch.sigmoid, torch.special.expit), SIGMOID),
-    **dict.fromkeys((torch.abs, operator.abs), ABS),
-    torch.exp: EXP,
-    torch.square: SQUARE,
+    **dict.fromkeys((operator.neg, torch.neg, torch.negative), Entry(negate)),
+    **dict.fromkeys((torch.clamp, torch.clip), Entry(clamp, ("min", "max"), (None, None))),
+    **dict.fromkeys((torch.relu, functional.relu), function("relu")),
+    torch.tanh: function("tanh"),
+    **dict.fromkeys((torch.sigmoid, torch.special.expit), function("sigmoid")),
+    **dict.fromkeys((torch.abs, operator.abs), function("abs")),
+    torch.exp: function("exp"),
+    torch.square: function("square"),
     functional.silu: function("silu"),
     functional.elu: function("elu", "alpha", defaults=(1.0,)),
     functional.gelu: Entry(gelu, ("approximate",), ("none",)),
@@ -137,32 +131,21 @@ FUNCTIONS: dict[Any, Entry] = {
     functional.logsigmoid: Entry(log_sigmoid),
     functional.glu: Entry(glu, ("dim",), (-1,)),
     **dict.fromkeys((functional.dropout, functional.dropout2d), DROPOUT),
-    torch.cat: Entry(cat, ("dim",), (0,)),
-    torch.concat: Entry(cat, ("dim",), (0,)),
-    torch.chunk: CHUNK,
-    torch.split: SPLIT,
-    torch.permute: PERMUTE,
-    torch.movedim: MOVEDIM,
+    **dict.fromkeys((torch.cat, torch.concat), Entry(cat, ("dim",), (0,))),
+    torch.chunk: Entry(chunk, ("chunks", "dim"), (0,)),
+    torch.split: Entry(split, ("split_size_or_sections", "dim"), (0,)),
+    torch.permute: Entry(permute, ("*dims",)),
+    torch.movedim: Entry(movedim, ("source", "destination")),
     operator.getitem: Entry(getitem, ("index",)),
 }
 METHODS: dict[str, Entry] = {
-    "add": ADD,
-    "sub": SUBTRACT,
-    "mul": MULTIPLY,
-    "div": DIVIDE,
-    "pow": POWER,
-    "neg": NEGATE,
-    "clamp": CLAMP,
-    "clip": CLAMP,
-    "relu": RELU,
-    "tanh": TANH,
-    "sigmoid": SIGMOID,
-    "abs": ABS,
-    "exp": EXP,
-    "square": SQUARE,
-    "chunk": CHUNK,
-    "permute": PERMUTE,
-    "movedim": MOVEDIM,
+    **{
+        name: FUNCTIONS[getattr(torch, name)]
+        for name in (
+            *("add", "sub", "mul", "div", "pow", "neg", "clamp", "clip", "relu", "tanh", "sigmoid"),
+            *("abs", "exp", "square", "chunk", "permute", "movedim"),
+        )
+    },
     "split": Entry(split, ("split_size", "dim"), (0,)),
     "contiguous": Entry(identity, ("memory_format",), (None,)),
     "clone": Entry(clone, ("memory_format",), (None,)),
@@ -172,25 +155,28 @@ METHODS |= {
     for name in (*("add", "sub", "mul", "div", "neg", "clamp"), *("relu", "tanh", "sigmoid", "exp"))
 }
 
+
+def layer(function: Callable[..., Any]) -> Callable[[Program, Value, Any], Any]:
+    """A layer that is a function, whose arguments are attributes of the same names."""
+    build, names, *_ = FUNCTIONS[function]
+    return lambda program, x, module: build(program, x, *(getattr(module, n) for n in names))
+
+
 MODULES: dict[type[nn.Module], Callable[[Program, Value, Any], Any]] = {
-    nn.ReLU: lambda program, x, module: apply(program, "relu", x),
-    nn.Tanh: lambda program, x, module: apply(program, "tanh", x),
-    nn.Sigmoid: lambda program, x, module: apply(program, "sigmoid", x),
-    nn.SiLU: lambda program, x, module: apply(program, "silu", x),
-    nn.ELU: lambda program, x, module: apply(program, "elu", x, constants=(module.alpha,)),
-    nn.GELU: lambda program, x, module: gelu(program, x, module.approximate),
-    nn.Hardswish: lambda program, x, module: apply(program, "hardswish", x),
-    nn.Hardsigmoid: lambda program, x, module: hardsigmoid(program, x),
-    nn.Hardtanh: lambda program, x, module: clamp(program, x, module.min_val, module.max_val),
-    nn.Softplus: lambda program, x, module: apply(
-        program, "softplus", x, constants=(module.beta, module.threshold)
-    ),
-    nn.LeakyReLU: lambda program, x, module: apply(
-        program, "leaky_relu", x, constants=(module.negative_slope,)
-    ),
-    nn.Mish: lambda program, x, module: mish(program, x),
-    nn.LogSigmoid: lambda program, x, module: log_sigmoid(program, x),
-    nn.GLU: lambda program, x, module: glu(program, x, module.dim),
+    nn.ReLU: layer(torch.relu),
+    nn.Tanh: layer(torch.tanh),
+    nn.Sigmoid: layer(torch.sigmoid),
+    nn.SiLU: layer(functional.silu),
+    nn.ELU: layer(functional.elu),
+    nn.GELU: layer(functional.gelu),
+    nn.Hardswish: layer(functional.hardswish),
+    nn.Hardsigmoid: layer(functional.hardsigmoid),
+    nn.Hardtanh: layer(functional.hardtanh),
+    nn.Softplus: layer(functional.softplus),
+    nn.LeakyReLU: layer(functional.leaky_relu),
+    nn.Mish: layer(functional.mish),
+    nn.LogSigmoid: layer(functional.logsigmoid),
+    nn.GLU: layer(functional.glu),
     nn.PReLU: prelu,
     nn.Conv2d: pointwise,
     nn.Linear: pointwise,

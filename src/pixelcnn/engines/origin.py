@@ -108,90 +108,80 @@ def _digest(tensors: Iterable[Tensor]) -> bytes:
 
 
 def _structure(network: nn.Module, graph: fx.Graph) -> object:
-    seen = _Attributes()
-    seen.add(str(graph))
-    for name, module in network.named_modules():
-        seen.add(name)
-        seen.add_class(type(module))
-        seen.add_members(module, 0)
-    return "\n".join(seen.written), _digest(seen.tensors), tuple(seen.functions)
+    said = _Said()
+    modules = [
+        (name, said.kind(type(module)), said.members(module, 0))
+        for name, module in network.named_modules()
+    ]
+    return str(graph), modules
 
 
-class _Attributes:
-    """Writes down plain values, and collects tensors, and functions by identity."""
+class _Said:
+    """Says values in words, digests and functions by identity: alike for values that are alike.
+
+    Objects and classes are said once, however often they are come to.
+    """
 
     def __init__(self) -> None:
-        self.written: list[str] = []
-        self.tensors: list[Tensor] = []
-        self.functions: list[object] = []
         self.visited: set[int] = set()
 
-    def add(self, value: Any, depth: int = 0) -> None:
+    def value(self, value: Any, depth: int = 0) -> object:
         """A value of any kind, followed as deep as :data:`DEPTH` says."""
         if isinstance(value, PLAIN) or is_plain(value):
-            self.written.append(repr(value))
-            return
-        self.written.append(type(value).__qualname__)
+            return repr(value)
+        called = type(value).__qualname__
         if isinstance(value, Tensor):
-            self.tensors.append(value)
-        elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
-            self.tensors.append(torch.from_numpy(np.array(value)))
-        elif callable(value) and not isinstance(value, nn.Module):
-            self.add_function(value)
-        elif depth < DEPTH:
-            self.add_container(value, depth)
-
-    def add_container(self, value: Any, depth: int) -> None:
-        """The entries of a container, or the attributes of any other object."""
+            return called, _digest([value])
+        if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+            return value.dtype.str, value.shape, hashlib.sha256(value.tobytes()).digest()
+        if callable(value) and not isinstance(value, nn.Module):
+            return called, self.function(value)
+        if depth >= DEPTH:
+            return called
         if isinstance(value, dict):
             value = [entry for pair in value.items() for entry in pair]
         if isinstance(value, set | frozenset):
             value = sorted(value, key=repr)
         if isinstance(value, list | tuple):
-            self.add(len(value))
-            for entry in value:
-                self.add(entry, depth + 1)
-        elif hasattr(value, "__dict__") and id(value) not in self.visited:
-            self.visited.add(id(value))
-            self.add_class(type(value))
-            self.add_members(value, depth + 1)
-            if isinstance(value, nn.Module):  # kept where PyTorch does not look for it
-                self.add([list(tensors_of(value)), list(value._modules.values())], depth + 1)
+            return called, [self.value(entry, depth + 1) for entry in value]
+        if not hasattr(value, "__dict__") or id(value) in self.visited:
+            return called
+        self.visited.add(id(value))
+        hidden: tuple[object, ...] = ()
+        if isinstance(value, nn.Module):  # kept where PyTorch does not look for it
+            hidden = ([*tensors_of(value)], [*value._modules.values()])
+        about = self.kind(type(value)), self.members(value, depth + 1)
+        return called, about, self.value(hidden, depth + 1)
 
-    def add_members(self, value: object, depth: int) -> None:
+    def members(self, value: object, depth: int) -> list[object]:
         """The attributes of an object, but those that every module has."""
-        for name, member in list(vars(value).items()):
-            if name not in INTERNAL:
-                self.add(name)
-                self.add(member, depth + 1)
+        members = [item for item in list(vars(value).items()) if item[0] not in INTERNAL]
+        return [(name, self.value(member, depth + 1)) for name, member in members]
 
-    def add_class(self, kind: type) -> None:
+    def kind(self, kind: type) -> list[object]:
         """What the classes of an object say, up to PyTorch's module."""
+        found: list[object] = []
         for each in kind.__mro__:
             if each in (nn.Module, object) or id(each) in self.visited:
                 continue
             self.visited.add(id(each))
-            self.add(f"{each.__module__}.{each.__qualname__}")
+            found.append(f"{each.__module__}.{each.__qualname__}")
             for name, member in list(vars(each).items()):
                 if not (name.startswith("__") and name.endswith("__")):
-                    self.add(name)
-                    self.add(getattr(member, "__func__", getattr(member, "fget", member)), DEPTH)
+                    member = getattr(member, "__func__", getattr(member, "fget", member))
+                    found.append((name, self.value(member, DEPTH)))
+        return found
 
-    def add_function(self, function: Any) -> None:
+    def function(self, function: Any) -> list[object]:
         """A function, by identity, and the numbers and functions that it takes from around it."""
         function = getattr(function, "__func__", function)
         try:
-            self.functions.append(weakref.ref(function))
+            found: list[object] = [weakref.ref(function)]
         except TypeError:  # of C
-            self.functions.append(id(function))
-        if not isinstance(function, types.FunctionType):
-            return
-        for name in function.__code__.co_names:
-            outside = function.__globals__.get(name)
-            if isinstance(outside, PLAIN):
-                self.add(outside)
-            elif isinstance(outside, types.FunctionType):
-                self.functions.append(weakref.ref(outside))
-        for cell in function.__closure__ or ():
-            if isinstance(cell.cell_contents, PLAIN):
-                self.add(cell.cell_contents)
+            return [id(function)]
+        if isinstance(function, types.FunctionType):
+            outside = [function.__globals__.get(name) for name in function.__code__.co_names]
+            inside = [cell.cell_contents for cell in function.__closure__ or ()]
+            found += [repr(value) for value in (*outside, *inside) if isinstance(value, PLAIN)]
+            found += [weakref.ref(f) for f in outside if isinstance(f, types.FunctionType)]
+        return found

@@ -7,6 +7,7 @@ position: theirs is a step of the whole walk (:mod:`pixelcnn.program.units`), so
 steps of a pixel leaves them out.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -142,13 +143,26 @@ class Reach:
         self.right = max(self.right, other.right)
 
 
-def reach_of(program: Program) -> list[Reach]:
-    """The reach of every node."""
+def reach_of(program: Program, homes: Iterable[int]) -> list[Reach]:
+    """The reach of every node, that of what lies in it taken in.
+
+    Args:
+        program: a network's.
+        homes: of each node the one in whose value its features lie, which may be itself.
+    """
     reach = [Reach() for _ in program.nodes]
     for node in program.nodes:
         for tap in node.taps if isinstance(node, Sum) else ():
             reach[node.sources[0]].widen(Reach(-tap.down, -tap.right, tap.right))
+    for number, home in enumerate(homes):
+        reach[home].widen(reach[number])
     return reach
+
+
+def read_again(program: Program) -> set[int]:
+    """Nodes that finer rows below their own read."""
+    sums = [node for node in program.nodes if isinstance(node, Sum)]
+    return {node.sources[0] for node in sums if any(tap.phase[0] > 0 for tap in node.taps)}
 
 
 def recurrences(program: Program) -> list[frozenset[int]]:
@@ -181,13 +195,8 @@ def right_to_left(program: Program) -> list[frozenset[int]]:
     """The recurrences that run from right to left through a finished row."""
 
     def reads_right(members: frozenset[int]) -> bool:
-        taps = [
-            tap
-            for number in members
-            for node in [program.nodes[number]]
-            if isinstance(node, Sum) and isinstance(program.nodes[node.sources[0]], Past)
-            for tap in node.taps
-        ]
-        return any(tap.down == 0 and tap.right > 0 for tap in taps)
+        sums = (node for number in members if isinstance(node := program.nodes[number], Sum))
+        pasts = (node for node in sums if isinstance(program.nodes[node.sources[0]], Past))
+        return any(tap.down == 0 and tap.right > 0 for node in pasts for tap in node.taps)
 
     return [members for members in recurrences(program) if reads_right(members)]

@@ -1,9 +1,8 @@
 """Building blocks that keep the coding order, whatever is built from them."""
 
-from pixelcnn.layers.activation import ACTIVATIONS, Activation, activation
+from pixelcnn.layers.activation import ACTIVATIONS, Activation, ConcatELU, activation
 from pixelcnn.layers.attention import Coordinates, RasterAttention
-from pixelcnn.layers.causal import CausalConv2d
-from pixelcnn.layers.concat_elu import ConcatELU
+from pixelcnn.layers.causal import CausalConv2d, MaskedConv2d, ShiftedConv2d
 from pixelcnn.layers.condition import CONDITIONS, Condition, ConditionBias
 from pixelcnn.layers.counting import masked_weights
 from pixelcnn.layers.dense import MaskedLinear
@@ -13,12 +12,10 @@ from pixelcnn.layers.embedding import CodeEmbedding
 from pixelcnn.layers.fused import gated_residual
 from pixelcnn.layers.gated import Gate, LinearGate
 from pixelcnn.layers.layout import features_last
-from pixelcnn.layers.masked import MaskedConv2d
 from pixelcnn.layers.norms import PositionNorm
 from pixelcnn.layers.position import PositionEmbedding
 from pixelcnn.layers.recurrent import DiagonalRecurrence, LSTMGates, RowRecurrence
 from pixelcnn.layers.residual import ResidualBlock
-from pixelcnn.layers.shifted import ShiftedConv2d
 from pixelcnn.layers.strided import DownConv2d, UpConv2d
 
 __all__ = [

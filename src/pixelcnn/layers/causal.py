@@ -1,4 +1,4 @@
-"""The convolution under every causal layer: a kernel, its origin, and the mask on its weights."""
+"""Causal convolutions: a kernel, its origin, and the mask on its weights."""
 
 from typing import Any
 
@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pixelcnn.errors import ConfigError
 from pixelcnn.layers import initial
-from pixelcnn.masks import Features, Offsets, kernel_mask, live_links, offsets
+from pixelcnn.masks import Features, Offsets, kernel_mask, live_links, offsets, raster_mask
 from pixelcnn.program import Program, Tap
 
 
@@ -36,6 +37,7 @@ class CausalConv2d(nn.Module):
 
     mask: Tensor
     stride: int = 1
+    up: int = 1
 
     def __init__(
         self,
@@ -98,17 +100,91 @@ class CausalConv2d(nn.Module):
 
     def lower(self, program: Program, x: int) -> int:
         """One tap for each live kernel element."""
-        weight, live = self.effective_weight().detach(), self.mask.bool()
-        taps = []
-        for down, right in sorted(self.offsets):
-            at = (..., self.origin[0] + down, self.origin[1] + right)
-            taps.append(Tap(down, right, weight[at], live[at]))
+        weight, live, (row, column) = (
+            self.effective_weight().detach(),
+            self.mask.bool(),
+            self.origin,
+        )
+        taps = [
+            self.tap(*at, *(part[..., row + at[0], column + at[1]] for part in (weight, live)))
+            for at in sorted(self.offsets)
+        ]
         bias = None if self.bias is None else self.bias.detach()
-        return program.taps(x, taps, bias, stride=self.stride)
+        return program.taps(x, taps, bias, stride=self.stride, up=self.up)
+
+    @staticmethod
+    def tap(down: int, right: int, weight: Tensor, live: Tensor) -> Tap:
+        """The tap of the kernel element at an offset from the origin."""
+        return Tap(down, right, weight, live)
 
     def extra_repr(self) -> str:
         kernel = "x".join(map(str, self.weight.shape[2:]))
         return f"{len(self.inputs)}, {len(self.outputs)}, kernel={kernel}, sees_itself={self.sees_itself}"
+
+
+class MaskedConv2d(CausalConv2d):
+    """Convolution over the part of a centred kernel that comes earlier in coding order.
+
+    Reference: van den Oord et al., Pixel Recurrent Neural Networks, 2016, section 3.4.
+    ``sees_itself=False`` is mask A (the first layer), ``True`` mask B (all later ones).
+
+    Args:
+        inputs: colours of the input features.
+        outputs: colours of the output features.
+        kernel: odd height and width.
+        sees_itself: whether a colour sees its own colour at its own position.
+        bias: add a bias to each output.
+
+    Raises:
+        ConfigError: an even kernel has no centre.
+
+    Example:
+        >>> layer = MaskedConv2d((0,), (0, 0), (3, 3), sees_itself=False)
+        >>> layer(torch.zeros(1, 1, 5, 7)).shape, layer.live_weights
+        (torch.Size([1, 2, 5, 7]), 8)
+    """
+
+    def __init__(
+        self,
+        inputs: Features,
+        outputs: Features,
+        kernel: tuple[int, int],
+        *,
+        sees_itself: bool,
+        bias: bool = True,
+    ) -> None:
+        if any(side % 2 == 0 for side in kernel):
+            raise ConfigError(f"a masked kernel needs odd sides, got {kernel[0]}x{kernel[1]}")
+        # With several colours the centre is open in space even in mask A: later colours see earlier ones.
+        past = raster_mask(kernel, sees_itself=True)
+        origin = (kernel[0] // 2, kernel[1] // 2)
+        super().__init__(
+            inputs, outputs, kernel, origin, sees_itself=sees_itself, bias=bias, past=past
+        )
+
+
+class ShiftedConv2d(CausalConv2d):
+    """Convolution with a kernel of any size that hangs above, or to the left of, its position.
+
+    ``origin`` says which kernel element lies on the position itself; ``(kh, kw // 2)`` puts the kernel on
+    the rows above, ``(kh - 1, kw // 2)`` adds the position's own row, ``(0, kw)`` of a one-row kernel is
+    the strict left. This is the "shift" of Gated PixelCNN and PixelCNN++ without a shifting operation.
+
+    Args:
+        inputs: colours of the input features.
+        outputs: colours of the output features.
+        kernel: height and width; every element is live, but for the colours at the origin.
+        origin: row and column of the element on the position itself.
+        sees_itself: whether a colour sees its own colour at its own position.
+        bias: add a bias to each output.
+
+    Example:
+        >>> above = ShiftedConv2d((0,), (-1, -1), (2, 3), (2, 1))
+        >>> sorted(above.offsets)
+        [(-2, -1), (-2, 0), (-2, 1), (-1, -1), (-1, 0), (-1, 1)]
+        >>> above(torch.zeros(1, 1, 5, 7)).shape
+        torch.Size([1, 2, 5, 7])
+    """
 
 
 Slices = tuple[slice, slice]

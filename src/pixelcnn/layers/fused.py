@@ -18,10 +18,10 @@ from torch.autograd.function import once_differentiable
 
 from pixelcnn import compiling
 from pixelcnn.errors import ResourceError
+from pixelcnn.layers.causal import MaskedConv2d
 from pixelcnn.layers.depthwise import DepthwiseConv2d
 from pixelcnn.layers.dropout import Dropout
 from pixelcnn.layers.gated import LinearGate
-from pixelcnn.layers.masked import MaskedConv2d
 from pixelcnn.masks import PAST, Features
 from pixelcnn.surroundings import transformed
 

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pixelcnn.config import check_integer
+from pixelcnn.layers.causal import MaskedConv2d
 from pixelcnn.layers.condition import ConditionBias
 from pixelcnn.layers.layout import features_last
-from pixelcnn.layers.masked import MaskedConv2d
 from pixelcnn.masks import Features
 from pixelcnn.program import Program, Tap
 

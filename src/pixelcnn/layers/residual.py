@@ -3,13 +3,12 @@
 import torch
 from torch import Tensor, nn
 
-from pixelcnn.layers.concat_elu import ConcatELU
+from pixelcnn.layers.activation import ConcatELU
+from pixelcnn.layers.causal import MaskedConv2d, ShiftedConv2d
 from pixelcnn.layers.condition import ConditionBias
 from pixelcnn.layers.dropout import Dropout
 from pixelcnn.layers.gated import LinearGate
-from pixelcnn.layers.masked import MaskedConv2d
 from pixelcnn.layers.norms import PositionNorm
-from pixelcnn.layers.shifted import ShiftedConv2d
 from pixelcnn.masks import Features
 
 INITIAL_SCALE = 0.1

@@ -7,9 +7,9 @@ the left one those and the row's left.
 import torch
 from torch import Tensor, nn
 
+from pixelcnn.layers.causal import ShiftedConv2d
 from pixelcnn.layers.condition import ConditionBias
 from pixelcnn.layers.residual import ResidualBlock
-from pixelcnn.layers.shifted import ShiftedConv2d
 from pixelcnn.layers.strided import DownConv2d, UpConv2d
 from pixelcnn.masks import PAST, Features
 

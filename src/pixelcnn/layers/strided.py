@@ -72,6 +72,8 @@ class UpConv2d(CausalConv2d):
         torch.Size([1, 2, 5, 8])
     """
 
+    up = 2
+
     def __init__(
         self,
         inputs: Features,
@@ -107,15 +109,12 @@ class UpConv2d(CausalConv2d):
         return y[:, :, top : top + height, left : left + width]
 
     def lower(self, program: Program, x: int, like: int | None = None) -> int:
-        """One tap for each live kernel element, in the phase of the positions that it writes."""
-        weight, live = self.effective_weight().detach(), self.mask.bool()
-        taps = []
-        for row, column in sorted(self.offsets):
-            at = (..., self.origin[0] + row, self.origin[1] + column)
-            taps.append(
-                Tap(-(row // 2), -(column // 2), weight[at], live[at], (row % 2, column % 2))
-            )
-        return program.taps(x, taps, None if self.bias is None else self.bias.detach(), up=2)
+        return super().lower(program, x)
+
+    @staticmethod
+    def tap(down: int, right: int, weight: Tensor, live: Tensor) -> Tap:
+        """In the phase of the positions that the kernel element writes."""
+        return Tap(-(down // 2), -(right // 2), weight, live, (down % 2, right % 2))
 
 
 def cropped(x: Tensor, like: Tensor | None) -> Tensor:

@@ -1,13 +1,14 @@
 """What every network promises."""
 
 import abc
+from itertools import pairwise
 from typing import Any, get_args
 
 from torch import Tensor, nn
 
 from pixelcnn.config import check_integer, gated
 from pixelcnn.errors import ConfigError, ModelError
-from pixelcnn.layers import CodeEmbedding, ConditionBias
+from pixelcnn.layers import CodeEmbedding, ConditionBias, MaskedConv2d, activation
 from pixelcnn.masks import LAYOUTS, Features, contiguous, raster_past
 from pixelcnn.networks import options
 from pixelcnn.registry import Registry
@@ -119,6 +120,11 @@ class Network(nn.Module, abc.ABC):
             return None
         return ConditionBias(self.condition, self.condition_size, width, stride)
 
+    def condition_biases(self, count: int, width: int) -> nn.ModuleList:
+        """As many biases of so many features; none where the network has no condition."""
+        biases = (self.condition_bias(width) for _ in range(count))
+        return nn.ModuleList(bias for bias in biases if bias is not None)
+
 
 def parameters_of(network: Network, x: Tensor, condition: Tensor | None = None) -> Tensor:
     """What a network gives for scaled levels or codes ``(n, channels, h, w)``.
@@ -152,3 +158,17 @@ def grouped(name: str, width: int, colours: int, layout: options.Layout) -> Feat
             f"{name} = {width} leaves some of {colours} channels without a feature map"
         )
     return LAYOUTS[layout](width, colours)
+
+
+def pointwise_layers(kind: str, *features: Features) -> list[nn.Module]:
+    """1x1 layers from some features to the next, an activation before each.
+
+    Args:
+        kind: name of the activation.
+        features: colours of what the first one reads, and of what each gives.
+    """
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(features):
+        layers.append(activation(kind, len(inputs)))
+        layers.append(MaskedConv2d(inputs, outputs, (1, 1), sees_itself=True))
+    return layers

@@ -15,8 +15,7 @@ from pixelcnn.layers import (
 )
 from pixelcnn.masks import LAYOUTS, PAST, Features
 from pixelcnn.networks import options
-from pixelcnn.networks.base import NETWORKS, Network, grouped
-from pixelcnn.program import Program
+from pixelcnn.networks.base import NETWORKS, Network, grouped, pointwise_layers
 
 INITIAL_SCALE = 0.7
 """Scale of the initial weights at a block's end, so that blocks start closer to the identity."""
@@ -42,10 +41,6 @@ class FirstLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.cat([self.above(x), self.left(x)], 1)
-
-    def lower(self, program: Program, x: int) -> int:
-        """Both convolutions, side by side."""
-        return program.cat(self.above.lower(program, x), self.left.lower(program, x))
 
 
 class CompactBlock(nn.Module):
@@ -148,15 +143,12 @@ class Compact(Network):
         self.blocks = nn.ModuleList(
             CompactBlock(features, between, kernel, norm, dropout) for _ in range(depth)
         )
-        biases = (self.condition_bias(2 * len(between)) for _ in range(depth))
-        self.biases = nn.ModuleList(bias for bias in biases if bias is not None)
-        head = width if head_width is None else head_width
-        top = grouped("head_width", head, self.colours, layout)
+        self.biases = self.condition_biases(depth, 2 * len(between))
+        top = grouped("head_width", head_width or width, self.colours, layout)
         self.head = nn.Sequential(
             PositionNorm(features) if norm else nn.Identity(),
             MaskedConv2d(features, top, (1, 1), sees_itself=True),
-            nn.SiLU(),
-            MaskedConv2d(top, self.out_features, (1, 1), sees_itself=True),
+            *pointwise_layers("silu", top, self.out_features),
         )
 
     def _colours(self, name: str, width: int) -> tuple[Features, Features]:

@@ -2,11 +2,10 @@
 
 from torch import Tensor, nn
 
-from pixelcnn import layers
 from pixelcnn.layers import Dropout, Gate, MaskedConv2d, PositionNorm, ShiftedConv2d
 from pixelcnn.masks import PAST, Features
 from pixelcnn.networks import options
-from pixelcnn.networks.base import NETWORKS, Network, grouped
+from pixelcnn.networks.base import NETWORKS, Network, grouped, pointwise_layers
 
 
 class GatedLayer(nn.Module):
@@ -118,20 +117,14 @@ class GatedPixelCNN(Network):
     ) -> None:
         super().__init__(channels, out, order, condition, condition_size, embedding, codes)
         features = grouped("width", width, self.colours, layout)
-        head = width if head_width is None else head_width
-        top = grouped("head_width", head, self.colours, layout)
+        top = grouped("head_width", head_width or width, self.colours, layout)
         self.width, self.depth, self.kernel, self.first_kernel = width, depth, kernel, first_kernel
         self.head_width, self.norm, self.activation = head_width, norm, activation
         self.layout, self.dropout = layout, dropout
         self.layers = nn.ModuleList(self._layer(i, features) for i in range(depth))
-        biases = (self.condition_bias(2 * width) for _ in range(2 * depth))
-        self.biases = nn.ModuleList(bias for bias in biases if bias is not None)
-        self.head = nn.Sequential(
-            layers.activation(activation, width),
-            MaskedConv2d(features, top, (1, 1), sees_itself=True),
-            layers.activation(activation, head),
-            MaskedConv2d(top, self.out_features, (1, 1), sees_itself=True),
-        )
+        self.biases = self.condition_biases(2 * depth, 2 * width)
+        head = pointwise_layers(activation, features, top, self.out_features)
+        self.head = nn.Sequential(*head)
 
     def _layer(self, index: int, features: Features) -> GatedLayer:
         if index == 0:

@@ -70,8 +70,7 @@ class MADE(Network):
         self.flatten, self.unflatten = Flatten(rows, columns), Unflatten(rows, columns)
         reads = [image] + [self.bounds] * (depth - 1)
         self.hidden = nn.ModuleList(MaskedLinear(each, self.bounds) for each in reads)
-        biases = (self._condition_bias() for _ in range(depth))
-        self.biases = nn.ModuleList(bias for bias in biases if bias is not None)
+        self.biases = self.condition_biases(depth, width)
         self.activations = nn.ModuleList(layers.activation(activation, width) for _ in range(depth))
         self.drop = Dropout(dropout)
         self.head = MaskedLinear(self.bounds, parameters)
@@ -95,12 +94,11 @@ class MADE(Network):
         least = 0 if self.condition is not None or steps == 1 else 1
         return least + torch.arange(self.width) * (steps - least) // self.width
 
-    def _condition_bias(self) -> UnitBias | None:
-        """A bias of all units of a layer; None without a condition."""
+    def condition_bias(self, width: int, stride: int = 1) -> UnitBias | None:
+        """A bias of units; None without a condition."""
         if self.condition is None:
             return None
-        size = self.condition_size
-        return UnitBias(self.condition, size, self.width, self.rows, self.columns)
+        return UnitBias(self.condition, self.condition_size, width, self.rows, self.columns)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         image = y = self.flatten(self.features_of(x))

@@ -13,7 +13,7 @@ from pixelcnn.annotations import Range
 from pixelcnn.layers import Dropout, MaskedConv2d
 from pixelcnn.masks import Features
 from pixelcnn.networks import options
-from pixelcnn.networks.base import NETWORKS, Network, grouped
+from pixelcnn.networks.base import NETWORKS, Network, grouped, pointwise_layers
 
 
 class Block(nn.Module):
@@ -133,24 +133,10 @@ class PixelCNN(Network):
             for _ in range(depth)
         )
         middle = len(narrow if halve == "first" else features)
-        self.biases = nn.ModuleList(
-            b for b in (self.condition_bias(middle) for _ in range(depth)) if b is not None
-        )
-        self.head = self._head(features)
-
-    def _head(self, features: Features) -> nn.Sequential:
-        """1x1 layers, each with its activation, and the output layer."""
-        width = self.width if self.head_width is None else self.head_width
-        head = grouped("head_width", width, self.colours, self.layout)
-        stack: list[nn.Module] = []
-        if self.activate == "before":
-            stack.append(layers.activation(self.activation, len(features)))
-        for _ in range(self.head_depth):
-            stack.append(MaskedConv2d(features, head, (1, 1), sees_itself=True))
-            stack.append(layers.activation(self.activation, len(head)))
-            features = head
-        stack.append(MaskedConv2d(features, self.out_features, (1, 1), sees_itself=True))
-        return nn.Sequential(*stack)
+        self.biases = self.condition_biases(depth, middle)
+        top = grouped("head_width", head_width or width, self.colours, layout)
+        head = pointwise_layers(activation, features, *[top] * head_depth, self.out_features)
+        self.head = nn.Sequential(*head[self.first is not None :])
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         x = self.input(self.features_of(x))

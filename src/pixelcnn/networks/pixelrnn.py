@@ -16,7 +16,7 @@ from pixelcnn.layers import (
 )
 from pixelcnn.masks import Features
 from pixelcnn.networks import options
-from pixelcnn.networks.base import NETWORKS, Network, grouped
+from pixelcnn.networks.base import NETWORKS, Network, grouped, pointwise_layers
 
 
 class PixelRNN(Network):
@@ -64,16 +64,9 @@ class PixelRNN(Network):
             self.image_features, features, (first_kernel, first_kernel), sees_itself=False
         )
         self.layers = nn.ModuleList(self._layer(features, states) for _ in range(depth))
-        head = width if head_width is None else head_width
-        top = grouped("head_width", head, self.colours, layout)
-        self.head = nn.Sequential(
-            nn.ReLU(),
-            MaskedConv2d(features, top, (1, 1), sees_itself=True),
-            nn.ReLU(),
-            MaskedConv2d(top, top, (1, 1), sees_itself=True),
-            nn.ReLU(),
-            MaskedConv2d(top, self.out_features, (1, 1), sees_itself=True),
-        )
+        top = grouped("head_width", head_width or width, self.colours, layout)
+        head = pointwise_layers("relu", features, top, top, self.out_features)
+        self.head = nn.Sequential(*head)
 
     @abc.abstractmethod
     def _layer(self, features: Features, states: Features) -> nn.Module:

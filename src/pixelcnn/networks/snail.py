@@ -10,7 +10,7 @@ from pixelcnn.layers import Coordinates, MaskedConv2d, PositionNorm, RasterAtten
 from pixelcnn.layers.residual import ResidualBlock
 from pixelcnn.masks import PAST, Features
 from pixelcnn.networks import options
-from pixelcnn.networks.base import NETWORKS, Network, grouped
+from pixelcnn.networks.base import NETWORKS, Network, grouped, pointwise_layers
 
 POINT = ((1, 1), (0, 0))
 """Kernel and origin of a convolution that stays at its position."""
@@ -147,9 +147,7 @@ class PixelSNAIL(Network):
         )
         self.input.draw_bias()
         self.blocks = nn.ModuleList(self._block(features) for _ in range(depth))
-        self.head = nn.Sequential(
-            nn.ELU(), MaskedConv2d(features, self.out_features, (1, 1), sees_itself=True)
-        )
+        self.head = nn.Sequential(*pointwise_layers("elu", features, self.out_features))
 
     def _block(self, features: Features) -> AttentionBlock:
         kernel = (self.kernel, self.kernel), (self.kernel - 1, self.kernel - 1)

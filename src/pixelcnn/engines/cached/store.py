@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pixelcnn.engines.stages import Reach, reach_of
+from pixelcnn.engines.stages import Reach, reach_of, read_again
 from pixelcnn.model import PixelModel
-from pixelcnn.program import Condition, Given, Node, Past, Position, Program, Slice, Sum
+from pixelcnn.program import Condition, Given, Node, Past, Position, Program, Slice
 
 
 class Place(NamedTuple):
@@ -50,7 +50,7 @@ class Store:
         self.columns, self.current = model.shape.width, 0
         self._kind = {"dtype": model.dtype, "device": model.device}
         self.places = [self._place(number) for number in range(len(program.nodes))]
-        self.reach = self._reaches()
+        self.reach = reach_of(program, (place.number for place in self.places))
         stored = {place.number for place, whole in zip(self.places, by_row, strict=True) if whole}
         stored |= {self.places[source].number for source in read_again(program)}
         self._scratch: dict[tuple[int, ...], Tensor] = {}
@@ -133,16 +133,3 @@ class Store:
     def _part(self, number: int) -> tuple[int, slice]:
         base, start = self.places[number]
         return base, slice(start, start + self.program.width(number))
-
-    def _reaches(self) -> list[Reach]:
-        """The reach of every node, that of what stands for its features taken in."""
-        reach = reach_of(self.program)
-        for number, (base, _) in enumerate(self.places):
-            reach[base].widen(reach[number])
-        return reach
-
-
-def read_again(program: Program) -> set[int]:
-    """Nodes that finer rows below their own read."""
-    sums = [node for node in program.nodes if isinstance(node, Sum)]
-    return {node.sources[0] for node in sums if any(tap.phase[0] > 0 for tap in node.taps)}

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pixelcnn.engines.cached.store import Store, read_again
-from pixelcnn.engines.stages import Reach, has_partial, is_step
+from pixelcnn.engines.cached.store import Store
+from pixelcnn.engines.stages import Reach, has_partial, is_step, read_again
 from pixelcnn.model import PixelModel
 from pixelcnn.program import ROW_START, Cat, Condition, Elementwise, Node, Position, Program, Sum
 

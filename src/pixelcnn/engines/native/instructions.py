@@ -8,13 +8,21 @@ of the value they are added to.
 from collections.abc import Callable, Iterator
 
 from pixelcnn.engines.native.build import code
-from pixelcnn.engines.native.functions import function_words, table_gate_words
 from pixelcnn.engines.native.fusion import Arranged
 from pixelcnn.engines.native.layout import Pool
 from pixelcnn.engines.native.places import Place, Places, runs
 from pixelcnn.engines.native.sums import Sums
 from pixelcnn.engines.native.units import Units
-from pixelcnn.program import Attend, Condition, Lookup, Norm, Position, Slice
+from pixelcnn.program import (
+    Attend,
+    Condition,
+    Elementwise,
+    Lookup,
+    Norm,
+    Position,
+    Slice,
+    Table,
+)
 
 Emit = Callable[["Instructions", int, list[int]], Iterator[list[int]]]
 
@@ -108,13 +116,14 @@ class Instructions:
         reads = [[self.places.of(source, f) for f in features] for source in sources]
         targets = [self.places.of(number, f) for f in features]
         for low, high in runs([targets, *reads]):
-            if number in self.fusion.tables:
+            function = [code("operation", op)]
+            if number in self.fusion.tables:  # a rounded product with what a table gives
                 table = self.program.nodes[self.fusion.tables[number]]
-                function = table_gate_words(node, table, self.pool)
-            elif number in self.fusion.gates:
-                function = [code("operation", op)]
-            else:
-                function = function_words(node, features[low:high], self.pool)
+                assert isinstance(node, Elementwise) and isinstance(table, Table)
+                constants = self.pool.add((*node.constants, *table.constants))
+                function += [constants, self.pool.shared(table.table)]
+            elif number not in self.fusion.gates:
+                function = self.pool.function(node, features[low:high])
             words = [code("kind", "pointwise"), *targets[low], high - low, *function]
             yield [*words, *(word for read in reads for word in read[low])]
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pixelcnn.program import Attend, Depthwise, Elementwise, Program, Unlowerable
+from pixelcnn.engines.native.build import code
+from pixelcnn.program import Attend, Depthwise, Elementwise, Node, Program, Table, Unlowerable
 
 CACHE_LINE = 16
 """Floats in one."""
@@ -74,6 +75,23 @@ class Pool:
         if id(values) not in self._shared:
             self._shared[id(values)] = self.add(values)
         return self._shared[id(values)]
+
+    def function(self, node: Node, features: list[int]) -> list[int]:
+        """An elementwise function as words: its number, and where what it takes is.
+
+        Args:
+            node: an elementwise one.
+            features: which of its features are computed, in the order they are.
+        """
+        assert isinstance(node, Elementwise)
+        words = [code("operation", node.op)]
+        if node.parameter is not None:
+            words.append(self.add(node.parameter.cpu()[features]))
+        if node.constants:
+            words.append(self.add(node.constants))
+        if isinstance(node, Table):
+            words.append(self.shared(node.table))
+        return words
 
     def packed(self, matrix: Tensor) -> int:
         """Takes ``(inputs, outputs)`` in as ``(blocks, inputs, lanes)``: for so many outputs, all inputs."""

@@ -5,10 +5,9 @@ from typing import NamedTuple
 
 import torch
 
-from pixelcnn.engines.cached.store import read_again
 from pixelcnn.engines.native.build import code
 from pixelcnn.engines.native.fusion import Arranged
-from pixelcnn.engines.stages import Reach, needs_rows, reach_of
+from pixelcnn.engines.stages import Reach, needs_rows, reach_of, read_again
 from pixelcnn.program import ROW_START, UNITS, Cat, Condition, Elementwise, Input, Slice
 
 
@@ -54,7 +53,8 @@ class Places:
         self.number: dict[int, int] = {}
         self.constants: dict[int, int] = {}
         self._late: dict[int, Place] = {}
-        reach, rows = self._reaches(), self._stored_by_row()
+        homes = [self.fusion.home(number)[0] for number in range(len(orders))]
+        reach, rows = reach_of(self.program, homes), self._stored_by_row()
         for number, node in enumerate(self.program.nodes):
             if number in self.fusion.inside or number in self.fusion.homes:
                 continue
@@ -115,13 +115,6 @@ class Places:
             apart |= bool((self.stages[each] > self.steps).any())
         alone = all(isinstance(nodes[reader], Elementwise | Cat | Slice) for reader in readers)
         return early if (alone or not early) and not apart else width
-
-    def _reaches(self) -> list[Reach]:
-        """The reach of every node, that of what lies in it taken in."""
-        reach = reach_of(self.program)
-        for number in self.fusion.homes:
-            reach[self.fusion.home(number)[0]].widen(reach[number])
-        return reach
 
     def _stored_by_row(self) -> set[int]:
         """Nodes of which whole rows are kept, not the current position alone."""

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from pixelcnn.engines.native.build import code
-from pixelcnn.engines.native.functions import function_words
 from pixelcnn.engines.native.fusion import Arranged, Ending
 from pixelcnn.engines.native.layout import Pool
 from pixelcnn.engines.native.places import Place, Places, runs
@@ -131,7 +130,7 @@ class Sums:
         if job.partial or function is None:
             words = [code("operation", "copy")]
         else:
-            words = function_words(self.program.nodes[function], features, self.pool)
+            words = self.pool.function(self.program.nodes[function], features)
         if job.partial or residual is None:
             return [*words, -1]
         return [*words, *self.places.run(residual, features)]
