@@ -47,17 +47,8 @@ def complete(
     ] = 8,
     seed: options.Seed = 0,
     temperature: options.Temperature = 1.0,
-    size: options.Size = None,
-    fit: options.Fit = None,
-    layout: options.Layout = None,
-    key: options.Key = None,
-    label_column: options.LabelColumn = None,
-    skip_bad: options.SkipBad = False,
-    grey: options.Grey = False,
-    rgb: options.Rgb = False,
-    source_levels: options.SourceLevels = None,
-    label: options.TakenAs = None,
-    condition: options.GivenAs = None,
+    *,
+    own: options.Given,
     engine: options.Engine = "auto",
     batch_size: options.BatchSize = 64,
     device: options.Device = None,
@@ -87,15 +78,11 @@ def complete(
     from pixelcnn import sampling
     from pixelcnn.cli import apart, conditions, film, models, output, sources
 
-    apart.check_apart(out := options.target(out), model, *images, known, condition)
+    apart.check_apart(out := options.target(out), model, *images, known, own.condition)
     kind = output.kind_of(out, json=json)
     loaded = models.load(model, device=device)
     mask = masks.known_pixels(known, loaded.shape)
-    own = options.reading(
-        size, fit=fit, layout=layout, key=key, label_column=label_column, skip_bad=skip_bad,
-        grey=grey, rgb=rgb, source_levels=source_levels,
-    )  # fmt: skip
-    sets = [sources.whole_of(loaded, each, own, label, condition) for each in images]
+    sets = [sources.images_for(loaded, each, own) for each in images]
     given, values = sources.together(loaded, sets)
     _remark(mask)
     columns = count + (kind == "grid")  # which shows what was given, too

@@ -1,5 +1,9 @@
 """The arguments and options that several commands share, each described once."""
 
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -201,6 +205,81 @@ Device = Annotated[
 Json = Annotated[bool, said("--json", help="Print one JSON object on stdout.", default="off")]
 
 
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How own data are to be read: a group of options, see :func:`unfolded`."""
+
+    size: Size = None
+    fit: Fit = None
+    layout: Layout = None
+    key: Key = None
+    label_column: LabelColumn = None
+    skip_bad: SkipBad = False
+    grey: Grey = False
+    rgb: Rgb = False
+
+    def asked(self) -> dict[str, Any]:
+        """The same as :class:`pixelcnn.data.Options`; what nobody asked for is None.
+
+        Raises:
+            typer.BadParameter: no size.
+
+        Example:
+            >>> {name: value for name, value in Reading("8", fit="pad").asked().items() if value}
+            {'size': [8, 8], 'fit': 'pad'}
+        """
+        pair = sides(self.size)
+        found = {name: None if value is False else value for name, value in vars(self).items()}
+        return found | {"size": None if pair is None else list(pair)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Given(Reading):
+    """How images for a model are to be read, and what it is given with all of them."""
+
+    source_levels: SourceLevels = None
+    label: TakenAs = None
+    condition: GivenAs = None
+
+    def asked(self) -> dict[str, Any]:
+        found = super().asked()
+        return {name: found[name] for name in found.keys() - {"label", "condition"}}
+
+
+def unfolded(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with the options of its groups in place of them, as the command line takes them.
+
+    Args:
+        command: a parameter whose type is a dataclass stands for the options that are its fields.
+
+    Example:
+        >>> def train(recipe: str, own: Reading) -> None:
+        ...     print(recipe, own.grey)
+        >>> unfolded(train)(recipe="digits", grey=True)
+        digits True
+        >>> list(inspect.signature(unfolded(train)).parameters)[:3]
+        ['recipe', 'size', 'fit']
+    """
+    parameters, groups = list[inspect.Parameter](), dict[str, Any]()
+    for parameter in inspect.signature(command).parameters.values():
+        if dataclasses.is_dataclass(parameter.annotation):
+            groups[parameter.name] = parameter.annotation
+            parameters += inspect.signature(parameter.annotation).parameters.values()
+        else:
+            parameters.append(parameter)
+
+    @functools.wraps(command)
+    def run(**values: Any) -> None:
+        for name, group in groups.items():
+            fields = {each.name for each in dataclasses.fields(group)} & values.keys()
+            values[name] = group(**{field: values.pop(field) for field in fields})
+        command(**values)
+
+    named = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
+    run.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]
+    return run
+
+
 STDIN = "-"
 """Standard input, where a file is asked for."""
 PIPE = "pipe something in, as in 'pixelcnn compress MODEL - < images.npy', or name a file"
@@ -239,22 +318,6 @@ def sides(size: str | None) -> tuple[int, int] | None:
         f"{shown(size)} is not a size; write 32 or 32x48, at most {MAX_SIDE}",
         param_hint="'--size'",
     )
-
-
-def reading(size: str | None, **options: Any) -> dict[str, Any]:
-    """How own data are to be read, as :class:`pixelcnn.data.Options`; what nobody asked for is None.
-
-    Args:
-        size: what ``--size`` says.
-        options: those of the command under their own names; a flag that is off is not asked for.
-
-    Example:
-        >>> reading("8", fit="pad", grey=False)
-        {'size': [8, 8], 'fit': 'pad', 'grey': None}
-    """
-    pair = sides(size)
-    asked = {name: None if value is False else value for name, value in options.items()}
-    return {"size": None if pair is None else list(pair), **asked}
 
 
 def number(text: str) -> int:

@@ -30,17 +30,8 @@ def score(
             show_default=False,
         ),
     ],
-    size: options.Size = None,
-    fit: options.Fit = None,
-    layout: options.Layout = None,
-    key: options.Key = None,
-    label_column: options.LabelColumn = None,
-    skip_bad: options.SkipBad = False,
-    grey: options.Grey = False,
-    rgb: options.Rgb = False,
-    source_levels: options.SourceLevels = None,
-    label: options.TakenAs = None,
-    condition: options.GivenAs = None,
+    *,
+    own: options.Given,
     batch_size: options.BatchSize = 64,
     device: options.Device = None,
     out: Annotated[
@@ -80,15 +71,11 @@ def score(
     from pixelcnn.cli import apart, models, output, sources
 
     if out is not None:
-        apart.check_apart(out := options.target(out), model, data, condition)
+        apart.check_apart(out := options.target(out), model, data, own.condition)
         output.make_way(out, json=json)
     part = options.shard(shard)
     loaded = models.load(model, device=device)
-    own = options.reading(
-        size, fit=fit, layout=layout, key=key, label_column=label_column, skip_bad=skip_bad,
-        grey=grey, rgb=rgb, source_levels=source_levels,
-    )  # fmt: skip
-    images = sources.whole_of(loaded, data, own, label, condition)
+    images = sources.images_for(loaded, data, own)
     scoring.training_coding(loaded, images)
     names = images.names or [str(index) for index in range(len(images))]
     chosen = part_of(part, len(images))
