@@ -4,14 +4,11 @@ import dataclasses
 import functools
 import inspect
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pixelcnn.annotations import shown
-from pixelcnn.folders import at_home
-from pixelcnn.shapes import MAX_SIDE
+from pixelcnn.cli.words import sides
 
 DATA_HELP = (
     "digits, mnist, binarized-mnist, fashion-mnist, cifar-10, a folder of images, "
@@ -129,6 +126,7 @@ SkipBad = Annotated[
         default="off",
     ),
 ]
+Force = Annotated[bool, said("-f", "--force", help="Replace files that are there.", default="off")]
 Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Same seed, same images.")]
 Engine = Annotated[
     str,
@@ -262,9 +260,10 @@ def unfolded(command: Callable[..., None]) -> Callable[..., None]:
     """
     parameters, groups = list[inspect.Parameter](), dict[str, Any]()
     for parameter in inspect.signature(command).parameters.values():
-        if dataclasses.is_dataclass(parameter.annotation):
-            groups[parameter.name] = parameter.annotation
-            parameters += inspect.signature(parameter.annotation).parameters.values()
+        group: Any = parameter.annotation
+        if dataclasses.is_dataclass(group):
+            groups[parameter.name] = group
+            parameters += inspect.signature(group).parameters.values()
         else:
             parameters.append(parameter)
 
@@ -278,74 +277,3 @@ def unfolded(command: Callable[..., None]) -> Callable[..., None]:
     named = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
     run.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]
     return run
-
-
-STDIN = "-"
-"""Standard input, where a file is asked for."""
-PIPE = "pipe something in, as in 'pixelcnn compress MODEL - < images.npy', or name a file"
-"""What to do about a standard input without a byte."""
-STDOUT = Path("/dev/stdout")
-"""Standard output, where a command writes to: ``-`` as it is typed."""
-
-
-def target(out: Path) -> Path:
-    """The path that ``--out`` means: ``-`` is standard output, ``~`` the user's folder.
-
-    Example:
-        >>> print(target(Path("-")), target(Path("scores.csv")))
-        /dev/stdout scores.csv
-    """
-    return STDOUT if str(out) == "-" else at_home(out)
-
-
-def sides(size: str | None) -> tuple[int, int] | None:
-    """``"32x48"`` or ``"32"`` as (height, width).
-
-    Raises:
-        typer.BadParameter: anything else.
-
-    Example:
-        >>> sides("32x48"), sides("32"), sides(None)
-        ((32, 48), (32, 32), None)
-    """
-    if size is None:
-        return None
-    parts = size.lower().split("x")
-    numbers = [number(part) for part in parts]
-    if len(parts) in (1, 2) and all(1 <= side <= MAX_SIDE for side in numbers):
-        return numbers[0], numbers[-1]
-    raise typer.BadParameter(
-        f"{shown(size)} is not a size; write 32 or 32x48, at most {MAX_SIDE}",
-        param_hint="'--size'",
-    )
-
-
-def number(text: str) -> int:
-    """The number that a few digits stand for; -1 for anything else.
-
-    Example:
-        >>> number("48"), number("-48"), number("4" * 5_000)
-        (48, -1, -1)
-    """
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else -1
-
-
-def shard(part: str | None) -> tuple[int, int]:
-    """``"2/3"`` as (2, 3): the second of three parts; without a part the first of one.
-
-    Raises:
-        typer.BadParameter: anything else.
-
-    Example:
-        >>> shard("2/3"), shard(None)
-        ((2, 3), (1, 1))
-    """
-    if part is None:
-        return 1, 1
-    numbers = [number(text) for text in part.split("/")]
-    if len(numbers) == 2 and 1 <= numbers[0] <= numbers[1]:
-        return numbers[0], numbers[1]
-    raise typer.BadParameter(
-        f"{shown(part)} is no part of a whole; write 1/4 for the first of four, 4/4 for the last",
-        param_hint="'--shard'",
-    )

@@ -1,75 +1,21 @@
-"""Where drawn images go: a grid, an animation, an array, or one picture each."""
+"""Files of images: an array, a picture of all, or one of each; and whether they can be written."""
 
-import bisect
 import io
 import itertools
-import math
-import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any
 
 import numpy as np
-import torch
 
-from pixelcnn import files, physical, plotting, png
+from pixelcnn import files, png
 from pixelcnn.cli.console import result, say
-from pixelcnn.config import check_choice
 from pixelcnn.data.npy import written_header
-from pixelcnn.errors import ConfigError, ResourceError
+from pixelcnn.errors import ConfigError
 from pixelcnn.text import counted
 
-if TYPE_CHECKING:
-    from pixelcnn.model import PixelModel
-
-Kind = Literal["grid", "animation", "array", "folder"]
-Unit = Literal["values", "levels"]
 TO_FILE = "choose a file with --out"
-MOST_PIXELS: dict[Kind, int] = {"grid": 2**25, "animation": 2**21}
-"""Of a picture, and of each frame: more take gigabytes to write, and programs refuse to open them."""
-PICTURES = {"grid": "a picture", "animation": "an animation"}
-KINDS: dict[str, Kind] = {".png": "grid", ".gif": "animation", ".npy": "array", ".npz": "array"}
-
-
-def kind_of(path: Path, *, json: bool = False) -> Kind:
-    """What ``path`` asks for, by its suffix; checked before the drawing starts.
-
-    A pipe or device whose name says nothing, as ``/dev/stdout``, gets a grid.
-
-    Args:
-        path: what ``--out`` says.
-        json: whether stdout is for JSON.
-
-    Raises:
-        ConfigError: a suffix we do not write, a folder that cannot be there, or a terminal.
-        OSError: the path cannot be written.
-
-    Example:
-        >>> kind_of(Path("samples.png")), kind_of(Path("samples"))
-        ('grid', 'folder')
-    """
-    kind = KINDS.get(path.suffix.lower())
-    if files.is_direct(path):
-        make_way(path, json=json)
-        if files.is_terminal(path):
-            raise ConfigError(f"{path} is a terminal, which cannot show a picture", hint=TO_FILE)
-        return kind or "grid"
-    if kind is None and (path.suffix == "" or path.is_dir()):
-        kind = "folder"
-    if kind is None:
-        raise ConfigError(
-            f"cannot write {path.suffix} files ({path})",
-            hint=".png is a grid, .gif the drawing, .npy and .npz the levels; "
-            "a name without suffix, or a folder that is there, takes PNG files",
-        )
-    if kind != "folder":
-        make_way(path)
-        return kind
-    if path.exists() and not path.is_dir():
-        raise ConfigError(f"{path} is a file", hint="choose another folder with --out")
-    path.mkdir(parents=True, exist_ok=True)
-    return kind
 
 
 def make_way(path: Path, *, json: bool = False) -> None:
@@ -94,100 +40,6 @@ def make_way(path: Path, *, json: bool = False) -> None:
 def done(path: Path) -> None:
     """Says where the result is; on stdout, unless the result is there."""
     (say if files.is_stdout(path) else result)(str(path))
-
-
-def written_as(asked: str | None, kind: Kind, model: "PixelModel") -> Unit:
-    """What an array of a model's images holds: measured values, unless levels are asked for, or are all.
-
-    Args:
-        asked: what ``--as`` says.
-        kind: of output.
-        model: of the images.
-
-    Raises:
-        ConfigError: values are asked for of a picture, or of a model that has none; or anything else.
-    """
-    bins = physical.bins_of(model)
-    if asked is not None:
-        check_choice("--as", asked, get_args(Unit))
-    if asked == "values" and (kind != "array" or bins is None):
-        reason = "pictures show levels" if bins else "the levels of this model stand for no values"
-        raise ConfigError(f"--as values: {reason}", hint="--out with .npy or .npz takes both")
-    if kind != "array" or bins is None or asked == "levels":
-        return "levels"
-    say(f"note: values, the centres of {bins.describe()}; --as levels writes levels")
-    return "values"
-
-
-def in_unit(batches: Iterable[Any], unit: Unit, model: "PixelModel") -> Iterable[Any]:
-    """Levels as they come, as what is to be written of them."""
-    if unit == "levels":
-        return batches
-    return (physical.values(model, batch) for batch in batches)
-
-
-def check_room(
-    kind: Kind, path: Path, count: int, model: "PixelModel", columns: int = 0, unit: Unit = "levels"
-) -> None:
-    """Whether so many images of a model make one picture, or fit on the disk; before they are drawn.
-
-    Args:
-        kind: of output.
-        path: of the output.
-        count: images in all, side by side in a picture.
-        model: of the images.
-        columns: images in a row of a picture; 0 for about a square.
-        unit: of what is written.
-
-    Raises:
-        ConfigError: they make no picture that programs open; it says how many do.
-        ResourceError: the array is larger than what is free on the disk.
-    """
-    most = MOST_PIXELS.get(kind)
-    if most is None:
-        if path.suffix.lower() == ".npy" and not files.is_direct(path):
-            one = (
-                physical.values(model, 0)
-                if unit == "values"
-                else torch.empty((), dtype=model.image_dtype)
-            )
-            _check_disk(path, count * model.shape.dimensions * one.itemsize)
-        return
-
-    _, height, width = model.shape
-
-    def pixels(images: int) -> int:
-        row = min(columns, images) or None
-        return math.prod(plotting.canvas(images, height, width, row))
-
-    if pixels(count) > most:
-        fit = bisect.bisect_right(range(1, count), most, key=pixels)
-        several = f"{count:,} images of {model.shape} are too many for {PICTURES[kind]}, which takes {fit:,}"
-        raise ConfigError(
-            several if fit else f"an image of {model.shape} is too large for {PICTURES[kind]}",
-            hint="--out with .npy, .npz or a name without suffix (a folder) takes any size and number",
-        )
-
-
-def _check_disk(path: Path, size: int) -> None:
-    free = shutil.disk_usage(path.resolve().parent).free
-    if size > free:
-        raise ResourceError(
-            f"{path} needs {size:,} bytes, {free:,} are free on its disk",
-            hint="free some space, or write somewhere else with --out",
-        )
-
-
-def say_what_is_lost(kind: Kind, model: "PixelModel") -> None:
-    """One line where pictures do not show all levels, or all channels, of a model's images."""
-    lost, channels = [], model.shape.channels
-    if channels > 3:
-        lost.append(f"3 of {channels} channels")
-    if model.levels > 256 and kind != "folder":
-        lost.append(f"8 bits of {model.levels:,} levels")
-    if lost and kind != "array":
-        all_of_it = ".npy, .npz and a folder have" if channels <= 3 else ".npy and .npz have"
-        say(f"note: pictures show {' and '.join(lost)}; {all_of_it} all")
 
 
 def save_array(
