@@ -64,7 +64,7 @@ def evaluate(
     if codecs is not None:
         compared = comparison.compare(loaded, images.frozen().limit(limit), codecs)
     if json:
-        emit(score.as_json() | ({} if compared is None else {"compared": compared.as_json()}))
+        emit(score.as_json() | ({} if compared is None else {"compared": compared}))
         return
     show(score)
     if compared is not None:
