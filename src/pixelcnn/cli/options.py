@@ -260,8 +260,8 @@ def unfolded(command: Callable[..., None]) -> Callable[..., None]:
     """
     parameters, groups = list[inspect.Parameter](), dict[str, Any]()
     for parameter in inspect.signature(command).parameters.values():
-        group: Any = parameter.annotation
-        if dataclasses.is_dataclass(group):
+        group = parameter.annotation
+        if isinstance(group, type) and dataclasses.is_dataclass(group):
             groups[parameter.name] = group
             parameters += inspect.signature(group).parameters.values()
         else:

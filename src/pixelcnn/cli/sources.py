@@ -1,6 +1,6 @@
 """Which images a command gives to a model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -59,7 +59,7 @@ def images_for(
     return taken_as(model, images, own.label, own.condition)
 
 
-def _recorded(model: "PixelModel", split: str, own: Mapping[str, Any], folder: str) -> "ImageSet":
+def _recorded(model: "PixelModel", split: str, own: dict[str, Any], folder: str) -> "ImageSet":
     """The part of the data that a model was trained on."""
     arguments = trained_on(model, folder) | own | physical.coding(model)
     name = arguments.pop("name")
