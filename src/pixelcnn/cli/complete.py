@@ -72,10 +72,10 @@ def complete(
     """
     from pixelcnn import known as masks
     from pixelcnn import plotting, sampling
-    from pixelcnn.cli import apart, conditions, drawing, models, output, sources
+    from pixelcnn.cli import conditions, drawing, models, output, sources
 
-    apart.check_apart(out := words.target(out), model, *images, known, own.condition)
-    kind = drawing.kind_of(out, json=json)
+    read = (model, *images, known, own.condition)
+    kind = drawing.kind_of(out := words.target(out), *read, json=json)
     loaded = models.load(model, device=device)
     mask = masks.known_pixels(known, loaded.shape)
     sets = [sources.images_for(loaded, each, own) for each in images]

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from pixelcnn.model import PixelModel
 
 NUMBERS = ("files", "images", "bytes_before", "bytes_after")
-TERMINAL = "-f writes there all the same; -o FILE writes a file"
 
 
 def compress(
@@ -92,7 +91,7 @@ def compress(
     Inputs stay. A .npy file comes back as it is, pictures as PNG files of the same pixels. What the model
     cannot stand for, as a photograph for a model of two levels, is refused. Large images become tiles.
     """
-    from pixelcnn.cli import apart, contents, models
+    from pixelcnn.cli import contents, models, output
 
     if listed:
         contents.show(inputs, json)
@@ -104,7 +103,7 @@ def compress(
     said = words.packed_to(out, stdout)
     to = None if said is None else Path(said)
     if to is not None:
-        apart.check_apart(to, model, *inputs)
+        output.refuse_read(to, model, *inputs)
     done = Compression(loaded, label, layout, verify, force, json)
     if shard is not None:
         done.each(words.shard(shard), inputs, to)
@@ -145,8 +144,7 @@ class Compression:
 
         targets = [(words, out)] if out is not None else [([w], _beside(w)) for w in words]
         for _, target in targets:
-            output.make_way(target, json=self.json)
-            check_new(target, self.force, self.json)
+            output.check_target(target, json=self.json, replace=self.force, terminal=self.force)
         for some, target in targets:
             found = [one for word in some for one in inputs.of(self.model, word, self.label)]
             self._write(found, target)
@@ -171,7 +169,7 @@ class Compression:
 
     def _is_done(self, one: "Asked", target: Path) -> bool:
         """Whether a file is whole and no older than its input; refuses a whole one of something else."""
-        from pixelcnn.cli import contents
+        from pixelcnn.cli import contents, output
         from pixelcnn.codec.archive import check_model
 
         assert isinstance(one.content, Path)
@@ -185,7 +183,7 @@ class Compression:
         except PixelCNNError:
             return False
         if not ours:
-            check_new(target, self.force, self.json)
+            output.check_target(target, replace=False)
         return target.stat().st_mtime >= one.content.stat().st_mtime
 
     def _write(self, asked: "Sequence[Asked]", target: Path) -> None:
@@ -236,28 +234,3 @@ def _beside(word: str) -> Path:
         path = path.resolve()
     name = path.name if path.exists() else path.name.replace(":", "-")  # of a named data set
     return path.with_name(f"{name}.pxc")
-
-
-def check_new(target: Path, force: bool, json: bool) -> None:
-    """Refuses, without ``-f``, to replace a file and to write into a terminal.
-
-    Args:
-        target: of bytes; what is no regular file is written into.
-        force: whether there was ``-f``.
-        json: whether stdout is for JSON.
-
-    Raises:
-        ConfigError: it is there, a terminal, or stdout where that is taken.
-        OSError: it cannot be written into.
-    """
-    from pixelcnn import files
-    from pixelcnn.cli import output
-
-    if not target.exists():
-        return
-    if files.is_direct(target):
-        output.make_way(target, json=json)
-        if not force and files.is_terminal(target):
-            raise ConfigError(f"{target} is a terminal, and these are bytes", hint=TERMINAL)
-    elif not force:
-        raise ConfigError(f"{target} is there already", hint="-f replaces it, -o names another")

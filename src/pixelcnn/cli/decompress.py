@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pixelcnn.cli import options, words
-from pixelcnn.cli.compress import check_new
 from pixelcnn.cli.console import emit, progress, say
 from pixelcnn.errors import ConfigError
 from pixelcnn.folders import at_home
@@ -188,7 +187,7 @@ class Place:
             OSError: one cannot be written.
         """
         from pixelcnn import files
-        from pixelcnn.cli import apart
+        from pixelcnn.cli import output
 
         for entry in self.entries:
             for target in self.targets(entry):
@@ -200,10 +199,9 @@ class Place:
                         else "-o FOLDER/ takes all",
                     )
                 taken.add(target)
-                if target.is_dir():
-                    raise ConfigError(f"{target} is a folder", hint="choose another with -o")
-                check_new(target, force, json)
-                apart.check_apart(target, model, *read)
+                output.check_target(
+                    target, model, *read, json=json, replace=force, terminal=force, make=False
+                )
 
 
 def _restore(model: "PixelModel", reader: "Reader", place: Place) -> list[str]:

@@ -29,46 +29,39 @@ PICTURES = {"grid": "a picture", "animation": "an animation"}
 KINDS: dict[str, Kind] = {".png": "grid", ".gif": "animation", ".npy": "array", ".npz": "array"}
 
 
-def kind_of(path: Path, *, json: bool = False) -> Kind:
+def kind_of(path: Path, *read: str | None, json: bool = False) -> Kind:
     """What ``path`` asks for, by its suffix; checked before the drawing starts.
 
     A pipe or device whose name says nothing, as ``/dev/stdout``, gets a grid.
 
     Args:
         path: what ``--out`` says.
+        read: what the command reads, see :func:`pixelcnn.cli.output.refuse_read`.
         json: whether stdout is for JSON.
 
     Raises:
-        ConfigError: a suffix we do not write, a folder that cannot be there, or a terminal.
+        ConfigError: a suffix we do not write, a folder that cannot be there, a terminal, or what is read.
         OSError: the path cannot be written.
 
     Example:
         >>> kind_of(Path("samples.png")), kind_of(Path("samples"))
         ('grid', 'folder')
     """
-    kind = KINDS.get(path.suffix.lower())
-    if files.is_direct(path):
-        output.make_way(path, json=json)
-        if files.is_terminal(path):
-            raise ConfigError(
-                f"{path} is a terminal, which cannot show a picture", hint=output.TO_FILE
-            )
-        return kind or "grid"
-    if kind is None and (path.suffix == "" or path.is_dir()):
-        kind = "folder"
-    if kind is None:
+    output.refuse_read(path, *read)
+    kind = KINDS.get(path.suffix.lower(), "grid" if files.is_direct(path) else None)
+    if kind is not None:
+        output.check_target(path, json=json, terminal=False)
+        return kind
+    if path.suffix and not path.is_dir():
         raise ConfigError(
             f"cannot write {path.suffix} files ({path})",
             hint=".png is a grid, .gif the drawing, .npy and .npz the levels; "
             "a name without suffix, or a folder that is there, takes PNG files",
         )
-    if kind != "folder":
-        output.make_way(path)
-        return kind
     if path.exists() and not path.is_dir():
         raise ConfigError(f"{path} is a file", hint="choose another folder with --out")
     path.mkdir(parents=True, exist_ok=True)
-    return kind
+    return "folder"
 
 
 class Drawing:

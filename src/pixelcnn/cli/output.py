@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import os
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -12,29 +13,85 @@ import numpy as np
 from pixelcnn import files, png
 from pixelcnn.cli.console import result, say
 from pixelcnn.data.npy import written_header
+from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.errors import ConfigError
-from pixelcnn.text import counted
+from pixelcnn.folders import BEST
+from pixelcnn.text import counted, printable
 
 TO_FILE = "choose a file with --out"
 
 
-def make_way(path: Path, *, json: bool = False) -> None:
-    """Makes the folder of a file that is to be written, and looks whether it can be; before the work starts.
+def check_target(
+    path: Path,
+    *read: str | None,
+    json: bool = False,
+    replace: bool = True,
+    terminal: bool = True,
+    make: bool = True,
+) -> None:
+    """Looks whether a file can be written; before the work whose result it is.
 
     Args:
         path: what ``--out`` says.
+        read: what the command reads, see :func:`refuse_read`.
         json: whether stdout is for JSON.
+        replace: whether a file that is there may be replaced; what is no regular file is written into.
+        terminal: whether it may go to one, not being bytes.
+        make: makes its folder, and looks whether that can be written into.
 
     Raises:
-        ConfigError: the path is a folder, or stdout where that is taken.
+        ConfigError: the path is a folder, is there, is read, or is stdout or a terminal that may not be.
         OSError: the path cannot be written.
     """
     if path.is_dir():
         raise ConfigError(f"{path} is a folder", hint="choose another name with --out")
-    if json and files.is_stdout(path):
-        raise ConfigError(f"{path} and --json would both be stdout", hint=TO_FILE)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files.check_target(path)
+    if path.exists() and files.is_direct(path):
+        if json and files.is_stdout(path):
+            raise ConfigError(f"{path} and --json would both be stdout", hint=TO_FILE)
+        if not terminal and files.is_terminal(path):
+            hint = TO_FILE if replace else f"{TO_FILE}; -f writes there all the same"
+            raise ConfigError(f"{path} is a terminal, and these are bytes", hint=hint)
+    elif path.exists():
+        if not replace:
+            raise ConfigError(f"{path} is there already", hint="-f replaces it, -o names another")
+        refuse_read(path, *read)
+    if make:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.check_target(path)
+
+
+def refuse_read(target: Path, *read: str | None) -> None:
+    """Refuses to replace a file that the same command reads, or to write among the pictures that it reads.
+
+    A new picture in such a folder is let pass; the next time it would be read, and then it is there.
+
+    Args:
+        target: file or folder that is to be written; looked at before it is made.
+        read: model, data and other files as the user calls them; what is no path is passed over.
+
+    Raises:
+        ConfigError: the target is one of them, or lies in one.
+
+    Example:
+        >>> refuse_read(Path("samples.png"), "mnist", "hf:ada/cats", None)
+    """
+    if not os.path.exists(target) or files.is_direct(target):
+        return
+    words = [os.path.expanduser(word) for word in read if word]
+    for path in (*words, *(os.path.join(word, BEST) for word in words)):
+        if os.path.isfile(path) and os.path.samefile(path, target):
+            raise ConfigError(
+                f"{target} is read by this command", hint="choose another name with --out"
+            )
+    if not os.path.isdir(target) and target.suffix.lower() not in SUFFIXES:
+        return
+    for folder in filter(os.path.isdir, words):
+        run = os.path.isfile(os.path.join(folder, BEST))  # read for the model in it
+        if not run and target.resolve().is_relative_to(os.path.realpath(folder)):
+            raise ConfigError(
+                f"{target} lies in {printable(folder)}, whose pictures this command reads",
+                hint="choose a place beside it with --out",
+            )
 
 
 def done(path: Path) -> None:

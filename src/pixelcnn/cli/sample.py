@@ -63,10 +63,9 @@ def sample(
     to draw: --condition mass=2.5,age=1, or mass=1:5,age=1 for a table whose columns walk the mass.
     """
     from pixelcnn import plotting, sampling
-    from pixelcnn.cli import apart, conditions, drawing, models, output
+    from pixelcnn.cli import conditions, drawing, models, output
 
-    apart.check_apart(out := words.target(out), model, condition)
-    kind = drawing.kind_of(out, json=json)
+    kind = drawing.kind_of(out := words.target(out), model, condition, json=json)
     loaded = models.of_size(models.load(model, device=device), words.sides(size))
     given = conditions.given(loaded, label, condition, count)
     made = drawing.Drawing(loaded, kind, out, given.count, columns=given.columns, asked=written)

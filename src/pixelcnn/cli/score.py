@@ -71,11 +71,10 @@ def score(
     With --json the rows, or the file that --out names, come with their mean.
     """
     from pixelcnn import scoring
-    from pixelcnn.cli import apart, models, output, sources
+    from pixelcnn.cli import models, output, sources
 
     if out is not None:
-        apart.check_apart(out := words.target(out), model, data, own.condition)
-        output.make_way(out, json=json)
+        output.check_target(out := words.target(out), model, data, own.condition, json=json)
     part = words.shard(shard)
     loaded = models.load(model, device=device)
     images = sources.images_for(loaded, data, own)
