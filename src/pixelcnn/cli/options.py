@@ -241,7 +241,8 @@ class Given(Reading):
 
     def asked(self) -> dict[str, Any]:
         found = super().asked()
-        return {name: found[name] for name in found.keys() - {"label", "condition"}}
+        del found["label"], found["condition"]  # no matter of reading
+        return found
 
 
 def unfolded(command: Callable[..., None]) -> Callable[..., None]:
