@@ -129,7 +129,7 @@ def measure(name: str, model: PixelModel | None, limit: int | None) -> Column:
             f"{model.parameters_count:,} parameters, in half precision {size:.4f}"
         )
     for row in rows:
-        _enter(column, row, dimensions)
+        _enter(column, row)
     if model is not None and ".pxc" in column.bits:
         column.bits[".pxc with the model"] = column.bits[".pxc"] + size
     return column
@@ -142,17 +142,17 @@ def _sized(model: PixelModel, images: ImageSet) -> PixelModel:
     return sized
 
 
-def _enter(column: Column, row: comparison.Row, dimensions: int) -> None:
+def _enter(column: Column, row: comparison.Row) -> None:
     """Enters what one codec needs."""
-    own = {"model": "model, -log2 p", "pxc": ".pxc"}
-    places = {"sheet": own[row.codec]} if row.codec in own else {
-        "files": f"{row.title}, a file each", "sheet": f"{row.title}, one sheet",
+    own, title = {"model": "model, -log2 p", "pxc": ".pxc"}, comparison.TITLES[row["codec"]]
+    places = {"sheet_bits_per_dim": own[row["codec"]]} if row["codec"] in own else {
+        "bits_per_dim": f"{title}, a file each", "sheet_bits_per_dim": f"{title}, one sheet",
     }  # fmt: skip
     for what, way in places.items():
-        if (size := getattr(row, what)) is not None:
-            column.bits[way] = 8 * size / dimensions
-    if row.note:
-        column.notes[row.title] = row.note
+        if row[what] is not None:
+            column.bits[way] = row[what]
+    if row["note"]:
+        column.notes[title] = row["note"]
 
 
 def chosen(words: Sequence[str]) -> dict[str, PixelModel]:

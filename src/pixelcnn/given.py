@@ -13,7 +13,7 @@ from pixelcnn.errors import ConfigError
 from pixelcnn.networks import Network
 from pixelcnn.registry import closest
 from pixelcnn.shapes import ImageShape
-from pixelcnn.statistics import SHOWN, Statistics, order_of
+from pixelcnn.statistics import SHOWN, Statistics, is_single, order_of
 from pixelcnn.text import counted, printable
 
 log = logging.getLogger("pixelcnn")
@@ -88,7 +88,7 @@ def checked(
         raise ConfigError(f"a {network.condition} is made of finite numbers, but {reason}")
     if known is not None:
         known.say_if_far(found)
-    return ready.expand(n, *ready.shape) if _single(ready) else ready
+    return ready.expand(n, *ready.shape) if is_single(ready) else ready
 
 
 def missing(kind: str, size: int, known: Statistics | None) -> ConfigError:
@@ -213,15 +213,10 @@ def _tensor(values: Any, kind: str) -> Tensor:
 
 def not_finite(condition: Tensor, known: Statistics | None) -> str:
     """Which number of vectors or maps cannot be computed with, in words."""
-    rows = condition[None] if _single(condition) else condition
+    rows = condition[None] if is_single(condition) else condition
     bad = rows.double().reshape(*rows.shape[:2], -1).isfinite().all(-1).logical_not().nonzero()
     if not len(bad):
         return "this one is too far from those of training"
     image, feature = bad[0].tolist()
     name = known.name(feature) if known is not None else f"feature {feature + 1}"
     return f"{name} of image {image} is not"
-
-
-def _single(condition: Tensor) -> bool:
-    """Whether this is one vector or map, without an axis of images."""
-    return condition.ndim in (1, 3)

@@ -104,7 +104,7 @@ class Statistics:
         """
         if condition.device.type in WITHOUT_FLOAT64:
             condition = condition.cpu()
-        single = condition.ndim in (1, 3)
+        single = is_single(condition)
         rows = condition[None] if single else condition
         mean, std = (self._beside(numbers, rows) for numbers in (self.mean, self.std))
         result = torch.empty(rows.shape, dtype=dtype, device=rows.device)
@@ -124,7 +124,7 @@ class Statistics:
 
     def say_if_far(self, condition: Tensor) -> None:
         """One warning where values lie far outside the training range: the network is guessing there."""
-        rows = condition[None] if condition.ndim in (1, 3) else condition
+        rows = condition[None] if is_single(condition) else condition
         if not rows.numel():
             return
         low = torch.stack([c.amin(0) for c in _pieces(rows)]).amin(0).tolist()
@@ -183,6 +183,11 @@ class Statistics:
     def _beside(self, numbers: tuple[float, ...], rows: Tensor) -> Tensor:
         tensor = torch.tensor(numbers, dtype=torch.float64, device=rows.device)
         return tensor.reshape(-1, *[1] * (rows.ndim - 2))
+
+
+def is_single(condition: Tensor) -> bool:
+    """Whether this is one vector or map, without an axis of images."""
+    return condition.ndim in (1, 3)
 
 
 def order_of(names: Sequence[str], wanted: Sequence[str], what: str) -> list[int]:

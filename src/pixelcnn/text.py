@@ -10,7 +10,7 @@ import html
 import shlex
 import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -110,6 +110,20 @@ def as_word(path: object) -> str:
     """
     text = str(path)
     return shlex.quote(f"./{text}" if text.startswith("-") else text)
+
+
+def place(name: str, names: Sequence[str]) -> int | None:
+    """Where a name stands, however its accents are composed; the case of letters counts only if it has to.
+
+    Example:
+        >>> place("MASS", ["age", "mass"]), place("Age", ["age", "AGE"])
+        (1, None)
+    """
+    composed = [unicodedata.normalize("NFC", each) for each in (name, *names)]
+    for wanted, *known in (composed, map(str.casefold, composed)):
+        if known.count(wanted) == 1:
+            return known.index(wanted)
+    return None
 
 
 def by_reason(found: Iterable[tuple[T, str]]) -> dict[str, list[T]]:

@@ -12,8 +12,8 @@ import torch
 from typer.testing import CliRunner
 
 from cli.conftest import PAGES
-from pixelcnn import __version__, text
-from pixelcnn.cli import app, console, failures
+from pixelcnn import text
+from pixelcnn.cli import app, failures
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.training import recipe
 
@@ -128,11 +128,6 @@ def test_exit_codes(error, code, capsys):
     assert len(stderr.splitlines()) <= 2
 
 
-def test_messages_stay_in_one_line(capsys):
-    failures.report(failures.Failure(3, "two\nlines\x1b[2J.png", "do\tthis"))
-    assert capsys.readouterr().err == "pixelcnn: error: two lines\\x1b[2J.png\nhint: do this\n"
-
-
 @pytest.mark.parametrize(
     ("words", "page"),
     [("sample -n", "sample"), ("data check --size", "data check"), ("--nothing", "")],
@@ -156,15 +151,6 @@ def test_every_sign_of_ours_has_a_spelling():
     assert {sign for sign in signs - letters if not sign.isascii()} <= known
 
 
-def test_a_reader_that_leaves_is_no_error(monkeypatch, capfd):
-    def action():
-        raise BrokenPipeError
-
-    monkeypatch.setattr(failures.os, "dup2", lambda *_: None)
-    assert failures.guarded(action, debug=False) == failures.UNREAD
-    assert capfd.readouterr().err == ""
-
-
 @pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
 def test_a_reader_that_leaves_hears_no_complaint(tmp_path):
     with subprocess.Popen(
@@ -183,31 +169,6 @@ def test_in_a_pipe_a_row_is_a_line(run):
     lines = [line.split(maxsplit=1) for line in run("info").stdout.splitlines()]
     for name in recipe.names():
         assert [name, recipe.get(name).about] in lines
-
-
-def test_json_has_no_nan(capsys):
-    console.emit({"a": float("inf"), "b": [float("nan"), torch.tensor(2)], "c": (1, 2)})
-    assert capsys.readouterr().out == '{"a": null, "b": [null, 2], "c": [1, 2]}\n'
-
-
-def test_progress_is_silent_without_a_terminal(capsys):
-    with console.progress("working") as advance:
-        advance(1, 2)
-    assert capsys.readouterr() == ("", "")
-
-
-def test_progress_is_on_stderr_of_a_terminal(monkeypatch, capsys):
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    with console.progress("working") as advance:
-        advance(1, 2)
-    assert capsys.readouterr().out == ""
-
-
-def test_the_package_itself_is_the_command():
-    done = subprocess.run(
-        [sys.executable, "-m", "pixelcnn", "--version"], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == f"pixelcnn {__version__}\n"
 
 
 CLOSED = """

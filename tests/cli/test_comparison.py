@@ -57,7 +57,7 @@ def test_an_unknown_codec_is_a_usage_error(run, model):
 
 
 def test_the_table_fits_a_terminal_of_80_columns(capsys, monkeypatch):
-    rows = (comparison.Row("pxc", "this model, .pxc", None, 99_999.9),)
+    rows = [comparison.row("pxc", 3_072, None, 99_999.9, "")]
     monkeypatch.setattr(console, "UNBOUNDED", 80)
-    comparison.show(comparison.Comparison(1, 3_072, rows), 1)
+    comparison.show({"images": 1, "rows": rows}, 1)
     assert "  this model, .pxc" in capsys.readouterr().out

@@ -32,13 +32,6 @@ def test_a_device_that_is_not_there_is_a_usage_error(run, words, without_gpu, na
     assert "auto" in outcome.hint
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_an_unknown_device_names_the_choices(run, words, name):
-    outcome = run(*words(name), "--device", "cuad", code=2)
-    assert "no device called 'cuad'" in outcome.error
-    assert "cuda:1" in outcome.hint
-
-
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "verify"])
 @pytest.mark.parametrize("device", ["auto", "cpu"])
 def test_a_device_that_is_there_computes(run, words, without_gpu, name, device):

@@ -34,8 +34,9 @@ def maps(here):
 
 @pytest.mark.parametrize("suffix", ["npy", "npz"])
 def test_samples_are_values_and_are_scored_as_the_levels_they_stand_for(run, measured, suffix):
-    found = run("sample", measured, "-n", 3, "--out", f"values.{suffix}", "--json").json
-    assert (found["as"], found["levels"]) == ("values", 17)
+    outcome = run("sample", measured, "-n", 3, "--out", f"values.{suffix}", "--json")
+    assert (outcome.json["as"], outcome.json["levels"]) == ("values", 17)
+    assert f"note: values, the centres of {BINS.describe()}" in outcome.stderr
     run("sample", measured, "-n", 3, "--as", "levels", "--out", "levels.npz")
     values = np.load(f"values.{suffix}")
     values = values if suffix == "npy" else values["images"]
@@ -45,12 +46,6 @@ def test_samples_are_values_and_are_scored_as_the_levels_they_stand_for(run, mea
     assert np.array_equal(physical.values(checkpoint.load(measured), levels), values)
     scores = [run("score", measured, name).stdout for name in (f"values.{suffix}", "levels.npz")]
     assert scores[0] == scores[1]
-
-
-def test_what_an_array_holds_is_said(run, measured):
-    assert f"note: values, the centres of {BINS.describe()}" in run(
-        "sample", measured, "-n", 1, "--out", "values.npy"
-    ).stderr  # fmt: skip
 
 
 def test_levels_in_an_array_and_pictures_are_told_from_values_by_the_user(run, measured):

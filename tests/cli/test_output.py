@@ -5,8 +5,6 @@ import os
 import pty
 import shutil
 import stat
-import subprocess
-import sys
 import threading
 import weakref
 from pathlib import Path
@@ -258,18 +256,6 @@ def test_a_place_that_cannot_be_written_is_named_before_the_work(run, images, co
 def test_a_name_that_begins_with_a_dash(run, model, here):
     run("sample", model, "-n", 2, "--out=-grid.png")
     assert os.listdir(here) == ["-grid.png"]
-
-
-@pytest.mark.slow
-def test_a_reader_that_leaves_is_no_failure(model, here):
-    np.save("images.npy", np.zeros((3_000, 8, 8), np.uint8))
-    words = ["score", model, "images.npy", "--out", "/dev/stdout"]
-    command = [sys.executable, "-m", "pixelcnn", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout.readline().startswith(b"name,nats")
-        process.stdout.close()
-        assert process.wait() == 141
-        assert b"error" not in process.stderr.read()
 
 
 def test_what_is_written_below_the_users_folder_lies_there(run, model, here, monkeypatch):

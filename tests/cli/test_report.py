@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pixelcnn import charts, checkpoint
-from pixelcnn.cli import baselines, demo, film, report, tour
+from pixelcnn.cli import demo, film, report, story, tour, uses
 from pixelcnn.data import ImageSet
 from pixelcnn.shapes import ImageShape
 
@@ -142,7 +142,7 @@ def test_the_histogram_baseline_is_a_distribution():
     rng = np.random.default_rng(0)
     train = ImageSet(rng.integers(0, 3, (9, 1, 1, 2)), levels=3)
     every = np.stack(np.meshgrid(range(3), range(3)), -1).reshape(9, 1, 1, 2)
-    nats = baselines.histogram_nats(train, ImageSet(every, levels=3))
+    nats = story.histogram_nats(train, ImageSet(every, levels=3))
     assert np.exp(-nats).sum() == pytest.approx(1.0)
 
 
@@ -152,7 +152,7 @@ def test_auroc_agrees_with_scikit_learn():
     odd, normal = rng.integers(0, 9, 50).astype(float), rng.integers(2, 12, 70).astype(float)
     truth = np.r_[np.ones(50), np.zeros(70)]
     expected = metrics.roc_auc_score(truth, np.r_[odd, normal])
-    assert baselines.auroc(odd, normal) == pytest.approx(expected)
+    assert uses.auroc(odd, normal) == pytest.approx(expected)
 
 
 def test_the_demo_leaves_pictures_and_a_page(run, here, monkeypatch):

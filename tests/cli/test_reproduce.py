@@ -116,14 +116,3 @@ def test_hints_say_how_a_command_without_resume_goes_on():
     with pytest.raises(ResourceError) as caught, failures.goes_on("the same command goes on"):
         raise ResourceError("stopped", hint="continue with --resume (in Python resume=True)")
     assert caught.value.hint == "the same command goes on"
-
-
-def test_scoring_that_takes_minutes_is_said_once(monkeypatch, capsys):
-    seconds = iter([0.0, 1.0, 10.0, 20.0])
-    monkeypatch.setattr(reproduce.time, "monotonic", lambda: next(seconds))
-    told = reproduce.Told(lambda done, total: None)
-    for done in (64, 640, 1_280):
-        told(done, 6_400)
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert said.startswith("640 of 6,400 images are scored, about 1 min 30 s left;")

@@ -27,15 +27,10 @@ def test_evaluate_uses_the_data_of_the_record(run, model):
     assert (found["data"], found["split"], found["images"]) == ("digits", "test", 300)
 
 
-def test_evaluate_for_people(run, model):
-    text = run("evaluate", model, "--split", "val", "--limit", 20).stdout
-    assert "nats/image" in text
-    assert "20 of digits (val)" in text
-
-
 def test_evaluate_rounds_to_the_errors(run, model):
-    found = run("evaluate", model, "--json").json
-    text = run("evaluate", model).stdout
+    words = ("evaluate", model, "--split", "val", "--limit", 20)
+    found, text = run(*words, "--json").json, run(*words).stdout
+    assert "20 of digits (val)" in text
     for name, key, stderr in (
         ("nats/image", "nats_per_image", "stderr"),
         ("bits/dim", "bits_per_dim", "bits_per_dim_stderr"),

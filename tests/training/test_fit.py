@@ -399,7 +399,7 @@ def test_classes_that_no_image_has_are_not_drawn(tmp_path, monkeypatch):
     fit(net, train, val, tmp_path / "run", epochs=1, sample_count=4, verbose=False)
     assert net.record["classes_seen"] == [1, 3, 5]
     assert drawn[:4] == [1, 3, 5, 1]
-    assert conditions.labels(net, None, 4) == [1, 3, 5, 1]
+    assert conditions.given(net, None, None, 4).facts == {"labels": [1, 3, 5, 1]}
 
 
 def test_a_run_below_the_users_folder_is_whole_there(monkeypatch, tmp_path):

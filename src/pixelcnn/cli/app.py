@@ -195,7 +195,7 @@ USES = (
     reproduce,
 )
 for command in USES:
-    app.command()(command)
+    app.command()(options.unfolded(command))
 app.add_typer(data_app, name="data")
 
 

@@ -1,20 +1,16 @@
 """``pixelcnn complete``: let a model draw the unknown part of given images."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pixelcnn.cli import options
+from pixelcnn.cli import options, words
 from pixelcnn.cli.console import emit, progress, say
 from pixelcnn.shapes import MAX_IMAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from torch import Tensor
-
-    from pixelcnn.cli.film import Film
 
 
 def complete(
@@ -47,17 +43,8 @@ def complete(
     ] = 8,
     seed: options.Seed = 0,
     temperature: options.Temperature = 1.0,
-    size: options.Size = None,
-    fit: options.Fit = None,
-    layout: options.Layout = None,
-    key: options.Key = None,
-    label_column: options.LabelColumn = None,
-    skip_bad: options.SkipBad = False,
-    grey: options.Grey = False,
-    rgb: options.Rgb = False,
-    source_levels: options.SourceLevels = None,
-    label: options.TakenAs = None,
-    condition: options.GivenAs = None,
+    *,
+    own: options.Given,
     engine: options.Engine = "auto",
     batch_size: options.BatchSize = 64,
     device: options.Device = None,
@@ -84,37 +71,34 @@ def complete(
     that comes later has no influence on those drawn before it.
     """
     from pixelcnn import known as masks
-    from pixelcnn import sampling
-    from pixelcnn.cli import apart, conditions, film, models, output, sources
+    from pixelcnn import plotting, sampling
+    from pixelcnn.cli import conditions, drawing, models, output, sources
 
-    apart.check_apart(out := options.target(out), model, *images, known, condition)
-    kind = output.kind_of(out, json=json)
+    read = (model, *images, known, own.condition)
+    kind = drawing.kind_of(out := words.target(out), *read, json=json)
     loaded = models.load(model, device=device)
     mask = masks.known_pixels(known, loaded.shape)
-    own = options.reading(
-        size, fit=fit, layout=layout, key=key, label_column=label_column, skip_bad=skip_bad,
-        grey=grey, rgb=rgb, source_levels=source_levels,
-    )  # fmt: skip
-    sets = [sources.whole_of(loaded, each, own, label, condition) for each in images]
+    sets = [sources.images_for(loaded, each, own) for each in images]
     given, values = sources.together(loaded, sets)
     _remark(mask)
-    columns = count + (kind == "grid")  # which shows what was given, too
-    unit = output.written_as(written, kind, loaded)
-    output.check_room(kind, out, len(given) * columns, loaded, columns, unit)
-    output.say_what_is_lost(kind, loaded)
-    shot = film.Film(loaded.shape, loaded.levels, mask) if kind == "animation" else None
+    made = drawing.Drawing(
+        loaded, kind, out, len(given) * count, columns=count, asked=written, known=mask,
+        given=len(given),
+    )  # fmt: skip
     with progress("completing") as advance:
         drawn = sampling.completions(
             loaded, given, mask, n=count, seed=seed, temperature=temperature, condition=values,
-            **film.drawing(shot, engine, batch_size, len(given) * count, advance),
+            **made.arguments(engine, batch_size, advance),
         )  # fmt: skip
-        saved = output.in_unit(drawn, unit, loaded) if kind == "array" else drawn
-        kept = conditions.as_arrays(loaded, values, len(given), each=count)
-        files = _saved(kind, out, saved, loaded.levels, given, mask, shot, count, kept)
+        files = made.save(
+            drawn,
+            conditions.as_arrays(loaded, values, len(given), each=count),
+            lambda images: plotting.completions(given, mask, images, loaded.levels),
+            "completion",
+        )
     if json:
-        shape = (len(given) * count, *loaded.shape)
-        facts = {"levels": loaded.levels, "as": unit, "seed": seed}
-        emit({"files": files, "shape": shape} | facts)
+        facts = {"levels": loaded.levels, "as": made.unit, "seed": seed}
+        emit({"files": files, "shape": (made.count, *loaded.shape)} | facts)
         return
     say(f"{len(given)} given, {count} completions of each, seed {seed}")
     output.done(out)
@@ -130,30 +114,3 @@ def _remark(mask: "Tensor") -> None:
         say("note: all of the mask is white, so nothing is drawn")
     elif known.later_pixels_known(mask):
         say("note: raster order ignores known pixels that come later than the drawn one")
-
-
-def _saved(
-    kind: str,
-    out: Path,
-    drawn: "Iterable[Tensor]",
-    levels: int,
-    given: "Tensor",
-    mask: "Tensor",
-    shot: "Film | None",
-    count: int,
-    kept: "Mapping[str, Any]",
-) -> list[str]:
-    """Writes completions as they are drawn, or all of them as one picture; the paths of the files."""
-    import torch
-
-    from pixelcnn import plotting
-    from pixelcnn.cli import output
-
-    if kind == "folder":
-        return output.save_each(drawn, len(given) * count, out, levels, "completion")
-    if kind == "array":
-        return output.save_array(drawn, len(given) * count, out, levels, kept)
-    together = torch.cat(list(drawn))
-    if shot is not None:
-        return shot.save(out, columns=count)
-    return output.save_picture(plotting.completions(given, mask, together, levels), out)

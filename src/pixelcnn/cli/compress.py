@@ -1,13 +1,14 @@
 """``pixelcnn compress``: images as files that cost what a model says, and come back to the bit."""
 
-import sys
+import dataclasses
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pixelcnn.cli import options
+from pixelcnn.cli import options, words
 from pixelcnn.cli.console import emit, progress, say
 from pixelcnn.errors import ConfigError, ModelError, PixelCNNError
 from pixelcnn.folders import at_home
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pixelcnn.cli.inputs import Asked
     from pixelcnn.model import PixelModel
 
-TERMINAL = "-f writes there all the same; -o FILE writes a file"
+NUMBERS = ("files", "images", "bytes_before", "bytes_after")
 
 
 def compress(
@@ -32,7 +33,7 @@ def compress(
         ),
     ],
     out: Annotated[
-        Path | None,
+        str | None,
         options.said(
             "-o",
             "--out",
@@ -41,9 +42,7 @@ def compress(
             default="INPUT.pxc beside each input",
         ),
     ] = None,
-    force: Annotated[
-        bool, options.said("-f", "--force", help="Replace files that are there.", default="off")
-    ] = False,
+    force: options.Force = False,
     stdout: Annotated[
         bool, options.said("-c", "--stdout", help="Write to standard output.", default="off")
     ] = False,
@@ -92,7 +91,7 @@ def compress(
     Inputs stay. A .npy file comes back as it is, pictures as PNG files of the same pixels. What the model
     cannot stand for, as a photograph for a model of two levels, is refused. Large images become tiles.
     """
-    from pixelcnn.cli import apart, contents, models
+    from pixelcnn.cli import contents, models, output
 
     if listed:
         contents.show(inputs, json)
@@ -101,54 +100,51 @@ def compress(
     if test:
         contents.check(loaded, inputs, json)
         return
-    to = None if out is None else options.target(out)
-    if stdout and to not in {None, options.STDOUT}:
-        raise ConfigError("-c and -o would both say where to write", hint="leave out one of them")
-    to = options.STDOUT if stdout else to
+    said = words.packed_to(out, stdout)
+    to = None if said is None else Path(said)
     if to is not None:
-        apart.check_apart(to, model, *inputs)
+        output.refuse_read(to, model, *inputs)
     done = Compression(loaded, label, layout, verify, force, json)
     if shard is not None:
-        done.each(options.shard(shard), inputs, to)
+        done.each(words.shard(shard), inputs, to)
     else:
         done.all(inputs, to)
     done.say()
 
 
+@dataclasses.dataclass
 class Compression:
     """Inputs that are compressed one file after the other, and what is to be said of it.
 
-    Args:
+    Attributes:
         model: that compresses.
         label: the class of all images.
         layout: axes of arrays.
         verify: whether all is decoded again.
         force: whether files may be replaced, and bytes go to a terminal.
         json: whether stdout is for JSON.
+        written: files.
+        skipped: files that were there already.
+        counts: keys of ``--json`` that are numbers.
     """
 
-    def __init__(
-        self,
-        model: "PixelModel",
-        label: str | None,
-        layout: str | None,
-        verify: bool,
-        force: bool,
-        json: bool,
-    ) -> None:
-        self.model, self.label, self.layout = model, label, layout
-        self.verify, self.force, self.json = verify, force, json
-        self.written: list[str] = []
-        self.skipped: list[str] = []
-        self.files = self.images = self.before = self.after = 0
+    model: "PixelModel"
+    label: str | None
+    layout: str | None
+    verify: bool
+    force: bool
+    json: bool
+    written: list[str] = dataclasses.field(default_factory=list)
+    skipped: list[str] = dataclasses.field(default_factory=list)
+    counts: Counter[str] = dataclasses.field(default_factory=Counter)
 
     def all(self, words: Sequence[str], out: Path | None) -> None:
         """Every input to a file of its own, or all of them to one."""
-        from pixelcnn.cli import inputs
+        from pixelcnn.cli import inputs, output
 
         targets = [(words, out)] if out is not None else [([w], _beside(w)) for w in words]
         for _, target in targets:
-            self._check(target)
+            output.check_target(target, json=self.json, replace=self.force, terminal=self.force)
         for some, target in targets:
             found = [one for word in some for one in inputs.of(self.model, word, self.label)]
             self._write(found, target)
@@ -173,7 +169,7 @@ class Compression:
 
     def _is_done(self, one: "Asked", target: Path) -> bool:
         """Whether a file is whole and no older than its input; refuses a whole one of something else."""
-        from pixelcnn.cli import contents
+        from pixelcnn.cli import contents, output
         from pixelcnn.codec.archive import check_model
 
         assert isinstance(one.content, Path)
@@ -187,17 +183,8 @@ class Compression:
         except PixelCNNError:
             return False
         if not ours:
-            check_new(target, self.force)
+            output.check_target(target, replace=False)
         return target.stat().st_mtime >= one.content.stat().st_mtime
-
-    def _check(self, target: Path) -> None:
-        from pixelcnn.cli import output
-
-        if target == options.STDOUT:
-            check_stdout(self.force, self.json)
-            return
-        output.make_way(target, json=self.json)
-        check_new(target, self.force)
 
     def _write(self, asked: "Sequence[Asked]", target: Path) -> None:
         from pixelcnn import files
@@ -208,92 +195,42 @@ class Compression:
             found = inputs.prepared(self.model, asked, self.label, self.layout, advance)
         with progress("compressing") as advance:
             parts = pack(self.model, found, verify=self.verify, callback=advance)
-            counted = self._counted(parts)
-            if target == options.STDOUT:
-                to_stdout(counted)
-            else:
-                files.write_atomically(target, counted)
+            files.write_atomically(target, self._counted(parts))
         self.written.append(str(target))
-        self.files += len(asked)
-        self.images += sum(each.entry.count for each in found)
-        self.before += inputs.sized(asked)
+        images = sum(each.entry.count for each in found)
+        self.counts.update(
+            files=len(asked), images=images, bytes_before=sum(each.size for each in asked)
+        )
 
     def _counted(self, parts: Iterator[bytes]) -> Iterator[bytes]:
         for part in parts:
-            self.after += len(part)
+            self.counts["bytes_after"] += len(part)
             yield part
 
     def say(self) -> None:
         """One line on stderr, and the names of the files on stdout; or all as JSON."""
         from pixelcnn.cli import contents, output
 
+        numbers = {key: self.counts[key] for key in NUMBERS}
         if self.json:
-            emit(self.facts())
+            lists = {"written": self.written, "skipped": self.skipped}
+            emit({**lists, **numbers, "verified": self.verify})
             return
         if self.skipped:
             say(f"{counted(len(self.skipped), 'file')} there already, and good")
-        if self.files or not self.skipped:
-            say(contents.line(self.files, self.before, self.after))
+        if self.written or not self.skipped:
+            files, _, before, after = numbers.values()
+            say(contents.line(files, before, after))
         for name in self.written:
-            if name != str(options.STDOUT):
-                output.done(Path(name))
-
-    def facts(self) -> dict[str, Any]:
-        """Keys of ``--json``."""
-        return {
-            "written": self.written,
-            "skipped": self.skipped,
-            "files": self.files,
-            "images": self.images,
-            "bytes_before": self.before,
-            "bytes_after": self.after,
-            "verified": self.verify,
-        }
+            output.done(Path(name))
 
 
 def _beside(word: str) -> Path:
     """Where an input is compressed to, unless that is said."""
-    if word == options.STDIN:
-        return options.STDOUT
+    if word == words.STDIN:
+        return words.STDOUT
     path = at_home(word)
     if not path.name or path.name == "..":
         path = path.resolve()
-    return path.with_name(
-        path.name.replace(":", "-") + ".pxc" if not path.exists() else f"{path.name}.pxc"
-    )
-
-
-def check_new(target: Path, force: bool) -> None:
-    """Refuses to replace a file without ``-f``; what is no regular file is written into.
-
-    Raises:
-        ConfigError: it is there.
-    """
-    from pixelcnn import files
-
-    if not force and target.exists() and not files.is_direct(target):
-        raise ConfigError(f"{target} is there already", hint="-f replaces it, -o names another")
-
-
-def check_stdout(force: bool, json: bool) -> None:
-    """Refuses to write bytes to a terminal without ``-f``, or where JSON is to come, or nothing can.
-
-    Raises:
-        ConfigError: it does.
-        OSError: standard output is closed.
-    """
-    from pixelcnn import files
-
-    if json:
-        raise ConfigError("-c and --json would both be stdout", hint="choose a file with -o")
-    if not force and sys.stdout.isatty():
-        raise ConfigError("standard output is a terminal, and these are bytes", hint=TERMINAL)
-    files.check_target(options.STDOUT)
-
-
-def to_stdout(parts: Iterator[bytes]) -> None:
-    """Writes bytes to standard output."""
-    sys.stdout.flush()
-    for part in parts:
-        sys.stdout.buffer.write(part)
-    sys.stdout.buffer.flush()
+    name = path.name if path.exists() else path.name.replace(":", "-")  # of a named data set
+    return path.with_name(f"{name}.pxc")

@@ -1,15 +1,16 @@
 """What images are given on the command line: class labels, see also :mod:`pixelcnn.cli.features`."""
 
 import dataclasses
-import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from pixelcnn.annotations import shown
-from pixelcnn.cli import features, options
+from pixelcnn.cli import features, words
 from pixelcnn.errors import ConfigError
 from pixelcnn.record import classes_seen
 from pixelcnn.registry import closest
 from pixelcnn.registry import known as known_names
+from pixelcnn.statistics import is_single
+from pixelcnn.text import place
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,30 +23,10 @@ SHOWN = 30
 """Classes that a message lists."""
 
 
-def labels(model: "PixelModel", label: str | None, count: int) -> list[int] | None:
-    """The classes of ``count`` images: the one asked for, or in turn every one that was trained on.
-
-    Returns:
-        None for a model without condition.
-
-    Raises:
-        ConfigError: a label that the model does not know, or for a model without classes.
-    """
-    from pixelcnn.data import tags
-
-    own = tags.of(model)
-    if label is not None:
-        return [chosen(model, label)] * count
-    if own.kind is None:
-        return None
-    seen = classes_seen(model.record, own.size)
-    return [seen[index % len(seen)] for index in range(count)]
-
-
 def given(
     model: "PixelModel", label: str | None, condition: str | None, count: int | None
 ) -> features.Given:
-    """What to draw from a model, and how many images.
+    """What to draw from a model, and how many images: by default every class that was trained on in turn.
 
     Args:
         model: conditional or not.
@@ -61,9 +42,16 @@ def given(
         if label is not None:
             chosen(model, label)  # which says that there are no classes
         return features.given(model, condition, count)
-    count = count or features.ALONE
-    classes = labels(model, label, count)
-    return features.Given(tensor(classes), count, facts={"labels": classes})
+    import torch
+
+    from pixelcnn.data import tags
+
+    count, own = count or features.ALONE, tags.of(model)
+    if label is None and own.kind is None:
+        return features.Given(None, count, facts={"labels": None})
+    seen = classes_seen(model.record, own.size) if label is None else [chosen(model, label)]
+    classes = [seen[index % len(seen)] for index in range(count)]
+    return features.Given(torch.tensor(classes), count, facts={"labels": classes})
 
 
 def taken_as(
@@ -113,8 +101,7 @@ def chosen(model: "PixelModel", label: str) -> int:
 
 def class_names(model: "PixelModel") -> list[str]:
     """What the classes are called; empty when the training data had no names."""
-    names = model.record.get("classes")
-    return [str(name) for name in names] if isinstance(names, list | tuple) else []
+    return [*(model.record.get("classes") or ())]
 
 
 def class_number(label: str, classes: int, names: list[str]) -> int:
@@ -126,11 +113,9 @@ def class_number(label: str, classes: int, names: list[str]) -> int:
         >>> class_number("2", 3, ["1", "2", "10"])
         1
     """
-    exact, folded = ([_folded(name, case) for name in names] for case in (False, True))
-    for known, wanted in ((exact, _folded(label, False)), (folded, _folded(label, True))):
-        if wanted in known:
-            return known.index(wanted)
-    number, numbers = options.number(label), [options.number(name) for name in names]
+    if (found := place(label, names)) is not None:
+        return found
+    number, numbers = words.number(label), [words.number(name) for name in names]
     if number >= 0 and numbers.count(number) == 1:
         return numbers.index(number)  # such as 1 for a class called 01
     counted = max(numbers, default=-1) < 0
@@ -139,24 +124,9 @@ def class_number(label: str, classes: int, names: list[str]) -> int:
     said = known_names(label, names) if names else ""
     hint = ", or ".join(filter(None, (f"0 to {classes - 1}" if counted else "", said)))
     raise ConfigError(
-        f"no class called {shown(label)}.{closest(_folded(label, True), folded)}",
+        f"no class called {shown(label)}.{closest(label.casefold(), [n.casefold() for n in names])}",
         hint=hint,
     )
-
-
-def _folded(name: str, case: bool) -> str:
-    """A name to compare: however its accents are composed, and perhaps in whatever case."""
-    plain = unicodedata.normalize("NFC", name)
-    return plain.casefold() if case else plain
-
-
-def tensor(classes: list[int] | None) -> "Tensor | None":
-    """Class numbers as the condition ``(n,)`` of a model."""
-    if classes is None:
-        return None
-    import torch
-
-    return torch.tensor(classes, dtype=torch.long)
 
 
 def as_arrays(
@@ -179,8 +149,7 @@ def as_arrays(
         return {"labels": condition.repeat_interleave(each, 0).numpy()}
     import numpy as np
 
-    single = condition.ndim in (1, 3)
-    values = condition.expand(count, *condition.shape) if single else condition
+    values = condition.expand(count, *condition.shape) if is_single(condition) else condition
     values = values.repeat_interleave(each, 0) if each > 1 else values
     names = () if model.statistics is None else model.statistics.names
     named = {"condition_names": np.array(names)} if names else {}

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from pixelcnn.cli import options
+from pixelcnn.cli import words
 from pixelcnn.cli.console import emit, progress, result, say, table
 from pixelcnn.codec.container import SIGNATURE, VERSION, Reader
 from pixelcnn.codec.entries import MODES, PICTURE, Entry, Form, Listing
@@ -33,7 +33,7 @@ def reader(name: str) -> Iterator[Reader]:
     Raises:
         DataError: it cannot be read, or is damaged.
     """
-    where = "standard input" if name == options.STDIN else printable(name)
+    where = "standard input" if name == words.STDIN else printable(name)
     with contextlib.ExitStack() as stack:
         try:
             yield Reader(stack.enter_context(_stream(name)))
@@ -44,7 +44,7 @@ def reader(name: str) -> Iterator[Reader]:
 @contextlib.contextmanager
 def _stream(name: str) -> Iterator[BinaryIO]:
     """Bytes that can be read from any place; those of a pipe go to a temporary file."""
-    if name != options.STDIN:
+    if name != words.STDIN:
         with opened(at_home(name)) as stream:
             yield stream
         return
@@ -52,7 +52,7 @@ def _stream(name: str) -> Iterator[BinaryIO]:
         while part := sys.stdin.buffer.read(2**20):
             kept.write(part)
         if not kept.tell():
-            raise DataError("is empty", hint=options.PIPE)
+            raise DataError("is empty", hint=words.PIPE)
         yield kept
 
 
@@ -161,8 +161,8 @@ def amount(size: int) -> str:
     """Bytes as people say it, in powers of ten.
 
     Example:
-        >>> amount(999), amount(12_345_678)
-        ('999 B', '12.3 MB')
+        >>> amount(999), amount(12_345_678), amount(999_960), amount(10**18)
+        ('999 B', '12.3 MB', '1.0 MB', '1.0 EB')
     """
     value, unit = float(size), 0
     while value >= 999.95 and unit + 1 < len(UNITS):

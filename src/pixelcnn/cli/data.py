@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pixelcnn.cli import options
+from pixelcnn.cli import options, words
 from pixelcnn.cli.console import emit, progress, result, say, table
 from pixelcnn.text import as_word, counted
 
@@ -61,7 +61,7 @@ def check(
 
     own: Any = {"fit": fit, "layout": layout, "key": key, "skip_bad": skip_bad}
     own |= {"label_column": label_column}
-    found = sets.check(data, options.sides(size), source_levels=source_levels, **own)
+    found = sets.check(data, words.sides(size), source_levels=source_levels, **own)
     if json:
         emit(_as_json(found))
     else:
@@ -94,7 +94,7 @@ def prepare(
     """
     from pixelcnn import data
 
-    sides = options.sides(size)
+    sides = words.sides(size)
     with progress("packing") as advance:
         images = data.prepare(
             folder,

@@ -1,6 +1,5 @@
 """``pixelcnn decompress``: the images of ``.pxc`` files, as they were."""
 
-import os
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -8,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pixelcnn.cli import options
-from pixelcnn.cli.compress import check_new, check_stdout, to_stdout
+from pixelcnn.cli import options, words
 from pixelcnn.cli.console import emit, progress, say
 from pixelcnn.errors import ConfigError
 from pixelcnn.folders import at_home
@@ -43,9 +41,7 @@ def decompress(
             default="beside FILE.pxc",
         ),
     ] = None,
-    force: Annotated[
-        bool, options.said("-f", "--force", help="Replace files that are there.", default="off")
-    ] = False,
+    force: options.Force = False,
     stdout: Annotated[
         bool,
         options.said(
@@ -86,14 +82,11 @@ def decompress(
     if test:
         contents.check(loaded, packed, json)
         return
-    out = None if out is None else os.path.expanduser(out)
-    to = str(options.STDOUT) if stdout or out == "-" else out
-    if stdout and out not in {None, "-", to}:
-        raise ConfigError("-c and -o would both say where to write", hint="leave out one of them")
+    to = words.packed_to(out, stdout)
     written: list[str] = []
     results: list[Path] = []
     images, taken = 0, set[Path]()
-    several = [name for name in packed if name != options.STDIN] if len(packed) > 1 else []
+    several = [name for name in packed if name != words.STDIN] if len(packed) > 1 else []
     for name in several:  # before the first of their files is written; a pipe is read but once
         with contents.reader(name) as reader:
             Place(reader, name, to).check(force, json, taken, model, packed)
@@ -102,7 +95,7 @@ def decompress(
     for name in packed:
         with contents.reader(name) as reader:
             place = Place(reader, name, to)
-            if name == options.STDIN or not several:
+            if name == words.STDIN or not several:
                 place.check(force, json, taken, model, packed)
             images += reader.entries.images
             some = _restore(loaded, reader, place)
@@ -113,24 +106,7 @@ def decompress(
         return
     say(f"{counted(images, 'image')} in {counted(len(written), 'file')}")
     for result in dict.fromkeys(results):
-        if result != options.STDOUT:
-            output.done(result)
-
-
-def check_kind(target: Path, suffix: str, name: str) -> None:
-    """Refuses a name that would lie about what is written into it.
-
-    Raises:
-        ConfigError: its suffix is that of another kind of file.
-    """
-    from pixelcnn.data.picture import SUFFIXES
-
-    said = target.suffix.lower()
-    if said != suffix and said in {".npy", ".npz", *SUFFIXES}:
-        raise ConfigError(
-            f"{printable(name)} comes back as a {suffix} file, not as {said} ({target})",
-            hint=f"-o NAME{suffix}, or -o FOLDER/",
-        )
+        output.done(result)
 
 
 class Place:
@@ -142,30 +118,35 @@ class Place:
         out: what ``-o`` says.
 
     Raises:
-        ConfigError: several files are in it, and only one has a place.
+        ConfigError: several files are in it, and only one has a place; or its name is that of another kind.
     """
 
     def __init__(self, reader: "Reader", name: str, out: str | None) -> None:
         from pixelcnn.data.files import PACKED
+        from pixelcnn.data.picture import SUFFIXES
 
         self.entries = reader.entries
         path = at_home(name)
         stem = path.stem if path.suffix.lower() == PACKED else path.name
-        self.stem = "images" if name == options.STDIN else stem
+        self.stem = "images" if name == words.STDIN else stem
         first = next(iter(self.entries), None)
         several = len(self.entries) != 1 or (first is not None and len(self._names(first)) != 1)
-        self.only, self.folder = None, Path(out or ("." if name == options.STDIN else path.parent))
-        piped = self.folder == options.STDOUT
+        self.only, self.folder = None, Path(out or ("." if name == words.STDIN else path.parent))
+        piped = self.folder == words.STDOUT
         into = bool(out) and not piped and (str(out).endswith("/") or self.folder.is_dir())
         if several and (piped or (out and self.folder.suffix and not into)):
             raise ConfigError(
                 f"{printable(name)} holds {len(self.entries):,} files, {out} is one",
                 hint="-o FOLDER/ takes all",
             )
-        if not several and not into and (out is not None or name == options.STDIN):
-            self.only = options.STDOUT if out is None else self.folder
-            if first is not None:
-                check_kind(self.only, self._suffix(first), name)
+        if not several and not into and (out is not None or name == words.STDIN):
+            self.only = words.STDOUT if out is None else self.folder
+            said, suffix = self.only.suffix.lower(), first and self._suffix(first)
+            if suffix and said != suffix and said in {".npy", ".npz", *SUFFIXES}:
+                raise ConfigError(
+                    f"{printable(name)} comes back as a {suffix} file, not as {said} ({self.only})",
+                    hint=f"-o NAME{suffix}, or -o FOLDER/",
+                )
 
     def _suffix(self, entry: "Entry") -> str:
         from pixelcnn.codec.entries import PICTURE
@@ -205,14 +186,12 @@ class Place:
             ConfigError: one is there already, is read by the command, or would be written twice.
             OSError: one cannot be written.
         """
-        from pixelcnn.cli import apart
+        from pixelcnn import files
+        from pixelcnn.cli import output
 
-        if self.only == options.STDOUT:
-            check_stdout(force, json)
-            return
         for entry in self.entries:
             for target in self.targets(entry):
-                if target in taken:
+                if target in taken and not files.is_direct(target):
                     raise ConfigError(
                         f"two files would come back as {target}",
                         hint="decompress one by one, with -o"
@@ -220,10 +199,9 @@ class Place:
                         else "-o FOLDER/ takes all",
                     )
                 taken.add(target)
-                if target.is_dir():
-                    raise ConfigError(f"{target} is a folder", hint="choose another with -o")
-                check_new(target, force)
-                apart.check_apart(target, model, *read)
+                output.check_target(
+                    target, model, *read, json=json, replace=force, terminal=force, make=False
+                )
 
 
 def _restore(model: "PixelModel", reader: "Reader", place: Place) -> list[str]:
@@ -236,11 +214,8 @@ def _restore(model: "PixelModel", reader: "Reader", place: Place) -> list[str]:
         for entry, pairs in groupby(unpack(model, reader, advance), lambda pair: pair[0]):
             contents = _contents(entry, (levels for _, levels in pairs))
             for target, content in zip(place.targets(entry), contents, strict=True):
-                if target == options.STDOUT:
-                    to_stdout(iter(content))
-                else:
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    files.write_atomically(target, content)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                files.write_atomically(target, content)
                 written.append(str(target))
     return written
 

@@ -22,17 +22,8 @@ def evaluate(
         int | None,
         options.said(metavar="N", min=1, help="Only N images, evenly spread.", default="all"),
     ] = None,
-    size: options.Size = None,
-    fit: options.Fit = None,
-    layout: options.Layout = None,
-    key: options.Key = None,
-    label_column: options.LabelColumn = None,
-    skip_bad: options.SkipBad = False,
-    grey: options.Grey = False,
-    rgb: options.Rgb = False,
-    source_levels: options.SourceLevels = None,
-    label: options.TakenAs = None,
-    condition: options.GivenAs = None,
+    *,
+    own: options.Given,
     batch_size: options.BatchSize = 64,
     device: options.Device = None,
     weights: Annotated[
@@ -60,16 +51,11 @@ def evaluate(
     images, evenly spread, the same for all; cjxl and pbmtojbg are in libjxl-tools and jbigkit-bin.
     """
     from pixelcnn import scoring
-    from pixelcnn.cli import comparison, conditions, models, sources
+    from pixelcnn.cli import comparison, models, sources
 
     codecs = comparison.names(compare) if compare is not None else None
     loaded = models.load(model, weights=weights, device=device)
-    own = options.reading(
-        size, fit=fit, layout=layout, key=key, label_column=label_column, skip_bad=skip_bad,
-        grey=grey, rgb=rgb, source_levels=source_levels,
-    )  # fmt: skip
-    images = sources.split_of(loaded, data, split, own, folder=model, given=condition or label)
-    images = conditions.taken_as(loaded, images, label, condition)
+    images = sources.images_for(loaded, data, own, split, folder=model)
     with progress("evaluating") as advance:
         score = scoring.evaluate(
             loaded, images, limit=limit, batch_size=batch_size, callback=advance
@@ -78,7 +64,7 @@ def evaluate(
     if codecs is not None:
         compared = comparison.compare(loaded, images.frozen().limit(limit), codecs)
     if json:
-        emit(score.as_json() | ({} if compared is None else {"compared": compared.as_json()}))
+        emit(score.as_json() | ({} if compared is None else {"compared": compared}))
         return
     show(score)
     if compared is not None:

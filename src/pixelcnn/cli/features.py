@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pixelcnn.annotations import shown
-from pixelcnn.cli import options
+from pixelcnn.cli import words
 from pixelcnn.errors import ConfigError
 from pixelcnn.folders import at_home
 from pixelcnn.registry import closest
-from pixelcnn.text import printable
+from pixelcnn.text import place, printable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +24,8 @@ STEPS, MOST_STEPS = 9, 1_000
 """Values of a range that says no number of them, and most that one may have."""
 EACH, EACH_OF_A_RANGE, ALONE = 1, 4, 16
 """Images of each condition of a file, of each value of a range, and of a single condition."""
+MOST_SHOWN = 8
+"""Features that an example spells out."""
 WORDS = "NAME=VALUE, NAME=FROM:TO or NAME=FROM:TO:STEPS, with commas in between"
 
 
@@ -87,14 +89,11 @@ def _table(
     if not ranges:
         vector = torch.tensor([v[0] for v in values], dtype=torch.float64)
         return Given(vector, each, None, ", ".join(said), facts)
-    across, down = values[ranges[0]], values[ranges[1]] if len(ranges) == 2 else [math.nan]
+    across, down = values[ranges[0]], [values[at] for at in ranges[1:]]
     rows = []
-    for below, _, beside in itertools.product(down, range(each), across):
-        row = [v[0] for v in values]
-        row[ranges[0]] = beside
-        if len(ranges) == 2:
-            row[ranges[1]] = below
-        rows.append(row)
+    for *below, _, beside in itertools.product(*down, range(each), across):
+        walked = dict(zip(ranges, (beside, *below), strict=True))
+        rows.append([walked.get(at, value[0]) for at, value in enumerate(values)])
     table = torch.tensor(rows, dtype=torch.float64)
     return Given(table, len(rows), len(across), ", ".join(said), facts)
 
@@ -128,8 +127,7 @@ def read(model: "PixelModel", condition: str) -> "Tensor":
     values = found.values
     if kind == "map":
         values = fitted_maps(values, model.shape, fit, where)
-    known = model.statistics.names if model.statistics is not None else ()
-    if known and found.names:
+    if (known := _named(model)) and found.names:
         return in_order(values, found.names, known, where)
     if values.shape[1] != model.network.condition_size:
         raise ConfigError(
@@ -159,9 +157,8 @@ def taken_as(model: "PixelModel", images: "ImageSet", condition: str) -> "ImageS
     if any(len(each) > 1 for each in values):
         raise ConfigError(f"--condition {condition}: ranges are for sample", hint="say one value")
     vector = torch.tensor([each[0] for each in values], dtype=torch.float64)
-    names = model.statistics.names if model.statistics is not None else ()
     every = vector.expand(len(images), len(vector))
-    return dataclasses.replace(images, condition=every, condition_names=names)
+    return dataclasses.replace(images, condition=every, condition_names=_named(model))
 
 
 def parsed(model: "PixelModel", condition: str) -> list[list[float]]:
@@ -183,16 +180,16 @@ def parsed(model: "PixelModel", condition: str) -> list[list[float]]:
         if len(items) != size:
             raise ConfigError(f"--condition: {len(items)} values for {size}", hint=_known(model))
         return [values(text) for _, _, text in items]
-    if model.statistics is None or not model.statistics.names:
+    if not _named(model):
         raise ConfigError(
             "the features of this model have no names", hint=f"give its {size} values in order"
         )
     found: dict[str, list[float]] = {}
     for name, _, text in items:
-        place = _place(name.strip(), names, model)
-        if names[place] in found:
-            raise ConfigError(f"--condition: {printable(names[place])} twice")
-        found[names[place]] = values(text)
+        feature = names[_feature(name.strip(), names, model)]
+        if feature in found:
+            raise ConfigError(f"--condition: {printable(feature)} twice")
+        found[feature] = values(text)
     missing = [name for name in names if name not in found]
     if missing:
         raise ConfigError(
@@ -202,11 +199,10 @@ def parsed(model: "PixelModel", condition: str) -> list[list[float]]:
     return [found[name] for name in names]
 
 
-def _place(name: str, names: Sequence[str], model: "PixelModel") -> int:
-    """Where a feature stands; the case of letters counts only if it has to."""
-    for known, wanted in ((list(names), name), ([n.casefold() for n in names], name.casefold())):
-        if known.count(wanted) == 1:
-            return known.index(wanted)
+def _feature(name: str, names: Sequence[str], model: "PixelModel") -> int:
+    """Where a feature of a model stands."""
+    if (found := place(name, names)) is not None:
+        return found
     if not name:
         raise ConfigError("--condition: some values have a name and others none", hint=WORDS)
     raise ConfigError(
@@ -227,7 +223,7 @@ def values(text: str) -> list[float]:
     """
     first, *rest = text.strip().split(":")
     numbers = [_number(each) for each in (first, *rest[:1])]
-    steps = options.number(rest[1].strip()) if len(rest) > 1 else STEPS
+    steps = words.number(rest[1].strip()) if len(rest) > 1 else STEPS
     if len(rest) > 2 or None in numbers or not 2 <= steps <= MOST_STEPS:
         raise ConfigError(
             f"--condition: {shown(text)} is neither a number nor a range", hint=f"write {WORDS}"
@@ -255,8 +251,11 @@ def is_file(condition: str) -> bool:
 
 def names_of(model: "PixelModel") -> list[str]:
     """What the features are called, or their numbers from 1 on."""
-    known = () if model.statistics is None else model.statistics.names
-    return list(known) or [str(at + 1) for at in range(model.network.condition_size)]
+    return list(_named(model)) or [str(at + 1) for at in range(model.network.condition_size)]
+
+
+def _named(model: "PixelModel") -> tuple[str, ...]:
+    return () if model.statistics is None else model.statistics.names
 
 
 def needed(model: "PixelModel") -> ConfigError:
@@ -283,10 +282,6 @@ def _known(model: "PixelModel") -> str:
     typical = [f"{float(f'{mean:.3g}'):g}" for mean in known.mean]
     example = ",".join(map("".join, zip(names, typical, strict=True)))
     return f"such as --condition {printable(example)}; in training {known.described()}"
-
-
-MOST_SHOWN = 8
-"""Features that an example spells out."""
 
 
 def _check_kind(model: "PixelModel") -> None:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pixelcnn import plotting
-from pixelcnn.cli.console import Advance
 from pixelcnn.cli.output import write
 from pixelcnn.shapes import ImageShape
 
@@ -65,32 +64,6 @@ def animation(frames: Iterable[Image.Image]) -> bytes:
     buffer = io.BytesIO()
     first.save(buffer, "GIF", save_all=True, append_images=rest, duration=durations, loop=0)
     return buffer.getvalue()
-
-
-def drawing(
-    film: Film | None, engine: str, batch_size: int, count: int, advance: Advance
-) -> dict[str, Any]:
-    """Arguments of ``sample`` and ``complete``: engine, batch size and callback.
-
-    Args:
-        film: keeps partial images; all of its images appear together. None films nothing.
-        engine: as asked for.
-        batch_size: as asked for.
-        count: images in all.
-        advance: shows progress.
-    """
-    if film is None:
-        return {
-            "engine": engine,
-            "batch_size": batch_size,
-            "callback": lambda done, total, _: advance(done, total),
-        }
-
-    def follow(done: int, total: int, images: Any) -> None:
-        advance(done, total)
-        film(done, total, images)
-
-    return {"engine": engine, "batch_size": count, "callback": follow}
 
 
 def drawn(shape: ImageShape, done: int) -> NDArray[np.bool_]:

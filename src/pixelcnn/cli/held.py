@@ -164,15 +164,12 @@ def _held(values: Any, layout: str, labels: Any) -> Held:
     lengths = dict(zip(layout, values.shape, strict=True))
     shape = image_shape((lengths.get("c", 1), lengths["h"], lengths["w"]))
     header = getattr(values, "header", None)
-    fortran = bool(header.fortran if header is not None else _only_fortran(values))
+    flags = getattr(values, "flags", None)
+    in_memory = flags is not None and flags.f_contiguous and not flags.c_contiguous
+    fortran = bool(in_memory if header is None else header.fortran)
     number = TYPES.index(values.dtype.str)
     form = Form(FILE, number, LAYOUTS.index(layout), fortran)
     return Held(form, shape, lengths.get("n", 1), _occurring(values), read, labels)
-
-
-def _only_fortran(values: Any) -> bool:
-    flags = getattr(values, "flags", None)
-    return flags is not None and flags.f_contiguous and not flags.c_contiguous
 
 
 def _in_memory(content: bytes) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pixelcnn.cli import options
+from pixelcnn.cli import options, words
 from pixelcnn.cli.console import emit, result, say, table
 from pixelcnn.errors import PixelCNNError, UnknownName
 from pixelcnn.folders import at_home, is_there
@@ -64,7 +64,7 @@ def info(
         return
     kinds = inventory.kinds(name)
     if "recipe" in kinds or name.endswith(".toml"):
-        _recipe(recipes.get(name), options.sides(size), program, json)
+        _recipe(recipes.get(name), words.sides(size), program, json)
         if name in checkpoint.shipped():
             say(f"note: {name} is a model that comes with the package, too")
     elif is_there(at_home(name)) or name in checkpoint.shipped():
@@ -82,32 +82,21 @@ def info(
 
 
 def _list(json: bool) -> None:
-    from pixelcnn import checkpoint, data
+    from pixelcnn import checkpoint
     from pixelcnn.cli import inventory
-    from pixelcnn.networks import NETWORKS
-    from pixelcnn.outputs import OUTPUTS
     from pixelcnn.training import recipe as recipes
 
-    engine = inventory.engine()
+    engine, names = inventory.engine(), inventory.named()
+    about = [(name, recipes.get(name).about) for name in names.pop("recipe")]
+    names["model"] = list(checkpoint.shipped())
     if json:
-        emit(
-            {
-                "recipes": recipes.names(),
-                "networks": list(NETWORKS),
-                "outputs": list(OUTPUTS),
-                "datasets": list(data.DATASETS),
-                "models": list(checkpoint.shipped()),
-                "engine": engine.name,
-                "engine_reason": engine.reason,
-            }
-        )
+        listed = {f"{kind.replace(' ', '')}s": found for kind, found in names.items()}
+        recipe = {"recipes": [name for name, _ in about]}
+        emit(recipe | listed | {"engine": engine.name, "engine_reason": engine.reason})
         return
-    about = [(name, recipes.get(name).about) for name in recipes.names()]
     table("", ("recipe", "what it is"), about)
-    result(f"  networks   {', '.join(NETWORKS)}")
-    result(f"  outputs    {', '.join(OUTPUTS)}")
-    result(f"  data sets  {', '.join(data.DATASETS)}")
-    result(f"  models     {', '.join(checkpoint.shipped()) or 'none shipped'}")
+    for kind, found in names.items():
+        result(f"  {kind + 's':9}  {', '.join(found)}")
     result(f"  engine     {engine.name}: {engine.reason}")
 
 
@@ -129,7 +118,8 @@ def _model(name: str, program: bool, json: bool) -> None:
 
     # Which engine runs is a matter of the device; layers are shown by a pass of a blank image.
     model = models.load(name, device=None if program else "cpu")
-    _show(model, {"record": _without_quantiles(model.record)}, program, json)
+    record = {key: value for key, value in model.record.items() if key != "validation_quantiles"}
+    _show(model, {"record": record}, program, json)
 
 
 def _show(model: "PixelModel", more: dict[str, Any], program: bool, json: bool) -> None:
@@ -161,10 +151,6 @@ def _program(model: "PixelModel", json: bool) -> None:
     result(f"engine  {choice.name}: {choice.reason}")
     for line in lines:
         result(line)
-
-
-def _without_quantiles(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in record.items() if key != "validation_quantiles"}
 
 
 def _unknown(name: str) -> PixelCNNError:

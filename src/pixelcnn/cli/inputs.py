@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pixelcnn import sources
-from pixelcnn.cli import conditions, held, options
+from pixelcnn.cli import conditions, held, words
 from pixelcnn.cli.console import Advance, say
 from pixelcnn.codec.archive import Input, entry_of
 from pixelcnn.codec.entries import FILE, TYPES, Form, check_names, fits
@@ -73,7 +73,7 @@ def of(model: "PixelModel", word: str, label: str | None) -> list[Asked]:
         DataError, UnknownName: there is nothing of this name, or nothing in it.
     """
     name, _, part = word.partition(":")
-    if word == options.STDIN:
+    if word == words.STDIN:
         return [Asked("", sys.stdin.buffer.read())]
     if name in DATASETS and not os.path.lexists(word):
         check_choice("the part of a data set", part or "test", sources.PARTS)
@@ -177,7 +177,11 @@ def prepared(
     if done:
         notes = (f"{note} ({counted(count, 'file')})" for note, count in done.items())
         say(f"note: {', '.join(notes)}")
-    inputs = [_input(model, *each) for each in found]
+    inputs = []
+    for one, holds, values, labels in found:
+        form = dataclasses.replace(holds.form, values=values.table)
+        entry = entry_of(model, form, holds.shape, holds.images, labels, one.name)
+        inputs.append(Input(entry, partial(_levels, holds, values, one.source)))
     return sorted(inputs, key=lambda each: (each.entry.size.tile_shape, each.entry.size))
 
 
@@ -188,7 +192,7 @@ def _look(
         return _named_set(model, *one.content, own_labels)
     bits = one.content if isinstance(one.content, bytes) else b""
     if not bits and isinstance(one.content, bytes):
-        raise DataError("standard input is empty", hint=options.PIPE)
+        raise DataError("standard input is empty", hint=words.PIPE)
     arrays = bits.startswith(MAGIC) or (isinstance(one.content, Path) and _is_array(one.content))
     if not arrays:
         return held.picture(one.content, one.source, done)
@@ -234,21 +238,8 @@ def _labels(
     return [] if checked is None else [int(each) for each in checked.tolist()]
 
 
-def _input(
-    model: "PixelModel", one: Asked, holds: held.Held, values: Values, labels: list[int]
-) -> Input:
-    form = dataclasses.replace(holds.form, values=values.table)
-    entry = entry_of(model, form, holds.shape, holds.images, labels, one.name)
-    return Input(entry, partial(_levels, holds, values, one.source))
-
-
 def _levels(holds: held.Held, values: Values, where: str, start: int, stop: int) -> np.ndarray:
     found = values.levels(holds.read(start, stop))
     if found.size and int(found.min()) < 0:
         raise DataError(f"{where} has changed while it was read")
     return found
-
-
-def sized(asked: Sequence[Asked]) -> int:
-    """Bytes of all inputs."""
-    return sum(each.size for each in asked)

@@ -74,9 +74,9 @@ def named() -> dict[str, list[str]]:
 
     return {
         "recipe": recipes.names(),
-        "data set": list(FACTS),
         "network": list(NETWORKS),
         "output": list(OUTPUTS),
+        "data set": list(FACTS),
     }
 
 

@@ -1,23 +1,30 @@
 """What there is to know about a model: its layers, its parameters, and what it sees."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+import torch
+from torch import Tensor, nn
+
 from pixelcnn import extent, physical
-from pixelcnn.cli import summary as layers
 from pixelcnn.cli.console import result, table, with_error
 from pixelcnn.data import tags
+from pixelcnn.layers import masked_weights
 from pixelcnn.model import PixelModel
+from pixelcnn.modes import evaluation_view
 from pixelcnn.networks import NETWORKS
 from pixelcnn.outputs import OUTPUTS
 from pixelcnn.record import classes_seen
 from pixelcnn.text import counted, printable
+from pixelcnn.verify.probing import random_condition
 from pixelcnn.verify.receptive_field import receptive_field
 
 SIDE = 33
 """Side of the image on which reach is measured: larger ones add nothing but time."""
 NAMED = 12
 """Classes that are named."""
+CONTAINERS = (nn.ModuleList, nn.Sequential)
 
 
 def summary(model: PixelModel) -> dict[str, Any]:
@@ -39,22 +46,64 @@ def summary(model: PixelModel) -> dict[str, Any]:
         "live_parameters": model.live_parameters_count,
         "receptive_field": field.as_json() | {"image": [height, width]},
         "blind_spot": field.blind,
-        "layers": [row._asdict() for row in layers.layers(shown)],
+        "layers": layers(shown),
         "layers_image": [shown.shape.height, shown.shape.width],
     }
+
+
+def layers(model: PixelModel) -> list[dict[str, Any]]:
+    """The layers of a model's network in the order in which they run, as readers of Keras know them.
+
+    Returns:
+        For each its name in the network, its kind, the shape of its output for one image (features first; of
+        several outputs the last), its stored parameters, and the live ones, which no mask switches off.
+
+    Example:
+        >>> from pixelcnn import networks, outputs
+        >>> network = networks.PixelCNN(channels=1, out=1, width=8, depth=1)
+        >>> layers(PixelModel(network, outputs.Bernoulli(), shape=(1, 5, 7)))[0]
+        {'name': 'input', 'kind': 'MaskedConv2d', 'shape': (8, 5, 7), 'parameters': 400, 'live': 200}
+    """
+    rows: list[dict[str, Any]] = []
+    handles = []
+    for name, module in parts(model.network):
+
+        def note(called: nn.Module, _: Any, output: Any, name: str = name) -> None:
+            last: Tensor = output[-1] if isinstance(output, tuple) else output
+            stored = sum(p.numel() for p in called.parameters())
+            shape, live = tuple(last.shape[1:]), stored - masked_weights(called)
+            row = {"name": name, "kind": type(called).__name__, "shape": shape}
+            rows.append(row | {"parameters": stored, "live": live})
+
+        handles.append(module.register_forward_hook(note))
+    told = random_condition(model.network, 1, *model.shape[1:], seed=0)
+    if told is not None and told.is_floating_point():
+        told = told.to(model.dtype)
+    try:
+        with torch.inference_mode():
+            evaluation_view(model)(torch.zeros(1, *model.shape, dtype=torch.int64), told)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return rows
+
+
+def parts(module: nn.Module, prefix: str = "") -> list[tuple[str, nn.Module]]:
+    """The modules directly inside a module; lists and sequences are opened."""
+    found: list[tuple[str, nn.Module]] = []
+    for name, child in module.named_children():
+        if isinstance(child, CONTAINERS):
+            found += parts(child, f"{prefix}{name}.")
+        else:
+            found.append((prefix + name, child))
+    return found
 
 
 def show(model: PixelModel, numbers: dict[str, Any]) -> None:
     """Prints the layer table and the numbers below it."""
     rows = [
-        (
-            row["name"],
-            row["kind"],
-            "x".join(map(str, row["shape"])),
-            f"{row['parameters']:,}",
-            f"{row['live']:,}",
-        )
-        for row in numbers["layers"]
+        (name, kind, _by(shape), f"{parameters:,}", f"{live:,}")
+        for name, kind, shape, parameters, live in map(dict.values, numbers["layers"])
     ]
     table("", ("layer", "kind", "output shape", "parameters", "live"), rows, right=(3, 4))
     field, whole = numbers["receptive_field"], list(model.shape[1:])
@@ -77,7 +126,8 @@ def show(model: PixelModel, numbers: dict[str, Any]) -> None:
         f"{field['right']} right"
         + (f"; of {_by(field['image'])} pixels" if field["image"] != whole else "")
     )
-    result(f"blind spot       {numbers['blind_spot'] or 'none'}" + _unit(numbers["blind_spot"]))
+    blind = numbers["blind_spot"]
+    result(f"blind spot       {f'{blind} pixels within reach' if blind else 'none'}")
 
 
 def features(model: PixelModel) -> list[dict[str, Any]]:
@@ -105,12 +155,8 @@ def condition(model: PixelModel) -> str:
     return f"{kind} of {counted(size, 'feature')}{known}"
 
 
-def _by(sides: list[int]) -> str:
+def _by(sides: Sequence[int]) -> str:
     return "x".join(map(str, sides))
-
-
-def _unit(count: int) -> str:
-    return " pixels within reach" if count else ""
 
 
 def history(record: dict[str, Any]) -> list[str]:

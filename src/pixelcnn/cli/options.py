@@ -1,13 +1,14 @@
 """The arguments and options that several commands share, each described once."""
 
-from pathlib import Path
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
-from pixelcnn.annotations import shown
-from pixelcnn.folders import at_home
-from pixelcnn.shapes import MAX_SIDE
+from pixelcnn.cli.words import sides
 
 DATA_HELP = (
     "digits, mnist, binarized-mnist, fashion-mnist, cifar-10, a folder of images, "
@@ -125,6 +126,7 @@ SkipBad = Annotated[
         default="off",
     ),
 ]
+Force = Annotated[bool, said("-f", "--force", help="Replace files that are there.", default="off")]
 Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Same seed, same images.")]
 Engine = Annotated[
     str,
@@ -201,88 +203,78 @@ Device = Annotated[
 Json = Annotated[bool, said("--json", help="Print one JSON object on stdout.", default="off")]
 
 
-STDIN = "-"
-"""Standard input, where a file is asked for."""
-PIPE = "pipe something in, as in 'pixelcnn compress MODEL - < images.npy', or name a file"
-"""What to do about a standard input without a byte."""
-STDOUT = Path("/dev/stdout")
-"""Standard output, where a command writes to: ``-`` as it is typed."""
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """How own data are to be read: a group of options, see :func:`unfolded`."""
+
+    size: Size = None
+    fit: Fit = None
+    layout: Layout = None
+    key: Key = None
+    label_column: LabelColumn = None
+    skip_bad: SkipBad = False
+    grey: Grey = False
+    rgb: Rgb = False
+
+    def asked(self) -> dict[str, Any]:
+        """The same as :class:`pixelcnn.data.Options`; what nobody asked for is None.
+
+        Raises:
+            typer.BadParameter: no size.
+
+        Example:
+            >>> {name: value for name, value in Reading("8", fit="pad").asked().items() if value}
+            {'size': [8, 8], 'fit': 'pad'}
+        """
+        pair = sides(self.size)
+        found = {name: None if value is False else value for name, value in vars(self).items()}
+        return found | {"size": None if pair is None else list(pair)}
 
 
-def target(out: Path) -> Path:
-    """The path that ``--out`` means: ``-`` is standard output, ``~`` the user's folder.
+@dataclasses.dataclass(frozen=True)
+class Given(Reading):
+    """How images for a model are to be read, and what it is given with all of them."""
 
-    Example:
-        >>> print(target(Path("-")), target(Path("scores.csv")))
-        /dev/stdout scores.csv
-    """
-    return STDOUT if str(out) == "-" else at_home(out)
+    source_levels: SourceLevels = None
+    label: TakenAs = None
+    condition: GivenAs = None
 
-
-def sides(size: str | None) -> tuple[int, int] | None:
-    """``"32x48"`` or ``"32"`` as (height, width).
-
-    Raises:
-        typer.BadParameter: anything else.
-
-    Example:
-        >>> sides("32x48"), sides("32"), sides(None)
-        ((32, 48), (32, 32), None)
-    """
-    if size is None:
-        return None
-    parts = size.lower().split("x")
-    numbers = [number(part) for part in parts]
-    if len(parts) in (1, 2) and all(1 <= side <= MAX_SIDE for side in numbers):
-        return numbers[0], numbers[-1]
-    raise typer.BadParameter(
-        f"{shown(size)} is not a size; write 32 or 32x48, at most {MAX_SIDE}",
-        param_hint="'--size'",
-    )
+    def asked(self) -> dict[str, Any]:
+        found = super().asked()
+        del found["label"], found["condition"]  # no matter of reading
+        return found
 
 
-def reading(size: str | None, **options: Any) -> dict[str, Any]:
-    """How own data are to be read, as :class:`pixelcnn.data.Options`; what nobody asked for is None.
+def unfolded(command: Callable[..., None]) -> Callable[..., None]:
+    """A command with the options of its groups in place of them, as the command line takes them.
 
     Args:
-        size: what ``--size`` says.
-        options: those of the command under their own names; a flag that is off is not asked for.
+        command: a parameter whose type is a dataclass stands for the options that are its fields.
 
     Example:
-        >>> reading("8", fit="pad", grey=False)
-        {'size': [8, 8], 'fit': 'pad', 'grey': None}
+        >>> def train(recipe: str, own: Reading) -> None:
+        ...     print(recipe, own.grey)
+        >>> unfolded(train)(recipe="digits", grey=True)
+        digits True
+        >>> list(inspect.signature(unfolded(train)).parameters)[:3]
+        ['recipe', 'size', 'fit']
     """
-    pair = sides(size)
-    asked = {name: None if value is False else value for name, value in options.items()}
-    return {"size": None if pair is None else list(pair), **asked}
+    parameters, groups = list[inspect.Parameter](), dict[str, Any]()
+    for parameter in inspect.signature(command).parameters.values():
+        group = parameter.annotation
+        if isinstance(group, type) and dataclasses.is_dataclass(group):
+            groups[parameter.name] = group
+            parameters += inspect.signature(group).parameters.values()
+        else:
+            parameters.append(parameter)
 
+    @functools.wraps(command)
+    def run(**values: Any) -> None:
+        for name, group in groups.items():
+            fields = {each.name for each in dataclasses.fields(group)} & values.keys()
+            values[name] = group(**{field: values.pop(field) for field in fields})
+        command(**values)
 
-def number(text: str) -> int:
-    """The number that a few digits stand for; -1 for anything else.
-
-    Example:
-        >>> number("48"), number("-48"), number("4" * 5_000)
-        (48, -1, -1)
-    """
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else -1
-
-
-def shard(part: str | None) -> tuple[int, int]:
-    """``"2/3"`` as (2, 3): the second of three parts; without a part the first of one.
-
-    Raises:
-        typer.BadParameter: anything else.
-
-    Example:
-        >>> shard("2/3"), shard(None)
-        ((2, 3), (1, 1))
-    """
-    if part is None:
-        return 1, 1
-    numbers = [number(text) for text in part.split("/")]
-    if len(numbers) == 2 and 1 <= numbers[0] <= numbers[1]:
-        return numbers[0], numbers[1]
-    raise typer.BadParameter(
-        f"{shown(part)} is no part of a whole; write 1/4 for the first of four, 4/4 for the last",
-        param_hint="'--shard'",
-    )
+    named = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters]
+    run.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]
+    return run

@@ -1,193 +1,102 @@
-"""Where drawn images go: a grid, an animation, an array, or one picture each."""
+"""Files of images: an array, a picture of all, or one of each; and whether they can be written."""
 
-import bisect
 import io
 import itertools
-import math
-import shutil
+import os
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any
 
 import numpy as np
-import torch
 
-from pixelcnn import files, physical, plotting, png
+from pixelcnn import files, png
 from pixelcnn.cli.console import result, say
-from pixelcnn.config import check_choice
 from pixelcnn.data.npy import written_header
-from pixelcnn.errors import ConfigError, ResourceError
-from pixelcnn.text import counted
+from pixelcnn.data.picture import SUFFIXES
+from pixelcnn.errors import ConfigError
+from pixelcnn.folders import BEST
+from pixelcnn.text import counted, printable
 
-if TYPE_CHECKING:
-    from pixelcnn.model import PixelModel
-
-Kind = Literal["grid", "animation", "array", "folder"]
-Unit = Literal["values", "levels"]
 TO_FILE = "choose a file with --out"
-MOST_PIXELS: dict[Kind, int] = {"grid": 2**25, "animation": 2**21}
-"""Of a picture, and of each frame: more take gigabytes to write, and programs refuse to open them."""
-PICTURES = {"grid": "a picture", "animation": "an animation"}
-KINDS: dict[str, Kind] = {".png": "grid", ".gif": "animation", ".npy": "array", ".npz": "array"}
 
 
-def kind_of(path: Path, *, json: bool = False) -> Kind:
-    """What ``path`` asks for, by its suffix; checked before the drawing starts.
-
-    A pipe or device whose name says nothing, as ``/dev/stdout``, gets a grid.
-
-    Args:
-        path: what ``--out`` says.
-        json: whether stdout is for JSON.
-
-    Raises:
-        ConfigError: a suffix we do not write, a folder that cannot be there, or a terminal.
-        OSError: the path cannot be written.
-
-    Example:
-        >>> kind_of(Path("samples.png")), kind_of(Path("samples"))
-        ('grid', 'folder')
-    """
-    kind = KINDS.get(path.suffix.lower())
-    if files.is_direct(path):
-        make_way(path, json=json)
-        if files.is_terminal(path):
-            raise ConfigError(f"{path} is a terminal, which cannot show a picture", hint=TO_FILE)
-        return kind or "grid"
-    if kind is None and (path.suffix == "" or path.is_dir()):
-        kind = "folder"
-    if kind is None:
-        raise ConfigError(
-            f"cannot write {path.suffix} files ({path})",
-            hint=".png is a grid, .gif the drawing, .npy and .npz the levels; "
-            "a name without suffix, or a folder that is there, takes PNG files",
-        )
-    if kind != "folder":
-        make_way(path)
-        return kind
-    if path.exists() and not path.is_dir():
-        raise ConfigError(f"{path} is a file", hint="choose another folder with --out")
-    path.mkdir(parents=True, exist_ok=True)
-    return kind
-
-
-def make_way(path: Path, *, json: bool = False) -> None:
-    """Makes the folder of a file that is to be written, and looks whether it can be; before the work starts.
+def check_target(
+    path: Path,
+    *read: str | None,
+    json: bool = False,
+    replace: bool = True,
+    terminal: bool = True,
+    make: bool = True,
+) -> None:
+    """Looks whether a file can be written; before the work whose result it is.
 
     Args:
         path: what ``--out`` says.
+        read: what the command reads, see :func:`refuse_read`.
         json: whether stdout is for JSON.
+        replace: whether a file that is there may be replaced; what is no regular file is written into.
+        terminal: whether it may go to one, not being bytes.
+        make: makes its folder, and looks whether that can be written into.
 
     Raises:
-        ConfigError: the path is a folder, or stdout where that is taken.
+        ConfigError: the path is a folder, is there, is read, or is stdout or a terminal that may not be.
         OSError: the path cannot be written.
     """
     if path.is_dir():
         raise ConfigError(f"{path} is a folder", hint="choose another name with --out")
-    if json and files.is_stdout(path):
-        raise ConfigError(f"{path} and --json would both be stdout", hint=TO_FILE)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files.check_target(path)
+    if path.exists() and files.is_direct(path):
+        if json and files.is_stdout(path):
+            raise ConfigError(f"{path} and --json would both be stdout", hint=TO_FILE)
+        if not terminal and files.is_terminal(path):
+            hint = TO_FILE if replace else f"{TO_FILE}; -f writes there all the same"
+            raise ConfigError(f"{path} is a terminal, and these are bytes", hint=hint)
+    elif path.exists():
+        if not replace:
+            raise ConfigError(f"{path} is there already", hint="-f replaces it, -o names another")
+        refuse_read(path, *read)
+    if make:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.check_target(path)
+
+
+def refuse_read(target: Path, *read: str | None) -> None:
+    """Refuses to replace a file that the same command reads, or to write among the pictures that it reads.
+
+    A new picture in such a folder is let pass; the next time it would be read, and then it is there.
+
+    Args:
+        target: file or folder that is to be written; looked at before it is made.
+        read: model, data and other files as the user calls them; what is no path is passed over.
+
+    Raises:
+        ConfigError: the target is one of them, or lies in one.
+
+    Example:
+        >>> refuse_read(Path("samples.png"), "mnist", "hf:ada/cats", None)
+    """
+    if not os.path.exists(target) or files.is_direct(target):
+        return
+    words = [os.path.expanduser(word) for word in read if word]
+    for path in (*words, *(os.path.join(word, BEST) for word in words)):
+        if os.path.isfile(path) and os.path.samefile(path, target):
+            raise ConfigError(
+                f"{target} is read by this command", hint="choose another name with --out"
+            )
+    if not os.path.isdir(target) and target.suffix.lower() not in SUFFIXES:
+        return
+    for folder in filter(os.path.isdir, words):
+        run = os.path.isfile(os.path.join(folder, BEST))  # read for the model in it
+        if not run and target.resolve().is_relative_to(os.path.realpath(folder)):
+            raise ConfigError(
+                f"{target} lies in {printable(folder)}, whose pictures this command reads",
+                hint="choose a place beside it with --out",
+            )
 
 
 def done(path: Path) -> None:
     """Says where the result is; on stdout, unless the result is there."""
     (say if files.is_stdout(path) else result)(str(path))
-
-
-def written_as(asked: str | None, kind: Kind, model: "PixelModel") -> Unit:
-    """What an array of a model's images holds: measured values, unless levels are asked for, or are all.
-
-    Args:
-        asked: what ``--as`` says.
-        kind: of output.
-        model: of the images.
-
-    Raises:
-        ConfigError: values are asked for of a picture, or of a model that has none; or anything else.
-    """
-    bins = physical.bins_of(model)
-    if asked is not None:
-        check_choice("--as", asked, get_args(Unit))
-    if asked == "values" and (kind != "array" or bins is None):
-        reason = "pictures show levels" if bins else "the levels of this model stand for no values"
-        raise ConfigError(f"--as values: {reason}", hint="--out with .npy or .npz takes both")
-    if kind != "array" or bins is None or asked == "levels":
-        return "levels"
-    say(f"note: values, the centres of {bins.describe()}; --as levels writes levels")
-    return "values"
-
-
-def in_unit(batches: Iterable[Any], unit: Unit, model: "PixelModel") -> Iterable[Any]:
-    """Levels as they come, as what is to be written of them."""
-    if unit == "levels":
-        return batches
-    return (physical.values(model, batch) for batch in batches)
-
-
-def check_room(
-    kind: Kind, path: Path, count: int, model: "PixelModel", columns: int = 0, unit: Unit = "levels"
-) -> None:
-    """Whether so many images of a model make one picture, or fit on the disk; before they are drawn.
-
-    Args:
-        kind: of output.
-        path: of the output.
-        count: images in all, side by side in a picture.
-        model: of the images.
-        columns: images in a row of a picture; 0 for about a square.
-        unit: of what is written.
-
-    Raises:
-        ConfigError: they make no picture that programs open; it says how many do.
-        ResourceError: the array is larger than what is free on the disk.
-    """
-    most = MOST_PIXELS.get(kind)
-    if most is None:
-        if path.suffix.lower() == ".npy" and not files.is_direct(path):
-            one = (
-                physical.values(model, 0)
-                if unit == "values"
-                else torch.empty((), dtype=model.image_dtype)
-            )
-            _check_disk(path, count * model.shape.dimensions * one.itemsize)
-        return
-
-    _, height, width = model.shape
-
-    def pixels(images: int) -> int:
-        row = min(columns, images) or None
-        return math.prod(plotting.canvas(images, height, width, row))
-
-    if pixels(count) > most:
-        fit = bisect.bisect_right(range(1, count), most, key=pixels)
-        several = f"{count:,} images of {model.shape} are too many for {PICTURES[kind]}, which takes {fit:,}"
-        raise ConfigError(
-            several if fit else f"an image of {model.shape} is too large for {PICTURES[kind]}",
-            hint="--out with .npy, .npz or a name without suffix (a folder) takes any size and number",
-        )
-
-
-def _check_disk(path: Path, size: int) -> None:
-    free = shutil.disk_usage(path.resolve().parent).free
-    if size > free:
-        raise ResourceError(
-            f"{path} needs {size:,} bytes, {free:,} are free on its disk",
-            hint="free some space, or write somewhere else with --out",
-        )
-
-
-def say_what_is_lost(kind: Kind, model: "PixelModel") -> None:
-    """One line where pictures do not show all levels, or all channels, of a model's images."""
-    lost, channels = [], model.shape.channels
-    if channels > 3:
-        lost.append(f"3 of {channels} channels")
-    if model.levels > 256 and kind != "folder":
-        lost.append(f"8 bits of {model.levels:,} levels")
-    if lost and kind != "array":
-        all_of_it = ".npy, .npz and a folder have" if channels <= 3 else ".npy and .npz have"
-        say(f"note: pictures show {' and '.join(lost)}; {all_of_it} all")
 
 
 def save_array(

@@ -1,6 +1,5 @@
 """``pixelcnn reproduce``: train a recipe as documented, and set the published figure beside ours."""
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,12 +12,8 @@ from pixelcnn.folders import at_home
 from pixelcnn.text import counted
 
 if TYPE_CHECKING:
-    from pixelcnn.cli.console import Advance
     from pixelcnn.training.published import Published
     from pixelcnn.training.recipe import Recipe
-
-LOOKED, WORTH_SAYING = 5.0, 60.0
-"""Seconds of scoring after which it is said how many are left, and how many these must be."""
 
 
 def reproduce(
@@ -65,40 +60,17 @@ def reproduce(
     with failures.goes_on("the same command goes on"):
         trained(request(found, folder, overrides=overrides, resume=True))
     if not kept(folder, published.split):
-        say(f"scoring all images of the part {published.split}; --max-time is for the training")
+        say(
+            f"scoring all images of the part {published.split}; --max-time is for the training, and if"
+            " stopped, the same command scores them anew and trains no more"
+        )
     with progress("evaluating") as advance:
-        ours = result_of(folder, published.split, device=device or "auto", callback=Told(advance))
+        ours = result_of(folder, published.split, device=device or "auto", callback=advance)
     if json:
         emit({"run": str(folder), "published": described(published), "ours": ours})
         return
     show(published, ours)
     say(f"all figures: {folder / 'result.json'}")
-
-
-class Told:
-    """Reports progress, and says once how long it takes where that is more than a minute.
-
-    Args:
-        advance: called with what is done and all there is.
-    """
-
-    def __init__(self, advance: "Advance") -> None:
-        self.advance, self.began, self.said = advance, time.monotonic(), False
-
-    def __call__(self, done: int, total: int) -> None:
-        self.advance(done, total)
-        spent = time.monotonic() - self.began
-        if self.said or not done or spent < LOOKED:
-            return
-        from pixelcnn.training.progress import duration
-
-        self.said = True
-        left = spent * (total - done) / done
-        if left > WORTH_SAYING:
-            say(
-                f"{done:,} of {total:,} images are scored, about {duration(left)} left; if stopped,"
-                " the same command scores them anew, and trains no more"
-            )
 
 
 def figure_of(recipe: "Recipe") -> "Published":

@@ -1,12 +1,11 @@
 """``pixelcnn sample``: draw images from a trained model."""
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from pixelcnn.cli import options
+from pixelcnn.cli import options, words
 from pixelcnn.cli.console import emit, progress, say
 from pixelcnn.shapes import MAX_IMAGES
 from pixelcnn.text import counted
@@ -63,42 +62,30 @@ def sample(
     The same seed draws the same images, whatever the batch size. A model of vectors or maps is told what
     to draw: --condition mass=2.5,age=1, or mass=1:5,age=1 for a table whose columns walk the mass.
     """
-    import torch
-
     from pixelcnn import plotting, sampling
-    from pixelcnn.cli import apart, conditions, film, models, output
+    from pixelcnn.cli import conditions, drawing, models, output
 
-    apart.check_apart(out := options.target(out), model, condition)
-    kind = output.kind_of(out, json=json)
-    loaded = models.of_size(models.load(model, device=device), options.sides(size))
-    unit = output.written_as(written, kind, loaded)
+    kind = drawing.kind_of(out := words.target(out), model, condition, json=json)
+    loaded = models.of_size(models.load(model, device=device), words.sides(size))
     given = conditions.given(loaded, label, condition, count)
-    count, columns = given.count, given.columns
-    output.check_room(kind, out, count, loaded, columns or 0, unit=unit)
-    output.say_what_is_lost(kind, loaded)
-    shot = film.Film(loaded.shape, loaded.levels) if kind == "animation" else None
+    made = drawing.Drawing(loaded, kind, out, given.count, columns=given.columns, asked=written)
     with progress("drawing") as advance:
-        drawn: Iterable[Any] = sampling.batches(
-            loaded, count, seed=seed, temperature=temperature, condition=given.condition,
-            **film.drawing(shot, engine, batch_size, count, advance),
+        drawn = sampling.batches(
+            loaded, made.count, seed=seed, temperature=temperature, condition=given.condition,
+            **made.arguments(engine, batch_size, advance),
         )  # fmt: skip
-        if kind == "folder":
-            files = output.save_each(drawn, count, out, loaded.levels)
-        elif kind == "array":
-            drawn = output.in_unit(drawn, unit, loaded)
-            kept = conditions.as_arrays(loaded, given.condition, count)
-            files = output.save_array(drawn, count, out, loaded.levels, kept)
-        else:
-            images = torch.cat(list(drawn))
-    if shot is not None:
-        files = shot.save(out, columns=columns)
-    elif kind == "grid":
-        files = output.save_picture(plotting.grid(images, loaded.levels, columns=columns), out)
+        files = made.save(
+            drawn,
+            conditions.as_arrays(loaded, given.condition, made.count),
+            lambda images: plotting.grid(images, loaded.levels, columns=made.columns),
+        )
     if json:
-        facts = {"levels": loaded.levels, "as": unit, "seed": seed, "temperature": temperature}
-        shape = {"shape": (count, *loaded.shape)}
+        facts = {"levels": loaded.levels, "as": made.unit, "seed": seed, "temperature": temperature}
+        shape = {"shape": (made.count, *loaded.shape)}
         emit({"files": files, **shape, **facts, "labels": None, **given.facts})
         return
     what = f"; {given.said}" if given.said else ""
-    say(f"{counted(count, 'image')} of {loaded.shape}, {loaded.levels} levels, seed {seed}{what}")
+    say(
+        f"{counted(made.count, 'image')} of {loaded.shape}, {loaded.levels} levels, seed {seed}{what}"
+    )
     output.done(out)

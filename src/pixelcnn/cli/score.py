@@ -3,13 +3,13 @@
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pixelcnn.cli import options
+from pixelcnn.cli import options, words
 from pixelcnn.cli.console import emit, progress, results, say
 from pixelcnn.text import cell, counted
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
     from pixelcnn.data import ImageSet
     from pixelcnn.model import PixelModel
+
+FORMS = {"name": cell, "percentile": lambda rank: "" if math.isnan(rank) else f"{rank:.2f}"}
+"""How columns are written; others have four digits behind the point."""
 
 
 def score(
@@ -30,17 +33,8 @@ def score(
             show_default=False,
         ),
     ],
-    size: options.Size = None,
-    fit: options.Fit = None,
-    layout: options.Layout = None,
-    key: options.Key = None,
-    label_column: options.LabelColumn = None,
-    skip_bad: options.SkipBad = False,
-    grey: options.Grey = False,
-    rgb: options.Rgb = False,
-    source_levels: options.SourceLevels = None,
-    label: options.TakenAs = None,
-    condition: options.GivenAs = None,
+    *,
+    own: options.Given,
     batch_size: options.BatchSize = 64,
     device: options.Device = None,
     out: Annotated[
@@ -77,18 +71,13 @@ def score(
     With --json the rows, or the file that --out names, come with their mean.
     """
     from pixelcnn import scoring
-    from pixelcnn.cli import apart, models, output, sources
+    from pixelcnn.cli import models, output, sources
 
     if out is not None:
-        apart.check_apart(out := options.target(out), model, data, condition)
-        output.make_way(out, json=json)
-    part = options.shard(shard)
+        output.check_target(out := words.target(out), model, data, own.condition, json=json)
+    part = words.shard(shard)
     loaded = models.load(model, device=device)
-    own = options.reading(
-        size, fit=fit, layout=layout, key=key, label_column=label_column, skip_bad=skip_bad,
-        grey=grey, rgb=rgb, source_levels=source_levels,
-    )  # fmt: skip
-    images = sources.whole_of(loaded, data, own, label, condition)
+    images = sources.images_for(loaded, data, own)
     scoring.training_coding(loaded, images)
     names = images.names or [str(index) for index in range(len(images))]
     chosen = part_of(part, len(images))
@@ -101,16 +90,17 @@ def score(
             batch_size=batch_size,
             callback=advance,
         )
-    rows = scored(loaded, images, names, nats)
-    files = [] if out is None else output.write(out, as_csv(rows).encode())
+    columns = scored(loaded, images, names, nats)
+    files = [] if out is None else output.write(out, as_csv(columns).encode())
     if json:
-        found = {"files": files} if files else {"rows": [as_json(row) for row in rows]}
-        emit(summary(loaded, images, nats, rows) | {"shard": shard} | found)
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        found = {"files": files} if files else {"rows": rows}
+        emit(summary(loaded, images, nats) | {"shard": shard} | found)
     elif out is None:
-        results(as_csv(rows).rstrip("\n"))
+        results(as_csv(columns).rstrip("\n"))
     else:
-        average = f", {float(nats.mean()):.2f} nats on average" if rows else ""
-        say(f"{counted(len(rows), 'image')}{average}")
+        average = f", {float(nats.mean()):.2f} nats on average" if len(nats) else ""
+        say(f"{counted(len(nats), 'image')}{average}")
         output.done(out)
 
 
@@ -125,42 +115,33 @@ def part_of(part: tuple[int, int], total: int) -> slice:
     return slice(total * (index - 1) // count, total * index // count)
 
 
-class Row(NamedTuple):
-    """What is said of one image; its fields are the columns.
-
-    Attributes:
-        name: the file, or the index of the image in its set.
-        nats: minus log-probability.
-        bits_per_dim: the same in bits per sub-pixel.
-        percentile: among the model's validation scores, 0 to 100; NaN if it stores none.
-        nats_minus_png: nats minus the size as a PNG file.
-        nats_density: minus log-density in the units of measured values; None of other images.
-    """
-
-    name: str
-    nats: float
-    bits_per_dim: float
-    percentile: float
-    nats_minus_png: float
-    nats_density: float | None = None
-
-
 def scored(
     model: "PixelModel", images: "ImageSet", names: Sequence[str], nats: "Tensor"
-) -> list[Row]:
-    """The rows of some images and their scores ``(n,)``."""
+) -> dict[str, list[Any]]:
+    """What is said of each image, by column.
+
+    Args:
+        model: that scored.
+        images: the images, with bins if they are measured values.
+        names: of them: files, or indices in their set.
+        nats: minus log-probabilities ``(n,)``.
+
+    Returns:
+        Beside names and nats: bits per sub-pixel; the percentile among the model's validation scores, NaN if
+        it stores none; nats minus the size as a PNG file; and, of measured values, minus log-density.
+    """
     from pixelcnn import scoring
 
-    ranks = percentiles(model, nats)
-    png = scoring.png_nats(images.images, model.levels).tolist()
-    bits = [scoring.bits_per_dim(value, model.shape.dimensions) for value in nats.tolist()]
-    found = scoring.density(model, images, nats)
-    densities = [None] * len(nats) if found is None else found.tolist()
-    columns = zip(names, nats.tolist(), bits, ranks, png, densities, strict=True)
-    return [
-        Row(name, value, bit, rank, value - size, density)
-        for name, value, bit, rank, size, density in columns
-    ]
+    size = model.shape.dimensions
+    found = {
+        "name": list(names),
+        "nats": nats.tolist(),
+        "bits_per_dim": [scoring.bits_per_dim(value, size) for value in nats.tolist()],
+        "percentile": percentiles(model, nats),
+        "nats_minus_png": (nats - scoring.png_nats(images.images, model.levels)).tolist(),
+    }
+    densities = scoring.density(model, images, nats)
+    return found if densities is None else found | {"nats_density": densities.tolist()}
 
 
 def percentiles(model: "PixelModel", nats: "Tensor") -> list[float]:
@@ -176,19 +157,16 @@ def percentiles(model: "PixelModel", nats: "Tensor") -> list[float]:
     return ranks
 
 
-def summary(
-    model: "PixelModel", images: "ImageSet", nats: "Tensor", rows: Sequence[Row]
-) -> dict[str, Any]:
-    """The scores ``(n,)``, and their rows, as one measurement, under the keys of ``evaluate``."""
+def summary(model: "PixelModel", images: "ImageSet", nats: "Tensor") -> dict[str, Any]:
+    """The scores ``(n,)`` as one measurement, under the keys of ``evaluate``."""
     from pixelcnn import scoring
 
-    dimensions = model.shape.dimensions
-    densities = [row.nats_density for row in rows if row.nats_density is not None]
+    dimensions, densities = model.shape.dimensions, scoring.density(model, images, nats)
     mean, error = float(nats.mean()), scoring.standard_error(nats)
     return {
         "nats_per_image": mean,
         "stderr": error,
-        "nats_per_image_density": math.fsum(densities) / len(rows) if densities else None,
+        "nats_per_image_density": None if densities is None else float(densities.mean()),
         "bits_per_dim": scoring.bits_per_dim(mean, dimensions),
         "bits_per_dim_stderr": scoring.bits_per_dim(error, dimensions),
         "images": len(nats),
@@ -198,28 +176,18 @@ def summary(
     }
 
 
-def as_json(row: Row) -> dict[str, Any]:
-    """A row under the names of the columns that it has."""
-    return {name: value for name, value in row._asdict().items() if value is not None}
-
-
-def as_csv(rows: Sequence[Row]) -> str:
-    """Rows as CSV text with a header; an unknown percentile is left empty, names are :func:`cell`.
-
-    There is a column of densities if the rows have any.
+def as_csv(columns: Mapping[str, Sequence[Any]]) -> str:
+    """Columns as CSV text with a header; an unknown percentile is left empty, names are :func:`cell`.
 
     Example:
-        >>> print(as_csv([Row("a.png", 8.0, 2.8854, 50.0, -2.0)]), end="")
-        name,nats,bits_per_dim,percentile,nats_minus_png
-        a.png,8.0000,2.8854,50.00,-2.0000
+        >>> print(as_csv({"name": ["a.png"], "nats": [8.0], "percentile": [50.0]}), end="")
+        name,nats,percentile
+        a.png,8.0000,50.00
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    measured = any(row.nats_density is not None for row in rows)
-    writer.writerow(Row._fields if measured else Row._fields[:-1])
-    for row in rows:
-        rank = "" if math.isnan(row.percentile) else f"{row.percentile:.2f}"
-        numbers = (f"{row.nats:.4f}", f"{row.bits_per_dim:.4f}", rank, f"{row.nats_minus_png:.4f}")
-        density = (f"{row.nats_density:.4f}",) if measured else ()
-        writer.writerow([cell(row.name), *numbers, *density])
+    writer.writerow(columns)
+    forms = [FORMS.get(name, "{:.4f}".format) for name in columns]
+    for row in zip(*columns.values(), strict=True):
+        writer.writerow([form(value) for form, value in zip(forms, row, strict=True)])
     return text.getvalue()

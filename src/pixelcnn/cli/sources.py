@@ -1,6 +1,6 @@
 """Which images a command gives to a model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 from pixelcnn import data, physical, sources
 from pixelcnn.cli.conditions import taken_as
 from pixelcnn.cli.console import say
+from pixelcnn.cli.options import Given
 from pixelcnn.conditioning import condition_of
 from pixelcnn.config import check_choice
 from pixelcnn.data.values import ARRAY
@@ -18,22 +19,6 @@ from pixelcnn.text import printable
 if TYPE_CHECKING:
     from pixelcnn.data import ImageSet, Splits
     from pixelcnn.model import PixelModel
-
-
-def whole_of(
-    model: "PixelModel",
-    source: str,
-    own: Mapping[str, Any],
-    label: str | None,
-    condition: str | None,
-) -> "ImageSet":
-    """All images of a source, which count as the class, or are given the condition, that is said.
-
-    Raises:
-        ConfigError, DataError, ModelError: see :func:`pixelcnn.sources.set_of` and :func:`taken_as`.
-    """
-    options = sources.beside(condition or label, source, own)
-    return taken_as(model, sources.set_of(model, source, "all", options), label, condition)
 
 
 def together(model: "PixelModel", sets: Sequence["ImageSet"]) -> tuple[Tensor, Tensor | None]:
@@ -47,43 +32,47 @@ def together(model: "PixelModel", sets: Sequence["ImageSet"]) -> tuple[Tensor, T
     return images, torch.cat(given) if given else None
 
 
-def split_of(
-    model: "PixelModel",
-    source: str | None,
-    split: str,
-    own: Mapping[str, Any],
-    folder: str,
-    given: str | None = None,
+def images_for(
+    model: "PixelModel", source: str | None, own: Given, split: str = "all", folder: str = ""
 ) -> "ImageSet":
-    """The part of a data set that a model is evaluated on.
+    """Images that count as the class, or are given the condition, that is said; else as they come.
 
     Args:
         model: its record says what it was trained on.
         source: a data set, or None for the recorded one.
+        own: how own data are to be read, and what all images are given.
         split: ``train``, ``val``, ``test`` or ``all``.
-        own: options for own data, see :func:`pixelcnn.sources.preparation`.
         folder: where the model came from; the recipe of a run folder knows paths in full.
-        given: the condition or the class of all images, if that is said.
 
     Raises:
         ConfigError: no such split, or no data to be found.
         DataError: data that are missing or damaged.
+        ModelError: levels that are not the model's.
     """
     check_choice("--split", split, sources.PARTS)
-    if source is not None:
+    asked = own.asked()
+    if source is None:
+        images = _recorded(model, split, sources.given_of(asked), folder)
+    else:
         if split == "test" and source not in data.DATASETS:
             say(
-                "measuring on the part to test, a tenth of data in one piece; --split all takes all"
+                "measuring on the part to test, a tenth of what is in one piece: --split all takes all"
             )
-        return sources.set_of(model, source, split, sources.beside(given, source, own))
-    arguments = trained_on(model, folder) | sources.given_of(own) | physical.coding(model)
+        options = sources.beside(own.condition or own.label, source, asked)
+        images = sources.set_of(model, source, split, options)
+    return taken_as(model, images, own.label, own.condition)
+
+
+def _recorded(model: "PixelModel", split: str, own: dict[str, Any], folder: str) -> "ImageSet":
+    """The part of the data that a model was trained on."""
+    arguments = trained_on(model, folder) | own | physical.coding(model)
     name = arguments.pop("name")
     if split == "all":
         arguments.pop("split", None)
         arguments.pop("test", None)
         return data.load_all(name, **arguments)
     parts = data.load(name, **arguments)
-    if name not in data.DATASETS and not sources.given_of(own):
+    if name not in data.DATASETS and not own:
         tell_changed(model, parts)
     images: ImageSet = getattr(parts, split)
     return images

@@ -3,15 +3,20 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pixelcnn import plotting, scoring
 from pixelcnn.charts import learning_curve
-from pixelcnn.cli.baselines import histogram_nats, uniform_nats
 from pixelcnn.cli.output import save_picture
 from pixelcnn.cli.report import Bar, Figure, Section
-from pixelcnn.data import Splits
+from pixelcnn.data import ImageSet, Splits
 from pixelcnn.model import PixelModel
 from pixelcnn.scoring import Score, bits_per_dim
+from pixelcnn.shapes import ImageShape
 from pixelcnn.training.history import bits_per_dim_curves, read_rows
+
+Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,29 @@ def training(stage: Stage, max_time: str) -> Section:
         ],
         command=f"pixelcnn train digits --max-time {max_time}",
     )
+
+
+def uniform_nats(shape: ImageShape, levels: int) -> float:
+    """Nats of an image whose levels are all equally likely.
+
+    Example:
+        >>> round(uniform_nats(ImageShape(1, 8, 8), 2), 2)
+        44.36
+    """
+    return float(shape.dimensions * np.log(levels))
+
+
+def histogram_nats(train: ImageSet, test: ImageSet) -> Numbers:
+    """Nats of each test image under the training histogram of each sub-pixel, (n,).
+
+    Every level counts one more time than it occurs, so that none is impossible.
+    """
+    seen = train.images.flatten(1).numpy()
+    counts = np.stack([(seen == level).sum(0) for level in range(train.levels)]) + 1.0
+    logs = np.log(counts / counts.sum(0))
+    levels = test.images.flatten(1).numpy().astype(np.int64)
+    nats: Numbers = -logs[levels, np.arange(levels.shape[1])].sum(1)
+    return nats
 
 
 def evaluation(stage: Stage, score: Score) -> Section:

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from pixelcnn import __version__, checkpoint, data, scoring
-from pixelcnn.cli import baselines, failures, output, report, story, uses
+from pixelcnn.cli import failures, output, report, story, uses
 from pixelcnn.cli.console import say, with_error
-from pixelcnn.cli.gallery import gallery
 from pixelcnn.folders import BEST
 from pixelcnn.scoring import Score
 from pixelcnn.text import as_word
@@ -63,8 +62,8 @@ def take(folder: Path, seed: int, max_time: str) -> dict[str, Any]:
     footer = f"Made with pixelcnn {__version__}, seed {seed}."
     output.write(page, report.page(TITLE, lead, facts, sections, footer).encode())
     return score.as_json() | {
-        "uniform_nats": baselines.uniform_nats(model.shape, model.levels),
-        "histogram_nats": float(baselines.histogram_nats(digits.train, digits.test).mean()),
+        "uniform_nats": story.uniform_nats(model.shape, model.levels),
+        "histogram_nats": float(story.histogram_nats(digits.train, digits.test).mean()),
         "bytes_per_image": sizes,
         "promises_kept": sum(row.passed for row in promises.rows if not row.noted),
         "promises": sum(not row.noted for row in promises.rows),
@@ -88,7 +87,7 @@ def chapters(
         uses.compression(stage, sizes),
         uses.anomalies(stage),
         uses.promises(stage, promises),
-        gallery(stage.folder, stage.seed),
+        uses.gallery(stage),
     ]
 
 

@@ -71,14 +71,8 @@ def train(
             default="new weights",
         ),
     ] = None,
-    size: options.Size = None,
-    fit: options.Fit = None,
-    layout: options.Layout = None,
-    key: options.Key = None,
-    label_column: options.LabelColumn = None,
-    skip_bad: options.SkipBad = False,
-    grey: options.Grey = False,
-    rgb: options.Rgb = False,
+    *,
+    own: options.Reading,
     dry_run: Annotated[
         bool,
         options.said("--dry-run", help="Only check everything and show the model.", default="off"),
@@ -98,16 +92,13 @@ def train(
     from pixelcnn.training.recipe import Setting, parse_setting
     from pixelcnn.training.train import rehearse, request
 
-    own = {"name": data} | options.reading(
-        size, fit=fit, layout=layout, key=key, label_column=label_column, skip_bad=skip_bad,
-        grey=grey, rgb=rgb,
-    )  # fmt: skip
+    source = {"name": data} | own.asked()
     how: dict[str, Any] = {"epochs": epochs, "max_time": max_time, "batch_size": batch_size}
     how |= {"seed": seed, "device": device, "devices": devices, "nodes": nodes}
     how |= {"precision": precision, "init": init}
     overrides = [
         *map(parse_setting, settings or []),
-        *(Setting("data", key, value) for key, value in own.items() if value is not None),
+        *(Setting("data", key, value) for key, value in source.items() if value is not None),
         *(Setting("training", key, value) for key, value in how.items() if value is not None),
     ]
     wanted = request(recipe, run, overrides=overrides, resume=resume)

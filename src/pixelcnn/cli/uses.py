@@ -1,20 +1,28 @@
-"""The chapters of the demo about what a trained model is good for."""
+"""The chapters of the demo about what a trained model is good for, and what those that come along draw."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
+from PIL.Image import Image
 from torch import Tensor
 
-from pixelcnn import codec, image_codecs, plotting, png, sampling, scoring
-from pixelcnn.cli.baselines import auroc
+from pixelcnn import checkpoint, codec, image_codecs, plotting, png, sampling, scoring
+from pixelcnn.cli import conditions
 from pixelcnn.cli.film import Film
 from pixelcnn.cli.output import save_picture, write
 from pixelcnn.cli.report import Bar, Figure, Section
-from pixelcnn.cli.story import Stage
+from pixelcnn.cli.story import Numbers, Stage
 from pixelcnn.codec.integers import RANGES
+from pixelcnn.model import PixelModel
 from pixelcnn.text import as_word
 from pixelcnn.verify.report import Report
+
+COUNT = 10
+"""Images of each model; of one that is told the class, one of each of the first classes."""
+SIDE = 64
+"""Pixels that an image is enlarged to, about."""
 
 
 def samples(stage: Stage) -> Section:
@@ -164,6 +172,18 @@ def strangers(digits: Tensor, levels: int, seed: int) -> dict[str, Tensor]:
     }
 
 
+def auroc(odd: Numbers, normal: Numbers) -> float:
+    """The chance that an odd image scores above a normal one; ties count half.
+
+    Example:
+        >>> auroc(np.array([2.0, 3.0]), np.array([1.0, 2.0]))
+        0.875
+    """
+    above = (odd[:, None] > normal).mean()
+    ties = (odd[:, None] == normal).mean()
+    return float(above + ties / 2)
+
+
 def anomalies(stage: Stage) -> Section:
     """Images that are not digits, told from digits; and how well that works."""
     test = stage.digits.test.images
@@ -213,3 +233,38 @@ def promises(stage: Stage, report: Report) -> Section:
         rows=rows,
         command=f"pixelcnn verify {stage.run}",
     )
+
+
+def gallery(stage: Stage) -> Section:
+    """A row of samples of every model that comes along, each as ``model-NAME.png``."""
+    names, seed = checkpoint.shipped(), stage.seed
+    figures = [_drawn(name, stage.folder / f"model-{name}.png", seed) for name in names]
+    return Section(
+        "Models that come along",
+        [
+            "These were trained before and are in the package, each on one core of a processor, for "
+            "minutes or for hours. None of the images was chosen: they are the first that the seed gives.",
+        ],
+        figures,
+        command="\n".join(f"pixelcnn sample {name} -n {COUNT} --seed {seed}" for name in names),
+    )
+
+
+def _drawn(name: str, path: Path, seed: int) -> Figure:
+    """The first samples of a model, with what it is."""
+    model = checkpoint.load(name)
+    save_picture(row(model, seed), path)
+    told = ", told which class to draw" if model.network.condition else ""
+    about = f"{model.parameters_count:,} parameters, {model.levels} levels{told}"
+    kind = model.record["data"]["name"]
+    return Figure(
+        path, f"{COUNT} images in a row.", f"{name}: trained on {kind}; {about}.", wide=True
+    )
+
+
+def row(model: PixelModel, seed: int) -> Image:
+    """The first samples of a model side by side."""
+    given = conditions.given(model, None, None, COUNT)
+    images = sampling.sample(model, COUNT, condition=given.condition, seed=seed)
+    scale = max(1, SIDE // max(model.shape[1:]))
+    return plotting.grid(images, model.levels, columns=COUNT, scale=scale)
