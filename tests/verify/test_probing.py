@@ -154,8 +154,20 @@ class OpenBesideOthers(Open):
         return self.head(torch.relu(self.second(h + self.step(h))))
 
 
-def test_layers_that_read_nothing_or_have_no_gradient_keep_none_from_being_blamed():
-    failures = check_network(OpenBesideOthers(1, 2)).failures
+class OpenInPlace(Open):
+    """The mistake lies first, the activations overwrite what they are given."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        self.relu, self.elu = nn.ReLU(inplace=True), nn.ELU(inplace=True)
+
+    def forward(self, x, condition=None):
+        return self.head(self.elu(self.second(self.relu(self.first(x)))))
+
+
+@pytest.mark.parametrize("style", [OpenBesideOthers, OpenInPlace])
+def test_layers_of_other_kinds_keep_none_from_being_blamed(style):
+    failures = check_network(style(1, 2)).failures
     reasons = {row.name: row.detail for row in failures}
     assert reasons["no output sees its future"].startswith("the first layer `first` (Masked)")
 
