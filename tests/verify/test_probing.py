@@ -220,3 +220,13 @@ def test_what_a_network_raises_is_told_in_one_line():
     said = [row.detail for row in check_model(model).failures]
     assert said
     assert all("\n" not in line and len(line) < 1000 for line in said)
+
+
+class Fixed(Plain):
+    def forward(self, x, condition=None):
+        return super().forward(x.reshape(len(x), -1, 4, 4))
+
+
+def test_where_a_network_takes_other_images_only_their_size_is_told():
+    failures = check_network(Fixed(1, 1)).failures
+    assert all(row.detail.startswith("raised RuntimeError on 5x7 images: ") for row in failures)
