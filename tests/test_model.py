@@ -56,7 +56,7 @@ def test_parts_that_do_not_fit_are_refused():
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int64, np.bool_])
 def test_any_integer_dtype_is_accepted(dtype):
     images = np.ones((2, 1, 5, 7), dtype=dtype)
-    assert model_of().log_prob(images).shape == (2,)
+    assert model_of(levels=2).log_prob(images).shape == (2,)
 
 
 @pytest.mark.parametrize("model", tiny.marked(tiny.tiny_models(1)), ids=tiny.label)
@@ -70,6 +70,7 @@ def test_no_image_has_no_likelihood(model):
     ("images", "error", "message"),
     [
         (torch.rand(1, 1, 5, 7), DataError, "float32"),
+        (torch.zeros(1, 1, 5, 7, dtype=torch.bool), DataError, "integer levels, got bool"),
         (torch.full((1, 1, 5, 7), 5), DataError, "0..4"),
         (torch.full((1, 1, 5, 7), -1), DataError, "0..4"),
         (torch.zeros(1, 1, 7, 5, dtype=torch.int64), ModelError, "1x5x7"),

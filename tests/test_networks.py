@@ -55,6 +55,15 @@ def test_dropout_acts_in_training_only(name, dropout):
     assert torch.equal(network.eval()(x), network(x))
 
 
+def test_a_model_is_exported_for_any_number_of_images():
+    network = tiny.small(NETWORKS["snail"], channels=1, out=2)
+    model = PixelModel(network, outputs.Categorical(levels=2), (1, 3, 5)).eval()
+    levels = torch.randint(2, (5, 1, 3, 5))
+    sizes = ({0: torch.export.Dim("images", min=2)},)
+    exported = torch.export.export(model, (levels[:3],), dynamic_shapes=sizes).module()
+    assert torch.allclose(exported(levels), model(levels))
+
+
 CONDITIONAL = [network for network in tiny.tiny_networks(1) if network.condition]
 
 

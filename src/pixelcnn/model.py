@@ -222,7 +222,7 @@ class PixelModel(given.Conditioned):
         """Images as int64 levels ``(n, c, h, w)`` on the model's device.
 
         Args:
-            images: any integer array or tensor ``(n, c, h, w)``.
+            images: any integer array or tensor ``(n, c, h, w)``; booleans are two levels.
 
         Raises:
             DataError: not integers, or out of the model's range.
@@ -231,8 +231,8 @@ class PixelModel(given.Conditioned):
         if self.device.type == "meta":  # looking at all of them takes longer than this does
             require_numbers(self)
         tensor = numbers_of(images, "images are integer levels (n, c, h, w)", OTHERS)
-        tensor = tensor.to(torch.uint8) if tensor.dtype == torch.bool else tensor
-        if tensor.dtype not in INTEGERS:
+        kinds = (*INTEGERS, torch.bool) if self.levels == 2 else INTEGERS
+        if tensor.dtype not in kinds:
             raise DataError(
                 f"images must be integer levels, got {str(tensor.dtype).removeprefix('torch.')}",
                 hint=remedy(tensor.dtype),

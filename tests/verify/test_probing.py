@@ -154,8 +154,20 @@ class OpenBesideOthers(Open):
         return self.head(torch.relu(self.second(h + self.step(h))))
 
 
-def test_layers_that_read_nothing_or_have_no_gradient_keep_none_from_being_blamed():
-    failures = check_network(OpenBesideOthers(1, 2)).failures
+class OpenInPlace(Open):
+    """The mistake lies first, the activations overwrite what they are given."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        self.relu, self.elu = nn.ReLU(inplace=True), nn.ELU(inplace=True)
+
+    def forward(self, x, condition=None):
+        return self.head(self.elu(self.second(self.relu(self.first(x)))))
+
+
+@pytest.mark.parametrize("style", [OpenBesideOthers, OpenInPlace])
+def test_layers_of_other_kinds_keep_none_from_being_blamed(style):
+    failures = check_network(style(1, 2)).failures
     reasons = {row.name: row.detail for row in failures}
     assert reasons["no output sees its future"].startswith("the first layer `first` (Masked)")
 
@@ -208,3 +220,13 @@ def test_what_a_network_raises_is_told_in_one_line():
     said = [row.detail for row in check_model(model).failures]
     assert said
     assert all("\n" not in line and len(line) < 1000 for line in said)
+
+
+class Fixed(Plain):
+    def forward(self, x, condition=None):
+        return super().forward(x.reshape(len(x), -1, 4, 4))
+
+
+def test_where_a_network_takes_other_images_only_their_size_is_told():
+    failures = check_network(Fixed(1, 1)).failures
+    assert all(row.detail.startswith("raised RuntimeError on 5x7 images: ") for row in failures)

@@ -233,6 +233,8 @@ def remedy(kind: Any) -> str:
         return "quantise first: this package scales levels itself"
     if name in ("object", "list", "tuple"):
         return "bring all to one shape and type, as by numpy.stack(values) or values.astype(numpy.uint8)"
+    if "bool" in name:
+        return "booleans are two levels: say which of the model's they are, as by 16 * mask of 17"
     return ""
 
 

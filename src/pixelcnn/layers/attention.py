@@ -124,7 +124,7 @@ class Coordinates(nn.Module):
         height, width = x.shape[2:]
         above, left = self.tables(height, width)
         place = (above[:, None] + left).movedim(-1, 0).to(x.dtype)
-        return torch.cat([x, features_last(place.expand(len(x), -1, -1, -1))], 1)
+        return torch.cat([x, features_last(place.expand(x.shape[0], -1, -1, -1))], 1)
 
     def lower(self, program: Program, x: int) -> int:
         """The position primitive."""

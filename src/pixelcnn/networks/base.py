@@ -133,7 +133,7 @@ def parameters_of(network: Network, x: Tensor, condition: Tensor | None = None) 
         ModelError: anything but a tensor ``(n, out, h, w)``.
     """
     found = network(x) if condition is None else network(x, condition)
-    wanted = (len(x), network.out, *x.shape[2:])
+    wanted = (x.shape[0], network.out, *x.shape[2:])
     if not isinstance(found, Tensor) or found.shape != wanted:
         what = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
         raise ModelError(

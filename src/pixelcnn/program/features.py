@@ -177,5 +177,5 @@ def behind(start: Tensor, sequence: Tensor) -> Tensor:
         >>> behind(torch.zeros(1, 1), torch.tensor([1.0, 2.0, 3.0]).reshape(1, 1, 3, 1)).flatten()
         tensor([0., 1., 2.])
     """
-    token = start[None, :, None].expand(len(sequence), -1, 1, -1).to(sequence.dtype)
+    token = start[None, :, None].expand(sequence.shape[0], -1, 1, -1).to(sequence.dtype)
     return torch.cat([token, sequence[:, :, :-1]], 2)

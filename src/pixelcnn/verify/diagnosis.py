@@ -220,7 +220,7 @@ def reach(leaf: Leaf) -> Tensor:
     copies = leaf.input.detach().repeat(len(leaf.written), 1, 1, 1).requires_grad_()
     gradient = torch.zeros_like(copies)
     with torch.enable_grad():
-        outputs = leaf.module(copies, *leaf.rest).flatten(2)
+        outputs = leaf.module(copies.clone(), *leaf.rest).flatten(2)  # a layer may overwrite it
         mix = torch.rand(outputs.shape[1], generator=torch.Generator().manual_seed(0)).to(outputs)
         total = (outputs.diagonal(dim1=0, dim2=2) * (0.5 + mix[:, None])).sum()
         if total.requires_grad:  # a layer may be a step, or give the same for any input
@@ -286,7 +286,7 @@ def closed(case: Case, leaf: Leaf, strictly: bool) -> Function:
     forward = leaf.module.forward
 
     def causal(x: Tensor, *rest: Tensor) -> Tensor:
-        whole = forward(x, *rest)
+        whole = forward(x.clone(), *rest)
         read, written = (places(each.shape[2:], case.x.shape[1:]) for each in (x, whole))
         if read is None or written is None:
             return whole

@@ -193,7 +193,11 @@ def passed(network: Network, x: Tensor, condition: Tensor | None) -> Tensor:
     Raises:
         ModelError: no parameters, or of another shape.
     """
-    return parameters_of(network, x.clone(), condition)
+    try:
+        return parameters_of(network, x.clone(), condition)
+    except Exception as error:  # many take squares only, or images of one size
+        error.add_note(f"on {x.shape[2]}x{x.shape[3]} images")
+        raise
 
 
 @dataclass(frozen=True)

@@ -163,6 +163,7 @@ def run(subject: str, checks: Sequence[Check], progress: Progress | None = None)
             if ran_out(error):
                 raise
             said = one_line(str(error))[:MOST_SAID]
-            passed, detail = False, f"raised {type(error).__name__}: {said}"
+            where = " ".join([type(error).__name__, *getattr(error, "__notes__", [])])
+            passed, detail = False, f"raised {where}: {said}"
         rows.append(Row(check.name, passed, detail, time.perf_counter() - start, noted))
     return Report(subject, tuple(rows))
