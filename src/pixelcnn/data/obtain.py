@@ -30,6 +30,7 @@ SCHEME = "https://"
 MARGIN = 2**16
 """Bytes that a packed file may have beyond its content."""
 
+
 def contents(dataset: OfficialSet, part: str, root: Path | None, download: bool) -> list[bytes]:
     """The contents of the files of one part of a set.
 
@@ -124,7 +125,9 @@ def fetch(dataset: OfficialSet, file: OfficialFile, places: list[Path]) -> None:
             with tempfile.TemporaryDirectory(dir=places[-1], prefix=".download-") as temporary:
                 wanted = mirror.archive or file
                 name = "archive" if mirror.archive else wanted.name + mirror.suffix
-                target = Path(temporary) / name  # which says how it is packed; an archive is hashed whole
+                target = (
+                    Path(temporary) / name
+                )  # which says how it is packed; an archive is hashed whole
                 log.info("downloading %s from %s", wanted.name, url)
                 download(url, target, wanted.size + MARGIN)
                 _store(dataset, file, mirror, target, places[-1])
