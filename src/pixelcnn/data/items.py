@@ -110,7 +110,8 @@ def set_of(
     """
     pictures: list[Any] = []
     size = 0
-    spool, labels, first = Spool(), [], None
+    spool: Spool | None = None
+    labels = []
     for index, (image, label) in enumerate(found):
         labels.append(_label(label, index, where) if reading.labels else None)
         if _encoded(image):
@@ -120,26 +121,26 @@ def set_of(
             pictures.append(image)
             continue
         row = _array(image, index, where)
-        first = row if first is None else first
-        if row.shape != first.shape or row.dtype != first.dtype:
+        spool = Spool(row.shape, row.dtype) if spool is None else spool
+        first = spool.dtype, spool.shape[1:]
+        if (row.dtype, row.shape) != first:
             raise DataError(
-                f"{where}: item {index} is {row.dtype} {row.shape}, item 0 {first.dtype} {first.shape}",
+                f"{where}: item {index} is {row.dtype} {row.shape}, item 0 {first[0]} {first[1]}",
                 hint="bring all to one shape and type in the dataset",
             )
-        spool.append(row.tobytes())
-    if bool(pictures) == (first is not None):
+        spool.append(row)
+    if bool(pictures) == (spool is not None):
         kinds = "pictures and arrays" if pictures else "no items"
         raise DataError(f"{where} holds {kinds}", hint="images of one kind are needed")
     numbers, names = _numbered(labels, classes, where)
-    if first is None:
+    if spool is None:
         count = len(pictures)
         images = read_stored(
             lambda rows: [pictures[row] for row in rows], count, numbers, reading, where, kept=True
         )
     else:
-        values = spool.array(first.shape, first.dtype)
-        held = values if spool.on_disk else values[:]
-        taken = from_rows if first.ndim == 1 else from_values
+        held = spool if spool.on_disk else spool[:]
+        taken = from_rows if spool.ndim == 2 else from_values
         images = taken(held, numbers, reading.source_levels, reading, where)
     return dataclasses.replace(images, classes=names)
 
