@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,20 +14,34 @@ import torch
 from pixelcnn.data import cells
 from pixelcnn.data.arrays import from_rows, from_values
 from pixelcnn.data.assignment import assigned
-from pixelcnn.data.bad_rows import Bad, refuse_rows
 from pixelcnn.data.columns import FIRST, Columns, columns_of
 from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.label_column import label_end
+from pixelcnn.data.label_column import label_apart, whole_numbers
 from pixelcnn.data.layout import pixel_shape
 from pixelcnn.data.lines import line_blocks
-from pixelcnn.data.parsing import Dialect, is_number, parse_rows, places_among, plain
+from pixelcnn.data.parsing import (
+    SEPARATORS,
+    Dialect,
+    is_number,
+    parse_rows,
+    places_among,
+    plain,
+)
 from pixelcnn.data.quantise import SOURCE
-from pixelcnn.data.reading import Reading
+from pixelcnn.data.reading import Reading, typed
 from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
-from pixelcnn.text import printable
+from pixelcnn.text import by_reason, counted, printable
 
+log = logging.getLogger("pixelcnn")
+
+Bad = list[tuple[int, str]]
+"""Numbers of lines that are no rows, with the reason."""
+NAMED, REASONS = 3, 4
+"""Bad rows of one reason that a message names, and reasons that it names."""
+REAL = re.compile(r"'[+-]?[0-9]*[.,]?[0-9]+(e[+-]?[0-9]+)?(\.\.\.)?' in column", re.IGNORECASE)
+"""A bad value that is a number nevertheless, perhaps shortened."""
 MAX_COLUMNS = 2**20
 SEPARATOR_SAID = re.compile(rb"sep=.\s*")
 """A first line for spreadsheets."""
@@ -39,8 +54,8 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
 
     Columns are separated by commas, semicolons, tabs, bars or blanks. The label column is the one called
     ``label`` (or ``class``, ``target``, ``y``). Without a header it is the first or the last, if a row has
-    one number more than an image: see :func:`pixelcnn.data.label_column.label_end`. Columns called ``id`` or
-    ``index`` are left out, and so are lines that begin with ``#``. The side follows from the number of
+    one number more than an image: see :func:`pixelcnn.data.label_column.label_apart`. Columns called ``id``
+    or ``index`` are left out, and so are lines that begin with ``#``. The side follows from the number of
     pixels, or from the model. All pixels may also stand in one cell: ``70 80 82`` or ``[70, 80, 82]``.
 
     Args:
@@ -62,13 +77,12 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
             pixel_shape(pixels, reading, where)
         table = _read(path, columns, dialect)
     if table.bad:
-        refuse_rows(table.bad, where, reading.skip_bad, dialect)
+        _refuse(table.bad, where, reading.skip_bad, dialect)
     if not sum(map(len, table.pixels)):
         raise DataError(f"{where} holds no rows of numbers")
-    labels, kept = table.labels, slice(None)
+    values, labels = _joined(table.pixels), table.labels
     if columns.undecided:
-        labels, kept = _decided(table.pixels, where)
-    values = _joined(table.pixels, kept, pixels)
+        values, labels = label_apart(values, where)
     if values.dtype == np.uint16 and values.max() < 256:  # only the labels were larger
         values = values.astype(np.uint8)
     known = reading.source_levels or reading.usual_levels
@@ -77,7 +91,7 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
             f"{where}: its values run up to {values.max()}, and a table does not say of how many levels",
             hint=f"say how many with {SOURCE}",
         )
-    labels = None if labels is None or not reading.labels else _counted(labels)
+    labels = None if labels is None or not reading.labels else whole_numbers(labels)
     taken = from_rows
     if columns.sides:
         values, taken = values.reshape(-1, *columns.sides), from_values
@@ -134,31 +148,39 @@ def _read(path: Path, columns: Columns, dialect: Dialect) -> Table:
     return Table(parts, found, np.concatenate(given), np.concatenate(split), lines, bad)
 
 
-def _decided(parts: list[np.ndarray], where: str) -> tuple[np.ndarray, slice]:
-    """The labels of rows with a number too many, and the columns that are pixels."""
-    first, last = (_counted(np.concatenate([part[:, end] for part in parts])) for end in (0, -1))
-    highest = max(float(part[:, 1:-1].max(initial=0)) for part in parts)
-    at_end = label_end(first, last, highest, where) != 0
-    return (last, slice(0, -1)) if at_end else (first, slice(1, None))
-
-
-def _counted(labels: np.ndarray) -> np.ndarray:
-    """Labels in a table of real numbers as integers, if they are."""
-    if labels.dtype.kind != "f":
-        return labels
-    whole = (labels == np.floor(labels)) & (labels >= 0) & (labels <= 65_535)
-    return labels.astype(np.int64) if whole.all() else labels
-
-
-def _joined(parts: list[np.ndarray], kept: slice, pixels: int) -> np.ndarray:
-    """The columns kept of all parts, ``(rows, pixels)``; the parts are freed one by one."""
-    whole = np.empty((sum(map(len, parts)), pixels), np.result_type(*parts))
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    """All parts one after the other; they are freed one by one."""
+    whole = np.empty((sum(map(len, parts)), parts[0].shape[1]), np.result_type(*parts))
     at = len(whole)
     while parts:
         last = parts.pop()
-        whole[at - len(last) : at] = last[:, kept]
+        whole[at - len(last) : at] = last
         at -= len(last)
     return whole
+
+
+def _refuse(bad: Bad, where: str, skip_bad: bool, dialect: Dialect) -> None:
+    """Names bad rows by line, those of one reason together, and raises unless they are to be skipped."""
+    reasons, parts = list(by_reason(bad).items()), []
+    for reason, lines in reasons[:REASONS]:
+        rest = f" and {len(lines) - NAMED:,} more" if len(lines) > NAMED else ""
+        numbers = f"line{'s' * (len(lines) > 1)} {', '.join(map(str, lines[:NAMED]))}{rest}"
+        parts.append(f"{numbers}: {reason}")
+    if others := sum(len(lines) for _, lines in reasons[REASONS:]):
+        parts.append(f"and {others:,} more")
+    comma = dialect.separator == b","
+    kind = "" if comma else f" (columns separated by {SEPARATORS[dialect.separator]})"
+    text = f"{counted(len(bad), 'bad row')}{'' if not skip_bad else ' skipped'}{kind}: {'; '.join(parts)}"
+    if skip_bad:
+        log.warning("%s: %s", where, text)
+        return
+    hint = "mend or remove these lines, or leave them out: --skip-bad (in Python skip_bad=True)"
+    if not dialect.real and any(REAL.match(reason) for _, reason in bad):
+        hint = (
+            f"real numbers: say how they become levels with {typed('quantise')}, or write whole ones without"
+            f" a point, as by np.savetxt(…, fmt='%d') or frame.fillna(0).astype(int); else {hint}"
+        )
+    raise DataError(f"{where}: {text}", hint=hint)
 
 
 def _columns(path: Path, reading: Reading, where: str) -> tuple[Dialect, Columns]:
