@@ -122,10 +122,9 @@ class ImageSet:
             object.__setattr__(self, "condition_names", names)
             found = condition_tensor(self.condition, self.shape, self.condition_names)
             object.__setattr__(self, "condition", found)
-        for what in ("names", *OF_EACH):
-            values = getattr(self, what)
-            unnamed = what == "names" and not values
-            if values is not None and len(values) != len(self.images) and not unnamed:
+        named: dict[str, Any] = {"names": self.names} if self.names else {}
+        for what, values in (named | known_of_each(self)).items():
+            if len(values) != len(self.images):
                 raise DataError(f"{len(values)} {what} for {counted(len(self), 'image')}")
 
     def __len__(self) -> int:
@@ -190,12 +189,11 @@ class ImageSet:
         A range of neighbours shares memory with this set, other choices are copied; images in a file
         stay there.
         """
-        dynamic, rows = self.dynamic, rows_of(which, len(self))
+        rows = rows_of(which, len(self))
         device = rows.device if isinstance(rows, Tensor) else None
         indices = torch.arange(len(self), device=device)[rows]  # counted from 0 on
-        each = {what: getattr(self, what) for what in OF_EACH}
-        taken = {what: values[rows] for what, values in each.items() if values is not None}
-        if dynamic:
+        taken = {what: values[rows] for what, values in known_of_each(self).items()}
+        if self.dynamic:
             taken.setdefault("index", indices)
         names = tuple(self.names[i] for i in indices.tolist()) if self.names else ()
         return dataclasses.replace(self, images=chosen(self.images, rows), names=names, **taken)
@@ -281,6 +279,12 @@ class ImageSet:
             grey_levels=None,
             index=None,
         )
+
+
+def known_of_each(images: ImageSet) -> dict[str, Tensor]:
+    """What is known of each image of a set, of :data:`OF_EACH`."""
+    each = {what: getattr(images, what) for what in OF_EACH}
+    return {what: values for what, values in each.items() if values is not None}
 
 
 class Splits(NamedTuple):
