@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from pixelcnn import data
-from pixelcnn.data import hugging_face, items, pictures, subsets, values
+from pixelcnn.data import hugging_face, items, pictures, splits, values
 from pixelcnn.data.lazy import LazyImages, concatenated
 from pixelcnn.data.rows import Spool
 from pixelcnn.data.sources import IN_MEMORY
@@ -111,7 +111,7 @@ def test_parts_of_a_dynamic_set_are_drawn_before_they_are_one():
 def test_images_that_were_chosen_from_a_dynamic_set_are_joined():
     train = data.load(VALUES, binarise="dynamic").train
     chosen = [torch.utils.data.Subset(train, places) for places in ([3, 1], [0])]
-    found = subsets.taken(torch.utils.data.ConcatDataset(chosen))
+    found = splits.taken(torch.utils.data.ConcatDataset(chosen))
     assert found.dynamic and torch.equal(found.images, train.images[[3, 1, 0]])
 
 
@@ -277,7 +277,7 @@ def test_what_is_no_source_is_refused_in_one_line(source):
 @pytest.mark.parametrize(
     ("source", "kind"),
     [
-        (data.load("digits").test, subsets.of_a_set),
+        (data.load("digits").test, splits.of_a_set),
         (data.load("digits"), IN_MEMORY[1].fits),
         ("hf:ada/cats", hugging_face.named),
         (PICTURES[0], pictures.listed),

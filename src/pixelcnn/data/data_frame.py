@@ -179,9 +179,9 @@ def of_columns(
         pixels, labels = label_apart(pixels, where)
     labels = labels if reading.labels else None
     images = from_rows(pixels, labels, reading.source_levels, reading, where)
-    parts = [assignment.assigned(arrays[at].tolist(), where) for at in found.part]
+    parts = [assignment.assigned(arrays[at].tolist(), where) for at in found.others.said]
     images = dataclasses.replace(images, assigned=next(iter(parts), None))
-    return _conditioned(images, [arrays[at] for at in found.given], reading)
+    return _conditioned(images, [arrays[at] for at in found.others.given], reading)
 
 
 def _conditioned(images: ImageSet, columns: Sequence[Any], reading: Reading) -> ImageSet:
@@ -198,10 +198,7 @@ def _together(columns: list[np.ndarray]) -> np.ndarray:
     if kind.kind in "iu" and kind.itemsize != 2 and all(_fit_bytes(each) for each in columns):
         kind = np.dtype(np.uint8)
     afford(len(columns) * len(columns[0]) * kind.itemsize)
-    together = np.empty((len(columns[0]), len(columns)), kind)
-    for at, column in enumerate(columns):
-        together[:, at] = column
-    return together
+    return np.column_stack([column.astype(kind, copy=False) for column in columns])
 
 
 def _fit_bytes(values: np.ndarray) -> bool:

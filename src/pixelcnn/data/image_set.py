@@ -122,9 +122,10 @@ class ImageSet:
             object.__setattr__(self, "condition_names", names)
             found = condition_tensor(self.condition, self.shape, self.condition_names)
             object.__setattr__(self, "condition", found)
-        named: dict[str, Any] = {"names": self.names} if self.names else {}
-        for what, values in (named | known_of_each(self)).items():
-            if len(values) != len(self.images):
+        for what in ("names", *OF_EACH):
+            values = getattr(self, what)
+            unnamed = what == "names" and not values
+            if values is not None and len(values) != len(self.images) and not unnamed:
                 raise DataError(f"{len(values)} {what} for {counted(len(self), 'image')}")
 
     def __len__(self) -> int:
@@ -189,11 +190,12 @@ class ImageSet:
         A range of neighbours shares memory with this set, other choices are copied; images in a file
         stay there.
         """
+        each, dynamic = known_of_each(self), self.dynamic
         rows = rows_of(which, len(self))
         device = rows.device if isinstance(rows, Tensor) else None
         indices = torch.arange(len(self), device=device)[rows]  # counted from 0 on
-        taken = {what: values[rows] for what, values in known_of_each(self).items()}
-        if self.dynamic:
+        taken = {what: values[rows] for what, values in each.items()}
+        if dynamic:
             taken.setdefault("index", indices)
         names = tuple(self.names[i] for i in indices.tolist()) if self.names else ()
         return dataclasses.replace(self, images=chosen(self.images, rows), names=names, **taken)

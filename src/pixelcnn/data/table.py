@@ -96,15 +96,15 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
     if columns.sides:
         values, taken = values.reshape(-1, *columns.sides), from_values
     images = taken(values, labels, reading.source_levels, reading, where)
-    given = torch.from_numpy(table.given) if columns.given else None
-    split = assigned(table.parts.tolist(), where) if columns.part else None
+    given = torch.from_numpy(table.given) if columns.others.given else None
+    split = assigned(table.parts.tolist(), where) if columns.others.said else None
     with named(f"{where}:"):
         return dataclasses.replace(
             images,
             names=places_among(table.lines, [line for line, _ in table.bad]),
             skipped=len(table.bad),
             condition=given,
-            condition_names=reading.condition if columns.given else (),
+            condition_names=reading.condition if columns.others.given else (),
             assigned=split,
         )
 
@@ -128,7 +128,7 @@ def _read(path: Path, columns: Columns, dialect: Dialect) -> Table:
     """All lines."""
     parts: list[np.ndarray] = []
     labels: list[np.ndarray] = []
-    given: list[np.ndarray] = [np.empty((0, len(columns.given)))]
+    given: list[np.ndarray] = [np.empty((0, len(columns.others.given)))]
     split: list[np.ndarray] = [np.empty(0, str)]
     lines, bad = list[int](), Bad()
     for first_line, text in line_blocks(path, after=columns.header):
@@ -139,9 +139,11 @@ def _read(path: Path, columns: Columns, dialect: Dialect) -> Table:
         small = not dialect.real and pixels.max(initial=0) < 256
         parts.append(pixels.astype(np.uint8) if small else pixels)
         if columns.label is not None:
-            labels.append(rows.words[:, 0] if columns.words else rows.values[:, columns.label])
+            labels.append(
+                rows.words[:, 0] if columns.others.words else rows.values[:, columns.label]
+            )
         given.append(rows.given)
-        if columns.part:
+        if columns.others.said:
             split.append(rows.words[:, -1])
         afford(parts[-1].nbytes)
     found = np.concatenate(labels) if labels else None
