@@ -23,6 +23,7 @@ from pixelcnn.data.lines import line_blocks
 from pixelcnn.data.parsing import (
     SEPARATORS,
     Dialect,
+    Rows,
     is_number,
     parse_rows,
     places_among,
@@ -36,8 +37,6 @@ from pixelcnn.text import by_reason, counted, printable
 
 log = logging.getLogger("pixelcnn")
 
-Bad = list[tuple[int, str]]
-"""Numbers of lines that are no rows, with the reason."""
 NAMED, REASONS = 3, 4
 """Bad rows of one reason that a message names, and reasons that it names."""
 REAL = re.compile(r"'[+-]?[0-9]*[.,]?[0-9]+(e[+-]?[0-9]+)?(\.\.\.)?' in column", re.IGNORECASE)
@@ -75,12 +74,12 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
         pixels = len(columns.pixels) - columns.undecided
         if not columns.sides:
             pixel_shape(pixels, reading, where)
-        table = _read(path, columns, dialect)
-    if table.bad:
-        _refuse(table.bad, where, reading.skip_bad, dialect)
-    if not sum(map(len, table.pixels)):
+        rows, labels = _read(path, columns, dialect)
+    if rows.bad:
+        _refuse(rows.bad, where, reading.skip_bad, dialect)
+    if not rows.good:
         raise DataError(f"{where} holds no rows of numbers")
-    values, labels = _joined(table.pixels), table.labels
+    values = rows.values
     if columns.undecided:
         values, labels = label_apart(values, where)
     if values.dtype == np.uint16 and values.max() < 256:  # only the labels were larger
@@ -96,58 +95,40 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
     if columns.sides:
         values, taken = values.reshape(-1, *columns.sides), from_values
     images = taken(values, labels, reading.source_levels, reading, where)
-    given = torch.from_numpy(table.given) if columns.others.given else None
-    split = assigned(table.parts.tolist(), where) if columns.others.said else None
+    given = torch.from_numpy(rows.given) if columns.others.given else None
+    split = assigned(rows.words[:, -1].tolist(), where) if columns.others.said else None
     with named(f"{where}:"):
         return dataclasses.replace(
             images,
-            names=places_among(table.lines, [line for line, _ in table.bad]),
-            skipped=len(table.bad),
+            names=places_among(rows.good, [line for line, _ in rows.bad]),
+            skipped=len(rows.bad),
             condition=given,
             condition_names=reading.condition if columns.others.given else (),
             assigned=split,
         )
 
 
-class Table(NamedTuple):
-    """What the lines of a table hold."""
-
-    pixels: list[np.ndarray]
-    """``(rows, pixels)`` in parts; bytes as long as all values fit into them."""
-    labels: np.ndarray | None
-    given: np.ndarray
-    """The columns of a condition, float64 ``(rows, d)``."""
-    parts: np.ndarray
-    """What the column of a split says, if there is one."""
-    lines: list[int]
-    """Numbers of the lines that are rows."""
-    bad: Bad
-
-
-def _read(path: Path, columns: Columns, dialect: Dialect) -> Table:
-    """All lines."""
-    parts: list[np.ndarray] = []
-    labels: list[np.ndarray] = []
-    given: list[np.ndarray] = [np.empty((0, len(columns.others.given)))]
-    split: list[np.ndarray] = [np.empty(0, str)]
-    lines, bad = list[int](), Bad()
+def _read(path: Path, columns: Columns, dialect: Dialect) -> tuple[Rows, np.ndarray | None]:
+    """All lines, whose values are the pixels, as bytes where all fit into them; and the labels."""
+    blocks, pixels, labels = list[Rows](), list[np.ndarray](), list[np.ndarray]()
     for first_line, text in line_blocks(path, after=columns.header):
         rows = parse_rows(text, columns.count, dialect, columns.others)
-        lines.extend(first_line + line for line in rows.good)
-        bad.extend((first_line + line, reason) for line, reason in rows.bad)
-        pixels = rows.values[:, columns.pixels]
-        small = not dialect.real and pixels.max(initial=0) < 256
-        parts.append(pixels.astype(np.uint8) if small else pixels)
+        values = rows.values[:, columns.pixels]
+        small = not dialect.real and values.max(initial=0) < 256
+        pixels.append(values.astype(np.uint8) if small else values)
         if columns.label is not None:
-            labels.append(
-                rows.words[:, 0] if columns.others.words else rows.values[:, columns.label]
-            )
-        given.append(rows.given)
-        if columns.others.said:
-            split.append(rows.words[:, -1])
-        afford(parts[-1].nbytes)
-    found = np.concatenate(labels) if labels else None
-    return Table(parts, found, np.concatenate(given), np.concatenate(split), lines, bad)
+            words = columns.others.words
+            labels.append(rows.words[:, 0] if words else rows.values[:, columns.label])
+        good = [first_line + line for line in rows.good]
+        bad = [(first_line + line, reason) for line, reason in rows.bad]
+        blocks.append(Rows(values[:0], rows.given, rows.words, good, bad))
+        afford(pixels[-1].nbytes)
+    if not blocks:
+        raise DataError("holds no rows of numbers")
+    _, given, words, *lines = zip(*blocks, strict=True)
+    good, bad = (list(itertools.chain.from_iterable(each)) for each in lines)
+    whole = Rows(_joined(pixels), np.concatenate(given), np.concatenate(words), good, bad)
+    return whole, np.concatenate(labels) if labels else None
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:
@@ -161,7 +142,7 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
     return whole
 
 
-def _refuse(bad: Bad, where: str, skip_bad: bool, dialect: Dialect) -> None:
+def _refuse(bad: list[tuple[int, str]], where: str, skip_bad: bool, dialect: Dialect) -> None:
     """Names bad rows by line, those of one reason together, and raises unless they are to be skipped."""
     reasons, parts = list(by_reason(bad).items()), []
     for reason, lines in reasons[:REASONS]:
