@@ -80,6 +80,7 @@ class Workshop:
                     first = first or self._with_room(report, where)
                     common_size([first, report], self.reading, where)
                     content = np.asarray(pixels, np.uint8).tobytes()
+                    assert len(content) == self._size(report), "a report tells the size"
                     stream.write(content)
                 lines.write(json.dumps([_digest(content), *dataclasses.astuple(report)]).encode())
                 lines.write(b"\n")
