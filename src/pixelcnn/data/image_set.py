@@ -158,9 +158,9 @@ class ImageSet:
     @property
     def label_count(self) -> int:
         """Number of classes: their names, else the largest label and one; 0 without labels."""
-        if self.labels is None or len(self) == 0:
-            return len(self.classes) if self.labels is not None else 0
-        return max(len(self.classes), int(self.labels.max()) + 1)
+        if self.labels is None:
+            return 0
+        return max(len(self.classes), int(self.labels.max()) + 1 if len(self) else 0)
 
     def given(self, kind: str) -> Tensor | None:
         """The condition of a kind that each image has: labels, vectors or maps; None if it has none."""
@@ -283,7 +283,7 @@ class ImageSet:
         )
 
 
-def known_of_each(images: ImageSet) -> dict[str, Tensor]:
+def known_of_each(images: ImageSet) -> dict[str, Any]:
     """What is known of each image of a set, of :data:`OF_EACH`."""
     each = {what: getattr(images, what) for what in OF_EACH}
     return {what: values for what, values in each.items() if values is not None}
