@@ -16,12 +16,7 @@ from pixelcnn.data.content import as_bytes
 from pixelcnn.data.labels import labels_tensor
 from pixelcnn.data.lazy import LazyImages, chosen, pieces, rows_of
 from pixelcnn.data.noise import coin_flips, content_places
-from pixelcnn.data.tensors import (
-    condition_tensor,
-    level_count,
-    levels_tensor,
-    names_in,
-)
+from pixelcnn.data.tensors import condition_tensor, level_count, levels_tensor, names_in
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import ImageShape
 from pixelcnn.surroundings import independent
