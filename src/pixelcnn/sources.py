@@ -127,11 +127,7 @@ def set_of(
     require_model(model)
     if split is not None:
         check_choice("split", split, PARTS)
-    given = given_of(options)
-    if is_plain(source):
-        source, given = _array(model, source, given)
-    if not (isinstance(source, ImageSet | Splits) and not given):
-        given = preparation(model, given)
+    source, given = _readied(model, source, options)
     if not given_of(options).get("condition") and not has_columns(source):
         given.pop("condition", None)  # which columns training read
     part = split or ("test" if _several(source) else "all")
@@ -183,7 +179,8 @@ def training_sets(model: PixelModel, train: Any, val: Any = None) -> tuple[Image
         return _part(model, train, "train"), _part(model, val, "val")
     known: Parts = {} if _several(train) else _parts(model, train)
     if "all" not in known:
-        parts = data.load(train, **({} if isinstance(train, Splits) else preparation(model)))
+        train, given = _readied(model, train)
+        parts = data.load(train, **given)
         return agreeing(model, parts.train), agreeing(model, parts.val)
     whole = known["all"]
     kept, cut = parts_by_content(content_keys(whole.images, whole.group), TWO_WAYS)
@@ -199,8 +196,7 @@ def _parts(model: PixelModel, source: Any) -> Parts:
     """A source in the parts that it comes in."""
     if isinstance(source, ImageSet):
         return {"all": source}
-    source, given = _array(model, source, {}) if is_plain(source) else (source, {})
-    given = {} if isinstance(source, ImageSet | Splits) else preparation(model, given)
+    source, given = _readied(model, source)
     return parts_in(source, **given)
 
 
@@ -242,6 +238,17 @@ def of_shape(model: PixelModel, images: ImageSet) -> ImageSet:
             else "--grey or --rgb changes their channels (in Python grey=, rgb=)",
         )
     return images
+
+
+def _readied(
+    model: PixelModel, source: Any, options: Mapping[str, Any] | None = None
+) -> tuple[Any, dict[str, Any]]:
+    """A source, and the options that give its images the model's levels and shape; none of a set as it is."""
+    given = given_of(options)
+    if is_plain(source):
+        source, given = _array(model, source, given)
+    as_it_is = isinstance(source, ImageSet | Splits) and not given
+    return source, given if as_it_is else preparation(model, given)
 
 
 def _array(model: PixelModel, source: Any, given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -88,13 +88,17 @@ def test_the_words_of_fer_2013_are_known(tmp_path):
     ("words", "said"),
     [
         (["train"] * 6 + ["holdout"], "says 'holdout'"),
+        (["train"] * 6 + ["1"], "says '1'"),
         (["train"] * 3 + ["test"] * 3 + [""], "says ''"),
         (["train"] * 7, "all is train"),
         (["test"] * 6 + ["val"], "all is val or test"),
     ],
 )
-def test_a_column_that_is_no_split_is_left_out_and_that_is_said(tmp_path, caplog, words, said):
+def test_a_column_that_is_no_split_is_left_out_and_that_is_said(
+    tmp_path, caplog, monkeypatch, words, said
+):
     caplog.set_level(logging.INFO, "pixelcnn")
+    monkeypatch.setattr("pixelcnn.data.lines.BLOCK", 100)  # so that rows come in several blocks
     source, options = as_pixels(tmp_path / "set.csv", words=words)
     assert sum(map(len, data.load(source, **options))) == 7
     assert said in caplog.text

@@ -8,7 +8,7 @@ import torch
 
 from pixelcnn.data import ImageSet
 from pixelcnn.data.coding import Coding
-from pixelcnn.data.quantise import coded, equal_bins, look_up, source_levels, threshold_table
+from pixelcnn.data.quantise import check_guess, coded, equal_bins, look_up, threshold_table
 from pixelcnn.errors import ConfigError, DataError
 
 RAMP = ImageSet(
@@ -102,46 +102,20 @@ def test_options_that_make_no_sense_are_refused(options):
         Coding(**options)
 
 
-@pytest.mark.parametrize(
-    ("values", "kind", "wanted", "levels"),
-    [
-        ([0, 1], bool, None, 2),
-        ([0, 1], bool, 8, 2),
-        ([0, 1], np.uint8, None, 256),
-        ([0, 255], np.uint8, None, 256),
-        ([0, 200], np.uint8, 256, 256),
-        ([0, 4], np.uint8, 4, 256),
-        ([0, 1], np.int64, None, 256),
-        ([0, 3], np.uint16, None, 65_536),
-        ([0, 3], ">i2", None, 65_536),
-        ([0, 256], np.uint16, 8, 65_536),
-    ],
-)
-def test_levels_of_a_source_that_does_not_say_follow_from_its_type(values, kind, wanted, levels):
-    assert source_levels(np.array(values, kind), wanted) == levels
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [([-1, 3], "is -1"), ([70_000], "above 65535"), ([0, 256], "does not say of how many levels")],
-)
-def test_values_that_are_no_levels_are_refused(values, message):
-    with pytest.raises(DataError, match=message):
-        source_levels(np.array(values))
-
-
 @pytest.mark.parametrize(("kind", "levels"), [(np.uint8, 256), (np.int64, 256), (">u2", 65_536)])
 def test_values_that_may_be_levels_already_are_never_guessed_at(kind, levels):
+    check_guess(np.array([0, 17], kind), levels, 17)
     with pytest.raises(
         DataError, match=rf"all values are below 17.*dark ones of {levels}"
     ) as caught:
-        source_levels(np.array([0, 16], kind), 17)
+        check_guess(np.array([0, 16], kind), levels, 17)
     assert f"17 or {levels}, with source_levels" in caught.value.hint
 
 
 def test_the_log_says_what_dark_values_are_taken_for(caplog):
     caplog.set_level(logging.INFO)
-    source_levels(np.array([0, 128], np.uint8))
+    check_guess(np.array([0, 128], np.uint8), 256, None)
+    check_guess(np.array([False]), 2, 8)
     assert not caplog.text
-    source_levels(np.array([0, 127], np.uint8))
+    check_guess(np.array([0, 127], np.uint8), 256, None)
     assert "uint8 values are taken for 256 levels, though none is above 127" in caplog.text

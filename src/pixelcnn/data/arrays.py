@@ -23,9 +23,9 @@ from pixelcnn.data.labels_beside import file_of_labels, labelled
 from pixelcnn.data.layout import in_rows, order_of, pixel_shape
 from pixelcnn.data.lazy import LazyImages, Rows, pieces
 from pixelcnn.data.packed import OpenFile
-from pixelcnn.data.quantise import SOURCE, note_coded, possible, source_levels
+from pixelcnn.data.quantise import SOURCE, check_guess, note_coded, possible, source_levels
 from pixelcnn.data.raw import RawSet, check_finite, plain_type
-from pixelcnn.data.reading import QUANTISED, Reading
+from pixelcnn.data.reading import QUANTISED, Reading, typed
 from pixelcnn.data.rows import RowArray
 from pixelcnn.data.splits import Parts, read_alike
 from pixelcnn.data.stored import Container, StoredArray, whole
@@ -164,8 +164,11 @@ def from_values(
         usual = None if values.dtype == np.bool_ else reading.usual_levels
         if not known and usual:
             note_coded(values, usual, reading.levels)
-        levels = known or usual or source_levels(values, reading.levels)
-        return ImageSet(_levels(values, axes, levels, where), levels, labels, name=where)
+        levels = known or usual or source_levels(values.dtype)
+        images = _levels(values, axes, levels, where)
+        if not (known or usual):
+            check_guess(values, levels, reading.levels)
+        return ImageSet(images, levels, labels, name=where)
 
 
 def from_rows(
@@ -202,7 +205,9 @@ def _levels(values: Values, axes: tuple[int, ...], levels: int, where: str) -> T
         if not 0 <= low <= high < levels:
             raise DataError(
                 f"{levels} levels are the values 0 to {levels - 1}, these run from {low} to {high}",
-                hint=f"say how many levels they have with {SOURCE}",
+                hint=f"measured values: say how they become levels with {typed('quantise')}"
+                if low < 0
+                else f"say how many levels they have with {SOURCE}",
             )
     bound = min(most or levels, levels)
     return _ordered(values, axes, np.dtype(np.uint8 if levels <= 256 else np.int32), where, bound)

@@ -20,9 +20,9 @@ from pixelcnn.shapes import ImageShape
 
 FLIP, FLIP_VERTICAL, TRANSPOSE = 1, 2, 4
 """Bits of an orientation: mirrored left to right, upside down, and before that rows exchanged for columns."""
-QUARTER = TRANSPOSE | FLIP_VERTICAL
-"""A quarter turn, counterclockwise."""
 HALF_TURN = FLIP | FLIP_VERTICAL
+QUARTERS = (0, HALF_TURN, TRANSPOSE | FLIP, TRANSPOSE | FLIP_VERTICAL)
+"""Turns by quarters."""
 
 MOST_PIXELS = 32
 """Of a shift."""
@@ -79,16 +79,15 @@ class Augmentation:
     @functools.cached_property
     def orientations(self) -> tuple[int, ...]:
         """All that repeated flips and turns lead to, in bits; 0 is the first."""
-        turn = QUARTER if self._square else HALF_TURN
-        steps = {"flip": FLIP, "flip-vertical": FLIP_VERTICAL, "rotate": turn}
+        flips = {"flip": FLIP, "flip-vertical": FLIP_VERTICAL}
+        steps = [flips[name] for name in self.names if name in flips]
+        if "rotate" in self.names and self._square:
+            return tuple(range(8)) if steps else QUARTERS
+        steps += [HALF_TURN] if "rotate" in self.names else []
         found = {0}
-        while True:
-            more = {
-                after(one, steps[name]) for one in found for name in self.names if name in steps
-            }
-            if more <= found:
-                return tuple(sorted(found))
-            found |= more
+        for step in steps:  # without a transposition, each undoes itself
+            found |= {one ^ step for one in found}
+        return tuple(sorted(found))
 
     @property
     def count(self) -> int:
@@ -175,20 +174,6 @@ def pixels_of(name: str) -> int:
     """
     found = re.fullmatch(r"shift ([1-9][0-9]?)", name, re.ASCII)
     return int(found[1]) if found and int(found[1]) <= MOST_PIXELS else 0
-
-
-def after(orientation: int, then: int) -> int:
-    """One orientation, and another one of its result.
-
-    Example:
-        >>> half_turn = after(QUARTER, QUARTER)
-        >>> half_turn == HALF_TURN, after(half_turn, half_turn)
-        (True, 0)
-    """
-    flips = orientation & HALF_TURN
-    if then & TRANSPOSE:  # what was left to right is now up and down
-        flips = (flips & FLIP) * 2 | (flips & FLIP_VERTICAL) // 2
-    return (orientation ^ then) & TRANSPOSE | flips ^ (then & HALF_TURN)
 
 
 @functools.lru_cache(maxsize=16)

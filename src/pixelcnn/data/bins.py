@@ -269,15 +269,13 @@ def _spread(values: Tensor) -> np.ndarray:
 
 def _between_neighbours(values: np.ndarray, levels: int) -> Sequence[float]:
     """Edges midway between neighbours of sorted values, with equally many in each bin, or nearly so."""
-    count = len(values)
-    place = np.clip(np.rint(np.arange(1, levels) * count / levels).astype(int), 1, count - 1)
-    # Where the neighbours are equal, the nearest place where they differ.
-    left = np.searchsorted(values, values[place], "left")
-    right = np.searchsorted(values, values[place - 1], "right")
-    nearer = np.where((place - left <= right - place) & (left > 0) | (right == count), left, right)
-    place = np.unique(np.where(values[place - 1] < values[place], place, nearer))
-    place = place[(place > 0) & (place < count)]
-    below, above = values[place - 1], values[place]
+    distinct, counts = np.unique(values, return_counts=True)
+    ends = counts.cumsum()[:-1]  # how many values lie below each place where neighbours differ
+    wanted = np.rint(np.arange(1, levels) * len(values) / levels)
+    right = np.searchsorted(ends, wanted).clip(max=len(ends) - 1)
+    left = (right - 1).clip(0)
+    place = np.unique(np.where(wanted - ends[left] <= ends[right] - wanted, left, right))
+    below, above = distinct[place], distinct[place + 1]
     middle = below + (above - below) / 2
     edges: list[float] = np.where(middle > below, middle, above).tolist()
     return edges

@@ -34,24 +34,12 @@ class Columns:
     label: int | None
     header: int
     """Number of the line with the names; 0 if there is none."""
-    ignored: tuple[int, ...] = ()
-    """Places of columns that are neither, whatever stands in them."""
-    given: tuple[int, ...] = ()
-    """Places of the columns of a condition."""
+    others: Others = dataclasses.field(default_factory=Others)
+    """The columns that are no numbers of pixels, nor a label that is one."""
     undecided: bool = False
     """Whether the first or the last of ``pixels`` is the label: the values have to tell."""
-    words: bool = False
-    """Whether the label is a word."""
-    part: tuple[int, ...] = ()
-    """Place of the column that assigns each image to a part of a split, if there is one."""
     sides: tuple[int, ...] = ()
     """How long the axes of an image are, if one cell says it: see :func:`pixelcnn.data.cells.sides_of`."""
-
-    @property
-    def others(self) -> Others:
-        """The columns that are no numbers of pixels, nor a label that is one."""
-        words = (self.label,) if self.words and self.label is not None else ()
-        return Others(self.ignored, self.given, words, self.part)
 
 
 def columns_of(
@@ -70,10 +58,14 @@ def columns_of(
         DataError: several label columns, or none as asked for.
     """
     found = _meant(fields, line, reading, where, rows)
-    if reading.labels or found.label is None:
+    label, others = found.label, found.others
+    if label is None:
         return found
-    ignored = (*found.ignored, found.label)  # so that no bad label keeps an image from being read
-    return dataclasses.replace(found, label=None, words=False, ignored=ignored)
+    if not reading.labels:  # so that no bad label keeps an image from being read
+        ignored = (*others.ignored, label)
+        return dataclasses.replace(found, label=None, others=others._replace(ignored=ignored))
+    words = _are_words(rows if found.header else [fields, *rows], label)
+    return dataclasses.replace(found, others=others._replace(words=(label,) if words else ()))
 
 
 def _meant(
@@ -112,8 +104,7 @@ def _meant(
             hint=f"say {typed('label_column')} first, last or none",
         )
     label = pixels[0 if wanted == "first" else -1]
-    words = _are_words(rows, label)
-    return Columns(len(fields), pixels[pixels != label], int(label), header, words=words)
+    return Columns(len(fields), pixels[pixels != label], int(label), header)
 
 
 def _are_words(rows: Sequence[list[str]], at: int) -> bool:
@@ -176,10 +167,8 @@ def _named_columns(
     order = _in_order([fields[at] for at in rest], where)
     pixels = np.array([rest[at] for at in order], dtype=int)
     label = labels[0] if labels else None
-    are_words = label is not None and _are_words(rows, label)
-    return Columns(
-        len(fields), pixels, label, header, tuple(others), given, words=are_words, part=part
-    )
+    apart = Others(tuple(others), given, said=part)
+    return Columns(len(fields), pixels, label, header, apart)
 
 
 def _in_order(names: list[str], where: str) -> list[int]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pixelcnn.data.arrays import contained
 from pixelcnn.data.columns import is_unnamed
-from pixelcnn.data.condition_columns import stored_names
+from pixelcnn.data.condition_columns import DEFAULT, stored_names
 from pixelcnn.data.files import ImageFile, find_images, name_of
 from pixelcnn.data.gate import brief, missing, named
 from pixelcnn.data.geometry import cropped
@@ -39,8 +39,6 @@ FILES = ("name", "names", "file", "files", "filename", "file_name", "image", "pa
 """What the column of a table is called that says which image a row belongs to."""
 NAMED = "a table with a column `name`, or pictures, say which image each condition is of"
 """What to do where the order of images does not."""
-KEYS = ("condition", "conditions", "maps", "map", "vectors")
-"""What an array of an archive is called, unless it is the only one."""
 FULL = 65_536
 """Levels that pictures of maps are read with: 8 bits fill them evenly, and 16 keep all they have."""
 
@@ -203,13 +201,14 @@ def _pictures(path: Path, size: Sequence[int] | None, fit: str | None) -> Featur
 def _array(path: Path) -> Features:
     """The vectors or maps of an ``.npy`` or ``.npz`` file."""
     container = contained(path)
-    key = next((key for key in KEYS if key in container.names), None)
-    if key is None and len(container.names) != 1 and not isinstance(container, Single):
+    if isinstance(container, Single) or len(container.names) == 1:
+        key = container.names[0]
+    elif (key := DEFAULT) not in container.names:
         raise DataError(
             f"holds the arrays {brief(', '.join(container.names)) or 'none'}",
-            hint="call the vectors or maps condition",
+            hint=f"call the vectors or maps {DEFAULT}",
         )
-    values, names = whole(container[key or container.names[0]]), stored_names(container)
+    values, names = whole(container[key]), stored_names(container)
     if values.dtype.kind not in "buif":
         raise DataError(f"holds {brief(str(values.dtype), 60)} values, but conditions are numbers")
     if values.ndim == 3:
@@ -225,30 +224,32 @@ def _array(path: Path) -> Features:
 
 def _table(path: Path) -> Features:
     """The columns of numbers of a table, and the names in its column of names; no column without a name."""
-    rows, header, names, files = list[list[float]](), list[str](), list[str](), list[str]()
-    at: int | None = None
-    unnamed = set[int]()
-    for number, fields in fields_of(path):
-        if not header and not rows and (header := _header(path, fields)):
-            at = next((i for i, name in enumerate(header) if name.lower() in FILES), None)
-            unnamed = {i for i, name in enumerate(header) if is_unnamed(name)}
-            names = [name for i, name in enumerate(header) if i not in {at, *unnamed}]
-            if unnamed:
-                log.warning("%s: columns without a name are left out", printable(path.name))
-        if header is fields:
-            continue
-        width = len(header) or len(fields if not rows else rows[0])
-        if len(fields) != width:
-            raise DataError(f"line {number}: {len(fields)} values instead of {width}")
-        if at is not None:
-            files.append(fields[at])
-        numbers = [field for i, field in enumerate(fields) if i not in {at, *unnamed}]
-        rows.append([_number(f, number, column, names) for column, f in enumerate(numbers)])
-    if not rows or not rows[0]:
+    lines = list(fields_of(path))
+    if not lines:
         raise DataError("holds no rows of numbers")
+    first = lines[0][1]
+    header, width = _header(path, first), len(first)
+    lines = lines[header is first :]
+    at = next((i for i, name in enumerate(header) if name.lower() in FILES), None)
+    unnamed = {i for i, name in enumerate(header) if is_unnamed(name)} - {at}
+    if unnamed:
+        log.warning("%s: columns without a name are left out", printable(path.name))
+    kept = [i for i in range(width) if i not in {at, *unnamed}]
+    if not lines or not kept:
+        raise DataError("holds no rows of numbers")
+    names = [header[i] for i in kept] if header else [str(i + 1) for i in kept]
     if len({*names}) != len(names):
         raise DataError("has two columns of one name")
-    return Features(torch.tensor(rows, dtype=torch.float64), tuple(names), tuple(files))
+    for number, fields in lines:
+        if len(fields) != width:
+            raise DataError(f"line {number}: {len(fields)} values instead of {width}")
+    rows = [
+        [_number(fields[i], number, name) for i, name in zip(kept, names, strict=True)]
+        for number, fields in lines
+    ]
+    files = [] if at is None else [fields[at] for _, fields in lines]
+    found = torch.tensor(rows, dtype=torch.float64)
+    return Features(found, tuple(names) if header else (), tuple(files))
 
 
 def _header(path: Path, first: list[str]) -> list[str]:
@@ -260,12 +261,10 @@ def _header(path: Path, first: list[str]) -> list[str]:
     return names if len(names) == len(first) and not any(map(is_number, names)) else []
 
 
-def _number(field: str, line: int, column: int, names: list[str]) -> float:
+def _number(field: str, line: int, column: str) -> float:
     """A finite number; errors name the line and the column."""
     with contextlib.suppress(ValueError):
         if math.isfinite(value := float(field)):
             return value
-    name = names[column] if names else str(column + 1)
-    raise DataError(
-        f"line {line}: {brief(repr(field), 30)} in column {brief(name, 60)} is no finite number"
-    )
+    shown = f"{brief(repr(field), 30)} in column {brief(column, 60)}"
+    raise DataError(f"line {line}: {shown} is no finite number")

@@ -17,7 +17,7 @@ from pixelcnn.data.condition_columns import named_condition
 from pixelcnn.data.features import STORED, content_of
 from pixelcnn.data.gate import brief, named
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.label_column import label_end, place
+from pixelcnn.data.label_column import label_apart, place
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.picture_list import MOST_ALIKE
 from pixelcnn.data.reading import LABELS, Reading, typed
@@ -173,16 +173,15 @@ def of_columns(
         for row in zip(*(a[:FIRST] for a in arrays), strict=True)
     ]
     found = columns_of([str(name).lower() for name in names], 1, reading, where, rows)
-    pixels, label = [arrays[at] for at in found.pixels], found.label
+    pixels = _together([arrays[at] for at in found.pixels])
+    labels = None if found.label is None else arrays[found.label]
     if found.undecided:
-        highest = max(each.max(initial=0) for each in pixels[1:-1])
-        label = int(found.pixels[label_end(pixels[0], pixels[-1], highest, where)])
-        pixels = [arrays[at] for at in found.pixels if at != label]
-    labels = None if label is None or not reading.labels else arrays[label]
-    images = from_rows(_together(pixels), labels, reading.source_levels, reading, where)
-    parts = [assignment.assigned(arrays[at].tolist(), where) for at in found.part]
+        pixels, labels = label_apart(pixels, where)
+    labels = labels if reading.labels else None
+    images = from_rows(pixels, labels, reading.source_levels, reading, where)
+    parts = [assignment.assigned(arrays[at].tolist(), where) for at in found.others.said]
     images = dataclasses.replace(images, assigned=next(iter(parts), None))
-    return _conditioned(images, [arrays[at] for at in found.given], reading)
+    return _conditioned(images, [arrays[at] for at in found.others.given], reading)
 
 
 def _conditioned(images: ImageSet, columns: Sequence[Any], reading: Reading) -> ImageSet:
@@ -199,10 +198,7 @@ def _together(columns: list[np.ndarray]) -> np.ndarray:
     if kind.kind in "iu" and kind.itemsize != 2 and all(_fit_bytes(each) for each in columns):
         kind = np.dtype(np.uint8)
     afford(len(columns) * len(columns[0]) * kind.itemsize)
-    together = np.empty((len(columns[0]), len(columns)), kind)
-    for at, column in enumerate(columns):
-        together[:, at] = column
-    return together
+    return np.column_stack([column.astype(kind, copy=False) for column in columns])
 
 
 def _fit_bytes(values: np.ndarray) -> bool:

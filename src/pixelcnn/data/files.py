@@ -240,15 +240,11 @@ def class_labels(names: list[str], known: tuple[str, ...] = ()) -> list[str] | N
 def _class_folders(names: list[str]) -> list[str]:
     """The folder of each name that could be its class; empty where it lies in none."""
     paths = [name.split("/") for name in names]
-    while paths and len(paths[0]) > 1 and _says_nothing(paths[0][0]):
-        if any(len(path) < 2 or path[0] != paths[0][0] for path in paths):
+    while paths and len(paths[0]) > 1 and all(path[:-1][:1] == paths[0][:1] for path in paths):
+        if paths[0][0].lower() not in IMAGES and not _part(paths[0][0])[0]:
             break
         paths = [path[1:] for path in paths]
     return [unicodedata.normalize("NFC", path[0]) if len(path) > 1 else "" for path in paths]
-
-
-def _says_nothing(folder: str) -> bool:
-    return folder.lower() in IMAGES or _part(folder)[0] != ""
 
 
 def _beside_classes(names: list[str]) -> set[str]:

@@ -16,12 +16,7 @@ from pixelcnn.data.content import as_bytes
 from pixelcnn.data.labels import labels_tensor
 from pixelcnn.data.lazy import LazyImages, chosen, pieces, rows_of
 from pixelcnn.data.noise import coin_flips, content_places
-from pixelcnn.data.tensors import (
-    condition_tensor,
-    level_count,
-    levels_tensor,
-    names_in,
-)
+from pixelcnn.data.tensors import condition_tensor, level_count, levels_tensor, names_in
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import ImageShape
 from pixelcnn.surroundings import independent
@@ -158,9 +153,9 @@ class ImageSet:
     @property
     def label_count(self) -> int:
         """Number of classes: their names, else the largest label and one; 0 without labels."""
-        if self.labels is None or len(self) == 0:
-            return len(self.classes) if self.labels is not None else 0
-        return max(len(self.classes), int(self.labels.max()) + 1)
+        if self.labels is None:
+            return 0
+        return max(len(self.classes), int(self.labels.max()) + 1 if len(self) else 0)
 
     def given(self, kind: str) -> Tensor | None:
         """The condition of a kind that each image has: labels, vectors or maps; None if it has none."""
@@ -190,11 +185,11 @@ class ImageSet:
         A range of neighbours shares memory with this set, other choices are copied; images in a file
         stay there.
         """
-        dynamic, rows = self.dynamic, rows_of(which, len(self))
+        each, dynamic = known_of_each(self), self.dynamic
+        rows = rows_of(which, len(self))
         device = rows.device if isinstance(rows, Tensor) else None
         indices = torch.arange(len(self), device=device)[rows]  # counted from 0 on
-        each = {what: getattr(self, what) for what in OF_EACH}
-        taken = {what: values[rows] for what, values in each.items() if values is not None}
+        taken = {what: values[rows] for what, values in each.items()}
         if dynamic:
             taken.setdefault("index", indices)
         names = tuple(self.names[i] for i in indices.tolist()) if self.names else ()
@@ -281,6 +276,12 @@ class ImageSet:
             grey_levels=None,
             index=None,
         )
+
+
+def known_of_each(images: ImageSet) -> dict[str, Any]:
+    """What is known of each image of a set, of :data:`OF_EACH`."""
+    each = {what: getattr(images, what) for what in OF_EACH}
+    return {what: values for what, values in each.items() if values is not None}
 
 
 class Splits(NamedTuple):

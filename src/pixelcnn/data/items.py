@@ -121,19 +121,20 @@ def _of_arrays(
     arrays: Iterable[Any], labels: list[int | str | None], reading: Reading, where: str
 ) -> ImageSet:
     """Arrays of one shape and type as a set; their labels are known when all have been read."""
-    spool, first = Spool(), np.empty(0)
+    spool: Spool | None = None
     for index, image in enumerate(arrays):
         row = _array(image, index, where)
-        first = first if index else row
-        if row.shape != first.shape or row.dtype != first.dtype:
+        spool = Spool(row.shape, row.dtype) if spool is None else spool
+        first = spool.dtype, spool.shape[1:]
+        if (row.dtype, row.shape) != first:
             raise DataError(
-                f"{where}: item {index} is {row.dtype} {row.shape}, item 0 {first.dtype} {first.shape}",
+                f"{where}: item {index} is {row.dtype} {row.shape}, item 0 {first[0]} {first[1]}",
                 hint="bring all to one shape and type in the dataset",
             )
-        spool.append(row.tobytes())
-    values = spool.array(first.shape, first.dtype)
-    held = values if spool.on_disk else values[:]
-    taken = from_rows if first.ndim == 1 else from_values
+        spool.append(row)
+    assert spool is not None, "whoever calls has seen the first"
+    held = spool if spool.on_disk else spool[:]
+    taken = from_rows if spool.ndim == 2 else from_values
     known = known_labels(labels, range(len(labels)), where)
     return taken(held, known, reading.source_levels, reading, where)
 

@@ -47,31 +47,31 @@ def is_image(count: int, reading: Reading) -> bool:
     return square_of(count) is not None
 
 
-def label_end(first: np.ndarray, last: np.ndarray, highest: float, where: str) -> int:
-    """Which of two columns holds the classes: 0 for the first, -1 for the last.
+def label_apart(values: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels ``(n, d - 1)`` and classes ``(n,)``, which the first or the last of some columns holds.
 
     Classes are few, counted from 0 or 1 without gaps, and each is about as frequent as the others; a pixel
     in a corner has many values, or nearly always the same.
 
     Args:
-        first: values ``(n,)`` of the first column.
-        last: of the last.
-        highest: of all the pixels between them.
+        values: ``(n, d)``.
         where: start of a message.
 
     Raises:
         DataError: both could be.
 
     Example:
-        >>> label_end(np.array([0, 0, 0, 0]), np.array([1, 0, 0, 1]), 16, "digits.csv")
-        -1
+        >>> [each.tolist() for each in label_apart(np.array([[0, 16, 1], [0, 7, 0]] * 2), "digits.csv")]
+        [[[0, 16], [0, 7], [0, 16], [0, 7]], [1, 0, 1, 0]]
     """
+    highest = values[:, 1:-1].max(initial=0)
+    ends = {end: whole_numbers(values[:, end]) for end in (0, -1)}
     rank, common, beyond = {}, {}, {}
-    for end, values in ((0, first), (-1, last)):
-        counts = np.unique(values, return_counts=True)[1]
-        common[end] = float(counts.max(initial=0)) / max(len(values), 1)
-        rank[end] = _class_rank(values, common[end])
-        beyond[end] = rank[end] > 0 and bool(values.max(initial=0) > highest)
+    for end, column in ends.items():
+        counts = np.unique(column, return_counts=True)[1]
+        common[end] = float(counts.max(initial=0)) / max(len(column), 1)
+        rank[end] = _class_rank(column, common[end])
+        beyond[end] = rank[end] > 0 and bool(column.max(initial=0) > highest)
     likely = [
         end
         for end, other in ((0, -1), (-1, 0))
@@ -83,15 +83,24 @@ def label_end(first: np.ndarray, last: np.ndarray, highest: float, where: str) -
             or 2 * common[end] <= common[other]
         )
     ]
-    if len(likely) == 1:
-        name = "last" if likely[0] else "first"
-        log.warning("%s: no header names a label, the %s column is taken for it", where, name)
-        return likely[0]
-    raise DataError(
-        f"{where}: a row has one number more than an image, and either the first or the last could be "
-        "its class",
-        hint=f"say {typed('label_column')} first or last, or name it `label` in a header line",
-    )
+    if len(likely) != 1:
+        raise DataError(
+            f"{where}: a row has one number more than an image, and either the first or the last could be "
+            "its class",
+            hint=f"say {typed('label_column')} first or last, or name it `label` in a header line",
+        )
+    at = likely[0]
+    name = "last" if at else "first"
+    log.warning("%s: no header names a label, the %s column is taken for it", where, name)
+    return (values[:, :-1] if at else values[:, 1:]), ends[at]
+
+
+def whole_numbers(labels: np.ndarray) -> np.ndarray:
+    """Labels in a table of real numbers as integers, if they are."""
+    if labels.dtype.kind != "f":
+        return labels
+    whole = (labels == np.floor(labels)) & (labels >= 0) & (labels <= 65_535)
+    return labels.astype(np.int64) if whole.all() else labels
 
 
 def _class_rank(values: np.ndarray, common: float) -> int:

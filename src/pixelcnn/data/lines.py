@@ -2,6 +2,7 @@
 
 import codecs
 import csv
+import io
 import itertools
 import re
 from collections.abc import Iterator
@@ -15,7 +16,6 @@ BLOCK = 2**22
 MAX_LINE = 2**23
 """Bytes; a million pixels of five digits and more."""
 ENCODINGS = {
-    codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -71,11 +71,9 @@ def fields_of(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:
-    """The bytes of a file, cut behind newlines of any system; the last line gets one if it has none."""
+    """The bytes of a file, cut behind newlines; the last line gets one if it has none."""
     rest = b""
     for block in _decoded(blocks(path, BLOCK)):
-        if b"\r" in block:
-            block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         cut = (text := rest + block).rfind(b"\n") + 1
         rest = text[cut:]
         if len(rest) > MAX_LINE:
@@ -87,22 +85,18 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
 
 
 def _decoded(given: Iterator[bytes]) -> Iterator[bytes]:
-    """Blocks of a file as UTF-8 without a mark; none ends between a return and its line feed."""
+    """Blocks of a file as UTF-8 without a mark, with plain newlines; bytes that are no UTF-8 stay."""
     start = b""
     while len(start) < 4 and (block := next(given, b"")):
         start += block
-    mark = next((mark for mark in ENCODINGS if start.startswith(mark)), b"")
-    encoding = ENCODINGS.get(mark) or _unmarked(start[:4])
-    plain = encoding in {"", "utf-8-sig"}
-    decoder = codecs.getincrementaldecoder(encoding or "utf-8")()
-    kept = b""
-    for block in itertools.chain([start[len(mark) :] if plain else start], given):
-        block = kept + (block if plain else decoder.decode(block).encode())
-        kept = b"\r" if block.endswith(b"\r") else b""
-        yield block.removesuffix(b"\r")
-    decoder.decode(b"", final=True)
-    if kept:
-        yield kept
+    marked = (name for mark, name in ENCODINGS.items() if start.startswith(mark))
+    encoding = next(marked, "") or _unmarked(start[:4])
+    errors = "strict" if encoding else "surrogateescape"
+    characters = codecs.getincrementaldecoder(encoding or "utf-8-sig")(errors)
+    decoder = io.IncrementalNewlineDecoder(characters, translate=True)
+    for block in itertools.chain([start], given):
+        yield decoder.decode(block).encode(errors=errors)
+    yield decoder.decode(b"", final=True).encode(errors=errors)
 
 
 def _unmarked(start: bytes) -> str:

@@ -4,24 +4,21 @@ Every content is checked against its published SHA-256 each time it is read (und
 CIFAR-10), so a damaged file never becomes a result.
 """
 
-import contextlib
-import gzip
 import hashlib
 import io
 import logging
-import lzma
 import os
 import tarfile
 import tempfile
 import urllib.parse
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import Any, BinaryIO
 
-from pixelcnn.data.gate import opened
 from pixelcnn.data.official import Mirror, OfficialFile, OfficialSet
+from pixelcnn.data.packed import PACKINGS, blocks
 from pixelcnn.errors import DataError
 from pixelcnn.folders import at_home
 from pixelcnn.text import in_terminal
@@ -32,12 +29,6 @@ VARIABLE = "PIXELCNN_DATA"
 SCHEME = "https://"
 MARGIN = 2**16
 """Bytes that a packed file may have beyond its content."""
-UNPACKERS: dict[str, Callable[..., Any]] = {
-    "": contextlib.nullcontext,
-    ".gz": gzip.open,
-    ".xz": lzma.LZMAFile,
-}
-"""How a file may be packed."""
 
 
 def contents(dataset: OfficialSet, part: str, root: Path | None, download: bool) -> list[bytes]:
@@ -91,7 +82,7 @@ def _located(dataset: OfficialSet, file: OfficialFile, root: Path | None, downlo
 def packed(folder: Path, file: OfficialFile) -> Path | None:
     """The file in a folder, plain or packed; some write ``.idx3`` where others write ``-idx3``."""
     names = dict.fromkeys((file.name, file.name.replace("-idx", ".idx")))
-    paths = (folder / (name + suffix) for name in names for suffix in UNPACKERS)
+    paths = (folder / (name + suffix) for name in names for suffix in ("", *PACKINGS))
     return next((path for path in paths if path.is_file()), None)
 
 
@@ -101,14 +92,10 @@ def verified(path: Path, file: OfficialFile) -> bytes:
     Raises:
         DataError: it is not, or cannot be read.
     """
-    unpack = UNPACKERS[path.name[len(file.name) :]]  # either spelling is as long
     try:
-        with opened(path) as packed_content, unpack(packed_content) as stream:
-            content: bytes = stream.read(file.size + 1)
+        content = b"".join(blocks(path))
     except DataError as error:
         raise DataError(f"{path} {error}", hint="replace or remove it") from error
-    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}", hint="replace or remove it") from error
     if len(content) != file.size:
         excess = "more than " if len(content) > file.size else f"{len(content)} of "
         raise DataError(
@@ -137,8 +124,10 @@ def fetch(dataset: OfficialSet, file: OfficialFile, places: list[Path]) -> None:
             places[-1].mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=places[-1], prefix=".download-") as temporary:
                 wanted = mirror.archive or file
-                suffix = "" if mirror.archive else mirror.suffix
-                target = Path(temporary) / (wanted.name + suffix)
+                name = "archive" if mirror.archive else wanted.name + mirror.suffix
+                target = (
+                    Path(temporary) / name
+                )  # which says how it is packed; an archive is hashed whole
                 log.info("downloading %s from %s", wanted.name, url)
                 download(url, target, wanted.size + MARGIN)
                 _store(dataset, file, mirror, target, places[-1])
@@ -211,27 +200,18 @@ def _store(
         downloaded.replace(folder / downloaded.name)
         return
     verified(downloaded, mirror.archive)
-    with tarfile.open(downloaded) as archive:
+    with tarfile.open(downloaded) as archive:  # whose paths are never used
+        members = {each.name.rpartition("/")[2]: each for each in archive if each.isfile()}
         for each in dataset.files:
-            member = archive.extractfile(_member(archive, each.name))
+            if each.name not in members:
+                raise DataError(f"the archive has no {each.name}")
+            member = archive.extractfile(members[each.name])
             assert member is not None, "a regular file"
-            _unpack(member, downloaded.parent / each.name, each)
+            target = downloaded.parent / each.name
+            target.write_bytes(member.read(each.size + 1))
+            verified(target, each)
     for each in dataset.files:
         (downloaded.parent / each.name).replace(folder / each.name)
-
-
-def _member(archive: tarfile.TarFile, name: str) -> tarfile.TarInfo:
-    """The regular file of this name in any folder of the archive."""
-    for member in archive.getmembers():
-        if member.isfile() and member.name.rsplit("/", 1)[-1] == name:
-            return member
-    raise DataError(f"the archive has no {name}")
-
-
-def _unpack(source: IO[bytes], target: Path, file: OfficialFile) -> None:
-    """Copies one file out of an archive; its paths are never used."""
-    target.write_bytes(source.read(file.size + 1))
-    verified(target, file)
 
 
 def _brief(error: Exception) -> str:

@@ -143,30 +143,24 @@ BINARIZED_MNIST = OfficialSet(
     "binarized-mnist",
     read_amat,
     {
-        "train": (
-            OfficialFile(
-                "binarized_mnist_train.amat",
-                78_400_000,
+        part: (OfficialFile(f"binarized_mnist_{name}.amat", 2 * 28 * 28 * count, sha256),)
+        for part, name, count, sha256 in (
+            (
+                "train", "train", 50_000,
                 "ad693b29f94c14277b095f5238ddefbbdaaae0939789dd2f4f0205278cee3e4d",
             ),
-        ),
-        "val": (
-            OfficialFile(
-                "binarized_mnist_valid.amat",
-                15_680_000,
+            (
+                "val", "valid", 10_000,
                 "1de3d397c40fe8eeb33dafd4099a1f665ec01e96d9be234aaeeac8a34930e2e2",
             ),
-        ),
-        "test": (
-            OfficialFile(
-                "binarized_mnist_test.amat",
-                15_680_000,
+            (
+                "test", "test", 10_000,
                 "e6687bfea3f820c174f33b7865140b2a2dd2930ef786f35d45795fc193b5ab2c",
             ),
-        ),
+        )
     },
     (Mirror("https://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/"),),
-)
+)  # fmt: skip
 
 CIFAR_BATCHES = (
     "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",

@@ -1,7 +1,7 @@
 """The work of packing a folder, kept on the disk: whatever ends it, it goes on where it was.
 
-Beside the new folder ``out`` lies ``.out.partial``: a report on each file, then the pixels of each good
-one with their content keys, then the finished set, which is renamed to ``out``.
+Beside the new folder ``out`` lies ``.out.partial``: a report on each file and the pixels of the good ones,
+then the finished set, which is renamed to ``out``.
 """
 
 import contextlib
@@ -21,8 +21,8 @@ from pixelcnn.data.decoding import decoded
 from pixelcnn.data.files import ImageFile
 from pixelcnn.data.npy import written_header
 from pixelcnn.data.reading import Reading
-from pixelcnn.data.survey import FileReport, Target
-from pixelcnn.errors import ConfigError, DataError
+from pixelcnn.data.survey import FileReport, Target, common_size
+from pixelcnn.errors import ConfigError, ResourceError
 from pixelcnn.folders import (
     check_folder,
     check_inside,
@@ -33,9 +33,8 @@ from pixelcnn.folders import (
 )
 from pixelcnn.text import printable
 
-PLAN, SURVEY, PIXELS, KEYS = "plan.json", "survey.jsonl", "pixels.bin", "keys.bin"
-BLOCK = 2**24
-"""Bytes that are moved at a time."""
+PLAN, REPORTS, PIXELS = "plan.json", "reports.jsonl", "pixels.bin"
+GO_ON = "free some space and repeat the command: it goes on where it was"
 
 Callback = Callable[[int, int], None]
 
@@ -53,7 +52,7 @@ class Workshop:
         self.path, self.files, self.reading = path, files, reading
         plan = _plan(files, reading)
         if _read(path / PLAN) != plan:
-            for name in (PLAN, SURVEY, PIXELS, KEYS):
+            for name in (PLAN, REPORTS, PIXELS):
                 (path / name).unlink(missing_ok=True)
             write_inside(path / PLAN, plan.encode())
         shutil.rmtree(self.ready, ignore_errors=True)
@@ -64,61 +63,93 @@ class Workshop:
         """What is going to be the packed set."""
         return self.path / "ready"
 
-    def survey(self) -> list[FileReport]:
-        """A report on each file."""
-        reports = _stored_reports(self.path / SURVEY)
-        with _appending(self.path / SURVEY) as stream:
-            for report, _ in decoded(self.files[len(reports) :], self.reading):
-                stream.write(json.dumps(dataclasses.astuple(report)).encode() + b"\n")
+    def read(self, where: str, callback: Callback | None) -> list[FileReport]:
+        """A report on each file; the pixels of the good ones are stored, one behind another.
+
+        Raises:
+            DataError: sizes differ, and none was asked for.
+            ResourceError: the disk has no room for them.
+        """
+        reports = self._stored()
+        first = next((each for each in reports if not each.error), None)
+        # Plain writes, since a full disk ends a write to a mapped file with a signal.
+        with _appending(self.path / REPORTS) as lines, _appending(self.path / PIXELS) as stream:
+            for report, pixels in decoded(self.files[len(reports) :], self.reading):
+                content = b""
+                if pixels is not None:
+                    first = first or self._with_room(report, where)
+                    common_size([first, report], self.reading, where)
+                    content = np.asarray(pixels, np.uint8).tobytes()
+                    assert len(content) == self._size(report), "a report tells the size"
+                    stream.write(content)
+                lines.write(json.dumps([_digest(content), *dataclasses.astuple(report)]).encode())
+                lines.write(b"\n")
                 reports.append(report)
+                if callback:
+                    callback(len(reports), len(self.files))
         return reports
 
-    def pack(self, files: list[ImageFile], target: Target, callback: Callback | None) -> np.ndarray:
-        """Stores the pixels of each file, in order; gives the content key of each, uint64 ``(n,)``."""
-        keys, channels = self._checked(target), target.shape.channels
-        # Plain writes, since a full disk ends a write to a mapped file with a signal.
-        with _appending(self.path / PIXELS) as stream, _appending(self.path / KEYS) as marks:
-            for report, found in decoded(files[len(keys) :], self.reading):
-                if found is None or found.shape[1:] != target.shape[1:] or len(found) > channels:
-                    raise DataError(f"{printable(report.name)} {report.error or 'has changed'}")
-                pixels = target.conform(found).tobytes()
-                keys.append(content_key(target.shape, pixels))
-                stream.write(pixels)
-                marks.write(np.uint64(keys[-1]).tobytes())
-                if callback:
-                    callback(len(keys), len(files))
-        return np.array(keys, dtype=np.uint64)
+    def arrange(
+        self, good: list[FileReport], target: Target, path: Path
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Writes the stored pixels as one array, in the order of their content keys.
 
-    def arrange(self, order: np.ndarray, target: Target, path: Path) -> None:
-        """Writes the pixels as one array, in another order."""
-        size = target.shape.dimensions
-        rows = np.memmap(self.path / PIXELS, np.uint8, "r", shape=(len(order), size))
-        step = max(1, BLOCK // size)
+        Args:
+            good: reports on them.
+            target: shape and levels of all.
+            path: of the array.
+
+        Returns:
+            The keys, uint64 ``(n,)``, and the places among ``good``, int64 ``(n,)``, in that order.
+        """
+        stored = np.memmap(self.path / PIXELS, np.uint8, "r")
+        ends = np.cumsum([self._size(each) for each in good]).tolist()
+
+        def picture(at: int) -> bytes:
+            pixels = stored[ends[at] - self._size(good[at]) : ends[at]]
+            return target.conform(pixels.reshape(-1, *target.shape[1:])).tobytes()
+
+        found = (content_key(target.shape, picture(at)) for at in range(len(good)))
+        keys = np.fromiter(found, np.uint64, len(good))
+        order = np.argsort(keys, kind="stable")
         with path.open("wb") as stream:
-            stream.write(written_header(rows.dtype, (len(order), *target.shape)))
-            for start in range(0, len(order), step):
-                stream.write(rows[order[start : start + step]].tobytes())
+            stream.write(written_header(stored.dtype, (len(order), *target.shape)))
+            stream.writelines(map(picture, order.tolist()))
+        return keys[order], order
 
-    def missing(self, images: int, target: Target) -> int:
-        """Bytes that are still needed: the pixels, and once more the array made of them."""
-        whole = images * target.shape.dimensions
-        return 2 * whole - _size(self.path / PIXELS)
+    def _size(self, report: FileReport) -> int:
+        """Bytes of the stored pixels of a picture."""
+        height, width = self.reading.size or (report.height, report.width)
+        return report.channels * height * width
 
-    def _checked(self, target: Target) -> list[int]:
-        """Content keys of the images that are stored already; what a crash has spoilt is cut off."""
-        size, keys = target.shape.dimensions, []
-        if _size(self.path / KEYS):
-            stored = read_inside(self.path / KEYS)
-            with os.fdopen(open_inside(self.path / PIXELS, os.O_RDONLY), "rb") as stream:
-                for key in np.frombuffer(stored, np.uint64, len(stored) // 8).tolist():
-                    pixels = stream.read(size)
-                    if len(pixels) < size or content_key(target.shape, pixels) != key:
-                        break
-                    keys.append(key)
-        for name, width in ((PIXELS, size), (KEYS, 8)):
-            with _appending(self.path / name) as stream:
-                stream.truncate(len(keys) * width)
-        return keys
+    def _with_room(self, first: FileReport, where: str) -> FileReport:
+        """The first picture, if there is room for as many like it as there are files, and for the array."""
+        needed = 2 * len(self.files) * self._size(first)
+        if needed > shutil.disk_usage(self.path).free:
+            raise ResourceError(
+                f"{where}: the disk is full, {needed:,} bytes are needed", hint=GO_ON
+            )
+        return first
+
+    def _stored(self) -> list[FileReport]:
+        """The reports on the files whose pixels are stored; what a crash has spoilt is cut off."""
+        reports, end = list[FileReport](), 0
+        lines = _read(self.path / REPORTS).splitlines(keepends=True)
+        with os.fdopen(open_inside(self.path / PIXELS, os.O_RDWR | os.O_CREAT), "r+b") as stream:
+            for line in lines:
+                try:
+                    digest, name, error, notes, *rest = json.loads(line if "\n" in line else "")
+                except ValueError:
+                    break
+                report = FileReport(name, error, tuple(notes), *rest)
+                size = 0 if error else self._size(report)
+                if _digest(stream.read(size)) != digest:
+                    break
+                reports.append(report)
+                end += size
+            stream.truncate(end)
+        write_inside(self.path / REPORTS, "".join(lines[: len(reports)]).encode())
+        return reports
 
 
 @contextlib.contextmanager
@@ -155,20 +186,6 @@ def _plan(files: list[ImageFile], reading: Reading) -> str:
     return json.dumps({"files": digest.hexdigest(), "options": options}, sort_keys=True)
 
 
-def _stored_reports(path: Path) -> list[FileReport]:
-    """The reports that a file holds; what a crash has spoilt is cut off."""
-    reports: list[FileReport] = []
-    lines = _read(path).splitlines(keepends=True)
-    for line in lines:
-        try:
-            name, error, notes, *rest = json.loads(line if line.endswith("\n") else "")
-        except ValueError:
-            write_inside(path, "".join(lines[: len(reports)]).encode())
-            break
-        reports.append(FileReport(name, error, tuple(notes), *rest))
-    return reports
-
-
 def _read(path: Path) -> str:
     return read_inside(path).decode(errors="replace") if path.exists() else ""
 
@@ -177,5 +194,5 @@ def _appending(path: Path) -> BinaryIO:
     return os.fdopen(open_inside(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+def _digest(pixels: bytes) -> str:
+    return hashlib.sha256(pixels).hexdigest()

@@ -8,7 +8,7 @@ import functools
 import itertools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -85,32 +85,34 @@ def parse_rows(text: bytes, count: int, dialect: Dialect, others: Others) -> Row
         >>> rows.values.tolist(), rows.good, rows.bad
         ([[1, 20], [5, 6]], [0, 3], [(1, "'x' in column 2 is no whole number from 0 to 65535")])
     """
-    lines = plain(text, dialect).split(b"\n")
-    good = [n for n, line in enumerate(lines) if line.strip()]
+    numbered = enumerate(plain(text, dialect).split(b"\n"))
+    lines = {n: line for n, line in numbered if line.strip()}
     apart: dict[int, Apart] = {}
-    wrong: dict[int, str] = {}
-    kept = others.given or others.words
-    values = None if kept else _parsed([lines[n] for n in good], count, dialect)
+    bad: dict[int, str] = {}
+    values = None if any(others[1:]) else _parsed(lines.values(), count, dialect)
     if values is None and any(others):
-        apart = {n: _taken_apart(lines[n], count, dialect, others) for n in good}
-        lines = [apart[n].line if n in apart else line for n, line in enumerate(lines)]
-        wrong = {n: each.wrong for n, each in apart.items()}
-        good = [n for n in good if not wrong[n]]
-        values = _parsed([lines[n] for n in good], count, dialect)
+        apart = {n: _taken_apart(line, count, dialect, others) for n, line in lines.items()}
+        bad = {n: each.wrong for n, each in apart.items() if each.wrong}
+        lines = {n: each.line for n, each in apart.items() if not each.wrong}
+        values = _parsed(lines.values(), count, dialect)
     if values is None:
-        wrong |= {n: _wrong(lines[n], count, dialect) for n in good}
-        good = [n for n in good if not wrong[n]]
-        values = _parsed([lines[n] for n in good], count, dialect)
+        wrong = {n: _wrong(line, count, dialect) for n, line in lines.items()}
+        bad |= {n: reason for n, reason in wrong.items() if reason}
+        lines = {n: line for n, line in lines.items() if not wrong[n]}
+        values = _parsed(lines.values(), count, dialect)
     if values is None:  # Arrow reads no plus before a number, nor one that is nearly 0
-        rows = [[_number(f, dialect) for f in lines[n].split(dialect.separator)] for n in good]
-        values = np.array(rows).reshape(-1, count).astype(_kind(dialect))
-    numbers = [apart[n].given for n in good] if others.given else []
-    given = np.array(numbers, np.float64).reshape(len(good), len(others.given))
-    texts = (*others.words, *others.said)
-    said = [apart[n].words for n in good] if texts else []
-    words = np.array(said, str).reshape(len(good), len(texts))
-    bad = [(n, reason) for n, reason in sorted(wrong.items()) if reason]
-    return Rows(values, given, words, good, bad)
+        fields = [line.split(dialect.separator) for line in lines.values()]
+        values = np.array([[_number(f, dialect) for f in row] for row in fields], _kind(dialect))
+    kept = [apart[n] for n in lines] if apart else []
+    given = np.array([each.given for each in kept], np.float64)
+    words = np.array([each.words for each in kept], str)
+    return Rows(
+        values,
+        given.reshape(len(lines), len(others.given)),
+        words.reshape(len(lines), len(others.words) + len(others.said)),
+        list(lines),
+        sorted(bad.items()),
+    )
 
 
 def is_number(field: str) -> bool:
@@ -192,7 +194,7 @@ def _taken_apart(line: bytes, count: int, dialect: Dialect, others: Others) -> A
     return Apart(dialect.separator.join(fields), given, words, next(iter(wrong), ""))
 
 
-def _parsed(lines: Sequence[bytes], count: int, dialect: Dialect) -> np.ndarray | None:
+def _parsed(lines: Collection[bytes], count: int, dialect: Dialect) -> np.ndarray | None:
     """The numbers, if all lines are good; Arrow reads them as one column, so that it needs little memory."""
     import pyarrow
     from pyarrow import csv

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn import streams
-from pixelcnn.data.image_set import ImageSet
+from pixelcnn.data.image_set import ImageSet, known_of_each
 from pixelcnn.data.lazy import LazyImages, Rows
 
 PATCHES = " (patches)"
@@ -155,14 +155,7 @@ def in_patches(
     )
     shape = (len(patches), images.shape.channels, *size)
     lazy = LazyImages(shape, images.images.dtype, patches.at, images.levels, patches.drawn)
-    return dataclasses.replace(
-        images,
-        images=lazy,
-        labels=None if images.labels is None else images.labels[of],
-        condition=None if images.condition is None else images.condition[of],
-        assigned=None if images.assigned is None else images.assigned[of],
-        names=names,
-        name=images.name + PATCHES,
-        group=torch.from_numpy(which),
-        fit="patches",
-    )
+    each = {what: values[of] for what, values in known_of_each(images).items()}
+    each["group"] = torch.from_numpy(which)
+    name = images.name + PATCHES
+    return dataclasses.replace(images, images=lazy, names=names, name=name, fit="patches", **each)

@@ -25,7 +25,7 @@ from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import integers, labels_tensor
 from pixelcnn.data.lazy import LazyImages, each
 from pixelcnn.data.npy import FileArray
-from pixelcnn.data.packing import Callback, Workshop, alone
+from pixelcnn.data.packing import GO_ON, Callback, Workshop, alone
 from pixelcnn.data.reading import FULL_RANGE, Fit, Reading, as_size
 from pixelcnn.data.splits import Parts
 from pixelcnn.data.survey import accepted, settle
@@ -40,7 +40,6 @@ log = logging.getLogger("pixelcnn")
 
 FORMAT = 1
 CARD = "prepared.json"
-GO_ON = "free some space and repeat the command: it goes on where it was"
 IMAGES, LABELS, KEYS, NAMES = "images.npy", "labels.npy", "keys.npy", "names.json"
 
 
@@ -58,7 +57,7 @@ def prepare(
 ) -> ImageSet:
     """Packs the images of a folder or a list into the new folder ``out``, which :func:`load` takes as data.
 
-    Each file is decoded twice, first to check all, then to pack; no more than one a thread is in memory.
+    Each file is decoded once; no more than one a thread is in memory.
     ``out`` appears when it is complete, or not at all. Whatever ends the work before, the same call
     goes on with it; until then ``.out.partial`` beside ``out`` holds what there is.
 
@@ -69,7 +68,7 @@ def prepare(
         fit: as for :func:`pixelcnn.data.load`; patches are taken from a packed set when it is used.
         skip_bad: leave out files that cannot be read.
         label_column: of a table.
-        callback: called with the number of packed images and of all.
+        callback: called with the number of files that were read, and of all.
 
     Returns:
         The packed set, its images in the file.
@@ -133,22 +132,16 @@ def _files(root: Path, reading: Reading) -> tuple[list[ImageFile], list[Any] | N
 
 def _fill(shop: Workshop, where: str, labels: list[Any] | None, callback: Callback | None) -> None:
     """Everything that a packed set consists of."""
-    good = accepted(shop.survey(), where, shop.reading.skip_bad)
+    reports = shop.read(where, callback)
+    good = accepted(reports, where, shop.reading.skip_bad)
     target = settle(good, shop.reading, where)
-    chosen = {each.name for each in good}
-    places = [at for at, file in enumerate(shop.files) if file.name in chosen]
-    packed = [shop.files[at] for at in places]
-    needed = shop.missing(len(packed), target)
-    if needed > shutil.disk_usage(shop.path).free:
-        raise ResourceError(f"{where}: the disk is full, {needed:,} bytes are needed", hint=GO_ON)
-    keys = shop.pack(packed, target, callback)
-    order = np.argsort(keys, kind="stable")
-    shop.arrange(order, target, shop.ready / IMAGES)
-    np.save(shop.ready / KEYS, keys[order])
-    names = [packed[place].name for place in order.tolist()]
+    keys, order = shop.arrange(good, target, shop.ready / IMAGES)
+    np.save(shop.ready / KEYS, keys)
+    names = [good[at].name for at in order.tolist()]
     classes: tuple[str, ...] = ()
     if labels is not None:
-        labels = [labels[places[at]] for at in order.tolist()]
+        kept = [label for label, each in zip(labels, reports, strict=True) if not each.error]
+        labels = [kept[at] for at in order.tolist()]
     if (found := labels or class_labels(names)) is not None:
         numbers, classes = labels_tensor(found)
         np.save(shop.ready / LABELS, numbers.numpy())
@@ -157,7 +150,7 @@ def _fill(shop: Workshop, where: str, labels: list[Any] | None, callback: Callba
         "name": where,
         "levels": target.levels,
         "classes": list(classes),
-        "skipped": len(shop.files) - len(packed),
+        "skipped": len(reports) - len(good),
         "fit": "" if shop.reading.size is None else shop.reading.fit,
     }
     (shop.ready / NAMES).write_text(json_text(names))

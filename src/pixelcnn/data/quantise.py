@@ -19,8 +19,7 @@ from pixelcnn.data.geometry import in_colour, in_grey
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lazy import each, pieces
 from pixelcnn.data.raw import are_real
-from pixelcnn.data.reading import typed
-from pixelcnn.data.tensors import dtype_of, extent
+from pixelcnn.data.tensors import dtype_of
 from pixelcnn.errors import DataError
 from pixelcnn.record import ONE_EACH
 from pixelcnn.shapes import MAX_LEVELS
@@ -209,43 +208,43 @@ def exceeds(values: Any, bound: int) -> bool:
     return any(bool((values[piece] > bound).any()) for piece in pieces(values))
 
 
-def source_levels(values: Any, wanted: int | None = None) -> int:
-    """How many levels the integers of an array have, where nobody said: by their type alone.
+def source_levels(dtype: np.dtype) -> int:
+    """How many levels integers have, where nobody said: by their type alone.
 
     Booleans have 2, integers of 16 bits 65,536, and all others 256. The values themselves decide nothing, or
     the same image would mean something else in another file; they may only contradict.
 
+    Example:
+        >>> [source_levels(np.dtype(kind)) for kind in ("uint8", "int64", ">u2", "bool")]
+        [256, 256, 65536, 2]
+    """
+    if dtype == np.bool_:
+        return 2
+    return MAX_LEVELS if dtype.itemsize == 2 else 256
+
+
+def check_guess(values: Any, levels: int, wanted: int | None) -> None:
+    """Says for how many levels values are taken, as nobody said, where they may be of fewer.
+
     Args:
         values: integers, the first axis counting images; an array, or one in a file.
+        levels: by their type.
         wanted: levels to be made of them, if any.
 
     Raises:
-        DataError: negative values or values beyond the levels of their type; or none beyond those wanted, so
-            that they may be levels already.
-
-    Example:
-        >>> source_levels(np.array([0, 16])), source_levels(np.array([False]))
-        (256, 2)
-        >>> source_levels(np.array([0, 1], np.uint16))
-        65536
+        DataError: none beyond those wanted, so that they may be levels already.
     """
-    if values.dtype == np.bool_:
-        return 2
-    levels = MAX_LEVELS if values.dtype.itemsize == 2 else 256
-    if possible(values.dtype) != levels:
-        _check_range(values, levels)
     if wanted is not None and wanted < levels and not exceeds(values, wanted - 1):
         raise DataError(
             f"all values are below {wanted}: are they the {wanted} levels asked for already, or dark"
             f" ones of {levels}?",
             hint=f"say how many levels they have, {wanted} or {levels}, with {SOURCE}",
         )
-    if not exceeds(values, levels // 2 - 1):
+    if levels > 2 and not exceeds(values, levels // 2 - 1):
         log.info(
             "%s values are taken for %d levels, though none is above %d; say otherwise with %s",
             values.dtype, levels, levels // 2 - 1, SOURCE,
         )  # fmt: skip
-    return levels
 
 
 def possible(dtype: np.dtype) -> int | None:
@@ -265,23 +264,3 @@ def note_coded(values: Any, levels: int, wanted: int | None) -> None:
             "all values are below %d, and count as dark ones of %d; if they are levels already, as"
             " sample writes them, say %d with %s", wanted, levels, wanted, SOURCE,
         )  # fmt: skip
-
-
-def _check_range(values: Any, levels: int) -> None:
-    """Refuses values that are no levels of their type."""
-    low, high = extent(values)
-    if low < 0:
-        raise DataError(
-            f"levels count from 0, but the smallest value is {low}",
-            hint=f"measured values: say how they become levels with {typed('quantise')}",
-        )
-    if high >= MAX_LEVELS:
-        raise DataError(
-            f"values above {MAX_LEVELS - 1} cannot be levels, the largest is {high}",
-            hint="at most 65,536 levels",
-        )
-    if high >= levels:
-        raise DataError(
-            f"its values run from {low} to {high}, and {values.dtype} does not say of how many levels",
-            hint=f"say how many with {SOURCE}",
-        )

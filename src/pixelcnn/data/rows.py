@@ -1,5 +1,6 @@
 """Arrays that are put together from rows when they are asked for them, as one in a file is."""
 
+import math
 import tempfile
 import threading
 from collections.abc import Callable
@@ -46,26 +47,28 @@ def places(rows: Rows, count: int) -> list[int]:
     return list(range(count)[rows]) if isinstance(rows, slice) else rows.tolist()
 
 
-class Spool:
-    """Pieces of bytes, written once and read in any order: in memory, and beyond 256 MB in a temporary file.
+class Spool(StoredArray):
+    """Rows that are written once and read in any order: in memory, and beyond 256 MB in a temporary file.
 
     The file has no name and goes with the object.
 
+    Args:
+        shape: of a row.
+        dtype: of its values.
+
     Example:
-        >>> spool = Spool()
-        >>> spool.append(b"first"), spool.append(b"second")
+        >>> spool = Spool((2,), np.dtype(int))
+        >>> spool.append(np.array([1, 2])), spool.append(np.array([3, 4]))
         (None, None)
-        >>> spool[1], len(spool)
-        (b'second', 2)
+        >>> spool[1:].tolist(), spool.shape
+        ([[3, 4]], (2, 2))
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self.shape, self.dtype = (0, *shape), dtype
+        self._size = math.prod(shape) * dtype.itemsize
         self._stream: Any = tempfile.SpooledTemporaryFile(max_size=HELD)  # noqa: SIM115
-        self._ends = [0]
         self._lock = threading.Lock()
-
-    def __len__(self) -> int:
-        return len(self._ends) - 1
 
     def __del__(self) -> None:
         self._stream.close()
@@ -73,33 +76,17 @@ class Spool:
     @property
     def on_disk(self) -> bool:
         """Whether it is more than is kept in memory."""
-        return self._ends[-1] > HELD
+        return self.nbytes > HELD
 
-    def append(self, piece: bytes) -> None:
-        """Adds a piece at the end."""
+    def append(self, row: np.ndarray) -> None:
+        """Adds a row at the end."""
         with self._lock:
-            self._stream.seek(self._ends[-1])
-            self._stream.write(piece)
-            self._ends.append(self._ends[-1] + len(piece))
+            self._stream.seek(self.nbytes)
+            self._stream.write(row.tobytes())
+            self.shape = (len(self) + 1, *self.shape[1:])
 
-    def __getitem__(self, index: int) -> bytes:
-        return self.between(index, index + 1)
-
-    def between(self, start: int, stop: int) -> bytes:
-        """Neighbouring pieces as one."""
+    def rows(self, start: int, stop: int) -> np.ndarray:
         with self._lock:
-            self._stream.seek(self._ends[start])
-            return self._stream.read(self._ends[stop] - self._ends[start])
-
-    def array(self, shape: tuple[int, ...], dtype: np.dtype) -> RowArray:
-        """The pieces as rows of this shape and type."""
-
-        def read(rows: Rows) -> np.ndarray:
-            if isinstance(rows, slice) and rows.step in {None, 1}:
-                start, stop, _ = rows.indices(len(self))
-                content = self.between(start, max(start, stop))
-            else:
-                content = b"".join(self[index] for index in places(rows, len(self)))
-            return np.frombuffer(bytearray(content), dtype).reshape(-1, *shape)
-
-        return RowArray((len(self), *shape), dtype, read)
+            self._stream.seek(start * self._size)
+            content = bytearray(self._stream.read((stop - start) * self._size))
+        return np.frombuffer(content, self.dtype).reshape(-1, *self.shape[1:])

@@ -12,7 +12,7 @@ from pixelcnn.data.course import COURSE, PARTS, shapes, tinted
 from pixelcnn.data.image_set import ImageSet, Splits
 from pixelcnn.data.obtain import contents
 from pixelcnn.data.official import DIGITS, OFFICIAL, OfficialSet
-from pixelcnn.data.splits import joined, shuffled_parts
+from pixelcnn.data.splits import Parts, joined, shuffled_parts
 from pixelcnn.errors import ConfigError
 
 
@@ -62,32 +62,34 @@ def named_splits(name: str, split: str, root: Path | None, download: bool) -> Sp
     """
     if split == "tutorial":
         return _tutorial(name, root, download)
-    if name == "digits":
-        whole = embedded_digits()
-        return _cut(whole, *shuffled_parts(len(whole), *FACTS[name].images))
-    if name == "mnist-colour":
-        return Splits(*map(tinted, named_splits("mnist", split, root, download)))
-    if name in COURSE:
-        whole = named_whole(name, root, download)
-        return _cut(whole, *np.split(np.arange(len(whole)), np.cumsum(PARTS[:-1])))
-    dataset = OFFICIAL[name]
-    train, test = (_part(dataset, part, root, download) for part in ("train", "test"))
-    if "val" in dataset.parts:
-        return Splits(train, _part(dataset, "val", root, download), test)
-    kept, held_out = shuffled_parts(len(train), *FACTS[name].images[:2])
-    return Splits(train[kept], dataclasses.replace(train[held_out], split="val"), test)
+    parts = _parts(name, root, download)
+    if "val" in parts:
+        return Splits(**parts)
+    origin, *test = parts.values()
+    cut = shuffled_parts(len(origin), *FACTS[name].images[: 3 - len(test)])
+    pairs = zip(cut, Splits._fields, strict=False)
+    return Splits(*(dataclasses.replace(origin[rows], split=part) for rows, part in pairs), *test)
 
 
 def named_whole(name: str, root: Path | None, download: bool) -> ImageSet:
     """A named set in one piece: the official parts one after the other, in the order of the files."""
+    return joined(*_parts(name, root, download).values())
+
+
+def _parts(name: str, root: Path | None, download: bool) -> Parts:
+    """A named set in the parts that it comes in."""
     if name == "digits":
-        return embedded_digits()
+        return {"all": embedded_digits()}
     if name == "mnist-colour":
-        return tinted(named_whole("mnist", root, download))
+        return {part: tinted(each) for part, each in _parts("mnist", root, download).items()}
     if name in COURSE:
-        return shapes(colour=name == "shapes-colour")
+        whole, ends = shapes(colour=name == "shapes-colour"), np.cumsum(PARTS).tolist()
+        cuts = zip(Splits._fields, [0, *ends], ends, strict=False)
+        return {
+            part: dataclasses.replace(whole[start:end], split=part) for part, start, end in cuts
+        }
     dataset = OFFICIAL[name]
-    return joined(*(_part(dataset, part, root, download) for part in dataset.parts))
+    return {part: _part(dataset, part, root, download) for part in dataset.parts}
 
 
 def embedded_digits() -> ImageSet:
@@ -115,20 +117,14 @@ def embedded_digits() -> ImageSet:
 
 def _tutorial(name: str, root: Path | None, download: bool) -> Splits:
     """Training and test part in one piece; its last tenth validates, and is what is reported on."""
-    dataset = OFFICIAL.get(name)
-    if dataset is None or "val" in dataset.parts:
-        usable = [each.name for each in OFFICIAL.values() if "val" not in each.parts]
+    usable = [each.name for each in OFFICIAL.values() if "val" not in each.parts]
+    if name not in usable:
         raise ConfigError(f"{name} has no tutorial split", hint=f"these have: {', '.join(usable)}")
     whole = named_whole(name, root, download)
     kept = len(whole) - len(whole) // 10
     train = dataclasses.replace(whole[:kept], split="tutorial-train")
     val = dataclasses.replace(whole[kept:], split="tutorial-val")
     return Splits(train, val, val)
-
-
-def _cut(whole: ImageSet, *parts: np.ndarray) -> Splits:
-    pairs = zip(parts, Splits._fields, strict=True)
-    return Splits(*(dataclasses.replace(whole[part], split=split) for part, split in pairs))
 
 
 def _part(dataset: OfficialSet, part: str, root: Path | None, download: bool) -> ImageSet:

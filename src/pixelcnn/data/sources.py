@@ -29,8 +29,7 @@ from pixelcnn.data.packed import plain_name
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.sets import DATASETS
-from pixelcnn.data.splits import Parts, alike, divided, joined, splits_of
-from pixelcnn.data.subsets import of_a_set, taken
+from pixelcnn.data.splits import Parts, alike, divided, joined, of_a_set, splits_of, taken
 from pixelcnn.data.table import read_table
 from pixelcnn.errors import ConfigError, DataError, UnknownName
 from pixelcnn.folders import at_home

@@ -3,10 +3,11 @@
 import dataclasses
 import logging
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from torch.utils.data import ConcatDataset, Subset
 
 from pixelcnn import streams
 from pixelcnn.data.content import content_keys
@@ -27,6 +28,8 @@ THREE_WAYS = (0.8, 0.9)
 """Own data: up to the first share trains, up to the second validates, the rest tests."""
 TWO_WAYS = (0.9,)
 """The same where the user brings a test set."""
+ALIKE = ("binarisation", "quantisation", "source_levels", "condition_names")
+"""What sets that are joined have in common, beside the shape, the levels and the classes."""
 LOOKED_AT = 2_000
 """Test images of the user's own, evenly spread, that are looked for among the others."""
 
@@ -212,7 +215,7 @@ def matched(other: ImageSet, train: ImageSet, part: str) -> ImageSet:
 def joined(first: ImageSet, *others: ImageSet) -> ImageSet:
     """Sets in one piece, one after the other, each :func:`matched` to the first and under its name."""
     parts = (first, *(matched(other, first, "further") for other in others))
-    groups, photographs = [], 0
+    groups, photographs = list[torch.Tensor](), 0
     for part in parts:
         if part.group is not None:
             groups.append(part.group + photographs)
@@ -232,3 +235,28 @@ def joined(first: ImageSet, *others: ImageSet) -> ImageSet:
         assigned=None,
         group=torch.cat(groups) if len(groups) == len(parts) else None,
     )
+
+
+def of_a_set(source: Any) -> bool:
+    """Whether it is a set of images, what a ``Subset`` takes from one, or several in a ``ConcatDataset``."""
+    if isinstance(source, ConcatDataset):
+        return all(map(of_a_set, source.datasets))
+    return of_a_set(source.dataset) if isinstance(source, Subset) else isinstance(source, ImageSet)
+
+
+def taken(source: Any) -> ImageSet:
+    """Those images as a set.
+
+    Raises:
+        DataError: several sets, whose images or levels are not of one kind.
+    """
+    if isinstance(source, ImageSet):
+        return source
+    if isinstance(source, Subset):
+        chosen = taken(source.dataset)[list(source.indices)]
+        return dataclasses.replace(chosen, assigned=None)  # somebody has split them otherwise
+    first, *others = map(taken, source.datasets)
+    for other in others:
+        if differing := [what for what in ALIKE if getattr(first, what) != getattr(other, what)]:
+            raise DataError(f"sets that differ in {' and '.join(differing)} are not joined")
+    return joined(first, *others)

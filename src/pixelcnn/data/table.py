@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,20 +14,33 @@ import torch
 from pixelcnn.data import cells
 from pixelcnn.data.arrays import from_rows, from_values
 from pixelcnn.data.assignment import assigned
-from pixelcnn.data.bad_rows import Bad, refuse_rows
 from pixelcnn.data.columns import FIRST, Columns, columns_of
 from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.label_column import label_end
+from pixelcnn.data.label_column import label_apart, whole_numbers
 from pixelcnn.data.layout import pixel_shape
 from pixelcnn.data.lines import line_blocks
-from pixelcnn.data.parsing import Dialect, is_number, parse_rows, places_among, plain
+from pixelcnn.data.parsing import (
+    SEPARATORS,
+    Dialect,
+    Rows,
+    is_number,
+    parse_rows,
+    places_among,
+    plain,
+)
 from pixelcnn.data.quantise import SOURCE
-from pixelcnn.data.reading import Reading
+from pixelcnn.data.reading import Reading, typed
 from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
-from pixelcnn.text import printable
+from pixelcnn.text import by_reason, counted, printable
 
+log = logging.getLogger("pixelcnn")
+
+NAMED, REASONS = 3, 4
+"""Bad rows of one reason that a message names, and reasons that it names."""
+REAL = re.compile(r"'[+-]?[0-9]*[.,]?[0-9]+(e[+-]?[0-9]+)?(\.\.\.)?' in column", re.IGNORECASE)
+"""A bad value that is a number nevertheless, perhaps shortened."""
 MAX_COLUMNS = 2**20
 SEPARATOR_SAID = re.compile(rb"sep=.\s*")
 """A first line for spreadsheets."""
@@ -39,8 +53,8 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
 
     Columns are separated by commas, semicolons, tabs, bars or blanks. The label column is the one called
     ``label`` (or ``class``, ``target``, ``y``). Without a header it is the first or the last, if a row has
-    one number more than an image: see :func:`pixelcnn.data.label_column.label_end`. Columns called ``id`` or
-    ``index`` are left out, and so are lines that begin with ``#``. The side follows from the number of
+    one number more than an image: see :func:`pixelcnn.data.label_column.label_apart`. Columns called ``id``
+    or ``index`` are left out, and so are lines that begin with ``#``. The side follows from the number of
     pixels, or from the model. All pixels may also stand in one cell: ``70 80 82`` or ``[70, 80, 82]``.
 
     Args:
@@ -60,15 +74,14 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
         pixels = len(columns.pixels) - columns.undecided
         if not columns.sides:
             pixel_shape(pixels, reading, where)
-        table = _read(path, columns, dialect)
-    if table.bad:
-        refuse_rows(table.bad, where, reading.skip_bad, dialect)
-    if not sum(map(len, table.pixels)):
+        rows, labels = _read(path, columns, dialect)
+    if rows.bad:
+        _refuse(rows.bad, where, reading.skip_bad, dialect)
+    if not rows.good:
         raise DataError(f"{where} holds no rows of numbers")
-    labels, kept = table.labels, slice(None)
+    values = rows.values
     if columns.undecided:
-        labels, kept = _decided(table.pixels, where)
-    values = _joined(table.pixels, kept, pixels)
+        values, labels = label_apart(values, where)
     if values.dtype == np.uint16 and values.max() < 256:  # only the labels were larger
         values = values.astype(np.uint8)
     known = reading.source_levels or reading.usual_levels
@@ -77,88 +90,80 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
             f"{where}: its values run up to {values.max()}, and a table does not say of how many levels",
             hint=f"say how many with {SOURCE}",
         )
-    labels = None if labels is None or not reading.labels else _counted(labels)
+    labels = None if labels is None or not reading.labels else whole_numbers(labels)
     taken = from_rows
     if columns.sides:
         values, taken = values.reshape(-1, *columns.sides), from_values
     images = taken(values, labels, reading.source_levels, reading, where)
-    given = torch.from_numpy(table.given) if columns.given else None
-    split = assigned(table.parts.tolist(), where) if columns.part else None
+    given = torch.from_numpy(rows.given) if columns.others.given else None
+    split = assigned(rows.words[:, -1].tolist(), where) if columns.others.said else None
     with named(f"{where}:"):
         return dataclasses.replace(
             images,
-            names=places_among(table.lines, [line for line, _ in table.bad]),
-            skipped=len(table.bad),
+            names=places_among(rows.good, [line for line, _ in rows.bad]),
+            skipped=len(rows.bad),
             condition=given,
-            condition_names=reading.condition if columns.given else (),
+            condition_names=reading.condition if columns.others.given else (),
             assigned=split,
         )
 
 
-class Table(NamedTuple):
-    """What the lines of a table hold."""
-
-    pixels: list[np.ndarray]
-    """``(rows, pixels)`` in parts; bytes as long as all values fit into them."""
-    labels: np.ndarray | None
-    given: np.ndarray
-    """The columns of a condition, float64 ``(rows, d)``."""
-    parts: np.ndarray
-    """What the column of a split says, if there is one."""
-    lines: list[int]
-    """Numbers of the lines that are rows."""
-    bad: Bad
-
-
-def _read(path: Path, columns: Columns, dialect: Dialect) -> Table:
-    """All lines."""
-    parts: list[np.ndarray] = []
-    labels: list[np.ndarray] = []
-    given: list[np.ndarray] = [np.empty((0, len(columns.given)))]
-    split: list[np.ndarray] = [np.empty(0, str)]
-    lines, bad = list[int](), Bad()
+def _read(path: Path, columns: Columns, dialect: Dialect) -> tuple[Rows, np.ndarray | None]:
+    """All lines, whose values are the pixels, as bytes where all fit into them; and the labels."""
+    blocks, pixels, labels = list[Rows](), list[np.ndarray](), list[np.ndarray]()
     for first_line, text in line_blocks(path, after=columns.header):
         rows = parse_rows(text, columns.count, dialect, columns.others)
-        lines.extend(first_line + line for line in rows.good)
-        bad.extend((first_line + line, reason) for line, reason in rows.bad)
-        pixels = rows.values[:, columns.pixels]
-        small = not dialect.real and pixels.max(initial=0) < 256
-        parts.append(pixels.astype(np.uint8) if small else pixels)
+        values = rows.values[:, columns.pixels]
+        small = not dialect.real and values.max(initial=0) < 256
+        pixels.append(values.astype(np.uint8) if small else values)
         if columns.label is not None:
-            labels.append(rows.words[:, 0] if columns.words else rows.values[:, columns.label])
-        given.append(rows.given)
-        if columns.part:
-            split.append(rows.words[:, -1])
-        afford(parts[-1].nbytes)
-    found = np.concatenate(labels) if labels else None
-    return Table(parts, found, np.concatenate(given), np.concatenate(split), lines, bad)
+            words = columns.others.words
+            labels.append(rows.words[:, 0] if words else rows.values[:, columns.label])
+        good = [first_line + line for line in rows.good]
+        bad = [(first_line + line, reason) for line, reason in rows.bad]
+        blocks.append(Rows(values[:0], rows.given, rows.words, good, bad))
+        afford(pixels[-1].nbytes)
+    if not blocks:
+        raise DataError("holds no rows of numbers")
+    _, given, words, *lines = zip(*blocks, strict=True)
+    good, bad = (list(itertools.chain.from_iterable(each)) for each in lines)
+    whole = Rows(_joined(pixels), np.concatenate(given), np.concatenate(words), good, bad)
+    return whole, np.concatenate(labels) if labels else None
 
 
-def _decided(parts: list[np.ndarray], where: str) -> tuple[np.ndarray, slice]:
-    """The labels of rows with a number too many, and the columns that are pixels."""
-    first, last = (_counted(np.concatenate([part[:, end] for part in parts])) for end in (0, -1))
-    highest = max(float(part[:, 1:-1].max(initial=0)) for part in parts)
-    at_end = label_end(first, last, highest, where) != 0
-    return (last, slice(0, -1)) if at_end else (first, slice(1, None))
-
-
-def _counted(labels: np.ndarray) -> np.ndarray:
-    """Labels in a table of real numbers as integers, if they are."""
-    if labels.dtype.kind != "f":
-        return labels
-    whole = (labels == np.floor(labels)) & (labels >= 0) & (labels <= 65_535)
-    return labels.astype(np.int64) if whole.all() else labels
-
-
-def _joined(parts: list[np.ndarray], kept: slice, pixels: int) -> np.ndarray:
-    """The columns kept of all parts, ``(rows, pixels)``; the parts are freed one by one."""
-    whole = np.empty((sum(map(len, parts)), pixels), np.result_type(*parts))
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    """All parts one after the other; they are freed one by one."""
+    whole = np.empty((sum(map(len, parts)), parts[0].shape[1]), np.result_type(*parts))
     at = len(whole)
     while parts:
         last = parts.pop()
-        whole[at - len(last) : at] = last[:, kept]
+        whole[at - len(last) : at] = last
         at -= len(last)
     return whole
+
+
+def _refuse(bad: list[tuple[int, str]], where: str, skip_bad: bool, dialect: Dialect) -> None:
+    """Names bad rows by line, those of one reason together, and raises unless they are to be skipped."""
+    reasons, parts = list(by_reason(bad).items()), []
+    for reason, lines in reasons[:REASONS]:
+        rest = f" and {len(lines) - NAMED:,} more" if len(lines) > NAMED else ""
+        numbers = f"line{'s' * (len(lines) > 1)} {', '.join(map(str, lines[:NAMED]))}{rest}"
+        parts.append(f"{numbers}: {reason}")
+    if others := sum(len(lines) for _, lines in reasons[REASONS:]):
+        parts.append(f"and {others:,} more")
+    comma = dialect.separator == b","
+    kind = "" if comma else f" (columns separated by {SEPARATORS[dialect.separator]})"
+    text = f"{counted(len(bad), 'bad row')}{'' if not skip_bad else ' skipped'}{kind}: {'; '.join(parts)}"
+    if skip_bad:
+        log.warning("%s: %s", where, text)
+        return
+    hint = "mend or remove these lines, or leave them out: --skip-bad (in Python skip_bad=True)"
+    if not dialect.real and any(REAL.match(reason) for _, reason in bad):
+        hint = (
+            f"real numbers: say how they become levels with {typed('quantise')}, or write whole ones without"
+            f" a point, as by np.savetxt(…, fmt='%d') or frame.fillna(0).astype(int); else {hint}"
+        )
+    raise DataError(f"{where}: {text}", hint=hint)
 
 
 def _columns(path: Path, reading: Reading, where: str) -> tuple[Dialect, Columns]:
