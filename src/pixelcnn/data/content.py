@@ -1,13 +1,12 @@
 """What an image is known by, wherever it lies and whatever it is called: a digest of its values."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from torch import Tensor
 
 from pixelcnn.data.lazy import pieces
-from pixelcnn.shapes import ImageShape
 
 
 def as_bytes(images: Tensor) -> bytes:
@@ -16,10 +15,20 @@ def as_bytes(images: Tensor) -> bytes:
     return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
-def content_key(shape: ImageShape, pixels: bytes) -> int:
+def _begun(shape: Sequence[int]) -> "hashlib._Hash":
+    """The digest of an image, of which the shape is known so far."""
+    return hashlib.sha256("x".join(map(str, shape)).encode())
+
+
+def _key(digest: "hashlib._Hash") -> int:
+    return int.from_bytes(digest.digest()[:8], "big")
+
+
+def content_key(shape: Sequence[int], pixels: bytes) -> int:
     """The first 64 bits of the SHA-256 of an image: its shape and its values."""
-    digest = hashlib.sha256(str(shape).encode() + pixels).digest()
-    return int.from_bytes(digest[:8], "big")
+    digest = _begun(shape)
+    digest.update(pixels)
+    return _key(digest)
 
 
 def content_keys(images: Tensor, group: Tensor | None = None) -> np.ndarray:
@@ -32,13 +41,12 @@ def content_keys(images: Tensor, group: Tensor | None = None) -> np.ndarray:
         images: levels ``(n, c, h, w)``.
         group: the photograph that each is a patch of, ``(n,)``.
     """
-    shape = ImageShape(*images.shape[1:])
+    shape = images.shape[1:]
     if group is not None:
-        digests = [hashlib.sha256(str(shape).encode()) for _ in range(int(group.max()) + 1)]
+        digests = [_begun(shape) for _ in range(int(group.max()) + 1)]
         for number, patch in zip(group.tolist(), _each(images), strict=True):
             digests[number].update(patch)
-        found = [int.from_bytes(digest.digest()[:8], "big") for digest in digests]
-        return np.array(found, dtype=np.uint64)[group.numpy()]
+        return np.array([_key(digest) for digest in digests], dtype=np.uint64)[group.numpy()]
     keys = (content_key(shape, pixels) for pixels in _each(images))
     return np.fromiter(keys, dtype=np.uint64, count=len(images))
 
