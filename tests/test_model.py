@@ -148,6 +148,10 @@ def test_as_many_codes_are_embedded_as_the_output_has_levels():
         PixelModel(network, outputs.Categorical(levels=5), (1, 2, 3))
     with pytest.raises(ConfigError, match="codes must be"):
         networks.PixelCNN(1, 5, width=4, depth=1, embedding=3)
+    network = networks.PixelCNN(1, 5, width=4, depth=1)
+    network.embedding = torch.nn.Embedding(5, 4)  # as a stranger's network may call its own
+    with pytest.raises(ConfigError, match="is a layer here"):
+        PixelModel(network, outputs.Categorical(levels=5), (1, 2, 3))
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -80,6 +80,10 @@ class PixelModel(given.Conditioned):
                 " each other as it should",
                 hint="use order='pixel'" if output.couples_channels else "use order='channel'",
             )
+        embedding: object = network.embedding
+        if not isinstance(embedding, int):
+            what = "`embedding` counts a network's features of a code, and is a layer here"
+            raise ConfigError(what, hint="give the layer another name")
         if network.embedding and network.codes != output.levels:
             raise ConfigError(
                 f"the network embeds {network.codes} codes, the output has {output.levels} levels",

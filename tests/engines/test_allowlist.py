@@ -21,6 +21,10 @@ def unpacked(s, y):
     return a * b
 
 
+def matrix(s):
+    return s.first.weight.flatten(1)[:, :WIDTH]
+
+
 OF_FUNCTIONS = {
     operator.add: [lambda s, y: y + y.tanh(), lambda s, y: y + 0.5, lambda s, y: 2 + y],
     torch.add: [lambda s, y: torch.add(y, 0.5), lambda s, y: torch.add(input=y, other=y)],
@@ -93,6 +97,16 @@ OF_FUNCTIONS = {
         lambda s, y: y[:, 1:5:1, :, :],
         lambda s, y: y.permute(LAST)[:, :, :, 2:].permute(BACK),
     ],
+    getattr: [
+        lambda s, y: y[:, : y.shape[1] - 2],
+        lambda s, y: F.pad(y, (1, 0))[..., : y.shape[3]],
+    ],
+    F.conv2d: [
+        lambda s, y: F.conv2d(y, s.first.weight[..., :1, :1], s.first.bias, groups=WIDTH),
+        lambda s, y: F.conv2d(y, weight=matrix(s)[..., None, None]),
+    ],
+    F.linear: [lambda s, y: F.linear(y.permute(LAST), matrix(s), bias=s.first.bias).permute(BACK)],
+    F.pad: [lambda s, y: F.pad(y, (0, 0, 1, 0))[:, :, :-1]],
 }
 OF_METHODS = {
     "add": [lambda s, y: y.add(0.5), lambda s, y: y.add(other=y.tanh())],
@@ -116,6 +130,10 @@ OF_METHODS = {
     ],
     "movedim": [lambda s, y: y.movedim(1, 3).movedim(-1, 1)],
     "split": [lambda s, y: y.split(4, dim=1)[1], lambda s, y: y.split([1, 5], 1)[1]],
+    "size": [
+        lambda s, y: y[:, : y.size(1) - 1],
+        lambda s, y: F.pad(y, (0, 0, 2, 0))[:, :, : y.size()[2]],
+    ],
     "contiguous": [lambda s, y: y.contiguous(memory_format=torch.channels_last)],
     "clone": [lambda s, y: y + y.clone().tanh_()],
     "add_": [lambda s, y: y.exp().add_(1)],
@@ -146,6 +164,9 @@ OF_MODULES = {
     nn.GLU: [nn.GLU(dim=1)],
     nn.PReLU: [nn.PReLU(), nn.PReLU(WIDTH)],
     nn.Conv2d: [nn.Conv2d(WIDTH, 5, 1), nn.Conv2d(WIDTH, 5, 1, padding="same", bias=False)],
+    nn.BatchNorm2d: [nn.BatchNorm2d(WIDTH), nn.BatchNorm2d(WIDTH, affine=False, eps=0.1)],
+    nn.ZeroPad2d: [nn.ZeroPad2d((0, 0, 1, -1))],
+    nn.ConstantPad2d: [nn.ConstantPad2d((2, -2, 0, 0), 0)],
     nn.Linear: [nn.Linear(WIDTH, 5), nn.Linear(WIDTH, 5, bias=False)],
     nn.LayerNorm: [
         nn.LayerNorm(WIDTH),

@@ -8,8 +8,10 @@ from torch import nn
 
 from engines.walks import model_of, needs_native
 from pixelcnn import PixelModel, engines, networks, outputs
-from pixelcnn.engines import guard, lowering, native
+from pixelcnn.engines import guard, native
 from pixelcnn.engines.cached import CachedEngine
+from pixelcnn.engines.convolution import convolution
+from pixelcnn.engines.lowering import Value
 from pixelcnn.errors import ConfigError, ModelError
 from pixelcnn.layers import MaskedConv2d
 from pixelcnn.networks import Network
@@ -255,7 +257,7 @@ class OneType(nn.Conv2d):
         return nn.functional.conv2d(x, self.weight.float(), self.bias.float())
 
     def lower(self, program, x):
-        return lowering.pointwise(program, lowering.Value(x), self).number
+        return convolution(program, Value(x), self).number
 
 
 @pytest.mark.filterwarnings("ignore::pixelcnn.errors.SlowSampling")

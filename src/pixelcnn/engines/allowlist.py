@@ -12,6 +12,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from pixelcnn.engines.convolution import (
+    attribute,
+    batch_norm,
+    convolution,
+    convolve,
+    getitem,
+    pad,
+    padding,
+    size,
+)
 from pixelcnn.engines.lowering import (
     Value,
     add,
@@ -23,10 +33,10 @@ from pixelcnn.engines.lowering import (
     divide,
     dropout,
     gelu,
-    getitem,
     glu,
     hardsigmoid,
     identity,
+    linear,
     log_sigmoid,
     mish,
     movedim,
@@ -34,7 +44,6 @@ from pixelcnn.engines.lowering import (
     negate,
     norm,
     permute,
-    pointwise,
     power,
     prelu,
     split,
@@ -51,12 +60,14 @@ class Entry(NamedTuple):
         names: of the arguments after the first one; a starred one takes all that are left.
         defaults: of the last of them.
         in_place: it overwrites its first argument.
+        any_size: it takes what is larger or smaller than the image.
     """
 
     build: Callable[..., Any]
     names: tuple[str, ...] = ()
     defaults: tuple[Any, ...] = ()
     in_place: bool = False
+    any_size: bool = False
 
     def bind(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
         """All arguments of a call, in their order.
@@ -136,7 +147,16 @@ FUNCTIONS: dict[Any, Entry] = {
     torch.split: Entry(split, ("split_size_or_sections", "dim"), (0,)),
     torch.permute: Entry(permute, ("*dims",)),
     torch.movedim: Entry(movedim, ("source", "destination")),
-    operator.getitem: Entry(getitem, ("index",)),
+    operator.getitem: Entry(getitem, ("index",), any_size=True),
+    getattr: Entry(attribute, ("name",), any_size=True),
+    functional.conv2d: Entry(
+        convolve,
+        ("weight", "bias", "stride", "padding", "dilation", "groups"),
+        (None, 1, 0, 1, 1),
+        any_size=True,
+    ),
+    functional.linear: Entry(linear, ("weight", "bias"), (None,)),
+    functional.pad: Entry(pad, ("pad", "mode", "value"), ("constant", None), any_size=True),
 }
 METHODS: dict[str, Entry] = {
     **{
@@ -147,6 +167,7 @@ METHODS: dict[str, Entry] = {
         )
     },
     "split": Entry(split, ("split_size", "dim"), (0,)),
+    "size": Entry(size, ("dim",), (None,), any_size=True),
     "contiguous": Entry(identity, ("memory_format",), (None,)),
     "clone": Entry(clone, ("memory_format",), (None,)),
 }
@@ -178,9 +199,14 @@ MODULES: dict[type[nn.Module], Callable[[Program, Value, Any], Any]] = {
     nn.LogSigmoid: layer(functional.logsigmoid),
     nn.GLU: layer(functional.glu),
     nn.PReLU: prelu,
-    nn.Conv2d: pointwise,
-    nn.Linear: pointwise,
+    nn.Conv2d: convolution,
+    nn.BatchNorm2d: batch_norm,
+    nn.Linear: layer(functional.linear),
+    **dict.fromkeys((nn.ZeroPad2d, nn.ConstantPad2d), padding),
     nn.LayerNorm: norm,
     nn.RMSNorm: norm,
     **dict.fromkeys((nn.Dropout, nn.Dropout2d, nn.Identity), identity),
 }
+
+ANY_SIZE = (nn.Conv2d, nn.ZeroPad2d, nn.ConstantPad2d)
+"""Layers that take what is larger or smaller than the image."""

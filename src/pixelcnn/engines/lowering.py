@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pixelcnn.program import Program, Sum, Tap, Unlowerable
+from pixelcnn.program import Program, Tap, Unlowerable
 
 
 class Value(NamedTuple):
@@ -26,7 +26,8 @@ def apply(program: Program, op: str, *values: Any, constants: Sequence[float] = 
     """An elementwise function of values that are laid out alike."""
     for value in values:
         if not isinstance(value, Value):
-            raise Unlowerable(f"{op} of {value!r}, which is no value of the network")
+            what = "a tensor of its own" if isinstance(value, Tensor) else repr(value)
+            raise Unlowerable(f"{op} of {what}, which is no value of the network")
     if len({value.last for value in values}) != 1:
         raise Unlowerable(f"{op} of values whose features stand in different dimensions")
     if not all(isinstance(number, int | float) for number in constants):
@@ -42,6 +43,9 @@ def add(program: Program, x: Any, y: Any, alpha: float = 1) -> Value:
     if isinstance(x, Value) and isinstance(y, Value):
         return apply(program, "add", x, y)
     x, number = (x, y) if isinstance(x, Value) else (y, x)
+    if isinstance(x, Value) and isinstance(number, Tensor):
+        bias = feature_vector(program, x, number)
+        return Value(program.depthwise(x.number, [itself(program, x.number)], bias), x.last)
     return apply(program, "shift", x, constants=(number,))
 
 
@@ -52,7 +56,7 @@ def subtract(program: Program, x: Any, y: Any, alpha: float = 1) -> Value:
     if isinstance(x, Value) and isinstance(y, Value):
         return apply(program, "sub", x, y)
     if isinstance(x, Value):
-        return apply(program, "shift", x, constants=(-y,))
+        return add(program, x, -y)
     return add(program, negate(program, y), x)
 
 
@@ -61,6 +65,9 @@ def multiply(program: Program, x: Any, y: Any) -> Value:
     if isinstance(x, Value) and isinstance(y, Value):
         return apply(program, "mul", x, y)
     x, number = (x, y) if isinstance(x, Value) else (y, x)
+    if isinstance(x, Value) and isinstance(number, Tensor):
+        factor = feature_vector(program, x, number)
+        return Value(program.depthwise(x.number, [Tap(0, 0, factor, factor != 0)], None), x.last)
     return apply(program, "scale", x, constants=(number,))
 
 
@@ -211,18 +218,13 @@ def prelu(program: Program, x: Value, module: nn.PReLU) -> Value:
     return Value(program.elementwise("prelu", x.number, parameter=slope.expand(width)), x.last)
 
 
-def pointwise(program: Program, x: Value, module: nn.Linear | nn.Conv2d) -> Value:
-    """A linear map of the features of a position."""
-    if isinstance(module, nn.Conv2d):
-        plain = module.kernel_size == module.stride == (1, 1) and module.groups == 1
-        if not plain or module.padding not in ((0, 0), "valid", "same") or x.last:
-            raise Unlowerable("it reads other positions; 1x1 kernels without padding can be had")
-    elif not x.last:
+def linear(program: Program, x: Any, weight: Any, bias: Tensor | None = None) -> Value:
+    """A linear map of the features of a position, where they stand last."""
+    if not isinstance(x, Value) or not isinstance(weight, Tensor) or not x.last:
         raise Unlowerable("it maps a dimension that holds no features")
-    weight = module.weight.detach().flatten(1)
+    weight = weight.detach()
     tap = Tap(0, 0, weight, torch.ones_like(weight, dtype=torch.bool))
-    bias = None if module.bias is None else module.bias.detach()
-    return Value(program.taps(x.number, [tap], bias), x.last)
+    return Value(program.taps(x.number, [tap], None if bias is None else bias.detach()), last=True)
 
 
 def norm(program: Program, x: Value, module: nn.LayerNorm | nn.RMSNorm) -> Value:
@@ -231,16 +233,28 @@ def norm(program: Program, x: Value, module: nn.LayerNorm | nn.RMSNorm) -> Value
     if not x.last or tuple(module.normalized_shape) != (width,):
         raise Unlowerable("it averages over more than the features of a position")
     given, bias = module.weight, getattr(module, "bias", None)
-    gain = _like(program).new_ones(width) if given is None else given.detach()
+    gain = program.like.new_ones(width) if given is None else given.detach()
     bias = None if bias is None else bias.detach()
     epsilon = torch.finfo(gain.dtype).eps if module.eps is None else module.eps
     number = program.norm(x.number, gain, [0] * width, epsilon, centred=centred, bias=bias)
     return Value(number, last=True)
 
 
-def _like(program: Program) -> Tensor:
-    """A tensor of the program's type and device."""
-    for node in program.nodes:
-        if isinstance(node, Sum):
-            return node.taps[0].weight
-    raise Unlowerable("without a weight before any layer with one")
+def itself(program: Program, number: int, down: int = 0, right: int = 0) -> Tap:
+    """The features at an offset, as they are."""
+    ones = torch.ones(program.width(number)).to(program.like)
+    return Tap(down, right, ones, ones.bool())
+
+
+def feature_vector(program: Program, x: Value, given: Tensor) -> Tensor:
+    """A tensor that is the same at all positions and of all images: a number a feature.
+
+    Raises:
+        Unlowerable: it is another one.
+    """
+    width = program.width(x.number)
+    shape: Sequence[int] = (1, 1, 1, width) if x.last else (1, width, 1, 1)
+    try:
+        return torch.broadcast_to(given.detach(), shape).flatten().to(program.like)
+    except RuntimeError as error:
+        raise Unlowerable(f"a tensor {tuple(given.shape)}, not one number a feature") from error

@@ -29,10 +29,12 @@ class Origin:
     Attributes:
         structure: the graph, the modules with their attributes, and the functions of their classes.
         weights: all parameters and buffers, those that are not stored too.
+        tensors: those that ``forward`` gives to functions, such as weights times masks.
     """
 
     structure: object
     weights: bytes
+    tensors: bytes
 
 
 def origin_of(network: nn.Module, graph: fx.Graph) -> Origin:
@@ -52,7 +54,10 @@ def origin_of(network: nn.Module, graph: fx.Graph) -> Origin:
     """
     require_numbers(network)
     held = dict(tensors_of(network))
-    return Origin((tuple(held), _structure(network, graph)), _digest(tuple(held.values())))
+    structure, weights = (tuple(held), _structure(network, graph)), _digest(held.values())
+    return Origin(
+        structure, weights, _digest(n.meta["tensor"] for n in graph.nodes if n.op == "get_attr")
+    )
 
 
 def digest_of_weights(network: nn.Module) -> bytes:

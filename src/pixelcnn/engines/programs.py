@@ -126,6 +126,6 @@ def _up_to_date(network: Network, graph: fx.Graph) -> _Kept:
     now, kept = origin_of(network, graph), _kept.get(network)
     if kept is None or kept.origin.structure != now.structure:
         kept = _kept[network] = _Kept(now, lower(network, graph))
-    elif kept.origin.weights != now.weights:
+    elif kept.origin != now:
         kept.program, kept.origin = lower(network, graph), now
     return kept

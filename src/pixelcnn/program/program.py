@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import torch
 from torch import Tensor
 
 from pixelcnn.program.beginnings import Condition, Input, Lookup, Past, Position
@@ -20,6 +21,10 @@ class Program:
     Each reads earlier ones at its own position or before it; a ``past`` node stands for what a later one
     was at earlier positions. Layers build it: every method appends a node and returns its number.
 
+    Args:
+        nodes: none at first.
+        like: a tensor of the type, and on the device, of what is computed.
+
     Example:
         >>> program = Program()
         >>> x = program.input(1)
@@ -30,6 +35,7 @@ class Program:
     """
 
     nodes: list[Node] = field(default_factory=list)
+    like: Tensor = field(default_factory=lambda: torch.zeros(()))
 
     def __str__(self) -> str:
         return "\n".join(f"%{number} = {node}" for number, node in enumerate(self.nodes))

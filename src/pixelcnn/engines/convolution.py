@@ -1,0 +1,232 @@
+"""PyTorch's own convolutions in primitives: with padding, and with what is padded and cut off around them.
+
+A convolution that is masked by multiplying its kernel, or shifted by rows of zeros at one side and rows that
+are cut off at the other, is a sum over offsets like those of our layers. What is zero in the kernel is not
+read. Between padding and cutting a tensor is larger or smaller than the image, and nothing else can read it.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pixelcnn.engines.lowering import Value, itself
+from pixelcnn.engines.lowering import getitem as features_of
+from pixelcnn.program import Program, Tap, Unlowerable
+
+Margins = tuple[tuple[int, int], tuple[int, int]]
+"""Rows above and below the image, and columns left and right of it; below zero what was cut off."""
+
+NONE: Margins = ((0, 0), (0, 0))
+
+
+@dataclass(frozen=True)
+class Framed:
+    """A sum over taps of a value, on more or fewer positions than the image has.
+
+    Attributes:
+        number: of the node that is read.
+        taps: what the sum reads; None for the value itself, with zeros around it.
+        bias: added to it.
+        margins: positions beyond the image's.
+        depthwise: the taps are those of a depthwise sum.
+    """
+
+    number: int
+    margins: Margins
+    taps: tuple[Tap, ...] | None = None
+    bias: Tensor | None = None
+    depthwise: bool = False
+    last: bool = False
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many rows (0) or columns (1) an image has, and so many more; of axis -1, images."""
+
+    axis: int
+    more: int = 0
+
+    def __add__(self, other: int) -> "Size":
+        return Size(self.axis, self.more + other)
+
+    def __sub__(self, other: int) -> "Size":
+        return self + -other
+
+
+def attribute(program: Program, x: Any, name: str) -> Any:
+    """The shape of a value, its type or its place."""
+    if not isinstance(x, Value | Framed) or name not in ("shape", "dtype", "device"):
+        raise Unlowerable(f"attribute {name!r} is not a primitive")
+    return size(program, x) if name == "shape" else getattr(program.like, name)
+
+
+def size(program: Program, x: Any, dim: int | None = None) -> Any:
+    """The shape of a value, or one of its sizes."""
+    (above, below), (left, right) = x.margins if isinstance(x, Framed) else NONE
+    places, width = (Size(0, above + below), Size(1, left + right)), program.width(x.number)
+    found = (*places, width) if x.last else (width, *places)
+    return (Size(-1), *found) if dim is None else (Size(-1), *found)[dim]
+
+
+def pad(
+    program: Program, x: Any, sides: Any, mode: str = "constant", value: float | None = None
+) -> Any:
+    """Zeros around a value, or rows and columns less of it."""
+    sides = (*sides, 0, 0, 0, 0)[:4] if len(sides) <= 4 else sides
+    plain = len(sides) == 4 and all(isinstance(side, int) for side in sides)
+    if mode != "constant" or value not in (None, 0) or not plain:
+        raise Unlowerable("padding with anything but zeros around the image")
+    left, right, above, below = sides
+    for axis, (before, after) in enumerate(((above, below), (left, right))):
+        x = _grow(x, axis, before, after)
+    return settle(program, x)
+
+
+def _grow(x: Any, axis: int, before: int, after: int) -> Any:
+    """A value with rows or columns more, of zeros, or less."""
+    if before == after == 0:
+        return x
+    framed = _framed(x)
+    first, last = framed.margins[axis]
+    if (before > 0 and first < 0) or (after > 0 and last < 0):
+        raise Unlowerable("zeros in place of what was cut off")
+    if framed.taps is not None and max(before, after) > 0:
+        raise Unlowerable("zeros around a convolution that is not as large as the image")
+    grown = (first + before, last + after)
+    margins = (grown, framed.margins[1]) if axis == 0 else (framed.margins[0], grown)
+    return replace(framed, margins=margins)
+
+
+def _framed(x: Any) -> Framed:
+    if not isinstance(x, Value | Framed) or x.last:
+        raise Unlowerable("padding of what is no value (n, features, h, w) of the network")
+    return x if isinstance(x, Framed) else Framed(x.number, NONE)
+
+
+def settle(program: Program, x: Any) -> Any:
+    """A value of the program, as soon as there are as many positions as in the image."""
+    if isinstance(x, Value) or any(map(sum, x.margins)):
+        return x
+    down, right = -x.margins[0][0], -x.margins[1][0]
+    if x.taps is None and down == right == 0:
+        return Value(x.number)
+    if x.taps is None:
+        return Value(program.depthwise(x.number, [itself(program, x.number, down, right)], None))
+    taps = [tap._replace(down=tap.down + down, right=tap.right + right) for tap in x.taps]
+    write = program.depthwise if x.depthwise else program.taps
+    return Value(write(x.number, taps, x.bias))
+
+
+def convolve(
+    program: Program,
+    x: Any,
+    weight: Any,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Any:
+    """A convolution; of its kernel what is not zero acts."""
+    if _pair(stride) != (1, 1):
+        raise Unlowerable("it strides over positions")
+    if not isinstance(weight, Tensor) or weight.ndim != 4:
+        raise Unlowerable("a kernel that is no tensor (out, in, rows, columns)")
+    weight, bias = weight.detach(), None if bias is None else bias.detach()
+    apart, reach = _pair(dilation), [_pair(dilation)[i] * (weight.shape[2 + i] - 1) for i in (0, 1)]
+    if padding == "same":
+        sides = [(whole // 2, whole - whole // 2) for whole in reach]
+    else:
+        sides = [(each, each) for each in _pair(0 if padding == "valid" else padding)]
+    for axis, (before, after) in enumerate(sides):
+        x = _grow(x, axis, before, after)
+    framed = _framed(x)
+    if framed.taps is not None:
+        raise Unlowerable("a convolution of one that is not as large as the image")
+    (above, below), (left, right) = framed.margins
+    depthwise = groups == program.width(framed.number) == len(weight)
+    kernel = weight[:, 0] if depthwise else _whole(weight, groups)
+    taps = [
+        Tap(row * apart[0] - above, column * apart[1] - left, part, part != 0)
+        for row in range(weight.shape[2])
+        for column in range(weight.shape[3])
+        for part in (kernel[..., row, column],)
+    ]
+    taps = [tap for tap in taps if bool(tap.live.any())] or taps[:1]
+    margins = ((0, above + below - reach[0]), (0, left + right - reach[1]))
+    return settle(program, Framed(framed.number, margins, tuple(taps), bias, depthwise))
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    """Of rows and of columns."""
+    first, second = (value, value) if isinstance(value, int) else (*value, *value)[:2]
+    return int(first), int(second)
+
+
+def _whole(weight: Tensor, groups: int) -> Tensor:
+    """The kernel of a convolution in groups as one of all features, with zeros between groups."""
+    if groups == 1:
+        return weight
+    blocks = [torch.block_diag(*at.chunk(groups)) for at in weight.flatten(2).unbind(2)]
+    return torch.stack(blocks, -1).unflatten(-1, weight.shape[2:])
+
+
+def convolution(program: Program, x: Value, module: nn.Conv2d) -> Any:
+    """A layer of PyTorch's."""
+    if module.padding_mode != "zeros" and any(module._reversed_padding_repeated_twice):
+        raise Unlowerable(f"it pads by {module.padding_mode}")
+    given = module.stride, module.padding, module.dilation, module.groups
+    return convolve(program, x, module.weight, module.bias, *given)
+
+
+def padding(program: Program, x: Value, module: nn.ConstantPad2d) -> Any:
+    """Zeros around an image."""
+    return pad(program, x, module.padding, value=module.value)
+
+
+def batch_norm(program: Program, x: Value, module: nn.BatchNorm2d) -> Value:
+    """What a norm over batches is in evaluation mode: a factor and a bias for each feature."""
+    mean, variance = module.running_mean, module.running_var
+    if mean is None or variance is None:
+        raise Unlowerable("it averages over the images of a batch")
+    if x.last or program.width(x.number) != module.num_features:
+        raise Unlowerable("it has other features than what it is given")
+    factor = (variance + module.eps).rsqrt()
+    factor = factor if module.weight is None else factor * module.weight.detach()
+    bias = -mean * factor
+    bias = bias if module.bias is None else bias + module.bias.detach()
+    tap = Tap(0, 0, factor, torch.ones_like(factor, dtype=torch.bool))
+    return Value(program.depthwise(x.number, [tap], bias))
+
+
+def getitem(program: Program, x: Any, index: Any) -> Any:
+    """One of several values, or runs of features, rows and columns."""
+    if not isinstance(x, Value | Framed) or not isinstance(index, tuple):
+        return features_of(program, x, index)
+    if any(part is Ellipsis for part in index):
+        at = next(i for i, part in enumerate(index) if part is Ellipsis)
+        whole = (slice(None),) * (5 - len(index))
+        index = (*index[:at], *whole, *index[at + 1 :])
+    first = 1 if x.last else 2
+    for axis, part in enumerate(index[first : first + 2]):
+        if part != slice(None):
+            x = _grow(x, axis, *_cut(part, axis, x))
+    rest = tuple(slice(None) if first <= i < first + 2 else each for i, each in enumerate(index))
+    x = settle(program, x)
+    if all(part == slice(None) for part in rest):
+        return x
+    return features_of(program, x, rest)
+
+
+def _cut(part: Any, axis: int, x: Any) -> tuple[int, int]:
+    """How many rows or columns a slice leaves out at either end, below zero."""
+    more = sum(x.margins[axis]) if isinstance(x, Framed) else 0
+    start, stop = (part.start or 0, part.stop) if isinstance(part, slice) else (part, 0)
+    if isinstance(stop, Size) and stop.axis == axis:
+        stop = min(stop.more - more, 0) or None
+    ends = isinstance(start, int) and start >= 0 and isinstance(stop, int | None)
+    if not ends or (stop is not None and stop >= 0) or part.step not in (None, 1):
+        raise Unlowerable(f"[{part}] of rows or columns; some can be left out at their ends")
+    return -int(start), stop or 0

@@ -1,0 +1,229 @@
+"""From the graph of a network's ``forward`` to its program, a node at a time."""
+
+import operator
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, fx, nn
+
+from pixelcnn.engines.allowlist import ANY_SIZE, FUNCTIONS, METHODS, MODULES
+from pixelcnn.engines.convolution import Framed, Size
+from pixelcnn.engines.lowering import Value
+from pixelcnn.modes import evaluation_view
+from pixelcnn.networks import Network
+from pixelcnn.program import Program, Slice, Unlowerable
+
+UNREAD = (operator.getitem, getattr, "size")
+"""What looks at a value without reading it: a part of it is read where it is used."""
+
+
+class OfLabel(NamedTuple):
+    """What a network makes of the label alone: ``(classes, ...)``, as of a batch of all classes."""
+
+    table: Tensor
+
+
+def lowers(module: nn.Module) -> bool:
+    """Whether it is a layer that states itself as primitives."""
+    return callable(getattr(type(module), "lower", None))
+
+
+class Translation:
+    """Turns an fx graph into a program, a node at a time."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.modules = dict(network.named_modules())
+        like = next(network.parameters(), torch.zeros(()))
+        self.program = Program(like=like.detach())
+        self.values: dict[fx.Node, Any] = {}
+        self.overwritten: list[tuple[int, range]] = []
+        self.label = OfLabel(torch.arange(network.condition_size, device=like.device))
+
+    def run(self, graph: fx.Graph) -> Program:
+        for node in graph.nodes:
+            if node.op == "output":
+                last = self._resolve(node.args[0])
+                if not isinstance(last, Value) or last.last:
+                    raise Unlowerable("forward does not return one value (n, out, h, w)")
+                self._check_read("the output", last)
+                if last.number != len(self.program.nodes) - 1:
+                    self.program.slice(last.number, 0, self.program.width(last.number))
+                return self.program
+            self.values[node] = getattr(self, f"_{node.op}")(node)
+        raise Unlowerable("forward returns nothing")
+
+    def _resolve(self, argument: Any) -> Any:
+        """An argument with values in place of the graph's nodes."""
+        if isinstance(argument, fx.Node):
+            return self.values[argument]
+        if isinstance(argument, list | tuple):
+            return tuple(self._resolve(part) for part in argument)
+        if isinstance(argument, slice):
+            return slice(*map(self._resolve, (argument.start, argument.stop, argument.step)))
+        return argument
+
+    def _resolve_all(self, kwargs: Any) -> dict[str, Any]:
+        return {key: self._resolve(value) for key, value in kwargs.items()}
+
+    def _get_attr(self, node: fx.Node) -> Tensor:
+        tensor: Tensor = node.meta["tensor"]
+        return tensor
+
+    def _placeholder(self, node: fx.Node) -> Value | OfLabel | None:
+        if node.target == "x":
+            return Value(self.program.input(self.network.channels))
+        if self.network.condition == "label":
+            return self.label
+        return None  # the condition is read by layers that know its kind
+
+    def _tabulate(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """What a function makes of the label, for each class."""
+        given = [_for_all_classes(value, len(self.label.table)) for value in args]
+        named = {k: _for_all_classes(v, len(self.label.table)) for k, v in kwargs.items()}
+        with torch.no_grad():
+            found = function(*given, **named)
+        return OfLabel(found) if isinstance(found, Tensor) else found
+
+    def _everywhere(self, value: Any, like: Any) -> Any:
+        """What was made of the label as a value beside others, the same at all positions."""
+        if isinstance(value, tuple) and not isinstance(value, Value | OfLabel):
+            return tuple(self._everywhere(part, like) for part in value)
+        if not isinstance(value, OfLabel):
+            return value
+        table = value.table.movedim(-1, 1) if like.last else value.table
+        if table.ndim != 4 or table.shape[2:] != (1, 1):
+            raise Unlowerable(f"{tuple(table.shape)} of the label beside features (n, f, h, w)")
+        width = self.program.width(like.number) if table.shape[1] == 1 else table.shape[1]
+        weight = table.flatten(1).expand(-1, width).to(self.program.like)
+        return Value(self.program.condition("label", weight.contiguous()), like.last)
+
+    def _call_module(self, node: fx.Node) -> Value:
+        module, name = self.modules[str(node.target)], str(node.target)
+        args, kwargs = self._resolve(node.args), self._resolve_all(node.kwargs)
+        self._check_read(f"layer {name!r}", *args, *kwargs.values())
+        if not lowers(module) and _of_label(args):
+            return self._tabulate(evaluation_view(module), args, kwargs)
+        if lowers(module):
+            return self._lower(name, module, args, kwargs)
+        kind = next((kind for kind in type(module).__mro__ if kind in MODULES), None)
+        if kind is None or type(module).forward is not kind.forward:
+            raise Unlowerable(f"layer {name!r} is a {type(module).__name__}")
+        fits = len(args) == 1 and isinstance(args[0], Value | Framed) and not kwargs
+        if not fits or (isinstance(args[0], Framed) and kind not in ANY_SIZE):
+            raise Unlowerable(f"layer {name!r} is given more than a value")
+        try:
+            value: Value = MODULES[kind](self.program, args[0], module)
+        except Unlowerable as error:
+            raise Unlowerable(f"layer {name!r} is a {kind.__name__}: {error}") from error
+        if getattr(module, "inplace", False):
+            self._overwrite(args[0], value)
+        return value
+
+    def _lower(self, name: str, module: Any, args: Any, kwargs: dict[str, Any]) -> Value:
+        """One of our layers, which reads and gives features in the second dimension."""
+        if any(isinstance(value, Value) and value.last for value in (*args, *kwargs.values())):
+            raise Unlowerable(f"layer {name!r} reads features that stand last")
+        if any(isinstance(v, OfLabel) and v is not self.label for v in (*args, *kwargs.values())):
+            raise Unlowerable(f"layer {name!r} is given another value than the label")
+        numbers = [self._number(value) for value in args]
+        named = {key: self._number(value) for key, value in kwargs.items()}
+        number = module.lower(self.program, *numbers, **named)
+        if type(number) is not int or not 0 <= number < len(self.program.nodes):
+            raise Unlowerable(
+                f"layer {name!r} lowers to {number!r}, which is no node of the program"
+            )
+        return Value(number)
+
+    def _number(self, value: Any) -> Any:
+        """Of a node; of the label none, since our layers read it themselves."""
+        if isinstance(value, Value):
+            return value.number
+        return None if value is self.label else value
+
+    def _call_function(self, node: fx.Node) -> Any:
+        return self._call(node, FUNCTIONS, getattr(node.target, "__name__", str(node.target)))
+
+    def _call_method(self, node: fx.Node) -> Any:
+        return self._call(node, METHODS, f"method {node.target!r}")
+
+    def _call(self, node: fx.Node, table: Any, name: str) -> Any:
+        args, kwargs = self._resolve(node.args), self._resolve_all(node.kwargs)
+        kinds = {type(value) for value in _flat((*args, *kwargs.values()))}
+        if not kinds & {Value, Framed}:  # of the label, or of sizes
+            function, label = _callable(node.target), OfLabel in kinds
+            return self._tabulate(function, args, kwargs) if label else function(*args, **kwargs)
+        if node.target not in table:
+            raise Unlowerable(f"{name} is not a primitive")
+        entry = table[node.target]
+        in_place = kwargs.pop("inplace", False) or entry.in_place
+        given = entry.bind(name, args, kwargs)
+        if like := next((value for value in _flat(given) if isinstance(value, Value)), None):
+            given = [self._everywhere(value, like) for value in given]
+        if node.target not in UNREAD:
+            self._check_read(name, *given)
+        if not entry.any_size and any(isinstance(value, Framed) for value in given):
+            raise Unlowerable(f"{name} of a value that is larger or smaller than the image")
+        value = entry.build(self.program, *given)
+        if in_place:
+            self._overwrite(given[0], value)
+        return value
+
+    def _place(self, value: Value | Framed) -> tuple[int, range]:
+        """Whose memory a value lies in, and which of its features."""
+        number, start = value.number, 0
+        while isinstance(node := self.program.nodes[number], Slice):
+            number, start = node.sources[0], start + node.start
+        return number, range(start, start + self.program.width(value.number))
+
+    def _overwrite(self, source: Value, result: Value) -> None:
+        """From now on a value and all its views are what this program does not say."""
+        if result.number != source.number:
+            self.overwritten.append(self._place(source))
+
+    def _check_read(self, name: str, *values: Any) -> None:
+        """What has been overwritten cannot be read again, under whatever name."""
+        for value in values:
+            if isinstance(value, tuple) and not isinstance(value, Value):
+                self._check_read(name, *value)
+            if not isinstance(value, Value | Framed):
+                continue
+            number, features = self._place(value)
+            for other, gone in self.overwritten:
+                if other == number and set(features) & set(gone):
+                    raise Unlowerable(f"{name} reads a value that was overwritten in place")
+
+
+def _flat(values: Any) -> list[Any]:
+    """Values, and what they hold."""
+    found: list[Any] = []
+    for value in values:
+        inside = isinstance(value, tuple) and not isinstance(value, Value | OfLabel)
+        found += _flat(value) if inside else [value]
+    return found
+
+
+def _of_label(values: Any) -> bool:
+    """Whether something is made of the label, and nothing of the image."""
+    kinds = {type(value) for value in _flat(values)}
+    return OfLabel in kinds and not kinds & {Value, Framed}
+
+
+def _callable(target: Any) -> Callable[..., Any]:
+    """A function, or a method by its name."""
+    if isinstance(target, str):
+        return lambda value, *args, **kwargs: getattr(value, target)(*args, **kwargs)
+    function: Callable[..., Any] = target
+    return function
+
+
+def _for_all_classes(value: Any, classes: int) -> Any:
+    """A batch of all classes, on one position, as an argument."""
+    if isinstance(value, OfLabel):
+        return value.table
+    if isinstance(value, Size):
+        return classes if value.axis < 0 else 1
+    if isinstance(value, tuple):
+        return tuple(_for_all_classes(part, classes) for part in value)
+    return value

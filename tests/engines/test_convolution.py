@@ -1,0 +1,176 @@
+"""Convolutions of PyTorch's own mean in a program what they mean in ``forward``, whatever surrounds them."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import pixelcnn as px
+from engines.small import WIDTH, assert_followed, small_model
+from engines.walks import alive
+from pixelcnn import engines, networks, outputs
+from pixelcnn.engines.programs import program_of
+from pixelcnn.engines.trace import trace
+from pixelcnn.program import Unlowerable
+
+
+class MaskedConv2d(nn.Conv2d):
+    """As public implementations mask: the weights are multiplied by a mask before each use."""
+
+    def __init__(self, kind, *args, how="product", **kwargs):
+        super().__init__(*args, **kwargs)
+        mask, (rows, columns) = torch.ones_like(self.weight), self.kernel_size
+        mask[:, :, rows // 2, columns // 2 + (kind == "B") :] = 0
+        mask[:, :, rows // 2 + 1 :] = 0
+        self.how = how
+        self.register_buffer("mask", mask)
+
+    def forward(self, x):
+        if self.how == "overwrite":
+            self.weight.data *= self.mask
+            return super().forward(x)
+        return F.conv2d(x, self.weight * self.mask, self.bias, padding=self.padding)
+
+
+class Tutorial(networks.Network):
+    """A stack of masked convolutions, with norms over batches."""
+
+    def __init__(self, channels=1, out=2, how="product"):
+        super().__init__(channels, out, "channel", None, 0)
+        self.layers = nn.Sequential(
+            MaskedConv2d("A", 1, WIDTH, 5, padding=2, how=how),
+            nn.BatchNorm2d(WIDTH),
+            nn.ReLU(True),
+            MaskedConv2d("B", WIDTH, WIDTH, 3, padding=1, bias=False, how=how),
+            nn.ReLU(True),
+            nn.Conv2d(WIDTH, out, 1),
+        )
+
+    def forward(self, x, condition=None):
+        return self.layers(x)
+
+
+class Conditional(networks.Network):
+    """Stacks that are padded and cut off, and a class by an embedding, a product and a map."""
+
+    def __init__(self, channels=1, out=2):
+        super().__init__(channels, out, "channel", "label", 3)
+        self.above = nn.Conv2d(1, 2 * WIDTH, (2, 3), padding=(2, 1))
+        self.left = nn.Conv2d(1, 2 * WIDTH, (1, 2), padding=(0, 2))
+        self.classes, self.linear = nn.Embedding(3, 2 * WIDTH), nn.Linear(3, WIDTH)
+        self.head = nn.Conv2d(WIDTH + 3, out, 1)
+
+    def forward(self, x, condition=None):
+        n, _, height, width = x.size()
+        known = F.one_hot(condition, 3).to(x.dtype)
+        y = self.above(x)[:, :, :height] + self.left(x)[..., :width]
+        a, b = (y + self.classes(condition)[:, :, None, None]).chunk(2, dim=1)
+        y = torch.tanh(a) * torch.sigmoid(b) + self.linear(known).view(n, -1, 1, 1)
+        everywhere = known[:, :, None, None].expand(-1, -1, height, width)
+        return self.head(torch.cat([y, everywhere], 1))
+
+
+def shift(y, down=0, right=0):
+    """Features moved, as public implementations of two stacks move them."""
+    _, _, height, width = y.shape
+    return F.pad(y[:, :, : height - down, : width - right], (right, 0, down, 0))
+
+
+BODIES = {
+    "rows above": lambda s, y: F.conv2d(F.pad(y, (1, 1, 2, 0)), s.kernel(2, 3))[:, :, :-1],
+    "pad more": lambda s, y: F.conv2d(y, s.kernel(2, 3), padding=(2, 1))[:, :, : y.size(2)],
+    "left": lambda s, y: F.conv2d(F.pad(y, (2, 0)), s.kernel(1, 2))[..., : y.shape[-1]],
+    "dilation": lambda s, y: F.conv2d(F.pad(y, (2, 0, 2, 0)), s.kernel(2, 2), dilation=2),
+    "groups": lambda s, y: F.conv2d(F.pad(y, (0, 0, 1, 0)), s.kernel(2, 1, 3), groups=3),
+    "depthwise": lambda s, y: F.conv2d(F.pad(y, (0, 0, 1, 0)), s.kernel(2, 1, WIDTH), groups=WIDTH),
+    "shift down": lambda s, y: shift(y, down=1) + y,
+    "shift right": lambda s, y: torch.relu(shift(y, right=2)) - y,
+    "pad and take back": lambda s, y: F.pad(F.pad(y, (1, 2, 3, 0)), (-1, -2, -3, 0)) * 2,
+    "zeros": lambda s, y: F.conv2d(y, 0 * s.kernel(1, 1)) + y,
+    "same": lambda s, y: F.conv2d(y, s.kernel(3, 3) * s.past, padding="same"),
+    "a number a feature": lambda s, y: (y - s.gain) * s.gain + 2 * (s.gain - y),
+    "one number": lambda s, y: y * s.gain[:1] + torch.ones(()),
+}
+
+
+class Parts(nn.Module):
+    """Kernels and gains that a body uses outside a layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.randn(WIDTH, 1, 1))
+        self.weight = nn.Parameter(torch.randn(WIDTH, WIDTH, 3, 3))
+        self.past = torch.tensor([[1.0, 1, 1], [1, 1, 0], [0, 0, 0]])
+
+    def kernel(self, rows, columns, groups=1):
+        return self.weight[:, : WIDTH // groups, :rows, :columns]
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_convolutions_and_what_is_padded_around_them_are_followed(name):
+    assert_followed(small_model(lambda s, y: BODIES[name](s.parts, y), parts=Parts()))
+
+
+@pytest.mark.parametrize("how", ["product", "overwrite"])
+def test_a_tutorials_network_runs_on_the_fast_engines(how):
+    model = alive(Tutorial(how=how), outputs.Categorical(levels=2), (1, 5, 7))
+    for part in model.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            nn.init.uniform_(part.running_mean), nn.init.uniform_(part.running_var, 0.5, 2)
+    assert_followed(model.double())
+    model.float()
+    assert engines.choose(model).name != "full"
+    assert torch.equal(px.sample(model, 5, seed=1), px.sample(model, 5, seed=1, engine="full"))
+
+
+def test_a_label_that_functions_of_pytorch_read_is_tabulated():
+    model = alive(Conditional(), outputs.Categorical(levels=2), (1, 5, 7))
+    assert engines.choose(model).name != "full"
+    labels = [0, 1, 2, 1]
+    fast, slow = (px.sample(model, 4, condition=labels, seed=2, engine=e) for e in ("auto", "full"))
+    assert torch.equal(fast, slow)
+
+
+LABELS = [0, 2, 1]
+
+
+def test_its_images_compress():
+    model = alive(Conditional(), outputs.Categorical(levels=2), (1, 5, 7))
+    images = px.sample(model, 3, condition=LABELS, seed=1)
+    px.calibrate(model, images, condition=LABELS)
+    packed = px.compress(model, images.numpy(), condition=LABELS)
+    assert np.array_equal(px.decompress(model, packed), images.numpy())
+
+
+REFUSED = {
+    "fixed": (lambda y: F.pad(y, (0, 0, 1, 0))[:, :, :3], "some can be left out at their ends"),
+    "never taken back": (lambda y: F.relu(F.pad(y, (1, 0))), "larger or smaller than the image"),
+    "zeros for what was cut": (lambda y: F.pad(y[:, :, :-1], (0, 0, 0, 1)), "what was cut off"),
+    "circular": (lambda y: F.pad(y, (1, 0, 0, 0), mode="circular"), "anything but zeros"),
+    "ones": (lambda y: F.pad(y, (1, 0), value=1.0), "anything but zeros"),
+    "twice": (lambda y: F.conv2d(F.conv2d(y, TALL), TALL), "of one that is not as large"),
+    "grown again": (lambda y: F.pad(F.conv2d(y, TALL), (0, 0, 1, 0)), "zeros around a convolution"),
+    "overwritten": (lambda y: [y[:, :, :-1], y.mul_(2)][0] + y, "overwritten in place"),
+}
+TALL = torch.ones(WIDTH, WIDTH, 2, 1)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_not_the_same_on_all_images_is_refused(name):
+    body, reason = REFUSED[name]
+    with pytest.raises(Unlowerable, match=reason):
+        trace(
+            small_model(
+                lambda s, y: torch.zeros(2, 1, 3, 5) if type(y) is torch.Tensor else body(y)
+            ).network
+        )
+
+
+def test_a_mask_that_is_no_buffer_is_part_of_what_a_program_is_made_of():
+    model = small_model(lambda s, y: BODIES["same"](s.parts, y), parts=Parts())
+    before = program_of(model)
+    assert program_of(model) is before
+    model.network.parts.past = model.network.parts.past * torch.tensor([0.0, 1, 1])
+    assert program_of(model) is not before
+    assert_followed(model)
