@@ -301,7 +301,7 @@ def test_a_full_device_is_a_full_disk():
     assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
 
 
-WAYS = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "link"]
+WAYS = ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/proc/thread-self/fd/1", "link"]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -330,6 +330,14 @@ def test_a_descriptor_that_is_not_open_is_an_error_of_the_path(way):
         files.check_target(way)
     with pytest.raises(OSError, match=way):
         write_atomically(way, b"new")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_an_open_file_of_another_process_is_written_into():
+    """Such as what the first process of a container prints to."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        write_atomically(f"/proc/{other.pid}/fd/0", b"new")
+        assert other.communicate()[0] == b"new"
 
 
 def test_a_pipe_that_nobody_reads_any_more_is_a_broken_pipe():

@@ -82,6 +82,8 @@ def destination(path: AnyPath) -> Path | int:
             if not re.fullmatch("[0-9]{1,9}", place.name):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
             return int(place.name)
+        if re.fullmatch(r"/proc/\d+(/task/\d+)?/fd", str(place.parent)):
+            return place  # an open file of another process: what its link says need not be a path
         try:
             place = place.parent / os.readlink(place)
         except OSError:  # it is no link, or not there yet

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from cli.conftest import PAGES
 from pixelcnn import text
-from pixelcnn.cli import app, failures
+from pixelcnn.cli import app, console, failures
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.training import recipe
 
@@ -169,6 +169,12 @@ def test_in_a_pipe_a_row_is_a_line(run):
     lines = [line.split(maxsplit=1) for line in run("info").stdout.splitlines()]
     for name in recipe.names():
         assert [name, recipe.get(name).about] in lines
+
+
+def test_progress_is_silent_without_a_terminal(capsys):
+    with console.progress("working") as advance:
+        advance(1, 2)
+    assert capsys.readouterr() == ("", "")
 
 
 CLOSED = """

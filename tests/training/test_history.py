@@ -94,6 +94,13 @@ def test_rows_after_a_checkpoint_are_dropped(written):
     assert read_rows(written) == ROWS[:2]
 
 
+def test_the_loss_of_a_skipped_step_is_in_no_mean():
+    recorder = Recorder(None, 2, Trackers((), None, {}), Talk(None))
+    for loss in (1.0, math.nan, 3.0):
+        recorder.add(loss)
+    assert recorder.mean_loss == 2.0
+
+
 def test_every_point_is_a_mean_of_equally_many_steps():
     """A point of fewer at the end of an epoch would be a kink in the curve."""
     losses = []
