@@ -173,7 +173,7 @@ def _take(library: Path, functions: Sequence[str]) -> ctypes.CDLL:
 
 
 def _read(path: Path) -> bytes:
-    """The content of a file that nobody but the user can have written, before the folder was closed either."""
+    """The content of a file that nobody but the user can have written, even while the folder was open."""
     status = path.lstat()
     if status.st_uid != os.geteuid() or status.st_mode & OTHERS:
         raise _Damaged(f"others can have written {path.name}")
