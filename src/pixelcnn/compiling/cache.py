@@ -214,7 +214,9 @@ def _built(
 
 def _build(library: Path, sources: Mapping[str, bytes], compiler: str) -> None:
     """Compiles beside the library, and moves what came of it into its place."""
-    with tempfile.TemporaryDirectory("", "build-", library.parent, True) as scratch:
+    with tempfile.TemporaryDirectory(
+        prefix="build-", dir=library.parent, ignore_cleanup_errors=True
+    ) as scratch:
         for name, source in sources.items():
             Path(scratch, name).write_bytes(source)
         compile_in(scratch, compiler, next(iter(sources)), library.name)
