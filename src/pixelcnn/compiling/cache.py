@@ -22,7 +22,7 @@ from pathlib import Path
 
 from pixelcnn.compiling.compiler import PATIENCE, NotBuilt, compile_in
 from pixelcnn.errors import ConfigError
-from pixelcnn.folders import hold, open_inside, read_inside
+from pixelcnn.folders import hold, read_inside
 
 UNUSED = 180 * 24 * 3600.0
 """Seconds after which what nobody has read is removed by the next build."""
@@ -93,24 +93,27 @@ def private_folder(path: Path) -> Path:
     Whoever can write into a folder on the way can exchange what is below. So from the root on, where links
     lead, each belongs to the user or to root, and nobody else can write into it: but into those of root with
     the sticky bit, such as ``/tmp``, or where the group is the user's private one. The last is the user's;
-    from the one above it, if it is, the right of others to write is taken.
+    from it and the one above, if that is, too, the right of others to write is taken.
 
     Raises:
         NotBuilt: somebody else could exchange it; names the component.
         OSError: it cannot be made.
     """
-    for folder in (path.parent.parent, path.parent, path):
-        os.makedirs(folder, 0o700, exist_ok=True)
-    ours, real, me = path.parent.stat(), Path(os.path.realpath(path)), os.geteuid()
-    if ours.st_uid == me and ours.st_mode & OTHERS:  # data were put there first
-        path.parent.chmod(stat.S_IMODE(ours.st_mode) & ~OTHERS)
-    for place in (*reversed(real.parents), real):
-        status, last = place.stat(), place == real
-        if status.st_uid != me and (last or status.st_uid != 0):
+    real, me = Path(os.path.realpath(path)), os.geteuid()
+    way = (*reversed(real.parents), real)
+    for place in way:
+        place.mkdir(0o700, exist_ok=True)
+    for ours in (path.parent, path):  # what others have put there is not read, see _read
+        status = ours.stat()
+        if status.st_uid == me and status.st_mode & OTHERS:
+            ours.chmod(stat.S_IMODE(status.st_mode) & ~OTHERS)
+    for place in way:
+        status = place.stat()
+        if status.st_uid != me and (place == real or status.st_uid != 0):
             raise NotBuilt(
                 f"no cache for compiled code: {place} belongs to another user{ELSEWHERE}"
             )
-        sticky = status.st_uid == 0 and status.st_mode & stat.S_ISVTX and not last
+        sticky = status.st_uid == 0 and status.st_mode & stat.S_ISVTX
         if status.st_mode & OTHERS and not sticky and not _private_group(status):
             raise NotBuilt(
                 f"no cache for compiled code: other users can write into {place}{ELSEWHERE}"
@@ -130,7 +133,7 @@ def _private_group(status: os.stat_result) -> bool:
 @contextlib.contextmanager
 def _alone(folder: Path, name: str) -> Iterator[None]:
     """Keeps other processes, and threads, out of the same ``with`` block, for as long as one may build."""
-    handle = open_inside(folder / LOCK, os.O_RDWR | os.O_CREAT)
+    handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         begun, told = time.monotonic(), False
         while time.monotonic() - begun < PATIENCE:
@@ -155,7 +158,7 @@ def _take(library: Path, functions: Sequence[str]) -> ctypes.CDLL:
         _Damaged: it is not.
     """
     try:
-        content, expected = read_inside(library), read_inside(library.with_suffix(".sha256"))
+        content, expected = _read(library), _read(library.with_suffix(".sha256"))
         if _sum(library, content) != expected:
             raise _Damaged(f"{library.name} has changed since it was built")
         found = _loaded(library, content)
@@ -167,6 +170,14 @@ def _take(library: Path, functions: Sequence[str]) -> ctypes.CDLL:
         if not hasattr(found, function):
             raise _Damaged(f"{library.name} lacks {function}")
     return found
+
+
+def _read(path: Path) -> bytes:
+    """The content of a file that nobody but the user can have written, even while the folder was open."""
+    status = path.lstat()
+    if status.st_uid != os.geteuid() or status.st_mode & OTHERS:
+        raise _Damaged(f"others can have written {path.name}")
+    return read_inside(path)
 
 
 def _loaded(library: Path, content: bytes) -> ctypes.CDLL:
@@ -203,7 +214,9 @@ def _built(
 
 def _build(library: Path, sources: Mapping[str, bytes], compiler: str) -> None:
     """Compiles beside the library, and moves what came of it into its place."""
-    with tempfile.TemporaryDirectory(prefix="build-", dir=library.parent) as scratch:
+    with tempfile.TemporaryDirectory(
+        prefix="build-", dir=library.parent, ignore_cleanup_errors=True
+    ) as scratch:
         for name, source in sources.items():
             Path(scratch, name).write_bytes(source)
         compile_in(scratch, compiler, next(iter(sources)), library.name)
@@ -214,6 +227,7 @@ def _build(library: Path, sources: Mapping[str, bytes], compiler: str) -> None:
             raise NotBuilt(f"{compiler} made no library: {error}", passing=False) from error
         new.with_suffix(".sha256").write_bytes(_sum(library, content))
         for suffix in (".so", ".sha256"):
+            new.with_suffix(suffix).chmod(0o600)  # whatever the process's umask is
             os.replace(new.with_suffix(suffix), library.with_suffix(suffix))
     library.with_suffix(".failed").unlink(missing_ok=True)
 
