@@ -20,6 +20,11 @@ NO_MEMORY = re.compile(
     re.IGNORECASE,
 )
 """What PyTorch, the libraries below it and their loader say when memory runs out."""
+MEMORY = {
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    2: ("memory.max", "memory.current", "inactive_file"),
+}
+"""Where a control group of either version says how much it may have, has, and can give up."""
 PACKED = "images in an .npy file, or packed by `pixelcnn data prepare`, are read a batch at a time"
 """What to do where the images of a source do not fit."""
 
@@ -68,9 +73,9 @@ def bound() -> int | None:
     Returns:
         Bytes of data that the process may have from now on; None where nothing was bound.
     """
-    free, status = available(), _text(Path("/proc/self/status"))
+    free, status = available(), text_of(Path("/proc/self/status"))
     taken = re.search(r"VmData:\s+(\d+) kB", status)
-    swap = re.search(r"SwapFree:\s+(\d+) kB", _text(Path("/proc/meminfo")))
+    swap = re.search(r"SwapFree:\s+(\d+) kB", text_of(Path("/proc/meminfo")))
     if free is None or not taken or any(map(os.path.exists, DRIVERS)):
         return None
     import resource
@@ -106,37 +111,38 @@ def available() -> int | None:
 
 def _left() -> Iterator[int]:
     """What each of the limits leaves."""
-    if free := re.search(r"MemAvailable:\s+(\d+) kB", _text(Path("/proc/meminfo"))):
+    if free := re.search(r"MemAvailable:\s+(\d+) kB", text_of(Path("/proc/meminfo"))):
         yield int(free[1]) * 1024
-    for line in _text(Path("/proc/self/cgroup")).splitlines():
-        _, controllers, group = line.split(":", 2)
-        if controllers in {"", "memory"}:
-            yield from _left_to_group(group, controllers)
+    for folder, version in control_groups("memory"):
+        ceiling, usage, idle = MEMORY[version]
+        most, used = text_of(folder / ceiling).strip(), text_of(folder / usage).strip()
+        if most.isdecimal() and used.isdecimal():
+            files = re.search(rf"^{idle} (\d+)", text_of(folder / "memory.stat"), re.MULTILINE)
+            yield max(int(most) - int(used) + (int(files[1]) if files else 0), 0)
     with contextlib.suppress(ImportError, OSError, ValueError, IndexError):
         import resource
 
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
         if limit != resource.RLIM_INFINITY:
-            taken = int(_text(Path("/proc/self/statm")).split()[0]) * os.sysconf("SC_PAGE_SIZE")
+            taken = int(text_of(Path("/proc/self/statm")).split()[0]) * os.sysconf("SC_PAGE_SIZE")
             yield max(limit - taken, 0)
 
 
-def _left_to_group(group: str, controllers: str) -> Iterator[int]:
-    """What a control group and those above it leave, of version 2 (no controllers) or 1."""
-    root = Path("/sys/fs/cgroup", controllers)
-    names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-    limit, usage, idle = names if controllers else ("memory.max", "memory.current", "inactive_file")
-    place = root / group.lstrip("/")
-    for folder in (place, *place.parents):
-        if not folder.is_relative_to(root):
-            return
-        most, taken = _text(folder / limit).strip(), _text(folder / usage).strip()
-        if most.isdecimal() and taken.isdecimal():
-            files = re.search(rf"^{idle} (\d+)", _text(folder / "memory.stat"), re.MULTILINE)
-            yield max(int(most) - int(taken) + (int(files[1]) if files else 0), 0)
+def control_groups(controller: str) -> Iterator[tuple[Path, int]]:
+    """The folders of the control groups of this process, from the innermost one, and their version."""
+    for line in text_of(Path("/proc/self/cgroup")).splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        root = Path("/sys/fs/cgroup", controllers)
+        place = root / group.lstrip("/")
+        for folder in (place, *place.parents):
+            if not folder.is_relative_to(root):
+                break
+            yield folder, 1 if controllers else 2
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
     """What a file of the system says; nothing where it is not."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")

@@ -114,7 +114,7 @@ def test_available_memory_is_the_least_of_all_limits(monkeypatch, tmp_path):
         "/sys/fs/cgroup/a/memory.current": "3000000\n",
         "/sys/fs/cgroup/a/memory.stat": "anon 7\ninactive_file 500000\n",
     }
-    monkeypatch.setattr(memory, "_text", lambda path: files.get(str(path), ""))
+    monkeypatch.setattr(memory, "text_of", lambda path: files.get(str(path), ""))
     assert memory.available() == 2_500_000
     del files["/proc/self/cgroup"]
     assert memory.available() == 8_192_000

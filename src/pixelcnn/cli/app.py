@@ -25,6 +25,7 @@ from pixelcnn.cli.sample import sample
 from pixelcnn.cli.score import score
 from pixelcnn.cli.train import train
 from pixelcnn.cli.verify import verify
+from pixelcnn.cores import cores
 from pixelcnn.errors import PixelCNNError
 from pixelcnn.text import PLAIN
 
@@ -199,28 +200,33 @@ for command in USES:
 app.add_typer(data_app, name="data")
 
 
-def wait_asleep(environment: MutableMapping[str, str]) -> None:
-    """Lets PyTorch's threads sleep soon when they wait for each other, unless the user has decided.
+def set_threads(environment: MutableMapping[str, str], count: int, seen: int) -> None:
+    """Bounds PyTorch's threads, and lets them sleep soon where they wait, unless the user has decided.
 
     They spin for milliseconds otherwise, on cores that other programs need to let them go on: beside one such
     program two threads took 34 times as long for a step as one. So soon they sleep by libgomp's own choice
-    where it has more threads than cores.
+    where it has more threads than cores. And they are as many as the machine has cores, although a container
+    may be given the time of fewer.
 
     Args:
         environment: of this process, before PyTorch is imported.
+        count: cores that this process may use.
+        seen: cores that there are.
 
     Example:
         >>> decided, free = {"OMP_WAIT_POLICY": "active"}, dict[str, str]()
-        >>> wait_asleep(decided), wait_asleep(free), decided, free
-        (None, None, {'OMP_WAIT_POLICY': 'active'}, {'GOMP_SPINCOUNT': '1000'})
+        >>> set_threads(decided, 8, 8), set_threads(free, 2, 8), decided, free
+        (None, None, {'OMP_WAIT_POLICY': 'active'}, {'GOMP_SPINCOUNT': '1000', 'OMP_NUM_THREADS': '2'})
     """
     if "OMP_WAIT_POLICY" not in environment:
         environment.setdefault("GOMP_SPINCOUNT", "1000")
+    if count < seen:
+        environment.setdefault("OMP_NUM_THREADS", str(count))
 
 
 def main() -> None:
     """Entry point of the ``pixelcnn`` script."""
-    wait_asleep(os.environ)
+    set_threads(os.environ, cores(), os.cpu_count() or 1)
     failures.open_streams()
     failures.catch_signals()
     memory.keep_memory()

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pixelcnn.cores import cores
 from pixelcnn.data.files import ImageFile
 from pixelcnn.data.geometry import too_small
 from pixelcnn.data.picture import Measured, read_picture
@@ -119,8 +120,7 @@ def _workers(files: Iterable[ImageFile], reading: Reading) -> int:
         return reading.workers
     if not isinstance(files, Sequence) or not _large(files):
         return 0
-    processors = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    count = min(MOST, len(files), processors)
+    count = min(MOST, len(files), cores())
     return count if count > 1 else 0
 
 

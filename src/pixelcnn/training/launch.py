@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
+from pixelcnn.cores import cores
 from pixelcnn.errors import ConfigError
 from pixelcnn.training.processes import number_in
 from pixelcnn.training.signals import stop_signals
@@ -89,6 +90,8 @@ def environments(
     node = number_in(environment, "NODE_RANK", 0) if nodes > 1 else 0
     meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())} if nodes == 1 else {}
     threads = str(max(1, cores() // devices))
+    if environment.get("OMP_NUM_THREADS") == str(cores()):  # all of them, which are to be shared
+        environment = {**environment, "OMP_NUM_THREADS": threads}
     for local in range(devices):
         yield {
             "OMP_NUM_THREADS": threads,
@@ -99,11 +102,6 @@ def environments(
             "LOCAL_RANK": str(local),
             "LOCAL_WORLD_SIZE": str(devices),
         }
-
-
-def cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
 def free_port() -> int:

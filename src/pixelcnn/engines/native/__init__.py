@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.compiling import NotBuilt
+from pixelcnn.cores import cores
 from pixelcnn.engines.native.build import code, library, why_not
 from pixelcnn.engines.native.plan import Plan, obstacle, plan
 from pixelcnn.errors import ModelError, ResourceError
@@ -77,7 +78,7 @@ class NativeEngine:
         self._handle = ctypes.c_void_p()
         self._library = library()
         self.model, self.n = model, n
-        self.threads = threads or torch.get_num_threads()
+        self.threads = threads or min(torch.get_num_threads(), cores())
         layout = plan(model, program)
         self._conditions = values = condition_values(program, layout, condition)
         self._error = ctypes.create_string_buffer(MESSAGE)
