@@ -215,10 +215,13 @@ def agreeing(model: PixelModel, images: ImageSet) -> ImageSet:
         ModelError: it has others.
     """
     if len(images) and images.levels != model.levels:
-        words = [f"{key}={value!r}" for key, value in recorded(model).items() if key in CODING]
+        coding = {key: value for key, value in recorded(model).items() if key in CODING}
+        coding = coding or {"levels": model.levels}
+        options = " ".join(f"--set data.{key}={value}" for key, value in coding.items())
+        arguments = ", ".join(f"{key}={value!r}" for key, value in coding.items())
         raise ModelError(
             f"this model is for {model.levels} levels, {images.name} has {images.levels}",
-            hint=f"load the data with {', '.join(words) or f'{model.levels} levels'}",
+            hint=f"load them with {options} (in Python {arguments})",
         )
     return images
 

@@ -19,7 +19,7 @@ def own(here):
     def folder(name, *shapes):
         save_pictures(here / name, (rng.integers(0, 256, shape, np.uint8) for shape in shapes))
 
-    folder("large", (20, 30), (20, 30))
+    folder("large", (20, 30), (20, 30), (20, 30))
     folder("small", (6, 6), (6, 6))
     folder("mixed", (8, 8), (9, 8))
     folder("colour", (8, 8, 3), (8, 8, 3))
@@ -53,6 +53,7 @@ def own(here):
         ("train digits --size 9 --dry-run", "--fit pad"),
         ("train digits --data mixed --dry-run", "--size"),
         ("train digits --data two.npy --dry-run", "--set data.test="),
+        ("train digits --init MODEL --data large --size 8 --dry-run", "--set data.levels="),
         ("train digits --data large --set data.split=tutorial --dry-run", "--set data.split="),
         ("train digits --layout nhw --dry-run", "--layout"),
         ("data prepare small packed --size 8 --fit crop", "--fit pad"),

@@ -250,6 +250,29 @@ def test_the_cost_of_many_levels_is_measured_in_parts_and_at_some_positions(monk
     assert largest == [1] * 12
 
 
+def test_the_positions_at_which_a_cost_is_measured_lie_in_many_columns(monkeypatch):
+    """As many as rows: at equal distances all of them would lie at the left border, which sees little."""
+    torch.manual_seed(0)
+    network = networks.Compact(1, 4, width=16, depth=2, kernel=3, first_kernel=3)
+    model = px.PixelModel(network, outputs.Categorical(levels=4), (1, 8, 8)).eval()
+    columns = 1 + torch.arange(8).expand(4, 1, 8, 8)
+    px.calibrate(model, images := columns.sin().mul(2).add(2).long())
+    monkeypatch.setattr(calibration, "PROBABILITIES", 8 * images[:, 0, 0, 0].numel() * 4)
+    seen, pmf = set(), outputs.Categorical.pmf
+
+    def note(self, parameters, before):
+        seen.update(map(tuple, parameters.tolist()))
+        return pmf(self, parameters, before)
+
+    monkeypatch.setattr(outputs.Categorical, "pmf", note)
+    excess(model, images)
+    whole = model.network(model.encode(images[:1]))[0]
+    found = {
+        column for column in range(8) if seen & set(map(tuple, whole[:, :, column].T.tolist()))
+    }
+    assert len(found) > 4
+
+
 def test_a_model_that_coarse_steps_would_cost_too_much_takes_finer_ones():
     """Large parameters, whose errors are as large as what they decide."""
     torch.manual_seed(0)

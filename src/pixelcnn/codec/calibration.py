@@ -173,7 +173,7 @@ def excess(model: PixelModel, levels: Tensor, given: Tensor | None = None) -> fl
     view, more, own = evaluation_view(model), 0.0, 0.0
     _, height, width = model.shape
     few = max(1, PROBABILITIES // (len(levels) * model.levels))
-    places = spread(height * width, few).split(max(1, TOGETHER // model.levels))
+    places = scattered(height * width, few).split(max(1, TOGETHER // model.levels))
     for image in range(len(levels)):
         one = levels[image : image + 1]
         condition = None if given is None else given[image : image + 1]
@@ -199,3 +199,16 @@ def spread(total: int, few: int) -> Tensor:
     """
     few = min(few, total)
     return torch.arange(few) * total // few
+
+
+def scattered(total: int, few: int) -> Tensor:
+    """At most ``few`` numbers below ``total``, spread over all rows and columns: steps of the golden section.
+
+    Example:
+        >>> scattered(64, 5)
+        tensor([ 0, 39, 14, 53, 28])
+    """
+    step = max(1, int(total * (math.sqrt(5) - 1) / 2))
+    while math.gcd(step, total) > 1:
+        step += 1
+    return torch.arange(min(few, total)) * step % total
