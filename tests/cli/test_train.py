@@ -190,6 +190,10 @@ def test_a_run_of_ones_own_data_is_measured_on_them(run, recipe, here):
     assert outcome.json["images"] == 12
     said = f"measuring on {here / 'photos'}, as the recipe of the run says\n"
     assert outcome.stderr.startswith(said)
+    photos(here / "others")
+    own = ("--data", "photos", "--size", 8, "--set", "data.test=others")
+    run("train", recipe, *own, "--epochs", 1, "--run", "s")
+    assert f"measuring on {here / 'others'}, as" in run("evaluate", "s").stderr
 
 
 def test_data_that_have_changed_since_training_are_told_of(run, recipe, here):

@@ -65,7 +65,7 @@ def images_for(
 
 def _recorded(model: "PixelModel", split: str, own: dict[str, Any], folder: str) -> "ImageSet":
     """The part of the data that a model was trained on."""
-    arguments = trained_on(model, folder) | own | physical.coding(model)
+    arguments = trained_on(model, folder, split) | own | physical.coding(model)
     name = arguments.pop("name")
     if split == "all":
         arguments.pop("split", None)
@@ -90,7 +90,7 @@ def tell_changed(model: "PixelModel", parts: "Splits") -> None:
         )
 
 
-def trained_on(model: "PixelModel", folder: str) -> dict[str, Any]:
+def trained_on(model: "PixelModel", folder: str, split: str) -> dict[str, Any]:
     """Arguments of :func:`pixelcnn.data.load` that give a model's training data again.
 
     A model file may come from anybody, so it chooses a named data set and nothing else; where own data are
@@ -108,7 +108,8 @@ def trained_on(model: "PixelModel", folder: str) -> dict[str, Any]:
     run = RunFolder(folder)
     found = dict(run.stored().data) if run.recipe.is_file() else {}
     if found.get("name", ARRAY) != ARRAY:  # which lies nowhere
-        say(f"measuring on {found['name']}, as the recipe of the run says")
+        where = found["test"] if split == "test" and found.get("test") else found["name"]
+        say(f"measuring on {where}, as the recipe of the run says")
         return found | {
             key: settings[key] for key in ("size", "fit") if {key, "size"} <= {*settings}
         }
