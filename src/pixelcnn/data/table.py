@@ -17,7 +17,7 @@ from pixelcnn.data.assignment import assigned
 from pixelcnn.data.columns import FIRST, Columns, columns_of
 from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.label_column import label_apart, whole_numbers
+from pixelcnn.data.label_column import label_end, whole_numbers
 from pixelcnn.data.layout import pixel_shape
 from pixelcnn.data.lines import line_blocks
 from pixelcnn.data.parsing import (
@@ -53,7 +53,7 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
 
     Columns are separated by commas, semicolons, tabs, bars or blanks. The label column is the one called
     ``label`` (or ``class``, ``target``, ``y``). Without a header it is the first or the last, if a row has
-    one number more than an image: see :func:`pixelcnn.data.label_column.label_apart`. Columns called ``id``
+    one number more than an image: see :func:`pixelcnn.data.label_column.label_end`. Columns called ``id``
     or ``index`` are left out, and so are lines that begin with ``#``. The side follows from the number of
     pixels, or from the model. All pixels may also stand in one cell: ``70 80 82`` or ``[70, 80, 82]``.
 
@@ -81,7 +81,8 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
         raise DataError(f"{where} holds no rows of numbers")
     values = rows.values
     if columns.undecided:
-        values, labels = label_apart(values, where)
+        end = label_end(values, where)
+        labels, values = values[:, end], values[:, :-1] if end else values[:, 1:]
     if values.dtype == np.uint16 and values.max() < 256:  # only the labels were larger
         values = values.astype(np.uint8)
     known = reading.source_levels or reading.usual_levels
