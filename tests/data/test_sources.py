@@ -140,7 +140,11 @@ def test_labels_and_classes_come_with_items():
         (["a.png"], {}, "item 0 is no image"),
         ([VALUES[:, :, :, None]], {}, "item 0 is no image: uint8 .40, 6, 5, 1"),
         ([VALUES[0].astype(object)], {}, "item 0 is no image: object .6, 5"),
-        ([(each, -index) for index, each in enumerate(PICTURES)], {}, "^Items: labels count from 0"),
+        (
+            [(each, -index) for index, each in enumerate(PICTURES)],
+            {},
+            "^Items: labels count from 0",
+        ),
         ([], {}, "no items"),
     ],
 )

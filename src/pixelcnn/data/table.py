@@ -76,7 +76,7 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
             pixel_shape(pixels, reading, where)
         rows, labels = _read(path, columns, dialect)
     if rows.bad:
-        _refuse(rows.bad, where, reading.skip_bad, dialect)
+        _refuse(rows, where, reading.skip_bad, dialect)
     if not rows.good:
         raise DataError(f"{where} holds no rows of numbers")
     values = rows.values
@@ -143,9 +143,10 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
     return whole
 
 
-def _refuse(bad: list[tuple[int, str]], where: str, skip_bad: bool, dialect: Dialect) -> None:
+def _refuse(rows: Rows, where: str, skip_bad: bool, dialect: Dialect) -> None:
     """Names bad rows by line, those of one reason together, and raises unless they are to be skipped."""
-    reasons, parts = list(by_reason(bad).items()), []
+    bad, parts = rows.bad, list[str]()
+    reasons = list(by_reason(bad).items())
     for reason, lines in reasons[:REASONS]:
         rest = f" and {len(lines) - NAMED:,} more" if len(lines) > NAMED else ""
         numbers = f"line{'s' * (len(lines) > 1)} {', '.join(map(str, lines[:NAMED]))}{rest}"
@@ -159,6 +160,8 @@ def _refuse(bad: list[tuple[int, str]], where: str, skip_bad: bool, dialect: Dia
         log.warning("%s: %s", where, text)
         return
     hint = "mend or remove these lines, or leave them out: --skip-bad (in Python skip_bad=True)"
+    if not rows.good:
+        hint = "no line is as it should be: mend or remove the columns that are named"
     if not dialect.real and any(REAL.match(reason) for _, reason in bad):
         hint = (
             f"real numbers: say how they become levels with {typed('quantise')}, or write whole ones without"
