@@ -175,22 +175,21 @@ def read_files(
             hint="pack them once with `pixelcnn data prepare`, and use the packed set",
         ) from error
     names = [each.name for each in good]
-    with named(f"{where}:"):
-        if labels is not None:
-            labels = known_labels(labels, kept, where)
-        elif reading.labels:
-            labels = class_labels(names, reading.classes)
-        images = (RawSet if reading.measured else ImageSet)(
-            pixels,
-            target.levels,
-            labels,  # type: ignore[arg-type]
-            name=where,
-            names=tuple(map(printable, names)) if with_names else places_among(kept, bad),
-            skipped=len(bad),
-            assigned=assignment.assigned([parts[at] for at in kept], where) if parts else None,
-            fit="" if reading.size is None or reading.fit is None else reading.fit,
-            picture_levels=reading.source_levels if reading.stored else None,
-        )
+    if labels is not None:
+        labels = known_labels(labels, kept, where)
+    elif reading.labels:
+        labels = class_labels(names, reading.classes)
+    images = (RawSet if reading.measured else ImageSet)(
+        pixels,
+        target.levels,
+        labels,  # type: ignore[arg-type]
+        name=where,
+        names=tuple(map(printable, names)) if with_names else places_among(kept, bad),
+        skipped=len(bad),
+        assigned=assignment.assigned([parts[at] for at in kept], where) if parts else None,
+        fit="" if reading.size is None or reading.fit is None else reading.fit,
+        picture_levels=reading.source_levels if reading.stored else None,
+    )
     return images if photographs is None else in_patches(images, apart, photographs)
 
 
