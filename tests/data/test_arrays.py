@@ -179,9 +179,10 @@ def test_what_cannot_be_levels_is_refused_and_named(tmp_path, values, message):
         data.load_all(stored(tmp_path, values))
 
 
-def test_negative_values_are_refused_with_the_remedy(tmp_path):
-    with pytest.raises(DataError, match=r"images\.npy.*these run from -1") as caught:
-        data.load_all(stored(tmp_path, NOISE.astype(np.int16) - 1))
+@pytest.mark.parametrize("values", [NOISE.astype(np.int16) - 1, NOISE.astype(np.int64) * 1000])
+def test_values_that_no_levels_are_are_refused_with_the_remedy(tmp_path, values):
+    with pytest.raises(DataError, match=r"images\.npy.*these run from") as caught:
+        data.load_all(stored(tmp_path, values))
     assert "quantise=" in caught.value.hint
 
 

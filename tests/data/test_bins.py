@@ -150,6 +150,14 @@ def test_one_value_makes_no_bins(rule):
         found_bins(rule, torch.full((4, 1, 3, 3), 3.5), 8, "flat")
 
 
+def test_values_that_differ_in_few_places_that_no_sample_has_make_no_quantiles(monkeypatch):
+    monkeypatch.setattr(module, "SAMPLE", 100)
+    values = torch.zeros(100, 1, 3, 3)
+    values[1, 0, 0, 0] = 1
+    with pytest.raises(DataError, match="sparse: 2 edges make 1 bins"):
+        found_bins("quantiles", values, 8, "sparse")
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_pieces_of_the_values_make_the_same_bins(monkeypatch, rule):
     values = torch.from_numpy(np.random.default_rng(0).normal(size=(11, 1, 3, 5)))

@@ -107,6 +107,17 @@ def test_a_column_of_images_may_have_any_name():
         assert np.array_equal(images.labels.numpy(), LABELS)
 
 
+@pytest.mark.parametrize("kind", ["int8", "uint16", "float64"])
+@pytest.mark.parametrize("end", [0, 25])
+def test_the_type_of_a_label_without_a_name_says_nothing_of_the_pixels(kind, end):
+    frame = pandas.DataFrame(ROWS)
+    frame.insert(end, "", LABELS.astype(kind))
+    images = data.load_all(frame.set_axis(range(26), axis=1))
+    assert images.levels == 256
+    assert np.array_equal(images.images[:, 0].numpy(), IMAGES)
+    assert np.array_equal(images.labels.numpy(), LABELS)
+
+
 @pytest.mark.parametrize("gap", [np.nan, "?"])
 def test_a_gap_in_a_frame_without_names_is_told_in_one_line(gap):
     frame = pandas.DataFrame(np.column_stack([LABELS, ROWS])).astype(object)

@@ -102,6 +102,13 @@ def test_options_that_make_no_sense_are_refused(options):
         Coding(**options)
 
 
+@pytest.mark.parametrize("said", [{"binarise": "threshold"}, {"threshold": 0.3}])
+def test_of_binarisation_the_option_that_was_said_is_to_be_dropped(said):
+    with pytest.raises(ConfigError) as caught:
+        Coding(levels=4, **said)
+    assert caught.value.hint.endswith(f"data.{next(iter(said))}=none")
+
+
 @pytest.mark.parametrize(("kind", "levels"), [(np.uint8, 256), (np.int64, 256), (">u2", 65_536)])
 def test_values_that_may_be_levels_already_are_never_guessed_at(kind, levels):
     check_guess(np.array([0, 17], kind), levels, 17)

@@ -138,7 +138,13 @@ def test_labels_and_classes_come_with_items():
         ([PICTURES[0], VALUES[1]], {}, "pictures and arrays"),
         ([PICTURES[0], PICTURES[1].resize((9, 9))], {}, "differ in size"),
         (["a.png"], {}, "item 0 is no image"),
-        ([VALUES[:, :, :, None]], {}, "its shape is"),
+        ([VALUES[:, :, :, None]], {}, "item 0 is no image: uint8 .40, 6, 5, 1"),
+        ([VALUES[0].astype(object)], {}, "item 0 is no image: object .6, 5"),
+        (
+            [(each, -index) for index, each in enumerate(PICTURES)],
+            {},
+            "^Items: labels count from 0",
+        ),
         ([], {}, "no items"),
     ],
 )

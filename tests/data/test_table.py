@@ -656,7 +656,7 @@ def test_what_savetxt_writes_is_told_to_be_written_as_whole_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("gap", "hint"),
     [
-        ("{},1,,3,4", "mend or remove these lines"),
+        ("{},1,,3,4", "no line is as it should be: mend or remove the columns"),
         ("{}.0,1,2,3,4", "real numbers: say how they become levels"),
         ("{}.5,1,2,3,4", "real numbers: say how they become levels"),
     ],

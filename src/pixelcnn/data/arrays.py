@@ -31,6 +31,7 @@ from pixelcnn.data.splits import Parts, read_alike
 from pixelcnn.data.stored import Container, StoredArray, whole
 from pixelcnn.data.tensors import as_tensor, extent, remedy
 from pixelcnn.errors import DataError, PixelCNNError
+from pixelcnn.shapes import MAX_LEVELS
 from pixelcnn.text import printable
 
 log = logging.getLogger("pixelcnn")
@@ -206,7 +207,7 @@ def _levels(values: Values, axes: tuple[int, ...], levels: int, where: str) -> T
             raise DataError(
                 f"{levels} levels are the values 0 to {levels - 1}, these run from {low} to {high}",
                 hint=f"measured values: say how they become levels with {typed('quantise')}"
-                if low < 0
+                if low < 0 or high >= MAX_LEVELS
                 else f"say how many levels they have with {SOURCE}",
             )
     bound = min(most or levels, levels)

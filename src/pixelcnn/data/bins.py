@@ -271,6 +271,8 @@ def _between_neighbours(values: np.ndarray, levels: int) -> Sequence[float]:
     """Edges midway between neighbours of sorted values, with equally many in each bin, or nearly so."""
     distinct, counts = np.unique(values, return_counts=True)
     ends = counts.cumsum()[:-1]  # how many values lie below each place where neighbours differ
+    if not len(ends):  # the few values that differ from all others are not among these
+        return []
     wanted = np.rint(np.arange(1, levels) * len(values) / levels)
     right = np.searchsorted(ends, wanted).clip(max=len(ends) - 1)
     left = (right - 1).clip(0)

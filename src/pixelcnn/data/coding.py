@@ -51,6 +51,7 @@ class Coding:
         return cls(**{key: value for key, value in options.items() if key in known})
 
     def __post_init__(self) -> None:
+        said = "threshold" if self.binarise is None else "binarise"
         if self.levels is not None:
             check_integer("levels", self.levels, 2, MAX_LEVELS)
         if self.binarise is not None:
@@ -71,8 +72,7 @@ class Coding:
         if self.binarise is not None and self.levels not in {None, 2}:
             raise ConfigError(
                 f"{self.binarise} binarisation makes 2 levels, but levels = {self.levels}",
-                hint="drop levels, or the binarisation: in a recipe by"
-                f" --set data.{'threshold' if self.threshold else 'binarise'}=none",
+                hint=f"drop levels, or the binarisation: in a recipe by --set data.{said}=none",
             )
         if self.quantise is not None:
             self._check_quantise()

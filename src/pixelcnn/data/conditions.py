@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import itertools
 import logging
 import math
 import re
@@ -224,30 +225,29 @@ def _array(path: Path) -> Features:
 
 def _table(path: Path) -> Features:
     """The columns of numbers of a table, and the names in its column of names; no column without a name."""
-    lines = list(fields_of(path))
-    if not lines:
+    lines = fields_of(path)
+    if not (start := next(lines, None)):
         raise DataError("holds no rows of numbers")
-    first = lines[0][1]
-    header, width = _header(path, first), len(first)
-    lines = lines[header is first :]
+    header, width = _header(path, start[1]), len(start[1])
+    if header is not start[1]:
+        lines = itertools.chain([start], lines)
     at = next((i for i, name in enumerate(header) if name.lower() in FILES), None)
     unnamed = {i for i, name in enumerate(header) if is_unnamed(name)} - {at}
     if unnamed:
         log.warning("%s: columns without a name are left out", printable(path.name))
     kept = [i for i in range(width) if i not in {at, *unnamed}]
-    if not lines or not kept:
-        raise DataError("holds no rows of numbers")
     names = [header[i] for i in kept] if header else [str(i + 1) for i in kept]
     if len({*names}) != len(names):
         raise DataError("has two columns of one name")
+    rows, files = list[list[float]](), list[str]()
     for number, fields in lines:
         if len(fields) != width:
             raise DataError(f"line {number}: {len(fields)} values instead of {width}")
-    rows = [
-        [_number(fields[i], number, name) for i, name in zip(kept, names, strict=True)]
-        for number, fields in lines
-    ]
-    files = [] if at is None else [fields[at] for _, fields in lines]
+        rows.append([_number(fields[i], number, name) for i, name in zip(kept, names, strict=True)])
+        if at is not None:
+            files.append(fields[at])
+    if not rows or not kept:
+        raise DataError("holds no rows of numbers")
     found = torch.tensor(rows, dtype=torch.float64)
     return Features(found, tuple(names) if header else (), tuple(files))
 

@@ -17,7 +17,7 @@ from pixelcnn.data.condition_columns import named_condition
 from pixelcnn.data.features import STORED, content_of
 from pixelcnn.data.gate import brief, named
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.label_column import label_apart, place
+from pixelcnn.data.label_column import label_end, place, whole_numbers
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.picture_list import MOST_ALIKE
 from pixelcnn.data.reading import LABELS, Reading, typed
@@ -173,12 +173,12 @@ def of_columns(
         for row in zip(*(a[:FIRST] for a in arrays), strict=True)
     ]
     found = columns_of([str(name).lower() for name in names], 1, reading, where, rows)
-    pixels = _together([arrays[at] for at in found.pixels])
+    pixels = [arrays[at] for at in found.pixels]
     labels = None if found.label is None else arrays[found.label]
-    if found.undecided:
-        pixels, labels = label_apart(pixels, where)
+    if found.undecided:  # whose type, of a label among them, is not that of the pixels
+        labels = whole_numbers(pixels.pop(label_end(_together(pixels), where)))
     labels = labels if reading.labels else None
-    images = from_rows(pixels, labels, reading.source_levels, reading, where)
+    images = from_rows(_together(pixels), labels, reading.source_levels, reading, where)
     parts = [assignment.assigned(arrays[at].tolist(), where) for at in found.others.said]
     images = dataclasses.replace(images, assigned=next(iter(parts), None))
     return _conditioned(images, [arrays[at] for at in found.others.given], reading)

@@ -262,7 +262,7 @@ def _array(image: Any, index: int, where: str) -> np.ndarray:
     with named(f"{where}: item {index}"):
         found = as_array(image)
     if found.dtype.kind not in "buifc" or found.ndim not in (1, 2, 3):
-        what = f"its shape is {found.shape}" if found.ndim else shown(image)
+        what = f"{found.dtype} {found.shape}" if found.ndim else shown(image)
         raise DataError(f"{where}: item {index} is no image: {what}")
     return found
 

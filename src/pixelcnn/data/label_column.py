@@ -47,8 +47,8 @@ def is_image(count: int, reading: Reading) -> bool:
     return square_of(count) is not None
 
 
-def label_apart(values: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels ``(n, d - 1)`` and classes ``(n,)``, which the first or the last of some columns holds.
+def label_end(values: np.ndarray, where: str) -> int:
+    """Which of some columns holds the classes: 0 for the first, -1 for the last.
 
     Classes are few, counted from 0 or 1 without gaps, and each is about as frequent as the others; a pixel
     in a corner has many values, or nearly always the same.
@@ -61,13 +61,13 @@ def label_apart(values: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]
         DataError: both could be.
 
     Example:
-        >>> [each.tolist() for each in label_apart(np.array([[0, 16, 1], [0, 7, 0]] * 2), "digits.csv")]
-        [[[0, 16], [0, 7], [0, 16], [0, 7]], [1, 0, 1, 0]]
+        >>> label_end(np.array([[0, 16, 1], [0, 7, 0]] * 2), "digits.csv")
+        -1
     """
     highest = values[:, 1:-1].max(initial=0)
-    ends = {end: whole_numbers(values[:, end]) for end in (0, -1)}
     rank, common, beyond = {}, {}, {}
-    for end, column in ends.items():
+    for end in (0, -1):
+        column = whole_numbers(values[:, end])
         counts = np.unique(column, return_counts=True)[1]
         common[end] = float(counts.max(initial=0)) / max(len(column), 1)
         rank[end] = _class_rank(column, common[end])
@@ -89,10 +89,9 @@ def label_apart(values: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]
             "its class",
             hint=f"say {typed('label_column')} first or last, or name it `label` in a header line",
         )
-    at = likely[0]
-    name = "last" if at else "first"
+    name = "last" if likely[0] else "first"
     log.warning("%s: no header names a label, the %s column is taken for it", where, name)
-    return (values[:, :-1] if at else values[:, 1:]), ends[at]
+    return likely[0]
 
 
 def whole_numbers(labels: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.annotations import shown
-from pixelcnn.data.gate import brief
+from pixelcnn.data.gate import brief, named
 from pixelcnn.data.tensors import numbers_of
 from pixelcnn.errors import DataError
 from pixelcnn.text import printable
@@ -65,7 +65,7 @@ def known_labels(labels: Sequence[Any], places: Sequence[int], where: str) -> li
     """Labels of the images at some places; None if all of them lack one, as -1 of the Hub says.
 
     Raises:
-        DataError: some images have labels, others not.
+        DataError: some images have labels, others not; or :func:`labels_tensor` does not take them.
     """
     if all(label in (None, -1) for label in labels):
         return None
@@ -74,7 +74,10 @@ def known_labels(labels: Sequence[Any], places: Sequence[int], where: str) -> li
             f"{where}: item {labels.index(None)} has no label, others have one",
             hint=f"all labels {OMITTED}",
         )
-    return [labels[at] for at in places]
+    kept = [labels[at] for at in places]
+    with named(f"{where}:"):
+        labels_tensor(kept)
+    return kept
 
 
 def _words(labels: Any) -> np.ndarray | None:

@@ -174,11 +174,11 @@ def read_files(
             f"{where}: the images do not fit into memory",
             hint="pack them once with `pixelcnn data prepare`, and use the packed set",
         ) from error
-    names = tuple(each.name for each in good)
+    names = [each.name for each in good]
     if labels is not None:
         labels = known_labels(labels, kept, where)
     elif reading.labels:
-        labels = class_labels([*names], reading.classes)
+        labels = class_labels(names, reading.classes)
     images = (RawSet if reading.measured else ImageSet)(
         pixels,
         target.levels,

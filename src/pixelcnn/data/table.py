@@ -17,7 +17,7 @@ from pixelcnn.data.assignment import assigned
 from pixelcnn.data.columns import FIRST, Columns, columns_of
 from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.label_column import label_apart, whole_numbers
+from pixelcnn.data.label_column import label_end, whole_numbers
 from pixelcnn.data.layout import pixel_shape
 from pixelcnn.data.lines import line_blocks
 from pixelcnn.data.parsing import (
@@ -53,7 +53,7 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
 
     Columns are separated by commas, semicolons, tabs, bars or blanks. The label column is the one called
     ``label`` (or ``class``, ``target``, ``y``). Without a header it is the first or the last, if a row has
-    one number more than an image: see :func:`pixelcnn.data.label_column.label_apart`. Columns called ``id``
+    one number more than an image: see :func:`pixelcnn.data.label_column.label_end`. Columns called ``id``
     or ``index`` are left out, and so are lines that begin with ``#``. The side follows from the number of
     pixels, or from the model. All pixels may also stand in one cell: ``70 80 82`` or ``[70, 80, 82]``.
 
@@ -76,12 +76,13 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
             pixel_shape(pixels, reading, where)
         rows, labels = _read(path, columns, dialect)
     if rows.bad:
-        _refuse(rows.bad, where, reading.skip_bad, dialect)
+        _refuse(rows, where, reading.skip_bad, dialect)
     if not rows.good:
         raise DataError(f"{where} holds no rows of numbers")
     values = rows.values
     if columns.undecided:
-        values, labels = label_apart(values, where)
+        end = label_end(values, where)
+        labels, values = values[:, end], values[:, :-1] if end else values[:, 1:]
     if values.dtype == np.uint16 and values.max() < 256:  # only the labels were larger
         values = values.astype(np.uint8)
     known = reading.source_levels or reading.usual_levels
@@ -142,9 +143,10 @@ def _joined(parts: list[np.ndarray]) -> np.ndarray:
     return whole
 
 
-def _refuse(bad: list[tuple[int, str]], where: str, skip_bad: bool, dialect: Dialect) -> None:
+def _refuse(rows: Rows, where: str, skip_bad: bool, dialect: Dialect) -> None:
     """Names bad rows by line, those of one reason together, and raises unless they are to be skipped."""
-    reasons, parts = list(by_reason(bad).items()), []
+    bad, parts = rows.bad, list[str]()
+    reasons = list(by_reason(bad).items())
     for reason, lines in reasons[:REASONS]:
         rest = f" and {len(lines) - NAMED:,} more" if len(lines) > NAMED else ""
         numbers = f"line{'s' * (len(lines) > 1)} {', '.join(map(str, lines[:NAMED]))}{rest}"
@@ -158,6 +160,8 @@ def _refuse(bad: list[tuple[int, str]], where: str, skip_bad: bool, dialect: Dia
         log.warning("%s: %s", where, text)
         return
     hint = "mend or remove these lines, or leave them out: --skip-bad (in Python skip_bad=True)"
+    if not rows.good:
+        hint = "no line is as it should be: mend or remove the columns that are named"
     if not dialect.real and any(REAL.match(reason) for _, reason in bad):
         hint = (
             f"real numbers: say how they become levels with {typed('quantise')}, or write whole ones without"
