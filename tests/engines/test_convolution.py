@@ -143,6 +143,57 @@ def test_its_images_compress():
     assert np.array_equal(px.decompress(model, packed), images.numpy())
 
 
+class Square(networks.Network):
+    """Cuts rows off by the width, as some do whose images are as high as wide."""
+
+    def __init__(self, channels=1, out=2):
+        super().__init__(channels, out, "channel", None, 0)
+        self.above, self.head = nn.Conv2d(1, WIDTH, (2, 3), padding=(2, 1)), nn.Conv2d(WIDTH, 2, 1)
+
+    def forward(self, x, condition=None):
+        return self.head(self.above(x)[:, :, : x.size(-1)])
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "names"),
+    [(6, 6, ["native", "cached"]), (5, 7, ["full"]), (66, 66, ["cached"])],
+)
+def test_a_width_that_cuts_rows_is_the_height_of_square_images(height, width, names):
+    """Larger ones are compared in part, and the part is no square."""
+    model = alive(Square(), outputs.Categorical(levels=2), (1, height, width))
+    assert engines.choose(model).name in names
+    if height == 6:
+        fast, slow = (px.sample(model, 3, seed=1, engine=name) for name in ("auto", "full"))
+        assert torch.equal(fast, slow)
+
+
+MIXED = {
+    "the first": lambda e, h: e(h[:1]),
+    "the first of all": lambda e, h: e(h[:1]).expand(h.size(0), -1),
+    "another": lambda e, h: e(h.flip(0)),
+    "their mean": lambda e, h: e(h) - e(h).mean(0),
+}
+
+
+class Mixed(networks.Network):
+    """What it makes of the labels of a batch is added to what it makes of the image."""
+
+    def __init__(self, how, classes):
+        super().__init__(1, 2, "channel", "label", classes)
+        self.how, self.classes = how, nn.Embedding(classes, WIDTH)
+        self.first, self.head = MaskedConv2d("A", 1, WIDTH, 3, padding=1), nn.Conv2d(WIDTH, 2, 1)
+
+    def forward(self, x, condition=None):
+        return self.head(self.first(x) + self.how(self.classes, condition)[:, :, None, None])
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("how", MIXED)
+def test_labels_that_meet_in_a_batch_are_no_table(how, classes):
+    model = alive(Mixed(MIXED[how], classes), outputs.Categorical(levels=2), (1, 5, 7))
+    assert engines.choose(model).name == "full"
+
+
 REFUSED = {
     "fixed": (lambda y: F.pad(y, (0, 0, 1, 0))[:, :, :3], "some can be left out at their ends"),
     "never taken back": (lambda y: F.relu(F.pad(y, (1, 0))), "larger or smaller than the image"),

@@ -19,7 +19,10 @@ UNREAD = (operator.getitem, getattr, "size")
 
 
 class OfLabel(NamedTuple):
-    """What a network makes of the label alone: ``(classes, ...)``, as of a batch of all classes."""
+    """What a network makes of the label alone: ``(1 + classes, ...)``, as of a batch of all classes.
+
+    The last class stands first as well, so that what mixes the labels of a batch is no table of classes.
+    """
 
     table: Tensor
 
@@ -39,7 +42,8 @@ class Translation:
         self.program = Program(like=like.detach())
         self.values: dict[fx.Node, Any] = {}
         self.overwritten: list[tuple[int, range]] = []
-        self.label = OfLabel(torch.arange(network.condition_size, device=like.device))
+        classes = max(network.condition_size, 1)
+        self.label = OfLabel(torch.arange(-1, classes, device=like.device) % classes)
 
     def run(self, graph: fx.Graph) -> Program:
         for node in graph.nodes:
@@ -95,8 +99,10 @@ class Translation:
         table = value.table.movedim(-1, 1) if like.last else value.table
         if table.ndim != 4 or table.shape[2:] != (1, 1):
             raise Unlowerable(f"{tuple(table.shape)} of the label beside features (n, f, h, w)")
+        if len(table) != len(self.label.table):
+            raise Unlowerable("what is made of the label is not one of each image")
         width = self.program.width(like.number) if table.shape[1] == 1 else table.shape[1]
-        weight = table.flatten(1).expand(-1, width).to(self.program.like)
+        weight = table[1:].flatten(1).expand(-1, width).to(self.program.like)
         return Value(self.program.condition("label", weight.contiguous()), like.last)
 
     def _call_module(self, node: fx.Node) -> Value:
