@@ -1,5 +1,7 @@
 """Convolutions of PyTorch's own mean in a program what they mean in ``forward``, whatever surrounds them."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch.nn import functional as F
 
 import pixelcnn as px
 from engines.small import WIDTH, assert_followed, small_model
-from engines.walks import alive
+from engines.walks import alive, condition_for
 from pixelcnn import engines, networks, outputs
 from pixelcnn.engines.programs import program_of
 from pixelcnn.engines.trace import trace
@@ -192,6 +194,63 @@ class Mixed(networks.Network):
 def test_labels_that_meet_in_a_batch_are_no_table(how, classes):
     model = alive(Mixed(MIXED[how], classes), outputs.Categorical(levels=2), (1, 5, 7))
     assert engines.choose(model).name == "full"
+
+
+class HalfInTraining(nn.Module):
+    """Drops weights at random in training mode only."""
+
+    def forward(self, weight):
+        return F.dropout(weight, 0.5, self.training)
+
+
+@pytest.mark.parametrize("how", ["dropped", "spectral"])
+def test_parametrizations_are_those_of_evaluation_mode(how):
+    """In training mode one is drawn anew at each use, another moves buffers at each."""
+    model = alive(Tutorial(), outputs.Categorical(levels=2), (1, 5, 7))
+    last = model.network.layers[-1]
+    if how == "dropped":
+        nn.utils.parametrize.register_parametrization(last, "weight", HalfInTraining())
+    else:
+        nn.utils.parametrizations.spectral_norm(last)
+    before = copy.deepcopy(model.train().state_dict())
+    chosen = engines.choose(model)
+    assert chosen.name != "full"
+    assert torch.equal(px.sample(model, 5, seed=1), px.sample(model, 5, seed=1, engine="full"))
+    after = model.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
+def test_a_weight_norm_that_is_a_hook_says_what_needs_none():
+    model = alive(Tutorial(), outputs.Categorical(levels=2), (1, 5, 7))
+    last = model.network.layers[-1]
+    nn.utils.weight_norm(last)
+    assert "nn.utils.parametrizations.weight_norm" in engines.choose(model).reason
+    nn.utils.remove_weight_norm(last)
+    nn.utils.parametrizations.weight_norm(last)
+    assert_followed(model.double())
+
+
+GIVEN = {"vector": lambda s, y, given: y + s.linear(given)[:, :, None, None]}
+GIVEN["map"] = lambda s, y, given: torch.cat([y, given], 1)[:, 3:]
+
+
+@pytest.mark.parametrize("kind", GIVEN)
+def test_another_condition_than_a_label_is_named_as_the_reason(kind):
+    class Given(networks.Network):
+        def __init__(self, channels=1, out=2):
+            super().__init__(channels, out, "channel", kind, 3)
+            self.first = MaskedConv2d("A", 1, WIDTH, 3, padding=1)
+            self.linear, self.head = nn.Linear(3, WIDTH), nn.Conv2d(WIDTH, 2, 1)
+
+        def forward(self, x, condition=None):
+            return self.head(GIVEN[kind](self, self.first(x), condition))
+
+    model = alive(Given(), outputs.Categorical(levels=2), (1, 5, 7))
+    chosen = engines.choose(model)
+    assert chosen.name == "full"
+    assert f"reads the condition, a {kind}" in chosen.reason
+    assert px.sample(model, 2, condition=condition_for(model, 2)).shape == (2, 1, 5, 7)
 
 
 REFUSED = {

@@ -37,10 +37,11 @@ class Translation:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self.modules = dict(network.named_modules())
+        self.modules = dict(evaluation_view(network).named_modules())
         like = next(network.parameters(), torch.zeros(()))
         self.program = Program(like=like.detach())
         self.values: dict[fx.Node, Any] = {}
+        self.given: fx.Node | None = None
         self.overwritten: list[tuple[int, range]] = []
         classes = max(network.condition_size, 1)
         self.label = OfLabel(torch.arange(-1, classes, device=like.device) % classes)
@@ -80,7 +81,8 @@ class Translation:
             return Value(self.program.input(self.network.channels))
         if self.network.condition == "label":
             return self.label
-        return None  # the condition is read by layers that know its kind
+        self.given = node  # it is read by layers that know its kind
+        return None
 
     def _tabulate(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """What a function makes of the label, for each class."""
@@ -110,9 +112,10 @@ class Translation:
         args, kwargs = self._resolve(node.args), self._resolve_all(node.kwargs)
         self._check_read(f"layer {name!r}", *args, *kwargs.values())
         if not lowers(module) and _of_label(args):
-            return self._tabulate(evaluation_view(module), args, kwargs)
+            return self._tabulate(module, args, kwargs)
         if lowers(module):
             return self._lower(name, module, args, kwargs)
+        self._check_given(node, f"layer {name!r}")
         kind = next((kind for kind in type(module).__mro__ if kind in MODULES), None)
         if kind is None or type(module).forward is not kind.forward:
             raise Unlowerable(f"layer {name!r} is a {type(module).__name__}")
@@ -155,6 +158,7 @@ class Translation:
         return self._call(node, METHODS, f"method {node.target!r}")
 
     def _call(self, node: fx.Node, table: Any, name: str) -> Any:
+        self._check_given(node, name)
         args, kwargs = self._resolve(node.args), self._resolve_all(node.kwargs)
         kinds = {type(value) for value in _flat((*args, *kwargs.values()))}
         if not kinds & {Value, Framed}:  # of the label, or of sizes
@@ -175,6 +179,12 @@ class Translation:
         if in_place:
             self._overwrite(given[0], value)
         return value
+
+    def _check_given(self, node: fx.Node, name: str) -> None:
+        """Of a condition that is no label there is no table."""
+        if self.given in node.all_input_nodes:
+            kind = self.network.condition
+            raise Unlowerable(f"{name} reads the condition, a {kind}; layers with a `lower` can")
 
     def _place(self, value: Value | Framed) -> tuple[int, range]:
         """Whose memory a value lies in, and which of its features."""
