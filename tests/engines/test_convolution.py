@@ -12,8 +12,9 @@ import pixelcnn as px
 from engines.small import WIDTH, assert_followed, small_model
 from engines.walks import alive, condition_for
 from pixelcnn import engines, networks, outputs
+from pixelcnn.engines import programs
 from pixelcnn.engines.programs import program_of
-from pixelcnn.engines.trace import trace
+from pixelcnn.engines.trace import graph_of, trace
 from pixelcnn.program import Unlowerable
 
 
@@ -284,3 +285,33 @@ def test_a_mask_that_is_no_buffer_is_part_of_what_a_program_is_made_of():
     model.network.parts.past = model.network.parts.past * torch.tensor([0.0, 1, 1])
     assert program_of(model) is not before
     assert_followed(model)
+
+
+OUTSIDE = torch.ones(1, WIDTH, 1, 1)
+
+
+def test_a_tensor_that_no_module_holds_is_compared_with_forward_as_it_is_now(monkeypatch):
+    """It is neither a weight nor an attribute."""
+    model = small_model(lambda s, y: y * OUTSIDE)
+    program_of(model)
+    seen = []
+    monkeypatch.setattr(
+        programs, "program_difference", lambda model, *, drawn: seen.append(drawn) or ""
+    )
+    program_of(model)
+    assert not seen
+    OUTSIDE[:, 1] = 3
+    program_of(model)
+    assert seen == [False]
+    assert_followed(model)
+
+
+def test_names_of_tensors_are_looked_up_once(monkeypatch):
+    """Not for each tensor that a function is given: a deep network would take long at each start."""
+    asked = []
+    named = nn.Module.named_buffers
+    monkeypatch.setattr(
+        nn.Module, "named_buffers", lambda *args: asked.append(args) or named(*args)
+    )
+    graph_of(Tutorial())
+    assert len(asked) == 1

@@ -48,6 +48,8 @@ class _Tracer(fx.proxy.GraphAppendingTracer):
         super().__init__(fx.Graph())
         _check_calls(network)
         self.view = evaluation_view(network)
+        tensors = (*self.view.named_parameters(), *self.view.named_buffers())
+        self.names = {id(tensor): name for name, tensor in tensors}
         for name, module in list(self.view.named_modules()):
             if name and _is_leaf(module):
                 _check_lower(name, module)
@@ -65,9 +67,7 @@ class _Tracer(fx.proxy.GraphAppendingTracer):
 
     def create_arg(self, a: Any) -> Any:
         if isinstance(a, Tensor):
-            tensors = (*self.view.named_parameters(), *self.view.named_buffers())
-            name = next((name for name, tensor in tensors if tensor is a), "tensor")
-            node = self.graph.create_node("get_attr", name)
+            node = self.graph.create_node("get_attr", self.names.get(id(a), "tensor"))
             node.meta["tensor"] = a.detach()
             return node
         return super().create_arg(a)
