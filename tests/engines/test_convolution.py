@@ -33,6 +33,9 @@ class MaskedConv2d(nn.Conv2d):
         if self.how == "overwrite":
             self.weight.data *= self.mask
             return super().forward(x)
+        if self.how == "in place":
+            self.weight.mul_(self.mask)  # which only goes without gradients
+            return super().forward(x)
         return F.conv2d(x, self.weight * self.mask, self.bias, padding=self.padding)
 
 
@@ -115,7 +118,7 @@ def test_convolutions_and_what_is_padded_around_them_are_followed(name):
     assert_followed(small_model(lambda s, y: BODIES[name](s.parts, y), parts=Parts()))
 
 
-@pytest.mark.parametrize("how", ["product", "overwrite"])
+@pytest.mark.parametrize("how", ["product", "overwrite", "in place"])
 def test_a_tutorials_network_runs_on_the_fast_engines(how):
     model = alive(Tutorial(how=how), outputs.Categorical(levels=2), (1, 5, 7))
     for part in model.modules():

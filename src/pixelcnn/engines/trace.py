@@ -9,6 +9,7 @@ import operator
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, fx, jit, nn
 
 from pixelcnn.engines.origin import hook_of
@@ -59,7 +60,8 @@ class _Tracer(fx.proxy.GraphAppendingTracer):
         """The graph of the network's ``forward``."""
         names = ("x",) if self.view.condition is None else ("x", "condition")
         given: Any = [self.create_proxy("placeholder", name, (), {}) for name in names]
-        self.graph.output(self.create_arg(self.view.forward(*given)))
+        with torch.no_grad():  # as engines call it; it may overwrite weights that are trained
+            self.graph.output(self.create_arg(self.view.forward(*given)))
         return self.graph
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
