@@ -1,5 +1,7 @@
 """Convolutions of PyTorch's own mean in a program what they mean in ``forward``, whatever surrounds them."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -8,10 +10,11 @@ from torch.nn import functional as F
 
 import pixelcnn as px
 from engines.small import WIDTH, assert_followed, small_model
-from engines.walks import alive
+from engines.walks import alive, condition_for
 from pixelcnn import engines, networks, outputs
+from pixelcnn.engines import programs
 from pixelcnn.engines.programs import program_of
-from pixelcnn.engines.trace import trace
+from pixelcnn.engines.trace import graph_of, trace
 from pixelcnn.program import Unlowerable
 
 
@@ -29,6 +32,9 @@ class MaskedConv2d(nn.Conv2d):
     def forward(self, x):
         if self.how == "overwrite":
             self.weight.data *= self.mask
+            return super().forward(x)
+        if self.how == "in place":
+            self.weight.mul_(self.mask)  # which only goes without gradients
             return super().forward(x)
         return F.conv2d(x, self.weight * self.mask, self.bias, padding=self.padding)
 
@@ -112,7 +118,7 @@ def test_convolutions_and_what_is_padded_around_them_are_followed(name):
     assert_followed(small_model(lambda s, y: BODIES[name](s.parts, y), parts=Parts()))
 
 
-@pytest.mark.parametrize("how", ["product", "overwrite"])
+@pytest.mark.parametrize("how", ["product", "overwrite", "in place"])
 def test_a_tutorials_network_runs_on_the_fast_engines(how):
     model = alive(Tutorial(how=how), outputs.Categorical(levels=2), (1, 5, 7))
     for part in model.modules():
@@ -141,6 +147,114 @@ def test_its_images_compress():
     px.calibrate(model, images, condition=LABELS)
     packed = px.compress(model, images.numpy(), condition=LABELS)
     assert np.array_equal(px.decompress(model, packed), images.numpy())
+
+
+class Square(networks.Network):
+    """Cuts rows off by the width, as some do whose images are as high as wide."""
+
+    def __init__(self, channels=1, out=2):
+        super().__init__(channels, out, "channel", None, 0)
+        self.above, self.head = nn.Conv2d(1, WIDTH, (2, 3), padding=(2, 1)), nn.Conv2d(WIDTH, 2, 1)
+
+    def forward(self, x, condition=None):
+        return self.head(self.above(x)[:, :, : x.size(-1)])
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "names"),
+    [(6, 6, ["native", "cached"]), (5, 7, ["full"]), (66, 66, ["cached"])],
+)
+def test_a_width_that_cuts_rows_is_the_height_of_square_images(height, width, names):
+    """Larger ones are compared in part, and the part is no square."""
+    model = alive(Square(), outputs.Categorical(levels=2), (1, height, width))
+    assert engines.choose(model).name in names
+    if height == 6:
+        fast, slow = (px.sample(model, 3, seed=1, engine=name) for name in ("auto", "full"))
+        assert torch.equal(fast, slow)
+
+
+MIXED = {
+    "the first": lambda e, h: e(h[:1]),
+    "the first of all": lambda e, h: e(h[:1]).expand(h.size(0), -1),
+    "another": lambda e, h: e(h.flip(0)),
+    "their mean": lambda e, h: e(h) - e(h).mean(0),
+}
+
+
+class Mixed(networks.Network):
+    """What it makes of the labels of a batch is added to what it makes of the image."""
+
+    def __init__(self, how, classes):
+        super().__init__(1, 2, "channel", "label", classes)
+        self.how, self.classes = how, nn.Embedding(classes, WIDTH)
+        self.first, self.head = MaskedConv2d("A", 1, WIDTH, 3, padding=1), nn.Conv2d(WIDTH, 2, 1)
+
+    def forward(self, x, condition=None):
+        return self.head(self.first(x) + self.how(self.classes, condition)[:, :, None, None])
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("how", MIXED)
+def test_labels_that_meet_in_a_batch_are_no_table(how, classes):
+    model = alive(Mixed(MIXED[how], classes), outputs.Categorical(levels=2), (1, 5, 7))
+    assert engines.choose(model).name == "full"
+
+
+class HalfInTraining(nn.Module):
+    """Drops weights at random in training mode only."""
+
+    def forward(self, weight):
+        return F.dropout(weight, 0.5, self.training)
+
+
+@pytest.mark.parametrize("how", ["dropped", "spectral"])
+def test_parametrizations_are_those_of_evaluation_mode(how):
+    """In training mode one is drawn anew at each use, another moves buffers at each."""
+    model = alive(Tutorial(), outputs.Categorical(levels=2), (1, 5, 7))
+    last = model.network.layers[-1]
+    if how == "dropped":
+        nn.utils.parametrize.register_parametrization(last, "weight", HalfInTraining())
+    else:
+        nn.utils.parametrizations.spectral_norm(last)
+    before = copy.deepcopy(model.train().state_dict())
+    chosen = engines.choose(model)
+    assert chosen.name != "full"
+    assert torch.equal(px.sample(model, 5, seed=1), px.sample(model, 5, seed=1, engine="full"))
+    after = model.state_dict()
+    assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
+def test_a_weight_norm_that_is_a_hook_says_what_needs_none():
+    model = alive(Tutorial(), outputs.Categorical(levels=2), (1, 5, 7))
+    last = model.network.layers[-1]
+    nn.utils.weight_norm(last)
+    assert "nn.utils.parametrizations.weight_norm" in engines.choose(model).reason
+    nn.utils.remove_weight_norm(last)
+    nn.utils.parametrizations.weight_norm(last)
+    assert_followed(model.double())
+
+
+GIVEN = {"vector": lambda s, y, given: y + s.linear(given)[:, :, None, None]}
+GIVEN["map"] = lambda s, y, given: torch.cat([y, given], 1)[:, 3:]
+
+
+@pytest.mark.parametrize("kind", GIVEN)
+def test_another_condition_than_a_label_is_named_as_the_reason(kind):
+    class Given(networks.Network):
+        def __init__(self, channels=1, out=2):
+            super().__init__(channels, out, "channel", kind, 3)
+            self.first = MaskedConv2d("A", 1, WIDTH, 3, padding=1)
+            self.linear, self.head = nn.Linear(3, WIDTH), nn.Conv2d(WIDTH, 2, 1)
+
+        def forward(self, x, condition=None):
+            return self.head(GIVEN[kind](self, self.first(x), condition))
+
+    model = alive(Given(), outputs.Categorical(levels=2), (1, 5, 7))
+    chosen = engines.choose(model)
+    assert chosen.name == "full"
+    assert f"reads the condition, a {kind}" in chosen.reason
+    assert px.sample(model, 2, condition=condition_for(model, 2)).shape == (2, 1, 5, 7)
 
 
 REFUSED = {
@@ -174,3 +288,33 @@ def test_a_mask_that_is_no_buffer_is_part_of_what_a_program_is_made_of():
     model.network.parts.past = model.network.parts.past * torch.tensor([0.0, 1, 1])
     assert program_of(model) is not before
     assert_followed(model)
+
+
+OUTSIDE = torch.ones(1, WIDTH, 1, 1)
+
+
+def test_a_tensor_that_no_module_holds_is_compared_with_forward_as_it_is_now(monkeypatch):
+    """It is neither a weight nor an attribute."""
+    model = small_model(lambda s, y: y * OUTSIDE)
+    program_of(model)
+    seen = []
+    monkeypatch.setattr(
+        programs, "program_difference", lambda model, *, drawn: seen.append(drawn) or ""
+    )
+    program_of(model)
+    assert not seen
+    OUTSIDE[:, 1] = 3
+    program_of(model)
+    assert seen == [False]
+    assert_followed(model)
+
+
+def test_names_of_tensors_are_looked_up_once(monkeypatch):
+    """Not for each tensor that a function is given: a deep network would take long at each start."""
+    asked = []
+    named = nn.Module.named_buffers
+    monkeypatch.setattr(
+        nn.Module, "named_buffers", lambda *args: asked.append(args) or named(*args)
+    )
+    graph_of(Tutorial())
+    assert len(asked) == 1

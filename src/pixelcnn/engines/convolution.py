@@ -41,7 +41,7 @@ class Framed:
     last: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Size:
     """How many rows (0) or columns (1) an image has, and so many more; of axis -1, images."""
 
@@ -53,6 +53,9 @@ class Size:
 
     def __sub__(self, other: int) -> "Size":
         return self + -other
+
+    def __repr__(self) -> str:
+        return ("n", "height", "width")[self.axis + 1] + (f"{self.more:+d}" if self.more else "")
 
 
 def attribute(program: Program, x: Any, name: str) -> Any:
@@ -224,7 +227,7 @@ def _cut(part: Any, axis: int, x: Any) -> tuple[int, int]:
     """How many rows or columns a slice leaves out at either end, below zero."""
     more = sum(x.margins[axis]) if isinstance(x, Framed) else 0
     start, stop = (part.start or 0, part.stop) if isinstance(part, slice) else (part, 0)
-    if isinstance(stop, Size) and stop.axis == axis:
+    if isinstance(stop, Size) and stop.axis >= 0:  # of square images the other one, too
         stop = min(stop.more - more, 0) or None
     ends = isinstance(start, int) and start >= 0 and isinstance(stop, int | None)
     if not ends or (stop is not None and stop >= 0) or part.step not in (None, 1):

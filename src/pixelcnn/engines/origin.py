@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.utils.weight_norm import WeightNorm
 
 from pixelcnn.devices import require_numbers
 from pixelcnn.modes import INTERNAL, PLAIN, is_plain
@@ -87,6 +88,10 @@ def hook_of(module: nn.Module, called: str = "the model") -> str:
         return "PyTorch has a forward hook for all modules"
     for name, part in module.named_modules():
         what = f"layer {name!r}" if name else called
+        if any(isinstance(hook, WeightNorm) for hook in part._forward_pre_hooks.values()):
+            return (
+                f"{what} has a forward hook; torch.nn.utils.parametrizations.weight_norm needs none"
+            )
         if part._forward_hooks or part._forward_pre_hooks:
             return f"{what} has a forward hook"
         if "forward" in vars(part):

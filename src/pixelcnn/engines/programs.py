@@ -55,7 +55,8 @@ def program_of(model: PixelModel) -> Program:
         graph = graph_of(model.network)
         kept = _up_to_date(model.network, graph)
         for drawn in (True, False):
-            what = ("its program", b"" if drawn else kept.origin.weights)
+            own = kept.origin.weights, kept.origin.tensors
+            what = ("its program", b"" if drawn else own)
             if found_out(model, kept.program, what) is None:
                 schedule(model, kept.program)  # refuses what is not causal
                 find_out(model, kept.program, what, program_difference(model, drawn=drawn))

@@ -9,6 +9,7 @@ import operator
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, fx, jit, nn
 
 from pixelcnn.engines.origin import hook_of
@@ -48,6 +49,8 @@ class _Tracer(fx.proxy.GraphAppendingTracer):
         super().__init__(fx.Graph())
         _check_calls(network)
         self.view = evaluation_view(network)
+        tensors = (*self.view.named_parameters(), *self.view.named_buffers())
+        self.names = {id(tensor): name for name, tensor in tensors}
         for name, module in list(self.view.named_modules()):
             if name and _is_leaf(module):
                 _check_lower(name, module)
@@ -57,7 +60,8 @@ class _Tracer(fx.proxy.GraphAppendingTracer):
         """The graph of the network's ``forward``."""
         names = ("x",) if self.view.condition is None else ("x", "condition")
         given: Any = [self.create_proxy("placeholder", name, (), {}) for name in names]
-        self.graph.output(self.create_arg(self.view.forward(*given)))
+        with torch.no_grad():  # as engines call it; it may overwrite weights that are trained
+            self.graph.output(self.create_arg(self.view.forward(*given)))
         return self.graph
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
@@ -65,9 +69,7 @@ class _Tracer(fx.proxy.GraphAppendingTracer):
 
     def create_arg(self, a: Any) -> Any:
         if isinstance(a, Tensor):
-            tensors = (*self.view.named_parameters(), *self.view.named_buffers())
-            name = next((name for name, tensor in tensors if tensor is a), "tensor")
-            node = self.graph.create_node("get_attr", name)
+            node = self.graph.create_node("get_attr", self.names.get(id(a), "tensor"))
             node.meta["tensor"] = a.detach()
             return node
         return super().create_arg(a)

@@ -19,7 +19,10 @@ UNREAD = (operator.getitem, getattr, "size")
 
 
 class OfLabel(NamedTuple):
-    """What a network makes of the label alone: ``(classes, ...)``, as of a batch of all classes."""
+    """What a network makes of the label alone: ``(1 + classes, ...)``, as of a batch of all classes.
+
+    The last class stands first as well, so that what mixes the labels of a batch is no table of classes.
+    """
 
     table: Tensor
 
@@ -34,12 +37,14 @@ class Translation:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self.modules = dict(network.named_modules())
+        self.modules = dict(evaluation_view(network).named_modules())
         like = next(network.parameters(), torch.zeros(()))
         self.program = Program(like=like.detach())
         self.values: dict[fx.Node, Any] = {}
+        self.given: fx.Node | None = None
         self.overwritten: list[tuple[int, range]] = []
-        self.label = OfLabel(torch.arange(network.condition_size, device=like.device))
+        classes = max(network.condition_size, 1)
+        self.label = OfLabel(torch.arange(-1, classes, device=like.device) % classes)
 
     def run(self, graph: fx.Graph) -> Program:
         for node in graph.nodes:
@@ -76,7 +81,8 @@ class Translation:
             return Value(self.program.input(self.network.channels))
         if self.network.condition == "label":
             return self.label
-        return None  # the condition is read by layers that know its kind
+        self.given = node  # it is read by layers that know its kind
+        return None
 
     def _tabulate(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """What a function makes of the label, for each class."""
@@ -95,8 +101,10 @@ class Translation:
         table = value.table.movedim(-1, 1) if like.last else value.table
         if table.ndim != 4 or table.shape[2:] != (1, 1):
             raise Unlowerable(f"{tuple(table.shape)} of the label beside features (n, f, h, w)")
+        if len(table) != len(self.label.table):
+            raise Unlowerable("what is made of the label is not one of each image")
         width = self.program.width(like.number) if table.shape[1] == 1 else table.shape[1]
-        weight = table.flatten(1).expand(-1, width).to(self.program.like)
+        weight = table[1:].flatten(1).expand(-1, width).to(self.program.like)
         return Value(self.program.condition("label", weight.contiguous()), like.last)
 
     def _call_module(self, node: fx.Node) -> Value:
@@ -104,9 +112,10 @@ class Translation:
         args, kwargs = self._resolve(node.args), self._resolve_all(node.kwargs)
         self._check_read(f"layer {name!r}", *args, *kwargs.values())
         if not lowers(module) and _of_label(args):
-            return self._tabulate(evaluation_view(module), args, kwargs)
+            return self._tabulate(module, args, kwargs)
         if lowers(module):
             return self._lower(name, module, args, kwargs)
+        self._check_given(node, f"layer {name!r}")
         kind = next((kind for kind in type(module).__mro__ if kind in MODULES), None)
         if kind is None or type(module).forward is not kind.forward:
             raise Unlowerable(f"layer {name!r} is a {type(module).__name__}")
@@ -149,6 +158,7 @@ class Translation:
         return self._call(node, METHODS, f"method {node.target!r}")
 
     def _call(self, node: fx.Node, table: Any, name: str) -> Any:
+        self._check_given(node, name)
         args, kwargs = self._resolve(node.args), self._resolve_all(node.kwargs)
         kinds = {type(value) for value in _flat((*args, *kwargs.values()))}
         if not kinds & {Value, Framed}:  # of the label, or of sizes
@@ -169,6 +179,12 @@ class Translation:
         if in_place:
             self._overwrite(given[0], value)
         return value
+
+    def _check_given(self, node: fx.Node, name: str) -> None:
+        """Of a condition that is no label there is no table."""
+        if self.given in node.all_input_nodes:
+            kind = self.network.condition
+            raise Unlowerable(f"{name} reads the condition, a {kind}; layers with a `lower` can")
 
     def _place(self, value: Value | Framed) -> tuple[int, range]:
         """Whose memory a value lies in, and which of its features."""
