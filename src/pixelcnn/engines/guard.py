@@ -82,9 +82,7 @@ def engine_difference(model: PixelModel, start: Callable[..., Walker]) -> str:
     try:
         with torch.no_grad():
             expected = whole_pass(model, levels, condition)
-    except (
-        ModelError
-    ) as error:  # of a forward that takes square images only, of which this is a part
+    except ModelError as error:  # it takes square images only, say, and this is a part of one
         return f"its part cannot be compared: {error}"
     found = expected.clone()
     for position in coding_order(model.shape):
