@@ -49,9 +49,8 @@ class ImageShape(NamedTuple):
         if len(shape) != 4 or tuple(shape[1:]) != tuple(self):
             raise ModelError(
                 f"this model is for {self} images, got an array of shape {tuple(shape)}",
-                hint=f"bring them to it: --size {self.height}x{self.width} (in Python size=)"
-                if len(shape) == 4 and shape[1] == self.channels
-                else unflattened(shape, self) or "pass (n, channels, height, width)",
+                hint=(brought(shape[1], self) if len(shape) == 4 else unflattened(shape, self))
+                or "pass (n, channels, height, width)",
             )
 
     @property
@@ -61,6 +60,23 @@ class ImageShape(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.channels}x{self.height}x{self.width}"
+
+
+def brought(channels: int, wanted: ImageShape) -> str:
+    """Which options give images of so many channels another shape; empty if none does.
+
+    Example:
+        >>> brought(3, ImageShape(3, 28, 28))
+        'bring them to it: --size 28x28 (in Python size=)'
+        >>> brought(1, ImageShape(3, 28, 28)), brought(2, ImageShape(3, 28, 28))
+        ('bring them to it: --rgb, and no --grey (in Python rgb=, grey=)', '')
+    """
+    if channels == wanted.channels:
+        return f"bring them to it: --size {wanted.height}x{wanted.width} (in Python size=)"
+    if {channels, wanted.channels} != {1, 3}:
+        return ""
+    this, other = ("rgb", "grey") if wanted.channels == 3 else ("grey", "rgb")
+    return f"bring them to it: --{this}, and no --{other} (in Python {this}=, {other}=)"
 
 
 def unflattened(shape: Sequence[int], wanted: ImageShape | None = None) -> str:

@@ -26,7 +26,7 @@ from pixelcnn.data.values import ARRAY, is_array, is_pair, is_plain, is_several,
 from pixelcnn.devices import require_model
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.model import PixelModel
-from pixelcnn.shapes import MAX_LEVELS
+from pixelcnn.shapes import MAX_LEVELS, brought
 
 PARTS = ("train", "val", "test", "all")
 CODING = ("threshold", "binarise")
@@ -233,12 +233,9 @@ def of_shape(model: PixelModel, images: ImageSet) -> ImageSet:
         ModelError: they have another.
     """
     if tuple(images.shape) != tuple(model.shape):
-        same = images.shape.channels == model.shape.channels
         raise ModelError(
             f"the model is for {model.shape} images, {images.name or 'the set'} has {images.shape}",
-            hint=f"bring them to it: --size {model.shape.height}x{model.shape.width} (in Python size=)"
-            if same
-            else "--grey or --rgb changes their channels (in Python grey=, rgb=)",
+            hint=brought(images.shape.channels, model.shape),
         )
     return images
 

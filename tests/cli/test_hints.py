@@ -7,8 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pictures import save_pictures
+from pixelcnn import checkpoint, networks, outputs
+from pixelcnn.errors import ModelError
+from pixelcnn.model import PixelModel
+from pixelcnn.shapes import ImageShape
 
 
 @pytest.fixture
@@ -87,6 +92,27 @@ def test_colour_for_a_grey_model_is_named_as_what_it_is(run, model, own):
     assert "grey" in outcome.hint
 
 
+@pytest.mark.parametrize("command", ["score m.px DATA --grey", "evaluate m.px --data DATA --grey"])
+def test_grey_for_a_model_of_colour_is_said_to_be_too_much(run, own, here, command):
+    output = outputs.Categorical(levels=256)
+    network = networks.PixelCNN(3, output.parameters_per_pixel(3), width=6, depth=1)
+    checkpoint.save(PixelModel(network, output, (3, 8, 8)), here / "m.px")
+    extra = ("--split", "all") if command.startswith("evaluate") else ()
+    words = command.replace("DATA", "colour").split()
+    said = "bring them to it: --rgb, and no --grey"
+    assert run(*words, *extra, code=4).hint.startswith(said)
+    run(*words[:-1], *extra)  # without --grey
+    run(*words[:-1], *extra, "--rgb")
+
+
+def test_images_of_other_channels_say_which_options_change_them():
+    shape = ImageShape(1, 8, 8)
+    for wrong, hint in (((4, 3, 8, 8), "--grey, and no --rgb"), ((4, 2, 8, 8), "pass (n, ")):
+        with pytest.raises(ModelError) as raised:
+            shape.require(wrong)
+        assert hint in raised.value.hint
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -129,6 +155,41 @@ def test_data_check_takes_what_its_hints_name(run, own, here):
     found = run("data", "check", "large", "--skip-bad", "--json").json
     assert (found["ok"], found["errors"]) == (True, 1)
     assert run("data", "check", "large", "--key", "a", code=2).error.startswith("key goes with")
+
+
+def deep(here, part, most=2**16, kind="L"):
+    (here / "deep" / part).mkdir(parents=True)
+    values = np.linspace(0, most - 1, 64).astype(np.uint16).reshape(8, 8)
+    for number in range(2):
+        picture, path = Image.fromarray(values), here / "deep" / part / f"{number}.png"
+        if kind == "L":
+            picture.save(path)
+        else:  # Pillow writes no colour of 16 bits
+            path.with_suffix(".ppm").write_bytes(
+                b"P6 8 8 65535\n" + values.astype(">u2").repeat(3).tobytes()
+            )
+
+
+def test_how_16_bits_are_kept_is_said_once(run, here):
+    deep(here, "train")
+    deep(here, "test")
+    outcome = run("data", "check", "deep")
+    assert "16 bits reduced to 8" in outcome.stdout
+    assert outcome.stderr.count("to keep all bits") == 1
+    assert outcome.stderr.rstrip().endswith(
+        "say 65536 with source_levels (training: --set data.source_levels=65536;"
+        " else --source-levels 65536)"
+    )
+    kept = run("data", "check", "deep", "--source-levels", "65536")
+    assert "reduced" not in kept.stdout and "hint" not in kept.stderr
+
+
+@pytest.mark.parametrize(("most", "kind"), [(2**12, "L"), (2**16, "PPM")])
+def test_bits_that_cannot_be_kept_or_were_spoken_of_get_no_hint(run, here, most, kind):
+    deep(here, "all", most, kind)
+    outcome = run("data", "check", "deep")
+    assert "16 bits reduced to 8" in outcome.stdout and "keep all bits" not in outcome.stderr
+    assert ("say 4096 with source_levels" in outcome.stderr) == (kind == "L")
 
 
 def test_a_folder_without_images_names_what_it_holds(run, here):

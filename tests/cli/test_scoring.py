@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from forgery import forged
+from pictures import save_pictures
 from pixelcnn import checkpoint, data, scoring, sources
 from pixelcnn.errors import DataError
 from pixelcnn.training.likelihood import Validation
@@ -432,3 +433,13 @@ def test_any_draw_of_dynamic_binarisation_is_the_same_coding(run, tiny, here):
     made.record |= {"binarisation": "threshold 0.5"}
     saved(made, here)
     assert run(*command).json["as_trained"] is False
+
+
+def test_an_evaluation_names_bins(run, tiny, here):
+    """As its JSON does: of other bins the number means something else."""
+    command = ("evaluate", saved(tiny(levels=4), here), "--data", "photos", "--split", "all")
+    values = np.random.default_rng(0).integers(0, 256, (9, 8, 8), np.uint8)
+    save_pictures(here / "photos", values)
+    said = "levels      4, binarisation none, quantisation 256 -> 4 equal bins\n"
+    assert said in run(*command).stdout
+    assert "quantisation" not in run("evaluate", saved(tiny(), here), "--data", "digits").stdout

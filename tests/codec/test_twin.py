@@ -25,7 +25,8 @@ from pixelcnn import networks, outputs
 from pixelcnn.cli import app
 from pixelcnn.codec import calibration
 from pixelcnn.codec.bounds import bounds, check_arithmetic
-from pixelcnn.codec.calibration import excess
+from pixelcnn.codec.calibration import Excess, excess, scattered
+from pixelcnn.codec.coding import encode
 from pixelcnn.codec.fixed import EXACT, SINGLE
 from pixelcnn.codec.integers import integers
 from pixelcnn.codec.weights import normed, settled
@@ -120,7 +121,7 @@ def test_weights_that_decayed_to_nothing_leave_sums_exact_in_float32():
             block.widen.bias[3:5] = -2.5
     model, images = model_of(network)
     assert max(twin_of(model).limits) < SINGLE
-    assert abs(excess(model, torch.from_numpy(images))) < 0.01
+    assert max(map(abs, excess(model, torch.from_numpy(images)))) < 0.01
 
 
 def test_reduced_precision_is_noticed_at_the_start():
@@ -197,7 +198,8 @@ def test_large_values_are_cut_off_where_that_costs_the_fewest_bits(monkeypatch, 
     whole = max(model.record["activation_ranges"])
 
     def cost(view, *_):
-        return loss * (1 + abs(math.log(5 * max(view.record["activation_ranges"]) / whole)))
+        cost = loss * (1 + abs(math.log(5 * max(view.record["activation_ranges"]) / whole)))
+        return Excess(cost, -cost)
 
     monkeypatch.setattr(calibration, "excess", cost)
     px.calibrate(model, images)
@@ -208,12 +210,16 @@ def test_large_values_are_cut_off_where_that_costs_the_fewest_bits(monkeypatch, 
 def test_calibration_says_what_whole_numbers_cost():
     model, images = model_of()
     record = model.record
-    assert record["integer_loss"] == px.calibrate(model, images) < 1e-6
+    assert record["integer_loss"] == px.calibrate(model, images)
+    assert abs(record["integer_loss"]) < 1e-5
+    assert excess(model, torch.from_numpy(images)).expected < 1e-6
     with torch.no_grad():
         for weight in model.parameters():
             weight.mul_(4)
-    assert excess(model, torch.from_numpy(images)) > 0.01  # ranges that are not these weights'
-    assert px.calibrate(model, images) < 1e-6
+    # Ranges that are not these weights'; and the model is now sure of what images are not.
+    assert excess(model, torch.from_numpy(images)).expected > 0.01
+    assert px.calibrate(model, images) < -0.5
+    assert excess(model, torch.from_numpy(images)).expected < 1e-6
 
 
 @pytest.mark.parametrize("levels", [257, 4_096, 65_536])
@@ -238,7 +244,8 @@ def test_the_cost_of_many_levels_is_measured_in_parts_and_at_some_positions(monk
     network = networks.PixelCNN(1, output.parameters_per_pixel(1), width=8, depth=1, order="pixel")
     model = px.PixelModel(network, output, SHAPE).eval()
     images = torch.randint(1_000, (4, *SHAPE), generator=torch.Generator().manual_seed(0))
-    loss = px.calibrate(model, images)
+    px.calibrate(model, images)
+    loss = excess(model, images)
     monkeypatch.setattr(calibration, "TOGETHER", 1)
     assert excess(model, images) == pytest.approx(loss)
     largest = []
@@ -246,31 +253,60 @@ def test_the_cost_of_many_levels_is_measured_in_parts_and_at_some_positions(monk
     note = lambda self, *given: largest.append(len(given[0])) or pmf(self, *given)  # noqa: E731
     monkeypatch.setattr(outputs.LogisticMixture, "pmf", note)
     monkeypatch.setattr(calibration, "PROBABILITIES", 12_000)
-    assert excess(model, images) == pytest.approx(loss, rel=0.5)
+    assert excess(model, images).expected == pytest.approx(loss.expected, rel=0.5)
     assert largest == [1] * 12
 
 
-def test_the_positions_at_which_a_cost_is_measured_lie_in_many_columns(monkeypatch):
-    """As many as rows: at equal distances all of them would lie at the left border, which sees little."""
+SIDES = (1, 2, 3, 5, 8, 13, 28, 32, 64, 90)
+
+
+@pytest.mark.parametrize("height", SIDES)
+def test_the_positions_of_which_a_cost_is_measured_are_spread_over_rows_and_columns(height):
+    """At equal distances, as many as rows, all of them would lie at the left border, which sees little."""
+    for width in SIDES:
+        pixels = height * width
+        assert sorted(scattered(height, width, pixels + 1).tolist()) == list(range(pixels))
+        for few in (12, 16, 64):
+            found = scattered(height, width, few)
+            assert len(found.unique()) == len(found) == min(few, pixels)
+            for side, places in ((height, found // width), (width, found % width)):
+                ends = torch.cat([torch.tensor([-1]), places.unique(), torch.tensor([side])])
+                assert ends.diff().max() - 1 <= side // 3
+
+
+def test_other_positions_of_each_image_are_looked_at(monkeypatch):
+    """Of very many levels one of each, which is not the first one of all, that sees no other pixel."""
     torch.manual_seed(0)
     network = networks.Compact(1, 4, width=16, depth=2, kernel=3, first_kernel=3)
     model = px.PixelModel(network, outputs.Categorical(levels=4), (1, 8, 8)).eval()
     columns = 1 + torch.arange(8).expand(4, 1, 8, 8)
     px.calibrate(model, images := columns.sin().mul(2).add(2).long())
+    asked = []
     monkeypatch.setattr(calibration, "PROBABILITIES", 8 * images[:, 0, 0, 0].numel() * 4)
-    seen, pmf = set(), outputs.Categorical.pmf
+    keep = lambda *given: asked.append(scattered(*given)) or asked[-1]  # noqa: E731
+    monkeypatch.setattr(calibration, "scattered", keep)
+    assert excess(model, images) == excess(model, images)
+    assert [len(each) for each in asked] == [8] * 8 and len(torch.cat(asked).unique()) == 32
 
-    def note(self, parameters, before):
-        seen.update(map(tuple, parameters.tolist()))
-        return pmf(self, parameters, before)
 
-    monkeypatch.setattr(outputs.Categorical, "pmf", note)
-    excess(model, images)
-    whole = model.network(model.encode(images[:1]))[0]
-    found = {
-        column for column in range(8) if seen & set(map(tuple, whole[:, :, column].T.tolist()))
-    }
-    assert len(found) > 4
+def test_a_cost_is_that_of_the_levels_that_images_have():
+    """A model that is sure of what images are not: its twin is less so, and they take fewer bits."""
+    output = outputs.LogisticMixture(levels=4_096, components=2)
+    torch.manual_seed(0)
+    network = networks.PixelCNN(1, output.parameters_per_pixel(1), width=8, depth=1, order="pixel")
+    with torch.no_grad():
+        network.head[-1].bias[4:6] = -5.0  # narrow
+    model = px.PixelModel(network, output, (1, 8, 8)).eval()
+    images = torch.randint(4_096, (60, 1, 8, 8), generator=torch.Generator().manual_seed(0))
+    px.calibrate(model, images[:30])
+    model.record["integer_precision"] = "single"
+    twin, _ = integers(model, model.shape)
+    bits = 32 * len(encode(twin, images))
+    own = -float(model.log_prob(images).detach().double().sum()) / math.log(2)
+    share, cost = bits / own - 1, excess(model, images)
+    assert share < -0.05 and cost.expected > 0
+    assert cost.found == pytest.approx(share, rel=0.1)
+    assert cost.worse == cost.expected
 
 
 def test_a_model_that_coarse_steps_would_cost_too_much_takes_finer_ones():
@@ -286,7 +322,7 @@ def test_a_model_that_coarse_steps_would_cost_too_much_takes_finer_ones():
     blob = px.compress(model, images)
     assert torch.equal(torch.as_tensor(px.decompress(model, blob)), images)
     model.record["integer_precision"] = "single"
-    assert excess(model, images) > max(0.002, 10 * fine)
+    assert excess(model, images).expected > max(0.002, 10 * fine)
     model.record["integer_precision"] = "half"
     with pytest.raises(ModelError, match="'half' precision"):
         integers(model, SHAPE)

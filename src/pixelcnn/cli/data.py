@@ -132,8 +132,8 @@ def _show(found: "DataReport") -> None:
         result(f"{fact:12}  {text}")
     for folder in found.folders:
         result(folder.summary)
-        if folder.hint:
-            say(f"hint: {folder.hint}")
+    for hint in dict.fromkeys(folder.hint for folder in found.folders if folder.hint):
+        say(f"hint: {hint}")
 
 
 def _as_json(found: "DataReport") -> dict[str, Any]:

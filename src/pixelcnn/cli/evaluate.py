@@ -78,7 +78,8 @@ def show(score: "Score") -> None:
         result(f"density     {score.nats_density:.4f} nats/image, in the units of the values")
     result(f"bits/dim    {with_error(score.bits_per_dim, score.bits_per_dim_stderr)}")
     result(f"images      {score.images:,} of {score.data} ({score.split})")
-    result(f"levels      {score.levels}, binarisation {score.binarisation}")
+    bins = "" if score.quantisation == "none" else f", quantisation {score.quantisation}"
+    result(f"levels      {score.levels}, binarisation {score.binarisation}{bins}")
     if score.augmentation != "none":
         result(f"trained     on augmented images: {printable(score.augmentation)}")
     result(f"model       {score.parameters:,} parameters, {score.weights} weights")

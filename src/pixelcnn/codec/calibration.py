@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ from pixelcnn.surroundings import independent
 LOSS = "integer_loss"
 """Key of a model's record that holds how many more bits its twin takes, as a share of its own."""
 TOLERATED = 0.002
-"""Such share, for which the coarsest precision is taken: the coarser, the faster."""
+"""Such share, expected and found, for which the coarsest precision is taken: the coarser, the faster."""
 LARGEST = 4_096
 """Pixels that are looked at of an image."""
 RANGED, COMPARED, AT_ONCE = 65_536, 4_096, 16_384
@@ -38,6 +38,29 @@ BOUNDS = 12
 """Of all values that are tried where a twin costs too much, each smaller than the last by the root of 2."""
 LEAST = 1e-300
 """Of a probability whose logarithm is taken."""
+
+
+class Excess(NamedTuple):
+    """How many more bits a model's integer twin takes for some images, as a share of the model's own.
+
+    Attributes:
+        expected: of levels that the model would draw at these positions: the divergence of the twin's
+            distributions from the model's, which no chance blurs.
+        found: of the levels that the images have there. Where the model fits them badly it is another figure:
+            less than none if the twin, whose frequencies have a least one, doubts it where it is wrong.
+
+    Example:
+        >>> Excess(0.001, -0.02).worse
+        0.001
+    """
+
+    expected: float
+    found: float
+
+    @property
+    def worse(self) -> float:
+        """The larger share, by which precisions are chosen."""
+        return max(self)
 
 
 @independent
@@ -59,7 +82,7 @@ def calibrate(
 
     Returns:
         How many more bits the twin takes than the model's likelihood says, as a share of these: 0.001 is one
-        in a thousand; see :func:`excess`, measured on a few of the images.
+        in a thousand, and -0.001 one less; found on a few of the images, see :class:`Excess`.
 
     Raises:
         ConfigError: fewer than one image is to be looked at.
@@ -88,20 +111,19 @@ def calibrate(
     view.record = {RANGES: ranges(view, levels, given)}
     few = spread(len(levels), max(1, COMPARED // pixels))
     seen = levels[few], None if given is None else given[few]
-    loss = math.inf
     for name in PRECISIONS:
         view.record[PRECISION] = name
         loss = excess(view, *seen)
-        if loss <= TOLERATED:
+        if loss.worse <= TOLERATED:
             break
     else:
         loss = bound(view, loss, *seen)
     # A new one: copies of the model, as checks make them, share the old one.
-    model.record = model.record | view.record | {LOSS: loss}
-    return loss
+    model.record = model.record | view.record | {LOSS: loss.found}
+    return loss.found
 
 
-def bound(model: PixelModel, loss: float, levels: Tensor, given: Tensor | None) -> float:
+def bound(model: PixelModel, loss: Excess, levels: Tensor, given: Tensor | None) -> Excess:
     """Cuts all values off at one bound, if that costs fewer bits than the steps that larger values need.
 
     A few features of a residual stream may grow far beyond the others, whose steps they make coarse.
@@ -119,7 +141,7 @@ def bound(model: PixelModel, loss: float, levels: Tensor, given: Tensor | None) 
     for number in range(1, BOUNDS + 1):
         most = max(found) / 2 ** (number / 2)
         model.record[RANGES] = [min(value, most) for value in found]
-        if (less := excess(model, levels, given)) < loss:
+        if (less := excess(model, levels, given)).worse < loss.worse:
             loss, best = less, model.record[RANGES]
     model.record[RANGES] = best
     return loss
@@ -155,11 +177,10 @@ def ranges(model: PixelModel, levels: Tensor, given: Tensor | None = None) -> li
 
 
 @torch.no_grad()
-def excess(model: PixelModel, levels: Tensor, given: Tensor | None = None) -> float:
+def excess(model: PixelModel, levels: Tensor, given: Tensor | None = None) -> Excess:
     """How many more bits a model's integer twin takes, as a share of what some images take.
 
-    It is the divergence of the twin's distributions from the model's at all positions of the images, of many
-    levels at some: what is to be expected, without the chance of the levels that these images happen to have.
+    At all positions of the images; of many levels at some, other ones of each image.
 
     Args:
         model: on the CPU, calibrated.
@@ -170,24 +191,25 @@ def excess(model: PixelModel, levels: Tensor, given: Tensor | None = None) -> fl
         ModelError: the model has no integer form.
     """
     twin, _ = integers(model, model.shape)
-    view, more, own = evaluation_view(model), 0.0, 0.0
-    _, height, width = model.shape
+    view, expected, found, own = evaluation_view(model), 0.0, 0.0, 0.0
     few = max(1, PROBABILITIES // (len(levels) * model.levels))
-    places = scattered(height * width, few).split(max(1, TOGETHER // model.levels))
     for image in range(len(levels)):
         one = levels[image : image + 1]
         condition = None if given is None else given[image : image + 1]
         whole = twin.parameters(one, condition, 1).flatten(2)[0].T
         parameters = view.network(model.encode(one), condition).flatten(2)[0].T
         known = one.flatten(2)[0].T
-        for some, channel in itertools.product(places, range(known.shape[1])):
+        places = scattered(*model.shape[1:], few, image * few)
+        parts = places.split(max(1, TOGETHER // model.levels))
+        for some, channel in itertools.product(parts, range(known.shape[1])):
             chances = model.output.pmf(parameters[some], known[some, :channel])
             counts = twin.frequencies(whole[some], known[some, :channel])
             ratio = (chances * 2**BITS / counts).clamp(min=LEAST).log()
-            more += float((chances * ratio).sum())
-            chosen = chances.gather(-1, known[some, channel : channel + 1])
-            own -= float(chosen.clamp(min=LEAST).log().sum())
-    return more / own if own else 0.0
+            expected += float((chances * ratio).sum())
+            level = known[some, channel : channel + 1]
+            found += float(ratio.gather(-1, level).sum())
+            own -= float(chances.gather(-1, level).clamp(min=LEAST).log().sum())
+    return Excess(expected / own, found / own) if own else Excess(0.0, 0.0)
 
 
 def spread(total: int, few: int) -> Tensor:
@@ -201,14 +223,24 @@ def spread(total: int, few: int) -> Tensor:
     return torch.arange(few) * total // few
 
 
-def scattered(total: int, few: int) -> Tensor:
-    """At most ``few`` numbers below ``total``, spread over all rows and columns: steps of the golden section.
+def scattered(height: int, width: int, few: int, first: int = 0) -> Tensor:
+    """At most ``few`` pixels of an image, spread over its rows and columns; no pixel twice.
+
+    They follow each other by the same step, whose rows and columns are shares of the sides that no small
+    fractions come near: the powers of the root of x^3 = x + 1.
+
+    Args:
+        height: of the image.
+        width: of the image.
+        few: pixels.
+        first: how many steps come before; after as many as there are pixels they are the same again.
 
     Example:
-        >>> scattered(64, 5)
-        tensor([ 0, 39, 14, 53, 28])
+        >>> scattered(8, 8, 5), scattered(8, 8, 2, 3)
+        (tensor([ 0, 53, 42, 31, 20]), tensor([31, 20]))
     """
-    step = max(1, int(total * (math.sqrt(5) - 1) / 2))
+    total = height * width
+    step = int(height * 0.7549) * width + int(width * 0.5698)
     while math.gcd(step, total) > 1:
         step += 1
-    return torch.arange(min(few, total)) * step % total
+    return (first + torch.arange(min(few, total))) * step % total

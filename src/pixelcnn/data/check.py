@@ -21,7 +21,7 @@ from pixelcnn.data.loading import load_all, parts_in
 from pixelcnn.data.reading import Fit, Levels, Reading, as_size
 from pixelcnn.data.sets import DATASETS
 from pixelcnn.data.sources import OF_PICTURES, check_useful, is_folder
-from pixelcnn.data.survey import FileReport, few_values, levels_of, settle
+from pixelcnn.data.survey import FileReport, all_bits, few_values, levels_of, settle
 from pixelcnn.errors import DataError
 from pixelcnn.folders import at_home
 from pixelcnn.shapes import MAX_LEVELS, ImageShape
@@ -38,6 +38,7 @@ class FolderReport:
     problem: str = ""
     """What keeps the good files from becoming one set, such as different sizes."""
     hint: str = ""
+    """What to do about it; without a problem, how to keep what is lost of the files."""
     warning: str = ""
     """What the good files have in common that may not be meant, such as few values."""
     skip_bad: bool = False
@@ -267,5 +268,5 @@ def _checked(root: Path, part: str, reading: Reading, tally: Tally) -> tuple[Fol
         levels = settle(good, reading, where).levels
     except DataError as error:
         problem, hint = str(error).removeprefix(f"{where}: "), error.hint
-    warning = few_values(good, reading)
+    hint, warning = hint if problem else all_bits(good, reading), few_values(good, reading)
     return FolderReport(where, tuple(reports), problem, hint, warning, reading.skip_bad), levels

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from pixelcnn.data.geometry import SCALED
+from pixelcnn.data.picture import OPAQUE, SEEN_THROUGH, SHALLOW
 from pixelcnn.data.quantise import sourced
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.refusal import refusal
@@ -231,6 +232,26 @@ def few_values(good: list[FileReport], reading: Reading) -> str:
     levels = max(largest + 1, 2) if largest < 64 else 2 ** largest.bit_length()
     remedy = "store them with 8 bits" if levels == 256 else f"say {sourced(levels)}"
     return f"the largest value is {largest} of {full}: {remedy} if these are levels"
+
+
+def all_bits(good: list[FileReport], reading: Reading) -> str:
+    """How files keep the 16 bits that were reduced to 8; empty if not all of them can, or it is said already.
+
+    Example:
+        >>> all_bits([FileReport("a", notes=(SHALLOW,), channels=1, bits=16, largest=40_000)], Reading())
+        'to keep all bits, say 65536 with source_levels (training: --set data.source_levels=65536; else \
+--source-levels 65536)'
+    """
+    kept = all(
+        SHALLOW in each.notes
+        and SEEN_THROUGH not in each.notes
+        and (each.channels == 3 or OPAQUE not in each.notes)
+        and not (each.channels == 3 and each.name.lower().endswith((".ppm", ".pnm")))
+        for each in good
+    )
+    if not (good and kept) or reading.wide or few_values(good, reading):
+        return ""
+    return f"to keep all bits, say {sourced(2 ** max(each.largest for each in good).bit_length())}"
 
 
 def common_size(good: list[FileReport], reading: Reading, where: str) -> tuple[int, int]:
