@@ -22,8 +22,8 @@ AnyPath = str | os.PathLike[str]
 LINKS = 40
 """Links in a row that are followed: more are a circle, as for Linux."""
 
-OPEN_FILES = "/dev/fd"
-"""The folder whose entries are the open files of this process; on Linux a link into ``/proc``."""
+OPEN_FILES = ("/dev/fd", "/proc/self/fd", "/proc/thread-self/fd")
+"""Folders whose entries are the open files of this process."""
 
 ACCESS_LIST = "system.posix_acl_access"
 
@@ -75,10 +75,10 @@ def destination(path: AnyPath) -> Path | int:
         >>> destination("/dev/fd/7")
         7
     """
-    place, open_files = Path(path), Path(os.path.realpath(OPEN_FILES))
+    place, open_files = Path(path), {Path(os.path.realpath(folder)) for folder in OPEN_FILES}
     for _ in range(LINKS + 1):
         place = Path(os.path.realpath(place.parent), place.name)
-        if place.parent == open_files:
+        if place.parent in open_files:
             if not re.fullmatch("[0-9]{1,9}", place.name):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
             return int(place.name)
