@@ -1,5 +1,6 @@
 """Annotations as rules: which values one takes, in which plain type, and what it says in words."""
 
+import abc
 import collections.abc
 import dataclasses
 import math
@@ -31,11 +32,12 @@ class Unfit(Exception):
     """A value that an annotation does not take."""
 
 
-class Rule:
+class Rule(abc.ABC):
     """What an annotation asks of values beyond their type: ``value in rule``, in words ``str(rule)``."""
 
+    @abc.abstractmethod
     def __contains__(self, value: Any) -> bool:
-        raise NotImplementedError
+        """Whether it takes a value of the right type."""
 
 
 @dataclasses.dataclass(frozen=True)

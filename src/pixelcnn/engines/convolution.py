@@ -30,14 +30,13 @@ class Framed:
         taps: what the sum reads; None for the value itself, with zeros around it.
         bias: added to it.
         margins: positions beyond the image's.
-        depthwise: the taps are those of a depthwise sum.
+        last: its features stand in the second dimension, never in the last one.
     """
 
     number: int
     margins: Margins
     taps: tuple[Tap, ...] | None = None
     bias: Tensor | None = None
-    depthwise: bool = False
     last: bool = False
 
 
@@ -118,7 +117,7 @@ def settle(program: Program, x: Any) -> Any:
     if x.taps is None:
         return Value(program.depthwise(x.number, [itself(program, x.number, down, right)], None))
     taps = [tap._replace(down=tap.down + down, right=tap.right + right) for tap in x.taps]
-    write = program.depthwise if x.depthwise else program.taps
+    write = program.depthwise if taps[0].weight.ndim == 1 else program.taps
     return Value(write(x.number, taps, x.bias))
 
 
@@ -159,7 +158,7 @@ def convolve(
     ]
     taps = [tap for tap in taps if bool(tap.live.any())] or taps[:1]
     margins = ((0, above + below - reach[0]), (0, left + right - reach[1]))
-    return settle(program, Framed(framed.number, margins, tuple(taps), bias, depthwise))
+    return settle(program, Framed(framed.number, margins, tuple(taps), bias))
 
 
 def _pair(value: Any) -> tuple[int, int]:
