@@ -282,6 +282,13 @@ def test_python_objects_are_never_loaded(tmp_path, kind):
     assert not sprung.exists()
 
 
+def test_python_objects_beside_images_are_left_alone(tmp_path):
+    path = tmp_path / "dsprites.npz"
+    about = np.array({"title": "as dSprites has it"}, dtype=object)
+    np.savez(path, metadata=about, imgs=NOISE, latents=np.zeros((len(NOISE), 6)))
+    assert (data.load_all(path).images.numpy() == data.load_all(NOISE).images.numpy()).all()
+
+
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
 def test_damaged_files_are_refused_and_nothing_else(tmp_path, suffix):
     path = tmp_path / f"images{suffix}"

@@ -73,13 +73,7 @@ def read_header(stream: IO[bytes], size: int) -> Header:
         DataError: the reason alone: no array, one of Python objects, or another number of values than
             the file holds.
     """
-    try:
-        header = Header(*PARSERS[npy.read_magic(stream)](stream), stream.tell())
-    except (OSError, zipfile.BadZipFile):
-        raise
-    except Exception as error:
-        # The text of a header makes Python and NumPy stumble in many ways: SyntaxError, RecursionError...
-        raise DataError("cannot be read: it has no header of an array") from error
+    header = parsed_header(stream)
     if header.dtype.hasobject:
         raise DataError(
             "is no plain array: Python objects are never loaded",
@@ -87,8 +81,24 @@ def read_header(stream: IO[bytes], size: int) -> Header:
         )
     if not header.dtype.itemsize:
         raise DataError(f"holds {header.dtype} values, which have no size")
-    sides(header.shape)
     check_held(header.nbytes, size - header.offset)
+    return header
+
+
+def parsed_header(stream: IO[bytes]) -> Header:
+    """What an ``.npy`` file or member says of its array, whatever that holds.
+
+    Raises:
+        DataError: the reason alone: no array, or an impossible shape.
+    """
+    try:
+        header = Header(*PARSERS[npy.read_magic(stream)](stream), stream.tell())
+    except (OSError, zipfile.BadZipFile):
+        raise
+    except Exception as error:
+        # The text of a header makes Python and NumPy stumble in many ways: SyntaxError, RecursionError...
+        raise DataError("cannot be read: it has no header of an array") from error
+    sides(header.shape)
     return header
 
 
@@ -214,7 +224,7 @@ class Archive(Container):
     def shape(self, name: str) -> tuple[int, ...]:
         info = self._checked(name)
         with self._archive.open(info) as member:
-            return read_header(member, info.file_size).shape
+            return parsed_header(member).shape
 
     def __getitem__(self, name: str) -> np.ndarray | FileArray:
         """An array; it stays in the file if it is large and not compressed."""

@@ -39,7 +39,7 @@ from pixelcnn.text import printable
 ARRAYS = (
     ".npy", ".npz", ".h5", ".hdf5", ".hdf", ".he5", ".nc", ".fits", ".fit", ".fts", ".fz", ".idx",
 )  # fmt: skip
-TABLES = (".csv", ".tsv", ".txt", ".dat")
+TABLES = (".csv", ".tsv", ".txt", ".dat", ".amat")
 ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar")
 """Files that hold folders."""
 KINDS = (
