@@ -63,8 +63,7 @@ def sample(
 ) -> Tensor:
     """Draws images: image i of a seed is the same for any count, batch size or order.
 
-    All are held in memory, see :func:`batches` for more. A process that was forked after PyTorch had computed
-    waits for ever for the threads that it lacks: spawn it.
+    All are held in memory, see :func:`batches` for more.
 
     Args:
         model: computes in evaluation mode, whatever mode it is in.

@@ -63,8 +63,6 @@ def score(
 ) -> Tensor:
     """Negative log-likelihood of each image in nats, float64 ``(n,)``, on the CPU.
 
-    A process that was forked after PyTorch had computed waits for ever for threads that it lacks: spawn it.
-
     Args:
         model: computes in evaluation mode, whatever mode it is in.
         images: an array or a tensor of integer levels: ``(n, c, h, w)``, or another order of axes that the

@@ -9,6 +9,7 @@ casts, since it is what own loops train with; and a network built by hand is one
 import contextlib
 import functools
 import inspect
+import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, ParamSpec, TypeVar
 
@@ -20,6 +21,9 @@ T = TypeVar("T")
 CASTING = ("cpu", "cuda", "mps")
 """Types of devices on which PyTorch may cast automatically."""
 
+_processes = {os.getpid()}
+"""Those that compute here with as many threads as they were told, or have."""
+
 
 def as_in_a_new_process() -> contextlib.AbstractContextManager[None]:
     """In a block and in this thread, new tensors are on the CPU unless they say otherwise; nothing is cast.
@@ -29,11 +33,22 @@ def as_in_a_new_process() -> contextlib.AbstractContextManager[None]:
         ...     torch.zeros(1).device
         device(type='cpu')
     """
+    _leave_threads_behind()
     casts = [kind for kind in CASTING if torch.is_autocast_enabled(kind)]
     elsewhere = torch.get_default_device().type != "cpu"
     if not casts and not elsewhere:  # nearly always, and this is called for every read of a file
         return contextlib.nullcontext()
     return _changed(casts, elsewhere)
+
+
+def _leave_threads_behind() -> None:
+    """Has a forked process compute on one thread: PyTorch would wait for the others, which did not come along.
+
+    Once, so that who knows better may say :func:`torch.set_num_threads` after it.
+    """
+    if (here := os.getpid()) not in _processes:
+        _processes.add(here)
+        torch.set_num_threads(1)
 
 
 @contextlib.contextmanager
