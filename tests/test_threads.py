@@ -190,7 +190,6 @@ raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks")
 def test_a_forked_process_scores_on_one_thread():
     assert subprocess.run([sys.executable, "-c", FORKED], timeout=120, check=False).returncode == 0

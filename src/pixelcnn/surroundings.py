@@ -42,7 +42,7 @@ def as_in_a_new_process() -> contextlib.AbstractContextManager[None]:
 
 
 def _leave_threads_behind() -> None:
-    """Has a forked process compute on one thread: PyTorch would wait for the others, which did not come along.
+    """Has a forked process compute on one thread: the others did not come along, and PyTorch waits for them.
 
     Once, so that who knows better may say :func:`torch.set_num_threads` after it.
     """
