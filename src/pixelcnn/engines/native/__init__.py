@@ -84,16 +84,9 @@ class NativeEngine:
         self._error = ctypes.create_string_buffer(MESSAGE)
         self._call(
             "open",
-            _pointer(layout.words),
-            ctypes.c_int64(len(layout.words)),
-            _pointer(layout.weights),
-            ctypes.c_int64(len(layout.weights)),
-            ctypes.c_int32(n),
-            ctypes.c_int32(self.threads),
-            ctypes.c_int32(code("arithmetic", arithmetic)),
-            _pointer(values),
-            ctypes.c_int64(len(values)),
-            ctypes.byref(self._handle),
+            *(layout.words.ctypes, len(layout.words), layout.weights.ctypes, len(layout.weights)),
+            *(n, self.threads, code("arithmetic", arithmetic)),
+            *(values.ctypes, len(values), ctypes.byref(self._handle)),
         )
         self._levels = np.zeros((n, *model.shape), np.int32)
         self._out = np.zeros((n, model.network.out), np.float32)
@@ -121,13 +114,7 @@ class NativeEngine:
             self._take(levels, Position(-1, row, column - 1))
         elif row > 0:
             self._take(levels, Position(-1, row - 1, -1))
-        self._call(
-            "step",
-            self._handle,
-            _pointer(self._levels),
-            *(ctypes.c_int32(value) for value in position),
-            _pointer(self._out),
-        )
+        self._call("step", self._handle, self._levels.ctypes, *position, self._out.ctypes)
         return torch.from_numpy(self._out.copy())
 
     def fill(self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
@@ -173,17 +160,8 @@ class NativeEngine:
         step = max(step, few)
         for row in range(0, height, step):
             done = min(row + step, height)
-            self._call(
-                "fill",
-                self._handle,
-                _pointer(levels),
-                _pointer(fixed),
-                _pointer(chances),
-                ctypes.c_double(temperature),
-                ctypes.c_int32(row),
-                ctypes.c_int32(done),
-                ctypes.c_int32(self.threads),
-            )
+            arrays = (each.ctypes for each in (levels, fixed, chances))
+            self._call("fill", self._handle, *arrays, temperature, row, done, self.threads)
             yield done, torch.from_numpy(levels).long()
 
     def encode(self, levels: Tensor, tables: Tables) -> np.ndarray:
@@ -201,7 +179,7 @@ class NativeEngine:
         count = ctypes.c_int64()
         self._call("words", self._handle, None, ctypes.byref(count))
         words = np.empty(count.value, np.uint32)
-        self._call("words", self._handle, _pointer(words), ctypes.byref(count))
+        self._call("words", self._handle, words.ctypes, ctypes.byref(count))
         return words
 
     def decode(self, words: np.ndarray, tables: Tables) -> Tensor:
@@ -217,18 +195,11 @@ class NativeEngine:
     def _code(self, levels: np.ndarray, tables: Tables, words: np.ndarray | None) -> None:
         """Encodes levels, or decodes words into them, a row at a time: so it can be interrupted."""
         numbers = np.ascontiguousarray(tables.numbers, np.int64)
-        self._call(
-            "tables",
-            self._handle,
-            _pointer(numbers),
-            ctypes.c_int64(len(numbers)),
-            ctypes.c_int32(tables.limit),
-            None if words is None else _pointer(words),
-            ctypes.c_int64(0 if words is None else len(words)),
-        )
+        given = (None, 0) if words is None else (words.ctypes, len(words))
+        table = numbers.ctypes, len(numbers), tables.limit
+        self._call("tables", self._handle, *table, *given)
         for row in range(self.model.shape.height):
-            ends = ctypes.c_int32(row), ctypes.c_int32(row + 1), ctypes.c_int32(self.threads)
-            self._call("code", self._handle, _pointer(levels), *ends)
+            self._call("code", self._handle, levels.ctypes, row, row + 1, self.threads)
 
     def _take(self, levels: Tensor, position: Position) -> None:
         """Copies what was chosen at the last position; channel -1 stands for all channels."""
@@ -237,18 +208,12 @@ class NativeEngine:
         self._levels[:, at, row, column] = levels[:, at, row, column].numpy()
 
     def _call(self, name: str, *arguments: object) -> None:
-        code = getattr(self._library, f"pixelcnn_{name}")(
-            *arguments, self._error, ctypes.c_int64(MESSAGE)
-        )
+        code = getattr(self._library, f"pixelcnn_{name}")(*arguments, self._error, MESSAGE)
         if code:
             message = f"native engine: {self._error.value.decode()}"
             if code == 2:
                 raise ResourceError(message, hint="fewer images at once (batch_size) need less")
             raise ModelError(message)
-
-
-def _pointer(array: np.ndarray) -> ctypes.c_void_p:
-    return ctypes.c_void_p(array.ctypes.data)
 
 
 def condition_values(program: Program, layout: Plan, condition: Tensor | None) -> np.ndarray:
