@@ -6,7 +6,7 @@ it draws anything, which takes as long as drawing an image; a slower one while i
 which costs one pass of an image.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import torch
@@ -79,15 +79,26 @@ def engine_difference(model: PixelModel, start: Callable[..., Walker]) -> str:
     model = cropped(model, MOST_STEPS // model.shape.channels)
     levels, condition = _some_images(model)
     walker = start(model, n=len(levels), condition=condition)
+    numbers = {at: walker.parameters(levels, at).clone() for at in coding_order(model.shape)}
     try:
-        with torch.no_grad():
-            expected = whole_pass(model, levels, condition)
+        return _compared(model, levels, condition, numbers)
     except ModelError as error:  # it takes square images only, say, and this is a part of one
         return f"its part cannot be compared: {error}"
+
+
+@torch.no_grad()
+def _compared(
+    model: PixelModel,
+    levels: Tensor,
+    condition: Tensor | None,
+    numbers: Mapping[Position, Tensor],
+) -> str:
+    """How an engine's parameters ``(n, out)`` at some positions differ from those of ``forward``."""
+    with exact_convolutions(model.device):
+        expected = whole_pass(model, levels, condition)
     found = expected.clone()
-    for position in coding_order(model.shape):
+    for position, new in numbers.items():
         mine = _own_part(model, position)
-        new = walker.parameters(levels, position)
         found[:, mine, position.row, position.column] = new[:, mine].to(found)
     tolerance = TOLERANCES.get(model.dtype, ROUGH)
     return _difference("the engine and its forward pass", found, expected, tolerance)
@@ -112,7 +123,7 @@ class Watched:
     ) -> None:
         self.walker, self.model, self.tell = walker, model, tell
         self.condition = None if condition is None else condition[:1]
-        self.seen: dict[Position, Tensor] = dict.fromkeys(sampled(model.shape), torch.empty(0))
+        self.wanted, self.seen = {*sampled(model.shape)}, dict[Position, Tensor]()
         self.last = Position(*(side - 1 for side in model.shape))
 
     def parameters(self, levels: Tensor, position: Position) -> Tensor:
@@ -122,23 +133,14 @@ class Watched:
             WrongProgram: at the last position, the engine's numbers were not those of ``forward``.
         """
         found = self.walker.parameters(levels, position)
-        if position in self.seen:
+        if position in self.wanted:
             self.seen[position] = found[:1].clone()
             if position == self.last and len(levels):
                 self._compare(levels[:1])
         return found
 
-    @torch.no_grad()
     def _compare(self, levels: Tensor) -> None:
-        with exact_convolutions(self.model.device):
-            expected = whole_pass(self.model, levels, self.condition)
-        found = expected.clone()
-        for position, new in self.seen.items():
-            mine = _own_part(self.model, position)
-            if len(new):
-                found[:, mine, position.row, position.column] = new[:, mine]
-        tolerance = TOLERANCES.get(self.model.dtype, ROUGH)
-        different = _difference("the engine and its forward pass", found, expected, tolerance)
+        different = _compared(self.model, levels, self.condition, self.seen)
         self.tell(different)
         if different:
             raise WrongProgram(different, hint="engine='full' is slow, and right")
