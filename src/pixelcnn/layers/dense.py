@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pixelcnn.layers import initial
+from pixelcnn.layers import masked
 from pixelcnn.layers.condition import ConditionBias
 from pixelcnn.program import Program
 
@@ -132,8 +132,8 @@ class MaskedLinear(nn.Module):
         return int(self.mask.sum())
 
     def reset_parameters(self) -> None:
-        """Weights and bias as :func:`pixelcnn.layers.initial.draw` makes them."""
-        initial.draw(self.weight, self.mask, self.bias)
+        """Weights and bias as :func:`pixelcnn.layers.masked.draw` makes them."""
+        masked.draw(self.weight, self.mask, self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.linear(x, self.weight * self.mask, self.bias)

@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from pixelcnn.config import check_choice, check_integer
-from pixelcnn.layers import initial
+from pixelcnn.layers import masked
 from pixelcnn.masks import PAST, Features, Offsets, raster_mask
 from pixelcnn.program import Program, Tap
 from pixelcnn.surroundings import transformed
@@ -75,8 +75,8 @@ class DepthwiseConv2d(nn.Module):
         return frozenset((row - self.origin[0], column - self.origin[1]) for row, column in places)
 
     def reset_parameters(self) -> None:
-        """Weights and bias as :func:`pixelcnn.layers.initial.draw` makes them."""
-        initial.draw(self.weight, self.mask, self.bias)
+        """Weights and bias as :func:`pixelcnn.layers.masked.draw` makes them."""
+        masked.draw(self.weight, self.mask, self.bias)
 
     def effective_weight(self) -> Tensor:
         """The kernels as they act: masked, ``(features, 1, rows, columns)``."""
