@@ -90,6 +90,7 @@ class NativeEngine:
         )
         self._levels = np.zeros((n, *model.shape), np.int32)
         self._out = np.zeros((n, model.network.out), np.float32)
+        self._step = self._levels.ctypes.data, self._out.ctypes.data
         self._products = len(layout.weights) * n * model.shape.height * model.shape.width
 
     def __del__(self) -> None:
@@ -114,7 +115,8 @@ class NativeEngine:
             self._take(levels, Position(-1, row, column - 1))
         elif row > 0:
             self._take(levels, Position(-1, row - 1, -1))
-        self._call("step", self._handle, self._levels.ctypes, *position, self._out.ctypes)
+        before, after = self._step
+        self._call("step", self._handle, before, *position, after)
         return torch.from_numpy(self._out.copy())
 
     def fill(self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
