@@ -17,6 +17,7 @@ from torch import Tensor
 from pixelcnn.engines.cached import pointwise
 from pixelcnn.engines.cached.products import Operation, runs_of
 from pixelcnn.engines.cached.store import Store
+from pixelcnn.engines.stages import Schedule
 from pixelcnn.program import (
     UNITS,
     Cat,
@@ -41,13 +42,13 @@ class Units:
     """The computations of a program's units, and between them and positions.
 
     Args:
-        steps: a pixel.
-        stages: when each feature of each node is computed.
+        times: when each feature is computed.
         store: the places of the program's values.
     """
 
-    def __init__(self, steps: int, stages: list[Tensor], store: Store) -> None:
-        self.program, self.steps, self.stages, self.store = store.program, steps, stages, store
+    def __init__(self, times: Schedule, store: Store) -> None:
+        self.program, self.steps, self.stages = times.program, times.steps, times.stages
+        self.store = store
         self.queues = {
             group[0]: Queue(merge(*map(self._due, group), key=itemgetter(0)))
             for group in groups_of(self.program)

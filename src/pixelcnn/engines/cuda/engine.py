@@ -18,7 +18,7 @@ from pixelcnn.engines.cuda.drawing import Drawing
 from pixelcnn.engines.cuda.places import Rows, Where, Window
 from pixelcnn.engines.cuda.replays import Replays
 from pixelcnn.engines.cuda.steps import Steps
-from pixelcnn.engines.stages import needs_rows, schedule
+from pixelcnn.engines.stages import schedule
 from pixelcnn.model import PixelModel
 from pixelcnn.outputs import Bernoulli, Categorical, LogisticMixture, Output
 from pixelcnn.program import ROW_START, UNITS, Program
@@ -71,15 +71,15 @@ class CudaEngine:
     ) -> None:
         self.model, self.n, program = model, n, copy.deepcopy(program)
         self.dtype, self.last = model.dtype, len(program.nodes) - 1
-        self.steps, stages = schedule(model, program)
+        times = schedule(model, program)
+        self.steps = times.steps
         self.where = Where(model.device)
         condition = None if condition is None else condition.clone()
-        by_row = needs_rows(program, stages, self.steps)
-        self.rows_of = Rows(model, program, n, by_row, condition, self.where)
-        self.by_row = Operations(self.steps, stages, self.rows_of, {})
+        self.rows_of = Rows(model, times, n, condition, self.where)
+        self.by_row = Operations(times, self.rows_of, {})
         self.period = self.by_row.period
-        self.window = Window(self.rows_of, stages, self.steps, self.period)
-        self.by_position = Steps(self.steps, stages, self.window, model.shape)
+        self.window = Window(self.rows_of, times, self.period)
+        self.by_position = Steps(times, self.window, model.shape)
         shape = (n, model.shape.channels)
         self.pixel = torch.zeros(shape, dtype=torch.int64, device=model.device)
         self.drawing: Drawing | None = None
