@@ -7,6 +7,7 @@ from torch.nn import functional
 from pixelcnn.layers import masked
 from pixelcnn.layers.condition import ConditionBias
 from pixelcnn.program import Program
+from pixelcnn.program.units import flat
 
 
 class Flatten(nn.Module):
@@ -28,8 +29,7 @@ class Flatten(nn.Module):
         self.rows, self.columns = rows, columns
 
     def forward(self, x: Tensor) -> Tensor:
-        missing = (0, self.columns - x.shape[3], 0, self.rows - x.shape[2])
-        return functional.pad(x, missing).permute(0, 2, 3, 1).flatten(1)
+        return flat(x.movedim(1, -1), self.rows, self.columns)
 
     def lower(self, program: Program, x: int) -> int:
         return program.flatten(x, self.rows, self.columns)
