@@ -185,12 +185,16 @@ def _draw_weights(model: PixelModel) -> None:
         )
         if not tensor.is_floating_point() or (mask and not isinstance(tensor, torch.nn.Parameter)):
             continue
-        new = torch.rand(tensor.shape, generator=generator, dtype=torch.float64) + 0.5
-        if tensor.dim() < 2:  # biases, gains, slopes, variances
-            tensor.copy_(new / 2)
-        else:
-            sign = 2.0 * torch.randint(2, tensor.shape, generator=generator) - 1
-            tensor.copy_(sign * new / tensor[0].numel() ** 0.5)
+        tensor.copy_(random_weight(tensor, generator))
+
+
+def random_weight(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Numbers none of which is zero, float64: of both signs, but of biases, gains, slopes and variances."""
+    spread = torch.rand(like.shape, generator=generator, dtype=torch.float64)
+    if like.dim() < 2:
+        return 0.1 + 0.4 * spread
+    sign = 2.0 * torch.randint(2, like.shape, generator=generator) - 1
+    return sign * (0.5 + spread) / like[0].numel() ** 0.5
 
 
 def _own_part(model: PixelModel, position: Position) -> slice:
