@@ -6,8 +6,9 @@ it draws anything, which takes as long as drawing an image; a slower one while i
 which costs one pass of an image.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -42,6 +43,44 @@ class Walker(Protocol):
 
     def parameters(self, levels: Tensor, position: Position) -> Tensor:
         """Parameters of one pixel, ``(n, out)``, given the levels ``(n, c, h, w)`` before ``position``."""
+        ...
+
+
+@runtime_checkable
+class Drawer(Walker, Protocol):
+    """A walker that draws levels on its own, without a return to Python for each."""
+
+    model: PixelModel
+
+    @property
+    def stride(self) -> int:
+        """Rows that :meth:`fill` draws at a time."""
+        return self.model.shape.height
+
+    def fill(self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
+        """The images with their unknown levels drawn; arguments and errors are those of :meth:`rows`."""
+        drawn = self.rows(given, known, uniforms, temperature, self.stride)
+        return deque(drawn, maxlen=1).pop()[1]
+
+    def rows(
+        self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float, step: int = 1
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Draws the unknown levels of all images from the first row on, whatever was computed before.
+
+        Args:
+            given: levels ``(n, c, h, w)``; left as they are.
+            known: bool, the same shape: which of them stay.
+            uniforms: float64, the same shape.
+            temperature: see :func:`pixelcnn.inversion.temper`.
+            step: rows drawn at a time.
+
+        Yields:
+            Rows done, and the images so far, int64 on the CPU; what is yet to be drawn may be anything.
+
+        Raises:
+            ModelError: the parameters of a level that is to be drawn are no distribution's, since they
+                are not finite.
+        """
         ...
 
 

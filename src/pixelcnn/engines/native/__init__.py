@@ -1,7 +1,6 @@
 """The program in C++: the fastest engine on a CPU, for the primitives and outputs it knows."""
 
 import ctypes
-from collections import deque
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from pixelcnn.compiling import NotBuilt
 from pixelcnn.cores import cores
+from pixelcnn.engines.guard import Drawer
 from pixelcnn.engines.native.build import code, library, why_not
 from pixelcnn.engines.native.plan import Plan, obstacle, plan
 from pixelcnn.errors import ModelError, ResourceError
@@ -39,7 +39,7 @@ class Tables(NamedTuple):
     limit: int
 
 
-class NativeEngine:
+class NativeEngine(Drawer):
     """Walks a program over the positions of n images.
 
     Computes in float32, sums included unless they are told otherwise. Every number depends on the model and
@@ -119,41 +119,16 @@ class NativeEngine:
         self._call("step", self._handle, before, *position, after)
         return torch.from_numpy(self._out.copy())
 
-    def fill(self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
-        """Draws the unknown levels of all images, without a return to Python inside a row.
-
-        The walk begins at the first position, whatever was computed before; ``given`` stays as it is.
-
-        Args:
-            given: levels ``(n, c, h, w)``.
-            known: bool, the same shape: which of them stay.
-            uniforms: float64, the same shape.
-            temperature: see :func:`pixelcnn.sampling.temper`.
-
-        Returns:
-            int64 ``(n, c, h, w)``.
-
-        Raises:
-            ModelError: the parameters of a level that is to be drawn are no distribution's, since they
-                are not finite; the message names the position.
-        """
+    @property
+    def stride(self) -> int:
+        """Of so many rows that an interrupt is heard in between."""
         runs = min(RUNS, 1 + self._products // SHORT)
-        step = -(-self.model.shape.height // runs)
-        _, levels = deque(self.rows(given, known, uniforms, temperature, step), maxlen=1).pop()
-        return levels
+        return -(-self.model.shape.height // runs)
 
     def rows(
         self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float, step: int = 1
     ) -> Iterator[tuple[int, Tensor]]:
-        """Draws as :meth:`fill` does; yields rows done, and the images so far.
-
-        Args:
-            given: see :meth:`fill`, as for all arguments but the last.
-            known: which levels stay.
-            uniforms: float64.
-            temperature: see :func:`pixelcnn.sampling.temper`.
-            step: rows drawn at a time, or more where rows of an image advance together.
-        """
+        """See :class:`~pixelcnn.engines.guard.Drawer`; more rows at a time where some advance together."""
         levels = np.array(given.numpy(), np.int32, order="C")
         fixed = np.ascontiguousarray(known.numpy(), np.uint8)
         chances = np.ascontiguousarray(uniforms.numpy(), np.float64)
