@@ -209,8 +209,9 @@ def getitem(program: Program, x: Any, index: Any) -> Any:
     if isinstance(x, Value | Framed) and isinstance(index, tuple):
         at = next((i for i, part in enumerate(index) if part is Ellipsis), len(index))
         before, behind = index[:at], index[at + 1 :]
-        missing = (slice(None),) * (4 - len(before) - len(behind))
-        images, *others = (*before, *missing, *behind)
+        missing = [slice(None)] * (4 - len(before) - len(behind))
+        parts: list[Any] = [*before, *missing, *behind]
+        images, *others = parts
         features = others.pop(2 if x.last else 0)
         for axis, part in enumerate(others):
             if part != slice(None):
