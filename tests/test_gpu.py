@@ -19,8 +19,7 @@ from pixelcnn.engines.cached import CachedEngine
 from pixelcnn.engines.cuda import CudaEngine
 from pixelcnn.engines.trace import trace
 from pixelcnn.inversion import invert
-from pixelcnn.layers import CONDITIONS, DepthwiseConv2d, depthwise
-from pixelcnn.masks import PAST
+from pixelcnn.layers import CONDITIONS
 from pixelcnn.outputs import LogisticMixture
 from pixelcnn.training import batches as batches_module
 from pixelcnn.training import loop
@@ -83,32 +82,6 @@ def test_the_best_weights_are_kept_outside_of_the_gpu(monkeypatch):
     monkeypatch.setattr(Saver, "_recalled", lambda own: kept.append(recalled(own)) or kept[-1])
     train(None, device="cuda", epochs=1)
     assert {value.device.type for value in kept[-1][0].values()} == {"cpu"}
-
-
-@pytest.mark.parametrize("kernel", [(1, 1), (2, 3), (4, 7)])
-@pytest.mark.parametrize("shape", [(2, 40, 5, 7), (3, 7, 6, 37), (1, 2, 1, 1)])
-@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
-def test_depthwise_convolutions_in_triton_and_their_gradients_are_those_of_the_processor(
-    kind, shape, kernel, monkeypatch
-):
-    monkeypatch.setenv("PIXELCNN_TRITON", "1")
-    torch.manual_seed(0)
-    features = (PAST,) * (shape[1] // 2) + (0,) * (shape[1] - shape[1] // 2)
-    layer = DepthwiseConv2d(features, kernel, bias=False)
-    given = [torch.randn(shape), layer.effective_weight().detach()]
-    given = [tensor.to(kind) for tensor in given]
-    here = [tensor.double().requires_grad_() for tensor in given]
-    there = [tensor.cuda().requires_grad_() for tensor in given]
-    assert depthwise.on_gpu(*there)
-    wanted, found = layer.convolve(*here), layer.convolve(*there)
-    into = torch.randn(shape).to(kind)
-    wanted.backward(into.double())
-    found.backward(into.cuda())
-    for a, b in zip(
-        (found, *(t.grad for t in there)), (wanted, *(t.grad for t in here)), strict=True
-    ):
-        error = (a.detach().cpu().double() - b.detach()).norm()
-        assert error <= (1e-6 if kind == torch.float32 else 5e-3) * b.detach().norm()
 
 
 @pytest.mark.parametrize("precision", ["32", "bf16"])

@@ -138,7 +138,7 @@ def test_a_few_words_that_promise_many_pixels_are_refused_in_their_first_row(nat
     call, parameters, rows = NativeEngine._call, CachedEngine.parameters, set()
 
     def called(engine, name, *arguments):
-        rows.update([arguments[2].value] if name == "code" else [])
+        rows.update([arguments[2]] if name == "code" else [])
         call(engine, name, *arguments)
 
     def computed(engine, levels, position):

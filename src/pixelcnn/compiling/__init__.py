@@ -50,12 +50,15 @@ def load(name: str, sources: Mapping[str, bytes], functions: Sequence[str]) -> c
 
 
 def sources_of(package: str, file: str) -> dict[str, bytes]:
-    """A C++17 file and all headers beside it, by name.
+    """A C++17 file, all headers beside it, and those of vectors that lie here, by name.
 
     Args:
         package: where they are.
         file: the one that includes the headers, and nothing else of this package.
     """
-    folder = resources.files(package)
-    headers = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".h"))
-    return {name: (folder / name).read_bytes() for name in (file, *headers)}
+    folders = [resources.files(place) for place in (package, __name__)]
+    found = [folders[0] / file]
+    for folder in folders:
+        entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
+        found += [entry for entry in entries if entry.name.endswith(".h")]
+    return {entry.name: entry.read_bytes() for entry in found}

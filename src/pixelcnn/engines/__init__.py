@@ -13,10 +13,8 @@ somewhere.
 
 import inspect
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
 import torch
@@ -26,7 +24,7 @@ from pixelcnn.devices import exact_convolutions, require_model
 from pixelcnn.engines import cuda, native
 from pixelcnn.engines.cached import CachedEngine
 from pixelcnn.engines.full import FullEngine
-from pixelcnn.engines.guard import Walker, Watched, WrongProgram, engine_difference
+from pixelcnn.engines.guard import Drawer, Walker, Watched, WrongProgram, engine_difference
 from pixelcnn.engines.origin import check_weights
 from pixelcnn.engines.programs import (
     find_out,
@@ -68,21 +66,6 @@ FEW_POSITIONS = 128
 """Sub-pixels up to which a forward pass for each of them is no matter."""
 
 _warned: WeakKeyDictionary[Network, set[str]] = WeakKeyDictionary()
-
-
-@runtime_checkable
-class Drawer(Walker, Protocol):
-    """A walker that draws levels on its own, without a return to Python for each."""
-
-    def fill(self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
-        """The images ``(n, c, h, w)`` with their unknown levels drawn."""
-        ...
-
-    def rows(
-        self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float
-    ) -> Iterator[tuple[int, Tensor]]:
-        """The same, some rows at a time: rows done, and the images so far."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,9 @@ it draws anything, which takes as long as drawing an image; a slower one while i
 which costs one pass of an image.
 """
 
-from collections.abc import Callable
-from typing import Protocol
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -45,6 +46,44 @@ class Walker(Protocol):
         ...
 
 
+@runtime_checkable
+class Drawer(Walker, Protocol):
+    """A walker that draws levels on its own, without a return to Python for each."""
+
+    model: PixelModel
+
+    @property
+    def stride(self) -> int:
+        """Rows that :meth:`fill` draws at a time."""
+        return self.model.shape.height
+
+    def fill(self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
+        """The images with their unknown levels drawn; arguments and errors are those of :meth:`rows`."""
+        drawn = self.rows(given, known, uniforms, temperature, self.stride)
+        return deque(drawn, maxlen=1).pop()[1]
+
+    def rows(
+        self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float, step: int = 1
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Draws the unknown levels of all images from the first row on, whatever was computed before.
+
+        Args:
+            given: levels ``(n, c, h, w)``; left as they are.
+            known: bool, the same shape: which of them stay.
+            uniforms: float64, the same shape.
+            temperature: see :func:`pixelcnn.inversion.temper`.
+            step: rows drawn at a time.
+
+        Yields:
+            Rows done, and the images so far, int64 on the CPU; what is yet to be drawn may be anything.
+
+        Raises:
+            ModelError: the parameters of a level that is to be drawn are no distribution's, since they
+                are not finite.
+        """
+        ...
+
+
 def program_difference(model: PixelModel, *, drawn: bool) -> str:
     """How the program of a model's network differs from its ``forward``; empty if it does not.
 
@@ -79,15 +118,26 @@ def engine_difference(model: PixelModel, start: Callable[..., Walker]) -> str:
     model = cropped(model, MOST_STEPS // model.shape.channels)
     levels, condition = _some_images(model)
     walker = start(model, n=len(levels), condition=condition)
+    numbers = {at: walker.parameters(levels, at).clone() for at in coding_order(model.shape)}
     try:
-        with torch.no_grad():
-            expected = whole_pass(model, levels, condition)
+        return _compared(model, levels, condition, numbers)
     except ModelError as error:  # it takes square images only, say, and this is a part of one
         return f"its part cannot be compared: {error}"
+
+
+@torch.no_grad()
+def _compared(
+    model: PixelModel,
+    levels: Tensor,
+    condition: Tensor | None,
+    numbers: Mapping[Position, Tensor],
+) -> str:
+    """How an engine's parameters ``(n, out)`` at some positions differ from those of ``forward``."""
+    with exact_convolutions(model.device):
+        expected = whole_pass(model, levels, condition)
     found = expected.clone()
-    for position in coding_order(model.shape):
+    for position, new in numbers.items():
         mine = _own_part(model, position)
-        new = walker.parameters(levels, position)
         found[:, mine, position.row, position.column] = new[:, mine].to(found)
     tolerance = TOLERANCES.get(model.dtype, ROUGH)
     return _difference("the engine and its forward pass", found, expected, tolerance)
@@ -112,7 +162,7 @@ class Watched:
     ) -> None:
         self.walker, self.model, self.tell = walker, model, tell
         self.condition = None if condition is None else condition[:1]
-        self.seen: dict[Position, Tensor] = dict.fromkeys(sampled(model.shape), torch.empty(0))
+        self.wanted, self.seen = {*sampled(model.shape)}, dict[Position, Tensor]()
         self.last = Position(*(side - 1 for side in model.shape))
 
     def parameters(self, levels: Tensor, position: Position) -> Tensor:
@@ -122,23 +172,14 @@ class Watched:
             WrongProgram: at the last position, the engine's numbers were not those of ``forward``.
         """
         found = self.walker.parameters(levels, position)
-        if position in self.seen:
+        if position in self.wanted:
             self.seen[position] = found[:1].clone()
             if position == self.last and len(levels):
                 self._compare(levels[:1])
         return found
 
-    @torch.no_grad()
     def _compare(self, levels: Tensor) -> None:
-        with exact_convolutions(self.model.device):
-            expected = whole_pass(self.model, levels, self.condition)
-        found = expected.clone()
-        for position, new in self.seen.items():
-            mine = _own_part(self.model, position)
-            if len(new):
-                found[:, mine, position.row, position.column] = new[:, mine]
-        tolerance = TOLERANCES.get(self.model.dtype, ROUGH)
-        different = _difference("the engine and its forward pass", found, expected, tolerance)
+        different = _compared(self.model, levels, self.condition, self.seen)
         self.tell(different)
         if different:
             raise WrongProgram(different, hint="engine='full' is slow, and right")
@@ -183,12 +224,16 @@ def _draw_weights(model: PixelModel) -> None:
         )
         if not tensor.is_floating_point() or (mask and not isinstance(tensor, torch.nn.Parameter)):
             continue
-        new = torch.rand(tensor.shape, generator=generator, dtype=torch.float64) + 0.5
-        if tensor.dim() < 2:  # biases, gains, slopes, variances
-            tensor.copy_(new / 2)
-        else:
-            sign = 2.0 * torch.randint(2, tensor.shape, generator=generator) - 1
-            tensor.copy_(sign * new / tensor[0].numel() ** 0.5)
+        tensor.copy_(random_weight(tensor, generator))
+
+
+def random_weight(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Numbers none of which is zero, float64: of both signs, but of biases, gains, slopes and variances."""
+    spread = torch.rand(like.shape, generator=generator, dtype=torch.float64)
+    if like.dim() < 2:
+        return 0.1 + 0.4 * spread
+    sign = 2.0 * torch.randint(2, like.shape, generator=generator) - 1
+    return sign * (0.5 + spread) / like[0].numel() ** 0.5
 
 
 def _own_part(model: PixelModel, position: Position) -> slice:

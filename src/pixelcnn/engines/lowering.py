@@ -178,21 +178,6 @@ def chunk(program: Program, x: Any, chunks: int, dim: Any) -> tuple[Value, ...]:
     return split(program, x, -(-program.width(x.number) // chunks), dim)
 
 
-def getitem(program: Program, x: Any, index: Any) -> Any:
-    """One of several values, or a run of features: ``x[:, a:b]``."""
-    if isinstance(x, tuple) and not isinstance(x, Value) and isinstance(index, int | slice):
-        return x[index]
-    if isinstance(x, Value) and isinstance(index, tuple) and Ellipsis not in index:
-        place = 3 if x.last else 1
-        whole = all(part == slice(None) for i, part in enumerate(index) if i != place)
-        run = index[place] if len(index) > place else None
-        if whole and isinstance(run, slice) and run.step in (None, 1):
-            start, stop, _ = run.indices(program.width(x.number))
-            if stop > start:
-                return Value(program.slice(x.number, start, stop), x.last)
-    raise Unlowerable(f"[{index}]; only runs of features can be taken")
-
-
 def permute(program: Program, x: Any, dims: Any) -> Value:
     """Features moved last, or back."""
     wanted = (0, 3, 1, 2) if x.last else (0, 2, 3, 1)

@@ -9,6 +9,7 @@ steps of a pixel leaves them out.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -28,8 +29,81 @@ from pixelcnn.program import (
 )
 
 
-def schedule(model: PixelModel, program: Program) -> tuple[int, list[Tensor]]:
-    """Steps a pixel, and the stage of each feature of each node.
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """When each feature of a program is computed in the course of an image.
+
+    Attributes:
+        program: a network's.
+        steps: of a pixel.
+        stages: of each feature of each node, int64 ``(width,)`` a node.
+    """
+
+    program: Program
+    steps: int
+    stages: list[Tensor]
+
+    def is_step(self, stage: Tensor) -> Tensor:
+        """Which features are computed at a pixel, not for a whole row, by their stages."""
+        return (stage != ROW_START) & (stage <= self.steps)
+
+    def reads(
+        self, node: Sum, stage: int, phase: tuple[int, int] | None = None
+    ) -> list[tuple[Tap, Tensor]]:
+        """The taps of a sum, and which features of its source each reads at a stage, bool ``(in,)``.
+
+        Finished rows, and what is known before a row, are read for the whole row before its first pixel; the
+        steps add the row's left and the position itself. What is computed after the row reads all at once.
+
+        Args:
+            node: the sum.
+            stage: of its features that are computed.
+            phase: of the taps; None for all of them.
+        """
+        early = self.stages[node.sources[0]] == ROW_START
+
+        def read(tap: Tap) -> Tensor:
+            if stage == self.steps + 1:
+                return torch.ones_like(early)
+            if tap.reads_finished_row:
+                return torch.full_like(early, stage == ROW_START)
+            return early if stage == ROW_START else ~early
+
+        return [(tap, read(tap)) for tap in node.taps if phase in (None, tap.phase)]
+
+    @cached_property
+    def waiting(self) -> frozenset[int]:
+        """Sums of which finished rows give a part of what is computed at a pixel."""
+        return frozenset(filter(self._waits, range(len(self.program.nodes))))
+
+    def _waits(self, number: int) -> bool:
+        node = self.program.nodes[number]
+        if not isinstance(node, Sum):
+            return False
+        late = self.is_step(self.stages[number])
+        for tap, mask in self.reads(node, ROW_START):
+            live = tap.live.cpu() & mask
+            if (live if live.dim() == 1 else live.any(1))[late].any():
+                return True
+        return False
+
+    @cached_property
+    def by_row(self) -> frozenset[int]:
+        """Nodes that are written or read a whole row at a time, if only a part of them."""
+        found = set[int]()
+        for number, node in enumerate(self.program.nodes):
+            if node.clock == UNITS:
+                continue
+            stage = self.stages[number]
+            if number in self.waiting or not self.is_step(stage).all():
+                found.add(number)
+            if (stage > self.steps).any():  # what is computed after a row reads all of it
+                found.update(node.sources)
+        return frozenset(found)
+
+
+def schedule(model: PixelModel, program: Program) -> Schedule:
+    """When each feature of a model's program is computed.
 
     Raises:
         Unlowerable: the parameters of a channel are known too late, so the network is not causal; or the
@@ -43,7 +117,7 @@ def schedule(model: PixelModel, program: Program) -> tuple[int, list[Tensor]]:
     colours = torch.tensor(contiguous(model.network.out, steps))
     if (stages[-1] > colours).any():
         raise Unlowerable("an output reads its own channel, or what comes after it")
-    return steps, stages
+    return Schedule(program, steps, stages)
 
 
 def _check_places(model: PixelModel, program: Program) -> None:
@@ -77,56 +151,6 @@ def stages_of(program: Program, steps: int) -> list[Tensor]:
         if isinstance(node, Past):
             check_past(number, node, program.nodes, stages, steps)
     return stages
-
-
-def readable(tap: Tap, source: Tensor, stage: int, steps: int) -> Tensor:
-    """Which features of its source a tap reads in the computation at a stage, bool ``(in,)``.
-
-    Finished rows, and what is known before a row, are read for the whole row before its first pixel; the
-    steps add the row's left and the position itself. What is computed after the row reads all at once.
-    """
-    if stage == steps + 1:
-        return torch.ones_like(source, dtype=torch.bool)
-    early = source == ROW_START
-    if tap.reads_finished_row:
-        return torch.full_like(early, stage == ROW_START)
-    return early if stage == ROW_START else ~early
-
-
-def needs_rows(program: Program, stages: list[Tensor], steps: int) -> list[bool]:
-    """Which nodes are written or read a whole row at a time, if only a part of them."""
-    needed = [
-        node.clock != UNITS
-        and (
-            bool((~is_step(stages[number], steps)).any())
-            or has_partial(program, stages, number, steps)
-        )
-        for number, node in enumerate(program.nodes)
-    ]
-    for number, node in enumerate(program.nodes):
-        # What is computed after a row reads all of it.
-        if node.clock != UNITS and (stages[number] > steps).any():
-            for source in node.sources:
-                needed[source] = True
-    return needed
-
-
-def is_step(stage: Tensor, steps: int) -> Tensor:
-    """Which features are computed at a pixel, not for a whole row."""
-    return (stage != ROW_START) & (stage <= steps)
-
-
-def has_partial(program: Program, stages: list[Tensor], number: int, steps: int) -> bool:
-    """Whether finished rows add to what a node's taps give at a pixel."""
-    node = program.nodes[number]
-    if not isinstance(node, Sum):
-        return False
-    late, source = is_step(stages[number], steps), stages[node.sources[0]]
-    for tap in node.taps:
-        live = tap.live.cpu() & readable(tap, source, ROW_START, steps)
-        if (live if live.dim() == 1 else live.any(1))[late].any():
-            return True
-    return False
 
 
 @dataclass

@@ -4,7 +4,6 @@ from pixelcnn.layers.activation import ACTIVATIONS, Activation, ConcatELU, activ
 from pixelcnn.layers.attention import Coordinates, RasterAttention
 from pixelcnn.layers.causal import CausalConv2d, MaskedConv2d, ShiftedConv2d
 from pixelcnn.layers.condition import CONDITIONS, Condition, ConditionBias
-from pixelcnn.layers.counting import masked_weights
 from pixelcnn.layers.dense import MaskedLinear
 from pixelcnn.layers.depthwise import DepthwiseConv2d
 from pixelcnn.layers.dropout import Dropout, set_dropout_generator
@@ -12,6 +11,7 @@ from pixelcnn.layers.embedding import CodeEmbedding
 from pixelcnn.layers.fused import gated_residual
 from pixelcnn.layers.gated import Gate, LinearGate
 from pixelcnn.layers.layout import features_last
+from pixelcnn.layers.masked import masked_weights
 from pixelcnn.layers.norms import PositionNorm
 from pixelcnn.layers.position import PositionEmbedding
 from pixelcnn.layers.recurrent import DiagonalRecurrence, LSTMGates, RowRecurrence

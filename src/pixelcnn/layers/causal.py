@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pixelcnn.errors import ConfigError
-from pixelcnn.layers import initial
+from pixelcnn.layers import masked
 from pixelcnn.masks import Features, Offsets, kernel_mask, live_links, offsets, raster_mask
 from pixelcnn.program import Program, Tap
 
@@ -72,8 +72,8 @@ class CausalConv2d(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Weights and bias as :func:`pixelcnn.layers.initial.draw` makes them."""
-        initial.draw(self.weight, self.mask, self.bias)
+        """Weights and bias as :func:`pixelcnn.layers.masked.draw` makes them."""
+        masked.draw(self.weight, self.mask, self.bias)
 
     def draw_bias(self) -> None:
         """Biases from -1 to 1, for a first layer whose features are normalised later.

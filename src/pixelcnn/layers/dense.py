@@ -4,9 +4,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pixelcnn.layers import initial
+from pixelcnn.layers import masked
 from pixelcnn.layers.condition import ConditionBias
 from pixelcnn.program import Program
+from pixelcnn.program.units import flat
 
 
 class Flatten(nn.Module):
@@ -28,8 +29,7 @@ class Flatten(nn.Module):
         self.rows, self.columns = rows, columns
 
     def forward(self, x: Tensor) -> Tensor:
-        missing = (0, self.columns - x.shape[3], 0, self.rows - x.shape[2])
-        return functional.pad(x, missing).permute(0, 2, 3, 1).flatten(1)
+        return flat(x.movedim(1, -1), self.rows, self.columns)
 
     def lower(self, program: Program, x: int) -> int:
         return program.flatten(x, self.rows, self.columns)
@@ -132,8 +132,8 @@ class MaskedLinear(nn.Module):
         return int(self.mask.sum())
 
     def reset_parameters(self) -> None:
-        """Weights and bias as :func:`pixelcnn.layers.initial.draw` makes them."""
-        initial.draw(self.weight, self.mask, self.bias)
+        """Weights and bias as :func:`pixelcnn.layers.masked.draw` makes them."""
+        masked.draw(self.weight, self.mask, self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return functional.linear(x, self.weight * self.mask, self.bias)

@@ -1,8 +1,5 @@
 """Depthwise causal convolution: each feature sums its own past, so large kernels are cheap."""
 
-import functools
-import importlib.util
-import os
 from typing import Any
 
 import torch
@@ -12,7 +9,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from pixelcnn.config import check_choice, check_integer
-from pixelcnn.layers import initial
+from pixelcnn.layers import masked
 from pixelcnn.masks import PAST, Features, Offsets, raster_mask
 from pixelcnn.program import Program, Tap
 from pixelcnn.surroundings import transformed
@@ -75,8 +72,8 @@ class DepthwiseConv2d(nn.Module):
         return frozenset((row - self.origin[0], column - self.origin[1]) for row, column in places)
 
     def reset_parameters(self) -> None:
-        """Weights and bias as :func:`pixelcnn.layers.initial.draw` makes them."""
-        initial.draw(self.weight, self.mask, self.bias)
+        """Weights and bias as :func:`pixelcnn.layers.masked.draw` makes them."""
+        masked.draw(self.weight, self.mask, self.bias)
 
     def effective_weight(self) -> Tensor:
         """The kernels as they act: masked, ``(features, 1, rows, columns)``."""
@@ -92,10 +89,6 @@ class DepthwiseConv2d(nn.Module):
         if place != "meta" and torch.is_autocast_enabled(place):
             kind = torch.get_autocast_dtype(place)
             x, weight = x.to(kind), weight.to(kind)
-        if on_gpu(x, weight):
-            from pixelcnn.layers import depthwise_triton
-
-            return depthwise_triton.convolve(x, weight, self.origin)
         up, side = self.origin
         if up or side:
             x = functional.pad(x, (side, side, up, 0))
@@ -115,34 +108,6 @@ class DepthwiseConv2d(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{len(self.features)}, kernel={self.kernel[0]}x{self.kernel[1]}"
-
-
-def on_gpu(x: Tensor, weight: Tensor) -> bool:
-    """Whether Triton computes the convolution: asked for, on an NVIDIA GPU, up to float32, nothing tracing.
-
-    ``PIXELCNN_TRITON=1`` in the environment asks for it. Its sums were checked without a GPU only.
-    """
-    return (
-        os.environ.get("PIXELCNN_TRITON") == "1"
-        and x.is_cuda
-        and weight.dtype == x.dtype
-        and x.dtype in TYPES
-        and max(weight.shape[2:]) <= LARGEST
-        and not (transformed() or torch.compiler.is_compiling())
-        and triton_is_there()
-    )
-
-
-TYPES = (torch.bfloat16, torch.float16, torch.float32)
-
-LARGEST = 16
-"""Rows and columns of a kernel of which Triton's code is made."""
-
-
-@functools.cache
-def triton_is_there() -> bool:
-    """Whether it is installed, as it is with PyTorch for CUDA on Linux."""
-    return torch.version.cuda is not None and importlib.util.find_spec("triton") is not None
 
 
 class _Depthwise(Function):

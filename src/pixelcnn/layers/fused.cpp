@@ -16,67 +16,27 @@
 // Every sum is taken in a fixed order. Threads share out whole images, and their gradients of weights are added in
 // the order of the threads: the same number of threads gives the same bits.
 
-#include <algorithm>
-#include <cstdint>
-#include <cstring>
 #include <exception>
-#include <new>
 #include <thread>
 #include <utility>
-#include <vector>
 
-#ifdef __AVX512BF16__
-#include <immintrin.h>
-#endif
-
-#pragma GCC diagnostic ignored "-Wpsabi"  // vectors wider than registers are passed within this file alone
+#include "maths.h"
 
 // What is not inlined here loses its sums to memory: they live in registers only within one function.
 #define INLINE inline __attribute__((always_inline))
 #define APART __attribute__((noinline))
 namespace {
 
-// Floats in a register, and rows of a tile of a product: as many sums as there are registers.
-#if defined(__AVX512F__)
-constexpr int LANES = 16, TILE = 12;
-#elif defined(__AVX2__)
-constexpr int LANES = 8, TILE = 6;
-#else
-constexpr int LANES = 4, TILE = 6;
-#endif
-constexpr int PANEL = 2 * LANES;  // columns of a tile of a product
-constexpr int RUN = 7;            // neighbouring positions whose depthwise sums are taken together
-constexpr int FOUR = 4;           // neighbouring positions that teach a depthwise kernel together
-
-typedef float Vector __attribute__((vector_size(LANES * sizeof(float))));
-typedef int32_t Integers __attribute__((vector_size(LANES * sizeof(int32_t))));
-
-INLINE Vector load(const float* p) { Vector v; std::memcpy(&v, p, sizeof v); return v; }
-INLINE void store(float* p, Vector v) { std::memcpy(p, &v, sizeof v); }
-INLINE Vector splat(float x) { return x - Vector{}; }
+constexpr int TILE = LANES == 16 ? 12 : 6;  // rows of a tile of a product: as many sums as there are registers
+constexpr int PANEL = 2 * LANES;            // columns of it
+constexpr int RUN = 7;                      // neighbouring positions whose depthwise sums are taken together
+constexpr int FOUR = 4;                     // neighbouring positions that teach a depthwise kernel together
 
 // f(0), ..., f(N - 1) with constants, written out: compilers leave such loops rolled, and their arrays in memory.
 template <int... J, typename F>
 INLINE void written_out(std::integer_sequence<int, J...>, F f) { (f(std::integral_constant<int, J>()), ...); }
 #define EACH(name, n) \
     written_out(std::make_integer_sequence<int, n>(), [&](auto name) __attribute__((always_inline))
-
-// By range reduction to |r| <= ln(2)/2 and a polynomial of degree 6; NaN stays NaN.
-INLINE Vector sigmoid(Vector x) {
-    const Vector low = splat(-87.0f), high = splat(87.0f), one = splat(1.0f);
-    x = x < low ? low : x;
-    x = -(x > high ? high : x);
-    const Vector magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
-    const Vector shifted = x * splat(1.44269504f) + magic, n = shifted - magic;
-    Vector r = x - n * splat(0.693359375f);
-    r = r + n * splat(2.12194440e-4f);
-    Vector p = splat(1.3981999507e-3f) * r + splat(8.3334519073e-3f);
-    p = (p * r + splat(4.1665795894e-2f)) * r + splat(1.6666665459e-1f);
-    p = p * r + splat(5.0000001201e-1f);
-    p = p * r * r + r + one;
-    const Integers power = ((Integers)shifted - (Integers)magic + 127) << 23;
-    return one / (one + p * (Vector)power);
-}
 
 // Two numbers in bfloat16, the first in the lower half.
 typedef uint32_t Pair;
@@ -130,18 +90,6 @@ APART void product(long rows, long columns, long inner, Matrix<T> a, const T* b,
     }
 }
 
-template <typename T> struct Aligned {  // to a cache line: vectors that lie across two take twice as long
-    typedef T value_type;
-    Aligned() = default;
-    template <typename U> Aligned(const Aligned<U>&) {}
-    T* allocate(size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), std::align_val_t(64))); }
-    void deallocate(T* p, size_t) { ::operator delete(p, std::align_val_t(64)); }
-    bool operator==(const Aligned&) const { return true; }
-    bool operator!=(const Aligned&) const { return false; }
-};
-template <typename T> using Array = std::vector<T, Aligned<T>>;
-typedef Array<float> Floats;
-
 // Of a number, rounded to bfloat16, ties to even.
 uint32_t upper_half(float x) {
     uint32_t bits;
@@ -150,8 +98,8 @@ uint32_t upper_half(float x) {
 }
 
 // A matrix of `inner` rows as panels, one after the other, in the order in which products read them.
-template <typename T> Array<T> panels(Matrix<float> from, long inner, long columns) {
-    Array<T> to(holding<T>(inner) * columns);
+template <typename T> Aligned<T> panels(Matrix<float> from, long inner, long columns) {
+    Aligned<T> to(holding<T>(inner) * columns);
     T* out = to.data();
     for (long n = 0; n < columns; n += PANEL)
         for (long k = 0; k < inner; k += EACH_HOLDS<T>)
@@ -166,16 +114,15 @@ template <typename T> Array<T> panels(Matrix<float> from, long inner, long colum
 long up_to_panel(long n) { return (n + PANEL - 1) / PANEL * PANEL; }
 long down_to_panel(long n) { return n / PANEL * PANEL; }
 
-// See `_Shape` in fused.py.
+// Of 64 bits each, as `_call` in fused.py gives them; addresses are null where a direction does without.
 struct Shape { int64_t images, height, width, features, middle, rows, columns, past, middle_past; };
-// Addresses, null where a direction does without.
 struct Given { const float *x, *grad, *kernels, *widen, *widen_bias, *mix, *mix_bias; };
 struct Written { float *out, *kept, *x, *kernels, *widen, *widen_bias, *mix, *mix_bias; };
 
 // Weights in the orders in which they are read, made once a call.
 template <typename T> struct Weights {
     Floats kernels, flipped;
-    Array<T> widen, mix, widen_back, mix_back;
+    Aligned<T> widen, mix, widen_back, mix_back;
     Weights(const Shape& q, const Given& g, bool back)
         : kernels(by_tap(q, g.kernels, false)),
           widen(panels<T>({g.widen, 1, q.features}, q.features, 2 * q.middle)),
@@ -232,11 +179,12 @@ class Worker {
           spread_width((W + COLUMNS - 1 + FOUR + 1) / 2 * 2), spread_size(C * spread_width), above(q.rows),
           below(q.rows), inputs(q.rows * spread_size), zeros(spread_size), wide(W * 2 * M), gated(W * M) {
         if constexpr (EACH_HOLDS<T> > 1)
-            positions.resize(holding<T>(W) * C), middles.resize(holding<T>(W) * M), wides.resize(holding<T>(W) * 2 * M);
+            for (auto [part, n] : {std::pair(&positions, C), {&middles, M}, {&wides, 2 * M}})
+                *part = Aligned<T>(holding<T>(W) * n);
         if (!back) return;
-        grads.resize(q.rows * spread_size), grad_gated.resize(W * M), grad_wide.resize(W * 2 * M);
-        grad_z.resize(W * C), grad_kernels.resize(q.rows * COLUMNS * C), grad_widen.resize(2 * M * C);
-        grad_mix.resize(C * M), grad_mix_bias.resize(C);
+        grads = Floats(q.rows * spread_size), grad_gated = Floats(W * M), grad_wide = Floats(W * 2 * M);
+        grad_z = Floats(W * C), grad_kernels = Floats(q.rows * COLUMNS * C), grad_widen = Floats(2 * M * C);
+        grad_mix = Floats(C * M), grad_mix_bias = Floats(C);
     }
 
     void forward(long first, long last, const Written& to) {
@@ -282,7 +230,7 @@ class Worker {
     void add(const Worker& other) {
         for (Floats Worker::*part : {&Worker::grad_kernels, &Worker::grad_widen, &Worker::grad_mix,
                                      &Worker::grad_mix_bias})
-            for (size_t i = 0; i < (this->*part).size(); i++) (this->*part)[i] += (other.*part)[i];
+            for (long i = 0; i < (this->*part).size(); i++) (this->*part)[i] += (other.*part)[i];
     }
 
   private:
@@ -292,10 +240,10 @@ class Worker {
     std::vector<const float*> above, below;  // the rows that a kernel reads, and those whose kernels read this one
     Floats inputs, grads, zeros;             // the latest rows, spread, in a ring
     Floats wide, gated, grad_gated, grad_wide, grad_z;  // of one row
-    Array<T> positions, middles, wides;                 // of one row, as operands
+    Aligned<T> positions, middles, wides;               // of one row, as operands
 
     // A row of positions of so many numbers each, as operands of numbers that are neighbours in a position ...
-    const T* along(const float* x, long n, Array<T>& to) {
+    const T* along(const float* x, long n, Aligned<T>& to) {
         if constexpr (EACH_HOLDS<T> == 1) return x;
 #ifdef __AVX512BF16__
         else for (long e = 0; e < W * n; e += PANEL)
@@ -305,7 +253,7 @@ class Worker {
     }
 
     // ... or of two positions, zero standing beside the last one of an odd row: [pair of positions][number].
-    const T* across(const float* x, long n, Array<T>& to) {
+    const T* across(const float* x, long n, Aligned<T>& to) {
         if constexpr (EACH_HOLDS<T> == 1) return x;
 #ifdef __AVX512BF16__
         else {
@@ -458,7 +406,7 @@ template <int COLUMNS, typename T> void run(const Shape& q, long parts, const Gi
     if (!back) return;
     auto& sum = workers[0];
     for (long t = 1; t < parts; t++) sum.add(workers[t]);
-    auto write = [](const Floats& from, float* out) { std::copy(from.begin(), from.end(), out); };
+    auto write = [](const Floats& from, float* out) { std::copy_n(from.data(), from.size(), out); };
     write(sum.grad_widen, to.widen), write(sum.grad_mix, to.mix), write(sum.grad_mix_bias, to.mix_bias);
     for (long c = 0, taps = q.rows * COLUMNS; c < q.features; c++)
         for (long t = 0; t < taps; t++) to.kernels[c * taps + t] = sum.grad_kernels[t * q.features + c];

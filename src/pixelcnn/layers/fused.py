@@ -9,6 +9,7 @@ import ctypes
 import functools
 import itertools
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -191,53 +192,28 @@ def _library() -> ctypes.CDLL | None:
     return library
 
 
-class _Shape(ctypes.Structure):
-    """Of ``Shape`` in the source."""
-
-    _fields_ = [
-        (name, ctypes.c_int64)
-        for name in (
-            *("images", "height", "width", "features", "middle"),
-            *("rows", "columns", "past", "middle_past"),
-        )
-    ]
-
-
-class _Given(ctypes.Structure):
-    """Of ``Given`` in the source."""
-
-    _fields_ = [
-        (name, ctypes.c_void_p)
-        for name in ("x", "grad", "kernels", "widen", "widen_bias", "mix", "mix_bias")
-    ]
-
-
-class _Written(ctypes.Structure):
-    """Of ``Written`` in the source."""
-
-    _fields_ = [
-        (name, ctypes.c_void_p)
-        for name in ("out", "kept", "x", "kernels", "widen", "widen_bias", "mix", "mix_bias")
-    ]
-
-
-def _addresses(*tensors: Tensor | None) -> list[int | None]:
-    return [None if tensor is None else tensor.data_ptr() for tensor in tensors]
-
-
-def _call(shape: _Shape, threads: int, half: bool, given: _Given, written: _Written) -> None:
+def _call(
+    shape: Sequence[int],
+    threads: int,
+    half: bool,
+    given: Sequence[Tensor | None],
+    written: Sequence[Tensor | None],
+) -> None:
+    """Calls the source: the parts of its ``Shape``, ``Given`` and ``Written``, in their order."""
     library = _library()
     assert library is not None
     code = library.pixelcnn_fused_block(
-        ctypes.byref(shape),
+        (ctypes.c_int64 * len(shape))(*shape),
         ctypes.c_int64(threads),
         ctypes.c_int32(half),
-        ctypes.byref(given),
-        ctypes.byref(written),
+        *(
+            (ctypes.c_void_p * len(part))(*(None if t is None else t.data_ptr() for t in part))
+            for part in (given, written)
+        ),
     )
     if code:
         raise ResourceError(
-            f"not enough memory for a block of {shape.features} features",
+            f"not enough memory for a block of {shape[3]} features",
             hint="free some, or use fewer threads (OMP_NUM_THREADS)",
         )
 
@@ -254,10 +230,10 @@ class _GatedResidual(Function):
         middle = mix.shape[1]
         out = torch.empty_like(x, memory_format=torch.channels_last)
         kept = x.new_empty(n * height * width * (features + 2 * middle))
-        ctx.shape = _Shape(n, height, width, features, middle, *kernels.shape[2:], *past)
+        ctx.shape = (n, height, width, features, middle, *kernels.shape[2:], *past)
         ctx.threads = min(torch.get_num_threads(), n)
-        given = _Given(*_addresses(x, None, kernels, widen, widen_bias, mix, mix_bias))
-        _call(ctx.shape, ctx.threads, ctx.half, given, _Written(*_addresses(out, kept)))
+        given = x, None, kernels, widen, widen_bias, mix, mix_bias
+        _call(ctx.shape, ctx.threads, ctx.half, given, (out, kept, *[None] * 6))
         ctx.save_for_backward(x, kernels, widen, widen_bias, mix, mix_bias, kept)
         return out
 
@@ -267,7 +243,7 @@ class _GatedResidual(Function):
         *inputs, kept = ctx.saved_tensors
         grad = grad.contiguous(memory_format=torch.channels_last)
         found = [torch.empty_like(tensor) for tensor in inputs]
-        given = _Given(*_addresses(inputs[0], grad, *inputs[1:]))
-        _call(ctx.shape, ctx.threads, ctx.half, given, _Written(*_addresses(None, kept, *found)))
+        given = inputs[0], grad, *inputs[1:]
+        _call(ctx.shape, ctx.threads, ctx.half, given, (None, kept, *found))
         wanted = zip(found, ctx.needs_input_grad, strict=False)
         return *(tensor if needed else None for tensor, needed in wanted), None, None

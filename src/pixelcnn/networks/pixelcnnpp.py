@@ -9,7 +9,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from pixelcnn.annotations import Range
 from pixelcnn.layers import CausalConv2d, MaskedConv2d, PositionNorm
-from pixelcnn.layers.streams import FirstPair, PairDown, PairUp, ResidualPair
+from pixelcnn.layers.residual import FirstPair, PairDown, PairUp, ResidualPair
 from pixelcnn.masks import Features
 from pixelcnn.networks import options
 from pixelcnn.networks.base import NETWORKS, Network, grouped

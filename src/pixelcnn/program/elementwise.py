@@ -4,10 +4,10 @@ A new one is a class here, a line in :mod:`pixelcnn.engines.allowlist` for each 
 its formula in the native engine.
 """
 
-import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -25,6 +25,8 @@ class Elementwise(Node):
         parameter: one number a feature, ``(width,)``, where the function takes such.
     """
 
+    of: ClassVar[Callable[..., Any]]
+    """The function: of the values ``(..., features)``, then of the constants, then of the parameter."""
     arity: ClassVar[int] = 1
     takes: ClassVar[tuple[str, ...]] = ()
     """Names of the constants."""
@@ -45,9 +47,11 @@ class Elementwise(Node):
             found = found | read.own(source)
         return found
 
-    @abc.abstractmethod
     def function(self, *values: Tensor) -> Tensor:
-        """The function of values ``(..., features)``, all of the node's features in the last dimension."""
+        """Of values ``(..., features)``, all of the node's features in the last dimension."""
+        own = () if self.parameter is None else (self.parameter,)
+        found: Tensor = type(self).of(*values, *self.constants, *own)
+        return found
 
     @property
     def notes(self) -> str:
@@ -57,73 +61,49 @@ class Elementwise(Node):
 class Relu(Elementwise):
     """``max(x, 0)``."""
 
-    op = "relu"
-
-    def function(self, *values: Tensor) -> Tensor:
-        return torch.relu(values[0])
+    op, of = "relu", partial(torch.clamp, min=0)
 
 
 class Elu(Elementwise):
     """``x`` above zero, else ``alpha (exp(x) - 1)``."""
 
-    op, takes = "elu", ("alpha",)
-
-    def function(self, *values: Tensor) -> Tensor:
-        return functional.elu(values[0], self.constants[0])
+    op, of, takes = "elu", functional.elu, ("alpha",)
 
 
 class Silu(Elementwise):
     """``x sigmoid(x)``."""
 
-    op = "silu"
-
-    def function(self, *values: Tensor) -> Tensor:
-        return functional.silu(values[0])
+    op, of = "silu", functional.silu
 
 
 class Gelu(Elementwise):
     """``x`` times the normal distribution function of it."""
 
-    op = "gelu"
-
-    def function(self, *values: Tensor) -> Tensor:
-        return functional.gelu(values[0])
+    op, of = "gelu", functional.gelu
 
 
 class GeluTanh(Elementwise):
     """``x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2``, which is close to :class:`Gelu`."""
 
-    op = "gelu_tanh"
-
-    def function(self, *values: Tensor) -> Tensor:
-        return functional.gelu(values[0], approximate="tanh")
+    op, of = "gelu_tanh", partial(functional.gelu, approximate="tanh")
 
 
 class Hardswish(Elementwise):
     """``x min(max(x + 3, 0), 6) / 6``."""
 
-    op = "hardswish"
-
-    def function(self, *values: Tensor) -> Tensor:
-        return functional.hardswish(values[0])
+    op, of = "hardswish", functional.hardswish
 
 
 class Softplus(Elementwise):
     """``log(1 + exp(beta x)) / beta``, and ``x`` where ``beta x`` is above a threshold."""
 
-    op, takes = "softplus", ("beta", "threshold")
-
-    def function(self, *values: Tensor) -> Tensor:
-        return functional.softplus(values[0], *self.constants)
+    op, of, takes = "softplus", functional.softplus, ("beta", "threshold")
 
 
 class LeakyRelu(Elementwise):
     """``x`` above zero, else ``slope x``."""
 
-    op, takes = "leaky_relu", ("slope",)
-
-    def function(self, *values: Tensor) -> Tensor:
-        return functional.leaky_relu(values[0], self.constants[0])
+    op, of, takes = "leaky_relu", functional.leaky_relu, ("slope",)
 
 
 class Prelu(Elementwise):
@@ -131,72 +111,51 @@ class Prelu(Elementwise):
 
     op, takes_parameter = "prelu", True
 
-    def function(self, *values: Tensor) -> Tensor:
-        assert self.parameter is not None
-        return torch.where(values[0] > 0, values[0], self.parameter * values[0])
+    @staticmethod
+    def of(x: Tensor, slope: Tensor) -> Tensor:
+        return torch.where(x > 0, x, slope * x)
 
 
 class Tanh(Elementwise):
     """The hyperbolic tangent."""
 
-    op = "tanh"
-
-    def function(self, *values: Tensor) -> Tensor:
-        return torch.tanh(values[0])
+    op, of = "tanh", torch.tanh
 
 
 class Sigmoid(Elementwise):
     """``1 / (1 + exp(-x))``."""
 
-    op = "sigmoid"
-
-    def function(self, *values: Tensor) -> Tensor:
-        return torch.sigmoid(values[0])
+    op, of = "sigmoid", torch.sigmoid
 
 
 class Exp(Elementwise):
     """The exponential function."""
 
-    op = "exp"
-
-    def function(self, *values: Tensor) -> Tensor:
-        return torch.exp(values[0])
+    op, of = "exp", torch.exp
 
 
 class Abs(Elementwise):
     """The size of a number."""
 
-    op = "abs"
-
-    def function(self, *values: Tensor) -> Tensor:
-        return torch.abs(values[0])
+    op, of = "abs", torch.abs
 
 
 class Square(Elementwise):
     """``x^2``."""
 
-    op = "square"
-
-    def function(self, *values: Tensor) -> Tensor:
-        return values[0].square()
+    op, of = "square", torch.square
 
 
 class Clamp(Elementwise):
     """``x``, but no less than ``low`` and no more than ``high``; either may be infinite."""
 
-    op, takes = "clamp", ("low", "high")
-
-    def function(self, *values: Tensor) -> Tensor:
-        return values[0].clamp(*self.constants)
+    op, of, takes = "clamp", torch.clamp, ("low", "high")
 
 
 class Scale(Elementwise):
     """``factor x``."""
 
-    op, takes = "scale", ("factor",)
-
-    def function(self, *values: Tensor) -> Tensor:
-        return values[0] * self.constants[0]
+    op, of, takes = "scale", torch.mul, ("factor",)
 
     def seen(self, read: Reader) -> Tensor:
         found = super().seen(read)
@@ -206,37 +165,25 @@ class Scale(Elementwise):
 class Shift(Elementwise):
     """``x + term``."""
 
-    op, takes = "shift", ("term",)
-
-    def function(self, *values: Tensor) -> Tensor:
-        return values[0] + self.constants[0]
+    op, of, takes = "shift", torch.add, ("term",)
 
 
 class Add(Elementwise):
     """The sum of two values."""
 
-    op, arity = "add", 2
-
-    def function(self, *values: Tensor) -> Tensor:
-        return values[0] + values[1]
+    op, of, arity = "add", torch.add, 2
 
 
 class Sub(Elementwise):
     """The difference of two values."""
 
-    op, arity = "sub", 2
-
-    def function(self, *values: Tensor) -> Tensor:
-        return values[0] - values[1]
+    op, of, arity = "sub", torch.sub, 2
 
 
 class Mul(Elementwise):
     """The product of two values."""
 
-    op, arity = "mul", 2
-
-    def function(self, *values: Tensor) -> Tensor:
-        return values[0] * values[1]
+    op, of, arity = "mul", torch.mul, 2
 
 
 ELEMENTWISE: dict[str, type[Elementwise]] = {kind.op: kind for kind in Elementwise.__subclasses__()}

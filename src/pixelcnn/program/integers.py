@@ -20,10 +20,9 @@ class Requantise(Elementwise):
 
     op, takes, takes_parameter = "requantise", ("limit",), True
 
-    def function(self, *values: Tensor) -> Tensor:
-        assert self.parameter is not None
-        limit = self.constants[0]
-        return (values[0] * self.parameter).round_().clamp_(-limit, limit)
+    @staticmethod
+    def of(x: Tensor, limit: float, factor: Tensor) -> Tensor:
+        return (x * factor).round_().clamp_(-limit, limit)
 
 
 class RoundedMul(Elementwise):
@@ -31,9 +30,9 @@ class RoundedMul(Elementwise):
 
     op, arity, takes = "rounded_mul", 2, ("factor", "limit")
 
-    def function(self, *values: Tensor) -> Tensor:
-        factor, limit = self.constants
-        return (values[0] * values[1]).mul_(factor).round_().clamp_(-limit, limit)
+    @staticmethod
+    def of(x: Tensor, y: Tensor, factor: float, limit: float) -> Tensor:
+        return (x * y).mul_(factor).round_().clamp_(-limit, limit)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -2,7 +2,9 @@
 
 from pixelcnn.verify.agreement import walk_log_prob
 from pixelcnn.verify.causality import Dependence, allowed_past, measure
-from pixelcnn.verify.conformance import check_model, check_network, check_output
+from pixelcnn.verify.models import check_model
+from pixelcnn.verify.networks import check_network
+from pixelcnn.verify.outputs import check_output
 from pixelcnn.verify.probability import total_probability
 from pixelcnn.verify.probing import randomise
 from pixelcnn.verify.receptive_field import ReceptiveField, receptive_field

@@ -7,14 +7,22 @@ import torch
 from torch import Tensor
 
 from pixelcnn import checkpoint
-from pixelcnn.devices import copied, float64_device, placed
+from pixelcnn.devices import (
+    Device,
+    copied,
+    float64_device,
+    placed,
+    require_model,
+    resolve_device,
+)
 from pixelcnn.errors import ConformanceError, ModelError, UnknownName
 from pixelcnn.extent import FEW_POSITIONS, cropped, representative
 from pixelcnn.model import PixelModel
-from pixelcnn.modes import evaluation_view
+from pixelcnn.modes import evaluation_view, within
 from pixelcnn.networks import Network
 from pixelcnn.record import classes_seen
 from pixelcnn.shapes import ImageShape, Position
+from pixelcnn.surroundings import independent
 from pixelcnn.text import counted
 from pixelcnn.verify.agreement import (
     check_full_size,
@@ -39,7 +47,7 @@ from pixelcnn.verify.probing import (
     random_levels,
     randomise,
 )
-from pixelcnn.verify.report import Check, Noted
+from pixelcnn.verify.report import Check, Noted, Progress, Report, run
 from pixelcnn.verify.samples import check_samples
 from pixelcnn.verify.spots import check_spots, spread_to_ends
 from pixelcnn.weights import check_finite
@@ -237,3 +245,40 @@ def expect_one(total: float, what: str) -> None:
         raise ConformanceError(
             f"the probabilities of {what} sum to {total:.15g}, 1 up to {SUM_TOLERANCE:.0e} is expected"
         )
+
+
+@independent
+@torch.inference_mode(False)  # what is made in it takes no gradients
+def check_model(
+    model: PixelModel,
+    *,
+    thorough: bool = False,
+    device: Device | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Everything that a model promises, the promises of its network and output included.
+
+    On small images with random weights, and with the model's own weights at its own size.
+
+    Args:
+        model: on any device; left as it is.
+        thorough: change every sub-pixel of a full-size image, not a few.
+        device: where it draws and walks, see :func:`pixelcnn.devices.resolve_device`; None for where the
+            model is. What it gives there is compared with scoring on the CPU, where all other checks run, and
+            those in float64 where the device has none.
+        progress: see :data:`Progress`.
+
+    Raises:
+        ConfigError: a device that is not there.
+
+    Example:
+        >>> from pixelcnn import networks, outputs
+        >>> network = networks.PixelCNN(channels=1, out=1, width=4, depth=1)
+        >>> report = check_model(PixelModel(network, outputs.Bernoulli(), shape=(1, 8, 8)))
+        >>> report.raise_if_failed()
+    """
+    require_model(model)
+    network, output = type(within(model.network)).__name__, type(model.output).__name__
+    subject = f"model {network} x {output} for {model.shape} images of {model.levels} levels"
+    place = model.device if device is None else torch.device(resolve_device(device))
+    return run(subject, ModelChecks(model, thorough, place).all(), progress)

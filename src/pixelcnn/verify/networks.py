@@ -9,7 +9,8 @@ from pixelcnn.devices import copied
 from pixelcnn.errors import ConformanceError
 from pixelcnn.modes import within
 from pixelcnn.networks import NETWORKS, Network
-from pixelcnn.shapes import Position
+from pixelcnn.shapes import Position, image_shape
+from pixelcnn.surroundings import independent
 from pixelcnn.text import counted
 from pixelcnn.verify.causality import (
     Dependence,
@@ -32,8 +33,9 @@ from pixelcnn.verify.probing import (
     random_condition,
     randomise,
     rebuilt,
+    require_network,
 )
-from pixelcnn.verify.report import Check
+from pixelcnn.verify.report import Check, Progress, Report, run
 from pixelcnn.verify.spots import check_far
 from pixelcnn.weights import HIDDEN, hidden
 
@@ -259,3 +261,31 @@ def nearest_past(channels: int, height: int, width: int) -> Tensor:
     step = torch.arange(width)[:, None, None] - torch.arange(width)
     near = row & ((step == 0) | (step == 1))
     return near[None, :, :, None].expand(channels, height, width, channels, height, width)
+
+
+@independent
+@torch.inference_mode(False)  # what is made in it takes no gradients
+def check_network(
+    network: Network, height: int = 5, width: int = 7, *, progress: Progress | None = None
+) -> Report:
+    """Everything that a network promises, measured with random parameters on small images.
+
+    Args:
+        network: of any class, registered or not; left as it is.
+        height: rows of the images tried.
+        width: columns of the images tried; best unlike the rows, so that swapped axes show.
+        progress: see :data:`Progress`.
+
+    Raises:
+        ModelError: no network, or one without numbers.
+        ConfigError: no size of an image.
+
+    Example:
+        >>> from pixelcnn.networks import GatedPixelCNN
+        >>> check_network(GatedPixelCNN(channels=1, out=2, width=4, depth=2)).passed
+        True
+    """
+    network = require_network(network)
+    image_shape((network.channels, height, width))
+    subject = f"network {type(network).__name__}"
+    return run(subject, NetworkChecks(network, height, width).all(), progress)

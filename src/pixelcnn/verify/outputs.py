@@ -3,8 +3,12 @@
 import dataclasses
 from collections.abc import Callable
 
-from pixelcnn.errors import ConfigError, ConformanceError
+import torch
+
+from pixelcnn.errors import ConfigError, ConformanceError, ModelError
 from pixelcnn.outputs import OUTPUTS, Output
+from pixelcnn.shapes import image_shape
+from pixelcnn.surroundings import independent
 from pixelcnn.verify.probability import (
     check_agreement,
     check_extremes,
@@ -12,7 +16,7 @@ from pixelcnn.verify.probability import (
     check_sums,
 )
 from pixelcnn.verify.probing import rebuilt
-from pixelcnn.verify.report import Check
+from pixelcnn.verify.report import Check, Progress, Report, run
 
 LEVEL_COUNTS = (2, 3, 17, 256)
 """Level counts tried beside the output's own, where it accepts them."""
@@ -51,3 +55,32 @@ def at_all_levels(check: Callable[[Output, int], float], output: Output, channel
             continue
     worst = max(check(each, channels) for each in tried.values())
     return f"at {', '.join(map(str, sorted(tried)))} levels, up to {worst:.0e}"
+
+
+@independent
+@torch.inference_mode(False)  # what is made in it takes no gradients
+def check_output(output: Output, channels: int = 1, *, progress: Progress | None = None) -> Report:
+    """Everything that an output promises, for one number of channels, in float64.
+
+    Args:
+        output: of any class, registered or not.
+        channels: image channels.
+        progress: see :data:`Progress`.
+
+    Raises:
+        ModelError: no output.
+        ConfigError: no number of channels.
+
+    Example:
+        >>> from pixelcnn.outputs import Categorical
+        >>> check_output(Categorical(levels=17), channels=3).passed
+        True
+    """
+    if not isinstance(output, Output):
+        raise ModelError(
+            f"output must be an Output, got {type(output).__name__}",
+            hint="that of a model is model.output",
+        )
+    image_shape((channels, 1, 1))
+    subject = f"output {output} for {channels} channels"
+    return run(subject, output_checks(output, channels), progress)

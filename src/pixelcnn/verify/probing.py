@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pixelcnn.config import arguments, check_integer, from_config, to_config
 from pixelcnn.devices import copied, require_numbers
+from pixelcnn.engines.guard import random_weight
 from pixelcnn.errors import ConformanceError, ModelError
 from pixelcnn.extent import MOST_NUMBERS, widest
 from pixelcnn.layers import set_dropout_generator
@@ -87,14 +88,10 @@ def randomise(network: Network, seed: int, *, positive: bool = False) -> Network
             if is_mask(parameter):
                 continue
             parameter.requires_grad_()  # a frozen weight is a weight
-            spread = torch.rand(parameter.shape, generator=generator, dtype=torch.float64)
-            if parameter.dim() < 2:  # biases, gains, slopes
-                parameter.copy_(0.1 + 0.4 * spread)
-            elif positive:
-                parameter.copy_((0.25 + 0.5 * spread) / parameter[0].numel())
-            else:
-                sign = 2.0 * torch.randint(2, parameter.shape, generator=generator) - 1
-                parameter.copy_(sign * (0.5 + spread) / parameter[0].numel() ** 0.5)
+            new = random_weight(parameter, generator)
+            if positive and parameter.dim() > 1:
+                new = new.abs() / (2 * parameter[0].numel() ** 0.5)
+            parameter.copy_(new)
     return network
 
 

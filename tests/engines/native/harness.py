@@ -24,7 +24,9 @@ from pixelcnn.sampling import uniforms
 from pixelcnn.shapes import coding_order
 
 SOURCE = Path(native.__file__).parent / "engine.cpp"
-SOURCES = [SOURCE, *sorted(SOURCE.parent.glob("*.h"))]
+FOLDERS = (SOURCE.parent, Path(compiling.__file__).parent)
+SOURCES = [SOURCE, *(header for folder in FOLDERS for header in sorted(folder.glob("*.h")))]
+INCLUDES = tuple(f"-I{folder}" for folder in FOLDERS)
 DRIVER = Path(__file__).parent / "driver.cpp"
 COMPILERS = ("g++", "clang++")
 TARGETS = {
@@ -136,7 +138,7 @@ def flags() -> list[str]:
 def compile_driver(path: Path, compiler_name: str, target_name: str, *extra: str) -> Path:
     """Builds the driver as the library builds the engine, with extra flags."""
     command = [compiler(compiler_name), *flags(), *target(target_name), *WARNINGS, "-g1", *extra]
-    done = run([*command, f"-I{SOURCE.parent}", str(DRIVER), "-o", str(path)])
+    done = run([*command, *INCLUDES, str(DRIVER), "-o", str(path)])
     assert (done.returncode, done.stderr) == (0, "")
     return path
 

@@ -3,14 +3,14 @@
 import pytest
 
 from engines.native import harness
-from engines.native.harness import COMPILERS, SOURCE, SOURCES, TARGETS, WARNINGS
+from engines.native.harness import COMPILERS, INCLUDES, SOURCE, SOURCES, TARGETS, WARNINGS
 from pixelcnn import compiling
 
 
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_no_warnings(compiler):
     command = [harness.compiler(compiler), *harness.flags(), *TARGETS["native"], *WARNINGS]
-    done = harness.run([*command, "-fsyntax-only", str(SOURCE)])
+    done = harness.run([*command, *INCLUDES, "-fsyntax-only", str(SOURCE)])
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -19,7 +19,7 @@ def test_no_warnings(compiler):
 @pytest.mark.parametrize("compiler", COMPILERS)
 def test_no_warnings_of_the_optimiser(tmp_path, compiler, target):
     command = [harness.compiler(compiler), *harness.flags(), *harness.target(target), *WARNINGS]
-    done = harness.run([*command, "-c", str(SOURCE), "-o", str(tmp_path / "engine.o")])
+    done = harness.run([*command, *INCLUDES, "-c", str(SOURCE), "-o", str(tmp_path / "engine.o")])
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -16,7 +16,7 @@ from pixelcnn.engines.cached.pointwise import TABLE
 from pixelcnn.engines.cached.products import Kernel, Operation, bind, kernel_of, runs_of
 from pixelcnn.engines.cached.store import Store
 from pixelcnn.engines.cached.units import Units
-from pixelcnn.engines.stages import has_partial, is_step, readable, right_to_left
+from pixelcnn.engines.stages import Schedule, right_to_left
 from pixelcnn.program import (
     ROW_START,
     UNITS,
@@ -27,7 +27,6 @@ from pixelcnn.program import (
     Position,
     Slice,
     Sum,
-    Tap,
 )
 
 IN_PLACE = (Given, Position, Slice)
@@ -38,28 +37,25 @@ class Operations:
     """The computations of a program, bound once for each column.
 
     Args:
-        steps: a pixel.
-        stages: when each feature of each node is computed.
+        times: when each feature is computed.
         store: the places of the program's values.
         memories: of each node that attends, by its number; none where whole rows are computed alone.
     """
 
-    def __init__(
-        self, steps: int, stages: list[Tensor], store: Store, memories: dict[int, Memory]
-    ) -> None:
-        program = store.program
-        self.program, self.steps, self.stages, self.store = program, steps, stages, store
-        self.memories = memories
-        self.units = Units(steps, stages, store)
+    def __init__(self, times: Schedule, store: Store, memories: dict[int, Memory]) -> None:
+        program = times.program
+        self.times, self.program, self.steps, self.stages = (
+            times,
+            program,
+            times.steps,
+            times.stages,
+        )
+        self.store, self.memories = store, memories
+        self.units = Units(times, store)
         self.period = math.lcm(*(node.clock for node in program.nodes if node.clock != UNITS))
         self.scans = right_to_left(program)
         self.kernels: dict[tuple[object, ...], Kernel] = {}
         self.bound: dict[tuple[int, int, int], list[Operation]] = {}
-        self.waiting = {
-            number
-            for number in range(len(program.nodes))
-            if has_partial(program, stages, number, steps)
-        }
         self.runs: dict[tuple[int, int], list[slice]] = {}
 
     def for_row(self, stage: int, row: int) -> list[Operation]:
@@ -156,8 +152,8 @@ class Operations:
         """
         store, up = self.store, node.up
         runs = self._mine(number, stage)
-        if stage == ROW_START and number in self.waiting:
-            runs = runs + runs_of(is_step(self.stages[number], self.steps))
+        if stage == ROW_START and number in self.times.waiting:
+            runs = runs + runs_of(self.times.is_step(self.stages[number]))
         for first in range(min(up, store.width(node.clock))):
             phase = (row // node.clock % up, first)
             for run in runs:
@@ -173,7 +169,7 @@ class Operations:
         self, number: int, node: Sum, stage: int, row: int, column: int
     ) -> Iterator[Operation]:
         """The part of a node's taps that is left for one position."""
-        waits = number in self.waiting and stage <= self.steps
+        waits = number in self.times.waiting and stage <= self.steps
         for run, kernel, views in self._read(number, node, stage, row, column):
             base = None if waits else self._bias(node, run)
             yield from bind(self.store, kernel, views, base, self.store.at(number, column)[:, run])
@@ -197,13 +193,7 @@ class Operations:
     ) -> Kernel:
         key = (number, stage, phase, run.start, run.stop, run.step)
         if key not in self.kernels:
-            source = self.stages[node.sources[0]]
-            reads: list[tuple[Tap, Tensor]] = [
-                (tap, readable(tap, source, stage, self.steps))
-                for tap in node.taps
-                if tap.phase == phase
-            ]
-            self.kernels[key] = kernel_of(node, reads, run)
+            self.kernels[key] = kernel_of(node, self.times.reads(node, stage, phase), run)
         return self.kernels[key]
 
     def _bias(self, node: Sum, run: slice) -> Tensor:

@@ -3,25 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
 from pixelcnn.engines.cached.products import Operation
 from pixelcnn.program import ELEMENTWISE, INTEGERS, Elementwise, Lookup, Norm
 
-WRITERS: dict[str, Callable[..., Any]] = {
-    "relu": partial(torch.clamp, min=0),
-    "tanh": torch.tanh,
-    "sigmoid": torch.sigmoid,
-    "add": torch.add,
-    "sub": torch.sub,
-    "mul": torch.mul,
-    "scale": torch.mul,
-    "shift": torch.add,
-}
+WRITERS = frozenset(("relu", "tanh", "sigmoid", "add", "sub", "mul", "scale", "shift"))
 """Functions that can write to a place; of the others the result is copied there."""
 
 
@@ -40,7 +29,7 @@ def elementwise(node: Elementwise, run: slice, sources: Sequence[Tensor], out: T
 def apply(node: Elementwise, run: slice, values: Sequence[Tensor], out: Tensor) -> Operation:
     """As :func:`elementwise`, of values of the run alone."""
     if node.op in WRITERS:
-        return partial(WRITERS[node.op], *values, *node.constants, out=out)
+        return partial(type(node).of, *values, *node.constants, out=out)
     part = node if node.parameter is None else replace(node, parameter=node.parameter[run])
     return lambda: out.copy_(part.function(*values))
 

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pixelcnn.engines.stages import Reach, reach_of, read_again
+from pixelcnn.engines.stages import Reach, Schedule, reach_of, read_again
 from pixelcnn.model import PixelModel
-from pixelcnn.program import Condition, Given, Node, Past, Position, Program, Slice
+from pixelcnn.program import Condition, Given, Node, Past, Position, Slice
 
 
 class Place(NamedTuple):
@@ -29,9 +29,8 @@ class Store:
 
     Args:
         model: gives the type, the device and the size of the image.
-        program: of its network.
+        times: when the nodes of its program are computed.
         n: number of images.
-        by_row: which nodes are computed for whole rows.
         condition: checked by the model; of a map, a row of features is made when the row begins.
 
     Attributes:
@@ -41,18 +40,17 @@ class Store:
     def __init__(
         self,
         model: PixelModel,
-        program: Program,
+        times: Schedule,
         n: int,
-        by_row: list[bool],
         condition: Tensor | None,
     ) -> None:
+        program = times.program
         self.program, self.n, self.condition = program, n, condition
         self.columns, self.current = model.shape.width, 0
         self._kind = {"dtype": model.dtype, "device": model.device}
         self.places = [self._place(number) for number in range(len(program.nodes))]
         self.reach = reach_of(program, (place.number for place in self.places))
-        stored = {place.number for place, whole in zip(self.places, by_row, strict=True) if whole}
-        stored |= {self.places[source].number for source in read_again(program)}
+        stored = {self.places[number].number for number in times.by_row | read_again(program)}
         self._scratch: dict[tuple[int, ...], Tensor] = {}
         self.rows: dict[int, Tensor] = {}
         self.now: dict[int, Tensor] = {}

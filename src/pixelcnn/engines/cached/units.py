@@ -1,21 +1,23 @@
 """Units as they become known in the course of a walk.
 
 Units of a node that become known together and lie side by side are a run, which one operation computes. A
-walk passes each of its steps once, so operations are bound as they come near, a lot of runs at a time.
+walk passes each of its steps once, so operations are bound when they are due.
 """
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import partial
 from heapq import merge
+from itertools import accumulate
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any
 
 from torch import Tensor
 
 from pixelcnn.engines.cached import pointwise
 from pixelcnn.engines.cached.products import Operation, runs_of
 from pixelcnn.engines.cached.store import Store
+from pixelcnn.engines.stages import Schedule
 from pixelcnn.program import (
     UNITS,
     Cat,
@@ -29,32 +31,24 @@ from pixelcnn.program import (
     walk_stage,
 )
 
-LOT = 32
-"""Runs that are bound together, at most."""
+AHEAD = 32
+"""Units beyond the known ones that a product reads at most, so that many read the same."""
 
 Due = Iterator[tuple[int, Operation]]
 """Stages, ascending, and what is to be computed at each."""
-
-
-class Run(NamedTuple):
-    """Units side by side that become known together."""
-
-    stage: int
-    start: int
-    stop: int
 
 
 class Units:
     """The computations of a program's units, and between them and positions.
 
     Args:
-        steps: a pixel.
-        stages: when each feature of each node is computed.
+        times: when each feature is computed.
         store: the places of the program's values.
     """
 
-    def __init__(self, steps: int, stages: list[Tensor], store: Store) -> None:
-        self.program, self.steps, self.stages, self.store = store.program, steps, stages, store
+    def __init__(self, times: Schedule, store: Store) -> None:
+        self.program, self.steps, self.stages = times.program, times.steps, times.stages
+        self.store = store
         self.queues = {
             group[0]: Queue(merge(*map(self._due, group), key=itemgetter(0)))
             for group in groups_of(self.program)
@@ -141,56 +135,44 @@ def groups_of(program: Program) -> list[list[int]]:
 
 
 def _dense(node: Dense, read: Tensor, source: Tensor, stages: Tensor, out: Tensor) -> Due:
-    """Products with the first units of a source: as many as hold all that is known when a lot is.
+    """Products with the first units of a source: as many as hold all that is known by then.
 
     What of them is not known yet is zero or a bias, and its weights are zero.
     """
     known_by = read.flip(0).cummin(0).values.flip(0).tolist()
     out[:] = 0 if node.bias is None else node.bias
-    for lot in lots(stages):
-        known = bisect_right(known_by, lot[-1].stage)
-        inputs, weights = source[:, :known], parts(node.weight[:, :known].T, lot)
-        for run, weight, place in zip(lot, weights, parts(out, lot), strict=True):
-            yield run.stage, partial(place.addmm_, inputs, weight)
+    inputs = source[:, :0]
+    for stage, _, place, weight in in_order(stages, out, node.weight.T):
+        known = bisect_right(known_by, stage)
+        if known > inputs.shape[1]:
+            inputs = source[:, : known + AHEAD]
+        yield stage, partial(place.addmm_, inputs, weight[: inputs.shape[1]])
 
 
 def _elementwise(node: Elementwise, sources: Sequence[Tensor], stages: Tensor, out: Tensor) -> Due:
-    for lot in lots(stages):
-        values = [parts(source, lot) for source in sources]
-        for run, place, *value in zip(lot, parts(out, lot), *values, strict=True):
-            units = slice(run.start, run.stop)
-            yield run.stage, pointwise.apply(node, units, value, place)
+    for stage, run, place, *values in in_order(stages, out, *sources):
+        yield stage, pointwise.apply(node, run, values, place)
 
 
 def _copies(source: Tensor, stages: Tensor, out: Tensor) -> Due:
-    for lot in lots(stages):
-        values = zip(lot, parts(source, lot), parts(out, lot), strict=True)
-        for run, value, place in values:
-            yield run.stage, partial(place.copy_, value)
+    for stage, _, place, value in in_order(stages, out, source):
+        yield stage, partial(place.copy_, value)
 
 
-def lots(stages: Tensor) -> Iterator[list[Run]]:
-    """Runs in the order in which they become known, in lots that lie side by side.
+def in_order(stages: Tensor, *values: Tensor) -> Iterator[tuple[Any, ...]]:
+    """Runs in the order in which they become known: stage, units, and those of each value; views.
 
     Example:
         >>> import torch
-        >>> for lot in lots(torch.tensor([5, 5, 9, 2])):
-        ...     print(lot)
-        [Run(stage=2, start=3, stop=4)]
-        [Run(stage=5, start=0, stop=2), Run(stage=9, start=2, stop=3)]
+        >>> for stage, units, value in in_order(torch.tensor([5, 5, 9, 2]), torch.arange(4)):
+        ...     print(stage, units.start, value.tolist())
+        2 3 [3]
+        5 0 [0, 1]
+        9 2 [2]
     """
-    values, counts = stages.unique_consecutive(return_counts=True)
-    ends = counts.cumsum(0)
-    lot: list[Run] = []
-    for run in sorted(map(Run, values.tolist(), (ends - counts).tolist(), ends.tolist())):
-        if lot and (len(lot) == LOT or run.start != lot[-1].stop):
-            yield lot
-            lot = []
-        lot.append(run)
-    yield lot
-
-
-def parts(value: Tensor, lot: Sequence[Run]) -> tuple[Tensor, ...]:
-    """The runs of a lot, views of a value ``(..., units)``."""
-    sizes = [run.stop - run.start for run in lot]
-    return value[..., lot[0].start : lot[-1].stop].split(sizes, -1)
+    stage, counts = (found.tolist() for found in stages.unique_consecutive(return_counts=True))
+    ends = list(accumulate(counts))
+    parts = [value.split(counts, -1) for value in values]
+    for at, number in sorted((at, number) for number, at in enumerate(stage)):
+        units = slice(ends[number] - counts[number], ends[number])
+        yield at, units, *(part[number] for part in parts)

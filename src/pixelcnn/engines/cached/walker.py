@@ -6,7 +6,7 @@ from torch import Tensor
 from pixelcnn.engines.cached.memory import memories
 from pixelcnn.engines.cached.operations import Operations
 from pixelcnn.engines.cached.store import Store
-from pixelcnn.engines.stages import needs_rows, schedule
+from pixelcnn.engines.stages import schedule
 from pixelcnn.model import PixelModel
 from pixelcnn.program import ROW_START, Program
 from pixelcnn.shapes import Position
@@ -30,11 +30,10 @@ class CachedEngine:
         self, model: PixelModel, program: Program, n: int, condition: Tensor | None
     ) -> None:
         self.model, self.dtype, self.width = model, model.dtype, model.shape.width
-        self.steps, stages = schedule(model, program)
-        by_row = needs_rows(program, stages, self.steps)
-        self.store = Store(model, program, n, by_row, condition)
+        times = schedule(model, program)
+        self.steps, self.store = times.steps, Store(model, times, n, condition)
         attended = memories(self.store, model.shape.height)
-        self.operations = Operations(self.steps, stages, self.store, attended)
+        self.operations = Operations(times, self.store, attended)
         columns = range(model.shape.width)
         self.levels = [self.store.at(0, column) for column in columns]
         self.found = [self.store.at(len(program.nodes) - 1, column) for column in columns]

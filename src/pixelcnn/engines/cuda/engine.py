@@ -18,7 +18,8 @@ from pixelcnn.engines.cuda.drawing import Drawing
 from pixelcnn.engines.cuda.places import Rows, Where, Window
 from pixelcnn.engines.cuda.replays import Replays
 from pixelcnn.engines.cuda.steps import Steps
-from pixelcnn.engines.stages import needs_rows, schedule
+from pixelcnn.engines.guard import Drawer
+from pixelcnn.engines.stages import schedule
 from pixelcnn.model import PixelModel
 from pixelcnn.outputs import Bernoulli, Categorical, LogisticMixture, Output
 from pixelcnn.program import ROW_START, UNITS, Program
@@ -40,7 +41,7 @@ def obstacle(model: PixelModel, program: Program) -> str:
     return ""
 
 
-class CudaEngine:
+class CudaEngine(Drawer):
     """Walks a program over the positions of n images, or draws them.
 
     Takes nothing of the caller's along: weights and condition are copied.
@@ -71,15 +72,15 @@ class CudaEngine:
     ) -> None:
         self.model, self.n, program = model, n, copy.deepcopy(program)
         self.dtype, self.last = model.dtype, len(program.nodes) - 1
-        self.steps, stages = schedule(model, program)
+        times = schedule(model, program)
+        self.steps = times.steps
         self.where = Where(model.device)
         condition = None if condition is None else condition.clone()
-        by_row = needs_rows(program, stages, self.steps)
-        self.rows_of = Rows(model, program, n, by_row, condition, self.where)
-        self.by_row = Operations(self.steps, stages, self.rows_of, {})
+        self.rows_of = Rows(model, times, n, condition, self.where)
+        self.by_row = Operations(times, self.rows_of, {})
         self.period = self.by_row.period
-        self.window = Window(self.rows_of, stages, self.steps, self.period)
-        self.by_position = Steps(self.steps, stages, self.window, model.shape)
+        self.window = Window(self.rows_of, times, self.period)
+        self.by_position = Steps(times, self.window, model.shape)
         shape = (n, model.shape.channels)
         self.pixel = torch.zeros(shape, dtype=torch.int64, device=model.device)
         self.drawing: Drawing | None = None
@@ -104,35 +105,15 @@ class CudaEngine:
         return self._found(column % self.period).clone()
 
     @torch.no_grad()
-    def fill(self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
-        """Draws the unknown levels of all images.
-
-        Args:
-            given: levels ``(n, c, h, w)``, on any device.
-            known: bool, the same shape: which of them stay.
-            uniforms: float64, the same shape.
-            temperature: see :func:`pixelcnn.inversion.temper`.
-
-        Returns:
-            int64 ``(n, c, h, w)``, on the CPU.
-
-        Raises:
-            ModelError: some probabilities are not numbers.
-        """
-        drawing = self._begin(given, known, uniforms)
-        for row in range(self.model.shape.height):
-            self._draw_row(drawing, row, temperature)
-        return drawing.images()
-
-    @torch.no_grad()
     def rows(
-        self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float
+        self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float, step: int = 1
     ) -> Iterator[tuple[int, Tensor]]:
-        """The same, a row at a time: rows done, and the images so far; what is not yet drawn is zero."""
+        """See :class:`~pixelcnn.engines.guard.Drawer`; what is not yet drawn is zero."""
         drawing = self._begin(given, known, uniforms)
         for row in range(self.model.shape.height):
             self._draw_row(drawing, row, temperature)
-            yield row + 1, drawing.images()
+            if (row + 1) % step == 0 or row + 1 == self.model.shape.height:
+                yield row + 1, drawing.images()
 
     def _begin(self, given: Tensor, known: Tensor, uniforms: Tensor) -> Drawing:
         if self.drawing is None:

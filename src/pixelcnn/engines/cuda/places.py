@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from pixelcnn.engines.cached.store import Store
-from pixelcnn.engines.stages import Reach, has_partial, is_step, read_again
+from pixelcnn.engines.stages import Reach, Schedule, read_again
 from pixelcnn.model import PixelModel
-from pixelcnn.program import ROW_START, Cat, Condition, Elementwise, Node, Position, Program, Sum
+from pixelcnn.program import ROW_START, Cat, Condition, Elementwise, Node, Position, Sum
 
 ALIGNED = 16
 """Of so many numbers is what a value's place in a column is a multiple of."""
@@ -64,21 +64,20 @@ class Rows(Store):
     """Rows of values, as :class:`~pixelcnn.engines.cached.store.Store` keeps them for a row on the device.
 
     Args:
-        model, program, n, by_row, condition: see there.
+        model, times, n, condition: see there.
         where: the current position.
     """
 
     def __init__(
         self,
         model: PixelModel,
-        program: Program,
+        times: Schedule,
         n: int,
-        by_row: list[bool],
         condition: Tensor | None,
         where: Where,
     ) -> None:
         self.where = where
-        super().__init__(model, program, n, by_row, condition)
+        super().__init__(model, times, n, condition)
 
     def reset(self) -> None:
         """Forgets all rows."""
@@ -111,20 +110,15 @@ class Use(NamedTuple):
     kept: bool
 
 
-def uses_of(rows: Store, stages: list[Tensor], steps: int) -> list[Use]:
-    """The use of each value with a place of its own.
-
-    Args:
-        rows: the values.
-        stages: when each feature is computed.
-        steps: of a pixel.
-    """
-    program, base = rows.program, [place.number for place in rows.places]
+def uses_of(rows: Store, times: Schedule) -> list[Use]:
+    """The use of each value with a place of its own."""
+    program, steps, stages = times.program, times.steps, times.stages
+    base = [place.number for place in rows.places]
     left = [0] * len(base)
     early, late = {base[-1]}, {base[number] for number in read_again(program)}
     for number, node in enumerate(program.nodes):
         for source in node.sources:
-            if reads_early(node, stages[number], stages[source], steps):
+            if reads_early(node, times.is_step(stages[number]), stages[source] == ROW_START):
                 early.add(base[source])
             if (stages[number] > steps).any():
                 late.add(base[source])
@@ -134,18 +128,22 @@ def uses_of(rows: Store, stages: list[Tensor], steps: int) -> list[Use]:
                 left[base[source]] = max(left[base[source]], -tap.right)
     found = []
     for number in range(len(base)):
-        kept = bool(is_step(stages[number], steps).any())
+        kept = bool(times.is_step(stages[number]).any())
         kept &= rows.reach[number] != Reach() or number in late
-        waits = has_partial(program, stages, number, steps)
         # What is copied back to the row must have been copied from there.
         needed = bool((stages[number] == ROW_START).any()) and (number in early or kept)
-        found.append(Use(waits or needed, left[number], kept))
+        found.append(Use(number in times.waiting or needed, left[number], kept))
     return found
 
 
-def reads_early(node: Node, stage: Tensor, source: Tensor, steps: int) -> bool:
-    """Whether a node reads at its position, in a step, features of a source that are known before the row."""
-    known, mine = source == ROW_START, is_step(stage, steps)
+def reads_early(node: Node, mine: Tensor, known: Tensor) -> bool:
+    """Whether a node reads at its position, in a step, features of a source that are known before the row.
+
+    Args:
+        node: the node.
+        mine: which of its features are computed in a step.
+        known: which of the source's are known before the row.
+    """
     if isinstance(node, Sum | Cat):  # whose known part has been computed for the whole row
         return False
     return bool(
@@ -191,16 +189,15 @@ class Window:
 
     Args:
         rows: of all values; get places beside each other.
-        stages: when each feature is computed.
-        steps: of a pixel.
+        times: when each feature is computed.
         period: columns of a cell of the coarsest grid.
 
     Attributes:
         store: the places in the window.
     """
 
-    def __init__(self, rows: Rows, stages: list[Tensor], steps: int, period: int) -> None:
-        self.where, self.rows, uses = rows.where, rows, uses_of(rows, stages, steps)
+    def __init__(self, rows: Rows, times: Schedule, period: int) -> None:
+        self.where, self.rows, uses = rows.where, rows, uses_of(rows, times)
         self.store = copy.copy(rows)
         self.store.columns, self.store.rows = period, {}
         self.store.reach = [Reach() for _ in uses]

@@ -10,7 +10,7 @@ from pixelcnn.engines.cached.operations import Operations
 from pixelcnn.engines.cached.products import Operation
 from pixelcnn.engines.cuda.memory import Memory
 from pixelcnn.engines.cuda.places import Window
-from pixelcnn.engines.stages import is_step
+from pixelcnn.engines.stages import Schedule
 from pixelcnn.program import Attend, Depthwise, Sum, Taps
 from pixelcnn.program.elementwise import Relu
 from pixelcnn.shapes import ImageShape
@@ -22,14 +22,13 @@ class Steps(Operations):
     A product takes its bias along, and the relu that follows it.
 
     Args:
-        steps: a pixel.
-        stages: when each feature of each node is computed.
+        times: when each feature is computed.
         window: the places of the program's values.
         shape: of the image.
     """
 
-    def __init__(self, steps: int, stages: list[Tensor], window: Window, shape: ImageShape) -> None:
-        super().__init__(steps, stages, window.store, {})
+    def __init__(self, times: Schedule, window: Window, shape: ImageShape) -> None:
+        super().__init__(times, window.store, {})
         for number, node in enumerate(self.program.nodes):
             if isinstance(node, Attend):
                 grid = -(-shape.height // node.clock), window.rows.width(node.clock)
@@ -48,7 +47,7 @@ class Steps(Operations):
         """Whether a product is that of a single step, with nothing of its row in it."""
         node, stage = self.program.nodes[number], self.stages[number]
         fits = isinstance(node, Taps) and node.bias is not None and number not in self.store.rows
-        return fits and bool((stage == stage[0]).all()) and bool(is_step(stage, self.steps)[0])
+        return fits and bool((stage == stage[0]).all()) and bool(self.times.is_step(stage)[0])
 
     def _position(self, number: int, stage: int, row: int, column: int) -> Iterator[Operation]:
         if number not in self.followed.values():
@@ -57,7 +56,7 @@ class Steps(Operations):
     def _taps(
         self, number: int, node: Sum, stage: int, row: int, column: int
     ) -> Iterator[Operation]:
-        if isinstance(node, Depthwise) or node.bias is None or number in self.waiting:
+        if isinstance(node, Depthwise) or node.bias is None or number in self.times.waiting:
             yield from super()._taps(number, node, stage, row, column)
             return
         place = self.store.at(self.followed.get(number, number), column)

@@ -1,7 +1,6 @@
 """The program in C++: the fastest engine on a CPU, for the primitives and outputs it knows."""
 
 import ctypes
-from collections import deque
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from pixelcnn.compiling import NotBuilt
 from pixelcnn.cores import cores
+from pixelcnn.engines.guard import Drawer
 from pixelcnn.engines.native.build import code, library, why_not
 from pixelcnn.engines.native.plan import Plan, obstacle, plan
 from pixelcnn.errors import ModelError, ResourceError
@@ -39,7 +39,7 @@ class Tables(NamedTuple):
     limit: int
 
 
-class NativeEngine:
+class NativeEngine(Drawer):
     """Walks a program over the positions of n images.
 
     Computes in float32, sums included unless they are told otherwise. Every number depends on the model and
@@ -84,19 +84,13 @@ class NativeEngine:
         self._error = ctypes.create_string_buffer(MESSAGE)
         self._call(
             "open",
-            _pointer(layout.words),
-            ctypes.c_int64(len(layout.words)),
-            _pointer(layout.weights),
-            ctypes.c_int64(len(layout.weights)),
-            ctypes.c_int32(n),
-            ctypes.c_int32(self.threads),
-            ctypes.c_int32(code("arithmetic", arithmetic)),
-            _pointer(values),
-            ctypes.c_int64(len(values)),
-            ctypes.byref(self._handle),
+            *(layout.words.ctypes, len(layout.words), layout.weights.ctypes, len(layout.weights)),
+            *(n, self.threads, code("arithmetic", arithmetic)),
+            *(values.ctypes, len(values), ctypes.byref(self._handle)),
         )
         self._levels = np.zeros((n, *model.shape), np.int32)
         self._out = np.zeros((n, model.network.out), np.float32)
+        self._step = self._levels.ctypes.data, self._out.ctypes.data
         self._products = len(layout.weights) * n * model.shape.height * model.shape.width
 
     def __del__(self) -> None:
@@ -121,50 +115,20 @@ class NativeEngine:
             self._take(levels, Position(-1, row, column - 1))
         elif row > 0:
             self._take(levels, Position(-1, row - 1, -1))
-        self._call(
-            "step",
-            self._handle,
-            _pointer(self._levels),
-            *(ctypes.c_int32(value) for value in position),
-            _pointer(self._out),
-        )
+        before, after = self._step
+        self._call("step", self._handle, before, *position, after)
         return torch.from_numpy(self._out.copy())
 
-    def fill(self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float) -> Tensor:
-        """Draws the unknown levels of all images, without a return to Python inside a row.
-
-        The walk begins at the first position, whatever was computed before; ``given`` stays as it is.
-
-        Args:
-            given: levels ``(n, c, h, w)``.
-            known: bool, the same shape: which of them stay.
-            uniforms: float64, the same shape.
-            temperature: see :func:`pixelcnn.sampling.temper`.
-
-        Returns:
-            int64 ``(n, c, h, w)``.
-
-        Raises:
-            ModelError: the parameters of a level that is to be drawn are no distribution's, since they
-                are not finite; the message names the position.
-        """
+    @property
+    def stride(self) -> int:
+        """Of so many rows that an interrupt is heard in between."""
         runs = min(RUNS, 1 + self._products // SHORT)
-        step = -(-self.model.shape.height // runs)
-        _, levels = deque(self.rows(given, known, uniforms, temperature, step), maxlen=1).pop()
-        return levels
+        return -(-self.model.shape.height // runs)
 
     def rows(
         self, given: Tensor, known: Tensor, uniforms: Tensor, temperature: float, step: int = 1
     ) -> Iterator[tuple[int, Tensor]]:
-        """Draws as :meth:`fill` does; yields rows done, and the images so far.
-
-        Args:
-            given: see :meth:`fill`, as for all arguments but the last.
-            known: which levels stay.
-            uniforms: float64.
-            temperature: see :func:`pixelcnn.sampling.temper`.
-            step: rows drawn at a time, or more where rows of an image advance together.
-        """
+        """See :class:`~pixelcnn.engines.guard.Drawer`; more rows at a time where some advance together."""
         levels = np.array(given.numpy(), np.int32, order="C")
         fixed = np.ascontiguousarray(known.numpy(), np.uint8)
         chances = np.ascontiguousarray(uniforms.numpy(), np.float64)
@@ -173,17 +137,8 @@ class NativeEngine:
         step = max(step, few)
         for row in range(0, height, step):
             done = min(row + step, height)
-            self._call(
-                "fill",
-                self._handle,
-                _pointer(levels),
-                _pointer(fixed),
-                _pointer(chances),
-                ctypes.c_double(temperature),
-                ctypes.c_int32(row),
-                ctypes.c_int32(done),
-                ctypes.c_int32(self.threads),
-            )
+            arrays = (each.ctypes for each in (levels, fixed, chances))
+            self._call("fill", self._handle, *arrays, temperature, row, done, self.threads)
             yield done, torch.from_numpy(levels).long()
 
     def encode(self, levels: Tensor, tables: Tables) -> np.ndarray:
@@ -201,7 +156,7 @@ class NativeEngine:
         count = ctypes.c_int64()
         self._call("words", self._handle, None, ctypes.byref(count))
         words = np.empty(count.value, np.uint32)
-        self._call("words", self._handle, _pointer(words), ctypes.byref(count))
+        self._call("words", self._handle, words.ctypes, ctypes.byref(count))
         return words
 
     def decode(self, words: np.ndarray, tables: Tables) -> Tensor:
@@ -217,18 +172,11 @@ class NativeEngine:
     def _code(self, levels: np.ndarray, tables: Tables, words: np.ndarray | None) -> None:
         """Encodes levels, or decodes words into them, a row at a time: so it can be interrupted."""
         numbers = np.ascontiguousarray(tables.numbers, np.int64)
-        self._call(
-            "tables",
-            self._handle,
-            _pointer(numbers),
-            ctypes.c_int64(len(numbers)),
-            ctypes.c_int32(tables.limit),
-            None if words is None else _pointer(words),
-            ctypes.c_int64(0 if words is None else len(words)),
-        )
+        given = (None, 0) if words is None else (words.ctypes, len(words))
+        table = numbers.ctypes, len(numbers), tables.limit
+        self._call("tables", self._handle, *table, *given)
         for row in range(self.model.shape.height):
-            ends = ctypes.c_int32(row), ctypes.c_int32(row + 1), ctypes.c_int32(self.threads)
-            self._call("code", self._handle, _pointer(levels), *ends)
+            self._call("code", self._handle, levels.ctypes, row, row + 1, self.threads)
 
     def _take(self, levels: Tensor, position: Position) -> None:
         """Copies what was chosen at the last position; channel -1 stands for all channels."""
@@ -237,18 +185,12 @@ class NativeEngine:
         self._levels[:, at, row, column] = levels[:, at, row, column].numpy()
 
     def _call(self, name: str, *arguments: object) -> None:
-        code = getattr(self._library, f"pixelcnn_{name}")(
-            *arguments, self._error, ctypes.c_int64(MESSAGE)
-        )
+        code = getattr(self._library, f"pixelcnn_{name}")(*arguments, self._error, MESSAGE)
         if code:
             message = f"native engine: {self._error.value.decode()}"
             if code == 2:
                 raise ResourceError(message, hint="fewer images at once (batch_size) need less")
             raise ModelError(message)
-
-
-def _pointer(array: np.ndarray) -> ctypes.c_void_p:
-    return ctypes.c_void_p(array.ctypes.data)
 
 
 def condition_values(program: Program, layout: Plan, condition: Tensor | None) -> np.ndarray:

@@ -6,14 +6,18 @@ import functools
 from pixelcnn import compiling
 from pixelcnn.compiling import NotBuilt
 
-FUNCTIONS = tuple(
-    f"pixelcnn_{name}"
-    for name in (
-        *("codes", "lanes", "open", "together", "close"),
-        *("step", "fill", "tables", "code", "words"),
-    )
-)
-"""What the library has."""
+POINTER, LONG, INT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
+FUNCTIONS: dict[str, tuple[type, ...]] = {
+    "open": (POINTER, LONG, POINTER, LONG, INT, INT, INT, POINTER, LONG, POINTER),
+    "step": (POINTER, POINTER, INT, INT, INT, POINTER),
+    "fill": (POINTER, POINTER, POINTER, POINTER, ctypes.c_double, INT, INT, INT),
+    "tables": (POINTER, POINTER, LONG, INT, POINTER, LONG),
+    "code": (POINTER, POINTER, INT, INT, INT),
+    "words": (POINTER, POINTER, POINTER),
+}
+"""What the library does, and what that is given; a place for a message, and its size, come last."""
+OTHERS = ("codes", "lanes", "together", "close")
+"""What else it has."""
 
 
 def library() -> ctypes.CDLL:
@@ -37,17 +41,21 @@ def why_not() -> str:
 def _tried() -> tuple[ctypes.CDLL | None, str]:
     """The library, or why there is none, for good: what failed once is not tried at every call."""
     sources = compiling.sources_of("pixelcnn.engines.native", "engine.cpp")
+    names = [f"pixelcnn_{name}" for name in (*FUNCTIONS, *OTHERS)]
     try:
-        return compiling.load("engine", sources, FUNCTIONS), ""
+        found = compiling.load("engine", sources, names)
     except NotBuilt as error:
         return None, str(error)
+    for name, types in FUNCTIONS.items():
+        getattr(found, f"pixelcnn_{name}").argtypes = (*types, POINTER, LONG)
+    found.pixelcnn_codes.restype = ctypes.c_char_p
+    return found, ""
 
 
 @functools.cache
 def _told() -> dict[str, list[str]]:
-    tell = library().pixelcnn_codes
-    tell.restype = ctypes.c_char_p
-    lines = [line.split() for line in tell().decode().lower().splitlines()]
+    told = library().pixelcnn_codes().decode()
+    lines = [line.split() for line in told.lower().splitlines()]
     return {group: words for group, *words in lines}
 
 

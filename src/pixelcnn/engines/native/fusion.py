@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from pixelcnn.engines.native.build import codes
-from pixelcnn.engines.stages import right_to_left
-from pixelcnn.program import Cat, Condition, Elementwise, Given, Past, Program, Slice, Sum
+from pixelcnn.engines.stages import Schedule, right_to_left
+from pixelcnn.program import Cat, Condition, Elementwise, Given, Past, Slice, Sum
 
 
 @dataclass(frozen=True)
@@ -60,34 +60,25 @@ class Arranged(NamedTuple):
     """A program, and how it is computed.
 
     Attributes:
-        program: a network's.
-        steps: of a pixel.
-        stages: when each feature of each node is computed.
+        times: when each feature is computed.
         orders: feature numbers of each node in storage order.
         fusion: what is computed together.
     """
 
-    program: Program
-    steps: int
-    stages: list[Tensor]
+    times: Schedule
     orders: list[Tensor]
     fusion: Fusion
 
 
-def fuse(program: Program, stages: list[Tensor], orders: list[Tensor]) -> Fusion:
-    """The fusion of a program.
-
-    Args:
-        program: a network's.
-        stages: when each feature of each node is computed.
-        orders: in which order the features of each node are stored.
-    """
-    return _Fuser(program, stages, orders).fusion
+def arranged(times: Schedule, orders: list[Tensor]) -> Arranged:
+    """A program whose features are stored in some orders, and what of it is computed together."""
+    return Arranged(times, orders, _Fuser(times, orders).fusion)
 
 
 class _Fuser:
-    def __init__(self, program: Program, stages: list[Tensor], orders: list[Tensor]) -> None:
-        self.program, self.stages, self.orders = program, stages, orders
+    def __init__(self, times: Schedule, orders: list[Tensor]) -> None:
+        program = times.program
+        self.program, self.stages, self.orders = program, times.stages, orders
         self.fusion = Fusion()
         self.last = len(program.nodes) - 1
         self.readers: list[list[int]] = [[] for _ in program.nodes]

@@ -37,7 +37,8 @@ class Instructions:
     """
 
     def __init__(self, arranged: Arranged, size: tuple[int, int], lanes: int) -> None:
-        self.program, self.steps, self.stages, self.orders, self.fusion = arranged
+        times, self.orders, self.fusion = arranged
+        self.program, self.steps, self.stages = times.program, times.steps, times.stages
         self.size, self.pool = size, Pool(lanes)
         self.places = Places(arranged)
         self.sums = Sums(arranged, self.places, self.pool)

@@ -7,7 +7,7 @@ import torch
 
 from pixelcnn.engines.native.build import code
 from pixelcnn.engines.native.fusion import Arranged
-from pixelcnn.engines.stages import Reach, needs_rows, reach_of, read_again
+from pixelcnn.engines.stages import Reach, reach_of, read_again
 from pixelcnn.program import ROW_START, UNITS, Cat, Condition, Elementwise, Input, Slice
 
 
@@ -47,7 +47,9 @@ class Places:
     """
 
     def __init__(self, arranged: Arranged) -> None:
-        self.program, self.steps, self.stages, orders, self.fusion = arranged
+        times, orders, self.fusion = arranged
+        self.times, self.program = times, times.program
+        self.steps, self.stages = times.steps, times.stages
         self._places = [torch.argsort(order).tolist() for order in orders]
         self.values: list[Value] = []
         self.number: dict[int, int] = {}
@@ -119,14 +121,12 @@ class Places:
     def _stored_by_row(self) -> set[int]:
         """Nodes of which whole rows are kept, not the current position alone."""
         nodes = self.program.nodes
-        rows = needs_rows(self.program, self.stages, self.steps)
-        needed = {i for i, whole in enumerate(rows) if whole}
-        needed |= read_again(self.program)
+        needed = self.times.by_row | read_again(self.program)
         needed |= {i for i, node in enumerate(nodes) if isinstance(node, Input | Condition)}
         for number in range(len(nodes)):
             late = bool((self.stages[number] > self.steps).all())
             if number in self.fusion.scans and late and self._only_read_in_scan(number):
-                needed.discard(number)
+                needed -= {number}
         return {self.fusion.home(number)[0] for number in needed}
 
     def _only_read_in_scan(self, number: int) -> bool:

@@ -3,7 +3,7 @@
 
 #include <map>
 
-#include "narrow.h"
+#include "weights.h"
 
 namespace {
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from pixelcnn.engines.native.build import code, codes, lanes, why_not
-from pixelcnn.engines.native.fusion import Arranged, fuse
+from pixelcnn.engines.native.fusion import arranged
 from pixelcnn.engines.native.instructions import EMITTERS, Instructions
 from pixelcnn.engines.native.layout import storage_orders
 from pixelcnn.engines.stages import schedule
@@ -114,12 +114,13 @@ def plan(model: PixelModel, program: Program, together: int | None = None) -> Pl
 
 
 def _plan(model: PixelModel, program: Program, together: int) -> Plan:
-    steps, stages = schedule(model, program)
+    times = schedule(model, program)
+    steps = times.steps
     # Later than possible does no harm, and leaves the parameters in their own order.
-    stages[-1] = torch.tensor(contiguous(model.network.out, steps))
-    orders = storage_orders(program, stages)
-    arranged = Arranged(program, steps, stages, orders, fuse(program, stages, orders))
-    instructions = Instructions(arranged, (model.shape.height, model.shape.width), together)
+    times.stages[-1] = torch.tensor(contiguous(model.network.out, steps))
+    orders = storage_orders(program, times.stages)
+    size = model.shape.height, model.shape.width
+    instructions = Instructions(arranged(times, orders), size, together)
     phases = [instructions.at(stage) for stage in range(ROW_START, steps + 2)]
     places, memories = instructions.places, instructions.memories
     words = _header(model, steps, instructions)

@@ -11,7 +11,6 @@ from pixelcnn.engines.native.build import code
 from pixelcnn.engines.native.fusion import Arranged, Ending
 from pixelcnn.engines.native.layout import Pool
 from pixelcnn.engines.native.places import Place, Places, runs
-from pixelcnn.engines.stages import has_partial, is_step, readable
 from pixelcnn.program import INTEGERS, ROW_START, Depthwise, Sum, Tap
 
 Reads = Sequence[tuple[Tap, Tensor]]
@@ -28,7 +27,9 @@ class Sums:
     """
 
     def __init__(self, arranged: Arranged, places: Places, pool: Pool) -> None:
-        self.program, self.steps, self.stages, self.orders, self.fusion = arranged
+        times, self.orders, self.fusion = arranged
+        self.times, self.program = times, times.program
+        self.steps, self.stages = times.steps, times.stages
         self.places, self.pool = places, pool
         self.whole = any(node.op in INTEGERS for node in self.program.nodes)
 
@@ -37,14 +38,13 @@ class Sums:
         ending = self.fusion.endings[number]
         node = self.program.nodes[ending.taps]
         assert isinstance(node, Sum)
-        waits = has_partial(self.program, self.stages, ending.taps, self.steps)
-        waits = waits and not self._at_once(node)
+        waits = ending.taps in self.times.waiting and not self._at_once(node)
         stages = self.stages[number][self.orders[number]]
-        late = is_step(stages, self.steps)
+        late = self.times.is_step(stages)
         here = _Job(number, ending, node, self.orders[number][stages == stage], stage)
         for phase in itertools.product(range(node.up), range(node.up)):
             if len(here.features):
-                at_step = waits and bool(is_step(torch.tensor(stage), self.steps))
+                at_step = waits and stage in range(self.steps + 1)
                 yield from self._phase(here, phase, "partial" if at_step else "bias")
             if stage == ROW_START and waits:
                 rest = _Job(number, ending, node, self.orders[number][late], stage, partial=True)
@@ -60,12 +60,9 @@ class Sums:
         return self.whole and here and not isinstance(node, Depthwise)
 
     def _phase(self, job: "_Job", phase: tuple[int, int], start: str) -> Iterator[list[int]]:
-        source = self.stages[job.node.sources[0]]
         everything = job.stage != ROW_START and self._at_once(job.node)
         reads = [
-            (tap, readable(tap, source, job.stage, self.steps).cpu() | everything)
-            for tap in job.node.taps
-            if tap.phase == phase
+            (tap, mask | everything) for tap, mask in self.times.reads(job.node, job.stage, phase)
         ]
         sums = self._depthwise if isinstance(job.node, Depthwise) else self._product
         yield from sums(job, reads, phase, start)

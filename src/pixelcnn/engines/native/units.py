@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from pixelcnn.engines.cached.units import groups_of
+from pixelcnn.engines.cached.units import groups_of, in_order
 from pixelcnn.engines.native.build import code
 from pixelcnn.engines.native.fusion import Arranged
 from pixelcnn.engines.native.layout import Pool
@@ -38,7 +38,8 @@ class Units:
     def __init__(
         self, arranged: Arranged, places: Places, pool: Pool, size: tuple[int, int], emit: Emit
     ) -> None:
-        self.program, self.steps, self.stages, self.orders, self.fusion = arranged
+        times, self.orders, self.fusion = arranged
+        self.program, self.steps, self.stages = times.program, times.steps, times.stages
         self.places, self.pool, self.size, self._emit = places, pool, size, emit
         self._storage: dict[int, tuple[int, Tensor]] = {}
         groups = groups_of(self.program)
@@ -116,9 +117,7 @@ class Units:
         if number in self.fusion.inside:
             return
         order = self.orders[number]
-        stages, counts = self.stages[number][order].unique_consecutive(return_counts=True)
-        parts = order.split(counts.tolist())
-        for stage, units in zip(stages.tolist(), parts, strict=True):
+        for stage, _, units in in_order(self.stages[number][order], order):
             yield stage, number, units.tolist()
 
     def _due(self, stage: int) -> tuple[int, int] | None:

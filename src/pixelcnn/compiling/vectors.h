@@ -225,6 +225,7 @@ inline int32_t whole_doubles(int32_t doubles) { return (doubles + DOUBLES - 1) /
 template <typename Number>
 class Aligned {
   public:
+    Aligned() = default;
     explicit Aligned(int64_t count)
         : data_(static_cast<Number*>(std::calloc(size_t(count) + LANES, sizeof(Number)))), size_(count) {
         if (!data_) throw std::bad_alloc();
@@ -234,14 +235,16 @@ class Aligned {
     Number* data() { return data_.get() + skip_; }
     const Number* data() const { return data_.get() + skip_; }
     int64_t size() const { return size_; }
+    Number& operator[](int64_t i) { return data()[i]; }
+    const Number& operator[](int64_t i) const { return data()[i]; }
 
   private:
     struct Free {
         void operator()(Number* data) const { std::free(data); }
     };
     std::unique_ptr<Number[], Free> data_;
-    int64_t size_;
-    size_t skip_;
+    int64_t size_ = 0;
+    size_t skip_ = 0;
 };
 using Floats = Aligned<float>;
 
