@@ -10,7 +10,7 @@ from cli.conftest import RECIPE
 from pixelcnn import training
 from pixelcnn.cli import failures
 from pixelcnn.errors import ResourceError
-from pixelcnn.model_file import strict_json
+from pixelcnn.json_text import strict_json
 from pixelcnn.training import processes, result
 from pixelcnn.training.run import RESUME
 

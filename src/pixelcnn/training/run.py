@@ -20,8 +20,7 @@ from pixelcnn.folders import (
     read_inside,
     write_inside,
 )
-from pixelcnn.json_text import json_text
-from pixelcnn.model_file import strict_json
+from pixelcnn.json_text import json_text, strict_json
 from pixelcnn.training.processes import Processes
 from pixelcnn.training.recipe import Recipe, parse
 
