@@ -19,7 +19,6 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from pixelcnn import record as records
-from pixelcnn.annotations import shown
 from pixelcnn.budget import Budget, OverBudget
 from pixelcnn.config import check_choice, checked
 from pixelcnn.data.gate import brief
@@ -27,9 +26,9 @@ from pixelcnn.devices import Device, move, no_model, require_numbers, resolve_de
 from pixelcnn.errors import ConfigError, ModelError, writing
 from pixelcnn.files import AnyPath, write_atomically
 from pixelcnn.folders import BEST, at_home
+from pixelcnn.json_text import strict_json
 from pixelcnn.memory import afford
 from pixelcnn.model import PixelModel
-from pixelcnn.json_text import strict_json
 from pixelcnn.model_file import FLOATS, KEY, KINDS, Layout, ModelFile, damaged, header_of
 from pixelcnn.modes import COMPILED
 from pixelcnn.registry import closest
@@ -154,8 +153,7 @@ def load(
         ResourceError: the weights do not fit into memory.
     """
     path, device = resolve(source), resolve_device(device)
-    if weights not in ("averaged", "raw"):
-        raise ConfigError(f"weights must be 'averaged' or 'raw', got {shown(weights)}")
+    check_choice("weights", weights, ("averaged", "raw"))
     file = header_of(path)
     header = _header(file)
     afford(
