@@ -1,8 +1,6 @@
 """Training a recipe: what ``pixelcnn train`` does."""
 
-import contextlib
 import dataclasses
-import itertools
 import os
 import re
 import time
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pixelcnn import checkpoint
 from pixelcnn.data import DATASETS, Splits
 from pixelcnn.devices import resolve_device
-from pixelcnn.errors import ConfigError, ModelError, PixelCNNError
+from pixelcnn.errors import ModelError
 from pixelcnn.folders import at_home, is_plain
 from pixelcnn.model import PixelModel
 from pixelcnn.surroundings import independent
@@ -216,6 +214,7 @@ def train_recipe(
     from pixelcnn.training.fitting import run_training
     from pixelcnn.training.processes import check_size, joined
     from pixelcnn.training.progress import Talk
+    from pixelcnn.training.trainer import Job
 
     since = time.monotonic()
     if not isinstance(wanted, Request):
@@ -243,11 +242,12 @@ def train_recipe(
                 ready.model, train, val, options, recipe=recipe.name, data=ready.recipe.data
             )
             processes.on_main(lambda: folder.begin(ready.recipe.dumps(), notes["content_hash"]))
-            return run_training(
-                ready.model, train, val, options, folder, notes, processes,
-                replan=replan, remarks=[*asked.remarks, *ready.notes], verbose=verbose,
-                callbacks=callbacks, trackers=chosen, since=since,
+            job = Job(
+                model=ready.model, train=train, val=val, options=options, notes=notes,
+                processes=processes, folder=folder, replan=replan, remarks=[*asked.remarks, *ready.notes],
+                verbose=verbose, callbacks=callbacks, trackers=chosen, since=since,
             )  # fmt: skip
+            return run_training(job)
 
 
 def base_name(recipe: Recipe) -> str:
@@ -260,41 +260,14 @@ def base_name(recipe: Recipe) -> str:
 
 
 def default_run(recipe: Recipe, *, resume: bool = False) -> Path:
-    """``runs/RECIPE-DATA``, or behind the last run of this name ``runs/RECIPE-DATA-N``; to resume, that last.
+    """``runs/RECIPE-DATA``, or behind the last of this name ``runs/RECIPE-DATA-N``; to resume, that last.
 
     It is the one with the highest number, also where others were removed.
     """
     base = Path("runs") / base_name(recipe)
-    last = max((n for n in _numbers(base) if _is_of(_numbered(base, n), base.name)), default=0)
-    if resume and last:
-        return _numbered(base, last)
-    free = (_numbered(base, number) for number in itertools.count(last + 1))
-    return next(path for path in free if resume or _is_free(path))
-
-
-def _is_free(path: Path) -> bool:
-    """Whether a new run may have this folder: of one that another process is loading for, its lock tells."""
-    folder = RunFolder(path)
-    with contextlib.suppress(ConfigError):
-        folder.check()
-        with folder if (path / "run.lock").exists() else contextlib.nullcontext():
-            return True
-    return False
-
-
-def _numbers(base: Path) -> list[int]:
-    """Those of the run folders that are called like one, which itself has the number 1."""
+    there = base.parent.glob("*/recipe.toml" if resume else "*")
     name = re.compile(re.escape(base.name) + "(?:-([1-9][0-9]{0,8}))?")
-    found = (name.fullmatch(path.parent.name) for path in base.parent.glob("*/recipe.toml"))
-    return [int(match[1] or 1) for match in found if match]
-
-
-def _numbered(base: Path, number: int) -> Path:
+    found = (name.fullmatch(path.parent.name if resume else path.name) for path in there)
+    last = max((int(match[1] or 1) for match in found if match), default=0)
+    number = last if resume and last else last + 1
     return base if number == 1 else base.with_name(f"{base.name}-{number}")
-
-
-def _is_of(run: Path, name: str) -> bool:
-    """Whether a run has this base name: ``digits-shots-2020`` may be the first on ``shots-2020``."""
-    with contextlib.suppress(PixelCNNError, OSError):
-        return base_name(RunFolder(run).stored()) == name
-    return False
