@@ -69,7 +69,7 @@ def own(here):
         ("data check real.npy", "`pixelcnn train --set data.quantise=`"),
         ("train digits --size 6 --init MODEL --dry-run", "--size 8x8"),
         ("train digits --rgb --init MODEL --dry-run", "--grey"),
-        ("train digits --data real.npy --dry-run", "with --set data.quantise="),
+        ("train digits --data real.npy --dry-run", "with `pixelcnn train --set data.quantise=`"),
         ("data check ends.csv", "--label-column"),
         ("score MODEL ends.csv", "--label-column"),
         ("compress MODEL large", "as 'pixelcnn sample' writes"),

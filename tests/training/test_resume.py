@@ -101,6 +101,14 @@ def test_a_second_signal_stops_at_once(tmp_path):
     assert caught.value.exit_code == 130
 
 
+def test_no_handler_of_failures_takes_an_interruption_for_one(tmp_path):
+    """As in a search over settings, where the next training would begin."""
+    stopped = pytest.raises(KeyboardInterrupt, match="all is saved")
+    with signalled(1, signal.SIGINT), stopped as caught:
+        train(tmp_path / "run", epochs=1)
+    assert not isinstance(caught.value, Exception)
+
+
 def test_a_terminal_that_hangs_up_twice_is_one_wish_to_stop(tmp_path):
     stopped = pytest.raises(Interrupted, match="after step 1 of 4; all is saved")
     with signalled(1, signal.SIGHUP, signal.SIGHUP), stopped as caught:

@@ -225,6 +225,9 @@ def test_a_run_goes_on_where_its_images_lie_now(tmp_path, monkeypatch):
     assert go(first.run, *where, resume=True).steps == first.steps
     moved.parent.mkdir()
     shutil.move(path, moved)
+    with pytest.raises(DataError, match=r"mine\.npy, which is there no more") as caught:
+        request(None, first.run, resume=True)
+    assert "--data" in caught.value.hint
     longer = ["training.epochs=2", f"data.name='{moved}'"]
     assert train_recipe(None, first.run, overrides=longer, resume=True, verbose=False).rows
     assert train_recipe(None, first.run, resume=True, verbose=False).steps == 2 * first.steps

@@ -12,7 +12,7 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -36,8 +36,12 @@ class Terminated(BaseException):
         self.number = number
 
 
-class Unread(Exception):
-    """Nobody reads stdout any more: a broken pipe that click does not take for a failure."""
+class Carried(Exception):
+    """Carries what typer would take for an ending of its own, such as a broken pipe, through it."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 class Failure(NamedTuple):
@@ -60,7 +64,8 @@ def describe(error: BaseException, words: Sequence[str] = ()) -> Failure:
     if isinstance(error, typer.TyperException):
         return usage(error, words)
     if isinstance(error, KeyboardInterrupt):
-        return Failure(INTERRUPTED, "interrupted", "")
+        code, hint = getattr(error, "exit_code", INTERRUPTED), getattr(error, "hint", "")
+        return Failure(code, str(error) or "interrupted", hint)
     if isinstance(error, Terminated):
         return Failure(128 + error.number, "terminated", "")
     if isinstance(error, OSError):
@@ -72,28 +77,6 @@ def describe(error: BaseException, words: Sequence[str] = ()) -> Failure:
         f"unexpected {type(error).__name__}: {error}",
         "this is a bug; the same command with --debug shows where it happened",
     )
-
-
-@contextlib.contextmanager
-def goes_on(way: str) -> Iterator[None]:
-    """In a ``with`` block, hints say how a command goes on that has no option ``--resume``."""
-    try:
-        yield
-    except PixelCNNError as error:
-        error.hint = re.sub(r"continue with --resume( \(in Python [^)]*\))?", way, error.hint)
-        raise
-
-
-def of_training(hint: str) -> str:
-    """A hint to a command that has no ``--set``: settings are named with the one that has it.
-
-    Example:
-        >>> of_training("say --set data.quantise= (in Python quantise=)")
-        'say `pixelcnn train --set data.quantise=` (in Python quantise=)'
-        >>> of_training("--set data.shape=1,8,8 (in Python shape=(1,8,8))")
-        '`pixelcnn train --set data.shape=1,8,8` (in Python shape=(1,8,8))'
-    """
-    return re.sub(r"(?<!train )(--set data\.\w+=[^\s;,)]*(?:,\d+)*)", r"`pixelcnn train \1`", hint)
 
 
 def usage(error: typer.TyperException, words: Sequence[str] = ()) -> Failure:
@@ -182,7 +165,7 @@ def guarded(action: Callable[[], Any], debug: bool, words: Sequence[str] = ()) -
         code = action()
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except (BrokenPipeError, Unread):
+    except BrokenPipeError:
         # The reader has left, as in ``… | head``: the code is a shell's for SIGPIPE, since 1 would be a
         # broken promise.
         drop_results()

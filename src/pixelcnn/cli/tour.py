@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelcnn import __version__, checkpoint, data, scoring
-from pixelcnn.cli import failures, output, report, story, uses
+from pixelcnn.cli import output, report, story, uses
 from pixelcnn.cli.console import say, with_error
 from pixelcnn.folders import BEST
 from pixelcnn.scoring import Score
@@ -13,6 +13,7 @@ from pixelcnn.text import as_word
 from pixelcnn.training import train_recipe
 from pixelcnn.training.progress import duration
 from pixelcnn.training.recipe import Setting
+from pixelcnn.training.train import request
 from pixelcnn.verify import check_model
 from pixelcnn.verify.report import Report
 
@@ -41,10 +42,9 @@ def take(folder: Path, seed: int, max_time: str) -> dict[str, Any]:
     quoted = as_word(run)
     say("1/5 training: predict every pixel of a digit from the pixels before it")
     limits = {"max_time": max_time, "seed": seed}
-    with failures.goes_on(
-        f"'pixelcnn train {RECIPE} --run {quoted} --resume' finishes the training"
-    ):
-        train_recipe(RECIPE, run, overrides=[Setting("training", *each) for each in limits.items()])
+    overrides = [Setting("training", *each) for each in limits.items()]
+    again = f"'pixelcnn train {RECIPE} --run {quoted} --resume' finishes the training"
+    train_recipe(request(RECIPE, run, overrides=overrides, again=again))
     seconds = time.monotonic() - began
     say("2/5 measuring on digits that were put aside")
     digits, model = data.load("digits"), checkpoint.load(run)

@@ -230,11 +230,13 @@ def run_loop(trainer: Trainer) -> None:
 
 def interrupted(trainer: Trainer, what: str, kept: str, held: str = "") -> Interrupted:
     """The error for a training that a signal ended; ``kept`` is what its folder holds, else ``held``."""
-    hint = "continue with --resume (in Python resume=True)"
-    if trainer.folder is None:
-        kept, hint = f"{held}nothing is written", "a training with run= can be continued"
+    hint = "a training with run= can be continued"
+    if trainer.folder is not None:
+        held, hint = "", trainer.folder.again
+    else:
+        kept = "nothing is written"
     signum = trainer.stop.agreed or trainer.stop.signum
-    return Interrupted(f"{what}; {kept}", signum=signum, hint=hint)
+    return Interrupted(f"{what}; {held}{kept}", signum=signum, hint=hint)
 
 
 def finish(trainer: Trainer) -> History:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pixelcnn import checkpoint
 from pixelcnn.data import DATASETS, Splits
 from pixelcnn.devices import resolve_device
-from pixelcnn.errors import ModelError
+from pixelcnn.errors import DataError, ModelError
 from pixelcnn.folders import at_home, is_plain
 from pixelcnn.model import PixelModel
 from pixelcnn.surroundings import independent
@@ -21,7 +21,7 @@ from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.plan import few_steps
 from pixelcnn.training.recipe import Recipe, Setting, goes_on, of_model
 from pixelcnn.training.record import content_of, nameless, training_record
-from pixelcnn.training.run import RunFolder, held
+from pixelcnn.training.run import AGAIN, RunFolder, held
 
 if TYPE_CHECKING:
     from pixelcnn.training.history import History
@@ -40,6 +40,7 @@ class Request:
         stored: the recipe that the folder holds, if any.
         remarks: what to say of it.
         free: nobody named the folder, so another will do if this one has been taken by the time it starts.
+        again: how it goes on after an interruption, in the words of hints.
     """
 
     recipe: Recipe
@@ -48,6 +49,12 @@ class Request:
     stored: Recipe | None = None
     remarks: tuple[str, ...] = ()
     free: bool = False
+    again: str = AGAIN
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where it is to be, which nobody holds yet."""
+        return RunFolder(self.run, resume=self.resume, again=self.again)
 
     @property
     def processes(self) -> int:
@@ -78,6 +85,7 @@ def request(
     *,
     overrides: Sequence[Setting | str] = (),
     resume: bool = False,
+    again: str = AGAIN,
 ) -> Request:
     """What a caller asks for, resolved; reads recipes, writes nothing.
 
@@ -87,9 +95,11 @@ def request(
             resume, the last of them.
         overrides: values of the recipe, see :meth:`Recipe.with_overrides`; on top of a stored one, too.
         resume: continue what the folder holds; fine if that is nothing, or a finished run.
+        again: see :class:`Request`.
 
     Raises:
         ConfigError: a recipe or a setting that cannot be used.
+        DataError: the data that a run was started on have moved.
     """
     start = recipe if isinstance(recipe, Recipe) else recipes.get(recipe or DEFAULT)
     overrides = [*overrides, *located(start.with_overrides(overrides))]
@@ -100,11 +110,20 @@ def request(
         remarks = (f"runs/{base_name(fresh)} is there already; {before} {path}",)
     folder = RunFolder(path, resume=resume)
     if not (resume and folder.recipe.exists()):
-        return Request(fresh, path, resume, None, remarks, free=run is None and not resume)
+        free = run is None and not resume
+        return Request(fresh, path, resume, None, remarks, free, again)
     stored = folder.stored()
     chosen = stored.with_overrides(overrides)
+    source = str(chosen.data.get("name", ""))
+    if os.path.isabs(source) and not os.path.lexists(source):
+        raise DataError(
+            f"{path} was started on {source}, which is there no more",
+            hint="say where it lies now with --data (in Python data.name= among the overrides)",
+        )
     name = stored.name if recipe is None else fresh.name
-    return Request(dataclasses.replace(chosen, name=name), path, resume, stored, remarks)
+    return Request(
+        dataclasses.replace(chosen, name=name), path, resume, stored, remarks, again=again
+    )
 
 
 def located(recipe: Recipe) -> list[Setting]:
@@ -171,7 +190,7 @@ def rehearse(wanted: Request) -> Prepared:
     """
     from pixelcnn.training.callbacks import check_trackers
 
-    folder = RunFolder(wanted.run, resume=wanted.resume)
+    folder = wanted.folder
     folder.check()
     if (trackers := wanted.recipe.options.trackers) != TrainingOptions.trackers:  # takes a second
         check_trackers(trackers, wanted.run)
@@ -222,7 +241,7 @@ def train_recipe(
     first, options = wanted, wanted.recipe.options
     with joined(options.devices, options.nodes) as processes:
         asked = processes.on_main(lambda: request(first.recipe) if first.free else first)
-        with held(RunFolder(asked.run, resume=asked.resume), processes) as folder:
+        with held(asked.folder, processes) as folder:
             recipe, stored = asked.recipe, asked.stored
             check_size(processes, recipe.options.devices, recipe.options.nodes)
             chosen = recipe.options.trackers if trackers is None else trackers
