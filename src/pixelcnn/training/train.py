@@ -37,7 +37,7 @@ class Request:
         recipe: with all settings.
         run: the folder.
         resume: go on with what the folder holds.
-        stored: the recipe that the folder holds, if any.
+        replan: it goes on for another length, so that its number of steps is settled anew.
         remarks: what to say of it.
         free: nobody named the folder, so another will do if this one has been taken by the time it starts.
         again: how it goes on after an interruption, in the words of hints.
@@ -46,7 +46,7 @@ class Request:
     recipe: Recipe
     run: Path
     resume: bool = False
-    stored: Recipe | None = None
+    replan: bool = False
     remarks: tuple[str, ...] = ()
     free: bool = False
     again: str = AGAIN
@@ -98,7 +98,7 @@ def request(
         again: see :class:`Request`.
 
     Raises:
-        ConfigError: a recipe or a setting that cannot be used.
+        ConfigError: a recipe or a setting that cannot be used, or one that contradicts the stored recipe.
         DataError: the data that a run was started on have moved.
     """
     start = recipe if isinstance(recipe, Recipe) else recipes.get(recipe or DEFAULT)
@@ -111,7 +111,7 @@ def request(
     folder = RunFolder(path, resume=resume)
     if not (resume and folder.recipe.exists()):
         free = run is None and not resume
-        return Request(fresh, path, resume, None, remarks, free, again)
+        return Request(fresh, path, resume, False, remarks, free, again)
     stored = folder.stored()
     chosen = stored.with_overrides(overrides)
     source = str(chosen.data.get("name", ""))
@@ -121,9 +121,9 @@ def request(
             hint="say where it lies now with --data (in Python data.name= among the overrides)",
         )
     name = stored.name if recipe is None else fresh.name
-    return Request(
-        dataclasses.replace(chosen, name=name), path, resume, stored, remarks, again=again
-    )
+    chosen = dataclasses.replace(chosen, name=name)
+    replan = goes_on(stored, chosen, str(path))
+    return Request(chosen, path, resume, replan, remarks, again=again)
 
 
 def located(recipe: Recipe) -> list[Setting]:
@@ -194,11 +194,8 @@ def rehearse(wanted: Request) -> Prepared:
     folder.check()
     if (trackers := wanted.recipe.options.trackers) != TrainingOptions.trackers:  # takes a second
         check_trackers(trackers, wanted.run)
-    if wanted.stored is not None:
-        goes_on(wanted.stored, wanted.recipe, str(wanted.run))
     ready = prepare(wanted.recipe, trained=any(folder.checkpoints.glob("*.ckpt")))
-    if wanted.stored is not None:
-        folder.check_content(content_of(ready.model, train=ready.splits[0], val=ready.splits[1]))
+    folder.check_content(content_of(ready.model, train=ready.splits[0], val=ready.splits[1]))
     return ready
 
 
@@ -242,13 +239,10 @@ def train_recipe(
     with joined(options.devices, options.nodes) as processes:
         asked = processes.on_main(lambda: request(first.recipe) if first.free else first)
         with held(asked.folder, processes) as folder:
-            recipe, stored = asked.recipe, asked.stored
+            recipe = asked.recipe
             check_size(processes, recipe.options.devices, recipe.options.nodes)
             chosen = recipe.options.trackers if trackers is None else trackers
             processes.on_main(lambda: check_hooks(callbacks, chosen, asked.run))
-            replan = processes.on_main(
-                lambda: stored is not None and goes_on(stored, recipe, str(asked.run))
-            )
             talk = Talk(None, verbose=verbose and processes.is_main)
             talk.say(f"loading {nameless(recipe.data.get('name', 'data'))}")
             trained = processes.on_main(lambda: any(folder.checkpoints.glob("*.ckpt")))
@@ -263,8 +257,9 @@ def train_recipe(
             processes.on_main(lambda: folder.begin(ready.recipe.dumps(), notes["content_hash"]))
             job = Job(
                 model=ready.model, train=train, val=val, options=options, notes=notes,
-                processes=processes, folder=folder, replan=replan, remarks=[*asked.remarks, *ready.notes],
-                verbose=verbose, callbacks=callbacks, trackers=chosen, since=since,
+                processes=processes, folder=folder, replan=asked.replan,
+                remarks=[*asked.remarks, *ready.notes], verbose=verbose,
+                callbacks=callbacks, trackers=chosen, since=since,
             )  # fmt: skip
             return run_training(job)
 
