@@ -223,14 +223,6 @@ def test_a_note_is_said_once(run, model, here):
         assert said.count("labels from train-labels-idx1-ubyte") == 1
 
 
-@pytest.mark.parametrize("name", ["-x.png", "--x.png", "-n.png"])
-def test_a_file_that_is_taken_for_options_has_a_way(run, model, picture, name):
-    outcome = run("complete", model, name, "--known", "top", code=2)
-    assert outcome.hint == f"a file whose name begins with - is written ./{name}"
-    picture(name)
-    run("complete", model, f"./{name}", "--known", "top", "--out", "done.png")
-
-
 def test_an_option_that_is_not_there_is_no_file(run, model):
     assert "--help" in run("sample", model, "--temprature", "0.5", code=2).hint
     assert "--help" in run("sample", model, "-n", "-0.5", code=2).hint

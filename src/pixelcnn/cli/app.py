@@ -26,7 +26,6 @@ from pixelcnn.cli.score import score
 from pixelcnn.cli.train import train
 from pixelcnn.cli.verify import verify
 from pixelcnn.cores import cores
-from pixelcnn.text import PLAIN
 
 SYNONYMS = {
     "fit": "train",
@@ -74,7 +73,7 @@ class Root(TyperGroup):
                 raise carried.error from None
 
         with slowness_said():
-            code = failures.guarded(action, debug, words)
+            code = failures.guarded(action, debug)
         if standalone_mode:
             sys.exit(code)
         return code
@@ -224,5 +223,5 @@ def main() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\b")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=PLAIN)  # a file name may be no text at all
+            stream.reconfigure(errors="backslashreplace")  # a file name may be no text at all
     app()
