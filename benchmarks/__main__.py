@@ -78,7 +78,7 @@ def train(options: argparse.Namespace) -> Iterator[Rows]:
 
 def on_gpu(options: argparse.Namespace) -> Iterator[Rows]:
     """Prints the report of a GPU, part by part."""
-    for part in gpu.measure(options.out, options.minutes, options.data):
+    for part in gpu.measure(options.out, options.minutes):
         print(f"{part}\n", flush=True)
         yield [{"part": part.title, "rows": part.rows, "failures": part.failures}]
     print(f"report: {options.out / 'gpu.md'}\n")
@@ -170,9 +170,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--plot", type=Path, help=f"of the growth ({PICTURE.name}; quick none)")
     parser.add_argument("--minutes", type=float, default=8.0, help="of the part gpu (8)")
     parser.add_argument("--out", type=Path, default=Path("runs/gpu"), metavar="FOLDER",
-                        help="of the part gpu: report, logs and a training (runs/gpu)")  # fmt: skip
-    parser.add_argument("--data", type=Path, metavar="FOLDER",
-                        help="with the data sets, for the part gpu ($PIXELCNN_DATA)")  # fmt: skip
+                        help="of the part gpu: report and logs (runs/gpu)")  # fmt: skip
     options = parser.parse_args(words)
     several = {"all": tuple(PARTS), "codec": tuple(CODEC)}
     asked: list[str] = options.parts or ["all"]
