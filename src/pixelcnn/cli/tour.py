@@ -15,6 +15,7 @@ from pixelcnn.training.progress import duration
 from pixelcnn.training.recipe import Setting
 from pixelcnn.training.train import request
 from pixelcnn.verify import check_model
+from pixelcnn.verify.report import Report
 
 RECIPE = "digits"
 
@@ -46,20 +47,8 @@ def take(folder: Path, seed: int, max_time: str) -> dict[str, Any]:
     say("4/5 compressing those digits, beside PNG and WebP")
     sizes = chapters.compressed(stage)
     say("5/5 drawing, completing and writing the page")
-    chapters.data(stage)
-    chapters.completions(stage)
-    chapters.surprise(stage)
-    gallery, commands = chapters.gallery(stage)
-    parts = {
-        "curves": chapters.curves(stage),
-        "likelihoods": chapters.likelihoods(stage, score),
-        "sizes": chapters.packed(sizes),
-        "strangers": chapters.anomalies(stage),
-        "promises": chapters.promises(promises),
-        "gallery": gallery,
-    }
-    words = said(stage, score) | {"copies": chapters.samples(stage), "gallery_commands": commands}
-    words |= {"seconds": f"{seconds:.0f}", "max_time": max_time}
+    parts = drawn(stage, score, promises, sizes)
+    words = said(stage, score) | {"seconds": f"{seconds:.0f}", "max_time": max_time}
     words["time"] = duration(time.monotonic() - began)
     output.write(page := folder / "index.html", report.page(folder, words, parts).encode())
     return score.as_json() | {
@@ -71,6 +60,26 @@ def take(folder: Path, seed: int, max_time: str) -> dict[str, Any]:
         "seconds": round(time.monotonic() - began, 1),
         "model": str(run / BEST),
         "report": str(page),
+    }
+
+
+def drawn(
+    stage: chapters.Stage, score: Score, promises: Report, sizes: dict[str, float]
+) -> dict[str, str]:
+    """Draws all pictures of the page; gives its other parts as HTML."""
+    chapters.data(stage)
+    chapters.completions(stage)
+    chapters.surprise(stage)
+    gallery, commands = chapters.gallery(stage)
+    return {
+        "curves": chapters.curves(stage),
+        "likelihoods": chapters.likelihoods(stage, score),
+        "copies": chapters.samples(stage),
+        "sizes": chapters.packed(sizes),
+        "strangers": chapters.anomalies(stage),
+        "promises": chapters.promises(promises),
+        "gallery": gallery,
+        "gallery_commands": commands,
     }
 
 
