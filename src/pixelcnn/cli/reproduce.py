@@ -26,10 +26,7 @@ def reproduce(
     ] = None,
     settings: options.Settings = None,
     max_time: options.MaxTime = None,
-    seed: Annotated[
-        int | None,
-        options.said(metavar="N", help="Of weights, batches and noise.", default="the recipe's"),
-    ] = None,
+    seed: options.TrainingSeed = None,
     device: options.Device = None,
     json: options.Json = False,
 ) -> None:
