@@ -12,7 +12,7 @@ from pixelcnn import checkpoint
 from pixelcnn.data import DATASETS, Splits
 from pixelcnn.devices import resolve_device
 from pixelcnn.errors import DataError, ModelError
-from pixelcnn.folders import at_home, is_plain
+from pixelcnn.folders import at_home, is_plain, number_of, numbered
 from pixelcnn.model import PixelModel
 from pixelcnn.surroundings import independent
 from pixelcnn.training import recipe as recipes
@@ -274,14 +274,8 @@ def base_name(recipe: Recipe) -> str:
 
 
 def default_run(recipe: Recipe, *, resume: bool = False) -> Path:
-    """``runs/RECIPE-DATA``, or behind the last of this name ``runs/RECIPE-DATA-N``; to resume, that last.
-
-    It is the one with the highest number, also where others were removed.
-    """
+    """``runs/RECIPE-DATA``, or behind the last of this name ``runs/RECIPE-DATA-N``; to resume, that last."""
     base = Path("runs") / base_name(recipe)
-    there = base.parent.glob("*/recipe.toml" if resume else "*")
-    name = re.compile(re.escape(base.name) + "(?:-([1-9][0-9]{0,8}))?")
-    found = (name.fullmatch(path.parent.name if resume else path.name) for path in there)
-    last = max((int(match[1] or 1) for match in found if match), default=0)
-    number = last if resume and last else last + 1
-    return base if number == 1 else base.with_name(f"{base.name}-{number}")
+    runs = [path.parent for path in base.parent.glob("*/recipe.toml")]
+    last = number_of(base, runs) if resume else 0
+    return numbered(base, last or number_of(base, base.parent.glob("*")) + 1)
