@@ -36,83 +36,77 @@ IMAGES, QUICK_IMAGES = 1_000, 20
 """Test images of a data set in the part codec."""
 Rows = Sequence[object]
 """What a part has measured, as ``--json`` keeps it: dataclasses, and what JSON holds itself."""
+Found = Iterator[tuple[str, Rows]]
+"""Tables as they are ready, and what stands in them."""
 
 
-def sample(options: argparse.Namespace) -> Iterator[Rows]:
-    """Prints a table a network."""
+def sample(options: argparse.Namespace) -> Found:
+    """A table a network."""
     measured = models(options.networks, options.model)
     for rows in sampling.run(measured, options.batches, options.rounds, keras=options.keras):
-        print(f"{sampling.report(measured[rows[0].network], rows)}\n", flush=True)
-        yield rows
+        yield sampling.report(measured[rows[0].network], rows), rows
 
 
-def relate(options: argparse.Namespace) -> Iterator[Rows]:
-    """Prints one table of all networks."""
+def relate(options: argparse.Namespace) -> Found:
+    """One table of all networks."""
     names, batch = family.RECIPES, family.BATCH
     if options.quick:
         names, batch = family.QUICK, family.QUICK_BATCH
     rows = list(family.run(names, batch, options.rounds))
-    print(f"{family.report(rows)}\n", flush=True)
-    yield rows
+    yield family.report(rows), rows
 
 
-def grow(options: argparse.Namespace) -> Iterator[Rows]:
-    """Prints a table a sweep; draws them all unless the run is a quick one."""
+def grow(options: argparse.Namespace) -> Found:
+    """A table a sweep; draws them all unless the run is a quick one."""
     curves = []
     for sweep in growth.run(options.rounds, quick=options.quick):
-        print(f"{growth.report(sweep)}\n", flush=True)
         curves += sweep
-        yield sweep
+        yield growth.report(sweep), sweep
     if options.plot:
         growth.plot(curves, options.plot)
-        print(f"plot: {options.plot}\n")
+        yield f"plot: {options.plot}", []
 
 
-def train(options: argparse.Namespace) -> Iterator[Rows]:
-    """Prints a table a network."""
+def train(options: argparse.Namespace) -> Found:
+    """A table a network."""
     for name, batch in (QUICK_TRAINED if options.quick else TRAINED).items():
         timings, memory = training.measure(name, batch, options.rounds, keras=options.keras)
-        print(f"{training.report(name, batch, timings, memory)}\n", flush=True)
-        yield [{"network": name, "batch": batch, "seconds": timings, "peak_memory_gb": memory}]
+        row = {"network": name, "batch": batch, "seconds": timings, "peak_memory_gb": memory}
+        yield training.report(name, batch, timings, memory), [row]
 
 
-def on_gpu(options: argparse.Namespace) -> Iterator[Rows]:
-    """Prints the report of a GPU, part by part."""
-    for part in gpu.measure(options.out, options.minutes, options.data):
-        print(f"{part}\n", flush=True)
-        yield [{"part": part.title, "rows": part.rows, "failures": part.failures}]
-    print(f"report: {options.out / 'gpu.md'}\n")
+def on_gpu(options: argparse.Namespace) -> Found:
+    """The report of a GPU, part by part."""
+    for part in gpu.measure(options.out, options.minutes):
+        yield str(part), [{"part": part.title, "rows": part.rows, "failures": part.failures}]
+    yield f"report: {options.out / 'gpu.md'}", []
 
 
-def code(options: argparse.Namespace) -> Iterator[Rows]:
-    """Prints a table of what images cost, and how far the files lie above their models."""
+def code(options: argparse.Namespace) -> Found:
+    """A table of what images cost, and how far the files lie above their models."""
     models = codec_rates.chosen(options.model)
     limit = options.images or (QUICK_IMAGES if options.quick else IMAGES)
     columns = []
     for column in codec_rates.run(options.sets, models, limit):
         columns.append(column)
-        print(f"{codec_rates.SETS[column.name]} is done", flush=True)
-        yield [column]
-    print(f"\n{codec_rates.report(columns)}\n", flush=True)
+        yield f"{codec_rates.SETS[column.name]} is done", [column]
+    yield codec_rates.report(columns), []
     for column in columns:
         if column.images and (model := models.get(column.name)):
             found = codec_rates.check(model, codec_rates.load(column.name, limit).test)
-            print(f"{column.name}, {found}\n", flush=True)
-            yield [{"data": column.name, **found._asdict()}]
+            yield f"{column.name}, {found}", [{"data": column.name, **found._asdict()}]
 
 
-def code_fast(options: argparse.Namespace) -> Iterator[Rows]:
-    """Prints how fast images are coded, a table a model, and in how much memory."""
+def code_fast(options: argparse.Namespace) -> Found:
+    """How fast images are coded, a table a model, and in how much memory."""
     for row in codec_speed.run(options.rounds, quick=options.quick):
-        print(f"{codec_speed.report(row, options.rounds)}\n", flush=True)
-        yield [row]
+        yield codec_speed.report(row, options.rounds), [row]
     sizes = codec_speed.QUICK_GROWTH if options.quick else codec_speed.GROWTH
     peaks = codec_speed.memory(sizes)
-    print(f"{codec_speed.memory_report(peaks)}\n", flush=True)
-    yield [found._asdict() for found in peaks]
+    yield codec_speed.memory_report(peaks), [found._asdict() for found in peaks]
 
 
-PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Rows]]] = {
+PARTS: dict[str, Callable[[argparse.Namespace], Found]] = {
     "sampling": sample,
     "family": relate,
     "growth": grow,
@@ -170,9 +164,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--plot", type=Path, help=f"of the growth ({PICTURE.name}; quick none)")
     parser.add_argument("--minutes", type=float, default=8.0, help="of the part gpu (8)")
     parser.add_argument("--out", type=Path, default=Path("runs/gpu"), metavar="FOLDER",
-                        help="of the part gpu: report, logs and a training (runs/gpu)")  # fmt: skip
-    parser.add_argument("--data", type=Path, metavar="FOLDER",
-                        help="with the data sets, for the part gpu ($PIXELCNN_DATA)")  # fmt: skip
+                        help="of the part gpu: report and logs (runs/gpu)")  # fmt: skip
     options = parser.parse_args(words)
     several = {"all": tuple(PARTS), "codec": tuple(CODEC)}
     asked: list[str] = options.parts or ["all"]
@@ -206,12 +198,13 @@ def main(words: Sequence[str] | None = None) -> None:
     measured: dict[str, object] = {"machine": machine(), "rounds": options.rounds}
     for part in options.parts:
         began, found = time.perf_counter(), list[object]()
-        for rows in (PARTS | APART)[part](options):
+        for text, rows in (PARTS | APART)[part](options):
+            print(f"{text}\n", flush=True)
             found += rows
             measured[part] = found
             if options.json:
-                text = json.dumps(measured, indent=1, default=dataclasses.asdict)
-                options.json.write_text(f"{text}\n", encoding="utf-8")
+                content = json.dumps(measured, indent=1, default=dataclasses.asdict)
+                options.json.write_text(f"{content}\n", encoding="utf-8")
         print(f"{part} took {time.perf_counter() - began:.0f} s\n", flush=True)
 
 

@@ -117,7 +117,7 @@ def test_a_quick_run_codes_few_images(monkeypatch):
     monkeypatch.setattr(codec_rates, "chosen", lambda words: {})
     monkeypatch.setattr(codec_rates, "run", lambda names, models, limit: limits.append(limit) or [])
     for words in (["codec"], ["codec", "--quick"], ["codec", "--quick", "--images", "7"]):
-        assert list(benchmarks.code(benchmarks.parse(words))) == []
+        assert [rows for _, rows in benchmarks.code(benchmarks.parse(words))] == [[]]
     assert limits == [1_000, 20, 7]
 
 

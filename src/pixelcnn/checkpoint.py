@@ -15,10 +15,10 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from pixelcnn import record as records
-from pixelcnn.annotations import shown
 from pixelcnn.budget import Budget, OverBudget
 from pixelcnn.config import check_choice, checked
 from pixelcnn.data.gate import brief
@@ -26,9 +26,10 @@ from pixelcnn.devices import Device, move, no_model, require_numbers, resolve_de
 from pixelcnn.errors import ConfigError, ModelError, writing
 from pixelcnn.files import AnyPath, write_atomically
 from pixelcnn.folders import BEST, at_home
+from pixelcnn.json_text import strict_json
 from pixelcnn.memory import afford
 from pixelcnn.model import PixelModel
-from pixelcnn.model_file import FLOATS, KEY, KINDS, Layout, ModelFile, damaged, opened, strict_json
+from pixelcnn.model_file import FLOATS, KEY, KINDS, Layout, ModelFile, damaged, header_of
 from pixelcnn.modes import COMPILED
 from pixelcnn.registry import closest
 from pixelcnn.streams import DrawFrom
@@ -102,7 +103,7 @@ def save(
 def check_rebuilds(model: PixelModel, tensors: Mapping[str, Tensor]) -> None:
     """Raises a ModelError if a reader, who builds a model of its configuration, would have another one."""
     config = model.config()
-    layouts = {name: Layout(t.dtype, tuple(t.shape), 0, 0) for name, t in tensors.items()}
+    layouts = {name: Layout(t.dtype, tuple(t.shape)) for name, t in tensors.items()}
     try:
         compare_parts(model, _built(config, layouts))
     except (OverBudget, Unlike, ConfigError) as error:
@@ -152,18 +153,19 @@ def load(
         ResourceError: the weights do not fit into memory.
     """
     path, device = resolve(source), resolve_device(device)
-    if weights not in ("averaged", "raw"):
-        raise ConfigError(f"weights must be 'averaged' or 'raw', got {shown(weights)}")
-    with opened(path) as file:
-        header = _header(file)
-        size = sum(layout.end - layout.begin for layout in file.tensors.values())
-        afford(
-            (4 if "computes" in header else 2) * size,
-            f"the weights of {path.name} need",
-            "close other programs, or use a smaller model",
-        )
-        model = _build(file, header["config"])
-        tensors = {name: file.numbers_of(name) for name in file.tensors}
+    check_choice("weights", weights, ("averaged", "raw"))
+    file = header_of(path)
+    header = _header(file)
+    afford(
+        (4 if "computes" in header else 2) * file.size,
+        f"the weights of {path.name} need",
+        "close other programs, or use a smaller model",
+    )
+    model = _build(file, header["config"])
+    try:
+        tensors = safetensors.torch.load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise damaged(path, f"it has changed while it was read: {error}") from error
     if "computes" in header:
         tensors = widened(tensors)
     if fingerprint(header["config"], tensors) != header.get("fingerprint"):
@@ -191,8 +193,7 @@ def describe(source: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         ModelError: as :func:`load`.
     """
-    with opened(resolve(source)) as file:
-        return _header(file)
+    return _header(header_of(resolve(source)))
 
 
 def shipped() -> dict[str, Path]:

@@ -64,6 +64,23 @@ def is_plain(name: str) -> bool:
     )
 
 
+def number_of(base: Path, there: Iterable[Path]) -> int:
+    """The highest number of ``base``, which is 1, ``base-2``, ``base-3`` and so on; 0 if none is there.
+
+    Example:
+        >>> number_of(Path("runs/demo"), [Path("runs/demo-b"), Path("runs/demo"), Path("runs/demo-7")])
+        7
+    """
+    name = re.compile(re.escape(base.name) + "(?:-([1-9][0-9]{0,8}))?")
+    found = (name.fullmatch(path.name) for path in there)
+    return max((int(match[1] or 1) for match in found if match), default=0)
+
+
+def numbered(base: Path, number: int) -> Path:
+    """The folder of that number, see :func:`number_of`."""
+    return base if number == 1 else base.with_name(f"{base.name}-{number}")
+
+
 def check_name(name: object, what: str) -> None:
     """Refuses what is not a plain name.
 

@@ -221,7 +221,7 @@ def agreeing(model: PixelModel, images: ImageSet) -> ImageSet:
         arguments = ", ".join(f"{key}={value!r}" for key, value in coding.items())
         raise ModelError(
             f"this model is for {model.levels} levels, {images.name} has {images.levels}",
-            hint=f"load them with {options} (in Python {arguments})",
+            hint=f"load them with `pixelcnn train {options}` (in Python {arguments})",
         )
     return images
 

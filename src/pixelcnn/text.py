@@ -5,7 +5,6 @@ characters (Unicode's Cf) turn the direction of text, so that a name reads as an
 letters of all scripts, marks and spaces stay.
 """
 
-import codecs
 import html
 import shlex
 import sys
@@ -16,17 +15,6 @@ from typing import TypeVar
 T = TypeVar("T")
 FORMULA = ("=", "+", "-", "@")
 """How a cell begins that a spreadsheet takes for a formula."""
-
-PLAIN = "pixelcnn.plain"
-"""How a stream that cannot write all signs writes the others: ``errors=`` of Python's streams."""
-SPELLING = str.maketrans(
-    {
-        "±": "+-", "×": "x", "·": "*", "…": "...", "–": "-", "—": "--", "−": "-", "→": "->", "≤": "<=",
-        "≥": ">=", "≠": "!=", "≈": "~", "²": "^2", "³": "^3", "√": "sqrt", "“": '"', "”": '"', "‘": "'",
-        "’": "'", "•": "*", "─": "-", "━": "-", "╸": "-", "╺": "-", "│": "|", "├": "|", "└": "`",
-    }
-)  # fmt: skip
-"""Signs of messages, tables and progress bars in ASCII."""
 
 
 def in_terminal() -> bool:
@@ -141,22 +129,3 @@ def by_reason(found: Iterable[tuple[T, str]]) -> dict[str, list[T]]:
 
 def _shown(character: str) -> bool:
     return character.isprintable() or unicodedata.category(character) == "Zs"
-
-
-def spelt(error: UnicodeError) -> tuple[str | bytes, int]:
-    r"""What a stream writes in place of signs that it cannot: the nearest in ASCII, else an escape.
-
-    Raises:
-        UnicodeError: it was not writing that failed.
-
-    Example:
-        >>> "64 ± 2 …, Ж".encode("ascii", PLAIN)
-        b'64 +- 2 ..., \\u0416'
-    """
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    plain = error.object[error.start : error.end].translate(SPELLING)
-    return plain.encode("ascii", "backslashreplace").decode("ascii"), error.end
-
-
-codecs.register_error(PLAIN, spelt)

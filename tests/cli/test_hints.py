@@ -69,7 +69,7 @@ def own(here):
         ("data check real.npy", "`pixelcnn train --set data.quantise=`"),
         ("train digits --size 6 --init MODEL --dry-run", "--size 8x8"),
         ("train digits --rgb --init MODEL --dry-run", "--grey"),
-        ("train digits --data real.npy --dry-run", "with --set data.quantise="),
+        ("train digits --data real.npy --dry-run", "with `pixelcnn train --set data.quantise=`"),
         ("data check ends.csv", "--label-column"),
         ("score MODEL ends.csv", "--label-column"),
         ("compress MODEL large", "as 'pixelcnn sample' writes"),
@@ -221,14 +221,6 @@ def test_a_note_is_said_once(run, model, here):
     for _ in range(2):  # of each command
         said = run("data", "check", "train-images-idx3-ubyte").stderr
         assert said.count("labels from train-labels-idx1-ubyte") == 1
-
-
-@pytest.mark.parametrize("name", ["-x.png", "--x.png", "-n.png"])
-def test_a_file_that_is_taken_for_options_has_a_way(run, model, picture, name):
-    outcome = run("complete", model, name, "--known", "top", code=2)
-    assert outcome.hint == f"a file whose name begins with - is written ./{name}"
-    picture(name)
-    run("complete", model, f"./{name}", "--known", "top", "--out", "done.png")
 
 
 def test_an_option_that_is_not_there_is_no_file(run, model):

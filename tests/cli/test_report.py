@@ -3,13 +3,15 @@
 import io
 import re
 from html.parser import HTMLParser
+from importlib import resources
+from string import Template
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pixelcnn import charts, checkpoint
-from pixelcnn.cli import demo, film, report, story, tour, uses
+from pixelcnn.cli import chapters, demo, film, report, tour
 from pixelcnn.data import ImageSet
 from pixelcnn.shapes import ImageShape
 
@@ -62,20 +64,25 @@ def self_contained(text):
     return True
 
 
-@pytest.fixture
-def figure(tmp_path):
-    Image.new("L", (8, 8)).save(tmp_path / "a.png")
-    return report.Figure(tmp_path / "a.png", "a < b", "what's this")
+def names_on_the_page():
+    return Template((resources.files("pixelcnn.cli") / "demo.html").read_text()).get_identifiers()
 
 
-def test_a_page_is_self_contained_and_escaped(figure):
-    curve = report.Figure(charts.learning_curve({"<val>": [(0, 3), (1, 2)]}, "x", "y"), "a curve")
-    section = report.Section(
-        "Title & more", ["<b>text</b>"], [figure, curve],
-        [report.Bar("us", 1.0, ours=True), report.Bar("them", 2.0)], "nats",
-        [("a", "b"), ("<c>", "d")], "pixelcnn sample 'a'",
-    )  # fmt: skip
-    text = report.page("T<itle", "lead", [("nats", "1", "± 2")], [section], "footer")
+def test_a_page_is_self_contained_and_escaped(tmp_path):
+    Image.new("L", (8, 8)).save(tmp_path / "mean-bits.png")
+    chart = charts.learning_curve({"<val>": [(0, 3), (1, 2)]}, "x", "y")
+    bars = report.bars([("us", 1.0, True), ("them", 2.0, False)], "nats")
+    figure = report.figure(tmp_path / "mean-bits.png", "a < b", "what's this")
+    parts = {"curves": chart, "likelihoods": bars, "gallery": figure}
+    parts["strangers"] = report.table(("a", "b"), [("<c>", "d")])
+    drawn = {
+        name: "data:image/png;base64,"
+        for name in names_on_the_page()
+        if name.endswith(("_png", "_gif"))
+    }
+    words = dict.fromkeys({*names_on_the_page()} - parts.keys() - drawn.keys(), "<b>text</b>")
+    del drawn["mean_bits_png"]
+    text = report.page(tmp_path, words, parts | drawn)
     assert self_contained(text)
     assert "<b>text</b>" not in text
     assert "&lt;b&gt;text" in text
@@ -85,7 +92,7 @@ def test_a_page_is_self_contained_and_escaped(figure):
 
 
 def test_bars_are_as_long_as_their_numbers():
-    text = report.bars_html([report.Bar("a", 50.0), report.Bar("b", 200.0, ours=True)], "nats")
+    text = report.bars([("a", 50.0, False), ("b", 200.0, True)], "nats")
     assert re.findall(r"width:([\d.]+)%", text) == ["25.0", "100.0"]
     assert text.count("ours") == 1
 
@@ -142,7 +149,7 @@ def test_the_histogram_baseline_is_a_distribution():
     rng = np.random.default_rng(0)
     train = ImageSet(rng.integers(0, 3, (9, 1, 1, 2)), levels=3)
     every = np.stack(np.meshgrid(range(3), range(3)), -1).reshape(9, 1, 1, 2)
-    nats = story.histogram_nats(train, ImageSet(every, levels=3))
+    nats = chapters.histogram_nats(train, ImageSet(every, levels=3))
     assert np.exp(-nats).sum() == pytest.approx(1.0)
 
 
@@ -152,7 +159,7 @@ def test_auroc_agrees_with_scikit_learn():
     odd, normal = rng.integers(0, 9, 50).astype(float), rng.integers(2, 12, 70).astype(float)
     truth = np.r_[np.ones(50), np.zeros(70)]
     expected = metrics.roc_auc_score(truth, np.r_[odd, normal])
-    assert uses.auroc(odd, normal) == pytest.approx(expected)
+    assert chapters.auroc(odd, normal) == pytest.approx(expected)
 
 
 def test_the_demo_leaves_pictures_and_a_page(run, here, monkeypatch):

@@ -1,5 +1,6 @@
 """``pixelcnn reproduce``: both figures beside each other, in one unit."""
 
+import errno
 import importlib
 import json
 
@@ -8,11 +9,11 @@ import pytest
 
 from cli.conftest import RECIPE
 from pixelcnn import training
-from pixelcnn.cli import failures
 from pixelcnn.errors import ResourceError
-from pixelcnn.model_file import strict_json
+from pixelcnn.json_text import strict_json
 from pixelcnn.training import processes, result
-from pixelcnn.training.run import RESUME
+from pixelcnn.training.processes import Processes
+from pixelcnn.training.run import RunFolder, held
 
 reproduce = importlib.import_module("pixelcnn.cli.reproduce")  # the package's name is the command
 
@@ -109,10 +110,8 @@ def test_a_misspelt_key_of_a_published_table_is_named(run, recipe, here):
     assert "Did you mean 'note'?" in run("reproduce", recipe, code=2).error
 
 
-def test_hints_say_how_a_command_without_resume_goes_on():
-    with pytest.raises(ResourceError) as caught, failures.goes_on("the same command goes on"):
-        raise ResourceError("disk full", hint=RESUME)
+def test_hints_say_how_a_command_without_resume_goes_on(tmp_path):
+    folder = RunFolder(tmp_path / "run", again="the same command goes on")
+    with pytest.raises(ResourceError) as caught, held(folder, Processes()):
+        raise OSError(errno.ENOSPC, "no space")
     assert caught.value.hint == "free some space and the same command goes on"
-    with pytest.raises(ResourceError) as caught, failures.goes_on("the same command goes on"):
-        raise ResourceError("stopped", hint="continue with --resume (in Python resume=True)")
-    assert caught.value.hint == "the same command goes on"

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from pixelcnn import checkpoint
 from pixelcnn.charts import learning_curve
 from pixelcnn.cli import app, console
-from pixelcnn.cli.report import Section, page
+from pixelcnn.cli.report import bars, figure, table
 from pixelcnn.cli.score import as_csv
 from pixelcnn.text import printable
 from pixelcnn.training import toml
@@ -235,9 +235,10 @@ def test_what_the_library_logs_is_one_line(capsys):
     assert shown(text) == set()
 
 
-def test_a_page_shows_names_as_they_are_written():
-    section = Section("t" + ESCAPES, ["p" + ESCAPES], rows=[["r" + ESCAPES]], command="c" + ESCAPES)
-    text = page("p" + ESCAPES, "l", [("f", ESCAPES, "r")], [section], ESCAPES)
+def test_a_page_shows_names_as_they_are_written(tmp_path):
+    text = table(["h" + ESCAPES], [["r" + ESCAPES]]) + bars([(ESCAPES, 1.0, True)], ESCAPES)
+    (tmp_path / "a.png").touch()
+    text += figure(tmp_path / "a.png", ESCAPES, ESCAPES)
     text += learning_curve({ESCAPES: [(1, 2.0), (2, 1.0)]}, ESCAPES, ESCAPES)
     assert shown(text) == set()
     assert "<b>" not in text

@@ -79,7 +79,7 @@ def test_rows_are_images_if_each_has_a_label_or_a_model_says_so(tmp_path):
     few = ROWS[:9]
     with pytest.raises(DataError, match="no set of images") as caught:
         data.load_all(few[:, :9])
-    assert "--set data.shape=1,3,3 (in Python shape=(1,3,3))" in caught.value.hint
+    assert "`pixelcnn train --set data.shape=1,3,3` (in Python shape=(1,3,3))" in caught.value.hint
     assert np.array_equal(data.load_all((few, np.arange(9))).images[:, 0].numpy(), SQUARES[:9])
     assert data.load_all(few[:, :9], shape=(1, 3, 3)).shape == (1, 3, 3)
     wide = data.load_all(few[:, :6], shape=(1, 2, 3))

@@ -11,8 +11,7 @@ import torch
 import torch._dynamo  # sets TORCHINDUCTOR_CACHE_DIR, as any optimiser does
 
 from pixelcnn.errors import DataError, ModelError, TrainingError
-from pixelcnn.training import Interrupted, checkpoints, fit
-from pixelcnn.training.validator import Validator
+from pixelcnn.training import Interrupted, checkpoints, fit, validation
 from together import together
 from training.trainings import QUICK, digits, model, same
 
@@ -119,20 +118,20 @@ def test_after_a_signal_the_checkpoint_is_there_before_anything_is_validated(
     moment, tmp_path, monkeypatch
 ):
     """However long a validation takes, whoever kills soon afterwards loses nothing."""
-    run, right, calls = tmp_path / "run", Validator.__call__, []
+    run, right, calls = tmp_path / "run", validation.validate, []
 
-    def slow(self, state, **options):
+    def slow(*arguments, **options):
         calls.append(sorted(path.name for path in (run / "checkpoints").glob("*.ckpt")))
         if moment == "in a validation" and len(calls) == 2:
             os.kill(os.getpid(), signal.SIGTERM)
-        return right(self, state, **options)
+        return right(*arguments, **options)
 
     class Ring:
         def on_step(self, state):
             if moment == "in a step" and state.step == 6:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(Validator, "__call__", slow)
+    monkeypatch.setattr(validation, "validate", slow)
     net = model()
     with pytest.raises(Interrupted, match="all is saved"):
         fit(net, *digits(), run, verbose=False, callbacks=[Ring()], **(QUICK | {"epochs": 3}))

@@ -14,8 +14,7 @@ from pixelcnn import checkpoint, networks, outputs
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import DataError, TrainingError
 from pixelcnn.model import PixelModel
-from pixelcnn.training import Interrupted, checkpoints, fit, loop
-from pixelcnn.training.validator import Validator
+from pixelcnn.training import Interrupted, checkpoints, fit, loop, validation
 from training.trainings import QUICK, digits, model, state, train
 
 
@@ -70,14 +69,14 @@ def test_a_signal_at_a_step_that_diverged_keeps_nothing_of_it(on_nan, monkeypatc
 
 @pytest.mark.parametrize("on_nan", ["stop", "skip", "rewind"])
 def test_a_validation_that_is_not_finite_is_never_the_best(on_nan, monkeypatch, tmp_path):
-    right, calls = Validator.__call__, []
+    right, calls = validation.validate, []
 
     def wrong(*arguments, **options):
         calls.append(1)
         found = right(*arguments, **options)
         return dataclasses.replace(found, nats=found.nats * math.nan) if len(calls) > 1 else found
 
-    monkeypatch.setattr(Validator, "__call__", wrong)
+    monkeypatch.setattr(validation, "validate", wrong)
     with pytest.raises(TrainingError, match="the validation after step 8 is nan") as caught:
         train(tmp_path / "run", epochs=3, on_nan=on_nan)
     assert "learning_rate" in caught.value.hint

@@ -15,17 +15,12 @@ from pixelcnn.cli import conditions
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import ConfigError, DataError, ModelError, ResourceError, TrainingError
 from pixelcnn.model import PixelModel
-from pixelcnn.shapes import ImageShape
-from pixelcnn.training import fit, fitting, loop, pictures
+from pixelcnn.training import fit, loop, pictures, trainer, validation
 from pixelcnn.training.batches import Batches
 from pixelcnn.training.fitting import memory
 from pixelcnn.training.likelihood import Loss
 from pixelcnn.training.options import TrainingOptions
-from pixelcnn.training.processes import Processes
-from pixelcnn.training.progress import Talk
 from pixelcnn.training.record import parent
-from pixelcnn.training.signals import StopFlag
-from pixelcnn.training.validator import Validator
 from training.trainings import QUICK, digits, model, same, state, train
 
 LINE = re.compile(
@@ -183,9 +178,9 @@ def test_precisions(precision):
     ("validate_every", "precisions"), [(1, ["bf16", "bf16", "32"]), (9, ["32"])]
 )
 def test_full_precision_scores_the_best_weights_once(validate_every, precisions, monkeypatch):
-    found, plain = [], Validator.__call__
+    found, plain = [], validation.validate
     monkeypatch.setattr(
-        Validator, "__call__", lambda *a, **k: found.append(plain(*a, **k)) or found[-1]
+        validation, "validate", lambda *a, **k: found.append(plain(*a, **k)) or found[-1]
     )
     net, history = train(None, epochs=2, precision="bf16", validate_every=validate_every)
     assert [each.precision for each in found] == precisions
@@ -263,25 +258,22 @@ def test_nan_names_the_files_of_its_images(exploding):
 
 @pytest.mark.parametrize("batch_size", [1, 16])
 def test_out_of_memory_with_a_single_image_suggests_something_else(batch_size):
-    with pytest.raises(ResourceError) as caught, memory(TrainingOptions(batch_size=batch_size)):
+    with pytest.raises(ResourceError) as caught, memory(batch_size, 0):
         raise MemoryError
     assert ("--batch-size 8" in caught.value.hint) == (batch_size == 16)
 
 
 def test_out_of_memory_with_parts_suggests_smaller_ones():
-    wanted = TrainingOptions(batch_size=16, micro_batch_size=4)
-    with pytest.raises(ResourceError, match="batch size 16, 4 at once") as caught, memory(wanted):
+    with pytest.raises(ResourceError, match="batch size 16, 4 at once") as caught, memory(16, 4):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 10 bytes")
     assert caught.value.hint.startswith("--set training.micro_batch_size=2 ")
 
 
 def test_a_validation_computes_no_more_at_once_than_steps_do():
-    passes, net = [], model()
+    passes = []
     for side, size, at_once in ((8, 16, 0), (8, 512, 0), (8, 512, 100), (64, 3, 0), (2048, 1, 0)):
-        net.shape = ImageShape(3, side, side)
         options = TrainingOptions(batch_size=size, micro_batch_size=at_once)
-        own = (net, digits()[1], options, "32", Processes(), StopFlag(), Talk(None))
-        passes.append(Validator(*own).images_at_once)
+        passes.append(validation.images_at_once(options, 3 * side**2))
     assert passes == [64, 256, 100, 16, 1]
 
 
@@ -289,8 +281,8 @@ def test_images_fewer_than_a_batch_are_one(monkeypatch):
     def run_out(_):
         raise MemoryError
 
-    clocks, made = [], fitting.Clock
-    monkeypatch.setattr(fitting, "Clock", lambda *of: clocks.append(made(*of)) or clocks[0])
+    clocks, made = [], trainer.Clock
+    monkeypatch.setattr(trainer, "Clock", lambda *of: clocks.append(made(*of)) or clocks[0])
     monkeypatch.setattr(loop, "run", run_out)
     with pytest.raises(ResourceError, match="at batch size 10") as caught:
         train(None, images=10, batch_size=16)

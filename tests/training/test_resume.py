@@ -14,9 +14,8 @@ import torch
 
 from pixelcnn import checkpoint
 from pixelcnn.errors import ConfigError, ModelError, ResourceError
-from pixelcnn.training import Interrupted, checkpoints, fit, loop, pictures, plan
+from pixelcnn.training import Interrupted, checkpoints, fit, loop, pictures, plan, validation
 from pixelcnn.training.signals import StopFlag
-from pixelcnn.training.validator import Validator
 from training.trainings import (
     QUICK,
     Killed,
@@ -77,7 +76,7 @@ def test_after_a_signal(signum, step, whole, tmp_path):
 
 
 def test_after_a_signal_during_validation(whole, tmp_path, monkeypatch):
-    run, going, calls = tmp_path / "run", Validator.__call__, []
+    run, going, calls = tmp_path / "run", validation.validate, []
     with monkeypatch.context() as patch:
 
         def ring(*arguments, **options):
@@ -86,7 +85,7 @@ def test_after_a_signal_during_validation(whole, tmp_path, monkeypatch):
                 os.kill(os.getpid(), signal.SIGTERM)
             return going(*arguments, **options)
 
-        patch.setattr(Validator, "__call__", ring)
+        patch.setattr(validation, "validate", ring)
         with pytest.raises(Interrupted) as caught:
             train(run, epochs=3, checkpoint_every="0s")
     assert caught.value.exit_code == 143
@@ -100,6 +99,14 @@ def test_a_second_signal_stops_at_once(tmp_path):
     with twice, pytest.raises(Interrupted, match="at once") as caught:
         train(tmp_path / "run", epochs=3)
     assert caught.value.exit_code == 130
+
+
+def test_no_handler_of_failures_takes_an_interruption_for_one(tmp_path):
+    """As in a search over settings, where the next training would begin."""
+    stopped = pytest.raises(KeyboardInterrupt, match="all is saved")
+    with signalled(1, signal.SIGINT), stopped as caught:
+        train(tmp_path / "run", epochs=1)
+    assert not isinstance(caught.value, Exception)
 
 
 def test_a_terminal_that_hangs_up_twice_is_one_wish_to_stop(tmp_path):
@@ -145,16 +152,16 @@ def drawn(tmp_path_factory):
 def test_a_grid_that_a_kill_has_prevented_is_drawn_by_whoever_resumes(
     drawn, tmp_path, monkeypatch, epoch
 ):
-    run, drawing = tmp_path / "run", pictures.Grids.draw
+    run, drawing = tmp_path / "run", pictures.grid
     monkeypatch.setattr(pictures, "LEAST", 1000.0)
     with monkeypatch.context() as patch:
 
-        def die(self, model, path, seconds):
+        def die(trainer, path, seconds):
             if path.name == f"epoch-{epoch:04d}.png":
                 raise Killed
-            return drawing(self, model, path, seconds)
+            return drawing(trainer, path, seconds)
 
-        patch.setattr(pictures.Grids, "draw", die)
+        patch.setattr(pictures, "grid", die)
         with pytest.raises(Killed):
             train(run, **drawn[1])
     assert not (run / f"samples/epoch-{epoch:04d}.png").exists()
@@ -340,7 +347,7 @@ def test_a_checkpoint_of_another_format_says_so(stored):
 
 def test_a_better_model_found_after_the_stop_is_taken_back(tmp_path, monkeypatch):
     """It validated between two epochs, where the uninterrupted training never looks."""
-    options, going = {"epochs": 3, "learning_rate": 0.0, "weight_average": 0.0}, Validator.__call__
+    options, going = {"epochs": 3, "learning_rate": 0.0, "weight_average": 0.0}, validation.validate
     run, whole = tmp_path / "run", tmp_path / "whole"
     train(whole, **options)
     with monkeypatch.context() as patch:
@@ -355,7 +362,7 @@ def test_a_better_model_found_after_the_stop_is_taken_back(tmp_path, monkeypatch
 
         stop_early, stopping = loop.stop_early, []
         patch.setattr(loop, "stop_early", stop)
-        patch.setattr(Validator, "__call__", better)
+        patch.setattr(validation, "validate", better)
         with signalled(6, signal.SIGTERM), pytest.raises(Interrupted):
             train(run, **options)
     stopped = checkpoint.load(run).record

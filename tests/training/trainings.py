@@ -16,7 +16,7 @@ from pixelcnn import data, networks, outputs
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import PixelCNNError
 from pixelcnn.model import PixelModel
-from pixelcnn.training import History, fit, loop
+from pixelcnn.training import History, Interrupted, fit, loop
 from pixelcnn.training.batches import Batch, Batches
 from pixelcnn.training.checkpoints import existing, read
 from pixelcnn.training.trainer import Trainer
@@ -82,7 +82,7 @@ def exit_code(
         resource.setrlimit(resource.RLIMIT_AS, (used + room, used + room))
     try:
         train(run, resume=True, **options)
-    except PixelCNNError as error:
+    except (PixelCNNError, Interrupted) as error:
         rank = os.environ.get("RANK", "0")
         run.with_suffix(f".said{rank}").write_text(f"{error}\n{error.hint}")
         return error.exit_code

@@ -26,8 +26,6 @@ from pixelcnn.cli.score import score
 from pixelcnn.cli.train import train
 from pixelcnn.cli.verify import verify
 from pixelcnn.cores import cores
-from pixelcnn.errors import PixelCNNError
-from pixelcnn.text import PLAIN
 
 SYNONYMS = {
     "fit": "train",
@@ -66,17 +64,16 @@ class Root(TyperGroup):
         def action() -> Any:
             try:
                 refuse_empty(words)
-                ended = run(words, "pixelcnn", complete_var, False, windows_expand_args, **extra)
+                return run(words, "pixelcnn", complete_var, False, windows_expand_args, **extra)
             except typer.TyperException as error:
                 if getattr(error, "ctx", None) is None:  # as of an option without its value
                     error.ctx = self.context_of(words)  # type: ignore[attr-defined]
                 raise
-            if ended == failures.INTERRUPTED:
-                raise KeyboardInterrupt  # of which typer keeps the code alone
-            return ended
+            except failures.Carried as carried:
+                raise carried.error from None
 
         with slowness_said():
-            code = failures.guarded(action, debug, words)
+            code = failures.guarded(action, debug)
         if standalone_mode:
             sys.exit(code)
         return code
@@ -92,18 +89,11 @@ class Root(TyperGroup):
         return context
 
     def invoke(self, ctx: Any) -> Any:
-        """Runs the command; a broken pipe is told apart from click's exit code 1.
-
-        The library does not know which command it works for: a hint may name an option of another.
-        """
+        """Runs the command; what typer makes an exit code of is carried through it."""
         try:
             return super().invoke(ctx)
-        except BrokenPipeError as error:
-            raise failures.Unread from error
-        except PixelCNNError as error:
-            if ctx.invoked_subcommand not in TAKE_SETTINGS:
-                error.hint = failures.of_training(error.hint)
-            raise
+        except (BrokenPipeError, KeyboardInterrupt) as error:
+            raise failures.Carried(error) from error
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Finds the command, or suggests the one that was meant."""
@@ -177,9 +167,7 @@ def root(
     listen(detailed=context.invoked_subcommand in TELL_ALL)
 
 
-TAKE_SETTINGS = ("train", "reproduce")
-"""Commands that have ``--set``."""
-TELL_ALL = (*TAKE_SETTINGS, "data")
+TELL_ALL = ("train", "reproduce", "data")
 """Commands that tell of everything that is done to files, where others say where to look."""
 
 USES = (
@@ -235,5 +223,5 @@ def main() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\b")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=PLAIN)  # a file name may be no text at all
+            stream.reconfigure(errors="backslashreplace")  # a file name may be no text at all
     app()

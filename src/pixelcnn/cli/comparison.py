@@ -4,12 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import typer
-
 from pixelcnn import devices, image_codecs, scoring
-from pixelcnn.annotations import shown
 from pixelcnn.cli import console
 from pixelcnn.codec import compress
+from pixelcnn.config import check_choice
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import ModelError
 from pixelcnn.image_codecs import CODECS
@@ -53,7 +51,7 @@ def names(text: str) -> list[str]:
     """``"png,jbig"`` as names of codecs.
 
     Raises:
-        typer.BadParameter: no such codec.
+        ConfigError: no such codec.
 
     Example:
         >>> names("png, jbig")
@@ -61,11 +59,7 @@ def names(text: str) -> list[str]:
     """
     found = [word.strip().lower() for word in text.split(",")]
     for name in found:
-        if name not in CODECS:
-            raise typer.BadParameter(
-                f"no codec is called {shown(name)}; known: {', '.join(CODECS)}",
-                param_hint="'--compare'",
-            )
+        check_choice("--compare", name, CODECS)
     return list(dict.fromkeys(found))
 
 

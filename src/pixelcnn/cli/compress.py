@@ -43,24 +43,12 @@ def compress(
         ),
     ] = None,
     force: options.Force = False,
-    stdout: Annotated[
-        bool, options.said("-c", "--stdout", help="Write to standard output.", default="off")
-    ] = False,
+    stdout: options.Stdout = False,
     keep: Annotated[
         bool, options.said("-k", "--keep", help="Keep the inputs; they always are.", default="on")
     ] = True,
-    test: Annotated[
-        bool,
-        options.said(
-            "-t",
-            "--test",
-            help="INPUTs are .pxc files: decode them, and write nothing.",
-            default="off",
-        ),
-    ] = False,
-    listed: Annotated[
-        bool, options.said("-l", "--list", help="INPUTs are .pxc files: list them.", default="off")
-    ] = False,
+    test: options.Test = False,
+    listed: options.Listed = False,
     verify: Annotated[
         bool,
         typer.Option(

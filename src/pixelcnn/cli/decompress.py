@@ -42,24 +42,9 @@ def decompress(
         ),
     ] = None,
     force: options.Force = False,
-    stdout: Annotated[
-        bool,
-        options.said(
-            "-c", "--stdout", help="Write the one file that is in it to stdout.", default="off"
-        ),
-    ] = False,
-    test: Annotated[
-        bool, options.said("-t", "--test", help="Decode and check, write nothing.", default="off")
-    ] = False,
-    listed: Annotated[
-        bool,
-        options.said(
-            "-l",
-            "--list",
-            help="List what is in it, as 'pixelcnn info FILE.pxc' does; MODEL is not opened.",
-            default="off",
-        ),
-    ] = False,
+    stdout: options.Stdout = False,
+    test: options.Test = False,
+    listed: options.Listed = False,
     json: options.Json = False,
 ) -> None:
     """Decompress images to what they were.

@@ -8,7 +8,7 @@ import typer
 from pixelcnn.cli import options
 from pixelcnn.cli.console import emit, result, say
 from pixelcnn.errors import ConfigError
-from pixelcnn.folders import at_home
+from pixelcnn.folders import at_home, number_of, numbered
 
 FOLDER = Path("runs/demo")
 
@@ -52,15 +52,10 @@ def demo(
 
 
 def _folder(out: Path | None) -> Path:
-    """An empty or new folder: the one asked for, or the next free one."""
+    """An empty or new folder: the one asked for, or the one behind the last."""
     if out is not None:
         out = at_home(out)
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise ConfigError(f"{out} is there already", hint="choose another folder with --out")
         return out
-    number = 1
-    folder = FOLDER
-    while folder.exists():
-        number += 1
-        folder = FOLDER.with_name(f"{FOLDER.name}-{number}")
-    return folder
+    return numbered(FOLDER, number_of(FOLDER, FOLDER.parent.glob("*")) + 1)

@@ -6,13 +6,12 @@ Codes: 1 failed, 2 usage or configuration, 3 bad or corrupt input, 4 model or fo
 
 import contextlib
 import errno
-import itertools
 import os
 import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -21,7 +20,7 @@ import typer
 from pixelcnn.annotations import shown
 from pixelcnn.errors import DISK_FULL, PixelCNNError
 from pixelcnn.memory import ran_out
-from pixelcnn.text import as_word, one_line, printable_lines
+from pixelcnn.text import one_line, printable_lines
 
 INTERRUPTED = 130
 UNREAD = 141
@@ -36,8 +35,12 @@ class Terminated(BaseException):
         self.number = number
 
 
-class Unread(Exception):
-    """Nobody reads stdout any more: a broken pipe that click does not take for a failure."""
+class Carried(Exception):
+    """Carries what typer would take for an ending of its own, such as a broken pipe, through it."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 class Failure(NamedTuple):
@@ -48,19 +51,15 @@ class Failure(NamedTuple):
     hint: str
 
 
-def describe(error: BaseException, words: Sequence[str] = ()) -> Failure:
-    """The exit code, the message and the remedy of an exception.
-
-    Args:
-        error: what was raised.
-        words: the command line.
-    """
+def describe(error: BaseException) -> Failure:
+    """The exit code, the message and the remedy of an exception."""
     if isinstance(error, PixelCNNError):
         return Failure(error.exit_code, str(error), error.hint)
     if isinstance(error, typer.TyperException):
-        return usage(error, words)
+        return usage(error)
     if isinstance(error, KeyboardInterrupt):
-        return Failure(INTERRUPTED, "interrupted", "")
+        code, hint = getattr(error, "exit_code", INTERRUPTED), getattr(error, "hint", "")
+        return Failure(code, str(error) or "interrupted", hint)
     if isinstance(error, Terminated):
         return Failure(128 + error.number, "terminated", "")
     if isinstance(error, OSError):
@@ -74,29 +73,7 @@ def describe(error: BaseException, words: Sequence[str] = ()) -> Failure:
     )
 
 
-@contextlib.contextmanager
-def goes_on(way: str) -> Iterator[None]:
-    """In a ``with`` block, hints say how a command goes on that has no option ``--resume``."""
-    try:
-        yield
-    except PixelCNNError as error:
-        error.hint = re.sub(r"continue with --resume( \(in Python [^)]*\))?", way, error.hint)
-        raise
-
-
-def of_training(hint: str) -> str:
-    """A hint to a command that has no ``--set``: settings are named with the one that has it.
-
-    Example:
-        >>> of_training("say --set data.quantise= (in Python quantise=)")
-        'say `pixelcnn train --set data.quantise=` (in Python quantise=)'
-        >>> of_training("--set data.shape=1,8,8 (in Python shape=(1,8,8))")
-        '`pixelcnn train --set data.shape=1,8,8` (in Python shape=(1,8,8))'
-    """
-    return re.sub(r"(?<!train )(--set data\.\w+=[^\s;,)]*(?:,\d+)*)", r"`pixelcnn train \1`", hint)
-
-
-def usage(error: typer.TyperException, words: Sequence[str] = ()) -> Failure:
+def usage(error: typer.TyperException) -> Failure:
     """An unknown option or command, a missing or impossible value."""
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "pixelcnn"
@@ -105,23 +82,7 @@ def usage(error: typer.TyperException, words: Sequence[str] = ()) -> Failure:
         # Typer's checker of types tells how it failed, but not with what.
         message = re.sub(r", unable to parse string as an? \w+$", "", message)
         message = f"{message.replace(': Input should', ': it should')}, got {given}"
-    if file := dashed(words):
-        return Failure(2, message, f"a file whose name begins with - is written {as_word(file)}")
     return Failure(2, message, f"'{command} --help' shows examples and every option")
-
-
-def dashed(words: Sequence[str]) -> str:
-    """The first word that was taken for options, and is a file or called like one; empty if none is.
-
-    Example:
-        >>> dashed(["complete", "mnist", "-x.png"]), dashed(["sample", "mnist", "--temperature", "-0.5"])
-        ('-x.png', '')
-    """
-    for word in itertools.takewhile(lambda word: word != "--", words):
-        named = re.fullmatch(r"-[^=]*\.[a-z][a-z0-9]*", word)
-        if len(word) > 1 and word.startswith("-") and (named or os.path.lexists(word)):
-            return word
-    return ""
 
 
 def refused(error: BaseException) -> str:
@@ -170,19 +131,18 @@ def open_streams() -> None:
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
 
 
-def guarded(action: Callable[[], Any], debug: bool, words: Sequence[str] = ()) -> int:
+def guarded(action: Callable[[], Any], debug: bool) -> int:
     """Runs ``action`` and gives the exit code; says what went wrong, if anything did.
 
     Args:
         action: returns an exit code, or anything else for success.
         debug: print the traceback, too.
-        words: the command line that it runs.
     """
     try:
         code = action()
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except (BrokenPipeError, Unread):
+    except BrokenPipeError:
         # The reader has left, as in ``… | head``: the code is a shell's for SIGPIPE, since 1 would be a
         # broken promise.
         drop_results()
@@ -192,7 +152,7 @@ def guarded(action: Callable[[], Any], debug: bool, words: Sequence[str] = ()) -
     except (Exception, KeyboardInterrupt, Terminated) as error:
         if debug:
             print(printable_lines(traceback.format_exc()), end="", file=sys.stderr)
-        failure = describe(error, words)
+        failure = describe(error)
         report(failure)
         try:
             sys.stdout.flush()

@@ -127,7 +127,25 @@ SkipBad = Annotated[
     ),
 ]
 Force = Annotated[bool, said("-f", "--force", help="Replace files that are there.", default="off")]
+Stdout = Annotated[bool, said("-c", "--stdout", help="Write to standard output.", default="off")]
+Test = Annotated[
+    bool,
+    said("-t", "--test", help="Decode .pxc files and check them; write nothing.", default="off"),
+]
+Listed = Annotated[
+    bool,
+    said("-l", "--list", help="List what is in .pxc files; nothing is decoded.", default="off"),
+]
 Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Same seed, same images.")]
+TrainingSeed = Annotated[
+    int | None,
+    said(
+        "--seed",
+        metavar="N",
+        help="Of weights, batches and noise.",
+        default="the recipe's, mostly 0",
+    ),
+]
 Engine = Annotated[
     str,
     typer.Option(

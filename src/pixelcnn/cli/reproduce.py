@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pixelcnn.cli import failures, options
+from pixelcnn.cli import options
 from pixelcnn.cli.console import emit, progress, result, say, with_error
 from pixelcnn.cli.train import trained
 from pixelcnn.folders import at_home
@@ -26,10 +26,7 @@ def reproduce(
     ] = None,
     settings: options.Settings = None,
     max_time: options.MaxTime = None,
-    seed: Annotated[
-        int | None,
-        options.said(metavar="N", help="Of weights, batches and noise.", default="the recipe's"),
-    ] = None,
+    seed: options.TrainingSeed = None,
     device: options.Device = None,
     json: options.Json = False,
 ) -> None:
@@ -57,8 +54,8 @@ def reproduce(
         *(Setting("training", key, value) for key, value in chosen.items() if value is not None),
     ]
     folder = at_home(run) if run else Path("runs") / f"reproduce-{found.name}"
-    with failures.goes_on("the same command goes on"):
-        trained(request(found, folder, overrides=overrides, resume=True))
+    again = "the same command goes on"
+    trained(request(found, folder, overrides=overrides, resume=True, again=again))
     if not kept(folder, published.split):
         say(
             f"scoring all images of the part {published.split}; --max-time is for the training, and if"

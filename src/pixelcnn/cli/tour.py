@@ -5,24 +5,19 @@ from pathlib import Path
 from typing import Any
 
 from pixelcnn import __version__, checkpoint, data, scoring
-from pixelcnn.cli import failures, output, report, story, uses
+from pixelcnn.cli import chapters, output, report
 from pixelcnn.cli.console import say, with_error
 from pixelcnn.folders import BEST
-from pixelcnn.scoring import Score
+from pixelcnn.scoring import Score, bits_per_dim
 from pixelcnn.text import as_word
 from pixelcnn.training import train_recipe
 from pixelcnn.training.progress import duration
 from pixelcnn.training.recipe import Setting
+from pixelcnn.training.train import request
 from pixelcnn.verify import check_model
 from pixelcnn.verify.report import Report
 
 RECIPE = "digits"
-TITLE = "A model of handwritten digits"
-LEAD = (
-    "This page was written by one command, pixelcnn demo. In {time} it trained a small PixelCNN on "
-    "handwritten digits and then used it in every way there is: to measure, to draw, to complete, "
-    "to compress, to find odd images, and to check itself."
-)
 
 
 def take(folder: Path, seed: int, max_time: str) -> dict[str, Any]:
@@ -36,34 +31,29 @@ def take(folder: Path, seed: int, max_time: str) -> dict[str, Any]:
     Returns:
         The numbers, in JSON types.
     """
-    began = time.monotonic()
-    run = folder / "run"
-    quoted = as_word(run)
+    began, run = time.monotonic(), folder / "run"
     say("1/5 training: predict every pixel of a digit from the pixels before it")
     limits = {"max_time": max_time, "seed": seed}
-    with failures.goes_on(
-        f"'pixelcnn train {RECIPE} --run {quoted} --resume' finishes the training"
-    ):
-        train_recipe(RECIPE, run, overrides=[Setting("training", *each) for each in limits.items()])
+    overrides = [Setting("training", *each) for each in limits.items()]
+    again = f"'pixelcnn train {RECIPE} --run {as_word(run)} --resume' finishes the training"
+    train_recipe(request(RECIPE, run, overrides=overrides, again=again))
     seconds = time.monotonic() - began
     say("2/5 measuring on digits that were put aside")
     digits, model = data.load("digits"), checkpoint.load(run)
     score = scoring.evaluate(model, digits.test)
-    stage = story.Stage(folder, quoted, model, digits, seed)
+    stage = chapters.Stage(folder, model, digits, seed)
     say("3/5 checking that the model keeps its promises")
     promises = check_model(model)
     say("4/5 compressing those digits, beside PNG and WebP")
-    sizes = uses.compressed(stage)
+    sizes = chapters.compressed(stage)
     say("5/5 drawing, completing and writing the page")
-    sections = chapters(stage, max_time, score, promises, sizes)
-    page = folder / "index.html"
-    lead = LEAD.format(time=duration(time.monotonic() - began))
-    facts = story.facts(stage, score, seconds)
-    footer = f"Made with pixelcnn {__version__}, seed {seed}."
-    output.write(page, report.page(TITLE, lead, facts, sections, footer).encode())
+    parts = drawn(stage, score, promises, sizes)
+    words = said(stage, score) | {"seconds": f"{seconds:.0f}", "max_time": max_time}
+    words["time"] = duration(time.monotonic() - began)
+    output.write(page := folder / "index.html", report.page(folder, words, parts).encode())
     return score.as_json() | {
-        "uniform_nats": story.uniform_nats(model.shape, model.levels),
-        "histogram_nats": float(story.histogram_nats(digits.train, digits.test).mean()),
+        "uniform_nats": chapters.uniform_nats(model.shape, model.levels),
+        "histogram_nats": float(chapters.histogram_nats(digits.train, digits.test).mean()),
         "bytes_per_image": sizes,
         "promises_kept": sum(row.passed for row in promises.rows if not row.noted),
         "promises": sum(not row.noted for row in promises.rows),
@@ -73,22 +63,45 @@ def take(folder: Path, seed: int, max_time: str) -> dict[str, Any]:
     }
 
 
-def chapters(
-    stage: story.Stage, max_time: str, score: Score, promises: Report, sizes: dict[str, float]
-) -> list[report.Section]:
-    """The parts of the page, in order."""
-    return [
-        story.the_data(stage),
-        story.training(stage, max_time),
-        story.evaluation(stage, score),
-        uses.samples(stage),
-        uses.completion(stage),
-        uses.surprise(stage),
-        uses.compression(stage, sizes),
-        uses.anomalies(stage),
-        uses.promises(stage, promises),
-        uses.gallery(stage),
-    ]
+def drawn(
+    stage: chapters.Stage, score: Score, promises: Report, sizes: dict[str, float]
+) -> dict[str, str]:
+    """Draws all pictures of the page; gives its other parts as HTML."""
+    chapters.data(stage)
+    chapters.completions(stage)
+    chapters.surprise(stage)
+    gallery, commands = chapters.gallery(stage)
+    return {
+        "curves": chapters.curves(stage),
+        "likelihoods": chapters.likelihoods(stage, score),
+        "copies": chapters.samples(stage),
+        "sizes": chapters.packed(sizes),
+        "strangers": chapters.anomalies(stage),
+        "promises": chapters.promises(promises),
+        "gallery": gallery,
+        "gallery_commands": commands,
+    }
+
+
+def said(stage: chapters.Stage, score: Score) -> dict[str, str]:
+    """The numbers in the text of the page, and its paths: as its commands name them."""
+    model, parts = stage.model, {name: len(part) for name, part in stage.digits._asdict().items()}
+    uniform = chapters.uniform_nats(model.shape, model.levels)
+    return {name: f"{count:,}" for name, count in parts.items()} | {
+        "images": f"{sum(parts.values()):,}",
+        "levels": str(model.levels),
+        "highest": str(model.levels - 1),
+        "parameters": f"{model.parameters_count:,}",
+        "nats": f"{score.nats:.2f}",
+        "stderr": f"{score.stderr:.2f}",
+        "bits": f"{score.bits_per_dim:.3f}",
+        "blind": f"{bits_per_dim(uniform, model.shape.dimensions):.2f}",
+        "png_nats": f"{scoring.png_nats(stage.digits.test.images, model.levels).mean():.0f}",
+        "run": as_word(stage.folder / "run"),
+        "digit": as_word(stage.folder / "digit.png"),
+        "seed": str(stage.seed),
+        "version": __version__,
+    }
 
 
 def lines(numbers: dict[str, Any]) -> list[tuple[str, str]]:

@@ -46,14 +46,7 @@ def train(
     batch_size: Annotated[
         int | None, options.said(metavar="N", help="Images a step.", default="the recipe's")
     ] = None,
-    seed: Annotated[
-        int | None,
-        options.said(
-            metavar="N",
-            help="Of weights, batches and noise.",
-            default="the recipe's, mostly 0",
-        ),
-    ] = None,
+    seed: options.TrainingSeed = None,
     device: options.Device = None,
     devices: Annotated[
         int | None, options.said(metavar="N", help="Processes a machine.", default="1")

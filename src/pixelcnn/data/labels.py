@@ -22,7 +22,7 @@ log = logging.getLogger("pixelcnn")
 MAX_CLASSES = 65_536
 """Labels beyond are no classes: a network would need as many weights for them."""
 
-OMITTED = "are left out with --set data.labels=false (in Python labels=False)"
+OMITTED = "are left out with `pixelcnn train --set data.labels=false` (in Python labels=False)"
 SEVERAL = f"an image has one; several are a condition (in Python condition=), or {OMITTED}"
 """What to do about more than one label an image, of which the first would be a wrong one."""
 

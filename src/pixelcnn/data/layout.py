@@ -79,7 +79,7 @@ def _rows_hint(shape: tuple[int, ...]) -> str:
     if len(shape) != 2 or (side := math.isqrt(shape[1])) ** 2 != shape[1]:
         return ""
     square = f"1,{side},{side}"
-    return f"of an image in each row: --set data.shape={square} (in Python shape=({square}))"
+    return f"of an image in each row: `pixelcnn train --set data.shape={square}` (in Python shape=({square}))"
 
 
 def in_rows(shape: tuple[int, ...], labelled: bool, model: ImageShape | None) -> bool:

@@ -125,7 +125,7 @@ def _files(root: Path, reading: Reading) -> tuple[list[ImageFile], list[Any] | N
         raise ConfigError(
             f"{name_of(root)} has the parts {', '.join(parts)}, and a packed set is one piece",
             hint=f"pack {first} by itself, and {' and '.join(others)} likewise; one packed set is trained on,"
-            " another tested on with --set data.test= (in Python test=)",
+            " another tested on with `pixelcnn train --set data.test=` (in Python test=)",
         )
     return find_images(root), None
 

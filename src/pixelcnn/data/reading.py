@@ -22,7 +22,7 @@ STORED_LAYOUTS = ("nhw", "nhwc", "nchw", "hwn", "hwcn")
 """Axes that an array of images may have; the last two in the order of MATLAB."""
 LABELS = ("label", "labels", "class", "target", "y")
 """What a column of labels is called."""
-WITHOUT = "--set data.labels=false (in Python labels=False)"
+WITHOUT = "`pixelcnn train --set data.labels=false` (in Python labels=False)"
 """How to leave labels out: for hints."""
 FLAGS = ("size", "fit", "layout", "skip_bad", "grey", "rgb", "key", "label_column")
 """Options that the command line has under their own names."""
@@ -101,10 +101,11 @@ def typed(option: str) -> str:
 
     Example:
         >>> print(typed("skip_bad"), "or", typed("test"))
-        --skip-bad (in Python skip_bad=) or --set data.test= (in Python test=)
+        --skip-bad (in Python skip_bad=) or `pixelcnn train --set data.test=` (in Python test=)
     """
-    flag = option.replace("_", "-") if option in FLAGS else f"set data.{option}="
-    return f"--{flag} (in Python {option}=)"
+    own = f"--{option.replace('_', '-')}"
+    flag = own if option in FLAGS else f"`pixelcnn train --set data.{option}=`"
+    return f"{flag} (in Python {option}=)"
 
 
 def plain_layout(layout: str) -> str:

@@ -18,7 +18,7 @@ from pixelcnn.training.trainer import Trainer
 def calibrate_kept(trainer: Trainer) -> None:
     """Measures the best model, whose weights are recalled, and the last; notes it in their records."""
     model, saver, processes = trainer.model, trainer.saver, trainer.processes
-    images, most = trainer.validator.data, trainer.options.calibration_images
+    images, most = trainer.val, trainer.options.calibration_images
     before = dict(model.record)
     say = trainer.recorder.talk.say
     found = processes.on_main(lambda: measured(model, images, most, say))

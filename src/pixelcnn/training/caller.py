@@ -10,7 +10,6 @@ from pixelcnn.layers import set_dropout_generator
 from pixelcnn.memory import ran_out
 from pixelcnn.model import PixelModel
 from pixelcnn.training.batches import draws_globally
-from pixelcnn.training.options import TrainingOptions
 
 
 def lay_out(model: PixelModel, device: str, precision: str, *, channels_last: bool) -> None:
@@ -55,8 +54,12 @@ def preserved(model: PixelModel, device: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def memory(options: TrainingOptions) -> Iterator[None]:
+def memory(size: int, part: int) -> Iterator[None]:
     """Says in one line that memory ran out.
+
+    Args:
+        size: images a step.
+        part: of them at once; 0 for all.
 
     Raises:
         ResourceError: instead of what torch or the system raise for want of memory.
@@ -66,10 +69,9 @@ def memory(options: TrainingOptions) -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not ran_out(error):
             raise
-        size = options.batch_size
-        at_once = min(size, options.micro_batch_size or size)
-        part = f"micro_batch_size={at_once // 2}"
-        hint = f"--set training.{part} (in Python {part}) takes the same steps in parts"
+        at_once = min(size, part or size)
+        option = f"micro_batch_size={at_once // 2}"
+        hint = f"--set training.{option} (in Python {option}) takes the same steps in parts"
         if at_once == size:
             hint = f"try --batch-size {size // 2}; {hint}"
         raise ResourceError(

@@ -1,7 +1,6 @@
 """Training a model from Python, and all that surrounds the loop: checks, devices, order, the last words."""
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,34 +12,30 @@ from pixelcnn import devices
 from pixelcnn.checkpoint import check_rebuilds, uncompiled
 from pixelcnn.conditioning import condition_of
 from pixelcnn.config import gated
-from pixelcnn.data import ImageSet, tags
+from pixelcnn.data import tags
 from pixelcnn.errors import ConfigError
 from pixelcnn.likelihoods import bits_per_dim
-from pixelcnn.model import PixelModel
 from pixelcnn.scoring import tell_coding
 from pixelcnn.sources import training_sets
 from pixelcnn.surroundings import independent
 from pixelcnn.text import counted
-from pixelcnn.training import checkpoints, loop
+from pixelcnn.training import checkpoints, loop, pictures, validation
 from pixelcnn.training.acceleration import accelerated
 from pixelcnn.training.batches import Batches, augmentation_of, check_fit
 from pixelcnn.training.calibration import calibrate_kept
 from pixelcnn.training.callbacks import Trackers, check_hooks
 from pixelcnn.training.caller import lay_out, memory, preserved
 from pixelcnn.training.history import History
-from pixelcnn.training.likelihood import Loss, Stopped, resolve_precision, try_out
+from pixelcnn.training.likelihood import Stopped, resolve_precision, try_out
 from pixelcnn.training.options import TrainingOptions
-from pixelcnn.training.pictures import Grids
-from pixelcnn.training.plan import Clock
-from pixelcnn.training.processes import Processes, joined
+from pixelcnn.training.processes import joined
 from pixelcnn.training.progress import Talk
 from pixelcnn.training.recipe import goes_on, of_model
 from pixelcnn.training.record import training_record, validation_record
 from pixelcnn.training.recorder import Recorder
 from pixelcnn.training.run import RunFolder, held
 from pixelcnn.training.signals import Interrupted, StopFlag
-from pixelcnn.training.trainer import Trainer
-from pixelcnn.training.validator import Validator
+from pixelcnn.training.trainer import Job, Trainer
 
 
 @independent
@@ -120,88 +115,52 @@ def fit(
                 return goes
 
             folder, replan = ours, processes.on_main(begin)
-        return run_training(
-            model, train, val, options, folder, notes, processes,
-            replan=replan, verbose=verbose, callbacks=callbacks, trackers=wanted, since=since,
+        job = Job(
+            model=model, train=train, val=val, options=options, notes=notes, processes=processes,
+            folder=folder, replan=replan, verbose=verbose, callbacks=callbacks, trackers=wanted, since=since,
         )  # fmt: skip
+        return run_training(job)
 
 
-def run_training(
-    model: PixelModel,
-    train: ImageSet,
-    val: ImageSet,
-    options: TrainingOptions,
-    folder: RunFolder | None,
-    notes: dict[str, Any],
-    processes: Processes,
-    *,
-    replan: bool,
-    remarks: Sequence[str] = (),
-    verbose: bool,
-    callbacks: Sequence[Any],
-    trackers: Sequence[Any],
-    since: float,
-) -> History:
-    """Trains in a folder that is held already; arguments and errors as :func:`fit`.
-
-    Args:
-        model: trained in place.
-        train: training images.
-        val: validation images.
-        options: how to train.
-        folder: held and laid out; None writes nothing.
-        notes: the first part of the training record.
-        processes: of this training.
-        replan: do not keep the number of steps that a resumed run had settled on.
-        remarks: what to say before the start.
-        verbose: talk on stderr.
-        callbacks: the user's.
-        trackers: names or objects.
-        since: :func:`time.monotonic` when the training was asked for.
-    """
+def run_training(job: Job) -> History:
+    """Trains; errors as of :func:`fit`."""
+    model, options, processes, folder = job.model, job.options, job.processes, job.folder
     device = processes.device(devices.resolve_device(options.device))
     precision = processes.on_main(lambda: resolve_precision(options.precision, device))
-    processes.check_same("".join(notes["content_hash"].values()), "data")
-    val = val.frozen().limit(options.validation_images or None)
-    model.statistics = processes.on_main(lambda: checkpoints.settled(model, train, folder))
+    processes.check_same("".join(job.notes["content_hash"].values()), "data")
+    model.statistics = processes.on_main(lambda: checkpoints.settled(model, job.train, folder))
     path = folder.path if folder is not None and processes.is_main else None
     batches = Batches(
-        train, options.batch_size, options.seed,
-        condition=condition_of(model, train), prepare=model.standardised,
+        job.train, options.batch_size, options.seed,
+        condition=condition_of(model, job.train), prepare=model.standardised,
         augmentation=augmentation_of(model, options), tagged=tags.of(model) if options.augment_tag else None,
         rank=processes.rank, processes=processes.size, device=device,
     )  # fmt: skip
-    taken = dataclasses.replace(options, batch_size=batches.batch_size)  # few images are one batch
+    log, metrics = (path and path / name for name in ("train.log", "metrics.csv"))
     with (
         batches,
         preserved(model, device),
         devices.exact_convolutions(device),
         StopFlag() as stop,
-        memory(taken),
+        memory(batches.batch_size, options.micro_batch_size),
         accelerated(device) as accelerator,
-        Talk(path and path / "train.log", verbose=verbose and processes.is_main) as talk,
-        Trackers(trackers if processes.is_main else (), path, options.as_table()) as tracked,
+        Talk(log, verbose=job.verbose and processes.is_main) as talk,
+        Trackers(job.trackers if processes.is_main else (), path, options.as_table()) as trackers,
     ):
-        model.record = dict(notes)
+        model.record = dict(job.notes)
         lay_out(model, device, precision, channels_last=options.channels_last)
         window = min(options.log_every, batches.steps_per_epoch)
-        recorder = Recorder(path and path / "metrics.csv", window, tracked, talk)
-        validator = Validator(model, val, options, precision, processes, stop, talk)
-        trainer = Trainer(
-            Loss(model, precision, channels_last=options.channels_last), batches, options,
-            Clock(taken, options.epochs * batches.steps_per_epoch, len(val), precision, since),
-            accelerator, processes, folder, stop, recorder, callbacks, validator,
-            Grids(val, options, folder, stop, processes, recorder),
-        )  # fmt: skip
-        if restore(trainer, replan=replan):
+        recorder = Recorder(metrics, window, trackers, talk)
+        trainer = Trainer(job, batches, precision, accelerator, stop, recorder)
+        if restore(trainer):
             talk.say(f"nothing to do: this training is over, {trainer.where_it_ended}")
         else:
-            greet(trainer, len(val), device, remarks)
+            greet(trainer, device)
             run_loop(trainer)
         return finish(trainer)
 
 
-def restore(trainer: Trainer, *, replan: bool) -> bool:
+def restore(trainer: Trainer) -> bool:
     """Goes on from the latest checkpoint of a folder, if there is one.
 
     Returns:
@@ -219,25 +178,27 @@ def restore(trainer: Trainer, *, replan: bool) -> bool:
     trainer.load_state_dict(found[1], resumed=True)
     over = state.step >= trainer.plan.steps or 0 < options.patience <= trainer.saver.best.worse
     # The folder's recipe may tell of a length that a kill has kept from every checkpoint.
-    if replan or found[1].get("length", options.length) != options.length:
+    if trainer.job.replan or found[1].get("length", options.length) != options.length:
         trainer.follow(trainer.processes.on_main(lambda: clock.replan(trainer.plan, state.step)))
         over = over and state.step >= trainer.plan.steps
     return over and trainer.saver.best.step >= 0  # else the best model is lost, and has to be made
 
 
-def greet(trainer: Trainer, validating: int, device: str, remarks: Sequence[str]) -> None:
+def greet(trainer: Trainer, device: str) -> None:
     """What is about to be trained, in one line after the remarks."""
-    for remark in remarks:
-        trainer.recorder.talk.say(remark)
-    model, batches, step = trainer.model, trainer.batches, trainer.state.step
+    model, batches, step, say = (
+        trainer.model, trainer.batches, trainer.state.step, trainer.recorder.talk.say
+    )  # fmt: skip
+    for remark in trainer.job.remarks:
+        say(remark)
     if batches.augmentation is not None:
         told = ", told to the network" if batches.tagged is not None else ""
-        trainer.recorder.talk.say(f"augmented: {batches.augmentation}{told}")
+        say(f"augmented: {batches.augmentation}{told}")
     kind = "bfloat16" if trainer.precision == "bf16" else f"float{trainer.precision}"
     length = trainer.options.limit or counted(trainer.plan.steps, "step")
-    trainer.recorder.talk.say(
+    say(
         f"{counted(len(batches.data), 'image')} of {model.shape} with {model.levels} levels,"
-        f" {validating:,} validate; {counted(model.parameters_count, 'parameter')}; {length}"
+        f" {len(trainer.val):,} validate; {counted(model.parameters_count, 'parameter')}; {length}"
         f" with {counted(batches.batch_size, 'image')} a step on {device} in {kind}"
         + (f" by {trainer.processes.size} processes" if trainer.processes.size > 1 else "")
         + (f"; going on after step {step:,}" if step else "")
@@ -269,11 +230,13 @@ def run_loop(trainer: Trainer) -> None:
 
 def interrupted(trainer: Trainer, what: str, kept: str, held: str = "") -> Interrupted:
     """The error for a training that a signal ended; ``kept`` is what its folder holds, else ``held``."""
-    hint = "continue with --resume (in Python resume=True)"
-    if trainer.folder is None:
-        kept, hint = f"{held}nothing is written", "a training with run= can be continued"
+    hint = "a training with run= can be continued"
+    if trainer.folder is not None:
+        held, hint = "", trainer.folder.again
+    else:
+        kept = "nothing is written"
     signum = trainer.stop.agreed or trainer.stop.signum
-    return Interrupted(f"{what}; {kept}", signum=signum, hint=hint)
+    return Interrupted(f"{what}; {held}{kept}", signum=signum, hint=hint)
 
 
 def finish(trainer: Trainer) -> History:
@@ -282,7 +245,7 @@ def finish(trainer: Trainer) -> History:
     saver.recall_best()
     if model.record["validation"]["precision"] == "bf16":
         try:
-            found = trainer.validator(trainer.state, full=True)
+            found = validation.validate(trainer, full=True)
         except Stopped as stopped:
             raise interrupted(trainer, "stopped after the last step", "all is saved") from stopped
         saver.annotate_best(validation_record(found))
@@ -294,6 +257,6 @@ def finish(trainer: Trainer) -> History:
     )
     calibrate_kept(trainer)
     # Of a training that was over before, a kill may have left them undrawn.
-    trainer.draw(averaged=False, anew=bool(trainer.recorder.rows))  # the best weights
+    pictures.draw(trainer, averaged=False, anew=bool(trainer.recorder.rows))  # the best weights
     rows, run = tuple(trainer.recorder.rows), trainer.state.run
     return History(rows, trainer.state.step, best, trainer.reason or "done", run)

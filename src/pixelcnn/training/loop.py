@@ -16,7 +16,7 @@ import time
 
 from torch import Tensor
 
-from pixelcnn.training import divergence
+from pixelcnn.training import divergence, pictures, validation
 from pixelcnn.training.batches import Batch, seed_dropout
 from pixelcnn.training.likelihood import Stopped, Validation
 from pixelcnn.training.record import progress_record, validation_record
@@ -39,7 +39,7 @@ def run(trainer: Trainer) -> None:
         end_late(trainer)
     elif state.step % trainer.per_epoch == 0:
         if 0 < state.step == trainer.ended and wants_grid(trainer):
-            trainer.draw(anew=False)  # if a kill came before it
+            pictures.draw(trainer, anew=False)  # if a kill came before it
         end_epoch(trainer)  # if a signal came before its validation was over
     while state.step < trainer.plan.steps and not trainer.reason:
         take_step(trainer)
@@ -163,7 +163,7 @@ def end_epoch(trainer: Trainer) -> None:
     if over or trainer.reason != "signal":
         trainer.save_checkpoint()
     if not final and wants_grid(trainer):
-        trainer.draw()
+        pictures.draw(trainer)
     trainer.began, trainer.idle = time.monotonic(), 0.0
 
 
@@ -196,7 +196,7 @@ def validated(trainer: Trainer, *, last: bool = False) -> Validation | None:
         trainer.settle_validation(trainer.processes.on_main(lambda: trainer.clock.affordable))
     try:
         with trainer.average.applied():
-            found = trainer.validator(trainer.state, full=single)
+            found = validation.validate(trainer, full=single)
     except Stopped:
         trainer.reason = "signal"
         return None

@@ -6,8 +6,7 @@ from typing import Any
 
 from pixelcnn import checkpoint, scoring
 from pixelcnn.folders import read_inside, write_inside
-from pixelcnn.json_text import json_text
-from pixelcnn.model_file import strict_json
+from pixelcnn.json_text import json_text, strict_json
 from pixelcnn.training import checkpoints
 from pixelcnn.training.run import RunFolder, versions
 

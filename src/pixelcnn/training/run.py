@@ -20,8 +20,7 @@ from pixelcnn.folders import (
     read_inside,
     write_inside,
 )
-from pixelcnn.json_text import json_text
-from pixelcnn.model_file import strict_json
+from pixelcnn.json_text import json_text, strict_json
 from pixelcnn.training.processes import Processes
 from pixelcnn.training.recipe import Recipe, parse
 
@@ -39,7 +38,8 @@ SHOWN = 16
 """Digits of a content hash that messages show."""
 PACKAGES = ("pixelcnn", "torch", "numpy", "accelerate", "safetensors", "pillow")
 
-RESUME = "free some space and continue with --resume"
+AGAIN = "continue with --resume (in Python resume=True)"
+"""How a training goes on, unless whoever started it says it otherwise."""
 
 
 class RunFolder:
@@ -54,6 +54,7 @@ class RunFolder:
     Args:
         path: the folder.
         resume: go on with what the folder holds; otherwise a folder with content is refused.
+        again: how a training in it goes on, in the words of hints.
 
     Attributes:
         recipe: the resolved one.
@@ -69,8 +70,8 @@ class RunFolder:
         ResourceError: on entering; the disk is full.
     """
 
-    def __init__(self, path: str | Path, *, resume: bool = False) -> None:
-        self.path, self.resume = at_home(path), resume
+    def __init__(self, path: str | Path, *, resume: bool = False, again: str = AGAIN) -> None:
+        self.path, self.resume, self.again = at_home(path), resume, again
         self.recipe, self.samples = self.path / "recipe.toml", self.path / "samples"
         self.best, self.last = self.path / BEST, self.path / "last.safetensors"
         self.checkpoints = self.path / "checkpoints"
@@ -225,7 +226,7 @@ def held(folder: RunFolder, processes: Processes) -> Iterator[RunFolder]:
         Followed: in the others, in its place.
         ResourceError: the disk is full, now or later.
     """
-    with room(), contextlib.ExitStack() as stack:
+    with room(folder.again), contextlib.ExitStack() as stack:
 
         def enter() -> None:
             stack.enter_context(folder)
@@ -246,20 +247,21 @@ def versions() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def room() -> Iterator[None]:
-    """Says in one line that the disk is full, and how to go on.
+def room(again: str) -> Iterator[None]:
+    """Says in one line that the disk is full, and how to go on once there is space.
 
     Raises:
         ResourceError: instead of what the system raises.
     """
+    hint = f"free some space and {again}"
     try:
         yield
     except ResourceError as error:
         if not isinstance(error.__cause__, OSError):  # it is memory that ran out
             raise
-        raise ResourceError(str(error), hint=RESUME) from error
+        raise ResourceError(str(error), hint=hint) from error
     except OSError as error:
         if error.errno not in DISK_FULL:
             raise
         name = Path(error.filename).name if error.filename else "to the run folder"
-        raise ResourceError(f"disk full: cannot write {name}", hint=RESUME) from error
+        raise ResourceError(f"disk full: cannot write {name}", hint=hint) from error

@@ -6,23 +6,27 @@ import threading
 from types import FrameType
 from typing import Any
 
-from pixelcnn.errors import PixelCNNError
 from pixelcnn.training.processes import Processes
 
 HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)
 """What a closed terminal sends, where there is such a signal."""
 
 
-class Interrupted(PixelCNNError):
+class Interrupted(KeyboardInterrupt):
     """A training that a signal ended; in a run folder everything is saved.
+
+    As any Ctrl-C it is no ``Exception``: what goes on after a training that failed ends after this one.
 
     Attributes:
         exit_code: 128 plus the signal: 129 for SIGHUP, 130 for Ctrl-C, 143 for SIGTERM.
+        hint: how to go on.
     """
 
     def __init__(self, message: str, *, signum: int = signal.SIGINT, hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.exit_code = 128 + signum
+        super().__init__(message)
+        self.exit_code, self.hint = 128 + signum, hint
+        if hint:
+            self.add_note(f"hint: {hint}")
 
 
 class StopFlag:

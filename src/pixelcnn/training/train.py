@@ -1,8 +1,6 @@
 """Training a recipe: what ``pixelcnn train`` does."""
 
-import contextlib
 import dataclasses
-import itertools
 import os
 import re
 import time
@@ -13,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pixelcnn import checkpoint
 from pixelcnn.data import DATASETS, Splits
 from pixelcnn.devices import resolve_device
-from pixelcnn.errors import ConfigError, ModelError, PixelCNNError
-from pixelcnn.folders import at_home, is_plain
+from pixelcnn.errors import DataError, ModelError
+from pixelcnn.folders import at_home, is_plain, number_of, numbered
 from pixelcnn.model import PixelModel
 from pixelcnn.surroundings import independent
 from pixelcnn.training import recipe as recipes
@@ -23,7 +21,7 @@ from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.plan import few_steps
 from pixelcnn.training.recipe import Recipe, Setting, goes_on, of_model
 from pixelcnn.training.record import content_of, nameless, training_record
-from pixelcnn.training.run import RunFolder, held
+from pixelcnn.training.run import AGAIN, RunFolder, held
 
 if TYPE_CHECKING:
     from pixelcnn.training.history import History
@@ -39,17 +37,24 @@ class Request:
         recipe: with all settings.
         run: the folder.
         resume: go on with what the folder holds.
-        stored: the recipe that the folder holds, if any.
+        replan: it goes on for another length, so that its number of steps is settled anew.
         remarks: what to say of it.
         free: nobody named the folder, so another will do if this one has been taken by the time it starts.
+        again: how it goes on after an interruption, in the words of hints.
     """
 
     recipe: Recipe
     run: Path
     resume: bool = False
-    stored: Recipe | None = None
+    replan: bool = False
     remarks: tuple[str, ...] = ()
     free: bool = False
+    again: str = AGAIN
+
+    @property
+    def folder(self) -> RunFolder:
+        """Where it is to be, which nobody holds yet."""
+        return RunFolder(self.run, resume=self.resume, again=self.again)
 
     @property
     def processes(self) -> int:
@@ -80,6 +85,7 @@ def request(
     *,
     overrides: Sequence[Setting | str] = (),
     resume: bool = False,
+    again: str = AGAIN,
 ) -> Request:
     """What a caller asks for, resolved; reads recipes, writes nothing.
 
@@ -89,9 +95,11 @@ def request(
             resume, the last of them.
         overrides: values of the recipe, see :meth:`Recipe.with_overrides`; on top of a stored one, too.
         resume: continue what the folder holds; fine if that is nothing, or a finished run.
+        again: see :class:`Request`.
 
     Raises:
-        ConfigError: a recipe or a setting that cannot be used.
+        ConfigError: a recipe or a setting that cannot be used, or one that contradicts the stored recipe.
+        DataError: the data that a run was started on have moved.
     """
     start = recipe if isinstance(recipe, Recipe) else recipes.get(recipe or DEFAULT)
     overrides = [*overrides, *located(start.with_overrides(overrides))]
@@ -102,11 +110,20 @@ def request(
         remarks = (f"runs/{base_name(fresh)} is there already; {before} {path}",)
     folder = RunFolder(path, resume=resume)
     if not (resume and folder.recipe.exists()):
-        return Request(fresh, path, resume, None, remarks, free=run is None and not resume)
+        free = run is None and not resume
+        return Request(fresh, path, resume, False, remarks, free, again)
     stored = folder.stored()
     chosen = stored.with_overrides(overrides)
+    source = str(chosen.data.get("name", ""))
+    if os.path.isabs(source) and not os.path.lexists(source):
+        raise DataError(
+            f"{path} was started on {source}, which is there no more",
+            hint="say where it lies now with --data (in Python data.name= among the overrides)",
+        )
     name = stored.name if recipe is None else fresh.name
-    return Request(dataclasses.replace(chosen, name=name), path, resume, stored, remarks)
+    chosen = dataclasses.replace(chosen, name=name)
+    replan = goes_on(stored, chosen, str(path))
+    return Request(chosen, path, resume, replan, remarks, again=again)
 
 
 def located(recipe: Recipe) -> list[Setting]:
@@ -173,15 +190,12 @@ def rehearse(wanted: Request) -> Prepared:
     """
     from pixelcnn.training.callbacks import check_trackers
 
-    folder = RunFolder(wanted.run, resume=wanted.resume)
+    folder = wanted.folder
     folder.check()
     if (trackers := wanted.recipe.options.trackers) != TrainingOptions.trackers:  # takes a second
         check_trackers(trackers, wanted.run)
-    if wanted.stored is not None:
-        goes_on(wanted.stored, wanted.recipe, str(wanted.run))
     ready = prepare(wanted.recipe, trained=any(folder.checkpoints.glob("*.ckpt")))
-    if wanted.stored is not None:
-        folder.check_content(content_of(ready.model, train=ready.splits[0], val=ready.splits[1]))
+    folder.check_content(content_of(ready.model, train=ready.splits[0], val=ready.splits[1]))
     return ready
 
 
@@ -216,6 +230,7 @@ def train_recipe(
     from pixelcnn.training.fitting import run_training
     from pixelcnn.training.processes import check_size, joined
     from pixelcnn.training.progress import Talk
+    from pixelcnn.training.trainer import Job
 
     since = time.monotonic()
     if not isinstance(wanted, Request):
@@ -223,14 +238,11 @@ def train_recipe(
     first, options = wanted, wanted.recipe.options
     with joined(options.devices, options.nodes) as processes:
         asked = processes.on_main(lambda: request(first.recipe) if first.free else first)
-        with held(RunFolder(asked.run, resume=asked.resume), processes) as folder:
-            recipe, stored = asked.recipe, asked.stored
+        with held(asked.folder, processes) as folder:
+            recipe = asked.recipe
             check_size(processes, recipe.options.devices, recipe.options.nodes)
             chosen = recipe.options.trackers if trackers is None else trackers
             processes.on_main(lambda: check_hooks(callbacks, chosen, asked.run))
-            replan = processes.on_main(
-                lambda: stored is not None and goes_on(stored, recipe, str(asked.run))
-            )
             talk = Talk(None, verbose=verbose and processes.is_main)
             talk.say(f"loading {nameless(recipe.data.get('name', 'data'))}")
             trained = processes.on_main(lambda: any(folder.checkpoints.glob("*.ckpt")))
@@ -243,11 +255,13 @@ def train_recipe(
                 ready.model, train, val, options, recipe=recipe.name, data=ready.recipe.data
             )
             processes.on_main(lambda: folder.begin(ready.recipe.dumps(), notes["content_hash"]))
-            return run_training(
-                ready.model, train, val, options, folder, notes, processes,
-                replan=replan, remarks=[*asked.remarks, *ready.notes], verbose=verbose,
+            job = Job(
+                model=ready.model, train=train, val=val, options=options, notes=notes,
+                processes=processes, folder=folder, replan=asked.replan,
+                remarks=[*asked.remarks, *ready.notes], verbose=verbose,
                 callbacks=callbacks, trackers=chosen, since=since,
             )  # fmt: skip
+            return run_training(job)
 
 
 def base_name(recipe: Recipe) -> str:
@@ -260,41 +274,8 @@ def base_name(recipe: Recipe) -> str:
 
 
 def default_run(recipe: Recipe, *, resume: bool = False) -> Path:
-    """``runs/RECIPE-DATA``, or behind the last run of this name ``runs/RECIPE-DATA-N``; to resume, that last.
-
-    It is the one with the highest number, also where others were removed.
-    """
+    """``runs/RECIPE-DATA``, or behind the last of this name ``runs/RECIPE-DATA-N``; to resume, that last."""
     base = Path("runs") / base_name(recipe)
-    last = max((n for n in _numbers(base) if _is_of(_numbered(base, n), base.name)), default=0)
-    if resume and last:
-        return _numbered(base, last)
-    free = (_numbered(base, number) for number in itertools.count(last + 1))
-    return next(path for path in free if resume or _is_free(path))
-
-
-def _is_free(path: Path) -> bool:
-    """Whether a new run may have this folder: of one that another process is loading for, its lock tells."""
-    folder = RunFolder(path)
-    with contextlib.suppress(ConfigError):
-        folder.check()
-        with folder if (path / "run.lock").exists() else contextlib.nullcontext():
-            return True
-    return False
-
-
-def _numbers(base: Path) -> list[int]:
-    """Those of the run folders that are called like one, which itself has the number 1."""
-    name = re.compile(re.escape(base.name) + "(?:-([1-9][0-9]{0,8}))?")
-    found = (name.fullmatch(path.parent.name) for path in base.parent.glob("*/recipe.toml"))
-    return [int(match[1] or 1) for match in found if match]
-
-
-def _numbered(base: Path, number: int) -> Path:
-    return base if number == 1 else base.with_name(f"{base.name}-{number}")
-
-
-def _is_of(run: Path, name: str) -> bool:
-    """Whether a run has this base name: ``digits-shots-2020`` may be the first on ``shots-2020``."""
-    with contextlib.suppress(PixelCNNError, OSError):
-        return base_name(RunFolder(run).stored()) == name
-    return False
+    runs = [path.parent for path in base.parent.glob("*/recipe.toml")]
+    last = number_of(base, runs) if resume else 0
+    return numbered(base, last or number_of(base, base.parent.glob("*")) + 1)

@@ -1,18 +1,19 @@
 """The parts of a training, and its state: what a checkpoint holds, and what is done when it diverges."""
 
-import contextlib
 import copy
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from pixelcnn.data import ImageSet
 from pixelcnn.errors import ModelError, TrainingError
+from pixelcnn.model import PixelModel
 from pixelcnn.training import checkpoints, divergence
 from pixelcnn.training.averaging import WeightAverage
 from pixelcnn.training.batches import Batches
@@ -26,64 +27,88 @@ from pixelcnn.training.run import RunFolder
 from pixelcnn.training.saver import Saver
 from pixelcnn.training.schedules import optimiser, share_of_peak
 from pixelcnn.training.signals import StopFlag
-from pixelcnn.training.validator import Validator
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """A training that is ready to begin.
+
+    Attributes:
+        model: trained in place.
+        train: training images.
+        val: validation images, of which those count that the options ask for.
+        options: how to train.
+        notes: the first part of the training record.
+        processes: that train together.
+        folder: held and laid out; None writes nothing.
+        replan: do not keep the number of steps that a resumed run had settled on.
+        remarks: what to say before the start.
+        verbose: talk on stderr.
+        callbacks: the user's.
+        trackers: names or objects.
+        since: :func:`time.monotonic` when the training was asked for.
+    """
+
+    model: PixelModel
+    train: ImageSet
+    val: ImageSet
+    options: TrainingOptions
+    notes: dict[str, Any]
+    processes: Processes
+    folder: RunFolder | None
+    replan: bool
+    remarks: Sequence[str] = ()
+    verbose: bool
+    callbacks: Sequence[Any]
+    trackers: Sequence[Any]
+    since: float
 
 
 class Trainer:
     """Everything that a training consists of; :mod:`pixelcnn.training.loop` says in which order it is used.
 
     Args:
-        loss: the model with its loss, on its device and in training mode.
+        job: what is trained, on what, and how.
         batches: of every step.
-        options: how to train.
-        clock: of the whole training.
+        precision: ``32``, ``bf16`` or ``64``.
         accelerator: spreads the steps over processes.
-        processes: of this training.
-        folder: held run folder, if any.
         stop: set by a signal.
         recorder: of its numbers.
-        callbacks: the user's.
-        validator: scores the validation set with the model's present weights.
-        draw: draws a sample grid with the weights of the state's model, given the seconds since the last;
-            with ``anew=False`` only one that is missing.
 
     Attributes:
         state: where the training is.
         plan: how many steps there are.
+        val: the validation images in use, whose levels do not change between epochs.
         ended: the last step after which an epoch was ended.
         reason: why training stops early: ``"signal"``, ``"patience"``, a callback's, or nothing.
     """
 
     def __init__(
         self,
-        loss: Loss,
+        job: Job,
         batches: Batches,
-        options: TrainingOptions,
-        clock: Clock,
+        precision: str,
         accelerator: Accelerator,
-        processes: Processes,
-        folder: RunFolder | None,
         stop: StopFlag,
         recorder: Recorder,
-        callbacks: Sequence[Any],
-        validator: Validator,
-        draw: Callable[..., None],
     ) -> None:
-        self.model, self.batches, self.options, self.clock = loss.model, batches, options, clock
-        self.accelerator, self.processes, self.folder = accelerator, processes, folder
-        self.stop, self.recorder, self.callbacks = stop, recorder, callbacks
-        self.validator, self.draw_grid, self.precision = validator, draw, loss.precision
+        self.job, self.model, self.options, self.folder = job, job.model, job.options, job.folder
+        self.batches, self.precision, self.accelerator = batches, precision, accelerator
+        self.processes, self.stop, self.recorder = job.processes, stop, recorder
+        options, self.per_epoch = self.options, batches.steps_per_epoch
+        loss = Loss(self.model, precision, channels_last=options.channels_last)
         module = torch.compile(loss) if options.compile else loss
         self.loss, self.optimizer = accelerator.prepare(module, optimiser(self.model, options))
         self.average = WeightAverage(self.model, options.weight_average)
-        self.saver = Saver(self.model, self.average, folder, processes)
-        self.per_epoch = batches.steps_per_epoch
-        plan = Plan(options.epochs * self.per_epoch, self.per_epoch)
+        self.saver = Saver(self.model, self.average, job.folder, job.processes)
+        self.val = job.val.frozen().limit(options.validation_images or None)
+        self.plan = plan = Plan(options.epochs * self.per_epoch, self.per_epoch)
+        taken = dataclasses.replace(options, batch_size=batches.batch_size)
+        self.clock = Clock(taken, plan.steps, len(self.val), precision, job.since)
         self.state = TrainingState(
             self.model, plan.steps, plan.epochs, batches.batch_size,
-            folder.path if folder else None, processes.is_main, math.isfinite(options.seconds),
+            job.folder.path if job.folder else None, job.processes.is_main, math.isfinite(options.seconds),
         )  # fmt: skip
-        self.plan = plan
         self.pending: list[Tensor] = []
         self.first = self.ended = self.skipped = self.rewound = self.next_look = 0
         self.validating = 0  # images, once that is settled
@@ -97,7 +122,7 @@ class Trainer:
 
     def tell(self, event: str) -> None:
         """Tells the callbacks what has happened."""
-        call(self.callbacks, event, self.state)
+        call(self.job.callbacks, event, self.state)
 
     @property
     def where_it_ended(self) -> str:
@@ -111,28 +136,14 @@ class Trainer:
         self.plan, foreseen = plan, self.clock.foreseen(plan, self.state.step)
         self.state.steps, self.state.epochs = foreseen.steps, foreseen.epochs
 
-    def draw(self, *, averaged: bool = True, anew: bool = True) -> None:
-        """A sample grid.
-
-        Args:
-            averaged: with the averaged weights in place of those in the model.
-            anew: even if there is one; otherwise what a killed run has left undrawn, in its time.
-        """
-        start = time.monotonic()
-        seconds = start - self.drawn if anew else self.clock.elapsed / self.state.epoch
-        with self.average.applied() if averaged else contextlib.nullcontext():
-            self.draw_grid(self.state, seconds, anew=anew)
-        self.drawn = time.monotonic()
-        self.clock.pause(self.drawn - start)
-
     def settle_validation(self, images: int) -> None:
         """Validates on no more images than these from now on, always the same ones."""
-        if images < len(self.validator.data):
-            self.validator.data = self.validator.data.limit(images)
+        if images < len(self.val):
+            self.val = self.val.limit(images)
             self.recorder.talk.say(
                 f"{images:,} images validate: more would take too much of the time"
             )
-        self.validating = self.clock.images = len(self.validator.data)
+        self.validating = self.clock.images = len(self.val)
 
     # What is not finite.
 
