@@ -15,11 +15,16 @@ from torch import Tensor
 
 from pixelcnn.data import fits, hdf5, idx, npy, zarr_store
 from pixelcnn.data.bins import Bins
-from pixelcnn.data.condition_columns import named_condition
 from pixelcnn.data.gate import brief, named
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.keys import images_key, labels_key, parts_of, unnamed_labels
-from pixelcnn.data.labels_beside import file_of_labels, labelled
+from pixelcnn.data.keys import (
+    images_key,
+    labelled,
+    labels_key,
+    named_condition,
+    parts_of,
+    unnamed_labels,
+)
 from pixelcnn.data.layout import in_rows, order_of, pixel_shape
 from pixelcnn.data.lazy import LazyImages, Rows, pieces
 from pixelcnn.data.packed import OpenFile
@@ -98,9 +103,9 @@ def contained(path: Path) -> Container:
     start = file.stream.read(len(fits.MAGIC))
     file.stream.seek(0)
     if start.startswith(npy.MAGIC):
-        return labelled(path, npy.FileArray(file), file_of_labels, npy.FileArray)
+        return labelled(path, npy.FileArray(file), npy.FileArray)
     if idx.is_idx(start):
-        return labelled(path, idx.read_idx(file), idx.labels_beside, idx.read_idx)
+        return labelled(path, idx.read_idx(file), idx.read_idx)
     if start.startswith(hdf5.MAGIC):
         return hdf5.Hdf5(file)
     if start.startswith(fits.MAGIC):

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from pixelcnn.data.arrays import contained
 from pixelcnn.data.columns import is_unnamed
-from pixelcnn.data.condition_columns import DEFAULT, stored_names
 from pixelcnn.data.files import ImageFile, find_images, name_of
 from pixelcnn.data.gate import brief, missing, named
 from pixelcnn.data.geometry import cropped
 from pixelcnn.data.image_set import ImageSet
+from pixelcnn.data.keys import CONDITION, stored_names
 from pixelcnn.data.labels import natural
 from pixelcnn.data.lines import fields_of
 from pixelcnn.data.parsing import is_number
@@ -204,10 +204,10 @@ def _array(path: Path) -> Features:
     container = contained(path)
     if isinstance(container, Single) or len(container.names) == 1:
         key = container.names[0]
-    elif (key := DEFAULT) not in container.names:
+    elif (key := CONDITION) not in container.names:
         raise DataError(
             f"holds the arrays {brief(', '.join(container.names)) or 'none'}",
-            hint=f"call the vectors or maps {DEFAULT}",
+            hint=f"call the vectors or maps {CONDITION}",
         )
     values, names = whole(container[key]), stored_names(container)
     if values.dtype.kind not in "buif":
