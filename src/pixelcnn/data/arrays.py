@@ -31,9 +31,8 @@ from pixelcnn.data.packed import OpenFile
 from pixelcnn.data.quantise import SOURCE, check_guess, note_coded, possible, source_levels
 from pixelcnn.data.raw import RawSet, check_finite, plain_type
 from pixelcnn.data.reading import QUANTISED, Reading, typed
-from pixelcnn.data.rows import RowArray
 from pixelcnn.data.splits import Parts, read_alike
-from pixelcnn.data.stored import Container, StoredArray, whole
+from pixelcnn.data.stored import Container, RowArray, StoredArray, whole
 from pixelcnn.data.tensors import as_tensor, extent, remedy
 from pixelcnn.errors import DataError, PixelCNNError
 from pixelcnn.shapes import MAX_LEVELS

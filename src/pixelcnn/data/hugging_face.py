@@ -23,8 +23,8 @@ from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import known_labels
 from pixelcnn.data.pictures import read_files
 from pixelcnn.data.reading import Reading
-from pixelcnn.data.rows import RowArray, places
 from pixelcnn.data.splits import Parts, read_alike
+from pixelcnn.data.stored import RowArray
 from pixelcnn.errors import ConfigError, DataError, UnknownName
 from pixelcnn.folders import at_home
 from pixelcnn.text import in_terminal, printable
@@ -215,7 +215,9 @@ def _arrays(table: Any, column: str, labels: Any, reading: Reading, where: str) 
     shape = first.shape[1:]
 
     def read(rows: Any) -> Any:
-        found = features.array_of(table[places(rows, len(table))].column(column))
+        found = features.array_of(
+            table[rows if isinstance(rows, slice) else rows.tolist()].column(column)
+        )
         if found.shape[1:] != shape:
             raise DataError(f"{where}: images differ in shape: {shape} and others")
         return found

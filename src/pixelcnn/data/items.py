@@ -23,8 +23,8 @@ from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import known_labels
 from pixelcnn.data.pictures import is_picture, read_files
 from pixelcnn.data.reading import LABELS, WITHOUT, Reading, typed
-from pixelcnn.data.rows import Spool
 from pixelcnn.data.splits import Parts
+from pixelcnn.data.stored import Spool
 from pixelcnn.data.tensors import as_array
 from pixelcnn.errors import DataError
 from pixelcnn.text import printable

@@ -24,8 +24,8 @@ from pixelcnn.data.patches import PATCHES, in_patches
 from pixelcnn.data.picture import Content
 from pixelcnn.data.raw import RawSet, plain_type
 from pixelcnn.data.reading import Reading
-from pixelcnn.data.rows import HELD
 from pixelcnn.data.splits import Parts, read_alike
+from pixelcnn.data.stored import HELD
 from pixelcnn.data.survey import FileReport, Target, accepted, common_size, settle
 from pixelcnn.data.tensors import dtype_of
 from pixelcnn.errors import DataError, ResourceError

@@ -13,8 +13,8 @@ from pixelcnn.data.image_set import Splits
 from pixelcnn.data.lazy import LazyImages
 from pixelcnn.data.pictures import is_picture
 from pixelcnn.data.reading import Reading
-from pixelcnn.data.rows import RowArray
 from pixelcnn.data.splits import Parts, read_alike
+from pixelcnn.data.stored import RowArray
 from pixelcnn.data.tensors import as_array, as_tensor, dense, numbers_of, unmasked
 from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
