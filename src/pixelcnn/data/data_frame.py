@@ -111,7 +111,7 @@ def _of_images(names: list[str], series: list[Any], reading: Reading) -> ImageSe
     found = [items.told(row, reading, WHERE) for row in rows]
     lower = [name.lower() for name in names]
     given = [series[place(lower, name.lower(), WHERE)] for name in reading.condition]
-    images = _conditioned(items.set_of(found, (), reading, WHERE), given, reading)
+    images = _conditioned(items.set_of(found, reading, WHERE), given, reading)
     first = list(itertools.islice(zip(*series, strict=True), FIRST))
     asked = {at for at, name in enumerate(lower) if name == reading.label_column}
     split = assignment.assigning(lower, first, asked)

@@ -79,15 +79,15 @@ def read(source: Any, reading: Reading) -> Parts:
     name = printable(
         getattr(getattr(source, "dataset", source), "__class__", type(source)).__name__
     )
-    return {"all": set_of(items_of(source, reading, name), classes_of(source), reading, name)}
+    images = set_of(items_of(source, reading, name), reading, name)
+    return {"all": named_by(images, classes_of(source))}
 
 
-def set_of(found: Iterable[Item], classes: Sequence[str], reading: Reading, where: str) -> ImageSet:
+def set_of(found: Iterable[Item], reading: Reading, where: str) -> ImageSet:
     """Items as a set.
 
     Args:
         found: the items; read once.
-        classes: names of the labels, if there are some.
         reading: how.
         where: name of the set, and the start of every message.
 
@@ -111,10 +111,8 @@ def set_of(found: Iterable[Item], classes: Sequence[str], reading: Reading, wher
 
     if pictures:
         files = (ImageFile(image, f"image {index}") for index, image in enumerate(each()))
-        images = read_files(files, reading.of_pictures, where, labels, with_names=False)
-    else:
-        images = _of_arrays(each(), labels, reading, where)
-    return named_by(images, classes)
+        return read_files(files, reading.of_pictures, where, labels, with_names=False)
+    return _of_arrays(each(), labels, reading, where)
 
 
 def _of_arrays(

@@ -273,8 +273,8 @@ def sides(shape: Any) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def needed(library: str, what: str) -> Any:
-    """A library of the extra ``science``.
+def needed(library: str, what: str, extra: str = "science") -> Any:
+    """A library of an extra of this package.
 
     Raises:
         ConfigError: it is not installed.
@@ -284,5 +284,5 @@ def needed(library: str, what: str) -> Any:
     except ImportError as error:
         raise ConfigError(
             f"{what} needs {library.partition('.')[0]}, which is not installed",
-            hint="pip install 'pixelcnn[science]'",
+            hint=f"pip install 'pixelcnn[{extra}]'",
         ) from error
