@@ -168,11 +168,11 @@ def from_values(
             return RawSet(images, labels=labels, name=where)
         usual = None if values.dtype == np.bool_ else reading.usual_levels
         if not known and usual:
-            note_coded(values, usual, reading.levels)
+            note_coded(values, usual, reading.wanted)
         levels = known or usual or source_levels(values.dtype)
         images = _levels(values, axes, levels, where)
         if not (known or usual):
-            check_guess(values, levels, reading.levels)
+            check_guess(values, levels, reading.wanted)
         return ImageSet(images, levels, labels, name=where)
 
 

@@ -25,8 +25,9 @@ from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import integers, labels_tensor
 from pixelcnn.data.lazy import LazyImages, each
 from pixelcnn.data.npy import FileArray
+from pixelcnn.data.options import Fit
 from pixelcnn.data.packing import GO_ON, Callback, Workshop, alone
-from pixelcnn.data.reading import FULL_RANGE, Fit, Reading, as_size
+from pixelcnn.data.reading import FULL_RANGE, Reading, as_size
 from pixelcnn.data.splits import Parts
 from pixelcnn.data.survey import accepted, settle
 from pixelcnn.data.tensors import dtype_of
