@@ -147,7 +147,7 @@ class Reading:
     values fill the range of their format; with any other number they are levels as they stand there."""
     usual_levels: int | None = None
     quantise: Any = None
-    """How measured values will become levels: a rule or bins. With ``source_levels`` they are levels already."""
+    """How measured values become levels: a rule, or bins; with ``source_levels`` they are levels already."""
     picture_levels: int | None = None
     labels: bool = True
     classes: tuple[str, ...] = ()
