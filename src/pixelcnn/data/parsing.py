@@ -87,21 +87,16 @@ def parse_rows(text: bytes, count: int, dialect: Dialect, others: Others) -> Row
     """
     numbered = enumerate(plain(text, dialect).split(b"\n"))
     lines = {n: line for n, line in numbered if line.strip()}
-    apart: dict[int, Apart] = {}
-    bad: dict[int, str] = {}
+    apart, bad = dict[int, Apart](), dict[int, str]()
     values = None if any(others[1:]) else _parsed(lines.values(), count, dialect)
-    if values is None and any(others):
-        apart = {n: _taken_apart(line, count, dialect, others) for n, line in lines.items()}
-        bad = {n: each.wrong for n, each in apart.items() if each.wrong}
-        lines = {n: each.line for n, each in apart.items() if not each.wrong}
-        values = _parsed(lines.values(), count, dialect)
-    if values is None:
-        wrong = {n: _wrong(line, count, dialect) for n, line in lines.items()}
-        bad |= {n: reason for n, reason in wrong.items() if reason}
-        lines = {n: line for n, line in lines.items() if not wrong[n]}
-        values = _parsed(lines.values(), count, dialect)
+    for strictly in (False, True):  # which looks at each pixel by itself
+        if values is None:
+            apart = {n: _apart(line, count, dialect, others, strictly) for n, line in lines.items()}
+            bad |= {n: each.wrong for n, each in apart.items() if each.wrong}
+            lines = {n: line for n, line in lines.items() if n not in bad}
+            values = _parsed([apart[n].line for n in lines], count, dialect)
     if values is None:  # Arrow reads no plus before a number, nor one that is nearly 0
-        fields = [line.split(dialect.separator) for line in lines.values()]
+        fields = [apart[n].line.split(dialect.separator) for n in lines]
         values = np.array([[_number(f, dialect) for f in row] for row in fields], _kind(dialect))
     kept = [apart[n] for n in lines] if apart else []
     given = np.array([each.given for each in kept], np.float64)
@@ -176,11 +171,11 @@ class Apart(NamedTuple):
     wrong: str
 
 
-def _taken_apart(line: bytes, count: int, dialect: Dialect, others: Others) -> Apart:
-    """The line without what is no pixel."""
+def _apart(line: bytes, count: int, dialect: Dialect, others: Others, strictly: bool) -> Apart:
+    """The line without what is no pixel; strictly, nor are the pixels taken for numbers unseen."""
     fields = line.split(dialect.separator)
     if len(fields) != count:
-        return Apart(line, [], [], _wrong(line, count, dialect))
+        return Apart(line, [], [], _miscounted(line, len(fields), count, dialect))
     real = dataclasses.replace(dialect, real=True)
     wrong = [_unlike(fields[n], n + 1, real) for n in others.given if not _fits(fields[n], real)]
     texts = (*others.words, *others.said)
@@ -191,7 +186,17 @@ def _taken_apart(line: bytes, count: int, dialect: Dialect, others: Others) -> A
     given = [] if wrong else [_number(fields[n], real) for n in others.given]
     for n in itertools.chain(*others):
         fields[n] = b"0"
+    if strictly:
+        bad = (_unlike(f, n, dialect) for n, f in enumerate(fields, 1) if not _fits(f, dialect))
+        wrong += itertools.islice(bad, 1)
     return Apart(dialect.separator.join(fields), given, words, next(iter(wrong), ""))
+
+
+def _miscounted(line: bytes, found: int, count: int, dialect: Dialect) -> str:
+    """What is wrong with a line of another number of fields."""
+    reason = f"{found} values instead of {count}"
+    inside = re.search(rb'"[^"]*' + re.escape(dialect.separator) + rb'[^"]*"', line)
+    return f"{reason}, counting those in {_shown(inside[0])}" if inside else reason
 
 
 def _parsed(lines: Collection[bytes], count: int, dialect: Dialect) -> np.ndarray | None:
@@ -229,18 +234,6 @@ def _parsed(lines: Collection[bytes], count: int, dialect: Dialect) -> np.ndarra
 
 def _kind(dialect: Dialect) -> type[np.generic]:
     return np.float32 if dialect.real else np.uint16
-
-
-def _wrong(line: bytes, count: int, dialect: Dialect) -> str:
-    """What keeps a line from being a row; empty if nothing does."""
-    fields = line.split(dialect.separator)
-    if len(fields) != count:
-        reason = f"{len(fields)} values instead of {count}"
-        inside = re.search(rb'"[^"]*' + re.escape(dialect.separator) + rb'[^"]*"', line)
-        return f"{reason}, counting those in {_shown(inside[0])}" if inside else reason
-    bad = (n for n, field in enumerate(fields, 1) if not _fits(field, dialect))
-    number = next(bad, None)
-    return "" if number is None else _unlike(fields[number - 1], number, dialect)
 
 
 def _fits(field: bytes, dialect: Dialect) -> bool:
