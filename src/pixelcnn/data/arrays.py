@@ -46,7 +46,7 @@ USUAL_RANGES = ((0, 1), (-1, 1), (0, 255))
 Values = np.ndarray | StoredArray
 
 
-def read_arrays(path: Path, reading: Reading) -> Parts:
+def read_arrays(path: Path, reading: Reading) -> ImageSet | Parts:
     """The images of a file of arrays as a set; those that are large stay there until they are used.
 
     Those that are parts of one set, see :func:`pixelcnn.data.keys.parts_of`, come in the shape of ``train``.
@@ -68,7 +68,7 @@ def read_arrays(path: Path, reading: Reading) -> Parts:
         container = contained(path)
         keys = parts_of(container) if reading.key is None else {}
     if not keys:
-        return {"all": _read(container, reading, where)}
+        return _read(container, reading, where)
     return read_alike(
         keys, lambda key, told: _read(container, dataclasses.replace(told, key=key), where), reading
     )

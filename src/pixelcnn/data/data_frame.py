@@ -21,7 +21,6 @@ from pixelcnn.data.label_column import label_end, place, whole_numbers
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.picture_list import MOST_ALIKE
 from pixelcnn.data.reading import LABELS, Reading, typed
-from pixelcnn.data.splits import Parts
 from pixelcnn.data.stored import Single
 from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
@@ -37,7 +36,7 @@ def fits(source: Any) -> bool:
     return type(source).__name__ == "DataFrame" and hasattr(source, "columns")
 
 
-def read(source: Any, reading: Reading, labels: Any = None) -> Parts:
+def read(source: Any, reading: Reading, labels: Any = None) -> ImageSet:
     """A data frame: what a column means is said as in a table, unless one holds images.
 
     See :func:`pixelcnn.data.table.read_table`, and :func:`pixelcnn.data.items.read` for images.
@@ -71,7 +70,7 @@ def read(source: Any, reading: Reading, labels: Any = None) -> Parts:
     if not images:
         _refuse_names(names, series)
         with named(WHERE):
-            return {"all": of_columns(names, series, reading, WHERE)}
+            return of_columns(names, series, reading, WHERE)
     if len(images) > 1 and reading.key is None:
         raise DataError(
             f"{WHERE} has {len(images)} columns of images ({brief(', '.join(images))})",
@@ -79,7 +78,7 @@ def read(source: Any, reading: Reading, labels: Any = None) -> Parts:
         )
     key = reading.key or images[0]
     read_them = _of_rows if axes.get(key) == 1 else _of_images
-    return {"all": read_them(names, series, dataclasses.replace(reading, key=key))}
+    return read_them(names, series, dataclasses.replace(reading, key=key))
 
 
 def _refuse_names(names: list[str], series: list[Any]) -> None:

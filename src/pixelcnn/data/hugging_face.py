@@ -58,7 +58,7 @@ def saved(path: Path) -> bool:
     return alone or os.path.isfile(path / "dataset_dict.json")
 
 
-def read_named(source: str, reading: Reading) -> Parts:
+def read_named(source: str, reading: Reading) -> ImageSet | Parts:
     """A dataset ``hf:OWNER/NAME``, perhaps ``/CONFIGURATION``, perhaps ``:SPLIT``; or ``hf:FOLDER``.
 
     What is in the library's cache already needs no network.
@@ -85,7 +85,7 @@ def read_named(source: str, reading: Reading) -> Parts:
     return read(found, reading, printable(folder.name if folder.exists() else source))
 
 
-def read_saved(path: Path, reading: Reading) -> Parts:
+def read_saved(path: Path, reading: Reading) -> ImageSet | Parts:
     """A folder that ``save_to_disk`` wrote."""
     where = name_of(path)
     with _told(where):
@@ -93,7 +93,7 @@ def read_saved(path: Path, reading: Reading) -> Parts:
     return read(found, reading, where)
 
 
-def read_file(path: Path, reading: Reading) -> Parts:
+def read_file(path: Path, reading: Reading) -> ImageSet:
     """A Parquet or Arrow file; an Arrow file stays where it is, of the other the library caches a copy."""
     datasets, where = _library(), printable(path.name)
     with _told(where):
@@ -101,10 +101,10 @@ def read_file(path: Path, reading: Reading) -> Parts:
             found = datasets.Dataset.from_file(str(path))
         else:
             found = datasets.Dataset.from_parquet(str(path))
-    return {"all": _one(found, reading, where)}
+    return _one(found, reading, where)
 
 
-def read(source: Any, reading: Reading, where: str = "") -> Parts:
+def read(source: Any, reading: Reading, where: str = "") -> ImageSet | Parts:
     """A dataset, or the parts of several: ``train``, ``validation`` and ``test``, as folders are called.
 
     Raises:
@@ -112,13 +112,12 @@ def read(source: Any, reading: Reading, where: str = "") -> Parts:
         DataError: see :func:`pixelcnn.data.load`.
     """
     if not isinstance(source, Mapping):
-        where = where or printable(source.info.dataset_name or "dataset")
-        return {"all": _one(source, reading, where)}
+        return _one(source, reading, where or printable(source.info.dataset_name or "dataset"))
     where = where or "datasets"
     found = {part: source[name] for name in source if (part := WORDS.get(name.lower(), ""))}
     others = [name for name in source if name.lower() not in WORDS]
     if len(source) == 1:
-        return {"all": _one(next(iter(source.values())), reading, where)}
+        return _one(next(iter(source.values())), reading, where)
     if "train" not in found or others:
         raise ConfigError(
             f"{where} has the splits {brief(', '.join(source))}",
@@ -137,7 +136,7 @@ def _one(dataset: Any, reading: Reading, where: str) -> ImageSet:
             return items.set_of(found, reading, where)
         if whole and features.holds_cells(dataset, reading.key):
             frame = dataset.with_format(None).to_pandas()
-            images = dataclasses.replace(data_frame.read(frame, reading)["all"], name=where)
+            images = dataclasses.replace(data_frame.read(frame, reading), name=where)
         elif whole and reading.key is None and features.is_flat(dataset):
             table = dataset.with_format("arrow")[:]
             images = data_frame.of_columns(table.column_names, table.columns, reading, where)

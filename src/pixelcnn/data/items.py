@@ -23,7 +23,6 @@ from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import known_labels
 from pixelcnn.data.pictures import is_picture, read_files
 from pixelcnn.data.reading import LABELS, WITHOUT, Reading, typed
-from pixelcnn.data.splits import Parts
 from pixelcnn.data.stored import Spool
 from pixelcnn.data.tensors import as_array
 from pixelcnn.errors import DataError
@@ -70,7 +69,7 @@ def paired(source: Any) -> bool:
     return single and not isinstance(image, int | float | str)
 
 
-def read(source: Any, reading: Reading) -> Parts:
+def read(source: Any, reading: Reading) -> ImageSet:
     """All items as one set; images that are pictures are decoded, others are arrays of levels.
 
     Raises:
@@ -80,7 +79,7 @@ def read(source: Any, reading: Reading) -> Parts:
         getattr(getattr(source, "dataset", source), "__class__", type(source)).__name__
     )
     images = set_of(items_of(source, reading, name), reading, name)
-    return {"all": named_by(images, classes_of(source))}
+    return named_by(images, classes_of(source))
 
 
 def set_of(found: Iterable[Item], reading: Reading, where: str) -> ImageSet:
