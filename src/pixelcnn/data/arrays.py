@@ -28,7 +28,7 @@ from pixelcnn.data.keys import (
 from pixelcnn.data.layout import in_rows, order_of, pixel_shape
 from pixelcnn.data.lazy import LazyImages, Rows, pieces
 from pixelcnn.data.packed import OpenFile
-from pixelcnn.data.quantise import SOURCE, check_guess, note_coded, possible, source_levels
+from pixelcnn.data.quantise import SOURCE, check_guess, possible, source_levels
 from pixelcnn.data.raw import RawSet, check_finite, plain_type
 from pixelcnn.data.reading import QUANTISED, Reading, typed
 from pixelcnn.data.splits import Parts, read_alike
@@ -167,12 +167,10 @@ def from_values(
             images = _ordered(values, axes, plain_type(values.dtype), where)
             return RawSet(images, labels=labels, name=where)
         usual = None if values.dtype == np.bool_ else reading.usual_levels
-        if not known and usual:
-            note_coded(values, usual, reading.wanted)
         levels = known or usual or source_levels(values.dtype)
         images = _levels(values, axes, levels, where)
-        if not (known or usual):
-            check_guess(values, levels, reading.wanted)
+        if not known:
+            check_guess(values, levels, reading.wanted, usual=bool(usual))
         return ImageSet(images, levels, labels, name=where)
 
 

@@ -20,13 +20,15 @@ from pixelcnn.data.keys import named_condition
 from pixelcnn.data.label_column import label_end, place, whole_numbers
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.picture_list import MOST_ALIKE
-from pixelcnn.data.reading import LABELS, Reading, typed
+from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.stored import Single
 from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
 
 WHERE = "data frame"
 """The name of a set that was made of one."""
+LABEL = "label"
+"""What labels are called that come beside a frame."""
 UNSAID = ("object", "str", "Str", "List")
 """How the types of columns begin, in pandas and polars, that do not say what stands in them."""
 
@@ -56,12 +58,12 @@ def read(source: Any, reading: Reading, labels: Any = None) -> ImageSet:
     axes = {name: _axes(each, short[name]) for name, each in zip(names, series, strict=True)}
     images = [name for name in names if axes[name]]
     if labels is not None:
-        if LABELS[0] in map(str.lower, names):
+        if LABEL in map(str.lower, names):
             raise DataError(
                 f"{WHERE} has labels of its own, and others beside it", hint="leave one out"
             )
-        reading = dataclasses.replace(reading, label_column=LABELS[0])
-        names, series = [*names, LABELS[0]], [*series, np.reshape(labels, -1)]
+        reading = dataclasses.replace(reading, label_column=LABEL)
+        names, series = [*names, LABEL], [*series, np.reshape(labels, -1)]
     if not images and reading.key is not None:
         raise DataError(
             f"{WHERE} has no column of images called {brief(reading.key, 60)}",

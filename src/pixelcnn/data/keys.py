@@ -13,7 +13,7 @@ from pixelcnn.data.files import PARTS
 from pixelcnn.data.gate import brief
 from pixelcnn.data.npy import FileArray
 from pixelcnn.data.packed import OpenFile, plain_name
-from pixelcnn.data.reading import typed
+from pixelcnn.data.reading import LABELS, typed
 from pixelcnn.data.stored import Container, Single, whole
 from pixelcnn.data.tensors import numbers_of
 from pixelcnn.errors import DataError
@@ -23,8 +23,7 @@ from pixelcnn.text import counted, printable
 log = logging.getLogger("pixelcnn")
 
 IMAGES = ("images", "x", "data")
-LABELS = ("labels", "y", "label", "target", "targets")
-"""What the arrays of images and of labels are called, those that are meant first."""
+"""What the array of images is called, the one that is meant first."""
 CONDITION, NAMES = "condition", "condition_names"
 """The array of conditions that is taken unless others are named, and the one that names its features."""
 
@@ -102,13 +101,11 @@ def labels_key(names: Iterable[str], images: str) -> str | None:
         ('a/labels', None)
     """
     group, _, last = images.rpartition("/")
-    words = re.split(r"([-_.])", last.lower())
-    wanted = []
-    for label in LABELS:
-        swapped = "".join(label if word in IMAGES else word for word in words)
-        wanted += [swapped] if swapped != last.lower() else []
-    if not any(word in IMAGES for word in words) or len(words) == 1:
-        wanted += LABELS
+    words, known = re.split(r"([-_.])", last.lower()), (*LABELS, "targets")
+    swapped = ("".join(label if word in IMAGES else word for word in words) for label in known)
+    wanted = [name for name in swapped if name != last.lower()]
+    if not wanted or len(words) == 1:
+        wanted += known
     beside = {
         name.rpartition("/")[2].lower(): name for name in names if name.rpartition("/")[0] == group
     }

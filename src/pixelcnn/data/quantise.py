@@ -250,24 +250,31 @@ def source_levels(dtype: np.dtype) -> int:
     return MAX_LEVELS if dtype.itemsize == 2 else 256
 
 
-def check_guess(values: Any, levels: int, wanted: int | None) -> None:
+def check_guess(values: Any, levels: int, wanted: int | None, *, usual: bool = False) -> None:
     """Says for how many levels values are taken, as nobody said, where they may be of fewer.
 
     Args:
         values: integers, the first axis counting images; an array, or one in a file.
         levels: by their type.
         wanted: levels to be made of them, if any.
+        usual: as many as those of a model's training images.
 
     Raises:
-        DataError: none beyond those wanted, so that they may be levels already.
+        DataError: none beyond those wanted, so that they may be levels already; if they are usual it is a
+            warning.
     """
     if wanted is not None and wanted < levels and not exceeds(values, wanted - 1):
-        raise DataError(
-            f"all values are below {wanted}: are they the {wanted} levels asked for already, or dark"
-            f" ones of {levels}?",
-            hint=f"say how many levels they have, {wanted} or {levels}, with {SOURCE}",
-        )
-    if levels > 2 and not exceeds(values, levels // 2 - 1):
+        if not usual:
+            raise DataError(
+                f"all values are below {wanted}: are they the {wanted} levels asked for already, or dark"
+                f" ones of {levels}?",
+                hint=f"say how many levels they have, {wanted} or {levels}, with {SOURCE}",
+            )
+        log.warning(
+            "all values are below %d, and count as dark ones of %d; if they are levels already, as"
+            " sample writes them, say %d with %s", wanted, levels, wanted, SOURCE,
+        )  # fmt: skip
+    elif not usual and levels > 2 and not exceeds(values, levels // 2 - 1):
         log.info(
             "%s values are taken for %d levels, though none is above %d; say otherwise with %s",
             values.dtype, levels, levels // 2 - 1, SOURCE,
@@ -282,12 +289,3 @@ def possible(dtype: np.dtype) -> int | None:
         (2, 65536, None)
     """
     return {"b": 2, "u": 256**dtype.itemsize}.get(dtype.kind)
-
-
-def note_coded(values: Any, levels: int, wanted: int | None) -> None:
-    """Says of values that are taken for so many levels if they may be the levels wanted already."""
-    if wanted is not None and wanted < levels and not exceeds(values, wanted - 1):
-        log.warning(
-            "all values are below %d, and count as dark ones of %d; if they are levels already, as"
-            " sample writes them, say %d with %s", wanted, levels, wanted, SOURCE,
-        )  # fmt: skip

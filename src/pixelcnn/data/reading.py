@@ -22,8 +22,8 @@ FULL_RANGE = (256, 65_536)
 """Levels of image files whose values fill the range of their format."""
 STORED_LAYOUTS = ("nhw", "nhwc", "nchw", "hwn", "hwcn")
 """Axes that an array of images may have; the last two in the order of MATLAB."""
-LABELS = ("label", "labels", "class", "target", "y")
-"""What a column of labels is called."""
+LABELS = ("labels", "y", "label", "class", "target")
+"""What labels are called, in the order in which they are meant."""
 WITHOUT = "--set data.labels=false (in Python labels=False)"
 """How to leave labels out: for hints."""
 FLAGS = ("size", "fit", "layout", "skip_bad", "grey", "rgb", "key", "label_column")

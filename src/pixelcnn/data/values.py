@@ -121,10 +121,6 @@ def values_of(source: Any) -> Any:
         ResourceError: more than the memory holds.
     """
     if isinstance(source, list | tuple):
-        if isinstance(source[0], Tensor):
-            source = [
-                each if isinstance(each, Tensor) else torch.as_tensor(each) for each in source
-            ]
         try:
             shapes = sorted({tuple(np.shape(each)) for each in source})
         except ValueError as error:
@@ -137,11 +133,7 @@ def values_of(source: Any) -> Any:
                 f"a list of images of different shapes: {shapes[0]} and {shapes[1]}",
                 hint="bring them to one shape; labels go into data.ImageSet(images, labels=…)",
             )
-        return (
-            torch.stack(source)
-            if isinstance(source[0], Tensor)
-            else np.asarray([unmasked(each) for each in source])
-        )
+        return np.asarray([as_array(each) for each in source])
     if isinstance(source, Tensor):
         dense(source)
         return source
