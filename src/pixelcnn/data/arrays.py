@@ -82,8 +82,7 @@ def _read(container: Container, reading: Reading, where: str) -> ImageSet:
         beside = labels_key(container.names, key) or unnamed_labels(container, key)
         labels = None if beside is None or not reading.labels else whole(taken(container, beside))
         stored = whole(taken(container, "levels")) if "levels" in container.names else None
-    known = reading.source_levels or _stored_levels(stored, where)
-    images = from_values(values, labels, known, reading, where)
+    images = from_values(values, labels, reading, where, _stored_levels(stored, where))
     with named(f"{where}:"):
         given, names = named_condition(container, reading.condition, len(images))
         return dataclasses.replace(images, condition=given, condition_names=names)
@@ -125,7 +124,7 @@ def taken(container: Container, name: str) -> Values:
 
 
 def from_values(
-    values: Values, labels: Any, known: int | None, reading: Reading, where: str
+    values: Values, labels: Any, reading: Reading, where: str, known: int | None = None
 ) -> ImageSet:
     """An array with any layout, type of number, byte order and strides as a set.
 
@@ -133,15 +132,16 @@ def from_values(
         values: ``n h w``, ``n h w c``, ``n c h w`` or an image in each row (see
             :func:`pixelcnn.data.layout.in_rows`).
         labels: integers ``(n,)``: an array, a tensor or a list.
-        known: levels of the values, if something says so. Else they are measured values if ``reading`` says
-            so; else booleans have 2 levels, and other values as many as ``reading.usual_levels``, or as
+        reading: how. Without ``source_levels`` they are measured values if it says so; else booleans have 2
+            levels, and other values as many as ``usual_levels``, or as
             :func:`pixelcnn.data.quantise.source_levels` says.
-        reading: the rest.
         where: name of the set, and the start of every message.
+        known: levels of the values, if their file says so.
 
     Raises:
         DataError: as :func:`read_arrays`.
     """
+    known = reading.source_levels or known
     check_numbers(values, reading, where)
     layout = reading.layout or ""
     if layout.endswith("n") and values.ndim == len(layout):
@@ -152,7 +152,7 @@ def from_values(
     picture = reading.fit == "patches" and not labelled
     if not picture and in_rows(values.shape, labelled, reading.shape):
         log.info("%s: %s, an image in each row", where, values.shape)
-        return from_rows(values, labels, known, reading, where)
+        return from_rows(values, labels, reading, where, known)
     axes = order_of(values.shape, reading, where)
     with named(where):
         check_finite(values)
@@ -175,7 +175,7 @@ def from_values(
 
 
 def from_rows(
-    values: Values, labels: Any, known: int | None, reading: Reading, where: str
+    values: Values, labels: Any, reading: Reading, where: str, known: int | None = None
 ) -> ImageSet:
     """An array ``(n, d)`` with an image in each row as a set, else as :func:`from_values`.
 
@@ -190,7 +190,7 @@ def from_rows(
         images = RowArray(
             (len(values), *shape), values.dtype, lambda rows: values[rows].reshape(-1, *shape)
         )
-    return from_values(images, labels, known, dataclasses.replace(reading, layout=layout), where)
+    return from_values(images, labels, dataclasses.replace(reading, layout=layout), where, known)
 
 
 def _bins_of_levels(values: Values, known: int | None, reading: Reading) -> Bins | None:

@@ -179,7 +179,7 @@ def of_columns(
     if found.undecided:  # whose type, of a label among them, is not that of the pixels
         labels = whole_numbers(pixels.pop(label_end(_together(pixels), where)))
     labels = labels if reading.labels else None
-    images = from_rows(_together(pixels), labels, reading.source_levels, reading, where)
+    images = from_rows(_together(pixels), labels, reading, where)
     parts = [assignment.assigned(arrays[at].tolist(), where) for at in found.others.said]
     images = dataclasses.replace(images, assigned=next(iter(parts), None))
     return _conditioned(images, [arrays[at] for at in found.others.given], reading)

@@ -214,7 +214,7 @@ def _arrays(table: Any, column: str, labels: Any, reading: Reading, where: str) 
 
     values = RowArray((len(table), *shape), first.dtype, read)
     taken = from_rows if len(shape) == 1 else from_values
-    return taken(values, labels, reading.source_levels, reading, where)
+    return taken(values, labels, reading, where)
 
 
 def _library() -> Any:

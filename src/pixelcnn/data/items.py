@@ -133,7 +133,7 @@ def _of_arrays(
     held = spool if spool.on_disk else spool[:]
     taken = from_rows if spool.ndim == 2 else from_values
     known = known_labels(labels, range(len(labels)), where)
-    return taken(held, known, reading.source_levels, reading, where)
+    return taken(held, known, reading, where)
 
 
 def named_by(images: ImageSet, classes: Sequence[str]) -> ImageSet:

@@ -95,7 +95,7 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
     taken = from_rows
     if columns.sides:
         values, taken = values.reshape(-1, *columns.sides), from_values
-    images = taken(values, labels, reading.source_levels, reading, where)
+    images = taken(values, labels, reading, where)
     given = torch.from_numpy(rows.given) if columns.others.given else None
     split = assigned(rows.words[:, -1].tolist(), where) if columns.others.said else None
     with named(f"{where}:"):

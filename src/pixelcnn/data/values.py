@@ -110,7 +110,7 @@ def read_values(source: Any, reading: Reading, labels: Any = None) -> ImageSet:
             values = as_array(found)
         else:
             values = RowArray(found.shape, found.dtype, lambda rows: np.array(found[rows]))
-    return from_values(values, labels, reading.source_levels, reading, ARRAY)
+    return from_values(values, labels, reading, ARRAY)
 
 
 def values_of(source: Any) -> Any:
