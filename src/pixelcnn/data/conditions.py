@@ -28,7 +28,7 @@ from pixelcnn.data.pictures import read_files
 from pixelcnn.data.reading import CONDITION_ARRAYS, CONDITION_TABLES, Reading, as_size, typed
 from pixelcnn.data.stored import Single, whole
 from pixelcnn.data.table import lines_said
-from pixelcnn.data.tensors import as_tensor
+from pixelcnn.data.tensors import condition_tensor
 from pixelcnn.errors import DataError
 from pixelcnn.folders import at_home, is_there
 from pixelcnn.shapes import ImageShape
@@ -210,17 +210,11 @@ def _array(path: Path) -> Features:
             hint=f"call the vectors or maps {CONDITION}",
         )
     values, names = whole(container[key]), stored_names(container)
-    if values.dtype.kind not in "buif":
-        raise DataError(f"holds {brief(str(values.dtype), 60)} values, but conditions are numbers")
-    if values.ndim == 3:
-        values = values[:, None]
-    if values.ndim not in (2, 4) or not values.size:
-        raise DataError(f"holds {values.shape}: vectors are (n, d), maps (n, h, w) or (n, d, h, w)")
-    if names and not len({*names}) == len(names) == values.shape[1]:
-        called = brief(", ".join(names))
-        raise DataError(f"has {values.shape[1]} features, and names of others: {called}")
-    kind = torch.float64 if values.ndim == 2 else torch.float32
-    return Features(as_tensor(values).to(kind), names)
+    if not values.size:
+        raise DataError("is empty")
+    values = values[:, None] if values.ndim == 3 else values
+    with named(f"{printable(path.name)}:"):
+        return Features(condition_tensor(values, None, names), names)
 
 
 def _table(path: Path) -> Features:
