@@ -539,12 +539,12 @@ def test_a_condition_that_no_column_is_called_is_named(tmp_path):
 
 @pytest.mark.parametrize("separator", [",", ";"])
 def test_real_numbers_are_parsed_where_they_are_to_be_quantised(separator):
-    from pixelcnn.data.parsing import Dialect, Others, parse_rows
+    from pixelcnn.data.parsing import Columns, Dialect, parse_rows
 
     lines = b"1.5,-2e3,0\n nan,1,2\n1_0,1,2\n3,4,1e99\n7, 8 ,9\n+1.5,1e-50,2\n"
     if separator == ";":
         lines = lines.replace(b",", b";").replace(b".", b",")
-    rows, _, _, _, bad = parse_rows(lines, 3, Dialect(separator.encode(), real=True), Others())
+    rows, _, _, _, bad = parse_rows(lines, Columns(3), Dialect(separator.encode(), real=True))
     assert rows.tolist() == [[1.5, -2000, 0], [7, 8, 9], [1.5, 0, 2]]
     assert [line for line, _ in bad] == [1, 2, 3]
 

@@ -180,9 +180,9 @@ def of_columns(
         labels = whole_numbers(pixels.pop(label_end(_together(pixels), where)))
     labels = labels if reading.labels else None
     images = from_rows(_together(pixels), labels, reading, where)
-    parts = [assignment.assigned(arrays[at].tolist(), where) for at in found.others.said]
+    parts = [assignment.assigned(arrays[at].tolist(), where) for at in found.said]
     images = dataclasses.replace(images, assigned=next(iter(parts), None))
-    return _conditioned(images, [arrays[at] for at in found.others.given], reading)
+    return _conditioned(images, [arrays[at] for at in found.given], reading)
 
 
 def _conditioned(images: ImageSet, columns: Sequence[Any], reading: Reading) -> ImageSet:

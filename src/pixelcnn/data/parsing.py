@@ -43,17 +43,33 @@ class Dialect:
         return "finite number" if self.real else f"whole number from 0 to {MAX_VALUE}"
 
 
-class Others(NamedTuple):
-    """Places of the columns of a line that are no pixels."""
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """What the columns of a table mean, by their places."""
 
+    count: int
+    pixels: Sequence[int] | np.ndarray = ()
+    """In the order of the image."""
+    label: int | None = None
+    header: int = 0
+    """Number of the line with the names; 0 if there is none."""
+    undecided: bool = False
+    """Whether the first or the last of ``pixels`` is the label: the values have to tell."""
+    sides: tuple[int, ...] = ()
+    """How long the axes of an image are, if one cell says it: see :func:`pixelcnn.data.cells.sides_of`."""
     ignored: tuple[int, ...] = ()
     """In which anything may stand."""
     given: tuple[int, ...] = ()
     """Of any finite numbers, which are kept apart."""
     words: tuple[int, ...] = ()
-    """Of words, which are kept apart likewise."""
+    """Of labels that are words, which are kept apart likewise."""
     said: tuple[int, ...] = ()
     """In which anything may stand, which is kept apart behind the words."""
+
+    @property
+    def apart(self) -> tuple[int, ...]:
+        """Those that are no pixels, nor a label that is a number, and that are kept."""
+        return (*self.given, *self.words, *self.said)
 
 
 class Rows(NamedTuple):
@@ -71,30 +87,29 @@ class Rows(NamedTuple):
     """Lines that are no rows, counted likewise, with the reason."""
 
 
-def parse_rows(text: bytes, count: int, dialect: Dialect, others: Others) -> Rows:
+def parse_rows(text: bytes, columns: Columns, dialect: Dialect) -> Rows:
     """Lines of numbers.
 
     Args:
         text: whole lines, each ended by a newline; empty ones are no rows, and not bad.
-        count: fields in a line.
+        columns: those of them that hold something else than numbers mean nothing among the values.
         dialect: how numbers are written.
-        others: columns that hold something else; among the values they mean nothing.
 
     Example:
-        >>> rows = parse_rows(b"1,20\\n3,x\\n\\n5,6\\n", 2, Dialect(), Others())
+        >>> rows = parse_rows(b"1,20\\n3,x\\n\\n5,6\\n", Columns(2), Dialect())
         >>> rows.values.tolist(), rows.good, rows.bad
         ([[1, 20], [5, 6]], [0, 3], [(1, "'x' in column 2 is no whole number from 0 to 65535")])
     """
     numbered = enumerate(plain(text, dialect).split(b"\n"))
     lines = {n: line for n, line in numbered if line.strip()}
     apart, bad = dict[int, Apart](), dict[int, str]()
-    values = None if any(others[1:]) else _parsed(lines.values(), count, dialect)
+    values = None if columns.apart else _parsed(lines.values(), columns.count, dialect)
     for strictly in (False, True):  # which looks at each pixel by itself
         if values is None:
-            apart = {n: _apart(line, count, dialect, others, strictly) for n, line in lines.items()}
+            apart = {n: _apart(line, columns, dialect, strictly) for n, line in lines.items()}
             bad |= {n: each.wrong for n, each in apart.items() if each.wrong}
             lines = {n: line for n, line in lines.items() if n not in bad}
-            values = _parsed([apart[n].line for n in lines], count, dialect)
+            values = _parsed([apart[n].line for n in lines], columns.count, dialect)
     if values is None:  # Arrow reads no plus before a number, nor one that is nearly 0
         fields = [apart[n].line.split(dialect.separator) for n in lines]
         values = np.array([[_number(f, dialect) for f in row] for row in fields], _kind(dialect))
@@ -103,8 +118,8 @@ def parse_rows(text: bytes, count: int, dialect: Dialect, others: Others) -> Row
     words = np.array([each.words for each in kept], str)
     return Rows(
         values,
-        given.reshape(len(lines), len(others.given)),
-        words.reshape(len(lines), len(others.words) + len(others.said)),
+        given.reshape(len(lines), len(columns.given)),
+        words.reshape(len(lines), len(columns.words) + len(columns.said)),
         list(lines),
         sorted(bad.items()),
     )
@@ -171,20 +186,20 @@ class Apart(NamedTuple):
     wrong: str
 
 
-def _apart(line: bytes, count: int, dialect: Dialect, others: Others, strictly: bool) -> Apart:
+def _apart(line: bytes, columns: Columns, dialect: Dialect, strictly: bool) -> Apart:
     """The line without what is no pixel; strictly, nor are the pixels taken for numbers unseen."""
     fields = line.split(dialect.separator)
-    if len(fields) != count:
-        return Apart(line, [], [], _miscounted(line, len(fields), count, dialect))
+    if len(fields) != columns.count:
+        return Apart(line, [], [], _miscounted(line, len(fields), columns.count, dialect))
     real = dataclasses.replace(dialect, real=True)
-    wrong = [_unlike(fields[n], n + 1, real) for n in others.given if not _fits(fields[n], real)]
-    texts = (*others.words, *others.said)
+    wrong = [_unlike(fields[n], n + 1, real) for n in columns.given if not _fits(fields[n], real)]
+    texts = (*columns.words, *columns.said)
     words = [fields[n].decode("utf-8", "backslashreplace").strip() for n in texts]
-    for n, word in zip(others.words, words, strict=False):
+    for n, word in zip(columns.words, words, strict=False):
         if not is_word(word):
             wrong.append(f"'{brief(word, 20)}' in column {n + 1} is no word, as others are")
-    given = [] if wrong else [_number(fields[n], real) for n in others.given]
-    for n in itertools.chain(*others):
+    given = [] if wrong else [_number(fields[n], real) for n in columns.given]
+    for n in (*columns.ignored, *columns.apart):
         fields[n] = b"0"
     if strictly:
         bad = (_unlike(f, n, dialect) for n, f in enumerate(fields, 1) if not _fits(f, dialect))

@@ -14,7 +14,7 @@ import torch
 from pixelcnn.data import cells
 from pixelcnn.data.arrays import from_rows, from_values
 from pixelcnn.data.assignment import assigned
-from pixelcnn.data.columns import FIRST, Columns, columns_of
+from pixelcnn.data.columns import FIRST, columns_of
 from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.label_column import label_end, whole_numbers
@@ -22,6 +22,7 @@ from pixelcnn.data.layout import pixel_shape
 from pixelcnn.data.lines import line_blocks
 from pixelcnn.data.parsing import (
     SEPARATORS,
+    Columns,
     Dialect,
     Rows,
     is_number,
@@ -96,15 +97,15 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
     if columns.sides:
         values, taken = values.reshape(-1, *columns.sides), from_values
     images = taken(values, labels, reading, where)
-    given = torch.from_numpy(rows.given) if columns.others.given else None
-    split = assigned(rows.words[:, -1].tolist(), where) if columns.others.said else None
+    given = torch.from_numpy(rows.given) if columns.given else None
+    split = assigned(rows.words[:, -1].tolist(), where) if columns.said else None
     with named(f"{where}:"):
         return dataclasses.replace(
             images,
             names=places_among(rows.good, [line for line, _ in rows.bad]),
             skipped=len(rows.bad),
             condition=given,
-            condition_names=reading.condition if columns.others.given else (),
+            condition_names=reading.condition if columns.given else (),
             assigned=split,
         )
 
@@ -113,13 +114,13 @@ def _read(path: Path, columns: Columns, dialect: Dialect) -> tuple[Rows, np.ndar
     """All lines, whose values are the pixels, as bytes where all fit into them; and the labels."""
     blocks, pixels, labels = list[Rows](), list[np.ndarray](), list[np.ndarray]()
     for first_line, text in line_blocks(path, after=columns.header):
-        rows = parse_rows(text, columns.count, dialect, columns.others)
+        rows = parse_rows(text, columns, dialect)
         values = rows.values[:, columns.pixels]
         small = not dialect.real and values.max(initial=0) < 256
         pixels.append(values.astype(np.uint8) if small else values)
         if columns.label is not None:
-            words = columns.others.words
-            labels.append(rows.words[:, 0] if words else rows.values[:, columns.label])
+            words = rows.words[:, 0] if columns.words else rows.values[:, columns.label]
+            labels.append(words)
         good = [first_line + line for line in rows.good]
         bad = [(first_line + line, reason) for line, reason in rows.bad]
         blocks.append(Rows(values[:0], rows.given, rows.words, good, bad))
