@@ -483,11 +483,6 @@ def test_comments_are_no_rows_but_may_name_the_columns(tmp_path, change):
         data.load_all(stored(tmp_path, bad))
 
 
-@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_an_encoding_without_a_mark_is_seen(tmp_path, encoding):
-    assert_as_written(data.load_all(stored(tmp_path, text().encode(encoding))))
-
-
 @pytest.mark.parametrize("suffix", [".gz", ".xz"])
 def test_a_packed_table_is_read(tmp_path, suffix):
     import gzip

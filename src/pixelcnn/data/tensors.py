@@ -76,15 +76,12 @@ def dense(values: Tensor) -> None:
     """
     if isinstance(values, LazyImages):
         return  # which would be read, were they asked
-    if values.is_meta:
-        raise DataError("holds no numbers, on the device meta", hint="load it onto another device")
-    if values.is_nested:
-        raise DataError("is nested", hint="pass one image at a time: x.unbind()")
-    if values.is_quantized:
-        raise DataError("is quantised", hint="pass x.int_repr(), or x.dequantize()")
-    if values.layout != torch.strided:
-        kind = str(values.layout).removeprefix("torch.")
-        raise DataError(f"has the layout {kind}", hint="pass x.to_dense()")
+    strange = values.is_meta or values.is_nested or values.is_quantized
+    if strange or values.layout != torch.strided:
+        raise DataError(
+            "has no number at each place, for it is sparse, nested, quantised or on the device meta",
+            hint="pass x.to_dense(), one image at a time: x.unbind(), x.dequantize(), or another device's",
+        )
 
 
 def unmasked(values: Any) -> Any:

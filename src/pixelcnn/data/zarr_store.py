@@ -33,8 +33,6 @@ from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
 
 ARRAY_2, GROUP_2, NODE_3 = ".zarray", ".zgroup", "zarr.json"
-MAX_METADATA = 2**20
-"""Bytes of a description."""
 
 
 def is_store(folder: Path) -> bool:
@@ -86,14 +84,11 @@ def _folders(place: Path) -> list[os.DirEntry[str]]:
 def _description(place: Path) -> Mapping[str, Any] | None:
     """What a folder of a store says of itself, if it is an array or a group."""
     for name in (NODE_3, ARRAY_2, GROUP_2):
-        if not (place / name).exists():
-            continue
-        if (place / name).stat().st_size > MAX_METADATA:
-            raise DataError(f"is no Zarr store: its {name} is larger than {MAX_METADATA:,} bytes")
-        found = json.loads(content(place / name))
-        if isinstance(found, dict) and found.get("zarr_format") in (2, 3):
-            return found
-        raise DataError(f"is damaged: its {name} describes no array or group")
+        if (place / name).exists():
+            found = json.loads(content(place / name))
+            if isinstance(found, dict) and found.get("zarr_format") in (2, 3):
+                return found
+            raise DataError(f"is damaged: its {name} describes no array or group")
     return None
 
 
