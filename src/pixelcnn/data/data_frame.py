@@ -127,18 +127,12 @@ def _values(column: Any, short: int) -> Any:
     if isinstance(first, list):
         return values
     if isinstance(first, Mapping) and first.keys() & STORED:
-        return [_bytes_of(each) for each in values]
+        return [*map(content_of, values)]
     counts = [len(cells.numbers_in(each)) for each in values[:FIRST] if isinstance(each, str)]
     if max(counts, default=0) > short:
         return [cells.array_of(str(each), f"{WHERE}: row {at}") for at, each in enumerate(values)]
     numbers = values and all(type(each) in (int, float) for each in values)
     return np.array(values) if numbers else column
-
-
-def _bytes_of(file: Any) -> bytes:
-    """The content of a file, as a dataset of Hugging Face has them."""
-    found = content_of(file)
-    return found.read_bytes() if isinstance(found, Path) else found
 
 
 def _axes(column: Any, short: int) -> int:
@@ -148,7 +142,7 @@ def _axes(column: Any, short: int) -> int:
     column that is asked for nothing is.
     """
     first: Any = next(iter(column), 0)
-    if isinstance(first, bytes):
+    if isinstance(first, bytes | Path):
         return 2
     axes = np.ndim(first)
     return axes if axes > 1 or (axes and len(first) > short) else 0

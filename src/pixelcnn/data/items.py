@@ -8,6 +8,7 @@ import dataclasses
 import itertools
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -245,8 +246,8 @@ def classes_of(source: Any) -> tuple[str, ...]:
 
 
 def _encoded(image: Any) -> bool:
-    """Whether an image is a picture of Pillow, or the bytes of a file."""
-    return isinstance(image, bytes) or is_picture(image)
+    """Whether an image is a picture of Pillow, a file, or the bytes of one."""
+    return isinstance(image, bytes | Path) or is_picture(image)
 
 
 def _array(image: Any, index: int, where: str) -> np.ndarray:
