@@ -197,7 +197,7 @@ def _bins_of_levels(values: Values, known: int | None, reading: Reading) -> Bins
     """The bins that were asked for, if the values are levels of them already, as their archive says."""
     bins = reading.quantise if reading.measured else None
     levels = values.dtype.kind in "bui" and isinstance(bins, Bins) and bins.levels == known
-    return bins if levels else None  # type: ignore[return-value]
+    return bins if levels else None
 
 
 def _levels(values: Values, axes: tuple[int, ...], levels: int, where: str) -> Tensor:
