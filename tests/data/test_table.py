@@ -539,7 +539,8 @@ def test_real_numbers_are_parsed_where_they_are_to_be_quantised(separator):
     lines = b"1.5,-2e3,0\n nan,1,2\n1_0,1,2\n3,4,1e99\n7, 8 ,9\n+1.5,1e-50,2\n"
     if separator == ";":
         lines = lines.replace(b",", b";").replace(b".", b",")
-    rows, _, _, _, bad = parse_rows(lines, Columns(3), Dialect(separator.encode(), real=True))
+    columns = Columns(3, pixels=range(3))
+    rows, *_, bad = parse_rows(lines, columns, Dialect(separator.encode(), real=True))
     assert rows.tolist() == [[1.5, -2000, 0], [7, 8, 9], [1.5, 0, 2]]
     assert [line for line, _ in bad] == [1, 2, 3]
 

@@ -73,34 +73,37 @@ class Columns:
 
 
 class Rows(NamedTuple):
-    """Numbers from lines of text."""
+    """What lines of text say, of the good ones in their order."""
 
-    values: np.ndarray
-    """Of the good lines ``(rows, columns)``, uint16, or float32 of any numbers."""
+    pixels: np.ndarray
+    """``(rows, pixels)`` uint16, or uint8 where all fit into it; float32 of any numbers."""
+    labels: np.ndarray
+    """``(rows, 1)``, numbers or words; ``(rows, 0)`` without."""
     given: np.ndarray
-    """The columns apart, float64 ``(rows, places)``."""
-    words: np.ndarray
-    """The columns of words, likewise, and behind them those in which anything may stand."""
+    """The columns of any numbers, float64."""
+    said: np.ndarray
+    """Those in which anything may stand."""
     good: list[int]
-    """Numbers of the good lines, counted from 0."""
+    """Numbers of the good lines."""
     bad: list[tuple[int, str]]
-    """Lines that are no rows, counted likewise, with the reason."""
+    """Lines that are no rows, with the reason."""
 
 
-def parse_rows(text: bytes, columns: Columns, dialect: Dialect) -> Rows:
+def parse_rows(text: bytes, columns: Columns, dialect: Dialect, first: int = 0) -> Rows:
     """Lines of numbers.
 
     Args:
         text: whole lines, each ended by a newline; empty ones are no rows, and not bad.
-        columns: those of them that hold something else than numbers mean nothing among the values.
+        columns: what they mean.
         dialect: how numbers are written.
+        first: number of the first line.
 
     Example:
-        >>> rows = parse_rows(b"1,20\\n3,x\\n\\n5,6\\n", Columns(2), Dialect())
-        >>> rows.values.tolist(), rows.good, rows.bad
+        >>> rows = parse_rows(b"1,20\\n3,x\\n\\n5,6\\n", Columns(2, [0, 1]), Dialect())
+        >>> rows.pixels.tolist(), rows.good, rows.bad
         ([[1, 20], [5, 6]], [0, 3], [(1, "'x' in column 2 is no whole number from 0 to 65535")])
     """
-    numbered = enumerate(plain(text, dialect).split(b"\n"))
+    numbered = enumerate(plain(text, dialect).split(b"\n"), first)
     lines = {n: line for n, line in numbered if line.strip()}
     apart, bad = dict[int, Apart](), dict[int, str]()
     values = None if columns.apart else _parsed(lines.values(), columns.count, dialect)
@@ -113,13 +116,17 @@ def parse_rows(text: bytes, columns: Columns, dialect: Dialect) -> Rows:
     if values is None:  # Arrow reads no plus before a number, nor one that is nearly 0
         fields = [apart[n].line.split(dialect.separator) for n in lines]
         values = np.array([[_number(f, dialect) for f in row] for row in fields], _kind(dialect))
+    pixels, number = values[:, columns.pixels], [] if columns.label is None else [columns.label]
+    small = not dialect.real and pixels.max(initial=0) < 256
     kept = [apart[n] for n in lines] if apart else []
     given = np.array([each.given for each in kept], np.float64)
     words = np.array([each.words for each in kept], str)
+    words = words.reshape(len(lines), len(columns.words) + len(columns.said))
     return Rows(
-        values,
+        pixels.astype(np.uint8) if small else pixels,
+        words[:, :1] if columns.words else values[:, number],
         given.reshape(len(lines), len(columns.given)),
-        words.reshape(len(lines), len(columns.words) + len(columns.said)),
+        words[:, len(columns.words) :],
         list(lines),
         sorted(bad.items()),
     )
