@@ -120,7 +120,9 @@ def _read(path: Path, columns: Columns, dialect: Dialect) -> Rows:
         raise DataError("holds no rows of numbers")
     *arrays, good, bad = map(list, zip(*blocks, strict=True))
     blocks.clear()
-    return Rows(*map(_joined, arrays), [*itertools.chain(*good)], [*itertools.chain(*bad)])
+    pixels, labels, given, said = map(_joined, arrays)
+    good, bad = [*itertools.chain(*good)], [*itertools.chain(*bad)]
+    return Rows(pixels, labels, given, said, good, bad)
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:
