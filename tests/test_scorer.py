@@ -58,7 +58,7 @@ def test_labels_are_what_a_conditional_model_is_given():
     found = px.Scorer("mnist-labels")({"image": images, "label": [0, 1, 1]})["nats"]
     wanted = px.score(px.load("mnist-labels"), images, torch.tensor([0, 1, 1]))
     assert found.tolist() == pytest.approx(wanted.tolist())
-    with pytest.raises(DataError, match="no column label or labels"):
+    with pytest.raises(DataError, match="no column labels or y or label"):
         px.Scorer("mnist-labels")({"image": images})
     with pytest.raises(ConfigError, match="a label condition is made of numbers"):
         px.Scorer("mnist-labels")({"image": images, "label": ["0", "1", "1"]})

@@ -53,7 +53,25 @@ def as_frame_of_arrays(path):
     return pandas.DataFrame({"image": list(images()), "split": WORDS}), {}
 
 
-@pytest.mark.parametrize("made", [as_pixels, as_cells, as_list, as_frame, as_frame_of_arrays])
+def as_dataset(path):
+    datasets = pytest.importorskip("datasets")
+    pictures = save_pictures(path.parent / "photos", images())
+    files = [{"path": str(pictures / f"{at}.png"), "bytes": None} for at in range(len(WORDS))]
+    found = datasets.Dataset.from_dict({"image": files, "split": WORDS})
+    return found.cast_column("image", datasets.Image()), {}
+
+
+def as_dataset_of_arrays(path):
+    datasets = pytest.importorskip("datasets")
+    return datasets.Dataset.from_dict({"image": images().tolist(), "split": WORDS}), {}
+
+
+MADE = [
+    as_pixels, as_cells, as_list, as_frame, as_frame_of_arrays, as_dataset, as_dataset_of_arrays,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("made", MADE)
 def test_images_are_in_the_part_that_their_column_says(made, tmp_path):
     source, options = made(tmp_path / "set.csv")
     parts = data.load(source, **options)

@@ -141,7 +141,7 @@ def test_arrays_of_any_number(tmp_path, images, values, dtype, name):
     ("given", "message"),
     [
         (FACTS.astype(str), "numbers"),
-        (FACTS + 1j, "complex128 values"),
+        (FACTS + 1j, "complex128"),
         ((FACTS % 9).astype("M8[s]"), "numbers"),
         (np.where(FACTS[3, 1] == FACTS, np.nan, FACTS), "feature 2 of image 3"),
         (np.where(MAPS[3, 1, 2, 2] == MAPS, -np.inf, MAPS), "feature 2 of image 3"),
@@ -167,10 +167,11 @@ def test_arrays_that_unpack_to_far_more_than_they_are_packed_in_are_refused(
         data.load_all(images, condition=str(tmp_path / "given.npz"))
 
 
-@pytest.mark.parametrize("names", [["mass"], ["mass", "age", "dust"], ["mass", "age", "age"]])
+@pytest.mark.parametrize("names", [["mass"], ["mass", "age", "dust"]])
 def test_an_archive_names_each_of_its_features(tmp_path, names):
     np.savez(tmp_path / "given.npz", condition=FACTS, condition_names=names)
-    with pytest.raises(DataError, match=r"given\.npz has 2 features, and names of others: mass"):
+    message = f"given.npz: the condition has 2 features and {len(names)} names"
+    with pytest.raises(DataError, match=message):
         read_features(tmp_path / "given.npz")
 
 

@@ -263,12 +263,12 @@ def test_an_interruption_ends_the_threads(tmp_path, monkeypatch):
         Image.new("L", (8, 8), number).save(tmp_path / f"{number}.png")
     done = []
 
-    def stopped(path, **named):
+    def stopped(path, how):
         done.append(path)
         if path.name == "5.png":
             raise KeyboardInterrupt
         time.sleep(0.02)  # or all are read before anybody hears of it, where the processor is busy
-        return read(path, **named)
+        return read(path, how)
 
     read = decoding.read_picture
     monkeypatch.setattr(decoding, "read_picture", stopped)

@@ -619,7 +619,7 @@ def test_masked_values_are_no_levels():
 
 def test_bytes_in_memory_are_shared():
     given = NOISE.copy()
-    images = arrays.from_values(given, None, None, Reading(), "given")
+    images = arrays.from_values(given, None, Reading(), "given")
     given[0, 0, 0] = 77
     assert int(images.images[0, 0, 0, 0]) == 77
 

@@ -170,6 +170,13 @@ def test_a_stream_is_read_once(images, arrays):
     check(data.load_all(hf.IterableDataset.from_generator(rows), source_levels=256), labels=False)
 
 
+def test_files_on_the_disk_are_read_in_a_stream_too(tmp_path):
+    save_pictures(tmp_path, VALUES, "{:02}.png")
+    files = [{"path": str(path), "bytes": None} for path in sorted(tmp_path.iterdir())]
+    images = hf.Dataset.from_dict({"image": files}).cast_column("image", hf.Image())
+    check(data.load_all(images.to_iterable_dataset()), labels=False)
+
+
 def test_many_pictures_are_decoded_when_they_are_used(images, monkeypatch):
     monkeypatch.setattr(pictures, "HELD", 100)
     found = data.load(images, levels=4)

@@ -11,7 +11,8 @@ from pixelcnn.data import ImageSet, lazy
 from pixelcnn.data.content import content_keys
 from pixelcnn.data.geometry import fitted, in_colour
 from pixelcnn.data.lazy import LazyImages, chosen, each, whole
-from pixelcnn.data.quantise import Coding, coded
+from pixelcnn.data.quantise import coded
+from pixelcnn.data.reading import Reading
 from pixelcnn.errors import DataError, ResourceError
 from pixelcnn.model import PixelModel
 from pixelcnn.training.batches import Batches
@@ -117,8 +118,8 @@ def test_choosing_of_what_was_chosen_reads_the_right_rows(outer):
 
 
 CODINGS = [
-    Coding(), Coding(levels=4), Coding(levels=2), Coding(threshold=0.3), Coding(binarise="dynamic"),
-    Coding(levels=17),
+    Reading(), Reading(levels=4), Reading(levels=2), Reading(threshold=0.3), Reading(binarise="dynamic"),
+    Reading(levels=17),
 ]  # fmt: skip
 
 
@@ -148,7 +149,7 @@ def test_a_set_in_a_file_is_the_set_in_memory(coding, rgb):
 
 def test_nothing_reads_more_than_a_piece_at_a_time():
     log = []
-    images = coded(ImageSet(read_on_demand(log=log), 256, name="late"), Coding(levels=4))
+    images = coded(ImageSet(read_on_demand(log=log), 256, name="late"), Reading(levels=4))
     output = outputs.Categorical(levels=4)
     model = PixelModel(networks.PixelCNN(1, 4, width=4, depth=1), output, (1, 5, 7))
     score = scoring.evaluate(model, images, batch_size=4)

@@ -14,7 +14,7 @@ from PIL import Image
 from pixelcnn import data
 from pixelcnn.data import picture
 from pixelcnn.data.depth import FORMATS
-from pixelcnn.data.picture import MAX_PIXELS, SUFFIXES, read_picture
+from pixelcnn.data.picture import MAX_PIXELS, SUFFIXES, How, read_picture
 from pixelcnn.errors import DataError, ResourceError
 
 RED, GREY = (200, 10, 30), (90, 90, 90)
@@ -83,13 +83,13 @@ def test_sixteen_bits_lose_the_lower_eight_and_say_so(tmp_path):
     picture = read_picture(path)
     assert (picture.bits, picture.notes) == (16, ("16 bits reduced to 8",))
     assert picture.pixels.tolist() == [[[0, 0, 1, 255]]]
-    wide = read_picture(path, wide=True)
+    wide = read_picture(path, How(wide=True))
     assert (wide.notes, wide.pixels.tolist()) == ((), [values.tolist()])
 
 
 def test_eight_bits_read_wide_fill_the_range(tmp_path):
     path = saved(tmp_path / "a.png", Image.fromarray(np.array([[0, 1, 255]], np.uint8)))
-    assert read_picture(path, wide=True).pixels.tolist() == [[[0, 257, 65_535]]]
+    assert read_picture(path, How(wide=True)).pixels.tolist() == [[[0, 257, 65_535]]]
 
 
 def test_sixteen_bit_colour_is_told(tmp_path, make_png):
@@ -310,7 +310,7 @@ def test_colour_of_sixteen_bits_keeps_them(tmp_path, make_png, kind, options):
         alpha = np.full_like(DEEP[..., :1], 65_535)
         whole = np.concatenate([pixels, alpha], -1) if kind == "opaque" else pixels
         path = deep_png(tmp_path / "a.png", make_png, whole)
-    picture = read_picture(path, **options)
+    picture = read_picture(path, How(**options))
     assert (picture.bits, picture.pixels.dtype) == (16, np.uint16)
     assert np.array_equal(picture.pixels, pixels.transpose(2, 0, 1))
     assert picture.notes == (("opaque alpha channel dropped",) if kind == "opaque" else ())
@@ -323,9 +323,9 @@ def test_colour_of_sixteen_bits_keeps_them(tmp_path, make_png, kind, options):
 @pytest.mark.parametrize("channels", [2, 4])
 def test_transparent_colour_of_sixteen_bits_says_what_is_dropped(tmp_path, make_png, channels):
     path = deep_png(tmp_path / "a.png", make_png, DEEP[..., :channels])
-    assert "16 bits reduced to 8" in read_picture(path, wide=True).notes
+    assert "16 bits reduced to 8" in read_picture(path, How(wide=True)).notes
     with pytest.raises(DataError, match="8 of its 16 bits only"):
-        read_picture(path, stored=True)
+        read_picture(path, How(stored=True))
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
@@ -335,7 +335,7 @@ def test_grey_of_few_bits_is_read_as_stored(tmp_path, make_png, depth):
     rows = b"".join(b"\0" + np.packbits(row.flatten()).tobytes() for row in bits)
     path = tmp_path / "a.png"
     path.write_bytes(make_png(8, 3, rows, depth=depth))
-    assert np.array_equal(read_picture(path, stored=True).pixels[0], values)
+    assert np.array_equal(read_picture(path, How(stored=True)).pixels[0], values)
     assert np.array_equal(read_picture(path).pixels[0], values * (255 // (2**depth - 1)))
 
 
@@ -347,7 +347,7 @@ def test_a_maxval_is_told_and_undone(tmp_path, maxval, magic):
     body = " ".join(map(str, values)).encode() if magic == "P2" else body
     path = tmp_path / "a.pnm"
     path.write_bytes(f"{magic} 6 4 {maxval}\n".encode() + body)
-    picture = read_picture(path, stored=True)
+    picture = read_picture(path, How(stored=True))
     expected = values.reshape(4, 6, channels).transpose(2, 0, 1)
     assert np.array_equal(picture.pixels, expected)
     assert not picture.notes
@@ -357,9 +357,9 @@ def test_a_maxval_is_told_and_undone(tmp_path, maxval, magic):
 def test_colour_of_a_large_maxval_says_what_is_dropped(tmp_path):
     path = tmp_path / "a.ppm"
     path.write_bytes(b"P6 1 1 65535\n" + struct.pack(">3H", 256, 512, 65_535))
-    assert read_picture(path, wide=True).notes == ("16 bits reduced to 8",)
+    assert read_picture(path, How(wide=True)).notes == ("16 bits reduced to 8",)
     with pytest.raises(DataError, match="8 of its 16 bits only"):
-        read_picture(path, stored=True)
+        read_picture(path, How(stored=True))
 
 
 STACKS = {"uint8": 256, "uint16": 65_536, "bool": 2}

@@ -12,7 +12,8 @@ import torch
 
 from pixelcnn import PixelModel, data, networks, outputs, sampling, scoring, walk
 from pixelcnn.data import ImageSet
-from pixelcnn.data.quantise import Coding, coded, occurring
+from pixelcnn.data.quantise import coded, occurring
+from pixelcnn.data.reading import Reading
 
 LEVELS = (2, 3, 4, 8, 17, 256)
 
@@ -52,7 +53,7 @@ def test_sampling_feeds_back_values_on_the_scale_and_grid_of_training(levels):
 
 @pytest.mark.parametrize("levels", LEVELS)
 def test_the_network_sees_no_more_than_the_levels_it_predicts(levels):
-    images = coded(bytes_like_mnist(), Coding(levels=levels))
+    images = coded(bytes_like_mnist(), Reading(levels=levels))
     inputs = model_for(images).encode(images.levels_at(slice(None)))
     assert len(inputs.unique()) == levels
     assert len(images.images.unique()) == levels
@@ -64,7 +65,7 @@ def test_bytes_are_quantised_over_their_whole_range_and_occupied_levels_are_repo
     levels, caplog
 ):
     caplog.set_level(logging.INFO)
-    images = coded(bytes_like_mnist(), Coding(levels=levels))
+    images = coded(bytes_like_mnist(), Reading(levels=levels))
     assert occurring(images.images, levels).all()
     if 2 < levels < 256:
         assert f"{levels} of them occupied" in caplog.text

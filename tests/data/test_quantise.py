@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from pixelcnn.data import ImageSet
-from pixelcnn.data.coding import Coding
 from pixelcnn.data.quantise import check_guess, coded, equal_bins, look_up, threshold_table
+from pixelcnn.data.reading import Reading
 from pixelcnn.errors import ConfigError, DataError
 
 RAMP = ImageSet(
@@ -53,13 +53,13 @@ def test_looking_up_works_across_blocks(monkeypatch):
 
 
 def test_binarisation_and_quantisation_are_named():
-    assert coded(RAMP, Coding(threshold=0.33)).binarisation == "threshold 0.33"
-    assert coded(RAMP, Coding(binarise="threshold")).binarisation == "threshold 0.5"
-    assert coded(RAMP, Coding(levels=2)).binarisation == "threshold 0.5"
-    assert coded(RAMP, Coding(binarise="dynamic")).binarisation == "dynamic"
-    assert coded(RAMP, Coding(levels=8)).quantisation == "256 -> 8 equal bins"
-    assert coded(RAMP, Coding(levels=8)).binarisation == "none"
-    assert coded(RAMP, Coding()) is RAMP
+    assert coded(RAMP, Reading(threshold=0.33)).binarisation == "threshold 0.33"
+    assert coded(RAMP, Reading(binarise="threshold")).binarisation == "threshold 0.5"
+    assert coded(RAMP, Reading(levels=2)).binarisation == "threshold 0.5"
+    assert coded(RAMP, Reading(binarise="dynamic")).binarisation == "dynamic"
+    assert coded(RAMP, Reading(levels=8)).quantisation == "256 -> 8 equal bins"
+    assert coded(RAMP, Reading(levels=8)).binarisation == "none"
+    assert coded(RAMP, Reading()) is RAMP
 
 
 def test_two_levels_are_equal_bins_and_a_threshold_of_a_half_at_once():
@@ -69,17 +69,24 @@ def test_two_levels_are_equal_bins_and_a_threshold_of_a_half_at_once():
 
 def test_binary_data_stay_as_given():
     bits = ImageSet(torch.tensor([[[[0, 1]]]]), 2)
-    for coding in (Coding(), Coding(threshold=0.9), Coding(binarise="dynamic"), Coding(levels=4)):
+    for coding in (
+        Reading(),
+        Reading(threshold=0.9),
+        Reading(binarise="dynamic"),
+        Reading(levels=4),
+    ):
         fixed = coded(bits, coding)
         assert (fixed.binarisation, fixed.levels, fixed.dynamic) == ("fixed", 2, False)
         assert torch.equal(fixed.images, bits.images)
 
 
 def test_more_levels_than_the_source_has_are_not_made_up(caplog):
-    kept = coded(RAMP, Coding(levels=1024))
+    kept = coded(RAMP, Reading(levels=1024))
     assert (kept.levels, kept.quantisation) == (256, "none")
     assert "1024 cannot be made" in caplog.text
-    assert coded(ImageSet(torch.tensor([[[[0, 1]]]]), 2, name="bits"), Coding(levels=4)).levels == 2
+    assert (
+        coded(ImageSet(torch.tensor([[[[0, 1]]]]), 2, name="bits"), Reading(levels=4)).levels == 2
+    )
     assert "bits has 2 levels, 4 cannot be made" in caplog.text
 
 
@@ -99,13 +106,13 @@ def test_more_levels_than_the_source_has_are_not_made_up(caplog):
 )
 def test_options_that_make_no_sense_are_refused(options):
     with pytest.raises(ConfigError):
-        Coding(**options)
+        Reading(**options)
 
 
 @pytest.mark.parametrize("said", [{"binarise": "threshold"}, {"threshold": 0.3}])
 def test_of_binarisation_the_option_that_was_said_is_to_be_dropped(said):
     with pytest.raises(ConfigError) as caught:
-        Coding(levels=4, **said)
+        Reading(levels=4, **said)
     assert caught.value.hint.endswith(f"data.{next(iter(said))}=none")
 
 

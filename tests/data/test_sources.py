@@ -10,8 +10,8 @@ from PIL import Image
 from pixelcnn import data
 from pixelcnn.data import decoding, hugging_face, items, pictures, splits, values
 from pixelcnn.data.lazy import LazyImages, concatenated
-from pixelcnn.data.rows import Spool
 from pixelcnn.data.sources import IN_MEMORY
+from pixelcnn.data.stored import Spool
 from pixelcnn.errors import ConfigError, DataError
 
 VALUES = np.random.default_rng(0).integers(0, 256, (40, 6, 5), np.uint8)
@@ -208,7 +208,7 @@ def test_random_items_become_one_set_that_does_not_change():
 
 
 def test_many_items_are_kept_in_a_file(monkeypatch):
-    monkeypatch.setattr("pixelcnn.data.rows.HELD", 100)
+    monkeypatch.setattr("pixelcnn.data.stored.HELD", 100)
     images = data.load_all(Items([torch.from_numpy(image) for image in VALUES])).images
     assert isinstance(images, LazyImages)
     assert np.array_equal(images[:][:, 0].numpy(), VALUES)
@@ -216,7 +216,7 @@ def test_many_items_are_kept_in_a_file(monkeypatch):
 
 
 def test_rows_of_a_spool_come_back_in_any_order(monkeypatch):
-    monkeypatch.setattr("pixelcnn.data.rows.HELD", 10)
+    monkeypatch.setattr("pixelcnn.data.stored.HELD", 10)
     spool = Spool((6, 5), VALUES.dtype)
     for image in VALUES:
         spool.append(image)

@@ -15,7 +15,7 @@ from pixelcnn.data.arrays import contained, taken
 from pixelcnn.data.gate import brief, named
 from pixelcnn.data.keys import images_key, labels_key
 from pixelcnn.data.lazy import pieces
-from pixelcnn.data.picture import OPAQUE, read_picture
+from pixelcnn.data.picture import OPAQUE, How, read_picture
 from pixelcnn.data.reading import plain_layout
 from pixelcnn.data.stored import whole
 from pixelcnn.errors import ModelError
@@ -79,7 +79,7 @@ def _pixels(content: Path | bytes, where: str) -> tuple[np.ndarray, str, list[st
     with named(where):
         found = read_picture(content)
         if found.bits == 16:
-            found = read_picture(content, wide=True)
+            found = read_picture(content, How(wide=True))
         if lost := [note for note in found.notes if note not in HARMLESS]:
             raise ModelError(
                 f"would not all come back: {lost[0]}",

@@ -11,8 +11,8 @@ from pixelcnn.data.bins import Bins
 from pixelcnn.data.check import DataReport, FolderReport, check, check_folder
 from pixelcnn.data.image_set import ImageSet, Splits
 from pixelcnn.data.loading import load, load_all
+from pixelcnn.data.options import Options
 from pixelcnn.data.prepare import prepare
-from pixelcnn.data.reading import Options
 from pixelcnn.data.sets import DATASETS
 from pixelcnn.data.survey import FileReport
 

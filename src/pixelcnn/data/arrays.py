@@ -15,20 +15,24 @@ from torch import Tensor
 
 from pixelcnn.data import fits, hdf5, idx, npy, zarr_store
 from pixelcnn.data.bins import Bins
-from pixelcnn.data.condition_columns import named_condition
 from pixelcnn.data.gate import brief, named
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.keys import images_key, labels_key, parts_of, unnamed_labels
-from pixelcnn.data.labels_beside import file_of_labels, labelled
+from pixelcnn.data.keys import (
+    images_key,
+    labelled,
+    labels_key,
+    named_condition,
+    parts_of,
+    unnamed_labels,
+)
 from pixelcnn.data.layout import in_rows, order_of, pixel_shape
 from pixelcnn.data.lazy import LazyImages, Rows, pieces
 from pixelcnn.data.packed import OpenFile
-from pixelcnn.data.quantise import SOURCE, check_guess, note_coded, possible, source_levels
+from pixelcnn.data.quantise import SOURCE, check_guess, possible, source_levels
 from pixelcnn.data.raw import RawSet, check_finite, plain_type
 from pixelcnn.data.reading import QUANTISED, Reading, typed
-from pixelcnn.data.rows import RowArray
 from pixelcnn.data.splits import Parts, read_alike
-from pixelcnn.data.stored import Container, StoredArray, whole
+from pixelcnn.data.stored import Container, RowArray, StoredArray, whole
 from pixelcnn.data.tensors import as_tensor, extent, remedy
 from pixelcnn.errors import DataError, PixelCNNError
 from pixelcnn.shapes import MAX_LEVELS
@@ -42,7 +46,7 @@ USUAL_RANGES = ((0, 1), (-1, 1), (0, 255))
 Values = np.ndarray | StoredArray
 
 
-def read_arrays(path: Path, reading: Reading) -> Parts:
+def read_arrays(path: Path, reading: Reading) -> ImageSet | Parts:
     """The images of a file of arrays as a set; those that are large stay there until they are used.
 
     Those that are parts of one set, see :func:`pixelcnn.data.keys.parts_of`, come in the shape of ``train``.
@@ -64,7 +68,7 @@ def read_arrays(path: Path, reading: Reading) -> Parts:
         container = contained(path)
         keys = parts_of(container) if reading.key is None else {}
     if not keys:
-        return {"all": _read(container, reading, where)}
+        return _read(container, reading, where)
     return read_alike(
         keys, lambda key, told: _read(container, dataclasses.replace(told, key=key), where), reading
     )
@@ -78,8 +82,7 @@ def _read(container: Container, reading: Reading, where: str) -> ImageSet:
         beside = labels_key(container.names, key) or unnamed_labels(container, key)
         labels = None if beside is None or not reading.labels else whole(taken(container, beside))
         stored = whole(taken(container, "levels")) if "levels" in container.names else None
-    known = reading.source_levels or _stored_levels(stored, where)
-    images = from_values(values, labels, known, reading, where)
+    images = from_values(values, labels, reading, where, _stored_levels(stored, where))
     with named(f"{where}:"):
         given, names = named_condition(container, reading.condition, len(images))
         return dataclasses.replace(images, condition=given, condition_names=names)
@@ -98,9 +101,9 @@ def contained(path: Path) -> Container:
     start = file.stream.read(len(fits.MAGIC))
     file.stream.seek(0)
     if start.startswith(npy.MAGIC):
-        return labelled(path, npy.FileArray(file), file_of_labels, npy.FileArray)
+        return labelled(path, npy.FileArray(file), npy.FileArray)
     if idx.is_idx(start):
-        return labelled(path, idx.read_idx(file), idx.labels_beside, idx.read_idx)
+        return labelled(path, idx.read_idx(file), idx.read_idx)
     if start.startswith(hdf5.MAGIC):
         return hdf5.Hdf5(file)
     if start.startswith(fits.MAGIC):
@@ -121,7 +124,7 @@ def taken(container: Container, name: str) -> Values:
 
 
 def from_values(
-    values: Values, labels: Any, known: int | None, reading: Reading, where: str
+    values: Values, labels: Any, reading: Reading, where: str, known: int | None = None
 ) -> ImageSet:
     """An array with any layout, type of number, byte order and strides as a set.
 
@@ -129,15 +132,16 @@ def from_values(
         values: ``n h w``, ``n h w c``, ``n c h w`` or an image in each row (see
             :func:`pixelcnn.data.layout.in_rows`).
         labels: integers ``(n,)``: an array, a tensor or a list.
-        known: levels of the values, if something says so. Else they are measured values if ``reading`` says
-            so; else booleans have 2 levels, and other values as many as ``reading.usual_levels``, or as
+        reading: how. Without ``source_levels`` they are measured values if it says so; else booleans have 2
+            levels, and other values as many as ``usual_levels``, or as
             :func:`pixelcnn.data.quantise.source_levels` says.
-        reading: the rest.
         where: name of the set, and the start of every message.
+        known: levels of the values, if their file says so.
 
     Raises:
         DataError: as :func:`read_arrays`.
     """
+    known = reading.source_levels or known
     check_numbers(values, reading, where)
     layout = reading.layout or ""
     if layout.endswith("n") and values.ndim == len(layout):
@@ -148,7 +152,7 @@ def from_values(
     picture = reading.fit == "patches" and not labelled
     if not picture and in_rows(values.shape, labelled, reading.shape):
         log.info("%s: %s, an image in each row", where, values.shape)
-        return from_rows(values, labels, known, reading, where)
+        return from_rows(values, labels, reading, where, known)
     axes = order_of(values.shape, reading, where)
     with named(where):
         check_finite(values)
@@ -163,17 +167,15 @@ def from_values(
             images = _ordered(values, axes, plain_type(values.dtype), where)
             return RawSet(images, labels=labels, name=where)
         usual = None if values.dtype == np.bool_ else reading.usual_levels
-        if not known and usual:
-            note_coded(values, usual, reading.levels)
         levels = known or usual or source_levels(values.dtype)
         images = _levels(values, axes, levels, where)
-        if not (known or usual):
-            check_guess(values, levels, reading.levels)
+        if not known:
+            check_guess(values, levels, reading.wanted, usual=bool(usual))
         return ImageSet(images, levels, labels, name=where)
 
 
 def from_rows(
-    values: Values, labels: Any, known: int | None, reading: Reading, where: str
+    values: Values, labels: Any, reading: Reading, where: str, known: int | None = None
 ) -> ImageSet:
     """An array ``(n, d)`` with an image in each row as a set, else as :func:`from_values`.
 
@@ -188,14 +190,14 @@ def from_rows(
         images = RowArray(
             (len(values), *shape), values.dtype, lambda rows: values[rows].reshape(-1, *shape)
         )
-    return from_values(images, labels, known, dataclasses.replace(reading, layout=layout), where)
+    return from_values(images, labels, dataclasses.replace(reading, layout=layout), where, known)
 
 
 def _bins_of_levels(values: Values, known: int | None, reading: Reading) -> Bins | None:
     """The bins that were asked for, if the values are levels of them already, as their archive says."""
     bins = reading.quantise if reading.measured else None
     levels = values.dtype.kind in "bui" and isinstance(bins, Bins) and bins.levels == known
-    return bins if levels else None  # type: ignore[return-value]
+    return bins if levels else None
 
 
 def _levels(values: Values, axes: tuple[int, ...], levels: int, where: str) -> Tensor:

@@ -18,7 +18,8 @@ from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import labels_tensor
 from pixelcnn.data.lazy import pieces
 from pixelcnn.data.loading import load_all, parts_in
-from pixelcnn.data.reading import Fit, Levels, Reading, as_size
+from pixelcnn.data.options import Fit, Levels
+from pixelcnn.data.reading import Reading, as_size
 from pixelcnn.data.sets import DATASETS
 from pixelcnn.data.sources import OF_PICTURES, check_useful, is_folder
 from pixelcnn.data.survey import FileReport, all_bits, few_values, levels_of, settle

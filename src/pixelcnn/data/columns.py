@@ -11,7 +11,7 @@ import numpy as np
 from pixelcnn.data import assignment
 from pixelcnn.data.gate import brief
 from pixelcnn.data.label_column import has_label, is_image, label_places, place
-from pixelcnn.data.parsing import Others, is_number, is_word
+from pixelcnn.data.parsing import Columns, is_number, is_word
 from pixelcnn.data.reading import LABELS, Reading, typed
 from pixelcnn.errors import DataError
 
@@ -22,24 +22,6 @@ FIRST = 5
 INDEX_NAMES = frozenset(("id", "index", "imageid"))
 UNNAMED = re.compile(r"unnamed: ?\d+(\.\d+)?|__index_level_\d+__")
 """What pandas calls a column without a name, such as the index of the table it had read before, or wrote."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Columns:
-    """What the columns of a table mean."""
-
-    count: int
-    pixels: np.ndarray
-    """Places of the pixels, in the order of the image."""
-    label: int | None
-    header: int
-    """Number of the line with the names; 0 if there is none."""
-    others: Others = dataclasses.field(default_factory=Others)
-    """The columns that are no numbers of pixels, nor a label that is one."""
-    undecided: bool = False
-    """Whether the first or the last of ``pixels`` is the label: the values have to tell."""
-    sides: tuple[int, ...] = ()
-    """How long the axes of an image are, if one cell says it: see :func:`pixelcnn.data.cells.sides_of`."""
 
 
 def columns_of(
@@ -58,14 +40,13 @@ def columns_of(
         DataError: several label columns, or none as asked for.
     """
     found = _meant(fields, line, reading, where, rows)
-    label, others = found.label, found.others
+    label = found.label
     if label is None:
         return found
     if not reading.labels:  # so that no bad label keeps an image from being read
-        ignored = (*others.ignored, label)
-        return dataclasses.replace(found, label=None, others=others._replace(ignored=ignored))
+        return dataclasses.replace(found, label=None, ignored=(*found.ignored, label))
     words = _are_words(rows if found.header else [fields, *rows], label)
-    return dataclasses.replace(found, others=others._replace(words=(label,) if words else ()))
+    return dataclasses.replace(found, words=(label,) if words else ())
 
 
 def _meant(
@@ -167,8 +148,9 @@ def _named_columns(
     order = _in_order([fields[at] for at in rest], where)
     pixels = np.array([rest[at] for at in order], dtype=int)
     label = labels[0] if labels else None
-    apart = Others(tuple(others), given, said=part)
-    return Columns(len(fields), pixels, label, header, apart)
+    return Columns(
+        len(fields), pixels, label, header, ignored=tuple(others), given=given, said=part
+    )
 
 
 def _in_order(names: list[str], where: str) -> list[int]:

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from pixelcnn.data.arrays import contained
 from pixelcnn.data.columns import is_unnamed
-from pixelcnn.data.condition_columns import DEFAULT, stored_names
 from pixelcnn.data.files import ImageFile, find_images, name_of
 from pixelcnn.data.gate import brief, missing, named
 from pixelcnn.data.geometry import cropped
 from pixelcnn.data.image_set import ImageSet
+from pixelcnn.data.keys import CONDITION, stored_names
 from pixelcnn.data.labels import natural
 from pixelcnn.data.lines import fields_of
 from pixelcnn.data.parsing import is_number
@@ -28,7 +28,7 @@ from pixelcnn.data.pictures import read_files
 from pixelcnn.data.reading import CONDITION_ARRAYS, CONDITION_TABLES, Reading, as_size, typed
 from pixelcnn.data.stored import Single, whole
 from pixelcnn.data.table import lines_said
-from pixelcnn.data.tensors import as_tensor
+from pixelcnn.data.tensors import condition_tensor
 from pixelcnn.errors import DataError
 from pixelcnn.folders import at_home, is_there
 from pixelcnn.shapes import ImageShape
@@ -204,23 +204,17 @@ def _array(path: Path) -> Features:
     container = contained(path)
     if isinstance(container, Single) or len(container.names) == 1:
         key = container.names[0]
-    elif (key := DEFAULT) not in container.names:
+    elif (key := CONDITION) not in container.names:
         raise DataError(
             f"holds the arrays {brief(', '.join(container.names)) or 'none'}",
-            hint=f"call the vectors or maps {DEFAULT}",
+            hint=f"call the vectors or maps {CONDITION}",
         )
     values, names = whole(container[key]), stored_names(container)
-    if values.dtype.kind not in "buif":
-        raise DataError(f"holds {brief(str(values.dtype), 60)} values, but conditions are numbers")
-    if values.ndim == 3:
-        values = values[:, None]
-    if values.ndim not in (2, 4) or not values.size:
-        raise DataError(f"holds {values.shape}: vectors are (n, d), maps (n, h, w) or (n, d, h, w)")
-    if names and not len({*names}) == len(names) == values.shape[1]:
-        called = brief(", ".join(names))
-        raise DataError(f"has {values.shape[1]} features, and names of others: {called}")
-    kind = torch.float64 if values.ndim == 2 else torch.float32
-    return Features(as_tensor(values).to(kind), names)
+    if not values.size:
+        raise DataError("is empty")
+    values = values[:, None] if values.ndim == 3 else values
+    with named(f"{printable(path.name)}:"):
+        return Features(condition_tensor(values, None, names), names)
 
 
 def _table(path: Path) -> Features:

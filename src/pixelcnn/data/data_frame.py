@@ -13,21 +13,22 @@ import numpy as np
 from pixelcnn.data import assignment, cells, items
 from pixelcnn.data.arrays import from_rows
 from pixelcnn.data.columns import FIRST, columns_of
-from pixelcnn.data.condition_columns import named_condition
 from pixelcnn.data.features import STORED, content_of
 from pixelcnn.data.gate import brief, named
 from pixelcnn.data.image_set import ImageSet
+from pixelcnn.data.keys import named_condition
 from pixelcnn.data.label_column import label_end, place, whole_numbers
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.picture_list import MOST_ALIKE
-from pixelcnn.data.reading import LABELS, Reading, typed
-from pixelcnn.data.splits import Parts
+from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.stored import Single
 from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
 
 WHERE = "data frame"
 """The name of a set that was made of one."""
+LABEL = "label"
+"""What labels are called that come beside a frame."""
 UNSAID = ("object", "str", "Str", "List")
 """How the types of columns begin, in pandas and polars, that do not say what stands in them."""
 
@@ -37,7 +38,7 @@ def fits(source: Any) -> bool:
     return type(source).__name__ == "DataFrame" and hasattr(source, "columns")
 
 
-def read(source: Any, reading: Reading, labels: Any = None) -> Parts:
+def read(source: Any, reading: Reading, labels: Any = None) -> ImageSet:
     """A data frame: what a column means is said as in a table, unless one holds images.
 
     See :func:`pixelcnn.data.table.read_table`, and :func:`pixelcnn.data.items.read` for images.
@@ -57,12 +58,12 @@ def read(source: Any, reading: Reading, labels: Any = None) -> Parts:
     axes = {name: _axes(each, short[name]) for name, each in zip(names, series, strict=True)}
     images = [name for name in names if axes[name]]
     if labels is not None:
-        if LABELS[0] in map(str.lower, names):
+        if LABEL in map(str.lower, names):
             raise DataError(
                 f"{WHERE} has labels of its own, and others beside it", hint="leave one out"
             )
-        reading = dataclasses.replace(reading, label_column=LABELS[0])
-        names, series = [*names, LABELS[0]], [*series, np.reshape(labels, -1)]
+        reading = dataclasses.replace(reading, label_column=LABEL)
+        names, series = [*names, LABEL], [*series, np.reshape(labels, -1)]
     if not images and reading.key is not None:
         raise DataError(
             f"{WHERE} has no column of images called {brief(reading.key, 60)}",
@@ -71,7 +72,7 @@ def read(source: Any, reading: Reading, labels: Any = None) -> Parts:
     if not images:
         _refuse_names(names, series)
         with named(WHERE):
-            return {"all": of_columns(names, series, reading, WHERE)}
+            return of_columns(names, series, reading, WHERE)
     if len(images) > 1 and reading.key is None:
         raise DataError(
             f"{WHERE} has {len(images)} columns of images ({brief(', '.join(images))})",
@@ -79,7 +80,7 @@ def read(source: Any, reading: Reading, labels: Any = None) -> Parts:
         )
     key = reading.key or images[0]
     read_them = _of_rows if axes.get(key) == 1 else _of_images
-    return {"all": read_them(names, series, dataclasses.replace(reading, key=key))}
+    return read_them(names, series, dataclasses.replace(reading, key=key))
 
 
 def _refuse_names(names: list[str], series: list[Any]) -> None:
@@ -111,7 +112,7 @@ def _of_images(names: list[str], series: list[Any], reading: Reading) -> ImageSe
     found = [items.told(row, reading, WHERE) for row in rows]
     lower = [name.lower() for name in names]
     given = [series[place(lower, name.lower(), WHERE)] for name in reading.condition]
-    images = _conditioned(items.set_of(found, (), reading, WHERE), given, reading)
+    images = _conditioned(items.set_of(found, reading, WHERE), given, reading)
     first = list(itertools.islice(zip(*series, strict=True), FIRST))
     asked = {at for at, name in enumerate(lower) if name == reading.label_column}
     split = assignment.assigning(lower, first, asked)
@@ -126,18 +127,12 @@ def _values(column: Any, short: int) -> Any:
     if isinstance(first, list):
         return values
     if isinstance(first, Mapping) and first.keys() & STORED:
-        return [_bytes_of(each) for each in values]
+        return [*map(content_of, values)]
     counts = [len(cells.numbers_in(each)) for each in values[:FIRST] if isinstance(each, str)]
     if max(counts, default=0) > short:
         return [cells.array_of(str(each), f"{WHERE}: row {at}") for at, each in enumerate(values)]
     numbers = values and all(type(each) in (int, float) for each in values)
     return np.array(values) if numbers else column
-
-
-def _bytes_of(file: Any) -> bytes:
-    """The content of a file, as a dataset of Hugging Face has them."""
-    found = content_of(file)
-    return found.read_bytes() if isinstance(found, Path) else found
 
 
 def _axes(column: Any, short: int) -> int:
@@ -147,7 +142,7 @@ def _axes(column: Any, short: int) -> int:
     column that is asked for nothing is.
     """
     first: Any = next(iter(column), 0)
-    if isinstance(first, bytes):
+    if isinstance(first, bytes | Path):
         return 2
     axes = np.ndim(first)
     return axes if axes > 1 or (axes and len(first) > short) else 0
@@ -178,10 +173,10 @@ def of_columns(
     if found.undecided:  # whose type, of a label among them, is not that of the pixels
         labels = whole_numbers(pixels.pop(label_end(_together(pixels), where)))
     labels = labels if reading.labels else None
-    images = from_rows(_together(pixels), labels, reading.source_levels, reading, where)
-    parts = [assignment.assigned(arrays[at].tolist(), where) for at in found.others.said]
+    images = from_rows(_together(pixels), labels, reading, where)
+    parts = [assignment.assigned(arrays[at].tolist(), where) for at in found.said]
     images = dataclasses.replace(images, assigned=next(iter(parts), None))
-    return _conditioned(images, [arrays[at] for at in found.others.given], reading)
+    return _conditioned(images, [arrays[at] for at in found.given], reading)
 
 
 def _conditioned(images: ImageSet, columns: Sequence[Any], reading: Reading) -> ImageSet:

@@ -14,7 +14,7 @@ import numpy as np
 from pixelcnn.cores import cores
 from pixelcnn.data.files import ImageFile
 from pixelcnn.data.geometry import too_small
-from pixelcnn.data.picture import Measured, read_picture
+from pixelcnn.data.picture import How, Measured, read_picture
 from pixelcnn.data.quantise import SOURCE, equal_bins
 from pixelcnn.data.raw import check_finite
 from pixelcnn.data.reading import QUANTISED, WITHOUT, Reading, typed
@@ -48,11 +48,10 @@ def decode(file: ImageFile, reading: Reading) -> Decoded:
         hint = f"move them into one, take all without labels: {WITHOUT}"
         return Decoded(FileReport(file.name, file.problem, hint=hint), None)
     try:
-        measured = reading.measured
+        stored = reading.stored or reading.measured
         picture = read_picture(
-            file.path, wide=reading.wide, stored=reading.stored or measured, floats=measured,
-            frame=reading.frame,
-        )  # fmt: skip
+            file.path, How(reading.wide, stored, reading.measured, reading.frame)
+        )
         check_finite(picture.pixels)
         height, width = picture.size
         if reading.size and (reason := too_small(height, width, reading.size, reading.fit or "")):

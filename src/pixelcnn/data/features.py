@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from pixelcnn.data import cells
+from pixelcnn.data.columns import FIRST
 from pixelcnn.data.gate import brief
 from pixelcnn.data.reading import LABELS, Reading, typed
 from pixelcnn.errors import ConfigError, DataError
-from pixelcnn.text import printable
 
 KINDS = ("Image", "array", "bytes", "pixels")
 """Of columns of images, those first that are surer to be."""
@@ -73,12 +74,6 @@ def label_column(features: Any, reading: Reading, where: str) -> str | None:
     return next(iter(classes or numbers or words), None)
 
 
-def classes_of(features: Any, reading: Reading, where: str) -> tuple[str, ...]:
-    """The names of the classes, if the column of labels says them."""
-    label = features.get(label_column(features, reading, where))
-    return tuple(map(printable, getattr(label, "names", None) or ()))
-
-
 def kind_of(feature: Any) -> str:
     """``Image``, ``array``, ``bytes`` for what may be files, ``pixels`` for rows of numbers, or empty.
 
@@ -98,22 +93,50 @@ def kind_of(feature: Any) -> str:
     return kinds.get(depth, "") if type(feature).__name__ == "Value" else ""
 
 
-def is_flat(features: Any, lengths: Mapping[str, int]) -> bool:
+def is_flat(dataset: Any) -> bool:
     """Whether there are columns of single values alone, and so many numbers that each may be a pixel.
 
     The bytes of files are images, whatever is told of them beside; so are lists, unless they are shorter than
     a row of the table.
-
-    Args:
-        features: of the columns.
-        lengths: of the lists of some columns.
     """
-    short = {name for name, length in lengths.items() if length <= len(features)}
+    known = dataset.features
+    short = {name for name, length in _lengths(dataset).items() if length <= len(known)}
     single = all(
-        type(features[each]).__name__ in {"Value", "ClassLabel"} and not kind_of(features[each])
-        for each in features.keys() - short
+        type(known[each]).__name__ in {"Value", "ClassLabel"} and not kind_of(known[each])
+        for each in known.keys() - short
     )
-    return single and sum(map(_is_number, features.values())) >= FEWEST
+    return single and sum(map(_is_number, known.values())) >= FEWEST
+
+
+def _lengths(dataset: Any) -> dict[str, int]:
+    """How many numbers the first lists of a dataset hold, by their columns."""
+    known = dataset.features
+    lists = [name for name in known if kind_of(known[name]) == "pixels"]
+    first = dataset.select_columns(lists)[:1] if lists else {}
+    return {name: len(each) for name in first for each in first[name][:1] if each is not None}
+
+
+def texts_of(dataset: Any) -> dict[str, list[Any]]:
+    """What stands in the first rows of its columns of texts."""
+    known = dataset.features
+    names = [name for name in known if "string" in str(getattr(known[name], "dtype", ""))]
+    return dataset.with_format(None).select_columns(names)[:FIRST] if names else {}
+
+
+def holds_cells(dataset: Any, key: str | None) -> bool:
+    """Whether texts in its first rows are images, see :mod:`pixelcnn.data.cells`.
+
+    Those of the column that is asked for; else of any, unless another column is one of images.
+    """
+    known, short = dataset.features, 0
+    if key is None:
+        short, lengths = len(known), _lengths(dataset)
+        images = (name for name in known if kind_of(known[name]))
+        if any(lengths.get(name, short + 1) > short for name in images):
+            return False
+    asked = (texts for name, texts in texts_of(dataset).items() if key in (None, name))
+    said = (each for texts in asked for each in texts if each is not None)
+    return any(len(cells.numbers_in(each)) > short for each in said)
 
 
 def _is_number(feature: Any) -> bool:
@@ -148,9 +171,12 @@ def _ragged(lists: Any) -> bool:
 
 
 def content_of(value: Any) -> Any:
-    """What an encoded picture is read of: its bytes, or a local file; no bytes where it is missing."""
-    if isinstance(value, Mapping) and value.get("bytes") is not None:
-        return value["bytes"]
-    if isinstance(value, Mapping) and value.get("path"):
+    """What an encoded picture is read of: its bytes, or a local file; no bytes where it is missing.
+
+    Anything else is itself, as an array.
+    """
+    if not isinstance(value, Mapping):
+        return b"" if value is None else value
+    if value.get("bytes") is None and value.get("path"):
         return Path(value["path"])
-    return b""
+    return value.get("bytes") or b""

@@ -40,25 +40,15 @@ class Fits(Container):
         self._units = fits.open(file.stream, mode="readonly", memmap=False, lazy_load_hdus=True)
         self._found: dict[str, Any] = {}
         self.aliases: dict[str, str] = {}
-        self._look_through()
-        self.names = tuple(self._found)
-
-    def _look_through(self) -> None:
-        """Finds the units that are images."""
-        number = 0
-        while number < MAX_ARRAYS:
-            try:
-                unit = self._units[number]
-            except IndexError:
-                return
+        for number, unit in enumerate(self._units):
+            if number >= MAX_ARRAYS:
+                raise DataError(f"holds more than {MAX_ARRAYS:,} units")
             if type(unit).__name__ in IMAGES and unit.shape:
                 name = str(unit.name).strip().lower() or str(number)
-                if name in self._found:
-                    name = str(number)
+                name = str(number) if name in self._found else name
                 self._found[name] = unit
                 self.aliases[str(number)] = name
-            number += 1
-        raise DataError(f"holds more than {MAX_ARRAYS:,} units")
+        self.names = tuple(self._found)
 
     def shape(self, name: str) -> tuple[int, ...]:
         shape = tuple(map(int, self._found[name].shape))

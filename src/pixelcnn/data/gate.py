@@ -24,8 +24,6 @@ BESIDE = 1_000
 """Names in a folder among which one is looked for that may have been meant."""
 MAX_SCANS = 200
 """Of a progressive JPEG, which has about ten; each costs as much time as a whole picture, and few bytes."""
-FLAGS = ("O_RDONLY", "O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY")
-"""How a file is opened, as far as the system knows it: never waiting for the other end of a pipe."""
 
 
 def opened(path: Path) -> BinaryIO:
@@ -35,23 +33,16 @@ def opened(path: Path) -> BinaryIO:
         DataError: the reason alone, to be put after the file's name.
     """
     try:
-        _check(os.stat(path))  # opening alone can set a device to work
-        descriptor = os.open(path, sum(getattr(os, flag, 0) for flag in FLAGS))
+        status = os.stat(
+            path
+        )  # opening alone can set a device to work, or wait for the end of a pipe
+        if not stat.S_ISREG(status.st_mode):
+            raise DataError("is not a regular file")
+        if status.st_size == 0:
+            raise DataError("is empty")
+        return path.open("rb")
     except (OSError, ValueError) as error:
         raise DataError(unreadable(error)) from error
-    try:
-        _check(os.fstat(descriptor))
-        return os.fdopen(descriptor, "rb")
-    except BaseException:
-        os.close(descriptor)
-        raise
-
-
-def _check(status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise DataError("is not a regular file")
-    if status.st_size == 0:
-        raise DataError("is empty")
 
 
 def check_scans(stream: BinaryIO) -> None:

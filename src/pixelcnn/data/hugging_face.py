@@ -13,18 +13,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pixelcnn.data import cells, data_frame, features, gate, items
+from pixelcnn.data import data_frame, features, gate, items
 from pixelcnn.data.arrays import from_rows, from_values
-from pixelcnn.data.assignment import WORDS
-from pixelcnn.data.columns import FIRST
+from pixelcnn.data.assignment import WORDS, assigned, assigning
 from pixelcnn.data.files import PARTS, ImageFile, name_of
 from pixelcnn.data.gate import brief
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import known_labels
 from pixelcnn.data.pictures import read_files
 from pixelcnn.data.reading import Reading
-from pixelcnn.data.rows import RowArray, places
 from pixelcnn.data.splits import Parts, read_alike
+from pixelcnn.data.stored import RowArray, needed
 from pixelcnn.errors import ConfigError, DataError, UnknownName
 from pixelcnn.folders import at_home
 from pixelcnn.text import in_terminal, printable
@@ -59,7 +58,7 @@ def saved(path: Path) -> bool:
     return alone or os.path.isfile(path / "dataset_dict.json")
 
 
-def read_named(source: str, reading: Reading) -> Parts:
+def read_named(source: str, reading: Reading) -> ImageSet | Parts:
     """A dataset ``hf:OWNER/NAME``, perhaps ``/CONFIGURATION``, perhaps ``:SPLIT``; or ``hf:FOLDER``.
 
     What is in the library's cache already needs no network.
@@ -86,7 +85,7 @@ def read_named(source: str, reading: Reading) -> Parts:
     return read(found, reading, printable(folder.name if folder.exists() else source))
 
 
-def read_saved(path: Path, reading: Reading) -> Parts:
+def read_saved(path: Path, reading: Reading) -> ImageSet | Parts:
     """A folder that ``save_to_disk`` wrote."""
     where = name_of(path)
     with _told(where):
@@ -94,7 +93,7 @@ def read_saved(path: Path, reading: Reading) -> Parts:
     return read(found, reading, where)
 
 
-def read_file(path: Path, reading: Reading) -> Parts:
+def read_file(path: Path, reading: Reading) -> ImageSet:
     """A Parquet or Arrow file; an Arrow file stays where it is, of the other the library caches a copy."""
     datasets, where = _library(), printable(path.name)
     with _told(where):
@@ -102,10 +101,10 @@ def read_file(path: Path, reading: Reading) -> Parts:
             found = datasets.Dataset.from_file(str(path))
         else:
             found = datasets.Dataset.from_parquet(str(path))
-    return {"all": _one(found, reading, where)}
+    return _one(found, reading, where)
 
 
-def read(source: Any, reading: Reading, where: str = "") -> Parts:
+def read(source: Any, reading: Reading, where: str = "") -> ImageSet | Parts:
     """A dataset, or the parts of several: ``train``, ``validation`` and ``test``, as folders are called.
 
     Raises:
@@ -113,13 +112,12 @@ def read(source: Any, reading: Reading, where: str = "") -> Parts:
         DataError: see :func:`pixelcnn.data.load`.
     """
     if not isinstance(source, Mapping):
-        where = where or printable(source.info.dataset_name or "dataset")
-        return {"all": _one(source, reading, where)}
+        return _one(source, reading, where or printable(source.info.dataset_name or "dataset"))
     where = where or "datasets"
     found = {part: source[name] for name in source if (part := WORDS.get(name.lower(), ""))}
     others = [name for name in source if name.lower() not in WORDS]
     if len(source) == 1:
-        return {"all": _one(next(iter(source.values())), reading, where)}
+        return _one(next(iter(source.values())), reading, where)
     if "train" not in found or others:
         raise ConfigError(
             f"{where} has the splits {brief(', '.join(source))}",
@@ -130,73 +128,63 @@ def read(source: Any, reading: Reading, where: str = "") -> Parts:
 
 
 def _one(dataset: Any, reading: Reading, where: str) -> ImageSet:
-    """One dataset as a set: its column of images, and that of their labels."""
-    known = dataset.features
+    """One dataset as a set."""
+    known, whole = dataset.features, hasattr(dataset, "__len__")
     with _told(where):
         if known is None or (getattr(dataset, "format", None) or {}).get("type") == "custom":
-            rows = (items.told(row, reading, where) for row in dataset)
-            return items.set_of(rows, (), reading, where)
-        whole = hasattr(dataset, "__len__")
-        classes = features.classes_of(known, reading, where)
-        if whole and _holds_cells(dataset, reading.key):
-            found = data_frame.read(dataset.with_format(None).to_pandas(), reading)["all"]
-            return items.named_by(dataclasses.replace(found, name=where), classes)
-        if whole and reading.key is None and features.is_flat(known, _lengths(dataset)):
+            found = (items.told(row, reading, where) for row in dataset)
+            return items.set_of(found, reading, where)
+        if whole and features.holds_cells(dataset, reading.key):
+            frame = dataset.with_format(None).to_pandas()
+            images = dataclasses.replace(data_frame.read(frame, reading), name=where)
+        elif whole and reading.key is None and features.is_flat(dataset):
             table = dataset.with_format("arrow")[:]
             images = data_frame.of_columns(table.column_names, table.columns, reading, where)
-            return items.named_by(images, classes)
-        image = features.image_column(known, reading, where)
-        label = features.label_column(known, reading, where)
-        columns = [image] if label is None else [image, label]
-        pictures = features.kind_of(known[image]) in {"Image", "bytes"}
-        if pictures:
-            dataset = dataset.cast_column(image, _library().Image(decode=False))
-        dataset = dataset.select_columns(columns).with_format(None)
-        if not hasattr(dataset, "__len__"):
-            rows = (items.Item(features.content_of(row[image]) if pictures else row[image],
-                    None if label is None else row[label]) for row in dataset)  # fmt: skip
-            return items.set_of(rows, classes, reading, where)
-        if not len(dataset):
-            raise DataError("holds no images")
-        table = dataset.with_format("arrow")
-        labels = None
-        if label is not None:  # without the images, which memory may not hold
-            column = table.select_columns([label])[:].column(label)
-            labels = known_labels(column.to_pylist(), range(len(dataset)), where)
-        images = (_pictures if pictures else _arrays)(
-            table.select_columns([image]), image, labels, reading, where
-        )
-    return items.named_by(images, classes)
+        else:
+            images = _of_column(dataset, reading, where)
+        classes = getattr(known.get(features.label_column(known, reading, where)), "names", None)
+    return items.named_by(images, tuple(map(printable, classes or ())))
 
 
-def _holds_cells(dataset: Any, key: str | None) -> bool:
-    """Whether texts in its first rows are images, see :mod:`pixelcnn.data.cells`.
-
-    Those of the column that is asked for; else of any, unless another column is one of images.
-    """
-    known, short = dataset.features, 0
-    if key is None:
-        short, lengths = len(known), _lengths(dataset)
-        images = (name for name in known if features.kind_of(known[name]))
-        if any(lengths.get(name, short + 1) > short for name in images):
-            return False
-    asked = known if key is None else known.keys() & {key}
-    texts = [name for name in asked if "string" in str(getattr(known[name], "dtype", ""))]
-    first = dataset.with_format(None).select_columns(texts)[:FIRST] if texts else {}
-    said = (each for name in texts for each in first[name] if each is not None)
-    return any(len(cells.numbers_in(each)) > short for each in said)
-
-
-def _lengths(dataset: Any) -> dict[str, int]:
-    """How many numbers the first lists of a dataset hold, by their columns."""
+def _of_column(dataset: Any, reading: Reading, where: str) -> ImageSet:
+    """A dataset with a column of images, and perhaps one of labels and one of parts."""
     known = dataset.features
-    lists = [name for name in known if features.kind_of(known[name]) == "pixels"]
-    first = dataset.select_columns(lists)[:1] if lists else {}
-    return {name: len(each) for name in first for each in first[name][:1] if each is not None}
+    image = features.image_column(known, reading, where)
+    label = features.label_column(known, reading, where)
+    pictures = features.kind_of(known[image]) in {"Image", "bytes"}
+    if pictures:
+        dataset = dataset.cast_column(image, _library().Image(decode=False))
+    dataset = dataset.with_format(None)
+    if not hasattr(dataset, "__len__"):
+        rows = dataset.select_columns([image] if label is None else [image, label])
+        found = (items.Item(features.content_of(row[image]), row.get(label)) for row in rows)
+        return items.set_of(found, reading, where)
+    if not len(dataset):
+        raise DataError("holds no images")
+    table = dataset.with_format("arrow")
+
+    def column(name: str) -> list[Any]:  # without the images, which memory may not hold
+        return table.select_columns([name])[:].column(name).to_pylist()
+
+    labels = known_labels(column(label), range(len(table)), where) if label is not None else None
+    parts = [part for name in _parts(dataset, label) for part in column(name)]
+    table = table.select_columns([image])
+    if pictures:
+        return _pictures(table, image, labels, parts, reading, where)
+    images = _arrays(table, image, labels, reading, where)
+    return dataclasses.replace(images, assigned=assigned(parts, where) if parts else None)
+
+
+def _parts(dataset: Any, label: str | None) -> list[str]:
+    """The column that says which part of a split each image is in, if there is one."""
+    first = features.texts_of(dataset)
+    taken = [at for at, name in enumerate(first) if name == label]
+    places = assigning([*first], [*zip(*first.values(), strict=True)], taken)
+    return [name for at, name in enumerate(first) if at in places]
 
 
 def _pictures(
-    table: Any, column: str, labels: Sequence[Any] | None, reading: Reading, where: str
+    table: Any, column: str, labels: Any, parts: list[str], reading: Reading, where: str
 ) -> ImageSet:
     """A column of encoded pictures."""
 
@@ -206,7 +194,9 @@ def _pictures(
     some = (range(len(table))[at : at + TOGETHER] for at in range(0, len(table), TOGETHER))
     contents = itertools.chain.from_iterable(map(fetch, some))
     files = (ImageFile(each, f"image {at}") for at, each in enumerate(contents))
-    return read_files(files, reading.of_pictures, where, labels, with_names=False, again=fetch)
+    return read_files(
+        files, reading.of_pictures, where, labels, parts, with_names=False, again=fetch
+    )
 
 
 def _arrays(table: Any, column: str, labels: Any, reading: Reading, where: str) -> ImageSet:
@@ -215,29 +205,20 @@ def _arrays(table: Any, column: str, labels: Any, reading: Reading, where: str) 
     shape = first.shape[1:]
 
     def read(rows: Any) -> Any:
-        found = features.array_of(table[places(rows, len(table))].column(column))
+        found = features.array_of(
+            table[rows if isinstance(rows, slice) else rows.tolist()].column(column)
+        )
         if found.shape[1:] != shape:
             raise DataError(f"{where}: images differ in shape: {shape} and others")
         return found
 
     values = RowArray((len(table), *shape), first.dtype, read)
     taken = from_rows if len(shape) == 1 else from_values
-    return taken(values, labels, reading.source_levels, reading, where)
+    return taken(values, labels, reading, where)
 
 
 def _library() -> Any:
-    """The library.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    try:
-        import datasets
-    except ImportError as error:
-        raise ConfigError(
-            "datasets of Hugging Face need their library", hint="pip install 'pixelcnn[data]'"
-        ) from error
-    return datasets
+    return needed("datasets", "a dataset of Hugging Face", "data")
 
 
 @contextlib.contextmanager

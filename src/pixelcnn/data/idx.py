@@ -5,12 +5,11 @@ Source: Y. LeCun, C. Cortes and C. J. C. Burges, "The MNIST database of handwrit
 
 import re
 import struct
-from pathlib import Path
 
 import numpy as np
 
 from pixelcnn.data.npy import FileArray, Header
-from pixelcnn.data.packed import PACKINGS, OpenFile
+from pixelcnn.data.packed import OpenFile
 from pixelcnn.data.stored import check_held, sides
 from pixelcnn.errors import DataError
 
@@ -48,19 +47,3 @@ def read_idx(file: OpenFile) -> FileArray:
     header = Header(shape, False, np.dtype(TYPES[start[2]]), 4 + 4 * count)
     check_held(header.nbytes, file.size - header.offset)
     return FileArray(file, header)
-
-
-def labels_beside(path: Path) -> Path | None:
-    """The file with the labels of these images, if there is one.
-
-    Args:
-        path: with a name such as ``train-images-idx3-ubyte``, packed or not: its labels are in
-            ``train-labels-idx1-ubyte``.
-    """
-    name = re.sub(r"(\.gz|\.xz)$", "", path.name)
-    called = re.sub(r"images|data|imgs", "labels", name, count=1)
-    called = re.sub(r"idx\d", "idx1", called)
-    if "labels" not in called or called == name:
-        return None
-    ends = ("", *PACKINGS)
-    return next((found for end in ends if (found := path.with_name(called + end)).is_file()), None)

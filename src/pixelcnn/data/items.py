@@ -8,6 +8,7 @@ import dataclasses
 import itertools
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,8 +24,7 @@ from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import known_labels
 from pixelcnn.data.pictures import is_picture, read_files
 from pixelcnn.data.reading import LABELS, WITHOUT, Reading, typed
-from pixelcnn.data.rows import Spool
-from pixelcnn.data.splits import Parts
+from pixelcnn.data.stored import Spool
 from pixelcnn.data.tensors import as_array
 from pixelcnn.errors import DataError
 from pixelcnn.text import printable
@@ -70,7 +70,7 @@ def paired(source: Any) -> bool:
     return single and not isinstance(image, int | float | str)
 
 
-def read(source: Any, reading: Reading) -> Parts:
+def read(source: Any, reading: Reading) -> ImageSet:
     """All items as one set; images that are pictures are decoded, others are arrays of levels.
 
     Raises:
@@ -79,15 +79,15 @@ def read(source: Any, reading: Reading) -> Parts:
     name = printable(
         getattr(getattr(source, "dataset", source), "__class__", type(source)).__name__
     )
-    return {"all": set_of(items_of(source, reading, name), classes_of(source), reading, name)}
+    images = set_of(items_of(source, reading, name), reading, name)
+    return named_by(images, classes_of(source))
 
 
-def set_of(found: Iterable[Item], classes: Sequence[str], reading: Reading, where: str) -> ImageSet:
+def set_of(found: Iterable[Item], reading: Reading, where: str) -> ImageSet:
     """Items as a set.
 
     Args:
         found: the items; read once.
-        classes: names of the labels, if there are some.
         reading: how.
         where: name of the set, and the start of every message.
 
@@ -111,10 +111,8 @@ def set_of(found: Iterable[Item], classes: Sequence[str], reading: Reading, wher
 
     if pictures:
         files = (ImageFile(image, f"image {index}") for index, image in enumerate(each()))
-        images = read_files(files, reading.of_pictures, where, labels, with_names=False)
-    else:
-        images = _of_arrays(each(), labels, reading, where)
-    return named_by(images, classes)
+        return read_files(files, reading.of_pictures, where, labels, with_names=False)
+    return _of_arrays(each(), labels, reading, where)
 
 
 def _of_arrays(
@@ -136,7 +134,7 @@ def _of_arrays(
     held = spool if spool.on_disk else spool[:]
     taken = from_rows if spool.ndim == 2 else from_values
     known = known_labels(labels, range(len(labels)), where)
-    return taken(held, known, reading.source_levels, reading, where)
+    return taken(held, known, reading, where)
 
 
 def named_by(images: ImageSet, classes: Sequence[str]) -> ImageSet:
@@ -248,8 +246,8 @@ def classes_of(source: Any) -> tuple[str, ...]:
 
 
 def _encoded(image: Any) -> bool:
-    """Whether an image is a picture of Pillow, or the bytes of a file."""
-    return isinstance(image, bytes) or is_picture(image)
+    """Whether an image is a picture of Pillow, a file, or the bytes of one."""
+    return isinstance(image, bytes | Path) or is_picture(image)
 
 
 def _array(image: Any, index: int, where: str) -> np.ndarray:

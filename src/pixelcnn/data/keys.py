@@ -1,18 +1,31 @@
-"""Which of several arrays are the images, which are their labels, and which are parts of one set."""
+"""Which of several arrays are the images, their labels and conditions, and which are parts of one set."""
 
-from collections.abc import Iterable
+import logging
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
+import numpy as np
+import torch
+from torch import Tensor
+
+from pixelcnn.data.files import PARTS
 from pixelcnn.data.gate import brief
-from pixelcnn.data.reading import typed
-from pixelcnn.data.stored import Container
+from pixelcnn.data.npy import FileArray
+from pixelcnn.data.packed import OpenFile, plain_name
+from pixelcnn.data.reading import LABELS, typed
+from pixelcnn.data.stored import Container, Single, whole
+from pixelcnn.data.tensors import numbers_of
 from pixelcnn.errors import DataError
 from pixelcnn.registry import closest
+from pixelcnn.text import counted, printable
+
+log = logging.getLogger("pixelcnn")
 
 IMAGES = ("images", "x", "data")
-LABELS = ("labels", "y", "label", "target", "targets")
-"""What the arrays of images and of labels are called, those that are meant first."""
-PARTS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
-"""Words for parts of a set, before or after those for images or labels."""
+"""What the array of images is called, the one that is meant first."""
+CONDITION, NAMES = "condition", "condition_names"
+"""The array of conditions that is taken unless others are named, and the one that names its features."""
 
 
 def images_key(container: Container, key: str | None) -> str:
@@ -88,13 +101,11 @@ def labels_key(names: Iterable[str], images: str) -> str | None:
         ('a/labels', None)
     """
     group, _, last = images.rpartition("/")
-    words = last.lower().split("_")
-    wanted = []
-    for label in LABELS:
-        swapped = "_".join(label if word in IMAGES else word for word in words)
-        wanted += [swapped] if swapped != last.lower() else []
-    if not any(word in IMAGES for word in words) or len(words) == 1:
-        wanted += LABELS
+    words, known = re.split(r"([-_.])", last.lower()), (*LABELS, "targets")
+    swapped = ("".join(label if word in IMAGES else word for word in words) for label in known)
+    wanted = [name for name in swapped if name != last.lower()]
+    if not wanted or len(words) == 1:
+        wanted += known
     beside = {
         name.rpartition("/")[2].lower(): name for name in names if name.rpartition("/")[0] == group
     }
@@ -107,6 +118,109 @@ def unnamed_labels(container: Container, images: str) -> str | None:
         return None
     (other,) = {*container.names} - {images}
     return other if container.shape(other) == container.shape(images)[:1] else None
+
+
+def labels_beside(path: Path) -> Path | None:
+    """The file beside one of images that has its name with labels in place of images, if there is one.
+
+    That is ``y_train.npy`` of ``x_train.npy``, and ``my-labels-idx1-ubyte.gz`` of ``my-images-idx3-ubyte``.
+    """
+
+    def called(file: Path) -> str:
+        return re.sub(r"idx\d", "idx", plain_name(file))
+
+    if not {*re.split(r"[-_.]", called(path))} & {*IMAGES}:
+        return None
+    try:
+        files = {called(file): file for file in sorted(path.parent.iterdir(), reverse=True)}
+    except OSError:  # it may not be listed
+        return None
+    key = labels_key(files, called(path))
+    return None if key is None else files[key]
+
+
+def labelled(path: Path, images: FileArray, read: Callable[[OpenFile], FileArray]) -> Container:
+    """An array, with the labels of the file beside it whose name says so.
+
+    What cannot be the labels of these images is told of and left out, since a name alone proves little.
+
+    Args:
+        path: of the images.
+        images: what the file holds.
+        read: the array of such a file.
+    """
+    if images.ndim < 2 or (file := labels_beside(path)) is None:
+        return Single(images=images)
+    named = printable(path.name), printable(file.name)
+    try:
+        labels = read(OpenFile(file))
+    except DataError as error:
+        log.warning("%s: %s beside it is left out, since it %s", *named, error)
+        return Single(images=images)
+    rows = {images.shape[:1], (*images.shape[:1], 1)}
+    if labels.shape not in rows or labels.dtype.kind not in "iuUS":
+        what = f"{labels.dtype} {labels.shape}"
+        words = "%s: %s beside it is left out: labels are integers or words (%d,), it holds %s"
+        log.warning(words, *named, len(images), what)
+        return Single(images=images)
+    log.info("%s: labels from %s", *named)
+    return Single(images=images, labels=labels)
+
+
+def named_condition(
+    container: Container, names: tuple[str, ...], images: int
+) -> tuple[Tensor | None, tuple[str, ...]]:
+    """The vectors ``(n, d)`` or maps ``(n, d, h, w)`` that arrays of a container hold, and their names.
+
+    Args:
+        container: of the arrays.
+        names: of arrays ``(n,)``, ``(n, d)`` or maps, which are put side by side; without names the
+            array called ``condition``, if there is one, and the names of its features that lie beside it.
+        images: how many there are.
+
+    Raises:
+        DataError: the reason alone: no such array, or one of another length.
+    """
+    if not names:
+        if CONDITION not in container.names:
+            return None, ()
+        given = numbers_of(whole(container[CONDITION]), "a condition is numbers")
+        return given, stored_names(container)
+    arrays = [whole(container[meant(container, name)]) for name in names]
+    for name, values in zip(names, arrays, strict=True):
+        if values.ndim == 0 or len(values) != images:
+            raise DataError(
+                f"holds {brief(name, 60)} {values.shape} for {counted(images, 'image')}"
+            )
+        if values.dtype.kind not in "buif":
+            raise DataError(
+                f"holds {brief(name, 60)} of {brief(str(values.dtype), 60)}, no numbers"
+            )
+    axes = {values.ndim for values in arrays}
+    if axes <= {1, 2}:
+        columns = [values.reshape(images, -1) for values in arrays]
+    elif axes <= {3, 4} and len({values.shape[-2:] for values in arrays}) == 1:
+        columns = [values.reshape(images, -1, *values.shape[-2:]) for values in arrays]
+    else:
+        shapes = ", ".join(f"{n} {v.shape}" for n, v in zip(names, arrays, strict=True))
+        raise DataError(f"holds {brief(shapes)}: neither vectors nor maps of one size")
+    spelt = [
+        name if part.shape[1] == 1 else f"{name}[{at}]"
+        for name, part in zip(names, columns, strict=True)
+        for at in range(part.shape[1])
+    ]
+    values = np.concatenate([part.astype(np.float64) for part in columns], axis=1)
+    return torch.from_numpy(values), tuple(spelt)
+
+
+def stored_names(container: Container) -> tuple[str, ...]:
+    """The names of the features of a condition, where an array beside it has them; else none."""
+    if NAMES not in container.names:
+        return ()
+    found = whole(container[NAMES])
+    if found.dtype.kind == "S":
+        found = np.char.decode(found, "utf-8", "backslashreplace")
+    return tuple(map(str, found.reshape(-1).tolist()))
 
 
 def parts_of(container: Container) -> dict[str, str]:

@@ -63,12 +63,7 @@ class LazyImages(Tensor):
 
     @staticmethod
     def __new__(
-        cls: type["LazyImages"],
-        shape: Sequence[int],
-        dtype: torch.dtype,
-        read: Callable[[Rows], Tensor],
-        bound: int | None = None,
-        draw: Draw | None = None,
+        cls: type["LazyImages"], shape: Sequence[int], dtype: torch.dtype, *_: Any, **__: Any
     ) -> "LazyImages":
         return Tensor._make_wrapper_subclass(cls, tuple(shape), dtype=dtype)
 

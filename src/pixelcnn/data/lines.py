@@ -90,19 +90,10 @@ def _decoded(given: Iterator[bytes]) -> Iterator[bytes]:
     while len(start) < 4 and (block := next(given, b"")):
         start += block
     marked = (name for mark, name in ENCODINGS.items() if start.startswith(mark))
-    encoding = next(marked, "") or _unmarked(start[:4])
+    encoding = next(marked, "")
     errors = "strict" if encoding else "surrogateescape"
     characters = codecs.getincrementaldecoder(encoding or "utf-8-sig")(errors)
     decoder = io.IncrementalNewlineDecoder(characters, translate=True)
     for block in itertools.chain([start], given):
         yield decoder.decode(block).encode(errors=errors)
     yield decoder.decode(b"", final=True).encode(errors=errors)
-
-
-def _unmarked(start: bytes) -> str:
-    """The encoding of a file without a mark; two bytes a character show by the zeros between digits."""
-    if len(start) < 4 or 0 not in start:
-        return ""
-    if start[1::2] == b"\0\0" and all(start[::2]):
-        return "utf-16-le"
-    return "utf-16-be" if start[::2] == b"\0\0" and all(start[1::2]) else ""

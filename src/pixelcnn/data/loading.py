@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any, Literal, Unpack
 
 from pixelcnn.config import gated
-from pixelcnn.data.coding import Coding
 from pixelcnn.data.geometry import fitted
 from pixelcnn.data.image_set import ImageSet, Splits
-from pixelcnn.data.quantise import coded
-from pixelcnn.data.reading import Options, Reading, as_size, typed
+from pixelcnn.data.options import Options
+from pixelcnn.data.quantise import coded, settled
+from pixelcnn.data.reading import Reading, typed
 from pixelcnn.data.sets import DATASETS, named_splits, named_whole
 from pixelcnn.data.sources import RESTRICTED, parts_of, splits_from, whole_of
 from pixelcnn.data.splits import Parts
@@ -53,8 +53,8 @@ def load(
         >>> [len(part) for part in load(torch.arange(250).reshape(10, 5, 5), source_levels=250)]
         [7, 2, 1]
     """
-    parts, coding = _split(data, split, test, options)
-    train, val, rest = (coded(part, coding, again=number > 0) for number, part in enumerate(parts))
+    parts, reading = _split(data, split, test, options)
+    train, val, rest = (coded(part, reading, again=number > 0) for number, part in enumerate(parts))
     return Splits(train, val.frozen(), rest.frozen())
 
 
@@ -67,25 +67,24 @@ def load_part(data: Any, part: str, test: Any = None, **options: Unpack[Options]
         >>> len(load_part("digits", "val"))
         200
     """
-    parts, coding = _split(data, "standard", test, options)
-    found = coded(getattr(parts, part), coding)
+    parts, reading = _split(data, "standard", test, options)
+    found = coded(getattr(parts, part), reading)
     return found if part == "train" else found.frozen()
 
 
-def _split(data: Any, split: str, test: Any, options: Options) -> tuple[Splits, Coding]:
+def _split(data: Any, split: str, test: Any, options: Options) -> tuple[Splits, Reading]:
     """A source in three parts as they are stored, and what is to be made of their values."""
-    named, coding = _named(data), Coding.of(options)
-    if named:
+    reading = Reading.of(options)
+    if _named(data):
         _own_only(str(data), options | {"test": test})
         whole = named_splits(str(data), split, *_origin(options))
-        size, fit = as_size(options.get("size")), options.get("fit")
-        parts = Splits(*(fitted(part, size, fit) for part in whole))
+        parts = Splits(*(fitted(part, reading.size, reading.fit) for part in whole))
     elif split != "standard":
         hint = f"leave out {typed('split')}"
         raise ConfigError("own data have no split but standard", hint=hint)
     else:
-        parts = splits_from(data, Reading.of(coding.wanted, options), test)
-    return parts, coding.settled(parts.train)
+        parts = splits_from(data, reading, test)
+    return parts, settled(reading, parts.train)
 
 
 @independent
@@ -105,14 +104,13 @@ def load_all(data: Any, **options: Unpack[Options]) -> ImageSet:
         >>> load_all("digits").split
         'all'
     """
-    coding = Coding.of(options).settled(None)
+    reading = settled(Reading.of(options), None)
     if _named(data):
         _own_only(str(data), options)
-        whole = named_whole(str(data), *_origin(options))
-        images = fitted(whole, as_size(options.get("size")), options.get("fit"))
+        images = fitted(named_whole(str(data), *_origin(options)), reading.size, reading.fit)
     else:
-        images = whole_of(data, Reading.of(coding.wanted, options))
-    return coded(images, coding).frozen()
+        images = whole_of(data, reading)
+    return coded(images, reading).frozen()
 
 
 @independent
@@ -122,13 +120,13 @@ def parts_in(data: Any, **options: Unpack[Options]) -> Parts:
 
     Arguments and errors as :func:`load`.
     """
-    coding = Coding.of(options)
     if _named(data):
         return load(data, **options)._asdict()
-    found = parts_of(data, Reading.of(coding.wanted, options))
+    reading = Reading.of(options)
+    found = parts_of(data, reading)
     first = next((name for name in ("train", "all") if name in found), None)
-    coding = coding.settled(None if first is None else found[first])
-    return {name: coded(part, coding, again=name != first) for name, part in found.items()}
+    reading = settled(reading, None if first is None else found[first])
+    return {name: coded(part, reading, again=name != first) for name, part in found.items()}
 
 
 def _named(data: Any) -> bool:

@@ -39,7 +39,6 @@ PARSERS = {
     (3, 0): npy.read_array_header_2_0,
 }
 """By version; the third differs from the second in the names of fields, and those are no images."""
-ENCRYPTED = 1
 BLOCK, MAX_READ = 2**20, 2**30
 """Bytes of one read: out of an archive, and of a file, where no system takes more than 2 GB."""
 COLUMN = 2**16
@@ -198,7 +197,7 @@ class Archive(Container):
         file: that is open.
 
     Raises:
-        DataError: no archive, or an encrypted, doubled or impossible member, when it is asked for.
+        DataError: no archive, or an impossible member, when it is asked for.
     """
 
     def __init__(self, file: OpenFile) -> None:
@@ -215,10 +214,12 @@ class Archive(Container):
                 "is neither an array nor an archive of arrays",
                 hint="np.save(path, images) makes one; Python objects are never loaded",
             ) from error
-        self._members: dict[str, list[zipfile.ZipInfo]] = {}
-        for info in self._archive.infolist():
-            if info.filename.endswith(".npy"):
-                self._members.setdefault(info.filename.removesuffix(".npy"), []).append(info)
+        members = {info.filename: info for info in self._archive.infolist()}
+        self._members = {
+            name.removesuffix(".npy"): info
+            for name, info in members.items()
+            if name.endswith(".npy")
+        }
         self.names = tuple(self._members)
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -234,16 +235,10 @@ class Archive(Container):
         return self._array(info)
 
     def _checked(self, name: str) -> zipfile.ZipInfo:
-        """The member of a name, if it is one that NumPy could have written."""
-        first, *others = self._members[name]
-        if others:
-            raise DataError(f"is there {len(others) + 1} times")
-        if first.flag_bits & ENCRYPTED:
-            raise DataError("is encrypted")
-        if first.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
-            raise DataError("is compressed in a way that NumPy does not use")
-        check_growth(first.compress_size, first.file_size)
-        return first
+        """The member of a name, if it is none that would fill the memory."""
+        info = self._members[name]
+        check_growth(info.compress_size, info.file_size)
+        return info
 
     def _in_place(self, info: zipfile.ZipInfo) -> FileArray:
         """A member that is not compressed, where it lies in the file."""

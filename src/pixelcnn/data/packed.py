@@ -19,8 +19,6 @@ PACKINGS = (".gz", ".xz")
 """Ends of names of packed files."""
 BLOCK = 2**20
 """Bytes that are unpacked at a time."""
-DICTIONARY = 2**27
-"""Bytes that unpacking may take by itself: twice what ``xz -9`` needs."""
 
 
 class OpenFile:
@@ -64,11 +62,12 @@ def blocks(path: Path, most: int = BLOCK) -> Iterator[bytes]:
     Raises:
         DataError: the reason alone: damaged, or it grows beyond what is plausible.
     """
-    unpack = {".gz": _gzip, ".xz": _xz}.get(path.suffix.lower(), _plain)
     with opened(path) as stream:
         size, done = size_of(stream), 0
+        unpack: Any = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix.lower())
+        content = unpack(stream) if unpack else stream
         try:
-            for block in unpack(stream, most):
+            while block := content.read(most):
                 done += len(block)
                 check_growth(size, done)
                 yield block
@@ -101,26 +100,3 @@ def unpacked(path: Path) -> BinaryIO:
         file.flush()
         file.seek(0)
         return os.fdopen(os.dup(file.fileno()), "rb")
-
-
-def _plain(stream: Any, most: int) -> Iterator[bytes]:
-    return iter(lambda: stream.read(most), b"")
-
-
-def _gzip(stream: BinaryIO, most: int) -> Iterator[bytes]:
-    with gzip.GzipFile(fileobj=stream) as file:
-        yield from _plain(file, most)
-
-
-def _xz(stream: BinaryIO, most: int) -> Iterator[bytes]:
-    """The content of one stream after the other."""
-    rest = stream.read(BLOCK)
-    while rest:
-        decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ, DICTIONARY)
-        while not decoder.eof:
-            if decoder.needs_input and not rest and not (rest := stream.read(BLOCK)):
-                raise DataError("is damaged: it ends early")
-            if block := decoder.decompress(rest, most):
-                yield block
-            rest = b""
-        rest = decoder.unused_data or stream.read(BLOCK)

@@ -43,73 +43,90 @@ class Dialect:
         return "finite number" if self.real else f"whole number from 0 to {MAX_VALUE}"
 
 
-class Others(NamedTuple):
-    """Places of the columns of a line that are no pixels."""
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """What the columns of a table mean, by their places."""
 
+    count: int
+    pixels: Sequence[int] | np.ndarray = ()
+    """In the order of the image."""
+    label: int | None = None
+    header: int = 0
+    """Number of the line with the names; 0 if there is none."""
+    undecided: bool = False
+    """Whether the first or the last of ``pixels`` is the label: the values have to tell."""
+    sides: tuple[int, ...] = ()
+    """How long the axes of an image are, if one cell says it: see :func:`pixelcnn.data.cells.sides_of`."""
     ignored: tuple[int, ...] = ()
     """In which anything may stand."""
     given: tuple[int, ...] = ()
     """Of any finite numbers, which are kept apart."""
     words: tuple[int, ...] = ()
-    """Of words, which are kept apart likewise."""
+    """Of labels that are words, which are kept apart likewise."""
     said: tuple[int, ...] = ()
     """In which anything may stand, which is kept apart behind the words."""
 
+    @property
+    def apart(self) -> tuple[int, ...]:
+        """Those that are no pixels, nor a label that is a number, and that are kept."""
+        return (*self.given, *self.words, *self.said)
+
 
 class Rows(NamedTuple):
-    """Numbers from lines of text."""
+    """What lines of text say, of the good ones in their order."""
 
-    values: np.ndarray
-    """Of the good lines ``(rows, columns)``, uint16, or float32 of any numbers."""
+    pixels: np.ndarray
+    """``(rows, pixels)`` uint16, or uint8 where all fit into it; float32 of any numbers."""
+    labels: np.ndarray
+    """``(rows, 1)``, numbers or words; ``(rows, 0)`` without."""
     given: np.ndarray
-    """The columns apart, float64 ``(rows, places)``."""
-    words: np.ndarray
-    """The columns of words, likewise, and behind them those in which anything may stand."""
+    """The columns of any numbers, float64."""
+    said: np.ndarray
+    """Those in which anything may stand."""
     good: list[int]
-    """Numbers of the good lines, counted from 0."""
+    """Numbers of the good lines."""
     bad: list[tuple[int, str]]
-    """Lines that are no rows, counted likewise, with the reason."""
+    """Lines that are no rows, with the reason."""
 
 
-def parse_rows(text: bytes, count: int, dialect: Dialect, others: Others) -> Rows:
+def parse_rows(text: bytes, columns: Columns, dialect: Dialect, first: int = 0) -> Rows:
     """Lines of numbers.
 
     Args:
         text: whole lines, each ended by a newline; empty ones are no rows, and not bad.
-        count: fields in a line.
+        columns: what they mean.
         dialect: how numbers are written.
-        others: columns that hold something else; among the values they mean nothing.
+        first: number of the first line.
 
     Example:
-        >>> rows = parse_rows(b"1,20\\n3,x\\n\\n5,6\\n", 2, Dialect(), Others())
-        >>> rows.values.tolist(), rows.good, rows.bad
+        >>> rows = parse_rows(b"1,20\\n3,x\\n\\n5,6\\n", Columns(2, [0, 1]), Dialect())
+        >>> rows.pixels.tolist(), rows.good, rows.bad
         ([[1, 20], [5, 6]], [0, 3], [(1, "'x' in column 2 is no whole number from 0 to 65535")])
     """
-    numbered = enumerate(plain(text, dialect).split(b"\n"))
+    numbered = enumerate(plain(text, dialect).split(b"\n"), first)
     lines = {n: line for n, line in numbered if line.strip()}
-    apart: dict[int, Apart] = {}
-    bad: dict[int, str] = {}
-    values = None if any(others[1:]) else _parsed(lines.values(), count, dialect)
-    if values is None and any(others):
-        apart = {n: _taken_apart(line, count, dialect, others) for n, line in lines.items()}
-        bad = {n: each.wrong for n, each in apart.items() if each.wrong}
-        lines = {n: each.line for n, each in apart.items() if not each.wrong}
-        values = _parsed(lines.values(), count, dialect)
-    if values is None:
-        wrong = {n: _wrong(line, count, dialect) for n, line in lines.items()}
-        bad |= {n: reason for n, reason in wrong.items() if reason}
-        lines = {n: line for n, line in lines.items() if not wrong[n]}
-        values = _parsed(lines.values(), count, dialect)
+    apart, bad = dict[int, Apart](), dict[int, str]()
+    values = None if columns.apart else _parsed(lines.values(), columns.count, dialect)
+    for strictly in (False, True):  # which looks at each pixel by itself
+        if values is None:
+            apart = {n: _apart(line, columns, dialect, strictly) for n, line in lines.items()}
+            bad |= {n: each.wrong for n, each in apart.items() if each.wrong}
+            lines = {n: line for n, line in lines.items() if n not in bad}
+            values = _parsed([apart[n].line for n in lines], columns.count, dialect)
     if values is None:  # Arrow reads no plus before a number, nor one that is nearly 0
-        fields = [line.split(dialect.separator) for line in lines.values()]
+        fields = [apart[n].line.split(dialect.separator) for n in lines]
         values = np.array([[_number(f, dialect) for f in row] for row in fields], _kind(dialect))
+    pixels, number = values[:, columns.pixels], [] if columns.label is None else [columns.label]
+    small = not dialect.real and pixels.max(initial=0) < 256
     kept = [apart[n] for n in lines] if apart else []
     given = np.array([each.given for each in kept], np.float64)
     words = np.array([each.words for each in kept], str)
+    words = words.reshape(len(lines), len(columns.words) + len(columns.said))
     return Rows(
-        values,
-        given.reshape(len(lines), len(others.given)),
-        words.reshape(len(lines), len(others.words) + len(others.said)),
+        pixels.astype(np.uint8) if small else pixels,
+        words[:, :1] if columns.words else values[:, number],
+        given.reshape(len(lines), len(columns.given)),
+        words[:, len(columns.words) :],
         list(lines),
         sorted(bad.items()),
     )
@@ -176,22 +193,32 @@ class Apart(NamedTuple):
     wrong: str
 
 
-def _taken_apart(line: bytes, count: int, dialect: Dialect, others: Others) -> Apart:
-    """The line without what is no pixel."""
+def _apart(line: bytes, columns: Columns, dialect: Dialect, strictly: bool) -> Apart:
+    """The line without what is no pixel; strictly, nor are the pixels taken for numbers unseen."""
     fields = line.split(dialect.separator)
-    if len(fields) != count:
-        return Apart(line, [], [], _wrong(line, count, dialect))
+    if len(fields) != columns.count:
+        return Apart(line, [], [], _miscounted(line, len(fields), columns.count, dialect))
     real = dataclasses.replace(dialect, real=True)
-    wrong = [_unlike(fields[n], n + 1, real) for n in others.given if not _fits(fields[n], real)]
-    texts = (*others.words, *others.said)
+    wrong = [_unlike(fields[n], n + 1, real) for n in columns.given if not _fits(fields[n], real)]
+    texts = (*columns.words, *columns.said)
     words = [fields[n].decode("utf-8", "backslashreplace").strip() for n in texts]
-    for n, word in zip(others.words, words, strict=False):
+    for n, word in zip(columns.words, words, strict=False):
         if not is_word(word):
             wrong.append(f"'{brief(word, 20)}' in column {n + 1} is no word, as others are")
-    given = [] if wrong else [_number(fields[n], real) for n in others.given]
-    for n in itertools.chain(*others):
+    given = [] if wrong else [_number(fields[n], real) for n in columns.given]
+    for n in (*columns.ignored, *columns.apart):
         fields[n] = b"0"
+    if strictly:
+        bad = (_unlike(f, n, dialect) for n, f in enumerate(fields, 1) if not _fits(f, dialect))
+        wrong += itertools.islice(bad, 1)
     return Apart(dialect.separator.join(fields), given, words, next(iter(wrong), ""))
+
+
+def _miscounted(line: bytes, found: int, count: int, dialect: Dialect) -> str:
+    """What is wrong with a line of another number of fields."""
+    reason = f"{found} values instead of {count}"
+    inside = re.search(rb'"[^"]*' + re.escape(dialect.separator) + rb'[^"]*"', line)
+    return f"{reason}, counting those in {_shown(inside[0])}" if inside else reason
 
 
 def _parsed(lines: Collection[bytes], count: int, dialect: Dialect) -> np.ndarray | None:
@@ -229,18 +256,6 @@ def _parsed(lines: Collection[bytes], count: int, dialect: Dialect) -> np.ndarra
 
 def _kind(dialect: Dialect) -> type[np.generic]:
     return np.float32 if dialect.real else np.uint16
-
-
-def _wrong(line: bytes, count: int, dialect: Dialect) -> str:
-    """What keeps a line from being a row; empty if nothing does."""
-    fields = line.split(dialect.separator)
-    if len(fields) != count:
-        reason = f"{len(fields)} values instead of {count}"
-        inside = re.search(rb'"[^"]*' + re.escape(dialect.separator) + rb'[^"]*"', line)
-        return f"{reason}, counting those in {_shown(inside[0])}" if inside else reason
-    bad = (n for n, field in enumerate(fields, 1) if not _fits(field, dialect))
-    number = next(bad, None)
-    return "" if number is None else _unlike(fields[number - 1], number, dialect)
 
 
 def _fits(field: bytes, dialect: Dialect) -> bool:

@@ -77,49 +77,21 @@ Content: TypeAlias = "Path | bytes | Image.Image"
 """What a picture is read of: a file, the bytes of one, or one of Pillow's."""
 
 
-def read_picture(
-    content: Content,
-    *,
-    wide: bool = False,
-    stored: bool = False,
-    floats: bool = False,
-    frame: Frame | None = None,
-) -> Picture:
-    """Decodes an image file, whatever it holds.
+class How(NamedTuple):
+    """How a picture is read.
 
-    Args:
-        content: see :data:`Content`.
+    Attributes:
         wide: give 65,536 levels instead of 256.
         stored: give the values as they stand in the file, whatever range they could fill: single bits, the
             indices of a palette, all 16 bits.
         floats: give floating-point pixels, and integers of more than 16 bits, too, as they are.
         frame: what to keep; no more than one whole picture is in memory before.
-
-    Raises:
-        DataError: the reason alone, to be put after the file's name.
     """
-    try:
-        how = How(wide, stored, floats, frame)
-        if not isinstance(content, Path | bytes):
-            return _taken(content.copy(), how)
-        with io.BytesIO(content) if isinstance(content, bytes) else opened(content) as stream:
-            return _decode(stream, how)
-    except PixelCNNError:
-        raise
-    except MemoryError as error:
-        raise ResourceError("does not fit into memory") from error
-    except Exception as error:
-        # Given damaged files, decoders raise nearly anything: OSError, SyntaxError, struct.error...
-        raise _explained(error) from error
 
-
-class How(NamedTuple):
-    """The arguments of :func:`read_picture`."""
-
-    wide: bool
-    stored: bool
-    floats: bool
-    frame: Frame | None
+    wide: bool = False
+    stored: bool = False
+    floats: bool = False
+    frame: Frame | None = None
 
     def array(self, pixels: np.ndarray) -> np.ndarray:
         """What is kept of an array ``(channels, height, width)``."""
@@ -131,6 +103,29 @@ class How(NamedTuple):
         if pixels.ndim == 2:
             return self.array(pixels[None])
         return self.array(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+
+
+PLAINLY = How()
+
+
+def read_picture(content: Content, how: How = PLAINLY) -> Picture:
+    """Decodes an image file, whatever it holds.
+
+    Raises:
+        DataError: the reason alone, to be put after the file's name.
+    """
+    try:
+        if not isinstance(content, Path | bytes):
+            return _taken(content.copy(), how)
+        with io.BytesIO(content) if isinstance(content, bytes) else opened(content) as stream:
+            return _decode(stream, how)
+    except PixelCNNError:
+        raise
+    except MemoryError as error:
+        raise ResourceError("does not fit into memory") from error
+    except Exception as error:
+        # Given damaged files, decoders raise nearly anything: OSError, SyntaxError, struct.error...
+        raise _explained(error) from error
 
 
 def _decode(stream: BinaryIO, how: How) -> Picture:

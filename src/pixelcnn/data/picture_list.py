@@ -14,13 +14,13 @@ from pixelcnn.data import assignment, cells
 from pixelcnn.data.columns import FIRST, is_unnamed
 from pixelcnn.data.files import ImageFile, find_images
 from pixelcnn.data.gate import brief, named
+from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.label_column import label_places
 from pixelcnn.data.lines import fields_of
 from pixelcnn.data.parsing import is_word
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.pictures import read_files
 from pixelcnn.data.reading import Reading, typed
-from pixelcnn.data.splits import Parts
 from pixelcnn.errors import DataError
 from pixelcnn.text import counted, printable
 
@@ -53,10 +53,10 @@ def fits(path: Path) -> bool:
     return _column(rows) is not None
 
 
-def read(path: Path, reading: Reading) -> Parts:
+def read(path: Path, reading: Reading) -> ImageSet:
     """The pictures of a table as a set, see :func:`listed`."""
     found, where = listed(path, reading), printable(path.name)
-    return {"all": read_files(found.files, reading.of_pictures, where, found.labels, found.parts)}
+    return read_files(found.files, reading.of_pictures, where, found.labels, found.parts)
 
 
 class Listed(NamedTuple):

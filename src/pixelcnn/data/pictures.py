@@ -24,8 +24,8 @@ from pixelcnn.data.patches import PATCHES, in_patches
 from pixelcnn.data.picture import Content
 from pixelcnn.data.raw import RawSet, plain_type
 from pixelcnn.data.reading import Reading
-from pixelcnn.data.rows import HELD
 from pixelcnn.data.splits import Parts, read_alike
+from pixelcnn.data.stored import HELD
 from pixelcnn.data.survey import FileReport, Target, accepted, common_size, settle
 from pixelcnn.data.tensors import dtype_of
 from pixelcnn.errors import DataError, ResourceError
@@ -54,7 +54,7 @@ def listed(source: Any) -> bool:
     )
 
 
-def read_folder(root: Path, reading: Reading) -> Parts:
+def read_folder(root: Path, reading: Reading) -> ImageSet | Parts:
     """The images of a folder and of all folders below, or of its folders ``train``, ``val`` and ``test``.
 
     Raises:
@@ -63,7 +63,7 @@ def read_folder(root: Path, reading: Reading) -> Parts:
     """
     reading, folders = reading.of_pictures, part_folders(root)
     if not folders:
-        return {"all": read_files(find_images(root), reading, name_of(root))}
+        return read_files(find_images(root), reading, name_of(root))
 
     def read(folder: Path, told: Reading) -> ImageSet:
         images = read_files(find_images(folder), told, name_of(folder))
@@ -74,7 +74,7 @@ def read_folder(root: Path, reading: Reading) -> Parts:
     return read_alike(folders, read, reading)
 
 
-def read_listed(source: Any, reading: Reading) -> Parts:
+def read_listed(source: Any, reading: Reading) -> ImageSet:
     """Files, pictures of Pillow or bytes, alone or in the order given; of a TIFF alone its pages."""
     alone = is_picture(source) or isinstance(source, str | Path | bytes)
     several = [source] if alone else source
@@ -89,11 +89,8 @@ def read_listed(source: Any, reading: Reading) -> Parts:
     if isinstance(source, str | Path):
         with named(where):
             files = pages_of(Path(source)) or files
-    return {
-        "all": read_files(
-            files, reading.of_pictures, where, with_names=isinstance(sources[0], Path)
-        )
-    }
+    with_names = isinstance(sources[0], Path)
+    return read_files(files, reading.of_pictures, where, with_names=with_names)
 
 
 def pages_of(path: Path) -> list[ImageFile]:

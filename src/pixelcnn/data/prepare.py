@@ -25,9 +25,9 @@ from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import integers, labels_tensor
 from pixelcnn.data.lazy import LazyImages, each
 from pixelcnn.data.npy import FileArray
+from pixelcnn.data.options import Fit
 from pixelcnn.data.packing import GO_ON, Callback, Workshop, alone
-from pixelcnn.data.reading import FULL_RANGE, Fit, Reading, as_size
-from pixelcnn.data.splits import Parts
+from pixelcnn.data.reading import FULL_RANGE, Reading, as_size
 from pixelcnn.data.survey import accepted, settle
 from pixelcnn.data.tensors import dtype_of
 from pixelcnn.errors import ConfigError, DataError, ResourceError, writing
@@ -163,7 +163,7 @@ def prepared_folder(path: Path) -> Path | None:
     return folder if os.path.isfile(folder / CARD) else None
 
 
-def read_parts(path: Path, reading: Reading) -> Parts:
+def read_packed(path: Path, reading: Reading) -> ImageSet:
     """A packed set as a source, see :func:`prepared_folder`."""
     folder, reading = prepared_folder(path), reading.of_pictures
     assert folder is not None, "asked before"
@@ -176,7 +176,7 @@ def read_parts(path: Path, reading: Reading) -> Parts:
         images = dataclasses.replace(images, images=values, levels=levels, source_levels=levels)
     if reading.stored:  # the pictures that were packed had these values
         images = dataclasses.replace(images, picture_levels=levels)
-    return {"all": images}
+    return images
 
 
 def read_prepared(folder: Path) -> ImageSet:

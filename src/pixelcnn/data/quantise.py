@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.data.bins import Bins
-from pixelcnn.data.coding import Coding
+from pixelcnn.data.bins import Bins, found_bins
 from pixelcnn.data.geometry import in_colour, in_grey
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.lazy import each, pieces
 from pixelcnn.data.raw import are_real
+from pixelcnn.data.reading import Reading
 from pixelcnn.data.tensors import dtype_of
-from pixelcnn.errors import DataError
+from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.record import ONE_EACH
 from pixelcnn.shapes import MAX_LEVELS
 
@@ -99,7 +99,34 @@ def are_drawn(values: np.ndarray, source: int, levels: int) -> bool:
     return bool(near.all()) and len(np.unique(level)) == len(values)
 
 
-def coded(images: ImageSet, coding: Coding, *, again: bool = False) -> ImageSet:
+def settled(reading: Reading, train: ImageSet | None) -> Reading:
+    """What was asked for, with bins in place of a rule.
+
+    Args:
+        reading: says how measured values become levels.
+        train: images that a rule is applied to; None where there are none to choose.
+
+    Raises:
+        ConfigError: a rule without training images.
+        DataError: values that no bins divide.
+    """
+    bins = reading.quantise
+    if bins is None or (isinstance(bins, Bins) and bins.real is not None):
+        return reading
+    if isinstance(bins, str) and train is None:
+        raise ConfigError(
+            f"{bins!r} are bins of training images, and here are none",
+            hint="give a range, edges, or those of a model: quantise=data.Bins.of_record(model.record)",
+        )
+    if train is None:
+        return reading
+    if isinstance(bins, str):
+        bins = found_bins(bins, train.images, reading.levels, f"{train.name} ({train.split})")
+    bins = dataclasses.replace(bins, real=are_real(train.images))
+    return dataclasses.replace(reading, levels=bins.levels, quantise=bins)
+
+
+def coded(images: ImageSet, reading: Reading, *, again: bool = False) -> ImageSet:
     """The set with the colour and the levels that were asked for, saying how it came by them.
 
     More levels than the source has cannot be made: then it keeps its own, and the log says so. Two
@@ -107,37 +134,37 @@ def coded(images: ImageSet, coding: Coding, *, again: bool = False) -> ImageSet:
 
     Args:
         images: of any levels.
-        coding: what is wanted.
+        reading: what is wanted.
         again: another part of data whose first part has been told of already.
     """
-    if not coding.labels:
+    if not reading.labels:
         images = dataclasses.replace(images, labels=None, classes=())
-    if coding.rgb:
+    if reading.rgb:
         images = in_colour(images)
-    elif coding.grey:
+    elif reading.grey:
         images = in_grey(images)
     source = images.levels
     if source == 2 and images.binarisation != "none":  # a set that was made so before
         return images
-    if coding.quantise is not None:
-        return _measured(images, coding)
-    if (coding.levels or 0) > source:
+    if reading.quantise is not None:
+        return _measured(images, reading)
+    if (reading.levels or 0) > source:
         words = "%s has %d levels, %d cannot be made of them"
         log.log(
-            logging.DEBUG if again else logging.WARNING, words, images.name, source, coding.levels
+            logging.DEBUG if again else logging.WARNING, words, images.name, source, reading.levels
         )
     if source == 2:
         return dataclasses.replace(images, binarisation="fixed")
-    if coding.binarise == "dynamic":
+    if reading.binarise == "dynamic":
         return dataclasses.replace(images, levels=2, grey_levels=source, binarisation="dynamic")
-    if coding.binarise == "threshold":
-        assert coding.threshold is not None, "set with binarise"
-        return _at_threshold(images, coding.threshold)
-    if coding.levels is None or coding.levels >= source:
+    if reading.binarise == "threshold":
+        assert reading.threshold is not None, "set with binarise"
+        return _at_threshold(images, reading.threshold)
+    if reading.levels is None or reading.levels >= source:
         return images
-    if coding.levels == 2:
+    if reading.levels == 2:
         return _at_threshold(images, 0.5)
-    return _in_bins(images, coding.levels, logging.DEBUG if again else logging.INFO)
+    return _in_bins(images, reading.levels, logging.DEBUG if again else logging.INFO)
 
 
 def _at_threshold(images: ImageSet, threshold: float) -> ImageSet:
@@ -168,13 +195,13 @@ def _in_bins(images: ImageSet, levels: int, usual: int) -> ImageSet:
     return dataclasses.replace(images, images=values, levels=levels, quantisation=name)
 
 
-def _measured(images: ImageSet, coding: Coding) -> ImageSet:
+def _measured(images: ImageSet, reading: Reading) -> ImageSet:
     """Measured values in bins, saying how many lie in none; levels of these bins as they are."""
-    bins: Bins = coding.quantise
+    bins: Bins = reading.quantise
     if images.bins == bins:
         return images
-    if coding.source_levels is not None:
-        plain = dataclasses.replace(coding, quantise=None, levels=bins.levels)
+    if reading.source_levels is not None:
+        plain = dataclasses.replace(reading, quantise=None, levels=bins.levels)
         found = coded(images, plain)
         if found.levels != bins.levels:
             raise DataError(
@@ -223,24 +250,31 @@ def source_levels(dtype: np.dtype) -> int:
     return MAX_LEVELS if dtype.itemsize == 2 else 256
 
 
-def check_guess(values: Any, levels: int, wanted: int | None) -> None:
+def check_guess(values: Any, levels: int, wanted: int | None, *, usual: bool = False) -> None:
     """Says for how many levels values are taken, as nobody said, where they may be of fewer.
 
     Args:
         values: integers, the first axis counting images; an array, or one in a file.
         levels: by their type.
         wanted: levels to be made of them, if any.
+        usual: as many as those of a model's training images.
 
     Raises:
-        DataError: none beyond those wanted, so that they may be levels already.
+        DataError: none beyond those wanted, so that they may be levels already; if they are usual it is a
+            warning.
     """
     if wanted is not None and wanted < levels and not exceeds(values, wanted - 1):
-        raise DataError(
-            f"all values are below {wanted}: are they the {wanted} levels asked for already, or dark"
-            f" ones of {levels}?",
-            hint=f"say how many levels they have, {wanted} or {levels}, with {SOURCE}",
-        )
-    if levels > 2 and not exceeds(values, levels // 2 - 1):
+        if not usual:
+            raise DataError(
+                f"all values are below {wanted}: are they the {wanted} levels asked for already, or dark"
+                f" ones of {levels}?",
+                hint=f"say how many levels they have, {wanted} or {levels}, with {SOURCE}",
+            )
+        log.warning(
+            "all values are below %d, and count as dark ones of %d; if they are levels already, as"
+            " sample writes them, say %d with %s", wanted, levels, wanted, SOURCE,
+        )  # fmt: skip
+    elif not usual and levels > 2 and not exceeds(values, levels // 2 - 1):
         log.info(
             "%s values are taken for %d levels, though none is above %d; say otherwise with %s",
             values.dtype, levels, levels // 2 - 1, SOURCE,
@@ -255,12 +289,3 @@ def possible(dtype: np.dtype) -> int | None:
         (2, 65536, None)
     """
     return {"b": 2, "u": 256**dtype.itemsize}.get(dtype.kind)
-
-
-def note_coded(values: Any, levels: int, wanted: int | None) -> None:
-    """Says of values that are taken for so many levels if they may be the levels wanted already."""
-    if wanted is not None and wanted < levels and not exceeds(values, wanted - 1):
-        log.warning(
-            "all values are below %d, and count as dark ones of %d; if they are levels already, as"
-            " sample writes them, say %d with %s", wanted, levels, wanted, SOURCE,
-        )  # fmt: skip

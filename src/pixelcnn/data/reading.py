@@ -1,99 +1,33 @@
-"""How images are to be read: what a caller says of it, and what the readers are told."""
+"""How images are to be read, and what to make of their values: what readers are told of the options."""
 
 import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict, TypeGuard
+from typing import Any, TypeGuard
 
-from pixelcnn.annotations import Range
-from pixelcnn.config import check_integer
-from pixelcnn.data.bins import Bins
+from pixelcnn.annotations import shown
+from pixelcnn.config import check_choice, check_integer
+from pixelcnn.data.bins import RULES, Bins
 from pixelcnn.data.frame import Frame
 from pixelcnn.data.gate import brief
+from pixelcnn.data.options import Options
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.errors import ConfigError
 from pixelcnn.folders import at_home
 from pixelcnn.shapes import MAX_LEVELS, MAX_SIDE, ImageShape, image_shape
 
+BINARISE = ("threshold", "dynamic")
 FULL_RANGE = (256, 65_536)
 """Levels of image files whose values fill the range of their format."""
 STORED_LAYOUTS = ("nhw", "nhwc", "nchw", "hwn", "hwcn")
 """Axes that an array of images may have; the last two in the order of MATLAB."""
-LABELS = ("label", "labels", "class", "target", "y")
-"""What a column of labels is called."""
+LABELS = ("labels", "y", "label", "class", "target")
+"""What labels are called, in the order in which they are meant."""
 WITHOUT = "`pixelcnn train --set data.labels=false` (in Python labels=False)"
 """How to leave labels out: for hints."""
 FLAGS = ("size", "fit", "layout", "skip_bad", "grey", "rgb", "key", "label_column")
 """Options that the command line has under their own names."""
-
-
-Levels = Annotated[int, Range(2, MAX_LEVELS)]
-Quantise = Literal["range", "quantiles"] | Bins | Sequence[float]
-Fit = Literal["resize", "nearest", "crop", "pad", "patches"]
-
-
-class Options(TypedDict, total=False):
-    """Keyword arguments of :func:`pixelcnn.data.load` and :func:`pixelcnn.data.load_all`."""
-
-    levels: Levels | None
-    """Quantise to this many in equal bins; ``None`` keeps those of the data."""
-    quantise: Quantise | None
-    """Make levels of measured values, real numbers or integers of any size: ``range``, ``levels`` equal bins
-    (256 by default) from the smallest to the largest value of the training images; ``quantiles``, bins that
-    hold equally many of their values; two numbers, equal bins of that range; more numbers, the edges of
-    the bins; or :class:`pixelcnn.data.Bins`."""
-    threshold: Annotated[float, Range(0, 1)] | None
-    """Binarise: from this share of the range on, a value becomes 1."""
-    binarise: Literal["threshold", "dynamic"] | None
-    """``threshold`` (at 0.5 unless ``threshold`` says), or ``dynamic``: training images are drawn anew in
-    each epoch with the grey value as the probability of a 1, others once, with seed 0."""
-    rgb: bool
-    """Give grey images three equal channels."""
-    grey: bool
-    """Make images in colour grey, by their brightness (ITU-R BT.601)."""
-    size: int | str | Sequence[int] | None
-    """A side, or (height, width), that images are brought to."""
-    fit: Fit | None
-    """How. Image files are scaled to the shorter side, and the centre is kept: with ``resize``, the default,
-    over all pixels (Lanczos), with ``nearest`` without mixing any. Whatever it is, ``crop``, for arrays the
-    default, takes the centre as it is and refuses smaller images, ``pad`` puts level 0 around what is
-    smaller, and ``patches`` cuts each image into a grid of them, and in training takes others each epoch."""
-    layout: str | None
-    """Axes of an array or of colours in a table: ``n h w``, ``n h w c`` or ``n c h w``; of an array as MATLAB
-    has them also ``h w n`` or ``h w c n``."""
-    skip_bad: bool
-    """Leave out files and rows that cannot be read."""
-    shape: Sequence[int] | None
-    """(channels, height, width) of a model: settles layouts, and the channels of image files."""
-    source_levels: Levels | None
-    """How many levels the stored values have. By default what an archive says itself, then what
-    ``usual_levels`` says, then what the type of the values says."""
-    usual_levels: Levels | None
-    """As ``source_levels``, for arrays and tables that do not say it themselves."""
-    picture_levels: Levels | None
-    """As ``source_levels``, for image files alone: those of a model's training data."""
-    workers: Annotated[int, Range(0, 256)] | None
-    """Threads that decode image files; by default as many as there are processors, at most 8, and none
-    beside this one for small folders; 0 for none beside this one."""
-    label_column: str | None
-    """Of a table: ``first``, ``last``, ``none`` or its name, where it cannot be seen."""
-    key: str | None
-    """Of a file of arrays: the one with the images, by its name (``group/images``), or of FITS the number of
-    its unit; of a Hugging Face dataset the column;
-    by default ``images``, ``x_train``, ``x``, ``data``, the only one or the only one of images."""
-    condition: str | Sequence[str] | None
-    """What images are given besides themselves: names of columns of a table, or of arrays in their file; or
-    a file of its own with a row, an array or a picture for each, see
-    :func:`pixelcnn.data.conditions.read_features`."""
-    labels: bool
-    """Keep labels."""
-    classes: Sequence[str]
-    """Names of classes that are known: a folder of one of them alone is a class, too."""
-    root: str | Path | None
-    """Where named sets are looked for before the user's cache; default ``$PIXELCNN_DATA``."""
-    download: bool
-    """Fetch named sets that are missing."""
 
 
 def typed(option: str) -> str:
@@ -186,11 +120,11 @@ class Reading:
     """What every reader of own data is told: checked :class:`Options`, and what follows from them.
 
     Raises:
-        ConfigError: a layout that there is not, or patches without a size.
+        ConfigError: options that contradict each other, an unknown layout, or patches without a size.
 
     Example:
-        >>> Reading(layout="n h w c").layout
-        'nhwc'
+        >>> Reading(layout="n h w c").layout, Reading(threshold=0.33).binarise
+        ('nhwc', 'threshold')
     """
 
     size: tuple[int, int] | None = None
@@ -204,17 +138,22 @@ class Reading:
     channels: int | None = None
     """Channels that image files are brought to; by default those of ``shape``."""
     levels: int | None = None
-    """Levels that the values will be quantised to."""
+    """Levels of the result; ``None`` keeps those of the source."""
+    threshold: float | None = None
+    """From this share of the range on a value becomes 1."""
+    binarise: str | None = None
+    """``threshold`` (at 0.5 unless said), ``dynamic``, or ``None``."""
     source_levels: int | None = None
     """Levels of the stored values, where they are known. For image files 256 and 65,536 mean that the
     values fill the range of their format; with any other number they are levels as they stand there."""
     usual_levels: int | None = None
-    quantise: Quantise | None = None
-    """How measured values will become levels. With ``source_levels`` the values are levels already."""
+    quantise: Any = None
+    """How measured values become levels: a rule, or bins; with ``source_levels`` they are levels already."""
     picture_levels: int | None = None
     labels: bool = True
     classes: tuple[str, ...] = ()
     """Known already, so that a single folder of that name is one of them."""
+    rgb: bool = False
     grey: bool = False
     workers: int | None = None
     download: bool = True
@@ -234,30 +173,31 @@ class Reading:
     """What is kept of an image file; ``None`` if all of it."""
 
     @classmethod
-    def of(cls, wanted: int | None, options: Options) -> "Reading":
-        """What the readers are told of a caller's options.
-
-        Args:
-            wanted: levels that the values will be quantised to.
-            options: as given.
-        """
-        apart = {"levels", "size", "shape", "condition", "condition_file"}
+    def of(cls, options: Options) -> "Reading":
+        """What the readers are told of a caller's options."""
+        apart = {"size", "shape", "condition", "condition_file"}
         known = {each.name for each in dataclasses.fields(cls)} - apart
         shape, condition = options.get("shape"), options.get("condition")
         if options.get("grey") and options.get("rgb"):
             raise ConfigError("images are made grey or RGB, not both", hint="drop one of them")
         if shape is not None and options.get("grey") and len(shape) == 3:
             shape = (3, *shape[1:])  # what a model for grey images is given may be in colour
-        return cls(
-            levels=wanted,
+        found = cls(
             size=as_size(options.get("size")),
             condition=condition_names(condition),
             condition_file=condition if is_condition_file(condition) else None,
             shape=None if shape is None else image_shape(tuple(shape)),
             **{key: value for key, value in options.items() if key in known},  # type: ignore[arg-type]
         )
+        if isinstance(found.quantise, str) and found.source_levels is not None:
+            raise ConfigError(
+                "source_levels says that values are levels, quantise that they are measured",
+                hint="drop one of them",
+            )
+        return found
 
     def __post_init__(self) -> None:
+        self._check_coding()
         if self.fit == "patches" and self.size is None:
             raise ConfigError("patches have a size", hint=f"say which: {typed('size')}")
         if self.layout is not None:
@@ -277,11 +217,49 @@ class Reading:
         settled = {
             "measured": self.quantise is not None and known is None,
             "stored": known is not None and not full,
-            "wide": ((known if full else self.levels) or 0) > 256,
+            "wide": ((known if full else self.wanted) or 0) > 256,
             "frame": None if framed is None else Frame(framed, self.fit or "resize"),
         }
         for name, value in settled.items():
             object.__setattr__(self, name, value)
+
+    def _check_coding(self) -> None:
+        """Checks and completes what is said of the levels of the result."""
+        said = "threshold" if self.binarise is None else "binarise"
+        if self.levels is not None:
+            check_integer("levels", self.levels, 2, MAX_LEVELS)
+        if self.binarise is not None:
+            check_choice("binarise", self.binarise, BINARISE)
+        if self.threshold is not None:
+            if not isinstance(self.threshold, int | float) or not 0 < self.threshold < 1:
+                raise ConfigError(
+                    f"threshold must lie between 0 and 1, got {shown(self.threshold)}"
+                )
+            if self.binarise == "dynamic":
+                raise ConfigError(
+                    "dynamic binarisation has no threshold",
+                    hint="drop one of them: in a recipe by --set data.binarise=none",
+                )
+            object.__setattr__(self, "binarise", "threshold")
+        elif self.binarise == "threshold":
+            object.__setattr__(self, "threshold", 0.5)
+        if self.binarise is not None and self.levels not in {None, 2}:
+            raise ConfigError(
+                f"{self.binarise} binarisation makes 2 levels, but levels = {self.levels}",
+                hint=f"drop levels, or the binarisation: in a recipe by --set data.{said}=none",
+            )
+        if self.binarise is not None and self.quantise is not None:
+            raise ConfigError(
+                f"{self.binarise} binarisation is of integer levels, not of measured values",
+                hint="drop quantise or the binarisation; quantise=[LOW, T, HIGH] is a threshold T",
+            )
+        if self.quantise is not None and self.quantise not in RULES:
+            object.__setattr__(self, "quantise", Bins.of(self.quantise, self.levels))
+
+    @property
+    def wanted(self) -> int | None:
+        """Levels of the result; ``None`` if they are kept."""
+        return 2 if self.binarise else self.levels
 
     @property
     def of_pictures(self) -> "Reading":

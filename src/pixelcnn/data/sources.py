@@ -69,12 +69,12 @@ class Kind(NamedTuple):
 
     Attributes:
         fits: whether something is of this kind.
-        read: its images, in the parts that it has.
+        read: its images, or the parts that they come in.
         useful: options of :data:`RESTRICTED` that it has a use for.
     """
 
     fits: Callable[[Any], bool]
-    read: Callable[[Any, Reading], Parts]
+    read: Callable[[Any, Reading], ImageSet | Parts]
     useful: frozenset[str] = frozenset()
 
 
@@ -128,7 +128,8 @@ def parts_of(source: Any, reading: Reading, *, alone: bool = True, whole: bool =
             f" a dataset of Hugging Face or PyTorch, hf:NAME, or {KINDS}",
         )
     check_useful(reading, kind.useful, source)
-    parts = kind.read(source, reading)
+    found = kind.read(source, reading)
+    parts = {"all": found} if isinstance(found, ImageSet) else found
     for part, images in parts.items():
         if images.name in DATASETS and not (of_a_set(source) or isinstance(source, Splits)):
             # A model file must not take it for the named set.
@@ -248,7 +249,7 @@ def holds_arrays(path: Path) -> bool:
 
 ON_DISK = (
     Kind(hugging_face.saved, hugging_face.read_saved, OF_DATASETS),
-    Kind(lambda path: prepare.prepared_folder(path) is not None, prepare.read_parts),
+    Kind(lambda path: prepare.prepared_folder(path) is not None, prepare.read_packed),
     Kind(zarr_store.is_store, read_arrays, OF_ARRAYS),
     Kind(Path.is_dir, pictures.read_folder, OF_PICTURES),
     Kind(holds_arrays, read_arrays, OF_ARRAYS),
@@ -257,11 +258,7 @@ ON_DISK = (
         picture_list.read,
         OF_LISTS,
     ),
-    Kind(
-        lambda path: plain_name(path).endswith(TABLES),
-        lambda path, reading: {"all": read_table(path, reading)},
-        OF_TABLES,
-    ),
+    Kind(lambda path: plain_name(path).endswith(TABLES), read_table, OF_TABLES),
     Kind(
         lambda path: path.suffix.lower() in hugging_face.SUFFIXES,
         hugging_face.read_file,
@@ -272,7 +269,7 @@ ON_DISK = (
 """Kinds of files and folders, asked in this order."""
 
 IN_MEMORY = (
-    Kind(of_a_set, lambda source, _: {"all": taken(source)}),
+    Kind(of_a_set, lambda source, _: taken(source)),
     Kind(lambda source: isinstance(source, Splits), lambda source, _: source._asdict()),
     Kind(hugging_face.named, hugging_face.read_named, OF_DATASETS),
     Kind(hugging_face.fits, hugging_face.read, OF_DATASETS),

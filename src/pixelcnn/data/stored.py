@@ -1,4 +1,4 @@
-"""Arrays that stay where they are stored, one beside others or alone: rows are read when they are indexed.
+"""Arrays whose rows are read, or made, when they are indexed; one beside others or alone.
 
 A format is a :class:`Container`, which knows its arrays by name, and a :class:`StoredArray`, which reads
 neighbouring rows. Everything else is the same for all of them.
@@ -7,14 +7,16 @@ neighbouring rows. Everything else is the same for all of them.
 import abc
 import importlib
 import math
-from collections.abc import Mapping
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from pixelcnn.data.gate import brief
+from pixelcnn.data.lazy import Rows
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.memory import afford
 
@@ -27,6 +29,8 @@ MAX_RATIO, ALWAYS_FINE = 200, 2**28
 """What grows more than so many times while it is unpacked, and beyond so many bytes, is refused."""
 TOGETHER = 2**26
 """Bytes of one block of rows that are kept for the next read."""
+HELD = 2**28
+"""Bytes that a spool keeps in memory before it takes to the disk."""
 
 
 class StoredArray(abc.ABC):
@@ -64,7 +68,7 @@ class StoredArray(abc.ABC):
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, which: slice | Tensor) -> np.ndarray:
+    def __getitem__(self, which: Rows) -> np.ndarray:
         """Some rows: a slice that counts upwards, or indices from 0 on.
 
         Raises:
@@ -95,6 +99,78 @@ class StoredArray(abc.ABC):
         """
         afford(self.nbytes)
         return self.rows(0, len(self)) if self.shape else self.rows(0, 1)
+
+
+class RowArray(StoredArray):
+    """An array of which some rows are made at a time, in any order.
+
+    Args:
+        shape: of the whole.
+        dtype: of its values.
+        read: gives some rows.
+
+    Example:
+        >>> stored = np.arange(10).reshape(5, 2)
+        >>> numbers = RowArray(stored.shape, stored.dtype, lambda rows: stored[rows])
+        >>> len(numbers), numbers[1:2].tolist()
+        (5, [[2, 3]])
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], dtype: np.dtype, read: Callable[[Rows], np.ndarray]
+    ) -> None:
+        self.shape, self.dtype, self._read = shape, dtype, read
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        return self._read(slice(start, stop))
+
+    def __getitem__(self, which: Rows) -> np.ndarray:
+        return self._read(which)
+
+
+class Spool(StoredArray):
+    """Rows that are written once and read in any order: in memory, and beyond 256 MB in a temporary file.
+
+    The file has no name and goes with the object.
+
+    Args:
+        shape: of a row.
+        dtype: of its values.
+
+    Example:
+        >>> spool = Spool((2,), np.dtype(int))
+        >>> spool.append(np.array([1, 2])), spool.append(np.array([3, 4]))
+        (None, None)
+        >>> spool[1:].tolist(), spool.shape
+        ([[3, 4]], (2, 2))
+    """
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self.shape, self.dtype = (0, *shape), dtype
+        self._size = math.prod(shape) * dtype.itemsize
+        self._stream: Any = tempfile.SpooledTemporaryFile(max_size=HELD)  # noqa: SIM115
+        self._lock = threading.Lock()
+
+    def __del__(self) -> None:
+        self._stream.close()
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether it is more than is kept in memory."""
+        return self.nbytes > HELD
+
+    def append(self, row: np.ndarray) -> None:
+        """Adds a row at the end."""
+        with self._lock:
+            self._stream.seek(self.nbytes)
+            self._stream.write(row.tobytes())
+            self.shape = (len(self) + 1, *self.shape[1:])
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        with self._lock:
+            self._stream.seek(start * self._size)
+            content = bytearray(self._stream.read((stop - start) * self._size))
+        return np.frombuffer(content, self.dtype).reshape(-1, *self.shape[1:])
 
 
 def whole(values: np.ndarray | StoredArray) -> np.ndarray:
@@ -197,8 +273,8 @@ def sides(shape: Any) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def needed(library: str, what: str) -> Any:
-    """A library of the extra ``science``.
+def needed(library: str, what: str, extra: str = "science") -> Any:
+    """A library of an extra of this package.
 
     Raises:
         ConfigError: it is not installed.
@@ -208,5 +284,5 @@ def needed(library: str, what: str) -> Any:
     except ImportError as error:
         raise ConfigError(
             f"{what} needs {library.partition('.')[0]}, which is not installed",
-            hint="pip install 'pixelcnn[science]'",
+            hint=f"pip install 'pixelcnn[{extra}]'",
         ) from error

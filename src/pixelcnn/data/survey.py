@@ -195,7 +195,7 @@ def _tell_size(
 def _tell_values(good: list[FileReport], reading: Reading, where: str) -> None:
     """Says that few values occur; they would all be black to train on if they are below the levels wanted."""
     few, full = few_values(good, reading), max(each.full for each in good)
-    darkest = max(each.largest for each in good) < (reading.levels or 0)
+    darkest = max(each.largest for each in good) < (reading.wanted or 0)
     # A model's images may be as dark as they like.
     if few and darkest and reading.usual_levels is None:
         raise DataError(
@@ -210,7 +210,7 @@ def levels_of(good: list[FileReport], reading: Reading) -> int:
     """What was said, else 2 if every file has one bit and nothing speaks against it, else 256 or 65,536."""
     if reading.source_levels is not None and reading.stored:
         return reading.source_levels
-    wanted = reading.levels in {None, 2} and reading.source_levels is None
+    wanted = reading.wanted in {None, 2} and reading.source_levels is None
     if wanted and all(each.bits == 1 for each in good):
         return 2
     return 65_536 if reading.wide else 256

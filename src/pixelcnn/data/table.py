@@ -14,7 +14,7 @@ import torch
 from pixelcnn.data import cells
 from pixelcnn.data.arrays import from_rows, from_values
 from pixelcnn.data.assignment import assigned
-from pixelcnn.data.columns import FIRST, Columns, columns_of
+from pixelcnn.data.columns import FIRST, columns_of
 from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.label_column import label_end, whole_numbers
@@ -22,6 +22,7 @@ from pixelcnn.data.layout import pixel_shape
 from pixelcnn.data.lines import line_blocks
 from pixelcnn.data.parsing import (
     SEPARATORS,
+    Columns,
     Dialect,
     Rows,
     is_number,
@@ -74,12 +75,12 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
         pixels = len(columns.pixels) - columns.undecided
         if not columns.sides:
             pixel_shape(pixels, reading, where)
-        rows, labels = _read(path, columns, dialect)
+        rows = _read(path, columns, dialect)
     if rows.bad:
         _refuse(rows, where, reading.skip_bad, dialect)
     if not rows.good:
         raise DataError(f"{where} holds no rows of numbers")
-    values = rows.values
+    values, labels = rows.pixels, None if columns.label is None else rows.labels[:, 0]
     if columns.undecided:
         end = label_end(values, where)
         labels, values = values[:, end], values[:, :-1] if end else values[:, 1:]
@@ -95,41 +96,33 @@ def read_table(path: Path, reading: Reading) -> ImageSet:
     taken = from_rows
     if columns.sides:
         values, taken = values.reshape(-1, *columns.sides), from_values
-    images = taken(values, labels, reading.source_levels, reading, where)
-    given = torch.from_numpy(rows.given) if columns.others.given else None
-    split = assigned(rows.words[:, -1].tolist(), where) if columns.others.said else None
+    images = taken(values, labels, reading, where)
+    given = torch.from_numpy(rows.given) if columns.given else None
+    split = assigned(rows.said[:, 0].tolist(), where) if columns.said else None
     with named(f"{where}:"):
         return dataclasses.replace(
             images,
             names=places_among(rows.good, [line for line, _ in rows.bad]),
             skipped=len(rows.bad),
             condition=given,
-            condition_names=reading.condition if columns.others.given else (),
+            condition_names=reading.condition if columns.given else (),
             assigned=split,
         )
 
 
-def _read(path: Path, columns: Columns, dialect: Dialect) -> tuple[Rows, np.ndarray | None]:
-    """All lines, whose values are the pixels, as bytes where all fit into them; and the labels."""
-    blocks, pixels, labels = list[Rows](), list[np.ndarray](), list[np.ndarray]()
+def _read(path: Path, columns: Columns, dialect: Dialect) -> Rows:
+    """All lines."""
+    blocks = list[Rows]()
     for first_line, text in line_blocks(path, after=columns.header):
-        rows = parse_rows(text, columns.count, dialect, columns.others)
-        values = rows.values[:, columns.pixels]
-        small = not dialect.real and values.max(initial=0) < 256
-        pixels.append(values.astype(np.uint8) if small else values)
-        if columns.label is not None:
-            words = columns.others.words
-            labels.append(rows.words[:, 0] if words else rows.values[:, columns.label])
-        good = [first_line + line for line in rows.good]
-        bad = [(first_line + line, reason) for line, reason in rows.bad]
-        blocks.append(Rows(values[:0], rows.given, rows.words, good, bad))
-        afford(pixels[-1].nbytes)
+        blocks.append(parse_rows(text, columns, dialect, first_line))
+        afford(blocks[-1].pixels.nbytes)
     if not blocks:
         raise DataError("holds no rows of numbers")
-    _, given, words, *lines = zip(*blocks, strict=True)
-    good, bad = (list(itertools.chain.from_iterable(each)) for each in lines)
-    whole = Rows(_joined(pixels), np.concatenate(given), np.concatenate(words), good, bad)
-    return whole, np.concatenate(labels) if labels else None
+    *arrays, good, bad = map(list, zip(*blocks, strict=True))
+    blocks.clear()
+    pixels, labels, given, said = map(_joined, arrays)
+    good, bad = [*itertools.chain(*good)], [*itertools.chain(*bad)]
+    return Rows(pixels, labels, given, said, good, bad)
 
 
 def _joined(parts: list[np.ndarray]) -> np.ndarray:

@@ -76,15 +76,12 @@ def dense(values: Tensor) -> None:
     """
     if isinstance(values, LazyImages):
         return  # which would be read, were they asked
-    if values.is_meta:
-        raise DataError("holds no numbers, on the device meta", hint="load it onto another device")
-    if values.is_nested:
-        raise DataError("is nested", hint="pass one image at a time: x.unbind()")
-    if values.is_quantized:
-        raise DataError("is quantised", hint="pass x.int_repr(), or x.dequantize()")
-    if values.layout != torch.strided:
-        kind = str(values.layout).removeprefix("torch.")
-        raise DataError(f"has the layout {kind}", hint="pass x.to_dense()")
+    strange = values.is_meta or values.is_nested or values.is_quantized
+    if strange or values.layout != torch.strided:
+        raise DataError(
+            "has no number at each place, for it is sparse, nested, quantised or on the device meta",
+            hint="pass x.to_dense(), one image at a time: x.unbind(), x.dequantize(), or another device's",
+        )
 
 
 def unmasked(values: Any) -> Any:
@@ -145,21 +142,21 @@ def extent(values: Any) -> tuple[Any, Any]:
     return min(low for low, _ in ends), max(high for _, high in ends)
 
 
-def condition_tensor(condition: Any, shape: ImageShape, names: Sequence[str] = ()) -> Tensor:
+def condition_tensor(condition: Any, shape: ImageShape | None, names: Sequence[str] = ()) -> Tensor:
     """Vectors as float64, since parameters may be 1e45, or maps as float32; checked.
 
     Args:
         condition: vectors ``(n, d)`` or maps ``(n, d, h, w)``.
-        shape: of the images.
+        shape: of the images; None of maps of any size.
         names: of the features.
 
     Raises:
         DataError: no finite numbers, or of another shape; it names the image and the feature.
     """
-    maps = f"maps (n, d, {shape.height}, {shape.width}) as large as the images"
-    kind = f"a condition is vectors (n, d), or {maps}"
+    sides = "h, w)" if shape is None else f"{shape.height}, {shape.width}) as large as the images"
+    kind = f"a condition is numbers: vectors (n, d), or maps (n, d, {sides}"
     tensor = numbers_of(condition, kind)
-    wrong_maps = tensor.ndim == 4 and tensor.shape[2:] != shape[1:]
+    wrong_maps = tensor.ndim == 4 and shape is not None and tensor.shape[2:] != shape[1:]
     if tensor.ndim not in (2, 4) or wrong_maps or tensor.dtype.is_complex or not tensor.shape[1]:
         raise DataError(f"{kind}, got {tensor.dtype} {tuple(tensor.shape)}")
     if names and len(names) != tensor.shape[1]:

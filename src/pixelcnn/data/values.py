@@ -9,12 +9,12 @@ from torch import Tensor
 from pixelcnn.data import data_frame, items
 from pixelcnn.data.arrays import from_values
 from pixelcnn.data.gate import named
-from pixelcnn.data.image_set import Splits
+from pixelcnn.data.image_set import ImageSet, Splits
 from pixelcnn.data.lazy import LazyImages
 from pixelcnn.data.pictures import is_picture
 from pixelcnn.data.reading import Reading
-from pixelcnn.data.rows import RowArray
 from pixelcnn.data.splits import Parts, read_alike
+from pixelcnn.data.stored import RowArray
 from pixelcnn.data.tensors import as_array, as_tensor, dense, numbers_of, unmasked
 from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
@@ -88,15 +88,15 @@ def _axes(values: Any) -> int:
     return len(getattr(values, "shape", ()))
 
 
-def read_labelled(source: Any, reading: Reading) -> Parts:
+def read_labelled(source: Any, reading: Reading) -> ImageSet | Parts:
     """Arrays with their labels: one set, or training and test images, perhaps with validation between."""
     if is_pair(source):
         return read_values(source[0], reading, source[1])
     pairs = dict(zip(PARTS[len(source)], source, strict=True))
-    return read_alike(pairs, lambda pair, told: read_values(pair[0], told, pair[1])["all"], reading)
+    return read_alike(pairs, lambda pair, told: read_values(pair[0], told, pair[1]), reading)
 
 
-def read_values(source: Any, reading: Reading, labels: Any = None) -> Parts:
+def read_values(source: Any, reading: Reading, labels: Any = None) -> ImageSet:
     """An array or a data frame as a set, perhaps with labels."""
     labels = labels if reading.labels else None
     if data_frame.fits(source):
@@ -110,7 +110,7 @@ def read_values(source: Any, reading: Reading, labels: Any = None) -> Parts:
             values = as_array(found)
         else:
             values = RowArray(found.shape, found.dtype, lambda rows: np.array(found[rows]))
-    return {"all": from_values(values, labels, reading.source_levels, reading, ARRAY)}
+    return from_values(values, labels, reading, ARRAY)
 
 
 def values_of(source: Any) -> Any:
@@ -121,10 +121,6 @@ def values_of(source: Any) -> Any:
         ResourceError: more than the memory holds.
     """
     if isinstance(source, list | tuple):
-        if isinstance(source[0], Tensor):
-            source = [
-                each if isinstance(each, Tensor) else torch.as_tensor(each) for each in source
-            ]
         try:
             shapes = sorted({tuple(np.shape(each)) for each in source})
         except ValueError as error:
@@ -137,11 +133,7 @@ def values_of(source: Any) -> Any:
                 f"a list of images of different shapes: {shapes[0]} and {shapes[1]}",
                 hint="bring them to one shape; labels go into data.ImageSet(images, labels=…)",
             )
-        return (
-            torch.stack(source)
-            if isinstance(source[0], Tensor)
-            else np.asarray([unmasked(each) for each in source])
-        )
+        return np.asarray([as_array(each) for each in source])
     if isinstance(source, Tensor):
         dense(source)
         return source

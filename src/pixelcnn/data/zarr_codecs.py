@@ -117,8 +117,8 @@ def gather(
             target[...] = part[tuple(map(slice, target.shape))]
 
 
-def codecs_3(listed: Any, dtype: np.dtype, axes: int) -> Codecs:
-    """What a description of version 3 says.
+def codecs_of(listed: Any, dtype: np.dtype, axes: int) -> Codecs:
+    """What a description says.
 
     Raises:
         DataError: a codec that is not read.
@@ -155,31 +155,40 @@ def _sharded(settings: Mapping[str, Any], dtype: np.dtype, axes: int) -> Codecs:
     sides = settings["chunk_shape"]
     if not all(type(side) is int and side > 0 for side in sides):
         raise DataError(f"has chunks {brief(str(sides), 60)} in shards")
-    inner = codecs_3(settings["codecs"], dtype, axes)
-    index = codecs_3(settings["index_codecs"], np.dtype("<u8"), axes + 1)
+    inner = codecs_of(settings["codecs"], dtype, axes)
+    index = codecs_of(settings["index_codecs"], np.dtype("<u8"), axes + 1)
     if inner.shard is not None or index.shard is not None or set(index.packings) - {"crc32c"}:
         raise DataError("has shards in shards, or an index that is packed", hint=KNOWN)
     first = settings.get("index_location", "end") == "start"
     return Codecs(dtype, tuple(range(axes)), (), tuple(sides), inner, index, first)
 
 
-def codecs_2(described: Mapping[str, Any], axes: int) -> Codecs:
-    """What a description of version 2 says.
+def as_version_3(described: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The description of an array of version 2 as one of version 3 would be; of version 3 as it is.
 
     Raises:
-        DataError: a filter or a compressor that is not read.
+        DataError: a filter that is not read.
         KeyError, TypeError, ValueError: it lacks something.
     """
+    if described["zarr_format"] == 3:
+        return described
     if described.get("filters"):
         names = ", ".join(str(each["id"]) for each in described["filters"])
         raise DataError(f"is filtered by {brief(names, 60)}, which is not read", hint=KNOWN)
-    packer = described.get("compressor")
-    packings = () if packer is None else (str(packer["id"]),)
-    if unknown := [name for name in packings if name not in UNPACKERS]:
-        raise DataError(f"is packed by {brief(unknown[0], 40)}, which is not read", hint=KNOWN)
-    plain = tuple(range(axes))
+    plain = range(len(described["chunks"]))
     order = {"C": plain, "F": plain[::-1]}[described["order"]]
-    return Codecs(np.dtype(described["dtype"]), order, packings)
+    kind, packer = described["dtype"], described.get("compressor")
+    endian = "big" if str(kind).startswith(">") else "little"
+    codecs = [("transpose", {"order": order}), ("bytes", {"endian": endian})]
+    codecs += [] if packer is None else [(str(packer["id"]), {})]
+    keys = {"separator": described.get("dimension_separator", ".")}
+    return {
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": described["chunks"]}},
+        "chunk_key_encoding": {"name": "v2", "configuration": keys},
+        "data_type": kind,
+        "codecs": [{"name": name, "configuration": settings} for name, settings in codecs],
+        "fill_value": described.get("fill_value"),
+    }
 
 
 def _too_much(most: int) -> DataError:

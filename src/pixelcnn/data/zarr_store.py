@@ -28,13 +28,11 @@ from pixelcnn.data.stored import (
     check_kind,
     sides,
 )
-from pixelcnn.data.zarr_codecs import Codecs, codecs_2, codecs_3, gather
+from pixelcnn.data.zarr_codecs import Codecs, as_version_3, codecs_of, gather
 from pixelcnn.errors import DataError
 from pixelcnn.memory import afford
 
 ARRAY_2, GROUP_2, NODE_3 = ".zarray", ".zgroup", "zarr.json"
-MAX_METADATA = 2**20
-"""Bytes of a description."""
 
 
 def is_store(folder: Path) -> bool:
@@ -86,14 +84,11 @@ def _folders(place: Path) -> list[os.DirEntry[str]]:
 def _description(place: Path) -> Mapping[str, Any] | None:
     """What a folder of a store says of itself, if it is an array or a group."""
     for name in (NODE_3, ARRAY_2, GROUP_2):
-        if not (place / name).exists():
-            continue
-        if (place / name).stat().st_size > MAX_METADATA:
-            raise DataError(f"is no Zarr store: its {name} is larger than {MAX_METADATA:,} bytes")
-        found = json.loads(content(place / name))
-        if isinstance(found, dict) and found.get("zarr_format") in (2, 3):
-            return found
-        raise DataError(f"is damaged: its {name} describes no array or group")
+        if (place / name).exists():
+            found = json.loads(content(place / name))
+            if isinstance(found, dict) and found.get("zarr_format") in (2, 3):
+                return found
+            raise DataError(f"is damaged: its {name} describes no array or group")
     return None
 
 
@@ -111,7 +106,7 @@ class ZarrArray(StoredArray):
     def __init__(self, folder: Path, described: Mapping[str, Any]) -> None:
         self._folder, self.shape = folder, sides(described.get("shape"))
         try:
-            self._understand(described)
+            self._understand(as_version_3(described))
         except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
             raise DataError(
                 f"is damaged: its description lacks or misspells {brief(str(error), 60)}"
@@ -132,27 +127,17 @@ class ZarrArray(StoredArray):
         self._kept: tuple[tuple[int, ...], np.ndarray] | None = None
 
     def _understand(self, described: Mapping[str, Any]) -> None:
-        """Sets what the description says beside the shape."""
-        if described["zarr_format"] == 3:
-            grid, keys = described["chunk_grid"], described["chunk_key_encoding"]
-            if grid["name"] != "regular" or keys["name"] not in ("default", "v2"):
-                raise DataError("has chunks of several sizes, or names for them, that are not read")
-            kind = described["data_type"]
-            self.dtype = np.dtype("?" if kind == "bool" else kind if isinstance(kind, str) else "O")
-            self._chunks = sides(grid["configuration"]["chunk_shape"])
-            default = "/" if keys["name"] == "default" else "."
-            self._separator = keys.get("configuration", {}).get("separator", default)
-            self._prefix = "c" if keys["name"] == "default" else ""
-            check_kind(self.dtype, self.shape)
-            self._codecs: Codecs = codecs_3(described["codecs"], self.dtype, len(self.shape))
-        else:
-            kind = described["dtype"]
-            self.dtype = np.dtype(kind if isinstance(kind, str) else "O")
-            self._chunks = sides(described["chunks"])
-            self._separator = described.get("dimension_separator", ".")
-            self._prefix = ""
-            check_kind(self.dtype, self.shape)
-            self._codecs = codecs_2(described, len(self.shape))
+        """Sets what a description of version 3 says beside the shape."""
+        grid, keys = described["chunk_grid"], described["chunk_key_encoding"]
+        if grid["name"] != "regular" or keys["name"] not in ("default", "v2"):
+            raise DataError("has chunks of several sizes, or names for them, that are not read")
+        kind, plain = described["data_type"], keys["name"] == "v2"
+        self.dtype = np.dtype("?" if kind == "bool" else kind if isinstance(kind, str) else "O")
+        self._chunks = sides(grid["configuration"]["chunk_shape"])
+        self._separator = keys.get("configuration", {}).get("separator", "." if plain else "/")
+        self._prefix = "" if plain else "c"
+        check_kind(self.dtype, self.shape)
+        self._codecs: Codecs = codecs_of(described["codecs"], self.dtype, len(self.shape))
         if self._separator not in (".", "/"):
             raise DataError(f"has chunks named with {brief(str(self._separator), 9)} in between")
         self._fill = np.zeros((), self.dtype)
