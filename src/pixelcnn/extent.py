@@ -1,6 +1,7 @@
 """How much of an image is computed at once: as much as there is memory for, or a part that stands for all."""
 
 import copy
+import math
 
 from torch import Tensor
 
@@ -38,15 +39,19 @@ def widest(network: Network) -> int:
 def part(network: Network, shape: ImageShape, positions: int) -> ImageShape:
     """The upper left part of an image, of so many positions or fewer, whole rows if possible.
 
+    That of a square image is a square, since some networks take nothing else.
     Fewer, where the layers of the network are so wide that they would hold :data:`MOST_NUMBERS` numbers.
 
     Example:
         >>> from pixelcnn.networks import PixelCNN
         >>> network = PixelCNN(channels=1, out=1, width=4, depth=1)
         >>> part(network, ImageShape(1, 28, 28), 4096), part(network, ImageShape(1, 65536, 65536), 4096)
-        (ImageShape(channels=1, height=28, width=28), ImageShape(channels=1, height=8, width=512))
+        (ImageShape(channels=1, height=28, width=28), ImageShape(channels=1, height=64, width=64))
     """
     positions = max(1, min(positions, MOST_NUMBERS // widest(network)))
+    if shape.height == shape.width:
+        side = min(shape.height, math.isqrt(positions))
+        return ImageShape(shape.channels, side, side)
     columns = max(1, min(shape.width, positions // min(shape.height, LEAST_ROWS)))
     rows = min(shape.height, max(1, positions // columns))
     return ImageShape(shape.channels, rows, columns)

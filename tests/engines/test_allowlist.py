@@ -11,7 +11,8 @@ from engines.small import WIDTH, assert_followed, small_model
 from engines.walks import alive
 from pixelcnn import layers, networks, outputs
 from pixelcnn.engines.allowlist import FUNCTIONS, METHODS, MODULES
-from pixelcnn.engines.trace import graph_of
+from pixelcnn.engines.trace import graph_of, trace
+from pixelcnn.program import Unlowerable
 
 LAST, BACK = (0, 2, 3, 1), (0, 3, 1, 2)
 
@@ -91,15 +92,27 @@ OF_FUNCTIONS = {
     torch.movedim: [
         lambda s, y: torch.movedim(torch.movedim(y, 1, -1).tanh(), source=3, destination=1)
     ],
+    torch.transpose: [
+        lambda s, y: torch.transpose(y.view(y.size(0), 2, 3, *y.shape[2:]), 1, dim1=2).reshape(
+            y.shape
+        ),
+        lambda s, y: torch.transpose(y, 1, 3).transpose(-1, 1),
+    ],
+    torch.flatten: [
+        lambda s, y: torch.flatten(y.unflatten(1, (2, 3)).permute(0, 3, 4, 2, 1), 3).permute(BACK),
+        lambda s, y: torch.flatten(y.unflatten(1, (1, 2, 3)), start_dim=1, end_dim=-3),
+    ],
+    torch.zeros_like: [lambda s, y: y + torch.zeros_like(y)],
+    torch.ones_like: [lambda s, y: torch.cat([y, torch.ones_like(y[:, :1])], 1)],
     operator.getitem: [
+        lambda s, y: y[:, 1::2] * y[:, ::2],
+        lambda s, y: y.view(y.shape[0], 2, 3, *y.shape[2:])[:, :, 1],
+        lambda s, y: y.unflatten(1, (2, 3))[:, 1, 1:].flatten(1, 1),
+        lambda s, y: y.unflatten(1, (3, 2))[..., 1:, :, :].flatten(1, 2),
         lambda s, y: y[:, :4],
         lambda s, y: y[:, -2:],
         lambda s, y: y[:, 1:5:1, :, :],
         lambda s, y: y.permute(LAST)[:, :, :, 2:].permute(BACK),
-    ],
-    getattr: [
-        lambda s, y: y[:, : y.shape[1] - 2],
-        lambda s, y: F.pad(y, (1, 0))[..., : y.shape[3]],
     ],
     F.conv2d: [
         lambda s, y: F.conv2d(y, s.first.weight[..., :1, :1], s.first.bias, groups=WIDTH),
@@ -130,10 +143,20 @@ OF_METHODS = {
     ],
     "movedim": [lambda s, y: y.movedim(1, 3).movedim(-1, 1)],
     "split": [lambda s, y: y.split(4, dim=1)[1], lambda s, y: y.split([1, 5], 1)[1]],
-    "size": [
-        lambda s, y: y[:, : y.size(1) - 1],
-        lambda s, y: F.pad(y, (0, 0, 2, 0))[:, :, : y.size()[2]],
+    "transpose": [lambda s, y: y.transpose(1, 2).transpose(2, 1)],
+    "reshape": [
+        lambda s, y: y.reshape(y.size(0), 2, -1, y.size(2), y.size(3))[:, 1],
+        lambda s, y: y.movedim(1, -1).reshape(*y[:, 0].shape, 3, 2).flatten(3).movedim(-1, 1),
     ],
+    "view": [
+        lambda s, y: y.view(-1, 1, *y.shape[1:])[:, 0],
+        lambda s, y: y.permute(LAST).view(y.size(0), y.size(2), y.size(3), -1).permute(BACK),
+    ],
+    "flatten": [lambda s, y: y.unflatten(1, [3, 2]).flatten(1, 2)],
+    "unflatten": [lambda s, y: y.unflatten(dim=1, sizes=(-1, 2))[:, 0]],
+    "new_zeros": [lambda s, y: y + y.new_zeros(y.shape, requires_grad=True)],
+    "new_ones": [lambda s, y: torch.cat([y.new_ones(y.size(0), 2, *y.shape[2:]), y], 1)],
+    "to": [lambda s, y: y.to(y.device, y.dtype)],
     "contiguous": [lambda s, y: y.contiguous(memory_format=torch.channels_last)],
     "clone": [lambda s, y: y + y.clone().tanh_()],
     "add_": [lambda s, y: y.exp().add_(1)],
@@ -231,6 +254,44 @@ def test_modules_mean_in_a_program_what_they_mean_in_forward(kind, layer):
     assert_followed(
         small_model(with_features_last if last else lambda s, y: s.layer(y), layer=layer)
     )
+
+
+SHAPES = [
+    lambda y: y[:, : y.shape[1] - 2],
+    lambda y: y[:, : y.size(1) - 1],
+    lambda y: F.pad(y, (1, 0))[..., : y.shape[3]],
+    lambda y: F.pad(y, (0, 0, 2, 0))[:, :, : y.size()[2]],
+    lambda y: y * y.shape[1] + y.dim() + y.ndim,
+    lambda y: sum(y[:, i : i + 1] for i in range(y.size(1))),
+    lambda y: y if y.size(1) % 2 == 0 else y.tanh(),
+    lambda y: F.pad(y, (2, 0))[:, :, :, : y.permute(LAST).unflatten(3, (2, 3)).shape[2]],
+]
+
+
+@pytest.mark.parametrize("body", SHAPES)
+def test_features_are_counted_and_other_sizes_are_followed(body):
+    assert_followed(small_model(lambda s, y: body(y)))
+
+
+NO_SHAPES = {
+    "joins positions": lambda y: y.view(y.size(0), y.size(1), -1),
+    "other positions": lambda y: y.view(y.size(0), y.size(1), y.size(3), y.size(2)),
+    "one size only": lambda y: y.view(y.size(0), 2, 3, 3, 5).flatten(1, 2),
+    "images as features": lambda y: y.view(-1, 2, 3, 3, 5).flatten(0, 1),
+    "a position": lambda y: y.unflatten(1, (2, 3))[:, :, :, 0],
+    "rows and columns exchanged": lambda y: y.transpose(2, 3),
+    "a new dimension": lambda y: y[:, None].flatten(1, 2),
+    "features in several dimensions": lambda y: y.unflatten(1, (2, 3)).tanh().flatten(1, 2),
+    "another size": lambda y: y + y.new_zeros(y.size(0), y.size(1), y.size(2) - 1, y.size(3)),
+}
+
+
+@pytest.mark.parametrize("body", NO_SHAPES.values(), ids=NO_SHAPES)
+def test_what_would_move_positions_is_refused(body):
+    model = small_model(lambda s, y: y)
+    model.network.body = lambda s, y: body(y)
+    with pytest.raises(Unlowerable):
+        trace(model.network)
 
 
 # Compositions

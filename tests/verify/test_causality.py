@@ -5,11 +5,13 @@ import torch
 
 from broken import IntegerLookUp, Stack, UnmaskedLater
 from pixelcnn.errors import ConfigError, ConformanceError
+from pixelcnn.layers import ShiftedConv2d
 from pixelcnn.masks import raster_past
 from pixelcnn.networks import GatedPixelCNN, Network, PixelCNN
 from pixelcnn.shapes import Position
-from pixelcnn.verify import allowed_past, measure, randomise
+from pixelcnn.verify import allowed_past, check_network, measure, randomise
 from pixelcnn.verify.causality import by_flips, by_gradient, draw, example
+from pixelcnn.verify.diagnosis import explain
 from pixelcnn.verify.probing import another_level, images_interact, random_levels
 from tiny import tiny_model
 
@@ -85,6 +87,27 @@ def test_each_method_alone_finds_a_code_that_sees_itself(method):
     probe, x, other = draw(Peeks(), 2, 3, seed=0, positive=True)
     seen = method(probe, x) if method is by_gradient else method(probe, x, other)
     assert torch.equal(seen.reshape(6, 6), torch.eye(6, dtype=torch.bool))
+
+
+def test_the_layer_at_fault_is_named_in_a_network_of_codes():
+    class Codes(Network):
+        def __init__(self):
+            super().__init__(1, 5, "channel", None, 0, embedding=3, codes=5)
+            self.first = ShiftedConv2d([0] * 3, [0] * 4, (2, 3), (2, 1))
+            self.second = torch.nn.Conv2d(4, 5, 3, padding=1)
+
+        def forward(self, x, condition=None):
+            return self.second(torch.relu(self.first(self.embed(x))))  # as public code calls it
+
+    details = [row.detail for row in check_network(Codes()).failures]
+    assert any("`second` (Conv2d) reads 1 row below" in detail for detail in details), details
+
+
+def test_one_of_two_layers_at_fault_is_named():
+    network = UnmaskedLater(1, 2)
+    network.head = torch.nn.Conv2d(network.width, 2, 3, padding=1)
+    leaks = measure(network).leaks
+    assert "`second` (Conv2d) reads 1 row below" in explain(network, leaks)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

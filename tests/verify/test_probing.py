@@ -229,4 +229,6 @@ class Fixed(Plain):
 
 def test_where_a_network_takes_other_images_only_their_size_is_told():
     failures = check_network(Fixed(1, 1)).failures
-    assert all(row.detail.startswith("raised RuntimeError on 5x7 images: ") for row in failures)
+    assert all(
+        row.detail.startswith("raised RuntimeError on 5x7 images in float64: ") for row in failures
+    )

@@ -13,14 +13,22 @@ from torch import nn
 from torch.nn import functional
 
 from pixelcnn.engines.convolution import (
-    attribute,
     batch_norm,
     convolution,
     convolve,
     getitem,
     pad,
     padding,
-    size,
+)
+from pixelcnn.engines.layout import (
+    alike,
+    flatten,
+    movedim,
+    new,
+    permute,
+    reshape,
+    transpose,
+    unflatten,
 )
 from pixelcnn.engines.lowering import (
     Value,
@@ -39,15 +47,14 @@ from pixelcnn.engines.lowering import (
     linear,
     log_sigmoid,
     mish,
-    movedim,
     multiply,
     negate,
     norm,
-    permute,
     power,
     prelu,
     split,
     subtract,
+    to,
 )
 from pixelcnn.program import Program, Unlowerable
 
@@ -147,8 +154,11 @@ FUNCTIONS: dict[Any, Entry] = {
     torch.split: Entry(split, ("split_size_or_sections", "dim"), (0,)),
     torch.permute: Entry(permute, ("*dims",)),
     torch.movedim: Entry(movedim, ("source", "destination")),
+    torch.transpose: Entry(transpose, ("dim0", "dim1")),
+    torch.flatten: Entry(flatten, ("start_dim", "end_dim"), (0, -1)),
+    torch.zeros_like: Entry(partial(alike, value=0.0)),
+    torch.ones_like: Entry(partial(alike, value=1.0)),
     operator.getitem: Entry(getitem, ("index",), any_size=True),
-    getattr: Entry(attribute, ("name",), any_size=True),
     functional.conv2d: Entry(
         convolve,
         ("weight", "bias", "stride", "padding", "dilation", "groups"),
@@ -163,11 +173,15 @@ METHODS: dict[str, Entry] = {
         name: FUNCTIONS[getattr(torch, name)]
         for name in (
             *("add", "sub", "mul", "div", "pow", "neg", "clamp", "clip", "relu", "tanh", "sigmoid"),
-            *("abs", "exp", "square", "chunk", "permute", "movedim"),
+            *("abs", "exp", "square", "chunk", "permute", "movedim", "transpose", "flatten"),
         )
     },
     "split": Entry(split, ("split_size", "dim"), (0,)),
-    "size": Entry(size, ("dim",), (None,), any_size=True),
+    **dict.fromkeys(("view", "reshape"), Entry(reshape, ("*shape",))),
+    "unflatten": Entry(unflatten, ("dim", "sizes")),
+    "new_zeros": Entry(partial(new, value=0.0), ("*size",)),
+    "new_ones": Entry(partial(new, value=1.0), ("*size",)),
+    "to": Entry(to, ("*given",)),
     "contiguous": Entry(identity, ("memory_format",), (None,)),
     "clone": Entry(clone, ("memory_format",), (None,)),
 }

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pixelcnn.engines.layout import COLUMNS, IMAGES, ROWS, Size, Spread
+from pixelcnn.engines.layout import getitem as features_of
 from pixelcnn.engines.lowering import Value, itself
 from pixelcnn.program import Program, Tap, Unlowerable
 
@@ -39,36 +41,16 @@ class Framed:
     last: bool = False
 
 
-@dataclass(frozen=True, repr=False)
-class Size:
-    """How many rows (0) or columns (1) an image has, and so many more; of axis -1, images."""
-
-    axis: int
-    more: int = 0
-
-    def __add__(self, other: int) -> "Size":
-        return Size(self.axis, self.more + other)
-
-    def __sub__(self, other: int) -> "Size":
-        return self + -other
-
-    def __repr__(self) -> str:
-        return ("n", "height", "width")[self.axis + 1] + (f"{self.more:+d}" if self.more else "")
-
-
-def attribute(program: Program, x: Any, name: str) -> Any:
-    """The shape of a value, its type or its place."""
-    if not isinstance(x, Value | Framed) or name not in ("shape", "dtype", "device"):
-        raise Unlowerable(f"attribute {name!r} is not a primitive")
-    return size(program, x) if name == "shape" else getattr(program.like, name)
-
-
-def size(program: Program, x: Any, dim: int | None = None) -> Any:
-    """The shape of a value, or one of its sizes."""
+def shape_of(program: Program, x: Value | Framed | Spread) -> tuple[Any, ...]:
+    """The sizes of a value's tensor, those of images, rows and columns by name."""
+    if isinstance(x, Spread):
+        return x.shape
     (above, below), (left, right) = x.margins if isinstance(x, Framed) else NONE
-    places, width = (Size(0, above + below), Size(1, left + right)), program.width(x.number)
-    found = (*places, width) if x.last else (width, *places)
-    return (Size(-1), *found) if dim is None else (Size(-1), *found)[dim]
+    places, width = (
+        (Size(ROWS, above + below), Size(COLUMNS, left + right)),
+        program.width(x.number),
+    )
+    return (Size(IMAGES), *((*places, width) if x.last else (width, *places)))
 
 
 def pad(

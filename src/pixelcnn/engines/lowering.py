@@ -132,6 +132,13 @@ def identity(program: Program, x: Any, *options: Any) -> Any:
     return x
 
 
+def to(program: Program, x: Any, given: Any) -> Any:
+    """The value itself, of the type and at the place that it has."""
+    if any(each not in (program.like.dtype, program.like.device) for each in given):
+        raise Unlowerable(f"to{given}, where values are {program.like.dtype}")
+    return x
+
+
 def clone(program: Program, x: Any, memory_format: Any = None) -> Value:
     """Another value of the same numbers, which is not overwritten together with it."""
     return apply(program, "scale", x, constants=(1.0,))
@@ -146,6 +153,8 @@ def dropout(program: Program, x: Any, p: float, training: bool) -> Any:
 
 def _check_features(name: str, x: Value, dim: Any) -> None:
     """Only features can be taken apart or joined, never positions or images."""
+    if not isinstance(x, Value):
+        raise Unlowerable(f"{name} of what is no value of the network")
     if dim not in ((3, -1) if x.last else (1, -3)):
         raise Unlowerable(f"{name} along dimension {dim}; only features can be")
 
@@ -176,23 +185,6 @@ def chunk(program: Program, x: Any, chunks: int, dim: Any) -> tuple[Value, ...]:
     """Features in so many parts."""
     _check_features("chunk", x, dim)
     return split(program, x, -(-program.width(x.number) // chunks), dim)
-
-
-def permute(program: Program, x: Any, dims: Any) -> Value:
-    """Features moved last, or back."""
-    wanted = (0, 3, 1, 2) if x.last else (0, 2, 3, 1)
-    found = tuple(dim % 4 for dim in dims)
-    if found not in (wanted, (0, 1, 2, 3)):
-        raise Unlowerable(f"permute{tuple(dims)}; features can be moved last and back")
-    return Value(x.number, x.last != (found == wanted))
-
-
-def movedim(program: Program, x: Any, source: Any, destination: Any) -> Value:
-    """Features moved last, or back."""
-    wanted = (3, 1) if x.last else (1, 3)
-    if (source % 4, destination % 4) != wanted:
-        raise Unlowerable(f"movedim({source}, {destination}); features can be moved last and back")
-    return Value(x.number, not x.last)
 
 
 def prelu(program: Program, x: Value, module: nn.PReLU) -> Value:

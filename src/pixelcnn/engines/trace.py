@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, jit, nn
 
+from pixelcnn.engines.layout import Size
 from pixelcnn.engines.origin import hook_of
 from pixelcnn.engines.translation import Translation, lowers
 from pixelcnn.modes import COMPILED, evaluation_view
@@ -25,8 +26,22 @@ OVERWRITING = (
 )
 
 
+ABOUT = ("shape", "ndim", "dtype", "device")
+"""Attributes of tensors that are known where they are asked for."""
+
+
 class _Proxy(fx.Proxy):
-    """A proxy to which ``+=`` and its like are what they are, not ``+`` and an assignment."""
+    """A proxy that knows its shape, and to which ``+=`` and its like are not ``+`` and an assignment."""
+
+    def __getattr__(self, name: str) -> Any:
+        known = self.tracer.about(self.node) if name in ABOUT else {}
+        return known[name] if name in known else super().__getattr__(name)
+
+    def size(self, dim: int | None = None) -> Any:
+        return self.shape if dim is None else self.shape[dim]
+
+    def dim(self) -> int:
+        return len(self.shape)
 
 
 def _overwrite(function: Any, proxy: fx.Proxy, other: Any) -> fx.Proxy:
@@ -49,6 +64,7 @@ class _Tracer(fx.proxy.GraphAppendingTracer):
         super().__init__(fx.Graph())
         _check_calls(network)
         self.view = evaluation_view(network)
+        self.translation = Translation(network)
         tensors = (*self.view.named_parameters(), *self.view.named_buffers())
         self.names = {id(tensor): name for name, tensor in tensors}
         for name, module in list(self.view.named_modules()):
@@ -64,6 +80,11 @@ class _Tracer(fx.proxy.GraphAppendingTracer):
             self.graph.output(self.create_arg(self.view.forward(*given)))
         return self.graph
 
+    def about(self, node: fx.Node) -> dict[str, Any]:
+        """What is known of the tensor that a node stands for."""
+        self.translation.follow(self.graph)
+        return self.translation.about(node)
+
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return _Proxy(node, self)
 
@@ -72,7 +93,7 @@ class _Tracer(fx.proxy.GraphAppendingTracer):
             node = self.graph.create_node("get_attr", self.names.get(id(a), "tensor"))
             node.meta["tensor"] = a.detach()
             return node
-        return super().create_arg(a)
+        return a if isinstance(a, Size) else super().create_arg(a)
 
     def _call_leaf(self, name: str, *args: Any, **kwargs: Any) -> fx.Proxy:
         return self.create_proxy("call_module", name, args, kwargs)

@@ -8,14 +8,19 @@ import torch
 from torch import Tensor, fx, nn
 
 from pixelcnn.engines.allowlist import ANY_SIZE, FUNCTIONS, METHODS, MODULES
-from pixelcnn.engines.convolution import Framed, Size
+from pixelcnn.engines.convolution import Framed, shape_of
+from pixelcnn.engines.layout import IMAGES, Size, Spread
 from pixelcnn.engines.lowering import Value
 from pixelcnn.modes import evaluation_view
 from pixelcnn.networks import Network
 from pixelcnn.program import Program, Slice, Unlowerable
 
-UNREAD = (operator.getitem, getattr, "size")
+UNREAD = (operator.getitem,)
 """What looks at a value without reading it: a part of it is read where it is used."""
+
+
+OF_IMAGE = {Value, Framed, Spread}
+"""What a network makes of the image."""
 
 
 class OfLabel(NamedTuple):
@@ -47,17 +52,33 @@ class Translation:
         self.label = OfLabel(torch.arange(-1, classes, device=like.device) % classes)
 
     def run(self, graph: fx.Graph) -> Program:
-        for node in graph.nodes:
-            if node.op == "output":
-                last = self._resolve(node.args[0])
-                if not isinstance(last, Value) or last.last:
-                    raise Unlowerable("forward does not return one value (n, out, h, w)")
-                self._check_read("the output", last)
-                if last.number != len(self.program.nodes) - 1:
-                    self.program.slice(last.number, 0, self.program.width(last.number))
-                return self.program
+        self.follow(graph)
+        last = self.values[graph.output_node()]
+        if not isinstance(last, Value) or last.last:
+            raise Unlowerable("forward does not return one value (n, out, h, w)")
+        self._check_read("the output", last)
+        if last.number != len(self.program.nodes) - 1:
+            self.program.slice(last.number, 0, self.program.width(last.number))
+        return self.program
+
+    def follow(self, graph: fx.Graph) -> None:
+        """Translates the nodes that have come to a graph since it was called last."""
+        for node in list(graph.nodes)[len(self.values) :]:
             self.values[node] = getattr(self, f"_{node.op}")(node)
-        raise Unlowerable("forward returns nothing")
+
+    def about(self, node: fx.Node) -> dict[str, Any]:
+        """What is known of a node's tensor; nothing where it is none, or a condition without a table."""
+        value, like = self.values[node], self.program.like
+        if isinstance(value, OfLabel):
+            shape, like = (Size(IMAGES), *value.table.shape[1:]), value.table
+        elif type(value) in OF_IMAGE:
+            shape = shape_of(self.program, value)
+        else:
+            return {}
+        return {"shape": shape, "ndim": len(shape), "dtype": like.dtype, "device": like.device}
+
+    def _output(self, node: fx.Node) -> Any:
+        return self._resolve(node.args[0])
 
     def _resolve(self, argument: Any) -> Any:
         """An argument with values in place of the graph's nodes."""
@@ -152,6 +173,8 @@ class Translation:
         return None if value is self.label else value
 
     def _call_function(self, node: fx.Node) -> Any:
+        if node.target is getattr:
+            raise Unlowerable(f"attribute {node.args[1]!r} is not a primitive")
         return self._call(node, FUNCTIONS, getattr(node.target, "__name__", str(node.target)))
 
     def _call_method(self, node: fx.Node) -> Any:
@@ -161,13 +184,14 @@ class Translation:
         self._check_given(node, name)
         args, kwargs = self._resolve(node.args), self._resolve_all(node.kwargs)
         kinds = {type(value) for value in _flat((*args, *kwargs.values()))}
-        if not kinds & {Value, Framed}:  # of the label, or of sizes
+        if not kinds & OF_IMAGE:  # of the label, or of sizes
             function, label = _callable(node.target), OfLabel in kinds
             return self._tabulate(function, args, kwargs) if label else function(*args, **kwargs)
         if node.target not in table:
             raise Unlowerable(f"{name} is not a primitive")
         entry = table[node.target]
         in_place = kwargs.pop("inplace", False) or entry.in_place
+        kwargs.pop("requires_grad", None)  # of a new tensor, for whatever it is good there
         given = entry.bind(name, args, kwargs)
         if like := next((value for value in _flat(given) if isinstance(value, Value)), None):
             given = [self._everywhere(value, like) for value in given]
@@ -203,7 +227,7 @@ class Translation:
         for value in values:
             if isinstance(value, tuple) and not isinstance(value, Value):
                 self._check_read(name, *value)
-            if not isinstance(value, Value | Framed):
+            if type(value) not in OF_IMAGE:
                 continue
             number, features = self._place(value)
             for other, gone in self.overwritten:
@@ -223,7 +247,7 @@ def _flat(values: Any) -> list[Any]:
 def _of_label(values: Any) -> bool:
     """Whether something is made of the label, and nothing of the image."""
     kinds = {type(value) for value in _flat(values)}
-    return OfLabel in kinds and not kinds & {Value, Framed}
+    return OfLabel in kinds and not kinds & OF_IMAGE
 
 
 def _callable(target: Any) -> Callable[..., Any]:

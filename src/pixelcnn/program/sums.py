@@ -72,12 +72,15 @@ class Sum(Node):
     up: int = 1
 
     def stage(self, read: Sequence[Tensor], steps: int) -> Tensor:
-        stage = always(self.width)
+        stage, dead = always(self.width), torch.ones(self.width, dtype=torch.bool)
         for tap in self.taps:
             if tap.down > 0:
                 raise Unlowerable(f"{self.op} reads {tap.down} rows below its position")
             stage = torch.maximum(stage, tap.stage(read[0], steps))
-        return stage
+            live = tap.live.cpu()
+            dead &= ~(live if live.dim() == 1 else live.any(1))
+        # What is of no row is not there for a whole row, even for those that have no use for it.
+        return stage.where(~dead, read[0].min().clamp(max=0)) if len(read[0]) else stage
 
     def compute(self, read: Reader) -> Tensor:
         parts = (self.weigh(self._read(read, tap), tap.weight) for tap in self.taps)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pixelcnn.config import check_integer
 from pixelcnn.engines.parallel import past_seen
@@ -214,7 +214,8 @@ def gradients(probe: Probe, x: Tensor, targets: Tensor) -> Tensor:
 @contextmanager
 def without_embedding(network: Network) -> Iterator[None]:
     """The network as a function of the features of codes, of which there are gradients."""
-    embed, network.embed = network.embed, None
+    embed = network.embed
+    network.embed = embed and nn.Identity()  # which `self.embed(x)` may call
     try:
         yield
     finally:

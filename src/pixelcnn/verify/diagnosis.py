@@ -17,7 +17,7 @@ from pixelcnn.layers import CausalConv2d, UpConv2d
 from pixelcnn.networks import Network
 from pixelcnn.shapes import Position
 from pixelcnn.text import counted
-from pixelcnn.verify.causality import draw, example, gradients
+from pixelcnn.verify.causality import draw, example, gradients, without_embedding
 from pixelcnn.verify.probing import Probe
 
 Function = Callable[..., Tensor]
@@ -71,8 +71,7 @@ def explain(network: Network, leaks: Tensor, *, training: bool = False) -> str:
         training: the mode in which it leaks.
     """
     target, source = example(leaks)
-    _, height, width = leaks.shape[:3]
-    probe, x, _ = draw(network, height, width, seed=0, positive=True, training=training)
+    probe, x, _ = draw(network, *leaks.shape[1:3], seed=0, positive=True, training=training)
     reason = diagnose(Case(probe, x, target, source), leaks)
     fact = f"output {target} changes with input {source}"
     return f"{reason}: {fact}, {relation(target, source)} ({int(leaks.sum())} such pairs)"
@@ -99,13 +98,14 @@ def diagnose(case: Case, leaks: Tensor) -> str:
     leaves, image = trace(case)
     first = [leaf for leaf in leaves if reads_image(leaf, image, case.target)]
     ahead = [leaf for leaf in leaves if looks_ahead(leaf).any()]
-    suspect = culprit(case, ahead, strictly=False)
-    if suspect is not None:
+    # It may take two layers for the last source, either of which lets the first one through.
+    row, column, channel = leaks[case.target].movedim(0, -1).nonzero()[0].tolist()
+    cases = case, case._replace(source=Position(channel, row, column))
+    if suspect := next(filter(None, (culprit(c, ahead, strictly=False) for c in cases)), None):
         return look_ahead(suspect, case.x.shape[2], any(leaf is suspect for leaf in first))
     if case.source[1:] != case.target[1:]:
         return outside(leaks)
-    suspect = attends_to_itself(case, leaves)
-    if suspect is not None:
+    if suspect := attends_to_itself(case, leaves):
         return (
             f"the attention {suspect} reads its own position,"
             " of an image that has not been shifted it may read earlier positions only"
@@ -170,14 +170,14 @@ def own_pixel(case: Case, first: Sequence[Leaf], leaks: Tensor) -> str:
     if case.probe.groups > 1 and not itself.all():
         return "the colours of a layer are mixed up, a channel sees itself or a later one"
     suspect = culprit(case, first, strictly=True)
-    name = "the first layer" if suspect is None else f"the first layer {suspect}"
-    return f"{name} sees its own position, mask A must close the centre of its kernel"
+    name = f"layer {suspect}" if suspect else "layer"
+    return f"the first {name} sees its own position, mask A must close the centre of its kernel"
 
 
 def trace(case: Case) -> tuple[list[Leaf], Tensor]:
     """Layers without parts between grids of the image, in the order they run, and the image they ran on."""
-    found: dict[str, Leaf] = {}
-    image = case.x[None].clone().requires_grad_()
+    found, network = dict[str, Leaf](), case.probe.network
+    image = network.features_of(case.x[None]).detach().clone().requires_grad_()
 
     def remember(name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
         def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
@@ -191,9 +191,10 @@ def trace(case: Case) -> tuple[list[Leaf], Tensor]:
         return hook
 
     with ExitStack() as stack, torch.enable_grad():
-        for name, module in case.probe.network.named_modules():
-            if not any(True for _ in module.children()):
+        for name, module in network.named_modules():
+            if not [*module.children()]:
                 stack.callback(module.register_forward_hook(remember(name)).remove)
+        stack.enter_context(without_embedding(network))
         case.probe(image)
     return list(found.values()), image
 

@@ -193,7 +193,7 @@ def passed(network: Network, x: Tensor, condition: Tensor | None) -> Tensor:
     try:
         return parameters_of(network, x.clone(), condition)
     except Exception as error:  # many take squares only, or images of one size
-        error.add_note(f"on {x.shape[2]}x{x.shape[3]} images")
+        error.add_note(f"on {x.shape[2]}x{x.shape[3]} images in float64")
         raise
 
 

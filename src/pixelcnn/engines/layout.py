@@ -1,0 +1,225 @@
+"""Features spread over the dimensions of a tensor: reshaped, moved, and taken, until they stand in one again.
+
+``y.view(n, levels, channels, h, w)``, say, computes nothing. Only which feature stands where is followed, and
+as soon as there is a tensor ``(n, features, h, w)`` or ``(n, h, w, features)`` again, it is a value.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pixelcnn.engines.lowering import Value
+from pixelcnn.program import Program, Tap, Unlowerable
+
+IMAGES, ROWS, COLUMNS, FEATURES = -1, 0, 1, 2
+"""What a dimension of a tensor holds."""
+SECOND, LAST = (IMAGES, FEATURES, ROWS, COLUMNS), (IMAGES, ROWS, COLUMNS, FEATURES)
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many rows, columns or images there are, and so many more."""
+
+    axis: int
+    more: int = 0
+
+    def __add__(self, other: int) -> "Size":
+        return Size(self.axis, self.more + other)
+
+    def __sub__(self, other: int) -> "Size":
+        return self + -other
+
+    def __repr__(self) -> str:
+        return ("n", "height", "width")[self.axis + 1] + (f"{self.more:+d}" if self.more else "")
+
+    def _refuse(self, *others: Any) -> Any:
+        raise Unlowerable(f"a number made of {self}, which a program does not know")
+
+    __index__ = __int__ = __mul__ = __rmul__ = __floordiv__ = __truediv__ = __mod__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = __neg__ = _refuse
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A value whose features stand in any dimensions of a tensor.
+
+    Attributes:
+        number: of the node.
+        index: which feature stands where, int64, a dimension for each that holds features.
+        places: what the dimensions hold, :data:`FEATURES` where one of the index stands, in its order.
+    """
+
+    number: int
+    index: Tensor
+    places: tuple[int, ...]
+
+    def __repr__(self) -> str:
+        return "features in several dimensions"
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """The sizes of the tensor."""
+        parts = iter(self.index.shape)
+        return tuple(next(parts) if p == FEATURES else Size(p) for p in self.places)
+
+
+def spread(program: Program, number: int, last: bool) -> Spread:
+    """A value as it is."""
+    return Spread(number, torch.arange(program.width(number)), LAST if last else SECOND)
+
+
+def moved(x: Spread, dims: Sequence[int]) -> Spread:
+    """The dimensions in another order."""
+    order = [dim % len(x.places) for dim in dims]
+    if sorted(order) != list(range(len(x.places))):
+        raise Unlowerable(f"permute{tuple(dims)} of {len(x.places)} dimensions")
+    holding = [dim for dim, place in enumerate(x.places) if place == FEATURES]
+    index = x.index.permute([holding.index(dim) for dim in order if dim in holding])
+    return Spread(x.number, index, tuple(x.places[dim] for dim in order))
+
+
+def reshaped(x: Spread, shape: Sequence[Any]) -> Spread:
+    """Features in other dimensions; images, rows and columns keep theirs."""
+    wanted, absent = list(shape), [Size(p) for p in x.places if p != FEATURES]
+    for size in wanted:
+        if size in absent:
+            absent.remove(size)
+    if len(absent) == 1 and -1 in wanted:
+        wanted[wanted.index(-1)] = absent[0]
+    runs, new = (_runs(sizes) for sizes in (x.shape, wanted))
+    for run, old in zip(new, runs, strict=False):
+        if run.count(-1) == 1 and (rest := math.prod(run) * -1) > 0 and math.prod(old) % rest == 0:
+            run[run.index(-1)] = math.prod(old) // rest
+    axes = [[s for s in sizes if isinstance(s, Size)] for sizes in (x.shape, wanted)]
+    if axes[0] != axes[1] or list(map(math.prod, runs)) != list(map(math.prod, new)):
+        raise Unlowerable(
+            f"a shape {tuple(shape)} of {x.shape}; only features can be taken apart and joined, of a value"
+            " whose other sizes are those of its shape"
+        )
+    places = tuple(s.axis if isinstance(s, Size) else FEATURES for s in wanted)
+    return Spread(x.number, x.index.reshape([size for run in new for size in run]), places)
+
+
+def _runs(sizes: Sequence[Any]) -> list[list[int]]:
+    """Numbers of features between images, rows and columns."""
+    runs: list[list[int]] = [[]]
+    for size in sizes:
+        runs.append([]) if isinstance(size, Size) else runs[-1].append(size)
+    return runs
+
+
+def taken(x: Spread, index: tuple[Any, ...]) -> Spread:
+    """Some of the features: runs, every second one, or one, which has no dimension."""
+    index = (*index, *[slice(None)] * (len(x.places) - len(index)))
+    whole = all(
+        part == slice(None) for part, p in zip(index, x.places, strict=False) if p != FEATURES
+    )
+    mine = tuple(part for part, p in zip(index, x.places, strict=False) if p == FEATURES)
+    found = x.index[mine] if whole and all(_plain(part) for part in mine) else x.index[:0]
+    if not found.numel() or len(index) > len(x.places):
+        raise Unlowerable(f"[{index}]; only features can be taken")
+    kept = (p for part, p in zip(index, x.places, strict=True) if isinstance(part, slice))
+    return Spread(x.number, found, tuple(kept))
+
+
+def _plain(part: Any) -> bool:
+    """Whether it takes features by numbers."""
+    sides = (part.start, part.stop, part.step) if isinstance(part, slice) else (part,)
+    return all(side is None or type(side) is int for side in sides) and part is not None
+
+
+def gathered(program: Program, x: Spread) -> int:
+    """The node of features in one dimension, in the order in which they stand there."""
+    width, index = program.width(x.number), x.index
+    first = int(index[0])
+    if torch.equal(index, torch.arange(first, first + len(index))):
+        return (
+            x.number if len(index) == width else program.slice(x.number, first, first + len(index))
+        )
+    weight = torch.nn.functional.one_hot(index, width).to(program.like)
+    return program.taps(x.number, [Tap(0, 0, weight, weight != 0)], None)
+
+
+def getitem(program: Program, x: Any, index: Any) -> Any:
+    """One of several values, or some of the features: ``x[:, a:b]``."""
+    if isinstance(x, tuple) and not isinstance(x, Value) and isinstance(index, int | slice):
+        return x[index]
+    found, index = _spread(program, x), index if isinstance(index, tuple) else (index,)
+    if any(part is Ellipsis for part in index):
+        at = next(i for i, part in enumerate(index) if part is Ellipsis)
+        whole = (slice(None),) * (len(found.places) + 1 - len(index))
+        index = (*index[:at], *whole, *index[at + 1 :])
+    return _settled(program, taken(found, index))
+
+
+def permute(program: Program, x: Any, dims: Any) -> Any:
+    """The dimensions of a tensor in another order."""
+    return _settled(program, moved(_spread(program, x), dims))
+
+
+def transpose(program: Program, x: Any, dim0: int, dim1: int) -> Any:
+    """Two dimensions exchanged."""
+    dims = list(range(len(_spread(program, x).places)))
+    dims[dim0], dims[dim1] = dims[dim1], dims[dim0]
+    return permute(program, x, dims)
+
+
+def movedim(program: Program, x: Any, source: int, destination: int) -> Any:
+    """One dimension moved."""
+    dims = list(range(len(_spread(program, x).places)))
+    dims.insert(destination % len(dims), dims.pop(source))
+    return permute(program, x, dims)
+
+
+def reshape(program: Program, x: Any, shape: Any) -> Any:
+    """Features in other dimensions."""
+    return _settled(program, reshaped(_spread(program, x), shape))
+
+
+def flatten(program: Program, x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
+    """Features of several dimensions in one."""
+    shape = list(_spread(program, x).shape)
+    start, stop = start_dim % len(shape), end_dim % len(shape) + 1
+    joined = shape[start:stop]
+    shape[start:stop] = joined if any(isinstance(s, Size) for s in joined) else [math.prod(joined)]
+    return reshape(program, x, shape)
+
+
+def unflatten(program: Program, x: Any, dim: int, sizes: Any) -> Any:
+    """Features of one dimension in several."""
+    shape = list(_spread(program, x).shape)
+    dim %= len(shape)
+    return reshape(program, x, [*shape[:dim], *sizes, *shape[dim + 1 :]])
+
+
+def _spread(program: Program, x: Any) -> Spread:
+    if not isinstance(x, Value | Spread):
+        raise Unlowerable("its dimensions are not those of a value of the network")
+    return x if isinstance(x, Spread) else spread(program, x.number, x.last)
+
+
+def _settled(program: Program, x: Spread) -> Any:
+    """A value, as soon as its features stand in one dimension."""
+    return Value(gathered(program, x), x.places == LAST) if x.places in (SECOND, LAST) else x
+
+
+def new(program: Program, x: Value, size: Any, value: float) -> Value:
+    """As many features as are wanted, all of them the same number, for images of the same size."""
+    images, width, *places = size if isinstance(size, tuple) else (size,)
+    if (images, *places) != (Size(IMAGES), Size(ROWS), Size(COLUMNS)) or type(width) is not int:
+        raise Unlowerable(f"a new tensor {size}, which is not (n, features, h, w) of its value")
+    weight = program.like.new_zeros(width, program.width(x.number))
+    bias = program.like.new_full((width,), value)
+    return Value(program.taps(x.number, [Tap(0, 0, weight, weight != 0)], bias))
+
+
+def alike(program: Program, x: Value, value: float) -> Value:
+    """The same number in place of all features."""
+    made = new(
+        program, x, (Size(IMAGES), program.width(x.number), Size(ROWS), Size(COLUMNS)), value
+    )
+    return made._replace(last=x.last)
