@@ -257,7 +257,7 @@ def real_hint(values: Values, reading: Reading) -> str:
         return "store the levels as integers; a model trained with data.quantise takes real numbers"
     first = values[next(pieces(values), slice(0))]
     for low, high in USUAL_RANGES if first.size else ():
-        if low <= first.min() <= first.max() <= high:
+        if low <= first.min() and high / 4 <= first.max() <= high:  # else it would waste most levels
             return f"{QUANTISED}; [{low},{high}] if that is their range"
     return QUANTISED
 

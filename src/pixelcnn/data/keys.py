@@ -8,7 +8,7 @@ from pixelcnn.data.stored import Container
 from pixelcnn.errors import DataError
 from pixelcnn.registry import closest
 
-IMAGES = ("images", "x", "data")
+IMAGES = ("images", "x", "data", "codes")
 LABELS = ("labels", "y", "label", "target", "targets")
 """What the arrays of images and of labels are called, those that are meant first."""
 PARTS = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
@@ -20,8 +20,8 @@ def images_key(container: Container, key: str | None) -> str:
 
     Args:
         container: of the arrays.
-        key: as the user calls it; without it ``images``, ``x_train``, ``x`` or ``data``, in a group or not
-            and in letters of any case, else the only array, the only one with three or four axes, or the
+        key: as the user calls it; without it ``images``, ``x_train``, ``x``, ``data`` or ``codes``, in a group or
+            not and in letters of any case, else the only array, the only one with three or four axes, or the
             only one with two.
 
     Raises:
