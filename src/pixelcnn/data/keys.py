@@ -20,9 +20,9 @@ def images_key(container: Container, key: str | None) -> str:
 
     Args:
         container: of the arrays.
-        key: as the user calls it; without it ``images``, ``x_train``, ``x``, ``data`` or ``codes``, in a group or
-            not and in letters of any case, else the only array, the only one with three or four axes, or the
-            only one with two.
+        key: as the user calls it; without it ``images``, ``x_train``, ``x``, ``data`` or ``codes``, in a
+            group or not and in letters of any case, else the only array, the only one with three or four
+            axes, or the only one with two.
 
     Raises:
         DataError: there is none, or several could be meant.
