@@ -184,6 +184,16 @@ def test_how_16_bits_are_kept_is_said_once(run, here):
     assert "reduced" not in kept.stdout and "hint" not in kept.stderr
 
 
+def test_of_many_files_that_change_alike_the_first_are_named(run, here):
+    for number in range(40):
+        picture = Image.fromarray(np.full((8, 8), number * 1000, np.uint16))
+        picture.save(here / f"{number:02d}.png")
+    (here / "39.png").write_bytes(b"no picture")
+    text = run("data", "check", ".", code=3).stdout
+    assert "09.png" in text and "10.png" not in text and "39.png" in text
+    assert "and 29 more" in text
+
+
 @pytest.mark.parametrize(("most", "kind"), [(2**12, "L"), (2**16, "PPM")])
 def test_bits_that_cannot_be_kept_or_were_spoken_of_get_no_hint(run, here, most, kind):
     deep(here, "all", most, kind)

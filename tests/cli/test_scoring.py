@@ -250,6 +250,22 @@ def test_a_percentile_is_the_share_of_likelier_validation_images(
         scoring.percentiles(loaded, "scores.csv")
 
 
+def test_images_of_which_none_is_as_likely_as_those_that_validated_are_told_of(run, here):
+    """As digits in dark ink on white paper are for a model of light ones on black."""
+    digits = data.load("digits").test.images[:6].numpy()
+    noise = np.random.default_rng(0).integers(0, 17, digits.shape)
+    images = {"own": digits, "inverted": 16 - digits, "noise": noise}
+    said = {}
+    for name, levels in images.items():
+        np.savez(name, images=levels, levels=17)
+        said[name] = run("score", "digits", f"{name}.npz").stderr
+    assert "less likely than any" not in said["own"]
+    assert "less likely than any of its validation images (112 nats" in said["inverted"]
+    assert "less likely than any" in said["noise"]
+    assert "dark and light exchanged they take 79 nats" in said["inverted"]
+    assert "exchanged" not in said["noise"]
+
+
 @pytest.mark.parametrize("count", [1, 3, 7, 9])
 def test_shards_together_are_the_whole(run, model, count):
     np.save("own.npy", np.arange(7 * 64).reshape(7, 8, 8).astype(np.uint8) % 17)

@@ -429,17 +429,20 @@ def test_what_is_no_set_of_images_is_told_how_it_becomes_one(tmp_path, shape, re
     [
         (NOISE / 255, "[0,1] if that is their range"),
         (NOISE / 127.5 - 1, "[-1,1] if that is their range"),
-        (NOISE.astype(float), "[0,255] if that is their range"),
+        (NOISE - 0.25 * (NOISE > 0), "[0,255] if that is their range"),
+        (NOISE.astype(float), "levels with .astype(int); or say how"),
+        ((NOISE > 99).astype(float), "levels with .astype(int) and source_levels=2; or say how"),
         (NOISE - 0.5, "or edges"),
+        (NOISE * 1e-17, "or edges"),
     ],
-    ids=["0 to 1", "-1 to 1", "0 to 255", "others"],
+    ids=["0 to 1", "-1 to 1", "0 to 255", "whole", "two levels", "others", "fluxes"],
 )
 def test_real_numbers_are_refused_with_the_remedy_that_they_look_like_and_never_cast(
     tmp_path, values, remedy
 ):
     with pytest.raises(DataError) as caught:
         data.load_all(stored(tmp_path, values))
-    assert caught.value.hint.endswith(remedy)
+    assert remedy in caught.value.hint
     assert "quantise=" in caught.value.hint
     assert "uint8" not in caught.value.hint
 

@@ -205,6 +205,12 @@ def test_what_cannot_be_labels_of_an_idx_file_is_left_out_too(tmp_path, caplog):
     assert caplog.text.count("my-labels-idx1-ubyte beside it is left out") == 2
 
 
+def test_maps_of_codes_have_labels_beside_them(tmp_path):
+    np.save(tmp_path / "codes.npy", NOISE)
+    np.save(tmp_path / "labels.npy", LABELS)
+    assert data.load_all(tmp_path / "codes.npy").labels.tolist() == LABELS.tolist()
+
+
 def test_npy_files_of_other_names_have_no_labels_beside_them(tmp_path):
     np.save(tmp_path / "stars.npy", NOISE)
     np.save(tmp_path / "labels.npy", LABELS)

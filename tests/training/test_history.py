@@ -115,8 +115,17 @@ def test_every_point_is_a_mean_of_equally_many_steps():
         assert row.loss == pytest.approx(sum(losses[row.step - 3 : row.step]) / 3)
 
 
-def test_the_history_of_a_resumed_training_holds_its_own_rows(tmp_path):
+def test_the_history_of_a_resumed_training_holds_the_rows_of_the_whole_run(tmp_path):
+    """So that after an interruption the curves begin where the training did."""
     train(tmp_path / "run", epochs=1)
-    _, history = train(tmp_path / "run", resume=True, epochs=2)
-    assert [row.step for row in history.rows] == [6, 8]
-    assert [row.step for row in read_rows(tmp_path / "run/metrics.csv")] == [2, 4, 6, 8]
+    for _ in range(2):  # the second time there is nothing to do
+        _, history = train(tmp_path / "run", resume=True, epochs=2)
+        assert [row.step for row in history.rows] == [2, 4, 6, 8]
+        assert history.rows == read_rows(tmp_path / "run/metrics.csv")
+
+
+def test_rows_that_somebody_spoilt_do_not_end_a_training(written):
+    recorder = Recorder(written, 2, Trackers((), None, {}), Talk(None))
+    for spoilt in ("two\n", "a,b\n1,2\n", f"{','.join(COLUMNS)}\n1\n"):
+        written.write_text(spoilt)
+        assert recorder.all_rows() == ()

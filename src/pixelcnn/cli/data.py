@@ -1,5 +1,7 @@
 """``pixelcnn data``: look at own images before training on them, and pack large sets."""
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +13,10 @@ from pixelcnn.text import as_word, counted
 
 if TYPE_CHECKING:
     from pixelcnn.data import DataReport
+    from pixelcnn.data.survey import FileReport
+
+ALIKE = 10
+"""Files to which the same is done that are named; the others are counted, and named with ``--json``."""
 
 app = typer.Typer(
     help="""Check data before training, or pack a folder into an array.
@@ -125,8 +131,7 @@ def prepare(
 def _show(found: "DataReport") -> None:
     """What was found, for people."""
     for folder in found.folders:
-        rows = [(f.status, f.name, f.detail) for f in folder.files if f.status != "ok"]
-        if rows:
+        if rows := _rows(folder.files):
             table("", ("", "file", "what"), rows)
     for fact, text in found.facts.items():
         result(f"{fact:12}  {text}")
@@ -134,6 +139,19 @@ def _show(found: "DataReport") -> None:
         result(folder.summary)
     for hint in dict.fromkeys(folder.hint for folder in found.folders if folder.hint):
         say(f"hint: {hint}")
+
+
+def _rows(files: Sequence["FileReport"]) -> list[tuple[str, str, str]]:
+    """A row for each bad file, and for the first few of those to which the same is done."""
+    alike = Counter[tuple[str, ...]]()
+    rows = []
+    for file in files:
+        kind = file.notes if file.status == "note" else ()
+        alike[kind] += 1
+        if file.status == "error" or (kind and alike[kind] <= ALIKE):
+            rows.append((file.status, file.name, file.detail))
+    more = {kind: count - ALIKE for kind, count in alike.items() if kind and count > ALIKE}
+    return rows + [("note", f"and {count:,} more", ", ".join(kind)) for kind, count in more.items()]
 
 
 def _as_json(found: "DataReport") -> dict[str, Any]:

@@ -86,7 +86,7 @@ Key = Annotated[
     said(
         metavar="NAME",
         help="Own files of several arrays (.npz, .h5, .zarr, .fits): the one with the images.",
-        default="images, x_train, x, data, or the only one",
+        default="images, x_train, x, data, codes, or the only one",
     ),
 ]
 LabelColumn = Annotated[

@@ -90,6 +90,7 @@ def score(
             batch_size=batch_size,
             callback=advance,
         )
+    tell_unlike(loaded, images, nats)
     columns = scored(loaded, images, names, nats)
     files = [] if out is None else output.write(out, as_csv(columns).encode())
     if json:
@@ -142,6 +143,25 @@ def scored(
     }
     densities = scoring.density(model, images, nats)
     return found if densities is None else found | {"nats_density": densities.tolist()}
+
+
+def tell_unlike(model: "PixelModel", images: "ImageSet", nats: "Tensor") -> None:
+    """Says so if all images are less likely than any that validated, and if they may be negatives."""
+    from pixelcnn import scoring
+
+    validated = model.record.get("validation_quantiles")
+    if not validated or len(nats) < 2 or float(nats.min()) <= validated[-1]:
+        return
+    some = images.limit(16)
+    negatives = model.levels - 1 - some.images.int()
+    exchanged = float(scoring.score(model, negatives, scoring.condition_of(model, some)).mean())
+    least = f"less likely than any of its validation images ({validated[-1]:.0f} nats at most)"
+    say(f"note: all of the images are {least}: the model was trained on others")
+    if exchanged < float(nats.mean()) / 2:
+        say(
+            f"hint: with dark and light exchanged they take {exchanged:.0f} nats instead of"
+            f" {float(nats.mean()):.0f}: invert them, as with PIL.ImageOps.invert"
+        )
 
 
 def percentiles(model: "PixelModel", nats: "Tensor") -> list[float]:

@@ -22,7 +22,7 @@ from pixelcnn.text import counted, printable
 
 log = logging.getLogger("pixelcnn")
 
-IMAGES = ("images", "x", "data")
+IMAGES = ("images", "x", "data", "codes")
 """What the array of images is called, the one that is meant first."""
 CONDITION, NAMES = "condition", "condition_names"
 """The array of conditions that is taken unless others are named, and the one that names its features."""
@@ -33,9 +33,9 @@ def images_key(container: Container, key: str | None) -> str:
 
     Args:
         container: of the arrays.
-        key: as the user calls it; without it ``images``, ``x_train``, ``x`` or ``data``, in a group or not
-            and in letters of any case, else the only array, the only one with three or four axes, or the
-            only one with two.
+        key: as the user calls it; without it ``images``, ``x_train``, ``x``, ``data`` or ``codes``, in a
+            group or not and in letters of any case, else the only array, the only one with three or four
+            axes, or the only one with two.
 
     Raises:
         DataError: there is none, or several could be meant.

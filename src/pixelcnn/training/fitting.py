@@ -258,5 +258,5 @@ def finish(trainer: Trainer) -> History:
     calibrate_kept(trainer)
     # Of a training that was over before, a kill may have left them undrawn.
     pictures.draw(trainer, averaged=False, anew=bool(trainer.recorder.rows))  # the best weights
-    rows, run = tuple(trainer.recorder.rows), trainer.state.run
+    rows, run = trainer.recorder.all_rows(), trainer.state.run
     return History(rows, trainer.state.step, best, trainer.reason or "done", run)

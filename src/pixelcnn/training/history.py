@@ -54,7 +54,7 @@ class History:
     """What a training did; a notebook shows it as a picture of its curves.
 
     Attributes:
-        rows: the rows of ``metrics.csv`` that this call added.
+        rows: the rows of ``metrics.csv``, of all calls that went on with the run folder.
         steps: steps taken in all.
         best: the best validation, in nats per image.
         reason: why it stopped, ``"done"``, ``"patience"`` or what a callback said.

@@ -8,7 +8,7 @@ from typing import Any
 
 from pixelcnn.folders import append_inside, read_inside, write_inside
 from pixelcnn.training.callbacks import Trackers, TrainingState
-from pixelcnn.training.history import COLUMNS, Row
+from pixelcnn.training.history import COLUMNS, Row, read_rows
 from pixelcnn.training.likelihood import Validation
 from pixelcnn.training.progress import Talk, epoch_line
 
@@ -41,6 +41,13 @@ class Recorder:
         lines = read_inside(self.path).splitlines() if self.path.exists() else []
         kept = [",".join(COLUMNS).encode(), *lines[1 : self.written + 1]]
         write_inside(self.path, b"\n".join(kept) + b"\n")
+
+    def all_rows(self) -> tuple[Row, ...]:
+        """Those of all calls, as far as ``metrics.csv`` can be read; without one those of this call."""
+        try:
+            return tuple(self.rows) if self.path is None else read_rows(self.path)
+        except (OSError, ValueError, TypeError, KeyError):  # somebody wrote into it
+            return tuple(self.rows)
 
     def sync(self) -> None:
         """Makes the rows so far survive a power cut: before a checkpoint that counts on them."""
