@@ -1,5 +1,7 @@
 """Tables that name pictures, as competitions have them."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -62,6 +64,24 @@ def test_classes_of_a_list_in_another_encoding_stay_apart(folder):
     path = table(folder, zip(NAMES, ["d\xe4g", "d\xf6g"] * 6, strict=True))
     path.write_bytes(path.read_text().encode("latin-1"))
     check(data.load_all(path), [0, 1] * 6, (r"d\xe4g", r"d\xf6g"))
+
+
+@pytest.mark.parametrize(("table_form", "file_form"), [("NFC", "NFD"), ("NFD", "NFD")])
+def test_letters_with_accents_are_found_however_the_file_system_keeps_them(
+    tmp_path, table_form, file_form
+):
+    save_pictures(tmp_path / "pictures", PIXELS, unicodedata.normalize(file_form, "größe_{}.png"))
+    names = [unicodedata.normalize(table_form, f"größe_{at}.png") for at in range(12)]
+    check(data.load_all(table(tmp_path, zip(names, KINDS, strict=True))))
+
+
+def test_names_in_another_encoding_than_utf_8_are_said_to_be(tmp_path):
+    save_pictures(tmp_path, PIXELS, "größe_{}.png")
+    path = table(tmp_path, [])
+    path.write_bytes("".join(f"größe_{at}.png;a\r\n" for at in range(12)).encode("cp1252"))
+    with pytest.raises(DataError, match="names 12 pictures that the folder has not") as caught:
+        data.load_all(path)
+    assert "UTF-8" in caught.value.hint
 
 
 def test_a_list_may_have_blanks_between_its_fields(folder):

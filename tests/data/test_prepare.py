@@ -1,5 +1,6 @@
 """Packed sets."""
 
+import contextlib
 import errno
 import json
 import os
@@ -234,6 +235,31 @@ def test_a_damaged_packed_set_is_refused(pets, tmp_path, name):
     path.write_bytes(path.read_bytes()[:100] if name != "prepared.json" else b"{}")
     with pytest.raises(DataError, match="damaged"):
         data.load(tmp_path / "packed")
+
+
+@pytest.mark.parametrize("name", ["prepared.json", "keys.npy", "names.json", "labels.npy"])
+def test_no_byte_beside_the_images_changes_a_packed_set(pets, tmp_path, name):
+    def content(packed):
+        return by_name(packed), packed.levels, packed.classes, packed.skipped, packed.fit
+
+    whole = content(data.prepare(pets, tmp_path / "packed"))
+    path = tmp_path / "packed" / name
+    before = path.read_bytes()
+    for at in range(0, len(before), 7):
+        path.write_bytes(before[:at] + bytes([before[at] ^ 1]) + before[at + 1 :])
+        with contextlib.suppress(DataError):
+            assert content(data.load_all(tmp_path / "packed")) == whole
+    path.unlink()
+    with pytest.raises(DataError):
+        data.load_all(tmp_path / "packed")
+
+
+def test_checking_a_packed_set_finds_an_image_that_has_changed(pets, tmp_path):
+    data.prepare(pets, tmp_path / "packed")
+    path = tmp_path / "packed" / "images.npy"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    with pytest.raises(DataError, match="packed: the packed set is damaged: 1 image changed since"):
+        data.check(tmp_path / "packed")
 
 
 def test_an_unknown_format_is_refused(pets, tmp_path):

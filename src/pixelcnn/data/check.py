@@ -19,6 +19,7 @@ from pixelcnn.data.labels import labels_tensor
 from pixelcnn.data.lazy import pieces
 from pixelcnn.data.loading import load_all, parts_in
 from pixelcnn.data.options import Fit, Levels
+from pixelcnn.data.prepare import check_pixels, prepared_folder
 from pixelcnn.data.reading import Reading, as_size
 from pixelcnn.data.sets import DATASETS
 from pixelcnn.data.sources import OF_PICTURES, check_useful, is_folder
@@ -216,6 +217,8 @@ def check(
         name = name_of(path)
         levels = max((levels for _, levels in found), default=0)
         return tally.report(name, levels, tuple(report for report, _ in found))
+    if data not in DATASETS and (packed := prepared_folder(at_home(data))) is not None:
+        check_pixels(packed)
     sets = {"all": load_all(data, **asked)} if data in DATASETS else parts_in(data, **asked)
     for part, images in sets.items():
         tally.add_set(part, images)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 from pixelcnn.data import assignment, cells
 from pixelcnn.data.columns import FIRST, is_unnamed
@@ -192,12 +193,18 @@ def _found(
     known |= {file.path.name: file for file in files if alone[file.path.name] == 1}
     known |= {file.name: file for file in files}
     plain = [name.replace("\\", "/").removeprefix("./") for name in names]
+    for name, file in tuple(known.items()):  # macOS takes letters and their accents apart
+        known.setdefault(normalize("NFC", name), file)
     found = [known.get(name, known.get(name.rpartition("/")[2])) for name in plain]
     missing = [name for name, file in zip(names, found, strict=True) if file is None]
     if missing:
         shown = brief(", ".join(map(printable, missing[:SHOWN])), 200)
         words = f"names {counted(len(missing), 'picture')} that the folder has not: {shown}"
         if not skip_bad or len(missing) == len(names):
-            raise DataError(words, hint="the table lies beside the pictures, or above them")
+            spelt = any(re.search(r"\\x[89a-f]", name) for name in missing)  # see fields_of
+            place = "the table lies beside the pictures, or above them"
+            raise DataError(
+                words, hint="save the table as UTF-8, which it is not" if spelt else place
+            )
         log.warning("%s: %s, left out", where, words)
     return found

@@ -6,6 +6,7 @@ neighbours, and taking one copies nothing.
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import logging
 import os
@@ -19,6 +20,7 @@ import torch
 
 from pixelcnn.config import gated
 from pixelcnn.data import picture_list
+from pixelcnn.data.content import content_keys
 from pixelcnn.data.files import ImageFile, class_labels, find_images, name_of, part_folders
 from pixelcnn.data.gate import brief, content, missing, named, unreadable
 from pixelcnn.data.image_set import ImageSet
@@ -34,7 +36,7 @@ from pixelcnn.errors import ConfigError, DataError, ResourceError, writing
 from pixelcnn.folders import at_home
 from pixelcnn.json_text import json_text
 from pixelcnn.surroundings import independent
-from pixelcnn.text import as_word, printable
+from pixelcnn.text import as_word, counted, printable
 
 log = logging.getLogger("pixelcnn")
 
@@ -154,7 +156,18 @@ def _fill(shop: Workshop, where: str, labels: list[Any] | None, callback: Callba
         "fit": "" if shop.reading.size is None else shop.reading.fit,
     }
     (shop.ready / NAMES).write_text(json_text(names))
+    card["digest"] = _digest(shop.ready, card)
     (shop.ready / CARD).write_text(json_text(card, indent=2) + "\n")
+
+
+def _digest(folder: Path, card: dict[str, Any]) -> str:
+    """Tells whether anything beside the images has changed: what the card says, labels, keys or names."""
+    said = json_text({key: value for key, value in card.items() if key != "digest"})
+    digest = hashlib.sha256(said.encode())
+    for name in (LABELS, KEYS, NAMES):
+        if (folder / name).exists():
+            digest.update(hashlib.sha256(content(folder / name)).digest())
+    return digest.hexdigest()
 
 
 def prepared_folder(path: Path) -> Path | None:
@@ -222,6 +235,8 @@ def _packed(folder: Path, card: dict[str, Any]) -> ImageSet:
     )
     if packed.classes and packed.label_count > len(packed.classes):
         raise DataError(f"{LABELS} counts more classes than {CARD} names")
+    if card.get("digest", digest := _digest(folder, card)) != digest:  # older ones have none
+        raise DataError(f"{CARD}, {LABELS}, {KEYS} or {NAMES} has changed since")
     return packed
 
 
@@ -236,6 +251,20 @@ def prepared_keys(folder: Path, images: int) -> np.ndarray:
         if keys.shape != (images,) or keys.dtype != np.uint64:
             raise DataError(f"{KEYS} does not fit {IMAGES}")
         return keys
+
+
+def check_pixels(folder: Path) -> None:
+    """Reads all images of a packed set, and compares them with their keys.
+
+    Raises:
+        DataError: some have changed.
+    """
+    images = read_prepared(folder)
+    changed = content_keys(images.images) != prepared_keys(folder, len(images))
+    with _intact(name_of(folder)):
+        if changed.any():
+            first = images.names[int(changed.argmax())]
+            raise DataError(f"{counted(int(changed.sum()), 'image')} changed since: {first}")
 
 
 @contextlib.contextmanager
