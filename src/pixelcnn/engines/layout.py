@@ -58,7 +58,7 @@ class Spread:
     places: tuple[int, ...]
 
     def __repr__(self) -> str:
-        return "features in several dimensions"
+        return f"a tensor {self.shape}"
 
     @property
     def shape(self) -> tuple[Any, ...]:

@@ -33,6 +33,8 @@ ABOUT = ("shape", "ndim", "dtype", "device")
 class _Proxy(fx.Proxy):
     """A proxy that knows its shape, and to which ``+=`` and its like are not ``+`` and an assignment."""
 
+    tracer: "_Tracer"
+
     def __getattr__(self, name: str) -> Any:
         known = self.tracer.about(self.node) if name in ABOUT else {}
         return known[name] if name in known else super().__getattr__(name)

@@ -215,7 +215,7 @@ def gradients(probe: Probe, x: Tensor, targets: Tensor) -> Tensor:
 def without_embedding(network: Network) -> Iterator[None]:
     """The network as a function of the features of codes, of which there are gradients."""
     embed = network.embed
-    network.embed = embed and nn.Identity()  # which `self.embed(x)` may call
+    network.embed = embed and nn.Identity()  # type: ignore[assignment]  # `self.embed(x)` calls it
     try:
         yield
     finally:

@@ -70,8 +70,8 @@ def explain(network: Network, leaks: Tensor, *, training: bool = False) -> str:
         leaks: bool ``(c, h, w, c, h, w)``, at least one of them true: target, source.
         training: the mode in which it leaks.
     """
-    target, source = example(leaks)
-    probe, x, _ = draw(network, *leaks.shape[1:3], seed=0, positive=True, training=training)
+    (target, source), (_, height, width) = example(leaks), leaks.shape[:3]
+    probe, x, _ = draw(network, height, width, seed=0, positive=True, training=training)
     reason = diagnose(Case(probe, x, target, source), leaks)
     fact = f"output {target} changes with input {source}"
     return f"{reason}: {fact}, {relation(target, source)} ({int(leaks.sum())} such pairs)"
