@@ -15,7 +15,7 @@ TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 DRIVERS = ("/proc/driver/nvidia", "/dev/kfd", "/dev/dxg")
 """What is there where a GPU is."""
 NO_MEMORY = re.compile(
-    "out of memory|can't allocate memory|not enough memory|alloc failed|bad_alloc"
+    "out of memory|can't allocate memory|not enough memory|alloc.failed|bad_alloc"
     "|could not create a (memory|primitive$)|failed to map segment",
     re.IGNORECASE,
 )
@@ -95,6 +95,8 @@ def ran_out(error: BaseException) -> bool:
         >>> ran_out(MemoryError()), ran_out(RuntimeError("CUDA out of memory.")), ran_out(ValueError("-1"))
         (True, True, False)
         >>> ran_out(RuntimeError("could not create a primitive"))  # as oneDNN says it
+        True
+        >>> ran_out(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"))
         True
     """
     return isinstance(error, MemoryError) or NO_MEMORY.search(str(error)) is not None

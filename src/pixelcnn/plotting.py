@@ -1,8 +1,8 @@
 """Pictures of images, and of numbers about images, drawn with Pillow.
 
-Everything here takes integer levels ``(n, channels, height, width)`` (a tensor on the CPU, or an
-array) and gives a Pillow image or a file. Small images are enlarged by whole factors without
-smoothing, so that every pixel of the model stays one visible square.
+Everything here takes integer levels ``(n, channels, height, width)``, a tensor or an array, and gives a
+Pillow image or a file. Small images are enlarged by whole factors without smoothing, so that every pixel
+of the model stays one visible square.
 """
 
 import io
@@ -63,7 +63,7 @@ def to_rgb(images: Any, levels: int, shades: int = 256) -> NDArray[Any]:
 
 def _checked(images: Any, levels: int) -> NDArray[Any]:
     """Images as an array of levels that may be indices."""
-    values = np.asarray(getattr(images, "images", images))  # a set says what it holds
+    values = _array(getattr(images, "images", images))  # a set says what it holds
     if values.ndim != 4:
         raise DataError(
             f"a picture needs images (n, channels, height, width), got shape {values.shape}"
@@ -73,6 +73,11 @@ def _checked(images: Any, levels: int) -> NDArray[Any]:
     ):
         raise DataError(f"a picture needs integers from 0 to {levels - 1}")
     return values.astype(np.uint8) if values.dtype.kind == "b" else values
+
+
+def _array(values: Any, kind: Any = None) -> NDArray[Any]:
+    """Numbers on any device, and log-probabilities without their gradients, which nobody sees."""
+    return np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values, kind)
 
 
 def brightness(levels: int, shades: int = 256) -> NDArray[Any]:
@@ -183,7 +188,7 @@ def reveal(images: Any, levels: int, seen: Any) -> Bytes:
         seen: bool (n or 1, 1 or c, h, w); a pixel shows once its first channel is seen.
     """
     rgb = to_rgb(images, levels)
-    pixels = np.broadcast_to(np.asarray(seen, bool)[:, 0], rgb.shape[:3])
+    pixels = np.broadcast_to(_array(seen, bool)[:, 0], rgb.shape[:3])
     return np.where(pixels[..., None], rgb, np.array(UNSEEN, np.uint8))
 
 
@@ -199,7 +204,7 @@ def completions(
         levels: the number of levels.
         scale: whole enlargement factor; by default about 96 pixels a side.
     """
-    mask = np.broadcast_to(np.asarray(known, bool).any(axis=1), (len(given), *given.shape[2:]))
+    mask = np.broadcast_to(_array(known, bool).any(axis=1), (len(given), *given.shape[2:]))
     rgb = to_rgb(given, levels)
     tinted = (0.72 * rgb + 0.28 * np.array(KNOWN)).astype(np.uint8)
     first = np.where(mask[..., None], tinted, np.array(UNSEEN, np.uint8))
@@ -212,8 +217,7 @@ def coloured(values: Any, low: float, high: float) -> Bytes:
     """Numbers as colours ``(..., 3)`` of the map :data:`EMBER`, linear from ``low`` to ``high``."""
     span = (high - low) or 1.0
     position = np.clip((np.asarray(values, np.float64) - low) / span, 0, 1) * (len(EMBER) - 1)
-    stops = np.array(EMBER, np.float64)
-    channels = [np.interp(position, np.arange(len(EMBER)), stops[:, c]) for c in range(3)]
+    channels = [np.interp(position, range(len(EMBER)), stops) for stops in np.transpose(EMBER)]
     return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
 
 
@@ -251,9 +255,8 @@ def heatmap(
 
 
 def _maps(values: Any) -> NDArray[np.float64]:
-    """Numbers as maps ``(n, h, w)``; log-probabilities come with their gradients, which nobody sees."""
-    found = values.detach().cpu() if isinstance(values, torch.Tensor) else values
-    maps = np.asarray(found, np.float64)
+    """Numbers as maps ``(n, h, w)``."""
+    maps = _array(values, np.float64)
     maps = maps[None] if maps.ndim == 2 else maps
     if maps.ndim != 3 or not maps.size:
         raise DataError(

@@ -186,26 +186,21 @@ def batch_norm(program: Program, x: Value, module: nn.BatchNorm2d) -> Value:
 
 def getitem(program: Program, x: Any, index: Any) -> Any:
     """One of several values, or runs of features, rows and columns."""
-    if isinstance(x, tuple) and not isinstance(x, Value) and isinstance(index, int | slice):
-        return x[index]
-    if isinstance(x, Value | Framed) and isinstance(index, tuple):
-        at = next((i for i, part in enumerate(index) if part is Ellipsis), len(index))
-        before, behind = index[:at], index[at + 1 :]
-        missing = [slice(None)] * (4 - len(before) - len(behind))
-        parts: list[Any] = [*before, *missing, *behind]
-        images, *others = parts
-        features = others.pop(2 if x.last else 0)
-        for axis, part in enumerate(others):
-            if part != slice(None):
-                x = _grow(x, axis, *_cut(part, axis, x))
-        x = settle(program, x)
-        if images == slice(None) and features == slice(None):
-            return x
-        if isinstance(x, Value) and images == slice(None) and isinstance(features, slice):
-            start, stop, step = features.indices(program.width(x.number))
-            if stop > start and step == 1:
-                return Value(program.slice(x.number, start, stop), x.last)
-    raise Unlowerable(f"[{index}]; only runs of features can be taken")
+    if not isinstance(x, Value | Framed) or not isinstance(index, tuple):
+        return features_of(program, x, index)
+    if any(part is Ellipsis for part in index):
+        at = next(i for i, part in enumerate(index) if part is Ellipsis)
+        whole = (slice(None),) * (5 - len(index))
+        index = (*index[:at], *whole, *index[at + 1 :])
+    first = 1 if x.last else 2
+    for axis, part in enumerate(index[first : first + 2]):
+        if part != slice(None):
+            x = _grow(x, axis, *_cut(part, axis, x))
+    rest = tuple(slice(None) if first <= i < first + 2 else each for i, each in enumerate(index))
+    x = settle(program, x)
+    if all(part == slice(None) for part in rest):
+        return x
+    return features_of(program, x, rest)
 
 
 def _cut(part: Any, axis: int, x: Any) -> tuple[int, int]:
