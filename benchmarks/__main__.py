@@ -77,7 +77,7 @@ def train(options: argparse.Namespace) -> Found:
 
 def on_gpu(options: argparse.Namespace) -> Found:
     """The report of a GPU, part by part."""
-    for part in gpu.measure(options.out, options.minutes):
+    for part in gpu.measure(options.out, options.minutes, options.data):
         yield str(part), [{"part": part.title, "rows": part.rows, "failures": part.failures}]
     yield f"report: {options.out / 'gpu.md'}", []
 
@@ -164,7 +164,9 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--plot", type=Path, help=f"of the growth ({PICTURE.name}; quick none)")
     parser.add_argument("--minutes", type=float, default=8.0, help="of the part gpu (8)")
     parser.add_argument("--out", type=Path, default=Path("runs/gpu"), metavar="FOLDER",
-                        help="of the part gpu: report and logs (runs/gpu)")  # fmt: skip
+                        help="of the part gpu: report, logs and a training (runs/gpu)")  # fmt: skip
+    parser.add_argument("--data", type=Path, metavar="FOLDER",
+                        help="with the data sets, for the part gpu ($PIXELCNN_DATA)")  # fmt: skip
     options = parser.parse_args(words)
     several = {"all": tuple(PARTS), "codec": tuple(CODEC)}
     asked: list[str] = options.parts or ["all"]

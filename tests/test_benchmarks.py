@@ -2,7 +2,9 @@
 
 import dataclasses
 import doctest
+import importlib.util
 import json
+import os
 import sys
 
 import pytest
@@ -190,31 +192,63 @@ def test_the_first_part_of_an_image_may_be_all_of_it():
 
 
 @pytest.mark.parametrize(
-    ("code", "failure"),
+    ("code", "seconds", "lines", "failure"),
     [
-        ("print('{}')", []),
-        ("print('{}'); sys.exit('no such kernel')",
-         ["x: exit code 1; it said: no such kernel (all of it: steps-x.log)"]),
-        ("print('{}', flush=True); time.sleep(600)", ["x: not done within 2 s"]),
+        ("print(1)", 60.0, ["1\n"], ""),
+        ("print(1); sys.exit('no such kernel')", 60.0, ["1\n"],
+         "exit code 1; it said: no such kernel (all of it: log)"),
+        ("print(1, flush=True); time.sleep(600)", 0.1, ["1\n"], "not done within 2 s"),
     ],
 )  # fmt: skip
-def test_what_a_process_has_printed_counts_however_it_ends(code, failure, tmp_path, monkeypatch):
-    script = tmp_path / "python"
-    script.write_text(f"#!{sys.executable}\nimport sys, time; {code}\n")
-    script.chmod(0o700)
+def test_what_a_part_has_printed_counts_however_it_ends(
+    code, seconds, lines, failure, tmp_path, monkeypatch
+):
     monkeypatch.setattr(gpu, "LEAST", 2.0)
-    monkeypatch.setattr(sys, "executable", str(script))
-    part = gpu.Part("Steps")
-    assert gpu.measured(part, "steps", "x", "cpu", 0.1, tmp_path) == []
-    assert (part.rows, part.failures) == ([{}], failure)
+    command = [sys.executable, "-c", f"import sys, time; {code}"]
+    found = gpu.ended(command, tmp_path / "log", seconds, dict(os.environ))
+    assert (found.lines, found.failure) == (lines, failure)
+
+
+def test_a_part_that_fails_is_reported_and_ends_no_other(monkeypatch, tmp_path):
+    def fails(run, seconds):
+        raise ZeroDivisionError("no time")
+
+    def works(run, seconds):
+        return gpu.Part("Works", ["all of it"])
+
+    monkeypatch.setattr(gpu, "PARTS", {"tests": fails, "steps": works})
+    monkeypatch.setattr(gpu, "training", works)
+    assert len(list(gpu.measure(tmp_path, minutes=1))) == 3
+    text = (tmp_path / "gpu.md").read_text()
+    assert "- **failed**: ZeroDivisionError: no time" in text and "1 failure\n" in text
+    assert text.count("all of it") == 2
+
+
+def test_without_pytest_a_gpu_run_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    part = gpu.tests(gpu.Run(tmp_path, 1), 1)
+    assert part.failures == ["pytest is not installed, so no test has run: make setup"]
+
+
+def test_without_its_data_a_gpu_run_trains_on_digits_and_says_so(monkeypatch, tmp_path):
+    run = gpu.Run(tmp_path, 1, data=tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    run.device = "cuda"
+    recipe, why = gpu._recipe(run)
+    assert recipe == "digits" and "in place of `compact-cifar10-large`" in why
 
 
 @pytest.mark.slow
-def test_a_gpu_run_ends_without_a_gpu(monkeypatch, tmp_path):
+def test_a_gpu_run_ends_without_a_gpu_and_goes_on_the_next_time(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(gpu, "STEPS", ["keras-mnist"])
     monkeypatch.setattr(gpu, "SAMPLED", ["keras-mnist"])
+    monkeypatch.setattr(gpu, "TESTS", ["tests/data/test_noise.py"])
+    monkeypatch.setattr(gpu, "SHORTEST", 12.0)
     benchmarks.main(["gpu", "--minutes", "0.01", "--out", str(tmp_path)])
     text = (tmp_path / "gpu.md").read_text()
     assert "no failures" in text and "no GPU" in text
-    assert "bare loop, eager" in text and "cached" in text
+    assert "skipped" in text
+    assert "bare loop, eager" in text and "cached" in text and "`digits` in place of" in text
+    *_, again = gpu.measure(tmp_path, minutes=0.01)
+    assert not again.failures and again.rows[0]["seconds"] > again.rows[0]["seconds_before"] > 0
