@@ -70,7 +70,7 @@ REFUSED = [
     ("a row", lambda s, y: y[:, :, :1], "some can be left out at their ends"),
     ("an image", lambda s, y: y * y[0], "only features can be taken"),
     ("some images", lambda s, y: y[:1], "only features can be taken"),
-    ("a feature", lambda s, y: y[:, 0].tanh(), "a tensor (n, height, width)"),
+    ("a feature", lambda s, y: y[:, 0].tanh(), r"a tensor \(n, height, width\)"),
     ("gather", lambda s, y: y[:, [0, 1]], "only features can be taken"),
     ("rows last", lambda s, y: y.permute(0, 1, 3, 2).tanh(), "(n, 6, width, height)"),
     ("rows moved", lambda s, y: y.movedim(2, 3) + y, "(n, 6, width, height)"),

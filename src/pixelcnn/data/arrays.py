@@ -6,6 +6,7 @@ nothing else: a :class:`pixelcnn.data.stored.Container` gives their arrays.
 
 import dataclasses
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -258,14 +259,13 @@ def real_hint(values: Values, reading: Reading) -> str:
     if reading.quantise is not None or reading.usual_levels is not None:
         return "store the levels as integers; a model trained with data.quantise takes real numbers"
     first = values[next(pieces(values), slice(0))]
-    if first.size and 0 <= first.min() <= first.max() < 2**16 and (first == np.floor(first)).all():
-        of = " and source_levels=2" if first.max() <= 1 else ""
+    low, high = (float(first.min()), float(first.max())) if first.size else (math.nan, math.nan)
+    if 0 <= low <= high < 2**16 and (first == np.floor(first)).all():
+        of = " and source_levels=2" if high <= 1 else ""
         return f"whole numbers become levels with .astype(int){of}; or {QUANTISED}"
-    for low, high in USUAL_RANGES if first.size else ():
-        if (
-            low <= first.min() and high / 4 <= first.max() <= high
-        ):  # else it would waste most levels
-            return f"{QUANTISED}; [{low},{high}] if that is their range"
+    for least, most in USUAL_RANGES:
+        if least <= low and most / 4 <= high <= most:  # else it would waste most levels
+            return f"{QUANTISED}; [{least},{most}] if that is their range"
     return QUANTISED
 
 

@@ -81,7 +81,7 @@ def fit(
         Interrupted: Ctrl-C, SIGTERM or SIGHUP, after saving; the model holds the best weights so far.
 
     Example:
-        >>> from pixelcnn import data, networks, outputs
+        >>> from pixelcnn import PixelModel, data, networks, outputs
         >>> train, val, _ = data.load("digits")
         >>> output = outputs.Categorical(levels=17)
         >>> model = PixelModel(networks.PixelCNN(1, 17, width=8, depth=1), output, train.shape)
