@@ -5,7 +5,6 @@ import threading
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from pixelcnn.engines.cuda import replays
 
@@ -49,7 +48,13 @@ class Recording(TorchDispatchMode):
 
 def tensors(values):
     """All tensors in some values, however they are packed."""
-    return [value for value in tree_leaves(values) if isinstance(value, torch.Tensor)]
+    if isinstance(values, torch.Tensor):
+        return [values]
+    if isinstance(values, dict):
+        values = values.values()
+    elif not isinstance(values, list | tuple):
+        return []
+    return [tensor for value in values for tensor in tensors(value)]
 
 
 def addresses(values):

@@ -25,7 +25,7 @@ from pixelcnn.training.published import Published
 
 TABLES = ("data", "network", "output", "training")
 LENGTH = ("epochs", "max_time")
-FREE = (*LENGTH, "devices", "nodes", "micro_batch_size")
+FREE = (*LENGTH, "device", "devices", "nodes", "micro_batch_size")
 """Training options that a resumed run may change."""
 
 PLACES = ("name", "test", "root", "download", "workers", "condition")
@@ -176,7 +176,7 @@ def goes_on(stored: Recipe, now: Recipe, where: str) -> bool:
         where: the run folder.
 
     Raises:
-        ConfigError: they contradict each other in more than how long, on how many devices, and where the
+        ConfigError: they contradict each other in more than how long, on which devices, and where the
             data lie.
     """
     if now.name != stored.name:
