@@ -16,7 +16,7 @@ from pixelcnn.config import from_config, to_config
 from pixelcnn.errors import ConfigError, ModelError, ResourceError
 from pixelcnn.layers import DepthwiseConv2d
 from pixelcnn.masks import PAST
-from pixelcnn.model_file import FLOATS
+from pixelcnn.model_file import FLOATS, header_of
 from pixelcnn.networks import NETWORKS
 from tiny import label, small, tiny_networks
 
@@ -240,6 +240,17 @@ def test_a_header_that_is_cut_is_told_from_no_header(file):
         with pytest.raises(ModelError, match=reason) as caught:
             load(file)
         assert "run folder" in caught.value.hint
+
+
+def test_a_file_that_is_cut_between_its_header_and_its_numbers_is_told(file, monkeypatch):
+    def cut(path):
+        header = header_of(path)
+        path.write_bytes(path.read_bytes()[:-4])
+        return header
+
+    monkeypatch.setattr("pixelcnn.checkpoint.header_of", cut)
+    with pytest.raises(ModelError, match="changed while it was read"):
+        load(file)
 
 
 @pytest.mark.parametrize(

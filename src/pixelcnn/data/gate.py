@@ -33,9 +33,8 @@ def opened(path: Path) -> BinaryIO:
         DataError: the reason alone, to be put after the file's name.
     """
     try:
-        status = os.stat(
-            path
-        )  # opening alone can set a device to work, or wait for the end of a pipe
+        # Opening alone can set a device to work, or wait for the end of a pipe.
+        status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
             raise DataError("is not a regular file")
         if status.st_size == 0:

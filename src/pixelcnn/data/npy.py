@@ -133,9 +133,7 @@ class FileArray(StoredArray):
         self.header = header or read_header(self._file.stream, self._file.size)
         self.shape, self.dtype = self.header.shape, self.header.dtype
         self._whole: np.ndarray | None = None
-        if (
-            self.header.fortran
-        ):  # the first value of each row, then the second: rows share their pages
+        if self.header.fortran:  # the first value of each row, then the second
             self.block = max(1, min(COLUMN, BLOCK * len(self) // max(self.nbytes, 1)))
 
     def rows(self, start: int, stop: int) -> np.ndarray:

@@ -186,9 +186,8 @@ def restore(trainer: Trainer) -> bool:
 
 def greet(trainer: Trainer, device: str) -> None:
     """What is about to be trained, in one line after the remarks."""
-    model, batches, step, say = (
-        trainer.model, trainer.batches, trainer.state.step, trainer.recorder.talk.say
-    )  # fmt: skip
+    model, batches, step = trainer.model, trainer.batches, trainer.state.step
+    say = trainer.recorder.talk.say
     for remark in trainer.job.remarks:
         say(remark)
     if batches.augmentation is not None:
