@@ -203,7 +203,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--plain", action="store_true", help="a plain PyTorch loop instead")
     parser.add_argument("--keras", choices=BACKENDS, help="its example, on the track keras")
     parser.add_argument("--out", type=Path, default=Path("runs/speedrun.jsonl"), metavar="FILE",
-                        help="rows are added to it (runs/speedrun.jsonl)")  # fmt: skip
+                        help="a row is added after each run, and a command that was ended "
+                             "goes on with the runs that it lacks (runs/speedrun.jsonl)")  # fmt: skip
     parser.add_argument("--board", action="store_true",
                         help="make the tables of LEADERBOARD.md anew; with a track, add its row")  # fmt: skip
     options = parser.parse_args(words)
@@ -249,17 +250,37 @@ def measure(options: argparse.Namespace) -> None:
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, set(sorted(allowed())[: track.cores]))
     memory.keep_memory()
-    contender, runs = PLAIN if options.plain else OURS, []
+    contender = PLAIN if options.plain else OURS
     if options.keras:
         contender = f"{KERAS}, {options.keras}"
-    for seed in range(options.runs):
+    words = (options.track, contender, options.settings)
+    row: Json = {}
+    runs = begun(options, contender)
+    for seed in range(len(runs), options.runs):
         runs.append(run(track, options.settings, seed, contender))
         if first():
             print(json.dumps(runs[-1]), flush=True)
+            row = summary(*words, runs, options.processes)
+            append(row, options.out)
     if not first():
         return
-    row = summary(options.track, contender, options.settings, runs, options.processes)
-    append(row, options.out)
     if options.board:
         append(row, ROWS)
     print(json.dumps({key: value for key, value in row.items() if key != "runs"}))
+
+
+def begun(options: argparse.Namespace, contender: str) -> list[Json]:
+    """Runs that the same command made before something ended it; none if it had made all of them.
+
+    Args:
+        options: of the command; the file of rows has one after each run, with all runs until then.
+        contender: who trains.
+    """
+    path, commit, here = options.out, revision(), where(TRACKS[options.track])
+    rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    for row in map(json.loads, reversed(rows)):
+        runs: list[Json] = row["runs"]
+        words = (options.track, contender, options.settings, len(runs), options.processes)
+        if (row["command"], row["commit"], row["processor"]) == (command(*words), commit, here):
+            return runs if len(runs) < options.runs else []
+    return []

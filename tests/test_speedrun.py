@@ -106,12 +106,28 @@ def test_a_run_stops_where_the_figure_is_reached(small, tmp_path, monkeypatch, c
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
     monkeypatch.setattr(speedrun.memory, "keep_memory", lambda: None)
     assert speedrun.main(["small", "--runs", "2", "--out", str(out), *small]) == 0
-    (row,) = map(json.loads, out.read_text().splitlines())
-    assert [each["seed"] for each in row["runs"]] == [0, 1]
+    one, row = map(json.loads, out.read_text().splitlines())
+    assert [each["seed"] for each in row["runs"]] == [0, 1] and one["runs"] == row["runs"][:1]
     assert row["runs"][0]["images"] == 200, "all validation images"
     assert row["figure"] == pytest.approx(row["runs"][0]["nats"] / 64 / math.log(2), rel=0.05)
     assert row["command"].startswith("python -m benchmarks speedrun small --runs 2 --set")
     assert str(tmp_path) not in json.dumps(row)
+
+
+def test_a_command_that_was_ended_goes_on_with_the_runs_that_it_lacks(small, tmp_path):
+    out = tmp_path / "rows.jsonl"
+    options = speedrun.parse(["small", "--runs", "3", "--out", str(out), *small])
+    assert speedrun.begun(options, "ours") == []
+    runs = made("small", [3.9, 3.8])["runs"]
+    row = speedrun.summary("small", "ours", options.settings, runs)
+    out.write_text(json.dumps(row) + "\n")
+    assert speedrun.begun(options, "ours") == runs
+    assert speedrun.begun(options, "plain PyTorch") == []
+    options.runs = 2
+    assert speedrun.begun(options, "ours") == [], "it had them all: begun anew"
+    options.runs = 3
+    out.write_text(json.dumps(row | {"commit": "another"}) + "\n")
+    assert speedrun.begun(options, "ours") == []
 
 
 @pytest.mark.slow
@@ -119,7 +135,7 @@ def test_two_processes_make_one_row(data_root, tmp_path):
     out = tmp_path / "rows.jsonl"
     words = ["keras", "--processes", "2", "--runs", "2", "--set", "training.max_time=1s"]
     assert speedrun.main([*words, "--set", "network.width=8", "--out", str(out)]) == 0
-    (row,) = map(json.loads, out.read_text().splitlines())
+    row = json.loads(out.read_text().splitlines()[-1])
     assert [each["seed"] for each in row["runs"]] == [0, 1]
     assert " --runs 2 --processes 2 --set" in row["command"]
 
