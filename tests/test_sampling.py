@@ -337,11 +337,13 @@ def test_a_callback_that_runs_out_of_something_does_not_end_the_drawing_early(pl
         complete(plain, images, "top", callback=stopping, engine=engine)
 
 
+@pytest.mark.parametrize("before", [0, 1])
 @pytest.mark.parametrize("engine", ENGINES[1:])
-def test_no_batch_is_drawn_by_a_program_of_other_weights(plain, engine):
+def test_no_batch_is_drawn_by_a_program_of_other_weights(plain, engine, before):
     model = copy.deepcopy(plain)
+    sample(model, 1, engine=engine)  # so the engine is known to be right
     drawn = batches(model, 6, batch_size=2, engine=engine)
-    next(drawn)
+    assert len([next(drawn) for _ in range(before)]) == before
     with torch.no_grad():
         next(model.parameters()).mul_(-2)
     with pytest.raises(ModelError, match="weights of the model changed"):

@@ -118,7 +118,8 @@ def batches(
     """Draws the images that :func:`sample` draws, and gives each batch as it is drawn.
 
     Memory for one batch is enough for any number of images. Arguments and errors are those of
-    :func:`sample`; errors are raised at once, not with the first batch.
+    :func:`sample`; errors are raised at once, not with the first batch. The model keeps its weights until the
+    last one: a batch of others is refused (:class:`~pixelcnn.errors.ModelError`).
 
     Yields:
         Levels ``(batch_size, c, h, w)``, of the last batch perhaps fewer, as :func:`sample` returns them.
