@@ -350,6 +350,21 @@ def test_no_batch_is_drawn_by_a_program_of_other_weights(plain, engine, before):
         next(drawn)
 
 
+@pytest.mark.parametrize("engine", ENGINES[1:])
+def test_what_has_begun_is_drawn_with_the_weights_that_it_began_with(plain, engine):
+    model = copy.deepcopy(plain)
+    images = sample(model, 3, engine=engine)  # so the engine is known to be right
+    drawn = stream(model, 3, engine=engine)
+    begun = next(drawn)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(1)
+    assert not torch.equal(sample(model, 3, engine=engine), images)
+    for positions, levels in (begun, *drawn):
+        channel, row, column = positions.T
+        assert torch.equal(images[:, channel, row, column], levels)
+
+
 def test_an_engine_belongs_to_its_model_and_its_weights(plain):
     model = copy.deepcopy(plain)
     chosen = engines.choose(model)
