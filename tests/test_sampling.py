@@ -306,6 +306,21 @@ def test_labels_choose_what_is_drawn():
     assert torch.equal(mixed[1], sample(model, 2, condition=1)[1])
 
 
+def test_a_mask_may_be_changed_between_batches(plain):
+    images, known = torch.ones(4, 1, 5, 7, dtype=torch.uint8), torch.zeros(5, 7, dtype=torch.bool)
+    known[:2] = True
+    expected = complete(plain, images, known)
+    drawn = completions(plain, images, known, batch_size=2)
+    first = next(drawn)
+    known[:] = True
+    assert torch.equal(torch.cat([first, *drawn]), expected)
+
+
+def test_a_count_may_be_a_small_integer_of_numpy(plain):
+    lots = stream(plain, np.uint8(11))  # of which 33 bytes each are more than 8 bits hold
+    assert all(levels.shape[0] == 11 for _, levels in lots)
+
+
 ENGINES = ["full", "cached", "native"]
 
 

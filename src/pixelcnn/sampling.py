@@ -183,7 +183,7 @@ def stream(
         True
     """
     model, temperature = placed(model, device), checked(seed, temperature)
-    indices = indices_of(n, first)
+    n = len(indices := indices_of(n, first))
     condition = model.check_condition(condition, n)
     check_memory(model, n, n)
     job = job_of(model, None, indices, seed, temperature, condition)
@@ -276,7 +276,7 @@ def completions(
     n = check_integer("n", n, 1, 2**31)
     batch_size = check_integer("batch_size", batch_size, 1, 2**31)
     model, temperature = placed(model, device), checked(seed, temperature)
-    mask = known_pixels(known, model.shape)
+    mask = known_pixels(known, model.shape).clone()  # the caller may go on with his
     given, condition, _ = levels_of(model, images, condition, options)
     model.shape.require(given.shape)  # a mask would spread what is too small over the image
     given, total = given.cpu(), len(given) * n
