@@ -18,7 +18,7 @@ from pixelcnn.engines.full import FAULTS, whole_pass
 from pixelcnn.engines.parallel import compute
 from pixelcnn.engines.trace import graph_of, lower
 from pixelcnn.errors import ModelError
-from pixelcnn.extent import cropped
+from pixelcnn.extent import MOST_POSITIONS, cropped
 from pixelcnn.layers import features_last
 from pixelcnn.memory import ran_out
 from pixelcnn.model import PixelModel
@@ -30,8 +30,6 @@ from pixelcnn.text import one_line
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3}
 """Allowed difference of parameters, relative to the largest; of types with fewer digits :data:`ROUGH`."""
 ROUGH = 0.1
-MOST_POSITIONS = 65_536
-"""Of larger images only a part is compared, see :func:`pixelcnn.extent.part`."""
 MOST_STEPS = 4_096
 """Sub-pixels that an engine walks to be compared; of larger images it walks a part."""
 
