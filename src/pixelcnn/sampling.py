@@ -43,7 +43,7 @@ __all__ = [
 Progress = Callable[[int, int, Tensor], None]
 """Called now and then with sub-pixels done, sub-pixels in all, and the current images ``(n, c, h, w)``.
 
-After every front, or after every row on the native engine. The images are a copy, of the type of the result.
+After every front, or on the native and cuda engines every row. The images are a copy, of the result's type.
 """
 
 
@@ -159,7 +159,7 @@ def stream(
 ) -> Iterator[Lot]:
     """Draws the images that :func:`sample` draws, and gives their levels as they are drawn.
 
-    All images are drawn together, in lots: a row or a few at a time on the native engine, else a sub-pixel.
+    All images are drawn together, in lots: on the native and cuda engines a row or a few, else a sub-pixel.
     So memory for all of them is needed; :func:`batches` needs it for some.
 
     Arguments are those of :func:`sample`.
