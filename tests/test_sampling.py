@@ -306,6 +306,21 @@ def test_labels_choose_what_is_drawn():
     assert torch.equal(mixed[1], sample(model, 2, condition=1)[1])
 
 
+def test_a_mask_may_be_changed_between_batches(plain):
+    images, known = torch.ones(4, 1, 5, 7, dtype=torch.uint8), torch.zeros(5, 7, dtype=torch.bool)
+    known[:2] = True
+    expected = complete(plain, images, known)
+    drawn = completions(plain, images, known, batch_size=2)
+    first = next(drawn)
+    known[:] = True
+    assert torch.equal(torch.cat([first, *drawn]), expected)
+
+
+def test_a_count_may_be_a_small_integer_of_numpy(plain):
+    lots = stream(plain, np.uint8(11))  # of which 33 bytes each are more than 8 bits hold
+    assert all(levels.shape[0] == 11 for _, levels in lots)
+
+
 ENGINES = ["full", "cached", "native"]
 
 
@@ -337,15 +352,32 @@ def test_a_callback_that_runs_out_of_something_does_not_end_the_drawing_early(pl
         complete(plain, images, "top", callback=stopping, engine=engine)
 
 
+@pytest.mark.parametrize("before", [0, 1])
 @pytest.mark.parametrize("engine", ENGINES[1:])
-def test_no_batch_is_drawn_by_a_program_of_other_weights(plain, engine):
+def test_no_batch_is_drawn_by_a_program_of_other_weights(plain, engine, before):
     model = copy.deepcopy(plain)
+    sample(model, 1, engine=engine)  # so the engine is known to be right
     drawn = batches(model, 6, batch_size=2, engine=engine)
-    next(drawn)
+    assert len([next(drawn) for _ in range(before)]) == before
     with torch.no_grad():
         next(model.parameters()).mul_(-2)
     with pytest.raises(ModelError, match="weights of the model changed"):
         next(drawn)
+
+
+@pytest.mark.parametrize("engine", ENGINES[1:])
+def test_what_has_begun_is_drawn_with_the_weights_that_it_began_with(plain, engine):
+    model = copy.deepcopy(plain)
+    images = sample(model, 3, engine=engine)  # so the engine is known to be right
+    drawn = stream(model, 3, engine=engine)
+    begun = next(drawn)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(1)
+    assert not torch.equal(sample(model, 3, engine=engine), images)
+    for positions, levels in (begun, *drawn):
+        channel, row, column = positions.T
+        assert torch.equal(images[:, channel, row, column], levels)
 
 
 def test_an_engine_belongs_to_its_model_and_its_weights(plain):

@@ -178,7 +178,7 @@ def in_batches(
 
         some = job(slice(start, min(start + batch_size, n)))
         with exact_convolutions(model.device):
-            walker = chosen.start(len(some.given), some.condition, fresh=not number)
+            walker = chosen.start(len(some.given), some.condition)
             drawn = _draw(chosen.model, walker, some, report if callback else None)
             return drawn.to(model.image_dtype)
 

@@ -43,7 +43,7 @@ __all__ = [
 Progress = Callable[[int, int, Tensor], None]
 """Called now and then with sub-pixels done, sub-pixels in all, and the current images ``(n, c, h, w)``.
 
-After every front, or after every row on the native engine. The images are a copy, of the type of the result.
+After every front, or on the native and cuda engines every row. The images are a copy, of the result's type.
 """
 
 
@@ -118,7 +118,8 @@ def batches(
     """Draws the images that :func:`sample` draws, and gives each batch as it is drawn.
 
     Memory for one batch is enough for any number of images. Arguments and errors are those of
-    :func:`sample`; errors are raised at once, not with the first batch.
+    :func:`sample`; errors are raised at once, not with the first batch. The model keeps its weights until the
+    last one: a batch of others is refused (:class:`~pixelcnn.errors.ModelError`).
 
     Yields:
         Levels ``(batch_size, c, h, w)``, of the last batch perhaps fewer, as :func:`sample` returns them.
@@ -158,7 +159,7 @@ def stream(
 ) -> Iterator[Lot]:
     """Draws the images that :func:`sample` draws, and gives their levels as they are drawn.
 
-    All images are drawn together, in lots: a row or a few at a time on the native engine, else a sub-pixel.
+    All images are drawn together, in lots: on the native and cuda engines a row or a few, else a sub-pixel.
     So memory for all of them is needed; :func:`batches` needs it for some.
 
     Arguments are those of :func:`sample`.
@@ -182,7 +183,7 @@ def stream(
         True
     """
     model, temperature = placed(model, device), checked(seed, temperature)
-    indices = indices_of(n, first)
+    n = len(indices := indices_of(n, first))
     condition = model.check_condition(condition, n)
     check_memory(model, n, n)
     job = job_of(model, None, indices, seed, temperature, condition)
@@ -275,7 +276,7 @@ def completions(
     n = check_integer("n", n, 1, 2**31)
     batch_size = check_integer("batch_size", batch_size, 1, 2**31)
     model, temperature = placed(model, device), checked(seed, temperature)
-    mask = known_pixels(known, model.shape)
+    mask = known_pixels(known, model.shape).clone()  # the caller may go on with his
     given, condition, _ = levels_of(model, images, condition, options)
     model.shape.require(given.shape)  # a mask would spread what is too small over the image
     given, total = given.cpu(), len(given) * n

@@ -15,7 +15,7 @@ from pixelcnn.engines.lowering import Value
 from pixelcnn.errors import ConfigError, ModelError
 from pixelcnn.layers import MaskedConv2d
 from pixelcnn.networks import Network
-from pixelcnn.program import Unlowerable
+from pixelcnn.program import Tap, Unlowerable
 from pixelcnn.sampling import sample, stream
 from pixelcnn.shapes import ImageShape
 
@@ -248,6 +248,25 @@ def test_edges_and_corners_are_among_the_positions_compared(shape):
     assert {(0, *corner) for corner in corners} <= set(map(tuple, positions))
     assert (channels - 1, height - 1, width - 1) in positions
     assert len(positions) == len(set(positions)) <= 50
+
+
+class Constant(nn.Module):
+    """A number for each feature, which its ``lower`` makes a matrix of float32 of."""
+
+    def forward(self, x):
+        return 2 * x
+
+    def lower(self, program, x):
+        weight = 2 * torch.eye(program.width(x))
+        return program.taps(x, [Tap(0, 0, weight, weight != 0)], None)
+
+
+@pytest.mark.filterwarnings("ignore::pixelcnn.errors.SlowSampling")
+def test_a_program_that_cannot_be_computed_is_refused():
+    torch.manual_seed(0)
+    model = PixelModel(Wrapped(Constant()), outputs.Bernoulli(), (1, 5, 7))
+    assert "its program cannot be computed in float64" in engines.choose(model).reason
+    assert torch.equal(sample(model, 2), sample(model, 2, engine="full"))
 
 
 class OneType(nn.Conv2d):

@@ -234,6 +234,20 @@ def test_arrays_of_any_kind_may_be_attributes_of_a_network():
     assert engines.program_of(model) is not first
 
 
+def test_a_method_may_read_what_is_yet_to_come():
+    """As in a script whose classes and variables are those of its main function."""
+
+    class Later(networks.PixelCNN):
+        def about(self):
+            return told
+
+    model = PixelModel(Later(1, 1, width=4, depth=1), outputs.Bernoulli(), (1, 5, 7))
+    first = engines.program_of(model)
+    told = 3
+    assert model.network.about() == told
+    assert engines.program_of(model) is not first
+
+
 def test_weights_that_change_while_an_image_is_drawn_prove_no_engine_wrong():
     """As where another thread trains the model: the engine is as good as before when that is over."""
     model = model_of("pixelcnn", (1, 5, 7), levels=3)

@@ -139,6 +139,24 @@ def one_kernel():
     return layers.MaskedConv2d((0,), (0, 0), (3, 3), sees_itself=False)
 
 
+class Scaled(nn.Module):
+    """Its ``lower`` computes with a weight that is trained."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(WIDTH))
+
+    def forward(self, y):
+        return y * (2 * self.weight)[:, None, None]
+
+    def lower(self, program, y):
+        return program.depthwise(y, [Tap(0, 0, 2 * self.weight, self.weight != 0)], None)
+
+
+def test_lower_need_not_take_weights_out_of_autograd():
+    assert_followed(small_model(lambda s, y: s.scaled(y), scaled=Scaled()))
+
+
 class Plain(networks.Network):
     """One masked layer."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pixelcnn.engines.layout import COLUMNS, IMAGES, ROWS, Size, Spread
+from pixelcnn.engines.layout import COLUMNS, IMAGES, ROWS, Size, Spread, spelt_out
 from pixelcnn.engines.layout import getitem as features_of
 from pixelcnn.engines.lowering import Value, itself
 from pixelcnn.program import Program, Tap, Unlowerable
@@ -188,11 +188,7 @@ def getitem(program: Program, x: Any, index: Any) -> Any:
     """One of several values, or runs of features, rows and columns."""
     if not isinstance(x, Value | Framed) or not isinstance(index, tuple):
         return features_of(program, x, index)
-    if any(part is Ellipsis for part in index):
-        at = next(i for i, part in enumerate(index) if part is Ellipsis)
-        whole = (slice(None),) * (5 - len(index))
-        index = (*index[:at], *whole, *index[at + 1 :])
-    first = 1 if x.last else 2
+    index, first = spelt_out(index, 4), 1 if x.last else 2
     for axis, part in enumerate(index[first : first + 2]):
         if part != slice(None):
             x = _grow(x, axis, *_cut(part, axis, x))

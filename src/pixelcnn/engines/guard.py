@@ -14,22 +14,22 @@ import torch
 from torch import Tensor
 
 from pixelcnn.devices import copied, exact_convolutions
-from pixelcnn.engines.full import whole_pass
+from pixelcnn.engines.full import FAULTS, whole_pass
 from pixelcnn.engines.parallel import compute
 from pixelcnn.engines.trace import graph_of, lower
 from pixelcnn.errors import ModelError
-from pixelcnn.extent import cropped
+from pixelcnn.extent import MOST_POSITIONS, cropped
 from pixelcnn.layers import features_last
+from pixelcnn.memory import ran_out
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import evaluation_view
 from pixelcnn.program import Unlowerable
 from pixelcnn.shapes import ImageShape, Position, coding_order
+from pixelcnn.text import one_line
 
 TOLERANCES = {torch.float64: 1e-9, torch.float32: 1e-3}
 """Allowed difference of parameters, relative to the largest; of types with fewer digits :data:`ROUGH`."""
 ROUGH = 0.1
-MOST_POSITIONS = 65_536
-"""Of larger images only a part is compared, see :func:`pixelcnn.extent.part`."""
 MOST_STEPS = 4_096
 """Sub-pixels that an engine walks to be compared; of larger images it walks a part."""
 
@@ -104,7 +104,12 @@ def program_difference(model: PixelModel, *, drawn: bool) -> str:
             expected = whole_pass(twin, levels, condition)
     except ModelError as error:  # of a forward that names its type of number
         return f"its forward pass cannot be compared in float64: {error}"
-    found = compute(program, features_last(twin.encode(levels)), condition)
+    try:
+        found = compute(program, features_last(twin.encode(levels)), condition)
+    except FAULTS as error:  # of a layer whose `lower` makes numbers of one type, say
+        if ran_out(error):
+            raise
+        return f"its program cannot be computed in float64: {one_line(str(error))}"
     return _difference("its program and its forward pass", found, expected, TOLERANCES[twin.dtype])
 
 

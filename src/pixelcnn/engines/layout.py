@@ -149,11 +149,15 @@ def getitem(program: Program, x: Any, index: Any) -> Any:
     if isinstance(x, tuple) and not isinstance(x, Value) and isinstance(index, int | slice):
         return x[index]
     found, index = _spread(program, x), index if isinstance(index, tuple) else (index,)
-    if any(part is Ellipsis for part in index):
-        at = next(i for i, part in enumerate(index) if part is Ellipsis)
-        whole = (slice(None),) * (len(found.places) + 1 - len(index))
-        index = (*index[:at], *whole, *index[at + 1 :])
-    return _settled(program, taken(found, index))
+    return _settled(program, taken(found, spelt_out(index, len(found.places))))
+
+
+def spelt_out(index: tuple[Any, ...], dimensions: int) -> tuple[Any, ...]:
+    """An index of so many dimensions, with whole ones in place of an ellipsis."""
+    for at, part in enumerate(index):
+        if part is Ellipsis:
+            return (*index[:at], *[slice(None)] * (dimensions + 1 - len(index)), *index[at + 1 :])
+    return index
 
 
 def permute(program: Program, x: Any, dims: Any) -> Any:

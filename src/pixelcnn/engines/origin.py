@@ -3,6 +3,7 @@
 Version counters see neither fused optimisers, nor ``p.data.copy_()``, nor NumPy views; so bytes are compared.
 """
 
+import contextlib
 import hashlib
 import types
 import weakref
@@ -190,8 +191,10 @@ class _Said:
         except TypeError:  # of C
             return [id(function)]
         if isinstance(function, types.FunctionType):
-            outside = [function.__globals__.get(name) for name in function.__code__.co_names]
-            inside = [cell.cell_contents for cell in function.__closure__ or ()]
-            found += [repr(value) for value in (*outside, *inside) if isinstance(value, PLAIN)]
-            found += [weakref.ref(f) for f in outside if isinstance(f, types.FunctionType)]
+            around = [function.__globals__.get(name) for name in function.__code__.co_names]
+            for cell in function.__closure__ or ():
+                with contextlib.suppress(ValueError):  # of a variable that has no value yet
+                    around.append(cell.cell_contents)
+            found += [repr(value) for value in around if isinstance(value, PLAIN)]
+            found += [weakref.ref(f) for f in around if isinstance(f, types.FunctionType)]
         return found

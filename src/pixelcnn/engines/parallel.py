@@ -48,8 +48,10 @@ def compute(
         elif isinstance(node, Condition):
             assert condition is not None, "a program with a condition needs its value"
             values = node.values(condition)
-            whole = values.dim() == 2
-            given[number] = values[:, None] if whole else _coarse(values, node.clock)
+            if values.dim() == 2:  # the same everywhere
+                given[number] = values[:, None]
+            else:
+                given[number] = values[:, :: node.clock, :: node.clock].flatten(1, 2)
     height, width = x.shape[2:]
     some = next((node.taps[0].weight for node in program.nodes if isinstance(node, Sum)), x)
     nothing = some.new_zeros(len(x), 1, 1)
@@ -91,11 +93,6 @@ def past_seen(program: Program, order: str, height: int, width: int) -> Tensor:
     by_colour = torch.stack([found[..., owner == colour].any(-1) for colour in range(colours)])
     seen = by_colour.reshape(colours, *shape, height, width).permute(0, 4, 5, 1, 2, 3)
     return seen.expand(channels, -1, -1, -1, -1, -1)
-
-
-def _coarse(values: Tensor, clock: int) -> Tensor:
-    """A map ``(n, h, w, features)`` at every so many rows and columns, ``(n, positions, features)``."""
-    return values[:, ::clock, ::clock].flatten(1, 2)
 
 
 class _Interpreter:
@@ -218,7 +215,9 @@ def _lines(program: Program, members: frozenset[int], rows: int, columns: int) -
         node = program.nodes[number]
         if isinstance(node, Attend):
             raise Unlowerable(f"node %{number} attends within a recurrence")
-        if isinstance(node, Sum) and _reads_within(program, members, node):
+        source = node.sources[0]
+        within = source in members or isinstance(program.nodes[source], Past)
+        if isinstance(node, Sum) and within:
             offsets += [(tap.down, tap.right) for tap in node.taps]
     flat = torch.arange(rows * columns)
     y, x = flat // columns, flat % columns
@@ -231,8 +230,3 @@ def _lines(program: Program, members: frozenset[int], rows: int, columns: int) -
             )
             return
     raise Unlowerable(f"node %{max(members)} reads its past on both sides of its position")
-
-
-def _reads_within(program: Program, members: frozenset[int], node: Node) -> bool:
-    source = node.sources[0]
-    return source in members or isinstance(program.nodes[source], Past)

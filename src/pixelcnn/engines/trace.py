@@ -142,8 +142,9 @@ def graph_of(network: Network) -> fx.Graph:
         raise Unlowerable(f"forward cannot be followed: {what}") from error
 
 
+@torch.no_grad()
 def lower(network: Network, graph: fx.Graph) -> Program:
-    """The program of a graph.
+    """The program of a graph; its tensors are outside of autograd, so that programs can be copied.
 
     Raises:
         Unlowerable: it does something outside the allowlist; the message names it.

@@ -109,8 +109,7 @@ class Translation:
         """What a function makes of the label, for each class."""
         given = [_for_all_classes(value, len(self.label.table)) for value in args]
         named = {k: _for_all_classes(v, len(self.label.table)) for k, v in kwargs.items()}
-        with torch.no_grad():
-            found = function(*given, **named)
+        found = function(*given, **named)
         return OfLabel(found) if isinstance(found, Tensor) else found
 
     def _everywhere(self, value: Any, like: Any) -> Any:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pixelcnn import engines, sampling
 from pixelcnn.devices import copied, exact_convolutions
-from pixelcnn.engines.guard import sampled
+from pixelcnn.engines.guard import MOST_STEPS, sampled
 from pixelcnn.errors import ConfigError, ConformanceError
 from pixelcnn.extent import cropped, cropped_condition
 from pixelcnn.model import PixelModel
@@ -26,8 +26,6 @@ TOLERANCES = {torch.float64: AGREEMENT, torch.float32: 1e-3}
 """Allowed difference of an engine's log-probability, relative to its size where that exceeds one."""
 ROUGH = 0.1
 """The same in types of fewer digits."""
-MOST_POSITIONS = 4096
-"""Sub-pixels of an image that an engine walks; of larger ones a part."""
 TINY = 1e-290
 """Probability below which a float64 has few digits."""
 
@@ -111,7 +109,7 @@ def check_full_size(model: PixelModel, condition: Tensor | None) -> str:
     Raises:
         ConformanceError: names the engine, the position and both numbers; or a level that is drawn wrongly.
     """
-    model = cropped(model, MOST_POSITIONS // model.shape.channels)
+    model = cropped(model, MOST_STEPS // model.shape.channels)
     condition = cropped_condition(model, condition)
     chosen = engines.choose(model)
     if chosen.program is None:

@@ -43,17 +43,12 @@ class Operations:
     """
 
     def __init__(self, times: Schedule, store: Store, memories: dict[int, Memory]) -> None:
-        program = times.program
-        self.times, self.program, self.steps, self.stages = (
-            times,
-            program,
-            times.steps,
-            times.stages,
-        )
+        self.times, self.program = times, times.program
+        self.steps, self.stages = times.steps, times.stages
         self.store, self.memories = store, memories
         self.units = Units(times, store)
-        self.period = math.lcm(*(node.clock for node in program.nodes if node.clock != UNITS))
-        self.scans = right_to_left(program)
+        self.period = math.lcm(*(node.clock for node in self.program.nodes if node.clock != UNITS))
+        self.scans = right_to_left(self.program)
         self.kernels: dict[tuple[object, ...], Kernel] = {}
         self.bound: dict[tuple[int, int, int], list[Operation]] = {}
         self.runs: dict[tuple[int, int], list[slice]] = {}

@@ -1,5 +1,7 @@
 """The program in torch, a position at a time: every activation is computed once."""
 
+import copy
+
 import torch
 from torch import Tensor
 
@@ -14,6 +16,8 @@ from pixelcnn.shapes import Position
 
 class CachedEngine:
     """Walks a program over the positions of n images.
+
+    Its weights are a copy: the caller's may change before the last position.
 
     Args:
         model: in evaluation mode.
@@ -30,7 +34,7 @@ class CachedEngine:
         self, model: PixelModel, program: Program, n: int, condition: Tensor | None
     ) -> None:
         self.model, self.dtype, self.width = model, model.dtype, model.shape.width
-        times = schedule(model, program)
+        times = schedule(model, copy.deepcopy(program))
         self.steps, self.store = times.steps, Store(model, times, n, condition)
         attended = memories(self.store, model.shape.height)
         self.operations = Operations(times, self.store, attended)

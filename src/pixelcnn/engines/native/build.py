@@ -71,12 +71,6 @@ def codes(group: str) -> dict[str, int]:
     return {name: number for number, name in enumerate(_told()[group])}
 
 
-def signature(operation: str) -> tuple[int, int, bool]:
-    """What an elementwise function takes: values, constants, and whether a number a feature."""
-    values, constants, each = map(int, _told()["takes"][code("operation", operation)].split(","))
-    return values, constants, bool(each)
-
-
 def code(group: str, name: str) -> int:
     """The number of one word."""
     return codes(group)[name]
