@@ -82,7 +82,9 @@ def sample(
         Levels ``(n, c, h, w)`` on the CPU, uint8 up to 256 levels, else int32.
 
     Raises:
-        ConfigError: an option out of range, or a condition that does not fit.
+        ConfigError: an option out of range, a condition that does not fit, an engine that cannot run the
+            model, or a device that is not there.
+        ModelError: no model, or weights or probabilities that are not numbers.
         ResourceError: the images do not fit into memory.
 
     Example:
@@ -168,7 +170,7 @@ def stream(
         levels, else int32, both on the CPU; each sub-pixel once, in coding order; of no images nothing.
 
     Raises:
-        ConfigError, ModelError: see :func:`sample`; at once, not with the first lot.
+        ConfigError, ModelError, ResourceError: see :func:`sample`; at once, not with the first lot.
 
     Example:
         >>> from pixelcnn import networks, outputs
@@ -236,7 +238,7 @@ def complete(
 
     Raises:
         DataError, ModelError: images or a mask that do not fit the model.
-        ConfigError: an option out of range.
+        ConfigError, ModelError, ResourceError: see :func:`sample`.
     """
     given, condition, _ = levels_of(model, images, condition, options)
     total = len(given) * check_integer("n", n, 1, 2**31)
