@@ -222,7 +222,7 @@ def complete(
         images: integer levels ``(m, c, h, w)``, or any other source of images, see :func:`pixelcnn.score`;
             unknown levels in an array are ignored.
         known: ``top``, ``left``, a picture (or its path) whose white part is known, or bool
-            ``(m or 1, c or 1, h, w)``, or ``(h, w)`` for all, of one channel also ``(m, h, w)``, as an array or
+            ``(m or 1, c or 1, h, w)``, or ``(h, w)`` for all, of one channel also ``(m, h, w)``: an array, or
             the path of an ``.npy`` file.
         n: completions of each image; completion k of image j draws from stream ``j * 2**32 + k``.
         seed: of the uniform numbers.
