@@ -57,10 +57,10 @@ QUEUE = (
     # The models that come with the package.
     Training("mnist", "compact-mnist", 300, (*TIMED, "network.kernel=11")),
     Training("mnist-wide", "compact-mnist", 300, (*TIMED, "network.kernel=11", "network.width=96")),
-    Training("fashion", "compact-fashion", 300, TIMED),
+    Training("fashion", "compact-fashion", 300, (*TIMED, "network.width=96")),
     Training("cifar-10", "compact-cifar10-small", 300, TIMED),
     Training("mnist-labels", "compact-mnist-labels", 120, TIMED),
-    Training("mnist-grey", "uva-mnist", 120, TIMED),
+    Training("mnist-grey", "uva-mnist", 120, (*TIMED, "network.width=96")),
     Training("digits", "digits", 4),
     # The rest of the family.
     Training("gated-cifar10", "gated-cifar10", 120, FOUR, scored=1000),

@@ -2,8 +2,8 @@
 
     python examples/anomaly_scores.py [MODEL]
 
-MODEL is a model of the embedded digits: the one that `pixelcnn train digits` leaves in
-runs/digits-digits, unless another is named. The score of an image is minus its log-probability in
+MODEL is a model of the embedded digits: the one that comes with the package, unless another is named, such
+as the runs/digits-digits of `pixelcnn train digits`. The score of an image is minus its log-probability in
 nats. It is compared with a corrected one, which subtracts the size of the image as a PNG, since plain
 images are likely under almost any model (Serra et al., 2020).
 """
@@ -34,7 +34,7 @@ def separation(ordinary: torch.Tensor, odd: torch.Tensor) -> float:
     return float(above.mean())
 
 
-def main(source: str = "runs/digits-digits") -> None:
+def main(source: str = "digits") -> None:
     """Prints how well likelihood tells odd images from digits."""
     model = px.load(source)
     digits = data.load("digits").test.images  # the model has never seen these

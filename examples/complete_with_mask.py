@@ -2,8 +2,8 @@
 
     python examples/complete_with_mask.py [MODEL]
 
-MODEL is a model of the embedded digits: the one that `pixelcnn train digits` leaves in
-runs/digits-digits, unless another is named. Writes completions.png into the current folder.
+MODEL is a model of the embedded digits: the one that comes with the package, unless another is named, such
+as the runs/digits-digits of `pixelcnn train digits`. Writes completions.png into the current folder.
 """
 
 import sys
@@ -33,7 +33,7 @@ def ignored(known: torch.Tensor) -> int:
     return int((past.T & ~given[:, None] & given[None, :]).sum())
 
 
-def main(source: str = "runs/digits-digits") -> None:
+def main(source: str = "digits") -> None:
     """Draws the completions of three digits under three masks."""
     model = px.load(source)
     digits = data.load("digits").test.limit(3).images

@@ -81,7 +81,7 @@ class TrainingError(PixelCNNError):
 
 
 class ConformanceError(PixelCNNError):
-    """A promise of section "verify" is broken."""
+    """A network, an output or a model breaks a promise."""
 
 
 @contextlib.contextmanager

@@ -82,7 +82,9 @@ def sample(
         Levels ``(n, c, h, w)`` on the CPU, uint8 up to 256 levels, else int32.
 
     Raises:
-        ConfigError: an option out of range, or a condition that does not fit.
+        ConfigError: an option out of range, a condition that does not fit, an engine that cannot run the
+            model, or a device that is not there.
+        ModelError: no model, or weights or probabilities that are not numbers.
         ResourceError: the images do not fit into memory.
 
     Example:
@@ -169,7 +171,7 @@ def stream(
         levels, else int32, both on the CPU; each sub-pixel once, in coding order; of no images nothing.
 
     Raises:
-        ConfigError, ModelError: see :func:`sample`; at once, not with the first lot.
+        ConfigError, ModelError, ResourceError: see :func:`sample`; at once, not with the first lot.
 
     Example:
         >>> from pixelcnn import networks, outputs
@@ -220,8 +222,9 @@ def complete(
         model: the model.
         images: integer levels ``(m, c, h, w)``, or any other source of images, see :func:`pixelcnn.score`;
             unknown levels in an array are ignored.
-        known: ``top``, ``left``, a picture whose white part is known, or bool ``(m or 1, c or 1, h, w)``, or
-            ``(h, w)`` for all; of one channel also ``(m, h, w)``.
+        known: ``top``, ``left``, a picture (or its path) whose white part is known, or bool
+            ``(m or 1, c or 1, h, w)``, or ``(h, w)`` for all, of one channel also ``(m, h, w)``: an array, or
+            the path of an ``.npy`` file.
         n: completions of each image; completion k of image j draws from stream ``j * 2**32 + k``.
         seed: of the uniform numbers.
         temperature: see :func:`sample`.
@@ -237,7 +240,7 @@ def complete(
 
     Raises:
         DataError, ModelError: images or a mask that do not fit the model.
-        ConfigError: an option out of range.
+        ConfigError, ModelError, ResourceError: see :func:`sample`.
     """
     given, condition, _ = levels_of(model, images, condition, options)
     total = len(given) * check_integer("n", n, 1, 2**31)

@@ -48,6 +48,11 @@ def test_info_about_a_recipe_needs_no_data(run, monkeypatch):
     assert found["receptive_field"]["blind_spot"] == found["blind_spot"] > 0
 
 
+@pytest.mark.parametrize("named", [[], ["gated-pixelcnn"], ["mnist"]], ids=str)
+def test_a_size_that_nothing_is_shown_for_is_refused(run, named):
+    assert "recipes" in run("info", *named, "--size", "5x7", code=2).error
+
+
 def test_the_layer_table_adds_up(run, model):
     found = run("info", model, "--json").json
     assert sum(layer["parameters"] for layer in found["layers"]) == found["parameters"]

@@ -7,7 +7,7 @@ import typer
 
 from pixelcnn.cli import options, words
 from pixelcnn.cli.console import emit, result, say, table
-from pixelcnn.errors import PixelCNNError, UnknownName
+from pixelcnn.errors import ConfigError, PixelCNNError, UnknownName
 from pixelcnn.folders import at_home, is_there
 from pixelcnn.registry import closest
 
@@ -51,6 +51,10 @@ def info(
     Shows the layers, their parameters, and what a pixel sees. Needs no data: a recipe is shown for
     the size, channels and levels of its own data set.
     """
+    if size is not None and not _is_recipe(name):
+        raise ConfigError(
+            "--size is for recipes", hint="name one of 'pixelcnn info', or a .toml file"
+        )
     if name is None:
         _list(json)
         return
@@ -63,7 +67,7 @@ def info(
         contents.show([name], json)
         return
     kinds = inventory.kinds(name)
-    if "recipe" in kinds or name.endswith(".toml"):
+    if _is_recipe(name):
         _recipe(recipes.get(name), words.sides(size), program, json)
         if name in checkpoint.shipped():
             say(f"note: {name} is a model that comes with the package, too")
@@ -79,6 +83,12 @@ def info(
     if "data set" in kinds:
         *shape, levels = FACTS[name][:4]
         say(f"note: {name} is a data set, too: {'x'.join(map(str, shape))}, {levels} levels")
+
+
+def _is_recipe(name: str | None) -> bool:
+    from pixelcnn.cli import inventory
+
+    return name is not None and (name.endswith(".toml") or "recipe" in inventory.kinds(name))
 
 
 def _list(json: bool) -> None:

@@ -22,7 +22,7 @@ def sample(
             min=1,
             max=MAX_IMAGES,
             help="Images; of several conditions, of each.",
-            default="16; 1 of each condition of a file, 4 of each value of a range",
+            default="16; 1 of each condition of a file, 4 of each value of a range, 1 of two",
         ),
     ] = None,
     seed: options.Seed = 0,

@@ -32,7 +32,9 @@ def train(
     settings: options.Settings = None,
     run: Annotated[
         Path | None,
-        options.said(metavar="DIR", help="The run folder.", default="runs/RECIPE-DATA"),
+        options.said(
+            metavar="DIR", help="The run folder.", default="runs/RECIPE-DATA, or the next free one"
+        ),
     ] = None,
     resume: Annotated[
         bool,

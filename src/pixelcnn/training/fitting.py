@@ -75,6 +75,7 @@ def fit(
 
     Raises:
         ConfigError: options, callbacks, trackers or a run folder that cannot be used.
+        DataError: images that cannot be read.
         ModelError: images that do not fit the model, or with a run folder a model that no file can hold.
         TrainingError: a loss that is not finite.
         ResourceError: out of memory or disk.
