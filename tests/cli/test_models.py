@@ -49,8 +49,9 @@ def test_info_about_a_recipe_needs_no_data(run, monkeypatch):
 
 
 @pytest.mark.parametrize("named", [[], ["gated-pixelcnn"], ["mnist"]], ids=str)
-def test_a_size_that_nothing_is_shown_for_is_refused(run, named):
+def test_an_option_that_nothing_is_shown_for_is_refused(run, named):
     assert "recipes" in run("info", *named, "--size", "5x7", code=2).error
+    assert "recipes and models" in run("info", *named, "--program", code=2).error
 
 
 def test_the_layer_table_adds_up(run, model):

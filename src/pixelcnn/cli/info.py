@@ -51,11 +51,8 @@ def info(
     Shows the layers, their parameters, and what a pixel sees. Needs no data: a recipe is shown for
     the size, channels and levels of its own data set.
     """
-    if size is not None and not _is_recipe(name):
-        raise ConfigError(
-            "--size is for recipes", hint="name one of 'pixelcnn info', or a .toml file"
-        )
     if name is None:
+        _refuse(size, program)
         _list(json)
         return
     from pixelcnn import checkpoint
@@ -64,18 +61,22 @@ def info(
     from pixelcnn.training import recipe as recipes
 
     if contents.is_packed(name):
+        _refuse(size, program)
         contents.show([name], json)
         return
     kinds = inventory.kinds(name)
-    if _is_recipe(name):
+    if "recipe" in kinds or name.endswith(".toml"):
         _recipe(recipes.get(name), words.sides(size), program, json)
         if name in checkpoint.shipped():
             say(f"note: {name} is a model that comes with the package, too")
     elif is_there(at_home(name)) or name in checkpoint.shipped():
+        _refuse(size)
         _model(name, program, json)
     elif part := inventory.part(name):
+        _refuse(size, program)
         _part(part, json)
     elif "data set" in kinds:
+        _refuse(size, program)
         _dataset(inventory.dataset(name), json)
         return
     else:
@@ -85,10 +86,14 @@ def info(
         say(f"note: {name} is a data set, too: {'x'.join(map(str, shape))}, {levels} levels")
 
 
-def _is_recipe(name: str | None) -> bool:
-    from pixelcnn.cli import inventory
-
-    return name is not None and (name.endswith(".toml") or "recipe" in inventory.kinds(name))
+def _refuse(size: str | None, program: bool = False) -> None:
+    """Options that nothing is shown for."""
+    if size is not None:
+        raise ConfigError(
+            "--size is for recipes", hint="name one of 'pixelcnn info', or a .toml file"
+        )
+    if program:
+        raise ConfigError("--program is for recipes and models", hint="leave it out")
 
 
 def _list(json: bool) -> None:
