@@ -2,7 +2,6 @@
 
 import inspect
 import io
-import os
 import struct
 import warnings
 import zlib
@@ -190,15 +189,6 @@ def test_damaged_bytes_are_refused_or_read_and_nothing_else(write_image):
                 damaged[place] = noise.integers(256)
             path.write_bytes(bytes(damaged))
             assert "\n" not in str(outcome(path))
-
-
-def test_what_is_no_file_is_refused(tmp_path):
-    (tmp_path / "folder.png").mkdir()
-    os.mkfifo(tmp_path / "pipe.png")
-    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
-    for name, message in (("folder", "regular"), ("pipe", "regular"), ("loop", "cannot be read")):
-        with pytest.raises(DataError, match=message):
-            read_picture(tmp_path / f"{name}.png")
 
 
 def test_every_suffix_has_a_format_that_is_read():
