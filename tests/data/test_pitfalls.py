@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from pixelcnn import PixelModel, data, networks, outputs, sampling, scoring, walk
+from pixelcnn import PixelModel, data, networks, outputs, sampling, scoring
 from pixelcnn.data import ImageSet
 from pixelcnn.data.quantise import coded
 from pixelcnn.data.reading import Reading
@@ -67,23 +67,6 @@ def test_a_scale_that_leaves_levels_empty_is_warned_of(caplog, tmp_path):
     data.load_all(tmp_path / "scans.npy", levels=8)
     assert "256 -> 8 equal bins, 1 of them occupied" in caplog.text
     assert caplog.records[-1].levelname == "WARNING"
-
-
-@pytest.mark.parametrize("levels", [2, 17])
-def test_a_sampler_gets_probabilities_and_they_are_those_of_the_score(levels):
-    images = data.load("digits", levels=levels).test[:3]
-    model = model_for(images)
-    total = torch.zeros(3, dtype=torch.float64)
-
-    def choose(front):
-        assert front.pmf.dtype == torch.float64
-        assert torch.allclose(front.pmf.sum(-1), torch.ones(()).double(), atol=1e-12, rtol=0)
-        levels_here = front.of(images.images).long()
-        total.add_(front.pmf.gather(-1, levels_here[..., None])[..., 0].log().sum(-1))
-        return levels_here
-
-    walk.drive(walk.walk(model, 3), choose)
-    assert torch.allclose(total, model.log_prob(images.images), atol=1e-9)
 
 
 def test_a_score_is_nats_per_image_over_every_subpixel_of_every_image():

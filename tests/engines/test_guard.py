@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from engines.walks import model_of, needs_native, off_in_the_last
+from engines.walks import FAST, model_of, needs_native, off_in_the_last
 from pixelcnn import PixelModel, engines, networks, outputs
 from pixelcnn.engines import guard, native
 from pixelcnn.engines.cached import CachedEngine
@@ -175,7 +175,7 @@ def test_an_engine_is_watched_once(monkeypatch):
     assert isinstance(engines.start(model.float(), 1, engine="cached"), guard.Watched)
 
 
-ENGINES = ["full", "cached", pytest.param("native", marks=needs_native), "auto"]
+ENGINES = ["full", *FAST, "auto"]
 
 
 @pytest.mark.parametrize("draw", [sample, stream], ids=["sample", "stream"])
