@@ -140,7 +140,6 @@ def test_an_existing_run_is_not_overwritten(run, recipe, here):
     assert "--resume" in outcome.hint
     assert (here / "r/best.safetensors").read_bytes() == best
     run("train", recipe, "--run", "r", "--resume", "--epochs", 2)
-    assert "training.seed" in run("train", "--run", "r", "--resume", "--seed", 9, code=2).error
 
 
 def test_the_next_commands_can_be_typed_as_they_are_said(run, recipe, here):
