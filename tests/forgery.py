@@ -1,8 +1,9 @@
-"""Model files as somebody makes them who knows the format: every digest is right, what they say is not."""
+"""Files as somebody makes them who knows the format: every checksum is right, what they say is not."""
 
 import hashlib
 import json
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -52,3 +53,18 @@ def _filled(text: str, values: dict[str, str]) -> str:
     for number, value in enumerate(values.values()):
         text = text.replace(f'"{MARK}{number}"', value)
     return text
+
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    """A part of a PNG file."""
+    body = kind + content
+    return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+
+def png_file(
+    width: int, height: int, pixels: bytes = b"", *more: bytes, depth: int = 8, colour: int = 0
+) -> bytes:
+    """A PNG file chunk by chunk, ``more`` before its pixels; it may declare more pixels than it has."""
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    chunks = png_chunk(b"IHDR", header), *more, png_chunk(b"IDAT", zlib.compress(pixels, 9))
+    return b"\x89PNG\r\n\x1a\n" + b"".join([*chunks, png_chunk(b"IEND", b"")])

@@ -10,7 +10,7 @@ from pixelcnn import cores, memory
 from pixelcnn.cores import PERIOD, QUOTA
 
 
-def machine(monkeypatch, tmp_path, groups, files):
+def machine(monkeypatch, groups, files):
     """A process in control groups; what their files say."""
     texts = {
         "/proc/self/cgroup": groups,
@@ -34,12 +34,12 @@ def machine(monkeypatch, tmp_path, groups, files):
         ("", {}, 64),
     ],
 )  # fmt: skip
-def test_cores_are_those_of_the_quota(monkeypatch, tmp_path, groups, files, count):
-    machine(monkeypatch, tmp_path, groups, files)
+def test_cores_are_those_of_the_quota(monkeypatch, groups, files, count):
+    machine(monkeypatch, groups, files)
     assert cores.cores() == count
 
 
-def test_the_command_line_takes_no_more_threads_than_the_quota(tmp_path):
+def test_the_command_line_takes_no_more_threads_than_the_quota():
     code = (
         "import os; os.cpu_count = lambda: 4096\n"
         "import pixelcnn.cli, sys; app = sys.modules['pixelcnn.cli.app']\n"

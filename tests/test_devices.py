@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import pixelcnn as px
+import pretended
 from pixelcnn import devices, engines, networks, outputs
 from pixelcnn.data import ImageSet
 from pixelcnn.devices import float64_device, placed, resolve_device
@@ -33,20 +34,6 @@ def model():
     torch.manual_seed(0)
     network = networks.PixelCNN(1, 1, width=4, depth=1)
     return px.PixelModel(network, outputs.Bernoulli(), (1, 5, 7)).eval()
-
-
-@pytest.fixture
-def elsewhere(monkeypatch):
-    """Computing on ``cuda`` is computing with a copy of the model; the copies that were made."""
-    copies = []
-
-    def move(model, device):
-        copies.append((model, device))
-        return model
-
-    monkeypatch.setattr(devices, "move", move)
-    monkeypatch.setattr(devices, "resolve_device", str)
-    return copies
 
 
 @pytest.mark.parametrize(
@@ -129,14 +116,15 @@ CALLS = {
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-def test_elsewhere_a_copy_computes_and_the_model_stays(elsewhere, model, call):
-    before = copy.deepcopy(model.state_dict())
-    there, here = call(model, "cuda"), call(model, None)
+def test_elsewhere_a_copy_computes_and_the_model_stays(call, model, monkeypatch):
+    before, moved = copy.deepcopy(model.double().state_dict()), []
+    here, move = call(model, None), devices.move
+    monkeypatch.setattr(devices, "move", lambda *to: moved.append(to[0]) or move(*to))
+    with pretended.gpus(monkeypatch):
+        there = call(model, "cuda")
+        assert model.device.type == "cpu"
+        assert [each.device.type for each in moved] == ["cuda"]
     assert there == here if isinstance(here, px.Score) else torch.equal(there, here)
-    ((used, device),) = elsewhere
-    assert device == "cuda"
-    assert used is not model
-    assert model.device == torch.device("cpu")
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 

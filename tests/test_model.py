@@ -110,14 +110,6 @@ def test_live_parameters_leave_out_what_masks_switch_off():
     assert model.parameters_count - model.live_parameters_count == dead
 
 
-def test_a_configuration_builds_the_same_model():
-    model = model_of(channels=3)
-    again = PixelModel.from_config(model.config())
-    again.load_state_dict(model.state_dict())
-    images = torch.randint(5, (2, 3, 5, 7))
-    assert torch.equal(again.log_prob(images), model.log_prob(images))
-
-
 def embedded(codes, channels=1):
     output = outputs.Categorical(levels=codes)
     network = networks.PixelCNN(

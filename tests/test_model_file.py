@@ -13,7 +13,7 @@ from forgery import forged, put_together, taken_apart
 from pixelcnn import PixelModel, budget, load, networks, outputs, sample, save
 from pixelcnn.budget import Budget, OverBudget
 from pixelcnn.config import from_config, to_config
-from pixelcnn.errors import ConfigError, ModelError, ResourceError
+from pixelcnn.errors import ModelError, ResourceError
 from pixelcnn.layers import DepthwiseConv2d
 from pixelcnn.masks import PAST
 from pixelcnn.model_file import FLOATS, header_of
@@ -170,11 +170,6 @@ def test_a_budget_counts_whatever_the_arguments_are_called(call):
 def test_live_weights_of_a_depthwise_kernel_are_those_of_its_mask(features):
     layer = DepthwiseConv2d(features, (3, 5))
     assert layer.live_weights == int(layer.mask.sum())
-
-
-def test_kernels_of_a_recipe_have_a_limit_too():
-    with pytest.raises(ConfigError, match="kernel must be an odd integer"):
-        networks.PixelCNN(1, 1, kernel=20_001)
 
 
 def rewritten(file, change):

@@ -28,19 +28,15 @@ def test_the_keras_example_has_532673_parameters():
     assert shapes[4] == (64, 128, 3, 3)
 
 
-@pytest.mark.parametrize("halve", ["first", "middle"])
-@pytest.mark.parametrize("activate", ["before", "after"])
 @pytest.mark.parametrize("activation", ["relu", "prelu", "elu", "silu"])
-def test_every_variation_of_pixelcnn_runs(activation, activate, halve):
-    network = networks.PixelCNN(
-        channels=3, out=6, width=7, depth=1, activation=activation, activate=activate, halve=halve
-    )
+def test_every_activation_of_pixelcnn_runs(activation):
+    network = networks.PixelCNN(channels=3, out=6, width=7, depth=1, activation=activation)
     assert network(torch.rand(2, 3, 5, 7)).shape == (2, 6, 5, 7)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_take_any_size(name):
-    network = NETWORKS[name](channels=1, out=3)
+    network = tiny.small(NETWORKS[name], channels=1, out=3)
     for size in ((1, 1), (1, 9), (9, 1), (3, 11)):
         assert network(torch.rand(1, 1, *size)).shape == (1, 3, *size)
 
@@ -77,6 +73,24 @@ def test_a_conditional_network_is_never_computed_without_its_condition(network):
 def test_a_condition_without_a_size_is_refused():
     with pytest.raises(ConfigError, match="condition_size"):
         networks.PixelCNN(channels=1, out=1, condition="label")
+
+
+IMPOSSIBLE = {
+    "compact": {"depth": 0, "kernel": 4, "first_kernel": 1, "width": 2, "middle": 1},
+    "pixelcnnpp": {"blocks": 0, "scales": 0, "width": 2, "norm": "batch"},
+    "row-lstm": {"depth": 0, "hidden": 2, "width": 2, "first_kernel": 4, "kernel": 2},
+    "snail": {
+        "depth": 0, "kernel": 0, "heads": 0, "key_width": 0, "value_width": -1, "width": 2
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "value"), [(n, *item) for n in IMPOSSIBLE for item in IMPOSSIBLE[n].items()]
+)
+def test_an_argument_that_cannot_be_is_named(name, wrong, value):
+    with pytest.raises(ConfigError, match=rf"\b{wrong}\b"):
+        tiny.small(NETWORKS[name], channels=3, out=6, order="channel", **{wrong: value})
 
 
 NORMED = [n for n in NETWORKS if "norm" in inspect.signature(NETWORKS[n]).parameters]

@@ -104,19 +104,19 @@ def test_levels_of_integers_stand_for_nothing_else():
 
 
 @pytest.mark.parametrize(
-    "stored",
+    ("stored", "said"),
     [
-        {"edges": [0, 1], "levels": 5},
-        {"edges": [0, 1, 2, 2, 3], "levels": 4},
-        {"edges": [0, 1, 2], "levels": 4},
-        {"edges": [1, 1], "levels": 4},
-        {"edges": [], "levels": 4},
+        ({"edges": [0, 1], "levels": 5}, "this model has 4 levels, its record 5 bins"),
+        ({"edges": [0, 1, 2, 2, 3], "levels": 4}, "edges of bins ascend, but 2 follows 2"),
+        ({"edges": [0, 1, 2], "levels": 4}, "3 edges make 2 levels, but levels = 4"),
+        ({"edges": [1, 1], "levels": 4}, "goes upwards, got 1 to 1"),
+        ({"edges": [], "levels": 4}, "0 edges make 0 bins"),
     ],
 )
-def test_a_record_of_other_bins_is_refused(stored):
+def test_a_record_of_other_bins_is_refused(stored, said):
     model = model_of(4)
     model.record = record.checked({"bins": stored})
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelError, match=said):
         physical.bins_of(model)
 
 

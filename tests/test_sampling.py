@@ -1,6 +1,5 @@
 """Sampling and completion: deterministic functions of model and uniforms."""
 
-import contextlib
 import copy
 import math
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from engines.walks import FAST
 from pixelcnn import PixelModel, engines, memory, networks, outputs
 from pixelcnn.drawing import BYTES_OF_A_JOB
 from pixelcnn.errors import ConfigError, DataError, ModelError, ResourceError
@@ -23,6 +23,7 @@ from pixelcnn.sampling import (
 )
 from pixelcnn.shapes import ImageShape, coding_order
 from pixelcnn.walk import drive, walk
+from tiny import passes_within
 
 
 @pytest.fixture(scope="module", params=[1, 3])
@@ -287,6 +288,7 @@ def test_the_walk_gives_the_probabilities_that_scoring_gives(model):
     total = torch.zeros(2, dtype=torch.float64)
 
     def choose(front):
+        assert front.pmf.dtype == torch.float64
         level = front.of(images)
         total.add_(front.pmf.gather(-1, level[..., None]).log().sum((1, 2)))
         return level
@@ -321,7 +323,7 @@ def test_a_count_may_be_a_small_integer_of_numpy(plain):
     assert all(levels.shape[0] == 11 for _, levels in lots)
 
 
-ENGINES = ["full", "cached", "native"]
+ENGINES = ["full", *FAST]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -353,7 +355,7 @@ def test_a_callback_that_runs_out_of_something_does_not_end_the_drawing_early(pl
 
 
 @pytest.mark.parametrize("before", [0, 1])
-@pytest.mark.parametrize("engine", ENGINES[1:])
+@pytest.mark.parametrize("engine", FAST)
 def test_no_batch_is_drawn_by_a_program_of_other_weights(plain, engine, before):
     model = copy.deepcopy(plain)
     sample(model, 1, engine=engine)  # so the engine is known to be right
@@ -365,7 +367,7 @@ def test_no_batch_is_drawn_by_a_program_of_other_weights(plain, engine, before):
         next(drawn)
 
 
-@pytest.mark.parametrize("engine", ENGINES[1:])
+@pytest.mark.parametrize("engine", FAST)
 def test_what_has_begun_is_drawn_with_the_weights_that_it_began_with(plain, engine):
     model = copy.deepcopy(plain)
     images = sample(model, 3, engine=engine)  # so the engine is known to be right
@@ -409,16 +411,8 @@ def test_a_walk_takes_levels_and_nothing_else(plain, answer, message):
 
 
 def test_a_walk_and_a_stream_convolve_as_sampling_does(plain, monkeypatch):
-    model, within, seen = copy.deepcopy(plain), [], []
-
-    @contextlib.contextmanager
-    def exactly(device):
-        within.append(device)
-        yield
-        within.pop()
-
-    monkeypatch.setattr("pixelcnn.walk.exact_convolutions", exactly)
-    model.network.register_forward_hook(lambda *_: seen.append(len(within)))
+    model = copy.deepcopy(plain)
+    seen = passes_within(model, "pixelcnn.walk.exact_convolutions", monkeypatch)
     drive(walk(model, 1, engine="full"), lambda front: front.pmf.argmax(-1))
     list(stream(model, 1, engine="full"))
     assert seen == [1] * 2 * model.shape.dimensions

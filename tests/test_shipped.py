@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import pixelcnn as px
+from engines.walks import needs_native
 from pixelcnn import checkpoint, engines
 from pixelcnn.codec.integers import integers
 from training.trainings import train
@@ -75,6 +76,7 @@ def test_a_card_says_what_the_file_holds(name):
         assert f"\n## {heading}\n" in text
 
 
+@needs_native
 @pytest.mark.parametrize("name", MODELS)
 def test_a_shipped_model_draws_natively_and_codes(name):
     model = px.load(name)

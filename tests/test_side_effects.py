@@ -1,11 +1,7 @@
 """Public functions leave the process as it was, also when they fail."""
 
-import random
 import re
-import signal
-import warnings
 
-import numpy as np
 import pytest
 import torch
 
@@ -13,25 +9,9 @@ import pixelcnn as px
 from pixelcnn import networks, outputs
 from pixelcnn.data import ImageSet
 from pixelcnn.verify import check_model
+from process import process_state
 
 IMAGES = torch.randint(2, (4, 1, 5, 7), generator=torch.Generator().manual_seed(0))
-
-
-def state():
-    """What a process has one of."""
-    names, position = np.random.get_state()[1:3]
-    return {
-        "torch's random numbers": torch.get_rng_state().tolist(),
-        "numpy's random numbers": (names.tolist(), position),
-        "python's random numbers": random.getstate(),
-        "warnings": list(warnings.filters),
-        "type": torch.get_default_dtype(),
-        "threads": (torch.get_num_threads(), torch.get_num_interop_threads()),
-        "gradients": (torch.is_grad_enabled(), torch.is_inference_mode_enabled()),
-        "determinism": torch.are_deterministic_algorithms_enabled(),
-        "signals": [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)],
-        "calls": (torch.nn.Module.__call__, torch.nn.Module.__getattr__),
-    }
 
 
 @pytest.fixture
@@ -74,13 +54,13 @@ FUNCTIONS = {
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_leaves_the_process_as_it_was(model, tmp_path, name):
-    before = state()
+    before = process_state()
     failed = False
     try:
         FUNCTIONS[name](model, tmp_path / "m.safetensors")
     except (InterruptedError, OSError, px.PixelCNNError):
         failed = True
-    after = state()
+    after = process_state()
     assert failed == name.endswith(("-fails", "-refuses"))
     assert {what for what in before if before[what] != after[what]} == set()
 

@@ -152,6 +152,8 @@ def test_words_of_some_images_are_those_of_their_streams(stream):
     images, place = [0, 1, 59_999, 2**63 - 1], torch.device("cpu")
     words = streams.coin_words(5, 3, torch.tensor(images), 9, place, stream)
     assert torch.equal(words, bits([stream(5, 3, image).words(9) for image in images]))
+    key, (_, middle, _) = stream(5, 3, 0)
+    assert torch.equal(streams.philox_words(key, torch.tensor(images), 9, middle), words)
 
 
 def test_a_stream_is_its_key_and_counter():

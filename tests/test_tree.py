@@ -129,7 +129,6 @@ def test_constraints_are_names_and_versions_only():
     pins = [line for line in lines if not line.startswith("#")]
     assert [p for p in pins if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", p)] == []
     assert not [line for line in lines if "://" in line or " @ " in line or "+" in line]
-    assert "torch==2.13.0" in pins
 
 
 def test_every_dependency_is_pinned():

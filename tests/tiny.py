@@ -1,5 +1,6 @@
 """Small instances of everything in the registries."""
 
+import contextlib
 import inspect
 from collections.abc import Iterable, Iterator
 
@@ -120,6 +121,21 @@ def tiny_model(
         **arguments,
     )
     return PixelModel(network, output, (channels, height, width)).eval()
+
+
+def passes_within(model: PixelModel, name: str, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How deep inside contexts of a name each forward pass of a model is; grows as they come."""
+    depth, seen = [0], []
+
+    @contextlib.contextmanager
+    def counted(*_: object) -> Iterator[None]:
+        depth[0] += 1
+        yield
+        depth[0] -= 1
+
+    monkeypatch.setattr(name, counted)
+    model.network.register_forward_hook(lambda *_: seen.append(depth[0]))
+    return seen
 
 
 def label(thing: Network | PixelModel | Output) -> str:

@@ -48,7 +48,7 @@ def test_info_about_a_recipe_needs_no_data(run, monkeypatch):
     assert found["receptive_field"]["blind_spot"] == found["blind_spot"] > 0
 
 
-@pytest.mark.parametrize("named", [[], ["gated-pixelcnn"], ["mnist"]], ids=str)
+@pytest.mark.parametrize("named", [[], ["gated-pixelcnn"], ["binarized-mnist"]], ids=str)
 def test_an_option_that_nothing_is_shown_for_is_refused(run, named):
     assert "recipes" in run("info", *named, "--size", "5x7", code=2).error
     assert "recipes and models" in run("info", *named, "--program", code=2).error

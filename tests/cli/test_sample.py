@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from engines.walks import FAST, needs_native
 from pixelcnn import checkpoint, data, engines, networks, outputs, sampling
 from pixelcnn.model import PixelModel
 from pixelcnn.program import Unlowerable
@@ -153,7 +154,9 @@ def test_a_label_for_a_model_without_classes(run, model):
     assert "not class-conditional" in run("sample", model, "--label", "1", code=2).error
 
 
-@pytest.mark.parametrize("engine", [name for name in engines.NAMES if name != "cuda"])
+@pytest.mark.parametrize(
+    "engine", ["auto", "full", *FAST, pytest.param("native-bf16", marks=needs_native)]
+)
 def test_engines(run, model, engine):
     run("sample", model, "-n", 1, "--engine", engine)
 

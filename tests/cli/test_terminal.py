@@ -37,15 +37,6 @@ for line in sys.argv[1:]:
     print("exit code", code, flush=True)
 """
 """Runs several commands one after another, since the start of one takes seconds."""
-FIT = """
-import pixelcnn as px
-from pixelcnn import data, networks, outputs
-train, val, test = data.load("digits")
-network = networks.PixelCNN(channels=1, out=17, width=8, depth=1)
-model = px.PixelModel(network, outputs.Categorical(levels=17), shape=(1, 8, 8))
-history = px.fit(model, train.limit(64), val.limit(32), epochs=2, batch_size=32)
-print("steps", history.steps)
-"""
 WIDE, NARROW, DUMB = {"columns": 80}, {"columns": 20}, {"term": "dumb"}
 
 
@@ -81,13 +72,6 @@ def test_training_ends_with_the_run_folder_and_no_bar(tmp_path, options):
     assert any(line.startswith("epoch 1/1 - ") for line in found.lines)
     assert moves(found) == (options != DUMB)
     checkpoint.load(tmp_path / "r")
-
-
-def test_fit_in_a_script_draws_a_bar_and_takes_it_away(tmp_path):
-    found = in_terminal([sys.executable, "-c", FIT], folder=tmp_path)
-    check(found)
-    assert moves(found)
-    assert found.lines[-1] == "steps 4"
 
 
 def test_ctrl_c_stops_a_training_that_can_go_on(run, here):

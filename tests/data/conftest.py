@@ -1,7 +1,5 @@
 """Fixtures shared by the tests of the data package."""
 
-import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,19 +30,3 @@ def write_image(tmp_path: Path) -> Writer:
         return path
 
     return write
-
-
-def png(width: int, height: int, pixels: bytes = b"", *, depth: int = 8, colour: int = 0) -> bytes:
-    """A PNG file chunk by chunk; it may declare more pixels than it has."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(pixels)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        for kind, body in chunks
-    )
-
-
-@pytest.fixture
-def make_png() -> Callable[..., bytes]:
-    """See :func:`png`."""
-    return png

@@ -133,10 +133,3 @@ def test_nothing_looks_at_what_a_device_holds():
     numbers = augmentation.draw(3, 7, torch.arange(9, device="meta"))
     images = torch.empty((9, *SHAPES[0]), dtype=torch.uint8, device="meta")
     assert augmentation.apply(images, numbers).device.type == "meta"
-
-
-def test_words_are_those_of_every_device():
-    index, key = torch.arange(20), streams._coin_key(3, 7)
-    found = streams.philox_words(key, index, 1, streams.AUGMENTATION)[:, 0]
-    here = streams.coin_words(3, 7, index, 1, index.device, streams.augmentation)[:, 0]
-    assert torch.equal(found, here)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from forgery import png_file
 from pictures import save_pictures
 from pixelcnn import data, plotting, png
 from pixelcnn.cli.conditions import class_number
@@ -32,14 +33,14 @@ def good_files(root, n=GOOD, size=(7, 9)):
     return sorted(names[:n], key=os.fsencode)
 
 
-def bad_files(root, make_png):
+def bad_files(root):
     """Files that only look like images, and why each is none."""
     whole = (root / "a.png").read_bytes()
     contents = {
         "truncated.png": (whole[: len(whole) // 2], "truncated"),
         "zero.png": (b"", "is empty"),
         "text.png": (b"this is no picture", "is not an image"),
-        "huge.png": (make_png(30_000, 30_000), "900,000,000 pixels"),
+        "huge.png": (png_file(30_000, 30_000), "900,000,000 pixels"),
         "flipped.png": (whole[:60] + bytes([whole[60] ^ 255]) + whole[61:], "damaged|truncated"),
         "bad\nname.jpg": (b"\xff\xd8\xff\xe0", "damaged|not an image|truncated"),
     }
@@ -52,11 +53,11 @@ def bad_files(root, make_png):
 
 
 @pytest.fixture
-def zoo(tmp_path, make_png):
+def zoo(tmp_path):
     root = tmp_path / "zoo"
     root.mkdir()
     good = good_files(root)
-    bad = bad_files(root, make_png)
+    bad = bad_files(root)
     (root / "round").symlink_to(root, target_is_directory=True)
     (root / "deep" / "up").symlink_to(root / "deep", target_is_directory=True)
     (root / "notes.txt").write_text("no picture")
@@ -125,8 +126,8 @@ def test_a_file_that_cannot_be_used_is_named_once(tmp_path):
     assert (str(caught.value), caught.value.hint) == ("a.png is empty", "mend or remove it")
 
 
-def test_of_too_large_a_picture_the_remedy_is_a_smaller_one(tmp_path, make_png):
-    (tmp_path / "a.png").write_bytes(make_png(10_000, 10_000))
+def test_of_too_large_a_picture_the_remedy_is_a_smaller_one(tmp_path):
+    (tmp_path / "a.png").write_bytes(png_file(10_000, 10_000))
     with pytest.raises(DataError, match="is too large: 100,000,000 pixels, at most") as caught:
         data.load_all(tmp_path)
     assert caught.value.hint == "scale it down, cut it into parts, or store it as .npy"

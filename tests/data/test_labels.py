@@ -100,10 +100,6 @@ def test_words_of_any_kind_become_numbers(labels):
     assert classes == ("a", "b")
 
 
-def test_words_stand_in_the_order_of_the_numbers_in_them():
-    assert labels_tensor(["10", "9", "9"])[1] == ("9", "10")
-
-
 @pytest.mark.parametrize("labels", [["cat", 3], np.array(["cat", None], object)])
 def test_a_label_that_is_no_word_among_words_is_named(labels):
     with pytest.raises(DataError, match="labels are words, that of image 1 is"):

@@ -71,7 +71,8 @@ def test_an_unknown_kind_of_file_is_named(tmp_path):
     "options", [{"test": "digits"}, {"layout": "nhw"}, {"source_levels": 17}, {"split": "best"}]
 )
 def test_options_that_do_not_go_with_a_named_set_are_refused(options):
-    with pytest.raises(ConfigError):
+    (name,) = options
+    with pytest.raises(ConfigError, match=f"^{name} (goes with own data|must be one of)"):
         data.load("digits", **options)
 
 

@@ -151,21 +151,21 @@ def test_a_rule_needs_training_images(stored, rule):
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "said"),
     [
-        {"quantise": "quantile"},
-        {"quantise": [0, 1], "threshold": 0.5},
-        {"quantise": "range", "binarise": "dynamic"},
-        {"quantise": [0, 1, 2], "levels": 5},
-        {"quantise": "range", "source_levels": 5},
-        {"quantise": [1]},
-        {"quantise": [1, 0]},
-        {"quantise": [0, float("nan")]},
-        {"quantise": [0, "1"]},
+        ({"quantise": "quantile"}, "quantise must be one of"),
+        ({"quantise": [0, 1], "threshold": 0.5}, "threshold binarisation is of integer levels"),
+        ({"quantise": "range", "binarise": "dynamic"}, "dynamic binarisation is of integer levels"),
+        ({"quantise": [0, 1, 2], "levels": 5}, "3 edges make 2 levels, but levels = 5"),
+        ({"quantise": "range", "source_levels": 5}, "source_levels says that values are levels"),
+        ({"quantise": [1]}, "1 edges make 0 bins"),
+        ({"quantise": [1, 0]}, "a range of values goes upwards, got 1 to 0"),
+        ({"quantise": [0, float("nan")]}, "quantise must be one of"),
+        ({"quantise": [0, "1"]}, "quantise must be one of"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(stored, wrong):
-    with pytest.raises(ConfigError):
+def test_options_that_make_no_sense_are_refused(stored, wrong, said):
+    with pytest.raises(ConfigError, match=said):
         data.load(stored(MAPS), **wrong)
 
 

@@ -60,16 +60,6 @@ def test_images_on_a_device_never_leave_it():
     assert (bits.device.type, bits.dtype, bits.shape) == ("meta", torch.uint8, grey.shape)
 
 
-def test_the_coins_that_a_device_computes_are_those_of_the_processor(monkeypatch):
-    on_processor = coin_flips(ramp(9), 256, 4, 6, torch.arange(9))
-
-    def on_device(seed, epoch, images, count, device):
-        return streams.philox_words(streams.coins(seed, epoch, 0).key, images, count)
-
-    monkeypatch.setattr(streams, "coin_words", on_device)
-    assert torch.equal(coin_flips(ramp(9), 256, 4, 6, torch.arange(9)), on_processor)
-
-
 def test_indices_on_a_device_are_not_looked_at():
     images = ImageSet(ramp(10), 2, grey_levels=256)
     object.__setattr__(images, "images", images.images.to("meta"))

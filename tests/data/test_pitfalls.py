@@ -3,16 +3,15 @@
 The cases are those by which published implementations and tutorials of this family went astray.
 """
 
-import logging
 import math
 
 import numpy as np
 import pytest
 import torch
 
-from pixelcnn import PixelModel, data, networks, outputs, sampling, scoring, walk
+from pixelcnn import PixelModel, data, networks, outputs, sampling, scoring
 from pixelcnn.data import ImageSet
-from pixelcnn.data.quantise import coded, occurring
+from pixelcnn.data.quantise import coded
 from pixelcnn.data.reading import Reading
 
 LEVELS = (2, 3, 4, 8, 17, 256)
@@ -60,17 +59,6 @@ def test_the_network_sees_no_more_than_the_levels_it_predicts(levels):
     assert not images.images.dtype.is_floating_point
 
 
-@pytest.mark.parametrize("levels", LEVELS)
-def test_bytes_are_quantised_over_their_whole_range_and_occupied_levels_are_reported(
-    levels, caplog
-):
-    caplog.set_level(logging.INFO)
-    images = coded(bytes_like_mnist(), Reading(levels=levels))
-    assert occurring(images.images, levels).all()
-    if 2 < levels < 256:
-        assert f"{levels} of them occupied" in caplog.text
-
-
 def test_a_scale_that_leaves_levels_empty_is_warned_of(caplog, tmp_path):
     values = np.random.default_rng(0).integers(
         0, 17, (80, 6, 6), np.uint8
@@ -79,23 +67,6 @@ def test_a_scale_that_leaves_levels_empty_is_warned_of(caplog, tmp_path):
     data.load_all(tmp_path / "scans.npy", levels=8)
     assert "256 -> 8 equal bins, 1 of them occupied" in caplog.text
     assert caplog.records[-1].levelname == "WARNING"
-
-
-@pytest.mark.parametrize("levels", [2, 17])
-def test_a_sampler_gets_probabilities_and_they_are_those_of_the_score(levels):
-    images = data.load("digits", levels=levels).test[:3]
-    model = model_for(images)
-    total = torch.zeros(3, dtype=torch.float64)
-
-    def choose(front):
-        assert front.pmf.dtype == torch.float64
-        assert torch.allclose(front.pmf.sum(-1), torch.ones(()).double(), atol=1e-12, rtol=0)
-        levels_here = front.of(images.images).long()
-        total.add_(front.pmf.gather(-1, levels_here[..., None])[..., 0].log().sum(-1))
-        return levels_here
-
-    walk.drive(walk.walk(model, 3), choose)
-    assert torch.allclose(total, model.log_prob(images.images), atol=1e-9)
 
 
 def test_a_score_is_nats_per_image_over_every_subpixel_of_every_image():
@@ -108,30 +79,6 @@ def test_a_score_is_nats_per_image_over_every_subpixel_of_every_image():
     assert score.stderr == pytest.approx(float(per_image.std()) / math.sqrt(10), rel=1e-9)
     assert score.dimensions == 3 * 64
     assert score.bits_per_dim == pytest.approx(score.nats / (192 * math.log(2)), rel=1e-12)
-
-
-def test_the_last_smaller_batch_is_neither_dropped_nor_overweighted():
-    images = data.load("digits").test.limit(11)
-    model = model_for(images)
-    scores = [scoring.evaluate(model, images, batch_size=size) for size in (1, 4, 11, 64)]
-    assert {score.images for score in scores} == {11}
-    assert all(score.nats == pytest.approx(scores[0].nats, rel=1e-12) for score in scores)
-
-
-def test_test_images_choose_nothing_validation_comes_from_the_training_part():
-    train, val, test = (
-        {bytes(image) for image in part.images.flatten(1).numpy()} for part in data.load("digits")
-    )
-    assert not train & val
-    assert not train & test
-    assert not val & test
-
-
-def test_a_test_set_is_the_same_at_every_evaluation():
-    for options in ({}, {"levels": 2}, {"binarise": "dynamic"}):
-        first, second = (data.load("digits", **options).test for _ in range(2))
-        assert first.content_hash == second.content_hash
-        assert torch.equal(first.levels_at(slice(None), 0, 0), first.levels_at(slice(None), 1, 1))
 
 
 @pytest.mark.parametrize(
@@ -150,8 +97,3 @@ def test_the_record_names_the_binarisation(options, binarisation):
     assert record["binarisation"] == binarisation
     assert record["levels"] == images.levels
     assert record["content_hash"] == images.content_hash
-
-
-def test_different_binarisations_never_share_a_hash():
-    kinds = ({"binarise": "dynamic"}, {"threshold": 0.33}, {"levels": 2}, {})
-    assert len({data.load("digits", **options).test.content_hash for options in kinds}) == 4

@@ -21,7 +21,7 @@ from pixelcnn.engines.native import build, layout
 from pixelcnn.errors import ConfigError
 from pixelcnn.layers import CONDITIONS
 from pixelcnn.networks import NETWORKS
-from pixelcnn.sampling import complete, sample
+from pixelcnn.sampling import sample
 
 SHAPES = [(1, 5, 7), (3, 5, 7), (4, 3, 5), (1, 1, 1), (1, 1, 9), (1, 9, 1)]
 
@@ -71,23 +71,10 @@ def test_every_engine_draws_the_same_pixels(name, shape):
 
 
 @needs_native
-@pytest.mark.parametrize("n", [1, 257])
-def test_native_samples_do_not_depend_on_the_batch(n):
+def test_native_samples_do_not_depend_on_the_batch():
     model = model_of("pixelcnn", (1, 5, 7))
-    whole = sample(model, n, seed=2, engine="native", batch_size=300)
-    assert torch.equal(whole, sample(model, n, seed=2, engine="native", batch_size=7))
-
-
-@needs_native
-@pytest.mark.parametrize("engine", ["cached", "native"])
-@pytest.mark.parametrize("seed", range(4))
-def test_completion_keeps_every_known_pixel(engine, seed):
-    model = model_of("gated-pixelcnn", (3, 5, 7), levels=17)
-    images = images_of(model, 6, seed)
-    known = torch.rand(6, *model.shape, generator=torch.Generator().manual_seed(seed)) < 0.6
-    drawn = complete(model, images, known, n=2, engine=engine)
-    kept = known.repeat_interleave(2, 0)
-    assert torch.equal(drawn[kept].long(), images.repeat_interleave(2, 0)[kept])
+    whole = sample(model, 257, seed=2, engine="native", batch_size=300)
+    assert torch.equal(whole, sample(model, 257, seed=2, engine="native", batch_size=7))
 
 
 @needs_native

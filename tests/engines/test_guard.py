@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from engines.walks import model_of, needs_native
+from engines.walks import FAST, model_of, needs_native, off_in_the_last
 from pixelcnn import PixelModel, engines, networks, outputs
 from pixelcnn.engines import guard, native
 from pixelcnn.engines.cached import CachedEngine
@@ -144,17 +144,9 @@ def test_a_layer_that_goes_by_its_weights_is_compared_with_them(change):
         assert engines.choose(model).name == "full"
 
 
-class Off(CachedEngine):
-    """Wrong in the last row."""
-
-    def parameters(self, levels, position):
-        found = super().parameters(levels, position)
-        return found + 0.1 if position.row == self.model.shape.height - 1 else found
-
-
 def test_a_wrong_engine_is_found_out_while_it_draws(monkeypatch):
     model = model_of("pixelcnn", (3, 5, 7)).double()
-    monkeypatch.setattr(engines, "CachedEngine", Off)
+    monkeypatch.setattr(engines, "CachedEngine", off_in_the_last(CachedEngine, 1))
     with pytest.raises(
         Unlowerable, match=r"the engine and its forward pass differ by 0.1 at \(h 4"
     ):
@@ -167,12 +159,7 @@ def test_a_wrong_engine_is_found_out_while_it_draws(monkeypatch):
 
 @needs_native
 def test_a_wrong_native_engine_does_not_run(monkeypatch):
-    class NativelyOff(native.NativeEngine):
-        def parameters(self, levels, position):
-            found = super().parameters(levels, position)
-            return found + 0.1 if position.column == self.model.shape.width - 1 else found
-
-    monkeypatch.setattr(native, "NativeEngine", NativelyOff)
+    monkeypatch.setattr(native, "NativeEngine", off_in_the_last(native.NativeEngine, 2))
     choice = engines.choose(model_of("pixelcnn", (1, 5, 7)))
     assert choice.name == "cached" and "differ by 0.1" in choice.reason
 
@@ -188,7 +175,7 @@ def test_an_engine_is_watched_once(monkeypatch):
     assert isinstance(engines.start(model.float(), 1, engine="cached"), guard.Watched)
 
 
-ENGINES = ["full", "cached", pytest.param("native", marks=needs_native), "auto"]
+ENGINES = ["full", *FAST, "auto"]
 
 
 @pytest.mark.parametrize("draw", [sample, stream], ids=["sample", "stream"])

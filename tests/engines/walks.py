@@ -13,7 +13,7 @@ from pixelcnn.engines.full import FullEngine
 from pixelcnn.engines.native import NativeEngine
 from pixelcnn.networks import NETWORKS, Network
 from pixelcnn.outputs import Output
-from pixelcnn.shapes import coding_order
+from pixelcnn.shapes import Position, coding_order
 
 needs_native = pytest.mark.skipif(
     bool(engines.native.why_not()), reason=f"no native engine: {engines.native.why_not()}"
@@ -110,6 +110,17 @@ def assert_native_numbers_depend_on_the_image_alone(
     expected = numbers(most, 1)
     for n, threads in ways:
         assert torch.equal(numbers(n, threads), expected[:, :n])
+
+
+def off_in_the_last(kind: type[Engine], axis: int) -> type[Engine]:
+    """An engine of a kind whose numbers are wrong in the last row (axis 1) or column (axis 2)."""
+
+    class Off(kind):  # type: ignore[misc, valid-type]
+        def parameters(self, levels: Tensor, position: Position) -> Tensor:
+            found = super().parameters(levels, position)
+            return found + 0.1 if position[axis] == self.model.shape[axis] - 1 else found
+
+    return Off
 
 
 def assert_engines_draw_alike(model: PixelModel) -> None:

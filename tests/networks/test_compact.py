@@ -5,7 +5,6 @@ import torch
 from torch.nn import functional
 
 from pixelcnn import engines, outputs
-from pixelcnn.errors import ConfigError
 from pixelcnn.layers import DepthwiseConv2d
 from pixelcnn.masks import PAST, raster_past
 from pixelcnn.model import PixelModel
@@ -143,11 +142,3 @@ def test_it_lowers_to_a_program_of_depthwise_and_pointwise_taps(condition):
     assert sum(node.op == "depthwise" for node in nodes) == 2
     pointwise = [node for node in nodes if node.op == "taps"][2:]
     assert {(tap.down, tap.right) for node in pointwise for tap in node.taps} == {(0, 0)}
-
-
-@pytest.mark.parametrize(
-    "arguments", [{"depth": 0}, {"kernel": 4}, {"first_kernel": 1}, {"width": 2}, {"middle": 1}]
-)
-def test_sizes_that_cannot_be_are_refused(arguments):
-    with pytest.raises(ConfigError, match=next(iter(arguments))):
-        tiny(3, **arguments)

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from pixelcnn import checkpoint, engines, outputs
-from pixelcnn.errors import ConfigError
 from pixelcnn.masks import raster_past
 from pixelcnn.model import PixelModel
 from pixelcnn.networks.pixelcnnpp import PixelCNNpp
@@ -141,17 +140,3 @@ def test_it_lowers_to_a_program_on_three_grids(condition, norm):
     choice = engines.choose(model)
     assert choice.name == "cached"
     assert {node.clock for node in choice.program.nodes} == {1, 2, 4}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ({"norm": "batch"}, "norm must be one of"),
-        ({"blocks": 0}, "blocks"),
-        ({"scales": 0}, "scales"),
-        ({"channels": 3, "order": "channel", "width": 2}, "width = 2"),
-    ],
-)
-def test_arguments_out_of_range_are_refused(arguments, said):
-    with pytest.raises(ConfigError, match=said):
-        tiny(**arguments)

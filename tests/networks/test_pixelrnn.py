@@ -185,11 +185,3 @@ def test_cells_remember_at_first():
 def test_a_kernel_wider_than_the_first_is_refused():
     with pytest.raises(ConfigError, match="wider than first_kernel"):
         tiny("row", kernel=7, first_kernel=5)
-
-
-@pytest.mark.parametrize(
-    "arguments", [{"depth": 0}, {"hidden": 2}, {"width": 2}, {"first_kernel": 4}, {"kernel": 2}]
-)
-def test_sizes_that_cannot_be_are_refused(arguments):
-    with pytest.raises(ConfigError, match=next(iter(arguments))):
-        tiny("row", 3, **arguments)

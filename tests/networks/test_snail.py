@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-from pixelcnn.errors import ConfigError
 from pixelcnn.layers import Coordinates, RasterAttention
 from pixelcnn.masks import raster_past
 from pixelcnn.networks.snail import PixelSNAIL
@@ -123,19 +122,3 @@ def test_a_query_sees_no_channel_of_its_own_pixel():
     changed = (found[0] != found[1]).any(1)[0]
     assert not changed[2, 3]
     assert changed[2, 4]
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"depth": 0},
-        {"kernel": 0},
-        {"heads": 0},
-        {"key_width": 0},
-        {"value_width": -1},
-        {"width": 2},
-    ],
-)
-def test_sizes_that_cannot_be_are_refused(arguments):
-    with pytest.raises(ConfigError, match=next(iter(arguments))):
-        tiny(3, **arguments)

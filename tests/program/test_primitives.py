@@ -1,6 +1,7 @@
 """Primitives: every class is in the tables, and every table is complete or says what it lacks."""
 
 import inspect
+import re
 
 import pytest
 import torch
@@ -84,24 +85,33 @@ def test_a_listing_names_the_constants():
     assert str(program).endswith("%1 = softplus(%0) -> 2  beta=2 threshold=20")
 
 
+def taps(weight, live):
+    """One tap of these shapes."""
+    return [Tap(0, 0, torch.ones(weight), torch.ones(live) > 0)]
+
+
 WRONG = {
-    "widths": lambda p, x: p.elementwise("add", x, p.slice(x, 0, 2)),
-    "no feature": lambda p, x: p.slice(x, 2, 2),
-    "features it has not": lambda p, x: p.slice(x, 2, 6),
-    "a weight": lambda p, x: p.taps(x, [Tap(0, 0, torch.ones(3, 4), torch.ones(3, 4) > 0)], None),
-    "a mask": lambda p, x: p.depthwise(x, [Tap(0, 0, torch.ones(5), torch.ones(4) > 0)], None),
-    "a grid": lambda p, x: p.taps(x, [Tap(0, 0, torch.eye(5), torch.eye(5) > 0)], None, up=2),
-    "rows and columns": lambda p, x: p.position(torch.ones(3, 5), torch.ones(3, 1), like=x),
-    "a gain": lambda p, x: p.norm(x, torch.ones(3), [0] * 5, 1e-6),
-    "a norm's bias": lambda p, x: p.norm(x, torch.ones(5), [0] * 5, 1e-6, bias=torch.ones(1)),
-    "a dense weight": lambda p, x: p.dense(
+    "add of values with": lambda p, x: p.elementwise("add", x, p.slice(x, 0, 2)),
+    "features 2 to 2 of 5": lambda p, x: p.slice(x, 2, 2),
+    "features 2 to 6 of 5": lambda p, x: p.slice(x, 2, 6),
+    "a weight (3, 4) for 5 features": lambda p, x: p.taps(x, taps((3, 4), (3, 4)), None),
+    "a mask (4,) for a weight (5,)": lambda p, x: p.depthwise(x, taps((5,), (4,)), None),
+    "cannot be made 2 times finer": lambda p, x: p.taps(x, taps((5, 5), (5, 5)), None, up=2),
+    "rows of 5 features, columns of 1": lambda p, x: p.position(
+        torch.ones(3, 5), torch.ones(3, 1), like=x
+    ),
+    "a norm of 3 features for 5": lambda p, x: p.norm(x, torch.ones(3), [0] * 5, 1e-6),
+    "a norm of 5 features for 5": lambda p, x: p.norm(
+        x, torch.ones(5), [0] * 5, 1e-6, bias=torch.ones(1)
+    ),
+    "a weight (2, 5) of": lambda p, x: p.dense(
         p.flatten(x, 2, 3), torch.ones(2, 5), torch.ones(2, 5) > 0, None
     ),
-    "a look-up of features": lambda p, x: p.lookup(p.slice(x, 0, 5), torch.ones(5, 2, 3)),
+    "only the levels of the input": lambda p, x: p.lookup(p.slice(x, 0, 5), torch.ones(5, 2, 3)),
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
-def test_what_does_not_fit_is_refused_when_it_is_written(wrong):
-    with pytest.raises(Unlowerable):
-        wrong(*of_width(5))
+@pytest.mark.parametrize("said", WRONG)
+def test_what_does_not_fit_is_refused_when_it_is_written(said):
+    with pytest.raises(Unlowerable, match=re.escape(said)):
+        WRONG[said](*of_width(5))

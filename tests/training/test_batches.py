@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+import pretended
 from pixelcnn import streams
 from pixelcnn.data import ImageSet
 from pixelcnn.layers import Dropout, set_dropout_generator
@@ -161,77 +162,45 @@ def test_dropout_in_two_threads_is_that_of_each_alone():
         assert list(threads.map(training, (0, 1))) == alone
 
 
-@pytest.fixture
-def gpu(monkeypatch):
-    """Batches take the processor for a GPU, with so much room for a set; what has been pinned."""
-    done = []
-
-    def have(room):
-        monkeypatch.setattr(batches_module, "room_on", lambda device: room)
-        monkeypatch.setattr(batches_module, "pinned", lambda tensor: done.append(tensor) or tensor)
-        monkeypatch.setattr(batches_module, "torch", TorchOnAGpu())
-        monkeypatch.setattr(Batches, "_sent", lambda self, tensor: tensor)
-        monkeypatch.setattr(batches_module, "on_device", lambda data, device: data)
-        return done
-
-    return have
-
-
-class Gpu:
-    """A device that says it is one."""
-
-    type = "cuda"
-
-
-class TorchOnAGpu:
-    """PyTorch, but every device that is asked for is a GPU."""
-
-    def __getattr__(self, name):
-        return getattr(torch, name)
-
-    def device(self, name):
-        return Gpu()
+@pytest.mark.parametrize("room", [0, 10**6])
+def test_a_gpu_sees_the_batches_of_the_processor(room, monkeypatch):
+    grey = ImageSet(torch.full((10, 1, 6, 6), 8), levels=2, binarisation="dynamic", grey_levels=17)
+    given = torch.arange(10)
+    here = Batches(grey, 4, seed=3, condition=given)
+    steps = (*range(7), 3)  # the last of them out of turn
+    wanted = [here[step] for step in steps]
+    with (
+        pretended.gpus(monkeypatch, room=room),
+        Batches(grey, 4, seed=3, condition=given, device="cuda") as there,
+    ):
+        assert there.data.images.is_cuda == bool(room)
+        for step, batch in zip(steps, wanted, strict=True):
+            found = there[step]
+            assert found.levels.is_cuda and found.condition.is_cuda
+            assert torch.equal(found.levels.cpu(), batch.levels)
+            assert torch.equal(found.condition.cpu(), batch.condition)
+            assert found.indices.tolist() == batch.indices.tolist()
 
 
 @pytest.mark.parametrize("room", [0, 10**6])
-def test_a_gpu_sees_the_batches_of_the_processor(room, gpu):
-    grey = ImageSet(torch.full((10, 1, 6, 6), 8), levels=2, binarisation="dynamic", grey_levels=17)
-    given = torch.arange(10)
-    expected = Batches(grey, 4, seed=3, condition=given)
-    wanted = [expected[step] for step in range(7)]
-    gpu(room)
-    with Batches(grey, 4, seed=3, condition=given, device="cuda") as batches:
-        for step, batch in enumerate(wanted):
-            assert torch.equal(batches[step].levels, batch.levels)
-            assert torch.equal(batches[step].condition, batch.condition)
-            assert batches[step].indices.tolist() == batch.indices.tolist()
-
-
-def test_batches_of_a_large_set_are_pinned_ahead_by_another_thread(gpu, monkeypatch):
-    done, threads, making = gpu(0), {}, Batches._batch
+def test_batches_of_a_large_set_alone_are_pinned_ahead_by_another_thread(room, monkeypatch):
+    pinned, threads, making = [], {}, Batches._batch
 
     def watched(self, step):
         threads[step] = threading.current_thread() is threading.main_thread()
         return making(self, step)
 
     monkeypatch.setattr(Batches, "_batch", watched)
-    with Batches(images(), 4, seed=0, condition=torch.arange(10), device="cuda") as batches:
-        first, second = batches[0], batches[1]
-    assert threads[0] and not threads[1]
-    for batch in (first, second):
-        assert any(batch.levels is tensor for tensor in done)
-        assert any(batch.condition is tensor for tensor in done)
-
-
-def test_a_small_set_is_not_prepared_ahead(gpu):
-    done = gpu(10**6)
-    batches = Batches(images(), 4, seed=0, device="cuda")
-    batches[0]
-    assert not done and batches._next is None
-
-
-def test_a_step_out_of_turn_is_not_the_one_that_was_prepared(gpu):
-    gpu(0)
-    with Batches(images(), 4, seed=0, device="cuda") as batches:
-        batches[0]
-        assert batches[5].levels.flatten().tolist() == batches.indices(5).tolist()
+    monkeypatch.setattr(batches_module, "pinned", lambda tensor: pinned.append(tensor) or tensor)
+    with (
+        pretended.gpus(monkeypatch, room=room),
+        Batches(images(), 4, seed=0, condition=torch.arange(10), device="cuda") as batches,
+    ):
+        pinned.clear()
+        assert batches[0].levels.is_cuda and batches[1].levels.is_cuda
+        prepared = batches._next
+    assert threads[0] and threads[1] == bool(room)
+    if room:
+        assert prepared is None and len(pinned) == 1  # the order of the epoch
+    else:
+        assert len(pinned) >= 4  # levels and conditions of both, and perhaps of the next

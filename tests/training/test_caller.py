@@ -2,34 +2,19 @@
 
 import os
 import signal
-import warnings
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
-import torch._dynamo  # sets TORCHINDUCTOR_CACHE_DIR, as any optimiser does
 
 from pixelcnn.errors import DataError, ModelError, TrainingError
 from pixelcnn.training import Interrupted, checkpoints, fit, validation
+from process import process_state
 from together import together
 from training.trainings import QUICK, digits, model, same
 
 OPTIONS = QUICK | {"epochs": 1}
-
-
-def process_state():
-    """What trainings must not change in the process that calls them."""
-    return {
-        "threads": torch.get_num_threads(),
-        "handlers": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
-        "filters": list(warnings.filters),
-        "environment": dict(os.environ),
-        "random": torch.get_rng_state().tolist(),
-        "numpy": np.random.get_state()[1].tolist(),
-        "dtype": torch.get_default_dtype(),
-        "grad": torch.is_grad_enabled(),
-    }
 
 
 def modes(net):

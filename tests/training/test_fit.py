@@ -187,11 +187,6 @@ def test_full_precision_scores_the_best_weights_once(validate_every, precisions,
     assert net.record["validation"]["nats_per_image"] == history.best
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon", "nadam", "rmsprop"])
-def test_optimisers(optimizer):
-    assert math.isfinite(train(None, epochs=1, optimizer=optimizer, gradient_clip=1.0)[1].best)
-
-
 def test_labels_reach_a_conditional_model():
     net = model(condition="label", condition_size=10)
     before = net.network.biases[0].weight.detach().clone()

@@ -45,14 +45,13 @@ def machine(monkeypatch):
     return Machine(monkeypatch)
 
 
-DRAW = random.Random(0)
 SPEEDS = {
     "even": lambda now: 0.2,
     "slow": lambda now: 2.5,
     "warming up": lambda now: 6.0 if now == 0 else 0.1,
     "loaded later": lambda now: 0.1 if now < 40 else 0.25,
     "loaded first": lambda now: 0.3 if now < 50 else 0.1,
-    "noisy": lambda now: DRAW.uniform(0.05, 0.3),
+    "noisy": lambda now: random.Random(now).uniform(0.05, 0.3),
 }
 
 

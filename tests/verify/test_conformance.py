@@ -9,7 +9,7 @@ from broken import NETWORKS as BROKEN_NETWORKS
 from broken import OUTPUTS as BROKEN_OUTPUTS
 from broken import BatchMean, Broken, Disagrees, Softmax, Stack
 from engines import test_guard as wrong_programs
-from engines.walks import needs_native
+from engines.walks import needs_native, off_in_the_last
 from pixelcnn import engines, networks, outputs, sampling
 from pixelcnn.engines import programs
 from pixelcnn.engines.origin import origin_of
@@ -200,17 +200,6 @@ def test_a_program_of_other_weights_is_rejected(monkeypatch):
     for parameter in model.parameters():
         parameter.data.mul_(-2)
     assert "disagree at" in reasons_of(model)["sampling agrees with scoring at its own size"]
-
-
-def off_in_the_last(kind, axis):
-    """An engine whose numbers are wrong in the last row or column."""
-
-    class Off(kind):
-        def parameters(self, levels, position):
-            found = super().parameters(levels, position)
-            return found + 0.1 if position[axis] == self.model.shape[axis] - 1 else found
-
-    return Off
 
 
 @pytest.mark.parametrize("axis", [1, 2])

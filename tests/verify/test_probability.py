@@ -1,6 +1,5 @@
 """Probabilities sum to one, and each way of computing them agrees with the others."""
 
-import contextlib
 import math
 from functools import partial
 
@@ -22,7 +21,7 @@ from pixelcnn.verify.agreement import (
 from pixelcnn.verify.probability import check_agreement, check_sums, conditional_sum, every_image
 from pixelcnn.verify.probing import random_levels
 from pixelcnn.verify.samples import check_samples, chi_square_p
-from tiny import outputs_for, tiny_model, tiny_models
+from tiny import outputs_for, passes_within, tiny_model, tiny_models
 
 
 def random_model(output, channels, height, width):
@@ -115,16 +114,8 @@ def test_slow_scoring_takes_images_of_the_model_and_no_others():
 
 
 def test_slow_scoring_convolves_as_scoring_does(monkeypatch):
-    model, within, seen = tiny_model(1, 2, 3), [], []
-
-    @contextlib.contextmanager
-    def exactly(device):
-        within.append(device)
-        yield
-        within.pop()
-
-    monkeypatch.setattr("pixelcnn.verify.agreement.exact_convolutions", exactly)
-    model.network.register_forward_hook(lambda *_: seen.append(len(within)))
+    model = tiny_model(1, 2, 3)
+    seen = passes_within(model, "pixelcnn.verify.agreement.exact_convolutions", monkeypatch)
     walk_log_prob(model, np.zeros((1, 1, 2, 3), np.uint8))
     assert seen == [1] * model.shape.dimensions
 

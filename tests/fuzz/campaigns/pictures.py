@@ -10,6 +10,7 @@ import pytest
 from PIL import EpsImagePlugin, Image
 
 from cli.conftest import make_tiny
+from forgery import png_chunk, png_file
 from fuzz import mutation
 from fuzz.campaigns.tables import PLACES, check_levels
 from fuzz.case import Campaign, Case, Fault
@@ -71,19 +72,6 @@ def whole() -> dict[str, list[bytes]]:
     return {"read": read, "foreign": foreign}
 
 
-def chunk(kind: bytes, content: bytes) -> bytes:
-    """A chunk of a PNG file."""
-    checked = kind + content
-    return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
-
-
-def png(width: int, height: int, depth: int, colour: int, body: bytes, *more: bytes) -> bytes:
-    """A PNG file with any header, with right checksums."""
-    header = struct.pack(">IIBBBBB", width % 2**32, height % 2**32, depth, colour, 0, 0, 0)
-    chunks = [chunk(b"IHDR", header), *more, chunk(b"IDAT", body), chunk(b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
-
-
 def lying(case: Case) -> bytes:
     """A picture with right checksums that says it is larger than it is, or holds much more than it says."""
     draw = case.draw
@@ -93,13 +81,15 @@ def lying(case: Case) -> bytes:
     kind = draw.randrange(6)
     if kind == 0:
         depth, colour = draw.choice([1, 2, 4, 8, 16, 3]), draw.choice([0, 2, 3, 4, 6, 5])
-        return png(width, height, depth, colour, zlib.compress(bytes(draw.choice([10, 72, 600]))))
+        return png_file(
+            width, height, bytes(draw.choice([10, 72, 600])), depth=depth, colour=colour
+        )
     if kind == 1:
         text = zlib.compress(bytes(draw.choice([100, 10**6, 10**8])), 9)
-        extra = chunk(draw.choice([b"zTXt", b"iTXt", b"iCCP"]), b"x\0\0" + text)
-        return png(SIDE, SIDE, 8, 0, zlib.compress(bytes(72)), extra)
+        extra = png_chunk(draw.choice([b"zTXt", b"iTXt", b"iCCP"]), b"x\0\0" + text)
+        return png_file(SIDE, SIDE, bytes(72), extra)
     if kind == 2:
-        return png(SIDE, SIDE, 8, 0, zlib.compress(bytes(10**8), 9))
+        return png_file(SIDE, SIDE, bytes(10**8))
     if kind == 3:
         word = draw.choice([b"P5", b"P6", b"P2", b"P1", b"P4", b"Pf", b"PyP"])
         largest = draw.choice([1, 255, 65_535, 65_536, 0, 10**30])
