@@ -14,7 +14,7 @@ from pixelcnn import PixelModel, budget, load, networks, outputs, sample, save
 from pixelcnn.budget import Budget, OverBudget
 from pixelcnn.config import from_config, to_config
 from pixelcnn.errors import ModelError, ResourceError
-from pixelcnn.layers import DepthwiseConv2d
+from pixelcnn.layers import CodeEmbedding, DepthwiseConv2d
 from pixelcnn.masks import PAST
 from pixelcnn.model_file import FLOATS, header_of
 from pixelcnn.networks import NETWORKS
@@ -164,6 +164,12 @@ def test_a_budget_is_that_of_its_thread_and_block():
 def test_a_budget_counts_whatever_the_arguments_are_called(call):
     with Budget(1, 1), pytest.raises(OverBudget):
         call()
+
+
+def test_a_table_of_codes_is_asked_for_before_it_is_made(monkeypatch):
+    monkeypatch.setattr(torch, "cos", lambda waves: pytest.fail(f"{tuple(waves.shape)} is there"))
+    with Budget(1, 1), pytest.raises(OverBudget):
+        CodeEmbedding(1, 397, 389)
 
 
 @pytest.mark.parametrize("features", [(PAST, 0, 1, PAST, 2), (0, 0), (PAST,) * 3])

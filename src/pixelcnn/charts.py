@@ -36,7 +36,8 @@ def learning_curve(curves: Mapping[str, Curve], x: str, y: str) -> str:
     low, high = ticks[0], ticks[-1]
 
     def place(point: tuple[float, float]) -> tuple[float, float]:
-        across, up = point[0] / (right or 1.0), (point[1] - low) / (high - low)
+        # Ticks are rounded: those of values that hardly differ may all be one.
+        across, up = point[0] / (right or 1.0), (point[1] - low) / ((high - low) or 1.0)
         return LEFT + (RIGHT - LEFT) * across, BOTTOM - (BOTTOM - TOP) * up
 
     lines = [HEAD]

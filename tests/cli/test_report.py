@@ -106,6 +106,11 @@ def test_axes_have_few_round_numbers_around_the_values(low, high):
     assert np.allclose(np.diff(ticks), ticks[1] - ticks[0])
 
 
+def test_values_that_hardly_differ_have_a_curve():
+    chart = charts.learning_curve({"val": [(1, 1.0), (2, 1.0 + 1e-12)]}, "epoch", "bits/dim")
+    assert "nan" not in chart and chart.count("<polyline") == 1
+
+
 def test_a_film_keeps_the_first_and_last_and_few_frames():
     shape = ImageShape(1, 10, 20)
     made = film.Film(shape, 2, frames=20)

@@ -159,6 +159,13 @@ def test_a_model_that_was_never_calibrated_says_how():
     assert "--resume" in caught.value.hint and "calibrate" in caught.value.hint
 
 
+def test_a_model_that_diverged_is_told_so():
+    model = small_model(2)
+    next(model.parameters()).data.fill_(torch.nan)
+    with pytest.raises(ModelError, match="it has diverged"):
+        px.calibrate(model, np.zeros((1, 1, 5, 7), int))
+
+
 def test_a_model_without_an_integer_form_is_not_told_to_be_calibrated():
     model = small_model(2)
     model.network.head[-1] = torch.nn.Conv2d(model.network.width, model.network.out, 3, padding=1)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.autograd import Function
 from torch.nn import functional
+from torch.nn.modules.module import register_module_forward_hook
 
 from pixelcnn import compiling, engines, outputs
 from pixelcnn.compiling import compiler
@@ -289,6 +290,17 @@ def test_pytorch_computes_dropout_which_is_in_training_only(calls):
     assert not calls
     block.eval()(x, None)
     assert len(calls) == 1
+
+
+def test_pytorch_computes_what_a_hook_of_all_modules_is_to_see(calls):
+    block, seen = a_block(), []
+    hook = register_module_forward_hook(lambda layer, *_: seen.append(layer))
+    try:
+        block(images().requires_grad_(), None)
+    finally:
+        hook.remove()
+    assert block.mix in seen
+    assert not calls
 
 
 def test_pytorch_computes_what_needs_no_gradient(calls):

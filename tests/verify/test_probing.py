@@ -207,7 +207,8 @@ class Pair(Plain):
 
 def test_what_is_no_tensor_is_named():
     reasons = {row.name: row.detail for row in check_network(Pair(1, 2)).failures}
-    assert reasons["no output sees its future"].startswith("Pair gave tuple, not parameters")
+    assert [*reasons] == ["one set of parameters for each position"]
+    assert next(iter(reasons.values())).startswith("Pair gave tuple, not parameters")
 
 
 class Talkative(Plain):
@@ -227,8 +228,11 @@ class Fixed(Plain):
         return super().forward(x.reshape(len(x), -1, 4, 4))
 
 
-def test_where_a_network_takes_other_images_only_their_size_is_told():
-    failures = check_network(Fixed(1, 1)).failures
-    assert all(
-        row.detail.startswith("raised RuntimeError on 5x7 images in float64: ") for row in failures
-    )
+@pytest.mark.parametrize(
+    "check", [check_network, lambda n: check_model(PixelModel(n, outputs.Bernoulli(), (1, 4, 4)))]
+)
+def test_a_network_of_one_size_is_told_so_once(check):
+    (failure,) = check(Fixed(1, 1)).failures
+    assert failure.name == "one set of parameters for each position"
+    assert failure.detail.startswith("raised RuntimeError on 5x7 images in float64: ")
+    assert failure.detail.endswith("; small images are needed to try the rest")

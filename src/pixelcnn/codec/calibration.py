@@ -165,7 +165,8 @@ def ranges(model: PixelModel, levels: Tensor, given: Tensor | None = None) -> li
 
     def observe(number: int, values: Tensor) -> None:
         if values.numel() and values.dtype.is_floating_point:
-            largest[number] = max(largest[number], float(values.abs().max()))
+            most = float(values.abs().max())
+            largest[number] = math.inf if math.isnan(most) else max(largest[number], most)
 
     size = max(1, AT_ONCE // (levels.shape[2] * levels.shape[3]))
     for start in range(0, len(levels), size):

@@ -37,11 +37,11 @@ class CodeEmbedding(nn.Module):
 
     def __init__(self, channels: int, codes: int, width: int) -> None:
         super().__init__()
+        # First, so that whoever limits what may be allocated is asked before work of this size is done.
+        noise = NOISE * torch.randn(channels, codes, width)
         frequencies = (codes - 1.0) ** (torch.arange(width) / max(width - 1, 1))
         waves = torch.cos(math.pi * torch.linspace(0, 1, codes)[:, None] * frequencies)
-        self.weight = nn.Parameter(
-            math.sqrt(2) * waves + NOISE * torch.randn(channels, codes, width)
-        )
+        self.weight = nn.Parameter(math.sqrt(2) * waves + noise)
 
     def forward(self, codes: Tensor) -> Tensor:
         channels, count, _ = self.weight.shape

@@ -73,8 +73,9 @@ def gated_residual(
         ``(n, features, h, w)`` in float32; None where the layers have to compute it: no gradient is
         wanted; not on the CPU; weights of another type, or autocast to what the processor does not
         multiply; dropout at work; compiling, tracing or ``torch.func``; sizes that the source is not
-        written for, such as a bias of every position, or features of finished rows behind others; a
-        layer with hooks, or of another class; no compiler; or ``PIXELCNN_FUSED=0`` in the environment.
+        written for, such as a bias of every position, or features of finished rows behind others;
+        hooks of a layer, or of all modules; a layer of another class; no compiler; or
+        ``PIXELCNN_FUSED=0`` in the environment.
 
     Raises:
         ResourceError: not enough memory.
@@ -141,7 +142,8 @@ def _differentiated(x: Tensor) -> bool:
 def _as_written(*layers: nn.Module) -> bool:
     """Whether the layers are those of this package, with nothing hung on them or put in their place."""
     kinds = (DepthwiseConv2d, MaskedConv2d, LinearGate, Dropout, MaskedConv2d)
-    return all(
+    of_all_modules = (vars(nn.modules.module)[f"_global{hooks}"] for hooks in HOOKS)
+    return not any(of_all_modules) and all(
         type(layer) is kind
         and "forward" not in layer.__dict__
         and not any(layer.__dict__[hooks] for hooks in HOOKS)

@@ -80,28 +80,35 @@ class ModelChecks:
 
     def all(self) -> list[Check]:
         """Every promise, those of the network and the output included."""
+        network = NetworkChecks(self.original.network, HEIGHT, WIDTH)
         return [
             Check("its weights are finite", self.finite),
-            *NetworkChecks(self.original.network, HEIGHT, WIDTH).all(),
+            *network.all(),
             *output_checks(self.original.output, self.original.shape.channels),
-            *self.together(),
+            *self.together(small=not network.refusal),
         ]
 
-    def together(self) -> list[Check]:
-        """What network and output promise as one model."""
+    def together(self, *, small: bool = True) -> list[Check]:
+        """What network and output promise as one model, on small images only if the network takes any."""
         size = str(self.model.shape)
         if self.model.shape != self.original.shape:
             size += f", a part of {self.original.shape}"
         own = f"no output sees its future at {size}, with its own weights"
+        scored = [
+            Check("all images together have probability one", self.total),
+            Check("sampling agrees with scoring, step by step", self.walk),
+        ]
+        drawn = [
+            Check("samples follow the probabilities", self.samples),
+            Check("image i of a seed is always the same", self.reproducible),
+        ]
         return [
             Check("what is saved comes back", self.comes_back),
             Check(own, self.no_leaks),
-            Check("all images together have probability one", self.total),
-            Check("sampling agrees with scoring, step by step", self.walk),
+            *(scored if small else []),
             Check("sampling agrees with scoring at its own size", self.walk_full_size),
             Check("sampling has a program", self.program),
-            Check("samples follow the probabilities", self.samples),
-            Check("image i of a seed is always the same", self.reproducible),
+            *(drawn if small else []),
             Check("images compress to what they cost, and come back", self.compresses),
         ]
 

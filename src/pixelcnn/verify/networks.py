@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from pixelcnn.devices import copied
 from pixelcnn.errors import ConformanceError
+from pixelcnn.masks import past_within
 from pixelcnn.modes import within
 from pixelcnn.networks import NETWORKS, Network
 from pixelcnn.shapes import Position, image_shape
@@ -35,7 +36,7 @@ from pixelcnn.verify.probing import (
     rebuilt,
     require_network,
 )
-from pixelcnn.verify.report import Check, Progress, Report, run
+from pixelcnn.verify.report import Check, Progress, Report, reason, run
 from pixelcnn.verify.spots import check_far
 from pixelcnn.weights import HIDDEN, hidden
 
@@ -60,11 +61,15 @@ class NetworkChecks:
         self.height, self.width = fitting(network, height, width)
 
     def all(self) -> list[Check]:
-        """Every promise that applies."""
+        """Every promise that applies; of a network that takes no such images, those that need none."""
         checks = [
             Check("its arguments rebuild it", self.rebuilds),
             Check("one set of parameters for each position", self.shapes),
             Check("no statistic over space or batch", self.no_statistics),
+        ]
+        if self.refusal:
+            return checks
+        checks += [
             Check("no output sees its future", self.no_leaks),
             Check("no output sees its future, in training mode", self.no_leaks_in_training),
             Check("every output sees the past it claims", self.sees_its_claim),
@@ -75,6 +80,15 @@ class NetworkChecks:
         if self.network.condition is not None:
             checks.append(Check("the condition reaches every output", self.condition_arrives))
         return checks
+
+    @cached_property
+    def refusal(self) -> str:
+        """Why it takes no images of this size, as many that are written for one size; empty if it does."""
+        try:
+            self.evaluate(copied(self.network).double())
+        except Exception as error:
+            return reason(error)
+        return ""
 
     @cached_property
     def dependence(self) -> Dependence:
@@ -94,6 +108,8 @@ class NetworkChecks:
         if shapes != again:
             name = min(set(shapes.items()) ^ set(again.items()))[0]
             raise ConformanceError(f"its arguments build another network: {name} differs")
+        if self.refusal:
+            return arguments
         network, twin = copied(network).cpu().double(), twin.double()
         twin.load_state_dict(network.state_dict())
         if not torch.equal(self.evaluate(network), self.evaluate(twin)):
@@ -110,6 +126,8 @@ class NetworkChecks:
 
     def shapes(self) -> str:
         """The output has the size of the image, at any size."""
+        if self.refusal:
+            raise ConformanceError(f"{self.refusal}; small images are needed to try the rest")
         drawn = randomise(self.network, seed=0).eval()
         sizes = [(self.height, self.width), (1, 1), (2, 3), (self.width + 1, self.height)]
         sizes = list(dict.fromkeys(fitting(drawn, *size) for size in sizes))
@@ -145,9 +163,8 @@ class NetworkChecks:
         if found.leaks.any():
             raise ConformanceError(explain(self.network, found.leaks, training=training))
         size = found.measured[..., 0, 0, 0].numel()
-        return (
-            f"{counted(size, 'output')} by {counted(size, 'input')}, by gradient and by bit flips"
-        )
+        pairs = " by ".join(counted(size, each) for each in ("output", "input"))
+        return f"{pairs}, by gradient and by bit flips"
 
     def sees_its_claim(self) -> str:
         """Neither less nor more, no future in the claim, and what its program reads of the past.
@@ -157,7 +174,7 @@ class NetworkChecks:
         found, read = self.dependence, program_past(self.network, self.height, self.width)
         past, seen = found.allowed, found.measured
         read = seen if read is None else read
-        near = nearest_past(*seen.shape[:3])
+        near = past_within(frozenset({(0, 0), (0, -1)}), *seen.shape[:3], by_channel=False)
         must = torch.zeros_like(near) if may_miss_the_nearest(self.network) else near
         for pairs, text in (
             (past & seen & ~read, "does not depend on {} by its program, and does by measurement"),
@@ -253,14 +270,6 @@ class NetworkChecks:
             first = Position(*(~reached).nonzero()[0].tolist())
             raise ConformanceError(f"output {first} does not change with the {kind}")
         return f"{counted(reached.numel(), 'output')} changed by the {kind}"
-
-
-def nearest_past(channels: int, height: int, width: int) -> Tensor:
-    """The sub-pixels of the same pixel and of the one to its left, bool ``(c, h, w, c, h, w)``."""
-    row = torch.arange(height)[:, None, None, None] == torch.arange(height)[:, None]
-    step = torch.arange(width)[:, None, None] - torch.arange(width)
-    near = row & ((step == 0) | (step == 1))
-    return near[None, :, :, None].expand(channels, height, width, channels, height, width)
 
 
 @independent

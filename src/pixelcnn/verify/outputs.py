@@ -9,6 +9,7 @@ from pixelcnn.errors import ConfigError, ConformanceError, ModelError
 from pixelcnn.outputs import OUTPUTS, Output
 from pixelcnn.shapes import image_shape
 from pixelcnn.surroundings import independent
+from pixelcnn.text import counted
 from pixelcnn.verify.probability import (
     check_agreement,
     check_extremes,
@@ -82,5 +83,5 @@ def check_output(output: Output, channels: int = 1, *, progress: Progress | None
             hint="that of a model is model.output",
         )
     image_shape((channels, 1, 1))
-    subject = f"output {output} for {channels} channels"
+    subject = f"output {output} for {counted(channels, 'channel')}"
     return run(subject, output_checks(output, channels), progress)

@@ -130,6 +130,20 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def reason(error: Exception) -> str:
+    """How a promise is broken by what a check raised; memory that ran out breaks none, and is raised again.
+
+    Example:
+        >>> reason(ConformanceError("the colours are mixed up")), reason(ValueError("-1"))
+        ('the colours are mixed up', 'raised ValueError: -1')
+    """
+    ours = isinstance(error, PixelCNNError)
+    if isinstance(error, ResourceError) or (not ours and ran_out(error)):
+        raise error
+    where = " ".join([type(error).__name__, *getattr(error, "__notes__", [])])
+    return str(error) if ours else f"raised {where}: {one_line(str(error))[:MOST_SAID]}"
+
+
 @one_thread()
 @torch.enable_grad()
 def run(subject: str, checks: Sequence[Check], progress: Progress | None = None) -> Report:
@@ -155,15 +169,7 @@ def run(subject: str, checks: Sequence[Check], progress: Progress | None = None)
             passed, detail = True, check.run()
         except Noted as error:
             passed, detail, noted = True, str(error), True
-        except ResourceError:
-            raise
-        except PixelCNNError as error:
-            passed, detail = False, str(error)
         except Exception as error:  # a third party's network may raise anything: that breaks it too
-            if ran_out(error):
-                raise
-            said = one_line(str(error))[:MOST_SAID]
-            where = " ".join([type(error).__name__, *getattr(error, "__notes__", [])])
-            passed, detail = False, f"raised {where}: {said}"
+            passed, detail = False, reason(error)
         rows.append(Row(check.name, passed, detail, time.perf_counter() - start, noted))
     return Report(subject, tuple(rows))
