@@ -270,15 +270,16 @@ def check_pixels(folder: Path) -> None:
 @contextlib.contextmanager
 def _intact(where: str) -> Iterator[None]:
     """Says that a packed set is damaged, whatever its files make a reader stumble over."""
-    try:
-        yield
-    except (ResourceError, MemoryError) as error:
-        raise ResourceError(f"{where} {error or 'does not fit into memory'}") from error
-    except Exception as error:
-        reason = str(error) if isinstance(error, DataError) else unreadable(error)
-        raise DataError(
-            f"{where}: the packed set is damaged: {reason}", hint="prepare it again"
-        ) from error
+    with named(where):
+        try:
+            yield
+        except (ResourceError, MemoryError):
+            raise
+        except Exception as error:
+            reason = str(error) if isinstance(error, DataError) else unreadable(error)
+            raise DataError(
+                f"{where}: the packed set is damaged: {reason}", hint="prepare it again"
+            ) from error
 
 
 def _json(path: Path, kind: type) -> Any:
