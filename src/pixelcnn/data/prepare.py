@@ -33,7 +33,7 @@ from pixelcnn.data.reading import FULL_RANGE, Reading, as_size
 from pixelcnn.data.survey import accepted, settle
 from pixelcnn.data.tensors import dtype_of
 from pixelcnn.errors import ConfigError, DataError, ResourceError, writing
-from pixelcnn.folders import at_home
+from pixelcnn.folders import at_home, is_there
 from pixelcnn.json_text import json_text
 from pixelcnn.surroundings import independent
 from pixelcnn.text import as_word, counted, printable
@@ -82,12 +82,12 @@ def prepare(
         ResourceError: the disk is full: twice the size of the set is needed.
     """
     root, target_folder = at_home(folder), at_home(out)
-    if not root.exists():
+    if not is_there(root):
         raise missing(root)
     if not root.is_dir() and not picture_list.fits(root):
         raise DataError(f"{printable(str(folder))} is not a folder, nor a list of pictures")
     work = target_folder.parent / f".{target_folder.name}.partial"
-    if target_folder.exists():
+    if is_there(target_folder):
         shutil.rmtree(work, ignore_errors=True)
         raise ConfigError(
             f"{printable(str(out))} exists already", hint="choose another name, or remove it"
