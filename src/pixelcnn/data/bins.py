@@ -107,7 +107,7 @@ class Bins:
         if levels not in {None, bins.levels}:
             raise ConfigError(
                 f"{len(bins.edges)} edges make {bins.levels} levels, but levels = {levels}",
-                hint="leave levels out",
+                hint="leave levels out: in a recipe by --set data.levels=none",
             )
         return bins
 
