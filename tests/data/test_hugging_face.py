@@ -155,8 +155,9 @@ def test_splits_are_parts(images, tmp_path):
     del parts["validation"]
     found = data.load(parts)
     assert len(found.train) + len(found.val) == 12
-    with pytest.raises(ConfigError, match="has the splits a, b"):
-        data.load(hf.DatasetDict({"a": images, "b": images}))
+    for names in (["a", "b"], ["train", "dev", "valid"]):
+        with pytest.raises(ConfigError, match=f"has the splits {', '.join(names)}"):
+            data.load(hf.DatasetDict(dict.fromkeys(names, images)))
 
 
 def test_a_stream_is_read_once(images, arrays):

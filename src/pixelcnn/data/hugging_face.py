@@ -115,10 +115,9 @@ def read(source: Any, reading: Reading, where: str = "") -> ImageSet | Parts:
         return _one(source, reading, where or printable(source.info.dataset_name or "dataset"))
     where = where or "datasets"
     found = {part: source[name] for name in source if (part := WORDS.get(name.lower(), ""))}
-    others = [name for name in source if name.lower() not in WORDS]
     if len(source) == 1:
         return _one(next(iter(source.values())), reading, where)
-    if "train" not in found or others:
+    if "train" not in found or len(found) < len(source):  # others, or two that are one part
         raise ConfigError(
             f"{where} has the splits {brief(', '.join(source))}",
             hint="take one, datasets['NAME'] or hf:NAME:SPLIT; only train, validation and test go together",
