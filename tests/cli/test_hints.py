@@ -132,6 +132,7 @@ def test_what_hints_say_helps(run, model, own, words):
     ("recipe", "wanted", "remedy"),
     [("gated-mnist-labels", "data.threshold=0.33", "data.binarise=none"),
      ("gated-mnist-labels", "data.levels=8", "data.binarise=none"),
+     ("chainer-mnist", "data.quantise=[0,64,128,256]", "data.levels=none"),
      ("keras-mnist", "data.levels=8", "data.threshold=none")],
 )  # fmt: skip
 def test_what_a_recipe_says_of_levels_can_be_dropped(run, here, recipe, wanted, remedy):

@@ -109,6 +109,13 @@ def test_a_range_goes_upwards_and_has_room():
     assert "fewer levels" in caught.value.hint
 
 
+def test_what_is_no_number_lies_in_no_bin():
+    bins = Bins((0, 1, 3))
+    assert bins.levels_of([-math.inf, 2, math.inf]).tolist() == [0, 1, 1]
+    with pytest.raises(DataError, match="NaN lies in no bin"):
+        bins.levels_of([0.5, math.nan])
+
+
 def test_different_bins_have_different_words():
     several = [
         Bins((0, 1, 2)), Bins((0, 1.0000000001, 2)), Bins.between(0, 2, 2), Bins.between(0, 2, 3),

@@ -85,6 +85,12 @@ def test_what_is_not_there_is_refused_as_everywhere(tmp_path, look):
         look("nowhere")
 
 
+@pytest.mark.parametrize("look", [data.check_folder, lambda path: data.prepare(path, "out")])
+def test_a_name_that_is_too_long_for_a_file_is_not_there(look):
+    with pytest.raises(DataError, match=r"there is no file or folder m{299}"):
+        look("m" * 300)
+
+
 @pytest.mark.parametrize(
     ("path", "remedy"),
     [("https://x.org/a.zip", "download it first"), ("photos/*.png", "give the folder itself")],

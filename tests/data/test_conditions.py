@@ -48,6 +48,7 @@ def lines(separator=",", header=("mass", "age"), end="\n"):
         (lines(end="\r\n"), "utf-8-sig"),
         (lines(";", end="\r"), "utf-16"),
         (lines("\t") + "\n\n", "utf-8"),
+        ("sep=;\n" + lines(";"), "utf-8"),
     ],
 )
 def test_parameters_from_a_table(tmp_path, images, text, encoding):

@@ -211,6 +211,23 @@ def test_maps_of_codes_have_labels_beside_them(tmp_path):
     assert data.load_all(tmp_path / "codes.npy").labels.tolist() == LABELS.tolist()
 
 
+@pytest.mark.parametrize("key", [None, "arr_0"])
+def test_an_archive_of_one_array_has_its_labels_beside_it(tmp_path, key):
+    np.savez(tmp_path / "kmnist-train-imgs.npz", NOISE)
+    np.savez(tmp_path / "kmnist-train-labels.npz", LABELS)
+    images = data.load_all(tmp_path / "kmnist-train-imgs.npz", key=key)
+    check(images)
+    assert images.labels.tolist() == LABELS.tolist()
+
+
+def test_an_archive_beside_that_holds_more_than_labels_is_left_out(tmp_path, caplog):
+    np.save(tmp_path / "images.npy", NOISE)
+    np.savez(tmp_path / "labels.npy", LABELS, NOISE)
+    (tmp_path / "labels.npy.npz").rename(tmp_path / "labels.npy")
+    assert data.load_all(tmp_path / "images.npy").labels is None
+    assert "labels.npy beside it is left out, since it holds 2 arrays" in caplog.text
+
+
 def test_npy_files_of_other_names_have_no_labels_beside_them(tmp_path):
     np.save(tmp_path / "stars.npy", NOISE)
     np.save(tmp_path / "labels.npy", LABELS)

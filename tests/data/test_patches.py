@@ -7,6 +7,7 @@ from PIL import Image
 
 from pictures import save_pictures
 from pixelcnn import data
+from pixelcnn.data.geometry import fitted
 from pixelcnn.data.lazy import LazyImages, concatenated
 from pixelcnn.data.patches import Patches
 from pixelcnn.errors import ConfigError, DataError
@@ -146,6 +147,13 @@ def test_arrays_and_packed_sets_are_cut_into_patches_too(tmp_path, packed):
     assert not torch.equal(
         parts.train.levels_at([0, 1, 2], 0, 0), parts.train.levels_at([0, 1, 2], 0, 1)
     )
+
+
+def test_patches_of_a_dynamic_set_toss_coins_of_their_own():
+    grey = torch.full((11, 1, 14, 7), 128, dtype=torch.uint8)
+    images = data.ImageSet(grey, 2, grey_levels=256, binarisation="dynamic")
+    patches = fitted(images[torch.arange(3)], (7, 7), "patches")
+    assert len(patches.levels_at(slice(None)).flatten(1).unique(dim=0)) == len(patches) == 6
 
 
 def test_parts_in_folders_stay_patches_when_they_are_one_set(photos, tmp_path):

@@ -87,6 +87,21 @@ def test_it_goes_with_a_test_set(pets, tmp_path):
     assert by_name(splits.train) == by_name(data.load(pets, test=pets).train)
 
 
+def test_for_want_of_memory_a_packed_set_is_not_called_damaged(pets, tmp_path, monkeypatch):
+    data.prepare(pets, tmp_path / "packed")
+    monkeypatch.setattr("pixelcnn.memory.available", lambda: 10)
+    with pytest.raises(ResourceError, match=r"packed needs .* bytes of memory") as caught:
+        data.load(tmp_path / "packed")
+    assert caught.value.hint
+
+    def without(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(sys.modules["pixelcnn.data.prepare"], "_json", without)
+    with pytest.raises(ResourceError, match="packed does not fit into memory"):
+        data.load(tmp_path / "packed")
+
+
 def test_size_and_bad_files_are_handled_as_in_a_folder(pets, tmp_path, write_image):
     write_image("pets/cat/odd.png", size=(9, 9))
     with pytest.raises(DataError, match="differ in size"):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from pixelcnn import data
 from pixelcnn.data import ImageSet
 from pixelcnn.data.quantise import check_guess, coded, equal_bins, look_up, threshold_table
 from pixelcnn.data.reading import Reading
@@ -106,7 +107,7 @@ def test_more_levels_than_the_source_has_are_not_made_up(caplog):
 )
 def test_options_that_make_no_sense_are_refused(options, said):
     with pytest.raises(ConfigError, match=said):
-        Reading(**options)
+        data.load_all("digits", **options)
 
 
 @pytest.mark.parametrize("said", [{"binarise": "threshold"}, {"threshold": 0.3}])

@@ -484,6 +484,13 @@ def test_comments_are_no_rows_but_may_name_the_columns(tmp_path, change):
         data.load_all(stored(tmp_path, bad))
 
 
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_line_for_spreadsheets_is_no_row(tmp_path, header, separator):
+    content = f"sep={separator}\n" + text(header=header).replace(",", separator)
+    assert_as_written(data.load_all(stored(tmp_path, content)))
+
+
 @pytest.mark.parametrize("suffix", [".gz", ".xz"])
 def test_a_packed_table_is_read(tmp_path, suffix):
     import gzip

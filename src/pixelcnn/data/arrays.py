@@ -33,7 +33,7 @@ from pixelcnn.data.quantise import SOURCE, check_guess, possible, source_levels
 from pixelcnn.data.raw import RawSet, check_finite, plain_type
 from pixelcnn.data.reading import QUANTISED, Reading, typed
 from pixelcnn.data.splits import Parts, read_alike
-from pixelcnn.data.stored import Container, RowArray, StoredArray, whole
+from pixelcnn.data.stored import Container, RowArray, Single, StoredArray, whole
 from pixelcnn.data.tensors import as_tensor, extent, remedy
 from pixelcnn.errors import DataError, PixelCNNError
 from pixelcnn.shapes import MAX_LEVELS
@@ -90,21 +90,26 @@ def _read(container: Container, reading: Reading, where: str) -> ImageSet:
 
 
 def contained(path: Path) -> Container:
-    """The arrays of a file or a store, by what it begins with.
+    """The arrays of a file or a store, by what it begins with; of one alone the labels beside it, too.
 
     Raises:
         DataError: the reason alone: damaged, or nothing that is known.
         ConfigError: a library for this format is not installed.
     """
+    return labelled(path, _contained)
+
+
+def _contained(path: Path) -> Container:
+    """What lies in the file or the store itself."""
     if path.is_dir():
         return zarr_store.Zarr(path)
     file = OpenFile(path)
     start = file.stream.read(len(fits.MAGIC))
     file.stream.seek(0)
     if start.startswith(npy.MAGIC):
-        return labelled(path, npy.FileArray(file), npy.FileArray)
+        return Single(images=npy.FileArray(file))
     if idx.is_idx(start):
-        return labelled(path, idx.read_idx(file), idx.read_idx)
+        return Single(images=idx.read_idx(file))
     if start.startswith(hdf5.MAGIC):
         return hdf5.Hdf5(file)
     if start.startswith(fits.MAGIC):

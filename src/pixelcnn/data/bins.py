@@ -107,7 +107,7 @@ class Bins:
         if levels not in {None, bins.levels}:
             raise ConfigError(
                 f"{len(bins.edges)} edges make {bins.levels} levels, but levels = {levels}",
-                hint="leave levels out",
+                hint="leave levels out: in a recipe by --set data.levels=none",
             )
         return bins
 
@@ -182,13 +182,16 @@ class Bins:
         """The levels of values, of any shape: uint8 up to 256 levels, else int32.
 
         Raises:
-            DataError: these are no numbers.
+            DataError: these are no numbers, or NaN is among them.
         """
         measured = numbers_of(values, "measured values are numbers")
         flat = measured.reshape(-1)
         found = torch.empty(flat.shape, dtype=dtype_of(self.levels))
         for piece in pieces(flat):
-            found[piece] = torch.bucketize(flat[piece].double(), self._inner, right=True)
+            some = flat[piece].double()
+            if some.isnan().any():
+                raise DataError("NaN lies in no bin", hint="leave it out, or say which value it is")
+            found[piece] = torch.bucketize(some, self._inner, right=True)
         return found.view(measured.shape)
 
     def values_of(self, levels: Any) -> Tensor:

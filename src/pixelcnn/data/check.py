@@ -25,7 +25,7 @@ from pixelcnn.data.sets import DATASETS
 from pixelcnn.data.sources import OF_PICTURES, check_useful, is_folder
 from pixelcnn.data.survey import FileReport, all_bits, few_values, levels_of, settle
 from pixelcnn.errors import DataError
-from pixelcnn.folders import at_home
+from pixelcnn.folders import at_home, is_there
 from pixelcnn.shapes import MAX_LEVELS, ImageShape
 from pixelcnn.surroundings import independent
 from pixelcnn.text import counted, printable
@@ -247,7 +247,7 @@ def check_folder(
         DataError: no such folder, or no image in it.
     """
     root = at_home(folder)
-    if not root.exists():
+    if not is_there(root):
         raise missing(folder)
     if not root.is_dir():
         raise DataError(f"{printable(str(folder))} is not a folder")

@@ -24,9 +24,6 @@ PARTS = (10_000, 1_000, 4_000)
 COLOUR_LEVELS = 4
 COLOURS = COLOUR_LEVELS**3
 
-COURSE = ("shapes", "shapes-colour", "mnist-colour")
-"""Names of the sets; the last is made of MNIST."""
-
 
 def shapes(*, colour: bool) -> ImageSet:
     """Filled squares, discs and triangles of 20x20 pixels, 15,000 of them, always the same.

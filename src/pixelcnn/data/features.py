@@ -10,8 +10,9 @@ import numpy as np
 from pixelcnn.data import cells
 from pixelcnn.data.columns import FIRST
 from pixelcnn.data.gate import brief
+from pixelcnn.data.label_column import place
 from pixelcnn.data.reading import LABELS, Reading, typed
-from pixelcnn.errors import ConfigError, DataError
+from pixelcnn.errors import DataError
 
 KINDS = ("Image", "array", "bytes", "pixels")
 """Of columns of images, those first that are surer to be."""
@@ -33,7 +34,7 @@ def image_column(features: Any, reading: Reading, where: str) -> str:
     known = next(filter(None, found), [])
     if reading.key is not None:
         if not kinds.get(reading.key):
-            raise ConfigError(
+            raise DataError(
                 f"{where} has no column of images called {reading.key}",
                 hint=f"those it has: {', '.join(filter(kinds.get, kinds)) or 'none'}",
             )
@@ -53,12 +54,7 @@ def label_column(features: Any, reading: Reading, where: str) -> str | None:
     if not reading.labels or wanted == "none":
         return None
     if wanted is not None:
-        found = [name for name in features if name.lower() == wanted]
-        if not found:
-            raise ConfigError(
-                f"{where} has no column called {wanted}", hint=f"columns: {', '.join(features)}"
-            )
-        return found[0]
+        return [*features][place([*map(str.lower, features)], wanted, where)]
     classes = [name for name in features if type(features[name]).__name__ == "ClassLabel"]
     if len(classes) > 1:
         raise DataError(

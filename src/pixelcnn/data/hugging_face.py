@@ -25,7 +25,7 @@ from pixelcnn.data.reading import Reading
 from pixelcnn.data.splits import Parts, read_alike
 from pixelcnn.data.stored import RowArray, needed
 from pixelcnn.errors import ConfigError, DataError, UnknownName
-from pixelcnn.folders import at_home
+from pixelcnn.folders import at_home, is_there
 from pixelcnn.text import in_terminal, printable
 
 PREFIX = "hf:"
@@ -70,7 +70,7 @@ def read_named(source: str, reading: Reading) -> ImageSet | Parts:
     datasets = _library()
     name, _, split = source.removeprefix(PREFIX).partition(":")
     folder = at_home(name)
-    if folder.exists():
+    if here := is_there(folder):
         name, configuration = str(folder), None
     elif NAME.fullmatch(name):
         *owner, last = name.split("/")
@@ -80,9 +80,9 @@ def read_named(source: str, reading: Reading) -> ImageSet | Parts:
             f"{brief(source, 100)} is no name of a dataset",
             hint="hf:OWNER/NAME, hf:OWNER/NAME/CONFIGURATION, hf:OWNER/NAME:SPLIT or hf:FOLDER",
         )
-    with _told(printable(source)), _online(datasets, reading.download and not folder.exists()):
+    with _told(printable(source)), _online(datasets, reading.download and not here):
         found = datasets.load_dataset(name, configuration, split=split or None)
-    return read(found, reading, printable(folder.name if folder.exists() else source))
+    return read(found, reading, printable(folder.name if here else source))
 
 
 def read_saved(path: Path, reading: Reading) -> ImageSet | Parts:
@@ -115,10 +115,9 @@ def read(source: Any, reading: Reading, where: str = "") -> ImageSet | Parts:
         return _one(source, reading, where or printable(source.info.dataset_name or "dataset"))
     where = where or "datasets"
     found = {part: source[name] for name in source if (part := WORDS.get(name.lower(), ""))}
-    others = [name for name in source if name.lower() not in WORDS]
     if len(source) == 1:
         return _one(next(iter(source.values())), reading, where)
-    if "train" not in found or others:
+    if "train" not in found or len(found) < len(source):  # others, or two that are one part
         raise ConfigError(
             f"{where} has the splits {brief(', '.join(source))}",
             hint="take one, datasets['NAME'] or hf:NAME:SPLIT; only train, validation and test go together",

@@ -30,15 +30,13 @@ def is_idx(start: bytes) -> bool:
 
 
 def read_idx(file: OpenFile) -> FileArray:
-    """The array of an IDX file that is open, at the start.
+    """The array of an IDX file that is open, at the start; see :func:`is_idx`.
 
     Raises:
         DataError: the reason alone: another number of values than there are bytes for.
     """
     stream = file.stream
     start = stream.read(4)
-    if not is_idx(start):
-        raise DataError("cannot be read: it has no header of an IDX file")
     count = start[3]
     axes = stream.read(4 * count)
     if len(axes) < 4 * count:

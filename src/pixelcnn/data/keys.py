@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from pixelcnn.data.files import PARTS
-from pixelcnn.data.gate import brief
-from pixelcnn.data.npy import FileArray
-from pixelcnn.data.packed import OpenFile, plain_name
+from pixelcnn.data.gate import brief, named
+from pixelcnn.data.packed import plain_name
 from pixelcnn.data.reading import LABELS, typed
 from pixelcnn.data.stored import Container, Single, whole
 from pixelcnn.data.tensors import numbers_of
@@ -22,7 +21,7 @@ from pixelcnn.text import counted, printable
 
 log = logging.getLogger("pixelcnn")
 
-IMAGES = ("images", "x", "data", "codes")
+IMAGES = ("images", "x", "data", "codes", "imgs")
 """What the array of images is called, the one that is meant first."""
 CONDITION, NAMES = "condition", "condition_names"
 """The array of conditions that is taken unless others are named, and the one that names its features."""
@@ -33,9 +32,9 @@ def images_key(container: Container, key: str | None) -> str:
 
     Args:
         container: of the arrays.
-        key: as the user calls it; without it ``images``, ``x_train``, ``x``, ``data`` or ``codes``, in a
-            group or not and in letters of any case, else the only array, the only one with three or four
-            axes, or the only one with two.
+        key: as the user calls it; without it ``images``, ``x_train``, ``x``, ``data``, ``codes`` or
+            ``imgs``, in a group or not and in letters of any case, else the only array, the only one with
+            three or four axes, or the only one with two.
 
     Raises:
         DataError: there is none, or several could be meant.
@@ -139,32 +138,41 @@ def labels_beside(path: Path) -> Path | None:
     return None if key is None else files[key]
 
 
-def labelled(path: Path, images: FileArray, read: Callable[[OpenFile], FileArray]) -> Container:
-    """An array, with the labels of the file beside it whose name says so.
+def labelled(path: Path, read: Callable[[Path], Container]) -> Container:
+    """The arrays of a file, and if it is one alone, the labels of the file beside it whose name says so.
 
     What cannot be the labels of these images is told of and left out, since a name alone proves little.
 
     Args:
         path: of the images.
-        images: what the file holds.
-        read: the array of such a file.
+        read: the arrays of a file.
     """
-    if images.ndim < 2 or (file := labels_beside(path)) is None:
-        return Single(images=images)
-    named = printable(path.name), printable(file.name)
+    container = read(path)
+    if len(container.names) != 1 or (file := labels_beside(path)) is None:
+        return container
+    (name,), beside = container.names, printable(file.name)
+    if len(shape := container.shape(name)) < 2:
+        return container
+    where = printable(path.name)
     try:
-        labels = read(OpenFile(file))
+        with named(beside):
+            found = read(file)
+            if len(found.names) != 1:
+                raise DataError(f"holds {counted(len(found.names), 'array')}, not one of labels")
+            labels = found[found.names[0]]
     except DataError as error:
-        log.warning("%s: %s beside it is left out, since it %s", *named, error)
-        return Single(images=images)
-    rows = {images.shape[:1], (*images.shape[:1], 1)}
-    if labels.shape not in rows or labels.dtype.kind not in "iuUS":
+        reason = str(error).removeprefix(f"{beside} ")
+        log.warning("%s: %s beside it is left out, since it %s", where, beside, reason)
+        return container
+    if labels.shape not in {shape[:1], (*shape[:1], 1)} or labels.dtype.kind not in "iuUS":
         what = f"{labels.dtype} {labels.shape}"
         words = "%s: %s beside it is left out: labels are integers or words (%d,), it holds %s"
-        log.warning(words, *named, len(images), what)
-        return Single(images=images)
-    log.info("%s: labels from %s", *named)
-    return Single(images=images, labels=labels)
+        log.warning(words, where, beside, shape[0], what)
+        return container
+    log.info("%s: labels from %s", where, beside)
+    both = Single(images=container[name], labels=labels)
+    both.aliases = {name: "images"}
+    return both
 
 
 def named_condition(

@@ -25,10 +25,14 @@ ENCODINGS = {
 
 
 COMMENT = re.compile(rb"(?m)^[ \t]*#.*$")
+SEPARATOR_SAID = re.compile(rb"\Asep=.[ \t]*$", re.MULTILINE)
+"""A first line for spreadsheets."""
 
 
 def line_blocks(path: Path, after: int = 0, comments: bool = False) -> Iterator[tuple[int, bytes]]:
     """Whole lines after the given one, ended by plain newlines, and the number of the first.
+
+    A first line that tells spreadsheets what separates columns is empty.
 
     Args:
         path: of the file, perhaps packed.
@@ -37,6 +41,8 @@ def line_blocks(path: Path, after: int = 0, comments: bool = False) -> Iterator[
     """
     line = 1
     for lines in _whole_lines(path):
+        if line == 1:
+            lines = SEPARATOR_SAID.sub(b"", lines)
         if not comments and b"#" in lines:
             lines = COMMENT.sub(b"", lines)
         count, first = lines.count(b"\n"), line

@@ -61,7 +61,7 @@ def load(
 @independent
 @gated
 def load_part(data: Any, part: str, test: Any = None, **options: Unpack[Options]) -> ImageSet:
-    """One part of what :func:`load` gives, with its arguments and errors; the others are not looked at.
+    """One part of what :func:`load` gives, with its arguments and errors; of it alone levels are made.
 
     Example:
         >>> len(load_part("digits", "val"))

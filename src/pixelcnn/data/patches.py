@@ -154,8 +154,9 @@ def in_patches(
         if images.names
     )
     shape = (len(patches), images.shape.channels, *size)
-    lazy = LazyImages(shape, images.images.dtype, patches.at, images.levels, patches.drawn)
+    bound = images.grey_levels or images.levels
+    lazy = LazyImages(shape, images.images.dtype, patches.at, bound, patches.drawn)
     each = {what: values[of] for what, values in known_of_each(images).items()}
-    each["group"] = torch.from_numpy(which)
+    each |= {"group": torch.from_numpy(which), "index": None}  # each tosses coins of its own
     name = images.name + PATCHES
     return dataclasses.replace(images, images=lazy, names=names, name=name, fit="patches", **each)

@@ -33,7 +33,7 @@ from pixelcnn.data.reading import FULL_RANGE, Reading, as_size
 from pixelcnn.data.survey import accepted, settle
 from pixelcnn.data.tensors import dtype_of
 from pixelcnn.errors import ConfigError, DataError, ResourceError, writing
-from pixelcnn.folders import at_home
+from pixelcnn.folders import at_home, is_there
 from pixelcnn.json_text import json_text
 from pixelcnn.surroundings import independent
 from pixelcnn.text import as_word, counted, printable
@@ -82,12 +82,12 @@ def prepare(
         ResourceError: the disk is full: twice the size of the set is needed.
     """
     root, target_folder = at_home(folder), at_home(out)
-    if not root.exists():
+    if not is_there(root):
         raise missing(root)
     if not root.is_dir() and not picture_list.fits(root):
         raise DataError(f"{printable(str(folder))} is not a folder, nor a list of pictures")
     work = target_folder.parent / f".{target_folder.name}.partial"
-    if target_folder.exists():
+    if is_there(target_folder):
         shutil.rmtree(work, ignore_errors=True)
         raise ConfigError(
             f"{printable(str(out))} exists already", hint="choose another name, or remove it"
@@ -270,15 +270,16 @@ def check_pixels(folder: Path) -> None:
 @contextlib.contextmanager
 def _intact(where: str) -> Iterator[None]:
     """Says that a packed set is damaged, whatever its files make a reader stumble over."""
-    try:
-        yield
-    except (ResourceError, MemoryError) as error:
-        raise ResourceError(f"{where} {error or 'does not fit into memory'}") from error
-    except Exception as error:
-        reason = str(error) if isinstance(error, DataError) else unreadable(error)
-        raise DataError(
-            f"{where}: the packed set is damaged: {reason}", hint="prepare it again"
-        ) from error
+    with named(where):
+        try:
+            yield
+        except (ResourceError, MemoryError):
+            raise
+        except Exception as error:
+            reason = str(error) if isinstance(error, DataError) else unreadable(error)
+            raise DataError(
+                f"{where}: the packed set is damaged: {reason}", hint="prepare it again"
+            ) from error
 
 
 def _json(path: Path, kind: type) -> Any:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from pixelcnn.annotations import shown
-from pixelcnn.config import check_choice, check_integer
+from pixelcnn.config import check_integer
 from pixelcnn.data.bins import RULES, Bins
 from pixelcnn.data.frame import Frame
 from pixelcnn.data.gate import brief
@@ -15,9 +14,8 @@ from pixelcnn.data.options import Options
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.errors import ConfigError
 from pixelcnn.folders import at_home
-from pixelcnn.shapes import MAX_LEVELS, MAX_SIDE, ImageShape, image_shape
+from pixelcnn.shapes import MAX_SIDE, ImageShape, image_shape
 
-BINARISE = ("threshold", "dynamic")
 FULL_RANGE = (256, 65_536)
 """Levels of image files whose values fill the range of their format."""
 STORED_LAYOUTS = ("nhw", "nhwc", "nchw", "hwn", "hwcn")
@@ -226,15 +224,9 @@ class Reading:
     def _check_coding(self) -> None:
         """Checks and completes what is said of the levels of the result."""
         said = "threshold" if self.binarise is None else "binarise"
-        if self.levels is not None:
-            check_integer("levels", self.levels, 2, MAX_LEVELS)
-        if self.binarise is not None:
-            check_choice("binarise", self.binarise, BINARISE)
         if self.threshold is not None:
-            if not isinstance(self.threshold, int | float) or not 0 < self.threshold < 1:
-                raise ConfigError(
-                    f"threshold must lie between 0 and 1, got {shown(self.threshold)}"
-                )
+            if self.threshold in {0, 1}:
+                raise ConfigError(f"threshold must lie between 0 and 1, got {self.threshold}")
             if self.binarise == "dynamic":
                 raise ConfigError(
                     "dynamic binarisation has no threshold",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from pixelcnn.data.course import COURSE, PARTS, shapes, tinted
+from pixelcnn.data.course import PARTS, shapes, tinted
 from pixelcnn.data.image_set import ImageSet, Splits
 from pixelcnn.data.obtain import contents
 from pixelcnn.data.official import DIGITS, OFFICIAL, OfficialSet
@@ -82,7 +82,7 @@ def _parts(name: str, root: Path | None, download: bool) -> Parts:
         return {"all": embedded_digits()}
     if name == "mnist-colour":
         return {part: tinted(each) for part, each in _parts("mnist", root, download).items()}
-    if name in COURSE:
+    if name in ("shapes", "shapes-colour"):
         whole, ends = shapes(colour=name == "shapes-colour"), np.cumsum(PARTS).tolist()
         cuts = zip(Splits._fields, [0, *ends], ends, strict=False)
         return {

@@ -43,8 +43,6 @@ NAMED, REASONS = 3, 4
 REAL = re.compile(r"'[+-]?[0-9]*[.,]?[0-9]+(e[+-]?[0-9]+)?(\.\.\.)?' in column", re.IGNORECASE)
 """A bad value that is a number nevertheless, perhaps shortened."""
 MAX_COLUMNS = 2**20
-SEPARATOR_SAID = re.compile(rb"sep=.\s*")
-"""A first line for spreadsheets."""
 DECIMAL = re.compile(r"^([-+]?\d*),(\d+(?:e[-+]?\d+)?)$")
 """A number with a decimal comma, as a whole field."""
 
@@ -201,13 +199,13 @@ class Said(NamedTuple):
 
 
 def lines_said(path: Path) -> Iterator[Said]:
-    """Lines that are not empty, without those for spreadsheets, and the comments before them."""
+    """Lines that are not empty, and the comments before them."""
     comment = b""
     for first_line, text in line_blocks(path, comments=True):
         for number, line in enumerate(text.split(b"\n"), first_line):
             if line.lstrip().startswith(b"#"):
                 comment = line.lstrip().lstrip(b"#")
-            elif line.strip() and not SEPARATOR_SAID.fullmatch(line):
+            elif line.strip():
                 yield Said(number, line, comment)
 
 
