@@ -237,7 +237,9 @@ def train_recipe(
         wanted = request(wanted, run, overrides=overrides, resume=resume)
     first, options = wanted, wanted.recipe.options
     with joined(options.devices, options.nodes) as processes:
-        asked = processes.on_main(lambda: request(first.recipe) if first.free else first)
+        asked = processes.on_main(
+            lambda: request(first.recipe, again=first.again) if first.free else first
+        )
         with held(asked.folder, processes) as folder:
             recipe = asked.recipe
             check_size(processes, recipe.options.devices, recipe.options.nodes)
