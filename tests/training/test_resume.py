@@ -94,6 +94,23 @@ def test_after_a_signal_during_validation(whole, tmp_path, monkeypatch):
     assert_same_end(run, whole)
 
 
+@pytest.mark.parametrize("in_folder", [True, False])
+def test_a_signal_after_the_last_step_is_heard(in_folder, tmp_path):
+    """Else a queue of trainings that was told to stop would begin the next one."""
+
+    class Ring:
+        def on_epoch(self, state):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    run = tmp_path / "run" if in_folder else None
+    with pytest.raises(Interrupted, match="stopped after the last step") as caught:
+        train(run, epochs=1, callbacks=[Ring()])
+    assert caught.value.exit_code == 143
+    if in_folder:
+        assert train(run, resume=True, epochs=1)[1].steps == 4
+        assert "nothing to do" in (run / "train.log").read_text()
+
+
 def test_a_second_signal_stops_at_once(tmp_path):
     twice = signalled(1, signal.SIGINT, signal.SIGINT)
     with twice, pytest.raises(Interrupted, match="at once") as caught:
