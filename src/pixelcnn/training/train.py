@@ -12,7 +12,7 @@ from pixelcnn import checkpoint
 from pixelcnn.data import DATASETS, Splits
 from pixelcnn.devices import resolve_device
 from pixelcnn.errors import DataError, ModelError
-from pixelcnn.folders import at_home, is_plain, number_of, numbered
+from pixelcnn.folders import RUNS, at_home, is_plain, number_of, numbered
 from pixelcnn.model import PixelModel
 from pixelcnn.surroundings import independent
 from pixelcnn.training import recipe as recipes
@@ -277,7 +277,7 @@ def base_name(recipe: Recipe) -> str:
 
 def default_run(recipe: Recipe, *, resume: bool = False) -> Path:
     """``runs/RECIPE-DATA``, or behind the last of this name ``runs/RECIPE-DATA-N``; to resume, that last."""
-    base = Path("runs") / base_name(recipe)
+    base = RUNS / base_name(recipe)
     runs = [path.parent for path in base.parent.glob("*/recipe.toml")]
     last = number_of(base, runs) if resume else 0
     return numbered(base, last or number_of(base, base.parent.glob("*")) + 1)
