@@ -429,6 +429,14 @@ def test_a_checkpoint_unpacks_to_no_more_than_it_holds(tmp_path):
         checkpoints.read(path)
 
 
+def test_a_checkpoint_of_something_else_gives_way_to_the_one_before(stored):
+    """As all that is read of one has a name."""
+    checkpoints.write(stored, torch.zeros(3))
+    told = []
+    assert checkpoints.latest(stored.parent, told.append)[1]["step"] == 1
+    assert "not a checkpoint of a training: it holds a Tensor" in told[0]
+
+
 class Malicious:
     def __init__(self, folder):
         self.folder = folder
