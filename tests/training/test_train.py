@@ -129,6 +129,19 @@ def test_names_of_many_conditions_are_longer_than_that_of_a_file():
     assert condition_names(setting.value) == tuple(names)
 
 
+def test_what_lies_here_under_the_name_of_a_column_is_no_file_of_conditions(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mass").write_text("a file")
+    (tmp_path / "mnist").mkdir()
+    for setting, found in (
+        ("data.condition=mass", []),
+        ("data.condition=mnist", [("data", "condition", str(tmp_path / "mnist"))]),
+        ("data.test=mnist", []),
+        ("training.init=mnist", [("training", "init", str(tmp_path / "mnist"))]),
+    ):
+        assert located(recipes.get("shapes").with_overrides([setting])) == found, setting
+
+
 def test_a_second_run_gets_a_folder_of_its_own_and_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     first, second = (train_recipe(None, overrides=SMALL) for _ in range(2))

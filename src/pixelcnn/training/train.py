@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixelcnn import checkpoint
 from pixelcnn.data import DATASETS, Splits
+from pixelcnn.data.reading import is_condition_file
 from pixelcnn.devices import resolve_device
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.folders import RUNS, at_home, is_plain, number_of, numbered
@@ -132,7 +133,10 @@ def located(recipe: Recipe) -> list[Setting]:
     return [
         Setting(table, key, str(at_home(value).absolute()))
         for table, key, value in (*found, ("training", "init", recipe.training.get("init")))
-        if isinstance(value, str) and value not in DATASETS and os.path.exists(at_home(value))
+        if isinstance(value, str)
+        and (key != "condition" or is_condition_file(value))  # else a column, whatever lies here
+        and (key in ("condition", "init") or value not in DATASETS)
+        and os.path.exists(at_home(value))
     ]
 
 
