@@ -118,6 +118,17 @@ def test_a_second_signal_stops_at_once(tmp_path):
     assert caught.value.exit_code == 130
 
 
+def test_a_second_signal_after_the_last_step_has_the_code_of_the_first(tmp_path, monkeypatch):
+    def ring(*_, **__):
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(pictures, "draw", ring)
+    with pytest.raises(Interrupted, match="at once") as caught:
+        train(tmp_path / "run", epochs=1)
+    assert caught.value.exit_code == 143
+
+
 def test_no_handler_of_failures_takes_an_interruption_for_one(tmp_path):
     """As in a search over settings, where the next training would begin."""
     stopped = pytest.raises(KeyboardInterrupt, match="all is saved")
