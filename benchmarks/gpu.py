@@ -25,7 +25,7 @@ from benchmarks.gpu_measure import SAMPLED, STEPS
 from benchmarks.gpu_report import Part, report, sampling_table, step_table
 from benchmarks.tables import short, table
 from pixelcnn.errors import PixelCNNError
-from pixelcnn.training import checkpoints
+from pixelcnn.training.result import seconds_of
 from pixelcnn.training.run import RunFolder
 
 ROOT = Path(__file__).parents[1]
@@ -229,8 +229,7 @@ def _recipe(run: Run) -> tuple[str, str]:
 
 def _trained(folder: Path) -> float:
     """Seconds that a run has been trained for."""
-    found = checkpoints.latest(folder / "checkpoints", lambda line: None)
-    return 0.0 if found is None else float(found[1]["elapsed"])
+    return seconds_of(RunFolder(folder)) or 0.0
 
 
 Measure = Callable[[Run, float], Part]

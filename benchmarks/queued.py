@@ -61,7 +61,7 @@ def state(training: Training, root: Path) -> tuple[str, str]:
         return "done", f"{row['figure']} {row['part']}"
     try:
         rows = [each for each in read_rows(run / "metrics.csv") if each.bits_per_dim is not None]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError):
         rows = []
     if not (run / "recipe.toml").exists():
         return "waiting", f"{training.minutes:g} min of a core"

@@ -123,6 +123,19 @@ def test_a_missing_model_is_named(missing):
         load(missing)
 
 
+def test_a_missing_model_has_a_near_one_among_run_folders(file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "runs/shapes-shapes"
+    run.mkdir(parents=True)
+    (run / "best.safetensors").write_bytes(file.read_bytes())
+    with pytest.raises(ModelError, match="Did you mean 'runs/shapes-shapes'") as caught:
+        load("runs/shapes")
+    assert "shapes-shapes" in caught.value.hint and "mnist" in caught.value.hint
+    with pytest.raises(ModelError, match="this folder holds no best") as caught:
+        load("runs")
+    assert caught.value.hint == "give a run folder; known: runs/shapes-shapes"
+
+
 class Bomb:
     """Unpickling this would write a file."""
 

@@ -13,6 +13,7 @@ import pytest
 from benchmarks import trainings
 from benchmarks.trainings import APART, QUEUE, Training, finished, main, overview, state
 from pixelcnn.training import recipe as recipes
+from pixelcnn.training.history import COLUMNS
 from pixelcnn.training.train import train_recipe
 
 SMALL = ("network.width=6", "network.depth=1", "training.sample_count=0")
@@ -72,6 +73,13 @@ def test_a_training_is_begun_for_so_long_and_goes_on_as_it_was(queue, tmp_path):
     run.mkdir()
     (run / "recipe.toml").touch()
     assert "--max-time" not in queue.command(run, cores=1)
+
+
+def test_a_row_that_was_cut_keeps_no_queue_from_being_listed(queue, tmp_path):
+    (tmp_path / "short").mkdir()
+    (tmp_path / "short/recipe.toml").touch()
+    (tmp_path / "short/metrics.csv").write_text(f"{','.join(COLUMNS)}\n12")
+    assert state(queue, tmp_path) == ("begun", "not validated yet")
 
 
 def test_a_share_of_its_time_makes_a_training_shorter(queue):

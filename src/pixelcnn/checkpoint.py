@@ -25,13 +25,13 @@ from pixelcnn.data.gate import brief
 from pixelcnn.devices import Device, move, no_model, require_numbers, resolve_device
 from pixelcnn.errors import ConfigError, ModelError, writing
 from pixelcnn.files import AnyPath, write_atomically
-from pixelcnn.folders import BEST, at_home
+from pixelcnn.folders import BEST, at_home, run_folders
 from pixelcnn.json_text import strict_json
 from pixelcnn.memory import afford
 from pixelcnn.model import PixelModel
 from pixelcnn.model_file import FLOATS, KEY, KINDS, Layout, ModelFile, damaged, header_of
 from pixelcnn.modes import COMPILED
-from pixelcnn.registry import closest
+from pixelcnn.registry import closest, known
 from pixelcnn.streams import DrawFrom
 from pixelcnn.surroundings import independent
 from pixelcnn.weights import (
@@ -207,26 +207,26 @@ def resolve(source: str | os.PathLike[str]) -> Path:
     """The model file behind a path, run folder or shipped name.
 
     Raises:
-        ModelError: there is none.
+        ModelError: there is none; it says which are near.
         ConfigError: neither a path nor a name.
     """
     source = checked("a model", source, AnyPath, "a name, a .safetensors file or a run folder")
-    path = at_home(source)
+    path, name, models = at_home(source), str(source), shipped()
     if os.path.isdir(path):
-        path = path / BEST
-        if not path.is_file():
-            raise ModelError(f"{source}: this folder holds no {BEST}", hint="train a model first")
-        return path
+        if os.path.isfile(path / BEST):
+            return path / BEST
+        runs = run_folders(path)
+        hint = f"give a run folder; {known(name, runs)}" if runs else "train a model first"
+        raise ModelError(f"{source}: this folder holds no {BEST}", hint=hint)
     if os.path.isfile(path):  # no error for a name that is too long, as Path has one
         return path
-    models = shipped()
-    if str(source) in models:
-        return models[str(source)]
-    known = ", ".join(models) or "none"
-    near = closest(str(source), list(models))
+    if name in models:
+        return models[name]
+    others = [*run_folders(), *models]
+    near, said = closest(name, others), brief(repr(name), 300)
     raise ModelError(
-        f"no model file, run folder or shipped model called {brief(repr(str(source)), 300)}.{near}",
-        hint=f"give a .safetensors file or a run folder; shipped models: {known}",
+        f"no model file, run folder or shipped model called {said}{near and '.'}{near}",
+        hint=f"give a .safetensors file or a run folder; {known(name, others)}",
     )
 
 

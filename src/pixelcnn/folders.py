@@ -23,6 +23,8 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 """What file systems without locks say."""
 BEST = "best.safetensors"
 """The model of a run folder."""
+RUNS = Path("runs")
+"""Where run folders are made for which nobody names a place."""
 
 
 def at_home(path: AnyPath) -> Path:
@@ -79,6 +81,11 @@ def number_of(base: Path, there: Iterable[Path]) -> int:
 def numbered(base: Path, number: int) -> Path:
     """The folder of that number, see :func:`number_of`."""
     return base if number == 1 else base.with_name(f"{base.name}-{number}")
+
+
+def run_folders(folder: Path = RUNS) -> list[str]:
+    """Run folders with a model directly in a folder, in order of their names."""
+    return sorted(str(path.parent) for path in folder.glob(f"*/{BEST}"))
 
 
 def check_name(name: object, what: str) -> None:

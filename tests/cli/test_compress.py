@@ -366,6 +366,26 @@ def test_shards_take_every_nth_file_and_skip_what_is_done(run, models):
     )
 
 
+def test_a_store_of_arrays_is_all_of_its_files(run, models):
+    def chunk(image, level):
+        Path(f"a.zarr/{image}.0.0").write_bytes(bytes([level] * 64))
+
+    described = {"zarr_format": 2, "shape": [3, 8, 8], "chunks": [1, 8, 8], "dtype": "|u1"}
+    described |= {"compressor": None, "fill_value": 0, "order": "C", "filters": None}
+    Path("a.zarr").mkdir()
+    Path("a.zarr/.zarray").write_text(json.dumps(described))
+    for image in range(3):
+        chunk(image, 200)
+    words = ("compress", models["grey"], "a.zarr", "--shard", "1/1", "--json")
+    size = 3 * 64 + len(json.dumps(described))
+    assert run(*words).json["bytes_before"] == size
+    assert run(*words).json["skipped"] == ["a.zarr.pxc"]
+    chunk(1, 100)
+    later = Path("a.zarr.pxc").stat().st_mtime + 1
+    os.utime("a.zarr/1.0.0", (later, later))
+    assert run(*words).json["written"] == ["a.zarr.pxc"], "the folder itself has not changed"
+
+
 def test_shards_replace_no_whole_file_of_something_else(run, models):
     for number in range(2):
         save(f"in/{number}.png", np.full((8, 8), number, np.uint8))

@@ -97,12 +97,12 @@ def test_more_levels_than_the_source_has_are_not_made_up(caplog):
         ({"levels": 4, "threshold": 0.3}, "threshold binarisation makes 2 levels, but levels = 4"),
         ({"levels": 4, "binarise": "dynamic"}, "dynamic binarisation makes 2 levels"),
         ({"binarise": "dynamic", "threshold": 0.3}, "dynamic binarisation has no threshold"),
-        ({"threshold": 33}, "threshold must lie between 0 and 1, got 33"),
+        ({"threshold": 33}, "threshold must be a number from 0 to 1 or none, got 33"),
         ({"threshold": 0.0}, "threshold must lie between 0 and 1, got 0"),
         ({"binarise": "static"}, "binarise must be one of 'threshold', 'dynamic'"),
-        ({"levels": 1}, "levels must be an integer from 2 to 65536, got 1"),
-        ({"levels": 65_537}, "levels must be an integer from 2 to 65536, got 65537"),
-        ({"levels": 2.0}, "levels must be an integer from 2 to 65536, got 2.0"),
+        ({"levels": 1}, "levels must be an integer from 2 to 65536 or none, got 1"),
+        ({"levels": 65_537}, "levels must be an integer from 2 to 65536 or none, got 65537"),
+        ({"levels": 2.0}, "levels must be an integer from 2 to 65536 or none, got 2.0"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options, said):

@@ -8,6 +8,7 @@ import pytest
 
 from pixelcnn import checkpoint
 from pixelcnn.errors import ConfigError
+from pixelcnn.training import processes
 from pixelcnn.training.launch import environments
 from pixelcnn.training.processes import placed
 from pixelcnn.training.run import RunFolder
@@ -98,6 +99,24 @@ def test_a_place_beyond_the_processes_that_there_are_is_refused(place):
     with pytest.raises(ConfigError, match=r"is no place among \d processes") as caught:
         placed(place)
     assert "launcher" in caught.value.hint
+
+
+def test_who_is_told_where_to_meet_need_not_be_told_the_port(monkeypatch):
+    class Met(Exception):
+        pass
+
+    def meet(*_, **__):
+        raise Met(os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"])
+
+    monkeypatch.setattr(processes, "rendezvous", meet)
+    monkeypatch.delenv("MASTER_PORT", raising=False)
+    place = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "node0", "SLURM_JOB_ID": "20123"}
+    for name, value in place.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(Met) as caught, processes.joined(1, 1):
+        pass
+    assert caught.value.args == ("node0", "15123")
+    assert "MASTER_PORT" not in os.environ
 
 
 def test_they_evaluate_as_one_does(nursery, tmp_path):

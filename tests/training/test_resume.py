@@ -94,11 +94,39 @@ def test_after_a_signal_during_validation(whole, tmp_path, monkeypatch):
     assert_same_end(run, whole)
 
 
+@pytest.mark.parametrize("in_folder", [True, False])
+def test_a_signal_after_the_last_step_is_heard(in_folder, tmp_path):
+    """Else a queue of trainings that was told to stop would begin the next one."""
+
+    class Ring:
+        def on_epoch(self, state):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    run = tmp_path / "run" if in_folder else None
+    with pytest.raises(Interrupted, match="stopped after the last step") as caught:
+        train(run, epochs=1, callbacks=[Ring()])
+    assert caught.value.exit_code == 143
+    if in_folder:
+        assert train(run, resume=True, epochs=1)[1].steps == 4
+        assert "nothing to do" in (run / "train.log").read_text()
+
+
 def test_a_second_signal_stops_at_once(tmp_path):
     twice = signalled(1, signal.SIGINT, signal.SIGINT)
     with twice, pytest.raises(Interrupted, match="at once") as caught:
         train(tmp_path / "run", epochs=3)
     assert caught.value.exit_code == 130
+
+
+def test_a_second_signal_after_the_last_step_has_the_code_of_the_first(tmp_path, monkeypatch):
+    def ring(*_, **__):
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(pictures, "draw", ring)
+    with pytest.raises(Interrupted, match="at once") as caught:
+        train(tmp_path / "run", epochs=1)
+    assert caught.value.exit_code == 143
 
 
 def test_no_handler_of_failures_takes_an_interruption_for_one(tmp_path):
@@ -410,6 +438,14 @@ def test_a_checkpoint_unpacks_to_no_more_than_it_holds(tmp_path):
     path.write_bytes(content + mark + hashlib.sha256(content).digest())
     with pytest.raises(ModelError, match="unpacks to more than it holds"):
         checkpoints.read(path)
+
+
+def test_a_checkpoint_of_something_else_gives_way_to_the_one_before(stored):
+    """As all that is read of one has a name."""
+    checkpoints.write(stored, torch.zeros(3))
+    told = []
+    assert checkpoints.latest(stored.parent, told.append)[1]["step"] == 1
+    assert "not a checkpoint of a training: it holds a Tensor" in told[0]
 
 
 class Malicious:

@@ -1,6 +1,7 @@
 """``train_recipe``: the rules of the run folder, and what a resumed run accepts."""
 
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -8,12 +9,12 @@ import pytest
 from pixelcnn import checkpoint, data
 from pixelcnn.data.reading import condition_names
 from pixelcnn.errors import ConfigError, DataError, UnknownName
-from pixelcnn.training import prepare, train_recipe
+from pixelcnn.training import Interrupted, prepare, train_recipe
 from pixelcnn.training import recipe as recipes
 from pixelcnn.training.run import RunFolder
 from pixelcnn.training.train import default_run, located, request
 from pixelcnn.weights import fingerprint
-from training.trainings import same
+from training.trainings import same, signalled
 
 SMALL = [
     "network.width=4", "network.depth=2", "training.epochs=1", "training.batch_size=256",
@@ -128,6 +129,19 @@ def test_names_of_many_conditions_are_longer_than_that_of_a_file():
     assert condition_names(setting.value) == tuple(names)
 
 
+def test_what_lies_here_under_the_name_of_a_column_is_no_file_of_conditions(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mass").write_text("a file")
+    (tmp_path / "mnist").mkdir()
+    for setting, found in (
+        ("data.condition=mass", []),
+        ("data.condition=mnist", [("data", "condition", str(tmp_path / "mnist"))]),
+        ("data.test=mnist", []),
+        ("training.init=mnist", [("training", "init", str(tmp_path / "mnist"))]),
+    ):
+        assert located(recipes.get("shapes").with_overrides([setting])) == found, setting
+
+
 def test_a_second_run_gets_a_folder_of_its_own_and_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     first, second = (train_recipe(None, overrides=SMALL) for _ in range(2))
@@ -143,6 +157,14 @@ def test_a_new_run_passes_over_one_that_started_since(tmp_path, monkeypatch, cap
         assert default_run(wanted.recipe).name == "digits-digits-2"
         assert train_recipe(wanted).run.name == "digits-digits-2"
     assert "this run is runs/digits-digits-2" in capsys.readouterr().err
+
+
+def test_a_run_that_finds_its_own_folder_goes_on_as_its_request_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stopped = pytest.raises(Interrupted)
+    with signalled(1, signal.SIGINT), stopped as caught:
+        train_recipe(request(None, overrides=SMALL, again="call it again"), verbose=False)
+    assert caught.value.hint == "call it again"
 
 
 def test_a_new_run_passes_over_what_is_no_run(tmp_path, monkeypatch):

@@ -160,7 +160,6 @@ class Compression:
         from pixelcnn.cli import contents, output
         from pixelcnn.codec.archive import check_model
 
-        assert isinstance(one.content, Path)
         try:
             with contents.reader(str(target)) as reader:
                 reader.check()
@@ -172,7 +171,7 @@ class Compression:
             return False
         if not ours:
             output.check_target(target, replace=False)
-        return target.stat().st_mtime >= one.content.stat().st_mtime
+        return target.stat().st_mtime >= max(each.stat().st_mtime for each in one.entries)
 
     def _write(self, asked: "Sequence[Asked]", target: Path) -> None:
         from pixelcnn import files

@@ -25,7 +25,7 @@ SHOWN = 30
 
 def given(
     model: "PixelModel", label: str | None, condition: str | None, count: int | None
-) -> features.Given:
+) -> features.Conditions:
     """What to draw from a model, and how many images: by default every class that was trained on in turn.
 
     Args:
@@ -48,10 +48,10 @@ def given(
 
     count, own = count or features.ALONE, tags.of(model)
     if label is None and own.kind is None:
-        return features.Given(None, count, facts={"labels": None})
+        return features.Conditions(None, count, facts={"labels": None})
     seen = classes_seen(model.record, own.size) if label is None else [chosen(model, label)]
     classes = [seen[index % len(seen)] for index in range(count)]
-    return features.Given(torch.tensor(classes), count, facts={"labels": classes})
+    return features.Conditions(torch.tensor(classes), count, facts={"labels": classes})
 
 
 def taken_as(

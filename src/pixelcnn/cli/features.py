@@ -30,7 +30,7 @@ WORDS = "NAME=VALUE, NAME=FROM:TO or NAME=FROM:TO:STEPS, with commas in between"
 
 
 @dataclasses.dataclass(frozen=True)
-class Given:
+class Conditions:
     """What the images of a drawing are given.
 
     Attributes:
@@ -48,7 +48,7 @@ class Given:
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def given(model: "PixelModel", condition: str | None, count: int | None) -> Given:
+def given(model: "PixelModel", condition: str | None, count: int | None) -> Conditions:
     """What to draw from a model of vectors or maps.
 
     Args:
@@ -73,7 +73,7 @@ def given(model: "PixelModel", condition: str | None, count: int | None) -> Give
 
 def _table(
     model: "PixelModel", values: list[list[float]], ranges: list[int], count: int | None
-) -> Given:
+) -> Conditions:
     """One condition, or a table whose columns walk one range, and its rows another."""
     import torch
 
@@ -88,22 +88,22 @@ def _table(
         said.append(f"{side} {names[at]} {low:g} to {high:g} in {len(values[at])} steps")
     if not ranges:
         vector = torch.tensor([v[0] for v in values], dtype=torch.float64)
-        return Given(vector, each, None, ", ".join(said), facts)
+        return Conditions(vector, each, None, ", ".join(said), facts)
     across, down = values[ranges[0]], [values[at] for at in ranges[1:]]
     rows = []
     for *below, _, beside in itertools.product(*down, range(each), across):
         walked = dict(zip(ranges, (beside, *below), strict=True))
         rows.append([walked.get(at, value[0]) for at, value in enumerate(values)])
     table = torch.tensor(rows, dtype=torch.float64)
-    return Given(table, len(rows), len(across), ", ".join(said), facts)
+    return Conditions(table, len(rows), len(across), ", ".join(said), facts)
 
 
-def _from_file(model: "PixelModel", condition: str, each: int) -> Given:
+def _from_file(model: "PixelModel", condition: str, each: int) -> Conditions:
     """So many images of each vector or map of a file."""
     values = read(model, condition)
     name = printable(Path(condition).name)
     said = f"{len(values)} conditions of {name}" + (f", {each} images of each" if each > 1 else "")
-    return Given(
+    return Conditions(
         values.repeat_interleave(each, 0),
         len(values) * each,
         each if each > 1 and len(values) > 1 else None,

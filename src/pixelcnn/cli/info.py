@@ -7,7 +7,7 @@ import typer
 
 from pixelcnn.cli import options, words
 from pixelcnn.cli.console import emit, result, say, table
-from pixelcnn.errors import ConfigError, PixelCNNError, UnknownName
+from pixelcnn.errors import ConfigError, UnknownName
 from pixelcnn.folders import at_home, is_there
 from pixelcnn.registry import closest
 
@@ -69,7 +69,7 @@ def info(
         _recipe(recipes.get(name), words.sides(size), program, json)
         if name in checkpoint.shipped():
             say(f"note: {name} is a model that comes with the package, too")
-    elif is_there(at_home(name)) or name in checkpoint.shipped():
+    elif is_path(name) or is_there(at_home(name)) or name in checkpoint.shipped():
         _refuse(size)
         _model(name, program, json)
     elif part := inventory.part(name):
@@ -168,14 +168,21 @@ def _program(model: "PixelModel", json: bool) -> None:
         result(line)
 
 
-def _unknown(name: str) -> PixelCNNError:
-    """No such thing: a file that is missing, or a name that may be near another."""
-    from pixelcnn.cli import inventory, models
+def is_path(name: str) -> bool:
+    """Whether a text reads as the path of a file, which may be missing.
 
+    Example:
+        >>> is_path("m.safetensors"), is_path("runs/digits"), is_path("digits")
+        (True, True, False)
+    """
     path = Path(name)
-    if path.suffix or len(path.parts) > 1:
-        return models.no_model(name)
+    return bool(path.suffix) or len(path.parts) > 1
+
+
+def _unknown(name: str) -> UnknownName:
+    """No such name; it may be near another."""
     from pixelcnn import checkpoint
+    from pixelcnn.cli import inventory
 
     known = [each for names in inventory.named().values() for each in names]
     near = closest(name, [*known, *checkpoint.shipped()])

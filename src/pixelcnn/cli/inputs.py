@@ -54,11 +54,18 @@ class Asked:
     source: str = "standard input"
 
     @property
+    def entries(self) -> list[Path]:
+        """Its file; of a store of arrays, which is a folder, that and all that is in it."""
+        path = self.content
+        found = [path, *path.rglob("*")] if isinstance(path, Path) else []
+        return [each for each in found if each.exists()]
+
+    @property
     def size(self) -> int:
         """Bytes, as far as they are known."""
-        if isinstance(self.content, Path):
-            return self.content.stat().st_size
-        return len(self.content) if isinstance(self.content, bytes) else 0
+        if isinstance(self.content, bytes):
+            return len(self.content)
+        return sum(each.stat().st_size for each in self.entries if each.is_file())
 
 
 def of(model: "PixelModel", word: str, label: str | None) -> list[Asked]:

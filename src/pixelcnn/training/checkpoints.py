@@ -69,7 +69,10 @@ def _loaded(path: Path, body: bytes) -> dict[str, Any]:
         if packed or sum(each.file_size for each in members) > len(body):
             reason = "it unpacks to more than it holds"
             raise ValueError(reason)
-        loaded: dict[str, Any] = torch.load(io.BytesIO(body), "cpu", weights_only=True)
+        loaded = torch.load(io.BytesIO(body), "cpu", weights_only=True)
+        if not isinstance(loaded, dict):
+            reason = f"it holds a {type(loaded).__name__}"
+            raise TypeError(reason)
     except Exception as error:  # PyTorch's reader raises nearly anything
         raise ModelError(
             f"{path.name}: not a checkpoint of a training: {reason}",

@@ -240,14 +240,19 @@ def interrupted(trainer: Trainer, what: str, kept: str, held: str = "") -> Inter
 
 
 def finish(trainer: Trainer) -> History:
-    """Puts the best weights back, scores them in full precision, and draws what they can do."""
+    """Puts the best weights back, scores them in full precision, and draws what they can do.
+
+    Raises:
+        Interrupted: after a signal, which leaves out what takes long.
+    """
     model, saver = trainer.model, trainer.saver
+    ended = "stopped after the last step", "all is saved", "the model holds its best weights, "
     saver.recall_best()
     if model.record["validation"]["precision"] == "bf16":
         try:
             found = validation.validate(trainer, full=True)
         except Stopped as stopped:
-            raise interrupted(trainer, "stopped after the last step", "all is saved") from stopped
+            raise interrupted(trainer, *ended) from stopped
         saver.annotate_best(validation_record(found))
     best = float(model.record["validation"]["nats_per_image"])
     bits = bits_per_dim(best, model.shape.dimensions)
@@ -258,5 +263,7 @@ def finish(trainer: Trainer) -> History:
     calibrate_kept(trainer)
     # Of a training that was over before, a kill may have left them undrawn.
     pictures.draw(trainer, averaged=False, anew=bool(trainer.recorder.rows))  # the best weights
+    if trainer.stop:  # whoever goes on after a training is to end as well
+        raise interrupted(trainer, *ended)
     rows, run = trainer.recorder.all_rows(), trainer.state.run
     return History(rows, trainer.state.step, best, trainer.reason or "done", run)

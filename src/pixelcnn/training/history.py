@@ -131,14 +131,22 @@ def bits_per_dim_curves(rows: Sequence[Row]) -> dict[str, list[tuple[float, floa
 
 
 def read_rows(path: Path) -> tuple[Row, ...]:
-    """The rows of a ``metrics.csv``."""
+    """The rows of a ``metrics.csv``.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: somebody wrote into it, or a row is cut.
+    """
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    return tuple(
-        Row(
-            int(row["step"]),
-            int(row["epoch"]),
-            *(float(row[name]) if row[name] else None for name in COLUMNS[2:]),  # type: ignore[arg-type]
+    try:
+        return tuple(
+            Row(
+                int(row["step"]),
+                int(row["epoch"]),
+                *(float(row[name]) if row[name] else None for name in COLUMNS[2:]),  # type: ignore[arg-type]
+            )
+            for row in rows
         )
-        for row in rows
-    )
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"{path.name} has a row that is cut, or other columns") from error

@@ -280,6 +280,7 @@ def _join(processes: Processes) -> None:
     os.environ.update({name: str(value) for name, value in place.items()})
     if "MASTER_ADDR" not in os.environ:
         os.environ["MASTER_ADDR"] = first_host(os.environ.get("SLURM_JOB_NODELIST", "127.0.0.1"))
+    if "MASTER_PORT" not in os.environ:
         os.environ["MASTER_PORT"] = str(15_000 + int(os.environ.get("SLURM_JOB_ID", "0")) % 20_000)
     meeting = rendezvous("env://", processes.rank, processes.size, timeout=JOINING)
     store, _, _ = next(iter(meeting))

@@ -46,7 +46,7 @@ class Recorder:
         """Those of all calls, as far as ``metrics.csv`` can be read; without one those of this call."""
         try:
             return tuple(self.rows) if self.path is None else read_rows(self.path)
-        except (OSError, ValueError, TypeError, KeyError):  # somebody wrote into it
+        except (OSError, ValueError):
             return tuple(self.rows)
 
     def sync(self) -> None:

@@ -79,7 +79,7 @@ class StopFlag:
 
     def _handle(self, signum: int, _: FrameType | None) -> None:
         if self.signum and signum != HANGUP:
-            raise KeyboardInterrupt
+            raise Interrupted("stopped at once", signum=self.signum)
         self.signum = self.signum or signum
 
 

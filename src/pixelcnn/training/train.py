@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from pixelcnn import checkpoint
 from pixelcnn.data import DATASETS, Splits
+from pixelcnn.data.reading import is_condition_file
 from pixelcnn.devices import resolve_device
 from pixelcnn.errors import DataError, ModelError
-from pixelcnn.folders import at_home, is_plain, number_of, numbered
+from pixelcnn.folders import RUNS, at_home, is_plain, number_of, numbered
 from pixelcnn.model import PixelModel
 from pixelcnn.surroundings import independent
 from pixelcnn.training import recipe as recipes
@@ -132,7 +133,10 @@ def located(recipe: Recipe) -> list[Setting]:
     return [
         Setting(table, key, str(at_home(value).absolute()))
         for table, key, value in (*found, ("training", "init", recipe.training.get("init")))
-        if isinstance(value, str) and value not in DATASETS and os.path.exists(at_home(value))
+        if isinstance(value, str)
+        and (key != "condition" or is_condition_file(value))  # else a column, whatever lies here
+        and (key in ("condition", "init") or value not in DATASETS)
+        and os.path.exists(at_home(value))
     ]
 
 
@@ -237,7 +241,9 @@ def train_recipe(
         wanted = request(wanted, run, overrides=overrides, resume=resume)
     first, options = wanted, wanted.recipe.options
     with joined(options.devices, options.nodes) as processes:
-        asked = processes.on_main(lambda: request(first.recipe) if first.free else first)
+        asked = processes.on_main(
+            lambda: request(first.recipe, again=first.again) if first.free else first
+        )
         with held(asked.folder, processes) as folder:
             recipe = asked.recipe
             check_size(processes, recipe.options.devices, recipe.options.nodes)
@@ -275,7 +281,7 @@ def base_name(recipe: Recipe) -> str:
 
 def default_run(recipe: Recipe, *, resume: bool = False) -> Path:
     """``runs/RECIPE-DATA``, or behind the last of this name ``runs/RECIPE-DATA-N``; to resume, that last."""
-    base = Path("runs") / base_name(recipe)
+    base = RUNS / base_name(recipe)
     runs = [path.parent for path in base.parent.glob("*/recipe.toml")]
     last = number_of(base, runs) if resume else 0
     return numbered(base, last or number_of(base, base.parent.glob("*")) + 1)
