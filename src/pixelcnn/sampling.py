@@ -66,7 +66,7 @@ def sample(
     All are held in memory, see :func:`batches` for more.
 
     Args:
-        model: computes in evaluation mode, whatever mode it is in.
+        model: of the images; it computes in evaluation mode.
         n: number of images.
         seed: of the uniform numbers.
         temperature: 1 for exact samples, lower for likelier ones, 0 for the likeliest level at each step.
@@ -74,16 +74,14 @@ def sample(
         engine: name of the engine, see :mod:`pixelcnn.engines`.
         first: index of the first image.
         batch_size: images drawn at a time.
-        device: where to compute, see :func:`pixelcnn.devices.resolve_device`; None for where the model is.
-            Elsewhere a copy of the model computes, made anew by each call.
+        device: where a copy of the model computes, see :func:`pixelcnn.devices.resolve_device`; None: in place.
         callback: see :data:`Progress`.
 
     Returns:
         Levels ``(n, c, h, w)`` on the CPU, uint8 up to 256 levels, else int32.
 
     Raises:
-        ConfigError: an option out of range, a condition that does not fit, an engine that cannot run the
-            model, or a device that is not there.
+        ConfigError: an option out of range, a condition that does not fit, no such engine or device.
         ModelError: no model, or weights or probabilities that are not numbers.
         ResourceError: the images do not fit into memory.
 
@@ -222,9 +220,8 @@ def complete(
         model: the model.
         images: integer levels ``(m, c, h, w)``, or any other source of images, see :func:`pixelcnn.score`;
             unknown levels in an array are ignored.
-        known: ``top``, ``left``, a picture (or its path) whose white part is known, or bool
-            ``(m or 1, c or 1, h, w)``, or ``(h, w)`` for all, of one channel also ``(m, h, w)``: an array, or
-            the path of an ``.npy`` file.
+        known: ``top``, ``left``, a picture (or its path) whose white part is known, or an array (or ``.npy``
+            file): bool ``(m or 1, c or 1, h, w)``, or ``(h, w)`` for all, of one channel also ``(m, h, w)``.
         n: completions of each image; completion k of image j draws from stream ``j * 2**32 + k``.
         seed: of the uniform numbers.
         temperature: see :func:`sample`.
@@ -239,7 +236,7 @@ def complete(
         Levels ``(m * n, c, h, w)`` on the CPU, the n completions of the first image first.
 
     Raises:
-        DataError, ModelError: images or a mask that do not fit the model.
+        DataError: images or a mask that do not fit the model.
         ConfigError, ModelError, ResourceError: see :func:`sample`.
     """
     given, condition, _ = levels_of(model, images, condition, options)
@@ -270,8 +267,8 @@ def completions(
 ) -> Iterator[Tensor]:
     """Draws the completions that :func:`complete` draws, and gives each batch as it is drawn.
 
-    Beside the images, memory for one batch is enough for any number of completions. Arguments and errors are
-    those of :func:`complete`; errors are raised at once.
+    Beside the images, memory for one batch is enough. Arguments and errors are those of :func:`complete`;
+    errors are raised at once.
 
     Yields:
         Levels ``(batch_size, c, h, w)``, of the last batch perhaps fewer.
