@@ -74,7 +74,7 @@ def sample(
         engine: name of the engine, see :mod:`pixelcnn.engines`.
         first: index of the first image.
         batch_size: images drawn at a time.
-        device: where a copy of the model computes, see :func:`pixelcnn.devices.resolve_device`; None: in place.
+        device: where a copy of the model computes (:func:`pixelcnn.devices.resolve_device`); None: in place.
         callback: see :data:`Progress`.
 
     Returns:
