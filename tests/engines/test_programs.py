@@ -86,6 +86,16 @@ def test_a_buffer_that_is_not_stored_is_seen(engine):
 SCALE = 1.0
 
 
+class Constant:
+    """A callable that is neither a function nor a module."""
+
+    def __init__(self):
+        self.number = 1.0
+
+    def __call__(self):
+        return self.number
+
+
 class Scaled(nn.Module):
     """A layer with numbers of every kind in its ``forward`` that its ``lower`` knows of."""
 
@@ -93,10 +103,10 @@ class Scaled(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.own, self.several = 1.0, {"all": [1.0]}
+        self.own, self.several, self.called = 1.0, {"all": [1.0]}, Constant()
 
     def number(self):
-        return self.own * self.several["all"][0] * self.factor * SCALE
+        return self.own * self.several["all"][0] * self.called() * self.factor * SCALE
 
     def forward(self, x):
         return self.number() * x
@@ -133,6 +143,10 @@ def own_number(model, monkeypatch):
 
 def number_in_a_container(model, monkeypatch):
     model.network.scaled.several["all"][0] = -3.0
+
+
+def number_of_a_callable(model, monkeypatch):
+    model.network.scaled.called.number = -3.0
 
 
 def number_of_the_class(model, monkeypatch):
@@ -196,8 +210,8 @@ def forward_of_a_class(model, monkeypatch):
 
 
 SEEN = [
-    own_number, number_in_a_container, number_of_the_class, number_of_the_module, number_of_the_network,
-    word_of_the_network, method_of_the_class, replaced_layer,
+    own_number, number_in_a_container, number_of_a_callable, number_of_the_class, number_of_the_module,
+    number_of_the_network, word_of_the_network, method_of_the_class, replaced_layer,
 ]  # fmt: skip
 WITHOUT_PROGRAM = {
     forward_hook: "layer 'network.scaled' has a forward hook",
