@@ -318,6 +318,22 @@ def test_a_mask_may_be_changed_between_batches(plain):
     assert torch.equal(torch.cat([first, *drawn]), expected)
 
 
+@pytest.mark.parametrize("kind", ["label", "vector"])
+@pytest.mark.parametrize("engine", FAST)
+def test_a_condition_may_be_changed_between_batches(kind, engine):
+    torch.manual_seed(1)
+    network = networks.PixelCNN(1, 1, width=5, depth=1, condition=kind, condition_size=2)
+    with torch.no_grad():
+        network.bias.weight.mul_(100)
+    model = PixelModel(network, outputs.Bernoulli(), (1, 5, 7))
+    given = torch.tensor([0, 1, 0]) if kind == "label" else torch.eye(2)[[0, 1, 0]]
+    expected = sample(model, 3, condition=given)
+    drawn = batches(model, 3, condition=given, batch_size=2, engine=engine)
+    first = next(drawn)
+    given[:] = 1
+    assert torch.equal(torch.cat([first, *drawn]), expected)
+
+
 def test_a_count_may_be_a_small_integer_of_numpy(plain):
     lots = stream(plain, np.uint8(11))  # of which 33 bytes each are more than 8 bits hold
     assert all(levels.shape[0] == 11 for _, levels in lots)

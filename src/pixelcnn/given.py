@@ -68,7 +68,7 @@ def checked(
     known: Statistics | None,
     dtype: torch.dtype,
 ) -> Tensor:
-    """Vectors ``(n, d)`` or maps ``(n, d, h, w)`` for n images, standardised.
+    """Vectors ``(n, d)`` or maps ``(n, d, h, w)`` for n images, standardised, in memory of their own.
 
     Args:
         condition: in the units of the training data, see :func:`features`.
@@ -88,6 +88,7 @@ def checked(
         raise ConfigError(f"a {network.condition} is made of finite numbers, but {reason}")
     if known is not None:
         known.say_if_far(found)
+    ready = found.clone() if ready is found else ready
     return ready.expand(n, *ready.shape) if is_single(ready) else ready
 
 
@@ -102,7 +103,7 @@ def missing(kind: str, size: int, known: Statistics | None) -> ConfigError:
 
 
 def labels(condition: Any, n: int, classes: int, seen: Sequence[int]) -> Tensor:
-    """Labels of n images, int64 ``(n,)``.
+    """Labels of n images, int64 ``(n,)``, in memory of their own.
 
     Args:
         condition: one, or n of them.
@@ -124,7 +125,7 @@ def labels(condition: Any, n: int, classes: int, seen: Sequence[int]) -> Tensor:
         raise ConfigError(
             f"a label condition for {counted(n, 'image')} is {(n,)}, got {tuple(tensor.shape)}"
         )
-    tensor = tensor.to(torch.int64)
+    tensor = tensor.to(torch.int64, copy=True)
     if n and not 0 <= int(tensor.min()) <= int(tensor.max()) < classes:
         raise ConfigError(
             f"labels must lie in 0..{classes - 1}, got {int(tensor.min())}..{int(tensor.max())}"

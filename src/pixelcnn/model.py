@@ -252,7 +252,7 @@ class PixelModel(given.Conditioned):
         """A condition for n images on the model's device, or None for an unconditional model.
 
         Vectors and maps come in the units of the training data, and leave standardised: so what this gives
-        must not be passed in again.
+        must not be passed in again. It shares no memory with what was passed in, which may change later.
 
         Args:
             condition: a label or labels ``(n,)``, vectors ``(n, d)`` or maps ``(n, d, h, w)``; one is
