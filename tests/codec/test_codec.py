@@ -107,7 +107,14 @@ def test_an_array_comes_back_with_its_type(dtype):
     model = calibrated(small_model(2))
     images = images_of(model).numpy().astype(dtype)
     found = px.decompress(model, px.compress(model, images))
-    assert found.dtype == np.dtype(dtype).newbyteorder("<") and np.array_equal(found, images)
+    assert found.dtype == np.dtype(dtype) and np.array_equal(found, images)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float8_e4m3fn])
+def test_a_type_that_only_pytorch_has_is_refused(dtype):
+    model = small_model(2)
+    with pytest.raises(DataError, match=f"images are integer levels, got {dtype}"):
+        px.compress(model, torch.empty(2, *model.shape, dtype=dtype))
 
 
 def test_a_list_of_sizes_comes_back_as_a_list():

@@ -154,8 +154,10 @@ def _four_axes(images: Any) -> Any:
 
 def _kind(images: Any) -> tuple[ImageShape, int]:
     """Shape of each image, and number of the type."""
-    kind = str(images.dtype).removeprefix("torch.")
-    name = "" if kind == "bfloat16" else np.dtype(kind).newbyteorder("<").str
+    try:
+        name = np.dtype(str(images.dtype).removeprefix("torch.")).str
+    except TypeError:  # of PyTorch alone
+        name = ""
     if name not in TYPES:
         raise DataError(
             f"images are integer levels, got {images.dtype}", hint=remedy(images.dtype) or LEVELS
