@@ -11,9 +11,10 @@ import torch
 from torch.nn.utils import prune
 
 from forgery import put_together, taken_apart
-from pixelcnn import PixelModel, load, networks, outputs, save
+from pixelcnn import PixelModel, load, memory, networks, outputs, save
 from pixelcnn.checkpoint import _digest, describe
-from pixelcnn.errors import ConfigError, ModelError
+from pixelcnn.errors import ConfigError, ModelError, ResourceError
+from pixelcnn.model_file import header_of
 
 
 @pytest.fixture
@@ -78,6 +79,19 @@ def size_of_tensors(path):
     """Bytes of the tensors of a file."""
     content = path.read_bytes()
     return len(content) - 8 - struct.unpack("<Q", content[:8])[0]
+
+
+@pytest.mark.parametrize(("dtype", "files"), [(None, 3), ("bfloat16", 5)])
+def test_memory_is_asked_for_all_that_is_held_at_once(model, tmp_path, monkeypatch, dtype, files):
+    """The model, the tensors of the file, and in half precision those of float32 that come of them."""
+    path = tmp_path / "m.safetensors"
+    save(model, path, dtype=dtype)
+    free = files * header_of(path).size
+    monkeypatch.setattr(memory, "available", lambda: free)
+    load(path)
+    free -= 1
+    with pytest.raises(ResourceError, match=r"weights of m\.safetensors need"):
+        load(path)
 
 
 def test_a_model_is_the_same_in_whichever_precision_its_rounded_weights_are_kept(model, tmp_path):

@@ -156,11 +156,8 @@ def load(
     check_choice("weights", weights, ("averaged", "raw"))
     file = header_of(path)
     header = _header(file)
-    afford(
-        (4 if "computes" in header else 3) * file.size,
-        f"the weights of {path.name} need",
-        "close other programs, or use a smaller model",
-    )
+    size, remedy = file.size * (5 if "computes" in header else 3), "close other programs"
+    afford(size, f"the weights of {path.name} need", f"{remedy}, or use a smaller model")
     model = _build(file, header["config"])
     try:
         # Read, not mapped: a file that is cut while it is mapped ends the process with a signal.
