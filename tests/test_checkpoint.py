@@ -12,7 +12,7 @@ from torch.nn.utils import prune
 
 from forgery import put_together, taken_apart
 from pixelcnn import PixelModel, load, memory, networks, outputs, save
-from pixelcnn.checkpoint import _digest, describe
+from pixelcnn.checkpoint import _digest, describe, shipped
 from pixelcnn.errors import ConfigError, ModelError, ResourceError
 from pixelcnn.model_file import header_of
 
@@ -148,6 +148,14 @@ def test_a_missing_model_has_a_near_one_among_run_folders(file, tmp_path, monkey
     with pytest.raises(ModelError, match="this folder holds no best") as caught:
         load("runs")
     assert caught.value.hint == "give a run folder; known: runs/shapes-shapes"
+
+
+def test_a_folder_named_like_a_shipped_model_says_where_that_is(tmp_path, monkeypatch):
+    (tmp_path / "mnist").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="mnist: this folder holds no best") as caught:
+        load("mnist")
+    assert str(shipped()["mnist"]) in caught.value.hint
 
 
 class Bomb:

@@ -214,6 +214,8 @@ def resolve(source: str | os.PathLike[str]) -> Path:
             return path / BEST
         runs = run_folders(path)
         hint = f"give a run folder; {known(name, runs)}" if runs else "train a model first"
+        if name in models:
+            hint = f"the model of this name that comes with the package is {models[name]}"
         raise ModelError(f"{source}: this folder holds no {BEST}", hint=hint)
     if os.path.isfile(path):  # no error for a name that is too long, as Path has one
         return path
