@@ -136,12 +136,15 @@ def reason(error: Exception) -> str:
     Example:
         >>> reason(ConformanceError("the colours are mixed up")), reason(ValueError("-1"))
         ('the colours are mixed up', 'raised ValueError: -1')
+        >>> reason(ConformanceError("the colours are mixed up", hint="mask them"))
+        'the colours are mixed up (hint: mask them)'
     """
-    ours = isinstance(error, PixelCNNError)
-    if isinstance(error, ResourceError) or (not ours and ran_out(error)):
+    if isinstance(error, PixelCNNError) and not isinstance(error, ResourceError):
+        return f"{error} (hint: {one_line(error.hint)})" if error.hint else str(error)
+    if isinstance(error, ResourceError) or ran_out(error):
         raise error
     where = " ".join([type(error).__name__, *getattr(error, "__notes__", [])])
-    return str(error) if ours else f"raised {where}: {one_line(str(error))[:MOST_SAID]}"
+    return f"raised {where}: {one_line(str(error))[:MOST_SAID]}"
 
 
 @one_thread()
