@@ -14,8 +14,9 @@ from pixelcnn.program.features import ALL, Norm
 class Requantise(Elementwise):
     """``factor x`` to the nearest whole number, of two the even one, between ``-limit`` and ``limit``.
 
-    Each factor, ``parameter``, is a whole number of at most 24 bits over a power of two, and the values have
-    at most 28: so the product is exact in float64, and the rest the same on every machine.
+    Each factor, ``parameter``, is a whole number over a power of two, of at most 24 bits, and of fewer where
+    values have more than 28. Products have at most 52: they are exact in float64, and the rest is the same on
+    every machine.
     """
 
     op, takes, takes_parameter = "requantise", ("limit",), True
