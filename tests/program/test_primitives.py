@@ -100,8 +100,11 @@ WRONG = {
     "rows of 5 features, columns of 1": lambda p, x: p.position(
         torch.ones(3, 5), torch.ones(3, 1), like=x
     ),
-    "a norm of 3 features for 5": lambda p, x: p.norm(x, torch.ones(3), [0] * 5, 1e-6),
-    "a norm of 5 features for 5": lambda p, x: p.norm(
+    "a norm of 5 features with 3 in its gain": lambda p, x: p.norm(x, torch.ones(3), [0] * 5, 1e-6),
+    "a norm of 5 features with 2 in its groups": lambda p, x: p.norm(
+        x, torch.ones(5), [0] * 2, 1e-6
+    ),
+    "a norm of 5 features with 1 in its bias": lambda p, x: p.norm(
         x, torch.ones(5), [0] * 5, 1e-6, bias=torch.ones(1)
     ),
     "a weight (2, 5) of": lambda p, x: p.dense(

@@ -217,8 +217,9 @@ class Program:
     ) -> int:
         """Features divided by the root mean square of their group at the position, times a gain."""
         clock, width = self._grid("norm", source), self.width(source)
-        if {len(gain), len(groups), width if bias is None else len(bias)} != {width}:
-            raise Unlowerable(f"a norm of {len(gain)} features for {width}")
+        for what, each in (("gain", gain), ("groups", groups), ("bias", bias)):
+            if each is not None and len(each) != width:
+                raise Unlowerable(f"a norm of {width} features with {len(each)} in its {what}")
         return self.add(
             Norm(
                 sources=(source,),
