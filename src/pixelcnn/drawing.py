@@ -210,18 +210,18 @@ def together(model: PixelModel, n: int, drawn: Iterator[Tensor]) -> Tensor:
     return images
 
 
-def check_memory(model: PixelModel, n: int, together: int) -> None:
+def check_memory(model: PixelModel, n: int, at_once: int) -> None:
     """Whether images, and what they are drawn from, fit into memory.
 
     Args:
         model: of the images.
         n: images in all.
-        together: drawn at a time.
+        at_once: drawn at a time.
 
     Raises:
         ResourceError: they do not; it says what they need.
     """
     require_model(model)
-    each = n * model.image_dtype.itemsize + min(n, together) * BYTES_OF_A_JOB
+    each = n * model.image_dtype.itemsize + min(n, at_once) * BYTES_OF_A_JOB
     remedy = "fewer images, or a smaller batch_size, need less"
     afford(each * model.shape.dimensions, f"{counted(n, 'image')} of {model.shape} need", remedy)

@@ -6,7 +6,7 @@ read. Between padding and cutting a tensor is larger or smaller than the image, 
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -31,14 +31,14 @@ class Framed:
         taps: what the sum reads; None for the value itself, with zeros around it.
         bias: added to it.
         margins: positions beyond the image's.
-        last: its features stand in the second dimension, never in the last one.
+        last: as of a :class:`Value`: its features stand in the second dimension, never in the last one.
     """
 
     number: int
     margins: Margins
     taps: tuple[Tap, ...] | None = None
     bias: Tensor | None = None
-    last: bool = False
+    last: ClassVar[bool] = False
 
 
 def shape_of(program: Program, x: Value | Framed | Spread) -> tuple[Any, ...]:
