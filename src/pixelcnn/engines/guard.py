@@ -78,8 +78,8 @@ class Drawer(Walker, Protocol):
             Rows done, and the images so far, int64 on the CPU; what is yet to be drawn may be anything.
 
         Raises:
-            ModelError: the parameters of a level that is to be drawn are no distribution's, since they
-                are not finite.
+            ModelError: the parameters of a level are no distribution's, since they are not finite; where the
+                level is known, engines and outputs that make no distribution of it take no notice.
         """
         ...
 
