@@ -32,6 +32,8 @@ ALIKE = ("binarisation", "quantisation", "source_levels", "condition_names")
 """What sets that are joined have in common, beside the shape, the levels and the classes."""
 LOOKED_AT = 2_000
 """Test images of the user's own, evenly spread, that are looked for among the others."""
+READ_AGAIN = 2**28
+"""Bytes of images that are read for that alone, at most."""
 
 
 def permutation(n: int) -> np.ndarray:
@@ -124,6 +126,7 @@ def splits_of(parts: Parts, keys: np.ndarray | None = None, test: ImageSet | Non
             log.warning("%s: its own test images are left out, for others are given", own.name)
         sets["test"] = matched(test, next(iter(parts.values())), "test")
     missing = [part for part in Splits._fields if part not in sets]
+    learned = [sets[part] for part in ("train", "val") if part in sets]
     if whole is not None or len(missing) == 1:
         origin = sets["train"] if whole is None else whole
         found = content_keys(origin.images, origin.group) if keys is None else keys
@@ -139,8 +142,7 @@ def splits_of(parts: Parts, keys: np.ndarray | None = None, test: ImageSet | Non
             _tell_of_copies(sets["test"], found)
         names = missing if whole is not None else ["train", *missing]
         sets |= {name: origin[part] for name, part in zip(names, cut, strict=True)}
-    elif not missing:
-        learned = [sets["train"], sets["val"]]
+    elif not missing and sum(each.images.nbytes for each in learned) <= READ_AGAIN:
         found = np.concatenate([content_keys(each.images, each.group) for each in learned])
         _tell_of_copies(sets["test"], found)
     for part, images in sets.items():
