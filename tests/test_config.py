@@ -28,6 +28,12 @@ def test_a_configuration_builds_the_same_thing_again():
     ) == outputs.Categorical(levels=7)
 
 
+def test_what_may_be_built_may_be_stored():
+    network = networks.PixelCNN(channels=1, out=2**20, width=1, depth=0)
+    config = to_config(NETWORKS, network)
+    assert to_config(NETWORKS, from_config(NETWORKS, config)) == config
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
