@@ -126,7 +126,6 @@ def splits_of(parts: Parts, keys: np.ndarray | None = None, test: ImageSet | Non
             log.warning("%s: its own test images are left out, for others are given", own.name)
         sets["test"] = matched(test, next(iter(parts.values())), "test")
     missing = [part for part in Splits._fields if part not in sets]
-    learned = [sets[part] for part in ("train", "val") if part in sets]
     if whole is not None or len(missing) == 1:
         origin = sets["train"] if whole is None else whole
         found = content_keys(origin.images, origin.group) if keys is None else keys
@@ -139,12 +138,11 @@ def splits_of(parts: Parts, keys: np.ndarray | None = None, test: ImageSet | Non
             )
         cut = parts_by_content(found, ways)
         if "test" not in missing:
-            _tell_of_copies(sets["test"], found)
+            _tell_of_copies(sets["test"], found, *([] if keys is None else [origin]))
         names = missing if whole is not None else ["train", *missing]
         sets |= {name: origin[part] for name, part in zip(names, cut, strict=True)}
-    elif not missing and sum(each.images.nbytes for each in learned) <= READ_AGAIN:
-        found = np.concatenate([content_keys(each.images, each.group) for each in learned])
-        _tell_of_copies(sets["test"], found)
+    elif not missing:
+        _tell_of_copies(sets["test"], np.array([], np.uint64), sets["train"], sets["val"])
     for part, images in sets.items():
         if not images.split.startswith(
             "tutorial"
@@ -153,9 +151,18 @@ def splits_of(parts: Parts, keys: np.ndarray | None = None, test: ImageSet | Non
     return Splits(*(sets[part] for part in Splits._fields))
 
 
-def _tell_of_copies(test: ImageSet, keys: np.ndarray) -> None:
-    """One line if test images, of which some are looked at, are among those with these content keys."""
+def _tell_of_copies(test: ImageSet, keys: np.ndarray, *others: ImageSet) -> None:
+    """One line if test images, of which some are looked at, are among those with these content keys.
+
+    Or among others, unless they are too large to be read for that: keys that a packed set holds, for one,
+    are those of its values before they were brought to another size or range.
+    """
     if test.group is not None or test.split.startswith("tutorial"):  # whose name says it
+        return
+    if sum(each.images.nbytes for each in others) <= READ_AGAIN:
+        read = (content_keys(each.images, each.group) for each in others)
+        keys = np.concatenate([keys, *read])
+    if not len(keys):
         return
     some = test.limit(LOOKED_AT)
     copies = int(np.isin(content_keys(some.images), keys).sum())
