@@ -17,12 +17,14 @@ from typing import get_type_hints as hints_of
 from pixelcnn.annotations import Range, Unfit, choice, described, fitting, one_of, shown
 from pixelcnn.errors import ConfigError
 from pixelcnn.registry import Registry, closest
+from pixelcnn.shapes import MAX_CHANNELS, MAX_LEVELS
 
 T = TypeVar("T")
 P = ParamSpec("P")
 Config = dict[str, Any]
 
-MAX_INTEGER = 1_000_000
+MAX_INTEGER = MAX_CHANNELS * MAX_LEVELS
+"""As large as the ``out`` of a network may be, the largest argument there is."""
 VAR_KEYWORD = inspect.Parameter.VAR_KEYWORD
 SEVERAL = (inspect.Parameter.VAR_POSITIONAL, VAR_KEYWORD)
 
@@ -136,10 +138,8 @@ def check_values(kind: Callable[..., Any], values: Mapping[str, Any], prefix: st
 
 
 def _remedy(parameter: inspect.Parameter | None) -> str:
-    if parameter is None:
+    if parameter is None or parameter.default is parameter.empty:
         return ""
-    if parameter.default is parameter.empty:
-        return "leave it out" if parameter.kind is parameter.KEYWORD_ONLY else ""
     return f"leave it out for the default, {shown(parameter.default)}"
 
 

@@ -143,6 +143,8 @@ def test_stand_ins_follow_what_the_recipe_makes_of_the_data():
     blank = inventory.stand_in({"name": "cifar-10", "grey": True, "size": [5, 7]})
     assert blank.shape == (1, 5, 7)
     assert inventory.stand_in({"name": "cifar-10", "size": 5}, (3, 2)).shape == (3, 3, 2)
+    assert inventory.stand_in({"source_levels": 512}).levels == 512
+    assert inventory.stand_in({"source_levels": 512, "levels": 8}).levels == 8
 
 
 @pytest.mark.parametrize(("kind", "tail"), [("vector", ()), ("map", (5, 7))])

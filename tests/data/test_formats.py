@@ -297,6 +297,15 @@ def test_archives_of_keras_and_the_like_are_parts_of_one_set(tmp_path, names):
     assert only.labels.tolist() == splits.test.labels.tolist()
 
 
+@pytest.mark.parametrize("twice", ["data_train", "x_training"])
+def test_two_arrays_that_could_be_the_same_part_are_refused(tmp_path, twice):
+    parts = dict.fromkeys(("x_train", twice, "x_test"), NOISE)
+    np.savez(tmp_path / "a.npz", **parts)
+    with pytest.raises(DataError, match=rf"x_train .*, {twice} .* the part train"):
+        data.load(tmp_path / "a.npz")
+    check(data.load_all(tmp_path / "a.npz", key="x_train"))
+
+
 def test_an_archive_without_names_holds_images_and_one_label_each(tmp_path):
     given, numbers = np.zeros((5, 4, 7), np.uint8), np.arange(5)
     np.savez(tmp_path / "a.npz", given, numbers)

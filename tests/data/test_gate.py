@@ -93,6 +93,13 @@ def test_every_failure_of_a_reader_gets_the_files_name():
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["holds nothing", "hold is empty", "hold: is empty"])
+def test_a_name_is_said_once_and_the_start_of_a_word_is_none(text):
+    with pytest.raises(DataError) as caught, named("hold"):
+        raise DataError(text)
+    assert str(caught.value) == ("hold holds nothing" if text == "holds nothing" else text)
+
+
 def test_memory_that_is_not_there_is_a_resource_error(monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "available", lambda: 1000)
     memory.afford(1000)

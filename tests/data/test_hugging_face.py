@@ -246,6 +246,14 @@ def test_without_a_network_there_is_one_line_and_no_waiting():
         data.load("hf:a/b/c/d")
 
 
+def test_no_name_is_not_the_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_pictures(tmp_path, VALUES, "{:02}.png")
+    for name in ("hf:", "hf::train"):
+        with pytest.raises(UnknownName, match="no name of a dataset"):
+            data.load_all(name)
+
+
 def test_a_folder_by_the_librarys_own_reader(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     save_pictures(tmp_path / "photos", VALUES, "{:02}.png", NAMES)

@@ -138,6 +138,15 @@ def test_levels_of_these_bins_are_taken_as_they_are(stored, tmp_path):
         assert (images.bins, images.quantisation) == (bins, bins.describe())
 
 
+def test_bins_of_levels_say_nothing_of_the_values_behind_them(stored, tmp_path):
+    levels = np.random.default_rng(0).integers(0, 5, (20, 5, 7))
+    np.savez(tmp_path / "levels.npz", images=levels, levels=5)
+    said = data.load(tmp_path / "levels.npz", quantise=[-9, 9], levels=5)
+    told = data.load(stored(levels), quantise=[-9, 9], levels=5, source_levels=5)
+    assert said.train.bins == told.train.bins == Bins.between(-9, 9, 5)
+    assert said.train.bins.real is told.train.bins.real is None
+
+
 def test_values_in_an_archive_that_names_their_levels_are_values(tmp_path):
     np.savez(tmp_path / "values.npz", images=MAPS, levels=5)
     images = data.load_all(tmp_path / "values.npz", quantise=Bins.between(-9, 9, 5))

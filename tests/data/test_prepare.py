@@ -69,6 +69,15 @@ def test_folders_of_parts_do_not_become_its_classes(write_image, tmp_path):
     assert data.prepare(tmp_path / "parts/train", tmp_path / "packed").classes == ("cat", "dog")
 
 
+@pytest.mark.parametrize("options", [{}, {"size": 4}, {"source_levels": 65_536}])
+def test_test_images_that_are_packed_are_told_of_in_any_size_and_range(
+    pets, tmp_path, caplog, options
+):
+    data.prepare(pets, tmp_path / "packed")
+    data.load(tmp_path / "packed", test=tmp_path / "packed", **options)
+    assert f"{N} of {N} test images are training or validation images, too" in caplog.text
+
+
 @pytest.mark.parametrize("path", ["packed", "packed/images.npy"])
 def test_it_splits_as_the_folder_does_without_copying(pets, tmp_path, path):
     whole = data.prepare(pets, tmp_path / "packed")

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from pixelcnn.data import ImageSet
+from pixelcnn.data import ImageSet, splits
 from pixelcnn.data.content import content_keys
+from pixelcnn.data.lazy import LazyImages
 from pixelcnn.data.splits import TWO_WAYS, parts_by_content, permutation, shuffled_parts
 from pixelcnn.errors import DataError
 
@@ -80,3 +81,14 @@ def test_too_few_different_images_are_refused():
     with pytest.raises(DataError, match="into 2 parts") as caught:
         parts_by_content(content_keys(same.images), TWO_WAYS)
     assert "data.test=" not in caught.value.hint
+
+
+def test_a_large_set_in_three_parts_is_not_read_to_look_for_copies(monkeypatch):
+    def read(rows):
+        raise AssertionError("read")
+
+    kept = noise(5).images
+    large = ImageSet(LazyImages(kept.shape, kept.dtype, read, 256), 256)
+    parts = {"train": large, "val": noise(3), "test": noise(2)}
+    monkeypatch.setattr(splits, "READ_AGAIN", large.images.nbytes - 1)
+    assert list(map(len, splits.splits_of(parts))) == [5, 3, 2]

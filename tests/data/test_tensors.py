@@ -52,6 +52,14 @@ def test_every_integer_array_is_images(model, name):
     assert px.complete(model, images, known[..., ::-1], condition=labels).shape == BITS.shape
 
 
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+def test_integers_from_2_to_the_63_on_are_refused_not_negative(kind):
+    values, bins = np.array([1, 2**63 - 1, 2**63], np.uint64), data.Bins((0, 2, 9))
+    with pytest.raises(DataError, match=r"measured values are numbers.*from 2\*\*63 on"):
+        bins.levels_of(kind(values))
+    assert bins.levels_of(kind(values[:2])).tolist() == [0, 1]
+
+
 @pytest.mark.parametrize("name", ["float", "cat", None, object()])
 def test_what_is_no_integer_is_refused_in_one_line(model, name):
     images = BITS.astype(float) if name == "float" else name

@@ -34,6 +34,7 @@ def stand_in(
     """
     name = str(table.get("name", "own data"))
     channels, height, width, levels, classes, _ = FACTS.get(name, OWN)
+    levels = table.get("source_levels") or levels
     height, width = size or as_size(table.get("size")) or (height, width)
     if table.get("rgb") or table.get("grey"):
         channels = 3 if table.get("rgb") else 1

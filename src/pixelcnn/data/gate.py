@@ -136,7 +136,7 @@ def named(where: str, remedy: Callable[[Exception], str] = lambda _: "") -> Iter
         yield
     except PixelCNNError as error:
         text = str(error)
-        if text.startswith(where):
+        if text.startswith((f"{where} ", f"{where}:")):
             raise
         raise type(error)(f"{where} {text}", hint=error.hint) from error
     except MemoryError as error:

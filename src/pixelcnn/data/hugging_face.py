@@ -70,7 +70,7 @@ def read_named(source: str, reading: Reading) -> ImageSet | Parts:
     datasets = _library()
     name, _, split = source.removeprefix(PREFIX).partition(":")
     folder = at_home(name)
-    if here := is_there(folder):
+    if here := bool(name) and is_there(folder):
         name, configuration = str(folder), None
     elif NAME.fullmatch(name):
         *owner, last = name.split("/")

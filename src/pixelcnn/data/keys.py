@@ -236,16 +236,27 @@ def parts_of(container: Container) -> dict[str, str]:
 
     Also ``train_images``, ``images_test``, ``val/x`` and the like, after the same words or groups; nothing
     unless there is a part to train on and another one, in one such place.
+
+    Raises:
+        DataError: two could be the same part.
     """
-    places: dict[tuple[str, ...], dict[str, str]] = {}
+    places: dict[tuple[str, ...], dict[str, list[str]]] = {}
     for name in container.names:
         *before, one, other = ["", *name.lower().replace("/", "_").split("_")]
         found = places.setdefault(tuple(before), {})
         for part, spellings in PARTS.items():
             if any({one, other} == {spelling, kind} for spelling in spellings for kind in IMAGES):
-                found.setdefault(part, name)
+                found.setdefault(part, []).append(name)
     whole = [found for found in places.values() if "train" in found and len(found) > 1]
-    return {part: whole[0][part] for part in PARTS if part in whole[0]} if len(whole) == 1 else {}
+    if len(whole) != 1:
+        return {}
+    for part, arrays in whole[0].items():
+        if len(arrays) > 1:
+            raise DataError(
+                f"holds {listing(container, arrays)}, which could all be the part {part}",
+                hint=f"call one of them so, or take one array alone: {typed('key')}",
+            )
+    return {part: whole[0][part][0] for part in PARTS if part in whole[0]}
 
 
 def _last(name: str) -> str:

@@ -122,7 +122,8 @@ def settled(reading: Reading, train: ImageSet | None) -> Reading:
         return reading
     if isinstance(bins, str):
         bins = found_bins(bins, train.images, reading.levels, f"{train.name} ({train.split})")
-    bins = dataclasses.replace(bins, real=are_real(train.images))
+    levels = not reading.measured or train.bins == bins  # what these were made of, nobody knows
+    bins = dataclasses.replace(bins, real=None if levels else are_real(train.images))
     return dataclasses.replace(reading, levels=bins.levels, quantise=bins)
 
 

@@ -32,6 +32,8 @@ ALIKE = ("binarisation", "quantisation", "source_levels", "condition_names")
 """What sets that are joined have in common, beside the shape, the levels and the classes."""
 LOOKED_AT = 2_000
 """Test images of the user's own, evenly spread, that are looked for among the others."""
+READ_AGAIN = 2**28
+"""Bytes of images that are read for that alone, at most."""
 
 
 def permutation(n: int) -> np.ndarray:
@@ -136,13 +138,11 @@ def splits_of(parts: Parts, keys: np.ndarray | None = None, test: ImageSet | Non
             )
         cut = parts_by_content(found, ways)
         if "test" not in missing:
-            _tell_of_copies(sets["test"], found)
+            _tell_of_copies(sets["test"], found, *([] if keys is None else [origin]))
         names = missing if whole is not None else ["train", *missing]
         sets |= {name: origin[part] for name, part in zip(names, cut, strict=True)}
     elif not missing:
-        learned = [sets["train"], sets["val"]]
-        found = np.concatenate([content_keys(each.images, each.group) for each in learned])
-        _tell_of_copies(sets["test"], found)
+        _tell_of_copies(sets["test"], np.array([], np.uint64), sets["train"], sets["val"])
     for part, images in sets.items():
         if not images.split.startswith(
             "tutorial"
@@ -151,9 +151,18 @@ def splits_of(parts: Parts, keys: np.ndarray | None = None, test: ImageSet | Non
     return Splits(*(sets[part] for part in Splits._fields))
 
 
-def _tell_of_copies(test: ImageSet, keys: np.ndarray) -> None:
-    """One line if test images, of which some are looked at, are among those with these content keys."""
+def _tell_of_copies(test: ImageSet, keys: np.ndarray, *others: ImageSet) -> None:
+    """One line if test images, of which some are looked at, are among those with these content keys.
+
+    Or among others, unless they are too large to be read for that: keys that a packed set holds, for one,
+    are those of its values before they were brought to another size or range.
+    """
     if test.group is not None or test.split.startswith("tutorial"):  # whose name says it
+        return
+    if sum(each.images.nbytes for each in others) <= READ_AGAIN:
+        read = (content_keys(each.images, each.group) for each in others)
+        keys = np.concatenate([keys, *read])
+    if not len(keys):
         return
     some = test.limit(LOOKED_AT)
     copies = int(np.isin(content_keys(some.images), keys).sum())

@@ -15,7 +15,7 @@ from pixelcnn.shapes import MAX_LEVELS, ImageShape, image_shape, unflattened
 OTHERS = "pixelcnn.data.load_all makes a set of levels of pictures, files and other arrays"
 
 SIGNED = {torch.uint16: torch.int32, torch.uint32: torch.int64, torch.uint64: torch.int64}
-"""What holds the values of an unsigned type; of 64 bits the largest become negative."""
+"""What holds the values of an unsigned type; of 64 bits all but the largest."""
 
 
 def dtype_of(levels: int) -> torch.dtype:
@@ -32,7 +32,7 @@ def as_tensor(values: Any) -> Tensor:
 
     Raises:
         TypeError, ValueError, RuntimeError: these are no numbers.
-        DataError: see :func:`unmasked` and :func:`dense`.
+        DataError: values from 2**63 on; see also :func:`unmasked` and :func:`dense`.
 
     Example:
         >>> as_tensor(np.array([1, 2, 3], ">i2")[::-1]).tolist()
@@ -40,7 +40,12 @@ def as_tensor(values: Any) -> Tensor:
     """
     if isinstance(values, Tensor):
         dense(values)
-        return values.to(SIGNED[values.dtype]) if values.dtype in SIGNED else values
+        if values.dtype not in SIGNED:
+            return values
+        signed = values.to(SIGNED[values.dtype])
+        if (signed < 0).any():
+            raise DataError("has integers from 2**63 on, which PyTorch does not compute with")
+        return signed
     array = np.asarray(unmasked(values))
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))

@@ -14,8 +14,9 @@ from pixelcnn.errors import ConfigError
 Optimizer = Literal["adam", "adamw", "muon", "nadam", "rmsprop"]
 Schedule = Literal["constant", "exponential", "cosine", "linear", "one-cycle"]
 
-Count = Annotated[int, Range(0, 1_000_000)]
-Positive = Annotated[int, Range(1, 1_000_000)]
+MAX_COUNT = 1_000_000
+Count = Annotated[int, Range(0, MAX_COUNT)]
+Positive = Annotated[int, Range(1, MAX_COUNT)]
 Steps = Annotated[int, Range(0, 1_000_000_000)]
 Share = Annotated[float, Range(0, 1)]
 Decay = Annotated[float, Range(0, 1, below=True)]

@@ -4,11 +4,10 @@ import dataclasses
 import math
 import time
 
-from pixelcnn.config import MAX_INTEGER
 from pixelcnn.data.sets import FACTS
 from pixelcnn.text import counted
 from pixelcnn.training import recipe as recipes
-from pixelcnn.training.options import TrainingOptions
+from pixelcnn.training.options import MAX_COUNT, TrainingOptions
 from pixelcnn.training.recipe import Recipe
 
 LITTLE = 0.1
@@ -212,7 +211,7 @@ def few_steps(recipe: Recipe, images: int) -> list[str]:
         return []
     here, there = (options.epochs * math.ceil(n / options.batch_size) for n in (images, meant))
     enough = math.ceil(options.epochs * meant / images)
-    remedy = f": --epochs {enough} sees as many images" if enough <= MAX_INTEGER else ""
+    remedy = f": --epochs {enough} sees as many images" if enough <= MAX_COUNT else ""
     return [
         f"{counted(options.epochs, 'epoch')} are {counted(here, 'step')} here and {there:,} on"
         f" {plain.data['name']}{remedy}"
