@@ -26,7 +26,6 @@ from benchmarks.leaderboard import (
     ROWS,
     Json,
     append,
-    board,
     judged,
     rows,
     standing,
@@ -42,8 +41,6 @@ from pixelcnn.training import launch
 from pixelcnn.training import recipe as recipes
 from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.published import in_unit
-
-__all__ = ["TRACKS", "Track", "board", "judged", "main", "rows", "with_board"]
 
 OURS, PLAIN, KERAS = "ours", "plain PyTorch", "Keras"
 

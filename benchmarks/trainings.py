@@ -14,14 +14,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.machine import allowed
-from benchmarks.queued import ROW, Training, finished, overview, row_of, state
-from pixelcnn.errors import ConfigError, PixelCNNError
+from benchmarks.queued import ROW, Training, finished, overview, row_of
+from pixelcnn.errors import PixelCNNError
 from pixelcnn.files import write_atomically
 from pixelcnn.training import launch
 from pixelcnn.training import recipe as recipes
-from pixelcnn.training.run import RunFolder
-
-__all__ = ["APART", "QUEUE", "Training", "finished", "main", "overview", "state", "untrained"]
+from pixelcnn.training.run import InUse, RunFolder
 
 PATIENCE = 20.0
 """Seconds between two looks at a folder that another process holds."""
@@ -107,9 +105,7 @@ def wait_for(run: Path) -> None:
         try:
             with RunFolder(run, resume=True):
                 return
-        except ConfigError as error:
-            if "in use" not in str(error):
-                raise
+        except InUse as error:
             if not said:
                 print(f"{error}: waiting", flush=True)
             said = True

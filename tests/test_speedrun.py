@@ -10,8 +10,9 @@ import torch
 
 import pixelcnn as px
 from benchmarks import speedrun
+from benchmarks.leaderboard import BOARD, board, judged, rows, with_board
 from benchmarks.significance import p_value, upper_tail
-from benchmarks.speedrun import TRACKS, Track, board, judged, rows, with_board
+from benchmarks.tracks import TRACKS, Track
 from pixelcnn.training import recipe as recipes
 
 
@@ -82,7 +83,7 @@ def test_a_figure_is_a_record_if_its_runs_surely_beat_the_last_one_in_time():
 
 
 def test_the_board_is_made_of_the_rows():
-    page = speedrun.BOARD.read_text(encoding="utf-8")
+    page = BOARD.read_text(encoding="utf-8")
     assert page == with_board(page, rows())
     for row in rows():
         assert row["track"] in TRACKS

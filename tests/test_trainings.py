@@ -1,5 +1,6 @@
 """The queue of trainings: anybody can start it again, and it says what is done."""
 
+import contextlib
 import json
 import os
 import re
@@ -11,9 +12,12 @@ import time
 import pytest
 
 from benchmarks import trainings
-from benchmarks.trainings import APART, QUEUE, Training, finished, main, overview, state
+from benchmarks.queued import Training, finished, overview, state
+from benchmarks.trainings import APART, QUEUE, main
+from pixelcnn.errors import ConfigError
 from pixelcnn.training import recipe as recipes
 from pixelcnn.training.history import COLUMNS
+from pixelcnn.training.run import RunFolder
 from pixelcnn.training.train import train_recipe
 
 SMALL = ("network.width=6", "network.depth=1", "training.sample_count=0")
@@ -110,6 +114,17 @@ def test_the_queue_trains_what_is_not_done_and_leaves_a_row(queue, tmp_path, cap
     assert main(["--lines", *root]) == 0
     assert capsys.readouterr().out == row["line"] + "\n"
     assert "waiting" in overview(trainings.QUEUE, tmp_path)
+
+
+def test_it_waits_for_a_folder_that_is_in_use_and_for_nothing_else(tmp_path, monkeypatch, capsys):
+    with contextlib.ExitStack() as held:
+        held.enter_context(RunFolder(tmp_path / "one"))
+        monkeypatch.setattr(trainings.time, "sleep", lambda _: held.close())
+        trainings.wait_for(tmp_path / "one")
+    assert "is in use by process" in capsys.readouterr().out
+    (tmp_path / "in use").write_text("")
+    with pytest.raises(ConfigError):
+        trainings.wait_for(tmp_path / "in use")
 
 
 def test_a_row_of_another_model_counts_for_nothing(tmp_path):

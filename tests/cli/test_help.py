@@ -28,6 +28,14 @@ def examples(words):
     return [shlex.split(command)[1:] for command in commands]
 
 
+def test_what_reads_data_alone_names_no_training_and_packs_no_patches():
+    check, prepare = (
+        CliRunner().invoke(app, ["data", name, "--help"]).stdout for name in ("check", "prepare")
+    )
+    assert "as in training" not in check and "resize|nearest|crop|pad|patches" in check
+    assert "resize|nearest|crop|pad " in prepare and "patches" not in prepare
+
+
 @pytest.fixture(scope="module")
 def trained(model, tmp_path_factory):
     """A model that can compress."""

@@ -9,7 +9,7 @@ import pixelcnn as px
 from pixelcnn.conditioning import condition_of
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import ConfigError, ModelError
-from pixelcnn.training import fit
+from pixelcnn.training import checkpoints, fit
 from training.trainings import QUICK, assert_same_end, digits, killed_at, model
 
 SCALE, SHIFT = torch.tensor([1e4, 1e-3]).double(), torch.tensor([1.5e4, 7.0]).double()
@@ -44,12 +44,15 @@ def test_units_change_nothing(kind):
     assert other.statistics.names == ("ink", "width")
 
 
-def test_a_resumed_training_ends_where_the_whole_one_ends(tmp_path):
+def test_a_resumed_training_ends_where_the_whole_one_ends(tmp_path, monkeypatch):
     whole, run = tmp_path / "whole", tmp_path / "run"
     train(run=whole, checkpoint_every="0s")
     with killed_at(2):
         train(run=run, checkpoint_every="0s")
+    read, paths = checkpoints.read, []
+    monkeypatch.setattr(checkpoints, "read", lambda path: paths.append(path) or read(path))
     train(run=run, resume=True, checkpoint_every="0s")
+    assert len(paths) == 1
     assert_same_end(run, whole)
     assert px.load(run).statistics == px.load(whole).statistics
 

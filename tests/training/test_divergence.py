@@ -12,7 +12,7 @@ from pixelcnn import checkpoint, networks, outputs
 from pixelcnn.data import ImageSet
 from pixelcnn.errors import DataError, TrainingError
 from pixelcnn.model import PixelModel
-from pixelcnn.training import Interrupted, checkpoints, fit, loop, validation
+from pixelcnn.training import Callback, Interrupted, checkpoints, fit, loop, validation
 from training.trainings import QUICK, digits, model, state, train
 
 
@@ -83,7 +83,25 @@ def test_a_validation_that_is_not_finite_is_never_the_best(on_nan, monkeypatch, 
     assert math.isfinite(record["validation"]["nats_per_image"])
     latest = checkpoints.latest(tmp_path / "run" / "checkpoints", print)
     assert latest is not None
-    assert all(value.isfinite().all() for value in latest[1]["model"].values())
+    assert all(value.isfinite().all() for value in latest["model"].values())
+
+
+@pytest.mark.parametrize("event", ["on_step", "on_epoch"])
+@pytest.mark.parametrize("in_folder", [True, False])
+def test_who_stops_a_training_whose_first_validation_is_not_finite_is_told(
+    in_folder, event, monkeypatch, tmp_path
+):
+    validate = validation.validate
+
+    def wrong(*arguments, **options):
+        found = validate(*arguments, **options)
+        return dataclasses.replace(found, nats=found.nats * math.nan)
+
+    monkeypatch.setattr(validation, "validate", wrong)
+    stop = type("Stop", (Callback,), {event: lambda self, told: told.stop("enough")})()
+    run = tmp_path / "run" if in_folder else None
+    with pytest.raises(TrainingError, match=r"the validation after step \d is nan"):
+        train(run, epochs=3, on_nan="rewind", validate_every=2, callbacks=[stop])
 
 
 @pytest.mark.parametrize(("on_nan", "step"), [("stop", 1), ("skip", 4), ("rewind", 1)])

@@ -11,7 +11,7 @@ from pixelcnn.annotations import described
 from pixelcnn.config import annotations
 from pixelcnn.errors import ConfigError
 from pixelcnn.training import TrainingOptions
-from pixelcnn.training.options import duration
+from pixelcnn.training.options import seconds_in
 
 
 def those(start):
@@ -93,7 +93,7 @@ def test_a_table_gives_the_same_options_again():
     ("text", "seconds"), [("90", 90), ("45s", 45), ("10m", 600), ("1h30m", 5400), ("1.5h", 5400)]
 )
 def test_durations(text, seconds):
-    assert duration("max_time", text) == seconds
+    assert seconds_in("max_time", text) == seconds
 
 
 def test_every_field_has_a_docstring():

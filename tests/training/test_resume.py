@@ -332,7 +332,7 @@ def assert_falls_back(stored):
     """The damage is found and told of, and the checkpoint before is used."""
     told = []
     found = checkpoints.latest(stored.parent, told.append)
-    assert found[1]["step"] == 1
+    assert found["step"] == 1
     assert told == ["step-00000002.ckpt: damaged checkpoint; trying the one before"]
 
 
@@ -444,7 +444,7 @@ def test_a_checkpoint_of_something_else_gives_way_to_the_one_before(stored):
     """As all that is read of one has a name."""
     checkpoints.write(stored, torch.zeros(3))
     told = []
-    assert checkpoints.latest(stored.parent, told.append)[1]["step"] == 1
+    assert checkpoints.latest(stored.parent, told.append)["step"] == 1
     assert "not a checkpoint of a training: it holds a Tensor" in told[0]
 
 

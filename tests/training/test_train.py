@@ -8,7 +8,7 @@ import pytest
 
 from pixelcnn import checkpoint, data
 from pixelcnn.data.reading import condition_names
-from pixelcnn.errors import ConfigError, DataError, UnknownName
+from pixelcnn.errors import ConfigError, DataError, ModelError, UnknownName
 from pixelcnn.training import Interrupted, prepare, train_recipe
 from pixelcnn.training import recipe as recipes
 from pixelcnn.training.run import RunFolder
@@ -217,6 +217,17 @@ def test_a_run_that_goes_on_names_the_parent_that_it_started_from(tmp_path, gone
         shutil.rmtree(first.run)
     train_recipe(None, run, overrides=["training.epochs=2"], resume=True, verbose=False)
     assert checkpoint.describe(run / "last.safetensors")["record"]["parent"] == parent
+
+
+def test_a_file_of_another_name_is_no_checkpoint(tmp_path):
+    first = go(tmp_path / "first")
+    run = go(tmp_path / "second", f"training.init='{first.run}'").run
+    shutil.rmtree(first.run)
+    shutil.rmtree(run / "checkpoints")
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints" / "mine.ckpt").write_text("")
+    with pytest.raises(ModelError, match="no model file"):
+        train_recipe(None, run, resume=True, verbose=False)
 
 
 def test_a_run_goes_on_as_many_classes_as_its_parent_counts(tmp_path):

@@ -83,7 +83,14 @@ def prepare(
         Path, typer.Argument(metavar="OUT", help="The new folder to write.", show_default=False)
     ],
     size: options.Size = None,
-    fit: options.Fit = None,
+    fit: Annotated[
+        str | None,
+        options.said(
+            metavar="resize|nearest|crop|pad",
+            help=f"{options.FIT_HELP} smaller ones.",
+            default="resize",
+        ),
+    ] = None,
     label_column: options.LabelColumn = None,
     skip_bad: options.SkipBad = False,
     json: options.Json = False,

@@ -14,6 +14,10 @@ DATA_HELP = (
     "digits, mnist, binarized-mnist, fashion-mnist, cifar-10, a folder of images, "
     "an .npy, .npz, .h5, .zarr, .fits, IDX or .csv file, or hf:NAME."
 )
+FIT_HELP = (
+    "Images, how they get the size. The shorter side scaled and the centre kept: resize averages all pixels, "
+    "nearest mixes none (masks, label maps). As they are: crop cuts the centre out, pad puts black around"
+)
 
 
 def said(*names: str, help: str, default: str, **more: Any) -> Any:  # noqa: A002
@@ -51,10 +55,8 @@ Fit = Annotated[
     str | None,
     said(
         metavar="resize|nearest|crop|pad|patches",
-        help="Images, how they get the size. The shorter side scaled and the centre kept: resize averages "
-        "all pixels, nearest mixes none (masks, label maps). As they are: crop cuts the centre out, pad puts "
-        "black around smaller ones, patches cuts a photograph into a grid, in training anywhere.",
-        default="as in training, else resize for image files and crop for arrays",
+        help=f"{FIT_HELP} smaller ones, patches cuts a photograph into a grid, in training anywhere.",
+        default="what a recipe or a model says, else resize for image files and crop for arrays",
     ),
 ]
 Grey = Annotated[
@@ -62,7 +64,7 @@ Grey = Annotated[
     said(
         "--grey",
         help="Images in colour: make them grey, by their brightness.",
-        default="as in training, else off",
+        default="what a recipe or a model says, else off",
     ),
 ]
 Rgb = Annotated[
@@ -70,7 +72,7 @@ Rgb = Annotated[
     said(
         "--rgb",
         help="Grey images: give them three equal channels.",
-        default="as in training, else off",
+        default="what a recipe or a model says, else off",
     ),
 ]
 Layout = Annotated[
@@ -106,7 +108,7 @@ SourceLevels = Annotated[
         min=2,
         max=65_536,
         help="Own data: how many levels the stored values have; of image files 256 is their whole range.",
-        default="what the file says, else as in training",
+        default="what the file says, else what a model says, else by its type of number",
     ),
 ]
 As = Annotated[

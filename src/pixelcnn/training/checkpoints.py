@@ -9,7 +9,7 @@ import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -19,9 +19,6 @@ from pixelcnn.errors import ConfigError, ModelError
 from pixelcnn.folders import read_inside, write_inside
 from pixelcnn.model import PixelModel
 from pixelcnn.statistics import Statistics
-
-if TYPE_CHECKING:
-    from pixelcnn.training.run import RunFolder
 
 MARK, FORMAT = b"pxcktp", b"02"
 DIGEST = hashlib.sha256().digest_size
@@ -106,8 +103,8 @@ def prune(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def latest(folder: Path, say: Callable[[str], None]) -> tuple[Path, dict[str, Any]] | None:
-    """The latest whole checkpoint of a folder; says which damaged ones it passed over.
+def latest(folder: Path, say: Callable[[str], None]) -> dict[str, Any] | None:
+    """The content of the latest whole checkpoint of a folder; says which damaged ones it passed over.
 
     Raises:
         ModelError: there are checkpoints, but none can be used.
@@ -115,7 +112,7 @@ def latest(folder: Path, say: Callable[[str], None]) -> tuple[Path, dict[str, An
     failure: Exception | None = None
     for path in existing(folder):
         try:
-            return path, read(path)
+            return read(path)
         except (ModelError, OSError) as error:
             say(f"{error}; trying the one before")
             failure = error
@@ -127,26 +124,28 @@ def latest(folder: Path, say: Callable[[str], None]) -> tuple[Path, dict[str, An
     return None
 
 
-def settled(model: PixelModel, train: ImageSet, folder: "RunFolder | None") -> Statistics | None:
+def settled(model: PixelModel, train: ImageSet, state: dict[str, Any] | None) -> Statistics | None:
     """Those of the condition that a training has, or had when it was started.
+
+    Args:
+        model: that is trained.
+        train: on what.
+        state: of the checkpoint that it goes on from, if there is one.
 
     Raises:
         ConfigError: it was started on other values.
     """
     fresh = statistics_for(model, train)
-    if model.network.condition in (None, "label") or folder is None:
+    if model.network.condition in (None, "label") or state is None:
         return fresh
-    found = latest(folder.checkpoints, lambda _: None)
-    if found is None:
-        return fresh
-    stored = found[1].get("condition")
+    stored = state.get("condition")
     if stored is None:
         return None  # an older run, which took the values as they were
     before = Statistics.from_config(stored, model.network.condition_size)
     ours = model.statistics is None and fresh is not None  # else they are those of a parent
     if ours and fresh is not None and (before.low, before.high) != (fresh.low, fresh.high):
         raise ConfigError(
-            f"{folder.path} was started on other conditions, {before.described()}, than"
+            f"the run was started on other conditions, {before.described()}, than"
             f" {fresh.described()}",
             hint="give the same data with --data, or choose another folder with --run",
         )

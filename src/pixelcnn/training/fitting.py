@@ -129,15 +129,18 @@ def run_training(job: Job) -> History:
     device = processes.device(devices.resolve_device(options.device))
     precision = processes.on_main(lambda: resolve_precision(options.precision, device))
     processes.check_same("".join(job.notes["content_hash"].values()), "data")
-    model.statistics = processes.on_main(lambda: checkpoints.settled(model, job.train, folder))
     path = folder.path if folder is not None and processes.is_main else None
+    log, metrics = (path and path / name for name in ("train.log", "metrics.csv"))
+    talk, found = Talk(log, verbose=job.verbose and processes.is_main), None
+    if folder is not None:
+        found = processes.on_main(lambda: checkpoints.latest(folder.checkpoints, talk.say))
+    model.statistics = processes.on_main(lambda: checkpoints.settled(model, job.train, found))
     batches = Batches(
         job.train, options.batch_size, options.seed,
         condition=condition_of(model, job.train), prepare=model.standardised,
         augmentation=augmentation_of(model, options), tagged=tags.of(model) if options.augment_tag else None,
         rank=processes.rank, processes=processes.size, device=device,
     )  # fmt: skip
-    log, metrics = (path and path / name for name in ("train.log", "metrics.csv"))
     with (
         batches,
         preserved(model, device),
@@ -145,7 +148,7 @@ def run_training(job: Job) -> History:
         StopFlag() as stop,
         memory(batches.batch_size, options.micro_batch_size),
         accelerated(device) as accelerator,
-        Talk(log, verbose=job.verbose and processes.is_main) as talk,
+        talk,
         Trackers(job.trackers if processes.is_main else (), path, options.as_table()) as trackers,
     ):
         model.record = dict(job.notes)
@@ -153,7 +156,8 @@ def run_training(job: Job) -> History:
         window = min(options.log_every, batches.steps_per_epoch)
         recorder = Recorder(metrics, window, trackers, talk)
         trainer = Trainer(job, batches, precision, accelerator, stop, recorder)
-        if restore(trainer):
+        over, found = restore(trainer, found), None  # whose memory the training has use for
+        if over:
             talk.say(f"nothing to do: this training is over, {trainer.where_it_ended}")
         else:
             greet(trainer, device)
@@ -161,25 +165,22 @@ def run_training(job: Job) -> History:
         return finish(trainer)
 
 
-def restore(trainer: Trainer) -> bool:
-    """Goes on from the latest checkpoint of a folder, if there is one.
+def restore(trainer: Trainer, found: dict[str, Any] | None) -> bool:
+    """Goes on from the latest checkpoint of a folder, if there is one, of which this is the content.
 
     Returns:
         Whether that training is over: all its steps are taken, or it had stopped for want of progress.
     """
     folder, options, state, clock = trainer.folder, trainer.options, trainer.state, trainer.clock
-    if folder is None:
-        return False
-    say = trainer.recorder.talk.say
-    found = trainer.processes.on_main(lambda: checkpoints.latest(folder.checkpoints, say))
     if found is None:
-        if folder.best.exists():
+        if folder is not None and folder.best.exists():
+            say = trainer.recorder.talk.say
             say("there is no checkpoint to go on from: this training starts anew")
         return False
-    trainer.load_state_dict(found[1], resumed=True)
+    trainer.load_state_dict(found, resumed=True)
     over = state.step >= trainer.plan.steps or 0 < options.patience <= trainer.saver.best.worse
     # The folder's recipe may tell of a length that a kill has kept from every checkpoint.
-    if trainer.job.replan or found[1].get("length", options.length) != options.length:
+    if trainer.job.replan or found.get("length", options.length) != options.length:
         trainer.follow(trainer.processes.on_main(lambda: clock.replan(trainer.plan, state.step)))
         over = over and state.step >= trainer.plan.steps
     return over and trainer.saver.best.step >= 0  # else the best model is lost, and has to be made

@@ -129,9 +129,9 @@ class TrainingOptions:
         check_fields(self, "training.")
         if not devices.NAMES.fullmatch(self.device):
             raise invalid("device", self.device, "use auto, cpu, cuda, cuda:N or mps")
-        if self.max_time is not None and duration("max_time", self.max_time) <= 0:
+        if self.max_time is not None and seconds_in("max_time", self.max_time) <= 0:
             raise invalid("max_time", self.max_time, "use a time above zero, as 45s, 10m or 1h30m")
-        duration("checkpoint_every", self.checkpoint_every)
+        seconds_in("checkpoint_every", self.checkpoint_every)
         try:
             check_names(self.augment)
         except ConfigError as error:
@@ -144,7 +144,7 @@ class TrainingOptions:
     @property
     def seconds(self) -> float:
         """:attr:`max_time` in seconds; infinite where there is none."""
-        return math.inf if self.max_time is None else duration("max_time", self.max_time)
+        return math.inf if self.max_time is None else seconds_in("max_time", self.max_time)
 
     @property
     def limit(self) -> str:
@@ -170,7 +170,7 @@ class TrainingOptions:
     @property
     def checkpoint_seconds(self) -> float:
         """:attr:`checkpoint_every` in seconds."""
-        return duration("checkpoint_every", self.checkpoint_every)
+        return seconds_in("checkpoint_every", self.checkpoint_every)
 
     def as_table(self) -> dict[str, Any]:
         """The fields as a recipe's ``[training]`` table; an absent ``max_time`` is left out."""
@@ -192,14 +192,14 @@ class TrainingOptions:
         return cls(**table)
 
 
-def duration(name: str, text: str) -> float:
+def seconds_in(name: str, text: str) -> float:
     """Seconds in a text such as ``1h30m``, ``10m``, ``45s`` or ``90`` (seconds).
 
     Raises:
         ConfigError: not a duration; ``name`` says whose.
 
     Example:
-        >>> duration("max_time", "1m30s")
+        >>> seconds_in("max_time", "1m30s")
         90.0
     """
     number = r"\d{1,9}(?:\.\d+)?"

@@ -22,7 +22,7 @@ from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.run import versions
 from pixelcnn.weights import fingerprint
 
-PLACES = ("device", "devices", "nodes", "trackers", "init")
+UNRECORDED = ("device", "devices", "nodes", "trackers", "init")
 """Options that say where a training ran, not what it did."""
 
 ANCESTRY = ("recipe", "data", "content_hash", "steps", "epochs", "validation", "parent")
@@ -60,7 +60,7 @@ def training_record(
     if labels is not None and tags.of(model).kind == "label":  # as the network is told them
         classes, labels = known_classes(model, classes) or classes, condition_of(model, train)
     known = model.record.get("data", {}) if train.binarisation == UNSAID else {}
-    settings = {k: v for k, v in options.as_table().items() if k not in PLACES}
+    settings = {k: v for k, v in options.as_table().items() if k not in UNRECORDED}
     return (
         {
             "recipe": recipe,

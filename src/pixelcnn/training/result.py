@@ -84,4 +84,4 @@ def stored(run: Path) -> dict[str, Any]:
 def seconds_of(folder: RunFolder) -> float | None:
     """Seconds that a training took until its last checkpoint, all resumed parts together."""
     found = checkpoints.latest(folder.checkpoints, lambda _: None)
-    return None if found is None else round(float(found[1]["elapsed"]), 1)
+    return None if found is None else round(float(found["elapsed"]), 1)

@@ -42,6 +42,10 @@ AGAIN = "continue with --resume (in Python resume=True)"
 """How a training goes on, unless whoever started it says it otherwise."""
 
 
+class InUse(ConfigError):
+    """A run folder in which another process trains."""
+
+
 class RunFolder:
     """A run folder, held by one process at a time.
 
@@ -65,8 +69,9 @@ class RunFolder:
         best_before: the best as of the last checkpoint, where a stopped run has found a better one since.
 
     Raises:
-        ConfigError: on entering; the path is a file, cannot be written, is in use, or holds a run, or a
-            link, see :func:`pixelcnn.folders.check_folder`.
+        InUse: on entering; another process trains there.
+        ConfigError: on entering; the path is a file, cannot be written, or holds a run, or a link, see
+            :func:`pixelcnn.folders.check_folder`.
         ResourceError: on entering; the disk is full.
     """
 
@@ -190,7 +195,7 @@ class RunFolder:
             self._holds = hold(lock)
         except BlockingIOError as error:
             holder = os.read(lock, 256).decode(errors="replace").strip() or "unknown"
-            raise ConfigError(
+            raise InUse(
                 f"run folder {self.path} is in use by process {holder}",
                 hint="wait for it, or choose another folder with --run",
             ) from error

@@ -16,6 +16,7 @@ from pixelcnn.errors import DataError, ModelError
 from pixelcnn.folders import RUNS, at_home, is_plain, number_of, numbered
 from pixelcnn.model import PixelModel
 from pixelcnn.surroundings import independent
+from pixelcnn.training import checkpoints
 from pixelcnn.training import recipe as recipes
 from pixelcnn.training.batches import augmentation_of, check_fit
 from pixelcnn.training.options import TrainingOptions
@@ -198,7 +199,7 @@ def rehearse(wanted: Request) -> Prepared:
     folder.check()
     if (trackers := wanted.recipe.options.trackers) != TrainingOptions.trackers:  # takes a second
         check_trackers(trackers, wanted.run)
-    ready = prepare(wanted.recipe, trained=any(folder.checkpoints.glob("*.ckpt")))
+    ready = prepare(wanted.recipe, trained=bool(checkpoints.existing(folder.checkpoints)))
     folder.check_content(content_of(ready.model, train=ready.splits[0], val=ready.splits[1]))
     return ready
 
@@ -251,7 +252,7 @@ def train_recipe(
             processes.on_main(lambda: check_hooks(callbacks, chosen, asked.run))
             talk = Talk(None, verbose=verbose and processes.is_main)
             talk.say(f"loading {nameless(recipe.data.get('name', 'data'))}")
-            trained = processes.on_main(lambda: any(folder.checkpoints.glob("*.ckpt")))
+            trained = processes.on_main(lambda: bool(checkpoints.existing(folder.checkpoints)))
             # The main process loads first: what it downloads is there for the others.
             loaded: list[Prepared] = []
             processes.on_main(lambda: loaded.append(prepare(recipe, trained=trained)))

@@ -182,15 +182,15 @@ class Trainer:
         """Goes back to the last checkpoint at half the rate, if that is wanted and still allowed.
 
         Raises:
-            TrainingError: it is not.
+            TrainingError: it is not, or a callback ends the training before there is a best model.
         """
-        if self.options.on_nan != "rewind" or self.rewound >= divergence.MAX_REWOUND:
+        over = self.reason not in ("", "signal") and self.saver.best.step < 0
+        if self.options.on_nan != "rewind" or over or self.rewound >= divergence.MAX_REWOUND:
             raise error
         rewound, content, say = self.rewound + 1, self.snapshot, self.recorder.talk.say
         if self.folder is not None:
             folder = self.folder.checkpoints
-            found = self.processes.on_main(lambda: checkpoints.latest(folder, say))
-            content = content if found is None else found[1]
+            content = self.processes.on_main(lambda: checkpoints.latest(folder, say)) or content
         self.load_state_dict(copy.deepcopy(content))
         self.rewound, self.pending = rewound, []
         self.recorder.begin()
