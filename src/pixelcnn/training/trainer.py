@@ -190,7 +190,8 @@ class Trainer:
         rewound, content, say = self.rewound + 1, self.snapshot, self.recorder.talk.say
         if self.folder is not None:
             folder = self.folder.checkpoints
-            content = self.processes.on_main(lambda: checkpoints.latest(folder, say)) or content
+            found = self.processes.on_main(lambda: checkpoints.latest(folder, say))
+            content = content if found is None else found
         self.load_state_dict(copy.deepcopy(content))
         self.rewound, self.pending = rewound, []
         self.recorder.begin()
