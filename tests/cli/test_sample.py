@@ -123,13 +123,6 @@ def test_a_suffix_we_do_not_write_is_refused_before_drawing(run, out):
     assert ".gif" in run("sample", "no-model", "--out", out, code=2).hint
 
 
-@pytest.mark.parametrize("out", ["drawn", "drawn/a.png"])
-def test_an_error_before_drawing_leaves_no_folder_behind(run, model, here, out):
-    run("sample", "no-model", "--out", out, code=4)
-    run("complete", model, "no-picture", "--out", out, code=2)
-    assert not (here / "drawn").exists()
-
-
 def test_a_file_in_the_way_of_a_folder(run, model, here):
     (here / "taken").write_text("mine")
     assert "is a file" in run("sample", model, "--out", "taken", code=2).error

@@ -30,7 +30,7 @@ KINDS: dict[str, Kind] = {".png": "grid", ".gif": "animation", ".npy": "array", 
 
 
 def kind_of(path: Path, *read: str | None, json: bool = False) -> Kind:
-    """What ``path`` asks for, by its suffix; checked before anything is read or made.
+    """What ``path`` asks for, by its suffix; checked before the drawing starts.
 
     A pipe or device whose name says nothing, as ``/dev/stdout``, gets a grid.
 
@@ -41,6 +41,7 @@ def kind_of(path: Path, *read: str | None, json: bool = False) -> Kind:
 
     Raises:
         ConfigError: a suffix we do not write, a folder that cannot be there, a terminal, or what is read.
+        OSError: the path cannot be written.
 
     Example:
         >>> kind_of(Path("samples.png")), kind_of(Path("samples"))
@@ -49,7 +50,7 @@ def kind_of(path: Path, *read: str | None, json: bool = False) -> Kind:
     output.refuse_read(path, *read)
     kind = KINDS.get(path.suffix.lower(), "grid" if files.is_direct(path) else None)
     if kind is not None:
-        output.check_target(path, json=json, terminal=False, make=False)
+        output.check_target(path, json=json, terminal=False)
         return kind
     if path.suffix and not path.is_dir():
         raise ConfigError(
@@ -59,11 +60,12 @@ def kind_of(path: Path, *read: str | None, json: bool = False) -> Kind:
         )
     if path.exists() and not path.is_dir():
         raise ConfigError(f"{path} is a file", hint="choose another folder with --out")
+    path.mkdir(parents=True, exist_ok=True)
     return "folder"
 
 
 class Drawing:
-    """Images that are about to be drawn, and where they go; makes the folder for them.
+    """Images that are about to be drawn, and where they go.
 
     Args:
         model: that draws.
@@ -79,7 +81,6 @@ class Drawing:
         ConfigError: values of a picture, or of a model that has none; images that make no picture that
             programs open, and it says how many do.
         ResourceError: the array is larger than what is free on the disk.
-        OSError: the path cannot be written.
     """
 
     def __init__(
@@ -100,11 +101,7 @@ class Drawing:
         if kind in PICTURES:
             beside = given if kind == "grid" else 0
             self._check_pixels(count + beside, (columns or 0) + (beside > 0))
-        if kind == "folder":
-            path.mkdir(parents=True, exist_ok=True)
-        else:
-            output.check_target(path)
-        if path.suffix.lower() == ".npy" and not files.is_direct(path):
+        elif path.suffix.lower() == ".npy" and not files.is_direct(path):
             self._check_disk()
         self._say_what_is_lost()
         self.film = Film(model.shape, model.levels, known) if kind == "animation" else None
