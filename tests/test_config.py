@@ -173,8 +173,7 @@ def area(name: str = "", **options: Unpack[Options]) -> tuple[str, int]:
 def test_unpacked_options_are_parameters_of_their_own():
     assert list(config.arguments(area)) == ["name", "side"]
     assert area("a", side=np.int64(3)) == ("a", 9)
-    with pytest.raises(ConfigError, match="side must be an integer from 1 to 9, got 10") as caught:
+    with pytest.raises(ConfigError, match="side must be an integer from 1 to 9, got 10"):
         area(side=10)
-    assert not caught.value.hint  # whether it can be left out, other options decide
     with pytest.raises(ConfigError, match=r"no option called 'sides'\. Did you mean 'side'"):
         area(sides=3)

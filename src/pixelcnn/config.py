@@ -138,8 +138,10 @@ def check_values(kind: Callable[..., Any], values: Mapping[str, Any], prefix: st
 
 
 def _remedy(parameter: inspect.Parameter | None) -> str:
-    if parameter is None or parameter.default is parameter.empty:
+    if parameter is None:
         return ""
+    if parameter.default is parameter.empty:
+        return "leave it out" if parameter.kind is parameter.KEYWORD_ONLY else ""
     return f"leave it out for the default, {shown(parameter.default)}"
 
 
