@@ -276,7 +276,7 @@ def completions(
     n = check_integer("n", n, 1, 2**31)
     batch_size = check_integer("batch_size", batch_size, 1, 2**31)
     model, temperature = placed(model, device), checked(seed, temperature)
-    mask = known_pixels(known, model.shape).clone()  # the caller may go on with his
+    mask = known_pixels(known, model.shape).clone()  # which may change between batches
     given, condition, _ = levels_of(model, images, condition, options)
     model.shape.require(given.shape)  # a mask would spread what is too small over the image
     given, total = given.cpu(), len(given) * n
