@@ -118,6 +118,9 @@ OF_FUNCTIONS = {
         lambda s, y: F.conv2d(y, s.first.weight[..., :1, :1], s.first.bias, groups=WIDTH),
         lambda s, y: F.conv2d(y, weight=matrix(s)[..., None, None]),
     ],
+    F.conv_transpose2d: [
+        lambda s, y: F.conv_transpose2d(y, matrix(s)[..., None, None], s.first.bias)
+    ],
     F.linear: [lambda s, y: F.linear(y.permute(LAST), matrix(s), bias=s.first.bias).permute(BACK)],
     F.pad: [lambda s, y: F.pad(y, (0, 0, 1, 0))[:, :, :-1]],
 }
@@ -156,7 +159,8 @@ OF_METHODS = {
     "unflatten": [lambda s, y: y.unflatten(dim=1, sizes=(-1, 2))[:, 0]],
     "new_zeros": [lambda s, y: y + y.new_zeros(y.shape, requires_grad=True)],
     "new_ones": [lambda s, y: torch.cat([y.new_ones(y.size(0), 2, *y.shape[2:]), y], 1)],
-    "to": [lambda s, y: y.to(y.device, y.dtype)],
+    "to": [lambda s, y: y.to(y.device, y.dtype), lambda s, y: y.exp().to(y)],
+    "type_as": [lambda s, y: y + torch.ones(1, WIDTH, 1, 1).type_as(y)],
     "contiguous": [lambda s, y: y.contiguous(memory_format=torch.channels_last)],
     "clone": [lambda s, y: y + y.clone().tanh_()],
     "add_": [lambda s, y: y.exp().add_(1)],
@@ -187,6 +191,10 @@ OF_MODULES = {
     nn.GLU: [nn.GLU(dim=1)],
     nn.PReLU: [nn.PReLU(), nn.PReLU(WIDTH)],
     nn.Conv2d: [nn.Conv2d(WIDTH, 5, 1), nn.Conv2d(WIDTH, 5, 1, padding="same", bias=False)],
+    nn.ConvTranspose2d: [
+        nn.ConvTranspose2d(WIDTH, 5, 1),
+        nn.ConvTranspose2d(WIDTH, 4, 1, groups=2, bias=False),
+    ],
     nn.BatchNorm2d: [nn.BatchNorm2d(WIDTH), nn.BatchNorm2d(WIDTH, affine=False, eps=0.1)],
     nn.ZeroPad2d: [nn.ZeroPad2d((0, 0, 1, -1))],
     nn.ConstantPad2d: [nn.ConstantPad2d((2, -2, 0, 0), 0)],
@@ -271,6 +279,25 @@ SHAPES = [
 @pytest.mark.parametrize("body", SHAPES)
 def test_features_are_counted_and_other_sizes_are_followed(body):
     assert_followed(small_model(lambda s, y: body(y)))
+
+
+SHAPES += [
+    lambda y: y.flatten(2).tanh().view(y.shape),
+    lambda y: y.permute(LAST).reshape(-1, 2, 3)[:, 1].view(*y[:, 0].shape, 3).permute(BACK),
+    lambda y: F.linear(by_position(y), torch.eye(5, WIDTH).to(y)).view(sizes(y, 5)).permute(BACK),
+    lambda y: torch.cat([y, torch.ones(y.size(0), 2, *y.shape[2:], dtype=y.dtype)], 1),
+    lambda y: y + torch.ones(1, WIDTH, 1, 1).to(y).expand(y.size(0), -1, *map(int, y.shape[2:])),
+]
+
+
+def by_position(y):
+    """Features of all positions of all images below one another."""
+    n, height, width, features = sizes(y, WIDTH)
+    return y.permute(LAST).contiguous().view(n * height * width, features)
+
+
+def sizes(y, features):
+    return [*(int(size) for size in y.permute(LAST).size()[:3]), features]
 
 
 NO_SHAPES = {

@@ -83,6 +83,17 @@ def shift(y, down=0, right=0):
     return F.pad(y[:, :, : height - down, : width - right], (right, 0, down, 0))
 
 
+def coarse(s, y, step, groups=1):
+    """Every so many rows and columns, from the last position on that is known."""
+    kernel = s.kernel(step, step, groups)
+    return F.conv2d(F.pad(y, (step - 1, 0, step - 1, 0)), kernel, stride=step, groups=groups)
+
+
+def like(y, x):
+    """As many of the first rows and columns as another one has."""
+    return y[:, :, : x.size(2), : x.size(3)]
+
+
 BODIES = {
     "rows above": lambda s, y: F.conv2d(F.pad(y, (1, 1, 2, 0)), s.kernel(2, 3))[:, :, :-1],
     "pad more": lambda s, y: F.conv2d(y, s.kernel(2, 3), padding=(2, 1))[:, :, : y.size(2)],
@@ -97,7 +108,36 @@ BODIES = {
     "same": lambda s, y: F.conv2d(y, s.kernel(3, 3) * s.past, padding="same"),
     "a number a feature": lambda s, y: (y - s.gain) * s.gain + 2 * (s.gain - y),
     "one number": lambda s, y: y * s.gain[:1] + torch.ones(()),
+    "halves": lambda s, y: like(F.conv_transpose2d(coarse(s, y, 2), s.kernel(2, 2), stride=2), y),
+    "thirds": lambda s, y: like(F.conv_transpose2d(coarse(s, y, 3), s.kernel(3, 3), stride=3), y),
+    "strided groups": lambda s, y: like(s.up(torch.relu(coarse(s, y, 2, groups=3))), y),
+    "strided depthwise": lambda s, y: like(s.up(coarse(s, y, 2, groups=WIDTH)), y),
+    "written to both sides": lambda s, y: like(written_to_both_sides(s, y), y),
+    "transposed": lambda s, y: F.conv_transpose2d(y, s.kernel(2, 2))[:, :, :-1, :-1],
+    "transposed groups": lambda s, y: F.conv_transpose2d(y, s.kernel(1, 1, 2), groups=2),
 }
+
+
+def halves_of_halves(s, y):
+    half = torch.tanh(coarse(s, y, 2))
+    quarter = F.conv_transpose2d(coarse(s, half, 2), s.kernel(2, 2), stride=2)
+    return like(s.up(torch.cat([like(quarter, half), half], 1)[:, 3:9]), y) + y
+
+
+def written_to_both_sides(s, y):
+    """As PixelCNN++ in PyTorch has it for what depends on finished rows only."""
+    half = F.conv2d(F.pad(shift(y, down=1), (1, 1, 1, 0)), s.kernel(2, 3), stride=2)
+    whole = F.conv_transpose2d(half, s.kernel(2, 3), stride=2, output_padding=1)
+    _, _, height, width = [int(size) for size in whole.size()]
+    return whole[:, :, : height - 1, 1 : width - 1]
+
+
+def dilated(s, y):
+    whole = F.conv_transpose2d(coarse(s, y, 2), s.kernel(2, 2), stride=2, dilation=3, padding=0)
+    return like(whole, y)
+
+
+BODIES |= {f.__name__: f for f in (halves_of_halves, dilated)}
 
 
 class Parts(nn.Module):
@@ -108,6 +148,7 @@ class Parts(nn.Module):
         self.gain = nn.Parameter(torch.randn(WIDTH, 1, 1))
         self.weight = nn.Parameter(torch.randn(WIDTH, WIDTH, 3, 3))
         self.past = torch.tensor([[1.0, 1, 1], [1, 1, 0], [0, 0, 0]])
+        self.up = nn.ConvTranspose2d(WIDTH, WIDTH, 3, stride=2)
 
     def kernel(self, rows, columns, groups=1):
         return self.weight[:, : WIDTH // groups, :rows, :columns]
@@ -116,6 +157,16 @@ class Parts(nn.Module):
 @pytest.mark.parametrize("name", BODIES)
 def test_convolutions_and_what_is_padded_around_them_are_followed(name):
     assert_followed(small_model(lambda s, y: BODIES[name](s.parts, y), parts=Parts()))
+
+
+@pytest.mark.parametrize("engine", ["cached", "native"])
+@pytest.mark.parametrize("name", ["halves", "thirds", "halves_of_halves", "written to both sides"])
+def test_coarser_grids_draw_what_a_full_pass_draws(name, engine):
+    """Of sides that no stride divides."""
+    model = small_model(lambda s, y: BODIES[name](s.parts, y), parts=Parts())
+    model = px.PixelModel(model.network, model.output, (1, 5, 7)).float()
+    fast, slow = (px.sample(model, 4, seed=1, engine=each) for each in (engine, "full"))
+    assert torch.equal(fast, slow)
 
 
 @pytest.mark.parametrize("how", ["product", "overwrite", "in place"])
@@ -247,14 +298,26 @@ def test_parametrizations_are_those_of_evaluation_mode(how):
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
-def test_a_weight_norm_that_is_a_hook_says_what_needs_none():
+@pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.parametrizations.weight_norm])
+def test_a_weight_norm_is_that_of_the_weights_as_they_are_now(norm):
+    """The first keeps the weight that it computed last; a forward pass with gradients leaves it a history."""
+    model = alive(Tutorial(), outputs.Categorical(levels=2), (1, 5, 7)).double()
+    last = norm(model.network.layers[-1])
+    assert_followed(model)
+    model.network(torch.zeros(1, 1, 5, 7, dtype=torch.float64)).sum().backward()
+    with torch.no_grad():
+        next(last.parameters()).mul_(2)
+        for gain in last.parameters():
+            gain += 0.1
+    assert_followed(model)
+    assert torch.equal(px.sample(model, 5, seed=1), px.sample(model, 5, seed=1, engine="full"))
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
+def test_another_hook_beside_a_weight_norm_is_the_reason():
     model = alive(Tutorial(), outputs.Categorical(levels=2), (1, 5, 7))
-    last = model.network.layers[-1]
-    nn.utils.weight_norm(last)
-    assert "nn.utils.parametrizations.weight_norm" in engines.choose(model).reason
-    nn.utils.remove_weight_norm(last)
-    nn.utils.parametrizations.weight_norm(last)
-    assert_followed(model.double())
+    nn.utils.weight_norm(model.network.layers[-1]).register_forward_pre_hook(lambda *given: None)
+    assert engines.choose(model).reason == "layer 'network.layers.5' has a forward hook"
 
 
 GIVEN = {"vector": lambda s, y, given: y + s.linear(given)[:, :, None, None]}

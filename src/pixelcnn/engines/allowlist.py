@@ -16,9 +16,11 @@ from pixelcnn.engines.convolution import (
     batch_norm,
     convolution,
     convolve,
+    convolve_transposed,
     getitem,
     pad,
     padding,
+    transposed,
 )
 from pixelcnn.engines.layout import (
     alike,
@@ -165,6 +167,11 @@ FUNCTIONS: dict[Any, Entry] = {
         (None, 1, 0, 1, 1),
         any_size=True,
     ),
+    functional.conv_transpose2d: Entry(
+        convolve_transposed,
+        ("weight", "bias", "stride", "padding", "output_padding", "groups", "dilation"),
+        (None, 1, 0, 0, 1, 1),
+    ),
     functional.linear: Entry(linear, ("weight", "bias"), (None,)),
     functional.pad: Entry(pad, ("pad", "mode", "value"), ("constant", None), any_size=True),
 }
@@ -181,7 +188,7 @@ METHODS: dict[str, Entry] = {
     "unflatten": Entry(unflatten, ("dim", "sizes")),
     "new_zeros": Entry(partial(new, value=0.0), ("*size",)),
     "new_ones": Entry(partial(new, value=1.0), ("*size",)),
-    "to": Entry(to, ("*given",)),
+    **dict.fromkeys(("to", "type_as"), Entry(to, ("*given",))),
     "contiguous": Entry(identity, ("memory_format",), (None,)),
     "clone": Entry(clone, ("memory_format",), (None,)),
 }
@@ -214,6 +221,7 @@ MODULES: dict[type[nn.Module], Callable[[Program, Value, Any], Any]] = {
     nn.GLU: layer(functional.glu),
     nn.PReLU: prelu,
     nn.Conv2d: convolution,
+    nn.ConvTranspose2d: transposed,
     nn.BatchNorm2d: batch_norm,
     nn.Linear: layer(functional.linear),
     **dict.fromkeys((nn.ZeroPad2d, nn.ConstantPad2d), padding),

@@ -6,14 +6,15 @@ read. Between padding and cutting a tensor is larger or smaller than the image, 
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pixelcnn.engines.layout import COLUMNS, IMAGES, ROWS, Size, Spread, spelt_out
+from pixelcnn.engines.layout import Spread, spelt_out, spread
 from pixelcnn.engines.layout import getitem as features_of
 from pixelcnn.engines.lowering import Value, itself
+from pixelcnn.engines.sizes import COLUMNS, IMAGES, LAST, ROWS, SECOND, Size, size
 from pixelcnn.program import Program, Tap, Unlowerable
 
 Margins = tuple[tuple[int, int], tuple[int, int]]
@@ -24,33 +25,41 @@ NONE: Margins = ((0, 0), (0, 0))
 
 @dataclass(frozen=True)
 class Framed:
-    """A sum over taps of a value, on more or fewer positions than the image has.
+    """A sum over taps of a value, on more or fewer positions than its grid has.
+
+    Position ``(y, x)`` reads ``(stride y + down, stride x + right) / up``, where that is whole.
 
     Attributes:
         number: of the node that is read.
+        margins: positions beyond the grid's.
         taps: what the sum reads; None for the value itself, with zeros around it.
         bias: added to it.
-        margins: positions beyond the image's.
-        last: as of a :class:`Value`: its features stand in the second dimension, never in the last one.
+        stride: how much coarser than its source's the grid is.
+        up: how much finer.
     """
 
     number: int
     margins: Margins
     taps: tuple[Tap, ...] | None = None
     bias: Tensor | None = None
-    last: ClassVar[bool] = False
+    stride: int = 1
+    up: int = 1
+
+
+def clock_of(program: Program, x: Value | Framed) -> int:
+    """Of the grid that a value is on."""
+    clock = program.nodes[x.number].clock
+    return clock * x.stride // x.up if isinstance(x, Framed) else clock
 
 
 def shape_of(program: Program, x: Value | Framed | Spread) -> tuple[Any, ...]:
     """The sizes of a value's tensor, those of images, rows and columns by name."""
-    if isinstance(x, Spread):
-        return x.shape
-    (above, below), (left, right) = x.margins if isinstance(x, Framed) else NONE
-    places, width = (
-        (Size(ROWS, above + below), Size(COLUMNS, left + right)),
-        program.width(x.number),
-    )
-    return (Size(IMAGES), *((*places, width) if x.last else (width, *places)))
+    if not isinstance(x, Framed):
+        return (x if isinstance(x, Spread) else spread(program, x)).shape
+    width = program.width(x.number) if x.taps is None else len(x.taps[0].weight)
+    rows, columns = (size(place, clock_of(program, x)) for place in (ROWS, COLUMNS))
+    (above, below), (left, right) = x.margins
+    return (Size(IMAGES), width, rows + (above + below), columns + (left + right))
 
 
 def pad(
@@ -83,13 +92,15 @@ def _grow(x: Any, axis: int, before: int, after: int) -> Any:
 
 
 def _framed(x: Any) -> Framed:
-    if not isinstance(x, Value | Framed) or x.last:
+    if isinstance(x, Framed):
+        return x
+    if not isinstance(x, Value) or x.places != SECOND:
         raise Unlowerable("padding of what is no value (n, features, h, w) of the network")
-    return x if isinstance(x, Framed) else Framed(x.number, NONE)
+    return Framed(x.number, NONE)
 
 
 def settle(program: Program, x: Any) -> Any:
-    """A value of the program, as soon as there are as many positions as in the image."""
+    """A value of the program, as soon as there are as many positions as on its grid."""
     if isinstance(x, Value) or any(map(sum, x.margins)):
         return x
     down, right = -x.margins[0][0], -x.margins[1][0]
@@ -97,9 +108,16 @@ def settle(program: Program, x: Any) -> Any:
         return Value(x.number)
     if x.taps is None:
         return Value(program.depthwise(x.number, [itself(program, x.number, down, right)], None))
-    taps = [tap._replace(down=tap.down + down, right=tap.right + right) for tap in x.taps]
-    write = program.depthwise if taps[0].weight.ndim == 1 else program.taps
-    return Value(write(x.number, taps, x.bias))
+    taps = [_moved(tap, x.stride * down, x.stride * right, x.up) for tap in x.taps]
+    if taps[0].weight.ndim == 1:
+        return Value(program.depthwise(x.number, taps, x.bias))
+    return Value(program.taps(x.number, taps, x.bias, stride=x.stride, up=x.up))
+
+
+def _moved(tap: Tap, down: int, right: int, up: int) -> Tap:
+    """A tap that reads further down and right, and of a coarser grid the phase that has a whole position."""
+    down, right = -tap.down - down, -tap.right - right
+    return tap._replace(down=-(down // up), right=-(right // up), phase=(down % up, right % up))
 
 
 def convolve(
@@ -113,8 +131,7 @@ def convolve(
     groups: int = 1,
 ) -> Any:
     """A convolution; of its kernel what is not zero acts."""
-    if _pair(stride) != (1, 1):
-        raise Unlowerable("it strides over positions")
+    step = _step(stride)
     if not isinstance(weight, Tensor) or weight.ndim != 4:
         raise Unlowerable("a kernel that is no tensor (out, in, rows, columns)")
     weight, bias = weight.detach(), None if bias is None else bias.detach()
@@ -129,17 +146,65 @@ def convolve(
     if framed.taps is not None:
         raise Unlowerable("a convolution of one that is not as large as the image")
     (above, below), (left, right) = framed.margins
-    depthwise = groups == program.width(framed.number) == len(weight)
+    depthwise = groups == program.width(framed.number) == len(weight) and step == 1
     kernel = weight[:, 0] if depthwise else _whole(weight, groups)
-    taps = [
-        Tap(row * apart[0] - above, column * apart[1] - left, part, part != 0)
-        for row in range(weight.shape[2])
-        for column in range(weight.shape[3])
+    taps = _taps(kernel, apart, (above, left))
+    taps = tuple(tap for tap in taps if bool(tap.live.any())) or taps[:1]
+    more = (above + below - reach[0], left + right - reach[1])
+    rows, columns = ((0, (each + step - 1) // step) for each in more)  # where it divides the grid
+    framed = Framed(framed.number, (rows, columns), taps, bias, stride=step)
+    return settle(program, framed)
+
+
+def convolve_transposed(
+    program: Program,
+    x: Any,
+    weight: Any,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: int = 1,
+    dilation: Any = 1,
+) -> Any:
+    """A convolution that writes where another one reads, onto a grid as much finer as it strides."""
+    framed, up = _framed(x), _step(stride)
+    if framed.taps is not None or framed.margins != NONE or not isinstance(weight, Tensor):
+        raise Unlowerable("it reads what is no value as large as the image")
+    cut, apart, more = (_pair(each) for each in (padding, dilation, output_padding))
+    kernel = weight.detach().unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+    taps = _taps(_whole(kernel, groups), apart, cut, -1)
+    if len({_moved(tap, 0, 0, up).phase for tap in taps}) < up**2:
+        raise Unlowerable("it leaves positions unwritten")
+    after = [apart[i] * (weight.shape[2 + i] - 1) + 1 + more[i] - up - 2 * cut[i] for i in (0, 1)]
+    margins = ((0, after[0]), (0, after[1]))
+    bias = None if bias is None else bias.detach()
+    return settle(program, Framed(framed.number, margins, taps, bias, up=up))
+
+
+def _taps(
+    kernel: Tensor, apart: tuple[int, int], first: tuple[int, int], sign: int = 1
+) -> tuple[Tap, ...]:
+    """What a kernel ``(..., rows, columns)`` reads: ``sign (apart row - first)`` rows down, and so on."""
+    return tuple(
+        Tap(
+            sign * (row * apart[0] - first[0]),
+            sign * (column * apart[1] - first[1]),
+            part,
+            part != 0,
+        )
+        for row in range(kernel.shape[-2])
+        for column in range(kernel.shape[-1])
         for part in (kernel[..., row, column],)
-    ]
-    taps = [tap for tap in taps if bool(tap.live.any())] or taps[:1]
-    margins = ((0, above + below - reach[0]), (0, left + right - reach[1]))
-    return settle(program, Framed(framed.number, margins, tuple(taps), bias))
+    )
+
+
+def _step(stride: Any) -> int:
+    """Of rows and columns alike."""
+    rows, columns = _pair(stride)
+    if rows != columns:
+        raise Unlowerable(f"it strides over {rows} rows and {columns} columns")
+    return rows
 
 
 def _pair(value: Any) -> tuple[int, int]:
@@ -164,6 +229,12 @@ def convolution(program: Program, x: Value, module: nn.Conv2d) -> Any:
     return convolve(program, x, module.weight, module.bias, *given)
 
 
+def transposed(program: Program, x: Value, module: nn.ConvTranspose2d) -> Any:
+    """A layer of PyTorch's that is one transposed."""
+    given = module.stride, module.padding, module.output_padding, module.groups, module.dilation
+    return convolve_transposed(program, x, module.weight, module.bias, *given)
+
+
 def padding(program: Program, x: Value, module: nn.ConstantPad2d) -> Any:
     """Zeros around an image."""
     return pad(program, x, module.padding, value=module.value)
@@ -174,7 +245,7 @@ def batch_norm(program: Program, x: Value, module: nn.BatchNorm2d) -> Value:
     mean, variance = module.running_mean, module.running_var
     if mean is None or variance is None:
         raise Unlowerable("it averages over the images of a batch")
-    if x.last or program.width(x.number) != module.num_features:
+    if x.places != SECOND or program.width(x.number) != module.num_features:
         raise Unlowerable("it has other features than what it is given")
     factor = (variance + module.eps).rsqrt()
     factor = factor if module.weight is None else factor * module.weight.detach()
@@ -186,12 +257,13 @@ def batch_norm(program: Program, x: Value, module: nn.BatchNorm2d) -> Value:
 
 def getitem(program: Program, x: Any, index: Any) -> Any:
     """One of several values, or runs of features, rows and columns."""
-    if not isinstance(x, Value | Framed) or not isinstance(index, tuple):
+    places = SECOND if isinstance(x, Framed) else x.places if isinstance(x, Value) else ()
+    if places not in (SECOND, LAST) or not isinstance(index, tuple):
         return features_of(program, x, index)
-    index, first = spelt_out(index, 4), 1 if x.last else 2
+    index, first = spelt_out(index, 4), places.index(ROWS)
     for axis, part in enumerate(index[first : first + 2]):
         if part != slice(None):
-            x = _grow(x, axis, *_cut(part, axis, x))
+            x = _grow(x, axis, *_cut(program, part, axis, x))
     rest = tuple(slice(None) if first <= i < first + 2 else each for i, each in enumerate(index))
     x = settle(program, x)
     if all(part == slice(None) for part in rest):
@@ -199,11 +271,12 @@ def getitem(program: Program, x: Any, index: Any) -> Any:
     return features_of(program, x, rest)
 
 
-def _cut(part: Any, axis: int, x: Any) -> tuple[int, int]:
+def _cut(program: Program, part: Any, axis: int, x: Any) -> tuple[int, int]:
     """How many rows or columns a slice leaves out at either end, below zero."""
     more = sum(x.margins[axis]) if isinstance(x, Framed) else 0
     start, stop = (part.start or 0, part.stop) if isinstance(part, slice) else (part, 0)
-    if isinstance(stop, Size) and stop.axis >= 0:  # of square images the other one, too
+    grid = clock_of(program, x)
+    if isinstance(stop, Size) and stop - stop.more in (Size(ROWS, grid), Size(COLUMNS, grid)):
         stop = min(stop.more - more, 0) or None
     ends = isinstance(start, int) and start >= 0 and isinstance(stop, int | None)
     if not ends or (stop is not None and stop >= 0) or part.step not in (None, 1):

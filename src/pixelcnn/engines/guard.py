@@ -97,8 +97,10 @@ def program_difference(model: PixelModel, *, drawn: bool) -> str:
         return str(error)
     if drawn:
         _draw_weights(twin)
-    levels, condition = _some_images(twin)
-    program = lower(twin.network, graph_of(twin.network))
+    graph = graph_of(twin.network)
+    program = lower(twin.network, graph)
+    made = any(node.op == "get_attr" and node.target == "tensor" for node in graph.nodes)
+    levels, condition = _some_images(twin, 2 if made else 1)  # those of a batch may be others
     try:
         with torch.no_grad():
             expected = whole_pass(twin, levels, condition)
@@ -204,9 +206,9 @@ def _difference(what: str, found: Tensor, expected: Tensor, tolerance: float) ->
     return f"{what} differ by {float(error.max()):.2g} at (h {row}, w {column})"
 
 
-def _some_images(model: PixelModel) -> tuple[Tensor, Tensor | None]:
-    """Random levels of an image, with a condition; of two with labels, so that these can differ."""
-    n = 2 if model.network.condition == "label" else 1
+def _some_images(model: PixelModel, n: int = 1) -> tuple[Tensor, Tensor | None]:
+    """Random levels of images, with a condition; of two with labels, so that these can differ."""
+    n = 2 if model.network.condition == "label" else n
     generator = torch.Generator().manual_seed(0)
     levels = torch.randint(model.levels, (n, *model.shape), generator=generator)
     if model.network.condition is None:

@@ -6,41 +6,15 @@ as soon as there is a tensor ``(n, features, h, w)`` or ``(n, h, w, features)`` 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pixelcnn.engines.lowering import Value
+from pixelcnn.engines.lowering import Value, constant
+from pixelcnn.engines.sizes import COLUMNS, FEATURES, IMAGES, ROWS, Place, Size, size
 from pixelcnn.program import Program, Tap, Unlowerable
-
-IMAGES, ROWS, COLUMNS, FEATURES = -1, 0, 1, 2
-"""What a dimension of a tensor holds."""
-SECOND, LAST = (IMAGES, FEATURES, ROWS, COLUMNS), (IMAGES, ROWS, COLUMNS, FEATURES)
-
-
-@dataclass(frozen=True)
-class Size:
-    """How many rows, columns or images there are, and so many more."""
-
-    axis: int
-    more: int = 0
-
-    def __add__(self, other: int) -> "Size":
-        return Size(self.axis, self.more + other)
-
-    def __sub__(self, other: int) -> "Size":
-        return self + -other
-
-    def __repr__(self) -> str:
-        return ("n", "height", "width")[self.axis + 1] + (f"{self.more:+d}" if self.more else "")
-
-    def _refuse(self, *others: Any) -> Any:
-        raise Unlowerable(f"a number made of {self}, which a program does not know")
-
-    __index__ = __int__ = __mul__ = __rmul__ = __floordiv__ = __truediv__ = __mod__ = _refuse
-    __lt__ = __le__ = __gt__ = __ge__ = __neg__ = _refuse
 
 
 @dataclass(frozen=True)
@@ -50,12 +24,14 @@ class Spread:
     Attributes:
         number: of the node.
         index: which feature stands where, int64, a dimension for each that holds features.
-        places: what the dimensions hold, :data:`FEATURES` where one of the index stands, in its order.
+        places: what the dimensions hold, ``FEATURES`` where one of the index stands, in its order.
+        clock: of its grid.
     """
 
     number: int
     index: Tensor
-    places: tuple[int, ...]
+    places: tuple[Place, ...]
+    clock: int
 
     def __repr__(self) -> str:
         return f"a tensor {self.shape}"
@@ -64,12 +40,13 @@ class Spread:
     def shape(self) -> tuple[Any, ...]:
         """The sizes of the tensor."""
         parts = iter(self.index.shape)
-        return tuple(next(parts) if p == FEATURES else Size(p) for p in self.places)
+        return tuple(next(parts) if p == FEATURES else size(p, self.clock) for p in self.places)
 
 
-def spread(program: Program, number: int, last: bool) -> Spread:
+def spread(program: Program, x: Value) -> Spread:
     """A value as it is."""
-    return Spread(number, torch.arange(program.width(number)), LAST if last else SECOND)
+    clock = program.nodes[x.number].clock
+    return Spread(x.number, torch.arange(program.width(x.number)), x.places, clock)
 
 
 def moved(x: Spread, dims: Sequence[int]) -> Spread:
@@ -79,36 +56,41 @@ def moved(x: Spread, dims: Sequence[int]) -> Spread:
         raise Unlowerable(f"permute{tuple(dims)} of {len(x.places)} dimensions")
     holding = [dim for dim, place in enumerate(x.places) if place == FEATURES]
     index = x.index.permute([holding.index(dim) for dim in order if dim in holding])
-    return Spread(x.number, index, tuple(x.places[dim] for dim in order))
+    return replace(x, index=index, places=tuple(x.places[dim] for dim in order))
 
 
 def reshaped(x: Spread, shape: Sequence[Any]) -> Spread:
     """Features in other dimensions; images, rows and columns keep theirs."""
-    wanted, absent = list(shape), [Size(p) for p in x.places if p != FEATURES]
-    for size in wanted:
-        if size in absent:
-            absent.remove(size)
-    if len(absent) == 1 and -1 in wanted:
-        wanted[wanted.index(-1)] = absent[0]
+    wanted = list(shape)
+    there = [axis for each in wanted if isinstance(each, Size) for axis in each.place]
+    absent = tuple(axis for place in x.places for axis in place if axis not in there)
+    if absent and -1 in wanted:
+        wanted[wanted.index(-1)] = size(absent, x.clock)
     runs, new = (_runs(sizes) for sizes in (x.shape, wanted))
     for run, old in zip(new, runs, strict=False):
         if run.count(-1) == 1 and (rest := math.prod(run) * -1) > 0 and math.prod(old) % rest == 0:
             run[run.index(-1)] = math.prod(old) // rest
-    axes = [[s for s in sizes if isinstance(s, Size)] for sizes in (x.shape, wanted)]
-    if axes[0] != axes[1] or list(map(math.prod, runs)) != list(map(math.prod, new)):
+    axes = [
+        [a for s in sizes if isinstance(s, Size) for a in s.place] for sizes in (x.shape, wanted)
+    ]
+    others = [s for s in wanted if isinstance(s, Size) and s != size(s.place, x.clock)]
+    if others or axes[0] != axes[1] or list(map(math.prod, runs)) != list(map(math.prod, new)):
         raise Unlowerable(
             f"a shape {tuple(shape)} of {x.shape}; only features can be taken apart and joined, of a value"
             " whose other sizes are those of its shape"
         )
-    places = tuple(s.axis if isinstance(s, Size) else FEATURES for s in wanted)
-    return Spread(x.number, x.index.reshape([size for run in new for size in run]), places)
+    places = tuple(s.place if isinstance(s, Size) else FEATURES for s in wanted)
+    return replace(x, index=x.index.reshape([part for run in new for part in run]), places=places)
 
 
 def _runs(sizes: Sequence[Any]) -> list[list[int]]:
     """Numbers of features between images, rows and columns."""
     runs: list[list[int]] = [[]]
-    for size in sizes:
-        runs.append([]) if isinstance(size, Size) else runs[-1].append(size)
+    for each in sizes:
+        if isinstance(each, Size):
+            runs += [[] for _ in each.place]
+        else:
+            runs[-1].append(each)
     return runs
 
 
@@ -123,7 +105,7 @@ def taken(x: Spread, index: tuple[Any, ...]) -> Spread:
     if not found.numel() or len(index) > len(x.places):
         raise Unlowerable(f"[{index}]; only features can be taken")
     kept = (p for part, p in zip(index, x.places, strict=True) if isinstance(part, slice))
-    return Spread(x.number, found, tuple(kept))
+    return replace(x, index=found, places=tuple(kept))
 
 
 def _plain(part: Any) -> bool:
@@ -188,9 +170,7 @@ def flatten(program: Program, x: Any, start_dim: int = 0, end_dim: int = -1) -> 
     """Features of several dimensions in one."""
     shape = list(_spread(program, x).shape)
     start, stop = start_dim % len(shape), end_dim % len(shape) + 1
-    joined = shape[start:stop]
-    shape[start:stop] = joined if any(isinstance(s, Size) for s in joined) else [math.prod(joined)]
-    return reshape(program, x, shape)
+    return reshape(program, x, [*shape[:start], math.prod(shape[start:stop]), *shape[stop:]])
 
 
 def unflatten(program: Program, x: Any, dim: int, sizes: Any) -> Any:
@@ -203,27 +183,25 @@ def unflatten(program: Program, x: Any, dim: int, sizes: Any) -> Any:
 def _spread(program: Program, x: Any) -> Spread:
     if not isinstance(x, Value | Spread):
         raise Unlowerable("its dimensions are not those of a value of the network")
-    return x if isinstance(x, Spread) else spread(program, x.number, x.last)
+    return x if isinstance(x, Spread) else spread(program, x)
 
 
 def _settled(program: Program, x: Spread) -> Any:
     """A value, as soon as its features stand in one dimension."""
-    return Value(gathered(program, x), x.places == LAST) if x.places in (SECOND, LAST) else x
+    return Value(gathered(program, x), x.places) if x.index.ndim == 1 else x
 
 
-def new(program: Program, x: Value, size: Any, value: float) -> Value:
+def new(program: Program, x: Value, sizes: Any, value: float) -> Value:
     """As many features as are wanted, all of them the same number, for images of the same size."""
-    images, width, *places = size if isinstance(size, tuple) else (size,)
-    if (images, *places) != (Size(IMAGES), Size(ROWS), Size(COLUMNS)) or type(width) is not int:
-        raise Unlowerable(f"a new tensor {size}, which is not (n, features, h, w) of its value")
-    weight = program.like.new_zeros(width, program.width(x.number))
-    bias = program.like.new_full((width,), value)
-    return Value(program.taps(x.number, [Tap(0, 0, weight, weight != 0)], bias))
+    images, width, *places = sizes if isinstance(sizes, tuple) else (sizes,)
+    clock = program.nodes[x.number].clock
+    if (images, *places) != (Size(IMAGES), Size(ROWS, clock), Size(COLUMNS, clock)) or type(
+        width
+    ) is not int:
+        raise Unlowerable(f"a new tensor {sizes}, which is not (n, features, h, w) of its value")
+    return constant(program, Value(x.number), program.like.new_full((width,), value))
 
 
 def alike(program: Program, x: Value, value: float) -> Value:
     """The same number in place of all features."""
-    made = new(
-        program, x, (Size(IMAGES), program.width(x.number), Size(ROWS), Size(COLUMNS)), value
-    )
-    return made._replace(last=x.last)
+    return constant(program, x, program.like.new_full((program.width(x.number),), value))

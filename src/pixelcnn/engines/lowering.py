@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from pixelcnn.engines.sizes import FEATURES, SECOND, Place
 from pixelcnn.program import Program, Tap, Unlowerable
 
 
@@ -15,11 +16,21 @@ class Value(NamedTuple):
 
     Attributes:
         number: of the node.
-        last: its features stand in the tensor's last dimension, not in the second one.
+        places: what the dimensions of its tensor hold; one of them is its features.
     """
 
     number: int
-    last: bool = False
+    places: tuple[Place, ...] = SECOND
+
+    @property
+    def dimension(self) -> int:
+        """That of its features."""
+        return self.places.index(FEATURES)
+
+    @property
+    def last(self) -> bool:
+        """Whether its features stand in the last dimension."""
+        return self.places[-1] == FEATURES
 
 
 def apply(program: Program, op: str, *values: Any, constants: Sequence[float] = ()) -> Value:
@@ -28,12 +39,12 @@ def apply(program: Program, op: str, *values: Any, constants: Sequence[float] = 
         if not isinstance(value, Value):
             what = "a tensor of its own" if isinstance(value, Tensor) else repr(value)
             raise Unlowerable(f"{op} of {what}, which is no value of the network")
-    if len({value.last for value in values}) != 1:
-        raise Unlowerable(f"{op} of values whose features stand in different dimensions")
+    if len({value.places for value in values}) != 1:
+        raise Unlowerable(f"{op} of values that are laid out differently")
     if not all(isinstance(number, int | float) for number in constants):
         raise Unlowerable(f"{op} with {constants}, which are not numbers")
     numbers = (value.number for value in values)
-    return Value(program.elementwise(op, *numbers, constants=constants), values[0].last)
+    return Value(program.elementwise(op, *numbers, constants=constants), values[0].places)
 
 
 def add(program: Program, x: Any, y: Any, alpha: float = 1) -> Value:
@@ -45,7 +56,7 @@ def add(program: Program, x: Any, y: Any, alpha: float = 1) -> Value:
     x, number = (x, y) if isinstance(x, Value) else (y, x)
     if isinstance(x, Value) and isinstance(number, Tensor):
         bias = feature_vector(program, x, number)
-        return Value(program.depthwise(x.number, [itself(program, x.number)], bias), x.last)
+        return Value(program.depthwise(x.number, [itself(program, x.number)], bias), x.places)
     return apply(program, "shift", x, constants=(number,))
 
 
@@ -67,7 +78,7 @@ def multiply(program: Program, x: Any, y: Any) -> Value:
     x, number = (x, y) if isinstance(x, Value) else (y, x)
     if isinstance(x, Value) and isinstance(number, Tensor):
         factor = feature_vector(program, x, number)
-        return Value(program.depthwise(x.number, [Tap(0, 0, factor, factor != 0)], None), x.last)
+        return Value(program.depthwise(x.number, [Tap(0, 0, factor, factor != 0)], None), x.places)
     return apply(program, "scale", x, constants=(number,))
 
 
@@ -133,10 +144,12 @@ def identity(program: Program, x: Any, *options: Any) -> Any:
 
 
 def to(program: Program, x: Any, given: Any) -> Any:
-    """The value itself, of the type and at the place that it has."""
-    if any(each not in (program.like.dtype, program.like.device) for each in given):
+    """What it is given, of the type and at the place that values have."""
+    given = given if type(given) is tuple else (given,)
+    own = (program.like.dtype, program.like.device)
+    if not all(isinstance(each, Value) or each in own for each in given):
         raise Unlowerable(f"to{given}, where values are {program.like.dtype}")
-    return x
+    return x.to(program.like) if isinstance(x, Tensor) else x
 
 
 def clone(program: Program, x: Any, memory_format: Any = None) -> Value:
@@ -155,17 +168,32 @@ def _check_features(name: str, x: Value, dim: Any) -> None:
     """Only features can be taken apart or joined, never positions or images."""
     if not isinstance(x, Value):
         raise Unlowerable(f"{name} of what is no value of the network")
-    if dim not in ((3, -1) if x.last else (1, -3)):
+    if dim not in (x.dimension, x.dimension - len(x.places)):
         raise Unlowerable(f"{name} along dimension {dim}; only features can be")
 
 
 def cat(program: Program, values: Any, dim: Any) -> Value:
-    """Features of several values."""
-    if not all(isinstance(value, Value) for value in values):
+    """Features of several values, and numbers that are the same everywhere."""
+    like = next((value for value in values if isinstance(value, Value)), None)
+    if like is not None:
+        values = [_value(program, like, value) for value in values]
+    if like is None or not all(isinstance(value, Value) for value in values):
         raise Unlowerable("cat of what is no value of the network")
     for value in values:
         _check_features("cat", value, dim)
-    return Value(program.cat(*(value.number for value in values)), values[0].last)
+    if len({value.places for value in values}) != 1:
+        raise Unlowerable("cat of values that are laid out differently")
+    return Value(program.cat(*(value.number for value in values)), values[0].places)
+
+
+def _value(program: Program, like: Value, given: Any) -> Any:
+    """A tensor of numbers that are the same at all positions of a value, as a value beside it."""
+    if not isinstance(given, Tensor) or given.ndim != len(like.places):
+        return given
+    width = given.shape[like.dimension]
+    if given.numel() != width:
+        raise Unlowerable(f"a tensor {tuple(given.shape)}, not one number a feature")
+    return constant(program, like, given.detach().flatten().to(program.like))
 
 
 def split(program: Program, x: Any, size: Any, dim: Any) -> tuple[Value, ...]:
@@ -176,7 +204,7 @@ def split(program: Program, x: Any, size: Any, dim: Any) -> tuple[Value, ...]:
     parts, start = [], 0
     for part in sizes:
         stop = min(start + part, width)
-        parts.append(Value(program.slice(x.number, start, stop), x.last))
+        parts.append(Value(program.slice(x.number, start, stop), x.places))
         start = stop
     return tuple(parts)
 
@@ -190,9 +218,9 @@ def chunk(program: Program, x: Any, chunks: int, dim: Any) -> tuple[Value, ...]:
 def prelu(program: Program, x: Value, module: nn.PReLU) -> Value:
     """One slope for all features, or one a feature."""
     width, slope = program.width(x.number), module.weight.detach()
-    if x.last and len(slope) > 1:
+    if x.dimension != 1 and len(slope) > 1:
         raise Unlowerable("it has a slope for each row of the image")
-    return Value(program.elementwise("prelu", x.number, parameter=slope.expand(width)), x.last)
+    return Value(program.elementwise("prelu", x.number, parameter=slope.expand(width)), x.places)
 
 
 def linear(program: Program, x: Any, weight: Any, bias: Tensor | None = None) -> Value:
@@ -201,7 +229,8 @@ def linear(program: Program, x: Any, weight: Any, bias: Tensor | None = None) ->
         raise Unlowerable("it maps a dimension that holds no features")
     weight = weight.detach()
     tap = Tap(0, 0, weight, torch.ones_like(weight, dtype=torch.bool))
-    return Value(program.taps(x.number, [tap], None if bias is None else bias.detach()), last=True)
+    bias = None if bias is None else bias.detach()
+    return Value(program.taps(x.number, [tap], bias), x.places)
 
 
 def norm(program: Program, x: Value, module: nn.LayerNorm | nn.RMSNorm) -> Value:
@@ -214,7 +243,13 @@ def norm(program: Program, x: Value, module: nn.LayerNorm | nn.RMSNorm) -> Value
     bias = None if bias is None else bias.detach()
     epsilon = torch.finfo(gain.dtype).eps if module.eps is None else module.eps
     number = program.norm(x.number, gain, [0] * width, epsilon, centred=centred, bias=bias)
-    return Value(number, last=True)
+    return Value(number, x.places)
+
+
+def constant(program: Program, like: Value, vector: Tensor) -> Value:
+    """A number a feature, the same at all positions of a value's grid, laid out as that is."""
+    weight = program.like.new_zeros(len(vector), program.width(like.number))
+    return Value(program.taps(like.number, [Tap(0, 0, weight, weight != 0)], vector), like.places)
 
 
 def itself(program: Program, number: int, down: int = 0, right: int = 0) -> Tap:
@@ -230,7 +265,7 @@ def feature_vector(program: Program, x: Value, given: Tensor) -> Tensor:
         Unlowerable: it is another one.
     """
     width = program.width(x.number)
-    shape: Sequence[int] = (1, 1, 1, width) if x.last else (1, width, 1, 1)
+    shape = [width if place == FEATURES else 1 for place in x.places]
     try:
         return torch.broadcast_to(given.detach(), shape).flatten().to(program.like)
     except RuntimeError as error:

@@ -92,11 +92,10 @@ def hook_of(module: nn.Module, called: str = "the model") -> str:
         return "PyTorch has a forward hook for all modules"
     for name, part in module.named_modules():
         what = f"layer {name!r}" if name else called
-        if any(isinstance(hook, WeightNorm) for hook in part._forward_pre_hooks.values()):
-            return (
-                f"{what} has a forward hook; torch.nn.utils.parametrizations.weight_norm needs none"
-            )
-        if part._forward_hooks or part._forward_pre_hooks:
+        before = (
+            hook for hook in part._forward_pre_hooks.values() if not isinstance(hook, WeightNorm)
+        )
+        if part._forward_hooks or any(before):
             return f"{what} has a forward hook"
         if "forward" in vars(part):
             return f"{what} has a forward of its own"

@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, jit, nn
+from torch.overrides import TorchFunctionMode
 
-from pixelcnn.engines.layout import Size
 from pixelcnn.engines.origin import hook_of
+from pixelcnn.engines.sizes import Size, named
 from pixelcnn.engines.translation import Translation, lowers
 from pixelcnn.modes import COMPILED, evaluation_view
 from pixelcnn.networks import Network
@@ -26,7 +27,7 @@ OVERWRITING = (
 )
 
 
-ABOUT = ("shape", "ndim", "dtype", "device")
+ABOUT = ("shape", "ndim", "dtype", "device", "is_cuda")
 """Attributes of tensors that are known where they are asked for."""
 
 
@@ -55,6 +56,17 @@ for _name in OVERWRITING:
     setattr(_Proxy, f"__{_name}__", lambda proxy, x, f=_function: _overwrite(f, proxy, x))
 
 
+class _Everywhere(TorchFunctionMode):
+    """Makes new tensors of one image and position, where they are to have as many as the input."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if not any(issubclass(kind, fx.Proxy) for kind in types):
+            args = fx.node.map_aggregate(args, lambda a: 1 if isinstance(named(a), Size) else a)
+        return func(*args, **(kwargs or {}))
+
+
 class _Tracer(fx.proxy.GraphAppendingTracer):
     """Writes down what a network does with proxies.
 
@@ -78,7 +90,8 @@ class _Tracer(fx.proxy.GraphAppendingTracer):
         """The graph of the network's ``forward``."""
         names = ("x",) if self.view.condition is None else ("x", "condition")
         given: Any = [self.create_proxy("placeholder", name, (), {}) for name in names]
-        with torch.no_grad():  # as engines call it; it may overwrite weights that are trained
+        # As engines call it; it may overwrite weights that are trained.
+        with torch.no_grad(), _Everywhere():
             self.graph.output(self.create_arg(self.view.forward(*given)))
         return self.graph
 

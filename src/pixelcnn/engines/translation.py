@@ -9,8 +9,9 @@ from torch import Tensor, fx, nn
 
 from pixelcnn.engines.allowlist import ANY_SIZE, FUNCTIONS, METHODS, MODULES
 from pixelcnn.engines.convolution import Framed, shape_of
-from pixelcnn.engines.layout import IMAGES, Size, Spread
+from pixelcnn.engines.layout import Spread
 from pixelcnn.engines.lowering import Value
+from pixelcnn.engines.sizes import IMAGES, LAST, SECOND, Size, named
 from pixelcnn.modes import evaluation_view
 from pixelcnn.networks import Network
 from pixelcnn.program import Program, Slice, Unlowerable
@@ -40,9 +41,13 @@ def lowers(module: nn.Module) -> bool:
 class Translation:
     """Turns an fx graph into a program, a node at a time."""
 
+    @torch.no_grad()
     def __init__(self, network: Network) -> None:
         self.network = network
         self.modules = dict(evaluation_view(network).named_modules())
+        for module in self.modules.values():
+            for hook in module._forward_pre_hooks.values():  # of weight_norm; there are no others
+                hook(module, ())
         like = next(network.parameters(), torch.zeros(()))
         self.program = Program(like=like.detach())
         self.values: dict[fx.Node, Any] = {}
@@ -54,7 +59,7 @@ class Translation:
     def run(self, graph: fx.Graph) -> Program:
         self.follow(graph)
         last = self.values[graph.output_node()]
-        if not isinstance(last, Value) or last.last:
+        if not isinstance(last, Value) or last.places != SECOND:
             raise Unlowerable("forward does not return one value (n, out, h, w)")
         self._check_read("the output", last)
         if last.number != len(self.program.nodes) - 1:
@@ -75,7 +80,8 @@ class Translation:
             shape = shape_of(self.program, value)
         else:
             return {}
-        return {"shape": shape, "ndim": len(shape), "dtype": like.dtype, "device": like.device}
+        about = {"dtype": like.dtype, "device": like.device, "is_cuda": like.is_cuda}
+        return {"shape": shape, "ndim": len(shape), **about}
 
     def _output(self, node: fx.Node) -> Any:
         return self._resolve(node.args[0])
@@ -88,7 +94,7 @@ class Translation:
             return tuple(self._resolve(part) for part in argument)
         if isinstance(argument, slice):
             return slice(*map(self._resolve, (argument.start, argument.stop, argument.step)))
-        return argument
+        return named(argument)
 
     def _resolve_all(self, kwargs: Any) -> dict[str, Any]:
         return {key: self._resolve(value) for key, value in kwargs.items()}
@@ -118,14 +124,14 @@ class Translation:
             return tuple(self._everywhere(part, like) for part in value)
         if not isinstance(value, OfLabel):
             return value
-        table = value.table.movedim(-1, 1) if like.last else value.table
-        if table.ndim != 4 or table.shape[2:] != (1, 1):
+        table = value.table.movedim(-1, 1) if like.places == LAST else value.table
+        if like.places not in (SECOND, LAST) or table.ndim != 4 or table.shape[2:] != (1, 1):
             raise Unlowerable(f"{tuple(table.shape)} of the label beside features (n, f, h, w)")
         if len(table) != len(self.label.table):
             raise Unlowerable("what is made of the label is not one of each image")
         width = self.program.width(like.number) if table.shape[1] == 1 else table.shape[1]
         weight = table[1:].flatten(1).expand(-1, width).to(self.program.like)
-        return Value(self.program.condition("label", weight.contiguous()), like.last)
+        return Value(self.program.condition("label", weight.contiguous()), like.places)
 
     def _call_module(self, node: fx.Node) -> Value:
         module, name = self.modules[str(node.target)], str(node.target)
@@ -152,8 +158,9 @@ class Translation:
 
     def _lower(self, name: str, module: Any, args: Any, kwargs: dict[str, Any]) -> Value:
         """One of our layers, which reads and gives features in the second dimension."""
-        if any(isinstance(value, Value) and value.last for value in (*args, *kwargs.values())):
-            raise Unlowerable(f"layer {name!r} reads features that stand last")
+        for value in (*args, *kwargs.values()):
+            if isinstance(value, Value) and value.places != SECOND:
+                raise Unlowerable(f"layer {name!r} reads a tensor {shape_of(self.program, value)}")
         if any(isinstance(v, OfLabel) and v is not self.label for v in (*args, *kwargs.values())):
             raise Unlowerable(f"layer {name!r} is given another value than the label")
         numbers = [self._number(value) for value in args]
@@ -262,7 +269,7 @@ def _for_all_classes(value: Any, classes: int) -> Any:
     if isinstance(value, OfLabel):
         return value.table
     if isinstance(value, Size):
-        return classes if value.axis < 0 else 1
+        return classes if value.place == IMAGES else 1
     if isinstance(value, tuple):
         return tuple(_for_all_classes(part, classes) for part in value)
     return value

@@ -1,0 +1,91 @@
+"""What the dimensions of tensors hold, and how much of it: sizes that a program knows by name only."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pixelcnn.program import Unlowerable
+
+Place = tuple[int, ...]
+"""What a dimension of a tensor holds: features, or images, rows and columns, which may be joined in one."""
+
+FEATURES: Place = ()
+IMAGES, ROWS, COLUMNS = (0,), (1,), (2,)
+SECOND, LAST = (IMAGES, FEATURES, ROWS, COLUMNS), (IMAGES, ROWS, COLUMNS, FEATURES)
+
+NAMES = ("n", "height", "width")
+UNLIKELY, APART = -(10**9), 10**6
+"""The first of the numbers that stand for sizes, which no network has for anything else; their distance."""
+MOST_MORE, MOST_CLOCK = 1000, 64
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many images, rows or columns there are, or images times rows, and so many more.
+
+    Where PyTorch takes it for a number it is one, so that ``torch.ones(n, 1, h, w)`` and ``gain.expand(n, f,
+    h, w)`` are a number a feature, the same at all positions; :func:`named` knows what ``int`` makes of it.
+
+    Attributes:
+        place: what is counted.
+        clock: of the grid that has so many rows and columns.
+        more: than these.
+    """
+
+    place: Place
+    clock: int = 1
+    more: int = 0
+
+    def __add__(self, other: int) -> "Size":
+        return replace(self, more=self.more + other)
+
+    def __sub__(self, other: int) -> "Size":
+        return self + -other
+
+    def __mul__(self, other: Any) -> "Size":
+        if other == 1:
+            return self
+        if not isinstance(other, Size) or self.more or other.more:
+            self._refuse()
+        return Size(self.place + other.place, max(self.clock, other.clock))
+
+    def __index__(self) -> int:
+        return 1
+
+    def __int__(self) -> int:
+        numbers = (
+            UNLIKELY - APART * (axis + 3 * (self.clock if axis else 1)) for axis in self.place
+        )
+        return math.prod(numbers) + self.more
+
+    def __repr__(self) -> str:
+        grid = f"/{self.clock}" if self.clock > 1 else ""
+        name = " ".join(NAMES[axis] + (grid if axis else "") for axis in self.place)
+        return name + (f"{self.more:+d}" if self.more else "")
+
+    def _refuse(self, *others: Any) -> Any:
+        raise Unlowerable(f"a number made of {self}, which a program does not know")
+
+    __rmul__ = __mul__
+    __floordiv__ = __truediv__ = __mod__ = _refuse
+    __lt__ = __le__ = __gt__ = __ge__ = __neg__ = _refuse
+
+
+def size(place: Place, clock: int) -> Size:
+    """Of a grid; there are as many images on all of them."""
+    return Size(place, 1 if place == IMAGES else clock)
+
+
+PLACES = (IMAGES, ROWS, COLUMNS, IMAGES + ROWS, ROWS + COLUMNS, IMAGES + ROWS + COLUMNS)
+NUMBERS = {
+    int(size): size for size in (Size(p, c) for c in range(MOST_CLOCK, 0, -1) for p in PLACES)
+}
+
+
+def named(number: Any) -> Any:
+    """The size that ``int`` made a number of, or sums and products of such numbers; others as they are."""
+    if type(number) is not int or abs(number) < -UNLIKELY:
+        return number
+    near = number if number in NUMBERS else round(number / APART) * APART
+    more = number - near
+    return NUMBERS[near] + more if near in NUMBERS and abs(more) < MOST_MORE else number
