@@ -122,7 +122,16 @@ OF_FUNCTIONS = {
         lambda s, y: F.conv_transpose2d(y, matrix(s)[..., None, None], s.first.bias)
     ],
     F.linear: [lambda s, y: F.linear(y.permute(LAST), matrix(s), bias=s.first.bias).permute(BACK)],
-    F.pad: [lambda s, y: F.pad(y, (0, 0, 1, 0))[:, :, :-1]],
+    F.layer_norm: [
+        lambda s, y: F.layer_norm(y.permute(LAST), (WIDTH,)).permute(BACK),
+        lambda s, y: F.layer_norm(y.permute(LAST), [WIDTH], s.first.bias, eps=0.1).permute(BACK),
+    ],
+    F.rms_norm: [lambda s, y: F.rms_norm(y.permute(LAST), (WIDTH,)).permute(BACK)],
+    F.pad: [
+        lambda s, y: F.pad(y, (0, 0, 1, 0))[:, :, :-1],
+        lambda s, y: F.pad(y, (0, 0, 0, 0, 0, 1), value=1),
+        lambda s, y: F.pad(F.pad(y, (0, 0, 0, 0, 2, 1)), (0, 0, 1, -1, 1, 0), value=0.0),
+    ],
 }
 OF_METHODS = {
     "add": [lambda s, y: y.add(0.5), lambda s, y: y.add(other=y.tanh())],
@@ -271,6 +280,8 @@ SHAPES = [
     lambda y: F.pad(y, (0, 0, 2, 0))[:, :, : y.size()[2]],
     lambda y: y * y.shape[1] + y.dim() + y.ndim,
     lambda y: sum(y[:, i : i + 1] for i in range(y.size(1))),
+    lambda y: sum(part.tanh() * len(y.chunk(3, 1)) for part in y.chunk(2, 1)),
+    lambda y: torch.mul(*map(torch.tanh, y.split([3, 3], 1))),
     lambda y: y if y.size(1) % 2 == 0 else y.tanh(),
     lambda y: F.pad(y, (2, 0))[:, :, :, : y.permute(LAST).unflatten(3, (2, 3)).shape[2]],
 ]

@@ -64,7 +64,7 @@ class Conditional(networks.Network):
         super().__init__(channels, out, "channel", "label", 3)
         self.above = nn.Conv2d(1, 2 * WIDTH, (2, 3), padding=(2, 1))
         self.left = nn.Conv2d(1, 2 * WIDTH, (1, 2), padding=(0, 2))
-        self.classes, self.linear = nn.Embedding(3, 2 * WIDTH), nn.Linear(3, WIDTH)
+        self.classes, self.linear = nn.Embedding(3, 2 * WIDTH), nn.Linear(3, 2 * WIDTH)
         self.head = nn.Conv2d(WIDTH + 3, out, 1)
 
     def forward(self, x, condition=None):
@@ -72,7 +72,8 @@ class Conditional(networks.Network):
         known = F.one_hot(condition, 3).to(x.dtype)
         y = self.above(x)[:, :, :height] + self.left(x)[..., :width]
         a, b = (y + self.classes(condition)[:, :, None, None]).chunk(2, dim=1)
-        y = torch.tanh(a) * torch.sigmoid(b) + self.linear(known).view(n, -1, 1, 1)
+        gain, more = self.linear(known).view(n, -1, 1, 1).chunk(2, 1)
+        y = gain * torch.tanh(a) * torch.sigmoid(b) + more
         everywhere = known[:, :, None, None].expand(-1, -1, height, width)
         return self.head(torch.cat([y, everywhere], 1))
 
@@ -299,16 +300,16 @@ def test_parametrizations_are_those_of_evaluation_mode(how):
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm. is deprecated:FutureWarning")
 @pytest.mark.parametrize("norm", [nn.utils.weight_norm, nn.utils.parametrizations.weight_norm])
-def test_a_weight_norm_is_that_of_the_weights_as_they_are_now(norm):
+@pytest.mark.parametrize("number", [0, -1], ids=["a layer of its own", "PyTorch's"])
+def test_a_weight_norm_is_that_of_the_weights_as_they_are_now(norm, number):
     """The first keeps the weight that it computed last; a forward pass with gradients leaves it a history."""
     model = alive(Tutorial(), outputs.Categorical(levels=2), (1, 5, 7)).double()
-    last = norm(model.network.layers[-1])
+    normed = norm(model.network.layers[number])
     assert_followed(model)
     model.network(torch.zeros(1, 1, 5, 7, dtype=torch.float64)).sum().backward()
     with torch.no_grad():
-        next(last.parameters()).mul_(2)
-        for gain in last.parameters():
-            gain += 0.1
+        for parameter in normed.parameters():
+            parameter += 0.1
     assert_followed(model)
     assert torch.equal(px.sample(model, 5, seed=1), px.sample(model, 5, seed=1, engine="full"))
 
@@ -318,6 +319,13 @@ def test_another_hook_beside_a_weight_norm_is_the_reason():
     model = alive(Tutorial(), outputs.Categorical(levels=2), (1, 5, 7))
     nn.utils.weight_norm(model.network.layers[-1]).register_forward_pre_hook(lambda *given: None)
     assert engines.choose(model).reason == "layer 'network.layers.5' has a forward hook"
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_a_layer_that_is_compiled_is_the_reason():
+    model = alive(Tutorial(), outputs.Categorical(levels=2), (1, 5, 7))
+    model.network.layers[-1] = torch.jit.script(model.network.layers[-1])
+    assert engines.choose(model).reason == "layer 'network.layers.5' is compiled"
 
 
 GIVEN = {"vector": lambda s, y, given: y + s.linear(given)[:, :, None, None]}
@@ -348,6 +356,7 @@ REFUSED = {
     "zeros for what was cut": (lambda y: F.pad(y[:, :, :-1], (0, 0, 0, 1)), "what was cut off"),
     "circular": (lambda y: F.pad(y, (1, 0, 0, 0), mode="circular"), "anything but zeros"),
     "ones": (lambda y: F.pad(y, (1, 0), value=1.0), "anything but zeros"),
+    "ones all around": (lambda y: F.pad(y, (1, 0, 0, 0, 1, 0), value=1.0), "anything but zeros"),
     "twice": (lambda y: F.conv2d(F.conv2d(y, TALL), TALL), "of one that is not as large"),
     "grown again": (lambda y: F.pad(F.conv2d(y, TALL), (0, 0, 1, 0)), "zeros around a convolution"),
     "overwritten": (lambda y: [y[:, :, :-1], y.mul_(2)][0] + y, "overwritten in place"),

@@ -46,14 +46,15 @@ from pixelcnn.engines.lowering import (
     glu,
     hardsigmoid,
     identity,
+    layer_norm,
     linear,
     log_sigmoid,
     mish,
     multiply,
     negate,
-    norm,
     power,
     prelu,
+    rms_norm,
     split,
     subtract,
     to,
@@ -173,6 +174,10 @@ FUNCTIONS: dict[Any, Entry] = {
         (None, 1, 0, 0, 1, 1),
     ),
     functional.linear: Entry(linear, ("weight", "bias"), (None,)),
+    functional.layer_norm: Entry(
+        layer_norm, ("normalized_shape", "weight", "bias", "eps"), (None, None, 1e-5)
+    ),
+    functional.rms_norm: Entry(rms_norm, ("normalized_shape", "weight", "eps"), (None, None)),
     functional.pad: Entry(pad, ("pad", "mode", "value"), ("constant", None), any_size=True),
 }
 METHODS: dict[str, Entry] = {
@@ -225,8 +230,8 @@ MODULES: dict[type[nn.Module], Callable[[Program, Value, Any], Any]] = {
     nn.BatchNorm2d: batch_norm,
     nn.Linear: layer(functional.linear),
     **dict.fromkeys((nn.ZeroPad2d, nn.ConstantPad2d), padding),
-    nn.LayerNorm: norm,
-    nn.RMSNorm: norm,
+    nn.LayerNorm: layer(functional.layer_norm),
+    nn.RMSNorm: layer(functional.rms_norm),
     **dict.fromkeys((nn.Dropout, nn.Dropout2d, nn.Identity), identity),
 }
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pixelcnn.engines.layout import Spread, spelt_out, spread
 from pixelcnn.engines.layout import getitem as features_of
-from pixelcnn.engines.lowering import Value, itself
+from pixelcnn.engines.lowering import Value, cat, constant, itself
 from pixelcnn.engines.sizes import COLUMNS, IMAGES, LAST, ROWS, SECOND, Size, size
 from pixelcnn.program import Program, Tap, Unlowerable
 
@@ -65,12 +65,17 @@ def shape_of(program: Program, x: Value | Framed | Spread) -> tuple[Any, ...]:
 def pad(
     program: Program, x: Any, sides: Any, mode: str = "constant", value: float | None = None
 ) -> Any:
-    """Zeros around a value, or rows and columns less of it."""
-    sides = (*sides, 0, 0, 0, 0)[:4] if len(sides) <= 4 else sides
-    plain = len(sides) == 4 and all(isinstance(side, int) for side in sides)
-    if mode != "constant" or value not in (None, 0) or not plain:
+    """Zeros around a value, or rows and columns less of it; or features more, of any number."""
+    plain = len(sides) <= 6 and all(isinstance(side, int) for side in sides)
+    left, right, above, below, first, last = (*sides, *[0] * 6)[:6]
+    if mode != "constant" or not plain or (value and any(sides[:4])) or min(first, last) < 0:
         raise Unlowerable("padding with anything but zeros around the image")
-    left, right, above, below = sides
+    if (first or last) and isinstance(x, Value) and x.places == SECOND:
+        news = [program.like.new_full((number,), value or 0.0) for number in (first, last)]
+        before, after = ([constant(program, x, new)] if len(new) else [] for new in news)
+        x = cat(program, (*before, x, *after), 1)
+    elif first or last:
+        raise Unlowerable("padding of what is no value (n, features, h, w) of the network")
     for axis, (before, after) in enumerate(((above, below), (left, right))):
         x = _grow(x, axis, before, after)
     return settle(program, x)

@@ -233,17 +233,37 @@ def linear(program: Program, x: Any, weight: Any, bias: Tensor | None = None) ->
     return Value(program.taps(x.number, [tap], bias), x.places)
 
 
-def norm(program: Program, x: Value, module: nn.LayerNorm | nn.RMSNorm) -> Value:
+def layer_norm(
+    program: Program,
+    x: Any,
+    normalized_shape: Any,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float | None = None,
+    *,
+    centred: bool = True,
+) -> Value:
     """A norm over the features of a position, where they stand last."""
-    width, centred = program.width(x.number), isinstance(module, nn.LayerNorm)
-    if not x.last or tuple(module.normalized_shape) != (width,):
+    sizes = normalized_shape if isinstance(normalized_shape, Sequence) else (normalized_shape,)
+    if not isinstance(x, Value) or not x.last or tuple(sizes) != (program.width(x.number),):
         raise Unlowerable("it averages over more than the features of a position")
-    given, bias = module.weight, getattr(module, "bias", None)
-    gain = program.like.new_ones(width) if given is None else given.detach()
+    gain = program.like.new_ones(sizes[0]) if weight is None else weight.detach()
     bias = None if bias is None else bias.detach()
-    epsilon = torch.finfo(gain.dtype).eps if module.eps is None else module.eps
-    number = program.norm(x.number, gain, [0] * width, epsilon, centred=centred, bias=bias)
+    epsilon = torch.finfo(gain.dtype).eps if eps is None else eps
+    groups = [0] * len(gain)
+    number = program.norm(x.number, gain, groups, epsilon, centred=centred, bias=bias)
     return Value(number, x.places)
+
+
+def rms_norm(
+    program: Program,
+    x: Any,
+    normalized_shape: Any,
+    weight: Tensor | None = None,
+    eps: float | None = None,
+) -> Value:
+    """One that takes no mean off."""
+    return layer_norm(program, x, normalized_shape, weight, eps=eps, centred=False)
 
 
 def constant(program: Program, like: Value, vector: Tensor) -> Value:

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx, jit, nn
 from torch.nn.utils.weight_norm import WeightNorm
 
 from pixelcnn.devices import require_numbers
-from pixelcnn.modes import INTERNAL, PLAIN, is_plain
+from pixelcnn.modes import COMPILED, INTERNAL, PLAIN, is_plain
 from pixelcnn.weights import check_finite
 
 DEPTH = 3
@@ -92,6 +92,8 @@ def hook_of(module: nn.Module, called: str = "the model") -> str:
         return "PyTorch has a forward hook for all modules"
     for name, part in module.named_modules():
         what = f"layer {name!r}" if name else called
+        if isinstance(part, jit.ScriptModule) or COMPILED in part._modules:
+            return f"{what} is compiled"
         before = (
             hook for hook in part._forward_pre_hooks.values() if not isinstance(hook, WeightNorm)
         )

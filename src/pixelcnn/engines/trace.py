@@ -6,17 +6,19 @@ computed, so it is refused by name.
 """
 
 import operator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, fx, jit, nn
+from torch import Tensor, fx, nn
+from torch.nn.utils import parametrize
 from torch.overrides import TorchFunctionMode
 
 from pixelcnn.engines.origin import hook_of
 from pixelcnn.engines.sizes import Size, named
 from pixelcnn.engines.translation import Translation, lowers
-from pixelcnn.modes import COMPILED, evaluation_view
+from pixelcnn.modes import evaluation_view
 from pixelcnn.networks import Network
 from pixelcnn.program import Program, Unlowerable
 
@@ -45,6 +47,9 @@ class _Proxy(fx.Proxy):
 
     def dim(self) -> int:
         return len(self.shape)
+
+    def __len__(self) -> int:
+        return len(self.tracer.parts(self))
 
 
 def _overwrite(function: Any, proxy: fx.Proxy, other: Any) -> fx.Proxy:
@@ -82,7 +87,8 @@ class _Tracer(fx.proxy.GraphAppendingTracer):
         tensors = (*self.view.named_parameters(), *self.view.named_buffers())
         self.names = {id(tensor): name for name, tensor in tensors}
         for name, module in list(self.view.named_modules()):
-            if name and _is_leaf(module):
+            weights = "parametrizations" in name.split(".")  # which computes numbers, no values
+            if name and not weights and _is_leaf(module):
                 _check_lower(name, module)
                 module.__dict__.update(forward=partial(self._call_leaf, name))
 
@@ -100,6 +106,14 @@ class _Tracer(fx.proxy.GraphAppendingTracer):
         self.translation.follow(self.graph)
         return self.translation.about(node)
 
+    def parts(self, proxy: fx.Proxy) -> Sequence[Any]:
+        """What there is of several values, as a split gives them."""
+        self.translation.follow(self.graph)
+        return self.translation.parts(proxy.node)
+
+    def iter(self, obj: fx.Proxy) -> Iterator[Any]:
+        return (operator.getitem(obj, number) for number in range(len(self.parts(obj))))
+
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return _Proxy(node, self)
 
@@ -116,17 +130,14 @@ class _Tracer(fx.proxy.GraphAppendingTracer):
 
 def _is_leaf(module: nn.Module) -> bool:
     """Modules that say what they are: our layers, and torch's own."""
-    torchs = type(module).__module__.startswith("torch.nn")
+    kinds = (kind for kind in type(module).__mro__ if kind.__module__ != parametrize.__name__)
+    torchs = next(kinds).__module__.startswith("torch.nn")
     return lowers(module) or (torchs and not isinstance(module, nn.Sequential))
 
 
 def _check_calls(network: Network) -> None:
     """A module does what its class says only as long as nobody has changed how it is called."""
-    called = "the network"
-    for name, module in network.named_modules():
-        if isinstance(module, jit.ScriptModule) or COMPILED in module._modules:
-            raise Unlowerable(f"{f'layer {name!r}' if name else called} is compiled")
-    if hook := hook_of(network, called):
+    if hook := hook_of(network, "the network"):
         raise Unlowerable(hook)
 
 

@@ -83,6 +83,17 @@ class Translation:
         about = {"dtype": like.dtype, "device": like.device, "is_cuda": like.is_cuda}
         return {"shape": shape, "ndim": len(shape), **about}
 
+    def parts(self, node: fx.Node) -> tuple[Any, ...]:
+        """Of several values, each.
+
+        Raises:
+            Unlowerable: it is one.
+        """
+        value = self.values[node]
+        if not isinstance(value, tuple) or isinstance(value, Value | OfLabel):
+            raise Unlowerable("a value cannot be iterated over, nor its images counted")
+        return value
+
     def _output(self, node: fx.Node) -> Any:
         return self._resolve(node.args[0])
 
@@ -115,8 +126,9 @@ class Translation:
         """What a function makes of the label, for each class."""
         given = [_for_all_classes(value, len(self.label.table)) for value in args]
         named = {k: _for_all_classes(v, len(self.label.table)) for k, v in kwargs.items()}
-        found = function(*given, **named)
-        return OfLabel(found) if isinstance(found, Tensor) else found
+        return fx.node.map_aggregate(
+            function(*given, **named), lambda x: OfLabel(x) if isinstance(x, Tensor) else x
+        )
 
     def _everywhere(self, value: Any, like: Any) -> Any:
         """What was made of the label as a value beside others, the same at all positions."""
@@ -224,9 +236,12 @@ class Translation:
         return number, range(start, start + self.program.width(value.number))
 
     def _overwrite(self, source: Value, result: Value) -> None:
-        """From now on a value and all its views are what this program does not say."""
+        """Whatever is called as a value was is its result; parts and wholes of it can no longer be read."""
         if result.number != source.number:
             self.overwritten.append(self._place(source))
+            same = [node for node, value in self.values.items() if _same(value, source)]
+            if not any(node.target == "contiguous" for node in same):  # which may have been copies
+                self.values.update(dict.fromkeys(same, result))
 
     def _check_read(self, name: str, *values: Any) -> None:
         """What has been overwritten cannot be read again, under whatever name."""
@@ -239,6 +254,11 @@ class Translation:
             for other, gone in self.overwritten:
                 if other == number and set(features) & set(gone):
                     raise Unlowerable(f"{name} reads a value that was overwritten in place")
+
+
+def _same(value: Any, other: Value) -> bool:
+    """Whether two nodes of the graph are one tensor."""
+    return isinstance(value, Value) and value == other
 
 
 def _flat(values: Any) -> list[Any]:
