@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
@@ -185,6 +185,28 @@ class _Detaching(TorchFunctionMode):
         if func is Tensor.__deepcopy__ and not args[0].is_leaf:
             return args[0].detach().clone()
         return func(*args, **(kwargs or {}))
+
+
+class Doubled(TorchFunctionMode):
+    """Gives float64 to whoever asks for float32.
+
+    Example:
+        >>> with Doubled():
+        ...     torch.ones(1, dtype=torch.float32).float().dtype
+        torch.float64
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is Tensor.float:
+            return args[0].double()
+        args, kwargs = fx.node.map_aggregate((args, kwargs or {}), _doubled)
+        return func(*args, **kwargs)
+
+
+def _doubled(argument: Any) -> Any:
+    return torch.float64 if argument is torch.float32 else argument
 
 
 def move(model: _Module, device: Device) -> _Module:

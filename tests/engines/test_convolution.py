@@ -109,6 +109,12 @@ BODIES = {
     "same": lambda s, y: F.conv2d(y, s.kernel(3, 3) * s.past, padding="same"),
     "a number a feature": lambda s, y: (y - s.gain) * s.gain + 2 * (s.gain - y),
     "one number": lambda s, y: y * s.gain[:1] + torch.ones(()),
+    "places": lambda s, y: torch.cat([y, s.of_all(y)], 1) + s.places[0, :1],
+    "expanded places": lambda s, y: y * s.places[:, 1:].expand(y.size(0), WIDTH, *y.shape[2:]),
+    "a number a column": lambda s, y: y + s.places[:, :1, :1],
+    "places behind": lambda s, y: torch.cat(
+        [y.movedim(1, 3), s.of_all(y).movedim(1, 3)], -1
+    ).movedim(3, 1),
     "halves": lambda s, y: like(F.conv_transpose2d(coarse(s, y, 2), s.kernel(2, 2), stride=2), y),
     "thirds": lambda s, y: like(F.conv_transpose2d(coarse(s, y, 3), s.kernel(3, 3), stride=3), y),
     "strided groups": lambda s, y: like(s.up(torch.relu(coarse(s, y, 2, groups=3))), y),
@@ -149,7 +155,14 @@ class Parts(nn.Module):
         self.gain = nn.Parameter(torch.randn(WIDTH, 1, 1))
         self.weight = nn.Parameter(torch.randn(WIDTH, WIDTH, 3, 3))
         self.past = torch.tensor([[1.0, 1, 1], [1, 1, 0], [0, 0, 0]])
+        rows, columns = torch.arange(3.0)[:, None] - 1.5, torch.linspace(-1, 1, 5)
+        places = torch.stack([rows + columns / 2, columns.expand(3, -1)])
+        self.register_buffer("places", places[None])
         self.up = nn.ConvTranspose2d(WIDTH, WIDTH, 3, stride=2)
+
+    def of_all(self, y):
+        n, _, height, width = y.shape
+        return self.places[:, :, :height].expand(n, 2, height, width)
 
     def kernel(self, rows, columns, groups=1):
         return self.weight[:, : WIDTH // groups, :rows, :columns]
@@ -348,6 +361,14 @@ def test_another_condition_than_a_label_is_named_as_the_reason(kind):
     assert chosen.name == "full"
     assert f"reads the condition, a {kind}" in chosen.reason
     assert px.sample(model, 2, condition=condition_for(model, 2)).shape == (2, 1, 5, 7)
+
+
+def test_places_that_are_no_sum_of_a_row_and_a_column_are_refused():
+    model = small_model(lambda s, y: y + s.parts.places[:, :1], parts=Parts())
+    assert_followed(model)
+    model.network.parts.places[0, 0, 1, 1] += 0.1
+    with pytest.raises(Unlowerable, match="nor a sum of one of its row"):
+        trace(model.network)
 
 
 REFUSED = {

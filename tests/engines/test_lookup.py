@@ -2,10 +2,13 @@
 
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
 
 import tiny
 from engines.walks import (
     FAST,
+    alive,
     assert_engine_is_exact,
     assert_engines_draw_alike,
     images_of,
@@ -13,8 +16,9 @@ from engines.walks import (
     needs_native,
     parameters,
 )
-from pixelcnn import engines
+from pixelcnn import engines, layers, networks, outputs
 from pixelcnn.engines.stages import stages_of
+from pixelcnn.engines.trace import trace
 from pixelcnn.program import Program, Unlowerable
 
 
@@ -73,3 +77,57 @@ def test_only_levels_are_looked_up():
     computed = program.elementwise("relu", program.input(1))
     with pytest.raises(Unlowerable, match="only the levels"):
         program.lookup(computed, torch.randn(1, 5, 2))
+
+
+# Tables of a network's own
+
+OWN = {
+    "a layer": lambda s, x: s.table(x[:, 0]).permute(0, 3, 1, 2),
+    "a layer of all codes": lambda s, x: (
+        s.table(x.view(-1)).view(*x[:, 0].size(), -1).movedim(3, 1)
+    ),
+    "a function": lambda s, x: F.embedding(x.squeeze(1).long(), s.table.weight).movedim(-1, 1),
+    "ones": lambda s, x: F.one_hot(x[:, 0], 7).permute(0, 3, 1, 2).type_as(s.table.weight),
+    "ones as numbers": lambda s, x: F.one_hot(x, num_classes=7)[:, 0].float().permute(0, 3, 1, 2),
+    "channels": lambda s, x: s.table(x).movedim(-1, 2).flatten(1, 2),
+}
+
+
+class OwnTable(networks.Network):
+    """Embeds codes as other implementations do."""
+
+    def __init__(self, how, channels=1, out=7):
+        super().__init__(channels, out, "pixel", None, 0, embedding=1, codes=7)
+        self.how, self.table = how, nn.Embedding(7, 7)
+        features = (0,) * 7 * channels
+        self.first = layers.MaskedConv2d(features, (0,) * 4, (3, 3), sees_itself=False)
+        self.head = nn.Conv2d(4, out, 1)
+
+    def forward(self, x, condition=None):
+        return self.head(torch.relu(self.first(self.how(self, x))))
+
+
+@pytest.mark.parametrize("engine", FAST)
+@pytest.mark.parametrize("how", OWN)
+def test_a_network_looks_codes_up_in_a_table_of_its_own(how, engine):
+    model = alive(OwnTable(OWN[how]), outputs.Categorical(levels=7), (1, 5, 7))
+    assert_engine_is_exact(model, engine)
+
+
+def test_each_channel_is_looked_up_in_the_same_table():
+    output = outputs.LogisticMixture(levels=7, components=1)
+    network = OwnTable(OWN["channels"], channels=3, out=output.parameters_per_pixel(3))
+    assert_engine_is_exact(alive(network, output, (3, 5, 7)), "cached")
+
+
+NO_LEVELS = {
+    "as many as there are": (lambda s, x: F.one_hot(x[:, 0]).movedim(-1, 1), "happen to be"),
+    "what is computed": (lambda s, x: s.table(x.exp()[:, 0]).movedim(-1, 1), "only the levels"),
+    "long": (lambda s, x: x.exp().long(), "long of what is no level"),
+}
+
+
+@pytest.mark.parametrize(("how", "reason"), NO_LEVELS.values(), ids=NO_LEVELS)
+def test_what_is_no_level_is_not_looked_up(how, reason):
+    with pytest.raises(Unlowerable, match=reason):
+        trace(OwnTable(how))

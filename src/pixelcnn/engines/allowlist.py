@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from pixelcnn.engines.attention import masked_fill, matmul, softmax
 from pixelcnn.engines.convolution import (
     batch_norm,
     convolution,
@@ -24,13 +25,17 @@ from pixelcnn.engines.convolution import (
 )
 from pixelcnn.engines.layout import (
     alike,
+    embedding,
     flatten,
     movedim,
     new,
+    one_hot,
     permute,
     reshape,
+    squeeze,
     transpose,
     unflatten,
+    unsqueeze,
 )
 from pixelcnn.engines.lowering import (
     Value,
@@ -49,6 +54,7 @@ from pixelcnn.engines.lowering import (
     layer_norm,
     linear,
     log_sigmoid,
+    long,
     mish,
     multiply,
     negate,
@@ -71,6 +77,7 @@ class Entry(NamedTuple):
         defaults: of the last of them.
         in_place: it overwrites its first argument.
         any_size: it takes what is larger or smaller than the image.
+        pointwise: it is a function of each feature, wherever that stands.
     """
 
     build: Callable[..., Any]
@@ -78,6 +85,7 @@ class Entry(NamedTuple):
     defaults: tuple[Any, ...] = ()
     in_place: bool = False
     any_size: bool = False
+    pointwise: bool = False
 
     def bind(self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
         """All arguments of a call, in their order.
@@ -111,13 +119,18 @@ def function(op: str, *names: str, defaults: Sequence[Any] = ()) -> Entry:
     def build(program: Program, x: Any, *constants: Any) -> Value:
         return apply(program, op, x, constants=constants)
 
-    return Entry(build, names, tuple(defaults))
+    return each(build, *names, defaults=defaults)
 
 
-ADD = Entry(add, ("other", "alpha"), (1,))
-SUBTRACT = Entry(subtract, ("other", "alpha"), (1,))
-MULTIPLY, DIVIDE = Entry(multiply, ("other",)), Entry(divide, ("other", "rounding_mode"), (None,))
-POWER = Entry(power, ("exponent",))
+def each(build: Callable[..., Any], *names: str, defaults: Sequence[Any] = ()) -> Entry:
+    """A function of each feature."""
+    return Entry(build, names, tuple(defaults), pointwise=True)
+
+
+ADD = each(add, "other", "alpha", defaults=(1,))
+SUBTRACT = each(subtract, "other", "alpha", defaults=(1,))
+MULTIPLY, DIVIDE = each(multiply, "other"), each(divide, "other", "rounding_mode", defaults=(None,))
+POWER = each(power, "exponent")
 DROPOUT = Entry(dropout, ("p", "training"), (0.5, True))
 
 FUNCTIONS: dict[Any, Entry] = {
@@ -131,8 +144,8 @@ FUNCTIONS: dict[Any, Entry] = {
     operator.imul: MULTIPLY._replace(in_place=True),
     operator.itruediv: DIVIDE._replace(in_place=True),
     operator.ipow: POWER._replace(in_place=True),
-    **dict.fromkeys((operator.neg, torch.neg, torch.negative), Entry(negate)),
-    **dict.fromkeys((torch.clamp, torch.clip), Entry(clamp, ("min", "max"), (None, None))),
+    **dict.fromkeys((operator.neg, torch.neg, torch.negative), each(negate)),
+    **dict.fromkeys((torch.clamp, torch.clip), each(clamp, "min", "max", defaults=(None, None))),
     **dict.fromkeys((torch.relu, functional.relu), function("relu")),
     torch.tanh: function("tanh"),
     **dict.fromkeys((torch.sigmoid, torch.special.expit), function("sigmoid")),
@@ -141,15 +154,15 @@ FUNCTIONS: dict[Any, Entry] = {
     torch.square: function("square"),
     functional.silu: function("silu"),
     functional.elu: function("elu", "alpha", defaults=(1.0,)),
-    functional.gelu: Entry(gelu, ("approximate",), ("none",)),
+    functional.gelu: each(gelu, "approximate", defaults=("none",)),
     functional.hardswish: function("hardswish"),
     functional.softplus: function("softplus", "beta", "threshold", defaults=(1.0, 20.0)),
     functional.leaky_relu: function("leaky_relu", "negative_slope", defaults=(0.01,)),
-    functional.relu6: Entry(partial(clamp, low=0.0, high=6.0)),
-    functional.hardtanh: Entry(clamp, ("min_val", "max_val"), (-1.0, 1.0)),
-    functional.hardsigmoid: Entry(hardsigmoid),
-    functional.mish: Entry(mish),
-    functional.logsigmoid: Entry(log_sigmoid),
+    functional.relu6: each(partial(clamp, low=0.0, high=6.0)),
+    functional.hardtanh: each(clamp, "min_val", "max_val", defaults=(-1.0, 1.0)),
+    functional.hardsigmoid: each(hardsigmoid),
+    functional.mish: each(mish),
+    functional.logsigmoid: each(log_sigmoid),
     functional.glu: Entry(glu, ("dim",), (-1,)),
     **dict.fromkeys((functional.dropout, functional.dropout2d), DROPOUT),
     **dict.fromkeys((torch.cat, torch.concat), Entry(cat, ("dim",), (0,))),
@@ -159,8 +172,20 @@ FUNCTIONS: dict[Any, Entry] = {
     torch.movedim: Entry(movedim, ("source", "destination")),
     torch.transpose: Entry(transpose, ("dim0", "dim1")),
     torch.flatten: Entry(flatten, ("start_dim", "end_dim"), (0, -1)),
+    torch.unsqueeze: Entry(unsqueeze, ("dim",)),
+    torch.squeeze: Entry(squeeze, ("dim",)),
     torch.zeros_like: Entry(partial(alike, value=0.0)),
     torch.ones_like: Entry(partial(alike, value=1.0)),
+    **dict.fromkeys((torch.matmul, operator.matmul), Entry(matmul, ("other",))),
+    torch.masked_fill: Entry(masked_fill, ("mask", "value")),
+    torch.softmax: Entry(softmax, ("dim",)),
+    functional.softmax: Entry(softmax, ("dim", "_stacklevel", "dtype"), (3, None)),
+    functional.one_hot: Entry(one_hot, ("num_classes",), (-1,)),
+    functional.embedding: Entry(
+        embedding,
+        ("weight", "padding_idx", "max_norm", "norm_type", "scale_grad_by_freq", "sparse"),
+        (None, None, 2.0, False, False),
+    ),
     operator.getitem: Entry(getitem, ("index",), any_size=True),
     functional.conv2d: Entry(
         convolve,
@@ -186,6 +211,7 @@ METHODS: dict[str, Entry] = {
         for name in (
             *("add", "sub", "mul", "div", "pow", "neg", "clamp", "clip", "relu", "tanh", "sigmoid"),
             *("abs", "exp", "square", "chunk", "permute", "movedim", "transpose", "flatten"),
+            *("unsqueeze", "squeeze", "matmul", "masked_fill", "softmax"),
         )
     },
     "split": Entry(split, ("split_size", "dim"), (0,)),
@@ -194,12 +220,17 @@ METHODS: dict[str, Entry] = {
     "new_zeros": Entry(partial(new, value=0.0), ("*size",)),
     "new_ones": Entry(partial(new, value=1.0), ("*size",)),
     **dict.fromkeys(("to", "type_as"), Entry(to, ("*given",))),
+    "float": Entry(partial(to, given=torch.float32)),
+    "long": Entry(long),
     "contiguous": Entry(identity, ("memory_format",), (None,)),
-    "clone": Entry(clone, ("memory_format",), (None,)),
+    "clone": each(clone, "memory_format", defaults=(None,)),
 }
 METHODS |= {
     f"{name}_": METHODS[name]._replace(in_place=True)
-    for name in (*("add", "sub", "mul", "div", "neg", "clamp"), *("relu", "tanh", "sigmoid", "exp"))
+    for name in (
+        *("add", "sub", "mul", "div", "neg", "clamp", "relu", "tanh", "sigmoid", "exp"),
+        "masked_fill",
+    )
 }
 
 
@@ -232,8 +263,16 @@ MODULES: dict[type[nn.Module], Callable[[Program, Value, Any], Any]] = {
     **dict.fromkeys((nn.ZeroPad2d, nn.ConstantPad2d), padding),
     nn.LayerNorm: layer(functional.layer_norm),
     nn.RMSNorm: layer(functional.rms_norm),
+    nn.Embedding: layer(functional.embedding),
+    nn.Softmax: layer(torch.softmax),
     **dict.fromkeys((nn.Dropout, nn.Dropout2d, nn.Identity), identity),
 }
 
 ANY_SIZE = (nn.Conv2d, nn.ZeroPad2d, nn.ConstantPad2d)
 """Layers that take what is larger or smaller than the image."""
+
+OF_SPREAD = (nn.Embedding, nn.Dropout, nn.Identity)
+"""Layers that take features in several dimensions, or none."""
+
+OF_SCORES = (nn.Softmax, nn.Dropout, nn.Identity)
+"""Layers that take what attention weighs by."""

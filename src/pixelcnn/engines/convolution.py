@@ -55,7 +55,7 @@ def clock_of(program: Program, x: Value | Framed) -> int:
 def shape_of(program: Program, x: Value | Framed | Spread) -> tuple[Any, ...]:
     """The sizes of a value's tensor, those of images, rows and columns by name."""
     if not isinstance(x, Framed):
-        return (x if isinstance(x, Spread) else spread(program, x)).shape
+        return (spread(program, x) if isinstance(x, Value) else x).shape
     width = program.width(x.number) if x.taps is None else len(x.taps[0].weight)
     rows, columns = (size(place, clock_of(program, x)) for place in (ROWS, COLUMNS))
     (above, below), (left, right) = x.margins
@@ -263,7 +263,7 @@ def batch_norm(program: Program, x: Value, module: nn.BatchNorm2d) -> Value:
 def getitem(program: Program, x: Any, index: Any) -> Any:
     """One of several values, or runs of features, rows and columns."""
     places = SECOND if isinstance(x, Framed) else x.places if isinstance(x, Value) else ()
-    if places not in (SECOND, LAST) or not isinstance(index, tuple):
+    if places not in (SECOND, LAST) or not isinstance(index, tuple) or None in index:
         return features_of(program, x, index)
     index, first = spelt_out(index, 4), places.index(ROWS)
     for axis, part in enumerate(index[first : first + 2]):

@@ -5,7 +5,7 @@ as soon as there is a tensor ``(n, features, h, w)`` or ``(n, h, w, features)`` 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -127,11 +127,17 @@ def gathered(program: Program, x: Spread) -> int:
 
 
 def getitem(program: Program, x: Any, index: Any) -> Any:
-    """One of several values, or some of the features: ``x[:, a:b]``."""
+    """One of several values, or some of the features: ``x[:, a:b]``; ``None`` is a dimension of one more."""
     if isinstance(x, tuple) and not isinstance(x, Value) and isinstance(index, int | slice):
         return x[index]
-    found, index = _spread(program, x), index if isinstance(index, tuple) else (index,)
-    return _settled(program, taken(found, spelt_out(index, len(found.places))))
+    found, index = spread_of(program, x), index if isinstance(index, tuple) else (index,)
+    index = spelt_out(index, len(found.places) + index.count(None))
+    found = taken(found, tuple(part for part in index if part is not None))
+    kept = [part for part in index if not isinstance(part, int)]
+    shape = list(found.shape)
+    for dim in (dim for dim, part in enumerate(kept) if part is None):
+        shape.insert(dim, 1)
+    return settled(program, reshaped(found, shape))
 
 
 def spelt_out(index: tuple[Any, ...], dimensions: int) -> tuple[Any, ...]:
@@ -144,51 +150,110 @@ def spelt_out(index: tuple[Any, ...], dimensions: int) -> tuple[Any, ...]:
 
 def permute(program: Program, x: Any, dims: Any) -> Any:
     """The dimensions of a tensor in another order."""
-    return _settled(program, moved(_spread(program, x), dims))
+    return settled(program, moved(spread_of(program, x), dims))
 
 
 def transpose(program: Program, x: Any, dim0: int, dim1: int) -> Any:
     """Two dimensions exchanged."""
-    dims = list(range(len(_spread(program, x).places)))
+    dims = list(range(len(spread_of(program, x).places)))
     dims[dim0], dims[dim1] = dims[dim1], dims[dim0]
     return permute(program, x, dims)
 
 
 def movedim(program: Program, x: Any, source: int, destination: int) -> Any:
     """One dimension moved."""
-    dims = list(range(len(_spread(program, x).places)))
+    dims = list(range(len(spread_of(program, x).places)))
     dims.insert(destination % len(dims), dims.pop(source))
     return permute(program, x, dims)
 
 
 def reshape(program: Program, x: Any, shape: Any) -> Any:
     """Features in other dimensions."""
-    return _settled(program, reshaped(_spread(program, x), shape))
+    return settled(program, reshaped(spread_of(program, x), shape))
 
 
 def flatten(program: Program, x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """Features of several dimensions in one."""
-    shape = list(_spread(program, x).shape)
+    shape = list(spread_of(program, x).shape)
     start, stop = start_dim % len(shape), end_dim % len(shape) + 1
     return reshape(program, x, [*shape[:start], math.prod(shape[start:stop]), *shape[stop:]])
 
 
 def unflatten(program: Program, x: Any, dim: int, sizes: Any) -> Any:
     """Features of one dimension in several."""
-    shape = list(_spread(program, x).shape)
+    shape = list(spread_of(program, x).shape)
     dim %= len(shape)
     return reshape(program, x, [*shape[:dim], *sizes, *shape[dim + 1 :]])
 
 
-def _spread(program: Program, x: Any) -> Spread:
+def spread_of(program: Program, x: Any) -> Spread:
+    """Of whatever has features."""
     if not isinstance(x, Value | Spread):
         raise Unlowerable("its dimensions are not those of a value of the network")
     return x if isinstance(x, Spread) else spread(program, x)
 
 
-def _settled(program: Program, x: Spread) -> Any:
+def settled(program: Program, x: Spread) -> Any:
     """A value, as soon as its features stand in one dimension."""
     return Value(gathered(program, x), x.places) if x.index.ndim == 1 else x
+
+
+def pointwise(program: Program, build: Callable[..., Value], given: Sequence[Any]) -> Any:
+    """A function of each feature, and of numbers, wherever the features stand."""
+    spreads = [x for x in given if isinstance(x, Spread)]
+    like = spreads[0]
+    if any(isinstance(x, Value | Tensor) for x in given) or any(
+        x.shape != like.shape for x in spreads
+    ):
+        raise Unlowerable(f"a function of {like} and what is laid out differently")
+    flat = (replace(x, index=x.index.flatten()) if isinstance(x, Spread) else x for x in given)
+    made = build(
+        program, *(Value(gathered(program, x)) if isinstance(x, Spread) else x for x in flat)
+    )
+    index = torch.arange(like.index.numel()).view(like.index.shape)
+    return replace(like, number=made.number, index=index)
+
+
+def embedding(
+    program: Program,
+    x: Any,
+    weight: Any,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    *options: Any,
+) -> Any:
+    """The row of a table for each level, behind all dimensions."""
+    found = spread_of(program, x)
+    if not isinstance(weight, Tensor) or weight.ndim != 2 or max_norm is not None:
+        raise Unlowerable("an embedding whose table is no tensor (levels, features)")
+    channels, features = program.width(found.number), weight.shape[1]
+    number = program.lookup(found.number, weight.detach().expand(channels, -1, -1))
+    index = found.index[..., None] * features + torch.arange(features)
+    return settled(
+        program, replace(found, number=number, index=index, places=(*found.places, FEATURES))
+    )
+
+
+def one_hot(program: Program, x: Any, num_classes: int) -> Any:
+    """A one among zeros for each level."""
+    if num_classes < 1:
+        raise Unlowerable("one_hot of as many levels as there happen to be")
+    return embedding(program, x, torch.eye(num_classes).to(program.like))
+
+
+def unsqueeze(program: Program, x: Any, dim: int) -> Any:
+    """A dimension more, of one feature."""
+    shape = list(spread_of(program, x).shape)
+    dim %= len(shape) + 1
+    return reshape(program, x, [*shape[:dim], 1, *shape[dim:]])
+
+
+def squeeze(program: Program, x: Any, dim: int) -> Any:
+    """A dimension of one feature less."""
+    shape = list(spread_of(program, x).shape)
+    if shape.pop(dim) != 1:
+        raise Unlowerable(f"squeeze of dimension {dim}, which holds more than one feature")
+    return reshape(program, x, shape)
 
 
 def new(program: Program, x: Value, sizes: Any, value: float) -> Value:

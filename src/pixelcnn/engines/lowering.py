@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pixelcnn.engines.sizes import FEATURES, SECOND, Place
-from pixelcnn.program import Program, Tap, Unlowerable
+from pixelcnn.engines.sizes import FEATURES, LAST, SECOND, Place
+from pixelcnn.program import Input, Program, Tap, Unlowerable
 
 
 class Value(NamedTuple):
@@ -55,7 +55,9 @@ def add(program: Program, x: Any, y: Any, alpha: float = 1) -> Value:
         return apply(program, "add", x, y)
     x, number = (x, y) if isinstance(x, Value) else (y, x)
     if isinstance(x, Value) and isinstance(number, Tensor):
-        bias = feature_vector(program, x, number)
+        bias = by_feature(program, x, number)
+        if isinstance(bias, Value):
+            return apply(program, "add", x, bias)
         return Value(program.depthwise(x.number, [itself(program, x.number)], bias), x.places)
     return apply(program, "shift", x, constants=(number,))
 
@@ -77,7 +79,9 @@ def multiply(program: Program, x: Any, y: Any) -> Value:
         return apply(program, "mul", x, y)
     x, number = (x, y) if isinstance(x, Value) else (y, x)
     if isinstance(x, Value) and isinstance(number, Tensor):
-        factor = feature_vector(program, x, number)
+        factor = by_feature(program, x, number)
+        if isinstance(factor, Value):
+            return apply(program, "mul", x, factor)
         return Value(program.depthwise(x.number, [Tap(0, 0, factor, factor != 0)], None), x.places)
     return apply(program, "scale", x, constants=(number,))
 
@@ -146,10 +150,20 @@ def identity(program: Program, x: Any, *options: Any) -> Any:
 def to(program: Program, x: Any, given: Any) -> Any:
     """What it is given, of the type and at the place that values have."""
     given = given if type(given) is tuple else (given,)
-    own = (program.like.dtype, program.like.device)
-    if not all(isinstance(each, Value) or each in own for each in given):
-        raise Unlowerable(f"to{given}, where values are {program.like.dtype}")
+    like = program.like
+    own = [like.dtype, like.device, *[torch.float32] * (like.dtype == torch.float64)]  # see Doubled
+    for each in given:
+        about = (each.dtype, each.device) if isinstance(each, Tensor) else (each,)
+        if not hasattr(each, "number") and not all(part in own for part in about):
+            raise Unlowerable(f"to{given}, where values are {like.dtype}")
     return x.to(program.like) if isinstance(x, Tensor) else x
+
+
+def long(program: Program, x: Any) -> Any:
+    """Levels that are embedded, which are whole numbers."""
+    if not isinstance(program.nodes[x.number], Input):
+        raise Unlowerable("long of what is no level")
+    return x
 
 
 def clone(program: Program, x: Any, memory_format: Any = None) -> Value:
@@ -187,13 +201,12 @@ def cat(program: Program, values: Any, dim: Any) -> Value:
 
 
 def _value(program: Program, like: Value, given: Any) -> Any:
-    """A tensor of numbers that are the same at all positions of a value, as a value beside it."""
+    """A tensor of numbers that are the same of all images, as a value beside another one."""
     if not isinstance(given, Tensor) or given.ndim != len(like.places):
         return given
-    width = given.shape[like.dimension]
-    if given.numel() != width:
-        raise Unlowerable(f"a tensor {tuple(given.shape)}, not one number a feature")
-    return constant(program, like, given.detach().flatten().to(program.like))
+    if given.numel() == given.shape[like.dimension]:
+        return constant(program, like, given.detach().flatten().to(program.like))
+    return place(program, like, given)
 
 
 def split(program: Program, x: Any, size: Any, dim: Any) -> tuple[Value, ...]:
@@ -278,8 +291,8 @@ def itself(program: Program, number: int, down: int = 0, right: int = 0) -> Tap:
     return Tap(down, right, ones, ones.bool())
 
 
-def feature_vector(program: Program, x: Value, given: Tensor) -> Tensor:
-    """A tensor that is the same at all positions and of all images: a number a feature.
+def by_feature(program: Program, x: Value, given: Tensor) -> Tensor | Value:
+    """A tensor that is the same of all images: a number a feature, or a value if positions have others.
 
     Raises:
         Unlowerable: it is another one.
@@ -288,5 +301,33 @@ def feature_vector(program: Program, x: Value, given: Tensor) -> Tensor:
     shape = [width if place == FEATURES else 1 for place in x.places]
     try:
         return torch.broadcast_to(given.detach(), shape).flatten().to(program.like)
-    except RuntimeError as error:
-        raise Unlowerable(f"a tensor {tuple(given.shape)}, not one number a feature") from error
+    except RuntimeError:
+        found = place(program, x, given)
+    if program.width(found.number) not in (1, width):
+        raise Unlowerable(f"a tensor {tuple(given.shape)} beside {width} features")
+    copies = [found.number] * (width // program.width(found.number))
+    return Value(program.cat(*copies), x.places) if len(copies) > 1 else found
+
+
+def place(program: Program, like: Value, given: Tensor) -> Value:
+    """What rows and columns stand for, as a value laid out like another one: a sum of a row's and a column's.
+
+    Raises:
+        Unlowerable: it is another one.
+    """
+    what = f"a tensor {tuple(given.shape)}, not one number a feature"
+    table = given.detach()[(None,) * (len(like.places) - given.ndim)].to(program.like)
+    if like.places not in (SECOND, LAST) or table.ndim != 4 or table.shape[0] != 1:
+        raise Unlowerable(what)
+    table = table[0] if like.last else table[0].movedim(0, -1)
+    rows, columns = table[:, 0], table[0] - table[0, 0]
+    scale = float(table.abs().amax()) if table.numel() else 0.0
+    if not torch.allclose(
+        rows[:, None] + columns, table, 0.0, 4 * torch.finfo(table.dtype).eps * scale
+    ):
+        raise Unlowerable(f"{what}, nor a sum of one of its row and one of its column")
+    longest = max(
+        len(rows), len(columns)
+    )  # of what is the same in all rows, there are as many as columns
+    rows, columns = (x.expand(longest if len(x) == 1 else -1, -1) for x in (rows, columns))
+    return Value(program.position(rows, columns, like.number), like.places)

@@ -67,7 +67,7 @@ class Size:
         raise Unlowerable(f"a number made of {self}, which a program does not know")
 
     __rmul__ = __mul__
-    __floordiv__ = __truediv__ = __mod__ = _refuse
+    __floordiv__ = __truediv__ = __rtruediv__ = __mod__ = _refuse
     __lt__ = __le__ = __gt__ = __ge__ = __neg__ = _refuse
 
 

@@ -61,6 +61,10 @@ for _name in OVERWRITING:
     setattr(_Proxy, f"__{_name}__", lambda proxy, x, f=_function: _overwrite(f, proxy, x))
 
 
+KEPT = {Tensor.__getitem__: None, Tensor.expand: -1}
+"""What stands for a size where a tensor may have as many already: ``background[:, :, :h]`` is all of it."""
+
+
 class _Everywhere(TorchFunctionMode):
     """Makes new tensors of one image and position, where they are to have as many as the input."""
 
@@ -68,7 +72,8 @@ class _Everywhere(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if not any(issubclass(kind, fx.Proxy) for kind in types):
-            args = fx.node.map_aggregate(args, lambda a: 1 if isinstance(named(a), Size) else a)
+            size = KEPT.get(func, 1)
+            args = fx.node.map_aggregate(args, lambda a: size if isinstance(named(a), Size) else a)
         return func(*args, **(kwargs or {}))
 
 

@@ -7,10 +7,20 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, fx, nn
 
-from pixelcnn.engines.allowlist import ANY_SIZE, FUNCTIONS, METHODS, MODULES
+from pixelcnn.engines import attention
+from pixelcnn.engines.allowlist import (
+    ANY_SIZE,
+    FUNCTIONS,
+    METHODS,
+    MODULES,
+    OF_SCORES,
+    OF_SPREAD,
+    Entry,
+)
+from pixelcnn.engines.attention import Scores
 from pixelcnn.engines.convolution import Framed, shape_of
-from pixelcnn.engines.layout import Spread
-from pixelcnn.engines.lowering import Value
+from pixelcnn.engines.layout import Spread, pointwise
+from pixelcnn.engines.lowering import Value, divide, multiply
 from pixelcnn.engines.sizes import IMAGES, LAST, SECOND, Size, named
 from pixelcnn.modes import evaluation_view
 from pixelcnn.networks import Network
@@ -20,8 +30,12 @@ UNREAD = (operator.getitem,)
 """What looks at a value without reading it: a part of it is read where it is used."""
 
 
-OF_IMAGE = {Value, Framed, Spread}
+OF_IMAGE = {Value, Framed, Spread, Scores}
 """What a network makes of the image."""
+
+
+OF_WEIGHTS = {multiply: attention.multiply, divide: attention.divide}
+"""What functions are of what attention weighs by."""
 
 
 class OfLabel(NamedTuple):
@@ -157,8 +171,8 @@ class Translation:
         kind = next((kind for kind in type(module).__mro__ if kind in MODULES), None)
         if kind is None or type(module).forward is not kind.forward:
             raise Unlowerable(f"layer {name!r} is a {type(module).__name__}")
-        fits = len(args) == 1 and isinstance(args[0], Value | Framed) and not kwargs
-        if not fits or (isinstance(args[0], Framed) and kind not in ANY_SIZE):
+        takes = {Value: MODULES, Framed: ANY_SIZE, Spread: OF_SPREAD, Scores: OF_SCORES}
+        if len(args) != 1 or kwargs or kind not in takes.get(type(args[0]), ()):
             raise Unlowerable(f"layer {name!r} is given more than a value")
         try:
             value: Value = MODULES[kind](self.program, args[0], module)
@@ -217,10 +231,19 @@ class Translation:
             self._check_read(name, *given)
         if not entry.any_size and any(isinstance(value, Framed) for value in given):
             raise Unlowerable(f"{name} of a value that is larger or smaller than the image")
-        value = entry.build(self.program, *given)
+        value = self._build(entry, given)
         if in_place:
             self._overwrite(given[0], value)
         return value
+
+    def _build(self, entry: Entry, given: list[Any]) -> Any:
+        """What an entry makes of its arguments."""
+        kinds = {type(value) for value in given}
+        if Scores in kinds and entry.build in OF_WEIGHTS:
+            return OF_WEIGHTS[entry.build](self.program, *given)
+        if Spread in kinds and entry.pointwise:
+            return pointwise(self.program, entry.build, given)
+        return entry.build(self.program, *given)
 
     def _check_given(self, node: fx.Node, name: str) -> None:
         """Of a condition that is no label there is no table."""
@@ -237,8 +260,9 @@ class Translation:
 
     def _overwrite(self, source: Value, result: Value) -> None:
         """Whatever is called as a value was is its result; parts and wholes of it can no longer be read."""
-        if result.number != source.number:
-            self.overwritten.append(self._place(source))
+        if result.number != source.number or isinstance(source, Scores):
+            if not isinstance(source, Scores):
+                self.overwritten.append(self._place(source))
             same = [node for node, value in self.values.items() if _same(value, source)]
             if not any(node.target == "contiguous" for node in same):  # which may have been copies
                 self.values.update(dict.fromkeys(same, result))
@@ -258,7 +282,7 @@ class Translation:
 
 def _same(value: Any, other: Value) -> bool:
     """Whether two nodes of the graph are one tensor."""
-    return isinstance(value, Value) and value == other
+    return value is other or (isinstance(value, Value) and value == other)
 
 
 def _flat(values: Any) -> list[Any]:

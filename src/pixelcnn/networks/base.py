@@ -1,12 +1,15 @@
 """What every network promises."""
 
 import abc
+from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any, get_args
 
+import torch
 from torch import Tensor, nn
 
 from pixelcnn.config import check_integer, gated
+from pixelcnn.devices import Doubled
 from pixelcnn.errors import ConfigError, ModelError
 from pixelcnn.layers import CodeEmbedding, ConditionBias, MaskedConv2d, activation
 from pixelcnn.masks import LAYOUTS, Features, contiguous, raster_past
@@ -129,10 +132,15 @@ class Network(nn.Module, abc.ABC):
 def parameters_of(network: Network, x: Tensor, condition: Tensor | None = None) -> Tensor:
     """What a network gives for scaled levels or codes ``(n, channels, h, w)``.
 
+    One whose weights are float64, as for a proof, computes in that where its ``forward`` asks for float32.
+
     Raises:
         ModelError: anything but a tensor ``(n, out, h, w)``.
     """
-    found = network(x) if condition is None else network(x, condition)
+    given = (x,) if condition is None else (x, condition)
+    double = next((p.dtype for p in network.parameters()), None) == torch.float64
+    with Doubled() if double else nullcontext():
+        found = network(*given)
     wanted = (x.shape[0], network.out, *x.shape[2:])
     if not isinstance(found, Tensor) or found.shape != wanted:
         what = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
