@@ -341,26 +341,60 @@ def test_a_layer_that_is_compiled_is_the_reason():
     assert engines.choose(model).reason == "layer 'network.layers.5' is compiled"
 
 
-GIVEN = {"vector": lambda s, y, given: y + s.linear(given)[:, :, None, None]}
-GIVEN["map"] = lambda s, y, given: torch.cat([y, given], 1)[:, 3:]
+def of_a_vector(s, y, given):
+    """In the ways in which implementations bring it to positions."""
+    a, b = s.linear(given)[:, :, None, None].chunk(2, 1)
+    more = torch.tanh(s.linear(given))[:, :WIDTH].unsqueeze(-1).unsqueeze(-1)
+    everywhere = given.view(y.size(0), -1, 1, 1).expand(-1, -1, *y.shape[2:])
+    return torch.cat([torch.tanh(y + a) * torch.sigmoid(b + y) - more, everywhere], 1)[:, 3:]
 
 
-@pytest.mark.parametrize("kind", GIVEN)
-def test_another_condition_than_a_label_is_named_as_the_reason(kind):
-    class Given(networks.Network):
-        def __init__(self, channels=1, out=2):
-            super().__init__(channels, out, "channel", kind, 3)
-            self.first = MaskedConv2d("A", 1, WIDTH, 3, padding=1)
-            self.linear, self.head = nn.Linear(3, WIDTH), nn.Conv2d(WIDTH, 2, 1)
+def of_a_map(s, y, given):
+    a, b = s.projection(given).chunk(2, 1)
+    assert given.shape[2:] == y.shape[2:]
+    return torch.cat([y * torch.sigmoid(a) + b, given], 1)[:, 3:]
 
-        def forward(self, x, condition=None):
-            return self.head(GIVEN[kind](self, self.first(x), condition))
 
-    model = alive(Given(), outputs.Categorical(levels=2), (1, 5, 7))
+class Given(networks.Network):
+    """Reads a vector or a map as PyTorch has it."""
+
+    def __init__(self, channels=1, out=2, condition="vector", how=of_a_vector):
+        super().__init__(channels, out, "channel", condition, 3)
+        self.how, self.first = how, MaskedConv2d("A", 1, WIDTH, 3, padding=1)
+        self.linear, self.projection = nn.Linear(3, 2 * WIDTH), nn.Conv2d(3, 2 * WIDTH, 1)
+        self.around, self.head = nn.Conv2d(3, WIDTH, 3, padding=1), nn.Conv2d(WIDTH, 2, 1)
+
+    def forward(self, x, condition=None):
+        return self.head(self.how(self, self.first(x), condition))
+
+
+@pytest.mark.parametrize("engine", ["cached", "native"])
+@pytest.mark.parametrize(("kind", "how"), [("vector", of_a_vector), ("map", of_a_map)])
+def test_functions_of_pytorch_may_read_a_vector_or_a_map(kind, how, engine):
+    model = alive(Given(condition=kind, how=how), outputs.Categorical(levels=2), (1, 5, 7))
+    condition = condition_for(model, 3)
+    fast, slow = (
+        px.sample(model, 3, condition=condition, seed=1, engine=each) for each in (engine, "full")
+    )
+    assert torch.equal(fast, slow)
+
+
+UNREAD = {
+    "around a position": ("map", lambda s, y, g: y + s.around(g), "reads 1 rows below"),
+    "as many as positions": ("vector", lambda s, y, g: y + g[:, :1], "laid out differently"),
+    "another size": (
+        "vector",
+        lambda s, y, g: y + s.linear(g)[:, :WIDTH, None, None].expand(-1, -1, 5, 7),
+        "expand",
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "how", "reason"), UNREAD.values(), ids=UNREAD)
+def test_what_a_program_cannot_read_of_a_condition_is_named(kind, how, reason):
+    model = alive(Given(condition=kind, how=how), outputs.Categorical(levels=2), (1, 5, 7))
     chosen = engines.choose(model)
-    assert chosen.name == "full"
-    assert f"reads the condition, a {kind}" in chosen.reason
-    assert px.sample(model, 2, condition=condition_for(model, 2)).shape == (2, 1, 5, 7)
+    assert chosen.name == "full" and reason in chosen.reason
 
 
 def test_places_that_are_no_sum_of_a_row_and_a_column_are_refused():

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from pixelcnn.engines.attention import masked_fill, matmul, softmax
+from pixelcnn.engines.constants import alike, new
 from pixelcnn.engines.convolution import (
     batch_norm,
     convolution,
@@ -24,47 +25,44 @@ from pixelcnn.engines.convolution import (
     transposed,
 )
 from pixelcnn.engines.layout import (
-    alike,
-    embedding,
+    chunk,
+    expand,
     flatten,
+    glu,
     movedim,
-    new,
-    one_hot,
     permute,
     reshape,
+    split,
     squeeze,
     transpose,
     unflatten,
     unsqueeze,
 )
+from pixelcnn.engines.levels import embedding, long, one_hot
 from pixelcnn.engines.lowering import (
-    Value,
     add,
     apply,
     cat,
-    chunk,
     clamp,
     clone,
     divide,
     dropout,
     gelu,
-    glu,
     hardsigmoid,
     identity,
     layer_norm,
     linear,
     log_sigmoid,
-    long,
     mish,
     multiply,
     negate,
     power,
     prelu,
     rms_norm,
-    split,
     subtract,
     to,
 )
+from pixelcnn.engines.sizes import Value
 from pixelcnn.program import Program, Unlowerable
 
 
@@ -220,6 +218,7 @@ METHODS: dict[str, Entry] = {
     "new_zeros": Entry(partial(new, value=0.0), ("*size",)),
     "new_ones": Entry(partial(new, value=1.0), ("*size",)),
     **dict.fromkeys(("to", "type_as"), Entry(to, ("*given",))),
+    "expand": Entry(expand, ("*sizes",)),
     "float": Entry(partial(to, given=torch.float32)),
     "long": Entry(long),
     "contiguous": Entry(identity, ("memory_format",), (None,)),

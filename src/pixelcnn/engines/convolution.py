@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pixelcnn.engines.constants import constant
 from pixelcnn.engines.layout import Spread, spelt_out, spread
 from pixelcnn.engines.layout import getitem as features_of
-from pixelcnn.engines.lowering import Value, cat, constant, itself
-from pixelcnn.engines.sizes import COLUMNS, IMAGES, LAST, ROWS, SECOND, Size, size
+from pixelcnn.engines.lowering import cat, itself
+from pixelcnn.engines.sizes import COLUMNS, IMAGES, LAST, ROWS, SECOND, Size, Value, size
 from pixelcnn.program import Program, Tap, Unlowerable
 
 Margins = tuple[tuple[int, int], tuple[int, int]]

@@ -12,9 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pixelcnn.engines.lowering import Value, constant
-from pixelcnn.engines.sizes import COLUMNS, FEATURES, IMAGES, ROWS, Place, Size, size
+from pixelcnn.engines.lowering import apply
+from pixelcnn.engines.sizes import FEATURES, IMAGES, Place, Size, Value, size
 from pixelcnn.program import Program, Tap, Unlowerable
+
+VECTOR = (IMAGES, FEATURES, FEATURES, FEATURES)
+"""Of what is made of a vector, to meet features (n, f, h, w)."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,40 @@ def spelt_out(index: tuple[Any, ...], dimensions: int) -> tuple[Any, ...]:
     return index
 
 
+def split(program: Program, x: Any, size: Any, dim: Any) -> tuple[Any, ...]:
+    """Features in parts of given sizes."""
+    found = spread_of(program, x)
+    dim = _dimension("split", found, dim)
+    width = found.shape[dim]
+    sizes = list(size) if isinstance(size, tuple) else [size] * -(-width // size)
+    parts, start = [], 0
+    for part in sizes:
+        index = (*[slice(None)] * dim, slice(start, min(start + part, width)))
+        parts.append(settled(program, taken(found, index)))
+        start += part
+    return tuple(parts)
+
+
+def chunk(program: Program, x: Any, chunks: int, dim: Any) -> tuple[Any, ...]:
+    """Features in so many parts."""
+    found = spread_of(program, x)
+    width = found.shape[_dimension("chunk", found, dim)]
+    return split(program, x, -(-width // chunks), dim)
+
+
+def glu(program: Program, x: Any, dim: int) -> Value:
+    """The first half of the features times the sigmoid of the second."""
+    a, b = chunk(program, x, 2, dim)
+    return apply(program, "mul", a, apply(program, "sigmoid", b))
+
+
+def _dimension(name: str, x: Spread, dim: Any) -> int:
+    """The number of one that holds features; others are never taken apart."""
+    if not isinstance(dim, int) or not isinstance(x.shape[dim], int):
+        raise Unlowerable(f"{name} along dimension {dim}; only features can be")
+    return dim % len(x.shape)
+
+
 def permute(program: Program, x: Any, dims: Any) -> Any:
     """The dimensions of a tensor in another order."""
     return settled(program, moved(spread_of(program, x), dims))
@@ -198,6 +235,24 @@ def settled(program: Program, x: Spread) -> Any:
     return Value(gathered(program, x), x.places) if x.index.ndim == 1 else x
 
 
+def expand(program: Program, x: Any, sizes: Any) -> Any:
+    """What is the same at all positions, at each of them; others as they are."""
+    found = spread_of(program, x)
+    if found.places == VECTOR and len(sizes) == 4:
+        x, found = everywhere(program, found), spread_of(program, everywhere(program, found))
+    same = (want in (-1, have) for want, have in zip(sizes, found.shape, strict=False))
+    if len(sizes) != len(found.shape) or not all(same):
+        raise Unlowerable(f"expand{tuple(sizes)} of {found}")
+    return x
+
+
+def everywhere(program: Program, x: Spread) -> Value:
+    """A vector ``(n, features, 1, 1)`` of each image, as a value of all positions."""
+    if x.places != VECTOR or x.index.shape[1:] != (1, 1):
+        raise Unlowerable(f"{x} beside features (n, f, h, w)")
+    return Value(gathered(program, replace(x, index=x.index.flatten())))
+
+
 def pointwise(program: Program, build: Callable[..., Value], given: Sequence[Any]) -> Any:
     """A function of each feature, and of numbers, wherever the features stand."""
     spreads = [x for x in given if isinstance(x, Spread)]
@@ -214,33 +269,6 @@ def pointwise(program: Program, build: Callable[..., Value], given: Sequence[Any
     return replace(like, number=made.number, index=index)
 
 
-def embedding(
-    program: Program,
-    x: Any,
-    weight: Any,
-    padding_idx: int | None = None,
-    max_norm: float | None = None,
-    *options: Any,
-) -> Any:
-    """The row of a table for each level, behind all dimensions."""
-    found = spread_of(program, x)
-    if not isinstance(weight, Tensor) or weight.ndim != 2 or max_norm is not None:
-        raise Unlowerable("an embedding whose table is no tensor (levels, features)")
-    channels, features = program.width(found.number), weight.shape[1]
-    number = program.lookup(found.number, weight.detach().expand(channels, -1, -1))
-    index = found.index[..., None] * features + torch.arange(features)
-    return settled(
-        program, replace(found, number=number, index=index, places=(*found.places, FEATURES))
-    )
-
-
-def one_hot(program: Program, x: Any, num_classes: int) -> Any:
-    """A one among zeros for each level."""
-    if num_classes < 1:
-        raise Unlowerable("one_hot of as many levels as there happen to be")
-    return embedding(program, x, torch.eye(num_classes).to(program.like))
-
-
 def unsqueeze(program: Program, x: Any, dim: int) -> Any:
     """A dimension more, of one feature."""
     shape = list(spread_of(program, x).shape)
@@ -254,19 +282,3 @@ def squeeze(program: Program, x: Any, dim: int) -> Any:
     if shape.pop(dim) != 1:
         raise Unlowerable(f"squeeze of dimension {dim}, which holds more than one feature")
     return reshape(program, x, shape)
-
-
-def new(program: Program, x: Value, sizes: Any, value: float) -> Value:
-    """As many features as are wanted, all of them the same number, for images of the same size."""
-    images, width, *places = sizes if isinstance(sizes, tuple) else (sizes,)
-    clock = program.nodes[x.number].clock
-    if (images, *places) != (Size(IMAGES), Size(ROWS, clock), Size(COLUMNS, clock)) or type(
-        width
-    ) is not int:
-        raise Unlowerable(f"a new tensor {sizes}, which is not (n, features, h, w) of its value")
-    return constant(program, Value(x.number), program.like.new_full((width,), value))
-
-
-def alike(program: Program, x: Value, value: float) -> Value:
-    """The same number in place of all features."""
-    return constant(program, x, program.like.new_full((program.width(x.number),), value))

@@ -2,35 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pixelcnn.engines.sizes import FEATURES, LAST, SECOND, Place
-from pixelcnn.program import Input, Program, Tap, Unlowerable
-
-
-class Value(NamedTuple):
-    """A node of the program, as the network holds it.
-
-    Attributes:
-        number: of the node.
-        places: what the dimensions of its tensor hold; one of them is its features.
-    """
-
-    number: int
-    places: tuple[Place, ...] = SECOND
-
-    @property
-    def dimension(self) -> int:
-        """That of its features."""
-        return self.places.index(FEATURES)
-
-    @property
-    def last(self) -> bool:
-        """Whether its features stand in the last dimension."""
-        return self.places[-1] == FEATURES
+from pixelcnn.engines.constants import beside, by_feature
+from pixelcnn.engines.sizes import Value
+from pixelcnn.program import Program, Tap, Unlowerable
 
 
 def apply(program: Program, op: str, *values: Any, constants: Sequence[float] = ()) -> Value:
@@ -136,12 +115,6 @@ def log_sigmoid(program: Program, x: Any) -> Value:
     return negate(program, apply(program, "softplus", negate(program, x), constants=(1.0, 20.0)))
 
 
-def glu(program: Program, x: Any, dim: int) -> Value:
-    """The first half of the features times the sigmoid of the second."""
-    a, b = chunk(program, x, 2, dim)
-    return apply(program, "mul", a, apply(program, "sigmoid", b))
-
-
 def identity(program: Program, x: Any, *options: Any) -> Any:
     """The value itself."""
     return x
@@ -157,13 +130,6 @@ def to(program: Program, x: Any, given: Any) -> Any:
         if not hasattr(each, "number") and not all(part in own for part in about):
             raise Unlowerable(f"to{given}, where values are {like.dtype}")
     return x.to(program.like) if isinstance(x, Tensor) else x
-
-
-def long(program: Program, x: Any) -> Any:
-    """Levels that are embedded, which are whole numbers."""
-    if not isinstance(program.nodes[x.number], Input):
-        raise Unlowerable("long of what is no level")
-    return x
 
 
 def clone(program: Program, x: Any, memory_format: Any = None) -> Value:
@@ -190,7 +156,7 @@ def cat(program: Program, values: Any, dim: Any) -> Value:
     """Features of several values, and numbers that are the same everywhere."""
     like = next((value for value in values if isinstance(value, Value)), None)
     if like is not None:
-        values = [_value(program, like, value) for value in values]
+        values = [beside(program, like, value) for value in values]
     if like is None or not all(isinstance(value, Value) for value in values):
         raise Unlowerable("cat of what is no value of the network")
     for value in values:
@@ -198,34 +164,6 @@ def cat(program: Program, values: Any, dim: Any) -> Value:
     if len({value.places for value in values}) != 1:
         raise Unlowerable("cat of values that are laid out differently")
     return Value(program.cat(*(value.number for value in values)), values[0].places)
-
-
-def _value(program: Program, like: Value, given: Any) -> Any:
-    """A tensor of numbers that are the same of all images, as a value beside another one."""
-    if not isinstance(given, Tensor) or given.ndim != len(like.places):
-        return given
-    if given.numel() == given.shape[like.dimension]:
-        return constant(program, like, given.detach().flatten().to(program.like))
-    return place(program, like, given)
-
-
-def split(program: Program, x: Any, size: Any, dim: Any) -> tuple[Value, ...]:
-    """Features in parts of given sizes."""
-    _check_features("split", x, dim)
-    width = program.width(x.number)
-    sizes = list(size) if isinstance(size, tuple) else [size] * -(-width // size)
-    parts, start = [], 0
-    for part in sizes:
-        stop = min(start + part, width)
-        parts.append(Value(program.slice(x.number, start, stop), x.places))
-        start = stop
-    return tuple(parts)
-
-
-def chunk(program: Program, x: Any, chunks: int, dim: Any) -> tuple[Value, ...]:
-    """Features in so many parts."""
-    _check_features("chunk", x, dim)
-    return split(program, x, -(-program.width(x.number) // chunks), dim)
 
 
 def prelu(program: Program, x: Value, module: nn.PReLU) -> Value:
@@ -279,55 +217,7 @@ def rms_norm(
     return layer_norm(program, x, normalized_shape, weight, eps=eps, centred=False)
 
 
-def constant(program: Program, like: Value, vector: Tensor) -> Value:
-    """A number a feature, the same at all positions of a value's grid, laid out as that is."""
-    weight = program.like.new_zeros(len(vector), program.width(like.number))
-    return Value(program.taps(like.number, [Tap(0, 0, weight, weight != 0)], vector), like.places)
-
-
 def itself(program: Program, number: int, down: int = 0, right: int = 0) -> Tap:
     """The features at an offset, as they are."""
     ones = torch.ones(program.width(number)).to(program.like)
     return Tap(down, right, ones, ones.bool())
-
-
-def by_feature(program: Program, x: Value, given: Tensor) -> Tensor | Value:
-    """A tensor that is the same of all images: a number a feature, or a value if positions have others.
-
-    Raises:
-        Unlowerable: it is another one.
-    """
-    width = program.width(x.number)
-    shape = [width if place == FEATURES else 1 for place in x.places]
-    try:
-        return torch.broadcast_to(given.detach(), shape).flatten().to(program.like)
-    except RuntimeError:
-        found = place(program, x, given)
-    if program.width(found.number) not in (1, width):
-        raise Unlowerable(f"a tensor {tuple(given.shape)} beside {width} features")
-    copies = [found.number] * (width // program.width(found.number))
-    return Value(program.cat(*copies), x.places) if len(copies) > 1 else found
-
-
-def place(program: Program, like: Value, given: Tensor) -> Value:
-    """What rows and columns stand for, as a value laid out like another one: a sum of a row's and a column's.
-
-    Raises:
-        Unlowerable: it is another one.
-    """
-    what = f"a tensor {tuple(given.shape)}, not one number a feature"
-    table = given.detach()[(None,) * (len(like.places) - given.ndim)].to(program.like)
-    if like.places not in (SECOND, LAST) or table.ndim != 4 or table.shape[0] != 1:
-        raise Unlowerable(what)
-    table = table[0] if like.last else table[0].movedim(0, -1)
-    rows, columns = table[:, 0], table[0] - table[0, 0]
-    scale = float(table.abs().amax()) if table.numel() else 0.0
-    if not torch.allclose(
-        rows[:, None] + columns, table, 0.0, 4 * torch.finfo(table.dtype).eps * scale
-    ):
-        raise Unlowerable(f"{what}, nor a sum of one of its row and one of its column")
-    longest = max(
-        len(rows), len(columns)
-    )  # of what is the same in all rows, there are as many as columns
-    rows, columns = (x.expand(longest if len(x) == 1 else -1, -1) for x in (rows, columns))
-    return Value(program.position(rows, columns, like.number), like.places)

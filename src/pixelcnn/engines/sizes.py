@@ -1,8 +1,8 @@
-"""What the dimensions of tensors hold, and how much of it: sizes that a program knows by name only."""
+"""What the dimensions of a value's tensor hold, and how much of it: sizes that are known by name only."""
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from pixelcnn.program import Unlowerable
 
@@ -17,6 +17,28 @@ NAMES = ("n", "height", "width")
 UNLIKELY, APART = -(10**9), 10**6
 """The first of the numbers that stand for sizes, which no network has for anything else; their distance."""
 MOST_MORE, MOST_CLOCK = 1000, 64
+
+
+class Value(NamedTuple):
+    """A node of the program, as the network holds it.
+
+    Attributes:
+        number: of the node.
+        places: what the dimensions of its tensor hold; one of them is its features.
+    """
+
+    number: int
+    places: tuple[Place, ...] = SECOND
+
+    @property
+    def dimension(self) -> int:
+        """That of its features."""
+        return self.places.index(FEATURES)
+
+    @property
+    def last(self) -> bool:
+        """Whether its features stand in the last dimension."""
+        return self.places[-1] == FEATURES
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 import operator
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -19,9 +20,10 @@ from pixelcnn.engines.allowlist import (
 )
 from pixelcnn.engines.attention import Scores
 from pixelcnn.engines.convolution import Framed, shape_of
-from pixelcnn.engines.layout import Spread, pointwise
-from pixelcnn.engines.lowering import Value, divide, multiply
-from pixelcnn.engines.sizes import IMAGES, LAST, SECOND, Size, named
+from pixelcnn.engines.labels import OfLabel, beside, tabulate
+from pixelcnn.engines.layout import VECTOR, Spread, everywhere, pointwise
+from pixelcnn.engines.lowering import divide, multiply
+from pixelcnn.engines.sizes import FEATURES, IMAGES, SECOND, Size, Value, named
 from pixelcnn.modes import evaluation_view
 from pixelcnn.networks import Network
 from pixelcnn.program import Program, Slice, Unlowerable
@@ -38,13 +40,8 @@ OF_WEIGHTS = {multiply: attention.multiply, divide: attention.divide}
 """What functions are of what attention weighs by."""
 
 
-class OfLabel(NamedTuple):
-    """What a network makes of the label alone: ``(1 + classes, ...)``, as of a batch of all classes.
-
-    The last class stands first as well, so that what mixes the labels of a batch is no table of classes.
-    """
-
-    table: Tensor
+CONDITION = object()
+"""The condition itself, a vector or a map: layers with a ``lower`` read it themselves."""
 
 
 def lowers(module: nn.Module) -> bool:
@@ -65,7 +62,6 @@ class Translation:
         like = next(network.parameters(), torch.zeros(()))
         self.program = Program(like=like.detach())
         self.values: dict[fx.Node, Any] = {}
-        self.given: fx.Node | None = None
         self.overwritten: list[tuple[int, range]] = []
         classes = max(network.condition_size, 1)
         self.label = OfLabel(torch.arange(-1, classes, device=like.device) % classes)
@@ -87,7 +83,7 @@ class Translation:
 
     def about(self, node: fx.Node) -> dict[str, Any]:
         """What is known of a node's tensor; nothing where it is none, or a condition without a table."""
-        value, like = self.values[node], self.program.like
+        value, like = self._resolve(node), self.program.like
         if isinstance(value, OfLabel):
             shape, like = (Size(IMAGES), *value.table.shape[1:]), value.table
         elif type(value) in OF_IMAGE:
@@ -114,7 +110,8 @@ class Translation:
     def _resolve(self, argument: Any) -> Any:
         """An argument with values in place of the graph's nodes."""
         if isinstance(argument, fx.Node):
-            return self.values[argument]
+            value = self.values[argument]
+            return self.condition if value is CONDITION else value
         if isinstance(argument, list | tuple):
             return tuple(self._resolve(part) for part in argument)
         if isinstance(argument, slice):
@@ -128,46 +125,35 @@ class Translation:
         tensor: Tensor = node.meta["tensor"]
         return tensor
 
-    def _placeholder(self, node: fx.Node) -> Value | OfLabel | None:
+    def _placeholder(self, node: fx.Node) -> object:
         if node.target == "x":
             return Value(self.program.input(self.network.channels))
-        if self.network.condition == "label":
-            return self.label
-        self.given = node  # it is read by layers that know its kind
-        return None
+        return self.label if self.network.condition == "label" else CONDITION
 
-    def _tabulate(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """What a function makes of the label, for each class."""
-        given = [_for_all_classes(value, len(self.label.table)) for value in args]
-        named = {k: _for_all_classes(v, len(self.label.table)) for k, v in kwargs.items()}
-        return fx.node.map_aggregate(
-            function(*given, **named), lambda x: OfLabel(x) if isinstance(x, Tensor) else x
-        )
+    @cached_property
+    def condition(self) -> Value:
+        """The condition as it is given: features of each image, or of each position."""
+        kind, size = str(self.network.condition), self.network.condition_size
+        number = self.program.condition(kind, torch.eye(size).to(self.program.like))
+        return Value(number, SECOND if kind == "map" else (IMAGES, FEATURES))
 
-    def _everywhere(self, value: Any, like: Any) -> Any:
-        """What was made of the label as a value beside others, the same at all positions."""
+    def _everywhere(self, value: Any, like: Value) -> Any:
+        """What was made of the condition as a value beside others, the same at all positions."""
         if isinstance(value, tuple) and not isinstance(value, Value | OfLabel):
             return tuple(self._everywhere(part, like) for part in value)
-        if not isinstance(value, OfLabel):
-            return value
-        table = value.table.movedim(-1, 1) if like.places == LAST else value.table
-        if like.places not in (SECOND, LAST) or table.ndim != 4 or table.shape[2:] != (1, 1):
-            raise Unlowerable(f"{tuple(table.shape)} of the label beside features (n, f, h, w)")
-        if len(table) != len(self.label.table):
-            raise Unlowerable("what is made of the label is not one of each image")
-        width = self.program.width(like.number) if table.shape[1] == 1 else table.shape[1]
-        weight = table[1:].flatten(1).expand(-1, width).to(self.program.like)
-        return Value(self.program.condition("label", weight.contiguous()), like.places)
+        if isinstance(value, OfLabel):
+            return beside(self.program, value, like, self.label)
+        vector = isinstance(value, Spread) and value.places == VECTOR and like.places == SECOND
+        return everywhere(self.program, value) if vector else value
 
     def _call_module(self, node: fx.Node) -> Value:
         module, name = self.modules[str(node.target)], str(node.target)
+        if lowers(module):
+            return self._lower(name, module, node)
         args, kwargs = self._resolve(node.args), self._resolve_all(node.kwargs)
         self._check_read(f"layer {name!r}", *args, *kwargs.values())
-        if not lowers(module) and _of_label(args):
-            return self._tabulate(module, args, kwargs)
-        if lowers(module):
-            return self._lower(name, module, args, kwargs)
-        self._check_given(node, f"layer {name!r}")
+        if _of_label(args):
+            return tabulate(module, args, kwargs, self.label)
         kind = next((kind for kind in type(module).__mro__ if kind in MODULES), None)
         if kind is None or type(module).forward is not kind.forward:
             raise Unlowerable(f"layer {name!r} is a {type(module).__name__}")
@@ -182,27 +168,30 @@ class Translation:
             self._overwrite(args[0], value)
         return value
 
-    def _lower(self, name: str, module: Any, args: Any, kwargs: dict[str, Any]) -> Value:
-        """One of our layers, which reads and gives features in the second dimension."""
-        for value in (*args, *kwargs.values()):
-            if isinstance(value, Value) and value.places != SECOND:
-                raise Unlowerable(f"layer {name!r} reads a tensor {shape_of(self.program, value)}")
-        if any(isinstance(v, OfLabel) and v is not self.label for v in (*args, *kwargs.values())):
-            raise Unlowerable(f"layer {name!r} is given another value than the label")
-        numbers = [self._number(value) for value in args]
-        named = {key: self._number(value) for key, value in kwargs.items()}
-        number = module.lower(self.program, *numbers, **named)
+    def _lower(self, name: str, module: Any, node: fx.Node) -> Value:
+        """One of our layers, which gives features in the second dimension, and reads the condition itself."""
+        args = [self._number(name, value) for value in node.args]
+        kwargs = {key: self._number(name, value) for key, value in node.kwargs.items()}
+        number = module.lower(self.program, *args, **kwargs)
         if type(number) is not int or not 0 <= number < len(self.program.nodes):
             raise Unlowerable(
                 f"layer {name!r} lowers to {number!r}, which is no node of the program"
             )
         return Value(number)
 
-    def _number(self, value: Any) -> Any:
-        """Of a node; of the label none, since our layers read it themselves."""
-        if isinstance(value, Value):
-            return value.number
-        return None if value is self.label else value
+    def _number(self, name: str, argument: Any) -> Any:
+        """Of a node; of the condition none."""
+        if isinstance(argument, fx.Node) and any(
+            self.values[argument] is own for own in (CONDITION, self.label)
+        ):
+            return None
+        value = self._resolve(argument)
+        self._check_read(f"layer {name!r}", value)
+        if isinstance(value, OfLabel):
+            raise Unlowerable(f"layer {name!r} is given another value than the label")
+        if isinstance(value, Value) and value.places != SECOND:
+            raise Unlowerable(f"layer {name!r} reads a tensor {shape_of(self.program, value)}")
+        return value.number if isinstance(value, Value) else value
 
     def _call_function(self, node: fx.Node) -> Any:
         if node.target is getattr:
@@ -213,12 +202,13 @@ class Translation:
         return self._call(node, METHODS, f"method {node.target!r}")
 
     def _call(self, node: fx.Node, table: Any, name: str) -> Any:
-        self._check_given(node, name)
         args, kwargs = self._resolve(node.args), self._resolve_all(node.kwargs)
         kinds = {type(value) for value in _flat((*args, *kwargs.values()))}
         if not kinds & OF_IMAGE:  # of the label, or of sizes
             function, label = _callable(node.target), OfLabel in kinds
-            return self._tabulate(function, args, kwargs) if label else function(*args, **kwargs)
+            return (
+                tabulate(function, args, kwargs, self.label) if label else function(*args, **kwargs)
+            )
         if node.target not in table:
             raise Unlowerable(f"{name} is not a primitive")
         entry = table[node.target]
@@ -244,12 +234,6 @@ class Translation:
         if Spread in kinds and entry.pointwise:
             return pointwise(self.program, entry.build, given)
         return entry.build(self.program, *given)
-
-    def _check_given(self, node: fx.Node, name: str) -> None:
-        """Of a condition that is no label there is no table."""
-        if self.given in node.all_input_nodes:
-            kind = self.network.condition
-            raise Unlowerable(f"{name} reads the condition, a {kind}; layers with a `lower` can")
 
     def _place(self, value: Value | Framed) -> tuple[int, range]:
         """Whose memory a value lies in, and which of its features."""
@@ -306,14 +290,3 @@ def _callable(target: Any) -> Callable[..., Any]:
         return lambda value, *args, **kwargs: getattr(value, target)(*args, **kwargs)
     function: Callable[..., Any] = target
     return function
-
-
-def _for_all_classes(value: Any, classes: int) -> Any:
-    """A batch of all classes, on one position, as an argument."""
-    if isinstance(value, OfLabel):
-        return value.table
-    if isinstance(value, Size):
-        return classes if value.place == IMAGES else 1
-    if isinstance(value, tuple):
-        return tuple(_for_all_classes(part, classes) for part in value)
-    return value
