@@ -78,8 +78,16 @@ OF_FUNCTIONS = {
     ],
     F.dropout2d: [lambda s, y: F.dropout2d(y, p=0.3, training=s.training)],
     torch.cat: [lambda s, y: torch.cat([y, -y], 1), lambda s, y: torch.cat(tensors=(y, y), dim=-3)],
-    torch.concat: [lambda s, y: torch.concat((y.tanh(), y), dim=1)],
+    torch.concat: [
+        lambda s, y: torch.concat((y.tanh(), y), dim=1),
+        lambda s, y: torch.concat([x.unflatten(1, (2, -1)) for x in (y, y[:, :4])], 2)[:, 1],
+    ],
+    torch.stack: [
+        lambda s, y: torch.stack((y.tanh(), -y), dim=2).reshape(y.size(0), -1, *y.shape[2:]),
+        lambda s, y: torch.stack([y[:, i] for i in (3, 1, 1)], 1),
+    ],
     torch.chunk: [
+        lambda s, y: torch.chunk(y.unflatten(1, (3, 2)), 2, 2)[1].squeeze(2),
         lambda s, y: torch.chunk(y, chunks=2, dim=1)[1],
         lambda s, y: torch.cat(torch.chunk(y, 4, 1)[::2], 1),
         lambda s, y: torch.chunk(y.permute(LAST), 3, -1)[0].permute(BACK),
@@ -129,6 +137,13 @@ OF_FUNCTIONS = {
     F.layer_norm: [
         lambda s, y: F.layer_norm(y.permute(LAST), (WIDTH,)).permute(BACK),
         lambda s, y: F.layer_norm(y.permute(LAST), [WIDTH], s.first.bias, eps=0.1).permute(BACK),
+        lambda s, y: (
+            F.layer_norm(
+                y.unflatten(1, (3, 2)).movedim(2, -1), (2,), s.first.bias[:2], s.first.bias[2:4]
+            )
+            .movedim(-1, 2)
+            .flatten(1, 2)
+        ),
     ],
     F.rms_norm: [lambda s, y: F.rms_norm(y.permute(LAST), (WIDTH,)).permute(BACK)],
     F.pad: [
@@ -170,6 +185,7 @@ OF_METHODS = {
     ],
     "flatten": [lambda s, y: y.unflatten(1, [3, 2]).flatten(1, 2)],
     "unflatten": [lambda s, y: y.unflatten(dim=1, sizes=(-1, 2))[:, 0]],
+    "expand": [lambda s, y: y.expand(-1, WIDTH, *y.shape[2:]) * y.expand(y.shape)],
     "unsqueeze": [lambda s, y: y.unsqueeze(-1).movedim(-1, 1).flatten(1, 2)],
     "squeeze": [lambda s, y: y[:, 1:2].squeeze(1).unsqueeze(1) * y[:, 2:3]],
     "float": [lambda s, y: s.first.bias.float()[0] * 0 + y.float()],

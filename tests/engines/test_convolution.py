@@ -69,7 +69,7 @@ class Conditional(networks.Network):
 
     def forward(self, x, condition=None):
         n, _, height, width = x.size()
-        known = F.one_hot(condition, 3).to(x.dtype)
+        known = F.one_hot(condition, 3).to(x.dtype).T.T
         y = self.above(x)[:, :, :height] + self.left(x)[..., :width]
         a, b = (y + self.classes(condition)[:, :, None, None]).chunk(2, dim=1)
         gain, more = self.linear(known).view(n, -1, 1, 1).chunk(2, 1)
@@ -109,6 +109,8 @@ BODIES = {
     "same": lambda s, y: F.conv2d(y, s.kernel(3, 3) * s.past, padding="same"),
     "a number a feature": lambda s, y: (y - s.gain) * s.gain + 2 * (s.gain - y),
     "one number": lambda s, y: y * s.gain[:1] + torch.ones(()),
+    "before a crop": lambda s, y: F.elu(2 * F.conv2d(y, s.kernel(2, 3), padding=(2, 1)))[:, :, :-3],
+    "layers before it": lambda s, y: s.after(F.conv2d(y, s.kernel(1, 2), padding=(0, 2)))[..., :-3],
     "places": lambda s, y: torch.cat([y, s.of_all(y)], 1) + s.places[0, :1],
     "expanded places": lambda s, y: y * s.places[:, 1:].expand(y.size(0), WIDTH, *y.shape[2:]),
     "a number a column": lambda s, y: y + s.places[:, :1, :1],
@@ -158,6 +160,7 @@ class Parts(nn.Module):
         rows, columns = torch.arange(3.0)[:, None] - 1.5, torch.linspace(-1, 1, 5)
         places = torch.stack([rows + columns / 2, columns.expand(3, -1)])
         self.register_buffer("places", places[None])
+        self.after = nn.Sequential(nn.BatchNorm2d(WIDTH), nn.ELU(), nn.Dropout(0.3))
         self.up = nn.ConvTranspose2d(WIDTH, WIDTH, 3, stride=2)
 
     def of_all(self, y):
@@ -407,11 +410,14 @@ def test_places_that_are_no_sum_of_a_row_and_a_column_are_refused():
 
 REFUSED = {
     "fixed": (lambda y: F.pad(y, (0, 0, 1, 0))[:, :, :3], "some can be left out at their ends"),
-    "never taken back": (lambda y: F.relu(F.pad(y, (1, 0))), "larger or smaller than the image"),
+    "never taken back": (lambda y: F.conv2d(y, TALL), r"reads a tensor \(n, 6, height-1, width\)"),
+    "around zeros": (lambda y: F.relu(F.pad(y, (1, 0))), "larger or smaller than the image"),
     "zeros for what was cut": (lambda y: F.pad(y[:, :, :-1], (0, 0, 0, 1)), "what was cut off"),
     "circular": (lambda y: F.pad(y, (1, 0, 0, 0), mode="circular"), "anything but zeros"),
     "ones": (lambda y: F.pad(y, (1, 0), value=1.0), "anything but zeros"),
     "ones all around": (lambda y: F.pad(y, (1, 0, 0, 0, 1, 0), value=1.0), "anything but zeros"),
+    "of cropped rows": (lambda y: F.conv2d(F.relu(y[:, :, :-1]), TALL), "of one that is not as l"),
+    "two of them": (lambda y: F.pad(y, (1, 0)) + F.pad(y, (1, 0)), "of values one of which"),
     "twice": (lambda y: F.conv2d(F.conv2d(y, TALL), TALL), "of one that is not as large"),
     "grown again": (lambda y: F.pad(F.conv2d(y, TALL), (0, 0, 1, 0)), "zeros around a convolution"),
     "overwritten": (lambda y: [y[:, :, :-1], y.mul_(2)][0] + y, "overwritten in place"),

@@ -260,7 +260,8 @@ class OneType(nn.Conv2d):
     """Computes in float32 whatever it is moved to."""
 
     def forward(self, x):
-        return nn.functional.conv2d(x, self.weight.float(), self.bias.float())
+        weight, bias = (each.type("torch.FloatTensor") for each in (self.weight, self.bias))
+        return nn.functional.conv2d(x, weight, bias)
 
     def lower(self, program, x):
         return convolution(program, Value(x), self).number

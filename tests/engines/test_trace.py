@@ -77,7 +77,13 @@ REFUSED = [
     ("returned last", lambda s, y: y.permute(LAST), "not return one value"),
     ("our layer", lambda s, y: s.ours(y.permute(LAST)), r"a tensor \(n, height, width, 6\)"),
     ("two layouts", lambda s, y: y + y.permute(LAST), "laid out differently"),
-    ("joined layouts", lambda s, y: torch.cat([y, y.permute(LAST)], 1), "along dimension 1"),
+    ("joined layouts", lambda s, y: torch.cat([y, y.permute(LAST)], 1), "laid out differently"),
+    ("stacked as images", lambda s, y: torch.stack([y, y], 0).flatten(0, 1), "a number made of n"),
+    (
+        "normed over two",
+        lambda s, y: F.layer_norm(y.unflatten(1, (2, 3)).movedim(1, -1), (3, 2)),
+        "more than the f",
+    ),
     (
         "joined, another length",
         lambda s, y: y.flatten(2) + y.transpose(2, 3).flatten(2),

@@ -19,20 +19,17 @@ from pixelcnn.engines.convolution import (
     convolution,
     convolve,
     convolve_transposed,
-    getitem,
-    pad,
     padding,
     transposed,
 )
+from pixelcnn.engines.features import cat, chunk, glu, layer_norm, rms_norm, split, stack
+from pixelcnn.engines.frames import getitem, pad
 from pixelcnn.engines.layout import (
-    chunk,
     expand,
     flatten,
-    glu,
     movedim,
     permute,
     reshape,
-    split,
     squeeze,
     transpose,
     unflatten,
@@ -42,7 +39,6 @@ from pixelcnn.engines.levels import embedding, long, one_hot
 from pixelcnn.engines.lowering import (
     add,
     apply,
-    cat,
     clamp,
     clone,
     divide,
@@ -50,7 +46,6 @@ from pixelcnn.engines.lowering import (
     gelu,
     hardsigmoid,
     identity,
-    layer_norm,
     linear,
     log_sigmoid,
     mish,
@@ -58,7 +53,6 @@ from pixelcnn.engines.lowering import (
     negate,
     power,
     prelu,
-    rms_norm,
     subtract,
     to,
 )
@@ -164,6 +158,7 @@ FUNCTIONS: dict[Any, Entry] = {
     functional.glu: Entry(glu, ("dim",), (-1,)),
     **dict.fromkeys((functional.dropout, functional.dropout2d), DROPOUT),
     **dict.fromkeys((torch.cat, torch.concat), Entry(cat, ("dim",), (0,))),
+    torch.stack: Entry(stack, ("dim",), (0,)),
     torch.chunk: Entry(chunk, ("chunks", "dim"), (0,)),
     torch.split: Entry(split, ("split_size_or_sections", "dim"), (0,)),
     torch.permute: Entry(permute, ("*dims",)),
@@ -239,20 +234,25 @@ def layer(function: Callable[..., Any]) -> Callable[[Program, Value, Any], Any]:
     return lambda program, x, module: build(program, x, *(getattr(module, n) for n in names))
 
 
+ACTIVATIONS: dict[type[nn.Module], Callable[..., Any]] = {
+    nn.ReLU: torch.relu,
+    nn.Tanh: torch.tanh,
+    nn.Sigmoid: torch.sigmoid,
+    nn.SiLU: functional.silu,
+    nn.ELU: functional.elu,
+    nn.GELU: functional.gelu,
+    nn.Hardswish: functional.hardswish,
+    nn.Hardsigmoid: functional.hardsigmoid,
+    nn.Hardtanh: functional.hardtanh,
+    nn.Softplus: functional.softplus,
+    nn.LeakyReLU: functional.leaky_relu,
+    nn.Mish: functional.mish,
+    nn.LogSigmoid: functional.logsigmoid,
+}
+"""Layers that are functions of each feature."""
+
 MODULES: dict[type[nn.Module], Callable[[Program, Value, Any], Any]] = {
-    nn.ReLU: layer(torch.relu),
-    nn.Tanh: layer(torch.tanh),
-    nn.Sigmoid: layer(torch.sigmoid),
-    nn.SiLU: layer(functional.silu),
-    nn.ELU: layer(functional.elu),
-    nn.GELU: layer(functional.gelu),
-    nn.Hardswish: layer(functional.hardswish),
-    nn.Hardsigmoid: layer(functional.hardsigmoid),
-    nn.Hardtanh: layer(functional.hardtanh),
-    nn.Softplus: layer(functional.softplus),
-    nn.LeakyReLU: layer(functional.leaky_relu),
-    nn.Mish: layer(functional.mish),
-    nn.LogSigmoid: layer(functional.logsigmoid),
+    **{kind: layer(function) for kind, function in ACTIVATIONS.items()},
     nn.GLU: layer(functional.glu),
     nn.PReLU: prelu,
     nn.Conv2d: convolution,
@@ -267,10 +267,16 @@ MODULES: dict[type[nn.Module], Callable[[Program, Value, Any], Any]] = {
     **dict.fromkeys((nn.Dropout, nn.Dropout2d, nn.Identity), identity),
 }
 
+POINTWISE = (*ACTIVATIONS, nn.BatchNorm2d, nn.Dropout, nn.Dropout2d, nn.Identity)
+"""Layers that act on each feature alone, and so before or after some positions are cut off."""
+
 ANY_SIZE = (nn.Conv2d, nn.ZeroPad2d, nn.ConstantPad2d)
 """Layers that take what is larger or smaller than the image."""
 
-OF_SPREAD = (nn.Embedding, nn.Dropout, nn.Identity)
+OF_FRAMED = (*ANY_SIZE, *POINTWISE)
+"""Layers of which something may be cut off before it is as large as the image."""
+
+OF_SPREAD = (*ACTIVATIONS, nn.Embedding, nn.LayerNorm, nn.RMSNorm, nn.Dropout, nn.Identity)
 """Layers that take features in several dimensions, or none."""
 
 OF_SCORES = (nn.Softmax, nn.Dropout, nn.Identity)

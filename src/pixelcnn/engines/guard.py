@@ -223,13 +223,13 @@ def _some_images(model: PixelModel, n: int = 1) -> tuple[Tensor, Tensor | None]:
 
 @torch.no_grad()
 def _draw_weights(model: PixelModel) -> None:
-    """Draws every floating-point parameter, and buffer of numbers a feature that is no mask, anew."""
+    """Draws every floating-point parameter anew, and buffers that are zero, or of a number a feature."""
     generator = torch.Generator().manual_seed(0)
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         mask = bool(((tensor == 0) | (tensor == 1)).all()) and (
             "mask" in name or bool(tensor.any())
         )
-        kept = mask or tensor.dim() > 1  # such as coordinates
+        kept = mask or (tensor.dim() > 1 and bool(tensor.any()))  # such as coordinates
         if not tensor.is_floating_point() or (kept and not isinstance(tensor, torch.nn.Parameter)):
             continue
         tensor.copy_(random_weight(tensor, generator))

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pixelcnn.engines.lowering import apply
 from pixelcnn.engines.sizes import FEATURES, IMAGES, Place, Size, Value, size
 from pixelcnn.program import Program, Tap, Unlowerable
 
@@ -149,40 +148,6 @@ def spelt_out(index: tuple[Any, ...], dimensions: int) -> tuple[Any, ...]:
         if part is Ellipsis:
             return (*index[:at], *[slice(None)] * (dimensions + 1 - len(index)), *index[at + 1 :])
     return index
-
-
-def split(program: Program, x: Any, size: Any, dim: Any) -> tuple[Any, ...]:
-    """Features in parts of given sizes."""
-    found = spread_of(program, x)
-    dim = _dimension("split", found, dim)
-    width = found.shape[dim]
-    sizes = list(size) if isinstance(size, tuple) else [size] * -(-width // size)
-    parts, start = [], 0
-    for part in sizes:
-        index = (*[slice(None)] * dim, slice(start, min(start + part, width)))
-        parts.append(settled(program, taken(found, index)))
-        start += part
-    return tuple(parts)
-
-
-def chunk(program: Program, x: Any, chunks: int, dim: Any) -> tuple[Any, ...]:
-    """Features in so many parts."""
-    found = spread_of(program, x)
-    width = found.shape[_dimension("chunk", found, dim)]
-    return split(program, x, -(-width // chunks), dim)
-
-
-def glu(program: Program, x: Any, dim: int) -> Value:
-    """The first half of the features times the sigmoid of the second."""
-    a, b = chunk(program, x, 2, dim)
-    return apply(program, "mul", a, apply(program, "sigmoid", b))
-
-
-def _dimension(name: str, x: Spread, dim: Any) -> int:
-    """The number of one that holds features; others are never taken apart."""
-    if not isinstance(dim, int) or not isinstance(x.shape[dim], int):
-        raise Unlowerable(f"{name} along dimension {dim}; only features can be")
-    return dim % len(x.shape)
 
 
 def permute(program: Program, x: Any, dims: Any) -> Any:

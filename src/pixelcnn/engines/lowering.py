@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pixelcnn.engines.constants import beside, by_feature
+from pixelcnn.engines.constants import by_feature
 from pixelcnn.engines.sizes import Value
 from pixelcnn.program import Program, Tap, Unlowerable
 
@@ -144,28 +144,6 @@ def dropout(program: Program, x: Any, p: float, training: bool) -> Any:
     return x
 
 
-def _check_features(name: str, x: Value, dim: Any) -> None:
-    """Only features can be taken apart or joined, never positions or images."""
-    if not isinstance(x, Value):
-        raise Unlowerable(f"{name} of what is no value of the network")
-    if dim not in (x.dimension, x.dimension - len(x.places)):
-        raise Unlowerable(f"{name} along dimension {dim}; only features can be")
-
-
-def cat(program: Program, values: Any, dim: Any) -> Value:
-    """Features of several values, and numbers that are the same everywhere."""
-    like = next((value for value in values if isinstance(value, Value)), None)
-    if like is not None:
-        values = [beside(program, like, value) for value in values]
-    if like is None or not all(isinstance(value, Value) for value in values):
-        raise Unlowerable("cat of what is no value of the network")
-    for value in values:
-        _check_features("cat", value, dim)
-    if len({value.places for value in values}) != 1:
-        raise Unlowerable("cat of values that are laid out differently")
-    return Value(program.cat(*(value.number for value in values)), values[0].places)
-
-
 def prelu(program: Program, x: Value, module: nn.PReLU) -> Value:
     """One slope for all features, or one a feature."""
     width, slope = program.width(x.number), module.weight.detach()
@@ -182,39 +160,6 @@ def linear(program: Program, x: Any, weight: Any, bias: Tensor | None = None) ->
     tap = Tap(0, 0, weight, torch.ones_like(weight, dtype=torch.bool))
     bias = None if bias is None else bias.detach()
     return Value(program.taps(x.number, [tap], bias), x.places)
-
-
-def layer_norm(
-    program: Program,
-    x: Any,
-    normalized_shape: Any,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    eps: float | None = None,
-    *,
-    centred: bool = True,
-) -> Value:
-    """A norm over the features of a position, where they stand last."""
-    sizes = normalized_shape if isinstance(normalized_shape, Sequence) else (normalized_shape,)
-    if not isinstance(x, Value) or not x.last or tuple(sizes) != (program.width(x.number),):
-        raise Unlowerable("it averages over more than the features of a position")
-    gain = program.like.new_ones(sizes[0]) if weight is None else weight.detach()
-    bias = None if bias is None else bias.detach()
-    epsilon = torch.finfo(gain.dtype).eps if eps is None else eps
-    groups = [0] * len(gain)
-    number = program.norm(x.number, gain, groups, epsilon, centred=centred, bias=bias)
-    return Value(number, x.places)
-
-
-def rms_norm(
-    program: Program,
-    x: Any,
-    normalized_shape: Any,
-    weight: Tensor | None = None,
-    eps: float | None = None,
-) -> Value:
-    """One that takes no mean off."""
-    return layer_norm(program, x, normalized_shape, weight, eps=eps, centred=False)
 
 
 def itself(program: Program, number: int, down: int = 0, right: int = 0) -> Tap:

@@ -14,12 +14,14 @@ from pixelcnn.engines.allowlist import (
     FUNCTIONS,
     METHODS,
     MODULES,
+    OF_FRAMED,
     OF_SCORES,
     OF_SPREAD,
+    POINTWISE,
     Entry,
 )
 from pixelcnn.engines.attention import Scores
-from pixelcnn.engines.convolution import Framed, shape_of
+from pixelcnn.engines.frames import Framed, put_off, shape_of
 from pixelcnn.engines.labels import OfLabel, beside, tabulate
 from pixelcnn.engines.layout import VECTOR, Spread, everywhere, pointwise
 from pixelcnn.engines.lowering import divide, multiply
@@ -157,11 +159,12 @@ class Translation:
         kind = next((kind for kind in type(module).__mro__ if kind in MODULES), None)
         if kind is None or type(module).forward is not kind.forward:
             raise Unlowerable(f"layer {name!r} is a {type(module).__name__}")
-        takes = {Value: MODULES, Framed: ANY_SIZE, Spread: OF_SPREAD, Scores: OF_SCORES}
+        takes = {Value: MODULES, Framed: OF_FRAMED, Spread: OF_SPREAD, Scores: OF_SCORES}
         if len(args) != 1 or kwargs or kind not in takes.get(type(args[0]), ()):
             raise Unlowerable(f"layer {name!r} is given more than a value")
         try:
-            value: Value = MODULES[kind](self.program, args[0], module)
+            entry = Entry(MODULES[kind], any_size=kind in ANY_SIZE, pointwise=kind in POINTWISE)
+            value: Value = self._build(entry, [args[0], module])
         except Unlowerable as error:
             raise Unlowerable(f"layer {name!r} is a {kind.__name__}: {error}") from error
         if getattr(module, "inplace", False):
@@ -189,12 +192,12 @@ class Translation:
         self._check_read(f"layer {name!r}", value)
         if isinstance(value, OfLabel):
             raise Unlowerable(f"layer {name!r} is given another value than the label")
-        if isinstance(value, Value) and value.places != SECOND:
+        if type(value) in OF_IMAGE and (not isinstance(value, Value) or value.places != SECOND):
             raise Unlowerable(f"layer {name!r} reads a tensor {shape_of(self.program, value)}")
         return value.number if isinstance(value, Value) else value
 
     def _call_function(self, node: fx.Node) -> Any:
-        if node.target is getattr:
+        if node.target is getattr and type(self._resolve(node.args[0])) not in (OfLabel, Tensor):
             raise Unlowerable(f"attribute {node.args[1]!r} is not a primitive")
         return self._call(node, FUNCTIONS, getattr(node.target, "__name__", str(node.target)))
 
@@ -219,7 +222,8 @@ class Translation:
             given = [self._everywhere(value, like) for value in given]
         if node.target not in UNREAD:
             self._check_read(name, *given)
-        if not entry.any_size and any(isinstance(value, Framed) for value in given):
+        framed = any(isinstance(value, Framed) for value in given)
+        if framed and not entry.any_size and not entry.pointwise:
             raise Unlowerable(f"{name} of a value that is larger or smaller than the image")
         value = self._build(entry, given)
         if in_place:
@@ -231,6 +235,8 @@ class Translation:
         kinds = {type(value) for value in given}
         if Scores in kinds and entry.build in OF_WEIGHTS:
             return OF_WEIGHTS[entry.build](self.program, *given)
+        if Framed in kinds and not entry.any_size:
+            return put_off(entry.build, given)
         if Spread in kinds and entry.pointwise:
             return pointwise(self.program, entry.build, given)
         return entry.build(self.program, *given)
