@@ -25,10 +25,11 @@ from pixelcnn.engines.frames import Framed, put_off, shape_of
 from pixelcnn.engines.labels import OfLabel, beside, tabulate
 from pixelcnn.engines.layout import VECTOR, Spread, everywhere, pointwise
 from pixelcnn.engines.lowering import divide, multiply
+from pixelcnn.engines.overwriting import Memory
 from pixelcnn.engines.sizes import FEATURES, IMAGES, SECOND, Size, Value, named
 from pixelcnn.modes import evaluation_view
 from pixelcnn.networks import Network
-from pixelcnn.program import Program, Slice, Unlowerable
+from pixelcnn.program import Program, Unlowerable
 
 UNREAD = (operator.getitem,)
 """What looks at a value without reading it: a part of it is read where it is used."""
@@ -64,7 +65,7 @@ class Translation:
         like = next(network.parameters(), torch.zeros(()))
         self.program = Program(like=like.detach())
         self.values: dict[fx.Node, Any] = {}
-        self.overwritten: list[tuple[int, range]] = []
+        self.memory = Memory(self.program)
         classes = max(network.condition_size, 1)
         self.label = OfLabel(torch.arange(-1, classes, device=like.device) % classes)
 
@@ -73,7 +74,7 @@ class Translation:
         last = self.values[graph.output_node()]
         if not isinstance(last, Value) or last.places != SECOND:
             raise Unlowerable("forward does not return one value (n, out, h, w)")
-        self._check_read("the output", last)
+        self.memory.check_read("the output", last)
         if last.number != len(self.program.nodes) - 1:
             self.program.slice(last.number, 0, self.program.width(last.number))
         return self.program
@@ -153,7 +154,7 @@ class Translation:
         if lowers(module):
             return self._lower(name, module, node)
         args, kwargs = self._resolve(node.args), self._resolve_all(node.kwargs)
-        self._check_read(f"layer {name!r}", *args, *kwargs.values())
+        self.memory.check_read(f"layer {name!r}", *args, *kwargs.values())
         if _of_label(args):
             return tabulate(module, args, kwargs, self.label)
         kind = next((kind for kind in type(module).__mro__ if kind in MODULES), None)
@@ -189,7 +190,7 @@ class Translation:
         ):
             return None
         value = self._resolve(argument)
-        self._check_read(f"layer {name!r}", value)
+        self.memory.check_read(f"layer {name!r}", value)
         if isinstance(value, OfLabel):
             raise Unlowerable(f"layer {name!r} is given another value than the label")
         if type(value) in OF_IMAGE and (not isinstance(value, Value) or value.places != SECOND):
@@ -221,11 +222,13 @@ class Translation:
         if like := next((value for value in _flat(given) if isinstance(value, Value)), None):
             given = [self._everywhere(value, like) for value in given]
         if node.target not in UNREAD:
-            self._check_read(name, *given)
+            self.memory.check_read(name, *given)
         framed = any(isinstance(value, Framed) for value in given)
         if framed and not entry.any_size and not entry.pointwise:
             raise Unlowerable(f"{name} of a value that is larger or smaller than the image")
         value = self._build(entry, given)
+        if node.target in UNREAD and isinstance(value, Value):
+            self.memory.share(value, given[0])
         if in_place:
             self._overwrite(given[0], value)
         return value
@@ -241,33 +244,14 @@ class Translation:
             return pointwise(self.program, entry.build, given)
         return entry.build(self.program, *given)
 
-    def _place(self, value: Value | Framed) -> tuple[int, range]:
-        """Whose memory a value lies in, and which of its features."""
-        number, start = value.number, 0
-        while isinstance(node := self.program.nodes[number], Slice):
-            number, start = node.sources[0], start + node.start
-        return number, range(start, start + self.program.width(value.number))
-
     def _overwrite(self, source: Value, result: Value) -> None:
         """Whatever is called as a value was is its result; parts and wholes of it can no longer be read."""
         if result.number != source.number or isinstance(source, Scores):
             if not isinstance(source, Scores):
-                self.overwritten.append(self._place(source))
+                self.memory.overwrite(source)
             same = [node for node, value in self.values.items() if _same(value, source)]
             if not any(node.target == "contiguous" for node in same):  # which may have been copies
                 self.values.update(dict.fromkeys(same, result))
-
-    def _check_read(self, name: str, *values: Any) -> None:
-        """What has been overwritten cannot be read again, under whatever name."""
-        for value in values:
-            if isinstance(value, tuple) and not isinstance(value, Value):
-                self._check_read(name, *value)
-            if type(value) not in OF_IMAGE:
-                continue
-            number, features = self._place(value)
-            for other, gone in self.overwritten:
-                if other == number and set(features) & set(gone):
-                    raise Unlowerable(f"{name} reads a value that was overwritten in place")
 
 
 def _same(value: Any, other: Value) -> bool:
