@@ -98,6 +98,7 @@ class OwnTable(networks.Network):
 
     def __init__(self, how, channels=1, out=7):
         super().__init__(channels, out, "pixel", None, 0, embedding=1, codes=7)
+        self.embed = None
         self.how, self.table = how, nn.Embedding(7, 7)
         features = (0,) * 7 * channels
         self.first = layers.MaskedConv2d(features, (0,) * 4, (3, 3), sees_itself=False)
