@@ -201,12 +201,10 @@ class Doubled(TorchFunctionMode):
     ) -> Any:
         if func is Tensor.float:
             return args[0].double()
-        args, kwargs = fx.node.map_aggregate((args, kwargs or {}), _doubled)
+        args, kwargs = fx.node.map_aggregate(
+            (args, kwargs or {}), lambda a: torch.float64 if a is torch.float32 else a
+        )
         return func(*args, **kwargs)
-
-
-def _doubled(argument: Any) -> Any:
-    return torch.float64 if argument is torch.float32 else argument
 
 
 def move(model: _Module, device: Device) -> _Module:
