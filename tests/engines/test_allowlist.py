@@ -377,6 +377,14 @@ def joined(y):
     return torch.cat([y, y.exp().clamp(max=3)], 1)[:, 1:6]
 
 
+def coarser(y):
+    """Halves and back, each feature for itself."""
+    kernel = torch.linspace(0.2, 0.9, 4).view(1, 1, 2, 2).to(y).expand(WIDTH, 1, 2, 2)
+    half = F.elu(F.conv2d(F.pad(y, (1, 0, 1, 0)), kernel, stride=2, groups=WIDTH))
+    whole = F.conv_transpose2d(half, kernel, stride=2, groups=WIDTH)
+    return whole[:, :, : y.size(2), : y.size(3)]
+
+
 STEPS = [
     lambda y: 1 - y,
     lambda y: y / 3 + y**2 * 0.1,
@@ -393,6 +401,8 @@ STEPS = [
     lambda y: F.relu6(y + 1).movedim(1, -1).movedim(-1, 1),
     lambda y: torch.split(y, [1, 2, 3], 1)[2].abs().neg(),
     joined,
+    coarser,
+    lambda y: torch.stack(y.flatten(2).tanh().chunk(2, 1), 2).flatten(1, 2).view(y.shape) * y,
 ]
 
 

@@ -113,6 +113,7 @@ BODIES = {
     "layers before it": lambda s, y: s.after(F.conv2d(y, s.kernel(1, 2), padding=(0, 2)))[..., :-3],
     "places": lambda s, y: torch.cat([y, s.of_all(y)], 1) + s.places[0, :1],
     "expanded places": lambda s, y: y * s.places[:, 1:].expand(y.size(0), WIDTH, *y.shape[2:]),
+    "expanded to images": lambda s, y: y * s.gain.expand(y.size(0), WIDTH, *y.shape[2:]),
     "a number a column": lambda s, y: y + s.places[:, :1, :1],
     "places behind": lambda s, y: torch.cat(
         [y.movedim(1, 3), s.of_all(y).movedim(1, 3)], -1

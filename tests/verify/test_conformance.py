@@ -53,6 +53,21 @@ def test_the_gallery_starts_from_a_correct_network(channels):
     check_network(Stack(channels, 2 * channels)).raise_if_failed()
 
 
+class AsksForFloat32(Stack):
+    """As many do that expect images of bytes."""
+
+    def forward(self, x, condition=None):
+        return super().forward(x.float().to(torch.float32)) * torch.ones(1, dtype=torch.float32)
+
+
+def test_a_network_that_asks_for_float32_is_proved_in_float64():
+    network = AsksForFloat32(1, 2)
+    check_network(network).raise_if_failed()
+    model = PixelModel(network, outputs.Categorical(levels=2), (1, 3, 5)).double()
+    assert model(torch.zeros(1, 1, 3, 5, dtype=torch.int64)).dtype == torch.float64
+    assert engines.choose(model).name == "cached"
+
+
 @pytest.mark.parametrize(("broken", "channels"), cases(BROKEN_NETWORKS))
 def test_broken_networks_are_rejected_for_the_right_reason(broken, channels):
     rejected(check_network(broken.kind(channels, 2 * channels)), broken)

@@ -61,10 +61,6 @@ for _name in OVERWRITING:
     setattr(_Proxy, f"__{_name}__", lambda proxy, x, f=_function: _overwrite(f, proxy, x))
 
 
-KEPT = {Tensor.__getitem__: None, Tensor.expand: -1}
-"""What stands for a size where a tensor may have as many already: ``background[:, :, :h]`` is all of it."""
-
-
 class _Everywhere(TorchFunctionMode):
     """Makes new tensors of one image and position, where they are to have as many as the input."""
 
@@ -72,9 +68,19 @@ class _Everywhere(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if not any(issubclass(kind, fx.Proxy) for kind in types):
-            size = KEPT.get(func, 1)
+            # A tensor that may have as many already is taken whole: ``background[:, :, :h]``.
+            size = None if func is Tensor.__getitem__ else 1
             args = fx.node.map_aggregate(args, lambda a: size if isinstance(named(a), Size) else a)
+            if func is Tensor.expand:
+                func, args = torch.broadcast_to, (args[0], _expanded(args[0], args[1:]))
         return func(*args, **(kwargs or {}))
+
+
+def _expanded(x: Tensor, sizes: Any) -> tuple[int, ...]:
+    """The sizes that a tensor is expanded to, its own where one was asked for that is not known."""
+    sizes = sizes[0] if isinstance(sizes[0], Sequence) else sizes
+    own = (*[1] * (len(sizes) - x.ndim), *x.shape)
+    return tuple(have if want in (1, -1) else want for want, have in zip(sizes, own, strict=True))
 
 
 class _Tracer(fx.proxy.GraphAppendingTracer):
