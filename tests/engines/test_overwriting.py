@@ -117,6 +117,20 @@ def a_view_of_a_view(s, y):
     return a[:, :2] + y[:, 1:3]
 
 
+def before_a_crop(s, y):
+    rows = F.conv2d(y, s.first.weight[:, :, :2, :1].expand(-1, 6, -1, -1), padding=(1, 0))
+    F.relu(rows, inplace=True)
+    rows *= 2
+    return rows[:, :, :-1] + y
+
+
+def after_a_crop(s, y):
+    rows = F.conv2d(y, s.first.weight[:, :, :2, :1].expand(-1, 6, -1, -1), padding=(1, 0))
+    a = rows[:, :, :-1]
+    rows += 1
+    return a
+
+
 def two_crops(s, y):
     rows = F.pad(y, (0, 0, 2, 0))
     a, b = rows[:, :, :-2], rows[:, :, 1:-1]
@@ -135,7 +149,7 @@ def parts():
 
 READABLE = [assigned, after_its_last_reader, a_copy, halves_apart, read_again, its_layer, powers]
 READABLE += [assigned_to_another_name, its_function, through_dropout, through_identity, returned]
-READABLE += [through_our_dropout]
+READABLE += [through_our_dropout, before_a_crop]
 
 
 @pytest.mark.parametrize("body", READABLE)
@@ -144,7 +158,7 @@ def test_a_value_is_what_it_was_overwritten_with(body):
 
 
 UNREADABLE = [one_part, one_run, the_whole_under_a_part, a_permuted_view, in_a_list, contiguous]
-UNREADABLE += [a_view_of_a_view, two_crops, every_second]
+UNREADABLE += [a_view_of_a_view, two_crops, every_second, after_a_crop]
 
 
 @pytest.mark.parametrize("body", UNREADABLE)

@@ -48,6 +48,12 @@ class Framed:
     up: int = 1
     then: tuple[Callable[[Program, Value], Value], ...] = ()
 
+    @property
+    def is_crop(self) -> bool:
+        """Whether it looks at the value itself, of which rows or columns are left out."""
+        margins = (side for sides in self.margins for side in sides)
+        return self.taps is None and not self.then and max(margins) <= 0
+
 
 def clock_of(program: Program, x: Value | Framed) -> int:
     """Of the grid that a value is on."""
@@ -121,7 +127,7 @@ def put_off(build: Callable[..., Value], given: Sequence[Any]) -> Framed:
     x, rest = given[at], [*given[:at], *given[at + 1 :]]
     if any(isinstance(other, Value | Framed) for other in rest):
         raise Unlowerable("a function of values one of which is larger or smaller than the image")
-    if x.taps is None and any(side > 0 for sides in x.margins for side in sides):
+    if x.taps is None and not x.then and not x.is_crop:
         raise Unlowerable("a function of a value that is larger or smaller than the image")
 
     def function(program: Program, value: Value) -> Value:

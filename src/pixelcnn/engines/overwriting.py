@@ -22,14 +22,17 @@ class Memory:
         self.program = program
         self.wholes: dict[int, int] = {}
         self.overwritten: list[tuple[int, range]] = []
+        self.held: list[object] = []  # so that none takes another one's id
 
     def share(self, part: Value, whole: object) -> None:
         """Says that a value is a part of another one."""
         if isinstance(whole, Held) and part.number not in self.wholes:
-            self.wholes[part.number] = id(whole) if isinstance(whole, Framed) else whole.number
+            self.held.append(whole)
+            self.wholes[part.number] = self._place(whole)[0]
 
     def overwrite(self, value: Held) -> None:
         """Says that a value was overwritten."""
+        self.held.append(value)
         self.overwritten.append(self._place(value))
 
     def check_read(self, name: str, *values: Any) -> None:
@@ -50,6 +53,8 @@ class Memory:
 
     def _place(self, value: Held) -> tuple[int, range]:
         """Whose memory a value lies in, and which of its features."""
+        if isinstance(value, Framed) and not value.is_crop:
+            return id(value), range(1)
         number, start = value.number, 0
         while isinstance(node := self.program.nodes[number], Slice):
             number, start = node.sources[0], start + node.start

@@ -25,7 +25,7 @@ from pixelcnn.engines.frames import Framed, put_off, shape_of
 from pixelcnn.engines.labels import OfLabel, beside, tabulate
 from pixelcnn.engines.layout import VECTOR, Spread, everywhere, pointwise
 from pixelcnn.engines.lowering import divide, multiply
-from pixelcnn.engines.overwriting import Memory
+from pixelcnn.engines.overwriting import Held, Memory
 from pixelcnn.engines.sizes import FEATURES, IMAGES, SECOND, Size, Value, named
 from pixelcnn.modes import evaluation_view
 from pixelcnn.networks import Network
@@ -185,9 +185,8 @@ class Translation:
 
     def _number(self, name: str, argument: Any) -> Any:
         """Of a node; of the condition none."""
-        if isinstance(argument, fx.Node) and any(
-            self.values[argument] is own for own in (CONDITION, self.label)
-        ):
+        held = self.values[argument] if isinstance(argument, fx.Node) else argument
+        if held is CONDITION or held is self.label:
             return None
         value = self._resolve(argument)
         self.memory.check_read(f"layer {name!r}", value)
@@ -209,10 +208,10 @@ class Translation:
         args, kwargs = self._resolve(node.args), self._resolve_all(node.kwargs)
         kinds = {type(value) for value in _flat((*args, *kwargs.values()))}
         if not kinds & OF_IMAGE:  # of the label, or of sizes
-            function, label = _callable(node.target), OfLabel in kinds
-            return (
-                tabulate(function, args, kwargs, self.label) if label else function(*args, **kwargs)
-            )
+            function = _callable(node.target)
+            if OfLabel in kinds:
+                return tabulate(function, args, kwargs, self.label)
+            return function(*args, **kwargs)
         if node.target not in table:
             raise Unlowerable(f"{name} is not a primitive")
         entry = table[node.target]
@@ -244,17 +243,18 @@ class Translation:
             return pointwise(self.program, entry.build, given)
         return entry.build(self.program, *given)
 
-    def _overwrite(self, source: Value, result: Value) -> None:
+    def _overwrite(self, source: Any, result: Any) -> None:
         """Whatever is called as a value was is its result; parts and wholes of it can no longer be read."""
-        if result.number != source.number or isinstance(source, Scores):
-            if not isinstance(source, Scores):
-                self.memory.overwrite(source)
-            same = [node for node, value in self.values.items() if _same(value, source)]
-            if not any(node.target == "contiguous" for node in same):  # which may have been copies
-                self.values.update(dict.fromkeys(same, result))
+        if _same(result, source):
+            return
+        if isinstance(source, Held):
+            self.memory.overwrite(source)
+        same = [node for node, value in self.values.items() if _same(value, source)]
+        if not any(node.target == "contiguous" for node in same):  # which may have been copies
+            self.values.update(dict.fromkeys(same, result))
 
 
-def _same(value: Any, other: Value) -> bool:
+def _same(value: object, other: object) -> bool:
     """Whether two nodes of the graph are one tensor."""
     return value is other or (isinstance(value, Value) and value == other)
 
