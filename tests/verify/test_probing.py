@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 from torch.nn.utils import spectral_norm as old_spectral_norm
 from torch.nn.utils import weight_norm as old_weight_norm
@@ -228,11 +229,48 @@ class Fixed(Plain):
         return super().forward(x.reshape(len(x), -1, 4, 4))
 
 
-@pytest.mark.parametrize(
-    "check", [check_network, lambda n: check_model(PixelModel(n, outputs.Bernoulli(), (1, 4, 4)))]
-)
-def test_a_network_of_one_size_is_told_so_once(check):
-    (failure,) = check(Fixed(1, 1)).failures
+def test_a_network_of_a_size_that_nobody_names_is_told_so_once():
+    (failure,) = check_network(Fixed(1, 1)).failures
     assert failure.name == "one set of parameters for each position"
     assert failure.detail.startswith("raised RuntimeError on 5x7 images in float64: ")
-    assert failure.detail.endswith("; small images are needed to try the rest")
+    assert failure.detail.endswith("; name a size that it takes to try the rest")
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda n: check_network(n, 4, 4),
+        lambda n: check_model(PixelModel(n, outputs.Bernoulli(), (1, 4, 4))),
+    ],
+)
+def test_a_network_of_one_size_is_tried_at_that_and_the_fact_is_noted(check):
+    report = check(Fixed(1, 1))
+    report.raise_if_failed()
+    (row,) = [row for row in report.rows if row.name == "one set of parameters for each position"]
+    assert row.noted and row.detail.startswith("at 4x4, and not at all sizes: raised RuntimeError")
+    assert any(row.name == "every output sees the past it claims" for row in report.rows)
+
+
+class Halved(Plain):
+    """Takes sides that can be halved twice, as a U-net does that crops nothing."""
+
+    def forward(self, x, condition=None):
+        half = F.avg_pool2d(F.avg_pool2d(F.pad(x, (4, 0, 4, 0))[:, :, :-4, :-4], 2), 2)
+        return super().forward(x) + F.interpolate(half, scale_factor=4)[:, :1]
+
+
+def test_a_network_on_coarser_grids_is_tried_at_a_size_that_it_takes():
+    report = check_network(Halved(1, 1))
+    report.raise_if_failed()
+    detail = next(row.detail for row in report.rows if row.noted)
+    assert detail.startswith("at 4x8, and not at all sizes: ")
+
+
+def test_a_leak_on_coarser_grids_is_found():
+    class Leaky(Halved):
+        def forward(self, x, condition=None):
+            half = F.avg_pool2d(F.avg_pool2d(x, 2), 2)
+            return super().forward(x) + F.interpolate(half, scale_factor=4)[:, :1]
+
+    failed = [row.name for row in check_network(Leaky(1, 1)).failures]
+    assert "no output sees its future" in failed

@@ -6,12 +6,10 @@ bit by bit in float64: the two passes have the same batch shape and differ in on
 so equal arithmetic gives equal bits and no tolerance is needed.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pixelcnn.config import check_integer
 from pixelcnn.engines.parallel import past_seen
@@ -21,6 +19,7 @@ from pixelcnn.networks import Network
 from pixelcnn.program import UNITS, Unlowerable
 from pixelcnn.shapes import Position, image_shape
 from pixelcnn.surroundings import independent
+from pixelcnn.verify.features import as_features
 from pixelcnn.verify.probing import (
     Probe,
     another_level,
@@ -211,24 +210,10 @@ def gradients(probe: Probe, x: Tensor, targets: Tensor) -> Tensor:
     return torch.cat([_gradients(probe, x, part) for part in targets.split(probe.copies(x))])
 
 
-@contextmanager
-def without_embedding(network: Network) -> Iterator[None]:
-    """The network as a function of the features of codes, of which there are gradients."""
-    embed = network.embed
-    network.embed = embed and nn.Identity()  # type: ignore[assignment]  # `self.embed(x)` calls it
-    try:
-        yield
-    finally:
-        network.embed = embed
-
-
 def _gradients(probe: Probe, x: Tensor, targets: Tensor) -> Tensor:
     network = probe.network
-    with torch.no_grad():
-        copies = network.features_of(x.expand(len(targets), *x.shape)).clone()
-    copies.requires_grad_()
-    with torch.enable_grad(), without_embedding(network):
-        outputs = probe(copies)
+    with as_features(network, x.expand(len(targets), *x.shape)) as (given, copies):
+        outputs = probe(given)
         check_finite("the outputs are", outputs)
         generator = torch.Generator().manual_seed(probe.seed)
         weights = 0.5 + torch.rand(outputs.shape[2], generator=generator, dtype=outputs.dtype)

@@ -17,7 +17,8 @@ from pixelcnn.layers import CausalConv2d, UpConv2d
 from pixelcnn.networks import Network
 from pixelcnn.shapes import Position
 from pixelcnn.text import counted
-from pixelcnn.verify.causality import draw, example, gradients, without_embedding
+from pixelcnn.verify.causality import draw, example, gradients
+from pixelcnn.verify.features import as_features
 from pixelcnn.verify.probing import Probe
 
 Function = Callable[..., Tensor]
@@ -177,7 +178,6 @@ def own_pixel(case: Case, first: Sequence[Leaf], leaks: Tensor) -> str:
 def trace(case: Case) -> tuple[list[Leaf], Tensor]:
     """Layers without parts between grids of the image, in the order they run, and the image they ran on."""
     found, network = dict[str, Leaf](), case.probe.network
-    image = network.features_of(case.x[None]).detach().clone().requires_grad_()
 
     def remember(name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
         def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
@@ -190,12 +190,12 @@ def trace(case: Case) -> tuple[list[Leaf], Tensor]:
 
         return hook
 
-    with ExitStack() as stack, torch.enable_grad():
+    with ExitStack() as stack:
         for name, module in network.named_modules():
             if not [*module.children()]:
                 stack.callback(module.register_forward_hook(remember(name)).remove)
-        stack.enter_context(without_embedding(network))
-        case.probe(image)
+        given, image = stack.enter_context(as_features(network, case.x[None]))
+        case.probe(given)
     return list(found.values()), image
 
 

@@ -80,12 +80,12 @@ class ModelChecks:
 
     def all(self) -> list[Check]:
         """Every promise, those of the network and the output included."""
-        network = NetworkChecks(self.original.network, HEIGHT, WIDTH)
+        network = NetworkChecks(self.original.network, HEIGHT, WIDTH, self.model.shape[1:])
         return [
             Check("its weights are finite", self.finite),
             *network.all(),
             *output_checks(self.original.output, self.original.shape.channels),
-            *self.together(small=not network.refusal),
+            *self.together(small=not network.refused),
         ]
 
     def together(self, *, small: bool = True) -> list[Check]:

@@ -24,19 +24,17 @@ from pixelcnn.verify.causality import (
 from pixelcnn.verify.diagnosis import explain
 from pixelcnn.verify.probing import (
     Probe,
-    encoded,
-    fitting,
     fixed_noise,
     images_interact,
     is_mask,
     passed,
     random_batch,
-    random_condition,
     randomise,
     rebuilt,
     require_network,
 )
-from pixelcnn.verify.report import Check, Progress, Report, reason, run
+from pixelcnn.verify.report import Check, Progress, Report, run
+from pixelcnn.verify.sizes import HALVED, MOST_POSITIONS, Sides, check_sizes, evaluated, first_taken
 from pixelcnn.verify.spots import check_far
 from pixelcnn.weights import HIDDEN, hidden
 
@@ -48,17 +46,21 @@ UNSAID = "; a network that means it states its claimed_past"
 
 
 class NetworkChecks:
-    """The promises of one network, tried on images of one size.
+    """The promises of one network, tried on images of one size: the first that it takes.
 
     Args:
         network: left as it is.
         height: rows of the images.
         width: columns of the images.
+        own: rows and columns that it is used for.
     """
 
-    def __init__(self, network: Network, height: int, width: int) -> None:
+    def __init__(self, network: Network, height: int, width: int, own: Sides = HALVED) -> None:
         self.network = copied(within(network)).cpu()  # where equal arithmetic gives equal bits
-        self.height, self.width = fitting(network, height, width)
+        sizes = [(height, width), HALVED, *[own] * (own[0] * own[1] <= MOST_POSITIONS)]
+        self.size, self.refused = first_taken(self.network, sizes)
+        self.height, self.width = self.size
+        self.refusal = self.refused.get(self.size, "")
 
     def all(self) -> list[Check]:
         """Every promise that applies; of a network that takes no such images, those that need none."""
@@ -82,15 +84,6 @@ class NetworkChecks:
         return checks
 
     @cached_property
-    def refusal(self) -> str:
-        """Why it takes no images of this size, as many that are written for one size; empty if it does."""
-        try:
-            self.evaluate(copied(self.network).double())
-        except Exception as error:
-            return reason(error)
-        return ""
-
-    @cached_property
     def dependence(self) -> Dependence:
         """What the outputs depend on in evaluation mode."""
         return measure(self.network, self.height, self.width)
@@ -112,32 +105,16 @@ class NetworkChecks:
             return arguments
         network, twin = copied(network).cpu().double(), twin.double()
         twin.load_state_dict(network.state_dict())
-        if not torch.equal(self.evaluate(network), self.evaluate(twin)):
+        if not torch.equal(evaluated(network, self.size), evaluated(twin, self.size)):
             raise ConformanceError("built again with the same weights it gives other outputs")
         return arguments
 
-    def evaluate(self, network: Network) -> Tensor:
-        """Outputs of a network in float64, with its own parameters."""
-        with torch.no_grad(), fixed_noise(0):
-            outputs = passed(
-                network.eval(), *random_batch(network, 2, self.height, self.width, seed=0)
-            )
-        return outputs.nan_to_num(nan=torch.inf)  # NaN is unlike itself, and another check's
-
     def shapes(self) -> str:
-        """The output has the size of the image, at any size."""
+        """The output has the size of the image, at any size that the network takes."""
         if self.refusal:
-            raise ConformanceError(f"{self.refusal}; small images are needed to try the rest")
-        drawn = randomise(self.network, seed=0).eval()
-        sizes = [(self.height, self.width), (1, 1), (2, 3), (self.width + 1, self.height)]
-        sizes = list(dict.fromkeys(fitting(drawn, *size) for size in sizes))
-        for height, width in sizes:
-            x = encoded(drawn, torch.zeros(2, drawn.channels, height, width, dtype=torch.long))
-            with torch.no_grad():
-                outputs = passed(drawn, x, random_condition(drawn, 2, height, width, seed=0))
-            if not bool(torch.isfinite(outputs).all()):
-                raise ConformanceError(f"outputs of a black {height}x{width} image are not finite")
-        return ", ".join(f"{height}x{width}" for height, width in sizes)
+            raise ConformanceError(f"{self.refusal}; name a size that it takes to try the rest")
+        sizes = [self.size, (1, 1), (2, 3), (self.width + 1, self.height)]
+        return check_sizes(self.network, sizes, self.refused.values())
 
     def no_statistics(self) -> str:
         """Statistics over positions let a pixel see its future, those over images change with the batch."""
