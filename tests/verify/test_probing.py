@@ -274,3 +274,9 @@ def test_a_leak_on_coarser_grids_is_found():
 
     failed = [row.name for row in check_network(Leaky(1, 1)).failures]
     assert "no output sees its future" in failed
+
+
+def test_a_centre_that_is_closed_for_all_channels_is_told_from_one_that_is_closed_twice():
+    reasons = {row.name: row.detail for row in check_network(Plain(3, 6)).failures}
+    reason = reasons["every output sees the past it claims"]
+    assert reason.startswith("the centre is closed for all channels, mask A leaves")

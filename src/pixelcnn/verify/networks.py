@@ -41,7 +41,9 @@ from pixelcnn.weights import HIDDEN, hidden
 STATISTICS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm, nn.GroupNorm)
 """Layers that average over positions or images, whatever their arguments are."""
 TWICE = "the centre is closed more than once, mask A belongs in the first layer only: "
-"""What it usually means when an output does not see its nearest past."""
+"""What it usually means when an output does not see the pixel to its left."""
+COLOURS = "the centre is closed for all channels, mask A leaves a pixel's earlier ones open: "
+"""What it means when it sees that, and not its pixel's earlier channels."""
 UNSAID = "; a network that means it states its claimed_past"
 
 
@@ -151,7 +153,10 @@ class NetworkChecks:
         found, read = self.dependence, program_past(self.network, self.height, self.width)
         past, seen = found.allowed, found.measured
         read = seen if read is None else read
-        near = past_within(frozenset({(0, 0), (0, -1)}), *seen.shape[:3], by_channel=False)
+        near, left = (
+            past_within(frozenset(offsets), *seen.shape[:3], by_channel=False)
+            for offsets in ({(0, 0), (0, -1)}, {(0, -1)})
+        )
         must = torch.zeros_like(near) if may_miss_the_nearest(self.network) else near
         for pairs, text in (
             (past & seen & ~read, "does not depend on {} by its program, and does by measurement"),
@@ -164,7 +169,8 @@ class NetworkChecks:
             if pairs.any():
                 target, source = example(pairs)
                 blind = text.startswith("does not see")
-                why = TWICE if blind and near[(*target, *source)] else ""
+                cause = TWICE if bool((pairs & left).any()) else COLOURS
+                why = cause if blind and near[(*target, *source)] else ""
                 fact = f"output {target} " + text.format(f"input {source}")
                 fact += f" ({counted(int(pairs.sum()), 'such pair')})"
                 raise ConformanceError(why + fact + (UNSAID if blind and must.any() else ""))
