@@ -280,3 +280,23 @@ def test_a_centre_that_is_closed_for_all_channels_is_told_from_one_that_is_close
     reasons = {row.name: row.detail for row in check_network(Plain(3, 6)).failures}
     reason = reasons["every output sees the past it claims"]
     assert reason.startswith("the centre is closed for all channels, mask A leaves")
+
+
+class Normed(Plain):
+    """A vertical stack that reads its own row, is normed over the batch, and moved down before it is used."""
+
+    def __init__(self, channels: int, out: int) -> None:
+        super().__init__(channels, out)
+        self.above = Masked(channels, self.width, sees_itself=True)
+        self.above.mask.data[:, :, 1] = 1
+        self.norm, self.across = nn.BatchNorm2d(self.width), nn.Conv2d(self.width, self.width, 1)
+
+    def forward(self, x, condition=None):
+        above = F.pad(self.norm(self.above(x))[:, :, :-1], (0, 0, 1, 0))
+        return self.head(torch.relu(self.second(torch.relu(self.first(x) + self.across(above)))))
+
+
+def test_a_norm_over_the_batch_is_at_fault_and_not_what_stands_before_it():
+    reasons = {row.name: row.detail for row in check_network(Normed(1, 1)).failures}
+    reason = reasons["no output sees its future, in training mode"]
+    assert reason.startswith("`norm` (BatchNorm2d) takes a statistic over space")

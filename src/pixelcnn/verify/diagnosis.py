@@ -73,9 +73,10 @@ def explain(network: Network, leaks: Tensor, *, training: bool = False) -> str:
     """
     (target, source), (_, height, width) = example(leaks), leaks.shape[:3]
     probe, x, _ = draw(network, height, width, seed=0, positive=True, training=training)
-    reason = diagnose(Case(probe, x, target, source), leaks)
-    fact = f"output {target} changes with input {source}"
-    return f"{reason}: {fact}, {relation(target, source)} ({int(leaks.sum())} such pairs)"
+    fact = f"output {target} changes with input {source}, {relation(target, source)}"
+    return (
+        f"{diagnose(Case(probe, x, target, source), leaks)}: {fact} ({int(leaks.sum())} such pairs)"
+    )
 
 
 def relation(target: Position, source: Position) -> str:
@@ -293,8 +294,9 @@ def closed(case: Case, leaf: Leaf, strictly: bool) -> Function:
             return whole
         past = read < written[:, None] if strictly else read <= written[:, None]
         # Copy i of the image gives output position i, and passes gradients to its past only.
-        kept = past.reshape(-1, 1, *x.shape[2:])
-        outputs = forward(torch.where(kept, x, x.detach()), *rest)
+        copies = torch.where(past.reshape(-1, 1, *x.shape[2:]), x, x.detach())
+        each = 1 if isinstance(leaf.module, nn.BatchNorm2d) else len(copies)  # it would mix them
+        outputs = torch.cat([forward(part, *rest) for part in copies.split(each)])
         return outputs.flatten(2).diagonal(dim1=0, dim2=2).reshape(1, -1, *whole.shape[2:])
 
     return causal
