@@ -128,7 +128,7 @@ def attention(hidden=None, first=True, filled=-1e9, softmax=True, scale=1.0):
 
 REFUSED = {
     "the position itself": (attention(hidden=lambda m: m & False), "a mask other than"),
-    "all, of the first": (attention(first=False), "of the first one to none"),
+    "all, of the first": (attention(first=False), "and of the first to none"),
     "little is filled in": (attention(filled=-10.0), "-10.0 for what a mask hides"),
     "no weights": (attention(softmax=False), "weights times anything but"),
     "weights of another sum": (attention(scale=2.0), "weights times anything but"),
@@ -154,4 +154,4 @@ def test_a_first_position_that_sees_all_is_found_out():
     model = small_model(lambda s, y: y)
     model.network.body = attention(first=False)
     chosen = engines.choose(model)
-    assert chosen.name == "full" and "of the first one to none" in chosen.reason
+    assert chosen.name == "full" and "and of the first to none" in chosen.reason

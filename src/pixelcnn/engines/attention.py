@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pixelcnn.engines.layout import Spread, gathered, settled, spread_of
+from pixelcnn.engines.layout import Spread, flat, settled, spread_of
 from pixelcnn.engines.sizes import COLUMNS, FEATURES, IMAGES, ROWS, Size, size
 from pixelcnn.program import Program, Tap, Unlowerable
 
@@ -70,7 +70,7 @@ def matmul(program: Program, x: Any, y: Any) -> Any:
 def _attend(program: Program, scores: Scores, value: Spread) -> Any:
     if not (scores.masked and scores.weights and scores.emptied):
         raise Unlowerable(
-            "attention to others than all earlier positions, of the first one to none"
+            "attention to others than all earlier positions, and of the first to none"
         )
     if value.places != scores.query.places or value.index.ndim != scores.query.index.ndim:
         raise Unlowerable(f"attention to {value}, which are no values of {scores.query}")
@@ -81,11 +81,9 @@ def _attend(program: Program, scores: Scores, value: Spread) -> Any:
     query = _with_one_more(program, scores.query, scale, 1.0)
     key = _with_one_more(program, scores.key, 1.0, 0.0)
     start = program.like.new_zeros(heads * (features + 1) + value.index.numel())
-    start[features : heads * (features + 1) : features + 1] = -min(
-        1e6, torch.finfo(start.dtype).max / 2
-    )
-    values = gathered(program, replace(value, index=value.index.flatten()))
-    number = program.attend(query, key, values, heads, start)
+    hidden = -min(1e6, torch.finfo(start.dtype).max / 2)
+    start[features : heads * (features + 1) : features + 1] = hidden
+    number = program.attend(query, key, flat(program, value).number, heads, start)
     index = torch.arange(value.index.numel()).view(value.index.shape)
     return settled(program, replace(value, number=number, index=index))
 
@@ -127,11 +125,8 @@ def multiply(program: Program, x: Any, y: Any) -> Scores:
     scores, other = (x, y) if isinstance(x, Scores) else (y, x)
     if isinstance(other, int | float) and not scores.weights:
         return replace(scores, scale=scores.scale * other)
-    if (
-        not scores.weights
-        or not isinstance(other, Tensor)
-        or other.shape[-2:] != (other.numel(), 1)
-    ):
+    column = isinstance(other, Tensor) and other.shape[-2:] == (other.numel(), 1)
+    if not scores.weights or not column:
         raise Unlowerable("weights times anything but numbers of positions")
     if not torch.equal(other.flatten(), (torch.arange(other.numel()) > 0).to(other)):
         raise Unlowerable("weights times anything but zero at the first position and one elsewhere")

@@ -19,9 +19,8 @@ def new(program: Program, x: Value, sizes: Any, value: float) -> Value:
     """As many features as are wanted, all of them the same number, for images of the same size."""
     images, width, *places = sizes if isinstance(sizes, tuple) else (sizes,)
     clock = program.nodes[x.number].clock
-    if (images, *places) != (Size(IMAGES), Size(ROWS, clock), Size(COLUMNS, clock)) or type(
-        width
-    ) is not int:
+    own = (Size(IMAGES), Size(ROWS, clock), Size(COLUMNS, clock))
+    if (images, *places) != own or type(width) is not int:
         raise Unlowerable(f"a new tensor {sizes}, which is not (n, features, h, w) of its value")
     return constant(program, Value(x.number), program.like.new_full((width,), value))
 
@@ -66,14 +65,12 @@ def place(program: Program, like: Value, given: Tensor) -> Value:
     """
     what = f"a tensor {tuple(given.shape)}, not one number a feature"
     table = given.detach()[(None,) * (len(like.places) - given.ndim)].to(program.like)
-    if like.places not in (SECOND, LAST) or table.ndim != 4 or table.shape[0] != 1:
+    if like.places not in (SECOND, LAST) or table.ndim != 4 or len(table) != 1 or not table.numel():
         raise Unlowerable(what)
     table = table[0] if like.last else table[0].movedim(0, -1)
     rows, columns = table[:, 0], table[0] - table[0, 0]
-    scale = float(table.abs().amax()) if table.numel() else 0.0
-    if not torch.allclose(
-        rows[:, None] + columns, table, 0.0, 4 * torch.finfo(table.dtype).eps * scale
-    ):
+    tolerance = 4 * torch.finfo(table.dtype).eps * float(table.abs().amax())
+    if not torch.allclose(rows[:, None] + columns, table, rtol=0.0, atol=tolerance):
         raise Unlowerable(f"{what}, nor a sum of one of its row and one of its column")
     longest = max(len(rows), len(columns))  # that an image may be, of what is the same in all rows
     rows, columns = (x.expand(longest if len(x) == 1 else -1, -1) for x in (rows, columns))

@@ -1,6 +1,5 @@
 """Features taken apart, joined and normed, in whatever dimensions they stand."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,7 +10,7 @@ from torch import Tensor
 from pixelcnn.engines.constants import beside
 from pixelcnn.engines.layout import (
     Spread,
-    gathered,
+    flat,
     pointwise,
     settled,
     spread_of,
@@ -51,14 +50,11 @@ def cat(program: Program, values: Any, dim: Any) -> Any:
     dim = _dimension("cat", found[0], dim)
     if len({x.places for x in found}) != 1:
         raise Unlowerable("cat of values that are laid out differently")
-    numbers = [gathered(program, replace(x, index=x.index.flatten())) for x in found]
-    first = itertools.accumulate((x.index.numel() for x in found), initial=0)
-    parts = [
-        n + torch.arange(x.index.numel()).view(x.index.shape)
-        for n, x in zip(first, found, strict=False)
-    ]
+    number = program.cat(*(flat(program, x).number for x in found))
+    features = torch.arange(program.width(number)).split([x.index.numel() for x in found])
+    parts = [each.view(x.index.shape) for each, x in zip(features, found, strict=True)]
     index = torch.cat(parts, found[0].places[:dim].count(FEATURES))
-    return settled(program, replace(found[0], number=program.cat(*numbers), index=index))
+    return settled(program, replace(found[0], number=number, index=index))
 
 
 def stack(program: Program, values: Any, dim: int) -> Any:

@@ -204,7 +204,8 @@ def expand(program: Program, x: Any, sizes: Any) -> Any:
     """What is the same at all positions, at each of them; others as they are."""
     found = spread_of(program, x)
     if found.places == VECTOR and len(sizes) == 4:
-        x, found = everywhere(program, found), spread_of(program, everywhere(program, found))
+        x = everywhere(program, found)
+        found = spread_of(program, x)
     same = (want in (-1, have) for want, have in zip(sizes, found.shape, strict=False))
     if len(sizes) != len(found.shape) or not all(same):
         raise Unlowerable(f"expand{tuple(sizes)} of {found}")
@@ -215,23 +216,23 @@ def everywhere(program: Program, x: Spread) -> Value:
     """A vector ``(n, features, 1, 1)`` of each image, as a value of all positions."""
     if x.places != VECTOR or x.index.shape[1:] != (1, 1):
         raise Unlowerable(f"{x} beside features (n, f, h, w)")
-    return Value(gathered(program, replace(x, index=x.index.flatten())))
+    return flat(program, x)
 
 
 def pointwise(program: Program, build: Callable[..., Value], given: Sequence[Any]) -> Any:
     """A function of each feature, and of numbers, wherever the features stand."""
-    spreads = [x for x in given if isinstance(x, Spread)]
-    like = spreads[0]
-    if any(isinstance(x, Value | Tensor) for x in given) or any(
-        x.shape != like.shape for x in spreads
-    ):
-        raise Unlowerable(f"a function of {like} and what is laid out differently")
-    flat = (replace(x, index=x.index.flatten()) if isinstance(x, Spread) else x for x in given)
-    made = build(
-        program, *(Value(gathered(program, x)) if isinstance(x, Spread) else x for x in flat)
-    )
+    like = next(x for x in given if isinstance(x, Spread))
+    for x in given:
+        if isinstance(x, Value | Tensor) or (isinstance(x, Spread) and x.shape != like.shape):
+            raise Unlowerable(f"a function of {like} and what is laid out differently")
+    made = build(program, *(flat(program, x) if isinstance(x, Spread) else x for x in given))
     index = torch.arange(like.index.numel()).view(like.index.shape)
     return replace(like, number=made.number, index=index)
+
+
+def flat(program: Program, x: Spread) -> Value:
+    """Features of several dimensions in one, in the order in which they stand."""
+    return Value(gathered(program, replace(x, index=x.index.flatten())))
 
 
 def unsqueeze(program: Program, x: Any, dim: int) -> Any:
