@@ -16,7 +16,9 @@ MOST_NUMBERS = 2**25
 """In the widest layer of a part: a quarter of a gigabyte in float64."""
 MOST_POSITIONS, FEW_POSITIONS = 65_536, 4_096
 """Up to which an image is looked at whole; and of a part that stands for a larger one."""
-LEAST_ROWS = 8
+COARSEST = 16
+"""Sides of a part leave as much over as the image's own, where grids of every so many positions end."""
+LEAST_ROWS = COARSEST
 """Rows of a part, where the image has so many."""
 
 
@@ -50,11 +52,19 @@ def part(network: Network, shape: ImageShape, positions: int) -> ImageShape:
     """
     positions = max(1, min(positions, MOST_NUMBERS // widest(network)))
     if shape.height == shape.width:
-        side = min(shape.height, math.isqrt(positions))
+        side = _ending_alike(math.isqrt(positions), shape.height)
         return ImageShape(shape.channels, side, side)
     columns = max(1, min(shape.width, positions // min(shape.height, LEAST_ROWS)))
-    rows = min(shape.height, max(1, positions // columns))
+    columns = _ending_alike(columns, shape.width)
+    rows = _ending_alike(max(1, positions // columns), shape.height)
     return ImageShape(shape.channels, rows, columns)
+
+
+def _ending_alike(most: int, side: int) -> int:
+    """A side, or as much of it as there may be, with the same rest by :data:`COARSEST` if that leaves any."""
+    if side <= most or most < COARSEST:
+        return min(side, most)
+    return most - (most - side) % COARSEST
 
 
 def cropped(model: PixelModel, positions: int) -> PixelModel:

@@ -22,7 +22,8 @@ def evaluation_view(module: _Module) -> _Module:
     """A module that shares everything with another one, but that it and its parts are in evaluation mode.
 
     Parameters, buffers and hooks are the same objects, so a view costs next to nothing; it is made for a
-    call and dropped after it. Its lists and dictionaries are its own, with views of the modules in them.
+    call and dropped after it. Its lists and dictionaries are its own, with views of the modules in them, so
+    that what a ``forward`` keeps is dropped with it.
     ``module.eval()`` instead would reach into the caller's model: parts that are kept frozen would lose
     their mode afterwards, and another thread's call would end in the middle of ours.
 
@@ -69,7 +70,8 @@ def _twin(module: nn.Module, made: dict[nn.Module, nn.Module]) -> nn.Module:
     twin.__dict__.update(members)
     twin.__dict__.pop("_compiled_call_impl", None)  # of module.compile(): it calls the original
     parts = {n: None if m is None else _view(m, made) for n, m in module._modules.items()}
-    twin.__dict__.update(_modules=parts, training=False)
+    buffers = module._buffers.copy()  # a forward may keep what it makes in one
+    twin.__dict__.update(_modules=parts, _buffers=buffers, training=False)
     return twin
 
 

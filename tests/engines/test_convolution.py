@@ -269,6 +269,9 @@ MIXED = {
     "the first of all": lambda e, h: e(h[:1]).expand(h.size(0), -1),
     "another": lambda e, h: e(h.flip(0)),
     "their mean": lambda e, h: e(h) - e(h).mean(0),
+    "the last": lambda e, h: e(h) - e(h[-1:]),
+    "the largest": lambda e, h: e(h) * (h / h.max())[:, None],
+    "the least": lambda e, h: e(h) * (h - h.min())[:, None],
 }
 
 
@@ -389,7 +392,7 @@ UNREAD = {
     "another size": (
         "vector",
         lambda s, y, g: y + s.linear(g)[:, :WIDTH, None, None].expand(-1, -1, 5, 7),
-        "expand",
+        "a number made of height",
     ),
 }
 

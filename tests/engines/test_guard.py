@@ -13,6 +13,7 @@ from pixelcnn.engines.cached import CachedEngine
 from pixelcnn.engines.convolution import convolution
 from pixelcnn.engines.lowering import Value
 from pixelcnn.errors import ConfigError, ModelError
+from pixelcnn.extent import part
 from pixelcnn.layers import MaskedConv2d
 from pixelcnn.networks import Network
 from pixelcnn.program import Tap, Unlowerable
@@ -273,3 +274,93 @@ def test_a_network_that_cannot_be_compared_is_drawn_by_its_forward():
     model = PixelModel(Wrapped(OneType(4, 4, 1)), outputs.Bernoulli(), (1, 5, 7))
     assert "cannot be compared in float64" in engines.choose(model).reason
     assert torch.equal(sample(model, 2), sample(model, 2, engine="full"))
+
+
+# What a comparison must not miss
+
+
+class Odd(nn.Module):
+    """Does something to the features of a masked layer that programs and batches of one do not tell."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.how, self.kept = how, None
+
+    def forward(self, x):
+        return self.how(self, x)
+
+
+def looped(s, y):
+    for _ in range(y.size(0)):
+        y = torch.relu(y) + 0.3
+    return y
+
+
+def joined_with_columns(s, y):
+    """A copy of two images, which of one is none: then the function in place would change it, too."""
+    n, f, h, w = y.shape
+    z = y.permute(0, 3, 2, 1).reshape(n * w, h, f).reshape(n, w, h, f).permute(0, 3, 2, 1)
+    torch.nn.functional.relu(z, inplace=True)
+    return y * 2 + z
+
+
+BATCHES = {
+    "as a number": lambda s, y: y * float(y.size(0)),
+    "in a loop": looped,
+    "compared": lambda s, y: y * 3 if int(y.size(0)) > 1 else y,
+    "as an index": lambda s, y: y * [0.0, 1.0, 2.0, 3.0][y.size(0)],
+    "joined with columns": joined_with_columns,
+    "rows, compared": lambda s, y: y * 2 if y.size(2) == 5 else y,
+}
+
+
+@pytest.mark.parametrize("how", BATCHES.values(), ids=BATCHES)
+@pytest.mark.filterwarnings("ignore::pixelcnn.errors.SlowSampling")
+def test_what_depends_on_how_many_images_there_are_has_no_program(how):
+    torch.manual_seed(0)
+    model = PixelModel(Wrapped(Odd(how)), outputs.Bernoulli(), (1, 5, 7))
+    assert engines.choose(model).name == "full"
+
+
+class Never(networks.PixelCNN):
+    """Parameters one of which is as low as can be, and a program that says something else of the others."""
+
+    def __init__(self, channels=1, out=4):
+        super().__init__(channels, out, width=4, depth=1)
+        self.wrong = IgnoresNumber()
+        never = torch.tensor([0.0, 0, 0, torch.finfo(torch.float32).min])
+        self.register_buffer("never", never.view(1, 4, 1, 1))
+
+    def forward(self, x, condition=None):
+        return self.wrong(super().forward(x)) + self.never
+
+
+def test_a_number_beyond_all_others_hides_no_difference():
+    model = PixelModel(Never(), outputs.Categorical(levels=4), (1, 5, 7))
+    assert "its program and its forward pass differ by" in engines.choose(model).reason
+
+
+def keeps(s, y):
+    if s.kept is None:
+        s.kept = torch.rand(1, 1, *y.shape[2:])
+    return y * s.kept
+
+
+@pytest.mark.parametrize("buffer", [False, True])
+def test_what_a_forward_keeps_while_it_is_followed_is_dropped(buffer):
+    torch.manual_seed(0)
+    layer = Odd(keeps)
+    if buffer:
+        del layer.kept
+        layer.register_buffer("kept", None, persistent=False)
+    model = PixelModel(Wrapped(layer), outputs.Bernoulli(), (1, 5, 7))
+    engines.choose(model)
+    assert layer.kept is None
+
+
+def test_a_large_image_is_compared_on_a_part_that_ends_like_it():
+    network = networks.PixelCNN(1, 1, width=4, depth=1)
+    for shape in ((1, 301, 301), (1, 300, 500), (1, 1000, 71)):
+        small = part(network, ImageShape(*shape), 4096)
+        assert small.height * small.width <= 4096
+        assert [side % 16 for side in small[1:]] == [side % 16 for side in shape[1:]]

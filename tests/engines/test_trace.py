@@ -2,6 +2,7 @@
 
 import operator
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -64,6 +65,21 @@ REFUSED = [
     ("joined rows", lambda s, y: torch.cat([y, y], 2), "cat along dimension 2"),
     ("mean", lambda s, y: y - y.mean((2, 3), keepdim=True), "method 'mean' is not a primitive"),
     ("roll", lambda s, y: torch.roll(y, 1, 2), "roll is not a primitive"),
+    (
+        "a long loop",
+        lambda s, y: [y := y + 1 for _ in range(200_000)][-1],
+        "more than 100,000 steps",
+    ),
+    (
+        "positions counted",
+        lambda s, y: y + np.ones(int(y.size(2)) * int(y.size(3)))[0],
+        "Maximum allowed",
+    ),
+    (
+        "scaled levels",
+        lambda s, y: y.long(),
+        "method 'long' of levels that are scaled",
+    ),
     ("by a value", lambda s, y: y / y.exp(), "division by anything but a number"),
     ("root", lambda s, y: y.exp() ** 0.5, "a power of 0.5"),
     ("power of a number", lambda s, y: 2**y, "a power of"),

@@ -17,6 +17,18 @@ class OfLabel(NamedTuple):
 
     table: Tensor
 
+    def __repr__(self) -> str:
+        return f"what is made of the label, {tuple(self.table.shape[1:])} for each class"
+
+
+def members(values: Any) -> list[Any]:
+    """Values, and what they hold."""
+    found: list[Any] = []
+    for value in values:
+        inside = isinstance(value, tuple) and not isinstance(value, Value | OfLabel)
+        found += members(value) if inside else [value]
+    return found
+
 
 def tabulate(function: Callable[..., Any], args: Any, kwargs: Any, label: OfLabel) -> Any:
     """What a function makes of the label, for each class."""
@@ -26,14 +38,22 @@ def tabulate(function: Callable[..., Any], args: Any, kwargs: Any, label: OfLabe
     return fx.node.map_aggregate(found, lambda x: OfLabel(x) if isinstance(x, Tensor) else x)
 
 
-def beside(program: Program, made: OfLabel, like: Value, label: OfLabel) -> Value:
-    """What was made of the label as a value beside another one, the same at all positions."""
+def beside(program: Program, made: OfLabel, like: Value, label: OfLabel, widen: bool) -> Value:
+    """What was made of the label as a value beside another one, the same at all positions.
+
+    Args:
+        program: that it becomes a part of.
+        made: of the label.
+        like: the other one.
+        label: itself.
+        widen: one feature is as many as the other one has.
+    """
     table = made.table.movedim(-1, 1) if like.places == LAST else made.table
     if like.places not in (SECOND, LAST) or table.ndim != 4 or table.shape[2:] != (1, 1):
         raise Unlowerable(f"{tuple(table.shape)} of the label beside features (n, f, h, w)")
     if len(table) != len(label.table):
         raise Unlowerable("what is made of the label is not one of each image")
-    width = program.width(like.number) if table.shape[1] == 1 else table.shape[1]
+    width = program.width(like.number) if table.shape[1] == 1 and widen else table.shape[1]
     weight = table[1:].flatten(1).expand(-1, width).to(program.like)
     return Value(program.condition("label", weight.contiguous()), like.places)
 

@@ -43,3 +43,7 @@ def long(program: Program, x: Any) -> Any:
     if not isinstance(program.nodes[x.number], Input):
         raise Unlowerable("long of what is no level")
     return x
+
+
+OF_LEVELS = (embedding, one_hot, long)
+"""Functions of levels that are not scaled."""

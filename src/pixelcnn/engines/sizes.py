@@ -1,7 +1,7 @@
 """What the dimensions of a value's tensor hold, and how much of it: sizes that are known by name only."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any, NamedTuple
 
 from pixelcnn.program import Unlowerable
@@ -14,7 +14,7 @@ IMAGES, ROWS, COLUMNS = (0,), (1,), (2,)
 SECOND, LAST = (IMAGES, FEATURES, ROWS, COLUMNS), (IMAGES, ROWS, COLUMNS, FEATURES)
 
 NAMES = ("n", "height", "width")
-UNLIKELY, APART = -(10**9), 10**6
+UNLIKELY, APART = -(10**30), 10**6
 """The first of the numbers that stand for sizes, which no network has for anything else; their distance."""
 MOST_MORE, MOST_CLOCK = 1000, 64
 
@@ -41,11 +41,11 @@ class Value(NamedTuple):
         return self.places[-1] == FEATURES
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Size:
     """How many images, rows or columns there are, or images times rows, and so many more.
 
-    Where PyTorch takes it for a number it is one, so that ``torch.ones(n, 1, h, w)`` and ``gain.expand(n, f,
+    Where an index is wanted it is one, so that ``torch.ones(n, 1, h, w)`` and ``gain.expand(n, f,
     h, w)`` are a number a feature, the same at all positions; :func:`named` knows what ``int`` makes of it.
 
     Attributes:
@@ -64,8 +64,16 @@ class Size:
     def __sub__(self, other: int) -> "Size":
         return self + -other
 
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, int) and other > 1:  # it may be as many
+            self._refuse()
+        return isinstance(other, Size) and astuple(self) == astuple(other)
+
+    def __hash__(self) -> int:
+        return hash(astuple(self))
+
     def __mul__(self, other: Any) -> "Size":
-        if other == 1:
+        if type(other) is int and other == 1:
             return self
         if not isinstance(other, Size) or self.more or other.more:
             self._refuse()
@@ -89,7 +97,7 @@ class Size:
         raise Unlowerable(f"a number made of {self}, which a program does not know")
 
     __rmul__ = __mul__
-    __floordiv__ = __truediv__ = __rtruediv__ = __mod__ = _refuse
+    __floordiv__ = __truediv__ = __rtruediv__ = __mod__ = __float__ = _refuse
     __lt__ = __le__ = __gt__ = __ge__ = __neg__ = _refuse
 
 
@@ -108,6 +116,6 @@ def named(number: Any) -> Any:
     """The size that ``int`` made a number of, or sums and products of such numbers; others as they are."""
     if type(number) is not int or abs(number) < -UNLIKELY:
         return number
-    near = number if number in NUMBERS else round(number / APART) * APART
+    near = number if number in NUMBERS else (number + APART // 2) // APART * APART
     more = number - near
     return NUMBERS[near] + more if near in NUMBERS and abs(more) < MOST_MORE else number

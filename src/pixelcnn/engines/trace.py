@@ -29,6 +29,8 @@ OVERWRITING = (
 )
 
 
+MOST_NODES = 100_000
+"""Of the graph of a forward, which a loop may make very long."""
 ABOUT = ("shape", "ndim", "dtype", "device", "is_cuda")
 """Attributes of tensors that are known where they are asked for."""
 
@@ -135,7 +137,16 @@ class _Tracer(fx.proxy.GraphAppendingTracer):
             return node
         return a if isinstance(a, Size) else super().create_arg(a)
 
-    def _call_leaf(self, name: str, *args: Any, **kwargs: Any) -> fx.Proxy:
+    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
+        if len(self.graph.nodes) > MOST_NODES:
+            raise Unlowerable(f"forward takes more than {MOST_NODES:,} steps")
+        return super().create_node(*args, **kwargs)
+
+    def _call_leaf(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        proxies = [x for x in (*args, *kwargs.values()) if isinstance(x, fx.Proxy | list | tuple)]
+        if args and not proxies:  # such as an embedding of rows
+            module = self.view.get_submodule(name)
+            return type(module).forward(module, *args, **kwargs)
         return self.create_proxy("call_module", name, args, kwargs)
 
 

@@ -21,9 +21,11 @@ from pixelcnn.engines.allowlist import (
     Entry,
 )
 from pixelcnn.engines.attention import Scores
+from pixelcnn.engines.features import cat
 from pixelcnn.engines.frames import Framed, put_off, shape_of
-from pixelcnn.engines.labels import OfLabel, beside, tabulate
+from pixelcnn.engines.labels import OfLabel, beside, members, tabulate
 from pixelcnn.engines.layout import VECTOR, Spread, everywhere, pointwise
+from pixelcnn.engines.levels import OF_LEVELS
 from pixelcnn.engines.lowering import divide, multiply
 from pixelcnn.engines.overwriting import Held, Memory
 from pixelcnn.engines.sizes import FEATURES, IMAGES, SECOND, Size, Value, named
@@ -47,6 +49,14 @@ CONDITION = object()
 """The condition itself, a vector or a map: layers with a ``lower`` read it themselves."""
 
 
+WHAT = {
+    Framed: "what is larger or smaller than the image",
+    Spread: "features in several dimensions, or none",
+    Tensor: "a tensor of its own",
+}
+"""What a layer may be given that it does not take."""
+
+
 def lowers(module: nn.Module) -> bool:
     """Whether it is a layer that states itself as primitives."""
     return callable(getattr(type(module), "lower", None))
@@ -65,6 +75,7 @@ class Translation:
         like = next(network.parameters(), torch.zeros(()))
         self.program = Program(like=like.detach())
         self.values: dict[fx.Node, Any] = {}
+        self.last: fx.Node | None = None
         self.memory = Memory(self.program)
         classes = max(network.condition_size, 1)
         self.label = OfLabel(torch.arange(-1, classes, device=like.device) % classes)
@@ -81,8 +92,10 @@ class Translation:
 
     def follow(self, graph: fx.Graph) -> None:
         """Translates the nodes that have come to a graph since it was called last."""
-        for node in list(graph.nodes)[len(self.values) :]:
-            self.values[node] = getattr(self, f"_{node.op}")(node)
+        node = self.last.next if self.last else next(iter(graph.nodes))
+        while node.op != "root":
+            self.values[node], self.last = getattr(self, f"_{node.op}")(node), node
+            node = node.next
 
     def about(self, node: fx.Node) -> dict[str, Any]:
         """What is known of a node's tensor; nothing where it is none, or a condition without a table."""
@@ -140,12 +153,12 @@ class Translation:
         number = self.program.condition(kind, torch.eye(size).to(self.program.like))
         return Value(number, SECOND if kind == "map" else (IMAGES, FEATURES))
 
-    def _everywhere(self, value: Any, like: Value) -> Any:
+    def _everywhere(self, value: Any, like: Value, widen: bool) -> Any:
         """What was made of the condition as a value beside others, the same at all positions."""
         if isinstance(value, tuple) and not isinstance(value, Value | OfLabel):
-            return tuple(self._everywhere(part, like) for part in value)
+            return tuple(self._everywhere(part, like, widen) for part in value)
         if isinstance(value, OfLabel):
-            return beside(self.program, value, like, self.label)
+            return beside(self.program, value, like, self.label, widen)
         vector = isinstance(value, Spread) and value.places == VECTOR and like.places == SECOND
         return everywhere(self.program, value) if vector else value
 
@@ -156,13 +169,22 @@ class Translation:
         args, kwargs = self._resolve(node.args), self._resolve_all(node.kwargs)
         self.memory.check_read(f"layer {name!r}", *args, *kwargs.values())
         if _of_label(args):
+            if getattr(module, "max_norm", None) is not None:
+                raise Unlowerable(
+                    f"layer {name!r} changes its table, of the labels that it is given"
+                )
             return tabulate(module, args, kwargs, self.label)
         kind = next((kind for kind in type(module).__mro__ if kind in MODULES), None)
         if kind is None or type(module).forward is not kind.forward:
             raise Unlowerable(f"layer {name!r} is a {type(module).__name__}")
         takes = {Value: MODULES, Framed: OF_FRAMED, Spread: OF_SPREAD, Scores: OF_SCORES}
         if len(args) != 1 or kwargs or kind not in takes.get(type(args[0]), ()):
-            raise Unlowerable(f"layer {name!r} is given more than a value")
+            given = (
+                "more than a value"
+                if len(args) != 1 or kwargs
+                else WHAT.get(type(args[0]), args[0])
+            )
+            raise Unlowerable(f"layer {name!r} is a {kind.__name__}, and is given {given}")
         try:
             entry = Entry(MODULES[kind], any_size=kind in ANY_SIZE, pointwise=kind in POINTWISE)
             value: Value = self._build(entry, [args[0], module])
@@ -206,7 +228,7 @@ class Translation:
 
     def _call(self, node: fx.Node, table: Any, name: str) -> Any:
         args, kwargs = self._resolve(node.args), self._resolve_all(node.kwargs)
-        kinds = {type(value) for value in _flat((*args, *kwargs.values()))}
+        kinds = {type(value) for value in members((*args, *kwargs.values()))}
         if not kinds & OF_IMAGE:  # of the label, or of sizes
             function = _callable(node.target)
             if OfLabel in kinds:
@@ -215,11 +237,14 @@ class Translation:
         if node.target not in table:
             raise Unlowerable(f"{name} is not a primitive")
         entry = table[node.target]
+        if entry.build in OF_LEVELS and not self.network.embedding:
+            raise Unlowerable(f"{name} of levels that are scaled; codes= leaves them whole numbers")
         in_place = kwargs.pop("inplace", False) or entry.in_place
         kwargs.pop("requires_grad", None)  # of a new tensor, for whatever it is good there
         given = entry.bind(name, args, kwargs)
-        if like := next((value for value in _flat(given) if isinstance(value, Value)), None):
-            given = [self._everywhere(value, like) for value in given]
+        if like := next((value for value in members(given) if isinstance(value, Value)), None):
+            widen = entry.build is not cat
+            given = [self._everywhere(value, like, widen) for value in given]
         if node.target not in UNREAD:
             self.memory.check_read(name, *given)
         framed = any(isinstance(value, Framed) for value in given)
@@ -259,18 +284,9 @@ def _same(value: object, other: object) -> bool:
     return value is other or (isinstance(value, Value) and value == other)
 
 
-def _flat(values: Any) -> list[Any]:
-    """Values, and what they hold."""
-    found: list[Any] = []
-    for value in values:
-        inside = isinstance(value, tuple) and not isinstance(value, Value | OfLabel)
-        found += _flat(value) if inside else [value]
-    return found
-
-
 def _of_label(values: Any) -> bool:
     """Whether something is made of the label, and nothing of the image."""
-    kinds = {type(value) for value in _flat(values)}
+    kinds = {type(value) for value in members(values)}
     return OfLabel in kinds and not kinds & OF_IMAGE
 
 
