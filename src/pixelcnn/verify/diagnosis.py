@@ -192,10 +192,10 @@ def trace(case: Case) -> tuple[list[Leaf], Tensor]:
         return hook
 
     with ExitStack() as stack:
-        for name, module in network.named_modules():
-            if not [*module.children()]:
-                stack.callback(module.register_forward_hook(remember(name)).remove)
         given, image = stack.enter_context(as_features(network, case.x[None]))
+        for name, module in network.named_modules():
+            if not [*module.children()] and module is not network.embed:
+                stack.callback(module.register_forward_hook(remember(name)).remove)
         case.probe(given)
     return list(found.values()), image
 
