@@ -73,10 +73,9 @@ def explain(network: Network, leaks: Tensor, *, training: bool = False) -> str:
     """
     (target, source), (_, height, width) = example(leaks), leaks.shape[:3]
     probe, x, _ = draw(network, height, width, seed=0, positive=True, training=training)
+    why = diagnose(Case(probe, x, target, source), leaks)
     fact = f"output {target} changes with input {source}, {relation(target, source)}"
-    return (
-        f"{diagnose(Case(probe, x, target, source), leaks)}: {fact} ({int(leaks.sum())} such pairs)"
-    )
+    return f"{why}: {fact} ({int(leaks.sum())} such pairs)"
 
 
 def relation(target: Position, source: Position) -> str:
@@ -259,9 +258,8 @@ def culprit(case: Case, leaves: Sequence[Leaf], *, strictly: bool) -> Leaf | Non
     """The first of some layers that lets the leak through while all others are closed."""
     for suspect in leaves:
         with ExitStack() as stack:
-            for leaf in leaves:
-                if leaf is not suspect:
-                    stack.enter_context(patched(leaf.module, closed(case, leaf, strictly)))
+            for leaf in (leaf for leaf in leaves if leaf is not suspect):
+                stack.enter_context(patched(leaf.module, closed(case, leaf, strictly)))
             if case.alive():
                 return suspect
     return None
