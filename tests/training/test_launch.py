@@ -223,27 +223,29 @@ WORDS = [
     "--set", "network.width=8", "--set", "network.depth=2", "--set", "training.sample_count=0",
 ]  # fmt: skip
 PIXELCNN = [sys.executable, "-c", "from pixelcnn.cli import main; main()"]
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 
 
-def command(folder, *words, torchrun=False, restarts=0):
-    """The command line that trains with two processes."""
+def command(folder, *words, torchrun=False, processes=2, restarts=0):
+    """The command line that trains with two processes, or as many."""
     if not torchrun:
-        return [*PIXELCNN, *WORDS, *words, "--devices", "2"]
+        return [*PIXELCNN, *WORDS, *words, "--devices", str(processes)]
     script = folder / "train.py"
     script.write_text("from pixelcnn.cli import main\nmain()\n")
-    return [*TORCHRUN, "--max-restarts", str(restarts), "--", str(script), *WORDS, *words]
+    options = [str(processes), "--max-restarts", str(restarts)]
+    return [*TORCHRUN, *options, "--", str(script), *WORDS, *words]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("torchrun", [False, True])
-def test_the_command_line_trains_with_two_processes(torchrun, tmp_path):
-    line = command(tmp_path, "--epochs", "1", torchrun=torchrun)
+@pytest.mark.parametrize(("processes", "torchrun"), [(2, False), (2, True), (1, True)])
+def test_the_command_line_trains_with_several_processes(processes, torchrun, tmp_path):
+    line = command(tmp_path, "--epochs", "1", torchrun=torchrun, processes=processes)
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 1, "one of them speaks for all"
     assert done.stderr.count("epoch 1/1") == 1
-    assert "by 2 processes" in done.stderr
+    assert ("by 2 processes" in done.stderr) == (processes == 2)
+    assert "Warning" not in done.stderr
     assert (tmp_path / "run" / "best.safetensors").exists()
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.state import AcceleratorState, GradientState, PartialState
-from accelerate.utils import GradientAccumulationPlugin
+from accelerate.utils import DistributedType, GradientAccumulationPlugin
 
 ADVICE = ("Grad strides do not match", ".*broadcast_buffers")
-"""What several processes are warned about: the layout of 1x1 kernels, which is as good as the one that was
+"""What processes of torchrun are warned about: the layout of 1x1 kernels, which is as good as the one that was
 expected, and a keyword that newer versions of PyTorch call by another name."""
 
 _accelerators, _stored, _lock = 0, list[tuple[dict, dict]](), threading.Lock()
@@ -53,7 +53,7 @@ def accelerated(device: str) -> Iterator[Accelerator]:
                 ],
             )
         with contextlib.ExitStack() as stack:
-            if ours.num_processes > 1:
+            if ours.distributed_type is not DistributedType.NO:  # torchrun may start only one
                 stack.enter_context(warnings.catch_warnings())
                 for advice in ADVICE:
                     warnings.filterwarnings("ignore", message=advice)
