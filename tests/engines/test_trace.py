@@ -94,7 +94,7 @@ REFUSED = [
     ("our layer", lambda s, y: s.ours(y.permute(LAST)), r"a tensor \(n, height, width, 6\)"),
     ("two layouts", lambda s, y: y + y.permute(LAST), "laid out differently"),
     ("joined layouts", lambda s, y: torch.cat([y, y.permute(LAST)], 1), "laid out differently"),
-    ("stacked as images", lambda s, y: torch.stack([y, y], 0).flatten(0, 1), "a number made of n"),
+    ("stacked as images", lambda s, y: torch.stack([y, y], 0).flatten(0, 1), "shape \\(-1, 6,"),
     (
         "normed over two",
         lambda s, y: F.layer_norm(y.unflatten(1, (2, 3)).movedim(1, -1), (3, 2)),

@@ -276,7 +276,15 @@ ANY_SIZE = (nn.Conv2d, nn.ZeroPad2d, nn.ConstantPad2d)
 OF_FRAMED = (*ANY_SIZE, *POINTWISE)
 """Layers of which something may be cut off before it is as large as the image."""
 
-OF_SPREAD = (*ACTIVATIONS, nn.Embedding, nn.LayerNorm, nn.RMSNorm, nn.Dropout, nn.Identity)
+OF_SPREAD = (
+    *ACTIVATIONS,
+    nn.Linear,
+    nn.Embedding,
+    nn.LayerNorm,
+    nn.RMSNorm,
+    nn.Dropout,
+    nn.Identity,
+)
 """Layers that take features in several dimensions, or none."""
 
 OF_SCORES = (nn.Softmax, nn.Dropout, nn.Identity)

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pixelcnn.engines.layout import Spread, flat, settled, spread_of
-from pixelcnn.engines.sizes import COLUMNS, FEATURES, IMAGES, ROWS, Size, size
+from pixelcnn.engines.layout import flat, settled, spread_of
+from pixelcnn.engines.sizes import COLUMNS, FEATURES, IMAGES, ROWS, Size, Spread, size
 from pixelcnn.program import Program, Tap, Unlowerable
 
 POSITIONS = ROWS + COLUMNS

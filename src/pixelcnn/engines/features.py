@@ -9,7 +9,6 @@ from torch import Tensor
 
 from pixelcnn.engines.constants import beside
 from pixelcnn.engines.layout import (
-    Spread,
     flat,
     pointwise,
     settled,
@@ -18,7 +17,7 @@ from pixelcnn.engines.layout import (
     unsqueeze,
 )
 from pixelcnn.engines.lowering import apply
-from pixelcnn.engines.sizes import FEATURES, Value
+from pixelcnn.engines.sizes import FEATURES, Spread, Value
 from pixelcnn.program import Program, Unlowerable
 
 

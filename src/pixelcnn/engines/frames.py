@@ -12,10 +12,21 @@ from torch import Tensor
 
 from pixelcnn.engines.constants import constant
 from pixelcnn.engines.features import cat
-from pixelcnn.engines.layout import Spread, spelt_out, spread
 from pixelcnn.engines.layout import getitem as features_of
+from pixelcnn.engines.layout import spelt_out
 from pixelcnn.engines.lowering import itself
-from pixelcnn.engines.sizes import COLUMNS, IMAGES, LAST, ROWS, SECOND, Size, Value, size
+from pixelcnn.engines.sizes import (
+    COLUMNS,
+    IMAGES,
+    LAST,
+    ROWS,
+    SECOND,
+    Size,
+    Spread,
+    Value,
+    size,
+    spread,
+)
 from pixelcnn.program import Program, Tap, Unlowerable
 
 Margins = tuple[tuple[int, int], tuple[int, int]]

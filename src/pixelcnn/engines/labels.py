@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, fx
 
-from pixelcnn.engines.sizes import IMAGES, LAST, SECOND, Size, Value
+from pixelcnn.engines.sizes import FEATURES, IMAGES, LAST, SECOND, Size, Value
 from pixelcnn.program import Program, Unlowerable
 
 
@@ -49,7 +49,8 @@ def beside(program: Program, made: OfLabel, like: Value, label: OfLabel, widen: 
         widen: one feature is as many as the other one has.
     """
     table = made.table.movedim(-1, 1) if like.places == LAST else made.table
-    if like.places not in (SECOND, LAST) or table.ndim != 4 or table.shape[2:] != (1, 1):
+    places = {4: (SECOND, LAST), 2: ((IMAGES, FEATURES),)}.get(table.ndim, ())
+    if like.places not in places or any(size != 1 for size in table.shape[2:]):
         raise Unlowerable(f"{tuple(table.shape)} of the label beside features (n, f, h, w)")
     if len(table) != len(label.table):
         raise Unlowerable("what is made of the label is not one of each image")

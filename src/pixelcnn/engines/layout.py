@@ -6,49 +6,18 @@ as soon as there is a tensor ``(n, features, h, w)`` or ``(n, h, w, features)`` 
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from pixelcnn.engines.sizes import FEATURES, IMAGES, Place, Size, Value, size
-from pixelcnn.program import Program, Tap, Unlowerable
+from pixelcnn.engines.sizes import FEATURES, IMAGES, Size, Spread, Value, size, spread
+from pixelcnn.engines.units import apart, are_units, by_name, joined, units_at
+from pixelcnn.program import UNITS, Program, Tap, Unlowerable
 
 VECTOR = (IMAGES, FEATURES, FEATURES, FEATURES)
 """Of what is made of a vector, to meet features (n, f, h, w)."""
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A value whose features stand in any dimensions of a tensor.
-
-    Attributes:
-        number: of the node.
-        index: which feature stands where, int64, a dimension for each that holds features.
-        places: what the dimensions hold, ``FEATURES`` where one of the index stands, in its order.
-        clock: of its grid.
-    """
-
-    number: int
-    index: Tensor
-    places: tuple[Place, ...]
-    clock: int
-
-    def __repr__(self) -> str:
-        return f"a tensor {self.shape}"
-
-    @property
-    def shape(self) -> tuple[Any, ...]:
-        """The sizes of the tensor."""
-        parts = iter(self.index.shape)
-        return tuple(next(parts) if p == FEATURES else size(p, self.clock) for p in self.places)
-
-
-def spread(program: Program, x: Value) -> Spread:
-    """A value as it is."""
-    clock = program.nodes[x.number].clock
-    return Spread(x.number, torch.arange(program.width(x.number)), x.places, clock)
 
 
 def moved(x: Spread, dims: Sequence[int]) -> Spread:
@@ -124,6 +93,8 @@ def gathered(program: Program, x: Spread) -> int:
         return (
             x.number if len(index) == width else program.slice(x.number, first, first + len(index))
         )
+    if x.clock == UNITS:
+        return units_at(program, x.number, index)
     weight = torch.nn.functional.one_hot(index, width).to(program.like)
     return program.taps(x.number, [Tap(0, 0, weight, weight != 0)], None)
 
@@ -170,15 +141,21 @@ def movedim(program: Program, x: Any, source: int, destination: int) -> Any:
 
 
 def reshape(program: Program, x: Any, shape: Any) -> Any:
-    """Features in other dimensions."""
-    return settled(program, reshaped(spread_of(program, x), shape))
+    """Features in other dimensions; or those of all positions in one, as units, and of units in positions."""
+    found = spread_of(program, x)
+    shape = by_name(program, found, shape)
+    if found.clock == UNITS and len(shape) > 2:
+        return settled(program, apart(program, found, shape))
+    if are_units(program, found, shape):
+        return settled(program, joined(program, found))
+    return settled(program, reshaped(found, shape))
 
 
 def flatten(program: Program, x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:
     """Features of several dimensions in one."""
     shape = list(spread_of(program, x).shape)
     start, stop = start_dim % len(shape), end_dim % len(shape) + 1
-    return reshape(program, x, [*shape[:start], math.prod(shape[start:stop]), *shape[stop:]])
+    return reshape(program, x, [*shape[:start], -1, *shape[stop:]])
 
 
 def unflatten(program: Program, x: Any, dim: int, sizes: Any) -> Any:
@@ -196,8 +173,9 @@ def spread_of(program: Program, x: Any) -> Spread:
 
 
 def settled(program: Program, x: Spread) -> Any:
-    """A value, as soon as its features stand in one dimension."""
-    return Value(gathered(program, x), x.places) if x.index.ndim == 1 else x
+    """A value, as soon as its features stand in one dimension, units in that of their node."""
+    in_order = x.clock != UNITS or torch.equal(x.index, torch.arange(program.width(x.number)))
+    return Value(gathered(program, x), x.places) if x.index.ndim == 1 and in_order else x
 
 
 def expand(program: Program, x: Any, sizes: Any) -> Any:
@@ -225,6 +203,11 @@ def pointwise(program: Program, build: Callable[..., Value], given: Sequence[Any
     for x in given:
         if isinstance(x, Value | Tensor) or (isinstance(x, Spread) and x.shape != like.shape):
             raise Unlowerable(f"a function of {like} and what is laid out differently")
+    if like.clock == UNITS and all(
+        torch.equal(x.index, like.index) for x in given if isinstance(x, Spread)
+    ):
+        given = [Value(x.number, x.places) if isinstance(x, Spread) else x for x in given]
+        return replace(like, number=build(program, *given).number)
     made = build(program, *(flat(program, x) if isinstance(x, Spread) else x for x in given))
     index = torch.arange(like.index.numel()).view(like.index.shape)
     return replace(like, number=made.number, index=index)

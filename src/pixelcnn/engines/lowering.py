@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from pixelcnn.engines.constants import by_feature
-from pixelcnn.engines.sizes import Value
+from pixelcnn.engines.layout import spread_of
+from pixelcnn.engines.sizes import FEATURES, IMAGES, Spread, Value
+from pixelcnn.engines.units import dense, reads_units
 from pixelcnn.program import Program, Tap, Unlowerable
 
 
@@ -153,12 +155,15 @@ def prelu(program: Program, x: Value, module: nn.PReLU) -> Value:
 
 
 def linear(program: Program, x: Any, weight: Any, bias: Tensor | None = None) -> Value:
-    """A linear map of the features of a position, where they stand last."""
-    if not isinstance(x, Value) or not isinstance(weight, Tensor) or not x.last:
+    """A linear map of the features of a position, where they stand last, or of units."""
+    if not isinstance(x, Value | Spread) or not isinstance(weight, Tensor):
         raise Unlowerable("it maps a dimension that holds no features")
-    weight = weight.detach()
+    weight, bias = weight.detach(), None if bias is None else bias.detach()
+    if reads_units(program, x):
+        return Value(dense(program, spread_of(program, x), weight, bias), (IMAGES, FEATURES))
+    if not isinstance(x, Value) or not x.last:
+        raise Unlowerable("it maps a dimension that holds no features")
     tap = Tap(0, 0, weight, torch.ones_like(weight, dtype=torch.bool))
-    bias = None if bias is None else bias.detach()
     return Value(program.taps(x.number, [tap], bias), x.places)
 
 

@@ -3,8 +3,7 @@
 from typing import Any
 
 from pixelcnn.engines.frames import Framed
-from pixelcnn.engines.layout import Spread
-from pixelcnn.engines.sizes import Value
+from pixelcnn.engines.sizes import Spread, Value
 from pixelcnn.program import Program, Slice, Unlowerable
 
 Held = Value | Framed | Spread

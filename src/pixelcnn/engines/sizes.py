@@ -4,7 +4,10 @@ import math
 from dataclasses import astuple, dataclass, replace
 from typing import Any, NamedTuple
 
-from pixelcnn.program import Unlowerable
+import torch
+from torch import Tensor
+
+from pixelcnn.program import Program, Unlowerable
 
 Place = tuple[int, ...]
 """What a dimension of a tensor holds: features, or images, rows and columns, which may be joined in one."""
@@ -104,6 +107,38 @@ class Size:
 def size(place: Place, clock: int) -> Size:
     """Of a grid; there are as many images on all of them."""
     return Size(place, 1 if place == IMAGES else clock)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A value whose features stand in any dimensions of a tensor.
+
+    Attributes:
+        number: of the node.
+        index: which feature stands where, int64, a dimension for each that holds features.
+        places: what the dimensions hold, ``FEATURES`` where one of the index stands, in its order.
+        clock: of its grid.
+    """
+
+    number: int
+    index: Tensor
+    places: tuple[Place, ...]
+    clock: int
+
+    def __repr__(self) -> str:
+        return f"a tensor {self.shape}"
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """The sizes of the tensor."""
+        parts = iter(self.index.shape)
+        return tuple(next(parts) if p == FEATURES else size(p, self.clock) for p in self.places)
+
+
+def spread(program: Program, x: Value) -> Spread:
+    """A value as it is."""
+    clock = program.nodes[x.number].clock
+    return Spread(x.number, torch.arange(program.width(x.number)), x.places, clock)
 
 
 PLACES = (IMAGES, ROWS, COLUMNS, IMAGES + ROWS, ROWS + COLUMNS, IMAGES + ROWS + COLUMNS)

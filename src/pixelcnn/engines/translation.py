@@ -24,14 +24,14 @@ from pixelcnn.engines.attention import Scores
 from pixelcnn.engines.features import cat
 from pixelcnn.engines.frames import Framed, put_off, shape_of
 from pixelcnn.engines.labels import OfLabel, beside, members, tabulate
-from pixelcnn.engines.layout import VECTOR, Spread, everywhere, pointwise
+from pixelcnn.engines.layout import VECTOR, everywhere, pointwise
 from pixelcnn.engines.levels import OF_LEVELS
 from pixelcnn.engines.lowering import divide, multiply
 from pixelcnn.engines.overwriting import Held, Memory
-from pixelcnn.engines.sizes import FEATURES, IMAGES, SECOND, Size, Value, named
+from pixelcnn.engines.sizes import FEATURES, IMAGES, SECOND, Size, Spread, Value, named
 from pixelcnn.modes import evaluation_view
 from pixelcnn.networks import Network
-from pixelcnn.program import Program, Unlowerable
+from pixelcnn.program import Dense, Program, Unlowerable
 
 UNREAD = (operator.getitem,)
 """What looks at a value without reading it: a part of it is read where it is used."""
@@ -73,7 +73,7 @@ class Translation:
             for hook in module._forward_pre_hooks.values():  # of weight_norm; there are no others
                 hook(module, ())
         like = next(network.parameters(), torch.zeros(()))
-        self.program = Program(like=like.detach())
+        self.program = Program(like=like.detach(), largest=network.largest)
         self.values: dict[fx.Node, Any] = {}
         self.last: fx.Node | None = None
         self.memory = Memory(self.program)
@@ -88,6 +88,10 @@ class Translation:
         self.memory.check_read("the output", last)
         if last.number != len(self.program.nodes) - 1:
             self.program.slice(last.number, 0, self.program.width(last.number))
+        if any(isinstance(node, Dense) for node in self.program.nodes):
+            return (
+                self.program.without_unread()
+            )  # as a layer is whose units are wanted in another order
         return self.program
 
     def follow(self, graph: fx.Graph) -> None:

@@ -10,8 +10,8 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 from accelerate.utils import DistributedType, GradientAccumulationPlugin
 
 ADVICE = ("Grad strides do not match", ".*broadcast_buffers")
-"""What processes of torchrun are warned about: the layout of 1x1 kernels, which is as good as the one that was
-expected, and a keyword that newer versions of PyTorch call by another name."""
+"""What processes of torchrun are warned about: the layout of 1x1 kernels, which is as good as the one that
+was expected, and a keyword that newer versions of PyTorch call by another name."""
 
 _accelerators, _stored, _lock = 0, list[tuple[dict, dict]](), threading.Lock()
 

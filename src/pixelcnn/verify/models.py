@@ -85,7 +85,7 @@ class ModelChecks:
             Check("its weights are finite", self.finite),
             *network.all(),
             *output_checks(self.original.output, self.original.shape.channels),
-            *self.together(small=not network.refused),
+            *self.together(small=network.any_size),
         ]
 
     def together(self, *, small: bool = True) -> list[Check]:

@@ -63,6 +63,7 @@ class NetworkChecks:
         self.size, self.refused = first_taken(self.network, sizes)
         self.height, self.width = self.size
         self.refusal = self.refused.get(self.size, "")
+        self.any_size = not self.refused and not first_taken(self.network, [(1, 1)])[1]
 
     def all(self) -> list[Check]:
         """Every promise that applies; of a network that takes no such images, those that need none."""
