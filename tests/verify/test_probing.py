@@ -229,6 +229,10 @@ class Fixed(Plain):
         return super().forward(x.reshape(len(x), -1, 4, 4))
 
 
+class Limited(Fixed):
+    largest = (4, 4)
+
+
 def test_a_network_of_a_size_that_nobody_names_is_told_so_once():
     (failure,) = check_network(Fixed(1, 1)).failures
     assert failure.name == "one set of parameters for each position"
@@ -243,8 +247,9 @@ def test_a_network_of_a_size_that_nobody_names_is_told_so_once():
         lambda n: check_model(PixelModel(n, outputs.Bernoulli(), (1, 4, 4))),
     ],
 )
-def test_a_network_of_one_size_is_tried_at_that_and_the_fact_is_noted(check):
-    report = check(Fixed(1, 1))
+@pytest.mark.parametrize("kind", [Fixed, Limited])
+def test_a_network_of_one_size_is_tried_at_that_and_the_fact_is_noted(check, kind):
+    report = check(kind(1, 1))
     report.raise_if_failed()
     (row,) = [row for row in report.rows if row.name == "one set of parameters for each position"]
     assert row.noted and row.detail.startswith("at 4x4, and not at all sizes: raised RuntimeError")

@@ -23,8 +23,8 @@ Sides = tuple[int, int]
 """Rows and columns."""
 HALVED: Sides = (4, 8)
 """Sides that can be halved twice, as networks on coarser grids may need."""
-MOST_POSITIONS = 144
-"""Of images of a model's own size that each output is tried with."""
+MOST_PARTS = 1024
+"""Sub-pixels of an image of a model's own size that are all tried, where it takes no smaller one."""
 
 
 def first_taken(network: Network, sizes: Iterable[Sides]) -> tuple[Sides, dict[Sides, str]]:
