@@ -159,7 +159,12 @@ def test_it_runs_natively_and_keeps_every_promise():
 
 
 REFUSED = {
-    "does not say `largest`": Flattened(lambda x: x.flatten(1), levels_first, largest=None),
+    "the network does not say `largest`": Flattened(
+        lambda x: x.flatten(1), levels_first, largest=None
+    ),
+    "which the network does not say `largest`": Flattened(
+        lambda x: x.view(-1, ROWS * COLUMNS), levels_first, largest=None
+    ),
     "units that are known after it only": Flattened(
         lambda x: x.flatten(1), levels_first, steps=torch.arange(ROWS * COLUMNS).flip(0)
     ),

@@ -22,10 +22,10 @@ def are_units(program: Program, x: Spread, shape: Sequence[Any]) -> bool:
     if len(shape) != 2 or sorted(axes) != [*ROWS, *COLUMNS] or type(shape[1]) is not int:
         return False
     if isinstance(shape[0], Size) and shape[0] == Size(IMAGES) and shape[1] == -1:
-        return (
-            x.index.numel() > 1
-        )  # else a feature at each of all positions, until a dense layer reads it
-    return shape[1] == x.index.numel() * math.prod(program.largest or (0,))
+        return x.index.numel() > 1  # one feature of all positions may be read by others, too
+    if shape[1] in (-1, x.index.numel()):  # positions joined with images
+        return False
+    return shape[1] == x.index.numel() * math.prod(largest_of(program))
 
 
 def joined(program: Program, x: Spread) -> Spread:
