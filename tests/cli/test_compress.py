@@ -76,6 +76,7 @@ ARRAYS = {
     "channels last": FOUR.integers(0, 256, (3, 4, 5, 1)).astype("<i8"),
     "one": FOUR.integers(0, 256, (4, 5), np.uint8),
     "Fortran": np.asfortranarray(FOUR.integers(0, 256, (3, 8, 9), np.uint8)),
+    "Fortran, high byte first": np.asfortranarray(FOUR.integers(0, 256, (3, 4, 5)).astype(">i4")),
     "booleans": FOUR.integers(0, 2, (3, 8, 8)).astype(bool),
     "none": np.zeros((0, 8, 8), np.uint8),
     "one pixel": np.full((1, 1, 1), 200, np.uint8),
@@ -84,7 +85,7 @@ ARRAYS = {
 }
 
 
-FAST = {"several", "channels first", "Fortran", "none", "one pixel", "a row"}
+FAST = {"several", "channels first", "Fortran, high byte first", "none", "one pixel", "a row"}
 
 
 @pytest.mark.parametrize(

@@ -222,7 +222,7 @@ def as_array(form: Form, pieces_of: Any, shape: ImageShape, count: int) -> Any:
     yield npy.written_header(form.dtype, sides, fortran=form.fortran)
     ordered = (_ordered(form.restored(levels), layout) for levels in pieces_of)
     if form.fortran:  # whose first values are those of all images
-        yield np.concatenate(list(ordered)).tobytes(order="F")
+        yield np.concatenate(list(ordered), dtype=form.dtype).tobytes(order="F")
         return
     for some in ordered:
         yield some.tobytes()
