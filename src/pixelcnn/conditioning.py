@@ -35,7 +35,7 @@ def condition_of(model: PixelModel, data: ImageSet) -> Tensor | None:
         names = f": {model.statistics.described()}" if model.statistics is not None else ""
         raise ModelError(
             f"this model needs a {kind} for each image, {data.name or 'the set'} has none{names}",
-            hint="--label says one for all (in Python condition=, also one for each)"
+            hint="--label says one for all (in Python condition=, or images and labels in a pair)"
             if kind == "label"
             else "--condition says one for all, or names a file with one for each (in Python condition=)",
         )

@@ -202,7 +202,7 @@ def png_nats(images: Any, levels: int) -> Tensor:
     The complexity term of Serra et al., Input complexity and out-of-distribution detection, 2020.
 
     Args:
-        images: integer levels ``(n, c, h, w)``, see :func:`picture`.
+        images: integer levels ``(n, c, h, w)``, see :func:`picture`, or a set of such.
         levels: 2 of grey images are stored in 1 bit, up to 256 in 8, more in 16.
 
     Raises:
@@ -215,6 +215,7 @@ def png_nats(images: Any, levels: int) -> Tensor:
         >>> bool(flat < noisy)
         True
     """
+    images = getattr(images, "images", images)
     pictures = (picture(_levels(image, levels), levels) for image in images)
     bytes_each = [len(png(each)) for each in pictures]
     return torch.tensor(bytes_each, dtype=torch.float64) * (8 * math.log(2))

@@ -112,7 +112,7 @@ def check_levels(values: Any, levels: int) -> None:
     if not 0 <= low <= high < levels:
         raise DataError(
             f"levels must lie in 0..{levels - 1}, got {low}..{high}",
-            hint="quantise the images to the model's levels",
+            hint="quantise the images to the model's levels, as source_levels= does of stored values",
         )
 
 

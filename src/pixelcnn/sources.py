@@ -164,22 +164,25 @@ def levels_of(
     return images.images, found, images
 
 
-def training_sets(model: PixelModel, train: Any, val: Any = None) -> tuple[ImageSet, ImageSet]:
+def training_sets(
+    model: PixelModel, train: Any, val: Any = None, options: Mapping[str, Any] | None = None
+) -> tuple[ImageSet, ImageSet]:
     """What a model is trained on and what it is validated on.
 
     Args:
         model: to be trained.
         train: any source; of what comes in parts the one to train on.
         val: likewise; by default the validation part of ``train``, or a tenth of it by content.
+        options: of both, see :func:`preparation`.
 
     Raises:
         ConfigError, DataError, ModelError: see :func:`set_of`.
     """
     if val is not None:
-        return _part(model, train, "train"), _part(model, val, "val")
-    known: Parts = {} if _several(train) else _parts(model, train)
+        return _part(model, train, "train", options), _part(model, val, "val", options)
+    known: Parts = {} if _several(train) else _parts(model, train, options)
     if "all" not in known:
-        train, given = _readied(model, train)
+        train, given = _readied(model, train, options)
         parts = data.load(train, **given)
         return agreeing(model, parts.train), agreeing(model, parts.val)
     whole = known["all"]
@@ -192,17 +195,17 @@ def _several(source: Any) -> bool:
     return is_path(source) or is_several(source) or isinstance(source, Splits | Mapping)
 
 
-def _parts(model: PixelModel, source: Any) -> Parts:
+def _parts(model: PixelModel, source: Any, options: Mapping[str, Any] | None) -> Parts:
     """A source in the parts that it comes in."""
-    if isinstance(source, ImageSet):
-        return {"all": source}
-    source, given = _readied(model, source)
-    return parts_in(source, **given)
+    source, given = _readied(model, source, options)
+    return (
+        {"all": source} if isinstance(source, ImageSet) and not given else parts_in(source, **given)
+    )
 
 
-def _part(model: PixelModel, source: Any, part: str) -> ImageSet:
+def _part(model: PixelModel, source: Any, part: str, options: Mapping[str, Any] | None) -> ImageSet:
     """A whole source, or its part of this name."""
-    parts = _parts(model, source)
+    parts = _parts(model, source, options)
     if "all" not in parts and part not in parts:
         raise DataError(f"{parts['train'].name} has no part {part}", hint="give images for it")
     return parts["all"] if "all" in parts else parts[part]

@@ -105,7 +105,7 @@ def test_the_words_of_fer_2013_are_known(tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["train"] * 6 + ["holdout"], "says 'holdout'"),
+        (["train"] * 6 + ["spare"], "says 'spare'"),
         (["train"] * 6 + ["1"], "says '1'"),
         (["train"] * 3 + ["test"] * 3 + [""], "says ''"),
         (["train"] * 7, "all is train"),

@@ -14,8 +14,9 @@ from pixelcnn import data, plotting, png
 from pixelcnn.cli.conditions import class_number
 from pixelcnn.cli.output import save_picture
 from pixelcnn.data import refusal
-from pixelcnn.data.files import class_labels, find_images, part_folders
+from pixelcnn.data.files import class_labels, find_images
 from pixelcnn.data.labels import labels_tensor
+from pixelcnn.data.parts import image_parts
 from pixelcnn.errors import ConfigError, DataError
 
 GOOD = 12
@@ -637,6 +638,35 @@ def test_folders_with_names_of_parts_are_parts(write_image, tmp_path, caplog, pa
     assert all("test images" in line for line in caplog.text.splitlines())  # equal ones, here
 
 
+@pytest.mark.parametrize(
+    ("train", "test", "classes"),
+    [
+        ("images/train/{}.png", "images/test/{}.png", ()),  # beside labels/train/1.txt
+        ("a/b/c/train/{}.png", "a/b/c/test/{}.png", ()),
+        ("{kind}/train/{}.png", "{kind}/test/{}.png", ("cat", "dog")),
+        ("{kind}/train/good/{}.png", "{kind}/test/bad/{}.png", ("cat", "dog")),
+        ("pets/train/{kind}/{}.png", "pets/test/{kind}/{}.png", ("cat", "dog")),  # beside others
+        ("train/{kind}/{}.png", "eval/{kind}/{}.png", ("cat", "dog")),
+        ("train/{kind}/{}.png", "holdout/{kind}/{}.png", ("cat", "dog")),
+    ],
+)
+def test_parts_are_found_at_any_depth(write_image, tmp_path, caplog, train, test, classes):
+    for at in range(8):
+        kind = ("cat", "dog")[at % 2]
+        write_image("set/" + train.format("a" + "x" * at, kind=kind))
+        write_image("set/" + test.format("y" * at + "t", kind=kind))
+    if train.startswith("pets"):
+        write_image("set/figures/plot.png")
+    if train.startswith("images"):
+        (tmp_path / "set/labels/train").mkdir(parents=True)
+    parts = data.load(tmp_path / "set")
+    assert len(parts.test) == 8
+    assert {name.rpartition("/")[2][-5] for name in parts.test.names} == {"t"}
+    assert {part.classes for part in parts} == {classes}
+    assert ("figures/plot.png" in caplog.text) == train.startswith("pets")
+    assert data.check(tmp_path / "set").parts == {"train": 8, "test": 8}
+
+
 @pytest.mark.parametrize("names", [("train", "bus"), ("test", "val"), ("training-shoe", "sandal")])
 def test_one_class_may_be_called_like_a_part(write_image, tmp_path, names):
     for name in names:
@@ -658,11 +688,11 @@ def test_what_a_training_on_a_folder_left_in_it_changes_nothing(
 ):
     write_image("set/train/cat/1.png")
     write_image("set/test/cat/1.png")
-    parts, files = part_folders(tmp_path), find_images(tmp_path)
+    parts, files = image_parts(tmp_path), find_images(tmp_path)
     write_image(f"{below}mine/samples/epoch-0001.png")
     for name in ("recipe.toml", "metrics.csv"):
         (tmp_path / below / "mine" / name).touch()
-    assert part_folders(tmp_path) == parts
+    assert image_parts(tmp_path) == parts
     assert find_images(tmp_path) == files
     assert "run folders left out: mine" in caplog.text
 

@@ -211,3 +211,101 @@ def test_a_picture_that_a_list_names_twice_is_packed_with_both_labels(folder):
     assert found == {
         (f"pictures/{NAMES[n]}", kind) for n, kind in ((0, "cat"), (1, "dog"), (0, "eel"))
     }
+
+
+@pytest.fixture
+def classes(tmp_path):
+    """Two classes whose pictures have the same names, without the last of the second."""
+    for at in range(11):
+        place = tmp_path / "pets" / ("cat", "dog")[at // 6]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(PIXELS[at]).save(place / f"{at % 6}.png")
+    return tmp_path / "pets"
+
+
+def rows_of(prefix="", suffix=".png", separator="/", count=11):
+    kinds = [("cat", "dog")[at // 6] for at in range(count)]
+    names = [f"{prefix}{kind}{separator}{at % 6}{suffix}" for at, kind in enumerate(kinds)]
+    return list(zip(names, kinds, strict=True))
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        {},
+        {"prefix": "pets/"},
+        {"prefix": "../pets/"},
+        {"prefix": "/content/pets/"},
+        {"prefix": "C:\\data\\", "separator": "\\"},
+        {"separator": "//"},
+        {"suffix": ""},
+        {"prefix": "pets/", "suffix": ""},
+    ],
+)
+def test_names_with_folders_are_told_apart_by_them(classes, spelt):
+    images = data.load_all(table(classes, rows_of(**spelt)))
+    check(images, [0] * 6 + [1] * 5, ("cat", "dog"))
+
+
+def test_names_from_below_the_folder_of_images_are_found(classes):
+    classes.rename(classes.parent / "images")
+    images = data.load_all(table(classes.parent, rows_of()))
+    check(images, [0] * 6 + [1] * 5, ("cat", "dog"))
+
+
+@pytest.mark.parametrize("left", ["dog/0.png", ""])
+def test_no_other_picture_stands_for_one_that_is_not_there(classes, left):
+    """Neither where others of its folder are there, nor where none is."""
+    for path in (classes / "dog").iterdir():
+        if path.name not in left:
+            path.unlink()
+    rows = [*rows_of(count=6), *[(left, "dog")] * bool(left), ("dog/5.png", "dog")]
+    with pytest.raises(DataError, match="names 1 picture that the folder has not: dog/5.png"):
+        data.load_all(table(classes, rows))
+
+
+def test_two_names_are_not_one_picture(folder):
+    rows = [("pictures/p0.png", "a"), ("x/p1.png", "a"), ("y/p1.png", "b")]
+    with pytest.raises(DataError, match="names 2 pictures that the folder has not: x/p1"):
+        data.load_all(table(folder, rows))
+
+
+@pytest.mark.parametrize("column", ["id", "index", "image_id", "Unnamed: 0", ""])
+def test_numbers_of_rows_are_no_classes(folder, column):
+    rows = [(at, name) for at, name in enumerate(NAMES)]
+    assert data.load_all(table(folder, [(column, "file"), *rows])).labels is None
+    rows = [(at, name, kind) for (at, name), kind in zip(rows, KINDS, strict=True)]
+    path = table(folder, [(column, "file", "breed"), *rows])
+    check(data.load_all(path))
+    check(data.load_all(path, label_column="last"))
+
+
+def test_numbers_of_rows_without_a_header_are_no_classes(folder):
+    assert data.load_all(table(folder, enumerate(NAMES, 1))).labels is None
+
+
+def test_the_first_column_that_is_no_index_and_no_file_is_the_first(folder):
+    rows = [(at, kind, name) for at, (name, kind) in enumerate(zip(NAMES, KINDS, strict=True))]
+    check(data.load_all(table(folder, [("", "breed", "file"), *rows]), label_column="first"))
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"), [(["-1", "1"] * 6, ("-1", "1")), (["0.0", "1.0"] * 6, ())]
+)
+def test_attributes_of_minus_one_and_one_and_whole_floats_are_labels(folder, labels, classes):
+    rows = list(zip(NAMES, labels, strict=True))
+    found = data.load_all(table(folder, [("image_id", "Smiling"), *rows]))
+    check(found, [0, 1] * 6, classes)
+
+
+def test_numbered_parts_are_parts_and_no_classes(folder):
+    numbers = [0] * 6 + [1] * 3 + [2] * 3
+    path = table(folder, [("image_id", "partition"), *zip(NAMES, numbers, strict=True)])
+    parts = data.load(path)
+    assert [list(part.names) for part in parts] == [
+        [f"pictures/{name}" for name in NAMES[start:stop]]
+        for start, stop in ((0, 6), (6, 9), (9, 12))
+    ]
+    assert parts.train.labels is None
+    other = table(folder, [("image_id", "split"), *zip(NAMES, numbers, strict=True)])
+    assert data.load_all(other).labels is None

@@ -65,7 +65,7 @@ def test_folders_of_parts_do_not_become_its_classes(write_image, tmp_path):
         write_image(f"parts/{name}")
     with pytest.raises(ConfigError, match="parts has the parts train, test") as caught:
         data.prepare(tmp_path / "parts", tmp_path / "packed")
-    assert str(tmp_path / "parts/train") in caught.value.hint
+    assert "pack the folder of each by itself" in caught.value.hint
     assert data.prepare(tmp_path / "parts/train", tmp_path / "packed").classes == ("cat", "dog")
 
 

@@ -20,11 +20,12 @@ from pixelcnn.codec.values import Stored, Values
 from pixelcnn.conditioning import condition_of, renumbered
 from pixelcnn.config import check_choice
 from pixelcnn.data import DATASETS, hugging_face, tags, zarr_store
-from pixelcnn.data.files import PACKED, ImageFile, class_labels, find_images, part_folders
+from pixelcnn.data.files import PACKED, ImageFile, class_labels, find_images
 from pixelcnn.data.gate import named
 from pixelcnn.data.labels import labels_tensor
 from pixelcnn.data.npy import MAGIC
 from pixelcnn.data.packed import plain_name
+from pixelcnn.data.parts import image_parts
 from pixelcnn.data.sources import TABLES, existing, holds_arrays
 from pixelcnn.errors import ConfigError, DataError, ModelError
 from pixelcnn.text import counted, printable
@@ -123,11 +124,9 @@ def _folder(model: "PixelModel", root: Path, label: str | None) -> list[Asked]:
 
 def _folder_labels(model: "PixelModel", root: Path, files: list[ImageFile]) -> list[int | None]:
     """The class of each file by its folder, which is inside ``train`` and ``test`` where there are such."""
-    parts = part_folders(root).values()
-    within = [next((part for part in parts if part in file.path.parents), root) for file in files]
-    names = [
-        file.path.relative_to(part).as_posix() for file, part in zip(files, within, strict=True)
-    ]
+    parts = image_parts(root).values()
+    within = {file.path: file.name for part in parts for file in part.files}
+    names = [within.get(file.path, file.name) for file in files]
     words = class_labels(names, tuple(conditions.class_names(model)))
     if words is None:
         return [None] * len(files)

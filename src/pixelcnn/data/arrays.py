@@ -66,7 +66,7 @@ def read_arrays(path: Path, reading: Reading) -> ImageSet | Parts:
     """
     where = printable(path.name)
     with named(where):
-        container = contained(path)
+        container = contained(path, reading.layout)
         keys = parts_of(container) if reading.key is None else {}
     if not keys:
         return _read(container, reading, where)
@@ -89,14 +89,21 @@ def _read(container: Container, reading: Reading, where: str) -> ImageSet:
         return dataclasses.replace(images, condition=given, condition_names=names)
 
 
-def contained(path: Path) -> Container:
+FROM_MATLAB = (
+    "scipy.io.loadmat(path) gives its arrays, h5py.File(path) those of version 7.3 with their axes in reverse"
+    " order, np.savez(path, images=…, labels=…) stores them"
+)
+"""What to do with a file whose arrays are not read."""
+
+
+def contained(path: Path, layout: str | None = None) -> Container:
     """The arrays of a file or a store, by what it begins with; of one alone the labels beside it, too.
 
     Raises:
         DataError: the reason alone: damaged, or nothing that is known.
         ConfigError: a library for this format is not installed.
     """
-    return labelled(path, _contained)
+    return labelled(path, _contained, layout)
 
 
 def _contained(path: Path) -> Container:
@@ -112,6 +119,8 @@ def _contained(path: Path) -> Container:
         return Single(images=idx.read_idx(file))
     if start.startswith(hdf5.MAGIC):
         return hdf5.Hdf5(file)
+    if start.startswith(b"MATLAB"):
+        raise DataError("is a file of MATLAB", hint=FROM_MATLAB)
     if start.startswith(fits.MAGIC):
         return fits.Fits(file)
     return npy.Archive(file)

@@ -21,6 +21,10 @@ WORDS = {word: part for part, words in PARTS.items() for word in words} | {
     "privatetest": "test",
 }
 """What stands in it, in letters of any case."""
+NUMBERS = {"0": "train", "1": "val", "2": "test"}
+"""What stands in CelebA's, and in others that are called like it."""
+NUMBERED = "partition"
+"""What it is called there."""
 
 
 def assigning(
@@ -38,7 +42,9 @@ def assigning(
         ((1,), ())
     """
     named = [at for at, name in enumerate(fields) if name.lower() in NAMES and at not in taken]
-    found = [at for at in named if rows and all(_part(row[at]) for row in rows if at < len(row))]
+    said = {at: [row[at] for row in rows if at < len(row)] for at in named if rows}
+    numbered = {at for at in named if fields[at].lower() == NUMBERED}
+    found = [at for at in said if all(_parts(said[at], numbers=at in numbered))]
     return tuple(found) if len(found) == 1 else ()
 
 
@@ -55,7 +61,7 @@ def assigned(values: Sequence[Any], where: str) -> Tensor | None:
         >>> assigned(["Training", "PublicTest", "Training"], "faces.csv").tolist()
         [0, 1, 0]
     """
-    parts = [_part(value) for value in values]
+    parts = _parts(values, numbers=True)
     counts = Counter(parts)
     if "" in counts:
         other = brief(str(values[parts.index("")]), 20)
@@ -71,5 +77,8 @@ def assigned(values: Sequence[Any], where: str) -> Tensor | None:
     return torch.from_numpy(np.array([order.index(part) for part in parts]))
 
 
-def _part(value: Any) -> str:
-    return WORDS.get(str(value).strip().lower(), "")
+def _parts(values: Sequence[Any], *, numbers: bool) -> list[str]:
+    """The part that each value says; empty for one that says none. All may be numbers, if they may."""
+    plain = [str(value).strip().lower() for value in values]
+    known = NUMBERS if numbers and {*plain} <= NUMBERS.keys() else WORDS
+    return [known.get(value, "") for value in plain]

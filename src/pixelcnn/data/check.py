@@ -12,13 +12,14 @@ import numpy as np
 from pixelcnn.config import gated
 from pixelcnn.data.content import content_key, content_keys
 from pixelcnn.data.decoding import watched
-from pixelcnn.data.files import class_labels, find_images, name_of, part_folders
+from pixelcnn.data.files import class_labels, find_images, name_of
 from pixelcnn.data.gate import missing
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import labels_tensor
 from pixelcnn.data.lazy import pieces
 from pixelcnn.data.loading import load_all, parts_in
 from pixelcnn.data.options import Fit, Levels
+from pixelcnn.data.parts import FolderPart, image_parts
 from pixelcnn.data.prepare import check_pixels, prepared_folder
 from pixelcnn.data.reading import Reading, as_size
 from pixelcnn.data.sets import DATASETS
@@ -212,8 +213,8 @@ def check(
         path = at_home(data)
         reading = Reading(**asked | {"size": as_size(size)})
         check_useful(reading, OF_PICTURES, path)
-        parts = (part_folders(path) or {"all": path}).items()
-        found = [_checked(folder, part, reading.of_pictures, tally) for part, folder in parts]
+        parts = image_parts(path).items()
+        found = [_checked(files, part, reading.of_pictures, tally) for part, files in parts]
         name = name_of(path)
         levels = max((levels for _, levels in found), default=0)
         return tally.report(name, levels, tuple(report for report, _ in found))
@@ -252,14 +253,17 @@ def check_folder(
     if not root.is_dir():
         raise DataError(f"{printable(str(folder))} is not a folder")
     reading = Reading(size=as_size(size), fit=fit, source_levels=source_levels).of_pictures
-    return _checked(root, "all", reading, Tally())[0]
+    files = find_images(root)
+    whole = FolderPart(name_of(root), files, [file.name for file in files])
+    return _checked(whole, "all", reading, Tally())[0]
 
 
-def _checked(root: Path, part: str, reading: Reading, tally: Tally) -> tuple[FolderReport, int]:
+def _checked(
+    files: FolderPart, part: str, reading: Reading, tally: Tally
+) -> tuple[FolderReport, int]:
     """A report on the files of a folder, and the levels of its images; 0 if none can be used."""
-    where = name_of(root)
-    reports = []
-    for report, pixels in watched(find_images(root), reading, where):
+    where, reports = files.name, []
+    for report, pixels in watched(files.files, reading, where):
         reports.append(report)
         if pixels is not None:
             tally.add(part, pixels)

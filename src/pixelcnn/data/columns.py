@@ -10,7 +10,7 @@ import numpy as np
 
 from pixelcnn.data import assignment
 from pixelcnn.data.gate import brief
-from pixelcnn.data.label_column import has_label, is_image, label_places, place
+from pixelcnn.data.label_column import has_label, is_image, is_index, label_places, place
 from pixelcnn.data.parsing import Columns, is_number, is_word
 from pixelcnn.data.reading import LABELS, Reading, typed
 from pixelcnn.errors import DataError
@@ -19,9 +19,6 @@ log = logging.getLogger("pixelcnn")
 
 FIRST = 5
 """Rows that say what the columns of a table mean."""
-INDEX_NAMES = frozenset(("id", "index", "imageid"))
-UNNAMED = re.compile(r"unnamed: ?\d+(\.\d+)?|__index_level_\d+__")
-"""What pandas calls a column without a name, such as the index of the table it had read before, or wrote."""
 
 
 def columns_of(
@@ -55,10 +52,12 @@ def _meant(
     """What columns mean, labels that are not wanted among them."""
     numbers = [field for field in fields if is_number(field)]
     names = [field for field in fields if not is_number(field)]
-    counted = len(fields) > 1 and _is_counted(numbers)
+    counted = len(fields) > 1 and (
+        _is_counted(numbers) or (not names and _is_numbered(fields, rows))
+    )
     asked = {reading.label_column, *map(str.lower, reading.condition)}
     usual = {*LABELS, *assignment.NAMES, *asked}
-    known = all(name in usual or _is_index(name) for name in names)
+    known = all(name in usual or is_index(name) for name in names)
     # A row of data in which some values are bad must not be taken for names, and vanish.
     named = len(names) > 9 * len(numbers) and 2 * len({*names}) >= len(names)
     if named or (names and counted and known):
@@ -102,13 +101,22 @@ def _is_counted(numbers: list[str]) -> bool:
     return any(numbers in (names, sorted(names)) for names in ranges)
 
 
-def is_unnamed(name: str) -> bool:
-    """Whether a column has no name, as the index that pandas writes."""
-    return not name or UNNAMED.fullmatch(name.lower()) is not None
+def _is_numbered(fields: list[str], rows: Sequence[list[str]]) -> bool:
+    """Whether these are names that pandas made of a first row, equal ones with numbers: 5, 0, 0.1, 0.2, ...
 
-
-def _is_index(name: str) -> bool:
-    return name in INDEX_NAMES or is_unnamed(name)
+    Example:
+        >>> _is_numbered(["5", "0", "0.1"], [["4", "0", "9"]]), _is_numbered(["5", "0"], [["4", "0"]])
+        (True, False)
+    """
+    if not rows or any("." in field for row in rows for field in row):
+        return False
+    seen = Counter[str]()
+    for field in fields:
+        name, _, number = field.partition(".")
+        if number != (str(seen[name]) if seen[name] else ""):
+            return False
+        seen[name] += 1
+    return max(seen.values()) > 1
 
 
 def _named_columns(
@@ -125,7 +133,7 @@ def _named_columns(
     alone = {at for at, each in enumerate(patterns) if max(kinds.values()) > 1 == kinds[each]}
     words = {at for at in alone if _are_words(rows[:1], at)}
     others = [
-        at for at, name in enumerate(fields) if at not in taken and (at in words or _is_index(name))
+        at for at, name in enumerate(fields) if at not in taken and (at in words or is_index(name))
     ]
     if others:
         shown = brief(

@@ -14,6 +14,8 @@ DRAWN = "pixelcnn:page"
 """What they say where they hold several images, drawn side by side to be looked at."""
 DEEP = ("RGB;16", "RGBA;16", "LA;16")
 """How Pillow calls what it reads the upper bytes of alone, by the beginning."""
+PHOTOMETRIC = 262
+"""The number of the tag that says what zero means in a TIFF."""
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 
 
@@ -31,6 +33,19 @@ def maxval(image: "Image.Image") -> int:
     if image.format != "PPM" or not tiles or not isinstance(tiles[0][3], tuple):
         return 0
     return next((each for each in tiles[0][3] if isinstance(each, int)), 0)
+
+
+def is_negative(image: "Image.Image") -> bool:
+    """Whether zero is white in the file, of which Pillow turns pictures of 8 bits alone into positives."""
+    tags: Any = getattr(image, "tag_v2", {})
+    return image.mode.startswith("I;16") and tags.get(PHOTOMETRIC) == 0
+
+
+def positive(image: "Image.Image") -> "Image.Image":
+    """A negative of 16 bits as a positive."""
+    from PIL import Image
+
+    return Image.fromarray(np.uint16(65_535) - np.asarray(image).astype(np.uint16))
 
 
 def low_bytes(stream: BinaryIO) -> Any:

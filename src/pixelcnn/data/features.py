@@ -10,7 +10,7 @@ import numpy as np
 from pixelcnn.data import cells
 from pixelcnn.data.columns import FIRST
 from pixelcnn.data.gate import brief
-from pixelcnn.data.label_column import place
+from pixelcnn.data.label_column import label_places
 from pixelcnn.data.reading import LABELS, Reading, typed
 from pixelcnn.errors import DataError
 
@@ -54,7 +54,7 @@ def label_column(features: Any, reading: Reading, where: str) -> str | None:
     if not reading.labels or wanted == "none":
         return None
     if wanted is not None:
-        return [*features][place([*map(str.lower, features)], wanted, where)]
+        return [*features][label_places([*map(str.lower, features)], wanted, where)[0]]
     classes = [name for name in features if type(features[name]).__name__ == "ClassLabel"]
     if len(classes) > 1:
         raise DataError(

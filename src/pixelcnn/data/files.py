@@ -19,7 +19,7 @@ log = logging.getLogger("pixelcnn")
 PARTS = {
     "train": ("train", "training", "trainset", "tr"),
     "val": ("val", "valid", "validation", "dev"),
-    "test": ("test", "testing", "testset", "te", "ts"),
+    "test": ("test", "testing", "testset", "te", "ts", "eval", "evaluation", "holdout"),
 }
 """Words in the names of folders that are parts of a set, not classes."""
 IMAGES = frozenset(("images", "image", "imgs", "img", "data", "dataset", "set"))
@@ -135,15 +135,19 @@ def _of_images(parent: Path, folders: list[str], root: Path) -> list[str]:
         named = ", ".join(map(printable, runs[:3])) + (", ..." if runs[3:] else "")
         log.warning("%s: run folders left out: %s", name_of(root), named)
         visible = [folder for folder in visible if folder not in runs]
-    kinds = {folder: folder.lower() for folder in visible}
-    annotations = [folder for folder in visible if kinds[folder] in ANNOTATIONS]
-    if not annotations or not IMAGES & {*kinds.values()}:
-        return visible
-    log.warning(
-        "%s: %s beside a folder of images left out",
-        name_of(root), ", ".join(map(printable, annotations)),
-    )  # fmt: skip
-    return [folder for folder in visible if folder not in annotations]
+    kept = [path.name for path in but_annotations([Path(folder) for folder in visible])]
+    if annotations := [printable(folder) for folder in visible if folder not in kept]:
+        log.warning(
+            "%s: %s beside a folder of images left out", name_of(root), ", ".join(annotations)
+        )
+    return kept
+
+
+def but_annotations(folders: list[Path]) -> list[Path]:
+    """Without those of annotations, where they lie beside one of images."""
+    if not any(path.name.lower() in IMAGES for path in folders):
+        return folders
+    return [path for path in folders if path.name.lower() not in ANNOTATIONS]
 
 
 def _refuse(error: OSError) -> NoReturn:
@@ -151,42 +155,7 @@ def _refuse(error: OSError) -> NoReturn:
     raise DataError(text) from error
 
 
-def part_folders(root: Path) -> dict[str, Path]:
-    """Folders that hold the parts of a set: ``train``, ``test`` and perhaps ``val``.
-
-    They may be called ``Training``, ``test_images``, ``dev`` and the like, and lie in a single folder. Empty
-    unless there is one for training and another part; what lies beside them is left out with a warning.
-
-    Raises:
-        DataError: a folder that cannot be read, or two that could be the same part.
-    """
-    folders, pictures = _inside(root)
-    if len(folders) == 1 and not pictures:
-        folders, pictures = _inside(folders[0])
-    found = {path: _part(path.name) for path in folders}
-    rest = next((rest for part, rest in found.values() if part == "train"), None)
-    parts: dict[str, Path] = {}
-    for path, (part, other) in found.items():
-        if part and other == rest:
-            if part in parts:
-                first, second = printable(parts[part].name), printable(path.name)
-                raise DataError(
-                    f"{name_of(root)}: {first} and {second} could both be the part {part}",
-                    hint="rename one of them, or put both into one folder",
-                )
-            parts[part] = path
-    if "train" not in parts or len(parts) < 2:
-        return {}
-    others = [path.name for path in folders if path not in parts.values()] + pictures
-    if others:
-        log.warning(
-            "%s: %d beside the parts of the set left out: %s", name_of(root),
-            len(others), ", ".join(map(printable, others[:3])) + (", ..." if others[3:] else ""),
-        )  # fmt: skip
-    return {part: parts[part] for part in PARTS if part in parts}
-
-
-def _inside(root: Path) -> tuple[list[Path], list[str]]:
+def inside(root: Path) -> tuple[list[Path], list[str]]:
     """The visible folders in one, in order, and the names of its pictures."""
     try:
         shown = sorted((each for each in root.iterdir() if not _hidden(each.name)), key=os.fsencode)
@@ -196,11 +165,11 @@ def _inside(root: Path) -> tuple[list[Path], list[str]]:
     return folders, [path.name for path in shown if path.suffix.lower() in SUFFIXES]
 
 
-def _part(folder: str) -> tuple[str, tuple[str, ...]]:
+def part_said(folder: str) -> tuple[str, tuple[str, ...]]:
     """The part of a set that a folder's name says, if it says one, and the words that are left.
 
     Example:
-        >>> _part("seg_train"), _part("Test-Images2"), _part("imagesTr"), _part("cats")
+        >>> part_said("seg_train"), part_said("Test-Images2"), part_said("imagesTr"), part_said("cats")
         (('train', ('seg',)), ('test', ()), ('train', ()), ('', ('cats',)))
     """
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", folder).lower()
@@ -230,7 +199,10 @@ def class_labels(names: list[str], known: tuple[str, ...] = ()) -> list[str] | N
     if alone := folders.count(""):
         log.warning("no labels: %d of %d images lie beside class folders", alone, len(names))
         return None
-    if len(parts := sorted(name for name in classes if _part(name)[0])) > 1:
+    parts = sorted(name for name in classes if part_said(name)[0])
+    if len(parts) > 1 or any(
+        part_said(name)[0] != "train" for name in parts
+    ):  # which is a vehicle, too
         log.warning(
             "classes are called %s: are they parts of a set?", ", ".join(map(printable, parts))
         )
@@ -241,7 +213,7 @@ def _class_folders(names: list[str]) -> list[str]:
     """The folder of each name that could be its class; empty where it lies in none."""
     paths = [name.split("/") for name in names]
     while paths and len(paths[0]) > 1 and all(path[:-1][:1] == paths[0][:1] for path in paths):
-        if paths[0][0].lower() not in IMAGES and not _part(paths[0][0])[0]:
+        if paths[0][0].lower() not in IMAGES and not part_said(paths[0][0])[0]:
             break
         paths = [path[1:] for path in paths]
     return [unicodedata.normalize("NFC", path[0]) if len(path) > 1 else "" for path in paths]

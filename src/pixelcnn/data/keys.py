@@ -138,7 +138,7 @@ def labels_beside(path: Path) -> Path | None:
     return None if key is None else files[key]
 
 
-def labelled(path: Path, read: Callable[[Path], Container]) -> Container:
+def labelled(path: Path, read: Callable[[Path], Container], layout: str | None) -> Container:
     """The arrays of a file, and if it is one alone, the labels of the file beside it whose name says so.
 
     What cannot be the labels of these images is told of and left out, since a name alone proves little.
@@ -146,6 +146,7 @@ def labelled(path: Path, read: Callable[[Path], Container]) -> Container:
     Args:
         path: of the images.
         read: the arrays of a file.
+        layout: of the images, if it is said.
     """
     container = read(path)
     if len(container.names) != 1 or (file := labels_beside(path)) is None:
@@ -164,13 +165,16 @@ def labelled(path: Path, read: Callable[[Path], Container]) -> Container:
         reason = str(error).removeprefix(f"{beside} ")
         log.warning("%s: %s beside it is left out, since it %s", where, beside, reason)
         return container
-    if labels.shape not in {shape[:1], (*shape[:1], 1)} or labels.dtype.kind not in "iuUS":
+    axes = (layout or "n").replace(" ", "")
+    count = shape[axes.index("n")] if len(axes) == len(shape) and "n" in axes else shape[0]
+    alone = labels.shape[:1] == (count,) and {*labels.shape[1:]} <= {1}
+    if not alone or labels.dtype.kind not in "iuUS":
         what = f"{labels.dtype} {labels.shape}"
         words = "%s: %s beside it is left out: labels are integers or words (%d,), it holds %s"
-        log.warning(words, where, beside, shape[0], what)
+        log.warning(words, where, beside, count, what)
         return container
     log.info("%s: labels from %s", where, beside)
-    both = Single(images=container[name], labels=labels)
+    both = Single(images=container[name], labels=whole(labels).reshape(-1))
     both.aliases = {name: "images"}
     return both
 

@@ -1,6 +1,7 @@
 """Which column of a table holds the labels."""
 
 import logging
+import re
 
 import numpy as np
 
@@ -14,14 +15,30 @@ log = logging.getLogger("pixelcnn")
 
 MOST_CLASSES = 1_000
 """Values above are not taken for classes unless a name says so."""
+INDEX_NAMES = frozenset(("id", "index", "imageid", "image_id"))
+UNNAMED = re.compile(r"unnamed: ?\d+(\.\d+)?|__index_level_\d+__")
+"""What pandas calls a column without a name, such as the index of the table it had read before, or wrote."""
+
+
+def is_unnamed(name: str) -> bool:
+    """Whether a column has no name, as the index that pandas writes."""
+    return not name or UNNAMED.fullmatch(name.lower()) is not None
+
+
+def is_index(name: str) -> bool:
+    """Whether a column counts the rows, by its name, or has none."""
+    return name.lower() in INDEX_NAMES or is_unnamed(name)
 
 
 def label_places(fields: list[str], wanted: str | None, where: str) -> list[int]:
-    """Places of the label columns by their names, or of the one asked for."""
+    """Places of the label columns by their names, or of the one asked for; an index is no first or last."""
     if wanted is None:
         return [at for at, name in enumerate(fields) if name in LABELS]
     if wanted not in fields and wanted in {"first", "last", "none"}:
-        return {"first": [0], "last": [len(fields) - 1]}.get(wanted, [])
+        places = [at for at, name in enumerate(fields) if not is_index(name)] or [
+            *range(len(fields))
+        ]
+        return {"first": places[:1], "last": places[-1:]}.get(wanted, [])
     return [place(fields, wanted, where)]
 
 

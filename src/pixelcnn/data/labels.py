@@ -144,6 +144,6 @@ def tell_of_numbers(classes: Sequence[str], known: Sequence[str], where: str) ->
 
 
 def natural(name: str) -> tuple[list[int | bytes], bytes]:
-    """A key by which 2 comes before 10."""
-    pieces = re.split(r"([0-9]+)", name)
+    """A key by which 2 comes before 10, and -1 before 1."""
+    pieces = ["", name, ""] if re.fullmatch("-[0-9]+", name) else re.split(r"([0-9]+)", name)
     return [int(p) if at % 2 else os.fsencode(p) for at, p in enumerate(pieces)], os.fsencode(name)

@@ -8,6 +8,7 @@ them are read.
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -219,6 +220,11 @@ def chosen(images: Tensor, rows: Rows) -> Tensor:
         images.bound,
         None if draw is None else lambda which, seed, epoch: draw(places(which), seed, epoch),
     )
+
+
+def numpy_rows(rows: Rows) -> slice | np.ndarray:
+    """Rows as NumPy takes them: a tensor with one index is a number to it, which takes an axis away."""
+    return rows if isinstance(rows, slice) else rows.cpu().numpy()
 
 
 def rows_of(which: Any, n: int) -> slice | Tensor:

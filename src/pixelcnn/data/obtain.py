@@ -6,14 +6,17 @@ CIFAR-10), so a damaged file never becomes a result.
 
 import hashlib
 import io
+import itertools
 import logging
 import os
 import tarfile
 import tempfile
+import threading
 import urllib.parse
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -45,8 +48,13 @@ def contents(dataset: OfficialSet, part: str, root: Path | None, download: bool)
     """
     files = dataset.parts[part]
     paths = [_located(dataset, file, root, download) for file in files]
+    stopped = threading.Event()
     with ThreadPoolExecutor(max_workers=4) as threads:  # unpacking and hashing leave Python's lock
-        return list(threads.map(verified, paths, files))
+        try:
+            return list(threads.map(partial(verified, stopped=stopped), paths, files))
+        except BaseException:  # Ctrl-C waits for a block, not for whole files
+            stopped.set()
+            raise
 
 
 def folders(dataset: OfficialSet, root: Path | None = None) -> Iterator[Path]:
@@ -86,14 +94,22 @@ def packed(folder: Path, file: OfficialFile) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def verified(path: Path, file: OfficialFile) -> bytes:
+def verified(path: Path, file: OfficialFile, stopped: threading.Event | None = None) -> bytes:
     """The uncompressed content of a file, if it is the official one.
+
+    Args:
+        path: where it lies.
+        file: which it is.
+        stopped: nobody waits for it any longer.
 
     Raises:
         DataError: it is not, or cannot be read.
     """
     try:
-        content = b"".join(blocks(path))
+        found = blocks(path)
+        if stopped is not None:
+            found = itertools.takewhile(lambda _: not stopped.is_set(), found)
+        content = b"".join(found)
     except DataError as error:
         raise DataError(f"{path} {error}", hint="replace or remove it") from error
     if len(content) != file.size:

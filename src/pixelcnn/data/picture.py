@@ -153,7 +153,9 @@ def _decode(stream: BinaryIO, how: How) -> Picture:
             afford(needed)
         if how.frame:
             how.frame.draft(image)
+        negative = not how.stored and depth.is_negative(image)
         image, turn = upright(image)
+        image = depth.positive(image) if negative else image
         size = (width, height) if turn in ROTATED else (height, width)
         notes += [TURNED] if turn > 1 else []
         picture = None

@@ -6,20 +6,20 @@ import itertools
 import logging
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-from unicodedata import normalize
 
 from pixelcnn.data import assignment, cells
-from pixelcnn.data.columns import FIRST, is_unnamed
+from pixelcnn.data.columns import FIRST
 from pixelcnn.data.files import ImageFile, find_images
 from pixelcnn.data.gate import brief, named
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.label_column import label_places
+from pixelcnn.data.label_column import is_index, label_places
 from pixelcnn.data.lines import fields_of
 from pixelcnn.data.parsing import is_word
 from pixelcnn.data.picture import SUFFIXES
+from pixelcnn.data.picture_names import KnownPictures
 from pixelcnn.data.pictures import read_files
 from pixelcnn.data.reading import Reading, typed
 from pixelcnn.errors import DataError
@@ -33,6 +33,10 @@ AN_IMAGE = 64
 """Numbers in a cell that are an image, and no box or points in a picture."""
 MOST_COLUMNS = 16
 """Of a list that names pictures without their suffixes."""
+FEWEST = 2
+"""Rows that may be numbered each by its own class."""
+WHOLE = re.compile(r"-?\d+(\.0+)?", re.ASCII)
+"""How a label is written that is a number."""
 SHOWN = 3
 """Names of files that a message shows."""
 
@@ -50,7 +54,7 @@ def fits(path: Path) -> bool:
     if max(alike.values()) > MOST_ALIKE:
         return False
     if _column(rows) is None and len(rows[-1]) <= MOST_COLUMNS:
-        return _column(rows, _by_stem(_pictures(path.parent))) is not None
+        return _column(rows, KnownPictures(_pictures(path.parent), stems=True)) is not None
     return _column(rows) is not None
 
 
@@ -87,31 +91,30 @@ def listed(path: Path, reading: Reading) -> Listed:
     where = printable(path.name)
     with named(where):
         numbers, rows = zip(*fields_of(path), strict=True)
-        pictures = _pictures(path.parent)
-        stems = {} if _column(rows) is not None else _by_stem(pictures)
-        column = _column(rows, stems)
+        known = KnownPictures(_pictures(path.parent), stems=_column(rows) is None)
+        column = _column(rows, known if known.stems else ())
         assert column is not None, "some rows name pictures"
         first = rows[0][column] if column < len(rows[0]) else ""
-        named_so = first in stems or _is_picture(first)
+        named_so = (known.stems and first in known) or _is_picture(first)
         header = [] if named_so else [name.lower() for name in rows[0]]
         numbers, rows = numbers[bool(header) :], rows[bool(header) :]
         width = len(header) or len(rows[0])
         for number, row in zip(numbers, rows, strict=True):
-            if len(row) != width or not (stems or _is_picture(row[column])):
+            if len(row) != width or not (known.stems or _is_picture(row[column])):
                 raise DataError(f"names no picture in column {column + 1} of line {number}")
         split = assignment.assigning(header, rows[:FIRST])
-        label = _label_column(header, rows[0], (column, *split), reading, where)
+        label = _label_column(header, rows, (column, *split), reading, where)
         split = tuple(at for at in split if at != label)
         if label is not None:
             rows = _labelled(rows, numbers, label, reading.skip_bad, where)
-        files = _found([row[column] for row in rows], pictures, reading.skip_bad, where)
+        files = _found([row[column] for row in rows], known, reading.skip_bad, where)
     there = [file for file in files if file is not None]
     kept = [row for row, file in zip(rows, files, strict=True) if file is not None]
     parts = [row[at] for row in kept for at in split]
     if label is None:
         return Listed(there, None, parts)
     there = [dataclasses.replace(file, problem="") for file in there]  # the row says the label
-    labels = [row[label] for row in kept]
+    labels = [re.sub(r"\.0+$", "", row[label]) for row in kept]
     whole = all(map(str.isdecimal, labels))
     return Listed(there, [int(each) for each in labels] if whole else labels, parts)
 
@@ -119,9 +122,9 @@ def listed(path: Path, reading: Reading) -> Listed:
 def _labelled(
     rows: Sequence[list[str]], numbers: Sequence[int], label: int, skip_bad: bool, where: str
 ) -> tuple[list[str], ...]:
-    """The rows whose label is a word if any is one, else a whole number."""
+    """The rows whose label is a word if any is one, else a whole number; of negative ones each is a name."""
     words = any(is_word(row[label]) for row in rows)
-    fits, kind = (is_word, "word, as others are") if words else (str.isdecimal, "whole number")
+    fits, kind = (is_word, "word, as others are") if words else (WHOLE.fullmatch, "whole number")
     good = tuple(row for row in rows if fits(row[label]))
     if len(good) < len(rows):
         at = next(at for at, row in enumerate(rows) if not fits(row[label]))
@@ -142,60 +145,65 @@ def _pictures(root: Path) -> list[ImageFile]:
     return []
 
 
-def _by_stem(files: Sequence[ImageFile]) -> dict[str, ImageFile]:
-    """Files by their names without suffix, as far as only one is called so."""
-    alone = Counter(file.path.stem for file in files)
-    return {file.path.stem: file for file in files if alone[file.path.stem] == 1}
-
-
 def _is_picture(field: str) -> bool:
     return field.lower().endswith(tuple(SUFFIXES))
 
 
-def _column(rows: Sequence[list[str]], stems: Collection[str] = ()) -> int | None:
+def _column(rows: Sequence[list[str]], stems: Container[str] = ()) -> int | None:
     """The first column that names pictures, by the second row; without suffixes that of the most names."""
     some = rows[min(1, len(rows) - 1)]
-    if not stems:
+    if stems == ():
         return next((at for at, field in enumerate(some) if _is_picture(field)), None)
     found = [at for at, field in enumerate(some) if field in stems]
     return max(found, key=lambda at: len({row[at] for row in rows if at < len(row)}), default=None)
 
 
 def _label_column(
-    header: list[str], row: list[str], taken: Sequence[int], reading: Reading, where: str
+    header: list[str],
+    rows: Sequence[list[str]],
+    taken: Sequence[int],
+    reading: Reading,
+    where: str,
 ) -> int | None:
-    """The column of labels, if there is one; further pictures, such as masks, are none."""
-    unnamed = {at for at, name in enumerate(header) if is_unnamed(name)}
-    others = [at for at in range(len(row)) if at not in {*taken, *unnamed}]
+    """The column of labels, if there is one; further pictures, such as masks, are none, nor numbers."""
     wanted = reading.label_column
     if not reading.labels or wanted == "none":
         return None
-    fields = header or [""] * len(row)
+    fields = header or [""] * len(rows[0])
+    others = [
+        at for at in range(len(fields)) if at not in taken and not (header and is_index(fields[at]))
+    ]
+    free = [at for at in others if fields[at] not in assignment.NAMES and not _counts(rows, at)]
     found = [at for at in label_places(fields, wanted, where) if at != taken[0]]
+    if wanted in {"first", "last"} and wanted not in fields:
+        found = free[:1] if wanted == "first" else free[-1:]
     if len(found) > 1:
         raise DataError(
             f"has {len(found)} label columns", hint=f"say which: {typed('label_column')}"
         )
-    if not found and len(others) == 1 and not _is_picture(row[others[0]]):
-        found = others
+    if not found and len(free) == 1 and not _is_picture(rows[0][free[0]]):
+        found = free
     if len(others) > len(found):
         shown = ", ".join(fields[at] or str(at + 1) for at in others if at not in found)
         log.info("%s: column %s left out", where, brief(shown))
     return next(iter(found), None)
 
 
+def _counts(rows: Sequence[list[str]], at: int) -> bool:
+    """Whether a column has another whole number in each of several rows."""
+    numbers = [row[at] for row in rows]
+    return (
+        len(numbers) > FEWEST
+        and len({*numbers}) == len(numbers)
+        and all(map(str.isdecimal, numbers))
+    )
+
+
 def _found(
-    names: list[str], files: list[ImageFile], skip_bad: bool, where: str
+    names: list[str], known: KnownPictures, skip_bad: bool, where: str
 ) -> list[ImageFile | None]:
     """The file that each name means; None for what is not there and may be left out."""
-    alone = Counter(file.path.name for file in files)
-    known = _by_stem(files)
-    known |= {file.path.name: file for file in files if alone[file.path.name] == 1}
-    known |= {file.name: file for file in files}
-    plain = [name.replace("\\", "/").removeprefix("./") for name in names]
-    for name, file in tuple(known.items()):  # macOS takes letters and their accents apart
-        known.setdefault(normalize("NFC", name), file)
-    found = [known.get(name, known.get(name.rpartition("/")[2])) for name in plain]
+    found = known.all(names)
     missing = [name for name, file in zip(names, found, strict=True) if file is None]
     if missing:
         shown = brief(", ".join(map(printable, missing[:SHOWN])), 200)

@@ -13,13 +13,14 @@ from torch import Tensor
 
 from pixelcnn.data import assignment
 from pixelcnn.data.decoding import decode, watched
-from pixelcnn.data.depth import DEEP, raw_mode
-from pixelcnn.data.files import ImageFile, class_labels, find_images, name_of, part_folders
+from pixelcnn.data.depth import DEEP, is_negative, positive, raw_mode
+from pixelcnn.data.files import ImageFile, class_labels, name_of
 from pixelcnn.data.gate import named, opened
 from pixelcnn.data.image_set import ImageSet, Splits
 from pixelcnn.data.labels import known_labels
 from pixelcnn.data.lazy import LazyImages, Rows
 from pixelcnn.data.parsing import places_among
+from pixelcnn.data.parts import FolderPart, image_parts
 from pixelcnn.data.patches import PATCHES, in_patches
 from pixelcnn.data.picture import Content
 from pixelcnn.data.raw import RawSet, plain_type
@@ -61,17 +62,21 @@ def read_folder(root: Path, reading: Reading) -> ImageSet | Parts:
         DataError: no images, bad ones (all are named), or different sizes where none was asked for.
         ResourceError: more than the memory holds.
     """
-    reading, folders = reading.of_pictures, part_folders(root)
-    if not folders:
-        return read_files(find_images(root), reading, name_of(root))
+    reading, parts = reading.of_pictures, image_parts(root)
+    if "all" in parts:
+        return read_files(parts["all"].files, reading, name_of(root))
 
-    def read(folder: Path, told: Reading) -> ImageSet:
-        images = read_files(find_images(folder), told, name_of(folder))
-        names = tuple(f"{folder.name}/{name}" for name in images.names)
-        name = name_of(root) + (PATCHES if images.fit == "patches" else "")
-        return dataclasses.replace(images, name=name, names=names)
+    def read(part: FolderPart, told: Reading) -> ImageSet:
+        images = read_files(part.files, told, part.name)
+        own = dict(zip((printable(file.name) for file in part.files), part.names, strict=True))
+        if images.fit != "patches":
+            names = tuple(printable(own[each]) for each in images.names)
+            return dataclasses.replace(images, name=name_of(root), names=names)
+        places = (each.rpartition("@") for each in images.names)
+        names = tuple(f"{printable(own[name])}@{corner}" for name, _, corner in places)
+        return dataclasses.replace(images, name=name_of(root) + PATCHES, names=names)
 
-    return read_alike(folders, read, reading)
+    return read_alike(parts, read, reading)
 
 
 def read_listed(source: Any, reading: Reading) -> ImageSet:
@@ -115,13 +120,14 @@ def pages_of(path: Path) -> list[ImageFile]:
             raise DataError("has pages in colour of 16 bits", hint="one file a page keeps all bits")
         afford(4 * len(pages) * image.width * image.height)
         files = []
-        for page in pages:
-            image.seek(page)
+        for number in pages:
+            image.seek(number)
             content = io.BytesIO()
             # A damaged page is a bad file, which may be left out.
             with contextlib.suppress(OSError):
-                image.copy().save(content, "TIFF")
-            files.append(ImageFile(content.getvalue(), f"{path.name}, page {page + 1}"))
+                copied = positive(image) if is_negative(image) else image.copy()
+                copied.save(content, "TIFF")
+            files.append(ImageFile(content.getvalue(), f"{path.name}, page {number + 1}"))
     return files
 
 

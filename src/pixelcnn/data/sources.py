@@ -19,7 +19,7 @@ from pixelcnn.data import (
     values,
     zarr_store,
 )
-from pixelcnn.data.arrays import read_arrays
+from pixelcnn.data.arrays import FROM_MATLAB, read_arrays
 from pixelcnn.data.conditions import given_by
 from pixelcnn.data.gate import brief, missing
 from pixelcnn.data.geometry import fitted
@@ -170,7 +170,7 @@ def _remedy(path: Path) -> str:
         return "unpack it, and give the folder; "
     stored = "np.savez(path, images=…, labels=…)"
     if plain_name(path).endswith(".mat"):
-        return f"scipy.io.loadmat(path) gives its arrays, store them with {stored}; "
+        return f"{FROM_MATLAB}; "
     pickled = plain_name(path).endswith((".pt", ".pth"))  # a pickle inside an archive
     if path.is_file() and not pickled:
         with contextlib.suppress(OSError), path.open("rb") as stream:

@@ -10,7 +10,7 @@ from pixelcnn.data import data_frame, items
 from pixelcnn.data.arrays import from_values
 from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import ImageSet, Splits
-from pixelcnn.data.lazy import LazyImages
+from pixelcnn.data.lazy import LazyImages, numpy_rows
 from pixelcnn.data.pictures import is_picture
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.splits import Parts, read_alike
@@ -109,7 +109,9 @@ def read_values(source: Any, reading: Reading, labels: Any = None) -> ImageSet:
         elif isinstance(found, Tensor) or found.flags.writeable:
             values = as_array(found)
         else:
-            values = RowArray(found.shape, found.dtype, lambda rows: np.array(found[rows]))
+            values = RowArray(
+                found.shape, found.dtype, lambda rows: np.array(found[numpy_rows(rows)])
+            )
     return from_values(values, labels, reading, ARRAY)
 
 
@@ -156,4 +158,4 @@ def tensor_of(source: Any) -> Tensor:
     if isinstance(values, Tensor) or values.flags.writeable:
         return numbers_of(values, "images are integer levels (n, c, h, w)")
     dtype = numbers_of(np.array(values[:0]), "images are integer levels (n, c, h, w)").dtype
-    return LazyImages(values.shape, dtype, lambda rows: as_tensor(values[rows]))
+    return LazyImages(values.shape, dtype, lambda rows: as_tensor(values[numpy_rows(rows)]))

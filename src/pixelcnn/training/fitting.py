@@ -12,7 +12,7 @@ from pixelcnn import devices
 from pixelcnn.checkpoint import check_rebuilds, uncompiled
 from pixelcnn.conditioning import condition_of
 from pixelcnn.config import gated
-from pixelcnn.data import tags
+from pixelcnn.data import Options, tags
 from pixelcnn.errors import ConfigError
 from pixelcnn.likelihoods import bits_per_dim
 from pixelcnn.scoring import tell_coding
@@ -36,6 +36,9 @@ from pixelcnn.training.recorder import Recorder
 from pixelcnn.training.run import RunFolder, held
 from pixelcnn.training.signals import Interrupted, StopFlag
 from pixelcnn.training.trainer import Job, Trainer
+
+READ = frozenset(Options.__annotations__)
+"""Options of images, which are none of a training."""
 
 
 @independent
@@ -71,7 +74,8 @@ def fit(
         verbose: talk on stderr: a bar in a terminal or a notebook, and a line an epoch.
         callbacks: see :class:`pixelcnn.training.Callback`.
         trackers: see :class:`pixelcnn.training.callbacks.Trackers`; those of the options if None.
-        **overrides: single options, as ``epochs=3``.
+        **overrides: single options, as ``epochs=3``; or of :class:`pixelcnn.data.Options`, as ``size=32``, of
+            images that are to be read otherwise than the model's record says.
 
     Raises:
         ConfigError: options, callbacks, trackers or a run folder that cannot be used.
@@ -90,9 +94,10 @@ def fit(
         1
     """
     since = time.monotonic()
+    read = {key: overrides.pop(key) for key in [*overrides] if key in READ}
     options = TrainingOptions.from_table((options or TrainingOptions()).as_table() | overrides)
     model = uncompiled(model)
-    train, val = training_sets(model, train, val)
+    train, val = training_sets(model, train, val, read)
     check_fit(model, train, val)
     try_out(model, train)
     augmentation_of(model, options)
