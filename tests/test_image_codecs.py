@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from pixelcnn import image_codecs
+from pixelcnn.data import ImageSet
 from pixelcnn.errors import DataError
 from pixelcnn.image_codecs import CODECS, Unavailable, picture, png_nats, sheet, sizes
 
@@ -122,3 +123,4 @@ def test_a_png_is_counted_in_nats_of_its_bits(channels, levels):
         picture(image.numpy(), levels).save(file, "PNG", optimize=True)
     bits = [8 * len(file.getvalue()) for file in files]
     assert (png_nats(images, levels) / math.log(2)).tolist() == pytest.approx(bits)
+    assert torch.equal(png_nats(ImageSet(images, levels), levels), png_nats(images, levels))

@@ -177,6 +177,31 @@ def test_npy_files_have_their_labels_beside_them_in_a_row_or_a_column(tmp_path, 
     assert data.load_all(tmp_path / f"{images}.npy", labels=False).labels is None
 
 
+@pytest.mark.parametrize("layout", ["h w n", "hwcn", "n h w"])
+@pytest.mark.parametrize("axes", [1, 4])
+def test_labels_beside_images_are_as_many_as_their_layout_says(tmp_path, layout, axes):
+    lengths = dict(zip("nhwc", (*NOISE.shape, 1), strict=True))
+    values = NOISE.transpose(["nhw".index(axis) for axis in layout if axis in "nhw"])
+    sides = [lengths[axis] for axis in layout if axis in "nhwc"]
+    np.save(tmp_path / "images.npy", values.reshape(sides))
+    np.save(tmp_path / "labels.npy", LABELS.reshape(-1, *[1] * (axes - 1)))
+    found = data.load_all(tmp_path / "images.npy", layout=layout)
+    check(found)
+    assert found.labels.tolist() == LABELS.tolist()
+
+
+def test_a_file_of_matlab_says_what_reads_it(tmp_path):
+    for name, version in (("a.mat", "5.0"), ("b.mat", "7.3"), ("c.h5", "7.3")):
+        with h5py.File(tmp_path / name, "w", userblock_size=512) as file:
+            file["X"] = NOISE
+        with (tmp_path / name).open("r+b") as stream:
+            stream.write(f"MATLAB {version} MAT-file".encode())
+        with pytest.raises(DataError) as caught:
+            data.load_all(tmp_path / name)
+        assert "scipy.io.loadmat(path)" in caught.value.hint
+        assert "h5py.File(path) those of version 7.3" in caught.value.hint
+
+
 @pytest.mark.parametrize("beside", [LABELS[1:], LABELS * 0.5, NOISE, np.array(["a"] * 2), None])
 def test_what_cannot_be_labels_of_an_npy_file_is_told_of_and_left_out(tmp_path, caplog, beside):
     np.save(tmp_path / "images.npy", NOISE)

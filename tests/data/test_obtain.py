@@ -10,6 +10,7 @@ import lzma
 import shutil
 import tarfile
 import threading
+import time
 from functools import partial
 
 import pytest
@@ -74,6 +75,26 @@ def test_files_are_found_as_torchvision_and_others_call_them(tmp_path, suffix, n
     folder.mkdir(parents=True)
     (folder / (name + suffix)).write_bytes(PACKERS[suffix](content))
     assert contents(theirs, "train", tmp_path, download=False) == [content]
+
+
+def test_whoever_stops_waits_for_no_whole_file(tmp_path, monkeypatch):
+    put(tmp_path / "tiny-set", "", bytes)
+    waiting, whole = threading.Event(), []
+
+    def long(path):
+        if path.name == "one.bin":
+            waiting.wait(10)
+            raise KeyboardInterrupt
+        for _ in range(1000):
+            waiting.set()
+            time.sleep(0.01)
+            yield b""
+        whole.append(path)
+
+    monkeypatch.setattr(obtain, "blocks", long)
+    with pytest.raises(KeyboardInterrupt):
+        contents(official(), "train", tmp_path, download=False)
+    assert not whole
 
 
 @pytest.mark.parametrize(

@@ -352,6 +352,37 @@ def test_colour_of_a_large_maxval_says_what_is_dropped(tmp_path):
         read_picture(path, How(stored=True))
 
 
+def white_is_zero(pixels):
+    """A TIFF of one strip in which zero is white, as scanners of gels and of X-rays write it."""
+    height, width = pixels.shape
+    tags = {
+        256: width,
+        257: height,
+        258: 8 * pixels.itemsize,
+        259: 1,
+        262: 0,
+        273: 8,
+        277: 1,
+        278: height,
+        279: pixels.nbytes,
+    }
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8 + pixels.nbytes) + pixels.tobytes() + directory
+
+
+@pytest.mark.parametrize("kind", ["<u1", "<u2"])
+def test_where_zero_is_white_it_is_white(kind):
+    negative = np.random.default_rng(0).integers(0, 256, (5, 7)).astype(kind)
+    negative = negative * 257 if negative.itemsize == 2 else negative
+    expected = (255 - negative // 257 if negative.itemsize == 2 else 255 - negative).astype(
+        np.uint8
+    )
+    assert np.array_equal(read_picture(white_is_zero(negative)).pixels[0], expected)
+    wide = read_picture(white_is_zero(negative), How(wide=True)).pixels[0]
+    assert np.array_equal(wide, expected.astype(np.uint16) * 257)
+
+
 STACKS = {"uint8": 256, "uint16": 65_536, "bool": 2}
 
 

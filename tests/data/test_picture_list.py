@@ -260,7 +260,7 @@ def test_no_other_picture_stands_for_one_that_is_not_there(classes, left):
         if path.name not in left:
             path.unlink()
     rows = [*rows_of(count=6), *[(left, "dog")] * bool(left), ("dog/5.png", "dog")]
-    with pytest.raises(DataError, match="names 1 picture that the folder has not: dog/5.png"):
+    with pytest.raises(DataError, match=r"names 1 picture that the folder has not: dog/5\.png"):
         data.load_all(table(classes, rows))
 
 

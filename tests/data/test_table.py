@@ -671,3 +671,35 @@ def test_a_column_that_pandas_wrote_for_gaps_has_a_remedy(tmp_path, gap, hint):
     with pytest.raises(DataError, match="12 bad rows") as caught:
         data.load_all(tmp_path / "gaps.csv")
     assert caught.value.hint.startswith(hint)
+
+
+INDEX = np.arange(30)
+COLUMNS = [f"p{at}" for at in range(16)]
+CELLS = NOISE.reshape(30, -1)
+
+
+@pytest.mark.parametrize(
+    ("which", "header", "columns"),
+    [
+        ("first", ["", "kind", *COLUMNS], [INDEX, LABELS, *CELLS.T]),
+        ("first", ["id", "kind", *COLUMNS], [INDEX, LABELS, *CELLS.T]),
+        ("first", ["", *range(17)], [INDEX, LABELS, *CELLS.T]),
+        ("last", [*COLUMNS, "kind", "id"], [*CELLS.T, LABELS, INDEX]),
+        ("last", [*COLUMNS, "kind", ""], [*CELLS.T, LABELS, [""] * 30]),
+    ],
+)
+def test_an_index_is_neither_the_first_nor_the_last_column(tmp_path, which, header, columns):
+    rows = [header, *zip(*columns, strict=True)]
+    assert_as_written(data.load_all(stored(tmp_path, joined(rows)), label_column=which))
+
+
+def test_a_first_row_whose_equal_numbers_pandas_has_numbered_is_a_header(tmp_path):
+    """As of A_Z Handwritten Data.csv, whose own first row became names when it was read and written."""
+    header = ["0", *(f"0.{at}" for at in range(1, 17))]
+    rows = np.column_stack([LABELS, CELLS]).tolist()
+    assert_as_written(
+        data.load_all(stored(tmp_path, joined([header, *rows])), label_column="first")
+    )
+    real = [["0", "0.1", "0.2", "0.3"], ["0.5", "0.25", "1", "0"]]
+    found = data.load_all(stored(tmp_path, joined(real)), quantise=[0, 0.25, 0.5, 1])
+    assert len(found) == 2

@@ -353,6 +353,34 @@ def test_an_unknown_option_is_refused():
         fit(model(), *digits(), verbose=False, epoch=3)
 
 
+LEVELS = torch.randint(17, (40, 9, 9), generator=torch.Generator().manual_seed(0)).numpy()
+
+
+@pytest.mark.parametrize(
+    ("images", "options"),
+    [(LEVELS, {"size": 8}), (LEVELS[:, :8, :8] * 15, {"source_levels": 256})],
+)
+def test_what_the_hint_says_of_images_can_be_said_to_fit(images, options):
+    said = {"verbose": False, "epochs": 1, **QUICK}
+    with pytest.raises((ModelError, DataError)) as caught:
+        fit(model(), images, **said)
+    assert "in Python size=" in caught.value.hint or "how many levels" in caught.value.hint
+    assert fit(model(), images, **said, **options).steps
+    assert fit(model(), images[:30], images[30:], **said, **options).steps
+
+
+@pytest.mark.parametrize("axes", [3, 4])
+def test_arrays_that_cannot_be_written_to_train_as_others_do(axes):
+    """Those of np.load(mmap_mode="r"), np.frombuffer and pandas."""
+    images = LEVELS[:, :8, :8].reshape(40, *[1] * (axes - 3), 8, 8).copy()
+    options = {"verbose": False, "epochs": 1, **QUICK, "batch_size": 1}
+    expected = fit(model(), images, **options)
+    images.flags.writeable = False
+    assert fit(model(), images, **options).best == expected.best
+    parts = data.load(images, source_levels=17)
+    assert torch.equal(parts.train.images[[3]], parts.train.images[3:4])
+
+
 def test_a_compiled_model_trains_the_one_inside(tmp_path):
     made, (train, val) = model(), digits()
     compiled = torch.compile(made, backend="eager")
