@@ -7,9 +7,11 @@ import torch
 
 from benchmarks.timing import Action, now, timed
 from pixelcnn import PixelModel, engines
+from pixelcnn.drawing import uniforms
 from pixelcnn.engines import Drawer
 from pixelcnn.errors import ConfigError
-from pixelcnn.sampling import invert, sample, uniforms
+from pixelcnn.inversion import invert
+from pixelcnn.sampling import sample
 from pixelcnn.walk import walk
 
 ROWS = 4

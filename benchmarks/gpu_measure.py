@@ -19,9 +19,9 @@ from benchmarks.models import built
 from benchmarks.timing import now, seconds_each
 from benchmarks.training import bare_step, fitted, plain_training, random_images
 from pixelcnn import PixelModel
+from pixelcnn.drawing import uniforms
 from pixelcnn.engines.cuda import CudaEngine
 from pixelcnn.engines.trace import trace
-from pixelcnn.sampling import uniforms
 from pixelcnn.training import recipe as recipes
 from pixelcnn.training.likelihood import resolve_precision
 from pixelcnn.training.options import TrainingOptions

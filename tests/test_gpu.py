@@ -11,10 +11,10 @@ import torch
 import pixelcnn as px
 import tiny
 from engines.walks import condition_for, images_of, model_of, parameters
-from pixelcnn import sampling
 from pixelcnn.data import ImageSet
 from pixelcnn.data.augmentation import Augmentation
 from pixelcnn.data.tags import Tags
+from pixelcnn.drawing import uniforms
 from pixelcnn.engines.cached import CachedEngine
 from pixelcnn.engines.cuda import CudaEngine
 from pixelcnn.engines.trace import trace
@@ -218,7 +218,7 @@ def replaying(own, n, condition=None):
 def drawing(own, n):
     """What images are drawn from: no level is known."""
     nothing = torch.zeros(n, *own.shape, dtype=torch.int64)
-    return nothing, nothing.bool(), sampling.uniforms(5, range(n), own.shape)
+    return nothing, nothing.bool(), uniforms(5, range(n), own.shape)
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)

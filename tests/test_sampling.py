@@ -9,17 +9,15 @@ import torch
 
 from engines.walks import FAST
 from pixelcnn import PixelModel, engines, memory, networks, outputs
-from pixelcnn.drawing import BYTES_OF_A_JOB
+from pixelcnn.drawing import BYTES_OF_A_JOB, uniforms
 from pixelcnn.errors import ConfigError, DataError, ModelError, ResourceError
+from pixelcnn.inversion import invert, temper
 from pixelcnn.sampling import (
     batches,
     complete,
     completions,
-    invert,
     sample,
     stream,
-    temper,
-    uniforms,
 )
 from pixelcnn.shapes import ImageShape, coding_order
 from pixelcnn.walk import drive, walk

@@ -174,8 +174,7 @@ def _images(train: ImageSet | Splits) -> ImageSet:
     """
     images = train.train if isinstance(train, Splits) else train
     hint = "pixelcnn.data.load, or load_all, makes sets of any source"
-    found: ImageSet = config.checked("train", images, ImageSet, hint)
-    return found
+    return config.checked("train", images, ImageSet, hint)
 
 
 def _derived(arguments: Table, output: Output, images: ImageSet, tags: int) -> Table:

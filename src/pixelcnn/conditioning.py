@@ -28,8 +28,7 @@ def condition_of(model: PixelModel, data: ImageSet) -> Tensor | None:
     own = tags.of(model)
     kind, size = own.kind, own.size
     if kind is None:
-        told: Tensor | None = own.whole(None, len(data))
-        return told
+        return own.whole(None, len(data))
     found = data.given(kind)
     if found is None:
         names = f": {model.statistics.described()}" if model.statistics is not None else ""

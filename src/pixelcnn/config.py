@@ -50,8 +50,7 @@ def checked(name: str, value: object, kind: Any, hint: str | Callable[[], str] =
 
 def check_integer(name: str, value: object, low: int, high: int) -> int:
     """The value as an ``int``; raises :class:`ConfigError` unless it is an integer in ``[low, high]``."""
-    found: int = checked(name, value, Annotated[int, Range(low, high)])
-    return found
+    return checked(name, value, Annotated[int, Range(low, high)])
 
 
 def check_choice(name: str, value: object, choices: Iterable[object]) -> None:

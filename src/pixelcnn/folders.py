@@ -146,7 +146,7 @@ def hold(handle: int) -> bool:
 
 def read_inside(path: AnyPath) -> bytes:
     """The content of a file; see :func:`open_inside`."""
-    with os.fdopen(open_inside(path, os.O_RDONLY), "rb") as file:
+    with open(path, "rb", opener=open_inside) as file:
         return file.read()
 
 
@@ -158,7 +158,7 @@ def append_inside(path: AnyPath, content: bytes, *, sync: bool = False) -> None:
         content: what to add.
         sync: makes all of the file survive a power cut.
     """
-    with os.fdopen(open_inside(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as file:
+    with open(path, "ab", opener=open_inside) as file:
         file.write(content)
         if sync:
             file.flush()

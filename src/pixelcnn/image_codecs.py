@@ -73,15 +73,15 @@ class ImageCodec:
             raise Unavailable("{} is not installed (package {})".format(*self.program))
 
 
-def png(picture: "Image") -> bytes:
+def png(picture: "Image", **more: Any) -> bytes:
     """A picture as a PNG file, with the best filters and compression that Pillow looks for."""
-    return _saved(picture, "PNG", optimize=True)
+    return saved(picture, "PNG", optimize=True, **more)
 
 
 def webp(picture: "Image") -> bytes:
     """A picture as a lossless WebP file, with the greatest effort."""
     picture = picture if picture.mode == "RGB" else picture.convert("RGB")
-    return _saved(picture, "WEBP", lossless=True, quality=100, method=6)
+    return saved(picture, "WEBP", lossless=True, quality=100, method=6)
 
 
 def jpeg_xl(picture: "Image") -> bytes:
@@ -99,7 +99,7 @@ def jbig(picture: "Image") -> bytes:
 
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "picture.pbm"), Path(folder, "picture.jbg")
-        source.write_bytes(_saved(ImageChops.invert(picture), "PPM"))
+        source.write_bytes(saved(ImageChops.invert(picture), "PPM"))
         _run("pbmtojbg", "-q", source, target)
         return target.read_bytes()
 
@@ -232,7 +232,8 @@ def _levels(image: Any, levels: int) -> NDArray[Any]:
     return array
 
 
-def _saved(picture: "Image", kind: str, **options: Any) -> bytes:
+def saved(picture: "Image", kind: str, **options: Any) -> bytes:
+    """A picture as the bytes of a file, of a kind and with options as Pillow has them."""
     buffer = io.BytesIO()
     picture.save(buffer, kind, **options)
     return buffer.getvalue()

@@ -67,10 +67,8 @@ def _of_array(known: Any, shape: ImageShape) -> Tensor:
     if mask.dtype != torch.bool:
         kind = str(mask.dtype).removeprefix("torch.")
         raise DataError(f"known must be a bool mask, got {kind}", hint="pass mask > 0")
-    if mask.ndim == 3 and 1 in (
-        len(mask),
-        shape.channels,
-    ):  # else its first axis may mean two things
+    # With more of both, its first axis may mean two things.
+    if mask.ndim == 3 and 1 in (len(mask), shape.channels):
         mask = mask[:, None]
     if mask.ndim not in (2, 4) or mask.shape[-2:] != shape[1:]:
         raise misfit(mask, shape)

@@ -78,8 +78,7 @@ class Score:
             "bits_per_dim": self.bits_per_dim,
             "bits_per_dim_stderr": self.bits_per_dim_stderr,
         }
-        record: dict[str, Any] = plain(found | own | {"as_trained": self.as_trained})
-        return record
+        return plain(found | own | {"as_trained": self.as_trained})
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""

@@ -1,6 +1,5 @@
 """Single images as PNG files that hold all of their levels."""
 
-import io
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from pixelcnn import plotting
+from pixelcnn import image_codecs, plotting
 from pixelcnn.data.depth import DRAWN, SAMPLED
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -49,11 +48,10 @@ def page(picture: Image.Image) -> bytes:
 
 def encoded(picture: Image.Image, said: Mapping[str, str] | None = None) -> bytes:
     """A Pillow image as a PNG file, with texts by their keywords."""
-    buffer, texts = io.BytesIO(), PngImagePlugin.PngInfo()
+    texts = PngImagePlugin.PngInfo()
     for keyword, text in (said or {}).items():
         texts.add_text(keyword, text)
-    picture.save(buffer, format="PNG", optimize=True, pnginfo=texts)
-    return buffer.getvalue()
+    return image_codecs.png(picture, pnginfo=texts)
 
 
 def deep(colours: NDArray[np.uint16], said: Mapping[str, str] | None = None) -> bytes:

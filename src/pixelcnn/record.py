@@ -37,8 +37,7 @@ def checked(record: object) -> dict[str, Any]:
         Traceback (most recent call last):
         pixelcnn.errors.ModelError: record.steps must be an integer from 0 to 9223372036854775808, got 'many'
     """
-    found: dict[str, Any] = _checked("record", record, RECORD)
-    return found
+    return _checked("record", record, RECORD)
 
 
 def as_json(record: object) -> dict[str, Any]:

@@ -19,9 +19,7 @@ from pixelcnn.drawing import (
     job_of,
     lots_of,
     together,
-    uniforms,
 )
-from pixelcnn.inversion import invert, temper
 from pixelcnn.known import known_pixels, misfit
 from pixelcnn.model import PixelModel
 from pixelcnn.sources import levels_of
@@ -30,14 +28,10 @@ from pixelcnn.surroundings import independent
 __all__ = [
     "Progress",
     "batches",
-    "check_memory",
     "complete",
     "completions",
-    "invert",
     "sample",
     "stream",
-    "temper",
-    "uniforms",
 ]
 
 Progress = Callable[[int, int, Tensor], None]

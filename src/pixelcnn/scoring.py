@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.checkpoint import load
-from pixelcnn.conditioning import condition_of, renumbered
+from pixelcnn.conditioning import condition_of
 from pixelcnn.config import check_integer
 from pixelcnn.data import ImageSet, tags
 from pixelcnn.data.gate import brief
@@ -40,7 +40,6 @@ __all__ = [
     "evaluate",
     "percentiles",
     "png_nats",
-    "renumbered",
     "score",
     "standard_error",
     "training_coding",

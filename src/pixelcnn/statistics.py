@@ -80,9 +80,8 @@ class Statistics:
         high = torch.stack([c.amax(0) for c in _pieces(condition)]).amax(0)
         if not (low.isfinite().all() and high.isfinite().all()):
             raise DataError("the condition holds NaN or infinity")
-        width = (high / 2 - low / 2).clamp_min(
-            torch.finfo(torch.float64).tiny
-        )  # of half a range: never inf
+        # Half a range, never inf.
+        width = (high / 2 - low / 2).clamp_min(torch.finfo(torch.float64).tiny)
         count = condition.numel() // condition.shape[1]
         middle = low / 2 + high / 2
         mean = sum(((c - middle) / width).sum(0) for c in _pieces(condition)) / count

@@ -103,17 +103,12 @@ def answer(model: PixelModel, chosen: Any, n: int) -> Tensor:
     return levels
 
 
-def drive(
-    steps: Walk,
-    choose: Callable[[Front], Tensor],
-    callback: Callable[[Front, Tensor], None] | None = None,
-) -> Tensor:
+def drive(steps: Walk, choose: Callable[[Front], Tensor]) -> Tensor:
     """Answers every front of a walk.
 
     Args:
         steps: a fresh walk.
         choose: the levels ``(n, k)`` of a front.
-        callback: called with each front and the levels chosen for it.
 
     Returns:
         The finished images, int64 ``(n, c, h, w)``.
@@ -121,10 +116,7 @@ def drive(
     front = next(steps)
     while True:
         levels = choose(front)
-        if callback is not None:
-            callback(front, levels)
         try:
             front = steps.send(levels)
         except StopIteration as end:
-            images: Tensor = end.value
-            return images
+            return end.value

@@ -12,6 +12,7 @@ from engines.depthwise import KINDS, Depthwise
 from engines.recording import Graph, Recording, pretend
 from engines.walks import alive, condition_for, images_of, model_of, parameters
 from pixelcnn import sampling
+from pixelcnn.drawing import uniforms
 from pixelcnn.engines.cached import CachedEngine
 from pixelcnn.engines.cached.memory import Memory
 from pixelcnn.engines.cuda import CudaEngine, obstacle
@@ -55,7 +56,7 @@ def assert_equals_cached(model, n=3):
 def drawing(model, n, seed=3):
     """What images are drawn from: no level is known."""
     nothing = torch.zeros(n, *model.shape, dtype=torch.int64)
-    return nothing, nothing.bool(), sampling.uniforms(seed, range(n), model.shape)
+    return nothing, nothing.bool(), uniforms(seed, range(n), model.shape)
 
 
 @pytest.mark.parametrize(("name", "condition", "shape"), list(cases()))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from engines.walks import alive, drawn_from_parameters, model_of, needs_native
-from pixelcnn import engines, networks, outputs, sampling
+from pixelcnn import engines, inversion, networks, outputs
 from pixelcnn.outputs import LogisticMixture
 from pixelcnn.sampling import complete, sample
 
@@ -60,7 +60,7 @@ def test_the_boundaries_between_levels_are_those_of_the_pmf(output, spread, temp
     model = constant(output, spread)
     first = torch.zeros(1, 0)
     found = engines.start(model, 1, None, "native").parameters(torch.zeros(1, 1, 1, 1), (0, 0, 0))
-    pmf = sampling.temper(output.pmf(found, first)[0], temperature)
+    pmf = inversion.temper(output.pmf(found, first)[0], temperature)
     wide = (pmf[:-1] > 1e-9) & (pmf[1:] > 1e-9)
     levels, bounds = wide.nonzero()[:, 0], pmf.cumsum(-1)[:-1][wide]
     assert len(levels)

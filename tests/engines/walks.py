@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import tiny
-from pixelcnn import PixelModel, engines, outputs, sampling
+from pixelcnn import PixelModel, drawing, engines, inversion, outputs, sampling
 from pixelcnn.engines import Engine
 from pixelcnn.engines.full import FullEngine
 from pixelcnn.engines.native import NativeEngine
@@ -134,10 +134,10 @@ def assert_engines_draw_alike(model: PixelModel) -> None:
 def drawn_from_parameters(model: PixelModel, n: int, seed: int, temperature: float) -> Tensor:
     """What the output makes of the native engine's parameters, a level at a time."""
     images = torch.zeros(n, *model.shape, dtype=torch.int64)
-    u = sampling.uniforms(seed, range(n), model.shape)
+    u = drawing.uniforms(seed, range(n), model.shape)
     engine = engines.start(model, n, None, "native")
     for c, row, column in coding_order(model.shape):
         found = engine.parameters(images, (c, row, column))
-        pmf = sampling.temper(model.output.pmf(found, images[:, :c, row, column]), temperature)
-        images[:, c, row, column] = sampling.invert(pmf, u[:, c, row, column])
+        pmf = inversion.temper(model.output.pmf(found, images[:, :c, row, column]), temperature)
+        images[:, c, row, column] = inversion.invert(pmf, u[:, c, row, column])
     return images

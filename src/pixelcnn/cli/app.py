@@ -142,14 +142,9 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def root(
     context: typer.Context,
-    version: Annotated[
-        bool, options.said("--version", help="Print the version.", default="off")
-    ] = False,
+    version: Annotated[bool, options.switch("--version", help="Print the version.")] = False,
     debug: Annotated[
-        bool,
-        options.said(
-            "--debug", help="Show the traceback of an error; any position.", default="off"
-        ),
+        bool, options.switch("--debug", help="Show the traceback of an error; any position.")
     ] = False,
 ) -> None:
     """Exact-likelihood image models: train, evaluate, sample, complete, score, compress.

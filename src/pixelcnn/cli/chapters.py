@@ -94,8 +94,7 @@ def histogram_nats(train: ImageSet, test: ImageSet) -> Numbers:
     counts = np.stack([(seen == level).sum(0) for level in range(train.levels)]) + 1.0
     logs = np.log(counts / counts.sum(0))
     levels = test.images.flatten(1).numpy().astype(np.int64)
-    nats: Numbers = -logs[levels, np.arange(levels.shape[1])].sum(1)
-    return nats
+    return -logs[levels, np.arange(levels.shape[1])].sum(1)
 
 
 def likelihoods(stage: Stage, score: Score) -> str:
@@ -209,7 +208,7 @@ def anomalies(stage: Stage) -> str:
 
 def promises(checked: Report) -> str:
     """What the model promises, put to the test."""
-    rows = [(r.name, "kept" if r.passed else "BROKEN", r.detail) for r in checked.rows]
+    rows = [(r.name, r.state, r.detail) for r in checked.rows]
     return report.table(("promise", "", "what was found"), rows)
 
 

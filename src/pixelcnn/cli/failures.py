@@ -123,9 +123,8 @@ def open_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(
-                os.devnull, os.O_RDWR if number == 2 else os.O_RDONLY
-            )  # the lowest that is free
+            # This takes the lowest number that is free.
+            os.open(os.devnull, os.O_RDWR if number == 2 else os.O_RDONLY)
     sys.stdin = sys.stdin or open(os.devnull)  # noqa: SIM115
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115

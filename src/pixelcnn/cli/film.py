@@ -1,6 +1,5 @@
 """Watching a walk: the partial images of a drawing, as an animation."""
 
-import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pixelcnn import plotting
+from pixelcnn import image_codecs, plotting
 from pixelcnn.cli.output import write
 from pixelcnn.shapes import ImageShape
 
@@ -61,9 +60,8 @@ def animation(frames: Iterable[Image.Image]) -> bytes:
     # GIF counts hundredths of a second.
     each = round(1000 * SECONDS / (1 + len(rest))) // 10 * 10
     durations = [each] * len(rest) + [round(1000 * PAUSE)]
-    buffer = io.BytesIO()
-    first.save(buffer, "GIF", save_all=True, append_images=rest, duration=durations, loop=0)
-    return buffer.getvalue()
+    options = {"save_all": True, "append_images": rest, "duration": durations, "loop": 0}
+    return image_codecs.saved(first, "GIF", **options)
 
 
 def drawn(shape: ImageShape, done: int) -> NDArray[np.bool_]:

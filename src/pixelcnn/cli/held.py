@@ -8,25 +8,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pixelcnn import png
+from pixelcnn import image_codecs, png
 from pixelcnn.codec.entries import FILE, MODES, PICTURE, TYPES, Form
 from pixelcnn.data import npy
 from pixelcnn.data.arrays import contained, taken
 from pixelcnn.data.gate import brief, named
 from pixelcnn.data.keys import images_key, labels_key
 from pixelcnn.data.lazy import pieces
-from pixelcnn.data.picture import OPAQUE, How, read_picture
+from pixelcnn.data.picture import LOOKED_UP, OPAQUE, TURNED, How, read_picture
 from pixelcnn.data.reading import plain_layout
 from pixelcnn.data.stored import whole
 from pixelcnn.errors import ModelError
 from pixelcnn.shapes import LAYOUTS, ImageShape, axes_of, image_shape
 from pixelcnn.text import counted
 
-HARMLESS = {
-    OPAQUE,
-    "palette looked up",
-    "turned as its EXIF orientation says",
-}
+HARMLESS = {LOOKED_UP, OPAQUE, TURNED}
 """What may be done to a picture without changing a pixel of what is seen."""
 MOST_VALUES = 65_536
 
@@ -94,14 +90,9 @@ def _pixels(content: Path | bytes, where: str) -> tuple[np.ndarray, str, list[st
 
 def as_picture(pixels: np.ndarray, mode: str) -> bytes:
     """The pixels ``(c, h, w)`` of a picture as a PNG file of its mode."""
-    from PIL import Image
-
     if mode == "RGB;16":
         return png.deep(pixels.transpose(1, 2, 0))
-    if mode == "RGB":
-        return png.encoded(Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))))
-    plain = Image.fromarray(pixels[0] * 255 if mode == "1" else pixels[0])
-    return png.encoded(plain.convert("1") if mode == "1" else plain)
+    return png.encoded(image_codecs.picture(pixels, MODES[mode]))
 
 
 def array(

@@ -34,10 +34,7 @@ def info(
         ),
     ] = None,
     program: Annotated[
-        bool,
-        options.said(
-            "--program", help="Show the primitives that the engines compute.", default="off"
-        ),
+        bool, options.switch("--program", help="Show the primitives that the engines compute.")
     ] = False,
     json: options.Json = False,
 ) -> None:

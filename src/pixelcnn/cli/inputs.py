@@ -212,8 +212,7 @@ def _named_set(model: "PixelModel", name: str, part: str, own_labels: bool) -> h
     number = TYPES.index("|u1" if model.levels <= 256 else "<i4")
 
     def read(start: int, stop: int) -> np.ndarray:
-        some: np.ndarray = levels[start:stop].numpy()
-        return some
+        return levels[start:stop].numpy()
 
     return held.Held(Form(FILE, number), images.shape, len(images), np.zeros(0), read, labels)
 

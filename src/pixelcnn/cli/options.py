@@ -32,6 +32,9 @@ def said(*names: str, help: str, default: str, **more: Any) -> Any:  # noqa: A00
     return typer.Option(*names, help=f"{help}  [default: {default}]", show_default=False, **more)
 
 
+switch = functools.partial(said, default="off")
+"""An option without a value."""
+
 Model = Annotated[
     str,
     typer.Argument(
@@ -122,21 +125,17 @@ As = Annotated[
 ]
 SkipBad = Annotated[
     bool,
-    said(
-        "--skip-bad",
-        help="Own images: leave out files that cannot be read, instead of stopping.",
-        default="off",
+    switch(
+        "--skip-bad", help="Own images: leave out files that cannot be read, instead of stopping."
     ),
 ]
-Force = Annotated[bool, said("-f", "--force", help="Replace files that are there.", default="off")]
-Stdout = Annotated[bool, said("-c", "--stdout", help="Write to standard output.", default="off")]
+Force = Annotated[bool, switch("-f", "--force", help="Replace files that are there.")]
+Stdout = Annotated[bool, switch("-c", "--stdout", help="Write to standard output.")]
 Test = Annotated[
-    bool,
-    said("-t", "--test", help="Decode .pxc files and check them; write nothing.", default="off"),
+    bool, switch("-t", "--test", help="Decode .pxc files and check them; write nothing.")
 ]
 Listed = Annotated[
-    bool,
-    said("-l", "--list", help="List what is in .pxc files; nothing is decoded.", default="off"),
+    bool, switch("-l", "--list", help="List what is in .pxc files; nothing is decoded.")
 ]
 Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Same seed, same images.")]
 TrainingSeed = Annotated[
@@ -220,7 +219,7 @@ Device = Annotated[
         default="auto: a GPU where CUDA finds one, else the processor",
     ),
 ]
-Json = Annotated[bool, said("--json", help="Print one JSON object on stdout.", default="off")]
+Json = Annotated[bool, switch("--json", help="Print one JSON object on stdout.")]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -74,8 +74,7 @@ def _recorded(model: "PixelModel", split: str, own: dict[str, Any], folder: str)
     parts = data.load(name, **arguments)
     if name not in data.DATASETS and not own:
         tell_changed(model, parts)
-    images: ImageSet = getattr(parts, split)
-    return images
+    return getattr(parts, split)
 
 
 def tell_changed(model: "PixelModel", parts: "Splits") -> None:

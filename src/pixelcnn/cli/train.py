@@ -37,8 +37,7 @@ def train(
         ),
     ] = None,
     resume: Annotated[
-        bool,
-        options.said("--resume", help="Go on with what the run folder holds.", default="off"),
+        bool, options.switch("--resume", help="Go on with what the run folder holds.")
     ] = False,
     epochs: Annotated[
         int | None,
@@ -69,8 +68,7 @@ def train(
     *,
     own: options.Reading,
     dry_run: Annotated[
-        bool,
-        options.said("--dry-run", help="Only check everything and show the model.", default="off"),
+        bool, options.switch("--dry-run", help="Only check everything and show the model.")
     ] = False,
     json: options.Json = False,
 ) -> None:

@@ -11,8 +11,7 @@ from pixelcnn.cli.console import emit, progress, result, table
 def verify(
     model: options.Model,
     thorough: Annotated[
-        bool,
-        options.said("--thorough", help="Check every position, which takes longer.", default="off"),
+        bool, options.switch("--thorough", help="Check every position, which takes longer.")
     ] = False,
     device: options.Device = None,
     json: options.Json = False,

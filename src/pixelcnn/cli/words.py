@@ -8,7 +8,6 @@ import typer
 from pixelcnn.annotations import shown
 from pixelcnn.errors import ConfigError
 from pixelcnn.folders import at_home
-from pixelcnn.shapes import MAX_SIDE
 
 STDIN = "-"
 """Standard input, where a file is asked for."""
@@ -56,14 +55,12 @@ def sides(size: str | None) -> tuple[int, int] | None:
     """
     if size is None:
         return None
-    parts = size.lower().split("x")
-    numbers = [number(part) for part in parts]
-    if len(parts) in (1, 2) and all(1 <= side <= MAX_SIDE for side in numbers):
-        return numbers[0], numbers[-1]
-    raise typer.BadParameter(
-        f"{shown(size)} is not a size; write 32 or 32x48, at most {MAX_SIDE}",
-        param_hint="'--size'",
-    )
+    from pixelcnn.data.reading import as_size  # which imports PyTorch
+
+    try:
+        return as_size(size)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error), param_hint="'--size'") from error
 
 
 def number(text: str) -> int:

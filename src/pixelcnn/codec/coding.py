@@ -112,8 +112,7 @@ def encode(model: Integers, levels: Tensor, condition: Tensor | None = None) -> 
         before = levels[:, :channel, row, column]
         counts = model.frequencies(whole[:, :, row, column], before)
         coder.encode(levels[:, channel, row, column].numpy().astype(np.int32), law, _given(counts))
-    words: np.ndarray = coder.get_compressed()
-    return words
+    return coder.get_compressed()
 
 
 def decode(model: Integers, words: np.ndarray, n: int, condition: Tensor | None = None) -> Tensor:

@@ -282,8 +282,7 @@ def _between_neighbours(values: np.ndarray, levels: int) -> Sequence[float]:
     place = np.unique(np.where(wanted - ends[left] <= ends[right] - wanted, left, right))
     below, above = distinct[place], distinct[place + 1]
     middle = below + (above - below) / 2
-    edges: list[float] = np.where(middle > below, middle, above).tolist()
-    return edges
+    return np.where(middle > below, middle, above).tolist()
 
 
 def number(value: float) -> str:

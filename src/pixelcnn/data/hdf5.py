@@ -183,9 +183,8 @@ class Hdf5Array(StoredArray):
         ]
         if info.size > 2 * size + 2**16:
             return False
-        if (
-            LZF in applied
-        ):  # its memory is that of the chunk, and it grows less than check_growth allows
+        if LZF in applied:
+            # Its memory is that of the chunk, and it grows less than check_growth allows.
             return True
         if GZIP not in applied:
             return bool(info.size == size + 4 * (FLETCHER32 in applied))

@@ -141,9 +141,8 @@ def fetch(dataset: OfficialSet, file: OfficialFile, places: list[Path]) -> None:
             with tempfile.TemporaryDirectory(dir=places[-1], prefix=".download-") as temporary:
                 wanted = mirror.archive or file
                 name = "archive" if mirror.archive else wanted.name + mirror.suffix
-                target = (
-                    Path(temporary) / name
-                )  # which says how it is packed; an archive is hashed whole
+                # The name says how it is packed; an archive is hashed whole.
+                target = Path(temporary) / name
                 log.info("downloading %s from %s", wanted.name, url)
                 download(url, target, wanted.size + MARGIN)
                 _store(dataset, file, mirror, target, places[-1])

@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +73,10 @@ class Workshop:
         reports = self._stored()
         first = next((each for each in reports if not each.error), None)
         # Plain writes, since a full disk ends a write to a mapped file with a signal.
-        with _appending(self.path / REPORTS) as lines, _appending(self.path / PIXELS) as stream:
+        with (
+            open(self.path / REPORTS, "ab", opener=open_inside) as lines,
+            open(self.path / PIXELS, "ab", opener=open_inside) as stream,
+        ):
             for report, pixels in decoded(self.files[len(reports) :], self.reading):
                 content = b""
                 if pixels is not None:
@@ -188,10 +191,6 @@ def _plan(files: list[ImageFile], reading: Reading) -> str:
 
 def _read(path: Path) -> str:
     return read_inside(path).decode(errors="replace") if path.exists() else ""
-
-
-def _appending(path: Path) -> BinaryIO:
-    return os.fdopen(open_inside(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
 
 
 def _digest(pixels: bytes) -> str:

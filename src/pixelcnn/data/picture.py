@@ -37,6 +37,7 @@ UNASKED = 2**20
 SHALLOW = "16 bits reduced to 8"
 OPAQUE = "opaque alpha channel dropped"
 SEEN_THROUGH = "transparency laid over white"
+LOOKED_UP = "palette looked up"
 TURNED = "turned as its EXIF orientation says"
 """A note on a picture."""
 STRETCHED = {"L;2": 85, "L;4": 17}
@@ -230,7 +231,7 @@ def _levels(image: "Image.Image", how: How) -> Picture:
         notes.append(note)
     elif image.mode == "P":
         image = image.convert("RGB")
-        notes.append("palette looked up")
+        notes.append(LOOKED_UP)
     elif image.mode in OTHER_COLOURS:
         notes.append(f"{image.mode} converted to RGB")
         image = image.convert("RGB")
@@ -240,7 +241,7 @@ def _levels(image: "Image.Image", how: How) -> Picture:
         raise DataError(f"holds pixels of kind {image.mode}")
     image = image.convert("L") if image.mode == "1" else image
     pixels = how.image(image)
-    if "palette looked up" in notes and (pixels == pixels[:1]).all():
+    if LOOKED_UP in notes and (pixels == pixels[:1]).all():
         pixels = pixels[:1]
     largest = int(np.max(image.getextrema()))
     if how.wide and not how.stored:

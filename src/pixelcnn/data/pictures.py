@@ -208,9 +208,8 @@ def _decoded(
         if pixels is not None:
             first, size = first or report, size + pixels.nbytes
             if (report.height, report.width) != (first.height, first.width):
-                common_size(
-                    [first, report], reading, where
-                )  # which fails at once unless there is one
+                # This fails at once unless there is one.
+                common_size([first, report], reading, where)
             if most is None or size <= most:
                 pictures.append(pixels)
     return reports, pictures

@@ -83,8 +83,7 @@ def occurring(images: Tensor, levels: int) -> np.ndarray:
         if seen.all():
             break
         seen |= torch.bincount(images[piece].flatten(), minlength=levels) > 0
-    found: np.ndarray = seen.numpy()
-    return found
+    return seen.numpy()
 
 
 def are_drawn(values: np.ndarray, source: int, levels: int) -> bool:

@@ -4,18 +4,18 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Annotated, Any, TypeGuard
 
-from pixelcnn.config import check_integer
+from pixelcnn.annotations import Range, Unfit, fitting, shown
 from pixelcnn.data.bins import RULES, Bins
 from pixelcnn.data.frame import Frame
-from pixelcnn.data.gate import brief
 from pixelcnn.data.options import Options
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.errors import ConfigError
 from pixelcnn.folders import at_home
 from pixelcnn.shapes import MAX_SIDE, ImageShape, image_shape
 
+Side = Annotated[int, Range(1, MAX_SIDE)]
 FULL_RANGE = (256, 65_536)
 """Levels of image files whose values fill the range of their format."""
 STORED_LAYOUTS = ("nhw", "nhwc", "nchw", "hwn", "hwcn")
@@ -68,18 +68,16 @@ def as_size(size: Any) -> tuple[int, int] | None:
     """
     if size is None:
         return None
+    sides: list[Any] = list(size) if isinstance(size, Sequence) else [size]
     if isinstance(size, str):
-        parts = size.lower().split("x")
-        sides: list[Any] = [int(p) if p.strip().isdecimal() and len(p) < 10 else p for p in parts]
-    else:
-        sides = list(size) if isinstance(size, Sequence) else [size]
-    if len(sides) == 1:
-        sides *= 2
-    if len(sides) != 2:
-        raise ConfigError(f"size must be a side, or height x width, got {brief(repr(size))}")
-    for side in sides:
-        check_integer("size", side, 1, MAX_SIDE)
-    return sides[0], sides[1]
+        parts = [part.strip() for part in size.lower().split("x")]
+        sides = [int(p) if p.isascii() and p.isdecimal() and len(p) < 10 else p for p in parts]
+    try:
+        height, width = (fitting(side, Side) for side in sides * (1 + (len(sides) == 1)))
+    except (Unfit, ValueError):
+        text = f"{shown(size)} is not a size; write 32 or 32x48, at most {MAX_SIDE}"
+        raise ConfigError(text) from None
+    return height, width
 
 
 CONDITION_TABLES, CONDITION_ARRAYS = (".csv", ".tsv", ".txt"), (".npy", ".npz")

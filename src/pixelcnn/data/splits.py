@@ -144,9 +144,8 @@ def splits_of(parts: Parts, keys: np.ndarray | None = None, test: ImageSet | Non
     elif not missing:
         _tell_of_copies(sets["test"], np.array([], np.uint64), sets["train"], sets["val"])
     for part, images in sets.items():
-        if not images.split.startswith(
-            "tutorial"
-        ):  # those trained on test images, and keep saying so
+        # Those of the tutorial trained on test images, and keep saying so.
+        if not images.split.startswith("tutorial"):
             sets[part] = dataclasses.replace(images, split=part)
     return Splits(*(sets[part] for part in Splits._fields))
 

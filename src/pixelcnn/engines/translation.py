@@ -142,8 +142,7 @@ class Translation:
         return {key: self._resolve(value) for key, value in kwargs.items()}
 
     def _get_attr(self, node: fx.Node) -> Tensor:
-        tensor: Tensor = node.meta["tensor"]
-        return tensor
+        return node.meta["tensor"]
 
     def _placeholder(self, node: fx.Node) -> object:
         if node.target == "x":
@@ -298,5 +297,4 @@ def _callable(target: Any) -> Callable[..., Any]:
     """A function, or a method by its name."""
     if isinstance(target, str):
         return lambda value, *args, **kwargs: getattr(value, target)(*args, **kwargs)
-    function: Callable[..., Any] = target
-    return function
+    return target

@@ -94,8 +94,7 @@ class DepthwiseConv2d(nn.Module):
             x = functional.pad(x, (side, side, up, 0))
         if transformed():
             return functional.conv2d(x, weight, groups=len(weight))
-        y: Tensor = _Depthwise.apply(x, weight)
-        return y
+        return _Depthwise.apply(x, weight)
 
     def lower(self, program: Program, x: int) -> int:
         """One tap for each kernel element that is live for some feature."""
@@ -147,7 +146,6 @@ def _gradients(
     grad: Tensor, x: Tensor, weight: Tensor, wanted: tuple[bool, bool, bool]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Those of a depthwise convolution's input, kernels and bias that are wanted."""
-    found: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
+    return torch.ops.aten.convolution_backward(
         grad, x, weight, None, [1, 1], [0, 0], [1, 1], False, [0, 0], len(weight), wanted
     )
-    return found

@@ -113,7 +113,7 @@ def gated_residual(
     past = (_leading_past(space.features), _leading_past(mix.inputs))
     if half and not (library.pixelcnn_fused_half() and past[0] % 2 == past[1] % 2 == 0):
         return None
-    y: Tensor = _GatedResidual.apply(
+    return _GatedResidual.apply(
         x.float(),
         space.effective_weight(),
         widen.effective_weight(),
@@ -123,7 +123,6 @@ def gated_residual(
         past,
         half,
     )
-    return y
 
 
 def _differentiated(x: Tensor) -> bool:

@@ -161,5 +161,4 @@ class Compact(Network):
         x = self.first(self.features_of(x))
         for i, block in enumerate(self.blocks):
             x = block(x, self.biases[i](condition) if len(self.biases) else None)
-        y: Tensor = self.head(x)
-        return y
+        return self.head(x)

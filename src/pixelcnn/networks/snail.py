@@ -54,8 +54,7 @@ class LookUp(nn.Module):
         if self.coordinates is not None:
             y = self.coordinates(y)
         memory = self.memory(torch.cat([y, image], 1))
-        found: Tensor = self.attend(torch.cat([self.query(y), memory], 1))
-        return found
+        return self.attend(torch.cat([self.query(y), memory], 1))
 
 
 class AttentionBlock(nn.Module):
@@ -77,8 +76,7 @@ class AttentionBlock(nn.Module):
     def forward(self, y: Tensor, image: Tensor, condition: Tensor | None) -> Tensor:
         for convolution in self.convolutions:
             y = convolution(y, None, condition)
-        mixed: Tensor = self.mix(y, self.look_up(y, image), condition)
-        return mixed
+        return self.mix(y, self.look_up(y, image), condition)
 
 
 @NETWORKS.register("snail")

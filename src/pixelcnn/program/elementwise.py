@@ -50,8 +50,7 @@ class Elementwise(Node):
     def function(self, *values: Tensor) -> Tensor:
         """Of values ``(..., features)``, all of the node's features in the last dimension."""
         own = () if self.parameter is None else (self.parameter,)
-        found: Tensor = type(self).of(*values, *self.constants, *own)
-        return found
+        return type(self).of(*values, *self.constants, *own)
 
     @property
     def notes(self) -> str:

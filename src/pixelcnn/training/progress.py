@@ -53,9 +53,8 @@ class Talk:
         if self.verbose and show:
             try:
                 self._write(line)
-            except (
-                OSError
-            ):  # the terminal has been closed: what is to be saved is saved all the same
+            except OSError:
+                # The terminal has been closed: what is to be saved is saved all the same.
                 self.verbose = False
                 self.close()
         if self.log is not None and self.log.parent.is_dir():

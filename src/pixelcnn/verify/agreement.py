@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pixelcnn import engines, sampling
 from pixelcnn.devices import copied, exact_convolutions
+from pixelcnn.drawing import uniforms
 from pixelcnn.engines.guard import MOST_STEPS, sampled
 from pixelcnn.errors import ConfigError, ConformanceError
 from pixelcnn.extent import cropped, cropped_condition
@@ -213,7 +214,7 @@ def compare_drawing(model: PixelModel, condition: Tensor | None) -> None:
         ConformanceError: names the first position where it is not.
     """
     drawn = sampling.sample(model, 1, seed=15, condition=condition).long()
-    u = sampling.uniforms(15, [0], model.shape)
+    u = uniforms(15, [0], model.shape)
     exact = exactly(model)
     with torch.no_grad():
         parameters = exact(drawn, exact.check_condition(condition, 1))

@@ -15,12 +15,12 @@ import torch
 
 from pixelcnn import PixelModel, compiling
 from pixelcnn.codec.coding import Integers
+from pixelcnn.drawing import uniforms
 from pixelcnn.engines import native
 from pixelcnn.engines.native import Arithmetic, NativeEngine, Tables
 from pixelcnn.engines.native.build import code
 from pixelcnn.engines.trace import trace
 from pixelcnn.program import Program
-from pixelcnn.sampling import uniforms
 from pixelcnn.shapes import coding_order
 
 SOURCE = Path(native.__file__).parent / "engine.cpp"

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from engines.walks import condition_for, images_of, model_of, needs_native
-from pixelcnn import outputs, sampling
+from pixelcnn import drawing, outputs
 from pixelcnn.engines import native
 from pixelcnn.engines.native import NativeEngine
 from pixelcnn.engines.trace import trace
@@ -32,7 +32,7 @@ def engine_of(model, n, condition=None):
 def test_a_second_walk_begins_afresh(name):
     model = model_of(name, (1, 5, 7))
     nothing = torch.zeros(4, 1, 5, 7, dtype=torch.int64)
-    first, second = (sampling.uniforms(seed, range(4), model.shape) for seed in (1, 2))
+    first, second = (drawing.uniforms(seed, range(4), model.shape) for seed in (1, 2))
     engine = engine_of(model, 4)
     begun = engine.fill(nothing, nothing.bool(), first, 1.0)
     again = engine.fill(nothing, nothing.bool(), second, 1.0)
@@ -45,7 +45,7 @@ def test_an_interrupt_is_heard_while_images_are_drawn(monkeypatch):
     """Python hears it between calls of the library."""
     model = model_of("pixelcnn", (1, 37, 5))
     nothing = torch.zeros(2, *model.shape, dtype=torch.int64)
-    u = sampling.uniforms(0, range(2), model.shape)
+    u = drawing.uniforms(0, range(2), model.shape)
     engine, ends = engine_of(model, 2), []
     expected = engine.fill(nothing, nothing.bool(), u, 1.0)
     call = engine._call
@@ -78,7 +78,7 @@ def test_what_is_given_stays_as_it_is(kind):
     given = images_of(model, 3).to(kind)
     before, known = given.clone(), torch.zeros(3, 1, 5, 7, dtype=torch.bool)
     known[..., 0, :] = True
-    drawn = engine_of(model, 3).fill(given, known, sampling.uniforms(0, range(3), model.shape), 1.0)
+    drawn = engine_of(model, 3).fill(given, known, drawing.uniforms(0, range(3), model.shape), 1.0)
     assert torch.equal(given, before)
     assert not torch.equal(drawn, before.long())
     assert torch.equal(drawn[known], before.long()[known])
@@ -93,7 +93,7 @@ def test_parameters_that_are_no_distributions_are_not_drawn_from(output, tempera
     condition = condition_for(model, 3)
     condition[1, :, 2, 3] = float("nan")
     nothing = torch.zeros(3, 3, 4, 5, dtype=torch.int64)
-    u = sampling.uniforms(0, range(3), model.shape)
+    u = drawing.uniforms(0, range(3), model.shape)
     engine = engine_of(model, 3, condition)
     with pytest.raises(
         PixelCNNError, match="image 1 has no distribution at channel 0, row 2, column 3"
@@ -108,7 +108,7 @@ def test_a_known_level_needs_no_distribution():
     given = torch.zeros(2, 1, 4, 5, dtype=torch.int64)
     known = torch.zeros(2, 1, 4, 5, dtype=torch.bool)
     known[1, 0, 2, 3] = True
-    u = sampling.uniforms(0, range(2), model.shape)
+    u = drawing.uniforms(0, range(2), model.shape)
     engine_of(model, 2, condition).fill(given, known, u, 1.0)
 
 
@@ -118,7 +118,7 @@ def test_functions_let_what_is_not_a_number_through():
     with torch.no_grad():
         model.network.input.weight[0, 0, 0] = float("nan")
     nothing = torch.zeros(2, 1, 4, 5, dtype=torch.int64)
-    u = sampling.uniforms(0, range(2), model.shape)
+    u = drawing.uniforms(0, range(2), model.shape)
     with pytest.raises(PixelCNNError, match="no distribution"):
         engine_of(model, 2).fill(nothing, nothing.bool(), u, 1.0)
 

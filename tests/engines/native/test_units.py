@@ -14,6 +14,7 @@ from engines.walks import (
     parameters,
 )
 from pixelcnn import outputs
+from pixelcnn.drawing import uniforms
 from pixelcnn.engines import native
 from pixelcnn.engines.native import NativeEngine
 from pixelcnn.engines.native.build import code
@@ -21,7 +22,6 @@ from pixelcnn.engines.native.units import Units
 from pixelcnn.engines.trace import trace
 from pixelcnn.errors import PixelCNNError
 from pixelcnn.networks.base import ORDERS
-from pixelcnn.sampling import uniforms
 
 pytestmark = needs_native
 

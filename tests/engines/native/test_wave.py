@@ -5,10 +5,10 @@ import torch
 
 from engines.walks import condition_for, images_of, model_of, needs_native
 from pixelcnn import PixelModel, engines
+from pixelcnn.drawing import uniforms
 from pixelcnn.engines.native import NativeEngine
 from pixelcnn.errors import PixelCNNError
 from pixelcnn.networks import NETWORKS
-from pixelcnn.sampling import uniforms
 
 pytestmark = needs_native
 
