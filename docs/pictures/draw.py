@@ -15,7 +15,7 @@ from PIL import Image
 
 import pixelcnn as px
 from pixelcnn import data, plotting
-from pixelcnn.cli import chapters
+from pixelcnn.cli import demo_sections
 
 COLUMNS = 10
 
@@ -53,7 +53,7 @@ def family(*sources: str) -> Image.Image:
 
 def models(*names: str) -> Image.Image:
     """Samples of models that come with the package, a row each."""
-    return plotting.stacked([chapters.row(px.load(name), seed=0) for name in names])
+    return plotting.stacked([demo_sections.row(px.load(name), seed=0) for name in names])
 
 
 PICTURES: dict[str, Callable[..., Image.Image]] = {

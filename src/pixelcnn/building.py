@@ -11,7 +11,7 @@ from pixelcnn import config, data, memory
 from pixelcnn.budget import Budget, OverBudget
 from pixelcnn.data import ImageSet, Splits
 from pixelcnn.data.augmentation import Augmentation
-from pixelcnn.data.gate import brief
+from pixelcnn.data.opening import brief
 from pixelcnn.data.reading import typed
 from pixelcnn.data.tags import Tags
 from pixelcnn.errors import ConfigError, ResourceError

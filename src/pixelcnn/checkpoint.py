@@ -21,7 +21,7 @@ from torch import Tensor
 from pixelcnn import record as records
 from pixelcnn.budget import Budget, OverBudget
 from pixelcnn.config import check_choice, checked
-from pixelcnn.data.gate import brief
+from pixelcnn.data.opening import brief
 from pixelcnn.devices import Device, move, no_model, require_numbers, resolve_device
 from pixelcnn.errors import ConfigError, ModelError, writing
 from pixelcnn.files import AnyPath, write_atomically

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pixelcnn.data.gate import brief, named
 from pixelcnn.data.geometry import LUMA
 from pixelcnn.data.npy import FileArray
+from pixelcnn.data.opening import brief, named
 from pixelcnn.data.picture import SEEN_THROUGH, read_picture
 from pixelcnn.data.pictures import is_picture
 from pixelcnn.data.stored import whole

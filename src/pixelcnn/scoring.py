@@ -12,8 +12,8 @@ from pixelcnn.checkpoint import load
 from pixelcnn.conditioning import condition_of
 from pixelcnn.config import check_integer
 from pixelcnn.data import ImageSet, tags
-from pixelcnn.data.gate import brief
 from pixelcnn.data.items import IMAGES, chosen, stacked
+from pixelcnn.data.opening import brief
 from pixelcnn.data.reading import LABELS
 from pixelcnn.data.tensors import numbers_of
 from pixelcnn.devices import Device, exact_convolutions, float64_device, placed, require_model

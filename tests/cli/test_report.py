@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pixelcnn import charts, checkpoint
-from pixelcnn.cli import chapters, demo, film, report, tour
+from pixelcnn.cli import animation, demo, demo_run, demo_sections, report
 from pixelcnn.data import ImageSet
 from pixelcnn.shapes import ImageShape
 
@@ -113,7 +113,7 @@ def test_values_that_hardly_differ_have_a_curve():
 
 def test_a_film_keeps_the_first_and_last_and_few_frames():
     shape = ImageShape(1, 10, 20)
-    made = film.Film(shape, 2, frames=20)
+    made = animation.FrameRecorder(shape, 2, frames=20)
     for done in range(1, 201):
         made(done, 200, np.ones((3, 1, 10, 20), int))
     assert len(made.pictures) == 20
@@ -125,7 +125,7 @@ def test_a_film_of_whole_rows_shows_each_pixel_by_pixel():
     shape, rows, pixels = ImageShape(1, 4, 20), [], []
     images = np.ones((2, 1, 4, 20), int)
     for steps, pictures in ((range(20, 81, 20), rows), (range(1, 81), pixels)):
-        made = film.Film(shape, 2, frames=16)
+        made = animation.FrameRecorder(shape, 2, frames=16)
         for done in steps:
             made(done, 80, images)
         pictures += made.pictures
@@ -135,14 +135,14 @@ def test_a_film_of_whole_rows_shows_each_pixel_by_pixel():
 def test_a_film_shows_what_is_known_from_the_start():
     known = np.zeros((1, 1, 2, 2), bool)
     known[..., 1, 1] = True
-    made = film.Film(ImageShape(1, 2, 2), 2, known=known, frames=4)
+    made = animation.FrameRecorder(ImageShape(1, 2, 2), 2, known=known, frames=4)
     made(1, 4, np.ones((1, 1, 2, 2), int))
     assert (made.pictures[0][0] == 255).all(-1).tolist() == [[True, False], [False, True]]
 
 
 def test_animations_repeat_and_rest_on_the_last_frame():
     frames = (Image.new("RGB", (8, 8), (20 * i, 0, 0)) for i in range(10))
-    content = film.animation(frames)
+    content = animation.animation(frames)
     with Image.open(io.BytesIO(content)) as shown:
         assert (shown.n_frames, shown.info["loop"]) == (10, 0)
         assert shown.info["duration"] == 500
@@ -154,7 +154,7 @@ def test_the_histogram_baseline_is_a_distribution():
     rng = np.random.default_rng(0)
     train = ImageSet(rng.integers(0, 3, (9, 1, 1, 2)), levels=3)
     every = np.stack(np.meshgrid(range(3), range(3)), -1).reshape(9, 1, 1, 2)
-    nats = chapters.histogram_nats(train, ImageSet(every, levels=3))
+    nats = demo_sections.histogram_nats(train, ImageSet(every, levels=3))
     assert np.exp(-nats).sum() == pytest.approx(1.0)
 
 
@@ -164,12 +164,12 @@ def test_auroc_agrees_with_scikit_learn():
     odd, normal = rng.integers(0, 9, 50).astype(float), rng.integers(2, 12, 70).astype(float)
     truth = np.r_[np.ones(50), np.zeros(70)]
     expected = metrics.roc_auc_score(truth, np.r_[odd, normal])
-    assert chapters.auroc(odd, normal) == pytest.approx(expected)
+    assert demo_sections.auroc(odd, normal) == pytest.approx(expected)
 
 
 def test_the_demo_leaves_pictures_and_a_page(run, here, monkeypatch):
     (here / "quick.toml").write_text(QUICK)
-    monkeypatch.setattr(tour, "RECIPE", "quick.toml")
+    monkeypatch.setattr(demo_run, "RECIPE", "quick.toml")
     found = run("demo", "--max-time", "60s", "--json").json
     folder = here / "runs/demo"
     assert found["report"] == "runs/demo/index.html"

@@ -213,7 +213,7 @@ def test_markup_in_a_cell_is_text(capsys):
 
 
 def test_what_the_library_logs_is_one_line(capsys):
-    console.Talk().emit(logging.LogRecord("x", 20, "", 0, "a %s", (ESCAPES,), None))
+    console.NoteHandler().emit(logging.LogRecord("x", 20, "", 0, "a %s", (ESCAPES,), None))
     text = capsys.readouterr().err
     assert text.startswith("note: a \\x1b") and text.count("\n") == 1
     assert shown(text) == set()

@@ -11,7 +11,7 @@ from pixelcnn.errors import ConfigError
 from pixelcnn.training import History
 from pixelcnn.training.callbacks import Trackers
 from pixelcnn.training.history import COLUMNS, Row, read_rows
-from pixelcnn.training.progress import Talk
+from pixelcnn.training.progress import ProgressLines
 from pixelcnn.training.recorder import Recorder
 from training.trainings import train
 
@@ -88,14 +88,14 @@ def test_rows_come_back_as_they_were_written(written):
 
 
 def test_rows_after_a_checkpoint_are_dropped(written):
-    recorder = Recorder(written, 2, Trackers((), None, {}), Talk(None))
+    recorder = Recorder(written, 2, Trackers((), None, {}), ProgressLines(None))
     recorder.written = 2
     recorder.begin()
     assert read_rows(written) == ROWS[:2]
 
 
 def test_the_loss_of_a_skipped_step_is_in_no_mean():
-    recorder = Recorder(None, 2, Trackers((), None, {}), Talk(None))
+    recorder = Recorder(None, 2, Trackers((), None, {}), ProgressLines(None))
     for loss in (1.0, math.nan, 3.0):
         recorder.add(loss)
     assert recorder.mean_loss == 2.0
@@ -125,7 +125,7 @@ def test_the_history_of_a_resumed_training_holds_the_rows_of_the_whole_run(tmp_p
 
 
 def test_rows_that_somebody_spoilt_do_not_end_a_training(written):
-    recorder = Recorder(written, 2, Trackers((), None, {}), Talk(None))
+    recorder = Recorder(written, 2, Trackers((), None, {}), ProgressLines(None))
     for spoilt in ("two\n", "a,b\n1,2\n", f"{','.join(COLUMNS)}\n1\n"):
         written.write_text(spoilt)
         assert recorder.all_rows() == ()

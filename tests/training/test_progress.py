@@ -12,7 +12,7 @@ import pytest
 from kernel import cell, kernel
 from pixelcnn.training import TrainingState, fit, progress
 from pixelcnn.training.likelihood import Validation
-from pixelcnn.training.progress import Talk, figures, progress_line
+from pixelcnn.training.progress import ProgressLines, figures, progress_line
 from terminal import Screen, in_terminal
 from training.trainings import digits, model, train
 
@@ -46,7 +46,7 @@ def state(step=40, steps=2813, **values):
 def lines_at(clock, pace, seconds, capsys):
     """Seconds after the start at which lines are written, with steps of ``pace`` seconds."""
     start, found, at = clock.seconds, [], state(steps=10**9, seconds_per_step=pace)
-    with Talk(None) as talk:
+    with ProgressLines(None) as talk:
         talk.open(0, 10**9)
         for step in range(1, int(seconds / pace) + 1):
             clock.seconds = start + step * pace
@@ -226,7 +226,7 @@ def test_a_terminal_that_is_gone_leaves_the_log(tmp_path, monkeypatch):
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(sys, "stderr", types.SimpleNamespace(write=gone))
-    talk = Talk(tmp_path / "train.log")
+    talk = ProgressLines(tmp_path / "train.log")
     talk.say("one")
     talk.say("two")
     assert (tmp_path / "train.log").read_text() == "one\ntwo\n"

@@ -65,7 +65,7 @@ def with_error(value: float, error: float | None) -> str:
     return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
-class Talk(logging.Handler):
+class NoteHandler(logging.Handler):
     """Shows what the library logs as lines of talk, each once: ``note: …``.
 
     Args:
@@ -90,13 +90,13 @@ def listen(*, detailed: bool = True) -> None:
     """From now on shows what the library logs, and not what its reader of FITS warns of beside.
 
     Args:
-        detailed: see :class:`Talk`.
+        detailed: see :class:`NoteHandler`.
     """
     warnings.filterwarnings("ignore", module=r"astropy\.")
     log = logging.getLogger("pixelcnn")
-    for handler in [each for each in log.handlers if isinstance(each, Talk)]:
+    for handler in [each for each in log.handlers if isinstance(each, NoteHandler)]:
         log.removeHandler(handler)  # of a command that ran in this process before
-    log.addHandler(Talk(detailed=detailed))
+    log.addHandler(NoteHandler(detailed=detailed))
     log.setLevel(logging.INFO)
     log.propagate = False
 

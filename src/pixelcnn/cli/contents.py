@@ -11,7 +11,7 @@ from pixelcnn.cli.console import emit, progress, result, say, table
 from pixelcnn.codec.container import SIGNATURE, VERSION, Reader
 from pixelcnn.codec.entries import MODES, PICTURE, Entry, Form, Listing
 from pixelcnn.data.files import PACKED
-from pixelcnn.data.gate import opened
+from pixelcnn.data.opening import opened
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.folders import at_home, is_there
 from pixelcnn.text import counted, printable

@@ -209,18 +209,18 @@ def _contents(entry: "Entry", levels: "Iterator[np.ndarray]") -> "Iterator[Any]"
     """The content of each file of an entry, in parts."""
     from dataclasses import replace
 
-    from pixelcnn.cli import held
+    from pixelcnn.cli import file_values
     from pixelcnn.codec.entries import LIST, MODES, PICTURE
     from pixelcnn.shapes import LAYOUTS
 
     form, shape = entry.form, entry.size.shape
     if form.kind == PICTURE:
         (some,) = levels
-        yield [held.as_picture(form.restored(some)[0], [*MODES][form.type])]
+        yield [file_values.as_picture(form.restored(some)[0], [*MODES][form.type])]
     elif form.kind == LIST:
         single = replace(form, layout=LAYOUTS.index("chw"))
         for some in levels:
             for one in some:
-                yield held.as_array(single, [one[None]], shape, 1)
+                yield file_values.as_array(single, [one[None]], shape, 1)
     else:
-        yield held.as_array(form, levels, shape, entry.count)
+        yield file_values.as_array(form, levels, shape, entry.count)

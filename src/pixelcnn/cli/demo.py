@@ -40,14 +40,14 @@ def demo(
     Trains, evaluates, compresses, samples, completes, scores and verifies; leaves pictures and
     index.html, a page that explains them. Nothing is downloaded.
     """
-    from pixelcnn.cli import tour
+    from pixelcnn.cli import demo_run
 
     say(f"writing to {(folder := _folder(out))}")
-    numbers = tour.take(folder, seed, max_time)
+    numbers = demo_run.take(folder, seed, max_time)
     if json:
         emit(numbers)
         return
-    for name, value in tour.lines(numbers):
+    for name, value in demo_run.lines(numbers):
         result(f"{name:<14} {value}")
 
 

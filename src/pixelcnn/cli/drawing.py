@@ -13,8 +13,8 @@ from torch import Tensor
 
 from pixelcnn import files, physical, plotting
 from pixelcnn.cli import output
+from pixelcnn.cli.animation import FrameRecorder
 from pixelcnn.cli.console import Advance, say
-from pixelcnn.cli.film import Film
 from pixelcnn.config import check_choice
 from pixelcnn.errors import ConfigError, ResourceError
 
@@ -74,7 +74,7 @@ class Drawing:
         count: images in all.
         columns: images in a row of a picture; None for about a square.
         asked: what ``--as`` says an array holds; by default the measured values of a model that has some.
-        known: pixels that are there from the start, see :class:`Film`.
+        known: pixels that are there from the start, see :class:`FrameRecorder`.
         given: images that stand at the left of the rows of a grid.
 
     Raises:
@@ -104,7 +104,9 @@ class Drawing:
         elif path.suffix.lower() == ".npy" and not files.is_direct(path):
             self._check_disk()
         self._say_what_is_lost()
-        self.film = Film(model.shape, model.levels, known) if kind == "animation" else None
+        self.frames = (
+            FrameRecorder(model.shape, model.levels, known) if kind == "animation" else None
+        )
 
     def _unit(self, asked: str | None) -> Unit:
         """What an array holds."""
@@ -171,10 +173,10 @@ class Drawing:
 
         def follow(done: int, total: int, images: Any) -> None:
             advance(done, total)
-            if self.film is not None:
-                self.film(done, total, images)
+            if self.frames is not None:
+                self.frames(done, total, images)
 
-        size = batch_size if self.film is None else self.count
+        size = batch_size if self.frames is None else self.count
         return {"engine": engine, "batch_size": size, "callback": follow}
 
     def save(
@@ -200,6 +202,6 @@ class Drawing:
                 batches = (physical.values(self.model, batch) for batch in batches)
             return output.save_array(batches, self.count, self.path, levels, given)
         images = torch.cat(list(batches))
-        if self.film is not None:
-            return self.film.save(self.path, columns=self.columns)
+        if self.frames is not None:
+            return self.frames.save(self.path, columns=self.columns)
         return output.save_picture(page(images), self.path)

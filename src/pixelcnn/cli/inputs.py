@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pixelcnn import sources
-from pixelcnn.cli import conditions, held, words
+from pixelcnn.cli import conditions, file_values, words
 from pixelcnn.cli.console import Advance, say
 from pixelcnn.codec.archive import Input, entry_of
 from pixelcnn.codec.entries import FILE, TYPES, Form, check_names, fits
@@ -21,9 +21,9 @@ from pixelcnn.conditioning import condition_of, renumbered
 from pixelcnn.config import check_choice
 from pixelcnn.data import DATASETS, hugging_face, tags, zarr_store
 from pixelcnn.data.files import PACKED, ImageFile, class_labels, find_images
-from pixelcnn.data.gate import named
 from pixelcnn.data.labels import labels_tensor
 from pixelcnn.data.npy import MAGIC
+from pixelcnn.data.opening import named
 from pixelcnn.data.packed import plain_name
 from pixelcnn.data.parts import image_parts
 from pixelcnn.data.sources import TABLES, existing, holds_arrays
@@ -163,7 +163,7 @@ def prepared(
     number = None if label is None else conditions.chosen(model, label)
     own_labels = tags.of(model).kind == "label" and number is None
     stored, done = Stored(model), Counter[str]()
-    found: list[tuple[Asked, held.Held, Values, list[int]]] = []
+    found: list[tuple[Asked, file_values.FileValues, Values, list[int]]] = []
     for index, one in enumerate(asked):
         if not fits(one.name):
             raise ConfigError(
@@ -193,7 +193,7 @@ def prepared(
 
 def _look(
     model: "PixelModel", one: Asked, layout: str | None, own_labels: bool, done: Counter[str]
-) -> held.Held:
+) -> file_values.FileValues:
     if isinstance(one.content, tuple):
         return _named_set(model, *one.content, own_labels)
     bits = one.content if isinstance(one.content, bytes) else b""
@@ -201,11 +201,13 @@ def _look(
         raise DataError("standard input is empty", hint=words.PIPE)
     arrays = bits.startswith(MAGIC) or (isinstance(one.content, Path) and _is_array(one.content))
     if not arrays:
-        return held.picture(one.content, one.source, done)
-    return held.array(one.content, one.source, model.shape, layout, own_labels, done)
+        return file_values.picture(one.content, one.source, done)
+    return file_values.array(one.content, one.source, model.shape, layout, own_labels, done)
 
 
-def _named_set(model: "PixelModel", name: str, part: str, own_labels: bool) -> held.Held:
+def _named_set(
+    model: "PixelModel", name: str, part: str, own_labels: bool
+) -> file_values.FileValues:
     images = sources.set_of(model, name, part)
     levels = images.images
     labels = condition_of(model, images) if own_labels else None
@@ -214,11 +216,13 @@ def _named_set(model: "PixelModel", name: str, part: str, own_labels: bool) -> h
     def read(start: int, stop: int) -> np.ndarray:
         return levels[start:stop].numpy()
 
-    return held.Held(Form(FILE, number), images.shape, len(images), np.zeros(0), read, labels)
+    return file_values.FileValues(
+        Form(FILE, number), images.shape, len(images), np.zeros(0), read, labels
+    )
 
 
 def _labels(
-    model: "PixelModel", one: Asked, holds: held.Held, number: int | None, where: str
+    model: "PixelModel", one: Asked, holds: file_values.FileValues, number: int | None, where: str
 ) -> list[int]:
     """What the model is given with each image of an input."""
     kind = tags.of(model).kind
@@ -243,7 +247,9 @@ def _labels(
     return [] if checked is None else [int(each) for each in checked.tolist()]
 
 
-def _levels(holds: held.Held, values: Values, where: str, start: int, stop: int) -> np.ndarray:
+def _levels(
+    holds: file_values.FileValues, values: Values, where: str, start: int, stop: int
+) -> np.ndarray:
     found = values.levels(holds.read(start, stop))
     if found.size and int(found.min()) < 0:
         raise DataError(f"{where} has changed while it was read")

@@ -14,8 +14,8 @@ from pixelcnn.codec.archive import Callback, Input, entry_of, pack, unpack
 from pixelcnn.codec.container import Reader
 from pixelcnn.codec.entries import ARRAY, LIST, TYPES, Form
 from pixelcnn.codec.numbers import Damaged
-from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import ImageSet
+from pixelcnn.data.opening import named
 from pixelcnn.data.tensors import as_tensor, dense, remedy
 from pixelcnn.devices import require_model
 from pixelcnn.errors import ConfigError, DataError, ModelError

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from pixelcnn.data import fits, hdf5, idx, npy, zarr_store
 from pixelcnn.data.bins import Bins
-from pixelcnn.data.gate import brief, named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.keys import (
     images_key,
@@ -28,6 +27,7 @@ from pixelcnn.data.keys import (
 )
 from pixelcnn.data.layout import in_rows, order_of, pixel_shape
 from pixelcnn.data.lazy import LazyImages, Rows, pieces
+from pixelcnn.data.opening import brief, named
 from pixelcnn.data.packed import OpenFile
 from pixelcnn.data.quantise import SOURCE, check_guess, possible, source_levels
 from pixelcnn.data.raw import RawSet, check_finite, plain_type

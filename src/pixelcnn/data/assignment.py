@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.data.files import PARTS
-from pixelcnn.data.gate import brief
+from pixelcnn.data.opening import brief
 
 log = logging.getLogger("pixelcnn")
 

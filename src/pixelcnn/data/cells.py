@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pixelcnn.data.gate import named
+from pixelcnn.data.opening import named
 from pixelcnn.errors import DataError
 
 FEWEST = 4

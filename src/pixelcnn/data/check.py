@@ -13,11 +13,11 @@ from pixelcnn.config import gated
 from pixelcnn.data.content import content_key, content_keys
 from pixelcnn.data.decoding import watched
 from pixelcnn.data.files import class_labels, find_images, name_of
-from pixelcnn.data.gate import missing
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import labels_tensor
 from pixelcnn.data.lazy import pieces
 from pixelcnn.data.loading import load_all, parts_in
+from pixelcnn.data.opening import missing
 from pixelcnn.data.options import Fit, Levels
 from pixelcnn.data.parts import FolderPart, image_parts
 from pixelcnn.data.prepare import check_pixels, prepared_folder

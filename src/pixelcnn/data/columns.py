@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from pixelcnn.data import assignment
-from pixelcnn.data.gate import brief
 from pixelcnn.data.label_column import has_label, is_image, is_index, label_places, place
+from pixelcnn.data.opening import brief
 from pixelcnn.data.parsing import Columns, is_number, is_word
 from pixelcnn.data.reading import LABELS, Reading, typed
 from pixelcnn.errors import DataError

@@ -15,13 +15,13 @@ from torch import Tensor
 
 from pixelcnn.data.arrays import contained
 from pixelcnn.data.files import ImageFile, find_images, name_of
-from pixelcnn.data.gate import brief, missing, named
 from pixelcnn.data.geometry import cropped
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.keys import CONDITION, stored_names
 from pixelcnn.data.label_column import is_unnamed
 from pixelcnn.data.labels import natural
 from pixelcnn.data.lines import fields_of
+from pixelcnn.data.opening import brief, missing, named
 from pixelcnn.data.parsing import is_number
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.pictures import read_files

@@ -14,10 +14,10 @@ from pixelcnn.data import assignment, cells, items
 from pixelcnn.data.arrays import from_rows
 from pixelcnn.data.columns import FIRST, columns_of
 from pixelcnn.data.features import STORED, content_of
-from pixelcnn.data.gate import brief, named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.keys import named_condition
 from pixelcnn.data.label_column import label_end, place, whole_numbers
+from pixelcnn.data.opening import brief, named
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.picture_list import MOST_ALIKE
 from pixelcnn.data.reading import Reading, typed

@@ -9,8 +9,8 @@ import numpy as np
 
 from pixelcnn.data import cells
 from pixelcnn.data.columns import FIRST
-from pixelcnn.data.gate import brief
 from pixelcnn.data.label_column import label_places
+from pixelcnn.data.opening import brief
 from pixelcnn.data.reading import LABELS, Reading, typed
 from pixelcnn.errors import DataError
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pixelcnn.data.gate import brief
+from pixelcnn.data.opening import brief
 from pixelcnn.data.packed import OpenFile
 from pixelcnn.data.stored import (
     MAX_ARRAYS,

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pixelcnn.data import data_frame, features, gate, items
+from pixelcnn.data import data_frame, features, items, opening
 from pixelcnn.data.arrays import from_rows, from_values
 from pixelcnn.data.assignment import WORDS, assigned, assigning
 from pixelcnn.data.files import PARTS, ImageFile, name_of
-from pixelcnn.data.gate import brief
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import known_labels
+from pixelcnn.data.opening import brief
 from pixelcnn.data.pictures import read_files
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.splits import Parts, read_alike
@@ -228,7 +228,7 @@ def _told(where: str) -> Iterator[None]:
     if not quiet:
         datasets.disable_progress_bars()
     try:
-        with gate.named(where, _remedy):
+        with opening.named(where, _remedy):
             yield
     finally:
         if not quiet:

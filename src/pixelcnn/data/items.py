@@ -19,9 +19,9 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 from pixelcnn.annotations import shown
 from pixelcnn.data.arrays import from_rows, from_values
 from pixelcnn.data.files import ImageFile
-from pixelcnn.data.gate import brief, named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import known_labels
+from pixelcnn.data.opening import brief, named
 from pixelcnn.data.pictures import is_picture, read_files
 from pixelcnn.data.reading import LABELS, WITHOUT, Reading, typed
 from pixelcnn.data.stored import Spool

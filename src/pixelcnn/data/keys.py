@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.data.files import PARTS
-from pixelcnn.data.gate import brief, named
+from pixelcnn.data.opening import brief, named
 from pixelcnn.data.packed import plain_name
 from pixelcnn.data.reading import LABELS, typed
 from pixelcnn.data.stored import Container, Single, whole

@@ -5,8 +5,8 @@ import re
 
 import numpy as np
 
-from pixelcnn.data.gate import brief
 from pixelcnn.data.layout import square_of
+from pixelcnn.data.opening import brief
 from pixelcnn.data.reading import LABELS, Reading, typed
 from pixelcnn.errors import DataError
 from pixelcnn.registry import closest

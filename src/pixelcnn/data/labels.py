@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.annotations import shown
-from pixelcnn.data.gate import brief, named
+from pixelcnn.data.opening import brief, named
 from pixelcnn.data.tensors import numbers_of
 from pixelcnn.errors import DataError
 from pixelcnn.text import printable

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pixelcnn.data.gate import opened, size_of, unreadable
+from pixelcnn.data.opening import opened, size_of, unreadable
 from pixelcnn.data.stored import check_growth
 from pixelcnn.errors import DataError, ResourceError
 

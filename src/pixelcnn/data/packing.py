@@ -39,7 +39,7 @@ GO_ON = "free some space and repeat the command: it goes on where it was"
 Callback = Callable[[int, int], None]
 
 
-class Workshop:
+class PackingFolder:
     """What there is so far of a packed set.
 
     Args:

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pixelcnn.data import cells
-from pixelcnn.data.gate import brief
 from pixelcnn.data.lines import MAX_LINE
+from pixelcnn.data.opening import brief
 
 MAX_VALUE = 65_535
 NOTHING = frozenset(("", "na", "n/a", "null", "none"))

@@ -15,7 +15,7 @@ import numpy as np
 from pixelcnn.data import depth
 from pixelcnn.data.depth import FORMATS
 from pixelcnn.data.frame import ROTATED, Frame, upright
-from pixelcnn.data.gate import brief, check_scans, opened, unreadable
+from pixelcnn.data.opening import brief, check_scans, opened, unreadable
 from pixelcnn.errors import DataError, PixelCNNError, ResourceError
 from pixelcnn.memory import afford
 from pixelcnn.shapes import MAX_LEVELS, MAX_SIDE

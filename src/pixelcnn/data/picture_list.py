@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 from pixelcnn.data import assignment, cells
 from pixelcnn.data.columns import FIRST
 from pixelcnn.data.files import ImageFile, find_images
-from pixelcnn.data.gate import brief, named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.label_column import is_index, label_places
 from pixelcnn.data.lines import fields_of
+from pixelcnn.data.opening import brief, named
 from pixelcnn.data.parsing import is_word
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.picture_names import KnownPictures

@@ -15,10 +15,10 @@ from pixelcnn.data import assignment
 from pixelcnn.data.decoding import decode, watched
 from pixelcnn.data.depth import DEEP, is_negative, positive, raw_mode
 from pixelcnn.data.files import ImageFile, class_labels, name_of
-from pixelcnn.data.gate import named, opened
 from pixelcnn.data.image_set import ImageSet, Splits
 from pixelcnn.data.labels import known_labels
 from pixelcnn.data.lazy import LazyImages, Rows
+from pixelcnn.data.opening import named, opened
 from pixelcnn.data.parsing import places_among
 from pixelcnn.data.parts import FolderPart, image_parts
 from pixelcnn.data.patches import PATCHES, in_patches

@@ -22,13 +22,13 @@ from pixelcnn.config import gated
 from pixelcnn.data import picture_list
 from pixelcnn.data.content import content_keys
 from pixelcnn.data.files import ImageFile, class_labels, name_of
-from pixelcnn.data.gate import brief, content, missing, named, unreadable
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import integers, labels_tensor
 from pixelcnn.data.lazy import LazyImages, each
 from pixelcnn.data.npy import FileArray
+from pixelcnn.data.opening import brief, content, missing, named, unreadable
 from pixelcnn.data.options import Fit
-from pixelcnn.data.packing import GO_ON, Callback, Workshop, alone
+from pixelcnn.data.packing import GO_ON, Callback, PackingFolder, alone
 from pixelcnn.data.parts import image_parts
 from pixelcnn.data.reading import FULL_RANGE, Reading, as_size
 from pixelcnn.data.survey import accepted, settle
@@ -102,12 +102,12 @@ def prepare(
     shown = printable(str(target_folder))
     with writing(shown, other="folder", full=GO_ON), alone(work):
         try:
-            shop = Workshop(work, files, reading)
-            _fill(shop, name_of(root), labels, callback)
+            packing = PackingFolder(work, files, reading)
+            _fill(packing, name_of(root), labels, callback)
         except DataError:
             shutil.rmtree(work, ignore_errors=True)  # the files have to change before it can go on
             raise
-        shop.ready.rename(target_folder)
+        packing.ready.rename(target_folder)
         shutil.rmtree(work, ignore_errors=True)
     return read_prepared(target_folder)
 
@@ -133,13 +133,15 @@ def _files(root: Path, reading: Reading) -> tuple[list[ImageFile], list[Any] | N
     return parts["all"].files, None
 
 
-def _fill(shop: Workshop, where: str, labels: list[Any] | None, callback: Callback | None) -> None:
+def _fill(
+    packing: PackingFolder, where: str, labels: list[Any] | None, callback: Callback | None
+) -> None:
     """Everything that a packed set consists of."""
-    reports = shop.read(where, callback)
-    good = accepted(reports, where, shop.reading.skip_bad)
-    target = settle(good, shop.reading, where)
-    keys, order = shop.arrange(good, target, shop.ready / IMAGES)
-    np.save(shop.ready / KEYS, keys)
+    reports = packing.read(where, callback)
+    good = accepted(reports, where, packing.reading.skip_bad)
+    target = settle(good, packing.reading, where)
+    keys, order = packing.arrange(good, target, packing.ready / IMAGES)
+    np.save(packing.ready / KEYS, keys)
     names = [good[at].name for at in order.tolist()]
     classes: tuple[str, ...] = ()
     if labels is not None:
@@ -147,18 +149,18 @@ def _fill(shop: Workshop, where: str, labels: list[Any] | None, callback: Callba
         labels = [kept[at] for at in order.tolist()]
     if (found := labels or class_labels(names)) is not None:
         numbers, classes = labels_tensor(found)
-        np.save(shop.ready / LABELS, numbers.numpy())
+        np.save(packing.ready / LABELS, numbers.numpy())
     card = {
         "format": FORMAT,
         "name": where,
         "levels": target.levels,
         "classes": list(classes),
         "skipped": len(reports) - len(good),
-        "fit": "" if shop.reading.size is None else shop.reading.fit,
+        "fit": "" if packing.reading.size is None else packing.reading.fit,
     }
-    (shop.ready / NAMES).write_text(json_text(names))
-    card["digest"] = _digest(shop.ready, card)
-    (shop.ready / CARD).write_text(json_text(card, indent=2) + "\n")
+    (packing.ready / NAMES).write_text(json_text(names))
+    card["digest"] = _digest(packing.ready, card)
+    (packing.ready / CARD).write_text(json_text(card, indent=2) + "\n")
 
 
 def _digest(folder: Path, card: dict[str, Any]) -> str:

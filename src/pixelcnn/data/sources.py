@@ -21,10 +21,10 @@ from pixelcnn.data import (
 )
 from pixelcnn.data.arrays import FROM_MATLAB, read_arrays
 from pixelcnn.data.conditions import given_by
-from pixelcnn.data.gate import brief, missing
 from pixelcnn.data.geometry import fitted
 from pixelcnn.data.idx import NAME
 from pixelcnn.data.image_set import ImageSet, Splits
+from pixelcnn.data.opening import brief, missing
 from pixelcnn.data.packed import plain_name
 from pixelcnn.data.picture import SUFFIXES
 from pixelcnn.data.reading import Reading, typed

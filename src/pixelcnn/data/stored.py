@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from pixelcnn.data.gate import brief
 from pixelcnn.data.lazy import Rows
+from pixelcnn.data.opening import brief
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.memory import afford
 

@@ -15,11 +15,11 @@ from pixelcnn.data import cells
 from pixelcnn.data.arrays import from_rows, from_values
 from pixelcnn.data.assignment import assigned
 from pixelcnn.data.columns import FIRST, columns_of
-from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.label_column import label_end, whole_numbers
 from pixelcnn.data.layout import pixel_shape
 from pixelcnn.data.lines import line_blocks
+from pixelcnn.data.opening import named
 from pixelcnn.data.parsing import (
     SEPARATORS,
     Columns,

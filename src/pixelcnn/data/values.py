@@ -8,9 +8,9 @@ from torch import Tensor
 
 from pixelcnn.data import data_frame, items
 from pixelcnn.data.arrays import from_values
-from pixelcnn.data.gate import named
 from pixelcnn.data.image_set import ImageSet, Splits
 from pixelcnn.data.lazy import LazyImages, numpy_rows
+from pixelcnn.data.opening import named
 from pixelcnn.data.pictures import is_picture
 from pixelcnn.data.reading import Reading
 from pixelcnn.data.splits import Parts, read_alike

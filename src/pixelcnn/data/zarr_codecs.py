@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from pixelcnn.data.gate import brief, opened, size_of
+from pixelcnn.data.opening import brief, opened, size_of
 from pixelcnn.data.stored import needed
 from pixelcnn.errors import DataError
 

@@ -1,7 +1,7 @@
 """Zarr stores in a folder, versions 2 and 3: arrays by their paths, chunks decoded as they are needed.
 
 A chunk is a file of its own. It is read here and not by the library ``zarr``, which starts threads and
-unpacks whatever a chunk claims to hold: here a chunk passes the same gate as every file, and becomes no
+unpacks whatever a chunk claims to hold: here a chunk is opened as every file is, and becomes no
 larger than the array says.
 
 Sources: the Zarr core specification, version 3.1, and the Zarr storage specification, version 2
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from pixelcnn.data.gate import brief, content
+from pixelcnn.data.opening import brief, content
 from pixelcnn.data.stored import (
     MAX_ARRAYS,
     MAX_DEPTH,

@@ -6,7 +6,7 @@ from pixelcnn.errors import TrainingError
 from pixelcnn.text import printable
 from pixelcnn.training.batches import Batches
 from pixelcnn.training.likelihood import Validation
-from pixelcnn.training.progress import Talk
+from pixelcnn.training.progress import ProgressLines
 
 MAX_SKIPPED, MAX_REWOUND = 3, 5
 """Steps that may be left out, and times that a training may go back."""
@@ -55,7 +55,7 @@ def of_weights(step: int) -> TrainingError:
     return TrainingError(f"the weights after step {step} are not finite", hint=HINT)
 
 
-def warn(found: Validation, first: float, levels: int, talk: Talk) -> None:
+def warn(found: Validation, first: float, levels: int, talk: ProgressLines) -> None:
     """Says so if a model knows less than nothing at all, and clearly less than at first.
 
     A new mixture's guess is worse than a uniform one for its first steps.

@@ -29,7 +29,7 @@ from pixelcnn.training.history import History
 from pixelcnn.training.likelihood import Stopped, resolve_precision, try_out
 from pixelcnn.training.options import TrainingOptions
 from pixelcnn.training.processes import joined
-from pixelcnn.training.progress import Talk
+from pixelcnn.training.progress import ProgressLines
 from pixelcnn.training.recipe import goes_on, of_model
 from pixelcnn.training.record import training_record, validation_record
 from pixelcnn.training.recorder import Recorder
@@ -136,7 +136,7 @@ def run_training(job: Job) -> History:
     processes.check_same("".join(job.notes["content_hash"].values()), "data")
     path = folder.path if folder is not None and processes.is_main else None
     log, metrics = (path and path / name for name in ("train.log", "metrics.csv"))
-    talk, found = Talk(log, verbose=job.verbose and processes.is_main), None
+    talk, found = ProgressLines(log, verbose=job.verbose and processes.is_main), None
     if folder is not None:
         found = processes.on_main(lambda: checkpoints.latest(folder.checkpoints, talk.say))
     model.statistics = processes.on_main(lambda: checkpoints.settled(model, job.train, found))

@@ -16,7 +16,7 @@ OFTEN, SELDOM, SETTLED = 10.0, 60.0, 60.0
 """Seconds between lines at first and later, and when later begins."""
 
 
-class Talk:
+class ProgressLines:
     """Lines on stderr and in ``train.log``, and a progress bar while there are eyes to see it.
 
     Use as a context. Lines of progress are written where no bar is, and always into the log.
@@ -32,7 +32,7 @@ class Talk:
         self.begun, self.told = time.monotonic(), 0.0
         self._said: set[str] = set()
 
-    def __enter__(self) -> "Talk":
+    def __enter__(self) -> "ProgressLines":
         return self
 
     def __exit__(self, *_: object) -> None:

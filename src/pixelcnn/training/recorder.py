@@ -10,7 +10,7 @@ from pixelcnn.folders import append_inside, read_inside, write_inside
 from pixelcnn.training.callbacks import Trackers, TrainingState
 from pixelcnn.training.history import COLUMNS, Row, read_rows
 from pixelcnn.training.likelihood import Validation
-from pixelcnn.training.progress import Talk, epoch_line
+from pixelcnn.training.progress import ProgressLines, epoch_line
 
 
 class Recorder:
@@ -28,7 +28,9 @@ class Recorder:
         first: the loss of the first step of this call, NaN before it.
     """
 
-    def __init__(self, path: Path | None, window: int, trackers: Trackers, talk: Talk) -> None:
+    def __init__(
+        self, path: Path | None, window: int, trackers: Trackers, talk: ProgressLines
+    ) -> None:
         self.path, self.trackers, self.talk = path, trackers, talk
         self._recent, self._epoch = deque[float](maxlen=window), deque[float]()
         self.rows, self.written = list[Row](), 0

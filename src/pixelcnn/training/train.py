@@ -234,7 +234,7 @@ def train_recipe(
     from pixelcnn.training.callbacks import check_hooks
     from pixelcnn.training.fitting import run_training
     from pixelcnn.training.processes import check_size, joined
-    from pixelcnn.training.progress import Talk
+    from pixelcnn.training.progress import ProgressLines
     from pixelcnn.training.trainer import Job
 
     since = time.monotonic()
@@ -250,7 +250,7 @@ def train_recipe(
             check_size(processes, recipe.options.devices, recipe.options.nodes)
             chosen = recipe.options.trackers if trackers is None else trackers
             processes.on_main(lambda: check_hooks(callbacks, chosen, asked.run))
-            talk = Talk(None, verbose=verbose and processes.is_main)
+            talk = ProgressLines(None, verbose=verbose and processes.is_main)
             talk.say(f"loading {nameless(recipe.data.get('name', 'data'))}")
             trained = processes.on_main(lambda: bool(checkpoints.existing(folder.checkpoints)))
             # The main process loads first: what it downloads is there for the others.

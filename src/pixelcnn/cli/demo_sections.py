@@ -1,4 +1,4 @@
-"""What the chapters of the demo compute: pictures into its folder, and what is said of them."""
+"""What the sections of the demo compute: pictures into its folder, and what is said of them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from torch import Tensor
 from pixelcnn import checkpoint, codec, image_codecs, plotting, png, sampling, scoring
 from pixelcnn.charts import learning_curve
 from pixelcnn.cli import conditions, report
-from pixelcnn.cli.film import Film
+from pixelcnn.cli.animation import FrameRecorder
 from pixelcnn.cli.output import save_picture, write
 from pixelcnn.codec.integers import RANGES
 from pixelcnn.data import ImageSet, Splits
@@ -110,11 +110,11 @@ def likelihoods(stage: Stage, score: Score) -> str:
 
 def samples(stage: Stage) -> str:
     """New digits, and how they come about; says how many of them are in the data."""
-    film = Film(stage.model.shape, stage.levels, frames=64)
+    frames = FrameRecorder(stage.model.shape, stage.levels, frames=64)
     images = sampling.sample(stage.model, 36, seed=stage.seed)
-    sampling.sample(stage.model, 16, seed=stage.seed, callback=film)
+    sampling.sample(stage.model, 16, seed=stage.seed, callback=frames)
     stage.save(plotting.grid(images, stage.levels, columns=6, scale=6), "samples.png")
-    film.save(stage.folder / "drawing.gif", columns=4, scale=9)
+    frames.save(stage.folder / "drawing.gif", columns=4, scale=9)
     every = torch.cat([part.images for part in stage.digits])
     copies = int((images[:, None] == every).flatten(2).all(2).any(1).sum())
     return f"{copies or 'None'} of the digits below {'are' if copies else 'is'}"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pixelcnn import data, memory
-from pixelcnn.data.gate import named, opened
+from pixelcnn.data.opening import named, opened
 from pixelcnn.errors import DataError, PixelCNNError, ResourceError
 
 SUFFIXES = (".npy", ".npz", ".csv", ".png")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pixelcnn import __version__, checkpoint, data, scoring
-from pixelcnn.cli import chapters, output, report
+from pixelcnn.cli import demo_sections, output, report
 from pixelcnn.cli.console import say, with_error
 from pixelcnn.folders import BEST
 from pixelcnn.scoring import Score, bits_per_dim
@@ -41,19 +41,19 @@ def take(folder: Path, seed: int, max_time: str) -> dict[str, Any]:
     say("2/5 measuring on digits that were put aside")
     digits, model = data.load("digits"), checkpoint.load(run)
     score = scoring.evaluate(model, digits.test)
-    stage = chapters.Stage(folder, model, digits, seed)
+    stage = demo_sections.Stage(folder, model, digits, seed)
     say("3/5 checking that the model keeps its promises")
     promises = check_model(model)
     say("4/5 compressing those digits, beside PNG and WebP")
-    sizes = chapters.compressed(stage)
+    sizes = demo_sections.compressed(stage)
     say("5/5 drawing, completing and writing the page")
     parts = drawn(stage, score, promises, sizes)
     words = said(stage, score) | {"seconds": f"{seconds:.0f}", "max_time": max_time}
     words["time"] = duration(time.monotonic() - began)
     output.write(page := folder / "index.html", report.page(folder, words, parts).encode())
     return score.as_json() | {
-        "uniform_nats": chapters.uniform_nats(model.shape, model.levels),
-        "histogram_nats": float(chapters.histogram_nats(digits.train, digits.test).mean()),
+        "uniform_nats": demo_sections.uniform_nats(model.shape, model.levels),
+        "histogram_nats": float(demo_sections.histogram_nats(digits.train, digits.test).mean()),
         "bytes_per_image": sizes,
         "promises_kept": sum(row.passed for row in promises.rows if not row.noted),
         "promises": sum(not row.noted for row in promises.rows),
@@ -64,29 +64,29 @@ def take(folder: Path, seed: int, max_time: str) -> dict[str, Any]:
 
 
 def drawn(
-    stage: chapters.Stage, score: Score, promises: Report, sizes: dict[str, float]
+    stage: demo_sections.Stage, score: Score, promises: Report, sizes: dict[str, float]
 ) -> dict[str, str]:
     """Draws all pictures of the page; gives its other parts as HTML."""
-    chapters.data(stage)
-    chapters.completions(stage)
-    chapters.surprise(stage)
-    gallery, commands = chapters.gallery(stage)
+    demo_sections.data(stage)
+    demo_sections.completions(stage)
+    demo_sections.surprise(stage)
+    gallery, commands = demo_sections.gallery(stage)
     return {
-        "curves": chapters.curves(stage),
-        "likelihoods": chapters.likelihoods(stage, score),
-        "copies": chapters.samples(stage),
-        "sizes": chapters.packed(sizes),
-        "strangers": chapters.anomalies(stage),
-        "promises": chapters.promises(promises),
+        "curves": demo_sections.curves(stage),
+        "likelihoods": demo_sections.likelihoods(stage, score),
+        "copies": demo_sections.samples(stage),
+        "sizes": demo_sections.packed(sizes),
+        "strangers": demo_sections.anomalies(stage),
+        "promises": demo_sections.promises(promises),
         "gallery": gallery,
         "gallery_commands": commands,
     }
 
 
-def said(stage: chapters.Stage, score: Score) -> dict[str, str]:
+def said(stage: demo_sections.Stage, score: Score) -> dict[str, str]:
     """The numbers in the text of the page, and its paths: as its commands name them."""
     model, parts = stage.model, {name: len(part) for name, part in stage.digits._asdict().items()}
-    uniform = chapters.uniform_nats(model.shape, model.levels)
+    uniform = demo_sections.uniform_nats(model.shape, model.levels)
     return {name: f"{count:,}" for name, count in parts.items()} | {
         "images": f"{sum(parts.values()):,}",
         "levels": str(model.levels),

@@ -17,7 +17,7 @@ SECONDS, PAUSE = 5.0, 1.5
 """From the first frame of an animation to the last, and how long that one stays."""
 
 
-class Film:
+class FrameRecorder:
     """A callback that keeps about ``frames`` partial images, evenly spread.
 
     Args:

@@ -1,4 +1,4 @@
-"""The gate that every data file passes before a reader touches it.
+"""Opening data files: what is found out of each before a reader touches it, and how its errors are named.
 
 A reader trusts what it is given: that opening comes to an end, that a file is as long as its header says,
 that there is room for what it declares. Here that is found out first, from the file itself and before

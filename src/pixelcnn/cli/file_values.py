@@ -12,9 +12,9 @@ from pixelcnn import image_codecs, png
 from pixelcnn.codec.entries import FILE, MODES, PICTURE, TYPES, Form
 from pixelcnn.data import npy
 from pixelcnn.data.arrays import contained, taken
-from pixelcnn.data.gate import brief, named
 from pixelcnn.data.keys import images_key, labels_key
 from pixelcnn.data.lazy import pieces
+from pixelcnn.data.opening import brief, named
 from pixelcnn.data.picture import LOOKED_UP, OPAQUE, TURNED, How, read_picture
 from pixelcnn.data.reading import plain_layout
 from pixelcnn.data.stored import whole
@@ -27,7 +27,7 @@ HARMLESS = {LOOKED_UP, OPAQUE, TURNED}
 MOST_VALUES = 65_536
 
 
-class Held(NamedTuple):
+class FileValues(NamedTuple):
     """Images of one shape.
 
     Attributes:
@@ -47,7 +47,7 @@ class Held(NamedTuple):
     labels: Any = None
 
 
-def picture(content: Path | bytes, where: str, done: Counter[str]) -> Held:
+def picture(content: Path | bytes, where: str, done: Counter[str]) -> FileValues:
     """A picture of 1, 8 or 16 bits, grey or in colour.
 
     Args:
@@ -67,7 +67,7 @@ def picture(content: Path | bytes, where: str, done: Counter[str]) -> Held:
         return _pixels(content, where)[0][None]
 
     form = Form(PICTURE, [*MODES].index(mode))
-    return Held(form, shape, 1, np.unique(pixels), read)
+    return FileValues(form, shape, 1, np.unique(pixels), read)
 
 
 def _pixels(content: Path | bytes, where: str) -> tuple[np.ndarray, str, list[str]]:
@@ -102,7 +102,7 @@ def array(
     layout: str | None,
     own_labels: bool,
     done: Counter[str],
-) -> Held:
+) -> FileValues:
     """The images of a file of arrays, or of an ``.npy`` file in memory.
 
     Args:
@@ -127,7 +127,7 @@ def array(
                 hint="store whole ones as integers; 'pixelcnn sample --as levels' writes levels",
             )
         name = _layout(values.shape, shape, layout)
-        return _held(values, name, labels)
+        return _values(values, name, labels)
 
 
 def _stored(path: Path, own_labels: bool, done: Counter[str]) -> tuple[Any, Any]:
@@ -142,7 +142,7 @@ def _stored(path: Path, own_labels: bool, done: Counter[str]) -> tuple[Any, Any]
     return taken(container, key), labels
 
 
-def _held(values: Any, layout: str, labels: Any) -> Held:
+def _values(values: Any, layout: str, labels: Any) -> FileValues:
     single = layout[0] != "n"
     axes = axes_of(layout)
 
@@ -160,7 +160,7 @@ def _held(values: Any, layout: str, labels: Any) -> Held:
     fortran = bool(in_memory if header is None else header.fortran)
     number = TYPES.index(values.dtype.str)
     form = Form(FILE, number, LAYOUTS.index(layout), fortran)
-    return Held(form, shape, lengths.get("n", 1), _occurring(values), read, labels)
+    return FileValues(form, shape, lengths.get("n", 1), _occurring(values), read, labels)
 
 
 def _in_memory(content: bytes) -> np.ndarray:
