@@ -29,6 +29,7 @@ from pixelcnn.engines.levels import OF_LEVELS
 from pixelcnn.engines.lowering import divide, multiply
 from pixelcnn.engines.overwriting import Held, Memory
 from pixelcnn.engines.sizes import FEATURES, IMAGES, SECOND, Size, Spread, Value, named
+from pixelcnn.engines.units import without_unread
 from pixelcnn.modes import evaluation_view
 from pixelcnn.networks import Network
 from pixelcnn.program import Dense, Program, Unlowerable
@@ -88,11 +89,9 @@ class Translation:
         self.memory.check_read("the output", last)
         if last.number != len(self.program.nodes) - 1:
             self.program.slice(last.number, 0, self.program.width(last.number))
-        if any(isinstance(node, Dense) for node in self.program.nodes):
-            return (
-                self.program.without_unread()
-            )  # as a layer is whose units are wanted in another order
-        return self.program
+        # A dense layer whose units are wanted in another order is there twice.
+        dense = any(isinstance(node, Dense) for node in self.program.nodes)
+        return without_unread(self.program) if dense else self.program
 
     def follow(self, graph: fx.Graph) -> None:
         """Translates the nodes that have come to a graph since it was called last."""

@@ -7,6 +7,7 @@ position, so which unit stands where is followed, and weights are put into that 
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -123,3 +124,24 @@ def largest_of(program: Program) -> tuple[int, int]:
             hint="self.largest = (height, width) in its constructor",
         )
     return program.largest
+
+
+def without_unread(program: Program) -> Program:
+    """A program without nodes of which its output is not made, but for the input.
+
+    Example:
+        >>> program = Program()
+        >>> x = program.input(1)
+        >>> program.elementwise("relu", x), program.elementwise("tanh", x)
+        (1, 2)
+        >>> print(without_unread(program))
+        %0 = input() -> 1
+        %1 = tanh(%0) -> 1
+    """
+    wanted = [len(program.nodes) - 1]
+    for number in wanted:  # which becomes longer while it is gone through
+        wanted += set(program.nodes[number].sources) - set(wanted)
+    kept = [program.nodes[number] for number in sorted({0, *wanted})]
+    new = {old: number for number, old in enumerate(sorted({0, *wanted}))}
+    nodes = [replace(node, sources=tuple(new[source] for source in node.sources)) for node in kept]
+    return replace(program, nodes=nodes)

@@ -266,29 +266,6 @@ class Program:
             raise Unlowerable(f"unflatten of anything but the units of {rows}x{columns} positions")
         return self.add(Unflatten(sources=(source,), width=width, rows=rows, columns=columns))
 
-    def without_unread(self) -> "Program":
-        """The program without nodes of which its output is not made, but for the input.
-
-        Example:
-            >>> program = Program()
-            >>> x = program.input(1)
-            >>> program.elementwise("relu", x), program.elementwise("tanh", x)
-            (1, 2)
-            >>> print(program.without_unread())
-            %0 = input() -> 1
-            %1 = tanh(%0) -> 1
-        """
-        wanted = [len(self.nodes) - 1]
-        for number in wanted:  # which becomes longer while it is gone through
-            wanted += set(self.nodes[number].sources) - set(wanted)
-        kept = sorted({0, *wanted})
-        new = {old: number for number, old in enumerate(kept)}
-        nodes = [
-            replace(self.nodes[old], sources=tuple(new[s] for s in self.nodes[old].sources))
-            for old in kept
-        ]
-        return replace(self, nodes=nodes)
-
     def _grid(self, op: str, source: int) -> int:
         """The clock of a value that has positions."""
         clock = self.nodes[source].clock
