@@ -667,6 +667,41 @@ def test_parts_are_found_at_any_depth(write_image, tmp_path, caplog, train, test
     assert data.check(tmp_path / "set").parts == {"train": 8, "test": 8}
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("outdoor/train_station", "outdoor/test_track", "indoor/kitchen"),
+        ("cat/1", "cat/2", "bus/train", "bus/test"),
+        ("hi/1", "te/1", "ta/1"),
+    ],
+)
+def test_what_only_sounds_like_parts_is_none(write_image, tmp_path, caplog, names):
+    for name in names:
+        write_image(f"set/{name}/{'x' * len(name)}.png")
+    images = data.load_all(tmp_path / "set")
+    assert images.classes == tuple(sorted({name.partition("/")[0] for name in names}))
+    assert "part" not in caplog.text
+
+
+def test_two_folders_of_one_part_are_refused_at_any_depth(write_image, tmp_path):
+    for name in ("cat/train1", "cat/train2", "cat/test", "dog/train", "dog/test"):
+        write_image(f"set/{name}/0.png")
+    with pytest.raises(DataError, match="set: train1 and train2 could both be the part train"):
+        data.load(tmp_path / "set")
+
+
+@pytest.mark.parametrize("others", [("test", "eval"), ("val", "test", "holdout")])
+def test_more_to_evaluate_on_is_left_out_beside_a_test_folder(
+    write_image, tmp_path, caplog, others
+):
+    for part in ("train", *others):
+        for at in range(8):
+            write_image(f"set/{part}/{part}{'x' * at}.png")
+    parts = data.load(tmp_path / "set")
+    assert all("test" in name for name in parts.test.names)
+    assert f"1 beside the parts of the set left out: {others[-1]}" in caplog.text
+
+
 @pytest.mark.parametrize("names", [("train", "bus"), ("test", "val"), ("training-shoe", "sandal")])
 def test_one_class_may_be_called_like_a_part(write_image, tmp_path, names):
     for name in names:

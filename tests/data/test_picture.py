@@ -379,6 +379,8 @@ def test_where_zero_is_white_it_is_white(kind):
         np.uint8
     )
     assert np.array_equal(read_picture(white_is_zero(negative)).pixels[0], expected)
+    with Image.open(io.BytesIO(white_is_zero(negative))) as image:
+        assert np.array_equal(read_picture(image).pixels[0], expected)
     wide = read_picture(white_is_zero(negative), How(wide=True)).pixels[0]
     assert np.array_equal(wide, expected.astype(np.uint16) * 257)
 

@@ -309,3 +309,26 @@ def test_numbered_parts_are_parts_and_no_classes(folder):
     assert parts.train.labels is None
     other = table(folder, [("image_id", "split"), *zip(NAMES, numbers, strict=True)])
     assert data.load_all(other).labels is None
+
+
+@pytest.mark.parametrize("column", ["Id", "index", "image_id"])
+@pytest.mark.parametrize("options", [{}, {"label_column": "last"}])
+def test_classes_may_stand_in_a_column_that_is_called_like_an_index(folder, column, options):
+    check(
+        data.load_all(
+            table(folder, [("Image", column), *zip(NAMES, KINDS, strict=True)]), **options
+        )
+    )
+
+
+def test_words_that_end_like_numbers_stay_apart(folder):
+    kinds = ["v1", "v1.0", "v2.00"] * 4
+    found = data.load_all(table(folder, [("Image", "kind"), *zip(NAMES, kinds, strict=True)]))
+    check(found, classes=("v1", "v1.0", "v2.00"))
+
+
+def test_numbered_folds_are_no_parts(folder, caplog):
+    caplog.set_level("INFO", "pixelcnn")
+    rows = [("Image", "partition"), *((name, at % 5) for at, name in enumerate(NAMES))]
+    data.load(table(folder, rows))
+    assert "column partition left out" in caplog.text or "says '3'" in caplog.text

@@ -65,8 +65,15 @@ def test_folders_of_parts_do_not_become_its_classes(write_image, tmp_path):
         write_image(f"parts/{name}")
     with pytest.raises(ConfigError, match="parts has the parts train, test") as caught:
         data.prepare(tmp_path / "parts", tmp_path / "packed")
-    assert "pack the folder of each by itself" in caught.value.hint
+    assert str(tmp_path / "parts/train") in caught.value.hint
     assert data.prepare(tmp_path / "parts/train", tmp_path / "packed").classes == ("cat", "dog")
+
+
+def test_parts_of_each_class_are_packed_as_one_set_and_that_is_said(write_image, tmp_path, caplog):
+    for name in ("cat/train/1.png", "cat/test/12.png", "dog/train/123.png", "dog/test/1234.png"):
+        write_image(f"pets/{name}")
+    assert len(data.prepare(tmp_path / "pets", tmp_path / "packed")) == 4
+    assert "pets: train and test inside of its folders are packed as one" in caplog.text
 
 
 @pytest.mark.parametrize("options", [{}, {"size": 4}, {"source_levels": 65_536}])

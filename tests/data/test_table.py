@@ -693,6 +693,12 @@ def test_an_index_is_neither_the_first_nor_the_last_column(tmp_path, which, head
     assert_as_written(data.load_all(stored(tmp_path, joined(rows)), label_column=which))
 
 
+@pytest.mark.parametrize("name", ["id", "index"])
+def test_a_class_may_be_called_like_an_index(tmp_path, name):
+    rows = [[name, *COLUMNS], *np.column_stack([LABELS, CELLS]).tolist()]
+    assert_as_written(data.load_all(stored(tmp_path, joined(rows)), label_column="first"))
+
+
 def test_a_first_row_whose_equal_numbers_pandas_has_numbered_is_a_header(tmp_path):
     """As of A_Z Handwritten Data.csv, whose own first row became names when it was read and written."""
     header = ["0", *(f"0.{at}" for at in range(1, 17))]

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import pixelcnn as px
-from engines.small import assert_followed, small_model
+from engines.small import Small, assert_followed, small_model
 from engines.walks import alive
 from pixelcnn import engines, outputs
 from pixelcnn.engines.trace import trace
@@ -139,6 +139,16 @@ def test_colours_are_flattened_in_any_order(before, after, steps):
     model = alive(network, outputs.Categorical(levels=4), (3, ROWS, COLUMNS)).double()
     assert_followed(model)
     assert str(trace(network)).count("dense") == 3, "none of them is there twice"
+
+
+def test_features_that_are_as_many_as_positions_are_features():
+    def apart(s, y):
+        heads = y.view(y.shape[0], ROWS, 2, -1).flatten(1, 2)
+        return heads.view(y.shape)
+
+    network = Small(apart)
+    network.largest = (ROWS, 2)
+    assert_followed(alive(network, outputs.Categorical(levels=2), (1, ROWS, 2)).double())
 
 
 def test_what_is_made_of_the_label_meets_units():

@@ -256,6 +256,31 @@ def test_a_network_of_one_size_is_tried_at_that_and_the_fact_is_noted(check, kin
     assert any(row.name == "every output sees the past it claims" for row in report.rows)
 
 
+class Positioned(Plain):
+    """Adds a number for each position, as many as one size has."""
+
+    def __init__(self, channels=1, out=1):
+        super().__init__(channels, out)
+        self.places = torch.nn.Parameter(torch.randn(1, out, 4, 4))
+
+    def forward(self, x, condition=None):
+        return super().forward(x) + self.places
+
+
+def test_what_spreads_over_positions_at_other_sizes_is_a_network_of_one_size():
+    report = check_model(PixelModel(Positioned(), outputs.Bernoulli(), (1, 4, 4)))
+    rows = {row.name: row for row in report.rows}
+    assert rows["one set of parameters for each position"].noted
+    assert rows["no output sees its future"].passed
+
+
+def test_weights_that_are_zero_are_no_mask():
+    """As of a last layer that begins at zero."""
+    network = Plain(1, 2)
+    torch.nn.init.zeros_(network.head.weight)
+    check_network(network).raise_if_failed()
+
+
 class Halved(Plain):
     """Takes sides that can be halved twice, as a U-net does that crops nothing."""
 

@@ -80,5 +80,5 @@ def assigned(values: Sequence[Any], where: str) -> Tensor | None:
 def _parts(values: Sequence[Any], *, numbers: bool) -> list[str]:
     """The part that each value says; empty for one that says none. All may be numbers, if they may."""
     plain = [str(value).strip().lower() for value in values]
-    known = NUMBERS if numbers and {*plain} <= NUMBERS.keys() else WORDS
+    known = NUMBERS if numbers and all(map(str.isdecimal, plain)) else WORDS
     return [known.get(value, "") for value in plain]

@@ -124,7 +124,9 @@ def _named_columns(
 ) -> Columns:
     """What the columns mean by their names; words are no pixels, in a column called unlike all others."""
     given = tuple(place(fields, name.lower(), where) for name in reading.condition)
-    labels = [at for at in label_places(fields, reading.label_column, where) if at not in given]
+    labels = [
+        at for at in label_places(fields, reading.label_column, where, reading) if at not in given
+    ]
     if len(labels) > 1:
         raise DataError(f"{where} has {len(labels)} label columns")
     part = assignment.assigning(fields, rows, {*labels, *given})

@@ -1,6 +1,7 @@
 """Which files of a folder are images, and what their names say."""
 
 import dataclasses
+import functools
 import logging
 import os
 import re
@@ -22,6 +23,8 @@ PARTS = {
     "test": ("test", "testing", "testset", "te", "ts", "eval", "evaluation", "holdout"),
 }
 """Words in the names of folders that are parts of a set, not classes."""
+SPARE = frozenset(("eval", "evaluation", "holdout"))
+"""Those of a part that there may be beside one for tests."""
 IMAGES = frozenset(("images", "image", "imgs", "img", "data", "dataset", "set"))
 """Words in the names of folders that say nothing about what is in them."""
 ANNOTATIONS = frozenset(("labels", "masks", "mask", "annotations", "annotation", "segmentations"))
@@ -165,6 +168,7 @@ def inside(root: Path) -> tuple[list[Path], list[str]]:
     return folders, [path.name for path in shown if path.suffix.lower() in SUFFIXES]
 
 
+@functools.lru_cache(maxsize=10_000)
 def part_said(folder: str) -> tuple[str, tuple[str, ...]]:
     """The part of a set that a folder's name says, if it says one, and the words that are left.
 
@@ -200,9 +204,8 @@ def class_labels(names: list[str], known: tuple[str, ...] = ()) -> list[str] | N
         log.warning("no labels: %d of %d images lie beside class folders", alone, len(names))
         return None
     parts = sorted(name for name in classes if part_said(name)[0])
-    if len(parts) > 1 or any(
-        part_said(name)[0] != "train" for name in parts
-    ):  # which is a vehicle, too
+    alone = len(parts) == 1 and (part_said(parts[0])[0] == "train" or len(parts[0]) < 3)
+    if parts and not alone:  # a vehicle, a language
         log.warning(
             "classes are called %s: are they parts of a set?", ", ".join(map(printable, parts))
         )

@@ -30,16 +30,26 @@ def is_index(name: str) -> bool:
     return name.lower() in INDEX_NAMES or is_unnamed(name)
 
 
-def label_places(fields: list[str], wanted: str | None, where: str) -> list[int]:
-    """Places of the label columns by their names, or of the one asked for; an index is no first or last."""
+def label_places(
+    fields: list[str], wanted: str | None, where: str, reading: Reading | None = None
+) -> list[int]:
+    """Places of the label columns by their names, or of the one asked for; an index is no first or last.
+
+    Args:
+        fields: names of the columns.
+        wanted: ``first``, ``last``, ``none``, a name, or None for the usual ones.
+        where: start of a message.
+        reading: how the other columns become images: what is called like an index is none if they do.
+    """
     if wanted is None:
         return [at for at, name in enumerate(fields) if name in LABELS]
-    if wanted not in fields and wanted in {"first", "last", "none"}:
-        places = [at for at, name in enumerate(fields) if not is_index(name)] or [
-            *range(len(fields))
-        ]
-        return {"first": places[:1], "last": places[-1:]}.get(wanted, [])
-    return [place(fields, wanted, where)]
+    if wanted in fields or wanted not in {"first", "last", "none"}:
+        return [place(fields, wanted, where)]
+    everywhere = [*range(len(fields))]
+    places = [at for at in everywhere if not is_index(fields[at])] or everywhere
+    if reading and not is_image(len(places) - 1, reading) and is_image(len(fields) - 1, reading):
+        places = everywhere
+    return {"first": places[:1], "last": places[-1:]}.get(wanted, [])
 
 
 def place(fields: list[str], name: str, where: str) -> int:

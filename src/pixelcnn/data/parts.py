@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from pixelcnn.data.files import (
     PARTS,
+    SPARE,
     ImageFile,
     but_annotations,
     find_images,
@@ -44,7 +45,7 @@ def image_parts(root: Path) -> dict[str, FolderPart]:
         DataError: no image, a folder that cannot be read, or two that could be the same part.
     """
     parts = {}
-    for part, folder in _folders(root).items():
+    for part, folder in part_folders(root).items():
         files = find_images(folder)
         names = [f"{folder.name}/{file.name}" for file in files]
         parts[part] = FolderPart(name_of(folder), files, names)
@@ -52,14 +53,12 @@ def image_parts(root: Path) -> dict[str, FolderPart]:
         return parts
     files = find_images(root)
     folders = {folder for file in files for folder in file.name.split("/")[1:-1]}
-    if any(part_said(folder)[0] == "train" for folder in folders) and (
-        parts := _below(files, root)
-    ):
-        return parts
-    return {"all": FolderPart(name_of(root), files, [file.name for file in files])}
+    nested = any(part_said(folder)[0] == "train" for folder in folders)
+    whole = {"all": FolderPart(name_of(root), files, [file.name for file in files])}
+    return (nested and parts_below(files, root)) or whole
 
 
-def _folders(root: Path) -> dict[str, Path]:
+def part_folders(root: Path) -> dict[str, Path]:
     """Folders that hold the parts of a set: one for training and another one at least; else none.
 
     They may be called ``Training``, ``test_images``, ``dev`` and the like, and lie in a folder that is alone,
@@ -75,38 +74,51 @@ def _folders(root: Path) -> dict[str, Path]:
     parts: dict[str, Path] = {}
     for path, (part, other) in found.items():
         if part and other == rest:
-            if part in parts:
-                first, second = printable(parts[part].name), printable(path.name)
-                raise DataError(
-                    f"{name_of(root)}: {first} and {second} could both be the part {part}",
-                    hint="rename one of them, or put both into one folder",
-                )
-            parts[part] = path
+            if part in parts and not {path.name.lower(), parts[part].name.lower()} & SPARE:
+                raise _twice(root, part, parts[part].name, path.name)
+            if part not in parts or path.name.lower() not in SPARE:
+                parts[part] = path
     if "train" not in parts or len(parts) < 2:
         return {}
     _tell_of(root, [path.name for path in folders if path not in parts.values()] + pictures)
     return {part: parts[part] for part in PARTS if part in parts}
 
 
-def _below(files: list[ImageFile], root: Path) -> dict[str, FolderPart]:
-    """Images by the parts that other folders are divided into, as ``cat/train`` and ``dog/train``."""
+def parts_below(files: list[ImageFile], root: Path) -> dict[str, FolderPart]:
+    """Images by the parts that other folders are divided into, as ``cat/train`` and ``dog/train``; or none.
+
+    Most of them lie in such a part; the others are left out with a warning.
+    """
     paths = [file.name.split("/") for file in files]
     for depth in range(1, max(map(len, paths)) - 1):
-        said = [part_said(path[depth])[0] if len(path) > depth + 1 else "" for path in paths]
-        if "train" not in said or len({*said} - {""}) < 2:
+        heard = [part_said(path[depth]) if len(path) > depth + 1 else ("", ()) for path in paths]
+        rests = {rest for part, rest in heard if part == "train"}
+        said = [part if rest in rests else "" for part, rest in heard]
+        if len({*said} - {""}) < 2 or 2 * said.count("") >= len(said):
             continue
         _tell_of(root, [file.name for file, part in zip(files, said, strict=True) if not part])
         parts = {part: FolderPart(name_of(root), [], []) for part in PARTS if part in said}
         several = (
             len({(*path[:depth],) for path, part in zip(paths, said, strict=True) if part}) > 1
         )
+        folders: dict[tuple[str, ...], str] = {}
         for path, file, part in zip(paths, files, said, strict=True):
-            if part:
-                name = "/".join((*path[: several * depth], *path[depth + 1 :]))
-                parts[part].files.append(dataclasses.replace(file, name=name))
-                parts[part].names.append(file.name)
+            if not part:
+                continue
+            if folders.setdefault((*path[:depth], part), path[depth]) != path[depth]:
+                raise _twice(root, part, folders[*path[:depth], part], path[depth])
+            name = "/".join((*path[: several * depth], *path[depth + 1 :]))
+            parts[part].files.append(dataclasses.replace(file, name=name))
+            parts[part].names.append(file.name)
         return parts
     return {}
+
+
+def _twice(root: Path, part: str, first: str, second: str) -> DataError:
+    return DataError(
+        f"{name_of(root)}: {printable(first)} and {printable(second)} could both be the part {part}",
+        hint="rename one of them, or put both into one folder",
+    )
 
 
 def _tell_of(root: Path, others: list[str]) -> None:

@@ -117,7 +117,8 @@ def read_picture(content: Content, how: How = PLAINLY) -> Picture:
     """
     try:
         if not isinstance(content, Path | bytes):
-            return _taken(content.copy(), how)
+            negative = not how.stored and depth.is_negative(content)
+            return _taken(depth.positive(content) if negative else content.copy(), how)
         with io.BytesIO(content) if isinstance(content, bytes) else opened(content) as stream:
             return _decode(stream, how)
     except PixelCNNError:

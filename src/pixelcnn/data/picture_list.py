@@ -14,7 +14,7 @@ from pixelcnn.data import assignment, cells
 from pixelcnn.data.columns import FIRST
 from pixelcnn.data.files import ImageFile, find_images
 from pixelcnn.data.image_set import ImageSet
-from pixelcnn.data.label_column import is_index, label_places
+from pixelcnn.data.label_column import is_index, is_unnamed, label_places
 from pixelcnn.data.lines import fields_of
 from pixelcnn.data.opening import brief, named
 from pixelcnn.data.parsing import is_word
@@ -114,7 +114,9 @@ def listed(path: Path, reading: Reading) -> Listed:
     if label is None:
         return Listed(there, None, parts)
     there = [dataclasses.replace(file, problem="") for file in there]  # the row says the label
-    labels = [re.sub(r"\.0+$", "", row[label]) for row in kept]
+    labels = [row[label] for row in kept]
+    if all(map(WHOLE.fullmatch, labels)):
+        labels = [each.partition(".")[0] for each in labels]
     whole = all(map(str.isdecimal, labels))
     return Listed(there, [int(each) for each in labels] if whole else labels, parts)
 
@@ -170,10 +172,10 @@ def _label_column(
     if not reading.labels or wanted == "none":
         return None
     fields = header or [""] * len(rows[0])
-    others = [
-        at for at in range(len(fields)) if at not in taken and not (header and is_index(fields[at]))
-    ]
+    unnamed = {at for at in range(len(header)) if is_unnamed(header[at])}
+    others = [at for at in range(len(fields)) if at not in {*taken, *unnamed}]
     free = [at for at in others if fields[at] not in assignment.NAMES and not _counts(rows, at)]
+    free = [at for at in free if not is_index(fields[at])] or free  # a class may be called Id
     found = [at for at in label_places(fields, wanted, where) if at != taken[0]]
     if wanted in {"first", "last"} and wanted not in fields:
         found = free[:1] if wanted == "first" else free[-1:]

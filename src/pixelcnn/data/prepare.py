@@ -21,7 +21,7 @@ import torch
 from pixelcnn.config import gated
 from pixelcnn.data import picture_list
 from pixelcnn.data.content import content_keys
-from pixelcnn.data.files import ImageFile, class_labels, name_of
+from pixelcnn.data.files import ImageFile, class_labels, find_images, name_of
 from pixelcnn.data.image_set import ImageSet
 from pixelcnn.data.labels import integers, labels_tensor
 from pixelcnn.data.lazy import LazyImages, each
@@ -29,7 +29,7 @@ from pixelcnn.data.npy import FileArray
 from pixelcnn.data.opening import brief, content, missing, named, unreadable
 from pixelcnn.data.options import Fit
 from pixelcnn.data.packing import GO_ON, Callback, PackingFolder, alone
-from pixelcnn.data.parts import image_parts
+from pixelcnn.data.parts import part_folders, parts_below
 from pixelcnn.data.reading import FULL_RANGE, Reading, as_size
 from pixelcnn.data.survey import accepted, settle
 from pixelcnn.data.tensors import dtype_of
@@ -37,7 +37,7 @@ from pixelcnn.errors import ConfigError, DataError, ResourceError, writing
 from pixelcnn.folders import at_home, is_there
 from pixelcnn.json_text import json_text
 from pixelcnn.surroundings import independent
-from pixelcnn.text import counted, printable
+from pixelcnn.text import as_word, counted, printable
 
 log = logging.getLogger("pixelcnn")
 
@@ -123,14 +123,19 @@ def _files(root: Path, reading: Reading) -> tuple[list[ImageFile], list[Any] | N
         if found.parts:
             log.warning("%s: its column of parts is left out: a packed set is one", name_of(root))
         return found.files, found.labels
-    parts = image_parts(root)
-    if "all" not in parts:
+    if parts := part_folders(root):
+        first, *others = (as_word(printable(str(path))) for path in parts.values())
         raise ConfigError(
             f"{name_of(root)} has the parts {', '.join(parts)}, and a packed set is one piece",
-            hint="pack the folder of each by itself; one packed set is trained on, another tested on with"
-            " `pixelcnn train --set data.test=` (in Python test=)",
+            hint=f"pack {first} by itself, and {' and '.join(others)} likewise; one packed set is trained on,"
+            " another tested on with `pixelcnn train --set data.test=` (in Python test=)",
         )
-    return parts["all"].files, None
+    files = find_images(root)
+    if below := parts_below(files, root):
+        log.warning(
+            "%s: %s inside of its folders are packed as one", name_of(root), " and ".join(below)
+        )
+    return files, None
 
 
 def _fill(

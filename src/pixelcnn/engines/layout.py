@@ -142,13 +142,17 @@ def movedim(program: Program, x: Any, source: int, destination: int) -> Any:
 
 def reshape(program: Program, x: Any, shape: Any) -> Any:
     """Features in other dimensions; or those of all positions in one, as units, and of units in positions."""
-    found = spread_of(program, x)
-    shape = by_name(program, found, shape)
+    found, wanted = spread_of(program, x), shape
     if found.clock == UNITS and len(shape) > 2:
-        return settled(program, apart(program, found, shape))
-    if are_units(program, found, shape):
-        return settled(program, joined(program, found))
-    return settled(program, reshaped(found, shape))
+        return settled(program, apart(program, found, by_name(program, shape)))
+    try:
+        return settled(program, reshaped(found, shape))
+    except Unlowerable:
+        if are_units(program, found, shape):
+            return settled(program, joined(program, found))
+        if found.clock == 1:
+            wanted = by_name(program, shape)
+        return settled(program, reshaped(found, wanted))
 
 
 def flatten(program: Program, x: Any, start_dim: int = 0, end_dim: int = -1) -> Any:

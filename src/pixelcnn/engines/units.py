@@ -44,10 +44,10 @@ def joined(program: Program, x: Spread) -> Spread:
     return Spread(program.flatten(x.number, rows, columns), index, (IMAGES, FEATURES), UNITS)
 
 
-def by_name(program: Program, x: Spread, shape: Sequence[Any]) -> list[Any]:
+def by_name(program: Program, shape: Sequence[Any]) -> list[Any]:
     """A shape with rows and columns by name, for the last two numbers that are those of the largest image."""
     named, numbers = list(shape), [each if type(each) is int else None for each in shape]
-    if x.clock not in (UNITS, 1) or any(isinstance(s, Size) and s.place != IMAGES for s in shape):
+    if any(isinstance(each, Size) and each.place != IMAGES for each in shape):
         return named
     for first in reversed(range(len(shape) - 1)):
         if (*numbers[first : first + 2],) == program.largest:

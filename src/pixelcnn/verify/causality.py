@@ -100,9 +100,9 @@ def may_miss_the_nearest(network: Network) -> bool:
 
 
 def program_past(network: Network, height: int, width: int) -> Tensor | None:
-    """What a network's program reads, the future too if it does; None without a program."""
+    """What a network's program reads, with any weights, the future too if it does; None without a program."""
     try:
-        program = trace(network)
+        program = trace(randomise(network, seed=0))
     except Unlowerable:
         return None
     return past_seen(program, network.order, height, width)

@@ -34,7 +34,7 @@ from pixelcnn.verify.probing import (
     require_network,
 )
 from pixelcnn.verify.report import Check, Progress, Report, run
-from pixelcnn.verify.sizes import HALVED, MOST_PARTS, Sides, check_sizes, evaluated, first_taken
+from pixelcnn.verify.sizes import HALVED, Sides, check_sizes, evaluated, first_taken, own_size
 from pixelcnn.verify.spots import check_far
 from pixelcnn.weights import HIDDEN, hidden
 
@@ -59,9 +59,7 @@ class NetworkChecks:
 
     def __init__(self, network: Network, height: int, width: int, own: Sides = HALVED) -> None:
         self.network = copied(within(network)).cpu()  # where equal arithmetic gives equal bits
-        sizes = [(height, width), HALVED]
-        if own[0] * own[1] * network.channels <= MOST_PARTS:
-            sizes.append(own)
+        sizes = [(height, width), HALVED, *own_size(self.network, own)]
         self.size, self.refused = first_taken(self.network, sizes)
         self.height, self.width = self.size
         self.refusal = self.refused.get(self.size, "")

@@ -8,6 +8,7 @@ from torch import Tensor
 from pixelcnn.devices import copied
 from pixelcnn.errors import ConformanceError, PixelCNNError
 from pixelcnn.networks import Network
+from pixelcnn.verify.causality import program_past
 from pixelcnn.verify.probing import (
     encoded,
     fitting,
@@ -23,8 +24,9 @@ Sides = tuple[int, int]
 """Rows and columns."""
 HALVED: Sides = (4, 8)
 """Sides that can be halved twice, as networks on coarser grids may need."""
-MOST_PARTS = 1024
-"""Sub-pixels of an image of a model's own size that are all tried, where it takes no smaller one."""
+MOST_PARTS, MOST_OF_PROGRAMS = 144, 1024
+"""Sub-pixels of an image of a model's own size that are all tried, where it takes no smaller one; more of
+a network that has a program, which says what is to be seen, so that few tries see it."""
 
 
 def first_taken(network: Network, sizes: Iterable[Sides]) -> tuple[Sides, dict[Sides, str]]:
@@ -43,6 +45,14 @@ def first_taken(network: Network, sizes: Iterable[Sides]) -> tuple[Sides, dict[S
         else:
             return size, refused
     return next(iter(refused)), refused
+
+
+def own_size(network: Network, size: Sides) -> list[Sides]:
+    """The size that a network is used for, if all of it can be tried."""
+    parts = size[0] * size[1] * network.channels
+    if parts > MOST_PARTS and (parts > MOST_OF_PROGRAMS or program_past(network, 1, 1) is None):
+        return []
+    return [size]
 
 
 def evaluated(network: Network, size: Sides) -> Tensor:
@@ -71,9 +81,9 @@ def check_sizes(network: Network, sizes: Iterable[Sides], refused: Iterable[str]
         try:
             with torch.no_grad():
                 outputs = passed(drawn, x, random_condition(drawn, 2, height, width, seed=0))
-        except PixelCNNError:
-            raise
         except Exception as error:
+            if isinstance(error, PixelCNNError) and not reasons:
+                raise
             reasons.append(reason(error))
             continue
         if not bool(torch.isfinite(outputs).all()):
