@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pixelcnn.data import ImageSet, tags
+from pixelcnn.data.labels import tell_of_numbers
 from pixelcnn.errors import ConfigError, ModelError
 from pixelcnn.model import PixelModel
 from pixelcnn.statistics import SHOWN, Statistics, order_of
@@ -100,6 +101,8 @@ def renumbered(labels: Tensor, classes: tuple[str, ...], model: PixelModel) -> T
         if unknown:
             raise ModelError(f"this model knows no class {unknown[0]!r}, only {', '.join(known)}")
         return torch.tensor([known.index(name) for name in classes])[labels]
+    if not known and "classes" in model.record:
+        tell_of_numbers(classes, (), "the model")
     classes_known = tags.of(model).size
     if len(labels) and int(labels.max()) >= classes_known:
         raise ModelError(
@@ -109,7 +112,7 @@ def renumbered(labels: Tensor, classes: tuple[str, ...], model: PixelModel) -> T
 
 
 def known_classes(model: PixelModel, classes: Sequence[str]) -> list[str]:
-    """What a model calls its classes; of one that was trained on numbers these, if ``classes`` are some.
+    """What a model calls its classes; of one that was trained on numbers these, if one of ``classes`` is.
 
     Example:
         >>> from pixelcnn import networks, outputs
@@ -123,4 +126,4 @@ def known_classes(model: PixelModel, classes: Sequence[str]) -> list[str]:
     if known or "classes" not in model.record:
         return known
     counted = [str(number) for number in range(tags.of(model).size)]
-    return counted if classes and {*classes} <= {*counted} else []
+    return counted if {*classes} & {*counted} else []

@@ -33,6 +33,7 @@ class Score:
         parameters: of the model.
         nats_density: of measured values: mean minus log-density per image, in nats and in the units of the
             values, which is ``nats`` and the mean logarithm of the bins' widths; None for other images.
+        stderr_density: its standard error, which has the spread of the bins' widths as well.
     """
 
     nats: float
@@ -50,6 +51,7 @@ class Score:
     weights: str
     parameters: int
     nats_density: float | None = None
+    stderr_density: float | None = None
 
     @property
     def as_trained(self) -> bool | None:
@@ -75,6 +77,7 @@ class Score:
             "nats_per_image": own.pop("nats"),
             "stderr": own.pop("stderr"),
             "nats_per_image_density": own.pop("nats_density"),
+            "nats_per_image_density_stderr": own.pop("stderr_density"),
             "bits_per_dim": self.bits_per_dim,
             "bits_per_dim_stderr": self.bits_per_dim_stderr,
         }

@@ -19,6 +19,7 @@ from pixelcnn.data.tensors import numbers_of
 from pixelcnn.devices import Device, exact_convolutions, float64_device, placed, require_model
 from pixelcnn.engines.full import NO_NUMBER, name_of, whole_pass
 from pixelcnn.engines.origin import check_weights
+from pixelcnn.engines.programs import tell_of_future
 from pixelcnn.errors import DataError, ModelError
 from pixelcnn.extent import require_batch
 from pixelcnn.files import AnyPath
@@ -152,6 +153,7 @@ def evaluate(
     if len(data) == 0:
         raise DataError(f"{data.name} ({data.split}) holds no image")
     of_shape(model, data)
+    tell_of_future(model)
     given = condition_of(model, data) if condition is None else condition
     nats = score(model, data.images, given, batch_size=batch_size, device=device, callback=callback)
     densities = density(model, data, nats)
@@ -171,6 +173,7 @@ def evaluate(
         weights=str(model.record.get("weights", "raw")),
         parameters=model.parameters_count,
         nats_density=None if densities is None else float(densities.mean()),
+        stderr_density=None if densities is None else standard_error(densities),
     )
 
 

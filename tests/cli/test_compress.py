@@ -253,7 +253,7 @@ def test_arrays_that_do_not_come_back_are_named(run, models):
     np.savez("alone.npz", images=images, levels=2)
     said = run("compress", models["binary"], "parts.npz", "alone.npz").stderr
     assert said.count("note:") == 1
-    assert "note: only x_train comes back, not y_train, x_test (1 file)" in said
+    assert "note: only the array x_train comes back, not y_train, x_test (1 file)" in said
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """Models of measured values on the command line: floats in, floats out, and densities."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -73,9 +75,15 @@ def test_densities_stand_beside_the_nats(run, measured, maps):
     assert found["nats_per_image_density"] == pytest.approx(mean)
     whole = run("evaluate", measured, "--data", maps, "--split", "all", "--json").json
     assert whole["nats_per_image_density"] == pytest.approx(mean)
+    error = np.std([row["nats_density"] for row in rows], ddof=1) / len(rows) ** 0.5
+    for one in (found, whole):
+        assert one["nats_per_image_density_stderr"] == pytest.approx(error)
     assert whole["as_trained"] is True
     assert run("score", measured, maps).rows[0]["nats_density"]
-    assert "density" in run("evaluate", measured, "--data", maps, "--split", "all").stdout
+    assert re.search(
+        r"density +\S+ ± \S+ nats",
+        run("evaluate", measured, "--data", maps, "--split", "all").stdout,
+    )
 
 
 def test_other_models_have_no_densities(run, model):

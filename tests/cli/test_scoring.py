@@ -459,3 +459,19 @@ def test_an_evaluation_names_bins(run, tiny, here):
     said = "levels      4, binarisation none, quantisation 256 -> 4 equal bins\n"
     assert said in run(*command).stdout
     assert "quantisation" not in run("evaluate", saved(tiny(), here), "--data", "digits").stdout
+
+
+def test_some_images_keep_their_numbers(run, model):
+    np.save("levels.npy", np.random.default_rng(0).integers(0, 17, (10, 8, 8), np.uint8))
+    whole = run("score", model, "levels.npy").rows
+    assert run("score", model, "levels.npy", "--limit", 4).rows == [
+        whole[at] for at in (0, 2, 5, 7)
+    ]
+
+
+def test_a_part_of_a_named_set_is_said_with_its_name(run, model):
+    part = run("score", model, "digits:test", "--limit", 3, "--json").json
+    assert (part["images"], part["data"]) == (3, "digits")
+    assert "must be one of 'train'" in run("score", model, "digits:tset", code=2).error
+    done = run("complete", model, "digits:test", "--limit", 2, "-n", 1, "--out", "a.npz", "--json")
+    assert done.json["shape"][0] == 2

@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from pixelcnn import PixelModel, engines, networks, outputs
+from pixelcnn.data import ImageSet
 from pixelcnn.errors import ModelError, SlowSampling
 from pixelcnn.sampling import complete, sample, stream
-from pixelcnn.scoring import score
+from pixelcnn.scoring import evaluate, score
+from pixelcnn.training import fit
 from pixelcnn.walk import walk
 
 
@@ -46,6 +48,34 @@ def test_a_slow_path_says_so_once_a_network_and_names_the_node(draw):
     model.network.head[2] = torch.nn.Softmax(1)
     with pytest.warns(SlowSampling, match="is a Softmax"):
         draw(model)
+
+
+class SeesItself(networks.PixelCNN):
+    """One that adds what it is to predict."""
+
+    def forward(self, x, condition=None):
+        return super().forward(x) + x
+
+
+class Postponed(networks.PixelCNN):
+    """A causal one that cannot be walked: it looks to its right, and is then moved as far to the right."""
+
+    def forward(self, x, condition=None):
+        right = torch.nn.functional.pad(super().forward(x), (0, 1))[:, :, :, 1:].relu()
+        return torch.nn.functional.pad(right, (1, 0))[:, :, :, :-1]
+
+
+@pytest.mark.parametrize("kind", [SeesItself, Postponed])
+def test_a_network_that_sees_its_future_is_told_of(kind, caplog):
+    model = PixelModel(kind(1, 1, width=4, depth=1), outputs.Bernoulli(), (1, 12, 12))
+    images = ImageSet(torch.zeros(8, 1, 12, 12, dtype=torch.uint8), 2)
+    with pytest.warns(SlowSampling) as found:
+        sample(model, 1)
+    told = "SeesItself sees what it predicts, or what comes later, so its likelihoods mean nothing"
+    assert (told in str(found[0].message)) == (kind is SeesItself)
+    evaluate(model, images)
+    fit(model, images, images, epochs=1, verbose=False)
+    assert caplog.text.count(told) == 2 * (kind is SeesItself)
 
 
 def test_the_warning_points_at_the_callers_line():

@@ -125,6 +125,19 @@ def test_classes_that_are_called_by_numbers_are_those_of_a_model_that_was_traine
     assert condition_of(made, folders).tolist() == [1, 3, 3] * 2
 
 
+def test_words_for_numbered_classes_are_refused_or_told_of(caplog):
+    images = torch.zeros(6, 1, 3, 3, dtype=torch.uint8)
+    numbered = ImageSet(images, 2, torch.tensor([0, 1, 3] * 2))
+    made = px.create_model("gated-pixelcnn", numbered, condition="label", width=4, depth=1)
+    fit(made, numbered, numbered, epochs=1, verbose=False)
+    named = dataclasses.replace(numbered, labels=torch.tensor([0, 1] * 3), classes=("1", "other"))
+    with pytest.raises(ModelError, match="knows no class 'other', only 0, 1, 2, 3"):
+        condition_of(made, named)
+    words = dataclasses.replace(named, classes=("cat", "dog"))
+    assert condition_of(made, words).tolist() == [0, 1] * 3
+    assert "labels of training are numbers, of these words, taken for 0 cat, 1 dog" in caplog.text
+
+
 def test_a_class_that_the_parent_does_not_know_is_refused():
     images = torch.zeros(6, 1, 3, 3, dtype=torch.uint8)
     parent = ImageSet(images, 2, torch.tensor([0, 1] * 3), ("a", "b"))

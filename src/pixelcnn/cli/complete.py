@@ -19,7 +19,7 @@ def complete(
         list[str],
         typer.Argument(
             metavar="IMAGE...",
-            help="Picture files, folders, arrays or hf:NAME.",
+            help="Picture files, folders, arrays, hf:NAME, or a named data set such as mnist:test.",
             show_default=False,
         ),
     ],
@@ -45,6 +45,7 @@ def complete(
     temperature: options.Temperature = 1.0,
     *,
     own: options.Given,
+    limit: options.Limit = None,
     engine: options.Engine = "auto",
     batch_size: options.BatchSize = 64,
     device: options.Device = None,
@@ -78,7 +79,7 @@ def complete(
     kind = drawing.kind_of(out := words.target(out), *read, json=json)
     loaded = models.load(model, device=device)
     mask = masks.known_pixels(known, loaded.shape)
-    sets = [sources.images_for(loaded, each, own) for each in images]
+    sets = [sources.images_for(loaded, each, own).limit(limit) for each in images]
     given, values = sources.together(loaded, sets)
     _remark(mask)
     made = drawing.Drawing(

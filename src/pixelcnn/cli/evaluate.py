@@ -18,10 +18,7 @@ def evaluate(
     split: Annotated[
         str, typer.Option(metavar="train|val|test|all", help="Which part of the data.")
     ] = "test",
-    limit: Annotated[
-        int | None,
-        options.said(metavar="N", min=1, help="Only N images, evenly spread.", default="all"),
-    ] = None,
+    limit: options.Limit = None,
     *,
     own: options.Given,
     batch_size: options.BatchSize = 64,
@@ -75,7 +72,8 @@ def show(score: "Score") -> None:
     """Prints a score as aligned lines."""
     result(f"nats/image  {with_error(score.nats, score.stderr)}")
     if score.nats_density is not None:
-        result(f"density     {score.nats_density:.4f} nats/image, in the units of the values")
+        density = with_error(score.nats_density, score.stderr_density)
+        result(f"density     {density} nats/image, in the units of the values")
     result(f"bits/dim    {with_error(score.bits_per_dim, score.bits_per_dim_stderr)}")
     result(f"images      {score.images:,} of {score.data} ({score.split})")
     bins = "" if score.quantisation == "none" else f", quantisation {score.quantisation}"

@@ -134,9 +134,10 @@ def _stored(path: Path, own_labels: bool, done: Counter[str]) -> tuple[Any, Any]
     """The images of a file of arrays, and their labels if these are wanted and there."""
     container = contained(path)
     key = images_key(container, None)
-    others = [name for name in container.names if name != key and container.shape(name)]
+    inside = [name for name in container.names if name not in container.beside]
+    others = [name for name in inside if name != key and container.shape(name)]
     if others:
-        done[f"only {key} comes back, not {brief(', '.join(others))}"] += 1
+        done[f"only the array {key} comes back, not {brief(', '.join(others))}"] += 1
     name = labels_key(container.names, key) if own_labels else None
     labels = None if name is None else whole(taken(container, name))
     return taken(container, key), labels

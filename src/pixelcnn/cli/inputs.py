@@ -14,11 +14,11 @@ import numpy as np
 from pixelcnn import sources
 from pixelcnn.cli import conditions, file_values, words
 from pixelcnn.cli.console import Advance, say
+from pixelcnn.cli.sources import in_part
 from pixelcnn.codec.archive import Input, entry_of
 from pixelcnn.codec.entries import FILE, TYPES, Form, check_names, fits
 from pixelcnn.codec.values import Stored, Values
 from pixelcnn.conditioning import condition_of, renumbered
-from pixelcnn.config import check_choice
 from pixelcnn.data import DATASETS, hugging_face, tags, zarr_store
 from pixelcnn.data.files import PACKED, ImageFile, class_labels, find_images
 from pixelcnn.data.labels import labels_tensor
@@ -80,12 +80,11 @@ def of(model: "PixelModel", word: str, label: str | None) -> list[Asked]:
     Raises:
         DataError, UnknownName: there is nothing of this name, or nothing in it.
     """
-    name, _, part = word.partition(":")
     if word == words.STDIN:
         return [Asked("", sys.stdin.buffer.read())]
+    name, part = in_part(word, "test")
     if name in DATASETS and not os.path.lexists(word):
-        check_choice("the part of a data set", part or "test", sources.PARTS)
-        content = (name, part or "test")
+        content = (name, part)
         return [Asked(f"{'-'.join(content)}{NPY}", content, source=printable(word))]
     path = existing(word)
     if not isinstance(path, Path):

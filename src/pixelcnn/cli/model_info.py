@@ -125,9 +125,10 @@ def show(model: PixelModel, numbers: dict[str, Any]) -> None:
         f"({field['coverage']:.0%}); reach {field['up']} up, {field['left']} left, "
         f"{field['right']} right"
         + (f"; of {_by(field['image'])} pixels" if field["image"] != whole else "")
+        + (f"; LEAK of {counted(field['leak'], 'pixel')}" if field["leak"] else "")
     )
-    blind = numbers["blind_spot"]
-    result(f"blind spot       {f'{blind} pixels within reach' if blind else 'none'}")
+    blind = counted(numbers["blind_spot"], "pixel")
+    result(f"blind spot       {f'{blind} within reach' if numbers['blind_spot'] else 'none'}")
 
 
 def features(model: PixelModel) -> list[dict[str, Any]]:

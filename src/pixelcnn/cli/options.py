@@ -62,22 +62,11 @@ Fit = Annotated[
         default="what a recipe or a model says, else resize for image files and crop for arrays",
     ),
 ]
+as_trained = functools.partial(said, default="what a recipe or a model says, else off")
 Grey = Annotated[
-    bool,
-    said(
-        "--grey",
-        help="Images in colour: make them grey, by their brightness.",
-        default="what a recipe or a model says, else off",
-    ),
+    bool, as_trained("--grey", help="Images in colour: make them grey, by their brightness.")
 ]
-Rgb = Annotated[
-    bool,
-    said(
-        "--rgb",
-        help="Grey images: give them three equal channels.",
-        default="what a recipe or a model says, else off",
-    ),
-]
+Rgb = Annotated[bool, as_trained("--rgb", help="Grey images: give them three equal channels.")]
 Layout = Annotated[
     str | None,
     said(
@@ -218,6 +207,10 @@ Device = Annotated[
         help="Where to compute.",
         default="auto: a GPU where CUDA finds one, else the processor",
     ),
+]
+Limit = Annotated[
+    int | None,
+    said(metavar="N", min=1, help="Only N images, evenly spread.", default="all"),
 ]
 Json = Annotated[bool, switch("--json", help="Print one JSON object on stdout.")]
 

@@ -1,6 +1,7 @@
 """``pixelcnn score``: one row an image, for anomaly detection."""
 
 import csv
+import dataclasses
 import io
 import math
 from collections.abc import Mapping, Sequence
@@ -29,12 +30,14 @@ def score(
         str,
         typer.Argument(
             metavar="DATA",
-            help="A folder of images, a picture, an .npy, .npz or .csv file, hf:NAME, or a named data set.",
+            help="A folder of images, a picture, an .npy, .npz or .csv file, hf:NAME, or a named data set "
+            "such as mnist:test.",
             show_default=False,
         ),
     ],
     *,
     own: options.Given,
+    limit: options.Limit = None,
     batch_size: options.BatchSize = 64,
     device: options.Device = None,
     out: Annotated[
@@ -79,9 +82,9 @@ def score(
     loaded = models.load(model, device=device)
     images = sources.images_for(loaded, data, own)
     scoring.training_coding(loaded, images)
-    names = images.names or [str(index) for index in range(len(images))]
-    chosen = part_of(part, len(images))
-    images, names = images[chosen], names[chosen]
+    names = images.names or tuple(map(str, range(len(images))))
+    images = dataclasses.replace(images, names=names).limit(limit)
+    images = images[part_of(part, len(images))]
     with progress("scoring") as advance:
         nats = scoring.score(
             loaded,
@@ -91,7 +94,7 @@ def score(
             callback=advance,
         )
     tell_unlike(loaded, images, nats)
-    columns = scored(loaded, images, names, nats)
+    columns = scored(loaded, images, images.names, nats)
     files = [] if out is None else output.write(out, as_csv(columns).encode())
     if json:
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
@@ -187,6 +190,9 @@ def summary(model: "PixelModel", images: "ImageSet", nats: "Tensor") -> dict[str
         "nats_per_image": mean,
         "stderr": error,
         "nats_per_image_density": None if densities is None else float(densities.mean()),
+        "nats_per_image_density_stderr": None
+        if densities is None
+        else scoring.standard_error(densities),
         "bits_per_dim": scoring.bits_per_dim(mean, dimensions),
         "bits_per_dim_stderr": scoring.bits_per_dim(error, dimensions),
         "images": len(nats),

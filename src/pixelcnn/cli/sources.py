@@ -1,5 +1,6 @@
 """Which images a command gives to a model."""
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ def images_for(
 
     Args:
         model: its record says what it was trained on.
-        source: a data set, or None for the recorded one.
+        source: a data set, a part of a named one such as ``mnist:test``, or None for the recorded one.
         own: how own data are to be read, and what all images are given.
         split: ``train``, ``val``, ``test`` or ``all``.
         folder: where the model came from; the recipe of a run folder knows paths in full.
@@ -49,6 +50,7 @@ def images_for(
         DataError: data that are missing or damaged.
         ModelError: levels that are not the model's.
     """
+    source, split = in_part(source, split)
     check_choice("--split", split, sources.PARTS)
     asked = own.asked()
     if source is None:
@@ -61,6 +63,20 @@ def images_for(
         options = sources.beside(own.condition or own.label, source, asked)
         images = sources.set_of(model, source, split, options)
     return taken_as(model, images, own.label, own.condition)
+
+
+def in_part(source: str | None, split: str) -> tuple[str | None, str]:
+    """A named data set without the part that its name says, and that part; others as they are.
+
+    Example:
+        >>> in_part("mnist:val", "all"), in_part("mnist", "all"), in_part("photos:old", "all")
+        (('mnist', 'val'), ('mnist', 'all'), ('photos:old', 'all'))
+    """
+    name, colon, part = (source or "").partition(":")
+    if name not in data.DATASETS or not colon or os.path.lexists(str(source)):
+        return source, split
+    check_choice("the part of a data set", part, sources.PARTS)
+    return name, part
 
 
 def _recorded(model: "PixelModel", split: str, own: dict[str, Any], folder: str) -> "ImageSet":

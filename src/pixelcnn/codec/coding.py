@@ -3,6 +3,7 @@
 The stream is that of constriction's range coder with words of 32 bits, a state of 64 and frequencies of 24.
 """
 
+import logging
 from functools import cached_property
 from typing import Any
 
@@ -94,6 +95,14 @@ class Integers:
         return found
 
 
+log = logging.getLogger("pixelcnn")
+
+FEW_SUB_PIXELS = 5_000
+"""Of a stream that is decoded in no time, whatever decodes it."""
+SLOW = "decoding by PyTorch, without compiled code, takes about a hundred times as long"
+"""What is said where they are more."""
+
+
 def encode(model: Integers, levels: Tensor, condition: Tensor | None = None) -> np.ndarray:
     """The words of some images.
 
@@ -133,6 +142,8 @@ def decode(model: Integers, words: np.ndarray, n: int, condition: Tensor | None 
             return engine.decode(words, model.frequencies.tables)
         except ModelError as error:
             raise Damaged(NONE) from error
+    if n * model.shape.dimensions > FEW_SUB_PIXELS:
+        log.warning(SLOW)
     levels = torch.zeros(n, *model.shape, dtype=torch.int64)
     # What an encoder wrote is read to its end, and one word further at most.
     words = np.concatenate([words, np.zeros(2, np.uint32)])

@@ -175,7 +175,7 @@ def labelled(path: Path, read: Callable[[Path], Container], layout: str | None) 
         return container
     log.info("%s: labels from %s", where, beside)
     both = Single(images=container[name], labels=whole(labels).reshape(-1))
-    both.aliases = {name: "images"}
+    both.aliases, both.beside = {name: "images"}, ("labels",)
     return both
 
 

@@ -185,9 +185,11 @@ class Container(abc.ABC):
         names: of the arrays, groups before them with ``/`` between.
         aliases: other ways to call them.
         links: names that lead elsewhere, and are never followed.
+        beside: names of those that lie in files of their own.
     """
 
     names: tuple[str, ...]
+    beside: tuple[str, ...] = ()
     aliases: Mapping[str, str] = MappingProxyType({})
     links: tuple[str, ...] = ()
 

@@ -23,15 +23,17 @@ from torch import Tensor
 from pixelcnn.devices import exact_convolutions, require_model
 from pixelcnn.engines import cuda, native
 from pixelcnn.engines.cached import CachedEngine
-from pixelcnn.engines.full import FullEngine
+from pixelcnn.engines.full import FullEngine, name_of
 from pixelcnn.engines.guard import Drawer, Walker, Watched, WrongProgram, engine_difference
 from pixelcnn.engines.origin import check_weights
 from pixelcnn.engines.programs import (
+    FUTURE,
     find_out,
     found_out,
     program_of,
     refuse,
     require_weights,
+    sees_future,
     weights_of,
 )
 from pixelcnn.errors import ConfigError, SlowSampling
@@ -165,6 +167,8 @@ def _frames_of_ours() -> int:
 
 def slowness(model: PixelModel, reason: str) -> str:
     """Why sampling without a program is slow, and what would help, in one line."""
+    if sees_future(model):
+        return FUTURE % name_of(model.network)
     return (
         f"sampling calls forward for each of {model.shape.dimensions:,} positions: {reason};"
         " layers with a `lower` method, and functions that programs have, would make it fast"

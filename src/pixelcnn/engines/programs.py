@@ -1,5 +1,7 @@
 """Programs of networks, kept between calls for as long as they are true."""
 
+import contextlib
+import logging
 import threading
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
@@ -7,17 +9,28 @@ from weakref import WeakKeyDictionary
 from torch import fx
 
 from pixelcnn.devices import kinds_of
+from pixelcnn.engines.full import name_of
 from pixelcnn.engines.guard import WrongProgram, program_difference
 from pixelcnn.engines.origin import Origin, digest_of_weights, hook_of, origin_of
+from pixelcnn.engines.parallel import past_seen
 from pixelcnn.engines.stages import schedule
-from pixelcnn.engines.trace import graph_of, lower
+from pixelcnn.engines.trace import graph_of, lower, trace
 from pixelcnn.errors import ModelError
+from pixelcnn.masks import raster_past
 from pixelcnn.model import PixelModel
 from pixelcnn.modes import within
 from pixelcnn.networks import Network
 from pixelcnn.program import Program, Unlowerable
 from pixelcnn.surroundings import independent
 
+log = logging.getLogger("pixelcnn")
+
+SMALL = (4, 8)
+"""Rows and columns of an image in which it is looked for what a network sees."""
+FUTURE = (
+    "%s sees what it predicts, or what comes later, so its likelihoods mean nothing: "
+    "`pixelcnn verify` (in Python px.verify.check_model) says where"
+)
 MOST_VERDICTS = 32
 """Verdicts kept for a network: the latest, as it is tried at several sizes and with weights that change."""
 
@@ -62,6 +75,35 @@ def program_of(model: PixelModel) -> Program:
                 find_out(model, kept.program, what, program_difference(model, drawn=drawn))
             refuse(found_out(model, kept.program, what))
         return kept.program
+
+
+@independent
+def sees_future(model: PixelModel) -> bool:
+    """Whether a model's network reads what it predicts, or what comes later, as its program says.
+
+    Of a network without a program nobody knows but by trying, as :func:`pixelcnn.verify.check_model` does.
+    """
+    network = within(model).network
+    try:
+        program = trace(network)
+    except Unlowerable:
+        return False
+    try:
+        schedule(model, program)
+    except Unlowerable:  # or it is causal in a way that cannot be walked
+        largest = network.largest or SMALL
+        height, width = (min(sides) for sides in zip(SMALL, largest, strict=True))
+        past = raster_past(network.channels, height, width)
+        past = past if network.order == "channel" else past[:1].expand_as(past)
+        with contextlib.suppress(Unlowerable):
+            return bool((past_seen(program, network.order, height, width) & ~past).any())
+    return False
+
+
+def tell_of_future(model: PixelModel) -> None:
+    """One line where a network sees its future, so that nothing it gives is a likelihood."""
+    if sees_future(model):
+        log.warning(FUTURE, name_of(within(model).network))
 
 
 def found_out(model: PixelModel, program: Program, what: object) -> str | None:

@@ -13,6 +13,7 @@ from pixelcnn.checkpoint import check_rebuilds, uncompiled
 from pixelcnn.conditioning import condition_of
 from pixelcnn.config import gated
 from pixelcnn.data import Options, tags
+from pixelcnn.engines.programs import tell_of_future
 from pixelcnn.errors import ConfigError
 from pixelcnn.likelihoods import bits_per_dim
 from pixelcnn.scoring import tell_coding
@@ -100,6 +101,7 @@ def fit(
     train, val = training_sets(model, train, val, read)
     check_fit(model, train, val)
     try_out(model, train)
+    tell_of_future(model)
     augmentation_of(model, options)
     if run is None and resume:
         raise ConfigError("resume needs a run folder", hint="pass run=...")
