@@ -209,11 +209,12 @@ class Bins:
             )
         return self.centres[found.cpu().long()]
 
-    def outside(self, values: Tensor) -> int:
-        """How many values lie in no bin, read piece by piece."""
+    def outside(self, values: Tensor) -> Tensor:
+        """How many values of each image lie in no bin, int64 ``(n,)``, read piece by piece."""
         low, high = self.edges[0], self.edges[-1]
         parts = (values[piece].double() for piece in pieces(values))
-        return sum(int(((part < low) | (part > high)).sum()) for part in parts)
+        counts = [((part < low) | (part > high)).flatten(1).sum(1) for part in parts]
+        return torch.cat(counts) if counts else torch.zeros(0, dtype=torch.int64)
 
 
 def found_bins(rule: str, values: Tensor, levels: int | None, where: str) -> Bins:

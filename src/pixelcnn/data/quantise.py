@@ -23,6 +23,7 @@ from pixelcnn.data.tensors import dtype_of
 from pixelcnn.errors import ConfigError, DataError
 from pixelcnn.record import ONE_EACH
 from pixelcnn.shapes import MAX_LEVELS
+from pixelcnn.text import counted
 
 log = logging.getLogger("pixelcnn")
 
@@ -219,10 +220,13 @@ def _measured(images: ImageSet, reading: Reading) -> ImageSet:
             "%s: these values are %s, the bins were made for %s; if they are levels already, say how many"
             " with %s", where, kinds[real], kinds[bins.real], SOURCE,
         )  # fmt: skip
-    if count := bins.outside(images.images):
+    outside = bins.outside(images.images)
+    if some := outside.nonzero()[:, 0].tolist():
+        first = images.names[some[0]] if images.names else some[0]
         log.warning(
-            "%s: %s of %s values lie outside the %s, and count as the outermost",
-            where, f"{count:,}", f"{images.images.numel():,}", bins.describe(),
+            "%s: %s of %s values lie outside the %s, and count as the outermost, whose density is not theirs:"
+            " in %s, the first is %s", where, f"{int(outside.sum()):,}", f"{images.images.numel():,}",
+            bins.describe(), counted(len(some), "image"), first,
         )  # fmt: skip
     levels = each(images.images, bins.levels_of, bound=bins.levels)
     known = {field.name: getattr(images, field.name) for field in dataclasses.fields(ImageSet)}
