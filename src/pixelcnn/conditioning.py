@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -14,6 +15,9 @@ from pixelcnn.statistics import SHOWN, Statistics, order_of
 from pixelcnn.text import printable
 
 log = logging.getLogger("pixelcnn")
+
+_told: WeakKeyDictionary[PixelModel, set[tuple[str, ...]]] = WeakKeyDictionary()
+"""Names of classes that a model of numbers has been told of."""
 
 
 def condition_of(model: PixelModel, data: ImageSet) -> Tensor | None:
@@ -101,7 +105,9 @@ def renumbered(labels: Tensor, classes: tuple[str, ...], model: PixelModel) -> T
         if unknown:
             raise ModelError(f"this model knows no class {unknown[0]!r}, only {', '.join(known)}")
         return torch.tensor([known.index(name) for name in classes])[labels]
-    if not known and "classes" in model.record:
+    told = _told.setdefault(model, set())
+    if not known and "classes" in model.record and classes not in told:
+        told.add(classes)
         tell_of_numbers(classes, (), "the model")
     classes_known = tags.of(model).size
     if len(labels) and int(labels.max()) >= classes_known:

@@ -153,9 +153,9 @@ def evaluate(
     if len(data) == 0:
         raise DataError(f"{data.name} ({data.split}) holds no image")
     of_shape(model, data)
-    tell_of_future(model)
     given = condition_of(model, data) if condition is None else condition
     nats = score(model, data.images, given, batch_size=batch_size, device=device, callback=callback)
+    tell_of_future(model)
     densities = density(model, data, nats)
     return Score(
         nats=float(nats.mean()),

@@ -475,3 +475,7 @@ def test_a_part_of_a_named_set_is_said_with_its_name(run, model):
     assert "must be one of 'train'" in run("score", model, "digits:tset", code=2).error
     done = run("complete", model, "digits:test", "--limit", 2, "-n", 1, "--out", "a.npz", "--json")
     assert done.json["shape"][0] == 2
+    both = ("digits:val", "digits:test", "--limit", 3, "-n", 1, "--out", "b.npz", "--json")
+    assert run("complete", model, *both).json["shape"][0] == 3
+    error = run("evaluate", model, "--data", "digits:val", "--split", "train", code=2).error
+    assert error == "--split says train, and digits:val val"

@@ -65,6 +65,26 @@ class Postponed(networks.PixelCNN):
         return torch.nn.functional.pad(right, (1, 0))[:, :, :, :-1]
 
 
+def test_a_row_has_nothing_below_it():
+    """A kernel that reads the row below is causal where there is none."""
+
+    class Below(networks.PixelCNN):
+        def forward(self, x, condition=None):
+            return super().forward(x) + torch.nn.functional.pad(x, (0, 0, 0, 1))[:, :, 1:]
+
+    for height, told in ((1, False), (2, True)):
+        model = PixelModel(Below(1, 1, width=4, depth=1), outputs.Bernoulli(), (1, height, 12))
+        assert engines.programs.sees_future(model) == told
+
+
+def test_parameters_of_another_grid_are_told_of_as_before():
+    network = networks.PixelCNN(1, 1, width=4, depth=1)
+    network.head[-1] = torch.nn.Conv2d(4, 1, 3, stride=2, padding=1)
+    model = PixelModel(network, outputs.Bernoulli(), (1, 12, 12))
+    with pytest.raises(ModelError, match=r"gave shape \(8, 1, 6, 6\), not parameters of shape"):
+        evaluate(model, ImageSet(torch.zeros(8, 1, 12, 12, dtype=torch.uint8), 2))
+
+
 @pytest.mark.parametrize("kind", [SeesItself, Postponed])
 def test_a_network_that_sees_its_future_is_told_of(kind, caplog):
     model = PixelModel(kind(1, 1, width=4, depth=1), outputs.Bernoulli(), (1, 12, 12))

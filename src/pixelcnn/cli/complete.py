@@ -79,8 +79,8 @@ def complete(
     kind = drawing.kind_of(out := words.target(out), *read, json=json)
     loaded = models.load(model, device=device)
     mask = masks.known_pixels(known, loaded.shape)
-    sets = [sources.images_for(loaded, each, own).limit(limit) for each in images]
-    given, values = sources.together(loaded, sets)
+    sets = [sources.images_for(loaded, each, own) for each in images]
+    given, values = sources.together(loaded, sets, limit)
     _remark(mask)
     made = drawing.Drawing(
         loaded, kind, out, len(given) * count, columns=count, asked=written, known=mask,

@@ -13,7 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import typer
 
@@ -144,7 +144,7 @@ def guarded(action: Callable[[], Any], debug: bool) -> int:
     except BrokenPipeError:
         # The reader has left, as in ``… | head``: the code is a shell's for SIGPIPE, since 1 would be a
         # broken promise.
-        drop_results()
+        drop(sys.stdout)
         return UNREAD
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else int(error.code is not None)
@@ -156,13 +156,18 @@ def guarded(action: Callable[[], Any], debug: bool) -> int:
         try:
             sys.stdout.flush()
         except OSError:  # a full disk, of which it has been told
-            drop_results()
+            drop(sys.stdout)
         return failure.code
+    finally:
+        try:
+            sys.stderr.flush()
+        except OSError:  # of a terminal that is closed
+            drop(sys.stderr)
 
 
-def drop_results() -> None:
-    """What stdout holds and nothing takes goes nowhere: Python flushes it once more at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def drop(stream: TextIO) -> None:
+    """What a stream holds and nothing takes goes nowhere: Python would flush it at exit, and end with 120."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def terminate(number: int, frame: FrameType | None) -> None:

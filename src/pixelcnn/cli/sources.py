@@ -22,15 +22,23 @@ if TYPE_CHECKING:
     from pixelcnn.model import PixelModel
 
 
-def together(model: "PixelModel", sets: Sequence["ImageSet"]) -> tuple[Tensor, Tensor | None]:
+def together(
+    model: "PixelModel", sets: Sequence["ImageSet"], limit: int | None = None
+) -> tuple[Tensor, Tensor | None]:
     """The levels ``(n, c, h, w)`` of several sets, and what they are given to a model with.
+
+    With a limit no more images than that, evenly spread.
 
     Raises:
         DataError, ModelError: images of another size than the model's, or without what it needs.
     """
     images = torch.cat([model.check(each.images).cpu() for each in sets])
-    given = [found for each in sets if (found := condition_of(model, each)) is not None]
-    return images, torch.cat(given) if given else None
+    found = [found for each in sets if (found := condition_of(model, each)) is not None]
+    given, count = torch.cat(found) if found else None, len(images)
+    if limit is not None and limit < count:
+        some = torch.arange(limit) * count // limit
+        images, given = images[some], None if given is None else given[some]
+    return images, given
 
 
 def images_for(
@@ -76,6 +84,10 @@ def in_part(source: str | None, split: str) -> tuple[str | None, str]:
     if name not in data.DATASETS or not colon or os.path.lexists(str(source)):
         return source, split
     check_choice("the part of a data set", part, sources.PARTS)
+    if split in {"train", "val"} and part != split:
+        raise ConfigError(
+            f"--split says {split}, and {source} {part}", hint="leave out one of them"
+        )
     return name, part
 
 

@@ -138,12 +138,12 @@ def _of_images(parent: Path, folders: list[str], root: Path) -> list[str]:
         named = ", ".join(map(printable, runs[:3])) + (", ..." if runs[3:] else "")
         log.warning("%s: run folders left out: %s", name_of(root), named)
         visible = [folder for folder in visible if folder not in runs]
-    kept = [path.name for path in but_annotations([Path(folder) for folder in visible])]
+    kept = {path.name for path in but_annotations([Path(folder) for folder in visible])}
     if annotations := [printable(folder) for folder in visible if folder not in kept]:
         log.warning(
             "%s: %s beside a folder of images left out", name_of(root), ", ".join(annotations)
         )
-    return kept
+    return [folder for folder in visible if folder in kept]
 
 
 def but_annotations(folders: list[Path]) -> list[Path]:
@@ -165,7 +165,8 @@ def inside(root: Path) -> tuple[list[Path], list[str]]:
         folders = [p for p in shown if p.is_dir() and not _is_run(p) and not _holds_runs(p)]
     except OSError as error:
         _refuse(error)
-    return folders, [path.name for path in shown if path.suffix.lower() in SUFFIXES]
+    names = [path.name for path in shown if path.suffix.lower() in SUFFIXES and not path.is_dir()]
+    return folders, names
 
 
 @functools.lru_cache(maxsize=10_000)

@@ -32,6 +32,7 @@ class KnownPictures:
                 _add(self.whole, name, file)
                 for tail in _tails(name):
                     _add(self.tails, tail, file)
+        self.deepest = max((name.count("/") for name in self.whole), default=0)
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.get(name) is not None
@@ -39,7 +40,8 @@ class KnownPictures:
     def get(self, name: str) -> ImageFile | None:
         """The file whose name this is, or ends with, or that ends with this one's name if no other does."""
         name = plain_name(name)
-        tails = [name, *_tails(name)]
+        deep = "/".join(name.rsplit("/", self.deepest + 1)[-self.deepest - 1 :])
+        tails = [name, deep, *_tails(deep)]
         return next(filter(None, map(self.whole.get, tails)), None) or self.tails.get(name)
 
     def all(self, names: Sequence[str]) -> list[ImageFile | None]:

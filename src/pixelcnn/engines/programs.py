@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
+import torch
 from torch import fx
 
 from pixelcnn.devices import kinds_of
@@ -83,21 +84,25 @@ def sees_future(model: PixelModel) -> bool:
 
     Of a network without a program nobody knows but by trying, as :func:`pixelcnn.verify.check_model` does.
     """
-    network = within(model).network
+    model = within(model)
+    network = model.network
     try:
-        program = trace(network)
+        with torch.random.fork_rng(devices=[]):  # a forward may draw
+            program = trace(network)
     except Unlowerable:
         return False
-    try:
+    if program.nodes[-1].clock != 1 or program.nodes[-1].width != network.out:
+        return False  # these are no parameters of its pixels
+    with contextlib.suppress(Unlowerable):
         schedule(model, program)
-    except Unlowerable:  # or it is causal in a way that cannot be walked
-        largest = network.largest or SMALL
-        height, width = (min(sides) for sides in zip(SMALL, largest, strict=True))
-        past = raster_past(network.channels, height, width)
-        past = past if network.order == "channel" else past[:1].expand_as(past)
-        with contextlib.suppress(Unlowerable):
-            return bool((past_seen(program, network.order, height, width) & ~past).any())
-    return False
+        return False
+    height, width = (min(sides) for sides in zip(SMALL, model.shape[1:], strict=True))
+    past = raster_past(network.channels, height, width)
+    past = past if network.order == "channel" else past[:1].expand_as(past)
+    try:  # what cannot be walked may be causal all the same
+        return bool((past_seen(program, network.order, height, width) & ~past).any())
+    except Unlowerable:
+        return False
 
 
 def tell_of_future(model: PixelModel) -> None:
