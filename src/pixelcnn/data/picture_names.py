@@ -78,7 +78,7 @@ def plain_name(name: str) -> str:
     """A path as it is said elsewhere, with ``/`` between its parts and none that says nothing.
 
     Example:
-        >>> plain_name("..\\cats//1.png")
+        >>> plain_name("../cats//1.png")
         'cats/1.png'
     """
     parts = posixpath.normpath(name.replace("\\", "/")).split("/")
