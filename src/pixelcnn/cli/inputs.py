@@ -123,7 +123,7 @@ def _folder(model: "PixelModel", root: Path, label: str | None) -> list[Asked]:
 
 def _folder_labels(model: "PixelModel", root: Path, files: list[ImageFile]) -> list[int | None]:
     """The class of each file by its folder, which is inside ``train`` and ``test`` where there are such."""
-    parts = image_parts(root).values()
+    parts = image_parts(root, telling=False).values()
     within = {file.path: file.name for part in parts for file in part.files}
     names = [within.get(file.path, file.name) for file in files]
     words = class_labels(names, tuple(conditions.class_names(model)))

@@ -189,10 +189,10 @@ def summary(model: "PixelModel", images: "ImageSet", nats: "Tensor") -> dict[str
     return {
         "nats_per_image": mean,
         "stderr": error,
-        "nats_per_image_density": None if densities is None else float(densities.mean()),
-        "nats_per_image_density_stderr": None
-        if densities is None
-        else scoring.standard_error(densities),
+        "nats_per_image_density": float(densities.mean()) if densities is not None else None,
+        "nats_per_image_density_stderr": scoring.standard_error(densities)
+        if densities is not None
+        else None,
         "bits_per_dim": scoring.bits_per_dim(mean, dimensions),
         "bits_per_dim_stderr": scoring.bits_per_dim(error, dimensions),
         "images": len(nats),

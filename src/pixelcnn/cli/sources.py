@@ -13,6 +13,7 @@ from pixelcnn.cli.console import say
 from pixelcnn.cli.options import Given
 from pixelcnn.conditioning import condition_of
 from pixelcnn.config import check_choice
+from pixelcnn.data.tensors import evenly
 from pixelcnn.data.values import ARRAY
 from pixelcnn.errors import ConfigError
 from pixelcnn.text import printable
@@ -34,9 +35,9 @@ def together(
     """
     images = torch.cat([model.check(each.images).cpu() for each in sets])
     found = [found for each in sets if (found := condition_of(model, each)) is not None]
-    given, count = torch.cat(found) if found else None, len(images)
-    if limit is not None and limit < count:
-        some = torch.arange(limit) * count // limit
+    given = torch.cat(found) if found else None
+    if limit is not None:
+        some = evenly(len(images), limit)
         images, given = images[some], None if given is None else given[some]
     return images, given
 

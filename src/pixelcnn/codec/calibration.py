@@ -11,6 +11,7 @@ from pixelcnn.codec.fixed import PRECISIONS
 from pixelcnn.codec.frequencies import BITS
 from pixelcnn.codec.integers import PRECISION, RANGES, integer_form, integers
 from pixelcnn.config import check_integer
+from pixelcnn.data.tensors import evenly
 from pixelcnn.devices import placed, require_model
 from pixelcnn.engines import parallel
 from pixelcnn.engines.programs import program_of
@@ -105,11 +106,11 @@ def calibrate(
     view = cropped(placed(model, "cpu"), LARGEST)
     _, height, width = view.shape
     pixels = height * width
-    some = spread(len(images), min(most, max(1, RANGED // pixels)))
+    some = evenly(len(images), min(most, max(1, RANGED // pixels)))
     levels = model.check(images[some])[:, :, :height, :width].cpu()
     given = None if given is None else cropped_condition(view, given[some].cpu())
     view.record = {RANGES: ranges(view, levels, given)}
-    few = spread(len(levels), max(1, COMPARED // pixels))
+    few = evenly(len(levels), max(1, COMPARED // pixels))
     seen = levels[few], None if given is None else given[few]
     for name in PRECISIONS:
         view.record[PRECISION] = name
@@ -211,17 +212,6 @@ def excess(model: PixelModel, levels: Tensor, given: Tensor | None = None) -> Ex
             found += float(ratio.gather(-1, level).sum())
             own -= float(chances.gather(-1, level).clamp(min=LEAST).log().sum())
     return Excess(expected / own, found / own) if own else Excess(0.0, 0.0)
-
-
-def spread(total: int, few: int) -> Tensor:
-    """At most ``few`` numbers below ``total``, evenly spread.
-
-    Example:
-        >>> spread(10, 3)
-        tensor([0, 3, 6])
-    """
-    few = min(few, total)
-    return torch.arange(few) * total // few
 
 
 def scattered(height: int, width: int, few: int, first: int = 0) -> Tensor:

@@ -16,7 +16,7 @@ from pixelcnn.data.content import as_bytes
 from pixelcnn.data.labels import labels_tensor
 from pixelcnn.data.lazy import LazyImages, chosen, pieces, rows_of
 from pixelcnn.data.noise import coin_flips, content_places
-from pixelcnn.data.tensors import condition_tensor, level_count, levels_tensor, names_in
+from pixelcnn.data.tensors import condition_tensor, evenly, level_count, levels_tensor, names_in
 from pixelcnn.errors import DataError
 from pixelcnn.shapes import ImageShape
 from pixelcnn.surroundings import independent
@@ -217,7 +217,7 @@ class ImageSet:
         """
         if n is None or check_integer("limit", n, 1, 2**31) >= len(self):
             return self
-        return self[torch.arange(n) * len(self) // n]
+        return self[evenly(len(self), n)]
 
     @independent
     def levels_at(

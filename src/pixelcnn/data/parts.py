@@ -38,27 +38,31 @@ class FolderPart(NamedTuple):
     names: list[str]
 
 
-def image_parts(root: Path) -> dict[str, FolderPart]:
+def image_parts(root: Path, *, telling: bool = True) -> dict[str, FolderPart]:
     """The images of a folder and of all folders below: ``train``, ``test`` and perhaps ``val``, or ``all``.
+
+    Args:
+        root: of all.
+        telling: say what is left out.
 
     Raises:
         DataError: no image, a folder that cannot be read, or two that could be the same part.
     """
     parts = {}
-    for part, folder in part_folders(root).items():
-        files = find_images(folder)
+    for part, folder in part_folders(root, telling=telling).items():
+        files = find_images(folder, telling=telling)
         names = [f"{folder.name}/{file.name}" for file in files]
         parts[part] = FolderPart(name_of(folder), files, names)
     if parts:
         return parts
-    files = find_images(root)
+    files = find_images(root, telling=telling)
     folders = {folder for file in files for folder in file.name.split("/")[1:-1]}
     nested = any(part_said(folder)[0] == "train" for folder in folders)
     whole = {"all": FolderPart(name_of(root), files, [file.name for file in files])}
-    return (nested and parts_below(files, root)) or whole
+    return (nested and parts_below(files, root, telling=telling)) or whole
 
 
-def part_folders(root: Path) -> dict[str, Path]:
+def part_folders(root: Path, *, telling: bool = True) -> dict[str, Path]:
     """Folders that hold the parts of a set: one for training and another one at least; else none.
 
     They may be called ``Training``, ``test_images``, ``dev`` and the like, and lie in a folder that is alone,
@@ -80,11 +84,14 @@ def part_folders(root: Path) -> dict[str, Path]:
                 parts[part] = path
     if "train" not in parts or len(parts) < 2:
         return {}
-    _tell_of(root, [path.name for path in folders if path not in parts.values()] + pictures)
+    if telling:
+        _tell_of(root, [path.name for path in folders if path not in parts.values()] + pictures)
     return {part: parts[part] for part in PARTS if part in parts}
 
 
-def parts_below(files: list[ImageFile], root: Path) -> dict[str, FolderPart]:
+def parts_below(
+    files: list[ImageFile], root: Path, *, telling: bool = True
+) -> dict[str, FolderPart]:
     """Images by the parts that other folders are divided into, as ``cat/train`` and ``dog/train``; or none.
 
     Most of them lie in such a part; the others are left out with a warning.
@@ -96,7 +103,8 @@ def parts_below(files: list[ImageFile], root: Path) -> dict[str, FolderPart]:
         said = [part if rest in rests else "" for part, rest in heard]
         if len({*said} - {""}) < 2 or 2 * said.count("") >= len(said):
             continue
-        _tell_of(root, [file.name for file, part in zip(files, said, strict=True) if not part])
+        if telling:
+            _tell_of(root, [file.name for file, part in zip(files, said, strict=True) if not part])
         parts = {part: FolderPart(name_of(root), [], []) for part in PARTS if part in said}
         several = (
             len({(*path[:depth],) for path, part in zip(paths, said, strict=True) if part}) > 1

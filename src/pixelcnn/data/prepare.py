@@ -131,7 +131,7 @@ def _files(root: Path, reading: Reading) -> tuple[list[ImageFile], list[Any] | N
             " another tested on with `pixelcnn train --set data.test=` (in Python test=)",
         )
     files = find_images(root)
-    if below := parts_below(files, root):
+    if below := parts_below(files, root, telling=False):
         log.warning(
             "%s: %s inside of its folders are packed as one", name_of(root), " and ".join(below)
         )

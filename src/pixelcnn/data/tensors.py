@@ -246,3 +246,14 @@ def level_count(levels: Any) -> int:
     if not isinstance(found, int) or isinstance(found, bool) or not 2 <= found <= MAX_LEVELS:
         raise DataError(f"a set of images has 2 to {MAX_LEVELS} levels, got {shown(levels)}")
     return found
+
+
+def evenly(total: int, few: int) -> Tensor:
+    """At most ``few`` numbers below ``total``, evenly spread.
+
+    Example:
+        >>> evenly(10, 3)
+        tensor([0, 3, 6])
+    """
+    few = min(few, total)
+    return torch.arange(few) * total // few
